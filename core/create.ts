@@ -1,0 +1,176 @@
+/**
+ * Making environments: whole or not at all.
+ *
+ * @module
+ */
+import { ForkstackError, isForkstackError } from "../mod.ts";
+import { parentOf, titleOf } from "./config.ts";
+import { finishRemoval, interrupted, removeRun } from "./delete.ts";
+import { contextOf, type Engine, lockOptions, type Made, makeResource, outputsOf, scopeOf } from "./engine.ts";
+import { fileError } from "./files.ts";
+import { withLock, type Worker } from "./lock.ts";
+import { type Plan, planNew, type Step } from "./plan.ts";
+import { type Environment, statements } from "./registry.ts";
+import { describe, type EnvironmentResult } from "./report.ts";
+import { type Outcome, runSteps } from "./saga.ts";
+import { activate } from "./switch.ts";
+import * as workspace from "./workspace.ts";
+import type { Variables } from "./workspace.ts";
+
+/** What `new` is asked for. */
+export interface NewOptions {
+  readonly from?: string;
+  /** Start without the parent's data. */
+  readonly empty?: boolean;
+  /** Make it current. @default {true} */
+  readonly switch?: boolean;
+  readonly expiresAt?: string;
+}
+
+/** What `new` would do, without doing it; asked before anything is written, so that wrong input leaves no trace. */
+export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
+  await workspace.checkPointers(engine.project);
+  return await planFromRegistry(engine, env, options);
+}
+
+async function planFromRegistry(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
+  const { project, registry, resources } = engine;
+  return planNew({
+    env,
+    parent: parentOf(project, resources, options.from),
+    parentIsExplicit: options.from !== undefined,
+    resources,
+    titles: Object.fromEntries(resources.map((resource) => [resource.key, titleOf(project, resource, env)])),
+    environments: await registry.environments(),
+    rows: await registry.resources(env),
+    newOperation: engine.world.newId(),
+  });
+}
+
+/**
+ * Makes an environment whole, or leaves nothing behind. What an earlier run left unfinished is finished. The caller has
+ * asked `planEnvironment` first.
+ */
+export async function createEnvironment(engine: Engine, env: string, options: NewOptions): Promise<EnvironmentResult> {
+  const began = performance.now();
+  const result = await withLock(engine.registry, env, "create", lockOptions(engine), async (worker) => {
+    let plan = await planFromRegistry(engine, env, options);
+    if (plan.cleanUpFirst) {
+      await finishRemoval(engine, worker, env);
+      plan = await planFromRegistry(engine, env, options);
+    }
+    if (plan.isDone) {
+      if (options.switch !== false) await activate(engine, env);
+      return { unchanged: true, changedFiles: await workspace.completeProject(engine.project) };
+    }
+    await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
+    return { unchanged: false, changedFiles: await build(engine, worker, plan, options) };
+  });
+  if (options.switch !== false) await engine.registry.touch(env, engine.world.now().toISOString());
+  return { ...await describe(engine, env, began), ...result };
+}
+
+async function creating(engine: Engine, plan: Plan, options: NewOptions): Promise<Environment> {
+  const existing = await engine.registry.environment(plan.env);
+  return {
+    name: plan.env,
+    parent: plan.parent,
+    owner: existing?.owner ?? engine.owner,
+    createdAt: existing?.createdAt ?? engine.world.now().toISOString(),
+    ...(existing?.expiresAt ?? options.expiresAt ? { expiresAt: existing?.expiresAt ?? options.expiresAt } : {}),
+    status: "creating",
+    operation: plan.operation,
+  };
+}
+
+/** Makes what the plan lacks; when one resource fails, what this run made is removed again. */
+async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOptions): Promise<string[]> {
+  const { env, operation } = plan;
+  const steps = plan.steps.filter(({ action }) => action === "create");
+  const outcomes = await runSteps(steps, (step) =>
+    makeResource(engine, worker, {
+      env,
+      operation,
+      resource: step.resource,
+      title: step.title,
+      ...(options.empty ? {} : { parentTitle: titleOf(engine.project, step.resource, plan.parent) }),
+      ...(options.expiresAt === undefined ? {} : { expiresAt: options.expiresAt }),
+    }), { signal: worker.signal });
+  const isComplete = outcomes.length === steps.length && outcomes.every(({ ok }) => ok);
+  if (worker.signal.aborted && !isComplete) throw interrupted(engine, env, worker, "complete");
+  let activation: workspace.Activation | undefined;
+  try {
+    const failures = outcomes.filter((outcome) => !outcome.ok);
+    if (failures.length > 0) throw allFailed(env, failures);
+    const variables = await allVariables(engine, plan, outcomes.flatMap((one) => one.ok ? [one.value] : []));
+    await workspace.writeVariables(engine.project, env, variables);
+    if (options.switch !== false) activation = await workspace.prepareActivation(engine.project, env);
+    const environment = { ...await creating(engine, plan, options), status: "ready" as const };
+    await worker.write([statements.putEnvironment(environment)]);
+  } catch (error) {
+    await activation?.discard();
+    if (worker.signal.aborted) throw interrupted(engine, env, worker, "complete", error);
+    throw await undo(engine, worker, plan, fileError(error, `write the variables of environment "${env}"`));
+  }
+  await activation?.commit();
+  return await workspace.completeProject(engine.project);
+}
+
+/** The variables of all resources: of those just made, and, asked again, of those that were there. */
+async function allVariables(engine: Engine, plan: Plan, made: readonly Made[]): Promise<Variables> {
+  const all = await Promise.all(plan.steps.map(({ resource, row, title }) => {
+    const fresh = made.find((one) => one.row.key === resource.key);
+    if (fresh !== undefined) return fresh.variables;
+    const context = contextOf(engine, resource.provider);
+    return outputsOf(context, resource, { id: row!.id!, name: title }, scopeOf(engine, resource));
+  }));
+  return Object.assign({}, ...all);
+}
+
+/** Removes what the run made, in reverse, and tells what failed, what was undone, and what could not be. */
+async function undo(engine: Engine, worker: Worker, plan: Plan, cause: unknown): Promise<unknown> {
+  const { env, operation } = plan;
+  const before = await engine.registry.environment(env);
+  if (before !== undefined) await worker.write([statements.putEnvironment({ ...before, status: "undoing" })]);
+  const { undone, failures } = await removeRun(engine, worker, env, operation);
+  const reason = isForkstackError(cause) ? cause : undefined;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (failures.length > 0) {
+    return new ForkstackError(
+      "UNDO_INCOMPLETE",
+      `${message}. Undoing failed for ${failures.map(({ item }) => `${item.key} "${item.title}"`).join(", ")}`,
+      {
+        hint: `Remove the rest with \`forkstack delete ${env}\`, or try again with \`forkstack new ${env}\``,
+        details: { env },
+        cause: new AggregateError([cause, ...failures.map(({ error }) => error)]),
+      },
+    );
+  }
+  const what = undone.length === 0 ? "Nothing had been made" : `Undone: ${undone.join(", ")}`;
+  return new ForkstackError(reason?.code ?? "UNEXPECTED", message, {
+    hint: [reason?.hint, `${what}; nothing was left behind`].filter(Boolean).join(". "),
+    retryable: reason?.retryable ?? false,
+    details: { ...reason?.details, env },
+    cause,
+  });
+}
+
+function allFailed(env: string, failures: readonly (Outcome<Step, Made> & { ok: false })[]): ForkstackError {
+  const reasons = failures.map(({ item, error }) => ({
+    key: item.resource.key,
+    provider: item.resource.provider.name,
+    error,
+    message: error instanceof Error ? error.message : String(error),
+  }));
+  const first = reasons.find(({ error }) => isForkstackError(error))?.error as ForkstackError | undefined;
+  return new ForkstackError(
+    first?.code ?? "UNEXPECTED",
+    `Cannot create environment "${env}": ${reasons.map(({ key, message }) => `${key}: ${message}`).join("; ")}`,
+    {
+      ...(first?.hint === undefined ? {} : { hint: first.hint }),
+      retryable: first?.retryable ?? false,
+      details: { ...first?.details, env, resource: reasons[0].key, provider: reasons[0].provider },
+      cause: failures.length === 1 ? failures[0].error : new AggregateError(failures.map(({ error }) => error)),
+    },
+  );
+}

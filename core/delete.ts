@@ -1,0 +1,163 @@
+/**
+ * Taking environments away, whole or after a failed `new`, from whatever state they are in.
+ *
+ * @module
+ */
+import { ForkstackError } from "../mod.ts";
+import { BASE_ENVS, nearest, protectedEnvs } from "./config.ts";
+import { type Engine, lockOptions, removeResource, reportOf, type ResourceReport } from "./engine.ts";
+import { withLock, type Worker } from "./lock.ts";
+import { noSuchEnvironment } from "./plan.ts";
+import { type Environment, type ResourceRow, statements } from "./registry.ts";
+import { elapsed, type EnvironmentReport, environmentReport } from "./report.ts";
+import { type Outcome, runSteps } from "./saga.ts";
+import { activate } from "./switch.ts";
+import * as workspace from "./workspace.ts";
+
+/** What `delete` gives. */
+export interface DeleteResult {
+  readonly environment: EnvironmentReport;
+  readonly resources: readonly ResourceReport[];
+  readonly durationMs: number;
+  /** The environment that is current now, because the deleted one was. */
+  readonly switchedTo?: string;
+}
+
+/** What `delete` would remove. */
+export async function planDeletion(
+  engine: Engine,
+  env: string,
+): Promise<{ environment: Environment; rows: ResourceRow[] }> {
+  if (protectedEnvs(engine.project).includes(env)) {
+    const isBase = BASE_ENVS.includes(env);
+    throw new ForkstackError("ENV_PROTECTED", `Cannot delete environment "${env}": it is protected`, {
+      hint: isBase
+        ? "dev and prod are never deleted by forkstack"
+        : `Take it out of "protected" in forkstack.json first`,
+      details: { env },
+    });
+  }
+  const environments = await engine.registry.environments();
+  const environment = environments.find(({ name }) => name === env);
+  if (environment === undefined) {
+    throw noSuchEnvironment(
+      env,
+      "delete",
+      await nearest(env, environments.map(({ name }) => name)),
+    );
+  }
+  return { environment, rows: await engine.registry.resources(env) };
+}
+
+/** Takes an environment away, from whatever state it is in. */
+export async function deleteEnvironment(engine: Engine, env: string): Promise<DeleteResult> {
+  const began = performance.now();
+  await planDeletion(engine, env);
+  return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
+    const { environment, rows } = await planDeletion(engine, env);
+    const switchedTo = await leave(engine, environment);
+    const { outcomes, failures } = await removeAll(engine, worker, environment);
+    if (failures.length > 0) throw partlyDeleted(env, failures);
+    const states = new Map(outcomes.map((one) => [one.item.key, one.ok ? one.value : "failed"]));
+    return {
+      environment: { ...environmentReport(engine, environment), status: "deleting", current: false },
+      resources: rows.map((row) => reportOf(row, states.get(row.key) ?? "absent")),
+      durationMs: elapsed(began),
+      ...(switchedTo === undefined ? {} : { switchedTo }),
+    };
+  });
+}
+
+/** Before the current environment goes, the directory points to its parent: the app never meets a half-deleted one. */
+async function leave(engine: Engine, environment: Environment): Promise<string | undefined> {
+  const { env, decidedBy } = workspace.currentEnv(engine.project);
+  if (env !== environment.name || decidedBy !== ".current-env") return undefined;
+  const parent = await engine.registry.environment(environment.parent);
+  const next = BASE_ENVS.includes(environment.parent) || parent?.status === "ready" ? environment.parent : "dev";
+  await workspace.checkPointers(engine.project);
+  await activate(engine, next);
+  return next;
+}
+
+async function removeAll(engine: Engine, worker: Worker, environment: Environment) {
+  const env = environment.name;
+  await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]);
+  const rows = (await engine.registry.resources(env)).reverse();
+  const outcomes = await runSteps(rows, (row) => removeResource(engine, worker, row), {
+    goOn: true,
+    signal: worker.signal,
+  });
+  if (worker.signal.aborted && outcomes.length < rows.length) throw interrupted(engine, env, worker, "deleted");
+  const failures = outcomes.filter((outcome) => !outcome.ok);
+  if (failures.length === 0) {
+    await workspace.removeVariables(engine.project, env);
+    await worker.write([statements.dropEnvironment(env)]);
+  }
+  return { outcomes, failures };
+}
+
+function partlyDeleted(
+  env: string,
+  failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
+): ForkstackError {
+  const reasons = failures.map(({ item, error }) =>
+    `${item.key}: ${error instanceof Error ? error.message : String(error)}`
+  );
+  return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
+    hint: `The rest is gone; mend the cause and run \`forkstack delete ${env}\` again`,
+    retryable: true,
+    details: { env },
+    cause: new AggregateError(failures.map(({ error }) => error)),
+  });
+}
+
+/** Removes the resources of one run, and the environment if it has no others. */
+export async function removeRun(engine: Engine, worker: Worker, env: string, operation: string) {
+  const rows = await engine.registry.resources(env);
+  const ours = rows.filter((row) => row.operation === operation).reverse();
+  const outcomes = await runSteps(ours, (row) => removeResource(engine, worker, row), {
+    goOn: true,
+    signal: worker.signal,
+  });
+  const failures = outcomes.filter((outcome) => !outcome.ok);
+  const undone = outcomes.flatMap((one) => one.ok && one.value === "deleted" ? [one.item.key] : []);
+  if (worker.signal.aborted && outcomes.length < ours.length) throw interrupted(engine, env, worker, "undone");
+  if (failures.length === 0) await closeRun(engine, worker, env);
+  return { undone, failures };
+}
+
+async function closeRun(engine: Engine, worker: Worker, env: string): Promise<void> {
+  const environment = await engine.registry.environment(env);
+  const remaining = await engine.registry.resources(env);
+  if (environment === undefined) return;
+  if (remaining.length > 0) return await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
+  await workspace.removeVariables(engine.project, env);
+  await worker.write([statements.dropEnvironment(env)]);
+}
+
+/** Finishes what an earlier `delete`, or the undoing of a `new`, had begun. */
+export async function finishRemoval(engine: Engine, worker: Worker, env: string): Promise<void> {
+  const environment = await engine.registry.environment(env);
+  if (environment === undefined) return;
+  const { failures } = environment.status === "undoing"
+    ? await removeRun(engine, worker, env, environment.operation)
+    : await removeAll(engine, worker, environment);
+  if (failures.length > 0) throw partlyDeleted(env, failures);
+}
+
+/** Why a command stops before its end: it was told to, or another worker has taken the environment over. */
+export function interrupted(
+  engine: Engine,
+  env: string,
+  worker: Worker,
+  state: "complete" | "deleted" | "undone",
+  cause?: unknown,
+): unknown {
+  if (!engine.signal.aborted) return worker.signal.reason;
+  const goOn = state === "complete" ? `Go on with \`forkstack new ${env}\`, or remove it` : "Go on";
+  return new ForkstackError("INTERRUPTED", `Stopped at environment "${env}": it is not all ${state}`, {
+    hint: `${goOn} with \`forkstack delete ${env}\``,
+    details: { env },
+    cause,
+  });
+}

@@ -1,0 +1,351 @@
+/**
+ * What the lifecycle works with: a project, its registry, its providers, a clock; and the steps on one resource, each
+ * with its intent in the journal before it and its outcome after.
+ *
+ * @module
+ */
+import { ForkstackError, isForkstackError, variablePrefix } from "../mod.ts";
+import { PROVIDERS } from "../providers/mod.ts";
+import type { Project, Resource } from "./config.ts";
+import { fileError, type Files } from "./files.ts";
+import { holderOf, type LockOptions, type Worker } from "./lock.ts";
+import type { Context, Copy, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "./provider.ts";
+import { forkOf, type Registry, type ResourceRow, statements } from "./registry.ts";
+import { Secret } from "./secret.ts";
+import type { Variables } from "./workspace.ts";
+
+/** What the outside world is to the engine; tests and the simulation put their own in its place. */
+export interface World {
+  readonly fetch: (request: Request) => Promise<Response>;
+  readonly files: Files;
+  readonly now: () => Date;
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** A variable of the process environment: a credential. */
+  readonly read: (variable: string) => string | undefined;
+  readonly newId: () => string;
+}
+
+/** Told as each resource changes. */
+export type Progress = (resource: ResourceReport) => void;
+
+/** What a command says of one resource. */
+export interface ResourceReport {
+  readonly key: string;
+  readonly kind: string;
+  readonly name?: string;
+  readonly provider: string;
+  readonly id?: string;
+  readonly title: string;
+  readonly fork?: Copy;
+  readonly state: string;
+  readonly durationMs?: number;
+  /** Why it failed. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** Everything a command needs. */
+export interface Engine {
+  readonly project: Project;
+  readonly registry: Registry;
+  readonly resources: readonly Resource[];
+  readonly world: World;
+  readonly owner: string;
+  readonly signal: AbortSignal;
+  readonly onProgress?: Progress;
+  readonly onWait?: (holder: string, purpose: string) => void;
+  /** Times of the lock; tests shorten them. */
+  readonly lockTimes?: { readonly beatMs?: number; readonly staleMs?: number; readonly waitMs?: number };
+}
+
+const PROBE_DEADLINE_MS = 120_000;
+
+/** The resource as its provider sees it, whichever environment. */
+export function scopeOf(engine: Engine, resource: Pick<Resource, "key" | "options">): Scope<unknown> {
+  const { project } = engine;
+  return {
+    options: resource.options,
+    project: project.name,
+    stack: project.stack,
+    resource: resource.key,
+    root: project.stateRoot,
+  };
+}
+
+/** What a provider may touch, on behalf of one resource of one environment. */
+export function contextOf(
+  engine: Engine,
+  provider: Provider,
+  work?: { worker: Worker; marker: Marker; rows?: readonly ResourceRow[] },
+): Context {
+  const { world } = engine;
+  const signal = work?.worker.signal ?? engine.signal;
+  return {
+    fetch: world.fetch,
+    files: world.files,
+    credentials: credentialsOf(engine, provider),
+    signal,
+    now: world.now,
+    sleep: (ms) => world.sleep(ms, signal),
+    markerOf: (name, note) => note === undefined ? recordedMarker(engine, work?.rows ?? [], name) : parseMarker(note),
+    async record(step, id) {
+      if (work === undefined) return;
+      await work.worker.write([statements.journal({ ...journalOf(engine, work.marker, step), phase: "record", id })]);
+    },
+  };
+}
+
+function recordedMarker(engine: Engine, rows: readonly ResourceRow[], title: string): Marker | undefined {
+  const row = rows.find((one) => one.title === title);
+  return row && { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
+}
+
+/** A marker as the note that vendors hold: `forkstack:v1:stack:env:resource:operation`. */
+export function formatMarker(marker: Marker): string {
+  return ["forkstack", "v1", marker.stack, marker.env, marker.resource, marker.operation].map(encodeURIComponent).join(
+    ":",
+  );
+}
+
+/** The marker of a vendor's note; `undefined` if the note is not ours. */
+export function parseMarker(note: string): Marker | undefined {
+  const [tool, version, stack, env, resource, operation, ...more] = note.split(":");
+  if (tool !== "forkstack" || version !== "v1" || operation === undefined || more.length > 0) return undefined;
+  const decode = (part: string) => decodeURIComponent(part);
+  return { stack: decode(stack), env: decode(env), resource: decode(resource), operation: decode(operation) };
+}
+
+function credentialsOf(engine: Engine, provider: Provider): Record<string, Secret> {
+  const found: Record<string, Secret> = {};
+  const lacking: string[] = [];
+  for (const { variable, required } of provider.credentials) {
+    const value = engine.world.read(variable);
+    if (value) found[variable] = new Secret(value);
+    else if (required) lacking.push(variable);
+  }
+  if (lacking.length === 0) return found;
+  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider.name}: ${lacking.join(" and ")} is not set`, {
+    hint: `Set ${lacking.join(" and ")} in the environment of this command`,
+    details: { provider: provider.name },
+  });
+}
+
+function journalOf(engine: Engine, marker: Marker, step: string) {
+  return {
+    operation: marker.operation,
+    env: marker.env,
+    resource: marker.resource,
+    step,
+    at: engine.world.now().toISOString(),
+  };
+}
+
+/** What is wanted of one resource of a new environment. */
+export interface Wanted {
+  readonly env: string;
+  readonly operation: string;
+  readonly resource: Resource;
+  readonly title: string;
+  /** The parent's title; absent if it is to start empty. */
+  readonly parentTitle?: string;
+  readonly expiresAt?: string;
+}
+
+/** A resource that is there and answers, with its variables. */
+export interface Made {
+  readonly row: ResourceRow;
+  readonly variables: Variables;
+}
+
+function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
+  const { env, operation, resource, title, parentTitle, expiresAt } = wanted;
+  return {
+    ...scopeOf(engine, resource),
+    name: title,
+    ...(parentTitle === undefined ? {} : { parent: parentTitle }),
+    marker: { stack: engine.project.stack, env, resource: resource.key, operation },
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+  };
+}
+
+/** Makes one resource, or finishes what an earlier attempt of the operation began, and waits until it answers. */
+export async function makeResource(engine: Engine, worker: Worker, wanted: Wanted): Promise<Made> {
+  const { resource, title } = wanted;
+  const { provider } = resource;
+  const began = performance.now();
+  const target = targetOf(engine, wanted);
+  const row: ResourceRow = {
+    env: wanted.env,
+    key: resource.key,
+    kind: resource.kind,
+    ...(resource.name === undefined ? {} : { name: resource.name }),
+    provider: provider.name,
+    title,
+    state: "creating",
+    operation: wanted.operation,
+    createdAt: engine.world.now().toISOString(),
+    options: resource.options,
+  };
+  const context = contextOf(engine, provider, { worker, marker: target.marker, rows: [row] });
+  await worker.write([
+    statements.putResource(row),
+    statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "intent" }),
+  ]);
+  try {
+    const fork = await provider.create(context, target);
+    await waitUntilUsable(context, provider, fork, target);
+    const variables = await outputsOf(context, resource, fork, target);
+    const made: ResourceRow = {
+      ...row,
+      state: "ready",
+      id: fork.id,
+      ...(fork.parentId === undefined ? {} : { parentId: fork.parentId }),
+      ...(fork.copy === undefined ? {} : { fork: fork.copy }),
+      createdAt: fork.createdAt,
+    };
+    await worker.write([
+      statements.putResource(made),
+      statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "done", id: fork.id }),
+    ]);
+    engine.onProgress?.(reportOf(made, "ready", began));
+    return { row: made, variables };
+  } catch (error) {
+    const known = fileError(error, `make ${resource.key} "${title}"`);
+    if (!worker.signal.aborted) {
+      engine.onProgress?.({ ...reportOf(row, "failed", began), error: shownError(known) });
+    }
+    throw known;
+  }
+}
+
+/** The variables of a resource that is there, with its name's prefix. */
+export async function outputsOf(
+  context: Context,
+  resource: Resource,
+  held: Held,
+  scope: Scope<unknown>,
+): Promise<Variables> {
+  const outputs = await resource.provider.outputs(context, held, scope);
+  const prefix = variablePrefix(resource.name);
+  return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
+}
+
+async function waitUntilUsable(context: Context, provider: Provider, held: Held, scope: Scope<unknown>): Promise<void> {
+  const until = performance.now() + PROBE_DEADLINE_MS;
+  for (let pause = 50;; pause = Math.min(pause * 2, 2_000)) {
+    try {
+      return await provider.probe(context, held, scope);
+    } catch (error) {
+      const mayPass = isForkstackError(error) && error.retryable && performance.now() < until;
+      if (!mayPass || context.signal.aborted) throw error;
+    }
+    await context.sleep(pause);
+  }
+}
+
+/** Looks at the place of a resource: also that of a base environment, whose resources have no marker. */
+export async function inspectResource(
+  engine: Engine,
+  resource: Resource,
+  title: string,
+  env: string,
+): Promise<Inspection> {
+  const marker = { stack: engine.project.stack, env, resource: resource.key, operation: "" };
+  return await resource.provider.inspect(contextOf(engine, resource.provider), {
+    ...scopeOf(engine, resource),
+    name: title,
+    marker,
+  });
+}
+
+/** Removes one resource by what is recorded of it: only what bears our marker. `kept`: it is not ours. */
+export async function removeResource(
+  engine: Engine,
+  worker: Worker,
+  row: ResourceRow,
+): Promise<"deleted" | "absent" | "kept"> {
+  const began = performance.now();
+  const marker: Marker = { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
+  const line = journalOf(engine, marker, "delete");
+  await worker.write([
+    statements.putResource({ ...row, state: "deleting" }),
+    statements.journal({ ...line, phase: "intent", ...(row.id === undefined ? {} : { id: row.id }) }),
+  ]);
+  try {
+    const provider = await providerOf(row);
+    const scope = scopeOf(engine, row);
+    const context = contextOf(engine, provider, { worker, marker, rows: [row] });
+    const held = forkOf(row, engine.project.stack) ??
+      await unansweredFork(provider, context, { ...scope, name: row.title, marker });
+    const state = held === "foreign"
+      ? "kept"
+      : held === undefined
+      ? "absent"
+      : await provider.delete(context, held, scope);
+    await worker.write([
+      statements.dropResource(row.env, row.key),
+      statements.journal({ ...line, phase: "done", ...(row.id === undefined ? {} : { id: row.id }) }),
+    ]);
+    engine.onProgress?.(reportOf(row, state, began));
+    return state;
+  } catch (error) {
+    const known = fileError(error, `delete ${row.key} "${row.title}"`);
+    if (!worker.signal.aborted) {
+      engine.onProgress?.({ ...reportOf(row, "failed", began), error: shownError(known) });
+    }
+    throw known;
+  }
+}
+
+/** A create whose answer never came: the vendor is asked what became of it. */
+async function unansweredFork(
+  provider: Provider,
+  context: Context,
+  target: Target<unknown>,
+): Promise<Fork | undefined | "foreign"> {
+  const seen = await provider.inspect(context, target);
+  if (seen.state === "absent") return undefined;
+  return seen.state === "foreign" || seen.fork.marker.operation !== target.marker.operation ? "foreign" : seen.fork;
+}
+
+/** The provider that made a recorded resource, whatever forkstack.json says by now. */
+export async function providerOf(row: Pick<ResourceRow, "kind" | "provider" | "key">): Promise<Provider> {
+  const load = PROVIDERS[row.kind]?.[row.provider];
+  if (load !== undefined) return (await load()).default;
+  throw new ForkstackError(
+    "PROVIDER_UNKNOWN",
+    `Cannot reach ${row.key}: this forkstack has no ${row.kind} provider "${row.provider}"`,
+    {
+      hint: "Use the forkstack that made it",
+    },
+  );
+}
+
+/** What a command says of a recorded resource. */
+export function reportOf(row: ResourceRow, state: string, began?: number): ResourceReport {
+  return {
+    key: row.key,
+    kind: row.kind,
+    ...(row.name === undefined ? {} : { name: row.name }),
+    provider: row.provider,
+    ...(row.id === undefined ? {} : { id: row.id }),
+    title: row.title,
+    ...(row.fork === undefined ? {} : { fork: row.fork }),
+    state,
+    ...(began === undefined ? {} : { durationMs: Math.round((performance.now() - began) * 10) / 10 }),
+  };
+}
+
+function shownError(error: unknown): { code: string; message: string } {
+  if (isForkstackError(error)) return { code: error.code, message: error.message };
+  return { code: "UNEXPECTED", message: error instanceof Error ? error.message : String(error) };
+}
+
+/** The lock's options for a command. */
+export function lockOptions(engine: Engine): LockOptions {
+  return {
+    ...engine.lockTimes,
+    owner: engine.owner,
+    signal: engine.signal,
+    onWait: (holder) => engine.onWait?.(holderOf(holder), holder.purpose),
+  };
+}

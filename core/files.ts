@@ -1,0 +1,198 @@
+/**
+ * The file system as embedded providers see it: few operations, each of them whole or not at all, so that a test can
+ * stand in for it and break any one of them.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+import * as fs from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import process from "node:process";
+import { ForkstackError, isForkstackError } from "../mod.ts";
+
+/** What stands at a path. */
+export interface FileInfo {
+  /** A symbolic link is neither. */
+  readonly type: "file" | "directory" | "other";
+  /** Bytes of a file. */
+  readonly sizeBytes: number;
+  /** The same for as long as it is the same file or directory, whatever is written to it and however it is renamed. */
+  readonly identity: string;
+}
+
+/** The operations. Paths are absolute; a missing directory above a written path is made, mode 0700. */
+export interface Files {
+  /** What is there, or `undefined`. */
+  stat(path: string): Promise<FileInfo | undefined>;
+  /** The text of a file, or `undefined` if there is none. */
+  read(path: string): Promise<string | undefined>;
+  /** The names in a directory, sorted; none if it is not there. */
+  list(path: string): Promise<string[]>;
+  /** Changes whenever anything in a file or a tree does, behind links too. */
+  fingerprint(path: string): Promise<string>;
+  /** Writes a file at once and whole, by default mode 0600. With `exclusive` it fails with `EEXIST` where one is. */
+  write(path: string, text: string, options?: { exclusive?: boolean; mode?: number }): Promise<void>;
+  /** Makes an empty directory, mode 0700; there already is success. */
+  makeDirectory(path: string): Promise<void>;
+  /** Copies a file or a tree to a path where nothing is; links inside a tree are followed, never shared. */
+  copy(from: string, to: string): Promise<"copy-on-write" | "full-copy">;
+  /** Gives what is at `from` the name `to`; fails with `EEXIST` if something is there. */
+  publish(from: string, to: string): Promise<void>;
+  /** Removes a file or a tree; absent is success. */
+  remove(path: string): Promise<void>;
+}
+
+/** The real file system. */
+export const files: Files = {
+  async stat(path) {
+    const found = await fs.lstat(path, { bigint: true }).catch(absent);
+    if (found === undefined) return undefined;
+    const type = found.isFile() ? "file" : found.isDirectory() ? "directory" : "other";
+    return { type, sizeBytes: Number(found.size), identity: `${found.ino}` };
+  },
+  async read(path) {
+    return await fs.readFile(path, "utf8").catch(absent);
+  },
+  async list(path) {
+    return (await fs.readdir(path).catch(absent) ?? []).sort();
+  },
+  async fingerprint(path) {
+    return await fingerprint(path, []);
+  },
+  async write(path, text, { exclusive = false, mode = 0o600 } = {}) {
+    await fs.mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const temporary = temporaryPath(path);
+    try {
+      const file = await fs.open(temporary, "wx", mode);
+      try {
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      if (exclusive) await fs.link(temporary, path);
+      else await fs.rename(temporary, path);
+    } finally {
+      await fs.rm(temporary, { force: true });
+    }
+  },
+  async makeDirectory(path) {
+    await fs.mkdir(path, { recursive: true, mode: 0o700 });
+  },
+  async copy(from, to) {
+    await fs.mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    if (process.platform === "win32") {
+      await fs.cp(from, to, { recursive: true, dereference: true, errorOnExist: true, force: false });
+      return "full-copy";
+    }
+    const clone = process.platform === "darwin" ? "-c" : "--reflink=always";
+    if (await cp(["-RLp", clone, "--", from, to]) === undefined) return "copy-on-write";
+    await fs.rm(to, { recursive: true, force: true });
+    const failure = await cp(["-RLp", "--", from, to]);
+    if (failure === undefined) return "full-copy";
+    await fs.rm(to, { recursive: true, force: true });
+    const [code] = COMPLAINTS.find(([, complaint]) => complaint.test(failure)) ?? ["EIO"];
+    throw Object.assign(new Error(failure), { code });
+  },
+  async publish(from, to) {
+    const isDirectory = (await fs.lstat(from)).isDirectory();
+    if (!isDirectory) {
+      await fs.link(from, to);
+      return await fs.rm(from);
+    }
+    // One step, so that no crash leaves an empty directory that looks whole. Between the two calls, rename itself
+    // refuses whatever else may turn up, but for an empty directory.
+    if (await fs.lstat(to).catch(absent) !== undefined) {
+      throw Object.assign(new Error(`EEXIST: "${to}" is there already`), { code: "EEXIST" });
+    }
+    await fs.rename(from, to);
+  },
+  async remove(path) {
+    await fs.rm(path, { recursive: true, force: true });
+  },
+};
+
+/**
+ * `cp` copies, not this process, for two reasons. A POSIX lock falls when its process closes any descriptor of the
+ * file, so that reading a database here would drop the lock that keeps it still (https://sqlite.org/howtocorrupt.html,
+ * section 2.2). And `--reflink=always` fails where the file system can't clone, which tells the two kinds apart; Deno's
+ * `copyFile` ignores `COPYFILE_FICLONE_FORCE`. `-L`: a link into the parent would share what is behind it. `-p`: a fork
+ * made by root stays its owner's. Short options, because busybox has no others. What cp complains of ends with the C
+ * library's own text, the same in glibc, musl and macOS.
+ */
+const COMPLAINTS: readonly (readonly [code: string, complaint: RegExp])[] = [
+  ["ENOSPC", /No space left on device$/],
+  ["EDQUOT", /quota exceeded$/i],
+  ["EACCES", /Permission denied$/],
+  ["EPERM", /Operation not permitted$/],
+  ["EROFS", /Read-only file system$/],
+  ["ENOENT", /No such file or directory$/],
+];
+
+/** Runs cp; what it complained of, or `undefined` when it succeeded. */
+function cp(args: string[]): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const env = { PATH: process.env.PATH ?? "/usr/bin:/bin", LC_ALL: "C" };
+    const child = spawn("cp", args, { env, stdio: ["ignore", "ignore", "pipe"] });
+    let complaint = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => complaint = (complaint + text).slice(0, 2_000));
+    child.on("error", reject);
+    child.on(
+      "close",
+      (status) => resolve(status === 0 ? undefined : complaint.split("\n")[0] || `cp ended with ${status}`),
+    );
+  });
+}
+
+/** What `Files.fingerprint` is; `above` are the directories on the way, so that a link to one of them ends. */
+async function fingerprint(path: string, above: readonly string[]): Promise<string> {
+  const found = await fs.stat(path, { bigint: true }).catch(absent);
+  if (found === undefined) return `${path}\0absent\n`;
+  if (!found.isDirectory()) return `${path}\0${found.ino}:${found.size}:${found.mtimeNs}\n`;
+  const self = `${found.dev}:${found.ino}`;
+  if (above.includes(self)) return `${path}\0cycle\n`;
+  const names = (await fs.readdir(path).catch(absent) ?? []).sort();
+  const all = await Promise.all(names.map((name) => fingerprint(join(path, name), [...above, self])));
+  return [`${path}\0directory\n`, ...all].join("");
+}
+
+/** A path beside another, for what is not whole yet; `.forkstack-` and eight hexadecimal digits tell whose it is. */
+export function temporaryPath(path: string): string {
+  return `${path}.forkstack-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+/** What runs that died left beside a path, and what goes with that, such as a database's journal. */
+export async function temporariesOf(on: Files, path: string): Promise<string[]> {
+  const own = basename(path);
+  const names = (await on.list(dirname(path))).filter((name) => name.startsWith(own));
+  return names.filter((name) => /^(\.forkstack-[0-9a-f]{8})+(-(wal|shm|journal))?$/.test(name.slice(own.length)))
+    .map((name) => join(dirname(path), name));
+}
+
+/** Removes what runs that died left beside a path. */
+export async function sweepTemporary(on: Files, path: string): Promise<void> {
+  for (const temporary of await temporariesOf(on, path)) await on.remove(temporary);
+}
+
+function absent(error: { code?: string }): undefined {
+  if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+  throw error;
+}
+
+const CAUSES: Readonly<Record<string, readonly [code: string, state: string, hint: string]>> = {
+  ENOSPC: ["DISK_FULL", "the disk is full", "Free some space and run the same command again"],
+  EDQUOT: ["DISK_FULL", "the quota is used up", "Free some space and run the same command again"],
+  EACCES: ["NOT_PERMITTED", "permission denied", "Check who owns the directory, and its mode"],
+  EPERM: ["NOT_PERMITTED", "operation not permitted", "Check who owns the directory, and its mode"],
+  EROFS: ["NOT_PERMITTED", "the file system is read-only", "Work in a directory that can be written"],
+  NotCapable: ["NOT_PERMITTED", "Deno was not allowed to", "Use the permission set of the documentation"],
+};
+
+/** An operating-system error as one of ours, with what to do next; any other error as it is. */
+export function fileError(error: unknown, action: string): unknown {
+  if (isForkstackError(error) || !(error instanceof Error)) return error;
+  const code = (error as { code?: string }).code ?? "";
+  const known = CAUSES[code] ?? CAUSES[error.name];
+  if (known === undefined) return error;
+  return new ForkstackError(known[0], `Cannot ${action}: ${known[1]}`, { hint: known[2], cause: error });
+}

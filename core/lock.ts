@@ -1,0 +1,159 @@
+/**
+ * One worker an environment at a time, across processes and machines.
+ *
+ * The lock is a row of the registry with a token that grows with every holder (the fence that keeps a late writer out)
+ * and a beat that its holder raises. Who waits takes over when the beat has stood still for a while by the waiter's own
+ * monotonic clock, so that no two clocks are ever compared. Where the registry is a file, a holder also keeps a lock of
+ * the operating system, which falls with its process: after a crash nobody waits.
+ *
+ * @module
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { ForkstackError } from "../mod.ts";
+import type { Lock, Registry } from "./registry.ts";
+import type { Statement } from "./sql.ts";
+
+/** What holds the lock and writes under it. */
+export interface Worker {
+  /** Aborted when another has taken over, or with the signal of the command. */
+  readonly signal: AbortSignal;
+  /** Writes to the registry, all or nothing; `LOCK_LOST` once another has taken over. */
+  write(statements: readonly Statement[]): Promise<void>;
+}
+
+/** Times and hooks; tests set them. */
+export interface LockOptions {
+  /** Shown to those who wait, e.g. `"alice@laptop"`. */
+  readonly owner: string;
+  /** Ends the waiting, and is handed to the worker. */
+  readonly signal: AbortSignal;
+  /** How often the holder shows that it lives. @default {2000} */
+  readonly beatMs?: number;
+  /** How long a beat may stand still before the lock is taken over. @default {10000} */
+  readonly staleMs?: number;
+  /** How long to wait for a holder that lives. @default {300000} */
+  readonly waitMs?: number;
+  /** Told once whom it waits for. */
+  readonly onWait?: (holder: Lock) => void;
+}
+
+/** Runs `work` as the one worker of an environment. */
+export async function withLock<T>(
+  registry: Registry,
+  env: string,
+  purpose: string,
+  options: LockOptions,
+  work: (worker: Worker) => Promise<T>,
+): Promise<T> {
+  const { beatMs = 2_000, staleMs = 10_000 } = options;
+  const nonce = crypto.randomUUID().slice(0, 8);
+  const sign = registry.lockDirectory === undefined ? undefined : await holdSign(registry.lockDirectory, nonce);
+  try {
+    const token = await acquire(registry, env, purpose, `${options.owner}#${nonce}`, options);
+    const lost = new AbortController();
+    const signal = AbortSignal.any([options.signal, lost.signal]);
+    let beatAt = performance.now();
+    const beating = setInterval(async () => {
+      try {
+        if (!await registry.beat(env, token)) lost.abort(takenOver(env));
+        else beatAt = performance.now();
+      } catch { // unreachable for now; after staleMs another may hold the lock, so that this one must stop
+        if (performance.now() - beatAt > staleMs) lost.abort(takenOver(env));
+      }
+    }, beatMs);
+    try {
+      return await work({ signal, write: (statements) => registry.fenced(env, token, statements) });
+    } finally {
+      clearInterval(beating);
+      await registry.release(env, token).catch(() => {}); // it falls by itself; the work's own error matters more
+    }
+  } finally {
+    sign?.();
+  }
+}
+
+/** The name a lock's holder shows to people. */
+export function holderOf(lock: Lock): string {
+  return lock.owner.replace(/#[^#]*$/, "");
+}
+
+async function acquire(
+  registry: Registry,
+  env: string,
+  purpose: string,
+  owner: string,
+  options: LockOptions,
+): Promise<number> {
+  const { staleMs = 10_000, waitMs = 300_000 } = options;
+  const began = performance.now();
+  let watched: { lock: Lock; since: number } | undefined;
+  for (let attempt = 0;; attempt++) {
+    options.signal.throwIfAborted();
+    const now = performance.now();
+    const isStale = watched !== undefined && now - watched.since >= staleMs;
+    const isDead = watched !== undefined && !isStale && await signIsDown(registry.lockDirectory, watched.lock);
+    const got = await registry.acquire(env, owner, purpose, isStale || isDead ? watched?.lock : undefined);
+    if (typeof got === "number") return got;
+    if (watched?.lock.token !== got.token || watched.lock.beat !== got.beat) {
+      if (watched === undefined && !await signIsDown(registry.lockDirectory, got)) options.onWait?.(got);
+      watched = { lock: got, since: now };
+    }
+    if (now - began > waitMs) {
+      throw new ForkstackError(
+        "LOCKED",
+        `Cannot ${purpose} environment "${env}": ${holderOf(got)} is at work on it (${got.purpose})`,
+        {
+          hint: "Wait for it to end, then run the same command again",
+          retryable: true,
+          details: { env },
+        },
+      );
+    }
+    if (attempt > 0) await delay(Math.min(20 * attempt, 250), undefined, { signal: options.signal });
+  }
+}
+
+function takenOver(env: string): ForkstackError {
+  return new ForkstackError("LOCK_LOST", `Cannot go on with environment "${env}": another worker has taken it over`, {
+    hint: "Run `forkstack status` to see what it did",
+    retryable: true,
+    details: { env },
+  });
+}
+
+/** Holds an operating-system lock, by SQLite, on a file named after the holder; gives what lets go of it. */
+async function holdSign(directory: string, nonce: string): Promise<() => void> {
+  const { DatabaseSync } = await import("node:sqlite");
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const path = join(directory, nonce);
+  const database = new DatabaseSync(path);
+  database.exec("BEGIN EXCLUSIVE");
+  return () => {
+    database.close();
+    rmSync(path, { force: true });
+  };
+}
+
+/** Whether the process that holds a lock has ended. Always false where the registry is not a file of this machine. */
+async function signIsDown(directory: string | undefined, lock: Lock): Promise<boolean> {
+  if (directory === undefined) return false;
+  const path = join(directory, lock.owner.replace(/^.*#/, ""));
+  const { DatabaseSync } = await import("node:sqlite");
+  let database;
+  try {
+    database = new DatabaseSync(path, { readOnly: true });
+  } catch {
+    return true; // it was removed
+  }
+  try {
+    database.exec("PRAGMA busy_timeout = 0; BEGIN; SELECT * FROM sqlite_schema;");
+    rmSync(path, { force: true });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    database.close();
+  }
+}

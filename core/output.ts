@@ -1,0 +1,249 @@
+/**
+ * Results as people read them and as `--json` has them. Nothing here writes: `cli.ts` does.
+ *
+ * @module
+ */
+import { styleText } from "node:util";
+import { type ForkstackError, isForkstackError } from "../mod.ts";
+import type { ResourceReport } from "./engine.ts";
+import type { DeleteResult } from "./delete.ts";
+import type { Plan } from "./plan.ts";
+import type { EnvironmentReport, EnvironmentResult } from "./report.ts";
+import { Secret } from "./secret.ts";
+
+/** How text is dressed; decided for each stream. */
+export interface Style {
+  readonly color: boolean;
+  /** What commands are called here: `"deno task envs:"` or `"forkstack "`. */
+  readonly command: string;
+}
+
+type Paint = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+
+function paint(style: Style, format: Paint, text: string): string {
+  return style.color ? styleText(format, text) : text;
+}
+
+/** Commands in a text as they are called here. */
+export function localCommands(text: string, style: Pick<Style, "command">): string {
+  return text.replaceAll("`forkstack ", `\`${style.command}`);
+}
+
+/** A line for a resource that has changed: what, whose name, how, how long. */
+export function resourceLine(one: ResourceReport, style: Style): string {
+  const mark = one.state === "failed"
+    ? paint(style, "red", "x")
+    : paint(style, "green", one.state === "ready" ? "+" : "-");
+  const how = one.state === "ready" ? one.fork ?? "" : one.error?.code ?? one.state;
+  const time = one.durationMs === undefined ? "" : paint(style, "dim", duration(one.durationMs));
+  return `  ${mark} ${one.key.padEnd(16)} ${one.title.padEnd(28)} ${how.padEnd(14)} ${time}`.trimEnd();
+}
+
+/** Milliseconds as people read them. */
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 60_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+}
+
+/** What `new` and `switch` say at the end. */
+export function readyText(result: EnvironmentResult, verb: "new" | "switch", style: Style): string {
+  const { environment, resources } = result;
+  const name = paint(style, "bold", environment.name);
+  const empty = resources.filter(({ fork }) => fork === "empty").map(({ key }) => key);
+  const lines = [
+    verb === "switch"
+      ? `Now on ${name}`
+      : result.unchanged
+      ? `${name} is there already: ${resources.length} resources, forked from ${environment.parent}`
+      : `${name} is ready: ${resources.length} resources, forked from ${environment.parent} in ${
+        duration(result.durationMs)
+      }`,
+  ];
+  if (!result.unchanged && verb === "new" && empty.length > 0) {
+    lines.push(`${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty: ${environment.parent} holds none yet`);
+  }
+  if (result.changedFiles?.length) lines.push(`Wrote ${result.changedFiles.join(", ")}`);
+  const next = environment.current
+    ? verb === "new"
+      ? `the app uses ${environment.name} from its next start; back with \`forkstack switch ${environment.parent}\``
+      : "restart the app"
+    : `\`forkstack switch ${environment.name}\``;
+  lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
+  return lines.join("\n");
+}
+
+/** The environments as a table. */
+export function listText(
+  environments: readonly EnvironmentReport[],
+  base: string | undefined,
+  now: Date,
+  style: Style,
+): string {
+  const rows = environments.map((one) => [
+    one.current ? "*" : " ",
+    one.name,
+    one.status,
+    one.parent ?? "",
+    one.createdAt === undefined ? "" : age(one.createdAt, now),
+    one.owner ?? "",
+    one.expiresAt === undefined ? "" : timeLeft(one.expiresAt, now),
+  ]);
+  if (base !== undefined) rows.unshift(["*", base, "base", "", "", "", ""]);
+  if (environments.length === 0) {
+    const hint = localCommands("No environments yet. Make one with `forkstack new alice`", style);
+    return base === undefined ? hint : `${hint}\nCurrent: ${base}`;
+  }
+  const all = [[" ", "NAME", "STATUS", "PARENT", "AGE", "OWNER", "LEASE"], ...rows];
+  const used = all[0].map((_, at) => at < 2 || rows.some((row) => row[at] !== ""));
+  const widths = all[0].map((_, at) => Math.max(...all.map((row) => row[at].length)));
+  return all.map((row, line) => {
+    const text = row.map((cell, at) => cell.padEnd(widths[at])).filter((_, at) => used[at]).join("  ").trimEnd();
+    return line === 0 ? paint(style, "dim", text) : row[0] === "*" ? paint(style, "bold", text) : text;
+  }).join("\n");
+}
+
+/** One environment in full. */
+export function statusText(result: EnvironmentResult, now: Date, style: Style): string {
+  const { environment, resources } = result;
+  const facts = [
+    environment.parent && `forked from ${environment.parent}`,
+    environment.createdAt && `${age(environment.createdAt, now)} old`,
+    environment.owner && `by ${environment.owner}`,
+    environment.expiresAt && timeLeft(environment.expiresAt, now),
+  ].filter(Boolean);
+  const lines = [
+    `${paint(style, "bold", environment.name)}  ${environment.status}${environment.current ? ", current" : ""}`,
+    ...(facts.length > 0 ? [facts.join(", ")] : []),
+    ...resources.map((one) => {
+      const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
+      return `  ${one.key.padEnd(16)} ${one.provider.padEnd(12)} ${one.title.padEnd(28)} ${state}`.trimEnd();
+    }),
+  ];
+  if (result.variables.length > 0) lines.push(`Variables: ${result.variables.join(", ")}`);
+  if (environment.status === "creating") {
+    lines.push(localCommands(`Complete it with \`forkstack new ${environment.name}\``, style));
+  }
+  if (environment.status === "deleting" || environment.status === "broken") {
+    lines.push(localCommands(`Finish with \`forkstack delete ${environment.name}\``, style));
+  }
+  return lines.join("\n");
+}
+
+/** What `delete` says at the end. */
+export function deletedText(result: DeleteResult, style: Style): string {
+  const gone = result.resources.filter(({ state }) => state === "deleted").length;
+  const kept = result.resources.filter(({ state }) => state === "kept");
+  const lines = [
+    `Deleted ${paint(style, "bold", result.environment.name)}: ${gone} resources in ${duration(result.durationMs)}`,
+  ];
+  for (const one of kept) lines.push(`Kept ${one.key} "${one.title}": it is not ours`);
+  if (result.switchedTo !== undefined) lines.push(`It was current; now on ${result.switchedTo}`);
+  lines.push(paint(style, "dim", localCommands("Next: `forkstack list`", style)));
+  return lines.join("\n");
+}
+
+/** A plan of `new`, for `--dry-run`. */
+export function planText(plan: Plan, style: Style): string {
+  if (plan.isDone) return `${plan.env} is there already; nothing to do`;
+  const lines = [`Would make ${paint(style, "bold", plan.env)} from ${plan.parent}:`];
+  if (plan.cleanUpFirst) lines.push("  first finish removing what an earlier run left");
+  for (const { resource, title, action } of plan.steps) {
+    lines.push(`  ${action.padEnd(8)} ${resource.key.padEnd(16)} ${resource.provider.name.padEnd(12)} ${title}`);
+  }
+  return lines.join("\n");
+}
+
+/** An error as people read it: what happened, why, what next. */
+export function errorText(error: unknown, style: Style): string {
+  const lines = [`${paint(style, "red", "error:")} ${isForkstackError(error) ? error.message : unexpected(error)}`];
+  for (const cause of causes(error)) lines.push(`  ${paint(style, "dim", "cause:")} ${cause}`);
+  const hint = isForkstackError(error)
+    ? error.hint
+    : "This should not happen. Run the same command again; what was begun is in the journal";
+  if (hint) lines.push(`  ${paint(style, "cyan", "hint:")} ${localCommands(hint, style)}`);
+  return lines.join("\n");
+}
+
+function unexpected(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** The messages underneath an error that its own does not repeat; at most five. */
+function causes(error: unknown): string[] {
+  const found: string[] = [];
+  const shown = error instanceof Error ? error.message : "";
+  const queue = [(error as { cause?: unknown })?.cause];
+  while (queue.length > 0 && found.length < 5) {
+    const one = queue.shift();
+    if (!(one instanceof Error)) continue;
+    if (one instanceof AggregateError) queue.push(...one.errors);
+    else if (!shown.includes(one.message) && !found.includes(one.message)) {
+      found.push(one.message.split("\n")[0].slice(0, 300));
+    }
+    queue.push(one.cause);
+  }
+  return found;
+}
+
+/** The document of `--json`. */
+export function jsonDocument(command: string, data: unknown, error: unknown, style: Pick<Style, "command">): string {
+  const known = isForkstackError(error) ? error : undefined;
+  const document = {
+    schema: 1,
+    command,
+    ok: error === undefined,
+    data: data ?? {},
+    ...(error === undefined ? {} : {
+      error: {
+        code: known?.code ?? "UNEXPECTED",
+        message: known?.message ?? unexpected(error),
+        ...(known?.hint === undefined ? {} : { hint: localCommands(known.hint, style) }),
+        retryable: known?.retryable ?? false,
+        ...(known === undefined ? {} : { details: known.details }),
+      },
+    }),
+  };
+  return JSON.stringify(document, (_key, value) => value instanceof Secret ? "[redacted]" : value, 2);
+}
+
+const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
+  [
+    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|CONFIRM_|NOT_PERMITTED|VALUE_UNWRITABLE|PROVIDER_UNKNOWN)/,
+    2,
+  ],
+  [/^CREDENTIALS_/, 3],
+  [/NOT_FOUND$/, 4],
+  [/^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|PARENT_)/, 5],
+  [/^(PROVIDER_UNAVAILABLE|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY)/, 6],
+  [/_INCOMPLETE$/, 7],
+  [/^INTERRUPTED$/, 130],
+];
+
+/** The exit code of an error: 2 usage, 3 credentials, 4 not found, 5 conflict, 6 unavailable, 7 partly done. */
+export function exitCodeOf(error: ForkstackError | unknown): number {
+  if (!isForkstackError(error)) return 1;
+  return EXIT_CODES.find(([pattern]) => pattern.test(error.code))?.[1] ?? 1;
+}
+
+/** The identifying part of a resource's report. */
+export function named(
+  resource: { key: string; kind: string; name?: string },
+): { key: string; kind: string; name?: string } {
+  const { key, kind, name } = resource;
+  return { key, kind, ...(name === undefined ? {} : { name }) };
+}
+
+function age(since: string, now: Date): string {
+  return span(now.getTime() - Date.parse(since));
+}
+
+function timeLeft(until: string, now: Date): string {
+  const left = Date.parse(until) - now.getTime();
+  return left > 0 ? `${span(left)} left` : `expired ${span(-left)} ago`;
+}
+
+function span(ms: number): string {
+  const units: readonly [number, string][] = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"]];
+  const unit = units.find(([size]) => ms >= size);
+  return unit === undefined ? `${Math.max(0, Math.round(ms / 1_000))} s` : `${Math.floor(ms / unit[0])} ${unit[1]}`;
+}

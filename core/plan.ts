@@ -1,0 +1,120 @@
+/**
+ * What has to be done, out of what is wanted and what is known. Pure: it asks nobody and changes nothing.
+ *
+ * @module
+ */
+import { ForkstackError } from "../mod.ts";
+import { BASE_ENVS, type Resource } from "./config.ts";
+import type { Environment, ResourceRow } from "./registry.ts";
+
+/** One resource of a plan. */
+export interface Step {
+  readonly resource: Resource;
+  readonly title: string;
+  /** `keep`: it is there. `create`: to be made, or finished. */
+  readonly action: "keep" | "create";
+  readonly row?: ResourceRow;
+}
+
+/** How an environment comes to be what was asked for. */
+export interface Plan {
+  readonly env: string;
+  readonly parent: string;
+  /** The run: that of an unfinished earlier one, or a new one. */
+  readonly operation: string;
+  /** An earlier run was cut off: finish removing what it had begun to remove, before anything else. */
+  readonly cleanUpFirst: boolean;
+  /** Everything is there already. */
+  readonly isDone: boolean;
+  readonly steps: readonly Step[];
+}
+
+/** What `planNew` starts from. */
+export interface Known {
+  readonly env: string;
+  readonly parent: string;
+  /** `--from` was given, so that `parent` must be the parent. */
+  readonly parentIsExplicit: boolean;
+  readonly resources: readonly Resource[];
+  readonly titles: Readonly<Record<string, string>>;
+  readonly environments: readonly Environment[];
+  readonly rows: readonly ResourceRow[];
+  readonly newOperation: string;
+}
+
+/** Plans `new`. */
+export function planNew(known: Known): Plan {
+  const { env, environments, rows } = known;
+  if (BASE_ENVS.includes(env)) {
+    throw new ForkstackError("ENV_BASE", `Cannot make environment "${env}": it always counts as there`, {
+      hint: `Point to it with \`forkstack switch ${env}\``,
+      details: { env },
+    });
+  }
+  const existing = environments.find(({ name }) => name === env);
+  const cleanUpFirst = existing !== undefined && existing.status !== "ready" && existing.status !== "creating";
+  const stays = cleanUpFirst ? undefined : existing;
+  const parent = known.parentIsExplicit ? known.parent : stays?.parent ?? known.parent;
+  if (stays !== undefined && stays.parent !== parent) {
+    throw new ForkstackError(
+      "CONFLICT",
+      `Cannot fork environment "${env}" from "${parent}": it is there, forked from "${stays.parent}"`,
+      {
+        hint: `Delete it first with \`forkstack delete ${env}\`, or choose another name`,
+        details: { env },
+      },
+    );
+  }
+  checkParent(env, parent, environments);
+  const steps = known.resources.map((resource): Step => {
+    const row = cleanUpFirst ? undefined : rows.find(({ key }) => key === resource.key);
+    const title = known.titles[resource.key];
+    if (row !== undefined && (row.provider !== resource.provider.name || row.title !== title)) {
+      throw new ForkstackError(
+        "CONFLICT",
+        `Cannot complete environment "${env}": its ${resource.key} is ${row.provider} "${row.title}", ` +
+          `but forkstack.json now says ${resource.provider.name} "${title}"`,
+        {
+          hint: `Delete the environment with \`forkstack delete ${env}\` and make it again`,
+          details: { env, resource: resource.key },
+        },
+      );
+    }
+    return { resource, title, action: row?.state === "ready" ? "keep" : "create", row };
+  });
+  const isDone = stays?.status === "ready" && steps.every(({ action }) => action === "keep");
+  const operation = stays?.status === "creating" ? stays.operation : known.newOperation;
+  return { env, parent, operation, cleanUpFirst, isDone, steps };
+}
+
+function checkParent(env: string, parent: string, environments: readonly Environment[]): void {
+  if (parent === env) {
+    throw new ForkstackError("CONFLICT", `Cannot fork environment "${env}" from itself`, {
+      hint: "Name another parent with --from",
+    });
+  }
+  if (BASE_ENVS.includes(parent)) return;
+  const found = environments.find(({ name }) => name === parent);
+  if (found === undefined) throw noSuchEnvironment(parent, "fork from");
+  if (found.status !== "ready") {
+    throw new ForkstackError("CONFLICT", `Cannot fork from environment "${parent}": it is ${shownStatus(found)}`, {
+      hint: `Complete it with \`forkstack new ${parent}\``,
+      details: { env: parent },
+    });
+  }
+}
+
+/** The error for an environment that nobody made. */
+export function noSuchEnvironment(env: string, verb: string, near: readonly string[] = []): ForkstackError {
+  return new ForkstackError("ENV_NOT_FOUND", `Cannot ${verb} environment "${env}": nobody made it`, {
+    hint: near.length > 0
+      ? `Did you mean ${near.map((name) => `"${name}"`).join(" or ")}?`
+      : `\`forkstack list\` shows what is there${verb === "delete" ? "" : `; \`forkstack new ${env}\` makes it`}`,
+    details: { env },
+  });
+}
+
+/** The status that people and JSON are shown. */
+export function shownStatus(environment: Environment): "creating" | "ready" | "deleting" | "broken" {
+  return environment.status === "undoing" ? "broken" : environment.status;
+}

@@ -1,0 +1,153 @@
+/**
+ * The contract between the engine and a provider: one vendor, one plain file, in the folder of its kind.
+ *
+ * @module
+ */
+import type { GenericSchema } from "valibot";
+import type { Kind } from "../mod.ts";
+import type { Files } from "./files.ts";
+
+export type { Kind } from "../mod.ts";
+export type { FileInfo, Files } from "./files.ts";
+export { Secret } from "./secret.ts";
+import type { Secret } from "./secret.ts";
+
+/** How data reached a fork; `"namespace"` shares the parent's store under a key prefix. */
+export type Copy = "copy-on-write" | "full-copy" | "schema-only" | "empty" | "namespace";
+
+/** What a provider can do, as data: the planner reads it, the conformance suite checks it. */
+export interface Capabilities {
+  /** The best way a fork can be made; a single fork may report a lesser one. */
+  readonly copy: Copy;
+  /** `"marked"`: the vendor stores our marker (tag, annotation, label). `"recorded"`: our journal tells. */
+  readonly ownership: "marked" | "recorded";
+  /** Outputs can be read again, are minted per call, or are shown once at creation. */
+  readonly outputs: "rereadable" | "minted" | "shown-once";
+  /** The vendor itself deletes the fork when the lease ends. */
+  readonly nativeExpiry: boolean;
+  /** What `usage` reports; `"none"` means that the method is absent. */
+  readonly usage: "none" | "bytes" | "bytes-and-cost";
+  /** A parent that holds nothing is no error: the fork starts empty. True of embedded providers alone. */
+  readonly parentMayBeAbsent: boolean;
+  /** Fork names that the vendor accepts; `maxLength` in characters. */
+  readonly name: { readonly maxLength: number; readonly pattern: RegExp };
+}
+
+/** Who a fork belongs to: stored at the vendor (`"marked"`) or in the journal (`"recorded"`). Holds no secret. */
+export interface Marker {
+  /** The stack's id: `stack` of forkstack.json, or the project's name. */
+  readonly stack: string;
+  /** The environment, e.g. `"alice"`. */
+  readonly env: string;
+  /** The resource, e.g. `"database"` or `"storage.uploads"`. */
+  readonly resource: string;
+  /** The run that made it; a retried create recognises its own work by it. */
+  readonly operation: string;
+}
+
+/** One fork as the vendor holds it. Holds no secret: safe to print and to store. */
+export interface Fork {
+  /** The vendor's immutable id, never a reusable name. */
+  readonly id: string;
+  /** The vendor's name for it, e.g. `"myapp-alice"`. */
+  readonly name: string;
+  /** What it was forked from; absent if it started empty. */
+  readonly parentId?: string;
+  /** Whose it is. */
+  readonly marker: Marker;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
+  /** How its data got there; absent where the vendor does not tell. */
+  readonly copy?: Copy;
+}
+
+/** What stands where the fork would be. A missing parent is a `NOT_FOUND` error, not `"absent"`. */
+export type Inspection =
+  | { readonly state: "absent" }
+  | { readonly state: "pending" | "ready" | "deleting"; readonly fork: Fork }
+  | { readonly state: "foreign"; readonly id: string; readonly reason: string };
+
+/** Everything a provider may touch. It uses no globals, so a test can stand in for all of it. */
+export interface Context {
+  /** The one HTTP client: deadline, retry of what is safe to repeat, rate limits, redaction. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** The file system of embedded providers. */
+  readonly files: Files;
+  /** The variables that the provider's `credentials` names, as far as they are set. */
+  readonly credentials: Readonly<Record<string, Secret>>;
+  /** Aborted on Ctrl-C: no further call is begun. */
+  readonly signal: AbortSignal;
+  /** The clock. */
+  readonly now: () => Date;
+  /** Waits; ends early with the signal's reason. */
+  readonly sleep: (ms: number) => Promise<void>;
+  /** Reads the marker back from the vendor's note, or for a `"recorded"` provider from the journal. */
+  readonly markerOf: (name: string, note?: string) => Marker | undefined;
+  /** Awaited after each call that made something, with the vendor's immutable id. */
+  readonly record: (step: string, id: string) => Promise<void>;
+}
+
+/** The resource of one stack, whichever environment. */
+export interface Scope<Options> {
+  /** The provider's own options, checked by `options`. */
+  readonly options: Options;
+  /** The project's name. */
+  readonly project: string;
+  /** The stack's id, as in the marker. */
+  readonly stack: string;
+  /** The resource's key, as in the marker. */
+  readonly resource: string;
+  /** The directory that holds `.forkstack/`. */
+  readonly root: string;
+}
+
+/** One fork that is wanted. */
+export interface Target<Options> extends Scope<Options> {
+  /** Its name, already legal for `capabilities.name`. */
+  readonly name: string;
+  /** The parent's name; absent if an empty resource is asked for. */
+  readonly parent?: string;
+  /** Whose it will be. */
+  readonly marker: Marker;
+  /** End of the lease: RFC 3339, UTC; absent: none. */
+  readonly expiresAt?: string;
+}
+
+/** A resource that is there: a fork of ours, or a base environment's own. */
+export type Held = Pick<Fork, "id" | "name">;
+
+/** What a fork holds and costs. */
+export interface Usage {
+  /** Stored bytes of this fork alone. */
+  readonly sizeBytes: number;
+  /** US dollars a month at the vendor's list price. */
+  readonly costUsd?: number;
+}
+
+/** One vendor. */
+export interface Provider<Options = unknown> {
+  /** Equals the file's name and the `provider` of forkstack.json. */
+  readonly name: string;
+  /** The kind of its resource. */
+  readonly kind: Kind;
+  /** What it can do. */
+  readonly capabilities: Capabilities;
+  /** The conventional variables that hold its credentials. */
+  readonly credentials: readonly { readonly variable: string; readonly required: boolean }[];
+  /** The options' schema; also the source of forkstack.schema.json. */
+  readonly options: GenericSchema<unknown, Options>;
+  /** Looks, changes nothing. A base environment's resource has no marker and is `"foreign"`, with its id. */
+  inspect(context: Context, target: Target<Options>): Promise<Inspection>;
+  /** Makes the fork, or returns the one that an earlier attempt of this operation made. */
+  create(context: Context, target: Target<Options>): Promise<Fork>;
+  /** Deletes this id and no other, after reading the marker again. Already gone is success. */
+  delete(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent">;
+  /** Every fork of the resource that has our marker, all pages. */
+  list(context: Context, scope: Scope<Options>): AsyncIterable<Fork>;
+  /** Answers once the resource really does (a query, a HEAD); throws what it met instead. */
+  probe(context: Context, held: Held, scope: Scope<Options>): Promise<void>;
+  /** The variables that the application gets, e.g. `{ DATABASE_URL, DATABASE_AUTH_TOKEN }`, without a name's prefix. */
+  outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>>;
+  /** Bytes and cost, where `capabilities.usage` claims it. */
+  usage?(context: Context, held: Held, scope: Scope<Options>): Promise<Usage>;
+}

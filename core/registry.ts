@@ -1,0 +1,346 @@
+/**
+ * What forkstack knows: environments, their resources with the vendors' ids, the journal, and who works on what.
+ *
+ * Every write of a worker is fenced: it carries the token of its lock, and is refused as a whole once another has
+ * taken the environment over.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { ForkstackError, type Kind } from "../mod.ts";
+import type { Project } from "./config.ts";
+import { files } from "./files.ts";
+import type { Copy, Fork } from "./provider.ts";
+import { openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
+
+/** `undoing`: a `new` failed and what it made is being removed; shown as `broken`. */
+export type Status = "creating" | "ready" | "deleting" | "undoing" | "broken";
+
+/** One environment. */
+export interface Environment {
+  readonly name: string;
+  readonly parent: string;
+  readonly status: Status;
+  readonly owner: string;
+  /** The run that is making or changing it, or did last. */
+  readonly operation: string;
+  readonly createdAt: string;
+  readonly expiresAt?: string;
+  readonly usedAt?: string;
+}
+
+/** One resource of an environment, as far as it is known. */
+export interface ResourceRow {
+  readonly env: string;
+  readonly key: string;
+  readonly kind: Kind;
+  readonly name?: string;
+  readonly provider: string;
+  readonly title: string;
+  readonly state: "creating" | "ready" | "deleting";
+  readonly operation: string;
+  /** The vendor's id; absent while no answer has come. */
+  readonly id?: string;
+  readonly parentId?: string;
+  readonly fork?: Copy;
+  readonly createdAt: string;
+  /** The provider's options when it was made: it is deleted with these, whatever forkstack.json says by then. */
+  readonly options: unknown;
+}
+
+/** One line of the journal. */
+export interface JournalLine {
+  readonly seq: number;
+  readonly operation: string;
+  readonly env: string;
+  readonly resource: string;
+  readonly step: string;
+  readonly phase: "intent" | "record" | "done" | "failed";
+  readonly id?: string;
+  readonly at: string;
+}
+
+/** Who works on an environment. */
+export interface Lock {
+  readonly env: string;
+  /** `user@host:pid:nonce` */
+  readonly owner: string;
+  readonly purpose: string;
+  /** Grows with every holder. */
+  readonly token: number;
+  /** Grows while the holder lives. */
+  readonly beat: number;
+}
+
+const VERSION = 1;
+const SCHEMA: readonly Statement[] = [
+  ["CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"],
+  [`CREATE TABLE IF NOT EXISTS environments (
+    name TEXT PRIMARY KEY, parent TEXT NOT NULL, status TEXT NOT NULL, owner TEXT NOT NULL, operation TEXT NOT NULL,
+    created_at TEXT NOT NULL, expires_at TEXT, used_at TEXT)`],
+  [`CREATE TABLE IF NOT EXISTS resources (
+    env TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, name TEXT, provider TEXT NOT NULL, title TEXT NOT NULL,
+    state TEXT NOT NULL, operation TEXT NOT NULL, id TEXT, parent_id TEXT, fork TEXT, created_at TEXT NOT NULL,
+    options TEXT NOT NULL,
+    PRIMARY KEY (env, key))`],
+  [`CREATE TABLE IF NOT EXISTS journal (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, operation TEXT NOT NULL, env TEXT NOT NULL, resource TEXT NOT NULL,
+    step TEXT NOT NULL, phase TEXT NOT NULL, id TEXT, at TEXT NOT NULL)`],
+  ["CREATE INDEX IF NOT EXISTS journal_env ON journal (env, resource)"],
+  [`CREATE TABLE IF NOT EXISTS locks (
+    env TEXT PRIMARY KEY, owner TEXT NOT NULL, purpose TEXT NOT NULL, token INTEGER NOT NULL, beat INTEGER NOT NULL)`],
+  ["CREATE TABLE IF NOT EXISTS fence (token INTEGER NOT NULL)"], // stays empty: see `fenced`
+  [`INSERT INTO meta (key, value) VALUES ('version', '${VERSION}') ON CONFLICT (key) DO NOTHING`],
+];
+
+/**
+ * Opens the registry that forkstack.json names, or the project's own file. Where that is not there yet, it is made, or
+ * with `missing: "empty"` an empty one stands in for it, so that looking leaves nothing behind.
+ */
+export async function openRegistry(project: Project, missing: "create" | "empty"): Promise<Registry> {
+  const url = project.config.registry?.url;
+  if (url !== undefined && !url.startsWith("file:")) {
+    return await Registry.open(await openServer(url, process.env.FORKSTACK_REGISTRY_TOKEN), project);
+  }
+  const path = url === undefined ? join(project.stateRoot, ".forkstack", "registry.db") : fileURLToPath(url);
+  try {
+    if (!existsSync(path)) {
+      if (missing === "empty") return await Registry.open(await openFile(":memory:"), project);
+      // Before anything is written there: whatever .forkstack holds is not for git.
+      await files.write(join(project.stateRoot, ".forkstack", ".gitignore"), "*\n");
+    }
+    return await Registry.open(await openFile(path), project, join(dirname(path), "locks"));
+  } catch (error) {
+    throw registryError(path, error);
+  }
+}
+
+function registryError(path: string, error: unknown): unknown {
+  const message = (error as Error).message ?? "";
+  if ((error as { code?: string }).code !== "ERR_SQLITE_ERROR") return error;
+  if (/not a database|malformed/.test(message)) {
+    return new ForkstackError("REGISTRY_DAMAGED", `Cannot open the registry "${path}": ${message}`, {
+      hint: "Move it away; `forkstack doctor --rebuild` finds the environments again from their marks",
+      cause: error,
+    });
+  }
+  if (/readonly|unable to open/.test(message)) {
+    return new ForkstackError("NOT_PERMITTED", `Cannot open the registry "${path}": ${message}`, {
+      hint: "Check who owns it, and its mode",
+      cause: error,
+    });
+  }
+  return error;
+}
+
+/** The registry of one project. */
+export class Registry {
+  readonly #sql: Sql;
+  /** Where the holders of locks show that they live; absent for a registry that other machines share. */
+  readonly lockDirectory: string | undefined;
+
+  private constructor(sql: Sql, lockDirectory: string | undefined) {
+    this.#sql = sql;
+    this.lockDirectory = lockDirectory;
+  }
+
+  /** Brings the schema up to date; one of a newer forkstack is refused. */
+  static async open(sql: Sql, project: Pick<Project, "name">, lockDirectory?: string): Promise<Registry> {
+    try {
+      const found = await sql.read(["SELECT name FROM sqlite_schema WHERE name = 'meta'"]);
+      if (found.length === 0) {
+        await sql.write([...SCHEMA, [
+          "INSERT INTO meta (key, value) VALUES ('project', ?) ON CONFLICT (key) DO NOTHING",
+          project.name,
+        ]]);
+      }
+      const meta = Object.fromEntries(
+        (await sql.read(["SELECT key, value FROM meta"])).map((row) => [row.key, row.value]),
+      );
+      if (Number(meta.version) > VERSION) {
+        throw new ForkstackError(
+          "REGISTRY_NEWER",
+          `Cannot use the registry: its schema is version ${meta.version}, this forkstack knows up to ${VERSION}`,
+          { hint: "Update forkstack" },
+        );
+      }
+      if (meta.project !== project.name) {
+        throw new ForkstackError(
+          "REGISTRY_FOREIGN",
+          `Cannot use the registry: it is of project "${meta.project}", not "${project.name}"`,
+          { hint: "Give each project a registry of its own, or set `project` of forkstack.json back" },
+        );
+      }
+      return new Registry(sql, lockDirectory);
+    } catch (error) {
+      sql.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#sql.close();
+  }
+
+  /** All environments, by name. */
+  async environments(): Promise<Environment[]> {
+    return (await this.#sql.read(["SELECT * FROM environments ORDER BY name"])).map(environmentOf);
+  }
+
+  async environment(name: string): Promise<Environment | undefined> {
+    const [row] = await this.#sql.read(["SELECT * FROM environments WHERE name = ?", name]);
+    return row && environmentOf(row);
+  }
+
+  /** The resources of an environment, by key. */
+  async resources(env: string): Promise<ResourceRow[]> {
+    return (await this.#sql.read(["SELECT * FROM resources WHERE env = ? ORDER BY key", env])).map(resourceOf);
+  }
+
+  /** The journal of an environment, oldest first. */
+  async journal(env: string): Promise<JournalLine[]> {
+    const rows = await this.#sql.read(["SELECT * FROM journal WHERE env = ? ORDER BY seq", env]);
+    return rows.map((row) => present(row) as unknown as JournalLine);
+  }
+
+  async lock(env: string): Promise<Lock | undefined> {
+    const [row] = await this.#sql.read(["SELECT * FROM locks WHERE env = ? AND owner <> ''", env]);
+    return row as unknown as Lock | undefined;
+  }
+
+  /**
+   * Takes the lock if it is free, or as `seen` says: held by one that has stopped. Gives the token, or who holds it.
+   */
+  async acquire(env: string, owner: string, purpose: string, seen?: Lock): Promise<number | Lock> {
+    const [taken, [holder]] = await this.#sql.write([
+      [
+        `INSERT INTO locks (env, owner, purpose, token, beat) VALUES (?, ?, ?, 1, 0) ON CONFLICT (env) DO UPDATE
+         SET owner = excluded.owner, purpose = excluded.purpose, token = token + 1, beat = beat + 1
+         WHERE owner = '' OR (token = ? AND beat = ?) RETURNING token`,
+        env,
+        owner,
+        purpose,
+        seen?.token ?? -1,
+        seen?.beat ?? -1,
+      ],
+      ["SELECT * FROM locks WHERE env = ?", env],
+    ]);
+    return taken.length > 0 ? Number(taken[0].token) : holder as unknown as Lock;
+  }
+
+  /** Shows that the holder lives; false once another has taken over. */
+  async beat(env: string, token: number): Promise<boolean> {
+    const [rows] = await this.#sql.write([
+      ["UPDATE locks SET beat = beat + 1 WHERE env = ? AND token = ? AND owner <> '' RETURNING beat", env, token],
+    ]);
+    return rows.length > 0;
+  }
+
+  async release(env: string, token: number): Promise<void> {
+    await this.#sql.write([["UPDATE locks SET owner = '' WHERE env = ? AND token = ?", env, token]]);
+  }
+
+  /** Records that an environment was switched to. */
+  async touch(env: string, at: string): Promise<void> {
+    await this.#sql.write([["UPDATE environments SET used_at = ? WHERE name = ?", at, env]]);
+  }
+
+  /** The statements of a holder of the lock, all or none; `LOCK_LOST` if it holds it no more. */
+  async fenced(env: string, token: number, statements: readonly Statement[]): Promise<void> {
+    const guard: Statement = [
+      "INSERT INTO fence SELECT (SELECT token FROM locks WHERE env = ? AND token = ?)",
+      env,
+      token,
+    ];
+    try {
+      await this.#sql.write([guard, ["DELETE FROM fence"], ...statements]);
+    } catch (error) {
+      if (!/NOT NULL constraint failed: fence/.test((error as Error).message)) throw error;
+      throw new ForkstackError(
+        "LOCK_LOST",
+        `Cannot go on with environment "${env}": another worker has taken it over`,
+        {
+          hint: "Run `forkstack status` to see what it did",
+          retryable: true,
+          details: { env },
+          cause: error,
+        },
+      );
+    }
+  }
+}
+
+/** The statements of the engine; each names what it records. */
+export const statements = {
+  putEnvironment: (one: Environment): Statement => [
+    `INSERT INTO environments (name, parent, status, owner, operation, created_at, expires_at, used_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
+     SET status = excluded.status, operation = excluded.operation, expires_at = excluded.expires_at`,
+    ...[
+      one.name,
+      one.parent,
+      one.status,
+      one.owner,
+      one.operation,
+      one.createdAt,
+      one.expiresAt ?? null,
+      one.usedAt ?? null,
+    ],
+  ],
+  dropEnvironment: (env: string): Statement => ["DELETE FROM environments WHERE name = ?", env],
+  putResource: (one: ResourceRow): Statement => [
+    `INSERT OR REPLACE INTO resources (env, key, kind, name, provider, title, state, operation, id, parent_id, fork, created_at, options)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[one.env, one.key, one.kind, one.name ?? null, one.provider, one.title, one.state, one.operation],
+    ...[one.id ?? null, one.parentId ?? null, one.fork ?? null, one.createdAt, JSON.stringify(one.options)],
+  ],
+  dropResource: (env: string, key: string): Statement => ["DELETE FROM resources WHERE env = ? AND key = ?", env, key],
+  journal: (line: Omit<JournalLine, "seq">): Statement => [
+    "INSERT INTO journal (operation, env, resource, step, phase, id, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    ...[line.operation, line.env, line.resource, line.step, line.phase, line.id ?? null, line.at],
+  ],
+};
+
+/** The fork that a row remembers, if its vendor's answer came. */
+export function forkOf(row: ResourceRow, stack: string): Fork | undefined {
+  if (row.id === undefined) return undefined;
+  return {
+    id: row.id,
+    name: row.title,
+    ...(row.parentId === undefined ? {} : { parentId: row.parentId }),
+    marker: { stack, env: row.env, resource: row.key, operation: row.operation },
+    createdAt: row.createdAt,
+    ...(row.fork === undefined ? {} : { copy: row.fork }),
+  };
+}
+
+function environmentOf(row: Row): Environment {
+  return present({
+    ...row,
+    created_at: null,
+    expires_at: null,
+    used_at: null,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    usedAt: row.used_at,
+  }) as unknown as Environment;
+}
+
+function resourceOf(row: Row): ResourceRow {
+  return present({
+    ...row,
+    parent_id: null,
+    created_at: null,
+    parentId: row.parent_id,
+    createdAt: row.created_at,
+    options: JSON.parse(String(row.options)),
+  }) as unknown as ResourceRow;
+}
+
+/** A row without its absent values. */
+function present(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
+}

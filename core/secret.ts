@@ -1,0 +1,34 @@
+/** A value that must not be printed: it shows as `[redacted]` wherever it is formatted. */
+export class Secret {
+  readonly #value: string;
+
+  /** Wraps the value. */
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** The value itself; only for the wire, the environment's own file, and `--reveal`. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  /** `[redacted]`. */
+  toString(): string {
+    return "[redacted]";
+  }
+
+  /** `[redacted]`. */
+  toJSON(): string {
+    return "[redacted]";
+  }
+
+  /** `[redacted]`, in Node's and Bun's inspection. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return "[redacted]";
+  }
+
+  /** `[redacted]`, in Deno's inspection. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return "[redacted]";
+  }
+}

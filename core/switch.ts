@@ -1,0 +1,81 @@
+/**
+ * Pointing a directory at an environment.
+ *
+ * @module
+ */
+import { ForkstackError } from "../mod.ts";
+import { BASE_ENVS, nearest, type Resource, titleOf } from "./config.ts";
+import { contextOf, type Engine, inspectResource, outputsOf, scopeOf } from "./engine.ts";
+import { noSuchEnvironment, shownStatus } from "./plan.ts";
+import type { Environment } from "./registry.ts";
+import { describe, type EnvironmentResult } from "./report.ts";
+import * as workspace from "./workspace.ts";
+import type { Variables } from "./workspace.ts";
+
+/** Points this directory at an environment. */
+export async function switchEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
+  const began = performance.now();
+  await workspace.checkPointers(engine.project);
+  await usableEnvironment(engine, env, "switch to");
+  await activate(engine, env);
+  const changedFiles = await workspace.completeProject(engine.project);
+  await engine.registry.touch(env, engine.world.now().toISOString());
+  return { ...await describe(engine, env, began), changedFiles };
+}
+
+/** An environment that can be used: ready, or one that always counts as there. */
+async function usableEnvironment(engine: Engine, env: string, verb: string): Promise<Environment | undefined> {
+  if (BASE_ENVS.includes(env)) return undefined;
+  const environments = await engine.registry.environments();
+  const found = environments.find(({ name }) => name === env);
+  if (found === undefined) {
+    throw noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...environments.map(({ name }) => name)]));
+  }
+  if (found.status === "ready") return found;
+  const isGoing = found.status === "creating";
+  throw new ForkstackError("CONFLICT", `Cannot ${verb} environment "${env}": it is ${shownStatus(found)}`, {
+    hint: isGoing ? `Complete it with \`forkstack new ${env}\`` : `Finish with \`forkstack delete ${env}\``,
+    details: { env },
+  });
+}
+
+/** The variables of an environment as its providers tell them, on a machine that has no file of them. */
+async function askVariables(engine: Engine, env: string): Promise<Variables> {
+  const rows = await engine.registry.resources(env);
+  const all = await Promise.all(engine.resources.map(async (resource) => {
+    const title = titleOf(engine.project, resource, env);
+    const row = rows.find(({ key }) => key === resource.key);
+    if (row === undefined && !BASE_ENVS.includes(env)) {
+      throw new ForkstackError("CONFLICT", `Cannot switch to environment "${env}": it has no ${resource.key}`, {
+        hint: `Complete it with \`forkstack new ${env}\``,
+        details: { env, resource: resource.key },
+      });
+    }
+    const held = row?.id === undefined ? await baseResource(engine, resource, title, env) : { id: row.id, name: title };
+    return await outputsOf(contextOf(engine, resource.provider), resource, held, scopeOf(engine, resource));
+  }));
+  return Object.assign({}, ...all);
+}
+
+async function baseResource(engine: Engine, resource: Resource, title: string, env: string) {
+  const seen = await inspectResource(engine, resource, title, env);
+  if (seen.state === "foreign") return { id: seen.id, name: title };
+  if (seen.state !== "absent") return seen.fork;
+  if (resource.provider.capabilities.parentMayBeAbsent) return { id: title, name: title };
+  throw new ForkstackError(
+    "NOT_FOUND",
+    `Cannot use ${resource.key} of environment "${env}": ${resource.provider.name} has no "${title}"`,
+    {
+      hint: "Make it at the vendor, under this name",
+      details: { env, resource: resource.key, provider: resource.provider.name },
+    },
+  );
+}
+
+/** Points this directory at an environment that can be used; a base one's variables are asked for each time. */
+export async function activate(engine: Engine, env: string): Promise<void> {
+  if (BASE_ENVS.includes(env) || await workspace.readVariables(engine.project, env) === undefined) {
+    await workspace.writeVariables(engine.project, env, await askVariables(engine, env));
+  }
+  await (await workspace.prepareActivation(engine.project, env)).commit();
+}

@@ -1,0 +1,899 @@
+/**
+ * The runtime of forkstack: which environment is current, and what its database, bucket, secrets, cache, queue and
+ * local directory are called. One file, `node:` built-ins only, nothing done on import; it runs in Deno, Bun and
+ * Node 22.18+, imported by URL, from a package, or copied.
+ *
+ * ```ts
+ * import { getBucketName, getDatabaseUrl, getSecret } from "./mod.ts";
+ * ```
+ *
+ * A value of the current environment is returned, or an error is thrown; never another environment's value.
+ *
+ * @module
+ */
+// Built-ins are asked for at first use: importing node:fs costs Deno 15 ms, and an importer may never call a getter.
+const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
+const paths = (): typeof import("node:path") => process.getBuiltinModule("node:path");
+const urls = (): typeof import("node:url") => process.getBuiltinModule("node:url");
+
+// ---------------------------------------------------------------------------------------------------------- errors
+
+/** Where an error came from; every field is safe to print. */
+export interface ErrorDetails {
+  /** The provider's name in forkstack.json, e.g. `"neon"`. */
+  readonly provider?: string;
+  /** The resource, e.g. `"database"` or `"storage.uploads"`. */
+  readonly resource?: string;
+  /** The environment, e.g. `"alice"`. */
+  readonly env?: string;
+  /** The HTTP status of a vendor's answer. */
+  readonly status?: number;
+  /** The vendor's id of the request, to quote to its support. */
+  readonly requestId?: string;
+}
+
+/** What else an error carries besides its code and message. */
+export interface ErrorOptions {
+  /** What to do next: a command, a setting, a page to read. */
+  readonly hint?: string;
+  /** The same call may succeed later. @default {false} */
+  readonly retryable?: boolean;
+  /** Where it happened. */
+  readonly details?: ErrorDetails;
+  /** The error underneath. */
+  readonly cause?: unknown;
+}
+
+/** The one error class of forkstack. `code` is stable: switch on it, never on the message. */
+export class ForkstackError extends Error {
+  /** Found by `isForkstackError()`, also across two loaded copies of this file. */
+  readonly isForkstack: symbol = Symbol.for("forkstack.error");
+  /** Stable, UPPER_SNAKE: `"ENV_CONFLICT"`, `"NOT_FOUND"`, `"FOREIGN"`. */
+  readonly code: string;
+  /** What to do next. */
+  readonly hint: string | undefined;
+  /** The same call may succeed later. */
+  readonly retryable: boolean;
+  /** Where it happened. */
+  readonly details: ErrorDetails;
+
+  /** Makes an error with a stable code and a message in the form "Cannot verb kind name: state found". */
+  constructor(code: string, message: string, options: ErrorOptions = {}) {
+    super(message, { cause: options.cause });
+    this.name = "ForkstackError";
+    this.code = code;
+    this.hint = options.hint;
+    this.retryable = options.retryable ?? false;
+    this.details = options.details ?? {};
+  }
+}
+
+/** Tells whether a caught value is a `ForkstackError`, whichever copy of this file made it. */
+export function isForkstackError(value: unknown): value is ForkstackError {
+  return value instanceof Error && (value as Partial<ForkstackError>).isForkstack === Symbol.for("forkstack.error");
+}
+
+// ----------------------------------------------------------------------------------------------------------- names
+
+/** The kinds of resource that an environment can have. */
+export type Kind = "database" | "storage" | "secrets" | "cache" | "queue" | "local";
+
+/** What project and environment names look like; DNS labels, so that every vendor can hold them. */
+export const NAME_PATTERN: RegExp = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+
+const MAX_NAME_LENGTH = 63;
+const ALIASES: ReadonlyMap<string, string> = new Map([["production", "prod"], ["development", "dev"]]);
+
+/**
+ * Checks an environment name as a person wrote it; `production` and `development` become `prod` and `dev`.
+ *
+ * @param source What to call it in the error, e.g. `"environment name"` or `"FORKSTACK_ENV"`.
+ * @throws {ForkstackError} NAME_INVALID if it is not 1 to 63 of `a-z`, `0-9` and inner `-`.
+ */
+export function parseEnvName(value: string, source = "environment name"): string {
+  const name = ALIASES.get(value) ?? value;
+  if (name.length <= MAX_NAME_LENGTH && NAME_PATTERN.test(name)) return name;
+  const shown = JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
+  const near = envNameOf(value);
+  throw new ForkstackError(
+    "NAME_INVALID",
+    `Cannot use ${shown} as ${source}: it must be 1 to ${MAX_NAME_LENGTH} characters of a-z, 0-9 and "-" inside`,
+    { hint: near && near !== value ? `Use "${near}"` : 'Names look like "alice" or "pr-42"' },
+  );
+}
+
+/** The legal name nearest to any text, e.g. of the git branch `feature/Login`: `feature-login`; `""` if none. */
+export function envNameOf(text: string): string {
+  const dashed = text.toLowerCase().slice(0, 200).replace(/[^a-z0-9]+/g, "-");
+  return dashed.slice(0, MAX_NAME_LENGTH).replace(/^-+|-+$/g, "");
+}
+
+/**
+ * The name a resource has at its vendor. Derived, never random, so that it can be found again without any state.
+ *
+ * @example The database and a named bucket of alice
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { resourceTitle } from "./mod.ts";
+ *
+ * assert.equal(resourceTitle("database", "myapp", "alice"), "myapp-alice");
+ * assert.equal(resourceTitle("storage", "myapp", "alice", "uploads"), "myapp-uploads-bucket-alice");
+ * ```
+ */
+export function resourceTitle(kind: Kind, project: string, env: string, name?: string): string {
+  const base = name === undefined ? [project] : [project, name];
+  if (kind === "secrets") return name === undefined ? env : `${name}-${env}`;
+  if (kind === "local") return `${[...base, env].join(".")}.db`;
+  if (kind === "storage") return `${base.join("-")}-bucket-${env}`;
+  return (env === "prod" ? base : [...base, env]).join("-");
+}
+
+/** The prefix of a named resource's variables: `UPLOADS_` for `uploads`, nothing for an unnamed one. */
+export function variablePrefix(name?: string): string {
+  return name === undefined ? "" : `${name.toUpperCase().replaceAll("-", "_")}_`;
+}
+
+/** Where an embedded provider keeps a resource: an absolute path under `root` (see `stateRoot`). */
+export function embeddedPath(kind: Kind, root: string, title: string): string {
+  const { join } = paths();
+  if (kind === "local") return join(root, title);
+  if (kind === "database") return join(root, ".forkstack", "sqlite", `${title}.db`);
+  if (kind === "storage") return join(root, ".forkstack", "buckets", title);
+  return join(root, ".forkstack", kind, `${title}.env`);
+}
+
+// ----------------------------------------------------------------------------------------------------------- files
+
+/**
+ * The nearest directory from `from` upwards that holds `file`.
+ *
+ * @throws {ForkstackError} FILE_UNREADABLE if the process may not look; that is not the same as absent.
+ */
+export function findUpwards(from: string, file: string): string | undefined {
+  const { dirname, join, resolve } = paths();
+  for (let at = resolve(from);; at = dirname(at)) {
+    if (ifThere(join(at, file), (path) => fs().statSync(path)) !== undefined) return at;
+    if (dirname(at) === at) return undefined;
+  }
+}
+
+/**
+ * The directory that holds `.forkstack/`: the project's own, or in a linked git worktree the same place in the main
+ * worktree, so that all worktrees of a repository share one registry and one set of environments.
+ */
+export function stateRoot(root: string): string {
+  const { basename, dirname, join, relative, resolve } = paths();
+  let worktree: string | undefined;
+  try {
+    worktree = findUpwards(root, ".git");
+  } catch {
+    return root; // `--allow-read=<project>` is a fair grant: what lies above is then none of ours
+  }
+  if (worktree === undefined || fs().statSync(join(worktree, ".git")).isDirectory()) return root;
+  const gitDir = /^gitdir: (.+)$/m.exec(readText(join(worktree, ".git")) ?? "")?.[1];
+  const linked = resolve(worktree, gitDir ?? "");
+  const common = gitDir === undefined ? undefined : readText(join(linked, "commondir"));
+  if (common === undefined) return root; // a submodule
+  const mainGit = resolve(linked, common.trim());
+  if (basename(mainGit) !== ".git") return root; // a bare repository has no main worktree
+  return join(dirname(mainGit), relative(fs().realpathSync(worktree), fs().realpathSync(root)));
+}
+
+function readText(path: string): string | undefined {
+  return ifThere(path, () => fs().readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
+}
+
+function ifThere<Result>(path: string, look: (path: string) => Result): Result | undefined {
+  try {
+    return look(path);
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new ForkstackError("FILE_UNREADABLE", `Cannot read "${path}": ${code ?? "not permitted"}`, {
+      cause: error,
+      hint: "Check the file's permissions, and in Deno --allow-read",
+    });
+  }
+}
+
+/**
+ * One line `NAME=value` that reads back the same in the `--env-file` of Deno and Node, npm dotenv, Bun, python-dotenv
+ * and a POSIX shell, for every value on which they agree; other values read back in Deno and Node.
+ *
+ * @throws {ForkstackError} VALUE_UNWRITABLE for a NUL, a carriage return, half a surrogate pair, or a newline, `#`,
+ * `$` or outer space beside all three quotes.
+ */
+export function formatEnvLine(name: string, value: string): string {
+  const has = (pattern: RegExp) => pattern.test(value);
+  // Measured (tests/env_file_matrix_test.ts): in single quotes all agree, but for a final backslash, which Bun and
+  // python-dotenv take to escape the quote, so that the next line is lost too. In double quotes $ and \n differ, bare
+  // values fail in a shell alone, and backticks there and in python-dotenv.
+  if (!has(/[\0\r]|\p{Cs}/u)) {
+    const isBare = !has(/^\s|\s$|^['"`]|[\n#$]/);
+    if (has(/^[\w.,:/@%+=~\\-]+\\$/)) return `${name}=${value}`;
+    if (!has(/'/)) return `${name}='${value}'`;
+    const isDouble = !has(/["$]|\\(?:[\\'`abfnrtv]|$)/);
+    if (isDouble && !has(/`/)) return `${name}="${value}"`;
+    if (isBare) return `${name}=${value}`;
+    if (!has(/`/)) return `${name}=\`${value}\``;
+    if (isDouble) return `${name}="${value}"`;
+  }
+  throw new ForkstackError("VALUE_UNWRITABLE", `Cannot write variable "${name}": no env file reader could hold it`, {
+    hint: "Values must be free of NUL and carriage returns, and of a newline or # or $ beside all three quotes",
+  });
+}
+
+// Name, then the value in one of three quotes, which may span lines, or bare. One pattern reads and edits, so that an
+// edit cannot see other variables than a reader does. Not node:util's parseEnv: Bun's takes \' for an escape.
+const ASSIGNMENT =
+  /^[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(?:'([^']*)'|"([^"]*)"|`([^`]*)`|([^\n]*))[^\n]*\n?/gm;
+
+/** The variables in the text of an env file, read as Node's `--env-file` does. */
+export function parseEnvFile(text: string): Record<string, string> {
+  return Object.fromEntries(
+    Array.from(text.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n").matchAll(ASSIGNMENT), (match) => {
+      const [, name, single, double, back, bare = ""] = match;
+      return [name, single ?? double?.replaceAll("\\n", "\n") ?? back ?? bare.replace(/#.*/, "").trim()];
+    }),
+  );
+}
+
+/** The text of an env file with one variable set or added; comments, order and all other lines stay. */
+export function setEnvVariable(text: string, name: string, value: string): string {
+  const line = `${formatEnvLine(name, value)}\n`;
+  let found = false;
+  const edited = text.replace(ASSIGNMENT, (whole, key) => {
+    if (key !== name) return whole;
+    const kept = found ? "" : line;
+    found = true;
+    return kept;
+  });
+  if (found) return edited;
+  return `${edited}${edited === "" || edited.endsWith("\n") ? "" : "\n"}${line}`;
+}
+
+// --------------------------------------------------------------------------------------------------- configuration
+
+/** One resource of forkstack.json, as far as the runtime reads it. */
+export interface Declared {
+  /** Its kind, e.g. `"storage"`. */
+  readonly kind: Kind;
+  /** Its own name, e.g. `"uploads"`, where its kind is a map of named ones. */
+  readonly name?: string;
+  /** The provider, e.g. `"tigris"`. */
+  readonly provider: string;
+  /** The whole of its entry, `provider` included. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** The stack of a project that names no provider: no account, no server, no dependency. */
+export const EMBEDDED_STACK: Readonly<Partial<Record<Kind, string>>> = {
+  database: "sqlite",
+  storage: "local",
+  secrets: "env-file",
+  local: "directory",
+};
+
+const KINDS: readonly Kind[] = ["database", "storage", "secrets", "cache", "queue", "local"];
+
+/**
+ * The resources that the parsed text of a forkstack.json declares; the embedded stack if it names none.
+ *
+ * @throws {ForkstackError} CONFIG_INVALID if a kind is neither a provider nor a map of named ones.
+ */
+export function declaredResources(config: Readonly<Record<string, unknown>>): Declared[] {
+  const named = KINDS.filter((kind) => config[kind] !== undefined);
+  if (named.length === 0) {
+    return Object.entries(EMBEDDED_STACK).map(([kind, provider]) => ({ kind: kind as Kind, provider, options: {} }));
+  }
+  const declared = (kind: Kind, value: unknown, name?: string): Declared => {
+    const options = value as Record<string, unknown> | null;
+    if (typeof options?.provider !== "string") {
+      throw new ForkstackError("CONFIG_INVALID", `Cannot use forkstack.json: "${kind}" names no provider`, {
+        hint: `Write {"provider": "..."}, or a map of those by name`,
+      });
+    }
+    return name === undefined
+      ? { kind, provider: options.provider, options }
+      : { kind, name, provider: options.provider, options };
+  };
+  return named.flatMap((kind) => {
+    const value = config[kind] as Record<string, unknown> | null;
+    if (typeof value !== "object" || typeof value?.provider === "string") return [declared(kind, value)];
+    return Object.entries(value ?? {}).map(([name, one]) => declared(kind, one, name));
+  });
+}
+
+// ----------------------------------------------------------------------------------------------------- the runtime
+
+/** How an application reaches its bucket; what the provider does not use is absent. */
+export interface StorageConfig {
+  /** The bucket's name, e.g. `"myapp-bucket-alice"`. */
+  readonly bucket: string;
+  /** The S3 endpoint, e.g. `"https://t3.storage.dev"`. */
+  readonly endpoint?: string;
+  /** The S3 region, e.g. `"auto"`. */
+  readonly region?: string;
+  /** The access key made for this environment. */
+  readonly accessKeyId?: string;
+  /** Its secret half. */
+  readonly secretAccessKey?: string;
+  /** The bucket's directory, where the provider is `local`. */
+  readonly path?: string;
+}
+
+const STORAGE_VARIABLES: Readonly<Record<Exclude<keyof StorageConfig, "bucket">, string>> = {
+  endpoint: "AWS_ENDPOINT_URL_S3",
+  region: "AWS_REGION",
+  accessKeyId: "AWS_ACCESS_KEY_ID",
+  secretAccessKey: "AWS_SECRET_ACCESS_KEY",
+  path: "BUCKET_PATH",
+};
+
+/** Reads one variable of the process environment; `undefined` where it is unset. */
+export type ReadVariable = (name: string) => string | undefined;
+
+/** What `openStack` starts from. */
+export interface OpenOptions {
+  /** Where forkstack.json is looked for, upwards. @default {process.cwd()} */
+  readonly cwd?: string;
+  /** The process environment. @default {process.env, one variable at a time} */
+  readonly read?: ReadVariable;
+}
+
+/** Said of a variable that the process may not read, which is not the same as unset. */
+const DENIED = Symbol("denied");
+
+/** Values that some reader of env files changes: Bun hands them to the process otherwise than they were written. */
+const FRAGILE = /[$\\'`]/;
+
+/** Variables that name one thing of one environment, so that a value found in another's file is that other's. */
+const IDENTITY = /(^|_)(DATABASE_URL|BUCKET_NAME|LOCAL_PATH|QUEUE_PREFIX)$/;
+
+/** The variables that are written down. */
+interface Written {
+  /** Of this environment. */
+  readonly own: ReadonlyMap<string, string>;
+  /** Of `.env.local`, if that is another's. */
+  readonly other: ReadonlyMap<string, string>;
+}
+
+/** One environment's values; see the functions of the same names, which use the process's own. */
+export class Stack {
+  /** The current environment, e.g. `"alice"`, before the guard has looked at it; see `current()`. */
+  readonly env: string;
+  /** What decided it. */
+  readonly decidedBy: "FORKSTACK_ENV" | "ENV" | ".current-env" | "default";
+  /** The directory of forkstack.json, or of `.current-env` where there is none. */
+  readonly root: string | undefined;
+  readonly #config: Readonly<Record<string, unknown>> | undefined;
+  readonly #read: (name: string) => string | undefined | typeof DENIED;
+  readonly #known: Map<string, string | undefined> = new Map();
+  readonly #storage: Map<string | undefined, StorageConfig> = new Map();
+  #written: Written | undefined;
+  #secrets: Promise<ReadonlyMap<string, string>> | undefined;
+
+  /** Use `openStack()`. */
+  constructor(options: OpenOptions = {}) {
+    const cwd = options.cwd ?? process.cwd();
+    const read = options.read ?? ((name: string) => process.env[name]);
+    this.#read = (name) => {
+      try {
+        return read(name);
+      } catch (error) {
+        if (/^(NotCapable|PermissionDenied)$/.test((error as Error).name)) return DENIED;
+        throw error;
+      }
+    };
+    const [by, said] = (["FORKSTACK_ENV", "ENV"] as const).map((name) => [name, this.#read(name)] as const)
+      .find(([, value]) => typeof value === "string") ?? [];
+    const find = (file: string) => {
+      try {
+        return findUpwards(cwd, file);
+      } catch (error) {
+        if (by === undefined) throw error;
+        return undefined; // a deployment needs no files: its process environment holds it all
+      }
+    };
+    const configured = find("forkstack.json");
+    this.root = configured ?? find(".current-env");
+    this.#config = configured === undefined ? undefined : readConfig(paths().join(configured, "forkstack.json"));
+    const file = this.#text(".current-env");
+    if (by !== undefined) [this.env, this.decidedBy] = [parseEnvName(said as string, by), by];
+    else if (file !== undefined) {
+      [this.env, this.decidedBy] = [parseEnvName(file.trim(), ".current-env"), ".current-env"];
+    } else if (this.#read("FORKSTACK_ENV") === DENIED || this.#read("ENV") === DENIED) {
+      throw new ForkstackError(
+        "ENV_UNREADABLE",
+        "Cannot tell the current environment: FORKSTACK_ENV and ENV are not readable",
+        { hint: "Grant --allow-env=FORKSTACK_ENV,ENV" },
+      );
+    } else [this.env, this.decidedBy] = ["dev", "default"];
+  }
+
+  /** The current environment, once the guard agrees; see `getCurrentEnv`. */
+  current(): string {
+    this.#load();
+    return this.env;
+  }
+
+  /** The project's name. */
+  get project(): string {
+    const name = this.#config?.project ?? this.#variable("FORKSTACK_PROJECT") ??
+      this.#load().own.get("FORKSTACK_PROJECT");
+    if (typeof name === "string") return name;
+    throw new ForkstackError("CONFIG_MISSING", "Cannot name the project: no forkstack.json was found", {
+      hint: 'Create forkstack.json with {"project": "myapp"}, or set FORKSTACK_PROJECT',
+    });
+  }
+
+  /** The directory that holds `.forkstack/`; `undefined` without a project directory. */
+  get stateRoot(): string | undefined {
+    return this.root === undefined ? undefined : stateRoot(this.root);
+  }
+
+  /** The one resource of a kind that is meant, or an error that names the choices. */
+  resource(kind: Kind, name?: string): Declared | undefined {
+    if (this.#config === undefined) return name === undefined ? undefined : { kind, name, provider: "", options: {} };
+    const all = declaredResources(this.#config).filter((one) => one.kind === kind);
+    const choices = all.map((one) => `"${one.name}"`).join(", ");
+    if (name === undefined) {
+      if (all.length <= 1) return all[0];
+      throw new RangeError(`There is more than one ${kind}: name one of ${choices}`);
+    }
+    const found = all.find((one) => one.name === name);
+    if (found === undefined) throw new RangeError(`forkstack.json has no ${kind} "${name}", but ${choices || "none"}`);
+    return found;
+  }
+
+  /**
+   * A variable of one resource, e.g. `BUCKET_NAME` of `uploads` is `UPLOADS_BUCKET_NAME`.
+   *
+   * @throws {ForkstackError} VALUE_MISSING if nothing gives a value.
+   * @throws {ForkstackError} ENV_CONFLICT if the process environment holds one that may be another environment's.
+   */
+  of(kind: Kind, variable: string, name?: string): string {
+    const value = this.optionalOf(kind, variable, name);
+    if (value !== undefined) return value;
+    const full = `${variablePrefix(this.resource(kind, name)?.name)}${variable}`;
+    throw new ForkstackError(
+      "VALUE_MISSING",
+      `Cannot read ${full} of environment "${this.env}": nothing gives a value`,
+      {
+        hint: this.#read(full) === DENIED
+          ? `Grant --allow-env=${full}, or make the environment with \`forkstack new ${this.env}\``
+          : `Make the environment with \`forkstack new ${this.env}\`, point to it with \`forkstack switch ${this.env}\`, ` +
+            "or in a deployment set the variable beside FORKSTACK_ENV",
+        details: { env: this.env },
+      },
+    );
+  }
+
+  /** Like `of`, but `undefined` where nothing gives a value. */
+  optionalOf(kind: Kind, variable: string, name?: string): string | undefined {
+    const key = name === undefined ? variable : `${name} ${variable}`;
+    const known = this.#known.get(key);
+    if (known !== undefined || this.#known.has(key)) return known;
+    const one = this.resource(kind, name);
+    const value = this.#find(`${variablePrefix(one?.name)}${variable}`, () => this.#derive(kind, variable, one));
+    this.#known.set(key, value);
+    return value;
+  }
+
+  /** How to reach a bucket; see `getStorageConfig`. */
+  storage(name?: string): StorageConfig {
+    const known = this.#storage.get(name);
+    if (known !== undefined) return known;
+    const config: Record<string, string> = { bucket: this.of("storage", "BUCKET_NAME", name) };
+    for (const [key, variable] of Object.entries(STORAGE_VARIABLES)) {
+      const value = this.optionalOf("storage", variable, name);
+      if (value !== undefined) config[key] = value;
+    }
+    const frozen = Object.freeze(config as unknown as StorageConfig);
+    this.#storage.set(name, frozen);
+    return frozen;
+  }
+
+  /** One secret; see `getSecret`. */
+  async secret(key: string, fallback?: string): Promise<string> {
+    const isThere = this.#load().own.has(key) || (this.#isVouchedByProcess && this.#variable(key) !== undefined);
+    const provided = isThere ? undefined : (await this.#provided()).get(key);
+    const value = this.#find(key, () => provided) ?? fallback;
+    if (value !== undefined) return value;
+    throw new ForkstackError(
+      "SECRET_MISSING",
+      `Cannot read secret "${key}" of environment "${this.env}": it is not set`,
+      {
+        hint: `Set it with setSecret("${key}", value), or pass a default`,
+        details: { env: this.env },
+      },
+    );
+  }
+
+  /** All secrets of this environment; see `getAllSecrets`. */
+  async secrets(): Promise<Record<string, string>> {
+    this.#load();
+    const all = Array.from(await this.#provided(), ([key, value]) => [key, this.#find(key, () => value)!]);
+    return Object.fromEntries(all);
+  }
+
+  /** Sets one secret; see `setSecret`. */
+  async setSecret(key: string, value: string): Promise<void> {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) {
+      throw new RangeError(`A secret's key must be like "API_KEY", not "${key}"`);
+    }
+    this.#load();
+    await (await this.#secretsSource()).set(key, value);
+    this.#secrets = undefined;
+  }
+
+  get #isNamedByProcess(): boolean {
+    return this.decidedBy === "FORKSTACK_ENV" || this.decidedBy === "ENV";
+  }
+
+  /** An env file was loaded into the process: by Bun, which does so unasked, by `--env-file`, or by `forkstack run`. */
+  get #isFileLoaded(): boolean {
+    return this.decidedBy === "FORKSTACK_ENV" && this.#read("FORKSTACK_PROJECT") !== undefined;
+  }
+
+  /** What is loaded does not replace what was inherited, so FORKSTACK_ENV then vouches for the file's values alone. */
+  get #isVouchedByProcess(): boolean {
+    return this.#isNamedByProcess && !(this.#isFileLoaded && this.#load().own.size > 0);
+  }
+
+  #find(variable: string, derive: () => string | undefined): string | undefined {
+    const { own, other } = this.#load();
+    const truth = () => own.get(variable) ?? derive();
+    const inProcess = this.#variable(variable);
+    if (inProcess === undefined) return truth();
+    if (this.#isFileLoaded && other.has(variable) && isFrom(other.get(variable)!, inProcess)) {
+      const value = truth(); // what Bun loaded is another environment's
+      if (value === undefined) throw this.#conflict(variable);
+      return value;
+    }
+    if (!this.#isVouchedByProcess) {
+      const value = truth();
+      if (value === inProcess) return value;
+      if (this.#isNamedByProcess && value !== undefined && isFrom(value, inProcess)) return value;
+      throw this.#conflict(variable);
+    }
+    const isOthers = (own.has(variable) ? own.get(variable) !== inProcess : IDENTITY.test(variable)) &&
+      this.#others().some((file) => file.get(variable) === inProcess);
+    if (isOthers) throw this.#conflict(variable);
+    return inProcess;
+  }
+
+  /** What is written of this environment, if nothing contradicts that it is the current one. */
+  #load(): Written {
+    if (this.#written !== undefined) return this.#written;
+    const project = this.#config?.project;
+    const active = variables(this.#text(".env.local"));
+    const kept = this.root === undefined ? undefined : readText(this.#keptPath(`${this.env}.env`));
+    const isActive = active.get("FORKSTACK_ENV") === this.env;
+    const isOurs = (file: ReadonlyMap<string, string>) =>
+      file.get("FORKSTACK_ENV") === this.env && (project === undefined || file.get("FORKSTACK_PROJECT") === project);
+    const own = kept === undefined ? (isActive ? active : undefined) : variables(kept);
+    if (own !== undefined && !isOurs(own)) {
+      const [env, whose] = ["FORKSTACK_ENV", "FORKSTACK_PROJECT"].map((name) => own.get(name) ?? "");
+      throw this.#doubt(`their file says environment "${env}" of project "${whose}"`, `forkstack switch ${this.env}`);
+    }
+    const inProcess = this.#isNamedByProcess ? this.#variable("FORKSTACK_PROJECT") : undefined;
+    if (inProcess !== undefined && project !== undefined && inProcess !== project) {
+      throw this.#doubt(`the process environment is that of project "${inProcess}"`, `unset FORKSTACK_PROJECT`);
+    }
+    // Whoever loads a stale .env.local before the start brings its FORKSTACK_ENV along, which then decides.
+    const chosen = this.#variable("ENV") === active.get("ENV") ? undefined : this.#variable("ENV");
+    const said = chosen ?? this.#text(".current-env")?.trim();
+    if (isActive && this.#isFileLoaded && said !== undefined && (ALIASES.get(said) ?? said) !== this.env) {
+      throw this.#doubt(
+        `.env.local, loaded into the process, is of "${this.env}", but ${
+          chosen === undefined ? ".current-env" : "ENV"
+        } ` +
+          `says ${JSON.stringify(said.slice(0, 40))}`,
+        "forkstack switch <env>",
+      );
+    }
+    const merged = new Map([...(isActive && isOurs(active) ? active : []), ...(own ?? [])]);
+    return this.#written = { own: merged, other: isActive ? new Map() : active };
+  }
+
+  /** What is written of every other environment. */
+  #others(): ReadonlyMap<string, string>[] {
+    if (this.root === undefined) return [];
+    const names = ifThere(this.#keptPath(""), (path) => fs().readdirSync(path)) ?? [];
+    const files = names.filter((name) => name.endsWith(".env") && name !== `${this.env}.env`);
+    return [this.#load().other, ...files.map((name) => variables(readText(this.#keptPath(name))))];
+  }
+
+  #keptPath(file: string): string {
+    return paths().join(this.stateRoot!, ".forkstack", "envs", file);
+  }
+
+  #text(file: string): string | undefined {
+    return this.root === undefined ? undefined : readText(paths().join(this.root, file));
+  }
+
+  #variable(name: string): string | undefined {
+    const value = this.#read(name);
+    return value === DENIED || value === "" ? undefined : value;
+  }
+
+  /** A value that needs nobody's answer, because it is built from names alone. */
+  #derive(kind: Kind, variable: string, one: Declared | undefined): string | undefined {
+    if (one === undefined || !/^(DATABASE_URL|BUCKET_NAME|BUCKET_PATH|LOCAL_PATH|SECRETS_FILE)$/.test(variable)) {
+      return undefined;
+    }
+    const title = resourceTitle(kind, this.project, this.env, one.name);
+    if (variable === "BUCKET_NAME") return title;
+    if (one.provider === "turso" && variable === "DATABASE_URL" && typeof one.options.organization === "string") {
+      return `libsql://${title}-${one.options.organization}.turso.io`; // https://docs.turso.tech/cli/db/show
+    }
+    const state = this.stateRoot;
+    if (state === undefined || EMBEDDED_STACK[kind] !== one.provider) return undefined;
+    const path = embeddedPath(kind, state, title);
+    return variable === "DATABASE_URL" ? urls().pathToFileURL(path).href : path;
+  }
+
+  #provided(): Promise<ReadonlyMap<string, string>> {
+    return this.#secrets ??= this.#secretsSource().then((source) => source.all()).then(
+      (all) => new Map(Object.entries(all)),
+      (error) => {
+        this.#secrets = undefined; // the next call asks again
+        throw error;
+      },
+    );
+  }
+
+  async #secretsSource(): Promise<SecretsSource> {
+    const one = this.resource("secrets");
+    if (one === undefined) return NO_SECRETS;
+    if (one.provider === "env-file") return envFileSecrets(this.of("secrets", "SECRETS_FILE"));
+    // Beside this file in a checkout, a package and on a URL's origin; a lone copy has no providers.
+    const file = `./providers/secrets/${one.provider}${/\.js([?#]|$)/.test(import.meta.url) ? ".js" : ".ts"}`;
+    let module: { openSecrets(request: SecretsRequest): SecretsSource | Promise<SecretsSource> };
+    try {
+      if (!/^[a-z0-9-]+$/.test(one.provider)) throw new RangeError("Only a built-in provider can be loaded here");
+      module = await import(new URL(file, import.meta.url).href);
+    } catch (error) {
+      throw new ForkstackError("PROVIDER_MISSING", `Cannot load secrets provider "${one.provider}"`, {
+        cause: error,
+        hint: "Import forkstack from its URL or its package, or set the secrets in the process environment",
+        details: { provider: one.provider, env: this.env },
+      });
+    }
+    return module.openSecrets({
+      env: this.env,
+      title: resourceTitle("secrets", this.project, this.env, one.name),
+      options: one.options,
+      read: (name) => this.#find(`${variablePrefix(one.name)}${name}`, () => undefined),
+      credential: (name) => this.#variable(name),
+    });
+  }
+
+  #doubt(state: string, command: string): ForkstackError {
+    return new ForkstackError("ENV_CONFLICT", `Cannot use the variables of environment "${this.env}": ${state}`, {
+      hint: `Make them agree with \`${command}\``,
+      details: { env: this.env },
+    });
+  }
+
+  #conflict(variable: string): ForkstackError {
+    const by = this.decidedBy === "default" ? "no FORKSTACK_ENV" : this.decidedBy;
+    return new ForkstackError(
+      "ENV_CONFLICT",
+      `Cannot read ${variable} of environment "${this.env}" (decided by ${by}): the process environment holds a different value`,
+      { hint: `Unset ${variable}, or say whose it is with FORKSTACK_ENV=<env> beside it`, details: { env: this.env } },
+    );
+  }
+}
+
+function variables(text: string | undefined): Map<string, string> {
+  return new Map(Object.entries(parseEnvFile(text ?? "")));
+}
+
+/** A value of the process can come from what a file says: as it is, or as Bun changed it. */
+function isFrom(written: string, inProcess: string): boolean {
+  return written === inProcess || FRAGILE.test(written);
+}
+
+/** What a secrets provider is asked with. */
+export interface SecretsRequest {
+  /** The environment, e.g. `"alice"`. */
+  readonly env: string;
+  /** The vendor's name for it; see `resourceTitle`. */
+  readonly title: string;
+  /** The resource's entry in forkstack.json. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Reads a variable of the environment, under the guard, e.g. `DOPPLER_CONFIG`. */
+  readonly read: ReadVariable;
+  /** Reads a vendor's credential from the process environment, e.g. `DOPPLER_TOKEN`. */
+  readonly credential: ReadVariable;
+}
+
+/** Where secrets come from; a secrets provider's file exports `openSecrets(request)`, which makes one. */
+export interface SecretsSource {
+  /** Every secret of the environment. */
+  all(): Promise<Record<string, string>>;
+  /** Sets one. */
+  set(key: string, value: string): Promise<void>;
+}
+
+const NO_SECRETS: SecretsSource = {
+  all: () => Promise.resolve({}),
+  set: () =>
+    Promise.reject(
+      new ForkstackError("CONFIG_MISSING", "Cannot set a secret: no forkstack.json declares where", {
+        hint: 'Add "secrets": {"provider": "env-file"} to forkstack.json',
+      }),
+    ),
+};
+
+function envFileSecrets(path: string): SecretsSource {
+  return {
+    all: () => Promise.resolve(parseEnvFile(readText(path) ?? "")),
+    async set(key, value) {
+      const { mkdirSync, renameSync, rmSync, writeFileSync } = fs();
+      const made = mkdirSync(paths().dirname(path), { recursive: true, mode: 0o700 });
+      if (made?.endsWith(".forkstack")) createFile(paths().join(made, ".gitignore"), "*\n");
+      await exclusively(path, (isOurs) => {
+        const temporary = `${path}.forkstack-${crypto.randomUUID().slice(0, 8)}`; // the command line sweeps such names
+        try {
+          const text = setEnvVariable(readText(path) ?? "", key, value);
+          writeFileSync(temporary, text, { mode: 0o600, flag: "wx" });
+          if (!isOurs()) throw lockLost(path);
+          renameSync(temporary, path);
+        } finally {
+          rmSync(temporary, { force: true });
+        }
+      });
+    },
+  };
+}
+
+const LOCK_STALE_MS = 10_000; // one is held for a few file operations
+const LOCK_WAIT_MS = 15_000;
+
+/** Runs `work` while no other process runs it for the same path; takes over the lock of one that died. */
+async function exclusively(path: string, work: (isOurs: () => boolean) => void): Promise<void> {
+  const lock = `${path}.lock`;
+  const token = crypto.randomUUID();
+  const isOurs = () => readText(lock) === token;
+  const isStale = () => (ifThere(lock, (at) => fs().statSync(at).mtimeMs) ?? Infinity) < Date.now() - LOCK_STALE_MS;
+  for (const deadline = Date.now() + LOCK_WAIT_MS; !createFile(lock, token);) {
+    // Under a lock of its own, so that nobody removes the fresh lock of whoever was quicker.
+    if (isStale()) await exclusively(lock, () => isStale() && fs().rmSync(lock));
+    else if (Date.now() > deadline) throw lockLost(path);
+    else await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * 10));
+  }
+  try {
+    work(isOurs);
+  } finally {
+    if (isOurs()) fs().rmSync(lock, { force: true });
+  }
+}
+
+function lockLost(path: string): ForkstackError {
+  return new ForkstackError("SECRETS_LOCKED", `Cannot write "${path}": another process holds its lock`, {
+    hint: `Try again; if nothing is writing, delete "${path}.lock"`,
+    retryable: true,
+  });
+}
+
+/** Makes a file of our own; `false` if there is one. */
+function createFile(path: string, text: string): boolean {
+  try {
+    fs().writeFileSync(path, text, { mode: 0o600, flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function readConfig(path: string): Readonly<Record<string, unknown>> {
+  let config: unknown;
+  try {
+    config = JSON.parse(readText(path) ?? "");
+  } catch (error) {
+    if (isForkstackError(error)) throw error;
+    throw new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: it is not valid JSON`, {
+      cause: error,
+      hint: "`forkstack status` names the line and column",
+    });
+  }
+  const project = (config as { project?: unknown } | null)?.project;
+  if (typeof project !== "string" || project.length > MAX_NAME_LENGTH || !NAME_PATTERN.test(project)) {
+    throw new ForkstackError("CONFIG_INVALID", `Cannot use ${path}: "project" must be a name like "myapp"`, {
+      hint: "`forkstack status` names every problem in it",
+    });
+  }
+  return config as Readonly<Record<string, unknown>>;
+}
+
+/** Opens the stack of a directory other than the process's own, or under other variables. */
+export function openStack(options: OpenOptions = {}): Stack {
+  return new Stack(options);
+}
+
+let current: Stack | undefined;
+
+/** The process's own stack; what is current is decided once. */
+function stack(): Stack {
+  return current ??= new Stack();
+}
+
+// --------------------------------------------------------------------------------------------------------- getters
+
+/**
+ * The current environment: `FORKSTACK_ENV`, then `ENV`, then `.current-env`, then `"dev"`.
+ *
+ * @throws {ForkstackError} NAME_INVALID if that is not a legal name, ENV_CONFLICT if a stale `.env.local` decided.
+ */
+export function getCurrentEnv(): string {
+  return stack().current();
+}
+
+/** The project's name, from forkstack.json or `FORKSTACK_PROJECT`. */
+export function getProjectName(): string {
+  return stack().project;
+}
+
+/** The database's URL, e.g. `"file:///app/.forkstack/sqlite/myapp-alice.db"`. */
+export function getDatabaseUrl(name?: string): string {
+  return stack().of("database", "DATABASE_URL", name);
+}
+
+/** The database's token, or `undefined` where the provider has none. */
+export function getDatabaseAuthToken(name?: string): string | undefined {
+  return stack().optionalOf("database", "DATABASE_AUTH_TOKEN", name);
+}
+
+/** The bucket's name, e.g. `"myapp-bucket-alice"`. */
+export function getBucketName(name?: string): string {
+  return stack().of("storage", "BUCKET_NAME", name);
+}
+
+/** How to reach the bucket: what an S3 client needs, or the directory of a local one. */
+export function getStorageConfig(name?: string): StorageConfig {
+  return stack().storage(name);
+}
+
+/** The directory for databases that live in files, e.g. `"/app/myapp.alice.db"`. */
+export function getLocalPath(name?: string): string {
+  return stack().of("local", "LOCAL_PATH", name);
+}
+
+/** The cache's URL, e.g. `"rediss://..."`. */
+export function getCacheUrl(name?: string): string {
+  return stack().of("cache", "CACHE_URL", name);
+}
+
+/** The queue's URL. */
+export function getQueueUrl(name?: string): string {
+  return stack().of("queue", "QUEUE_URL", name);
+}
+
+/** What every queue name of this environment starts with. */
+export function getQueuePrefix(name?: string): string {
+  return stack().of("queue", "QUEUE_PREFIX", name);
+}
+
+/**
+ * One secret: from the process environment, the environment's file, then the secrets provider.
+ *
+ * @param fallback Returned when the secret is nowhere; without it a missing secret is an error.
+ * @throws {ForkstackError} SECRET_MISSING, naming the key and the environment.
+ */
+export async function getSecret(key: string, fallback?: string): Promise<string> {
+  return await stack().secret(key, fallback);
+}
+
+/** All secrets that the provider holds for the current environment. */
+export async function getAllSecrets(): Promise<Record<string, string>> {
+  return await stack().secrets();
+}
+
+/** Sets a secret of the current environment at its provider. */
+export async function setSecret(key: string, value: string): Promise<void> {
+  await stack().setSecret(key, value);
+}

@@ -1,0 +1,332 @@
+/**
+ * What the embedded providers share: a fork is a file or a directory, and a small file under `.forkstack/owners/` says
+ * whose it is. The owner's file comes first and goes last, so that there is never a fork without one. Until it says how
+ * the fork was copied, the fork is not whole: what stands at its path is ours only if a note beside the owner's file
+ * names that very file, else an application that was started early made it.
+ */
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import type { Context, Copy, Fork, Held, Inspection, Kind, Marker, Provider, Scope, Target } from "../core/provider.ts";
+import { fileError, sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
+import { embeddedPath, ForkstackError } from "../mod.ts";
+
+/** No embedded provider has an option today. */
+const noOptions = v.strictObject({});
+type NoOptions = v.InferOutput<typeof noOptions>;
+
+/** What one embedded provider has of its own. */
+interface Embedded {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly type: "file" | "directory";
+  readonly copy?: Copy;
+  /** Files beside the fork's own that go with it, by what their names add. */
+  readonly companions?: readonly string[];
+  /** Copies the parent, if there is one, to `partial`, or makes an empty one there; says which. */
+  readonly fill: (context: Context, partial: string, parent: string | undefined) => Promise<Copy>;
+  readonly outputs: (path: string, name: string) => Record<string, string>;
+  /** Opens what is there, beyond its being there. */
+  readonly open?: (path: string) => void | Promise<void>;
+}
+
+/** A provider whose forks are files or directories on this machine. */
+export function embeddedProvider(its: Embedded): Provider<NoOptions> {
+  const pathOf = (held: Held, place: Place) => embeddedPath(its.kind, place.root, held.name);
+  return {
+    name: its.name,
+    kind: its.kind,
+    capabilities: {
+      copy: its.copy ?? "copy-on-write",
+      ownership: "marked",
+      outputs: "rereadable",
+      nativeExpiry: false,
+      usage: "bytes",
+      parentMayBeAbsent: true,
+      name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
+    },
+    credentials: [],
+    options: noOptions,
+    inspect: (context, target) => inspect(its, context, target),
+    create: (context, target) => told(create(its, context, target), `make ${its.kind} "${target.name}"`),
+    delete: (context, fork, scope) => told(remove(its, context, fork, scope), `delete ${its.kind} "${fork.name}"`),
+    list: (context, scope) => list(its.kind, context, scope),
+    async probe(context, held, scope) {
+      const path = pathOf(held, scope);
+      if ((await context.files.stat(path))?.type === its.type) return await its.open?.(path);
+      throw new ForkstackError("NOT_READY", `Cannot use ${its.kind} "${path}": there is no ${its.type}`, {
+        retryable: true,
+      });
+    },
+    outputs: (_context, held, scope) => Promise.resolve(its.outputs(pathOf(held, scope), held.name)),
+    async usage(context, held, scope) {
+      const paths = ["", ...(its.companions ?? [])].map((suffix) => pathOf(held, scope) + suffix);
+      const sizes = await Promise.all(paths.map((path) => sizeOf(context, path)));
+      return { sizeBytes: sizes.reduce((sum, size) => sum + size, 0) };
+    },
+  };
+}
+
+type Place = Pick<Scope<unknown>, "root">;
+
+const OWNER = v.object({
+  id: v.string(),
+  name: v.string(),
+  parentId: v.optional(v.string()),
+  marker: v.object({ stack: v.string(), env: v.string(), resource: v.string(), operation: v.string() }),
+  createdAt: v.string(),
+  copy: v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
+});
+
+function ownerPath(kind: Kind, place: Place, name: string): string {
+  return join(place.root, ".forkstack", "owners", `${kind}.${name}.json`);
+}
+
+async function readOwner(context: Context, path: string): Promise<Fork | undefined> {
+  const text = await context.files.read(path);
+  if (text === undefined) return undefined;
+  try {
+    return v.parse(OWNER, JSON.parse(text));
+  } catch (error) {
+    throw new ForkstackError("STATE_DAMAGED", `Cannot read the owner file "${path}": it is not what forkstack wrote`, {
+      hint: "Compare it with its neighbours; without it the fork counts as foreign",
+      cause: error,
+    });
+  }
+}
+
+/** What stands at the fork's path. */
+async function inspect(its: Embedded, context: Context, target: Target<unknown>): Promise<Inspection> {
+  const path = embeddedPath(its.kind, target.root, target.name);
+  const ownerFile = ownerPath(its.kind, target, target.name);
+  const fork = await readOwner(context, ownerFile);
+  if (fork === undefined) {
+    for (const at of [path, ...companionsOf(its, path)]) {
+      if (await context.files.stat(at) === undefined) continue;
+      return { state: "foreign", id: target.name, reason: `"${at}" is not marked as ours` };
+    }
+    return { state: "absent" };
+  }
+  if (!isSameHolder(fork.marker, target.marker)) return { state: "foreign", id: fork.id, reason: holder(fork.marker) };
+  const found = await context.files.stat(path);
+  if (found === undefined) return { state: "pending", fork };
+  if (fork.copy !== undefined) return { state: "ready", fork };
+  const copy = await publishedCopy(context, ownerFile, found.identity);
+  if (copy !== undefined) return { state: "ready", fork: { ...fork, copy } };
+  const now = await readOwner(context, ownerFile);
+  if (now?.id !== fork.id || now.copy !== fork.copy) return await inspect(its, context, target); // it changed meanwhile
+  return { state: "foreign", id: fork.id, reason: `something else made "${path}" before the fork was whole` };
+}
+
+/** Makes the fork whole under a temporary name, then gives it its own. */
+async function create(its: Embedded, context: Context, target: Target<unknown>): Promise<Fork> {
+  const { kind } = its;
+  const path = embeddedPath(kind, target.root, target.name);
+  const ownerFile = ownerPath(kind, target, target.name);
+  const seen = await inspect(its, context, target);
+  if (seen.state === "foreign") throw foreign(kind, target, seen.reason);
+  const earlier = seen.state === "absent" ? undefined : seen.fork;
+  if (earlier !== undefined && earlier.marker.operation !== target.marker.operation) {
+    throw foreign(kind, target, `operation ${earlier.marker.operation} of the same environment made it`);
+  }
+  if (seen.state === "ready") return await settled(context, path, ownerFile, seen.fork);
+
+  const parent = await usableParent(its, context, target);
+  const claim: Fork = {
+    id: earlier?.id ?? crypto.randomUUID(),
+    name: target.name,
+    ...(parent === undefined ? {} : { parentId: target.parent }),
+    marker: target.marker,
+    createdAt: earlier?.createdAt ?? context.now().toISOString(),
+  };
+  if (earlier === undefined) {
+    try {
+      await context.files.write(ownerFile, textOf(claim), { exclusive: true });
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return await create(its, context, target); // another attempt was first
+      throw error;
+    }
+  }
+  await context.record("claim", claim.id);
+  context.signal.throwIfAborted();
+
+  const partial = temporaryPath(path);
+  const note = ownerFile + partial.slice(path.length);
+  try {
+    const copy = await its.fill(context, partial, parent);
+    context.signal.throwIfAborted();
+    const made = await context.files.stat(partial);
+    if (made === undefined) throw missing(partial);
+    await context.files.write(note, noteOf(made.identity, copy));
+    for (const companion of companionsOf(its, path)) { // a log that is not this database's would be played into it
+      if (await context.files.stat(companion) !== undefined) throw existing(companion);
+    }
+    await context.files.publish(partial, path);
+    return await settled(context, path, ownerFile, { ...claim, copy });
+  } catch (error) {
+    await Promise.allSettled([partial, ...companionsOf(its, partial), note].map((at) => context.files.remove(at)));
+    return await madeByAnother(its, context, target, error);
+  }
+}
+
+/** The fork, if what stopped this attempt is that another of the same operation was first; else throws. */
+async function madeByAnother(
+  its: Embedded,
+  context: Context,
+  target: Target<unknown>,
+  error: unknown,
+): Promise<Fork> {
+  // It had published its own, or swept ours away when it was done.
+  if (!/^(EEXIST|ENOTEMPTY|ENOTDIR|ENOENT)$/.test(codeOf(error))) throw error;
+  for (let attempt = 1;; attempt++) {
+    const seen = await inspect(its, context, target);
+    if (seen.state === "ready" && seen.fork.marker.operation === target.marker.operation) return seen.fork;
+    if (codeOf(error) === "ENOENT") throw error;
+    if (seen.state === "foreign") throw foreign(its.kind, target, seen.reason, error);
+    if (attempt === 3) throw foreign(its.kind, target, (error as Error).message, error);
+    await context.sleep(10 * attempt);
+  }
+}
+
+/** Where the parent is; `undefined` if it holds nothing. */
+async function usableParent(its: Embedded, context: Context, target: Target<unknown>): Promise<string | undefined> {
+  if (target.parent === undefined) return undefined;
+  const path = embeddedPath(its.kind, target.root, target.parent);
+  const found = await context.files.stat(path);
+  if (found === undefined || found.type === its.type || found.type === "other") return found && path;
+  throw new ForkstackError("PARENT_UNUSABLE", `Cannot fork ${its.kind} "${path}": it is a ${found.type}`, {
+    hint: `It must be a ${its.type}; move what stands there away`,
+  });
+}
+
+/** Deletes the fork with its companions, then its mark. */
+async function remove(its: Embedded, context: Context, fork: Fork, place: Place): Promise<"deleted" | "absent"> {
+  const path = embeddedPath(its.kind, place.root, fork.name);
+  const ownerFile = ownerPath(its.kind, place, fork.name);
+  const held = await readOwner(context, ownerFile);
+  if (held?.id !== fork.id) return "absent";
+  if (!isSameHolder(held.marker, fork.marker)) {
+    throw new ForkstackError("FOREIGN", `Cannot delete ${its.kind} "${fork.name}": ${holder(held.marker)}`, {
+      hint: "Delete it from the environment that it belongs to",
+    });
+  }
+  const found = await context.files.stat(path);
+  if (held.copy !== undefined || (found && await publishedCopy(context, ownerFile, found.identity)) !== undefined) {
+    for (const companion of companionsOf(its, path)) await context.files.remove(companion); // first: see `create`
+    await context.files.remove(path);
+  }
+  await sweepTemporary(context.files, path);
+  await sweepTemporary(context.files, ownerFile);
+  await context.files.remove(ownerFile);
+  return "deleted";
+}
+
+/** Every fork of one resource, by the owner files alone. */
+async function* list(kind: Kind, context: Context, scope: Scope<unknown>): AsyncIterable<Fork> {
+  const directory = dirname(ownerPath(kind, scope, ""));
+  for (const name of await context.files.list(directory)) {
+    if (!name.startsWith(`${kind}.`) || !name.endsWith(".json")) continue;
+    const fork = await readOwner(context, join(directory, name));
+    if (fork?.marker.stack === scope.stack && fork.marker.resource === scope.resource) yield fork;
+  }
+}
+
+/** Notes on record that the fork is whole, and clears away what it took. */
+async function settled(context: Context, path: string, ownerFile: string, fork: Fork): Promise<Fork> {
+  if ((await readOwner(context, ownerFile))?.copy === undefined) await context.files.write(ownerFile, textOf(fork));
+  await sweepTemporary(context.files, path);
+  await sweepTemporary(context.files, ownerFile);
+  return fork;
+}
+
+/** How a file that is about to be published was copied, by the notes beside the owner's file. */
+async function publishedCopy(context: Context, ownerFile: string, identity: string): Promise<Copy | undefined> {
+  for (const note of await temporariesOf(context.files, ownerFile)) {
+    const text = await context.files.read(note);
+    for (const copy of ["copy-on-write", "full-copy", "empty"] as const) {
+      if (text === noteOf(identity, copy)) return copy;
+    }
+  }
+  return undefined;
+}
+
+function noteOf(identity: string, copy: Copy): string {
+  return `${identity} ${copy}\n`;
+}
+
+/** The bytes of a file or a tree. */
+async function sizeOf(context: Context, path: string): Promise<number> {
+  const found = await context.files.stat(path);
+  if (found?.type !== "directory") return found?.sizeBytes ?? 0;
+  let total = 0;
+  for (const name of await context.files.list(path)) total += await sizeOf(context, join(path, name));
+  return total;
+}
+
+/**
+ * Fills a fork with a tree that nobody writes to, or makes an empty one where there is no parent. A tree that changes
+ * meanwhile is copied again, and given up after three times.
+ */
+export async function fillTree(context: Context, to: string, from: string | undefined): Promise<Copy> {
+  if (from === undefined) {
+    await context.files.makeDirectory(to);
+    return "empty";
+  }
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    const before = await context.files.fingerprint(from);
+    const copied = await Promise.allSettled([context.files.copy(from, to)]);
+    const [{ status }] = copied;
+    if (await context.files.fingerprint(from) === before) {
+      if (copied[0].status === "rejected") throw copied[0].reason;
+      return copied[0].value;
+    }
+    if (status === "fulfilled") await context.files.remove(to);
+  }
+  throw new ForkstackError("PARENT_BUSY", `Cannot copy directory "${from}": it changed during each of three copies`, {
+    hint: "Stop what writes there, then run the same command again",
+    retryable: true,
+  });
+}
+
+function companionsOf(its: Embedded, path: string): string[] {
+  return (its.companions ?? []).map((suffix) => path + suffix);
+}
+
+function textOf(fork: Fork): string {
+  return `${JSON.stringify(fork, null, 2)}\n`;
+}
+
+function isSameHolder(one: Marker, other: Marker): boolean {
+  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
+}
+
+function holder({ stack, env, resource }: Marker): string {
+  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"`;
+}
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string } | null)?.code ?? "";
+}
+
+function existing(path: string): Error {
+  return Object.assign(new Error(`"${path}" is there already`), { code: "EEXIST" });
+}
+
+function missing(path: string): Error {
+  return Object.assign(new Error(`"${path}" went away`), { code: "ENOENT" });
+}
+
+async function told<T>(work: Promise<T>, action: string): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw fileError(error, action);
+  }
+}
+
+function foreign(kind: Kind, target: Target<unknown>, reason: string, cause?: unknown): ForkstackError {
+  return new ForkstackError("FOREIGN", `Cannot make ${kind} "${target.name}": ${reason}`, {
+    hint: "Move it away, or choose another environment name; forkstack touches nothing that it did not make",
+    details: { env: target.marker.env, resource: target.marker.resource },
+    cause,
+  });
+}

@@ -1,0 +1,15 @@
+/** The built-in providers: the name in forkstack.json -> its file. Literal imports: compilers and bundlers must see them. */
+import type { Kind, Provider } from "../core/provider.ts";
+
+// deno-lint-ignore no-explicit-any -- each provider has its own options' type
+type Load = () => Promise<{ readonly default: Provider<any> }>;
+
+/** What loads each provider, by kind and name. */
+export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> = {
+  database: { sqlite: () => import("./database/sqlite.ts") },
+  storage: { local: () => import("./storage/local.ts") },
+  secrets: { "env-file": () => import("./secrets/env-file.ts") },
+  cache: {},
+  queue: {},
+  local: { directory: () => import("./local/directory.ts") },
+};
