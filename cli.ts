@@ -3,258 +3,19 @@
  *
  * @module
  */
-import { hostname } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { didYouMean, loadResources, nearest, openProject } from "./core/config.ts";
-import { type Engine, reportOf, type ResourceReport, type World } from "./core/engine.ts";
-import { fileError, files } from "./core/files.ts";
-import { createEnvironment, planEnvironment } from "./core/create.ts";
-import { deleteEnvironment, planDeletion } from "./core/delete.ts";
-import { randomName } from "./core/names.ts";
+import { COMMANDS, COMMON, type Flags, type Io, type OptionName, OPTIONS, usage } from "./core/commands.ts";
+import { didYouMean, nearest } from "./core/config.ts";
+import type { ResourceReport } from "./core/engine.ts";
 import * as output from "./core/output.ts";
-import { openRegistry, type Registry } from "./core/registry.ts";
-import { describe, listEnvironments } from "./core/report.ts";
-import { switchEnvironment } from "./core/switch.ts";
-import { currentEnv } from "./core/workspace.ts";
-import { ForkstackError, parseEnvName } from "./mod.ts";
+import { ForkstackError } from "./mod.ts";
 
 const VERSION = "0.1.0";
 
-/** What each option means; a command names those that it takes. */
-const OPTIONS = {
-  "from": { type: "string", help: "fork this environment instead of the default parent", value: "<env>" },
-  "empty": { type: "boolean", help: "start without the parent's data" },
-  "no-switch": { type: "boolean", help: "leave the current environment as it is" },
-  "dry-run": { type: "boolean", help: "print what would be done, and change nothing" },
-  "yes": { type: "boolean", short: "y", help: "do not ask" },
-  "json": { type: "boolean", help: "one JSON document on stdout" },
-  "no-color": { type: "boolean", help: "plain text" },
-  "help": { type: "boolean", short: "h", help: "this text" },
-} as const;
-
-type OptionName = keyof typeof OPTIONS;
-type Flags = Readonly<Partial<Record<OptionName, string | boolean>>>;
-
-/** What a command gives back: data for `--json`, text for people. */
-interface Answer {
-  readonly data: unknown;
-  readonly text: (style: output.Style) => string;
-}
-
-interface Call {
-  readonly name: string | undefined;
-  readonly flags: Flags;
-  readonly io: Io;
-}
-
-interface Command {
-  readonly summary: string;
-  readonly argument?: string;
-  readonly example: string;
-  readonly options: readonly OptionName[];
-  readonly run: (call: Call) => Promise<Answer>;
-}
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  new: {
-    summary: "make an environment with a copy of the whole stack, and switch to it",
-    argument: "[name]",
-    example: "new alice",
-    options: ["from", "empty", "no-switch", "dry-run"],
-    run: runNew,
-  },
-  switch: {
-    summary: "point this directory at another environment",
-    argument: "<name>",
-    example: "switch alice",
-    options: ["dry-run"],
-    run: runSwitch,
-  },
-  delete: {
-    summary: "take an environment away, with everything it holds",
-    argument: "<name>",
-    example: "delete alice --yes",
-    options: ["dry-run", "yes"],
-    run: runDelete,
-  },
-  list: { summary: "show the environments", example: "list", options: [], run: runList },
-  status: {
-    summary: "show one environment with its resources",
-    argument: "[name]",
-    example: "status alice",
-    options: [],
-    run: runStatus,
-  },
-};
-
-const COMMON: readonly OptionName[] = ["json", "no-color", "help"];
-
-// ----------------------------------------------------------------------------------------------------------- commands
-
-async function runNew({ name, flags, io }: Call): Promise<Answer> {
-  let env = name === undefined ? undefined : parseEnvName(name);
-  const options = { from: text(flags.from), empty: flags.empty === true, switch: flags["no-switch"] !== true };
-  const plan = await withEngine(io, "look", async (engine) => {
-    env ??= randomName((await engine.registry.environments()).map((one) => one.name));
-    return await planEnvironment(engine, env, options);
-  });
-  if (flags["dry-run"]) {
-    const resources = plan.steps.map(({ resource, title, action }) => ({
-      ...output.named(resource),
-      provider: resource.provider.name,
-      title,
-      state: action,
-    }));
-    return {
-      data: { environment: { name: plan.env, parent: plan.parent }, resources, dryRun: true },
-      text: (style) => output.planText(plan, style),
-    };
-  }
-  const result = await withEngine(io, "begin", (engine) => createEnvironment(engine, plan.env, options));
-  return { data: result, text: (style) => output.readyText(result, "new", style) };
-}
-
-async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
-  const env = parseEnvName(required(name, "switch"));
-  return await withEngine(io, "work", async (engine) => {
-    if (flags["dry-run"]) {
-      const result = await describe(engine, env, performance.now());
-      return { data: { ...result, dryRun: true }, text: () => `Would switch to ${env}` };
-    }
-    const result = await switchEnvironment(engine, env);
-    return { data: result, text: (style) => output.readyText(result, "switch", style) };
-  });
-}
-
-async function runDelete({ name, flags, io }: Call): Promise<Answer> {
-  const env = parseEnvName(required(name, "delete"));
-  return await withEngine(io, "work", async (engine) => {
-    const { environment, rows } = await planDeletion(engine, env);
-    const what = rows.map((row) => `${row.key} "${row.title}" (${row.provider})`).join(", ") || "no resources";
-    if (flags["dry-run"]) {
-      return {
-        data: {
-          environment: { name: env, parent: environment.parent },
-          resources: rows.map((row) => reportOf(row, row.state)),
-          dryRun: true,
-        },
-        text: () => `Would delete ${env}: ${what}`,
-      };
-    }
-    if (!flags.yes) await confirm(io, `Delete ${env} with ${what}?`);
-    const result = await deleteEnvironment(engine, env);
-    return { data: result, text: (style) => output.deletedText(result, style) };
-  });
-}
-
-async function runList({ io }: Call): Promise<Answer> {
-  const project = await openProject(process.cwd(), { init: false });
-  const registry = await openRegistry(project, "empty");
-  try {
-    const environments = await listEnvironments({ project, registry });
-    const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
-    return { data: { environments }, text: (style) => output.listText(environments, base, io.now(), style) };
-  } finally {
-    registry.close();
-  }
-}
-
-async function runStatus({ name, io }: Call): Promise<Answer> {
-  return await withEngine(io, "work", async (engine) => {
-    const env = name === undefined ? currentEnv(engine.project).env : parseEnvName(name);
-    const result = await describe(engine, env, performance.now());
-    return { data: result, text: (style) => output.statusText(result, io.now(), style) };
-  });
-}
-
-/** Opens what a command works with, and closes it. Only `new` begins a project (or looks at how it would). */
-async function withEngine<T>(
-  io: Io,
-  mode: "begin" | "look" | "work",
-  work: (engine: Engine) => Promise<T>,
-): Promise<T> {
-  const project = await openProject(process.cwd(), { init: mode !== "work" });
-  const resources = await loadResources(project);
-  let registry: Registry | undefined;
-  try {
-    registry = await openRegistry(project, mode === "begin" ? "create" : "empty");
-    return await work({
-      project,
-      registry,
-      resources,
-      world: realWorld(io),
-      owner: ownerName(),
-      signal: io.signal,
-      onProgress: io.onProgress,
-      onWait: (holder, purpose) => io.say(`Waiting for ${holder}, who is at work on this environment (${purpose})`),
-    });
-  } catch (error) {
-    throw fileError(error, `work in "${project.root}"`);
-  } finally {
-    registry?.close();
-  }
-}
-
-function realWorld(io: Io): World {
-  let client: ((request: Request) => Promise<Response>) | undefined;
-  return {
-    async fetch(request) {
-      client ??= (await import("./core/http.ts")).httpClient({ signal: io.signal });
-      return await client(request);
-    },
-    files,
-    now: io.now,
-    sleep: async (ms, signal) => {
-      const { setTimeout: delay } = await import("node:timers/promises");
-      await delay(ms, undefined, { signal });
-    },
-    read: (variable) => process.env[variable],
-    newId: () => crypto.randomUUID(),
-  };
-}
-
-function ownerName(): string {
-  const user = process.env.USER || process.env.LOGNAME || process.env.USERNAME || "someone";
-  return `${user}@${hostname()}`;
-}
-
-function required(name: string | undefined, command: string): string {
-  if (name !== undefined) return name;
-  throw usage(`Cannot ${command}: no environment was named`, `For example \`forkstack ${command} alice\``);
-}
-
-function text(flag: string | boolean | undefined): string | undefined {
-  return typeof flag === "string" ? flag : undefined;
-}
-
-function usage(message: string, hint: string): ForkstackError {
-  return new ForkstackError("USAGE", message, { hint });
-}
-
-async function confirm(io: Io, question: string): Promise<void> {
-  if (!io.isInteractive) {
-    throw new ForkstackError("CONFIRM_REQUIRED", "Cannot ask for confirmation: there is no terminal", {
-      hint: "Say yes beforehand with --yes, or look first with --dry-run",
-    });
-  }
-  const prompts = await import("@clack/prompts");
-  const answer = await prompts.confirm({ message: question, initialValue: false, output: process.stderr });
-  if (answer !== true) throw new ForkstackError("CANCELLED", "Nothing was deleted", { hint: "Nothing was changed" });
-}
-
-// --------------------------------------------------------------------------------------------------- argv to answer
-
-/** Where text goes, and what interrupts. */
-interface Io {
-  readonly say: (line: string) => void;
-  readonly onProgress: (resource: ResourceReport) => void;
-  readonly signal: AbortSignal;
-  readonly now: () => Date;
-  readonly isInteractive: boolean;
-}
-
-async function parse(args: string[]): Promise<{ command: string; name: string | undefined; flags: Flags }> {
+async function parse(
+  args: string[],
+): Promise<{ command: string; name: string | undefined; more: string | undefined; flags: Flags }> {
   const [command = "help", ...rest] = args;
   const known = COMMANDS[command];
   if (known === undefined) {
@@ -286,21 +47,21 @@ async function parse(args: string[]): Promise<{ command: string; name: string | 
       throw usage(`Cannot run "${command}": --${token.name} takes no value`, `Write --${token.name} alone`);
     }
   }
-  const most = known.argument === undefined ? 0 : 1;
+  const most = known.arguments?.length ?? 0;
   if (positionals.length > most) {
     throw usage(
       `Cannot run "${command}": "${positionals[most]}" is one argument too many`,
       `For example \`forkstack ${known.example}\``,
     );
   }
-  return { command, name: positionals[0], flags: values as Flags };
+  return { command, name: positionals[0], more: positionals[1], flags: values as Flags };
 }
 
 function helpText(command: string | undefined, style: output.Style): string {
   const known = command === undefined ? undefined : COMMANDS[command];
   if (known === undefined) {
     const lines = Object.entries(COMMANDS).map(([name, one]) =>
-      `  ${`${name} ${one.argument ?? ""}`.padEnd(16)} ${one.summary}`
+      `  ${`${[name, ...one.arguments ?? []].join(" ")}`.padEnd(22)} ${one.summary}`
     );
     return [
       `Example:  ${style.command}new alice`,
@@ -323,11 +84,22 @@ function helpText(command: string | undefined, style: output.Style): string {
   return [
     `Example:  ${style.command}${known.example}`,
     "",
-    `${command} ${known.argument ?? ""}`.trim() + `: ${known.summary}.`,
+    [command, ...known.arguments ?? []].join(" ") + `: ${known.summary}.`,
     "",
     "Options:",
     ...options,
   ].join("\n");
+}
+
+async function confirm(question: string, isJson: boolean): Promise<void> {
+  if (isJson || process.stdin.isTTY !== true || process.stderr.isTTY !== true) {
+    throw new ForkstackError("CONFIRM_REQUIRED", "Cannot ask for confirmation: there is no terminal", {
+      hint: "Say yes beforehand with --yes, or look first with --dry-run",
+    });
+  }
+  const prompts = await import("@clack/prompts");
+  const answer = await prompts.confirm({ message: question, initialValue: false, output: process.stderr });
+  if (answer !== true) throw new ForkstackError("CANCELLED", "Nothing was deleted", { hint: "Nothing was changed" });
 }
 
 /** What commands are called where this one was started. */
@@ -359,7 +131,7 @@ async function main(args: string[]): Promise<number> {
     },
     signal: interrupt.signal,
     now: () => new Date(),
-    isInteractive: process.stdin.isTTY === true && process.stderr.isTTY === true && !isJson,
+    confirm: (question) => confirm(question, isJson),
   };
   let command = args[0];
   try {

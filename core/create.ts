@@ -29,7 +29,7 @@ export interface NewOptions {
 
 /** What `new` would do, without doing it; asked before anything is written, so that wrong input leaves no trace. */
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
-  await workspace.checkPointers(engine.project);
+  await workspace.checkPointers(engine);
   return await planFromRegistry(engine, env, options);
 }
 
@@ -60,8 +60,11 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
       plan = await planFromRegistry(engine, env, options);
     }
     if (plan.isDone) {
-      if (options.switch !== false) await activate(engine, env);
-      return { unchanged: true, changedFiles: await workspace.completeProject(engine.project) };
+      const isSwitch = options.switch !== false;
+      const changedFiles = isSwitch
+        ? await activate(engine, env)
+        : await workspace.changeFiles(engine, { env, activate: false });
+      return { unchanged: true, changedFiles };
     }
     await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
     return { unchanged: false, changedFiles: await build(engine, worker, plan, options) };
@@ -84,7 +87,7 @@ async function creating(engine: Engine, plan: Plan, options: NewOptions): Promis
 }
 
 /** Makes what the plan lacks; when one resource fails, what this run made is removed again. */
-async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOptions): Promise<string[]> {
+async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOptions): Promise<readonly string[]> {
   const { env, operation } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
   const outcomes = await runSteps(steps, (step) =>
@@ -98,22 +101,21 @@ async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOpt
     }), { signal: worker.signal });
   const isComplete = outcomes.length === steps.length && outcomes.every(({ ok }) => ok);
   if (worker.signal.aborted && !isComplete) throw interrupted(engine, env, worker, "complete");
-  let activation: workspace.Activation | undefined;
+  let change: workspace.Change | undefined;
   try {
     const failures = outcomes.filter((outcome) => !outcome.ok);
     if (failures.length > 0) throw allFailed(env, failures);
     const variables = await allVariables(engine, plan, outcomes.flatMap((one) => one.ok ? [one.value] : []));
-    await workspace.writeVariables(engine.project, env, variables);
-    if (options.switch !== false) activation = await workspace.prepareActivation(engine.project, env);
+    change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
+    await change.commit();
     const environment = { ...await creating(engine, plan, options), status: "ready" as const };
     await worker.write([statements.putEnvironment(environment)]);
+    return change.changedFiles;
   } catch (error) {
-    await activation?.discard();
+    const stuck = await change?.undo() ?? [];
     if (worker.signal.aborted) throw interrupted(engine, env, worker, "complete", error);
-    throw await undo(engine, worker, plan, fileError(error, `write the variables of environment "${env}"`));
+    throw await undo(engine, worker, plan, fileError(error, `make environment "${env}"`), stuck);
   }
-  await activation?.commit();
-  return await workspace.completeProject(engine.project);
 }
 
 /** The variables of all resources: of those just made, and, asked again, of those that were there. */
@@ -128,21 +130,28 @@ async function allVariables(engine: Engine, plan: Plan, made: readonly Made[]): 
 }
 
 /** Removes what the run made, in reverse, and tells what failed, what was undone, and what could not be. */
-async function undo(engine: Engine, worker: Worker, plan: Plan, cause: unknown): Promise<unknown> {
+async function undo(
+  engine: Engine,
+  worker: Worker,
+  plan: Plan,
+  cause: unknown,
+  stuck: readonly unknown[],
+): Promise<unknown> {
   const { env, operation } = plan;
   const before = await engine.registry.environment(env);
   if (before !== undefined) await worker.write([statements.putEnvironment({ ...before, status: "undoing" })]);
   const { undone, failures } = await removeRun(engine, worker, env, operation);
   const reason = isForkstackError(cause) ? cause : undefined;
-  const message = cause instanceof Error ? cause.message : String(cause);
-  if (failures.length > 0) {
+  const message = messageOf(cause);
+  if (failures.length + stuck.length > 0) {
+    const left = [...failures.map(({ item }) => `${item.key} "${item.title}"`), ...stuck.map(messageOf)];
     return new ForkstackError(
       "UNDO_INCOMPLETE",
-      `${message}. Undoing failed for ${failures.map(({ item }) => `${item.key} "${item.title}"`).join(", ")}`,
+      `${message}. Undoing failed for ${left.join(", ")}`,
       {
         hint: `Remove the rest with \`forkstack delete ${env}\`, or try again with \`forkstack new ${env}\``,
         details: { env },
-        cause: new AggregateError([cause, ...failures.map(({ error }) => error)]),
+        cause: new AggregateError([cause, ...failures.map(({ error }) => error), ...stuck]),
       },
     );
   }
@@ -160,7 +169,7 @@ function allFailed(env: string, failures: readonly (Outcome<Step, Made> & { ok: 
     key: item.resource.key,
     provider: item.resource.provider.name,
     error,
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
   }));
   const first = reasons.find(({ error }) => isForkstackError(error))?.error as ForkstackError | undefined;
   return new ForkstackError(
@@ -173,4 +182,8 @@ function allFailed(env: string, failures: readonly (Outcome<Step, Made> & { ok: 
       cause: failures.length === 1 ? failures[0].error : new AggregateError(failures.map(({ error }) => error)),
     },
   );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

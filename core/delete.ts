@@ -74,7 +74,7 @@ async function leave(engine: Engine, environment: Environment): Promise<string |
   if (env !== environment.name || decidedBy !== ".current-env") return undefined;
   const parent = await engine.registry.environment(environment.parent);
   const next = BASE_ENVS.includes(environment.parent) || parent?.status === "ready" ? environment.parent : "dev";
-  await workspace.checkPointers(engine.project);
+  await workspace.checkPointers(engine);
   await activate(engine, next);
   return next;
 }
@@ -90,7 +90,7 @@ async function removeAll(engine: Engine, worker: Worker, environment: Environmen
   if (worker.signal.aborted && outcomes.length < rows.length) throw interrupted(engine, env, worker, "deleted");
   const failures = outcomes.filter((outcome) => !outcome.ok);
   if (failures.length === 0) {
-    await workspace.removeVariables(engine.project, env);
+    await workspace.removeVariables(engine, env);
     await worker.write([statements.dropEnvironment(env)]);
   }
   return { outcomes, failures };
@@ -131,7 +131,7 @@ async function closeRun(engine: Engine, worker: Worker, env: string): Promise<vo
   const remaining = await engine.registry.resources(env);
   if (environment === undefined) return;
   if (remaining.length > 0) return await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
-  await workspace.removeVariables(engine.project, env);
+  await workspace.removeVariables(engine, env);
   await worker.write([statements.dropEnvironment(env)]);
 }
 

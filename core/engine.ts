@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { ForkstackError, isForkstackError, variablePrefix } from "../mod.ts";
-import { PROVIDERS } from "../providers/mod.ts";
+import { ForkstackError, isForkstackError, type Kind, variablePrefix } from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import { fileError, type Files } from "./files.ts";
 import { holderOf, type LockOptions, type Worker } from "./lock.ts";
@@ -19,10 +18,17 @@ export interface World {
   readonly fetch: (request: Request) => Promise<Response>;
   readonly files: Files;
   readonly now: () => Date;
+  /** Milliseconds that never go back, of this process alone. */
+  readonly monotonicMs: () => number;
+  /** Waits; rejects once the signal is aborted. */
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
   /** A variable of the process environment: a credential. */
   readonly read: (variable: string) => string | undefined;
   readonly newId: () => string;
+  /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
+  readonly secrets: Secret[];
+  /** The built-in provider of a kind and name. */
+  readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
 }
 
 /** Told as each resource changes. */
@@ -122,6 +128,7 @@ function credentialsOf(engine: Engine, provider: Provider): Record<string, Secre
     if (value) found[variable] = new Secret(value);
     else if (required) lacking.push(variable);
   }
+  engine.world.secrets.push(...Object.values(found));
   if (lacking.length === 0) return found;
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider.name}: ${lacking.join(" and ")} is not set`, {
     hint: `Set ${lacking.join(" and ")} in the environment of this command`,
@@ -129,7 +136,8 @@ function credentialsOf(engine: Engine, provider: Provider): Record<string, Secre
   });
 }
 
-function journalOf(engine: Engine, marker: Marker, step: string) {
+/** The beginning of a journal line. */
+export function journalOf(engine: Engine, marker: Marker, step: string) {
   return {
     operation: marker.operation,
     env: marker.env,
@@ -156,7 +164,8 @@ export interface Made {
   readonly variables: Variables;
 }
 
-function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
+/** The target of a resource that is wanted. */
+export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
   const { env, operation, resource, title, parentTitle, expiresAt } = wanted;
   return {
     ...scopeOf(engine, resource),
@@ -171,7 +180,7 @@ function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
 export async function makeResource(engine: Engine, worker: Worker, wanted: Wanted): Promise<Made> {
   const { resource, title } = wanted;
   const { provider } = resource;
-  const began = performance.now();
+  const began = engine.world.monotonicMs();
   const target = targetOf(engine, wanted);
   const row: ResourceRow = {
     env: wanted.env,
@@ -192,7 +201,7 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
   ]);
   try {
     const fork = await provider.create(context, target);
-    await waitUntilUsable(context, provider, fork, target);
+    await waitUntilUsable(engine, context, provider, fork, target);
     const variables = await outputsOf(context, resource, fork, target);
     const made: ResourceRow = {
       ...row,
@@ -206,12 +215,12 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
       statements.putResource(made),
       statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "done", id: fork.id }),
     ]);
-    engine.onProgress?.(reportOf(made, "ready", began));
+    engine.onProgress?.(reportOf(made, "ready", engine.world.monotonicMs() - began));
     return { row: made, variables };
   } catch (error) {
     const known = fileError(error, `make ${resource.key} "${title}"`);
     if (!worker.signal.aborted) {
-      engine.onProgress?.({ ...reportOf(row, "failed", began), error: shownError(known) });
+      engine.onProgress?.({ ...reportOf(row, "failed", engine.world.monotonicMs() - began), error: shownError(known) });
     }
     throw known;
   }
@@ -229,13 +238,19 @@ export async function outputsOf(
   return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
 }
 
-async function waitUntilUsable(context: Context, provider: Provider, held: Held, scope: Scope<unknown>): Promise<void> {
-  const until = performance.now() + PROBE_DEADLINE_MS;
+async function waitUntilUsable(
+  engine: Engine,
+  context: Context,
+  provider: Provider,
+  held: Held,
+  scope: Scope<unknown>,
+): Promise<void> {
+  const until = engine.world.monotonicMs() + PROBE_DEADLINE_MS;
   for (let pause = 50;; pause = Math.min(pause * 2, 2_000)) {
     try {
       return await provider.probe(context, held, scope);
     } catch (error) {
-      const mayPass = isForkstackError(error) && error.retryable && performance.now() < until;
+      const mayPass = isForkstackError(error) && error.retryable && engine.world.monotonicMs() < until;
       if (!mayPass || context.signal.aborted) throw error;
     }
     await context.sleep(pause);
@@ -263,7 +278,7 @@ export async function removeResource(
   worker: Worker,
   row: ResourceRow,
 ): Promise<"deleted" | "absent" | "kept"> {
-  const began = performance.now();
+  const began = engine.world.monotonicMs();
   const marker: Marker = { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
   const line = journalOf(engine, marker, "delete");
   await worker.write([
@@ -271,7 +286,7 @@ export async function removeResource(
     statements.journal({ ...line, phase: "intent", ...(row.id === undefined ? {} : { id: row.id }) }),
   ]);
   try {
-    const provider = await providerOf(row);
+    const provider = await providerOf(engine, row);
     const scope = scopeOf(engine, row);
     const context = contextOf(engine, provider, { worker, marker, rows: [row] });
     const held = forkOf(row, engine.project.stack) ??
@@ -285,12 +300,12 @@ export async function removeResource(
       statements.dropResource(row.env, row.key),
       statements.journal({ ...line, phase: "done", ...(row.id === undefined ? {} : { id: row.id }) }),
     ]);
-    engine.onProgress?.(reportOf(row, state, began));
+    engine.onProgress?.(reportOf(row, state, engine.world.monotonicMs() - began));
     return state;
   } catch (error) {
     const known = fileError(error, `delete ${row.key} "${row.title}"`);
     if (!worker.signal.aborted) {
-      engine.onProgress?.({ ...reportOf(row, "failed", began), error: shownError(known) });
+      engine.onProgress?.({ ...reportOf(row, "failed", engine.world.monotonicMs() - began), error: shownError(known) });
     }
     throw known;
   }
@@ -308,9 +323,12 @@ async function unansweredFork(
 }
 
 /** The provider that made a recorded resource, whatever forkstack.json says by now. */
-export async function providerOf(row: Pick<ResourceRow, "kind" | "provider" | "key">): Promise<Provider> {
-  const load = PROVIDERS[row.kind]?.[row.provider];
-  if (load !== undefined) return (await load()).default;
+export async function providerOf(
+  engine: Engine,
+  row: Pick<ResourceRow, "kind" | "provider" | "key">,
+): Promise<Provider> {
+  const provider = await engine.world.provider(row.kind, row.provider);
+  if (provider !== undefined) return provider;
   throw new ForkstackError(
     "PROVIDER_UNKNOWN",
     `Cannot reach ${row.key}: this forkstack has no ${row.kind} provider "${row.provider}"`,
@@ -321,7 +339,7 @@ export async function providerOf(row: Pick<ResourceRow, "kind" | "provider" | "k
 }
 
 /** What a command says of a recorded resource. */
-export function reportOf(row: ResourceRow, state: string, began?: number): ResourceReport {
+export function reportOf(row: ResourceRow, state: string, durationMs?: number): ResourceReport {
   return {
     key: row.key,
     kind: row.kind,
@@ -331,7 +349,7 @@ export function reportOf(row: ResourceRow, state: string, began?: number): Resou
     title: row.title,
     ...(row.fork === undefined ? {} : { fork: row.fork }),
     state,
-    ...(began === undefined ? {} : { durationMs: Math.round((performance.now() - began) * 10) / 10 }),
+    ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs * 10) / 10 }),
   };
 }
 
@@ -344,6 +362,7 @@ function shownError(error: unknown): { code: string; message: string } {
 export function lockOptions(engine: Engine): LockOptions {
   return {
     ...engine.lockTimes,
+    clock: engine.world,
     owner: engine.owner,
     signal: engine.signal,
     onWait: (holder) => engine.onWait?.(holderOf(holder), holder.purpose),

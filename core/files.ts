@@ -38,6 +38,8 @@ export interface Files {
   copy(from: string, to: string): Promise<"copy-on-write" | "full-copy">;
   /** Gives what is at `from` the name `to`; fails with `EEXIST` if something is there. */
   publish(from: string, to: string): Promise<void>;
+  /** Gives a file the name `to`, in one step, in the place of a file that has it. */
+  replace(from: string, to: string): Promise<void>;
   /** Removes a file or a tree; absent is success. */
   remove(path: string): Promise<void>;
 }
@@ -105,6 +107,9 @@ export const files: Files = {
     if (await fs.lstat(to).catch(absent) !== undefined) {
       throw Object.assign(new Error(`EEXIST: "${to}" is there already`), { code: "EEXIST" });
     }
+    await fs.rename(from, to);
+  },
+  async replace(from, to) {
     await fs.rename(from, to);
   },
   async remove(path) {

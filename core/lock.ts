@@ -10,7 +10,6 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { ForkstackError } from "../mod.ts";
 import type { Lock, Registry } from "./registry.ts";
 import type { Statement } from "./sql.ts";
@@ -23,8 +22,17 @@ export interface Worker {
   write(statements: readonly Statement[]): Promise<void>;
 }
 
+/** The clock of the lock. */
+export interface LockClock {
+  /** Milliseconds that never go back, of this process alone. */
+  readonly monotonicMs: () => number;
+  /** Waits; rejects once the signal is aborted. */
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+}
+
 /** Times and hooks; tests set them. */
 export interface LockOptions {
+  readonly clock: LockClock;
   /** Shown to those who wait, e.g. `"alice@laptop"`. */
   readonly owner: string;
   /** Ends the waiting, and is handed to the worker. */
@@ -47,30 +55,45 @@ export async function withLock<T>(
   options: LockOptions,
   work: (worker: Worker) => Promise<T>,
 ): Promise<T> {
-  const { beatMs = 2_000, staleMs = 10_000 } = options;
   const nonce = crypto.randomUUID().slice(0, 8);
   const sign = registry.lockDirectory === undefined ? undefined : await holdSign(registry.lockDirectory, nonce);
   try {
     const token = await acquire(registry, env, purpose, `${options.owner}#${nonce}`, options);
     const lost = new AbortController();
+    const done = new AbortController();
     const signal = AbortSignal.any([options.signal, lost.signal]);
-    let beatAt = performance.now();
-    const beating = setInterval(async () => {
-      try {
-        if (!await registry.beat(env, token)) lost.abort(takenOver(env));
-        else beatAt = performance.now();
-      } catch { // unreachable for now; after staleMs another may hold the lock, so that this one must stop
-        if (performance.now() - beatAt > staleMs) lost.abort(takenOver(env));
-      }
-    }, beatMs);
+    const beating = keepBeating(registry, env, token, options, done.signal, lost);
     try {
       return await work({ signal, write: (statements) => registry.fenced(env, token, statements) });
     } finally {
-      clearInterval(beating);
+      done.abort();
+      await beating;
       await registry.release(env, token).catch(() => {}); // it falls by itself; the work's own error matters more
     }
   } finally {
     sign?.();
+  }
+}
+
+/** Raises the beat until the work is done; a holder that can't, or that was taken over, stops. */
+async function keepBeating(
+  registry: Registry,
+  env: string,
+  token: number,
+  { clock, beatMs = 2_000, staleMs = 10_000 }: LockOptions,
+  done: AbortSignal,
+  lost: AbortController,
+): Promise<void> {
+  let beatAt = clock.monotonicMs();
+  while (!lost.signal.aborted) {
+    await clock.sleep(beatMs, done).catch(() => {});
+    if (done.aborted) return;
+    try {
+      if (!await registry.beat(env, token)) lost.abort(takenOver(env));
+      else beatAt = clock.monotonicMs();
+    } catch { // unreachable for now; after staleMs another may hold the lock, so that this one must stop
+      if (clock.monotonicMs() - beatAt > staleMs) lost.abort(takenOver(env));
+    }
   }
 }
 
@@ -86,16 +109,17 @@ async function acquire(
   owner: string,
   options: LockOptions,
 ): Promise<number> {
-  const { staleMs = 10_000, waitMs = 300_000 } = options;
-  const began = performance.now();
+  const { clock, staleMs = 10_000, waitMs = 300_000 } = options;
+  const began = clock.monotonicMs();
   let watched: { lock: Lock; since: number } | undefined;
   for (let attempt = 0;; attempt++) {
     options.signal.throwIfAborted();
-    const now = performance.now();
+    const now = clock.monotonicMs();
     const isStale = watched !== undefined && now - watched.since >= staleMs;
     const isDead = watched !== undefined && !isStale && await signIsDown(registry.lockDirectory, watched.lock);
     const got = await registry.acquire(env, owner, purpose, isStale || isDead ? watched?.lock : undefined);
     if (typeof got === "number") return got;
+    if (got.owner === owner) return got.token; // the answer that said so was lost
     if (watched?.lock.token !== got.token || watched.lock.beat !== got.beat) {
       if (watched === undefined && !await signIsDown(registry.lockDirectory, got)) options.onWait?.(got);
       watched = { lock: got, since: now };
@@ -111,7 +135,7 @@ async function acquire(
         },
       );
     }
-    if (attempt > 0) await delay(Math.min(20 * attempt, 250), undefined, { signal: options.signal });
+    if (attempt > 0) await clock.sleep(Math.min(20 * attempt, 250), options.signal);
   }
 }
 

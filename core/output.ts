@@ -7,6 +7,7 @@ import { styleText } from "node:util";
 import { type ForkstackError, isForkstackError } from "../mod.ts";
 import type { ResourceReport } from "./engine.ts";
 import type { DeleteResult } from "./delete.ts";
+import type { Finding } from "./doctor.ts";
 import type { Plan } from "./plan.ts";
 import type { EnvironmentReport, EnvironmentResult } from "./report.ts";
 import { Secret } from "./secret.ts";
@@ -46,13 +47,17 @@ export function duration(ms: number): string {
 }
 
 /** What `new` and `switch` say at the end. */
-export function readyText(result: EnvironmentResult, verb: "new" | "switch", style: Style): string {
+export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "reset", style: Style): string {
   const { environment, resources } = result;
   const name = paint(style, "bold", environment.name);
   const empty = resources.filter(({ fork }) => fork === "empty").map(({ key }) => key);
   const lines = [
     verb === "switch"
       ? `Now on ${name}`
+      : verb === "reset"
+      ? `${name} is forked again from ${environment.parent}: ${resources.length} resources in ${
+        duration(result.durationMs)
+      }`
       : result.unchanged
       ? `${name} is there already: ${resources.length} resources, forked from ${environment.parent}`
       : `${name} is ready: ${resources.length} resources, forked from ${environment.parent} in ${
@@ -63,6 +68,9 @@ export function readyText(result: EnvironmentResult, verb: "new" | "switch", sty
     lines.push(`${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty: ${environment.parent} holds none yet`);
   }
   if (result.changedFiles?.length) lines.push(`Wrote ${result.changedFiles.join(", ")}`);
+  if (verb === "new" && environment.expiresAt !== undefined) {
+    lines.push(`Lease ends ${environment.expiresAt}; longer with \`${style.command}extend ${environment.name} 2d\``);
+  }
   const next = environment.current
     ? verb === "new"
       ? `the app uses ${environment.name} from its next start; back with \`forkstack switch ${environment.parent}\``
@@ -120,12 +128,7 @@ export function statusText(result: EnvironmentResult, now: Date, style: Style): 
     }),
   ];
   if (result.variables.length > 0) lines.push(`Variables: ${result.variables.join(", ")}`);
-  if (environment.status === "creating") {
-    lines.push(localCommands(`Complete it with \`forkstack new ${environment.name}\``, style));
-  }
-  if (environment.status === "deleting" || environment.status === "broken") {
-    lines.push(localCommands(`Finish with \`forkstack delete ${environment.name}\``, style));
-  }
+  if (result.finishWith !== undefined) lines.push(localCommands(`Finish with ${result.finishWith}`, style));
   return lines.join("\n");
 }
 
@@ -140,6 +143,27 @@ export function deletedText(result: DeleteResult, style: Style): string {
   if (result.switchedTo !== undefined) lines.push(`It was current; now on ${result.switchedTo}`);
   lines.push(paint(style, "dim", localCommands("Next: `forkstack list`", style)));
   return lines.join("\n");
+}
+
+/** What `doctor` found. */
+export function doctorText(findings: readonly Finding[], rebuilt: readonly ResourceReport[], style: Style): string {
+  const lines = rebuilt.map((one) => `Found again: ${one.key} ${one.provider} "${one.title}"`);
+  if (findings.length === 0) lines.push("Everything is as it should be");
+  for (const finding of findings) {
+    const format = finding.severity === "error" ? "red" : finding.severity === "warning" ? "yellow" : "dim";
+    lines.push(`${paint(style, format, `${finding.severity}:`)} ${findingTitle(finding)}`);
+    lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(finding.fix, style)}`);
+  }
+  const mendable = findings.filter(({ mend }) => mend !== undefined).length;
+  if (mendable > 0) {
+    lines.push(paint(style, "dim", localCommands(`Next: \`forkstack doctor --fix\` mends ${mendable} of them`, style)));
+  }
+  return lines.join("\n");
+}
+
+/** A finding in one line. */
+export function findingTitle({ environment, resource, problem }: Finding): string {
+  return `${[environment, resource].filter(Boolean).join(" ")}: ${problem}`;
 }
 
 /** A plan of `new`, for `--dry-run`. */
@@ -208,12 +232,15 @@ export function jsonDocument(command: string, data: unknown, error: unknown, sty
 
 const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
   [
-    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|CONFIRM_|NOT_PERMITTED|VALUE_UNWRITABLE|PROVIDER_UNKNOWN)/,
+    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|CONFIRM_|NOT_PERMITTED|VALUE_UNWRITABLE|PROVIDER_UNKNOWN|RESET_UNSUPPORTED|NETWORK_DENIED)/,
     2,
   ],
   [/^CREDENTIALS_/, 3],
   [/NOT_FOUND$/, 4],
-  [/^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|PARENT_)/, 5],
+  [
+    /^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|REGISTRY_DAMAGED|STATE_DAMAGED|PARENT_)/,
+    5,
+  ],
   [/^(PROVIDER_UNAVAILABLE|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY)/, 6],
   [/_INCOMPLETE$/, 7],
   [/^INTERRUPTED$/, 130],

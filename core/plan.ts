@@ -52,7 +52,8 @@ export function planNew(known: Known): Plan {
     });
   }
   const existing = environments.find(({ name }) => name === env);
-  const cleanUpFirst = existing !== undefined && existing.status !== "ready" && existing.status !== "creating";
+  if (existing?.status === "resetting") throw notReady(existing, "make");
+  const cleanUpFirst = existing?.status === "deleting" || existing?.status === "undoing";
   const stays = cleanUpFirst ? undefined : existing;
   const parent = known.parentIsExplicit ? known.parent : stays?.parent ?? known.parent;
   if (stays !== undefined && stays.parent !== parent) {
@@ -96,12 +97,16 @@ function checkParent(env: string, parent: string, environments: readonly Environ
   if (BASE_ENVS.includes(parent)) return;
   const found = environments.find(({ name }) => name === parent);
   if (found === undefined) throw noSuchEnvironment(parent, "fork from");
-  if (found.status !== "ready") {
-    throw new ForkstackError("CONFLICT", `Cannot fork from environment "${parent}": it is ${shownStatus(found)}`, {
-      hint: `Complete it with \`forkstack new ${parent}\``,
-      details: { env: parent },
-    });
-  }
+  if (found.status !== "ready") throw notReady(found, "fork from");
+}
+
+/** The error for an environment that an earlier run left unfinished. */
+export function notReady(environment: Environment, verb: string): ForkstackError {
+  const { name } = environment;
+  return new ForkstackError("CONFLICT", `Cannot ${verb} environment "${name}": it is ${shownStatus(environment)}`, {
+    hint: `Finish with ${mendingCommand(environment)}`,
+    details: { env: name },
+  });
 }
 
 /** The error for an environment that nobody made. */
@@ -115,6 +120,12 @@ export function noSuchEnvironment(env: string, verb: string, near: readonly stri
 }
 
 /** The status that people and JSON are shown. */
-export function shownStatus(environment: Environment): "creating" | "ready" | "deleting" | "broken" {
-  return environment.status === "undoing" ? "broken" : environment.status;
+export function shownStatus({ status }: Pick<Environment, "status">): "creating" | "ready" | "deleting" | "broken" {
+  return status === "undoing" || status === "resetting" ? "broken" : status;
+}
+
+/** The command that completes an environment that is not ready. */
+export function mendingCommand({ name, status }: Pick<Environment, "name" | "status">): string {
+  const verb = status === "creating" ? "new" : status === "resetting" ? "reset" : "delete";
+  return `\`forkstack ${verb} ${name}\``;
 }

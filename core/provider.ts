@@ -124,6 +124,14 @@ export interface Usage {
   readonly costUsd?: number;
 }
 
+/** A new fork of the parent that stands ready to take an old one's place. */
+export interface Replacement {
+  /** Puts it there; the old one is gone. A repeated reset finishes one that was cut off. */
+  commit(): Promise<Fork>;
+  /** Takes it away; the old one stays as it is. */
+  discard(): Promise<void>;
+}
+
 /** One vendor. */
 export interface Provider<Options = unknown> {
   /** Equals the file's name and the `provider` of forkstack.json. */
@@ -148,6 +156,13 @@ export interface Provider<Options = unknown> {
   probe(context: Context, held: Held, scope: Scope<Options>): Promise<void>;
   /** The variables that the application gets, e.g. `{ DATABASE_URL, DATABASE_AUTH_TOKEN }`, without a name's prefix. */
   outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>>;
+  /**
+   * Prepares to put a new fork of the parent in this one's place, under its name and id, so that several resources can
+   * change together. Absent where the vendor has no way that keeps the old data until the new is there.
+   */
+  reset?(context: Context, fork: Fork, target: Target<Options>): Promise<Replacement>;
+  /** Tells the vendor the new end of the lease, where `capabilities.nativeExpiry` claims that it deletes by itself. */
+  extend?(context: Context, fork: Fork, expiresAt: string, scope: Scope<Options>): Promise<void>;
   /** Bytes and cost, where `capabilities.usage` claims it. */
   usage?(context: Context, held: Held, scope: Scope<Options>): Promise<Usage>;
 }

@@ -16,8 +16,11 @@ import { files } from "./files.ts";
 import type { Copy, Fork } from "./provider.ts";
 import { openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
 
-/** `undoing`: a `new` failed and what it made is being removed; shown as `broken`. */
-export type Status = "creating" | "ready" | "deleting" | "undoing" | "broken";
+/**
+ * `undoing`: a `new` failed and what it made is being removed. `resetting`: a `reset` has begun to put new forks in the
+ * place of the old. Both are shown as `broken`, as nothing else is.
+ */
+export type Status = "creating" | "ready" | "deleting" | "undoing" | "resetting";
 
 /** One environment. */
 export interface Environment {
@@ -241,6 +244,17 @@ export class Registry {
 
   async release(env: string, token: number): Promise<void> {
     await this.#sql.write([["UPDATE locks SET owner = '' WHERE env = ? AND token = ?", env, token]]);
+  }
+
+  /** Environments whose lease has ended. */
+  async expired(now: string): Promise<Environment[]> {
+    const rows = await this.#sql.read(["SELECT * FROM environments WHERE expires_at <= ? ORDER BY name", now]);
+    return rows.map(environmentOf);
+  }
+
+  /** Whether the journal knows of a run: one that it does not was made under another registry. */
+  async knowsOperation(operation: string): Promise<boolean> {
+    return (await this.#sql.read(["SELECT 1 AS known FROM journal WHERE operation = ? LIMIT 1", operation])).length > 0;
   }
 
   /** Records that an environment was switched to. */

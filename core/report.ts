@@ -5,7 +5,7 @@
  */
 import { BASE_ENVS, nearest, titleOf } from "./config.ts";
 import { type Engine, reportOf, type ResourceReport } from "./engine.ts";
-import { noSuchEnvironment, shownStatus } from "./plan.ts";
+import { mendingCommand, noSuchEnvironment, shownStatus } from "./plan.ts";
 import type { Environment } from "./registry.ts";
 import * as workspace from "./workspace.ts";
 
@@ -29,6 +29,8 @@ export interface EnvironmentResult {
   readonly durationMs: number;
   /** Files of the project that were written besides: `forkstack.json`, `.gitignore`. */
   readonly changedFiles?: readonly string[];
+  /** The command that completes it, where an earlier one was cut off. */
+  readonly finishWith?: string;
   /** It was there already and complete. */
   readonly unchanged?: boolean;
 }
@@ -46,7 +48,7 @@ export async function describe(engine: Engine, env: string, began: number): Prom
     const environments = await engine.registry.environments();
     throw noSuchEnvironment(env, "show", await nearest(env, environments.map(({ name }) => name)));
   }
-  const variables = await workspace.readVariables(engine.project, env) ?? {};
+  const variables = await workspace.readVariables(engine, env) ?? {};
   return {
     environment: environment === undefined
       ? { name: env, status: "ready", current: workspace.currentEnv(engine.project).env === env }
@@ -54,6 +56,7 @@ export async function describe(engine: Engine, env: string, began: number): Prom
     resources: environment === undefined ? baseReports(engine, env) : rows.map((row) => reportOf(row, row.state)),
     variables: Object.keys(variables),
     durationMs: elapsed(began),
+    ...(environment === undefined || environment.status === "ready" ? {} : { finishWith: mendingCommand(environment) }),
   };
 }
 

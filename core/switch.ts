@@ -6,7 +6,7 @@
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, nearest, type Resource, titleOf } from "./config.ts";
 import { contextOf, type Engine, inspectResource, outputsOf, scopeOf } from "./engine.ts";
-import { noSuchEnvironment, shownStatus } from "./plan.ts";
+import { noSuchEnvironment, notReady } from "./plan.ts";
 import type { Environment } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
@@ -15,10 +15,9 @@ import type { Variables } from "./workspace.ts";
 /** Points this directory at an environment. */
 export async function switchEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
   const began = performance.now();
-  await workspace.checkPointers(engine.project);
+  await workspace.checkPointers(engine);
   await usableEnvironment(engine, env, "switch to");
-  await activate(engine, env);
-  const changedFiles = await workspace.completeProject(engine.project);
+  const changedFiles = await activate(engine, env);
   await engine.registry.touch(env, engine.world.now().toISOString());
   return { ...await describe(engine, env, began), changedFiles };
 }
@@ -31,12 +30,8 @@ async function usableEnvironment(engine: Engine, env: string, verb: string): Pro
   if (found === undefined) {
     throw noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...environments.map(({ name }) => name)]));
   }
-  if (found.status === "ready") return found;
-  const isGoing = found.status === "creating";
-  throw new ForkstackError("CONFLICT", `Cannot ${verb} environment "${env}": it is ${shownStatus(found)}`, {
-    hint: isGoing ? `Complete it with \`forkstack new ${env}\`` : `Finish with \`forkstack delete ${env}\``,
-    details: { env },
-  });
+  if (found.status !== "ready") throw notReady(found, verb);
+  return found;
 }
 
 /** The variables of an environment as its providers tell them, on a machine that has no file of them. */
@@ -73,9 +68,12 @@ async function baseResource(engine: Engine, resource: Resource, title: string, e
 }
 
 /** Points this directory at an environment that can be used; a base one's variables are asked for each time. */
-export async function activate(engine: Engine, env: string): Promise<void> {
-  if (BASE_ENVS.includes(env) || await workspace.readVariables(engine.project, env) === undefined) {
-    await workspace.writeVariables(engine.project, env, await askVariables(engine, env));
-  }
-  await (await workspace.prepareActivation(engine.project, env)).commit();
+export async function activate(engine: Engine, env: string): Promise<readonly string[]> {
+  const isKept = !BASE_ENVS.includes(env) && await workspace.readVariables(engine, env) !== undefined;
+  const variables = isKept ? undefined : await askVariables(engine, env);
+  return await workspace.changeFiles(engine, {
+    env,
+    activate: true,
+    ...(variables === undefined ? {} : { variables }),
+  });
 }

@@ -4,16 +4,23 @@
  * @module
  */
 import { spawn } from "node:child_process";
-import { rename, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { findUpwards, ForkstackError, formatEnvLine, openStack, parseEnvFile } from "../mod.ts";
 import type { Project } from "./config.ts";
-import { fileError, files, sweepTemporary, temporaryPath } from "./files.ts";
+import type { World } from "./engine.ts";
+import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
 import { Secret } from "./secret.ts";
 
 /** The variables of an environment, in the order in which they are written. */
 export type Variables = Readonly<Record<string, string | Secret>>;
+
+/** A project, and what reaches its files. */
+export interface Place {
+  readonly project: Project;
+  readonly world: Pick<World, "files">;
+}
 
 const POINTERS = [".current-env", ".env.local"] as const;
 
@@ -29,29 +36,21 @@ export function variablesPath(project: Project, env: string): string {
 }
 
 /** The variables of an environment's own file, or `undefined` if there is none. */
-export async function readVariables(project: Project, env: string): Promise<Record<string, string> | undefined> {
-  const text = await files.read(variablesPath(project, env));
+export async function readVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
+  const text = await place.world.files.read(variablesPath(place.project, env));
   return text === undefined ? undefined : parseEnvFile(text);
 }
 
-/** Writes an environment's own file. */
-export async function writeVariables(project: Project, env: string, variables: Variables): Promise<void> {
-  const all: Variables = { FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...variables };
-  const lines = Object.entries(all)
-    .map(([name, value]) => formatEnvLine(name, value instanceof Secret ? value.reveal() : value));
-  await files.write(variablesPath(project, env), `${lines.join("\n")}\n`);
-}
-
 /** Removes an environment's own file. */
-export async function removeVariables(project: Project, env: string): Promise<void> {
-  await files.remove(variablesPath(project, env));
+export async function removeVariables(place: Place, env: string): Promise<void> {
+  await place.world.files.remove(variablesPath(place.project, env));
 }
 
 /**
  * Refuses to go on where a pointer file is not ours to write: git tracks it (a credential would be committed), or a
  * person wrote `.env.local`.
  */
-export async function checkPointers(project: Project): Promise<void> {
+export async function checkPointers({ project, world: { files } }: Place): Promise<void> {
   const local = await files.read(join(project.root, ".env.local"));
   if (local !== undefined && parseEnvFile(local).FORKSTACK_ENV === undefined) {
     throw new ForkstackError(
@@ -98,43 +97,135 @@ function run(command: string, args: string[]): Promise<string> {
 }
 
 /** Files written beside their places, with all their bytes on the disk, so that `commit` has only names to change. */
-export interface Activation {
+export interface Change {
+  /** Those of the project's own files that it changes: `forkstack.json`, `.gitignore`. */
+  readonly changedFiles: readonly string[];
   commit(): Promise<void>;
-  discard(): Promise<void>;
+  /** Puts everything back as it was, before `commit`, after it, or after it failed; says what it could not. */
+  undo(): Promise<unknown[]>;
 }
 
-/** Prepares to point this directory at an environment whose own file is written. */
-export async function prepareActivation(project: Project, env: string): Promise<Activation> {
-  const text = await files.read(variablesPath(project, env)) ?? "";
-  const staged: [temporary: string, path: string][] = [];
-  const activation: Activation = {
-    async commit() {
-      for (const [temporary, path] of staged) await rename(temporary, path);
-    },
-    async discard() {
-      for (const [temporary] of staged) await files.remove(temporary);
-    },
-  };
+/** What files are to say. */
+export interface Wanted {
+  readonly env: string;
+  /** The environment's own file; absent if it is there. */
+  readonly variables?: Variables;
+  /** Point this directory at the environment. */
+  readonly activate: boolean;
+}
+
+interface Staged {
+  readonly path: string;
+  readonly temporary: string;
+  readonly text: string;
+  readonly before: string | undefined;
+  readonly mode: number;
+}
+
+/** Prepares all files that change with an environment. The caller has asked `checkPointers` first. */
+export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change> {
+  const { project, world: { files } } = place;
+  const staged: Staged[] = [];
+  const undo = () => putBack(files, staged);
+  const projectFiles = await changedProjectFiles(place);
+  let at = project.root;
   try {
-    // .env.local first: with .current-env still the old one, the runtime stops in between rather than mix the two.
-    for (const [name, content] of [[".env.local", text + await keptLines(project)], [".current-env", `${env}\n`]]) {
-      const path = join(project.root, name);
+    // .gitignore first: never is there a credential that git does not ignore. .env.local before .current-env: in
+    // between, the runtime stops rather than mix the two.
+    for (const [path, text, mode] of [...projectFiles, ...await environmentFiles(place, wanted)]) {
+      at = path;
       await sweepTemporary(files, path);
-      const temporary = temporaryPath(path);
-      staged.push([temporary, path]);
-      await files.write(temporary, content);
+      const one = { path, temporary: temporaryPath(path), text, before: await files.read(path), mode };
+      staged.push(one);
+      await files.write(one.temporary, text, { mode });
     }
-    return activation;
   } catch (error) {
-    await activation.discard();
-    throw fileError(error, `write "${join(project.root, ".env.local")}"`);
+    await undo();
+    throw fileError(error, `write "${at}"`);
+  }
+  return {
+    changedFiles: projectFiles.map(([path]) => basename(path)),
+    async commit() {
+      for (const { temporary, path } of staged) {
+        try {
+          await files.replace(temporary, path);
+        } catch (error) {
+          throw fileError(error, `write "${path}"`);
+        }
+      }
+    },
+    undo,
+  };
+}
+
+/** Changes all files that change with an environment, or none. */
+export async function changeFiles(place: Place, wanted: Wanted): Promise<readonly string[]> {
+  const change = await prepareFiles(place, wanted);
+  try {
+    await change.commit();
+    return change.changedFiles;
+  } catch (error) {
+    const failures = await change.undo();
+    if (failures.length === 0) throw error;
+    throw new ForkstackError(
+      "UNDO_INCOMPLETE",
+      `${messageOf(error)}. Undoing failed: ${failures.map(messageOf).join("; ")}`,
+      {
+        hint: `Run \`forkstack switch ${wanted.env}\` once more`,
+        details: { env: wanted.env },
+        cause: new AggregateError([error, ...failures]),
+      },
+    );
   }
 }
 
+async function putBack(files: Files, staged: readonly Staged[]): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  for (const { path, temporary, text, before, mode } of staged.toReversed()) {
+    try {
+      await files.remove(temporary);
+      if (text === before || await files.read(path) !== text) continue; // not ours, or another's by now
+      if (before === undefined) await files.remove(path);
+      else await files.write(path, before, { mode });
+    } catch (error) {
+      failures.push(fileError(error, `put "${path}" back`));
+    }
+  }
+  return failures;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+type Written = readonly [path: string, text: string, mode: number];
+
+async function environmentFiles(place: Place, { env, variables, activate }: Wanted): Promise<Written[]> {
+  const { project, world: { files } } = place;
+  const path = variablesPath(project, env);
+  const text = variables === undefined ? await files.read(path) ?? "" : textOf(project, env, variables);
+  return [
+    ...(variables === undefined ? [] : [[path, text, 0o600] as const]),
+    ...(activate
+      ? [
+        [join(project.root, ".env.local"), text + await keptLines(place), 0o600] as const,
+        [join(project.root, ".current-env"), `${env}\n`, 0o600] as const,
+      ]
+      : []),
+  ];
+}
+
+function textOf(project: Project, env: string, variables: Variables): string {
+  const all: Variables = { FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...variables };
+  const lines = Object.entries(all)
+    .map(([name, value]) => formatEnvLine(name, value instanceof Secret ? value.reveal() : value));
+  return `${lines.join("\n")}\n`;
+}
+
 /** What a person added to `.env.local`: variables that are not of the environment it is of. */
-async function keptLines(project: Project): Promise<string> {
-  const local = parseEnvFile(await files.read(join(project.root, ".env.local")) ?? "");
-  const own = local.FORKSTACK_ENV === undefined ? undefined : await readVariables(project, local.FORKSTACK_ENV);
+async function keptLines(place: Place): Promise<string> {
+  const local = parseEnvFile(await place.world.files.read(join(place.project.root, ".env.local")) ?? "");
+  const own = local.FORKSTACK_ENV === undefined ? undefined : await readVariables(place, local.FORKSTACK_ENV);
   if (own === undefined) return "";
   const added = Object.entries(local).filter(([name]) => own[name] === undefined);
   return added.length === 0
@@ -142,25 +233,21 @@ async function keptLines(project: Project): Promise<string> {
     : `# yours, kept\n${added.map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("")}`;
 }
 
-/** Writes the first forkstack.json, and adds the lines that .gitignore lacks. Says which files it changed. */
-export async function completeProject(project: Project): Promise<string[]> {
-  const changed: string[] = [];
-  if (project.isNew) {
-    await files.write(join(project.root, "forkstack.json"), `${JSON.stringify(project.config, null, 2)}\n`, {
-      mode: 0o644,
-    });
-    changed.push("forkstack.json");
-  }
+/** The first forkstack.json, and .gitignore with the lines that it lacks. */
+async function changedProjectFiles({ project, world: { files } }: Place): Promise<Written[]> {
+  const changed: Written[] = [];
   const path = join(project.root, ".gitignore");
   const text = await files.read(path) ?? "";
   const wanted = ["/.forkstack/", "/.current-env", "/.env.local", `/${project.name}.*.db*`];
   const has = new Set(text.split(/\r?\n/).map((line) => line.trim().replace(/^\//, "").replace(/\/$/, "")));
   const lacking = wanted.filter((line) => !has.has(line.replace(/^\//, "").replace(/\/$/, "")));
   if (lacking.length > 0) {
-    await files.write(path, `${text}${text === "" || text.endsWith("\n") ? "" : "\n"}${lacking.join("\n")}\n`, {
-      mode: await modeOf(path),
-    });
-    changed.push(".gitignore");
+    const end = text.includes("\r\n") ? "\r\n" : "\n";
+    const whole = text === "" || text.endsWith("\n") ? text : text + end;
+    changed.push([path, whole + lacking.map((line) => line + end).join(""), await modeOf(path)]);
+  }
+  if (project.isNew) {
+    changed.push([join(project.root, "forkstack.json"), `${JSON.stringify(project.config, null, 2)}\n`, 0o644]);
   }
   return changed;
 }

@@ -1,0 +1,97 @@
+/**
+ * Leases: how long an environment may live, and what goes when that time is over.
+ *
+ * @module
+ */
+import { ForkstackError } from "../mod.ts";
+import { nearest, type Project, protectedEnvs } from "./config.ts";
+import { contextOf, type Engine, lockOptions, providerOf, scopeOf } from "./engine.ts";
+import { withLock } from "./lock.ts";
+import { noSuchEnvironment, notReady } from "./plan.ts";
+import { type Environment, forkOf, statements } from "./registry.ts";
+import { describe, type EnvironmentResult } from "./report.ts";
+
+const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const LONGEST_DAYS = 3_650;
+
+/** A duration like `90m`, `12h`, `3d` or `2w` in milliseconds. */
+export function parseDuration(text: string, source: string): number {
+  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
+  const ms = Number(count) * (UNITS[unit] ?? NaN);
+  if (ms > 0 && ms <= LONGEST_DAYS * UNITS.d) return ms;
+  throw new ForkstackError(
+    "USAGE",
+    `Cannot use "${text}" as ${source}: it must be a duration up to ${LONGEST_DAYS} days`,
+    {
+      hint: "Durations look like 90m, 12h, 3d or 2w",
+    },
+  );
+}
+
+/** The end of a new environment's lease: of `--ttl`, else of `ttl` in forkstack.json; protected ones have none. */
+export function leaseEnd(project: Project, env: string, ttl: string | undefined, now: Date): string | undefined {
+  if (protectedEnvs(project).includes(env)) {
+    if (ttl === undefined) return undefined;
+    throw isProtected(env);
+  }
+  const text = ttl ?? project.config.ttl;
+  if (text === undefined) return undefined;
+  return new Date(now.getTime() + parseDuration(text, ttl === undefined ? '"ttl" of forkstack.json' : "--ttl"))
+    .toISOString();
+}
+
+/** Lets an environment live longer: until its lease's end, or now where that is past or there is none, plus `ms`. */
+export async function extendLease(engine: Engine, env: string, ms: number): Promise<EnvironmentResult> {
+  const began = performance.now();
+  if (protectedEnvs(engine.project).includes(env)) throw isProtected(env);
+  await readyEnvironment(engine, env, "extend");
+  await withLock(engine.registry, env, "extend", lockOptions(engine), async (worker) => {
+    const environment = await readyEnvironment(engine, env, "extend");
+    const now = engine.world.now().getTime();
+    const from = Math.max(now, Date.parse(environment.expiresAt ?? "") || now);
+    const expiresAt = new Date(from + ms).toISOString();
+    for (const row of await engine.registry.resources(env)) {
+      const provider = await providerOf(engine, row);
+      const fork = forkOf(row, engine.project.stack);
+      if (provider.extend === undefined || fork === undefined) continue;
+      await provider.extend(
+        contextOf(engine, provider, { worker, marker: fork.marker }),
+        fork,
+        expiresAt,
+        scopeOf(engine, row),
+      );
+    }
+    // After the vendors: a lease that they end earlier than the registry says would be a surprise.
+    await worker.write([statements.putEnvironment({ ...environment, expiresAt })]);
+  });
+  return await describe(engine, env, began);
+}
+
+/** The environments that `prune` would delete: expired ones, or with `idleMs` those not switched to for as long. */
+export async function prunable(engine: Engine, idleMs: number | undefined): Promise<Environment[]> {
+  const now = engine.world.now();
+  const kept = protectedEnvs(engine.project);
+  const environments = idleMs === undefined
+    ? await engine.registry.expired(now.toISOString())
+    : (await engine.registry.environments()).filter((one) =>
+      now.getTime() - Date.parse(one.usedAt ?? one.createdAt) >= idleMs
+    );
+  return environments.filter(({ name }) => !kept.includes(name));
+}
+
+async function readyEnvironment(engine: Engine, env: string, verb: string): Promise<Environment> {
+  const environment = await engine.registry.environment(env);
+  if (environment === undefined) {
+    const all = await engine.registry.environments();
+    throw noSuchEnvironment(env, verb, await nearest(env, all.map(({ name }) => name)));
+  }
+  if (environment.status !== "ready") throw notReady(environment, verb);
+  return environment;
+}
+
+function isProtected(env: string): ForkstackError {
+  return new ForkstackError("ENV_PROTECTED", `Cannot give environment "${env}" a lease: it is protected`, {
+    hint: 'Protected environments live until they are taken out of "protected" in forkstack.json',
+    details: { env },
+  });
+}

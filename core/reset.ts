@@ -1,0 +1,160 @@
+/**
+ * Forking an environment again from its parent, under the same names. The old data stays until the new stands ready.
+ *
+ * @module
+ */
+import { ForkstackError } from "../mod.ts";
+import { BASE_ENVS, nearest, protectedEnvs, titleOf } from "./config.ts";
+import { contextOf, type Engine, journalOf, lockOptions, providerOf, reportOf, targetOf } from "./engine.ts";
+import { fileError } from "./files.ts";
+import { withLock, type Worker } from "./lock.ts";
+import { noSuchEnvironment, notReady } from "./plan.ts";
+import type { Provider, Replacement } from "./provider.ts";
+import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
+import { describe, type EnvironmentResult } from "./report.ts";
+import { runSteps } from "./saga.ts";
+
+/** One resource that is about to be replaced. */
+interface Prepared {
+  readonly row: ResourceRow;
+  readonly replacement: Replacement;
+  readonly durationMs: number;
+}
+
+/** What `reset` would fork again. */
+export async function planReset(
+  engine: Engine,
+  env: string,
+): Promise<{ environment: Environment; rows: ResourceRow[] }> {
+  if (protectedEnvs(engine.project).includes(env)) {
+    throw new ForkstackError("ENV_PROTECTED", `Cannot reset environment "${env}": it is protected`, {
+      hint: BASE_ENVS.includes(env)
+        ? "dev and prod are never changed by forkstack"
+        : 'Take it out of "protected" in forkstack.json first',
+      details: { env },
+    });
+  }
+  const environments = await engine.registry.environments();
+  const environment = environments.find(({ name }) => name === env);
+  if (environment === undefined) {
+    throw noSuchEnvironment(
+      env,
+      "reset",
+      await nearest(env, environments.map(({ name }) => name)),
+    );
+  }
+  if (environment.status !== "ready" && environment.status !== "resetting") throw notReady(environment, "reset");
+  const parent = environments.find(({ name }) => name === environment.parent);
+  if (parent === undefined && !BASE_ENVS.includes(environment.parent)) {
+    throw noSuchEnvironment(environment.parent, "fork from");
+  }
+  if (parent !== undefined && parent.status !== "ready") throw notReady(parent, "fork from");
+  const rows = await engine.registry.resources(env);
+  for (const row of rows) await resetting(engine, row);
+  return { environment, rows };
+}
+
+/** Puts new forks in the place of all of an environment's resources, or of none. */
+export async function resetEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
+  const began = performance.now();
+  await planReset(engine, env);
+  await withLock(engine.registry, env, "reset", lockOptions(engine), async (worker) => {
+    const { environment, rows } = await planReset(engine, env);
+    const outcomes = await runSteps(rows, (row) => prepare(engine, worker, environment, row), {
+      signal: worker.signal,
+    });
+    const prepared = outcomes.flatMap((one) => one.ok ? [one.value] : []);
+    if (prepared.length < rows.length) {
+      const discarded = await runSteps(prepared, ({ replacement }) => replacement.discard(), { goOn: true });
+      const failures = [...outcomes, ...discarded].flatMap((one) => one.ok ? [] : [one.error]);
+      throw worker.signal.aborted ? stopped(engine, worker, env) : notReset(env, failures);
+    }
+    // From here on it goes forward only: what is cut off is finished by the next `reset`.
+    await worker.write([statements.putEnvironment({ ...environment, status: "resetting" })]);
+    const committed = await runSteps(prepared, (one) => commit(engine, worker, one), { goOn: true });
+    const failures = committed.flatMap((one) => one.ok ? [] : [one.error]);
+    if (failures.length > 0) {
+      throw new ForkstackError("RESET_INCOMPLETE", `Cannot reset all of environment "${env}": ${messages(failures)}`, {
+        hint: `Run \`forkstack reset ${env}\` again`,
+        retryable: true,
+        details: { env },
+        cause: new AggregateError(failures),
+      });
+    }
+    await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
+  });
+  return await describe(engine, env, began);
+}
+
+async function prepare(engine: Engine, worker: Worker, environment: Environment, row: ResourceRow): Promise<Prepared> {
+  const began = engine.world.monotonicMs();
+  const { provider, reset } = await resetting(engine, row);
+  const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
+  const target = targetOf(engine, {
+    env: row.env,
+    operation: row.operation,
+    resource,
+    title: row.title,
+    parentTitle: titleOf(engine.project, resource, environment.parent),
+    ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
+  });
+  const fork = forkOf(row, engine.project.stack);
+  if (fork === undefined) throw notReady(environment, "reset");
+  await worker.write([
+    statements.journal({ ...journalOf(engine, target.marker, "reset"), phase: "intent", id: fork.id }),
+  ]);
+  try {
+    const context = contextOf(engine, provider, { worker, marker: target.marker, rows: [row] });
+    return { row, replacement: await reset(context, fork, target), durationMs: engine.world.monotonicMs() - began };
+  } catch (error) {
+    throw fileError(error, `reset ${row.key} "${row.title}"`);
+  }
+}
+
+async function commit(engine: Engine, worker: Worker, { row, replacement, durationMs }: Prepared): Promise<void> {
+  const began = engine.world.monotonicMs();
+  const fork = await replacement.commit();
+  const fresh = { ...row, id: fork.id, ...(fork.copy === undefined ? {} : { fork: fork.copy }) };
+  await worker.write([
+    statements.putResource(fresh),
+    statements.journal({ ...journalOf(engine, fork.marker, "reset"), phase: "done", id: fork.id }),
+  ]);
+  engine.onProgress?.(reportOf(fresh, "ready", durationMs + engine.world.monotonicMs() - began));
+}
+
+/** The provider of a resource, if it can reset. */
+async function resetting(engine: Engine, row: ResourceRow) {
+  const provider: Provider = await providerOf(engine, row);
+  if (provider.reset !== undefined) return { provider, reset: provider.reset.bind(provider) };
+  throw new ForkstackError(
+    "RESET_UNSUPPORTED",
+    `Cannot reset ${row.key}: ${row.provider} has no way to keep the old data meanwhile`,
+    {
+      hint:
+        `Delete environment "${row.env}" and make it again: \`forkstack delete ${row.env}\`, then \`forkstack new ${row.env}\``,
+      details: { env: row.env, resource: row.key, provider: row.provider },
+    },
+  );
+}
+
+function notReset(env: string, failures: readonly unknown[]): ForkstackError {
+  const known = failures.find((error) => error instanceof ForkstackError) as ForkstackError | undefined;
+  return new ForkstackError(known?.code ?? "UNEXPECTED", `Cannot reset environment "${env}": ${messages(failures)}`, {
+    hint: [known?.hint, "It is as it was"].filter(Boolean).join(". "),
+    retryable: known?.retryable ?? false,
+    details: { ...known?.details, env },
+    cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
+  });
+}
+
+function stopped(engine: Engine, worker: Worker, env: string): unknown {
+  if (!engine.signal.aborted) return worker.signal.reason;
+  return new ForkstackError("INTERRUPTED", `Stopped before environment "${env}" was reset: it is as it was`, {
+    hint: `Run \`forkstack reset ${env}\` again`,
+    details: { env },
+  });
+}
+
+function messages(failures: readonly unknown[]): string {
+  return failures.map((error) => error instanceof Error ? error.message : String(error)).join("; ");
+}
