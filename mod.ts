@@ -16,7 +16,7 @@ const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 const paths = (): typeof import("node:path") => process.getBuiltinModule("node:path");
 const urls = (): typeof import("node:url") => process.getBuiltinModule("node:url");
 
-// ---------------------------------------------------------------------------------------------------------- errors
+// ---- errors
 
 /** Where an error came from; every field is safe to print. */
 export interface ErrorDetails {
@@ -73,7 +73,7 @@ export function isForkstackError(value: unknown): value is ForkstackError {
   return value instanceof Error && (value as Partial<ForkstackError>).isForkstack === Symbol.for("forkstack.error");
 }
 
-// ----------------------------------------------------------------------------------------------------------- names
+// ---- names
 
 /** The kinds of resource that an environment can have. */
 export type Kind = "database" | "storage" | "secrets" | "cache" | "queue" | "local";
@@ -142,7 +142,7 @@ export function embeddedPath(kind: Kind, root: string, title: string): string {
   return join(root, ".forkstack", kind, `${title}.env`);
 }
 
-// ----------------------------------------------------------------------------------------------------------- files
+// ---- files
 
 /**
  * The nearest directory from `from` upwards that holds `file`.
@@ -210,9 +210,9 @@ export function formatEnvLine(name: string, value: string): string {
   // values fail in a shell alone, and backticks there and in python-dotenv.
   if (!has(/[\0\r]|\p{Cs}/u)) {
     const isBare = !has(/^\s|\s$|^['"`]|[\n#$]/);
-    if (has(/^[\w.,:/@%+=~\\-]+\\$/)) return `${name}=${value}`;
+    if (has(/^[\w.,:/@%+={}\\-]*\\$/)) return `${name}=${value}`;
     if (!has(/'/)) return `${name}='${value}'`;
-    const isDouble = !has(/["$]|\\(?:[\\'`abfnrtv]|$)/);
+    const isDouble = !has(/["$]|\\(?:[\\nr]|$)/);
     if (isDouble && !has(/`/)) return `${name}="${value}"`;
     if (isBare) return `${name}=${value}`;
     if (!has(/`/)) return `${name}=\`${value}\``;
@@ -252,7 +252,7 @@ export function setEnvVariable(text: string, name: string, value: string): strin
   return `${edited}${edited === "" || edited.endsWith("\n") ? "" : "\n"}${line}`;
 }
 
-// --------------------------------------------------------------------------------------------------- configuration
+// ---- configuration
 
 /** One resource of forkstack.json, as far as the runtime reads it. */
 export interface Declared {
@@ -299,12 +299,13 @@ export function declaredResources(config: Readonly<Record<string, unknown>>): De
   };
   return named.flatMap((kind) => {
     const value = config[kind] as Record<string, unknown> | null;
-    if (typeof value !== "object" || typeof value?.provider === "string") return [declared(kind, value)];
-    return Object.entries(value ?? {}).map(([name, one]) => declared(kind, one, name));
+    const isOne = typeof value !== "object" || value === null || typeof value.provider === "string";
+    if (isOne) return [declared(kind, value)];
+    return Object.entries(value).map(([name, one]) => declared(kind, one, name));
   });
 }
 
-// ----------------------------------------------------------------------------------------------------- the runtime
+// ---- the runtime
 
 /** How an application reaches its bucket; what the provider does not use is absent. */
 export interface StorageConfig {
@@ -379,7 +380,8 @@ export class Stack {
     const read = options.read ?? ((name: string) => process.env[name]);
     this.#read = (name) => {
       try {
-        return read(name);
+        const value = read(name) as unknown; // in Node, that of "toString" is a function
+        return typeof value === "string" ? value : undefined;
       } catch (error) {
         if (/^(NotCapable|PermissionDenied)$/.test((error as Error).name)) return DENIED;
         throw error;
@@ -456,16 +458,14 @@ export class Stack {
     const value = this.optionalOf(kind, variable, name);
     if (value !== undefined) return value;
     const full = `${variablePrefix(this.resource(kind, name)?.name)}${variable}`;
-    throw new ForkstackError(
+    const { env } = this;
+    throw this.#error(
       "VALUE_MISSING",
-      `Cannot read ${full} of environment "${this.env}": nothing gives a value`,
-      {
-        hint: this.#read(full) === DENIED
-          ? `Grant --allow-env=${full}, or make the environment with \`forkstack new ${this.env}\``
-          : `Make the environment with \`forkstack new ${this.env}\`, point to it with \`forkstack switch ${this.env}\`, ` +
-            "or in a deployment set the variable beside FORKSTACK_ENV",
-        details: { env: this.env },
-      },
+      `read ${full}`,
+      "nothing gives a value",
+      (this.#read(full) === DENIED ? `Grant --allow-env=${full}, or make` : "Make") +
+        ` the environment with \`forkstack new ${env}\`, point to it with \`forkstack switch ${env}\`, or in a ` +
+        "deployment set the variable beside FORKSTACK_ENV",
     );
   }
 
@@ -500,13 +500,11 @@ export class Stack {
     const provided = isThere ? undefined : (await this.#provided()).get(key);
     const value = this.#find(key, () => provided) ?? fallback;
     if (value !== undefined) return value;
-    throw new ForkstackError(
+    throw this.#error(
       "SECRET_MISSING",
-      `Cannot read secret "${key}" of environment "${this.env}": it is not set`,
-      {
-        hint: `Set it with setSecret("${key}", value), or pass a default`,
-        details: { env: this.env },
-      },
+      `read secret "${key}"`,
+      "it is not set",
+      `Set it with setSecret("${key}", value), or pass a default`,
     );
   }
 
@@ -582,7 +580,8 @@ export class Stack {
       throw this.#doubt(`the process environment is that of project "${inProcess}"`, `unset FORKSTACK_PROJECT`);
     }
     // Whoever loads a stale .env.local before the start brings its FORKSTACK_ENV along, which then decides.
-    const chosen = this.#variable("ENV") === active.get("ENV") ? undefined : this.#variable("ENV");
+    const deployed = this.#read("ENV");
+    const chosen = typeof deployed === "string" && deployed !== active.get("ENV") ? deployed : undefined;
     const said = chosen ?? this.#text(".current-env")?.trim();
     if (isActive && this.#isFileLoaded && said !== undefined && (ALIASES.get(said) ?? said) !== this.env) {
       throw this.#doubt(
@@ -655,11 +654,14 @@ export class Stack {
       if (!/^[a-z0-9-]+$/.test(one.provider)) throw new RangeError("Only a built-in provider can be loaded here");
       module = await import(new URL(file, import.meta.url).href);
     } catch (error) {
-      throw new ForkstackError("PROVIDER_MISSING", `Cannot load secrets provider "${one.provider}"`, {
-        cause: error,
-        hint: "Import forkstack from its URL or its package, or set the secrets in the process environment",
-        details: { provider: one.provider, env: this.env },
-      });
+      const hint = "Import forkstack from its URL or its package, or set the secrets in the process environment";
+      throw this.#error(
+        "PROVIDER_MISSING",
+        "read the secrets",
+        `provider "${one.provider}" cannot be loaded`,
+        hint,
+        error,
+      );
     }
     return module.openSecrets({
       env: this.env,
@@ -671,19 +673,22 @@ export class Stack {
   }
 
   #doubt(state: string, command: string): ForkstackError {
-    return new ForkstackError("ENV_CONFLICT", `Cannot use the variables of environment "${this.env}": ${state}`, {
-      hint: `Make them agree with \`${command}\``,
-      details: { env: this.env },
-    });
+    return this.#error("ENV_CONFLICT", "use the variables", state, `Make them agree with \`${command}\``);
   }
 
   #conflict(variable: string): ForkstackError {
-    const by = this.decidedBy === "default" ? "no FORKSTACK_ENV" : this.decidedBy;
-    return new ForkstackError(
+    return this.#error(
       "ENV_CONFLICT",
-      `Cannot read ${variable} of environment "${this.env}" (decided by ${by}): the process environment holds a different value`,
-      { hint: `Unset ${variable}, or say whose it is with FORKSTACK_ENV=<env> beside it`, details: { env: this.env } },
+      `read ${variable}`,
+      "the process environment holds a different value",
+      `Unset ${variable}, or say whose it is with FORKSTACK_ENV=<env> beside it`,
     );
+  }
+
+  #error(code: string, what: string, state: string, hint: string, cause?: unknown): ForkstackError {
+    const { env, decidedBy } = this;
+    const message = `Cannot ${what} of environment "${env}" (decided by ${decidedBy}): ${state}`;
+    return new ForkstackError(code, message, { hint, cause, details: { env } });
   }
 }
 
@@ -822,7 +827,7 @@ function stack(): Stack {
   return current ??= new Stack();
 }
 
-// --------------------------------------------------------------------------------------------------------- getters
+// ---- getters
 
 /**
  * The current environment: `FORKSTACK_ENV`, then `ENV`, then `.current-env`, then `"dev"`.

@@ -1,0 +1,123 @@
+/** Temporary projects for the tests of mod.ts, and the runtimes that run them. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { formatEnvLine, openStack, type Stack } from "../mod.ts";
+
+/** A directory with these files in it, which is removed when the variable goes out of scope. */
+export function temporaryProject(files: Readonly<Record<string, string | Uint8Array>> = {}): Project {
+  return new Project(files);
+}
+
+/** See `temporaryProject`. */
+export class Project {
+  readonly path: string = mkdtempSync(join(tmpdir(), "forkstack-test-"));
+
+  constructor(files: Readonly<Record<string, string | Uint8Array>>) {
+    for (const [name, content] of Object.entries(files)) this.write(name, content);
+  }
+
+  write(name: string, content: string | Uint8Array): void {
+    mkdirSync(dirname(join(this.path, name)), { recursive: true });
+    writeFileSync(join(this.path, name), content);
+  }
+
+  /** The stack of this directory under these variables of the process, and no others. */
+  open(variables: Readonly<Record<string, string>> = {}, cwd = "."): Stack {
+    return openStack({ cwd: join(this.path, cwd), read: (name) => new Map(Object.entries(variables)).get(name) });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** The text of an env file. */
+export function envFile(variables: Readonly<Record<string, string>>): string {
+  return Object.entries(variables).map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("");
+}
+
+/** What a process of its own said. */
+export interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command under these variables and the few that every runtime needs to find itself and its cache. */
+export function run(
+  [command, ...args]: readonly [string, ...string[]],
+  options: { cwd?: string; env?: Readonly<Record<string, string>>; timeoutMs?: number } = {},
+): Ran {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: options.cwd,
+    env: { ...base(), ...options.env },
+    encoding: "utf8",
+    timeout: options.timeoutMs ?? 120_000,
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  return { code: error === undefined ? status : null, stdout: stdout ?? "", stderr: stderr ?? String(error) };
+}
+
+/** The variables of this process that a runtime needs; none of them is forkstack's. */
+function base(): Record<string, string> {
+  const names = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "DENO_DIR",
+    "XDG_CACHE_HOME",
+    "npm_config_registry",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+  ];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+/** A command that starts a runtime, or why there is none. */
+export type Runtime = { readonly command: readonly [string, ...string[]] } | { readonly missing: string };
+
+/** Node 22, by the path npx keeps it under: npx itself would cost half a second a start. */
+export function node22(): Runtime {
+  const print = "process.stdout.write(process.execPath)";
+  for (const command of [["node"], ["npx", "-y", "node@22"]] as const) {
+    const { code, stdout } = run([...command, "-e", `if (process.version.startsWith("v22.")) ${print}`]);
+    if (code === 0 && stdout !== "") return { command: [stdout] };
+  }
+  return { missing: "neither node nor npx -y node@22 is Node 22" };
+}
+
+/** Bun. */
+export function bun(): Runtime {
+  for (const command of [["bun"], ["npx", "-y", "bun"]] as const) {
+    const { code, stdout } = run([...command, "-e", "process.stdout.write(process.execPath)"]);
+    if (code === 0 && stdout !== "") return { command: [stdout] };
+  }
+  return { missing: "neither bun nor npx -y bun runs" };
+}
+
+/** The Deno that runs the tests. */
+export function deno(): Runtime {
+  return { command: [process.execPath] };
+}
+
+/**
+ * Registers a test that needs a runtime. Without the runtime it is ignored, and its name says why; with
+ * FORKSTACK_TEST_FULL=1 it fails.
+ */
+export function runtimeTest(
+  name: string,
+  runtime: Runtime,
+  body: (command: readonly [string, ...string[]]) => unknown,
+) {
+  if ("command" in runtime) return Deno.test(name, async () => void await body(runtime.command));
+  const fn = () => {
+    throw new Error(runtime.missing);
+  };
+  Deno.test({ name: `${name} (skipped: ${runtime.missing})`, ignore: process.env.FORKSTACK_TEST_FULL !== "1", fn });
+}
