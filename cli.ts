@@ -3,50 +3,35 @@
  *
  * @module
  */
-import process from "node:process";
-import { parseArgs } from "node:util";
-import { COMMANDS, COMMON, type Flags, type Io, type OptionName, OPTIONS, usage } from "./core/commands.ts";
-import { didYouMean, nearest } from "./core/config.ts";
-import type { ResourceReport } from "./core/engine.ts";
+import {
+  type Command,
+  COMMANDS,
+  COMMON,
+  type Flags,
+  type Io,
+  type OptionName,
+  OPTIONS,
+  usage,
+} from "./core/commands.ts";
+import type { ResourceReport } from "./core/report.ts";
+import * as host from "./core/host.ts";
 import * as output from "./core/output.ts";
+import { VERSION } from "./core/version.ts";
 import { ForkstackError } from "./mod.ts";
-
-const VERSION = "0.1.0";
 
 async function parse(
   args: string[],
 ): Promise<{ command: string; name: string | undefined; more: string | undefined; flags: Flags }> {
   const [command = "help", ...rest] = args;
-  const known = COMMANDS[command];
+  const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (known === undefined) {
+    const { didYouMean } = await import("./core/words.ts");
     const near = await didYouMean(command, Object.keys(COMMANDS));
     throw usage(`Cannot run "${command}": there is no such command${near}`, "`forkstack --help` lists the commands");
   }
-  const options = Object.fromEntries([...known.options, ...COMMON].map((name) => [name, OPTIONS[name]]));
-  const { values, positionals, tokens } = parseArgs({
-    args: rest,
-    options,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  });
-  for (const token of tokens) {
-    if (token.kind !== "option") continue;
-    const option = options[token.name as OptionName];
-    if (option === undefined) {
-      const near = await nearest(token.name, Object.keys(options));
-      throw usage(
-        `Cannot run "${command}": it has no option ${token.rawName}`,
-        near.length > 0 ? `Did you mean --${near[0]}?` : `\`forkstack ${command} --help\` lists its options`,
-      );
-    }
-    if (option.type === "string" && !token.value) {
-      throw usage(`Cannot run "${command}": --${token.name} needs a value`, `For example --${token.name} dev`);
-    }
-    if (option.type === "boolean" && token.value !== undefined) {
-      throw usage(`Cannot run "${command}": --${token.name} takes no value`, `Write --${token.name} alone`);
-    }
-  }
+  const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
+    ? await parseOptions(command, known, rest)
+    : { positionals: rest, flags: {} };
   const most = known.arguments?.length ?? 0;
   if (positionals.length > most) {
     throw usage(
@@ -54,11 +39,46 @@ async function parse(
       `For example \`forkstack ${known.example}\``,
     );
   }
-  return { command, name: positionals[0], more: positionals[1], flags: values as Flags };
+  return { command, name: positionals[0], more: positionals[1], flags };
+}
+
+async function parseOptions(
+  command: string,
+  known: Command,
+  args: string[],
+): Promise<{ positionals: string[]; flags: Flags }> {
+  const options = Object.fromEntries([...known.options, ...COMMON].map((name) => [name, OPTIONS[name]]));
+  const { parseArgs } = await import("node:util"); // 4 ms that a command without options is spared
+  const { values, positionals, tokens } = parseArgs({
+    args,
+    options,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const option = Object.hasOwn(options, token.name) ? options[token.name as OptionName] : undefined;
+    if (option === undefined) {
+      const { nearest } = await import("./core/words.ts");
+      const near = await nearest(token.name, Object.keys(options));
+      throw usage(
+        `Cannot run "${command}": it has no option ${token.rawName}`,
+        near.length > 0 ? `Did you mean --${near[0]}?` : `\`forkstack ${command} --help\` lists its options`,
+      );
+    }
+    if (option.type === "string" && (!token.value || (!token.inlineValue && token.value.startsWith("-")))) {
+      throw usage(`Cannot run "${command}": --${token.name} needs a value`, `For example --${token.name} dev`);
+    }
+    if (option.type === "boolean" && token.value !== undefined) {
+      throw usage(`Cannot run "${command}": --${token.name} takes no value`, `Write --${token.name} alone`);
+    }
+  }
+  return { positionals, flags: values as Flags };
 }
 
 function helpText(command: string | undefined, style: output.Style): string {
-  const known = command === undefined ? undefined : COMMANDS[command];
+  const known = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (known === undefined) {
     const lines = Object.entries(COMMANDS).map(([name, one]) =>
       `  ${`${[name, ...one.arguments ?? []].join(" ")}`.padEnd(22)} ${one.summary}`
@@ -92,7 +112,7 @@ function helpText(command: string | undefined, style: output.Style): string {
 }
 
 async function confirm(question: string, isJson: boolean): Promise<void> {
-  if (isJson || process.stdin.isTTY !== true || process.stderr.isTTY !== true) {
+  if (isJson || !host.isTerminal("stdin") || !host.isTerminal("stderr")) {
     throw new ForkstackError("CONFIRM_REQUIRED", "Cannot ask for confirmation: there is no terminal", {
       hint: "Say yes beforehand with --yes, or look first with --dry-run",
     });
@@ -104,17 +124,17 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
 
 /** What commands are called where this one was started. */
 function commandPrefix(): string {
-  return process.env.INIT_CWD !== undefined && process.versions.deno !== undefined ? "deno task envs:" : "forkstack ";
+  return host.variable("INIT_CWD") !== undefined && host.isRunByDeno() ? "deno task envs:" : "forkstack ";
 }
 
-function styleOf(stream: { isTTY?: boolean }, args: readonly string[]): output.Style {
-  const color = stream.isTTY === true && !process.env.NO_COLOR && !args.includes("--no-color");
+function styleOf(stream: "stdout" | "stderr", args: readonly string[]): output.Style {
+  const color = host.isTerminal(stream) && host.variable("NO_COLOR") === undefined && !args.includes("--no-color");
   return { color, command: commandPrefix() };
 }
 
 /** Runs one command line and gives its exit code. */
 async function main(args: string[]): Promise<number> {
-  const [out, err] = [styleOf(process.stdout, args), styleOf(process.stderr, args)];
+  const [out, err] = [styleOf("stdout", args), styleOf("stderr", args)];
   const isJson = args.includes("--json");
   if (args[0] === "--version" || args[0] === "-V") return print(VERSION);
   if (args.length === 0 || args[0] === "help" || args[0] === "--help" || args[0] === "-h") {
@@ -124,10 +144,10 @@ async function main(args: string[]): Promise<number> {
   onInterrupt(interrupt, err);
   const seen = new Map<string, ResourceReport>();
   const io: Io = {
-    say: (line) => process.stderr.write(`${line}\n`),
+    say: (line) => host.write("stderr", `${line}\n`),
     onProgress(resource) {
       seen.set(resource.key, resource);
-      if (!isJson) process.stderr.write(`${output.resourceLine(resource, err)}\n`);
+      if (!isJson) host.write("stderr", `${output.resourceLine(resource, err)}\n`);
     },
     signal: interrupt.signal,
     now: () => new Date(),
@@ -143,28 +163,27 @@ async function main(args: string[]): Promise<number> {
   } catch (error) {
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort((a, b) => a.key.localeCompare(b.key)) };
     if (isJson) print(output.jsonDocument(command, data, error, out));
-    else process.stderr.write(`${output.errorText(error, err)}\n`);
+    else host.write("stderr", `${output.errorText(error, err)}\n`);
     return output.exitCodeOf(error);
   }
 }
 
 function print(text: string): number {
-  process.stdout.write(`${text}\n`);
+  host.write("stdout", `${text}\n`);
   return 0;
 }
 
 /** The first Ctrl-C stops after the calls in flight; the second leaves at once: the journal is enough. */
 function onInterrupt(interrupt: AbortController, style: output.Style): void {
   const stop = () => {
-    if (interrupt.signal.aborted) process.exit(130);
-    process.stderr.write(
+    if (interrupt.signal.aborted) host.exit(130);
+    host.write(
+      "stderr",
       `${output.localCommands("Stopping after what is under way; once more leaves at once", style)}\n`,
     );
     interrupt.abort(new ForkstackError("INTERRUPTED", "Stopped", { hint: "Run the same command again to go on" }));
   };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  host.onInterrupt(stop);
 }
 
-process.exitCode = await main(process.argv.slice(2));
-process.exit(process.exitCode); // open timers and signal handlers must not keep it
+host.exit(await main(host.args())); // open timers and signal handlers must not keep it

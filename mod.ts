@@ -11,10 +11,13 @@
  *
  * @module
  */
-// Built-ins are asked for at first use: importing node:fs costs Deno 15 ms, and an importer may never call a getter.
+// Deno's own calls where they are there, else built-ins at first use: `process` costs a Deno process 10 ms to load, and
+// `node:fs` 18 ms, which an importer may never need.
+const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
-const paths = (): typeof import("node:path") => process.getBuiltinModule("node:path");
-const urls = (): typeof import("node:url") => process.getBuiltinModule("node:url");
+const cwdOf = (): string => deno?.cwd() ?? process.cwd();
+const join = (...parts: string[]): string => parts.join("/");
+const parentOf = (path: string): string => path.replace(/[\\/][^\\/]*$/, "") || "/";
 
 // ---- errors
 
@@ -135,7 +138,6 @@ export function variablePrefix(name?: string): string {
 
 /** Where an embedded provider keeps a resource: an absolute path under `root` (see `stateRoot`). */
 export function embeddedPath(kind: Kind, root: string, title: string): string {
-  const { join } = paths();
   if (kind === "local") return join(root, title);
   if (kind === "database") return join(root, ".forkstack", "sqlite", `${title}.db`);
   if (kind === "storage") return join(root, ".forkstack", "buckets", title);
@@ -145,15 +147,14 @@ export function embeddedPath(kind: Kind, root: string, title: string): string {
 // ---- files
 
 /**
- * The nearest directory from `from` upwards that holds `file`.
+ * The nearest directory from `from`, an absolute path, upwards that holds `file`.
  *
  * @throws {ForkstackError} FILE_UNREADABLE if the process may not look; that is not the same as absent.
  */
 export function findUpwards(from: string, file: string): string | undefined {
-  const { dirname, join, resolve } = paths();
-  for (let at = resolve(from);; at = dirname(at)) {
-    if (ifThere(join(at, file), (path) => fs().statSync(path)) !== undefined) return at;
-    if (dirname(at) === at) return undefined;
+  for (let at = from.replace(/(.)[\\/]+$/, "$1");; at = parentOf(at)) {
+    if (ifThere(join(at === "/" ? "" : at, file), stat) !== undefined) return at;
+    if (parentOf(at) === at) return undefined;
   }
 }
 
@@ -162,14 +163,14 @@ export function findUpwards(from: string, file: string): string | undefined {
  * worktree, so that all worktrees of a repository share one registry and one set of environments.
  */
 export function stateRoot(root: string): string {
-  const { basename, dirname, join, relative, resolve } = paths();
   let worktree: string | undefined;
   try {
     worktree = findUpwards(root, ".git");
   } catch {
     return root; // `--allow-read=<project>` is a fair grant: what lies above is then none of ours
   }
-  if (worktree === undefined || fs().statSync(join(worktree, ".git")).isDirectory()) return root;
+  if (worktree === undefined || isDirectory(join(worktree, ".git"))) return root;
+  const { basename, dirname, relative, resolve } = process.getBuiltinModule("node:path");
   const gitDir = /^gitdir: (.+)$/m.exec(readText(join(worktree, ".git")) ?? "")?.[1];
   const linked = resolve(worktree, gitDir ?? "");
   const common = gitDir === undefined ? undefined : readText(join(linked, "commondir"));
@@ -180,7 +181,27 @@ export function stateRoot(root: string): string {
 }
 
 function readText(path: string): string | undefined {
-  return ifThere(path, () => fs().readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
+  return ifThere(path, () => (deno?.readTextFileSync(path) ?? fs().readFileSync(path, "utf8")).replace(/^\uFEFF/, ""));
+}
+
+function stat(path: string): { readonly mtimeMs: number } {
+  return deno === undefined ? fs().statSync(path) : { mtimeMs: deno.statSync(path).mtime?.getTime() ?? 0 };
+}
+
+function namesIn(path: string): string[] {
+  return deno === undefined ? fs().readdirSync(path) : Array.from(deno.readDirSync(path), ({ name }) => name);
+}
+
+function isDirectory(path: string): boolean {
+  return deno?.statSync(path).isDirectory ?? fs().statSync(path).isDirectory();
+}
+
+/** The `file:` URL of an absolute path. */
+export function fileUrl(path: string): string {
+  const drive = /^[A-Za-z]:/.test(path) ? "/" : "";
+  return `file://${drive}${
+    encodeURI(path.replaceAll("\\", drive === "" ? "\\" : "/")).replace(/[?#]/g, encodeURIComponent)
+  }`;
 }
 
 function ifThere<Result>(path: string, look: (path: string) => Result): Result | undefined {
@@ -376,8 +397,8 @@ export class Stack {
 
   /** Use `openStack()`. */
   constructor(options: OpenOptions = {}) {
-    const cwd = options.cwd ?? process.cwd();
-    const read = options.read ?? ((name: string) => process.env[name]);
+    const cwd = options.cwd ?? cwdOf();
+    const read = options.read ?? ((name: string) => deno === undefined ? process.env[name] : deno.env.get(name));
     this.#read = (name) => {
       try {
         const value = read(name) as unknown; // in Node, that of "toString" is a function
@@ -399,7 +420,7 @@ export class Stack {
     };
     const configured = find("forkstack.json");
     this.root = configured ?? find(".current-env");
-    this.#config = configured === undefined ? undefined : readConfig(paths().join(configured, "forkstack.json"));
+    this.#config = configured === undefined ? undefined : readConfig(join(configured, "forkstack.json"));
     const file = this.#text(".current-env");
     if (by !== undefined) [this.env, this.decidedBy] = [parseEnvName(said as string, by), by];
     else if (file !== undefined) {
@@ -599,17 +620,17 @@ export class Stack {
   /** What is written of every other environment. */
   #others(): ReadonlyMap<string, string>[] {
     if (this.root === undefined) return [];
-    const names = ifThere(this.#keptPath(""), (path) => fs().readdirSync(path)) ?? [];
+    const names = ifThere(this.#keptPath(""), namesIn) ?? [];
     const files = names.filter((name) => name.endsWith(".env") && name !== `${this.env}.env`);
     return [this.#load().other, ...files.map((name) => variables(readText(this.#keptPath(name))))];
   }
 
   #keptPath(file: string): string {
-    return paths().join(this.stateRoot!, ".forkstack", "envs", file);
+    return join(this.stateRoot!, ".forkstack", "envs", file);
   }
 
   #text(file: string): string | undefined {
-    return this.root === undefined ? undefined : readText(paths().join(this.root, file));
+    return this.root === undefined ? undefined : readText(join(this.root, file));
   }
 
   #variable(name: string): string | undefined {
@@ -630,7 +651,7 @@ export class Stack {
     const state = this.stateRoot;
     if (state === undefined || EMBEDDED_STACK[kind] !== one.provider) return undefined;
     const path = embeddedPath(kind, state, title);
-    return variable === "DATABASE_URL" ? urls().pathToFileURL(path).href : path;
+    return variable === "DATABASE_URL" ? fileUrl(path) : path;
   }
 
   #provided(): Promise<ReadonlyMap<string, string>> {
@@ -738,8 +759,8 @@ function envFileSecrets(path: string): SecretsSource {
     all: () => Promise.resolve(parseEnvFile(readText(path) ?? "")),
     async set(key, value) {
       const { mkdirSync, renameSync, rmSync, writeFileSync } = fs();
-      const made = mkdirSync(paths().dirname(path), { recursive: true, mode: 0o700 });
-      if (made?.endsWith(".forkstack")) createFile(paths().join(made, ".gitignore"), "*\n");
+      const made = mkdirSync(parentOf(path), { recursive: true, mode: 0o700 });
+      if (made?.endsWith(".forkstack")) createFile(join(made, ".gitignore"), "*\n");
       await exclusively(path, (isOurs) => {
         const temporary = `${path}.forkstack-${crypto.randomUUID().slice(0, 8)}`; // the command line sweeps such names
         try {
@@ -763,7 +784,7 @@ async function exclusively(path: string, work: (isOurs: () => boolean) => void):
   const lock = `${path}.lock`;
   const token = crypto.randomUUID();
   const isOurs = () => readText(lock) === token;
-  const isStale = () => (ifThere(lock, (at) => fs().statSync(at).mtimeMs) ?? Infinity) < Date.now() - LOCK_STALE_MS;
+  const isStale = () => (ifThere(lock, stat)?.mtimeMs ?? Infinity) < Date.now() - LOCK_STALE_MS;
   for (const deadline = Date.now() + LOCK_WAIT_MS; !createFile(lock, token);) {
     // Under a lock of its own, so that nobody removes the fresh lock of whoever was quicker.
     if (isStale()) await exclusively(lock, () => isStale() && fs().rmSync(lock));

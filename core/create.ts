@@ -29,6 +29,7 @@ export interface NewOptions {
 
 /** What `new` would do, without doing it; asked before anything is written, so that wrong input leaves no trace. */
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
+  workspace.currentEnv(engine.project); // throws where nobody can tell it
   await workspace.checkPointers(engine);
   return await planFromRegistry(engine, env, options);
 }
@@ -112,6 +113,8 @@ async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOpt
     await worker.write([statements.putEnvironment(environment)]);
     return change.changedFiles;
   } catch (error) {
+    const reason = worker.signal.reason ?? error;
+    if (isForkstackError(reason) && reason.code === "LOCK_LOST") throw reason; // the files are its successor's by now
     const stuck = await change?.undo() ?? [];
     if (worker.signal.aborted) throw interrupted(engine, env, worker, "complete", error);
     throw await undo(engine, worker, plan, fileError(error, `make environment "${env}"`), stuck);

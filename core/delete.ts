@@ -4,12 +4,13 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, nearest, protectedEnvs } from "./config.ts";
-import { type Engine, lockOptions, removeResource, reportOf, type ResourceReport } from "./engine.ts";
+import { BASE_ENVS, protectedEnvs } from "./config.ts";
+import { nearest } from "./words.ts";
+import { type Engine, lockOptions, removeResource } from "./engine.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { noSuchEnvironment } from "./plan.ts";
 import { type Environment, type ResourceRow, statements } from "./registry.ts";
-import { elapsed, type EnvironmentReport, environmentReport } from "./report.ts";
+import { elapsed, type EnvironmentReport, environmentReport, reportOf, type ResourceReport } from "./report.ts";
 import { type Outcome, runSteps } from "./saga.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
@@ -28,6 +29,7 @@ export async function planDeletion(
   engine: Engine,
   env: string,
 ): Promise<{ environment: Environment; rows: ResourceRow[] }> {
+  workspace.currentEnv(engine.project); // throws where nobody can tell it
   if (protectedEnvs(engine.project).includes(env)) {
     const isBase = BASE_ENVS.includes(env);
     throw new ForkstackError("ENV_PROTECTED", `Cannot delete environment "${env}": it is protected`, {

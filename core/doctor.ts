@@ -7,21 +7,12 @@
 import { resourceTitle } from "../mod.ts";
 import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
 import { finishRemoval } from "./delete.ts";
-import {
-  contextOf,
-  type Engine,
-  inspectResource,
-  lockOptions,
-  providerOf,
-  removeResource,
-  reportOf,
-  scopeOf,
-} from "./engine.ts";
+import { contextOf, type Engine, inspectResource, lockOptions, providerOf, removeResource, scopeOf } from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { mendingCommand, shownStatus } from "./plan.ts";
 import type { Fork } from "./provider.ts";
 import { type Environment, type ResourceRow, statements } from "./registry.ts";
-import type { ResourceReport } from "./engine.ts";
+import { reportOf, type ResourceReport } from "./report.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
 
@@ -150,9 +141,10 @@ async function examineForks(
 async function removeOrphan(engine: Engine, resource: Resource, fork: Fork): Promise<void> {
   const { env } = fork.marker;
   await withLock(engine.registry, env, "mend", lockOptions(engine), async (worker) => {
+    const isLeft = await engine.registry.environment(env) === undefined; // then a row is that of a mend that was cut off
     const row = (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
-    if (row?.id === fork.id || (row !== undefined && row.operation === fork.marker.operation)) return; // it has a home by now
-    if (row === undefined) return void await removeResource(engine, worker, rowOf(resource, fork));
+    if (row === undefined || isLeft) return void await removeResource(engine, worker, rowOf(resource, fork));
+    if (row.id === fork.id || row.operation === fork.marker.operation) return; // it has a home by now
     const context = contextOf(engine, resource.provider, { worker, marker: fork.marker });
     await resource.provider.delete(context, fork, scopeOf(engine, resource));
   });

@@ -8,7 +8,8 @@ import { ForkstackError, isForkstackError, type Kind, variablePrefix } from "../
 import type { Project, Resource } from "./config.ts";
 import { fileError, type Files } from "./files.ts";
 import { holderOf, type LockOptions, type Worker } from "./lock.ts";
-import type { Context, Copy, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "./provider.ts";
+import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "./provider.ts";
+import { reportOf, type ResourceReport } from "./report.ts";
 import { forkOf, type Registry, type ResourceRow, statements } from "./registry.ts";
 import { Secret } from "./secret.ts";
 import type { Variables } from "./workspace.ts";
@@ -33,21 +34,6 @@ export interface World {
 
 /** Told as each resource changes. */
 export type Progress = (resource: ResourceReport) => void;
-
-/** What a command says of one resource. */
-export interface ResourceReport {
-  readonly key: string;
-  readonly kind: string;
-  readonly name?: string;
-  readonly provider: string;
-  readonly id?: string;
-  readonly title: string;
-  readonly fork?: Copy;
-  readonly state: string;
-  readonly durationMs?: number;
-  /** Why it failed. */
-  readonly error?: { readonly code: string; readonly message: string };
-}
 
 /** Everything a command needs. */
 export interface Engine {
@@ -336,21 +322,6 @@ export async function providerOf(
       hint: "Use the forkstack that made it",
     },
   );
-}
-
-/** What a command says of a recorded resource. */
-export function reportOf(row: ResourceRow, state: string, durationMs?: number): ResourceReport {
-  return {
-    key: row.key,
-    kind: row.kind,
-    ...(row.name === undefined ? {} : { name: row.name }),
-    provider: row.provider,
-    ...(row.id === undefined ? {} : { id: row.id }),
-    title: row.title,
-    ...(row.fork === undefined ? {} : { fork: row.fork }),
-    state,
-    ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs * 10) / 10 }),
-  };
 }
 
 function shownError(error: unknown): { code: string; message: string } {

@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
-import * as fs from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import process from "node:process";
 import { ForkstackError, isForkstackError } from "../mod.ts";
+import { absent, disk } from "./disk.ts";
+import { basename, dirname, join, system } from "./host.ts";
+import { run } from "./run.ts";
 
 /** What stands at a path. */
 export interface FileInfo {
@@ -44,76 +43,72 @@ export interface Files {
   remove(path: string): Promise<void>;
 }
 
+const fs = () => import("node:fs/promises"); // for what is not in disk.ts, which a short command is spared
+
 /** The real file system. */
 export const files: Files = {
   async stat(path) {
-    const found = await fs.lstat(path, { bigint: true }).catch(absent);
+    const found = await (await fs()).lstat(path, { bigint: true }).catch(absent);
     if (found === undefined) return undefined;
     const type = found.isFile() ? "file" : found.isDirectory() ? "directory" : "other";
     return { type, sizeBytes: Number(found.size), identity: `${found.ino}` };
   },
   async read(path) {
-    return await fs.readFile(path, "utf8").catch(absent);
+    return await disk.readText(path).catch(absent);
   },
   async list(path) {
-    return (await fs.readdir(path).catch(absent) ?? []).sort();
+    return (await disk.names(path).catch(absent) ?? []).sort();
   },
   async fingerprint(path) {
     return await fingerprint(path, []);
   },
   async write(path, text, { exclusive = false, mode = 0o600 } = {}) {
-    await fs.mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const temporary = temporaryPath(path);
+    await disk.makeDirectory(dirname(path), 0o700);
     try {
-      const file = await fs.open(temporary, "wx", mode);
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      if (exclusive) await fs.link(temporary, path);
-      else await fs.rename(temporary, path);
+      await disk.writeNew(temporary, text, mode, true);
+      if (exclusive) await disk.link(temporary, path);
+      else await disk.rename(temporary, path);
     } finally {
-      await fs.rm(temporary, { force: true });
+      await disk.remove(temporary);
     }
   },
   async makeDirectory(path) {
-    await fs.mkdir(path, { recursive: true, mode: 0o700 });
+    await disk.makeDirectory(path, 0o700);
   },
   async copy(from, to) {
-    await fs.mkdir(dirname(to), { recursive: true, mode: 0o700 });
-    if (process.platform === "win32") {
-      await fs.cp(from, to, { recursive: true, dereference: true, errorOnExist: true, force: false });
+    await disk.makeDirectory(dirname(to), 0o700);
+    if (system() === "windows") {
+      await (await fs()).cp(from, to, { recursive: true, dereference: true, errorOnExist: true, force: false });
       return "full-copy";
     }
-    const clone = process.platform === "darwin" ? "-c" : "--reflink=always";
+    const clone = system() === "darwin" ? "-c" : "--reflink=always";
     if (await cp(["-RLp", clone, "--", from, to]) === undefined) return "copy-on-write";
-    await fs.rm(to, { recursive: true, force: true });
+    await disk.remove(to);
     const failure = await cp(["-RLp", "--", from, to]);
     if (failure === undefined) return "full-copy";
-    await fs.rm(to, { recursive: true, force: true });
+    await disk.remove(to);
     const [code] = COMPLAINTS.find(([, complaint]) => complaint.test(failure)) ?? ["EIO"];
     throw Object.assign(new Error(failure), { code });
   },
   async publish(from, to) {
-    const isDirectory = (await fs.lstat(from)).isDirectory();
+    const isDirectory = await files.stat(from).then((found) => found?.type) === "directory";
     if (!isDirectory) {
-      await fs.link(from, to);
-      return await fs.rm(from);
+      await disk.link(from, to);
+      return await disk.remove(from);
     }
     // One step, so that no crash leaves an empty directory that looks whole. Between the two calls, rename itself
     // refuses whatever else may turn up, but for an empty directory.
-    if (await fs.lstat(to).catch(absent) !== undefined) {
+    if (await files.stat(to) !== undefined) {
       throw Object.assign(new Error(`EEXIST: "${to}" is there already`), { code: "EEXIST" });
     }
-    await fs.rename(from, to);
+    await disk.rename(from, to);
   },
   async replace(from, to) {
-    await fs.rename(from, to);
+    await disk.rename(from, to);
   },
   async remove(path) {
-    await fs.rm(path, { recursive: true, force: true });
+    await disk.remove(path);
   },
 };
 
@@ -135,28 +130,20 @@ const COMPLAINTS: readonly (readonly [code: string, complaint: RegExp])[] = [
 ];
 
 /** Runs cp; what it complained of, or `undefined` when it succeeded. */
-function cp(args: string[]): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    const env = { PATH: process.env.PATH ?? "/usr/bin:/bin", LC_ALL: "C" };
-    const child = spawn("cp", args, { env, stdio: ["ignore", "ignore", "pipe"] });
-    let complaint = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => complaint = (complaint + text).slice(0, 2_000));
-    child.on("error", reject);
-    child.on(
-      "close",
-      (status) => resolve(status === 0 ? undefined : complaint.split("\n")[0] || `cp ended with ${status}`),
-    );
-  });
+async function cp(args: string[]): Promise<string | undefined> {
+  const ended = await run("cp", args);
+  if (ended === undefined) throw Object.assign(new Error("there is no program cp"), { code: "ENOENT" });
+  return ended.status === 0 ? undefined : ended.stderr.split("\n")[0] || `cp ended with ${ended.status}`;
 }
 
 /** What `Files.fingerprint` is; `above` are the directories on the way, so that a link to one of them ends. */
 async function fingerprint(path: string, above: readonly string[]): Promise<string> {
-  const found = await fs.stat(path, { bigint: true }).catch(absent);
+  const found = await (await fs()).stat(path, { bigint: true }).catch(absent);
   if (found === undefined) return `${path}\0absent\n`;
   if (!found.isDirectory()) return `${path}\0${found.ino}:${found.size}:${found.mtimeNs}\n`;
   const self = `${found.dev}:${found.ino}`;
   if (above.includes(self)) return `${path}\0cycle\n`;
-  const names = (await fs.readdir(path).catch(absent) ?? []).sort();
+  const names = (await disk.names(path).catch(absent) ?? []).sort();
   const all = await Promise.all(names.map((name) => fingerprint(join(path, name), [...above, self])));
   return [`${path}\0directory\n`, ...all].join("");
 }
@@ -177,11 +164,6 @@ export async function temporariesOf(on: Files, path: string): Promise<string[]> 
 /** Removes what runs that died left beside a path. */
 export async function sweepTemporary(on: Files, path: string): Promise<void> {
   for (const temporary of await temporariesOf(on, path)) await on.remove(temporary);
-}
-
-function absent(error: { code?: string }): undefined {
-  if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-  throw error;
 }
 
 const CAUSES: Readonly<Record<string, readonly [code: string, state: string, hint: string]>> = {

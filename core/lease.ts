@@ -4,7 +4,8 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { nearest, type Project, protectedEnvs } from "./config.ts";
+import { type Project, protectedEnvs } from "./config.ts";
+import { nearest } from "./words.ts";
 import { contextOf, type Engine, lockOptions, providerOf, scopeOf } from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { noSuchEnvironment, notReady } from "./plan.ts";

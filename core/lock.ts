@@ -8,9 +8,9 @@
  *
  * @module
  */
-import { mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { ForkstackError } from "../mod.ts";
+import { disk } from "./disk.ts";
+import { join } from "./host.ts";
 import type { Lock, Registry } from "./registry.ts";
 import type { Statement } from "./sql.ts";
 
@@ -71,7 +71,7 @@ export async function withLock<T>(
       await registry.release(env, token).catch(() => {}); // it falls by itself; the work's own error matters more
     }
   } finally {
-    sign?.();
+    await sign?.();
   }
 }
 
@@ -91,8 +91,8 @@ async function keepBeating(
     try {
       if (!await registry.beat(env, token)) lost.abort(takenOver(env));
       else beatAt = clock.monotonicMs();
-    } catch { // unreachable for now; after staleMs another may hold the lock, so that this one must stop
-      if (clock.monotonicMs() - beatAt > staleMs) lost.abort(takenOver(env));
+    } catch { // unreachable for now; before another may take the lock over, this one must stop
+      if (clock.monotonicMs() - beatAt >= staleMs - beatMs) lost.abort(takenOver(env));
     }
   }
 }
@@ -119,7 +119,6 @@ async function acquire(
     const isDead = watched !== undefined && !isStale && await signIsDown(registry.lockDirectory, watched.lock);
     const got = await registry.acquire(env, owner, purpose, isStale || isDead ? watched?.lock : undefined);
     if (typeof got === "number") return got;
-    if (got.owner === owner) return got.token; // the answer that said so was lost
     if (watched?.lock.token !== got.token || watched.lock.beat !== got.beat) {
       if (watched === undefined && !await signIsDown(registry.lockDirectory, got)) options.onWait?.(got);
       watched = { lock: got, since: now };
@@ -147,23 +146,40 @@ function takenOver(env: string): ForkstackError {
   });
 }
 
-/** Holds an operating-system lock, by SQLite, on a file named after the holder; gives what lets go of it. */
-async function holdSign(directory: string, nonce: string): Promise<() => void> {
+/**
+ * Holds an operating-system lock, by SQLite, on a file named after the holder; gives what lets go of it. What holders
+ * that died left there is removed.
+ */
+async function holdSign(directory: string, nonce: string): Promise<() => Promise<void>> {
   const { DatabaseSync } = await import("node:sqlite");
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  await disk.makeDirectory(directory, 0o700);
+  for (const name of await disk.names(directory)) await isDown(join(directory, name));
   const path = join(directory, nonce);
-  const database = new DatabaseSync(path);
-  database.exec("BEGIN EXCLUSIVE");
-  return () => {
-    database.close();
-    rmSync(path, { force: true });
-  };
+  for (;;) {
+    const database = new DatabaseSync(path, { timeout: 5_000 });
+    try {
+      database.exec("BEGIN EXCLUSIVE");
+      if (await disk.mode(path) !== undefined) {
+        return async () => {
+          database.close();
+          await disk.remove(path);
+        };
+      }
+      database.close(); // another took it for left behind, between the two calls
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
 }
 
 /** Whether the process that holds a lock has ended. Always false where the registry is not a file of this machine. */
 async function signIsDown(directory: string | undefined, lock: Lock): Promise<boolean> {
-  if (directory === undefined) return false;
-  const path = join(directory, lock.owner.replace(/^.*#/, ""));
+  return directory !== undefined && await isDown(join(directory, lock.owner.replace(/^.*#/, "")));
+}
+
+/** Whether nobody holds the lock of a sign, which is then removed. */
+async function isDown(path: string): Promise<boolean> {
   const { DatabaseSync } = await import("node:sqlite");
   let database;
   try {
@@ -173,7 +189,7 @@ async function signIsDown(directory: string | undefined, lock: Lock): Promise<bo
   }
   try {
     database.exec("PRAGMA busy_timeout = 0; BEGIN; SELECT * FROM sqlite_schema;");
-    rmSync(path, { force: true });
+    await disk.remove(path);
     return true;
   } catch {
     return false;

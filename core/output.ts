@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { styleText } from "node:util";
 import { type ForkstackError, isForkstackError } from "../mod.ts";
-import type { ResourceReport } from "./engine.ts";
 import type { DeleteResult } from "./delete.ts";
 import type { Finding } from "./doctor.ts";
 import type { Plan } from "./plan.ts";
-import type { EnvironmentReport, EnvironmentResult } from "./report.ts";
+import type { EnvironmentReport, EnvironmentResult, ResourceReport } from "./report.ts";
 import { Secret } from "./secret.ts";
 
 /** How text is dressed; decided for each stream. */
@@ -19,10 +17,19 @@ export interface Style {
   readonly command: string;
 }
 
-type Paint = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+/** Select Graphic Rendition: what begins and what ends it. */
+const PAINTS = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
 
-function paint(style: Style, format: Paint, text: string): string {
-  return style.color ? styleText(format, text) : text;
+function paint(style: Style, format: keyof typeof PAINTS, text: string): string {
+  const [begin, end] = PAINTS[format];
+  return style.color ? `\x1b[${begin}m${text}\x1b[${end}m` : text;
 }
 
 /** Commands in a text as they are called here. */

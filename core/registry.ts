@@ -6,13 +6,11 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { ForkstackError, type Kind } from "../mod.ts";
 import type { Project } from "./config.ts";
+import { disk } from "./disk.ts";
 import { files } from "./files.ts";
+import { dirname, join, variable } from "./host.ts";
 import type { Copy, Fork } from "./provider.ts";
 import { openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
 
@@ -95,7 +93,8 @@ const SCHEMA: readonly Statement[] = [
   ["CREATE INDEX IF NOT EXISTS journal_env ON journal (env, resource)"],
   [`CREATE TABLE IF NOT EXISTS locks (
     env TEXT PRIMARY KEY, owner TEXT NOT NULL, purpose TEXT NOT NULL, token INTEGER NOT NULL, beat INTEGER NOT NULL)`],
-  ["CREATE TABLE IF NOT EXISTS fence (token INTEGER NOT NULL)"], // stays empty: see `fenced`
+  // see `fenced`
+  ["CREATE TABLE IF NOT EXISTS fence (id TEXT PRIMARY KEY, env TEXT NOT NULL, token INTEGER NOT NULL)"],
   [`INSERT INTO meta (key, value) VALUES ('version', '${VERSION}') ON CONFLICT (key) DO NOTHING`],
 ];
 
@@ -106,11 +105,13 @@ const SCHEMA: readonly Statement[] = [
 export async function openRegistry(project: Project, missing: "create" | "empty"): Promise<Registry> {
   const url = project.config.registry?.url;
   if (url !== undefined && !url.startsWith("file:")) {
-    return await Registry.open(await openServer(url, process.env.FORKSTACK_REGISTRY_TOKEN), project);
+    return await Registry.open(await openServer(url, variable("FORKSTACK_REGISTRY_TOKEN")), project);
   }
-  const path = url === undefined ? join(project.stateRoot, ".forkstack", "registry.db") : fileURLToPath(url);
+  const path = url === undefined
+    ? join(project.stateRoot, ".forkstack", "registry.db")
+    : (await import("node:url")).fileURLToPath(url);
   try {
-    if (!existsSync(path)) {
+    if (await disk.mode(path) === undefined) {
       if (missing === "empty") return await Registry.open(await openFile(":memory:"), project);
       // Before anything is written there: whatever .forkstack holds is not for git.
       await files.write(join(project.stateRoot, ".forkstack", ".gitignore"), "*\n");
@@ -139,6 +140,12 @@ function registryError(path: string, error: unknown): unknown {
   return error;
 }
 
+function foreignRegistry(state: string): ForkstackError {
+  return new ForkstackError("REGISTRY_FOREIGN", `Cannot use the registry: ${state}`, {
+    hint: "Give each project a registry of its own, or set `project` of forkstack.json back",
+  });
+}
+
 /** The registry of one project. */
 export class Registry {
   readonly #sql: Sql;
@@ -153,8 +160,10 @@ export class Registry {
   /** Brings the schema up to date; one of a newer forkstack is refused. */
   static async open(sql: Sql, project: Pick<Project, "name">, lockDirectory?: string): Promise<Registry> {
     try {
-      const found = await sql.read(["SELECT name FROM sqlite_schema WHERE name = 'meta'"]);
-      if (found.length === 0) {
+      const tables = (await sql.read(["SELECT name FROM sqlite_schema WHERE type = 'table'"])).map(({ name }) => name);
+      if (!tables.includes("meta")) {
+        const other = tables.find((name) => !/^(sqlite|libsql|_)/.test(String(name)));
+        if (other !== undefined) throw foreignRegistry(`it holds a table "${other}" that is not forkstack's`);
         await sql.write([...SCHEMA, [
           "INSERT INTO meta (key, value) VALUES ('project', ?) ON CONFLICT (key) DO NOTHING",
           project.name,
@@ -171,11 +180,7 @@ export class Registry {
         );
       }
       if (meta.project !== project.name) {
-        throw new ForkstackError(
-          "REGISTRY_FOREIGN",
-          `Cannot use the registry: it is of project "${meta.project}", not "${project.name}"`,
-          { hint: "Give each project a registry of its own, or set `project` of forkstack.json back" },
-        );
+        throw foreignRegistry(`it is of project "${meta.project}", not "${project.name}"`);
       }
       return new Registry(sql, lockDirectory);
     } catch (error) {
@@ -216,13 +221,14 @@ export class Registry {
 
   /**
    * Takes the lock if it is free, or as `seen` says: held by one that has stopped. Gives the token, or who holds it.
+   * Each holder's `owner` is its alone: asked again, as after a lost reply, it is given the token that it has.
    */
   async acquire(env: string, owner: string, purpose: string, seen?: Lock): Promise<number | Lock> {
-    const [taken, [holder]] = await this.#sql.write([
+    const [, [holder]] = await this.#sql.write([
       [
         `INSERT INTO locks (env, owner, purpose, token, beat) VALUES (?, ?, ?, 1, 0) ON CONFLICT (env) DO UPDATE
          SET owner = excluded.owner, purpose = excluded.purpose, token = token + 1, beat = beat + 1
-         WHERE owner = '' OR (token = ? AND beat = ?) RETURNING token`,
+         WHERE owner = '' OR (token = ? AND beat = ?)`,
         env,
         owner,
         purpose,
@@ -230,8 +236,9 @@ export class Registry {
         seen?.beat ?? -1,
       ],
       ["SELECT * FROM locks WHERE env = ?", env],
+      ["DELETE FROM fence WHERE env = ? AND token < (SELECT token FROM locks WHERE env = ?)", env, env],
     ]);
-    return taken.length > 0 ? Number(taken[0].token) : holder as unknown as Lock;
+    return holder.owner === owner ? Number(holder.token) : holder as unknown as Lock;
   }
 
   /** Shows that the holder lives; false once another has taken over. */
@@ -243,7 +250,10 @@ export class Registry {
   }
 
   async release(env: string, token: number): Promise<void> {
-    await this.#sql.write([["UPDATE locks SET owner = '' WHERE env = ? AND token = ?", env, token]]);
+    await this.#sql.write([
+      ["UPDATE locks SET owner = '' WHERE env = ? AND token = ?", env, token],
+      ["DELETE FROM fence WHERE env = ? AND token = ?", env, token],
+    ]);
   }
 
   /** Environments whose lease has ended. */
@@ -262,17 +272,25 @@ export class Registry {
     await this.#sql.write([["UPDATE environments SET used_at = ? WHERE name = ?", at, env]]);
   }
 
-  /** The statements of a holder of the lock, all or none; `LOCK_LOST` if it holds it no more. */
+  /**
+   * The statements of a holder of the lock, all or none; `LOCK_LOST` if it holds it no more. Done once, however often
+   * they reach the database: the row in `fence` is refused without a token of the lock, and a second time by its id.
+   */
   async fenced(env: string, token: number, statements: readonly Statement[]): Promise<void> {
     const guard: Statement = [
-      "INSERT INTO fence SELECT (SELECT token FROM locks WHERE env = ? AND token = ?)",
+      `INSERT INTO fence (id, env, token)
+       VALUES (?, ?, (SELECT token FROM locks WHERE env = ? AND token = ? AND owner <> ''))`,
+      crypto.randomUUID(),
+      env,
       env,
       token,
     ];
     try {
-      await this.#sql.write([guard, ["DELETE FROM fence"], ...statements]);
+      await this.#sql.write([guard, ...statements]);
     } catch (error) {
-      if (!/NOT NULL constraint failed: fence/.test((error as Error).message)) throw error;
+      const { message } = error as Error;
+      if (/UNIQUE constraint failed: fence\.id/.test(message)) return; // the reply of the first time was lost
+      if (!/NOT NULL constraint failed: fence\.token/.test(message)) throw error;
       throw new ForkstackError(
         "LOCK_LOST",
         `Cannot go on with environment "${env}": another worker has taken it over`,

@@ -3,17 +3,35 @@
  *
  * @module
  */
-import { BASE_ENVS, nearest, titleOf } from "./config.ts";
-import { type Engine, reportOf, type ResourceReport } from "./engine.ts";
+import { BASE_ENVS, titleOf } from "./config.ts";
+import { nearest } from "./words.ts";
+import type { Engine } from "./engine.ts";
 import { mendingCommand, noSuchEnvironment, shownStatus } from "./plan.ts";
-import type { Environment } from "./registry.ts";
+import type { Copy } from "./provider.ts";
+import type { Environment, ResourceRow } from "./registry.ts";
 import * as workspace from "./workspace.ts";
+
+/** What a command says of one resource. */
+export interface ResourceReport {
+  readonly key: string;
+  readonly kind: string;
+  readonly name?: string;
+  readonly provider: string;
+  readonly id?: string;
+  readonly title: string;
+  readonly fork?: Copy;
+  readonly state: string;
+  readonly durationMs?: number;
+  /** Why it failed. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
 
 /** One environment in the words of `--json`. */
 export interface EnvironmentReport {
   readonly name: string;
   readonly parent?: string;
-  readonly status: "creating" | "ready" | "deleting" | "broken";
+  /** `unknown`: the registry could not be asked. */
+  readonly status: "creating" | "ready" | "deleting" | "broken" | "unknown";
   readonly owner?: string;
   readonly createdAt?: string;
   readonly expiresAt?: string;
@@ -53,22 +71,40 @@ export async function describe(engine: Engine, env: string, began: number): Prom
     environment: environment === undefined
       ? { name: env, status: "ready", current: workspace.currentEnv(engine.project).env === env }
       : environmentReport(engine, environment),
-    resources: environment === undefined ? baseReports(engine, env) : rows.map((row) => reportOf(row, row.state)),
+    resources: environment === undefined
+      ? namedReports(engine, env, "base")
+      : rows.map((row) => reportOf(row, row.state)),
     variables: Object.keys(variables),
     durationMs: elapsed(began),
     ...(environment === undefined || environment.status === "ready" ? {} : { finishWith: mendingCommand(environment) }),
   };
 }
 
-/** The resources of a base environment, which nobody recorded: what they are called. */
-function baseReports(engine: Engine, env: string): ResourceReport[] {
-  return engine.resources.map((resource) => ({
+/** One environment as this machine's files tell of it, where the registry can't be asked; `undefined` if none does. */
+export async function describeFromFiles(
+  place: Pick<Engine, "project" | "resources"> & workspace.Place,
+  env: string,
+  began: number,
+): Promise<EnvironmentResult | undefined> {
+  const variables = await workspace.readVariables(place, env);
+  if (variables === undefined && !BASE_ENVS.includes(env)) return undefined;
+  return {
+    environment: { name: env, status: "unknown", current: workspace.currentEnv(place.project).env === env },
+    resources: namedReports(place, env, "unknown"),
+    variables: Object.keys(variables ?? {}),
+    durationMs: elapsed(began),
+  };
+}
+
+/** The resources of an environment of which nothing is recorded: what they are called. */
+function namedReports(place: Pick<Engine, "project" | "resources">, env: string, state: string): ResourceReport[] {
+  return place.resources.map((resource) => ({
     key: resource.key,
     kind: resource.kind,
     ...(resource.name === undefined ? {} : { name: resource.name }),
     provider: resource.provider.name,
-    title: titleOf(engine.project, resource, env),
-    state: "base",
+    title: titleOf(place.project, resource, env),
+    state,
   }));
 }
 
@@ -88,4 +124,19 @@ export function environmentReport(engine: Pick<Engine, "project">, environment: 
 /** Milliseconds since `began`, a reading of `performance.now()`. */
 export function elapsed(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10;
+}
+
+/** What a command says of a recorded resource. */
+export function reportOf(row: ResourceRow, state: string, durationMs?: number): ResourceReport {
+  return {
+    key: row.key,
+    kind: row.kind,
+    ...(row.name === undefined ? {} : { name: row.name }),
+    provider: row.provider,
+    ...(row.id === undefined ? {} : { id: row.id }),
+    title: row.title,
+    ...(row.fork === undefined ? {} : { fork: row.fork }),
+    state,
+    ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs * 10) / 10 }),
+  };
 }

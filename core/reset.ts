@@ -4,14 +4,15 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, nearest, protectedEnvs, titleOf } from "./config.ts";
-import { contextOf, type Engine, journalOf, lockOptions, providerOf, reportOf, targetOf } from "./engine.ts";
+import { BASE_ENVS, protectedEnvs, titleOf } from "./config.ts";
+import { nearest } from "./words.ts";
+import { contextOf, type Engine, journalOf, lockOptions, providerOf, targetOf } from "./engine.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { noSuchEnvironment, notReady } from "./plan.ts";
 import type { Provider, Replacement } from "./provider.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
-import { describe, type EnvironmentResult } from "./report.ts";
+import { describe, type EnvironmentResult, reportOf } from "./report.ts";
 import { runSteps } from "./saga.ts";
 
 /** One resource that is about to be replaced. */

@@ -5,9 +5,10 @@
  * @module
  */
 import type { DatabaseSync as Database, SQLInputValue } from "node:sqlite";
-import { chmodSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { ForkstackError } from "../mod.ts";
+import { ForkstackError, isForkstackError } from "../mod.ts";
+import { disk } from "./disk.ts";
+import { temporaryPath } from "./files.ts";
+import { dirname } from "./host.ts";
 
 /** A value that a statement binds. */
 export type SqlValue = string | number | null;
@@ -18,7 +19,10 @@ export type Row = Readonly<Record<string, string | number | null>>;
 
 /** A database that the registry can live in. */
 export interface Sql {
-  /** Runs the statements as one write transaction: all or none. Gives the rows of each. */
+  /**
+   * Runs the statements as one write transaction: all or none. Gives the rows of each. A server may get them twice:
+   * they must be such that the second time changes nothing.
+   */
   write(statements: readonly Statement[]): Promise<Row[][]>;
   /** Runs one statement that reads. */
   read(statement: Statement): Promise<Row[]>;
@@ -29,25 +33,60 @@ export interface Sql {
 /** A file, made if it is not there, or `:memory:`. */
 export async function openFile(path: string): Promise<Sql> {
   const { DatabaseSync } = await import("node:sqlite");
-  if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  if (path !== ":memory:") {
+    await disk.makeDirectory(dirname(path), 0o700);
+    await disk.writeNew(path, "", 0o600, false).catch(isThere); // SQLite would make it readable for all
+  }
   const database = new DatabaseSync(path, { timeout: 15_000 });
   try {
     // FULL: a commit is on the disk before the call that it announces is made, so it survives a power cut too.
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
-    if (path !== ":memory:") chmodSync(path, 0o600);
   } catch (error) {
     database.close();
-    throw error;
+    throw await fullDisk(path, error);
   }
+  const told = async <T>(work: () => T): Promise<T> => {
+    try {
+      return work();
+    } catch (error) {
+      throw await fullDisk(path, error);
+    }
+  };
   return {
-    write(statements) {
-      return Promise.resolve(transaction(database, statements));
-    },
-    read([sql, ...args]) {
-      return Promise.resolve(all(database, sql, args));
-    },
+    write: (statements) => told(() => transaction(database, statements)),
+    read: ([sql, ...args]) => told(() => all(database, sql, args)),
     close: () => database.close(),
   };
+}
+
+/**
+ * SQLite tells of a full disk by its text alone, and where the shared memory of its log finds no room (32 KiB, see
+ * https://sqlite.org/walformat.html), by that of any failure. Every other error as it is.
+ */
+async function fullDisk(path: string, error: unknown): Promise<unknown> {
+  const { code, message } = error as Error & { code?: string };
+  if (code !== "ERR_SQLITE_ERROR" || !/disk is full|disk I\/O error/.test(message)) return error;
+  if (!/disk is full/.test(message) && await hasRoomBeside(path)) return error;
+  return new ForkstackError("DISK_FULL", `Cannot write the registry "${path}": the disk is full`, {
+    hint: "Free some space and run the same command again",
+    cause: error,
+  });
+}
+
+async function hasRoomBeside(path: string): Promise<boolean> {
+  const probe = temporaryPath(path);
+  try {
+    await disk.writeNew(probe, "x".repeat(65_536), 0o600, true);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code !== "ENOSPC";
+  } finally {
+    await disk.remove(probe);
+  }
+}
+
+function isThere(error: { code?: string }): void {
+  if (error.code !== "EEXIST") throw error;
 }
 
 function transaction(database: Database, statements: readonly Statement[]): Row[][] {
@@ -69,38 +108,68 @@ function all(database: Database, sql: string, args: SQLInputValue[]): Row[] {
 /** A libSQL server or Turso database. */
 export async function openServer(url: string, authToken: string | undefined): Promise<Sql> {
   const { createClient } = await import("@libsql/client/web");
-  const client = createClient({ url, authToken, intMode: "number" });
+  const client = createClient({ url, authToken, intMode: "number", fetch: await serverFetch(url, authToken) });
   type Result = { columns: string[]; rows: ArrayLike<unknown>[] };
   const named = (result: Result) =>
     result.rows.map((row) => Object.fromEntries(result.columns.map((column, at) => [column, row[at]])) as Row);
   const statement = ([sql, ...args]: Statement) => ({ sql, args });
   return {
     async write(statements) {
-      const results = await client.batch(statements.map(statement), "write").catch((error) => unreachable(url, error));
+      const results = await client.batch(statements.map(statement), "write").catch((error) => failed(url, error));
       return results.map((result) => named(result as unknown as Result));
     },
     async read(one) {
-      return named(await client.execute(statement(one)).catch((error) => unreachable(url, error)) as unknown as Result);
+      return named(await client.execute(statement(one)).catch((error) => failed(url, error)) as unknown as Result);
     },
     close: () => client.close(),
   };
 }
 
-/** Errors of SQL go on as they are; what kept the server from answering gets a hint. */
-function unreachable(url: string, error: unknown): never {
+/**
+ * What the client sends its requests with. Each may be sent again: the statements of the registry have no other effect
+ * the second time (see `Registry.fenced`). So a lost reply costs a repetition, and it does no harm that Deno's fetch by
+ * itself sends a request once more when a reused connection breaks.
+ */
+async function serverFetch(
+  url: string,
+  authToken: string | undefined,
+): Promise<(request: Request) => Promise<Response>> {
+  const [{ httpClient }, { Secret }] = await Promise.all([import("./http.ts"), import("./secret.ts")]);
+  const send = httpClient({
+    secrets: authToken === undefined ? [] : [new Secret(authToken)],
+    tries: 3,
+    timeoutMs: 15_000,
+    totalMs: 45_000,
+  });
+  return async (request) => {
+    request.headers.set("x-forkstack-repeat", "safe");
+    const response = await send(request);
+    if (response.status === 401 || response.status === 403) throw refused(url, response.status);
+    if (!response.ok && response.status !== 400) throw unreachable(url, `it answers ${response.status}`);
+    return response;
+  };
+}
+
+/** Errors of SQL, and those that say already what to do, go on as they are. */
+function failed(url: string, error: unknown): never {
   const code = (error as { code?: string }).code ?? "";
-  if (code.startsWith("SQLITE_") || code === "SQL_PARSE_ERROR") throw error;
-  const host = new URL(url).host;
-  const isRefused = /401|403|UNAUTHORIZED|auth/i.test(`${code} ${(error as Error).message}`);
-  throw new ForkstackError(
-    isRefused ? "CREDENTIALS_REJECTED" : "REGISTRY_UNREACHABLE",
-    `Cannot reach the registry at "${host}": ${isRefused ? "the token was refused" : "no answer"}`,
-    {
-      hint: isRefused
-        ? "Set FORKSTACK_REGISTRY_TOKEN to a token of this database"
-        : "Check the network and `registry.url` in forkstack.json; `forkstack status` works without it",
-      retryable: !isRefused,
-      cause: error,
-    },
+  if (/^(SQLITE_|SQL_PARSE_ERROR$)/.test(code)) throw error;
+  if (isForkstackError(error) && error.code !== "PROVIDER_UNAVAILABLE") throw error;
+  throw unreachable(url, "no answer", error);
+}
+
+function refused(url: string, status: number): ForkstackError {
+  return new ForkstackError(
+    "CREDENTIALS_REJECTED",
+    `Cannot use the registry at "${new URL(url).host}": the token was refused (${status})`,
+    { hint: "Set FORKSTACK_REGISTRY_TOKEN to a token of this database", details: { status } },
   );
+}
+
+function unreachable(url: string, state: string, cause?: unknown): ForkstackError {
+  return new ForkstackError("REGISTRY_UNREACHABLE", `Cannot reach the registry at "${new URL(url).host}": ${state}`, {
+    hint: "Check the network and `registry.url` in forkstack.json; `forkstack status` works without it",
+    retryable: true,
+    cause,
+  });
 }

@@ -4,8 +4,10 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, nearest, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, inspectResource, outputsOf, scopeOf } from "./engine.ts";
+import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
+import { nearest } from "./words.ts";
+import { contextOf, type Engine, inspectResource, lockOptions, outputsOf, scopeOf } from "./engine.ts";
+import { withLock } from "./lock.ts";
 import { noSuchEnvironment, notReady } from "./plan.ts";
 import type { Environment } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
@@ -15,9 +17,15 @@ import type { Variables } from "./workspace.ts";
 /** Points this directory at an environment. */
 export async function switchEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
   const began = performance.now();
+  if (workspace.isNamedByProcess()) workspace.currentEnv(engine.project); // else this command mends it
   await workspace.checkPointers(engine);
   await usableEnvironment(engine, env, "switch to");
-  const changedFiles = await activate(engine, env);
+  const changedFiles = BASE_ENVS.includes(env)
+    ? await activate(engine, env)
+    : await withLock(engine.registry, env, "switch", lockOptions(engine), async () => {
+      await usableEnvironment(engine, env, "switch to"); // a `delete` may have come between
+      return await activate(engine, env);
+    });
   await engine.registry.touch(env, engine.world.now().toISOString());
   return { ...await describe(engine, env, began), changedFiles };
 }

@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
-import { stat } from "node:fs/promises";
-import { basename, join } from "node:path";
-import process from "node:process";
-import { findUpwards, ForkstackError, formatEnvLine, openStack, parseEnvFile } from "../mod.ts";
+import { findUpwards, ForkstackError, formatEnvLine, isForkstackError, openStack, parseEnvFile } from "../mod.ts";
 import type { Project } from "./config.ts";
 import type { World } from "./engine.ts";
 import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
+import { disk } from "./disk.ts";
+import { basename, join, variable } from "./host.ts";
+import { run } from "./run.ts";
 import { Secret } from "./secret.ts";
 
 /** The variables of an environment, in the order in which they are written. */
@@ -26,8 +25,19 @@ const POINTERS = [".current-env", ".env.local"] as const;
 
 /** The environment that this directory points to, and what decided it. */
 export function currentEnv(project: Project): { env: string; decidedBy: string } {
-  const { env, decidedBy } = openStack({ cwd: project.root });
-  return { env, decidedBy };
+  try {
+    const { env, decidedBy } = openStack({ cwd: project.root });
+    return { env, decidedBy };
+  } catch (error) {
+    if (isNamedByProcess() || !isForkstackError(error) || error.code !== "NAME_INVALID") throw error;
+    const hint = "Point to an environment with `forkstack switch dev`";
+    throw new ForkstackError(error.code, error.message, { hint, cause: error });
+  }
+}
+
+/** Whether the process environment says which environment is current, and not a file that could be mended. */
+export function isNamedByProcess(): boolean {
+  return [variable("FORKSTACK_ENV"), variable("ENV")].some((value) => value !== undefined);
 }
 
 /** Where an environment's variables are kept. */
@@ -41,9 +51,11 @@ export async function readVariables(place: Place, env: string): Promise<Record<s
   return text === undefined ? undefined : parseEnvFile(text);
 }
 
-/** Removes an environment's own file. */
-export async function removeVariables(place: Place, env: string): Promise<void> {
-  await place.world.files.remove(variablesPath(place.project, env));
+/** Removes an environment's own file, and what a run that died left of it: here, and beside this directory's pointers. */
+export async function removeVariables({ project, world: { files } }: Place, env: string): Promise<void> {
+  const path = variablesPath(project, env);
+  await files.remove(path);
+  for (const at of [path, ...POINTERS.map((name) => join(project.root, name))]) await sweepTemporary(files, at);
 }
 
 /**
@@ -76,24 +88,10 @@ export async function checkPointers({ project, world: { files } }: Place): Promi
 async function trackedByGit(project: Project): Promise<string[]> {
   if (findUpwards(project.root, ".git") === undefined) return [];
   const listed = await run("git", ["-C", project.root, "ls-files", "-z", "--", ...POINTERS, ".forkstack"]);
-  return listed.split("\0").filter(Boolean).map((path) => JSON.stringify(path));
-}
-
-function run(command: string, args: string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const env = { PATH: process.env.PATH ?? "/usr/bin:/bin", HOME: process.env.HOME ?? "/", LC_ALL: "C" };
-    const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-    let [output, complaint] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text: string) => output += text);
-    child.stderr.setEncoding("utf8").on("data", (text: string) => complaint += text);
-    child.on("error", (error: { code?: string }) => error.code === "ENOENT" ? resolve("") : reject(error)); // no git, no index
-    child.on("close", (status) => {
-      if (status === 0) return resolve(output);
-      reject(
-        new ForkstackError("GIT_FAILED", `Cannot ask git what it tracks: ${complaint.split("\n")[0].slice(0, 200)}`),
-      );
-    });
-  });
+  if (listed === undefined) return []; // no git, no index
+  if (listed.status === 0) return listed.stdout.split("\0").filter(Boolean).map((path) => JSON.stringify(path));
+  const complaint = listed.stderr.split("\n")[0].slice(0, 200);
+  throw new ForkstackError("GIT_FAILED", `Cannot ask git what it tracks: ${complaint}`);
 }
 
 /** Files written beside their places, with all their bytes on the disk, so that `commit` has only names to change. */
@@ -128,12 +126,12 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
   const staged: Staged[] = [];
   const undo = () => putBack(files, staged);
   const projectFiles = await changedProjectFiles(place);
-  let at = project.root;
+  let doing = `read the files of "${project.root}"`;
   try {
     // .gitignore first: never is there a credential that git does not ignore. .env.local before .current-env: in
     // between, the runtime stops rather than mix the two.
     for (const [path, text, mode] of [...projectFiles, ...await environmentFiles(place, wanted)]) {
-      at = path;
+      doing = `write "${path}"`;
       await sweepTemporary(files, path);
       const one = { path, temporary: temporaryPath(path), text, before: await files.read(path), mode };
       staged.push(one);
@@ -141,21 +139,40 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
     }
   } catch (error) {
     await undo();
-    throw fileError(error, `write "${at}"`);
+    throw fileError(error, doing);
   }
   return {
     changedFiles: projectFiles.map(([path]) => basename(path)),
     async commit() {
-      for (const { temporary, path } of staged) {
-        try {
-          await files.replace(temporary, path);
-        } catch (error) {
-          throw fileError(error, `write "${path}"`);
-        }
+      for (const one of staged) await put(files, one);
+      // Others may point this directory elsewhere at the same time. Whoever writes last looks last: it makes them agree.
+      for (let attempt = 1; wanted.activate && attempt <= 100 && !await pointersAgree(place); attempt++) {
+        for (const one of staged) if (isPointer(project, one.path)) await put(files, one);
       }
     },
     undo,
   };
+}
+
+/** Gives a staged file its name; once more where another command took it for left behind. */
+async function put(files: Files, { temporary, path, text, mode }: Staged): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      if (await files.stat(temporary) === undefined) await files.write(temporary, text, { mode });
+      return await files.replace(temporary, path);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOENT" || attempt === 20) throw fileError(error, `write "${path}"`);
+    }
+  }
+}
+
+function isPointer(project: Project, path: string): boolean {
+  return POINTERS.some((name) => join(project.root, name) === path);
+}
+
+async function pointersAgree({ project, world: { files } }: Place): Promise<boolean> {
+  const [current, local] = await Promise.all(POINTERS.map((name) => files.read(join(project.root, name))));
+  return current?.trim() === parseEnvFile(local ?? "").FORKSTACK_ENV;
 }
 
 /** Changes all files that change with an environment, or none. */
@@ -244,18 +261,10 @@ async function changedProjectFiles({ project, world: { files } }: Place): Promis
   if (lacking.length > 0) {
     const end = text.includes("\r\n") ? "\r\n" : "\n";
     const whole = text === "" || text.endsWith("\n") ? text : text + end;
-    changed.push([path, whole + lacking.map((line) => line + end).join(""), await modeOf(path)]);
+    changed.push([path, whole + lacking.map((line) => line + end).join(""), (await disk.mode(path) ?? 0o644) & 0o777]);
   }
   if (project.isNew) {
     changed.push([join(project.root, "forkstack.json"), `${JSON.stringify(project.config, null, 2)}\n`, 0o644]);
   }
   return changed;
-}
-
-async function modeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).mode & 0o777;
-  } catch {
-    return 0o644;
-  }
 }

@@ -1,0 +1,111 @@
+/** How long a fork of a database takes, held against the plain tools. */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Benchmark, forkstack, run, shown } from "./main.ts";
+
+const GIB = 2 ** 30;
+
+/** A project whose dev database has about so many bytes. */
+function projectWith(work: string, bytes: number): { root: string; database: string } {
+  const root = mkdtempSync(join(work, "fork-"));
+  writeFileSync(join(root, "forkstack.json"), '{"project": "bench", "database": {"provider": "sqlite"}}');
+  const database = join(root, ".forkstack", "sqlite", "bench-dev.db");
+  mkdirSync(join(database, ".."), { recursive: true });
+  const rows = Math.round(bytes / (64 * 1024));
+  run("sqlite3", [
+    database,
+    `PRAGMA journal_mode = WAL; CREATE TABLE blobs (id INTEGER PRIMARY KEY, data BLOB);
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
+     INSERT INTO blobs SELECT i, randomblob(65000) FROM n;`,
+  ], root);
+  return { root, database };
+}
+
+/** Makes and deletes an environment; only the making is timed. */
+function maker(root: string): () => number {
+  return () => {
+    const began = performance.now();
+    forkstack(root, "new", "alice", "--no-switch");
+    const took = performance.now() - began;
+    forkstack(root, "delete", "alice", "--yes");
+    return took;
+  };
+}
+
+async function timed(rounds: number, things: readonly (() => number)[]): Promise<number[]> {
+  const times = things.map(() => [] as number[]);
+  for (let round = -1; round < rounds; round++) {
+    for (const [at, thing] of things.entries()) {
+      const took = await thing();
+      if (round >= 0) times[at].push(took);
+    }
+  }
+  return times.map((all) => all.sort((a, b) => a - b)[Math.floor(all.length / 2)]);
+}
+
+export const forkBenchmarks: readonly Benchmark[] = [
+  {
+    name: "fork: 1 GiB SQLite against cp",
+    async run(work) {
+      const { root, database } = projectWith(work, GIB);
+      const copy = join(root, "copy.db");
+      const cp = () => {
+        const began = performance.now();
+        run("cp", [database, copy], root);
+        const took = performance.now() - began;
+        rmSync(copy);
+        return took;
+      };
+      const [ours, plain] = await timed(5, [maker(root), cp]);
+      rmSync(root, { recursive: true });
+      return [{
+        name: "fork: `new` of a 1 GiB SQLite database, whole command",
+        ours: `${shown(ours)}, ${rate(ours)}`,
+        against: `cp ${shown(plain)}, ${rate(plain)}`,
+        ratio: plain / ours,
+        limit: { atLeast: 0.8 },
+      }];
+    },
+  },
+  {
+    name: "fork: on btrfs, whatever the size",
+    async run(work) {
+      const mount = join(work, "btrfs");
+      const reason = mountBtrfs(work, mount);
+      if (reason !== undefined) return [{ name: this.name, reason }];
+      try {
+        const large = projectWith(mount, GIB);
+        const small = projectWith(mount, 2 ** 20);
+        const megabytes = (path: string) => Math.round(statSync(path).size / 2 ** 20);
+        const [ours, tiny] = await timed(11, [maker(large.root), maker(small.root)]);
+        return [{
+          name: "fork: `new` on btrfs, by size",
+          ours: `${megabytes(large.database)} MiB ${shown(ours)}`,
+          against: `${megabytes(small.database)} MiB ${shown(tiny)}`,
+          ratio: ours / tiny,
+          limit: { atMost: 1.2 },
+        }];
+      } finally {
+        run("umount", [mount], work);
+      }
+    },
+  },
+];
+
+function rate(ms: number): string {
+  return `${(GIB / 2 ** 20 / (ms / 1_000)).toFixed(0)} MiB/s`;
+}
+
+/** Mounts a btrfs image, or says why that can't be done here. */
+function mountBtrfs(work: string, mount: string): string | undefined {
+  try {
+    const image = join(work, "btrfs.img");
+    run("truncate", ["-s", "6G", image], work);
+    run("mkfs.btrfs", ["-q", image], work);
+    mkdirSync(mount);
+    run("mount", ["-o", "loop", image, mount], work);
+    return existsSync(mount) ? undefined : "the mount point is not there";
+  } catch (error) {
+    return `no btrfs image can be mounted: ${(error as Error).message.split("\n")[0].slice(0, 120)}`;
+  }
+}

@@ -1,0 +1,120 @@
+/** How long it takes to read a value, to import the runtime, and to start a command. */
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { openStack } from "../mod.ts";
+import { type Benchmark, forkstack, inTurns, median, REPO, run, shown } from "./main.ts";
+
+/** A project with one environment, current. */
+function project(work: string): string {
+  const root = mkdtempSync(join(work, "start-"));
+  writeFileSync(join(root, "forkstack.json"), '{"project": "bench"}');
+  writeFileSync(join(root, "empty.ts"), "export {};\n");
+  const command = (name: string) => `deno run -q -c ${join(REPO, "deno.json")} -P=cli ${join(REPO, "cli.ts")} ${name}`;
+  const tasks = { empty: "deno run -q empty.ts", "envs:list": command("list"), "envs:switch": command("switch") };
+  writeFileSync(join(root, "deno.json"), JSON.stringify({ tasks }));
+  forkstack(root, "new", "alice");
+  return root;
+}
+
+export const startBenchmarks: readonly Benchmark[] = [
+  {
+    name: "getter: a value after the first reading",
+    run(work) {
+      const root = project(work);
+      const stack = openStack({ cwd: root, read: () => undefined });
+      stack.of("database", "DATABASE_URL");
+      const calls = 100_000;
+      const rounds = Array.from({ length: 11 }, () => {
+        const began = performance.now();
+        for (let call = 0; call < calls; call++) stack.of("database", "DATABASE_URL");
+        return (performance.now() - began) / calls;
+      });
+      const ours = median(rounds);
+      return Promise.resolve([{
+        name: this.name,
+        ours: shown(ours),
+        against: "1 us",
+        ratio: ours / 0.001,
+        limit: { atMost: 1 },
+      }]);
+    },
+  },
+  {
+    name: "import: mod.ts in an empty script",
+    async run(work) {
+      const root = project(work);
+      writeFileSync(join(root, "imports.ts"), `import ${JSON.stringify(join(REPO, "mod.ts"))};\n`);
+      const deno = (file: string) => () => run("deno", ["run", "-q", "--no-config", "-A", file], root);
+      const [ours, empty] = await inTurns(41, [deno("imports.ts"), deno("empty.ts")]);
+      return [{
+        name: this.name,
+        ours: `${shown(ours)}, ${shown(Math.max(0, ours - empty))} more`,
+        against: `empty script ${shown(empty)} + 3 ms`,
+        ratio: ours / (empty + 3),
+        limit: { atMost: 1 },
+      }];
+    },
+  },
+  {
+    name: "command: envs:list and envs:switch",
+    async run(work) {
+      const root = project(work);
+      const task = (...args: string[]) => () => run("deno", ["task", "-q", ...args], root);
+      const things = [
+        task("envs:list"),
+        task("envs:switch", "alice"),
+        task("empty"),
+        () => run("deno", ["run", "-q", "empty.ts"], root),
+      ];
+      const [list, change, emptyTask, empty] = await inTurns(31, things);
+      const allowed = 2 * empty + (emptyTask - empty);
+      return [["envs:list", list], ["envs:switch", change]].map(([name, ours]) => ({
+        name: `command: deno task ${name}`,
+        ours: shown(ours as number),
+        against: `2 x empty file ${shown(empty)} + task overhead ${shown(emptyTask - empty)}`,
+        ratio: (ours as number) / allowed,
+        limit: { atMost: 1 },
+      }));
+    },
+  },
+  {
+    name: "crowd: with 1,000 environments",
+    async run(work) {
+      const few = project(work);
+      const many = project(work);
+      fillRegistry(join(many, ".forkstack", "registry.db"), 1_000);
+      let next = 0;
+      const make = (root: string) => () => forkstack(root, "new", `n${next++}`, "--no-switch");
+      const pairs = [
+        ["list", (root: string) => () => forkstack(root, "list", "--json")],
+        ["switch", (root: string) => () => forkstack(root, "switch", "alice")],
+        ["new", make],
+      ] as const;
+      const results = [];
+      for (const [name, thing] of pairs) {
+        const [ours, one] = await inTurns(15, [thing(many), thing(few)]);
+        results.push({
+          name: `crowd: ${name} with 1,000 environments`,
+          ours: shown(ours),
+          against: `with one ${shown(one)}`,
+          ratio: ours / one,
+          limit: { atMost: 2 },
+        });
+      }
+      return results;
+    },
+  },
+];
+
+/** Environments as `new` records them; making a thousand stacks for real would measure the disk. */
+function fillRegistry(path: string, count: number): void {
+  mkdirSync(join(path, ".."), { recursive: true });
+  run("sqlite3", [
+    path,
+    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+     INSERT INTO environments SELECT 'env-' || i, parent, status, owner, operation || i, created_at, NULL, NULL
+     FROM n, environments WHERE name = 'alice';
+     INSERT INTO resources SELECT e.name, key, kind, r.name, provider, title || e.name, state, e.operation, id || e.name,
+       parent_id, fork, r.created_at, options FROM resources r, environments e WHERE r.env = 'alice' AND e.name <> 'alice';`,
+  ], REPO);
+}

@@ -1,0 +1,85 @@
+/** What the commands share: a project, its registry and its world, opened and closed. */
+import { PROVIDERS } from "../../providers/mod.ts";
+import { type Io, usage } from "../commands.ts";
+import { loadResources, openProject, type Project } from "../config.ts";
+import type { Engine, World } from "../engine.ts";
+import { fileError, files } from "../files.ts";
+import { cwd, hostname, sleep, variable } from "../host.ts";
+import { openRegistry, type Registry } from "../registry.ts";
+import type { Secret } from "../secret.ts";
+
+/**
+ * Opens what a command works with, and closes it. Only `new` begins a project (`look`: how it would), and `doctor
+ * --rebuild` a registry. A command that turns out to be `isLight` needs no provider, and loads none.
+ */
+export async function withEngine<T>(
+  io: Io,
+  mode: "begin" | "look" | "work" | "restore",
+  work: (engine: Engine) => Promise<T>,
+  isLight?: (project: Project) => Promise<boolean>,
+): Promise<T> {
+  const project = await openProject(cwd(), { init: mode === "begin" || mode === "look" });
+  const resources = await isLight?.(project) ? [] : await loadResources(project);
+  let registry: Registry | undefined;
+  try {
+    registry = await openRegistry(project, mode === "begin" || mode === "restore" ? "create" : "empty");
+    if (mode !== "begin") await noticeExpired(registry, io);
+    return await work({
+      project,
+      registry,
+      resources,
+      world: realWorld(io),
+      owner: ownerName(),
+      signal: io.signal,
+      onProgress: io.onProgress,
+      onWait: (holder, purpose) => io.say(`Waiting for ${holder}, who is at work on this environment (${purpose})`),
+    });
+  } catch (error) {
+    throw fileError(error, `work in "${project.root}"`);
+  } finally {
+    registry?.close();
+  }
+}
+
+/** One line, on any command, when a lease has ended. */
+export async function noticeExpired(registry: Registry, io: Io): Promise<void> {
+  const names = (await registry.expired(io.now().toISOString())).map(({ name }) => name);
+  if (names.length > 0) {
+    io.say(`Expired: ${names.join(", ")}. \`forkstack prune\` deletes ${names.length === 1 ? "it" : "them"}`);
+  }
+}
+
+function realWorld(io: Io): World {
+  let client: ((request: Request) => Promise<Response>) | undefined;
+  const secrets: Secret[] = [];
+  return {
+    secrets,
+    async fetch(request) {
+      client ??= (await import("../http.ts")).httpClient({ signal: io.signal, secrets, log: io.say });
+      return await client(request);
+    },
+    files,
+    now: io.now,
+    monotonicMs: () => performance.now(),
+    sleep,
+    read: variable,
+    newId: () => crypto.randomUUID(),
+    provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
+  };
+}
+
+function ownerName(): string {
+  const user = variable("USER") ?? variable("LOGNAME") ?? variable("USERNAME") ?? "someone";
+  return `${user}@${hostname()}`;
+}
+
+/** The name that a command needs. */
+export function required(name: string | undefined, command: string): string {
+  if (name !== undefined) return name;
+  throw usage(`Cannot ${command}: no environment was named`, `For example \`forkstack ${command} alice\``);
+}
+
+/** An option that takes a value. */
+export function text(flag: string | boolean | undefined): string | undefined {
+  return typeof flag === "string" ? flag : undefined;
+}

@@ -1,0 +1,23 @@
+import type { Answer, Call } from "../commands.ts";
+import { examine, rebuild } from "../doctor.ts";
+import * as output from "../output.ts";
+import { withEngine } from "./_open.ts";
+
+/** `doctor` */
+export async function runDoctor({ flags, io }: Call): Promise<Answer> {
+  return await withEngine(io, flags.rebuild && !flags["dry-run"] ? "restore" : "work", async (engine) => {
+    const rebuilt = flags.rebuild && !flags["dry-run"] ? await rebuild(engine) : [];
+    let findings = await examine(engine);
+    const mendable = findings.filter(({ mend }) => mend !== undefined);
+    if (flags.fix && !flags["dry-run"] && mendable.length > 0) {
+      if (!flags.yes) await io.confirm(`Mend ${mendable.map(output.findingTitle).join("; ")}?`);
+      for (const { mend } of mendable) await mend!();
+      findings = await examine(engine);
+    }
+    const data = {
+      findings: findings.map(({ mend: _, ...finding }) => finding),
+      ...(flags.rebuild ? { resources: rebuilt } : {}),
+    };
+    return { data, text: (style) => output.doctorText(findings, rebuilt, style) };
+  });
+}

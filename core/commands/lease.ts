@@ -1,0 +1,59 @@
+import { ForkstackError, parseEnvName } from "../../mod.ts";
+import { type Answer, type Call, usage } from "../commands.ts";
+import { deleteEnvironment, type DeleteResult } from "../delete.ts";
+import { extendLease, parseDuration, prunable } from "../lease.ts";
+import * as output from "../output.ts";
+import { environmentReport } from "../report.ts";
+import { required, text, withEngine } from "./_open.ts";
+
+/** `extend <name> <time>` */
+export async function runExtend({ name, more, io }: Call): Promise<Answer> {
+  const env = parseEnvName(required(name, "extend"));
+  if (more === undefined) throw usage("Cannot extend: no time was given", `For example \`forkstack extend ${env} 2d\``);
+  const ms = parseDuration(more, "the time to extend by");
+  return await withEngine(io, "work", async (engine) => {
+    const result = await extendLease(engine, env, ms);
+    return { data: result, text: (style) => output.statusText(result, io.now(), style) };
+  });
+}
+
+/** `prune` */
+export async function runPrune({ flags, io }: Call): Promise<Answer> {
+  const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
+  return await withEngine(io, "work", async (engine) => {
+    const environments = await prunable(engine, idleMs);
+    const names = environments.map(({ name }) => name);
+    if (names.length === 0 || flags["dry-run"]) {
+      const data = {
+        environments: environments.map((one) => environmentReport(engine, one)),
+        ...(flags["dry-run"] ? { dryRun: true } : {}),
+      };
+      return { data, text: () => names.length === 0 ? "Nothing to prune" : `Would delete ${names.join(", ")}` };
+    }
+    if (!flags.yes) await io.confirm(`Delete ${names.join(", ")}?`);
+    const deleted: DeleteResult[] = [];
+    const failures: unknown[] = [];
+    for (const name of names) {
+      try {
+        deleted.push(await deleteEnvironment(engine, name));
+      } catch (error) {
+        if (io.signal.aborted) throw error;
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw pruneIncomplete(failures);
+    return {
+      data: { environments: deleted.map(({ environment }) => environment) },
+      text: (style) => deleted.map((one) => output.deletedText(one, style)).join("\n"),
+    };
+  });
+}
+
+function pruneIncomplete(failures: readonly unknown[]): ForkstackError {
+  const messages = failures.map((error) => error instanceof Error ? error.message : String(error));
+  return new ForkstackError("PRUNE_INCOMPLETE", messages.join("; "), {
+    hint: "Run `forkstack prune` again, or look with `forkstack doctor`",
+    retryable: true,
+    cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
+  });
+}

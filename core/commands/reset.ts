@@ -1,0 +1,25 @@
+import { parseEnvName } from "../../mod.ts";
+import type { Answer, Call } from "../commands.ts";
+import * as output from "../output.ts";
+import { reportOf } from "../report.ts";
+import { planReset, resetEnvironment } from "../reset.ts";
+import { required, withEngine } from "./_open.ts";
+
+/** `reset <name>` */
+export async function runReset({ name, flags, io }: Call): Promise<Answer> {
+  const env = parseEnvName(required(name, "reset"));
+  return await withEngine(io, "work", async (engine) => {
+    const { environment, rows } = await planReset(engine, env);
+    const what = rows.map((row) => `${row.key} "${row.title}"`).join(", ");
+    if (flags["dry-run"]) {
+      const resources = rows.map((row) => reportOf(row, row.state));
+      return {
+        data: { environment: { name: env, parent: environment.parent }, resources, dryRun: true },
+        text: () => `Would fork ${what} again from ${environment.parent}`,
+      };
+    }
+    if (!flags.yes) await io.confirm(`Replace ${what} of ${env} with new forks of ${environment.parent}?`);
+    const result = await resetEnvironment(engine, env);
+    return { data: result, text: (style) => output.readyText(result, "reset", style) };
+  });
+}

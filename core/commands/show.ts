@@ -1,0 +1,47 @@
+import { isForkstackError, parseEnvName } from "../../mod.ts";
+import type { Answer, Call } from "../commands.ts";
+import { loadResources, openProject, type Project } from "../config.ts";
+import { files } from "../files.ts";
+import { cwd } from "../host.ts";
+import * as output from "../output.ts";
+import { openRegistry } from "../registry.ts";
+import { describe, describeFromFiles, type EnvironmentResult, listEnvironments } from "../report.ts";
+import { currentEnv } from "../workspace.ts";
+import { noticeExpired, withEngine } from "./_open.ts";
+
+/** `list` */
+export async function runList({ io }: Call): Promise<Answer> {
+  const project = await openProject(cwd(), { init: false });
+  const registry = await openRegistry(project, "empty");
+  try {
+    await noticeExpired(registry, io);
+    const environments = await listEnvironments({ project, registry });
+    const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
+    return { data: { environments }, text: (style) => output.listText(environments, base, io.now(), style) };
+  } finally {
+    registry.close();
+  }
+}
+
+/** `status [name]` */
+export async function runStatus({ name, io }: Call): Promise<Answer> {
+  const envOf = (project: Project) => name === undefined ? currentEnv(project).env : parseEnvName(name);
+  const answer = (result: EnvironmentResult): Answer => (
+    { data: result, text: (style) => output.statusText(result, io.now(), style) }
+  );
+  try {
+    return await withEngine(
+      io,
+      "work",
+      async (engine) => answer(await describe(engine, envOf(engine.project), performance.now())),
+    );
+  } catch (error) {
+    if (!isForkstackError(error) || !/^(REGISTRY_UNREACHABLE|NETWORK_DENIED)$/.test(error.code)) throw error;
+    const project = await openProject(cwd(), { init: false });
+    const place = { project, resources: await loadResources(project), world: { files } };
+    const result = await describeFromFiles(place, envOf(project), performance.now());
+    if (result === undefined) throw error;
+    io.say(`${error.message}. Shown is what this machine's files say`);
+    return answer(result);
+  }
+}

@@ -1,0 +1,29 @@
+import { parseEnvName } from "../../mod.ts";
+import type { Answer, Call } from "../commands.ts";
+import { BASE_ENVS, sealConfig } from "../config.ts";
+import { files } from "../files.ts";
+import * as output from "../output.ts";
+import { describe } from "../report.ts";
+import { switchEnvironment } from "../switch.ts";
+import { readVariables } from "../workspace.ts";
+import { required, withEngine } from "./_open.ts";
+
+/** `switch <name>` */
+export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
+  const env = parseEnvName(required(name, "switch"));
+  return await withEngine(
+    io,
+    "work",
+    async (engine) => {
+      if (flags["dry-run"]) {
+        const result = await describe(engine, env, performance.now());
+        return { data: { ...result, dryRun: true }, text: () => `Would switch to ${env}` };
+      }
+      const result = await switchEnvironment(engine, env);
+      await sealConfig(engine.project);
+      return { data: result, text: (style) => output.readyText(result, "switch", style) };
+    },
+    async (project) =>
+      !BASE_ENVS.includes(env) && await readVariables({ project, world: { files } }, env) !== undefined,
+  );
+}

@@ -1,0 +1,170 @@
+/**
+ * The one schema of forkstack.json: its types, its validation, and `forkstack.schema.json`.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { declaredResources, ForkstackError, type Kind, NAME_PATTERN } from "../mod.ts";
+import { PROVIDERS } from "../providers/mod.ts";
+import { didYouMean } from "./words.ts";
+
+const name = v.pipe(
+  v.string(),
+  v.maxLength(63),
+  v.regex(NAME_PATTERN, 'must be a name like "myapp": a-z, 0-9 and "-" inside'),
+);
+const one = v.looseObject({ provider: v.string() }); // the provider's own schema checks the rest, once it is loaded
+const KIND = v.union([one, v.record(name, one)]);
+
+/** The schema of forkstack.json, but for the providers' own options. */
+export const CONFIG = v.strictObject({
+  $schema: v.optional(v.string()),
+  project: name,
+  stack: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(64))),
+  parent: v.optional(name),
+  protected: v.optional(v.array(name)),
+  registry: v.optional(
+    v.strictObject({
+      url: v.pipe(v.string(), v.regex(/^(libsql|https?|file):/, "must be a libsql:, https:, http: or file: URL")),
+    }),
+  ),
+  ttl: v.optional(v.pipe(v.string(), v.regex(/^\d+[mhdw]$/, 'must be a duration like "12h" or "3d"'))),
+  database: v.optional(KIND),
+  storage: v.optional(KIND),
+  secrets: v.optional(KIND),
+  cache: v.optional(KIND),
+  queue: v.optional(KIND),
+  local: v.optional(KIND),
+});
+
+/** What forkstack.json says, checked. */
+export type Config = v.InferOutput<typeof CONFIG>;
+
+/**
+ * The text of a forkstack.json, parsed and checked.
+ *
+ * @throws {ForkstackError} CONFIG_INVALID with the line and column, or the JSON path of every problem.
+ */
+export async function parseConfig(path: string, text: string): Promise<Config> {
+  let input: unknown;
+  try {
+    input = JSON.parse(text);
+  } catch (error) {
+    throw await notJson(path, text, error);
+  }
+  const problems = await problemsOf(CONFIG, input, "");
+  if (typeof input === "object" && input !== null) {
+    problems.push(...await resourceProblems(input as Record<string, unknown>));
+  }
+  if (problems.length > 0) throw invalid(path, problems);
+  return input as Config;
+}
+
+/** A provider's options, checked against its own schema. */
+export async function parseOptions(
+  schema: v.GenericSchema,
+  input: unknown,
+  key: string,
+  path: string,
+): Promise<unknown> {
+  const problems = await problemsOf(schema, input, key);
+  if (problems.length > 0) throw invalid(path, problems);
+  return v.parse(schema, input);
+}
+
+/** The JSON Schema of forkstack.json, with every built-in provider's options. */
+export async function jsonSchema(): Promise<unknown> {
+  const { toJsonSchema } = await import("@valibot/to-json-schema");
+  const kinds = await Promise.all(
+    Object.entries(PROVIDERS).map(async ([kind, providers]) => {
+      const loaded = await Promise.all(
+        Object.entries(providers).map(async ([name, load]) => {
+          const { default: provider } = await load();
+          const { entries } = provider.options as unknown as { entries: v.ObjectEntries };
+          return v.strictObject({ provider: v.literal(name), ...entries });
+        }),
+      );
+      const any = v.union(loaded);
+      return [kind, v.optional(v.union([any, v.record(v.string(), any)]))] as const;
+    }),
+  );
+  const whole = v.strictObject({ ...CONFIG.entries, ...Object.fromEntries(kinds) });
+  return { ...toJsonSchema(whole, { errorMode: "ignore" }), title: "forkstack.json" };
+}
+
+async function notJson(path: string, text: string, cause: unknown): Promise<ForkstackError> {
+  const { parse, printParseErrorCode } = await import("jsonc-parser");
+  const errors: import("jsonc-parser").ParseError[] = [];
+  parse(text, errors, { disallowComments: true });
+  const first = errors[0] ?? { error: 0, offset: text.length };
+  const before = text.slice(0, first.offset).split("\n");
+  const position = `line ${before.length}, column ${before[before.length - 1].length + 1}`;
+  const what = errors.length === 0
+    ? "not JSON"
+    : printParseErrorCode(first.error).replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+  return new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: ${position}: ${what}`, {
+    hint: "It must be plain JSON, without comments or trailing commas",
+    cause,
+  });
+}
+
+function invalid(path: string, problems: string[]): ForkstackError {
+  return new ForkstackError("CONFIG_INVALID", `Cannot use ${path}: ${problems.join("; ")}`, {
+    hint: 'A minimal one is {"project": "myapp"}',
+  });
+}
+
+/** What a schema has against a value, each with its JSON path and, for an unknown key, the nearest known one. */
+async function problemsOf(schema: v.GenericSchema, input: unknown, path: string): Promise<string[]> {
+  const result = v.safeParse(schema, input);
+  if (result.success) return [];
+  return await Promise.all(result.issues.map(async (issue) => {
+    const keys = (issue.path ?? []).map((item) => String(item.key));
+    const place = [path, ...keys].filter(Boolean).join(".");
+    const at = place === "" ? "it" : `"${place}"`;
+    if (issue.type === "strict_object" && issue.expected === "never") {
+      const known = Object.keys((schema as unknown as { entries?: object }).entries ?? {});
+      return `unknown key ${at}${await didYouMean(keys[keys.length - 1] ?? "", known)}`;
+    }
+    if (/_object$/.test(issue.type) && issue.received === "undefined") return `${at} is missing`;
+    if (issue.type === "union" && schema === CONFIG) { // a kind: tell what is wrong with the form that was meant
+      const value = issue.input;
+      const isMap = typeof value === "object" && value !== null && !("provider" in value);
+      return (await problemsOf(isMap ? v.record(name, one) : one, value, keys.join("."))).join("; ");
+    }
+    if (issue.type === "regex") return `${at} ${issue.message}`;
+    return `${at} must be ${issue.expected ?? "valid"}, not ${issue.received}`;
+  }));
+}
+
+async function resourceProblems(input: Record<string, unknown>): Promise<string[]> {
+  const problems: string[] = [];
+  const kinds = (Object.keys(PROVIDERS) as Kind[]).filter((kind) =>
+    input[kind] !== undefined && v.is(KIND, input[kind])
+  );
+  for (
+    const { kind, name, provider } of declaredResources(Object.fromEntries(kinds.map((kind) => [kind, input[kind]])))
+  ) {
+    const at = `"${[kind, name, "provider"].filter(Boolean).join(".")}"`;
+    if (kinds.length > 0 && !Object.hasOwn(PROVIDERS[kind], provider) && provider !== "undefined") {
+      const known = Object.keys(PROVIDERS[kind]);
+      const meant = await didYouMean(provider, known);
+      problems.push(
+        `${at} names no ${kind} provider: "${provider}"${
+          meant || `; there is ${known.map((one) => `"${one}"`).join(", ")}`
+        }`,
+      );
+    }
+  }
+  for (const kind of kinds) {
+    const names = Object.keys(input[kind] as object);
+    if ("provider" in (input[kind] as object)) continue;
+    if (names.length === 0) problems.push(`"${kind}" must name a provider`);
+    for (const a of names) {
+      // `a` of environment "b-x" and `a-b` of environment "x" would have one name
+      const b = names.find((other) => other.startsWith(`${a}-`));
+      if (b !== undefined) problems.push(`"${kind}.${a}" and "${kind}.${b}" would give two resources one name`);
+    }
+  }
+  return problems;
+}
