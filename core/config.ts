@@ -72,11 +72,12 @@ async function readConfig(root: string): Promise<Config> {
   return await (await import("./schema.ts")).parseConfig(path, text);
 }
 
-/** Remembers that the present forkstack.json was found right, so that a short command need not load the schema. */
+/** Remembers that forkstack.json was found right, so that a short command need not load the schema. */
 export async function sealConfig(project: Project): Promise<void> {
-  const seal = sealOf((await files.read(join(project.root, "forkstack.json")) ?? "").replace(/^\uFEFF/, ""));
+  const text = (await files.read(join(project.root, "forkstack.json")) ?? "{}").replace(/^\uFEFF/, "");
+  if (JSON.stringify(JSON.parse(text)) !== JSON.stringify(project.config)) return; // edited meanwhile
   const path = sealPath(project.stateRoot);
-  if (await files.read(path) !== seal) await files.write(path, seal).catch(() => {}); // only a shortcut
+  if (await files.read(path) !== sealOf(text)) await files.write(path, sealOf(text)).catch(() => {}); // only a shortcut
 }
 
 function sealPath(root: string): string {

@@ -12,6 +12,7 @@ import { withLock, type Worker } from "./lock.ts";
 import { type Plan, planNew, type Step } from "./plan.ts";
 import { type Environment, statements } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
+import { freeRoom, keepRoom, type Room } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
@@ -55,6 +56,7 @@ async function planFromRegistry(engine: Engine, env: string, options: NewOptions
 export async function createEnvironment(engine: Engine, env: string, options: NewOptions): Promise<EnvironmentResult> {
   const began = performance.now();
   const result = await withLock(engine.registry, env, "create", lockOptions(engine), async (worker) => {
+    await freeRoom(engine, env);
     let plan = await planFromRegistry(engine, env, options);
     if (plan.cleanUpFirst) {
       await finishRemoval(engine, worker, env);
@@ -67,8 +69,13 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
         : await workspace.changeFiles(engine, { env, activate: false });
       return { unchanged: true, changedFiles };
     }
-    await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
-    return { unchanged: false, changedFiles: await build(engine, worker, plan, options) };
+    const room = await keepRoom(engine, env);
+    try {
+      await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
+      return { unchanged: false, changedFiles: await build(engine, worker, plan, options, room) };
+    } finally {
+      await room.free();
+    }
   });
   if (options.switch !== false) await engine.registry.touch(env, engine.world.now().toISOString());
   return { ...await describe(engine, env, began), ...result };
@@ -88,7 +95,13 @@ async function creating(engine: Engine, plan: Plan, options: NewOptions): Promis
 }
 
 /** Makes what the plan lacks; when one resource fails, what this run made is removed again. */
-async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOptions): Promise<readonly string[]> {
+async function build(
+  engine: Engine,
+  worker: Worker,
+  plan: Plan,
+  options: NewOptions,
+  room: Room,
+): Promise<readonly string[]> {
   const { env, operation } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
   const outcomes = await runSteps(steps, (step) =>
@@ -97,6 +110,7 @@ async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOpt
       operation,
       resource: step.resource,
       title: step.title,
+      isBegun: step.row?.operation === operation,
       ...(options.empty ? {} : { parentTitle: titleOf(engine.project, step.resource, plan.parent) }),
       ...(options.expiresAt === undefined ? {} : { expiresAt: options.expiresAt }),
     }), { signal: worker.signal });
@@ -114,11 +128,21 @@ async function build(engine: Engine, worker: Worker, plan: Plan, options: NewOpt
     return change.changedFiles;
   } catch (error) {
     const reason = worker.signal.reason ?? error;
-    if (isForkstackError(reason) && reason.code === "LOCK_LOST") throw reason; // the files are its successor's by now
+    if (isForkstackError(reason) && reason.code === "LOCK_LOST") {
+      if (!await isContinued(engine, env, operation)) await change?.undo();
+      throw reason;
+    }
+    await room.free();
     const stuck = await change?.undo() ?? [];
     if (worker.signal.aborted) throw interrupted(engine, env, worker, "complete", error);
     throw await undo(engine, worker, plan, fileError(error, `make environment "${env}"`), stuck);
   }
+}
+
+/** Whether who took over goes on with this run: then the files are right, else they name what is gone. */
+async function isContinued(engine: Engine, env: string, operation: string): Promise<boolean> {
+  const now = await engine.registry.environment(env);
+  return now?.operation === operation && (now.status === "creating" || now.status === "ready");
 }
 
 /** The variables of all resources: of those just made, and, asked again, of those that were there. */

@@ -11,6 +11,7 @@ import { withLock, type Worker } from "./lock.ts";
 import { noSuchEnvironment } from "./plan.ts";
 import { type Environment, type ResourceRow, statements } from "./registry.ts";
 import { elapsed, type EnvironmentReport, environmentReport, reportOf, type ResourceReport } from "./report.ts";
+import { freeRoom } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
@@ -56,6 +57,7 @@ export async function deleteEnvironment(engine: Engine, env: string): Promise<De
   const began = performance.now();
   await planDeletion(engine, env);
   return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
+    await freeRoom(engine, env);
     const { environment, rows } = await planDeletion(engine, env);
     const switchedTo = await leave(engine, environment);
     const { outcomes, failures } = await removeAll(engine, worker, environment);

@@ -18,30 +18,55 @@ export interface Disk {
   link(from: string, to: string): Promise<void>;
   /** Removes a file or a tree; absent is success. */
   remove(path: string): Promise<void>;
+  /** What is at the path itself, without following a link; `undefined` where there is nothing. */
+  look(path: string): Promise<{ type: "file" | "directory" | "other"; sizeBytes: number; inode: string } | undefined>;
   /** Permission bits, or `undefined` where there is nothing. */
   mode(path: string): Promise<number | undefined>;
 }
 
+// Synchronous inside: a hop to another thread costs more than a call on a small file. Whole trees are removed aside.
 const ofDeno = (on: typeof Deno): Disk => ({
-  readText: (path) => on.readTextFile(path),
-  async names(path) {
-    const names: string[] = [];
-    for await (const { name } of on.readDir(path)) names.push(name);
-    return names;
-  },
-  makeDirectory: (path, mode) => on.mkdir(path, { recursive: true, mode }),
+  // deno-lint-ignore require-await -- what it throws is a rejection
+  readText: async (path) => on.readTextFileSync(path),
+  // deno-lint-ignore require-await
+  names: async (path) => Array.from(on.readDirSync(path), ({ name }) => name),
+  // deno-lint-ignore require-await
+  makeDirectory: async (path, mode) => on.mkdirSync(path, { recursive: true, mode }),
+  // deno-lint-ignore require-await
   async writeNew(path, text, mode, sync) {
-    using file = await on.open(path, { write: true, createNew: true, mode });
+    using file = on.openSync(path, { write: true, createNew: true, mode });
     const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-    if (sync) await file.sync();
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    if (sync) file.syncSync();
   },
-  rename: (from, to) => on.rename(from, to),
-  link: (from, to) => on.link(from, to),
+  // deno-lint-ignore require-await
+  rename: async (from, to) => on.renameSync(from, to),
+  // deno-lint-ignore require-await
+  link: async (from, to) => on.linkSync(from, to),
   async remove(path) {
-    await on.remove(path, { recursive: true }).catch(absent);
+    try {
+      on.removeSync(path);
+    } catch { // a directory that holds something, or nothing at all
+      await on.remove(path, { recursive: true }).catch(absent);
+    }
   },
-  mode: async (path) => (await on.stat(path).catch(absent))?.mode ?? undefined,
+  // deno-lint-ignore require-await
+  async look(path) {
+    try {
+      const found = on.lstatSync(path);
+      return { type: typeOf(found.isFile, found.isDirectory), sizeBytes: found.size, inode: `${found.ino}` };
+    } catch (error) {
+      return absent(error as { code?: string });
+    }
+  },
+  // deno-lint-ignore require-await
+  async mode(path) {
+    try {
+      return on.statSync(path).mode ?? undefined;
+    } catch (error) {
+      return absent(error as { code?: string });
+    }
+  },
 });
 
 const fs = () => import("node:fs/promises");
@@ -64,11 +89,20 @@ const ofNode: Disk = {
   rename: async (from, to) => await (await fs()).rename(from, to),
   link: async (from, to) => await (await fs()).link(from, to),
   remove: async (path) => await (await fs()).rm(path, { recursive: true, force: true }),
+  async look(path) {
+    const found = await (await fs()).lstat(path, { bigint: true }).catch(absent);
+    if (found === undefined) return undefined;
+    return { type: typeOf(found.isFile(), found.isDirectory()), sizeBytes: Number(found.size), inode: `${found.ino}` };
+  },
   mode: async (path) => (await (await fs()).stat(path).catch(absent))?.mode,
 };
 
 /** The file system of this runtime. */
 export const disk: Disk = deno === undefined ? ofNode : ofDeno(deno);
+
+function typeOf(isFile: boolean, isDirectory: boolean): "file" | "directory" | "other" {
+  return isFile ? "file" : isDirectory ? "directory" : "other";
+}
 
 /** Nothing being there is no error. */
 export function absent(error: { code?: string }): undefined {

@@ -7,7 +7,7 @@
 import { resourceTitle } from "../mod.ts";
 import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
 import { finishRemoval } from "./delete.ts";
-import { contextOf, type Engine, inspectResource, lockOptions, providerOf, removeResource, scopeOf } from "./engine.ts";
+import { contextOf, type Engine, inspectResource, journalOf, lockOptions, providerOf, scopeOf } from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { mendingCommand, shownStatus } from "./plan.ts";
 import type { Fork } from "./provider.ts";
@@ -35,7 +35,7 @@ export async function examine(engine: Engine): Promise<Finding[]> {
     await Promise.all(environments.map(async ({ name }) => [name, await engine.registry.resources(name)] as const)),
   );
   const found = await Promise.all([
-    ...environments.map((environment) => examineEnvironment(engine, environment, rows.get(environment.name)!)),
+    ...environments.map((one) => examineEnvironment(engine, one, environments, rows.get(one.name)!)),
     ...engine.resources.map((resource) => examineForks(engine, resource, rows)),
     examinePointer(engine, environments),
   ]);
@@ -49,6 +49,7 @@ export async function examine(engine: Engine): Promise<Finding[]> {
 async function examineEnvironment(
   engine: Engine,
   environment: Environment,
+  environments: readonly Environment[],
   rows: readonly ResourceRow[],
 ): Promise<Finding[]> {
   const { name, status, expiresAt } = environment;
@@ -59,7 +60,7 @@ async function examineEnvironment(
       severity: "error",
       environment: name,
       problem: `unfinished: ${shownStatus(environment)}${holder === undefined ? "" : ", somebody is at work on it"}`,
-      fix: mendingCommand(environment),
+      fix: mendingCommand(environment, environments),
       ...(status === "deleting" || status === "undoing" ? { mend: () => finish(engine, name) } : {}),
     });
   }
@@ -95,7 +96,7 @@ async function finish(engine: Engine, env: string): Promise<void> {
 async function examineResource(engine: Engine, row: ResourceRow): Promise<Finding[]> {
   const provider = await providerOf(engine, row);
   const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
-  const seen = await inspectResource(engine, resource, row.title, row.env);
+  const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
   if (seen.state === "ready" && seen.fork.id === row.id) return [];
   const what = seen.state === "foreign"
     ? `foreign: ${seen.reason}`
@@ -118,11 +119,23 @@ async function examineForks(
   rows: ReadonlyMap<string, readonly ResourceRow[]>,
 ): Promise<Finding[]> {
   const found: Finding[] = [];
-  const context = contextOf(engine, resource.provider);
+  const isRecorded = resource.provider.capabilities.ownership === "recorded";
+  const unanswered = isRecorded ? await unansweredRows(engine, resource) : [];
+  const context = contextOf(engine, resource.provider, { rows: [...rows.values()].flat().concat(unanswered) });
   for await (const fork of resource.provider.list(context, scopeOf(engine, resource))) {
     const { env, operation } = fork.marker;
     const row = rows.get(env)?.find(({ key }) => key === resource.key);
-    if (row !== undefined && (row.id === undefined || row.id === fork.id)) continue;
+    if (row !== undefined && isHome(row, fork)) continue;
+    if (isRecorded) {
+      found.push({
+        severity: "warning",
+        environment: env,
+        resource: resource.key,
+        problem: `unanswered: ${resource.provider.name} "${fork.name}" may be of a run that got no answer`,
+        fix: `look at it: if nobody else made it, delete it at ${resource.provider.name}, which stores no mark of ours`,
+      });
+      continue;
+    }
     const isKnown = await engine.registry.knowsOperation(operation);
     found.push({
       severity: isKnown ? "error" : "warning",
@@ -138,15 +151,42 @@ async function examineForks(
   return found;
 }
 
+/** Whether a fork is the one that a row stands for; while no answer has come, that of the row's run may be. */
+function isHome(row: ResourceRow, fork: Fork): boolean {
+  return row.id === undefined ? row.operation === fork.marker.operation : row.id === fork.id;
+}
+
+/** What runs began at a vendor that stores no marks, whose answer never came, as far as the journal tells. */
+async function unansweredRows(engine: Engine, resource: Resource): Promise<ResourceRow[]> {
+  return (await engine.registry.unanswered(resource.key)).map(({ env, operation, at }) => ({
+    env,
+    key: resource.key,
+    kind: resource.kind,
+    provider: resource.provider.name,
+    title: titleOf(engine.project, resource, env),
+    state: "creating",
+    operation,
+    createdAt: at,
+    options: resource.options,
+  }));
+}
+
 async function removeOrphan(engine: Engine, resource: Resource, fork: Fork): Promise<void> {
   const { env } = fork.marker;
   await withLock(engine.registry, env, "mend", lockOptions(engine), async (worker) => {
-    const isLeft = await engine.registry.environment(env) === undefined; // then a row is that of a mend that was cut off
-    const row = (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
-    if (row === undefined || isLeft) return void await removeResource(engine, worker, rowOf(resource, fork));
-    if (row.id === fork.id || row.operation === fork.marker.operation) return; // it has a home by now
+    const environment = await engine.registry.environment(env);
+    if (environment?.status === "resetting") return; // what waits to take an old one's place: `reset` finishes it
+    const row = environment && (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
+    if (row !== undefined && isHome(row, fork)) return;
+    const line = { ...journalOf(engine, fork.marker, "delete"), id: fork.id };
+    // No row of it: the list may be behind, and once the fork is gone nothing would lead here again.
+    await worker.write([statements.journal({ ...line, phase: "intent" })]);
     const context = contextOf(engine, resource.provider, { worker, marker: fork.marker });
     await resource.provider.delete(context, fork, scopeOf(engine, resource));
+    await worker.write([
+      ...(environment === undefined ? [statements.dropResource(env, resource.key)] : []),
+      statements.journal({ ...line, phase: "done" }),
+    ]);
   });
 }
 

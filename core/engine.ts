@@ -67,10 +67,11 @@ export function scopeOf(engine: Engine, resource: Pick<Resource, "key" | "option
 export function contextOf(
   engine: Engine,
   provider: Provider,
-  work?: { worker: Worker; marker: Marker; rows?: readonly ResourceRow[] },
+  work: { worker?: Worker; marker?: Marker; rows?: readonly ResourceRow[] } = {},
 ): Context {
   const { world } = engine;
-  const signal = work?.worker.signal ?? engine.signal;
+  const { worker, marker, rows = [] } = work;
+  const signal = worker?.signal ?? engine.signal;
   return {
     fetch: world.fetch,
     files: world.files,
@@ -78,17 +79,16 @@ export function contextOf(
     signal,
     now: world.now,
     sleep: (ms) => world.sleep(ms, signal),
-    markerOf: (name, note) => note === undefined ? recordedMarker(engine, work?.rows ?? [], name) : parseMarker(note),
+    markerOf(name, note) {
+      if (note !== undefined) return parseMarker(note);
+      const row = rows.find((one) => one.title === name && one.provider === provider.name);
+      return row && { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
+    },
     async record(step, id) {
-      if (work === undefined) return;
-      await work.worker.write([statements.journal({ ...journalOf(engine, work.marker, step), phase: "record", id })]);
+      if (worker === undefined || marker === undefined) return;
+      await worker.write([statements.journal({ ...journalOf(engine, marker, step), phase: "record", id })]);
     },
   };
-}
-
-function recordedMarker(engine: Engine, rows: readonly ResourceRow[], title: string): Marker | undefined {
-  const row = rows.find((one) => one.title === title);
-  return row && { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
 }
 
 /** A marker as the note that vendors hold: `forkstack:v1:stack:env:resource:operation`. */
@@ -142,6 +142,8 @@ export interface Wanted {
   /** The parent's title; absent if it is to start empty. */
   readonly parentTitle?: string;
   readonly expiresAt?: string;
+  /** An earlier attempt of the operation has its intent on record. @default {false} */
+  readonly isBegun?: boolean;
 }
 
 /** A resource that is there and answers, with its variables. */
@@ -181,11 +183,14 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
     options: resource.options,
   };
   const context = contextOf(engine, provider, { worker, marker: target.marker, rows: [row] });
-  await worker.write([
-    statements.putResource(row),
-    statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "intent" }),
-  ]);
   try {
+    if (provider.capabilities.ownership === "recorded" && !wanted.isBegun) {
+      await assertAbsent(engine, worker, provider, target);
+    }
+    await worker.write([
+      statements.putResource(row),
+      statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "intent" }),
+    ]);
     const fork = await provider.create(context, target);
     await waitUntilUsable(engine, context, provider, fork, target);
     const variables = await outputsOf(context, resource, fork, target);
@@ -210,6 +215,22 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
     }
     throw known;
   }
+}
+
+/** Where a vendor stores no mark, the intent is one: but only of a name under which nothing stood before it. */
+async function assertAbsent(
+  engine: Engine,
+  worker: Worker,
+  provider: Provider,
+  target: Target<unknown>,
+): Promise<void> {
+  const seen = await provider.inspect(contextOf(engine, provider, { worker }), target);
+  if (seen.state === "absent") return;
+  const { env, resource } = target.marker;
+  throw new ForkstackError("FOREIGN", `Cannot make ${resource} "${target.name}": ${provider.name} has one already`, {
+    hint: "Nothing says that it is ours: rename it, or choose another environment name",
+    details: { env, resource, provider: provider.name },
+  });
 }
 
 /** The variables of a resource that is there, with its name's prefix. */
@@ -243,15 +264,16 @@ async function waitUntilUsable(
   }
 }
 
-/** Looks at the place of a resource: also that of a base environment, whose resources have no marker. */
+/** Looks at the place of a resource: also that of a base environment, whose resources have no marker and no row. */
 export async function inspectResource(
   engine: Engine,
   resource: Resource,
   title: string,
   env: string,
+  rows: readonly ResourceRow[] = [],
 ): Promise<Inspection> {
   const marker = { stack: engine.project.stack, env, resource: resource.key, operation: "" };
-  return await resource.provider.inspect(contextOf(engine, resource.provider), {
+  return await resource.provider.inspect(contextOf(engine, resource.provider, { rows }), {
     ...scopeOf(engine, resource),
     name: title,
     marker,

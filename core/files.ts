@@ -48,10 +48,8 @@ const fs = () => import("node:fs/promises"); // for what is not in disk.ts, whic
 /** The real file system. */
 export const files: Files = {
   async stat(path) {
-    const found = await (await fs()).lstat(path, { bigint: true }).catch(absent);
-    if (found === undefined) return undefined;
-    const type = found.isFile() ? "file" : found.isDirectory() ? "directory" : "other";
-    return { type, sizeBytes: Number(found.size), identity: `${found.ino}` };
+    const found = await disk.look(path);
+    return found && { type: found.type, sizeBytes: found.sizeBytes, identity: found.inode };
   },
   async read(path) {
     return await disk.readText(path).catch(absent);
@@ -171,6 +169,7 @@ const CAUSES: Readonly<Record<string, readonly [code: string, state: string, hin
   EDQUOT: ["DISK_FULL", "the quota is used up", "Free some space and run the same command again"],
   EACCES: ["NOT_PERMITTED", "permission denied", "Check who owns the directory, and its mode"],
   EPERM: ["NOT_PERMITTED", "operation not permitted", "Check who owns the directory, and its mode"],
+  EIO: ["DISK_FAILED", "input/output error", "Check the disk, then run the same command again"],
   EROFS: ["NOT_PERMITTED", "the file system is read-only", "Work in a directory that can be written"],
   NotCapable: ["NOT_PERMITTED", "Deno was not allowed to", "Use the permission set of the documentation"],
 };

@@ -6,7 +6,7 @@
 import { ForkstackError } from "../mod.ts";
 import { type Project, protectedEnvs } from "./config.ts";
 import { nearest } from "./words.ts";
-import { contextOf, type Engine, lockOptions, providerOf, scopeOf } from "./engine.ts";
+import { contextOf, type Engine, journalOf, lockOptions, providerOf, scopeOf } from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { noSuchEnvironment, notReady } from "./plan.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";
@@ -55,6 +55,9 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
       const provider = await providerOf(engine, row);
       const fork = forkOf(row, engine.project.stack);
       if (provider.extend === undefined || fork === undefined) continue;
+      await worker.write([
+        statements.journal({ ...journalOf(engine, fork.marker, "extend"), phase: "intent", id: fork.id }),
+      ]);
       await provider.extend(
         contextOf(engine, provider, { worker, marker: fork.marker }),
         fork,

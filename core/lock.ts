@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { ForkstackError } from "../mod.ts";
+import { ForkstackError, isForkstackError } from "../mod.ts";
 import { disk } from "./disk.ts";
 import { join } from "./host.ts";
 import type { Lock, Registry } from "./registry.ts";
@@ -64,7 +64,15 @@ export async function withLock<T>(
     const signal = AbortSignal.any([options.signal, lost.signal]);
     const beating = keepBeating(registry, env, token, options, done.signal, lost);
     try {
-      return await work({ signal, write: (statements) => registry.fenced(env, token, statements) });
+      const write = async (statements: readonly Statement[]) => {
+        try {
+          await registry.fenced(env, token, statements);
+        } catch (error) {
+          if (isForkstackError(error) && error.code === "LOCK_LOST") lost.abort(error); // no step at its side goes on
+          throw error;
+        }
+      };
+      return await work({ signal, write });
     } finally {
       done.abort();
       await beating;
@@ -158,7 +166,7 @@ async function holdSign(directory: string, nonce: string): Promise<() => Promise
   for (;;) {
     const database = new DatabaseSync(path, { timeout: 5_000 });
     try {
-      database.exec("BEGIN EXCLUSIVE");
+      database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE;"); // no journal file that outlives a crash
       if (await disk.mode(path) !== undefined) {
         return async () => {
           database.close();

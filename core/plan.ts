@@ -124,8 +124,15 @@ export function shownStatus({ status }: Pick<Environment, "status">): "creating"
   return status === "undoing" || status === "resetting" ? "broken" : status;
 }
 
-/** The command that completes an environment that is not ready. */
-export function mendingCommand({ name, status }: Pick<Environment, "name" | "status">): string {
+/**
+ * The command that mends an environment that is not ready: it completes it, or, where the parent has gone since, takes
+ * it away.
+ */
+export function mendingCommand(environment: Environment, environments?: readonly Environment[]): string {
+  const { name, status, parent } = environment;
+  const isWithoutParent = environments !== undefined && !BASE_ENVS.includes(parent) &&
+    !environments.some((one) => one.name === parent && one.status !== "deleting" && one.status !== "undoing");
+  if (isWithoutParent) return `\`forkstack delete ${name}\``;
   const verb = status === "creating" ? "new" : status === "resetting" ? "reset" : "delete";
   return `\`forkstack ${verb} ${name}\``;
 }

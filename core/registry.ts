@@ -267,6 +267,16 @@ export class Registry {
     return (await this.#sql.read(["SELECT 1 AS known FROM journal WHERE operation = ? LIMIT 1", operation])).length > 0;
   }
 
+  /** Runs that began to make a resource more often than they were told of one made. */
+  async unanswered(resource: string): Promise<Pick<JournalLine, "env" | "operation" | "at">[]> {
+    const rows = await this.#sql.read([
+      `SELECT env, operation, max(at) AS at FROM journal WHERE resource = ? AND step = 'create'
+       GROUP BY env, operation HAVING sum(phase = 'intent') > sum(phase = 'done') ORDER BY max(seq) DESC`,
+      resource,
+    ]);
+    return rows as unknown as Pick<JournalLine, "env" | "operation" | "at">[];
+  }
+
   /** Records that an environment was switched to. */
   async touch(env: string, at: string): Promise<void> {
     await this.#sql.write([["UPDATE environments SET used_at = ? WHERE name = ?", at, env]]);

@@ -76,7 +76,9 @@ export async function describe(engine: Engine, env: string, began: number): Prom
       : rows.map((row) => reportOf(row, row.state)),
     variables: Object.keys(variables),
     durationMs: elapsed(began),
-    ...(environment === undefined || environment.status === "ready" ? {} : { finishWith: mendingCommand(environment) }),
+    ...(environment === undefined || environment.status === "ready"
+      ? {}
+      : { finishWith: mendingCommand(environment, await engine.registry.environments()) }),
   };
 }
 

@@ -66,7 +66,7 @@ export async function resetEnvironment(engine: Engine, env: string): Promise<Env
     });
     const prepared = outcomes.flatMap((one) => one.ok ? [one.value] : []);
     if (prepared.length < rows.length) {
-      const discarded = await runSteps(prepared, ({ replacement }) => replacement.discard(), { goOn: true });
+      const discarded = await runSteps(prepared, (one) => discard(engine, worker, one), { goOn: true });
       const failures = [...outcomes, ...discarded].flatMap((one) => one.ok ? [] : [one.error]);
       throw worker.signal.aborted ? stopped(engine, worker, env) : notReset(env, failures);
     }
@@ -110,6 +110,13 @@ async function prepare(engine: Engine, worker: Worker, environment: Environment,
   } catch (error) {
     throw fileError(error, `reset ${row.key} "${row.title}"`);
   }
+}
+
+/** Takes a replacement away: under the lock alone, since with another at work it may no longer be this run's. */
+async function discard(engine: Engine, worker: Worker, { row, replacement }: Prepared): Promise<void> {
+  const marker = { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
+  await worker.write([statements.journal({ ...journalOf(engine, marker, "reset"), phase: "failed" })]);
+  await replacement.discard();
 }
 
 async function commit(engine: Engine, worker: Worker, { row, replacement, durationMs }: Prepared): Promise<void> {

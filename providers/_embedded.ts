@@ -6,8 +6,20 @@
  */
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import type { Context, Copy, Fork, Held, Inspection, Kind, Marker, Provider, Scope, Target } from "../core/provider.ts";
-import { fileError, sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
+import type {
+  Context,
+  Copy,
+  Fork,
+  Held,
+  Inspection,
+  Kind,
+  Marker,
+  Provider,
+  Replacement,
+  Scope,
+  Target,
+} from "../core/provider.ts";
+import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
 
 /** No embedded provider has an option today. */
@@ -47,8 +59,9 @@ export function embeddedProvider(its: Embedded): Provider<NoOptions> {
     credentials: [],
     options: noOptions,
     inspect: (context, target) => inspect(its, context, target),
-    create: (context, target) => told(create(its, context, target), `make ${its.kind} "${target.name}"`),
-    delete: (context, fork, scope) => told(remove(its, context, fork, scope), `delete ${its.kind} "${fork.name}"`),
+    create: (context, target) => create(its, context, target),
+    delete: (context, fork, scope) => remove(its, context, fork, scope),
+    reset: (context, fork, target) => reset(its, context, fork, target),
     list: (context, scope) => list(its.kind, context, scope),
     async probe(context, held, scope) {
       const path = pathOf(held, scope);
@@ -163,9 +176,23 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
     await context.files.publish(partial, path);
     return await settled(context, path, ownerFile, { ...claim, copy });
   } catch (error) {
-    await Promise.allSettled([partial, ...companionsOf(its, partial), note].map((at) => context.files.remove(at)));
+    await discard(its, context, path, partial, note);
     return await madeByAnother(its, context, target, error);
   }
+}
+
+/**
+ * Removes an attempt that failed, the note first: a number that is free again may become somebody else's file. If the
+ * file has its name already, the note stays, and the next run goes on from there. What can't be removed now is swept
+ * by that run too; the error that led here matters more.
+ */
+async function discard(its: Embedded, context: Context, path: string, partial: string, note: string): Promise<void> {
+  const [found, text] = await Promise.allSettled([context.files.stat(path), context.files.read(note)]);
+  if (found.status === "rejected" || text.status === "rejected") return;
+  if (found.value !== undefined && text.value?.startsWith(`${found.value.identity} `)) return;
+  const removal = [note, ...companionsOf(its, partial), partial]
+    .reduce((earlier, at) => earlier.then(() => context.files.remove(at)), Promise.resolve());
+  await Promise.allSettled([removal]);
 }
 
 /** The fork, if what stopped this attempt is that another of the same operation was first; else throws. */
@@ -180,7 +207,16 @@ async function madeByAnother(
   for (let attempt = 1;; attempt++) {
     const seen = await inspect(its, context, target);
     if (seen.state === "ready" && seen.fork.marker.operation === target.marker.operation) return seen.fork;
-    if (codeOf(error) === "ENOENT") throw error;
+    if (codeOf(error) === "ENOENT") {
+      throw new ForkstackError(
+        "PARENT_UNUSABLE",
+        `Cannot make ${its.kind} "${target.name}": ${(error as Error).message}`,
+        {
+          hint: "A link in the parent that leads nowhere can't be copied; remove it, then run the same command again",
+          cause: error,
+        },
+      );
+    }
     if (seen.state === "foreign") throw foreign(its.kind, target, seen.reason, error);
     if (attempt === 3) throw foreign(its.kind, target, (error as Error).message, error);
     await context.sleep(10 * attempt);
@@ -214,8 +250,8 @@ async function remove(its: Embedded, context: Context, fork: Fork, place: Place)
     for (const companion of companionsOf(its, path)) await context.files.remove(companion); // first: see `create`
     await context.files.remove(path);
   }
+  await sweepTemporary(context.files, ownerFile); // the notes first: see `discard`
   await sweepTemporary(context.files, path);
-  await sweepTemporary(context.files, ownerFile);
   await context.files.remove(ownerFile);
   return "deleted";
 }
@@ -228,6 +264,50 @@ async function* list(kind: Kind, context: Context, scope: Scope<unknown>): Async
     const fork = await readOwner(context, join(directory, name));
     if (fork?.marker.stack === scope.stack && fork.marker.resource === scope.resource) yield fork;
   }
+}
+
+/** Makes a new fork aside; `commit` gives it the old one's place, and puts all back if it can't. */
+async function reset(its: Embedded, context: Context, fork: Fork, target: Target<unknown>): Promise<Replacement> {
+  const path = embeddedPath(its.kind, target.root, fork.name);
+  const ownerFile = ownerPath(its.kind, target, fork.name);
+  const seen = await inspect(its, context, target);
+  if (seen.state === "absent" || seen.state === "foreign" || seen.fork.id !== fork.id) {
+    throw foreign(its.kind, target, seen.state === "foreign" ? seen.reason : "it is not the fork that was made");
+  }
+  await sweepTemporary(context.files, path);
+  const partial = temporaryPath(path);
+  const discard = async () => {
+    for (const leftover of [partial, ...companionsOf(its, partial)]) await context.files.remove(leftover);
+  };
+  let copy: Copy;
+  try {
+    copy = await its.fill(context, partial, await usableParent(its, context, target));
+  } catch (error) {
+    await discard();
+    throw error;
+  }
+  return {
+    discard,
+    async commit() {
+      const aside: [from: string, to: string][] = [];
+      try {
+        // A file is replaced in one step, but a log beside it would be played into the new one; a directory can't be.
+        for (const old of [...companionsOf(its, path), ...(its.type === "directory" ? [path] : [])]) {
+          if (await context.files.stat(old) === undefined) continue;
+          const to = temporaryPath(old);
+          await context.files.replace(old, to);
+          aside.push([old, to]);
+        }
+        await context.files.replace(partial, path);
+      } catch (error) {
+        for (const [old, to] of aside.reverse()) await context.files.replace(to, old);
+        throw error;
+      }
+      await context.files.write(ownerFile, textOf({ ...seen.fork, copy }));
+      for (const [, to] of aside) await context.files.remove(to);
+      return { ...seen.fork, copy };
+    },
+  };
 }
 
 /** Notes on record that the fork is whole, and clears away what it took. */
@@ -273,13 +353,11 @@ export async function fillTree(context: Context, to: string, from: string | unde
   }
   for (let attempt = 1; attempt <= 3; attempt++) {
     const before = await context.files.fingerprint(from);
-    const copied = await Promise.allSettled([context.files.copy(from, to)]);
-    const [{ status }] = copied;
-    if (await context.files.fingerprint(from) === before) {
-      if (copied[0].status === "rejected") throw copied[0].reason;
-      return copied[0].value;
-    }
-    if (status === "fulfilled") await context.files.remove(to);
+    const [copied] = await Promise.allSettled([context.files.copy(from, to)]);
+    const isStill = await context.files.fingerprint(from) === before;
+    if (isStill && copied.status === "fulfilled") return copied.value;
+    if (isStill && copied.status === "rejected") throw copied.reason; // else it failed on what went away meanwhile
+    await context.files.remove(to);
   }
   throw new ForkstackError("PARENT_BUSY", `Cannot copy directory "${from}": it changed during each of three copies`, {
     hint: "Stop what writes there, then run the same command again",
@@ -313,14 +391,6 @@ function existing(path: string): Error {
 
 function missing(path: string): Error {
   return Object.assign(new Error(`"${path}" went away`), { code: "ENOENT" });
-}
-
-async function told<T>(work: Promise<T>, action: string): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw fileError(error, action);
-  }
 }
 
 function foreign(kind: Kind, target: Target<unknown>, reason: string, cause?: unknown): ForkstackError {

@@ -65,6 +65,12 @@ function sqliteError(error: unknown, path: string): unknown {
   if ((error as { code?: string }).code !== "ERR_SQLITE_ERROR") return error;
   const { message } = error as Error;
   if (/disk is full/.test(message)) return Object.assign(error as Error, { code: "ENOSPC" });
+  if (/disk I\/O error/.test(message)) { // also of a full disk, where the shared memory of the log finds no room
+    return new ForkstackError("DISK_FAILED", `Cannot fork database "${path}": ${message}`, {
+      hint: "Check the disk: it may be full",
+      cause: error,
+    });
+  }
   const isBusy = /is locked/.test(message);
   return new ForkstackError(
     isBusy ? "PARENT_BUSY" : "PARENT_UNUSABLE",

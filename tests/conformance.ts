@@ -1,0 +1,393 @@
+/**
+ * The suite that every provider passes: `testProvider()` registers it with `Deno.test`, `conformanceCases()` gives it as
+ * functions. It knows a provider by its contract alone, and the vendor by the `World` that an emulator opens.
+ */
+import assert from "node:assert/strict";
+import { inspect as show } from "node:util";
+import * as v from "valibot";
+import type { Context, Fork } from "../core/provider.ts";
+import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
+
+export type { Emulator, Given, Suite, World } from "./world.ts";
+
+/** One case. */
+export interface Case {
+  readonly name: string;
+  /** Why it is not run. */
+  readonly skipped?: string;
+  run(): Promise<void>;
+}
+
+/** Registers every case; a skipped one is ignored, with its reason in the name. */
+export function testProvider<Options>(suite: Suite<Options>): void {
+  for (const { name, skipped, run } of conformanceCases(suite)) {
+    const reason = skipped === undefined ? "" : ` (skipped: ${skipped})`;
+    Deno.test({ name: `${suite.provider.name}: ${name}${reason}`, ignore: skipped !== undefined, fn: run });
+  }
+}
+
+const MAIN_VARIABLE = {
+  database: "DATABASE_URL",
+  storage: "BUCKET_NAME",
+  secrets: undefined,
+  cache: "CACHE_URL",
+  queue: "QUEUE_URL",
+  local: "LOCAL_PATH",
+} as const;
+
+/** Every case, to be run in any order. */
+export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
+  const { provider } = suite;
+  const { capabilities } = provider;
+  const within = (work: (bench: Bench<Options>) => Promise<void>) => () => inWorld(suite, work);
+  const cases: Record<string, () => Promise<void>> = {
+    "goes from absent to ready and back, each step twice": within(async (bench) => {
+      const target = bench.target("alice");
+      for (const _ of [1, 2]) assert.deepEqual(await bench.inspect(target), { state: "absent" });
+      const fork = await bench.create(target);
+      assert.deepEqual(await bench.create(target), fork, "create() returns the fork of an earlier attempt");
+      for (const _ of [1, 2]) await bench.assertWhole(target, fork);
+      assert(!Number.isNaN(Date.parse(fork.createdAt)) && fork.createdAt.endsWith("Z"), "createdAt must be UTC");
+      assert.equal(await bench.delete(fork), "deleted");
+      assert.equal(await bench.delete(fork), "absent");
+      for (const _ of [1, 2]) await bench.assertGone(target);
+    }),
+    "inspect() and the other readers change nothing": within(async (bench) => {
+      const fork = await bench.create(bench.target("alice"));
+      const earlier = await bench.world.things();
+      for (const env of ["alice", "nobody"]) await bench.inspect(bench.target(env));
+      await bench.list();
+      await bench.probe(fork);
+      if (capabilities.outputs !== "minted") await bench.outputs(fork);
+      await provider.usage?.(bench.context(), fork, bench.scope);
+      assert.deepEqual(await bench.world.things(), earlier);
+    }),
+    "refuses a resource of somebody else at our name": within(async (bench) => {
+      const target = bench.target("alice");
+      await bench.world.placeForeign(target.name);
+      bench.seeded = await bench.world.things();
+      assert.equal((await bench.inspect(target)).state, "foreign");
+      await bench.refuses(() => provider.create(bench.context(), target), "FOREIGN");
+      assert.deepEqual((await bench.list()).filter(({ name }) => name === target.name), []);
+    }),
+    "refuses a fork of another stack, environment, resource or operation": within(async (bench) => {
+      const target = bench.target("alice");
+      for (const changed of [{ stack: "other" }, { env: "bob" }, { resource: "other.one" }, { operation: "another" }]) {
+        const marker = { ...target.marker, ...changed };
+        const holder = { ...target, stack: marker.stack, resource: marker.resource, marker };
+        const fork = await bench.create(holder);
+        const seen = await bench.inspect(target);
+        assert.equal(seen.state, "operation" in changed ? "ready" : "foreign", show(changed));
+        await bench.refuses(() => provider.create(bench.context(), target), "FOREIGN");
+        await provider.delete(bench.context(), fork, holder);
+        bench.journal.clear();
+      }
+      await bench.assertGone(target);
+    }),
+    "a parent that holds nothing": within(async (bench) => {
+      const target = bench.target("alice", { parent: bench.world.absentParent });
+      if (!capabilities.parentMayBeAbsent) {
+        await bench.refuses(() => provider.create(bench.context(), target), "NOT_FOUND");
+        return await bench.assertGone(target);
+      }
+      const fork = await bench.create(target);
+      assert.deepEqual([fork.copy, fork.parentId], ["empty", undefined]);
+      await bench.assertWhole(target, fork);
+    }),
+    "makes an empty fork if asked for one": within(async (bench) => {
+      const target = bench.target("alice", { parent: undefined });
+      const fork = await bench.create(target);
+      assert.equal(fork.parentId, undefined);
+      if (isDataCopied(provider)) {
+        assert.equal(fork.copy ?? "empty", "empty");
+        assert.notEqual(await bench.contentOf(fork.name), await bench.contentOf(bench.world.parent));
+      }
+      await bench.assertWhole(target, fork);
+    }),
+    "a fork and its parent go their own ways": within(async (bench) => {
+      if (!isDataCopied(provider)) return;
+      const [alice, bob] = [await bench.create(bench.target("alice")), await bench.create(bench.target("bob"))];
+      assert(bench.world.change, "the emulator needs change()");
+      const parents = await bench.contentOf(bench.world.parent);
+      await bench.world.change(alice.name);
+      assert.notEqual(await bench.contentOf(alice.name), parents);
+      assert.equal(await bench.contentOf(bob.name), parents);
+      await bench.delete(alice);
+      await bench.assertWhole(bench.target("bob"), bob);
+    }),
+    "create() broken at any call can be undone, and run again": () =>
+      atEveryCall(
+        suite,
+        (bench) => Promise.resolve((context) => bench.create(bench.target("alice"), context as never)),
+        async (bench, broken) => {
+          const target = bench.target("alice");
+          const first = await bench.attempt(() => bench.create(target, bench.context(broken())));
+          if (first.value) await bench.assertWhole(target, first.value); // what claims success must have it
+          await bench.assertOthersUnchanged();
+          await bench.undo(target);
+          await bench.assertGone(target);
+          await bench.attempt(() => bench.create(target, bench.context(broken())));
+          const fork = await bench.create(target);
+          await bench.assertWhole(target, fork);
+          assert.equal(await bench.delete(fork), "deleted");
+          await bench.assertGone(target);
+        },
+      ),
+    "delete() broken at any call can be run again": () =>
+      atEveryCall(
+        suite,
+        async (bench) => {
+          const fork = await bench.create(bench.target("alice"));
+          return (context) => bench.delete(fork, context as never);
+        },
+        async (bench, broken, fault) => {
+          const target = bench.target("alice");
+          const fork = await bench.create(target);
+          const first = await bench.attempt(() => bench.delete(fork, bench.context(broken())));
+          if (first.value && !fault.isLie) await bench.assertGone(target);
+          await bench.assertOthersUnchanged();
+          assert.match(await bench.delete(fork), first.error || fault.isLie ? /^(deleted|absent)$/ : /^absent$/);
+          await bench.assertGone(target);
+        },
+      ),
+    "two creates at once give one fork": within(async (bench) => {
+      const target = bench.target("alice");
+      const results = await Promise.all([1, 2, 3].map(() => bench.attempt(() => bench.create(target))));
+      const fork = results.find(({ value }) => value !== undefined)?.value;
+      assert(fork, show(results));
+      assert.deepEqual(results.map(({ value, error }) => value?.id ?? error), results.map(() => fork.id));
+      await bench.assertWhole(target, fork);
+      assert.equal(await bench.delete(fork), "deleted");
+      await bench.assertGone(target);
+    }),
+    "an abort at any call leaves nothing unnamed": async () => {
+      for (let at = 0, count = 1; at < count; at++) {
+        await inWorld(suite, async (bench) => {
+          const target = bench.target("alice");
+          const control = new AbortController();
+          const context = bench.context({ at, meanwhile: () => control.abort() }, control.signal);
+          const fetch = (request: Request) => {
+            const call = context.fetch(request);
+            return control.signal.aborted ? Promise.resolve(call).finally(() => control.signal.throwIfAborted()) : call;
+          };
+          const { value } = await bench.attempt(() => bench.create(target, { ...context, fetch }));
+          count = Math.max(count, context.calls.length);
+          if (value) await bench.assertWhole(target, value);
+          await bench.undo(target);
+          const unnamed = (await bench.leftovers()).filter((name) => !bench.recorded.some((id) => name.includes(id)));
+          assert.deepEqual(unnamed, [], `aborted at call ${at}`);
+        });
+      }
+    },
+    "list() yields our forks of this resource, all of them and no others": within(async (bench) => {
+      const count = (bench.world.pageSize ?? 2) + 1;
+      const envs = Array.from({ length: count }, (_, i) => `pr-${String(i).padStart(4, "0")}`);
+      const made = [];
+      for (const env of envs) made.push(await bench.create(bench.target(env)));
+      assert.deepEqual((await bench.list()).map(({ id }) => id), made.map(({ id }) => id));
+    }),
+    "list() finds a fork as capabilities.ownership claims": within(async (bench) => {
+      const target = bench.target("alice");
+      const fork = await bench.create(target);
+      if (capabilities.ownership === "marked") {
+        bench.journal.clear();
+        await bench.assertWhole(target, fork);
+        return;
+      }
+      assert.equal(await bench.delete(fork), "deleted");
+      await bench.world.placeForeign(target.name); // the same name again, made by somebody else
+      bench.seeded = await bench.world.things();
+      bench.journal.clear();
+      assert.equal((await bench.inspect(target)).state, "foreign");
+    }),
+    "delete() goes by the id alone": within(async (bench) => {
+      const fork = await bench.create(bench.target("alice"));
+      assert.equal(await bench.delete(fork), "deleted");
+      bench.journal.clear();
+      const target = bench.target("alice", {}, "a-later-operation");
+      const later = await bench.create(target);
+      assert.notEqual(later.id, fork.id, "an id must not be used again");
+      assert.equal(await bench.delete(fork), "absent");
+      await bench.assertWhole(target, later);
+    }),
+    "delete() leaves a fork whose marker changed hands": within(async (bench) => {
+      for (const changed of [{ stack: "other" }, { env: "bob" }, { resource: "other.one" }]) {
+        const fork = await bench.create(bench.target("alice"));
+        const marker = { ...fork.marker, ...changed };
+        bench.journal.set(fork.name, marker);
+        if (capabilities.ownership === "marked") {
+          assert(bench.world.rehand, "the emulator needs rehand()");
+          await bench.world.rehand(fork, marker);
+        }
+        await bench.refuses(() => bench.delete(fork), "FOREIGN");
+        await provider.delete(bench.context(), { ...fork, marker }, { ...bench.scope, ...changed });
+        bench.journal.clear();
+      }
+    }),
+    "probe() answers only where something does": within(async (bench) => {
+      const target = bench.target("alice");
+      const nothing = { id: "no-such-id", name: target.name };
+      await bench.refuses(() => bench.probe(nothing));
+      const fork = await bench.create(target);
+      await bench.probe(fork);
+      await bench.delete(fork);
+      await bench.refuses(() => bench.probe(fork));
+    }),
+    "readers broken at any call tell the truth or throw": async () => {
+      const readers: ((bench: Bench<Options>, fork: Fork, context: Context) => Promise<unknown>)[] = [
+        (bench, _fork, context) => bench.inspect(bench.target("alice"), context as never),
+        (bench, _fork, context) => bench.list(context as never),
+        (bench, fork, context) => provider.usage?.(context, fork, bench.scope) ?? Promise.resolve(),
+        (bench, fork, context) => bench.outputs(fork, context as never).then(Object.keys),
+        (bench, _fork, context) =>
+          bench.attempt(() => bench.probe({ id: "no-such-id", name: bench.world.titleOf("nobody") }, context as never))
+            .then(({ error }) => error === undefined),
+      ];
+      for (const read of readers) {
+        const prepare = async (bench: Bench<Options>) => {
+          const fork = await bench.create(bench.target("alice"));
+          return (context: Context) => read(bench, fork, context);
+        };
+        await atEveryCall(suite, prepare, async (bench, broken, fault) => {
+          const work = await prepare(bench);
+          const truth = await work(bench.context());
+          const { value, error } = await bench.attempt(() => work(bench.context(broken())));
+          if (error === undefined && !fault.isLie) assert.deepEqual(value, truth);
+        });
+      }
+    },
+    "outputs() are as capabilities.outputs claims": within(async (bench) => {
+      const fork = await bench.create(bench.target("alice"));
+      const first = await bench.outputs(fork);
+      const main = MAIN_VARIABLE[provider.kind];
+      if (main !== undefined) assert(main in first, `${main} is missing`);
+      assert(Object.keys(first).length > 0);
+      for (const [variable, value] of Object.entries(first)) {
+        assert.match(variable, /^[A-Z][A-Z0-9_]*$/);
+        assert.notEqual(value, "", variable);
+      }
+      const again = capabilities.outputs === "shown-once" ? first : await bench.outputs(fork);
+      if (capabilities.outputs === "rereadable") assert.deepEqual(again, first);
+      if (capabilities.outputs === "minted") assert.notDeepEqual(again, first);
+      const bob = await bench.outputs(await bench.create(bench.target("bob")));
+      assert.notDeepEqual(bob, first, "two environments must not share all their outputs");
+    }),
+    "secrets stay inside": within(async (bench) => {
+      const fork = await bench.create(bench.target("alice"));
+      const plain = await provider.outputs(bench.context(), fork, bench.scope);
+      bench.shown.push(plain, await bench.inspect(bench.target("alice")), await bench.list());
+      await bench.outputs(fork);
+      await bench.attempt(() => bench.probe({ id: "no-such-id", name: bench.world.titleOf("nobody") }));
+    }),
+    "usage() is there if capabilities.usage claims it": within(async (bench) => {
+      assert.equal(provider.usage !== undefined, capabilities.usage !== "none", "claim and method must agree");
+      if (provider.usage === undefined) return;
+      const fork = await bench.create(bench.target("alice"));
+      const { sizeBytes, costUsd } = await provider.usage(bench.context(), fork, bench.scope);
+      assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `sizeBytes is ${sizeBytes}`);
+      assert.equal(costUsd !== undefined, capabilities.usage === "bytes-and-cost");
+    }),
+    "the vendor ends a lease if capabilities.nativeExpiry claims it": within(async (bench) => {
+      const { advance } = bench.world;
+      assert.equal(provider.extend !== undefined, capabilities.nativeExpiry, "claim and extend() must agree");
+      assert(advance || !capabilities.nativeExpiry, "the emulator needs advance()");
+      const expiresAt = new Date(STARTED_AT + 3_600_000).toISOString();
+      const target = bench.target("alice", { expiresAt });
+      const fork = await bench.create(target);
+      await advance?.call(bench.world, 7_200_000);
+      assert.equal((await bench.inspect(target)).state, capabilities.nativeExpiry ? "absent" : "ready");
+      if (provider.extend === undefined) return;
+      assert.equal(await bench.delete(fork), "absent");
+      const bob = bench.target("bob", { expiresAt: new Date(STARTED_AT + 10_800_000).toISOString() });
+      const longer = new Date(STARTED_AT + 18_000_000).toISOString();
+      await provider.extend(bench.context(), await bench.create(bob), longer, bench.scope);
+      await advance?.call(bench.world, 7_200_000); // past the old end, before the new one
+      assert.equal((await bench.inspect(bob)).state, "ready");
+      await advance?.call(bench.world, 7_200_000);
+      assert.equal((await bench.inspect(bob)).state, "absent");
+    }),
+    "reset() keeps the old data until commit()": within(async (bench) => {
+      if (provider.reset === undefined) return;
+      const target = bench.target("alice");
+      const fork = await bench.create(target);
+      assert(bench.world.change, "the emulator needs change()");
+      await bench.world.change(fork.name);
+      const [earlier, old] = [await bench.world.things(), await bench.contentOf(fork.name)];
+      const dropped = await provider.reset(bench.context(), fork, target);
+      assert.equal(await bench.contentOf(fork.name), old);
+      await dropped.discard();
+      assert.deepEqual(await bench.world.things(), earlier, "discard() leaves all as it was");
+      const fresh = await (await provider.reset(bench.context(), fork, target)).commit();
+      assert.deepEqual([fresh.id, fresh.name], [fork.id, fork.name]);
+      await bench.assertWhole(target, fresh);
+      assert.equal(await bench.delete(fresh), "deleted");
+      await bench.assertGone(target);
+    }),
+    "reset() broken at any call can be run again": () => {
+      const { reset } = provider;
+      if (reset === undefined) return Promise.resolve();
+      const prepare = async (bench: Bench<Options>) => {
+        const target = bench.target("alice");
+        const fork = await bench.create(target);
+        await bench.world.change?.(fork.name);
+        return async (context: Context) => await (await reset.call(provider, context, fork, target)).commit();
+      };
+      return atEveryCall(suite, prepare, async (bench, broken) => {
+        const target = bench.target("alice");
+        const work = await prepare(bench);
+        const { value } = await bench.attempt(() => work(bench.context(broken())));
+        if (value) await bench.assertWhole(target, value);
+        await bench.assertOthersUnchanged();
+        const fresh = await work(bench.context());
+        await bench.assertWhole(target, fresh);
+        assert.equal(await bench.delete(fresh), "deleted");
+        await bench.assertGone(target);
+      });
+    },
+    "names at the limit of capabilities.name are accepted": within(async (bench) => {
+      const { maxLength, pattern } = capabilities.name;
+      const stem = bench.world.titleOf("a");
+      const names = ["x", "y"].map((last) => stem.slice(0, maxLength - 1).padEnd(maxLength - 1, "a") + last);
+      const made = [];
+      for (const [i, name] of names.entries()) {
+        assert(name.length === maxLength && pattern.test(name), `"${name}" must match ${pattern}`);
+        const target = { ...bench.target(`long-${i}`), name };
+        const fork = await bench.create(target);
+        assert.equal(fork.name, name);
+        await bench.assertWhole(target, fork);
+        made.push(fork);
+      }
+      for (const fork of made) assert.equal(await bench.delete(fork), "deleted");
+      assert.deepEqual(await bench.leftovers(), []);
+      for (const illegal of ["", "../x", "a/b", "a b", "a\nb"]) {
+        assert(!pattern.test(illegal), `pattern takes "${illegal}"`);
+      }
+    }),
+    "a required credential that is missing is named": within(async (bench) => {
+      for (const { variable } of provider.credentials.filter(({ required }) => required)) {
+        const credentials = { ...bench.context().credentials };
+        delete credentials[variable];
+        const context = { ...bench.context(), credentials };
+        const { error } = await bench.attempt(() => bench.create(bench.target("alice"), context));
+        assert(error && show(error, { depth: 5 }).includes(variable), `must name ${variable}`);
+        assert.deepEqual(await bench.leftovers(), []);
+      }
+    }),
+    "an unknown option is refused": within((bench) => {
+      const input = { ...suite.options, ...bench.world.options };
+      assert(v.safeParse(provider.options, input).success);
+      assert(!v.safeParse(provider.options, { ...input, noSuchOption: 1 }).success);
+      return Promise.resolve();
+    }),
+  };
+  const skip = new Map(Object.entries(suite.skip ?? {}));
+  for (const name of skip.keys()) {
+    if (name in cases && skip.get(name)) continue;
+    cases[`skips "${name}"`] = () => Promise.reject(new Error("there is no such case, or no reason is given"));
+  }
+  return Object.entries(cases).map(([name, run]) => ({
+    name,
+    run,
+    ...(skip.get(name) ? { skipped: skip.get(name) } : {}),
+  }));
+}

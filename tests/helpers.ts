@@ -1,0 +1,116 @@
+/**
+ * What tests of files share: directories that go away, digests of trees, mounted file systems.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { files } from "../core/files.ts";
+import type { Context } from "../core/provider.ts";
+
+/** Runs a program to its end; throws if it fails. */
+export const run = promisify(execFile);
+
+/** A new directory, its path free of links; `using` removes it. */
+export function temporaryDirectory(prefix = "forkstack-test-"): { readonly path: string; [Symbol.dispose](): void } {
+  const path = fs.mkdtempSync(join(fs.realpathSync(tmpdir()), prefix));
+  return { path, [Symbol.dispose]: () => fs.rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Every file, directory and link under a directory, by relative path: type, mode and a digest of what is in it. */
+export function treeOf(root: string, at = ""): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const name of fs.readdirSync(join(root, at)).sort()) {
+    const path = join(at, name);
+    const stat = fs.lstatSync(join(root, path));
+    const mode = (stat.mode & 0o7777).toString(8);
+    if (stat.isDirectory()) {
+      found.set(path, `directory ${mode}`);
+      for (const [inner, digest] of treeOf(root, path)) found.set(inner, digest);
+    } else if (stat.isSymbolicLink()) {
+      found.set(path, `link to ${fs.readlinkSync(join(root, path))}`);
+    } else {
+      found.set(path, `file ${mode} ${createHash("sha256").update(fs.readFileSync(join(root, path))).digest("hex")}`);
+    }
+  }
+  return found;
+}
+
+/** A context for a provider of files on the real file system and the real clock. */
+export function realContext(changed: Partial<Context> = {}): Context {
+  return {
+    fetch: () => Promise.reject(new TypeError("an embedded provider calls nobody")),
+    files,
+    credentials: {},
+    signal: new AbortController().signal,
+    now: () => new Date(),
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    markerOf: () => undefined,
+    record: () => Promise.resolve(),
+    ...changed,
+  };
+}
+
+/** A file system of its own, mounted; `await using` unmounts it. */
+export interface Mount extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** How to get a file system of this type and size. Needs root, a kernel that has it, and mkfs. */
+export async function mountImage(type: "btrfs" | "ext4" | "xfs" | "tmpfs", sizeMiB: number): Promise<Mount> {
+  const directory = temporaryDirectory("forkstack-mount-");
+  const path = join(directory.path, "mounted");
+  fs.mkdirSync(path);
+  try {
+    if (type === "tmpfs") {
+      await run("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB}m`, "forkstack-test", path]);
+    } else {
+      const image = join(directory.path, "image");
+      fs.closeSync(fs.openSync(image, "w"));
+      fs.truncateSync(image, sizeMiB * 2 ** 20);
+      await run(`mkfs.${type}`, ["-q", image]);
+      await run("mount", ["-o", "loop", image, path]);
+    }
+  } catch (error) {
+    directory[Symbol.dispose]();
+    throw error;
+  }
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      await run("umount", [path]);
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+/** Why this machine can't mount such a file system, or `undefined` if it can: found out by doing it. */
+export async function whyNoMount(type: Parameters<typeof mountImage>[0], sizeMiB: number): Promise<string | undefined> {
+  if (process.platform !== "linux") return `${process.platform} has no loop mounts`;
+  try {
+    await using _mount = await mountImage(type, sizeMiB);
+    return undefined;
+  } catch (error) {
+    const complaint = (error as { stderr?: string }).stderr || (error as Error).message;
+    return `cannot mount ${type}: ${complaint.trim().split("\n")[0]}`;
+  }
+}
+
+/**
+ * Registers a test that some machines can't run: there it is ignored and its name says why, or with
+ * `FORKSTACK_TEST_FULL=1` it fails.
+ */
+export function testIf(reason: string | undefined, name: string, fn: () => void | Promise<void>): void {
+  if (reason === undefined) return Deno.test(name, fn);
+  const isRequired = process.env.FORKSTACK_TEST_FULL === "1";
+  Deno.test({
+    name: `${name} (${reason})`,
+    ignore: !isRequired,
+    fn: () => {
+      throw new Error(`this machine must run every test, but: ${reason}`);
+    },
+  });
+}

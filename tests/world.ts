@@ -1,0 +1,308 @@
+/**
+ * What a case of the conformance suite stands on: the world that an emulator opens, a provider in it, and all that was
+ * seen there.
+ */
+import assert from "node:assert/strict";
+import { inspect as show } from "node:util";
+import * as v from "valibot";
+import type { Context, Fork, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
+import { Secret } from "../core/secret.ts";
+import { type Call, type Fault, faultsOf, type Plan, type Reach, watched } from "./faults.ts";
+
+/** A vendor that starts anew, and full, each time it is opened. */
+export interface Emulator {
+  open(given: Given): Promise<World>;
+}
+
+/** What the suite chose for one run. */
+export interface Given {
+  /** The stack's id, and the resource's key: the emulator holds other stacks' and other resources' forks as well. */
+  readonly stack: string;
+  readonly resource: string;
+  /** The credentials that the vendor must ask for, by variable; each of them is a canary. */
+  readonly credentials: Readonly<Record<string, string>>;
+}
+
+/** A vendor that holds something: the parent, look-alikes with our prefix, forks of other stacks, more than a page. */
+export interface World {
+  /** Options beside those given to the suite, e.g. `{ endpoint }`. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly project: string;
+  readonly root: string;
+  /** How the provider gets here, and what of the context has to differ from the suite's own. */
+  readonly context: Reach & Partial<Context>;
+  /** The name of a parent that holds something, and a name where no parent is. */
+  readonly parent: string;
+  readonly absentParent: string;
+  /** What a fork of this environment is called. */
+  titleOf(env: string): string;
+  /** Everything that is there, parent included: a readable name each, and a digest of it byte for byte. */
+  things(): Promise<ReadonlyMap<string, string>>;
+  /** A digest of what a resource holds; needed where `capabilities.copy` says that data is copied. */
+  contentOf?(name: string): Promise<string>;
+  /** Writes into a resource, as an application does. */
+  change?(name: string): Promise<void>;
+  /** Puts there, by this name, something that has no mark of ours. */
+  placeForeign(name: string): Promise<void>;
+  /** Rewrites the stored marker; needed where `capabilities.ownership` is `"marked"`. */
+  rehand?(fork: Fork, marker: Marker): Promise<void>;
+  /** Lets the vendor's clock go on; needed where `capabilities.nativeExpiry` is claimed. */
+  advance?(ms: number): Promise<void>;
+  /** Forks that one page of a list holds. @default {2} */
+  readonly pageSize?: number;
+  /** Every secret that the vendor ever held or gave out: keys, tokens, what is in the parent's data. */
+  canaries?(): readonly string[];
+  close(): Promise<void>;
+}
+
+/** What is tested. */
+export interface Suite<Options> {
+  readonly provider: Provider<Options>;
+  readonly emulator: Emulator;
+  /** As in forkstack.json, without `provider`. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Case -> why this provider can't pass it. */
+  readonly skip?: Readonly<Record<string, string>>;
+}
+
+const STACK = "stack-of-the-suite";
+export const STARTED_AT = Date.parse("2026-01-01T00:00:00Z");
+const MAX_SLEEPS = 10_000;
+
+/** One world with a provider in it, and what the suite saw there. */
+export class Bench<Options> {
+  readonly provider: Provider<Options>;
+  readonly world: World;
+  readonly scope: Scope<Options>;
+  readonly credentials: Readonly<Record<string, string>>;
+  /** What a person, a log or the registry would see. */
+  readonly shown: unknown[] = [];
+  readonly canaries: string[];
+  readonly recorded: string[] = [];
+  readonly journal = new Map<string, Marker>();
+  seeded: ReadonlyMap<string, string> = new Map();
+  #slept = 0;
+  #sleeps = 0;
+
+  constructor(suite: Suite<Options>, world: World, given: Given) {
+    this.provider = suite.provider;
+    this.world = world;
+    this.credentials = given.credentials;
+    this.canaries = Object.values(given.credentials);
+    const options = v.parse(suite.provider.options, { ...suite.options, ...world.options });
+    this.scope = { options, project: world.project, stack: given.stack, resource: given.resource, root: world.root };
+  }
+
+  /** A context whose calls are noted, and broken as the plan says. */
+  context(plan?: Plan, signal = new AbortController().signal): Context & { readonly calls: Call[] } {
+    return {
+      credentials: Object.fromEntries(Object.entries(this.credentials).map(([key, value]) => [key, new Secret(value)])),
+      signal,
+      now: () => new Date(STARTED_AT + this.#slept),
+      sleep: async (ms) => {
+        signal.throwIfAborted();
+        if (++this.#sleeps > MAX_SLEEPS) throw new Error(`${MAX_SLEEPS} waits: it never ends`);
+        this.#slept += ms;
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      },
+      markerOf: (name, note) => note === undefined ? this.journal.get(name) : parseMarker(note),
+      record: (step, id) => {
+        this.recorded.push(id);
+        this.shown.push({ step, id });
+        return Promise.resolve();
+      },
+      ...this.world.context,
+      ...watched(this.world.context, plan),
+    };
+  }
+
+  target(env: string, changed: Partial<Target<Options>> = {}, operation = `operation-of-${env}`): Target<Options> {
+    const marker = { stack: this.scope.stack, env, resource: this.scope.resource, operation };
+    return { ...this.scope, name: this.world.titleOf(env), parent: this.world.parent, marker, ...changed };
+  }
+
+  async create(target: Target<Options>, context = this.context()): Promise<Fork> {
+    if (!this.journal.has(target.name)) this.journal.set(target.name, target.marker);
+    return this.#see(await this.provider.create(context, target));
+  }
+
+  async inspect(target: Target<Options>, context = this.context()): Promise<Inspection> {
+    return this.#see(await this.provider.inspect(context, target));
+  }
+
+  async delete(fork: Fork, context = this.context()): Promise<"deleted" | "absent"> {
+    return await this.provider.delete(context, fork, this.scope);
+  }
+
+  async list(context = this.context()): Promise<Fork[]> {
+    const forks = await Array.fromAsync(this.provider.list(context, this.scope));
+    return this.#see(forks.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
+  }
+
+  async probe(held: Pick<Fork, "id" | "name">, context = this.context()): Promise<void> {
+    await this.provider.probe(context, held, this.scope);
+  }
+
+  /** The outputs with their secrets revealed, each of which is a canary from now on. */
+  async outputs(fork: Fork, context = this.context()): Promise<Record<string, string>> {
+    const outputs = await this.provider.outputs(context, fork, this.scope);
+    this.#see(outputs);
+    return Object.fromEntries(
+      Object.entries(outputs).map(([variable, value]) => {
+        if (value instanceof Secret) this.canaries.push(value.reveal());
+        return [variable, value instanceof Secret ? value.reveal() : value];
+      }),
+    );
+  }
+
+  /** What came of it; an error is kept for the search for canaries. */
+  async attempt<T>(
+    work: () => Promise<T>,
+  ): Promise<{ value: T; error?: undefined } | { value?: undefined; error: Error }> {
+    try {
+      return { value: await work() };
+    } catch (error) {
+      assert(error instanceof Error, `must throw an Error, not ${show(error)}`);
+      this.shown.push(error);
+      return { error };
+    }
+  }
+
+  /** It throws, with this code where one is given, and nothing at the vendor changes. */
+  async refuses(work: () => Promise<unknown>, code?: string): Promise<void> {
+    const earlier = await this.world.things();
+    const { error } = await this.attempt(work);
+    assert(error !== undefined, `must be refused${code === undefined ? "" : ` as ${code}`}`);
+    if (code !== undefined) assert.equal((error as { code?: string }).code, code, show(error));
+    assert.deepEqual(await this.world.things(), earlier, "a refusal changes nothing");
+  }
+
+  /** Exactly this fork stands there, whole. */
+  async assertWhole(target: Target<Options>, fork: Fork): Promise<void> {
+    const seen = await this.inspect(target);
+    assert.equal(seen.state, "ready", show(seen));
+    assert.equal((seen as { fork: Fork }).fork.id, fork.id);
+    assert.deepEqual(fork.marker, target.marker);
+    assert.equal(fork.name, target.name);
+    const listed = (await this.list()).filter(({ marker }) => marker.env === target.marker.env);
+    assert.deepEqual(listed.map(({ id }) => id), [fork.id], "list() has it once");
+    await this.probe(fork);
+    if (target.parent === this.world.parent && isDataCopied(this.provider)) {
+      const [own, parents] = [await this.contentOf(fork.name), await this.contentOf(this.world.parent)];
+      assert.equal(own, parents, "it must hold what its parent holds");
+    }
+  }
+
+  /** Nothing of ours is there. */
+  async assertGone(target: Target<Options>): Promise<void> {
+    assert.deepEqual(await this.inspect(target), { state: "absent" });
+    assert.deepEqual((await this.list()).filter(({ marker }) => marker.env === target.marker.env), []);
+    assert.deepEqual(await this.leftovers(), [], "nothing of ours may be left");
+  }
+
+  contentOf(name: string): Promise<string> {
+    assert(this.world.contentOf, `the emulator needs contentOf(), as copy is "${this.provider.capabilities.copy}"`);
+    return this.world.contentOf(name);
+  }
+
+  async leftovers(): Promise<string[]> {
+    return [...(await this.world.things()).keys()].filter((name) => !this.seeded.has(name)).sort();
+  }
+
+  async assertOthersUnchanged(): Promise<void> {
+    const things = await this.world.things();
+    for (const [name, digest] of this.seeded) assert.equal(things.get(name), digest, `${name} is not ours: it changed`);
+  }
+
+  /** Deletes what can be found of an environment, as the engine undoes a run. */
+  async undo(target: Target<Options>): Promise<void> {
+    const seen = await this.inspect(target);
+    const found = "fork" in seen ? [seen.fork] : [];
+    for (const fork of [...found, ...(await this.list())]) {
+      if (fork.marker.env === target.marker.env) await this.delete(fork);
+    }
+  }
+
+  assertNoCanary(): void {
+    const canaries = new Set([...this.canaries, ...(this.world.canaries?.() ?? [])]);
+    for (const shown of this.shown) {
+      const text = everythingIn(shown);
+      for (const canary of canaries) assert(!text.includes(canary), `a secret shows in ${text.slice(0, 500)}`);
+    }
+  }
+
+  #see<T>(value: T): T {
+    this.shown.push(value);
+    return value;
+  }
+}
+
+/** Whether a fork must hold what its parent holds. */
+export function isDataCopied({ capabilities }: Pick<Provider, "capabilities">): boolean {
+  return capabilities.copy === "copy-on-write" || capabilities.copy === "full-copy";
+}
+
+function parseMarker(note: string): Marker | undefined {
+  try {
+    return JSON.parse(note) as Marker;
+  } catch {
+    return undefined; // somebody else's note
+  }
+}
+
+/** All that a log could make of a value: causes, stacks, own fields, JSON. */
+function everythingIn(value: unknown): string {
+  const inner = value instanceof Error ? [value.stack, value.message, everythingIn(value.cause ?? "")] : [];
+  const many = value instanceof AggregateError ? value.errors.map(everythingIn) : [];
+  return [...inner, ...many, show(value, { depth: 20 }), JSON.stringify(value)].join("\n");
+}
+
+const CONSOLE = ["debug", "error", "info", "log", "trace", "warn"] as const;
+
+/** Runs a part of a case in a world of its own; afterwards what was not ours is as it was, and no secret showed. */
+export async function inWorld<Options>(
+  suite: Suite<Options>,
+  work: (bench: Bench<Options>) => Promise<void>,
+): Promise<void> {
+  const variables = suite.provider.credentials.map(({ variable }) => variable);
+  const credentials = Object.fromEntries(variables.map((name) => [name, `canary-${name}-${crypto.randomUUID()}`]));
+  const given: Given = { stack: STACK, resource: suite.provider.kind, credentials };
+  const world = await suite.emulator.open(given);
+  const bench = new Bench(suite, world, given);
+  const original = CONSOLE.map((name) => [name, console[name]] as const);
+  for (const name of CONSOLE) console[name] = (...said: unknown[]) => void bench.shown.push(said);
+  try {
+    bench.seeded = await world.things();
+    await work(bench);
+    await bench.assertOthersUnchanged();
+    bench.assertNoCanary();
+  } finally {
+    for (const [name, method] of original) console[name] = method;
+    await world.close();
+  }
+}
+
+/** Runs a part of a case once for each call that `work` makes and each fault that the call can meet. */
+export async function atEveryCall<Options>(
+  suite: Suite<Options>,
+  prepare: (bench: Bench<Options>) => Promise<(context: Context) => Promise<unknown>>,
+  check: (bench: Bench<Options>, broken: (fault?: Fault) => Plan, fault: Fault) => Promise<void>,
+): Promise<void> {
+  let calls: Call[] = [];
+  await inWorld(suite, async (bench) => {
+    const work = await prepare(bench);
+    const context = bench.context();
+    await work(context);
+    calls = context.calls;
+  });
+  for (const call of calls) {
+    for (const fault of faultsOf(call)) {
+      try {
+        await inWorld(suite, (bench) => check(bench, (other = fault) => ({ at: call.n, fault: other }), fault));
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        throw new Error(`call ${call.n} (${call.what}), ${fault.name}: ${message}`, { cause: error });
+      }
+    }
+  }
+}
