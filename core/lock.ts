@@ -161,7 +161,7 @@ function takenOver(env: string): ForkstackError {
 async function holdSign(directory: string, nonce: string): Promise<() => Promise<void>> {
   const { DatabaseSync } = await import("node:sqlite");
   await disk.makeDirectory(directory, 0o700);
-  for (const name of await disk.names(directory)) await isDown(join(directory, name));
+  for (const name of await disk.names(directory)) if (/^[0-9a-f]{8}$/.test(name)) await isDown(join(directory, name));
   const path = join(directory, nonce);
   for (;;) {
     const database = new DatabaseSync(path, { timeout: 5_000 });

@@ -204,9 +204,11 @@ function causes(error: unknown): string[] {
   const found: string[] = [];
   const shown = error instanceof Error ? error.message : "";
   const queue = [(error as { cause?: unknown })?.cause];
+  const seen = new Set<unknown>(); // a cause may lead back to itself
   while (queue.length > 0 && found.length < 5) {
     const one = queue.shift();
-    if (!(one instanceof Error)) continue;
+    if (!(one instanceof Error) || seen.has(one)) continue;
+    seen.add(one);
     if (one instanceof AggregateError) queue.push(...one.errors);
     else if (!shown.includes(one.message) && !found.includes(one.message)) {
       found.push(one.message.split("\n")[0].slice(0, 300));

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { GenericSchema } from "valibot";
 import type { Kind } from "../mod.ts";
 import type { Files } from "./files.ts";
 
@@ -132,6 +131,14 @@ export interface Replacement {
   discard(): Promise<void>;
 }
 
+/** A valibot schema of an object, as far as the contract needs it; see core/schema.ts. */
+export interface OptionsSchema<Options> {
+  /** What every valibot schema says of itself. */
+  readonly kind: "schema";
+  /** What it types; never there at run time. */
+  readonly "~types"?: { readonly input: unknown; readonly output: Options; readonly issue: unknown } | undefined;
+}
+
 /** One vendor. */
 export interface Provider<Options = unknown> {
   /** Equals the file's name and the `provider` of forkstack.json. */
@@ -143,7 +150,7 @@ export interface Provider<Options = unknown> {
   /** The conventional variables that hold its credentials. */
   readonly credentials: readonly { readonly variable: string; readonly required: boolean }[];
   /** The options' schema; also the source of forkstack.schema.json. */
-  readonly options: GenericSchema<unknown, Options>;
+  readonly options: OptionsSchema<Options>;
   /** Looks, changes nothing. A base environment's resource has no marker and is `"foreign"`, with its id. */
   inspect(context: Context, target: Target<Options>): Promise<Inspection>;
   /** Makes the fork, or returns the one that an earlier attempt of this operation made. */

@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { declaredResources, ForkstackError, type Kind, NAME_PATTERN } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
+import type { OptionsSchema } from "./provider.ts";
 import { didYouMean } from "./words.ts";
 
 const name = v.pipe(
@@ -62,11 +63,12 @@ export async function parseConfig(path: string, text: string): Promise<Config> {
 
 /** A provider's options, checked against its own schema. */
 export async function parseOptions(
-  schema: v.GenericSchema,
+  options: OptionsSchema<unknown>,
   input: unknown,
   key: string,
   path: string,
 ): Promise<unknown> {
+  const schema = options as v.GenericSchema;
   const problems = await problemsOf(schema, input, key);
   if (problems.length > 0) throw invalid(path, problems);
   return v.parse(schema, input);

@@ -135,7 +135,7 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
       await sweepTemporary(files, path);
       const one = { path, temporary: temporaryPath(path), text, before: await files.read(path), mode };
       staged.push(one);
-      await files.write(one.temporary, text, { mode });
+      await stage(files, one);
     }
   } catch (error) {
     await undo();
@@ -154,14 +154,31 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
   };
 }
 
-/** Gives a staged file its name; once more where another command took it for left behind. */
-async function put(files: Files, { temporary, path, text, mode }: Staged): Promise<void> {
+async function stage(files: Files, { temporary, text, mode }: Staged): Promise<void> {
+  await unswept(async () => {
+    if (await files.stat(temporary) === undefined) await files.write(temporary, text, { mode });
+  });
+}
+
+/** Gives a staged file its name. */
+async function put(files: Files, one: Staged): Promise<void> {
+  try {
+    await unswept(async () => {
+      await stage(files, one);
+      await files.replace(one.temporary, one.path);
+    });
+  } catch (error) {
+    throw fileError(error, `write "${one.path}"`);
+  }
+}
+
+/** Does it once more where another command, at work in this directory too, took a temporary file for left behind. */
+async function unswept(work: () => Promise<void>): Promise<void> {
   for (let attempt = 1;; attempt++) {
     try {
-      if (await files.stat(temporary) === undefined) await files.write(temporary, text, { mode });
-      return await files.replace(temporary, path);
+      return await work();
     } catch (error) {
-      if ((error as { code?: string }).code !== "ENOENT" || attempt === 20) throw fileError(error, `write "${path}"`);
+      if ((error as { code?: string }).code !== "ENOENT" || attempt === 20) throw error;
     }
   }
 }

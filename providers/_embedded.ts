@@ -355,7 +355,7 @@ export async function fillTree(context: Context, to: string, from: string | unde
     const before = await context.files.fingerprint(from);
     const [copied] = await Promise.allSettled([context.files.copy(from, to)]);
     const isStill = await context.files.fingerprint(from) === before;
-    if (isStill && copied.status === "fulfilled") return copied.value;
+    if (isStill && copied.status === "fulfilled") return /\0\d+:/.test(before) ? copied.value : "empty"; // no file in it
     if (isStill && copied.status === "rejected") throw copied.reason; // else it failed on what went away meanwhile
     await context.files.remove(to);
   }

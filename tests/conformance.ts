@@ -375,8 +375,8 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
     }),
     "an unknown option is refused": within((bench) => {
       const input = { ...suite.options, ...bench.world.options };
-      assert(v.safeParse(provider.options, input).success);
-      assert(!v.safeParse(provider.options, { ...input, noSuchOption: 1 }).success);
+      assert(v.safeParse(provider.options as v.GenericSchema, input).success);
+      assert(!v.safeParse(provider.options as v.GenericSchema, { ...input, noSuchOption: 1 }).success);
       return Promise.resolve();
     }),
   };

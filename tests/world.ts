@@ -89,7 +89,10 @@ export class Bench<Options> {
     this.world = world;
     this.credentials = given.credentials;
     this.canaries = Object.values(given.credentials);
-    const options = v.parse(suite.provider.options, { ...suite.options, ...world.options });
+    const options = v.parse(suite.provider.options as v.GenericSchema<unknown, Options>, {
+      ...suite.options,
+      ...world.options,
+    });
     this.scope = { options, project: world.project, stack: given.stack, resource: given.resource, root: world.root };
   }
 
