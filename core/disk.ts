@@ -12,8 +12,8 @@ export interface Disk {
   readText(path: string): Promise<string>;
   names(path: string): Promise<string[]>;
   makeDirectory(path: string, mode: number): Promise<void>;
-  /** A new file with this text; `EEXIST` where one is. With `sync` its bytes are on the disk afterwards. */
-  writeNew(path: string, text: string, mode: number, sync: boolean): Promise<void>;
+  /** A new file with this text; `EEXIST` where one is. */
+  writeNew(path: string, text: string, mode: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   link(from: string, to: string): Promise<void>;
   /** Removes a file or a tree; absent is success. */
@@ -33,11 +33,10 @@ const ofDeno = (on: typeof Deno): Disk => ({
   // deno-lint-ignore require-await
   makeDirectory: async (path, mode) => on.mkdirSync(path, { recursive: true, mode }),
   // deno-lint-ignore require-await
-  async writeNew(path, text, mode, sync) {
+  async writeNew(path, text, mode) {
     using file = on.openSync(path, { write: true, createNew: true, mode });
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    if (sync) file.syncSync();
   },
   // deno-lint-ignore require-await
   rename: async (from, to) => on.renameSync(from, to),
@@ -77,11 +76,10 @@ const ofNode: Disk = {
   async makeDirectory(path, mode) {
     await (await fs()).mkdir(path, { recursive: true, mode });
   },
-  async writeNew(path, text, mode, sync) {
+  async writeNew(path, text, mode) {
     const file = await (await fs()).open(path, "wx", mode);
     try {
       await file.writeFile(text);
-      if (sync) await file.sync();
     } finally {
       await file.close();
     }

@@ -64,7 +64,7 @@ export const files: Files = {
     const temporary = temporaryPath(path);
     await disk.makeDirectory(dirname(path), 0o700);
     try {
-      await disk.writeNew(temporary, text, mode, true);
+      await disk.writeNew(temporary, text, mode);
       if (exclusive) await disk.link(temporary, path);
       else await disk.rename(temporary, path);
     } finally {

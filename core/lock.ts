@@ -64,14 +64,14 @@ export async function withLock<T>(
     const signal = AbortSignal.any([options.signal, lost.signal]);
     const beating = keepBeating(registry, env, token, options, done.signal, lost);
     try {
-      const write = async (statements: readonly Statement[]) => {
+      const write = grouped(async (statements) => {
         try {
           await registry.fenced(env, token, statements);
         } catch (error) {
           if (isForkstackError(error) && error.code === "LOCK_LOST") lost.abort(error); // no step at its side goes on
           throw error;
         }
-      };
+      });
       return await work({ signal, write });
     } finally {
       done.abort();
@@ -81,6 +81,24 @@ export async function withLock<T>(
   } finally {
     await sign?.();
   }
+}
+
+/** What steps side by side write in one turn goes into one transaction, for each commit waits for the disk. */
+function grouped(write: (statements: readonly Statement[]) => Promise<void>): Worker["write"] {
+  let group: { readonly statements: Statement[]; readonly written: Promise<void> } | undefined;
+  async function writeGroup(statements: readonly Statement[]): Promise<void> {
+    await undefined; // until all that are ready in this turn have joined
+    group = undefined;
+    await write(statements);
+  }
+  return (given) => {
+    if (group === undefined) {
+      const statements: Statement[] = [];
+      group = { statements, written: writeGroup(statements) };
+    }
+    group.statements.push(...given);
+    return group.written;
+  };
 }
 
 /** Raises the beat until the work is done; a holder that can't, or that was taken over, stops. */

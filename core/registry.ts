@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { ForkstackError, type Kind } from "../mod.ts";
+import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
@@ -116,10 +116,16 @@ export async function openRegistry(project: Project, missing: "create" | "empty"
       // Before anything is written there: whatever .forkstack holds is not for git.
       await files.write(join(project.stateRoot, ".forkstack", ".gitignore"), "*\n");
     }
-    return await Registry.open(await openFile(path), project, join(dirname(path), "locks"));
+    return await Registry.open(await openFile(path, neededDurability(project)), project, join(dirname(path), "locks"));
   } catch (error) {
     throw registryError(path, error);
   }
+}
+
+/** Forks on this disk go with it in a power loss; one at a vendor does not, so that its intent must be there before it. */
+function neededDurability({ config }: Pick<Project, "config">): "power loss" | "process crash" {
+  const isEmbedded = declaredResources(config).every(({ kind, provider }) => EMBEDDED_STACK[kind] === provider);
+  return isEmbedded ? "process crash" : "power loss";
 }
 
 function registryError(path: string, error: unknown): unknown {

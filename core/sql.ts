@@ -30,17 +30,21 @@ export interface Sql {
   close(): void;
 }
 
-/** A file, made if it is not there, or `:memory:`. */
-export async function openFile(path: string): Promise<Sql> {
+/**
+ * A file, made if it is not there, or `:memory:`. What is committed survives the crash of any process; a power loss too
+ * unless told otherwise, at the price of waiting for the disk.
+ */
+export async function openFile(path: string, survives: "power loss" | "process crash" = "power loss"): Promise<Sql> {
   const { DatabaseSync } = await import("node:sqlite");
   if (path !== ":memory:") {
     await disk.makeDirectory(dirname(path), 0o700);
-    await disk.writeNew(path, "", 0o600, false).catch(isThere); // SQLite would make it readable for all
+    await disk.writeNew(path, "", 0o600).catch(isThere); // SQLite would make it readable for all
   }
   const database = new DatabaseSync(path, { timeout: 15_000 });
   try {
-    // FULL: a commit is on the disk before the call that it announces is made, so it survives a power cut too.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+    // FULL: a commit is on the disk before the call that it announces is made.
+    const synchronous = survives === "power loss" ? "FULL" : "NORMAL";
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous};`);
   } catch (error) {
     database.close();
     throw await fullDisk(path, error);
@@ -76,7 +80,7 @@ async function fullDisk(path: string, error: unknown): Promise<unknown> {
 async function hasRoomBeside(path: string): Promise<boolean> {
   const probe = temporaryPath(path);
   try {
-    await disk.writeNew(probe, "x".repeat(65_536), 0o600, true);
+    await disk.writeNew(probe, "x".repeat(65_536), 0o600);
     return true;
   } catch (error) {
     return (error as { code?: string }).code !== "ENOSPC";
