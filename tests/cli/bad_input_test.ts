@@ -1,0 +1,407 @@
+/**
+ * What a person may get wrong: one clear error, a hint, the exit code of STYLE.md, and nothing changed.
+ */
+import assert from "node:assert/strict";
+import { chmod, writeFile } from "node:fs/promises";
+import process from "node:process";
+import { parseEnv } from "node:util";
+import { openStack } from "../../mod.ts";
+import { Place, run, runCommand, type RunOptions } from "./run.ts";
+
+interface Refusal {
+  readonly code: number;
+  readonly error: string;
+  readonly says: RegExp;
+  readonly hint: RegExp;
+}
+
+/** Runs what must be refused, as text and with `--json`, and compares the directory before and after. */
+async function refused(place: Place, args: string[], wanted: Refusal, options?: RunOptions): Promise<void> {
+  const before = await place.digest();
+  const [human, json] = [await run(place.root, args, options), await run(place.root, [...args, "--json"], options)];
+  const what = `${args.join(" ")}: ${human.stderr}`;
+  assert.equal(human.stdout, "", what);
+  assert.equal(human.stderr.match(/^error: /gm)?.length, 1, what);
+  assert.match(human.stderr, wanted.says, what);
+  assert.match(/^ {2}hint: (.*)/m.exec(human.stderr)?.[1] ?? "", wanted.hint, what);
+  assert.doesNotMatch(human.stderr, /This should not happen| {4}at /, what);
+  const { error, ok } = JSON.parse(json.stdout);
+  assert.deepEqual([ok, error.code, human.code, json.code], [false, wanted.error, wanted.code, wanted.code], what);
+  assert(human.stderr.startsWith(`error: ${error.message}\n`), what);
+  assert.equal(await place.digest(), before, `${args.join(" ")} changed something`);
+}
+
+Deno.test("a name that is none is refused, wherever a name can stand", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  const names: [string, RegExp][] = [
+    ["../x", /^Use "x"$/],
+    ["a b", /^Use "a-b"$/],
+    ["ALICE", /^Use "alice"$/],
+    ["x".repeat(200), /^Use "x{63}"$/],
+    ["feature/Login", /^Use "feature-login"$/],
+    ["", /^Names look like/],
+    ["🎉", /^Names look like/],
+    ["a\nb", /^Use "a-b"$/],
+    ["a\0b".replace("\0", "\x07"), /^Use "a-b"$/],
+    ["constructor_", /^Use "constructor"$/],
+  ];
+  for (const [name, hint] of names) {
+    const wanted = { code: 2, error: "NAME_INVALID", says: /^error: Cannot use "[^\n]+: it must be 1 to 63 /, hint };
+    const wantedOf = name === "" ? { ...wanted, says: /^error: Cannot use ""/ } : wanted;
+    const calls = [["new", name], ["switch", name], ["delete", name, "--yes"], ["status", name]];
+    await Promise.all(calls.map((args) => refused(place, args, wantedOf)));
+    if (name !== "") await refused(place, ["new", "bob", "--from", name], wanted);
+  }
+});
+
+Deno.test("a word that every object has is no command, provider or option", async () => {
+  await using place = await Place.make();
+  for (const word of ["constructor", "toString", "__proto__"]) {
+    await refused(place, [word], { code: 2, error: "USAGE", says: /no such command/, hint: /forkstack --help/ });
+  }
+  await refused(place, ["list", "--constructor"], { code: 2, error: "USAGE", says: /has no option/, hint: /--help/ });
+  await place.write("forkstack.json", '{"project": "shop", "database": {"provider": "constructor"}}');
+  const says = /names no database provider: "constructor"/;
+  await refused(place, ["new", "alice"], { code: 2, error: "CONFIG_INVALID", says, hint: /./ });
+});
+
+Deno.test("a .current-env that names nothing is refused, and switch mends it", async () => {
+  for (const content of ["", "\n", new Uint8Array([0, 255, 254, 10, 7, 0]), "a b\n", "alice\nbob\n"]) {
+    await using place = await Place.make();
+    await place.ok("new", "alice");
+    await place.write(".current-env", content);
+    const wanted = {
+      code: 2,
+      error: "NAME_INVALID",
+      says: /^error: Cannot use ".*" as \.current-env: /,
+      hint: /`forkstack switch dev`/,
+    };
+    for (
+      const args of [["new", "bob"], ["new", "bob", "--no-switch"], ["list"], ["status"], ["delete", "alice", "--yes"]]
+    ) await refused(place, args, wanted);
+    await place.ok("switch", "alice");
+    assert.equal(await place.read(".current-env"), "alice\n");
+  }
+});
+
+Deno.test("a FORKSTACK_ENV or ENV that names nothing is refused before anything is done", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  for (const variable of ["FORKSTACK_ENV", "ENV"]) {
+    const says = new RegExp(`^error: Cannot use "A B" as ${variable}: `);
+    for (const args of [["new", "bob", "--no-switch"], ["switch", "dev"], ["list"], ["status"]]) {
+      const wanted = { code: 2, error: "NAME_INVALID", says, hint: /./ };
+      await refused(place, args, wanted, { env: { [variable]: "A B" } });
+    }
+  }
+});
+
+Deno.test("a forkstack.json that can't be used names each problem, with its place", async () => {
+  const cases: [text: string, says: RegExp, hint?: RegExp][] = [
+    ['{"project": "shop",\n  "parent" "prod"}', /line 2, column 12: colon expected/, /plain JSON/],
+    ['{"project": "shop",\n}', /line 2, column 1: /, /plain JSON/],
+    ['{\n  // mine\n  "project": "shop"}', /line 2, column 3: /, /without comments/],
+    ["", /line 1, column 1: /, /plain JSON/],
+    ['{"project": "shop"', /line 1, column 19: close brace expected/, /plain JSON/],
+    ['{"project": "shop", "protect": []}', /unknown key "protect"; did you mean "project" or "protected"\?/],
+    ['{"projekt": "shop"}', /"project" is missing; unknown key "projekt"; did you mean "project"\?/],
+    ['{"project": "shop", "parent": 5}', /"parent" must be string, not 5/],
+    ['{"project": "shop", "protected": ["dev", 7]}', /"protected\.1" must be string, not 7/],
+    ['{"project": "shop", "registry": {"url": "ftp://x"}}', /"registry\.url" must be a libsql:/],
+    ['{"project": "shop", "registry": {"uri": "libsql://x"}}', /unknown key "registry\.uri"/],
+    ['{"project": "My Shop"}', /"project" must be a name like "myapp"/],
+    ['{"project": "shop", "database": "sqlite"}', /"database" must be Object, not "sqlite"/],
+    [
+      '{"project": "shop", "database": {"provider": "sqlit"}}',
+      /"database\.provider" names no database provider: "sqlit"; did you mean "sqlite"\?/,
+    ],
+    [
+      '{"project": "shop", "database": {"provider": "mars"}}',
+      /"database\.provider" names no database provider: "mars"; there is .*"sqlite"/,
+    ],
+    [
+      '{"project": "shop", "storage": {"uploads": {"provider": "locl"}}}',
+      /"storage\.uploads\.provider" names no storage provider: "locl"; did you mean "local"\?/,
+    ],
+    [
+      '{"project": "shop", "storage": {"uploads": {"provider": 5}}}',
+      /"storage\.uploads\.provider" must be string, not 5/,
+    ],
+    ['{"project": "shop", "storage": {"Up Loads": {"provider": "local"}}}', /"storage\.Up Loads" must be a name like/],
+    [
+      '{"project": "shop", "storage": {"a": {"provider": "local"}, "a-b": {"provider": "local"}}}',
+      /"storage\.a" and "storage\.a-b" would give two resources one name/,
+    ],
+    ['{"project": "shop", "storage": {}}', /"storage" must name a provider/],
+    ['{"project": "shop", "database": {"provider": "sqlite", "path": "x.db"}}', /unknown key "database\.path"/],
+    ['{"project": "shop", "databse": {"provider": "sqlite"}}', /unknown key "databse"; did you mean "database"\?/],
+    [
+      '{"project": "shop", "databse": {}, "parent": 5}',
+      /unknown key "databse".*"parent" must be|"parent" must be.*unknown key "databse"/,
+    ],
+    ['{"project": "shop", "storage": {"a": {}}}', /"storage\.a\.provider" is missing/],
+    ["[]", /"project" is missing/],
+    ["null", /forkstack\.json: it must be Object, not null/],
+    ['"shop"', /forkstack\.json: it must be Object, not "shop"/],
+  ];
+  await using place = await Place.make();
+  for (const [text, says, hint = /\{"project": "myapp"\}/] of cases) {
+    await place.write("forkstack.json", text);
+    const isOption = text.includes('"path"'); // `list` loads no provider, so it knows no option
+    const calls = [["new", "alice"], ["status"], ["switch", "dev"], ...(isOption ? [] : [["list"]])];
+    await Promise.all(
+      calls.map((args) => refused(place, args, { code: 2, error: "CONFIG_INVALID", says, hint })),
+    );
+  }
+});
+
+Deno.test("a byte order mark before forkstack.json is no mistake", async () => {
+  await using place = await Place.make('\uFEFF{"project": "shop"}\r\n');
+  await place.ok("new", "alice");
+  await place.ok("status");
+});
+
+Deno.test("--from must name what is there: dev and prod always are", async () => {
+  await using place = await Place.make();
+  const wanted = {
+    code: 4,
+    error: "ENV_NOT_FOUND",
+    says: /Cannot fork from environment "nobody": nobody made it/,
+    hint: /forkstack list/,
+  };
+  await refused(place, ["new", "alice", "--from", "nobody"], wanted);
+  for (const [name, from, parent] of [["a", "dev", "dev"], ["b", "prod", "prod"], ["c", "production", "prod"]]) {
+    const { data } = await place.json("new", name, "--from", from);
+    assert.equal(data.environment.parent, parent);
+  }
+  await refused(place, ["new", "d", "--from", "d"], {
+    code: 5,
+    error: "CONFLICT",
+    says: /Cannot fork environment "d" from itself/,
+    hint: /--from/,
+  });
+});
+
+Deno.test("dev, prod and what is protected are never deleted, whatever flags", async () => {
+  await using place = await Place.make({ protected: ["staging"] });
+  await place.ok("new", "staging");
+  for (const env of ["dev", "prod", "production", "development", "staging"]) {
+    const wanted = {
+      code: 2,
+      error: "ENV_PROTECTED",
+      says: /it is protected/,
+      hint: env === "staging" ? /"protected"/ : /never/,
+    };
+    for (const flags of [[], ["--yes"], ["-y", "--dry-run"]]) await refused(place, ["delete", env, ...flags], wanted);
+  }
+});
+
+Deno.test("a deletion that nobody can be asked about is refused, and says which flag answers", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  const wanted = { code: 2, error: "CONFIRM_REQUIRED", says: /there is no terminal/, hint: /--yes/ };
+  await refused(place, ["delete", "alice"], wanted);
+  await refused(place, ["delete", "alice"], wanted, { stdin: "y\n" });
+});
+
+Deno.test("deleting the current environment falls back to its parent and says so", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  await place.ok("new", "bob", "--from", "alice");
+  await place.ok("new", "carol", "--from", "bob");
+  const values = async () => parseEnv((await place.read(".env.local"))!) as Record<string, string>;
+  const { data } = await place.json("delete", "carol", "--yes");
+  assert.equal(data.switchedTo, "bob", "the parent is an environment too");
+  assert.deepEqual([await place.read(".current-env"), (await values()).FORKSTACK_ENV], ["bob\n", "bob"]);
+  assert.equal((await values()).BUCKET_NAME, "shop-bucket-bob");
+  await place.ok("delete", "alice", "--yes"); // bob's parent goes first
+  const { stdout } = await place.ok("delete", "bob", "--yes");
+  assert.match(stdout, /^It was current; now on dev$/m);
+  assert.deepEqual([await place.read(".current-env"), (await values()).FORKSTACK_ENV], ["dev\n", "dev"]);
+  await place.ok("new", "dora");
+  await place.ok("new", "emil", "--no-switch");
+  assert.equal((await place.json("delete", "emil", "--yes")).data.switchedTo, undefined);
+  assert.equal(await place.read(".current-env"), "dora\n");
+});
+
+Deno.test("switching to what is not there names the nearest", async () => {
+  await using place = await Place.make();
+  for (const name of ["alice", "alina", "zebra"]) await place.ok("new", name);
+  const wanted = { code: 4, error: "ENV_NOT_FOUND", says: /Cannot switch to environment "alica": nobody made it/ };
+  await refused(place, ["switch", "alica"], { ...wanted, hint: /^Did you mean "alice" or "alina"\?$/ });
+  await refused(place, ["switch", "zzz"], { ...wanted, says: /"zzz"/, hint: /`forkstack new zzz` makes it/ });
+  await refused(place, ["switch", "prd"], { ...wanted, says: /"prd"/, hint: /^Did you mean "prod"\?$/ });
+});
+
+/** Root ignores modes, unless it gives that right up. */
+const WITHOUT_RIGHTS = process.getuid?.() === 0
+  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all", "--"]
+  : [];
+
+Deno.test("a directory that can't be written is refused, and nothing is begun", async () => {
+  const options = { within: WITHOUT_RIGHTS };
+  const wanted = {
+    code: 2,
+    error: "NOT_PERMITTED",
+    says: /[Pp]ermission denied|unable to open|readonly/,
+    hint: /owns/,
+  };
+  await using fresh = await Place.make();
+  await chmod(fresh.root, 0o555);
+  await refused(fresh, ["new", "alice"], wanted, options);
+  await chmod(fresh.root, 0o755);
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  for (const directory of [".", ".forkstack/envs", ".forkstack/owners", ".forkstack/sqlite", ".forkstack/buckets"]) {
+    await chmod(place.path(directory), 0o555);
+    const before = await place.digest(/registry\.db/);
+    const ended = await run(place.root, ["new", "bob"], options);
+    assert.equal(ended.code, 2, `${directory}: ${ended.stderr}`);
+    assert.match(ended.stderr, /permission denied/);
+    assert.equal(await place.digest(/registry\.db/), before, directory);
+    await chmod(place.path(directory), directory === "." ? 0o755 : 0o700);
+  }
+  await place.ok("new", "bob");
+});
+
+Deno.test(".env.local that a person wrote is refused, and stays as it is", async () => {
+  await using place = await Place.make();
+  await place.write(".env.local", "API_KEY=mine # do not touch\n");
+  const wanted = {
+    code: 5,
+    error: "FOREIGN",
+    says: /Cannot write ".*\.env\.local": forkstack did not make it/,
+    hint: /\.env/,
+  };
+  await refused(place, ["new", "alice"], wanted);
+  await refused(place, ["switch", "dev"], wanted);
+});
+
+Deno.test("what a person adds to .env.local stays over switches, and takes no value along", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  const odd = {
+    MINE_PLAIN: "plain",
+    MINE_SINGLE: "it's",
+    MINE_DOUBLE: 'say "hi"',
+    MINE_LINES: "one\ntwo # not a comment\nthree",
+    MINE_DOLLAR: "$HOME and ${PATH}",
+    MINE_HASH: "a#b # c",
+    MINE_EMOJI: "🎉 ünï",
+    MINE_SPACES: "  both ends  ",
+    MINE_BACKSLASH: "C:\\new\\table\\",
+    MINE_EMPTY: "",
+  };
+  const quote = (value: string) => value.includes("'") ? `"${value}"` : `'${value}'`;
+  const lines = Object.entries(odd).map(([name, value]) => `${name}=${quote(value)}\n`);
+  await writeFile(place.path(".env.local"), `${await place.read(".env.local")}${lines.join("")}`);
+  for (const args of [["switch", "dev"], ["new", "bob"], ["switch", "alice"], ["switch", "alice"]]) {
+    await place.ok(...args);
+    const found = parseEnv((await place.read(".env.local"))!) as Record<string, string>;
+    for (const [name, value] of Object.entries(odd)) assert.equal(found[name], value, `${args.join(" ")}: ${name}`);
+    assert.equal(found.FORKSTACK_ENV, args[1]);
+    assert.equal(found.BUCKET_NAME, `shop-bucket-${args[1]}`);
+  }
+  assert.equal((await place.read(".env.local"))!.match(/MINE_PLAIN/g)?.length, 1);
+});
+
+Deno.test("odd values of secrets survive new, fork and switch", async () => {
+  await using place = await Place.make();
+  const odd = {
+    SINGLE: "it's",
+    DOUBLE: 'say "hi"',
+    BACK: "`tick`",
+    LINES: "-----BEGIN KEY-----\nabc\n-----END KEY-----\n",
+    DOLLAR: "pa$$word ${x}",
+    HASH: "#1 # two",
+    EMOJI: "🎉",
+    ENDS: " x ",
+    SLASH: "\\",
+    EQUALS: "a=b=c",
+    EMPTY: "",
+  };
+  const stackOf = (env: string) =>
+    openStack({ cwd: place.root, read: (name) => name === "FORKSTACK_ENV" ? env : undefined });
+  for (const [key, value] of Object.entries(odd)) await stackOf("dev").setSecret(key, value);
+  await place.ok("new", "alice");
+  await place.ok("new", "bob", "--from", "alice");
+  await place.ok("switch", "alice");
+  for (const env of ["dev", "alice", "bob"]) assert.deepEqual(await stackOf(env).secrets(), odd, env);
+  await stackOf("alice").setSecret("SINGLE", "alice's");
+  assert.equal(await stackOf("bob").secret("SINGLE"), "it's");
+  assert.equal(await stackOf("dev").secret("SINGLE"), "it's");
+});
+
+Deno.test("what git tracks gets no credential: nothing is written", async () => {
+  for (const file of [".env.local", ".current-env", ".forkstack/envs/alice.env", ".forkstack/note"]) {
+    await using place = await Place.make();
+    await place.git("init", "-q");
+    await place.write(file, file === ".current-env" ? "dev\n" : "FORKSTACK_ENV=dev\n");
+    await place.git("add", "-f", file);
+    const wanted = {
+      code: 5,
+      error: "GIT_TRACKED",
+      says: new RegExp(`Cannot write "${file.replaceAll(".", "\\.")}": git tracks it`),
+      hint: /git rm --cached/,
+    };
+    await refused(place, ["new", "alice"], wanted);
+    await refused(place, ["switch", "dev"], wanted);
+    await place.git("rm", "-q", "--cached", file);
+    await place.ok("new", "alice");
+    const { stdout } = await runCommand(place.root, ["git", "status", "--porcelain", "-uall"]);
+    assert.equal(stdout, "?? .gitignore\n?? forkstack.json\n", "git sees nothing that it should not");
+  }
+});
+
+Deno.test("a project below the top of its repository is looked at too", async () => {
+  await using place = await Place.make(null);
+  await place.write("apps/web/forkstack.json", '{"project": "shop"}');
+  await place.write("apps/web/.env.local", "FORKSTACK_ENV=dev\n");
+  await place.git("init", "-q");
+  await place.git("add", "-f", "apps/web/.env.local");
+  const before = await place.digest();
+  const { code, stderr } = await run(place.path("apps/web"), ["new", "alice"]);
+  assert.equal(code, 5);
+  assert.match(stderr, /git tracks it/);
+  assert.equal(await place.digest(), before);
+});
+
+Deno.test(".gitignore gets the lines that it lacks, once, in its own style", async () => {
+  const all = ["/.forkstack/", "/.current-env", "/.env.local", "/shop.*.db*"];
+  const cases: [before: string | undefined, after: string][] = [
+    [undefined, `${all.join("\n")}\n`],
+    ["", `${all.join("\n")}\n`],
+    ["node_modules\n", `node_modules\n${all.join("\n")}\n`],
+    ["node_modules", `node_modules\n${all.join("\n")}\n`],
+    ["# mine\r\nnode_modules\r\n", `# mine\r\nnode_modules\r\n${all.join("\r\n")}\r\n`],
+    ["# mine\r\nnode_modules", `# mine\r\nnode_modules\r\n${all.join("\r\n")}\r\n`],
+    [".env.local\n.forkstack\n", ".env.local\n.forkstack\n/.current-env\n/shop.*.db*\n"],
+    [`${all.join("\n")}\n`, `${all.join("\n")}\n`],
+    ["#/.env.local\n", `#/.env.local\n${all.join("\n")}\n`],
+  ];
+  for (const [before, after] of cases) {
+    await using place = await Place.make();
+    if (before !== undefined) await place.write(".gitignore", before);
+    for (const args of [["new", "alice"], ["new", "alice"], ["switch", "dev"]]) {
+      await place.ok(...args);
+      assert.equal(await place.read(".gitignore"), after, JSON.stringify(before));
+    }
+  }
+});
+
+Deno.test("files with credentials are for their owner alone, whatever the umask and what was there", async () => {
+  await using place = await Place.make();
+  const umask = ["sh", "-c", 'umask 0; exec "$@"', "sh"];
+  const { code, stderr } = await run(place.root, ["new", "alice"], { within: umask });
+  assert.equal(code, 0, stderr);
+  await chmod(place.path(".env.local"), 0o644);
+  await run(place.root, ["switch", "dev"], { within: umask });
+  const lines = (await place.digest()).split("\n");
+  const modes = Object.fromEntries(lines.map((line) => line.split(" ", 2)));
+  for (const name of [".env.local", ".current-env", ".forkstack/envs/alice.env", ".forkstack/secrets/alice.env"]) {
+    assert.equal(modes[name], "600", name);
+  }
+  assert.equal(modes[".forkstack/"], "700");
+  assert.equal(modes[".forkstack/registry.db"], "600");
+});

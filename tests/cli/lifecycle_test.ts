@@ -1,0 +1,343 @@
+/**
+ * What a person does with environments from the first `new` to the last `delete`.
+ */
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import process from "node:process";
+import { DatabaseSync } from "node:sqlite";
+import { parseEnv } from "node:util";
+import { openStack } from "../../mod.ts";
+import { commandOf, type Ended, Place, run, runCommand, SCAFFOLD } from "./run.ts";
+
+const values = async (place: Place) => parseEnv((await place.read(".env.local"))!) as Record<string, string>;
+
+Deno.test("new without a name finds a readable one that is free", async () => {
+  await using place = await Place.make();
+  const names = new Set<string>();
+  for (let n = 0; n < 3; n++) {
+    const { data } = await place.json("new");
+    assert.match(data.environment.name, /^[a-z]+-[a-z]+$/);
+    assert.equal(await place.read(".current-env"), `${data.environment.name}\n`);
+    names.add(data.environment.name);
+  }
+  assert.equal(names.size, 3);
+});
+
+Deno.test("new of what is there is success and changes nothing", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  const before = await place.digest(/^\.forkstack\/registry\.db /); // it holds when the environment was last used
+  const [{ resources }] = [(await place.json("status")).data];
+  for (const more of [[], ["--from", "dev"], ["--no-switch"], ["--empty"]]) await place.ok("new", "alice", ...more);
+  assert.equal(await place.digest(/^\.forkstack\/registry\.db /), before);
+  assert.deepEqual((await place.json("status")).data.resources, resources, "the same, by their ids");
+});
+
+Deno.test("new --no-switch leaves the current environment as it is", async () => {
+  await using place = await Place.make();
+  const { data, ok } = await place.json("new", "alice", "--no-switch");
+  assert.deepEqual([ok, data.environment.current], [true, false]);
+  assert.deepEqual([await place.read(".current-env"), await place.read(".env.local")], [undefined, undefined]);
+  await place.ok("new", "bob");
+  const before = [await place.read(".current-env"), await place.read(".env.local")];
+  const { stdout } = await place.ok("new", "carol", "--no-switch");
+  assert.match(stdout, /^Next: `forkstack switch carol`$/m);
+  assert.deepEqual([await place.read(".current-env"), await place.read(".env.local")], before);
+  assert.match((await place.read(".forkstack/envs/carol.env"))!, /^FORKSTACK_ENV='carol'\n/);
+});
+
+async function fillDev(place: Place): Promise<void> {
+  await place.write(".forkstack/sqlite/.keep", "");
+  const database = new DatabaseSync(place.path(".forkstack/sqlite/shop-dev.db"));
+  database.exec("CREATE TABLE track (name TEXT NOT NULL); INSERT INTO track VALUES ('of dev')");
+  database.close();
+  await place.write(".forkstack/buckets/shop-bucket-dev/covers/1.jpg", "cover of dev");
+  await place.write(".forkstack/secrets/dev.env", "API_KEY='of dev'\n");
+  await place.write("shop.dev.db/graph.bin", "graph of dev");
+}
+
+function tracks(place: Place, env: string): unknown[] {
+  using database = Object.assign(new DatabaseSync(place.path(`.forkstack/sqlite/shop-${env}.db`)), {
+    [Symbol.dispose]: () => database.close(),
+  });
+  return database.prepare("SELECT name FROM track").all().map(({ name }) => name);
+}
+
+Deno.test("a fork has its parent's data, of dev or of another environment, and its own from then on", async () => {
+  await using place = await Place.make();
+  await fillDev(place);
+  await place.ok("new", "alice");
+  const database = new DatabaseSync(place.path(".forkstack/sqlite/shop-alice.db"));
+  database.exec("INSERT INTO track VALUES ('of alice')");
+  database.close();
+  await place.write(".forkstack/buckets/shop-bucket-alice/covers/1.jpg", "cover of alice");
+  await place.write("shop.alice.db/graph.bin", "graph of alice");
+  await place.ok("new", "bob", "--from", "alice");
+  assert.deepEqual(tracks(place, "bob"), ["of dev", "of alice"]);
+  assert.equal(await place.read(".forkstack/buckets/shop-bucket-bob/covers/1.jpg"), "cover of alice");
+  assert.equal(await place.read("shop.bob.db/graph.bin"), "graph of alice");
+  assert.equal(await place.read(".forkstack/secrets/bob.env"), "API_KEY='of dev'\n");
+  assert.deepEqual(tracks(place, "dev"), ["of dev"]);
+  assert.equal(await place.read(".forkstack/buckets/shop-bucket-dev/covers/1.jpg"), "cover of dev");
+  assert.equal((await place.json("status", "bob")).data.environment.parent, "alice");
+});
+
+Deno.test("new --empty starts with nothing, and says so", async () => {
+  await using place = await Place.make();
+  await fillDev(place);
+  const { data } = await place.json("new", "alice", "--empty");
+  assert(data.resources.every((one: { fork: string }) => one.fork === "empty"));
+  assert.deepEqual(await readdir(place.path("shop.alice.db")), []);
+  assert.deepEqual(await readdir(place.path(".forkstack/buckets/shop-bucket-alice")), []);
+  assert.equal(await place.read(".forkstack/sqlite/shop-alice.db"), "");
+});
+
+Deno.test("switch goes to an environment, to dev, to prod, and back, and the app follows", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  await place.ok("new", "bob");
+  for (
+    const [said, env] of [["dev", "dev"], ["alice", "alice"], ["production", "prod"], ["bob", "bob"], ["prod", "prod"]]
+  ) {
+    await place.ok("switch", said);
+    assert.equal(await place.read(".current-env"), `${env}\n`);
+    assert.equal((await values(place)).BUCKET_NAME, `shop-bucket-${env}`);
+    const stack = openStack({ cwd: place.root, read: () => undefined });
+    assert.equal(stack.current(), env);
+    const title = env === "prod" ? "shop" : `shop-${env}`;
+    assert(stack.of("database", "DATABASE_URL").endsWith(`/.forkstack/sqlite/${title}.db`));
+    assert.equal(stack.of("local", "LOCAL_PATH"), place.path(`shop.${env}.db`));
+    assert.equal((await place.json("status")).data.environment.name, env);
+  }
+});
+
+Deno.test("a resource that forkstack.json gets later is made by new again, and the rest stays", async () => {
+  await using place = await Place.make({ database: { provider: "sqlite" } });
+  await place.ok("new", "alice");
+  const [before] = (await place.json("status", "alice")).data.resources;
+  const config = { project: "shop", database: { provider: "sqlite" }, storage: { uploads: { provider: "local" } } };
+  await place.write("forkstack.json", JSON.stringify(config));
+  assert.match(
+    (await place.run("new", "alice", "--dry-run")).stdout,
+    /keep {5}database .*\n {2}create {3}storage\.uploads/,
+  );
+  const { data } = await place.json("new", "alice");
+  assert.deepEqual(data.resources.map((one: { key: string }) => one.key), ["database", "storage.uploads"]);
+  assert.equal(data.resources[0].id, before.id);
+  assert.equal((await values(place)).UPLOADS_BUCKET_NAME, "shop-uploads-bucket-alice");
+  assert.equal((await place.json("list")).data.environments.length, 1);
+});
+
+Deno.test("a resource whose provider forkstack.json renames is a conflict", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  await place.ok("switch", "dev");
+  // Another project name gives other titles, as another provider would; there is one provider of each kind today.
+  const registry = new DatabaseSync(place.path(".forkstack/registry.db"));
+  registry.exec("UPDATE resources SET provider = 'turso' WHERE env = 'alice' AND key = 'database'");
+  registry.close();
+  const before = await place.digest();
+  const { code, stderr } = await place.run("new", "alice");
+  assert.equal(code, 5, stderr);
+  assert.match(stderr, /its database is turso "shop-alice", but forkstack\.json now says sqlite "shop-alice"/);
+  assert.match(stderr, /hint: Delete the environment with `forkstack delete alice`/);
+  assert.equal(await place.digest(), before);
+});
+
+Deno.test("named resources have their name before their variables", async () => {
+  await using place = await Place.make({
+    storage: { uploads: { provider: "local" }, "cover-art": { provider: "local" } },
+    database: { main: { provider: "sqlite" } },
+  });
+  const { data } = await place.json("new", "alice");
+  assert.deepEqual(
+    data.resources.map((one: { key: string; name: string; title: string }) => [one.key, one.name, one.title]),
+    [
+      ["database.main", "main", "shop-main-alice"],
+      ["storage.cover-art", "cover-art", "shop-cover-art-bucket-alice"],
+      ["storage.uploads", "uploads", "shop-uploads-bucket-alice"],
+    ],
+  );
+  const found = await values(place);
+  assert.equal(found.UPLOADS_BUCKET_NAME, "shop-uploads-bucket-alice");
+  assert.equal(found.COVER_ART_BUCKET_NAME, "shop-cover-art-bucket-alice");
+  assert(found.MAIN_DATABASE_URL.endsWith("/shop-main-alice.db"));
+  assert.equal(found.BUCKET_NAME, undefined);
+});
+
+Deno.test("delete leaves what was there before new, and the name can be used again", async () => {
+  await using place = await Place.make();
+  await fillDev(place);
+  await place.ok("switch", "dev");
+  await place.ok("new", "first", "--no-switch"); // makes what stays: the directories, the registry
+  const before = await place.digest(/^\.forkstack\/registry\.db /);
+  const ids = new Set<string>();
+  for (let n = 0; n < 2; n++) {
+    await place.ok("new", "alice");
+    for (const { id } of (await place.json("status")).data.resources) ids.add(id);
+    await place.ok("delete", "alice", "--yes");
+    assert.equal(await place.digest(/^\.forkstack\/registry\.db /), before);
+  }
+  assert.equal(ids.size, 8, "made again, not found again");
+  assert.equal((await place.run("status", "alice")).code, 4);
+});
+
+Deno.test("delete takes only what it made: an app's own files beside it stay", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  await place.ok("new", "alice-2");
+  await place.write("shop.alicex.db/graph.bin", "mine");
+  await place.write(".forkstack/buckets/shop-bucket-alice-old/1.jpg", "mine");
+  await place.ok("delete", "alice", "--yes");
+  assert.equal(await place.read("shop.alicex.db/graph.bin"), "mine");
+  assert.equal(await place.read(".forkstack/buckets/shop-bucket-alice-old/1.jpg"), "mine");
+  assert.equal((await place.json("status", "alice-2")).data.environment.status, "ready");
+});
+
+Deno.test("what stands in the place of a resource and is not ours stops new, and stays", async () => {
+  await using place = await Place.make();
+  await place.write("shop.alice.db/graph.bin", "mine");
+  const before = await place.digest(SCAFFOLD);
+  const { code, stderr } = await place.run("new", "alice");
+  assert.equal(code, 5, stderr);
+  assert.match(stderr, /local: Cannot make local "shop\.alice\.db": .* is not marked as ours/);
+  assert.equal(await place.digest(SCAFFOLD), before);
+});
+
+Deno.test("a linked git worktree has its own current environment and shares all of them", async () => {
+  await using place = await Place.make();
+  await place.git("init", "-q");
+  await place.ok("new", "alice");
+  await place.git("add", ".");
+  await place.git("commit", "-q", "-m", "begin");
+  await place.git("worktree", "add", "-q", `${place.above}/linked`);
+  const linked = (...args: string[]) => run(`${place.above}/linked`, args);
+  assert.equal((await linked("status")).stdout.split("  ")[0], "dev", "it starts on its own");
+  assert.equal((await linked("switch", "alice")).code, 0);
+  assert.equal((await linked("new", "bob")).code, 0);
+  assert.equal(await Deno.readTextFile(`${place.above}/linked/.current-env`), "bob\n");
+  assert.equal(await place.read(".current-env"), "alice\n");
+  const url = parseEnv(await Deno.readTextFile(`${place.above}/linked/.env.local`)).DATABASE_URL;
+  assert(url?.endsWith("/shop/.forkstack/sqlite/shop-bob.db"), url ?? "nothing");
+  assert.deepEqual(
+    (await place.json("list")).data.environments.map((
+      one: { name: string; current: boolean },
+    ) => [one.name, one.current]),
+    [["alice", true], ["bob", false]],
+  );
+  await place.ok("delete", "bob", "--yes");
+  const { code, stderr } = await linked("status");
+  assert.equal(code, 4, "its environment is gone, which it is told");
+  assert.match(stderr, /Cannot show environment "bob": nobody made it/);
+  assert.equal((await linked("switch", "dev")).code, 0);
+  assert.deepEqual((await readdir(`${place.above}/linked`)).filter((name) => name === ".forkstack"), []);
+});
+
+Deno.test("a directory below the project's is in the project", async () => {
+  await using place = await Place.make();
+  await place.write("src/app/main.ts", "");
+  const { code } = await run(place.path("src/app"), ["new", "alice"]);
+  assert.equal(code, 0);
+  assert.equal(await place.read(".current-env"), "alice\n");
+  assert.deepEqual(await readdir(place.path("src/app")), ["main.ts"]);
+});
+
+Deno.test("two runs of new for one environment at once make it once, and both succeed", async () => {
+  await using place = await Place.make();
+  await fillDev(place);
+  const all = await Promise.all([1, 2, 3].map(() => place.json("new", "alice")));
+  assert.deepEqual(all.map(({ ok }) => ok), [true, true, true]);
+  assert.equal(all.filter(({ data }) => data.unchanged === false).length, 1);
+  assert.equal(new Set(all.map(({ data }) => JSON.stringify(data.resources))).size, 1);
+});
+
+// -------------------------------------------------------------------------------------------------------- a terminal
+
+/** Types at a pseudo-terminal: waits for each text, then sends its answer. Python is the one that is on most machines. */
+const TYPIST = `
+import fcntl, json, os, pty, select, struct, sys, termios
+cwd, command, steps = json.loads(sys.argv[1])
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 250, 0, 0))
+    os.chdir(cwd)
+    os.execvp(command[0], command)
+seen = b""
+mark = 0
+while True:
+    ready, _, _ = select.select([fd], [], [], 10)
+    if not ready: os.kill(pid, 9); break
+    try: piece = os.read(fd, 65536)
+    except OSError: break
+    if not piece: break
+    seen += piece
+    if steps and steps[0][0].encode() in seen[mark:]:
+        mark = len(seen)
+        os.write(fd, steps.pop(0)[1].encode())
+_, status = os.waitpid(pid, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), seen.decode("utf8", "replace")]))
+`;
+
+async function typed(
+  place: Place,
+  args: string[],
+  steps: [wait: string, type: string][],
+  env: Record<string, string> = {},
+): Promise<{ code: number; screen: string }> {
+  const request = JSON.stringify([place.root, commandOf(args), steps]);
+  const ended: Ended = await runCommand(place.root, ["python3", "-c", TYPIST, request], {
+    env: { TERM: "xterm-256color", ...env },
+  });
+  if (ended.code !== 0) throw new Error(ended.stderr);
+  const [code, screen] = JSON.parse(ended.stdout);
+  return { code, screen };
+}
+
+const whyNoTerminal = await runCommand(".", ["python3", "-c", "import pty; pty.fork"]).then(
+  ({ code, stderr }) => code === 0 ? undefined : stderr.trim(),
+  (error) => (error as Error).message,
+);
+
+function atTerminal(name: string, fn: () => Promise<void>): void {
+  const reason = whyNoTerminal === undefined ? "" : ` (skipped: no pseudo-terminal: ${whyNoTerminal})`;
+  Deno.test({ name: name + reason, ignore: reason !== "" && !process.env.FORKSTACK_TEST_FULL, fn });
+}
+
+atTerminal("on a terminal delete asks, and does what it is told", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  const question = "Delete alice with database";
+  const before = await place.digest();
+  for (const answer of ["n", "\r", "\x03", "\x1b"]) {
+    const { code, screen } = await typed(place, ["delete", "alice"], [[question, answer]]);
+    assert.notEqual(code, 0, screen);
+    assert.match(screen, /Nothing was deleted|Nothing was changed/);
+    assert.equal(await place.digest(), before, JSON.stringify(answer));
+  }
+  const { code, screen } = await typed(place, ["delete", "alice"], [[question, "y"]]);
+  assert.equal(code, 0, screen);
+  assert.match(screen, /Deleted .*alice.*: 4 resources/);
+  assert.equal((await place.run("status", "alice")).code, 4);
+});
+
+atTerminal("on a terminal --yes is not asked, and --json never asks", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  const json = await typed(place, ["delete", "alice", "--json"], []);
+  assert.deepEqual([json.code, JSON.parse(json.screen).error.code], [2, "CONFIRM_REQUIRED"]);
+  const { code, screen } = await typed(place, ["delete", "alice", "--yes"], []);
+  assert.equal(code, 0, screen);
+  assert.doesNotMatch(screen, /\?/);
+});
+
+atTerminal("a terminal has colours, unless NO_COLOR or --no-color says otherwise", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  // deno-lint-ignore no-control-regex -- the escape is what is looked for
+  const coloured = /\x1b\[\d+m/;
+  assert.match((await typed(place, ["list"], [])).screen, coloured);
+  assert.match((await typed(place, ["list"], [], { NO_COLOR: "" })).screen, coloured, "empty counts as unset");
+  assert.doesNotMatch((await typed(place, ["list"], [], { NO_COLOR: "1" })).screen, coloured);
+  assert.doesNotMatch((await typed(place, ["list", "--no-color"], [])).screen, coloured);
+  assert.doesNotMatch((await typed(place, ["nwe", "--no-color"], [])).screen, coloured);
+});

@@ -1,0 +1,207 @@
+/**
+ * The command line as users run it: another process, in a project of its own, with an environment that holds nothing
+ * else; and what a directory holds, to compare before and after.
+ */
+import { createHash } from "node:crypto";
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
+
+/** How a run ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What a run gets besides its arguments. */
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+  /** A command in front of Deno's, e.g. `["setpriv", "--bounding-set=-dac_override"]`. */
+  readonly within?: readonly string[];
+  /** Told each piece of stderr; may end the run with a signal. */
+  readonly onStderr?: (text: string, kill: (signal: Deno.Signal) => void) => void;
+}
+
+/** The variables that a run has of this process's. */
+function inherited(): Record<string, string> {
+  const names = ["PATH", "HOME", "DENO_DIR"];
+  return Object.fromEntries(names.flatMap((name) => process.env[name] ? [[name, process.env[name]]] : []));
+}
+
+/** The command that runs the command line. */
+export function commandOf(args: readonly string[]): string[] {
+  const config = join(REPOSITORY, "deno.json");
+  return [process.execPath, "run", "-q", "-c", config, "-P=cli", join(REPOSITORY, "cli.ts"), ...args];
+}
+
+/** Runs the command line in a directory. */
+export async function run(cwd: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  return await runCommand(cwd, [...options.within ?? [], ...commandOf(args)], options);
+}
+
+/** Runs any command in the environment of `run`. */
+export async function runCommand(cwd: string, command: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const [file, ...args] = command;
+  const env = { ...inherited(), USER: "tester", ...options.env };
+  // Not node:child_process: Deno's takes whatever ended after a kill() for killed, whatever its exit code (2.9.6).
+  const child = new Deno.Command(file, {
+    args,
+    cwd,
+    env,
+    clearEnv: true,
+    stdin: options.stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const kill = (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch { /* it has ended */ }
+  };
+  const [stdout, stderr, { code, signal }] = await Promise.all([
+    textOf(child.stdout),
+    textOf(child.stderr, (text) => options.onStderr?.(text, kill)),
+    child.status,
+    options.stdin === undefined ? undefined : give(child.stdin, options.stdin),
+  ]);
+  return { code: signal === null ? code : null, stdout, stderr };
+}
+
+async function textOf(stream: ReadableStream<Uint8Array>, onText?: (text: string) => void): Promise<string> {
+  let text = "";
+  for await (const piece of stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {
+    text += piece;
+    onText?.(text);
+  }
+  return text;
+}
+
+async function give(stdin: WritableStream<Uint8Array>, text: string): Promise<void> {
+  await new Blob([text]).stream().pipeTo(stdin).catch(() => {}); // it ended before it read all
+}
+
+/** A directory of its own, removed at the end. */
+export class Place implements AsyncDisposable {
+  readonly root: string;
+
+  readonly above: string;
+
+  private constructor(above: string) {
+    this.above = above;
+    this.root = join(above, "shop");
+  }
+
+  /** A project called `shop`; `null`: no forkstack.json. */
+  static async make(config: unknown = {}): Promise<Place> {
+    const above = await realpath(await mkdtemp(join(tmpdir(), "forkstack-cli-")));
+    const place = new Place(above);
+    await mkdir(place.root);
+    if (config !== null) {
+      await place.write(
+        "forkstack.json",
+        typeof config === "string" ? config : JSON.stringify({ project: "shop", ...config as object }),
+      );
+    }
+    return place;
+  }
+
+  path(...names: string[]): string {
+    return join(this.root, ...names);
+  }
+
+  async write(name: string, content: string | Uint8Array): Promise<void> {
+    await mkdir(dirname(this.path(name)), { recursive: true });
+    await writeFile(this.path(name), content);
+  }
+
+  /** The text of a file, or `undefined`. */
+  async read(name: string): Promise<string | undefined> {
+    return await readFile(this.path(name), "utf8").catch(() => undefined);
+  }
+
+  async run(...args: string[]): Promise<Ended> {
+    return await run(this.root, args);
+  }
+
+  /** Runs what must succeed. */
+  async ok(...args: string[]): Promise<Ended> {
+    const ended = await run(this.root, args);
+    if (ended.code !== 0) throw new Error(`${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`);
+    return ended;
+  }
+
+  /** Runs with `--json`; the document, and the exit code in it. */
+  // deno-lint-ignore no-explicit-any -- its shape is what the tests look at
+  async json(...args: string[]): Promise<any> {
+    const { code, stdout } = await run(this.root, [...args, "--json"]);
+    return { ...JSON.parse(stdout), code };
+  }
+
+  async git(...args: string[]): Promise<void> {
+    const who = ["-c", "user.name=tester", "-c", "user.email=tester@example.com", "-c", "init.defaultBranch=main"];
+    const { code, stderr } = await runCommand(this.root, ["git", ...who, ...args]);
+    if (code !== 0) throw new Error(`git ${args.join(" ")}: ${stderr}`);
+  }
+
+  /**
+   * What the directory holds: a line for each entry, with its mode and the hash of its bytes. What `except` matches is
+   * not read: closing a file drops the locks that SQLite holds on it in this process.
+   */
+  async digest(except?: RegExp): Promise<string> {
+    return (await treeOf(this.root, except)).join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.above, { recursive: true, force: true });
+  }
+}
+
+/** What of `digest` a run may leave behind: the registry, what lies beside it, and empty directories. */
+export const SCAFFOLD =
+  /^\.forkstack\/((registry\.db(-wal|-shm)?|checked\.json|\.gitignore) |((envs|locks|owners|buckets|secrets|sqlite)\/)? )/;
+
+async function treeOf(root: string, except?: RegExp, at = ""): Promise<string[]> {
+  const lines: string[] = [];
+  for (const name of (await readdir(join(root, at))).sort()) {
+    const path = at === "" ? name : `${at}/${name}`;
+    if (path === ".git" || except?.test(`${path} `)) continue;
+    const found = await lstat(join(root, path));
+    const mode = (found.mode & 0o777).toString(8);
+    if (found.isDirectory()) {
+      const inside = await treeOf(root, except, path);
+      if (inside.length > 0 || !except?.test(`${path}/ `)) lines.push(`${path}/ ${mode}`, ...inside);
+    } else if (found.isSymbolicLink()) lines.push(`${path} -> ${await readlink(join(root, path))}`);
+    else {
+      const hash = createHash("sha256").update(await readFile(join(root, path))).digest("hex").slice(0, 16);
+      lines.push(`${path} ${mode} ${found.size} ${hash}`);
+    }
+  }
+  return lines;
+}
+
+/** A text without what differs from run to run: times, ids, dates, the host, the directory; progress is sorted. */
+export function normalized(text: string, place: Place): string {
+  const plain = text.replaceAll(place.root, "<root>").replaceAll(place.above, "<above>")
+    .replaceAll(`tester@${hostname()}`, "tester@host")
+    .replace(/\b\d{4}-\d\d-\d\dT[\d:.]+Z\b/g, "<instant>")
+    .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, "<id>")
+    .replace(/"durationMs": [\d.]+/g, '"durationMs": 0')
+    .replace(/\b[\d.]+ (ms|s|min)\b/g, "<time>")
+    .replace(/\b(copy-on-write|full-copy)\b/g, "<copied>");
+  const lines = plain.split("\n").map((line) => line.replace(/ +(?=<time>$)/, " "));
+  const progress = lines.filter((line) => /^ {2}[-+x] /.test(line)).sort();
+  return lines.map((line) => /^ {2}[-+x] /.test(line) ? progress.shift() : line).join("\n");
+}
+
+/** One run as a transcript. */
+export async function transcript(place: Place, args: readonly string[], options?: RunOptions): Promise<string> {
+  const { code, stdout, stderr } = await run(place.root, args, options);
+  const errors = normalized(stderr, place).trimEnd().split("\n").map((line) => `! ${line}\n`);
+  return `${normalized(stdout, place)}${stderr === "" ? "" : errors.join("")}=> ${code}`;
+}

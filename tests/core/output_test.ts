@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import {
+  deletedText,
+  duration,
+  errorText,
+  exitCodeOf,
+  jsonDocument,
+  listText,
+  localCommands,
+  resourceLine,
+  statusText,
+} from "../../core/output.ts";
+import type { EnvironmentReport } from "../../core/report.ts";
+import { Secret } from "../../core/secret.ts";
+import { ForkstackError } from "../../mod.ts";
+
+const plain = { color: false, command: "forkstack " };
+const task = { color: false, command: "deno task envs:" };
+const now = new Date("2026-06-15T12:00:00.000Z");
+const ago = (ms: number) => new Date(now.getTime() - ms).toISOString();
+const [second, minute, hour, day] = [1_000, 60_000, 3_600_000, 86_400_000];
+
+function environment(name: string, more: Partial<EnvironmentReport> = {}): EnvironmentReport {
+  return { name, parent: "dev", status: "ready", owner: "ann@host", createdAt: ago(0), current: false, ...more };
+}
+
+Deno.test("localCommands() calls each command as it is called here", () => {
+  const hint = "Go on with `forkstack new a`, or `forkstack delete a`; forkstack touches no other";
+  assert.equal(
+    localCommands(hint, task),
+    "Go on with `deno task envs:new a`, or `deno task envs:delete a`; forkstack touches no other",
+  );
+  assert.equal(localCommands(hint, plain), hint);
+});
+
+Deno.test("duration() is in the unit that people would say", () => {
+  const cases: [number, string][] = [
+    [0, "0 ms"],
+    [12.4, "12 ms"],
+    [999, "999 ms"],
+    [1_000, "1.0 s"],
+    [59_940, "59.9 s"],
+    [60_000, "1 min"],
+    [150_000, "3 min"],
+  ];
+  for (const [ms, text] of cases) assert.equal(duration(ms), text);
+});
+
+Deno.test("listText() shows ages in one unit, and no column that is empty", () => {
+  const ages: [number, string][] = [
+    [-5_000, "0 s"],
+    [0, "0 s"],
+    [59 * second, "59 s"],
+    [minute, "1 min"],
+    [59 * minute, "59 min"],
+    [hour, "1 h"],
+    [23 * hour, "23 h"],
+    [day, "1 d"],
+    [400 * day, "400 d"],
+  ];
+  for (const [ms, text] of ages) {
+    const [header, line] = listText([environment("a", { createdAt: ago(ms) })], undefined, now, plain).split("\n");
+    assert(line.includes(` ${text} `), `${ms}: ${line}`);
+    assert.doesNotMatch(header, /LEASE/);
+  }
+});
+
+Deno.test("listText() is a table with the current environment marked, whoever it is", () => {
+  const all = [
+    environment("alice", { createdAt: ago(2 * hour), expiresAt: ago(-3 * hour) }),
+    environment("bob-with-a-long-name", { current: true, status: "broken", parent: "alice", createdAt: ago(3 * day) }),
+    environment("old", { createdAt: ago(9 * day), expiresAt: ago(day) }),
+  ];
+  assert.equal(
+    listText(all, undefined, now, plain),
+    `\
+   NAME                  STATUS  PARENT  AGE  OWNER     LEASE
+   alice                 ready   dev     2 h  ann@host  3 h left
+*  bob-with-a-long-name  broken  alice   3 d  ann@host
+   old                   ready   dev     9 d  ann@host  expired 1 d ago`,
+  );
+  assert.match(listText(all.slice(0, 1), "prod", now, plain), /\n\* {2}prod +base\n/);
+  assert.equal(listText([], undefined, now, task), "No environments yet. Make one with `deno task envs:new alice`");
+});
+
+Deno.test("only a style with colour has escapes, and the text is the same", () => {
+  const error = new ForkstackError("X", "Cannot do it: it is there", { hint: "Do `forkstack list`" });
+  const bright = { color: true, command: "forkstack " };
+  const texts = (style: typeof plain) => [
+    errorText(error, style),
+    listText([environment("a", { current: true })], undefined, now, style),
+    statusText({ environment: environment("a"), resources: [], variables: ["A"], durationMs: 1 }, now, style),
+    resourceLine({
+      key: "database",
+      kind: "database",
+      provider: "sqlite",
+      title: "t",
+      state: "ready",
+      fork: "empty",
+      durationMs: 5,
+    }, style),
+  ];
+  // deno-lint-ignore no-control-regex -- the escapes are what is taken away
+  const escapes = /\x1b\[[\d;]*m/g;
+  for (const [at, text] of texts(bright).entries()) {
+    assert.match(text, escapes);
+    assert.equal(text.replace(escapes, ""), texts(plain)[at]);
+  }
+});
+
+Deno.test("errorText() says what, why and what next, and repeats nothing", () => {
+  const cause = new Error("POST /x: 422 LIMIT (request 7f3a)", {
+    cause: new AggregateError([new Error("deep"), new Error("deep"), new Error("other")]),
+  });
+  const error = new ForkstackError("X", "Cannot fork: it has 10 of 10", { hint: "Run `forkstack prune`", cause });
+  assert.equal(
+    errorText(error, task),
+    `\
+error: Cannot fork: it has 10 of 10
+  cause: POST /x: 422 LIMIT (request 7f3a)
+  cause: deep
+  cause: other
+  hint: Run \`deno task envs:prune\``,
+  );
+  const repeated = new ForkstackError("X", "Cannot do it: EIO: i/o error", { cause: new Error("EIO: i/o error") });
+  assert.equal(errorText(repeated, plain), "error: Cannot do it: EIO: i/o error");
+  assert.match(
+    errorText(new TypeError("x is not a function"), plain),
+    /^error: TypeError: x is not a function\n {2}hint: This should not happen/,
+  );
+  const loop = new Error("a");
+  loop.cause = loop;
+  assert.match(errorText(new ForkstackError("X", "y", { cause: loop }), plain), /cause: a/);
+});
+
+Deno.test("exitCodeOf() follows STYLE.md", () => {
+  const codes: [number, string][] = [
+    [
+      2,
+      "USAGE NAME_INVALID CONFIG_INVALID CONFIG_MISSING ENV_BASE ENV_PROTECTED CONFIRM_REQUIRED NOT_PERMITTED PROVIDER_UNKNOWN",
+    ],
+    [3, "CREDENTIALS_MISSING CREDENTIALS_REJECTED CREDENTIALS_DENIED"],
+    [4, "NOT_FOUND ENV_NOT_FOUND"],
+    [5, "CONFLICT ENV_CONFLICT FOREIGN LOCKED LOCK_LOST GIT_TRACKED REGISTRY_FOREIGN"],
+    [6, "PROVIDER_UNAVAILABLE RATE_LIMITED RESOURCE_LOCKED REGISTRY_UNREACHABLE"],
+    [7, "UNDO_INCOMPLETE DELETE_INCOMPLETE"],
+    [130, "INTERRUPTED"],
+    [1, "UNEXPECTED"],
+  ];
+  for (const [exit, names] of codes) {
+    for (const code of names.split(" ")) assert.equal(exitCodeOf(new ForkstackError(code, "x")), exit, code);
+  }
+  for (const other of [new Error("x"), "x", undefined]) assert.equal(exitCodeOf(other), 1);
+});
+
+Deno.test("jsonDocument() holds no secret, and always has schema, command, ok and data", () => {
+  const data = { token: new Secret("hunter2"), list: [{ deep: new Secret("hunter2") }] };
+  const text = jsonDocument("new", data, undefined, plain);
+  assert(!text.includes("hunter2"));
+  assert.deepEqual(JSON.parse(text), {
+    schema: 1,
+    command: "new",
+    ok: true,
+    data: { token: "[redacted]", list: [{ deep: "[redacted]" }] },
+  });
+  const error = new ForkstackError("X", "y", { hint: "`forkstack list`", retryable: true, details: { env: "a" } });
+  assert.deepEqual(JSON.parse(jsonDocument("new", undefined, error, task)), {
+    schema: 1,
+    command: "new",
+    ok: false,
+    data: {},
+    error: { code: "X", message: "y", hint: "`deno task envs:list`", retryable: true, details: { env: "a" } },
+  });
+});
+
+Deno.test("deletedText() names what was kept because it is not ours", () => {
+  const one = { key: "database", kind: "database", provider: "sqlite", title: "t" };
+  const text = deletedText({
+    environment: environment("a"),
+    resources: [{ ...one, state: "deleted" }, { ...one, key: "storage", state: "kept" }],
+    durationMs: 5,
+    switchedTo: "dev",
+  }, plain);
+  assert.equal(
+    text,
+    'Deleted a: 1 resources in 5 ms\nKept storage "t": it is not ours\nIt was current; now on dev\nNext: `forkstack list`',
+  );
+});
