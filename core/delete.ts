@@ -59,7 +59,11 @@ export async function deleteEnvironment(engine: Engine, env: string): Promise<De
   return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
     await freeRoom(engine, env);
     const { environment, rows } = await planDeletion(engine, env);
-    const switchedTo = await leave(engine, environment);
+    await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]); // before `leave`: see switch
+    const switchedTo = await leave(engine, environment).catch(async (error) => {
+      await worker.write([statements.putEnvironment(environment)]);
+      throw error;
+    });
     const { outcomes, failures } = await removeAll(engine, worker, environment);
     if (failures.length > 0) throw partlyDeleted(env, failures);
     const states = new Map(outcomes.map((one) => [one.item.key, one.ok ? one.value : "failed"]));

@@ -45,8 +45,9 @@ const ofDeno = (on: typeof Deno): Disk => ({
   async remove(path) {
     try {
       on.removeSync(path);
-    } catch { // a directory that holds something, or nothing at all
-      await on.remove(path, { recursive: true }).catch(absent);
+    } catch (error) {
+      if (/^(ENOENT|ENOTDIR)$/.test((error as { code?: string }).code ?? "")) return;
+      await on.remove(path, { recursive: true }).catch(absent); // a directory that holds something
     }
   },
   // deno-lint-ignore require-await

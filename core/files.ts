@@ -65,10 +65,12 @@ export const files: Files = {
     await disk.makeDirectory(dirname(path), 0o700);
     try {
       await disk.writeNew(temporary, text, mode);
-      if (exclusive) await disk.link(temporary, path);
-      else await disk.rename(temporary, path);
-    } finally {
+      if (!exclusive) return await disk.rename(temporary, path);
+      await disk.link(temporary, path);
       await disk.remove(temporary);
+    } catch (error) {
+      await disk.remove(temporary);
+      throw error;
     }
   },
   async makeDirectory(path) {

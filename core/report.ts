@@ -55,7 +55,8 @@ export interface EnvironmentResult {
 
 /** Every environment that forkstack made, by name. */
 export async function listEnvironments(engine: Pick<Engine, "project" | "registry">): Promise<EnvironmentReport[]> {
-  return (await engine.registry.environments()).map((one) => environmentReport(engine, one));
+  const current = workspace.currentEnv(engine.project).env;
+  return (await engine.registry.environments()).map((one) => environmentReport(engine, one, current));
 }
 
 /** One environment with its resources. */
@@ -111,7 +112,11 @@ function namedReports(place: Pick<Engine, "project" | "resources">, env: string,
 }
 
 /** An environment in the words of `--json`. */
-export function environmentReport(engine: Pick<Engine, "project">, environment: Environment): EnvironmentReport {
+export function environmentReport(
+  engine: Pick<Engine, "project">,
+  environment: Environment,
+  current: string = workspace.currentEnv(engine.project).env,
+): EnvironmentReport {
   return {
     name: environment.name,
     parent: environment.parent,
@@ -119,7 +124,7 @@ export function environmentReport(engine: Pick<Engine, "project">, environment: 
     owner: environment.owner,
     createdAt: environment.createdAt,
     ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
-    current: workspace.currentEnv(engine.project).env === environment.name,
+    current: current === environment.name,
   };
 }
 

@@ -51,11 +51,21 @@ export async function readVariables(place: Place, env: string): Promise<Record<s
   return text === undefined ? undefined : parseEnvFile(text);
 }
 
-/** Removes an environment's own file, and what a run that died left of it: here, and beside this directory's pointers. */
-export async function removeVariables({ project, world: { files } }: Place, env: string): Promise<void> {
-  const path = variablesPath(project, env);
-  await files.remove(path);
-  for (const at of [path, ...POINTERS.map((name) => join(project.root, name))]) await sweepTemporary(files, at);
+/** Removes an environment's own file. */
+export async function removeVariables(place: Place, env: string): Promise<void> {
+  await place.world.files.remove(variablesPath(place.project, env));
+  await sweep(place);
+}
+
+/** Removes what runs that died left of the files here; some hold credentials. */
+async function sweep({ project, world: { files } }: Place): Promise<void> {
+  for (const name of [...POINTERS, ".gitignore", "forkstack.json"]) {
+    await sweepTemporary(files, join(project.root, name));
+  }
+  const envs = join(project.stateRoot, ".forkstack", "envs");
+  for (const name of await files.list(envs)) {
+    if (/\.forkstack-[0-9a-f]{8}$/.test(name)) await files.remove(join(envs, name));
+  }
 }
 
 /**
@@ -128,11 +138,11 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
   const projectFiles = await changedProjectFiles(place);
   let doing = `read the files of "${project.root}"`;
   try {
+    await sweep(place);
     // .gitignore first: never is there a credential that git does not ignore. .env.local before .current-env: in
     // between, the runtime stops rather than mix the two.
     for (const [path, text, mode] of [...projectFiles, ...await environmentFiles(place, wanted)]) {
       doing = `write "${path}"`;
-      await sweepTemporary(files, path);
       const one = { path, temporary: temporaryPath(path), text, before: await files.read(path), mode };
       staged.push(one);
       await stage(files, one);
@@ -192,11 +202,16 @@ async function pointersAgree({ project, world: { files } }: Place): Promise<bool
   return current?.trim() === parseEnvFile(local ?? "").FORKSTACK_ENV;
 }
 
-/** Changes all files that change with an environment, or none. */
-export async function changeFiles(place: Place, wanted: Wanted): Promise<readonly string[]> {
+/** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
+export async function changeFiles(
+  place: Place,
+  wanted: Wanted,
+  verify: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<readonly string[]> {
   const change = await prepareFiles(place, wanted);
   try {
     await change.commit();
+    await verify();
     return change.changedFiles;
   } catch (error) {
     const failures = await change.undo();

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { PLANTS } from "./plants.ts";
+import { scenarioOf } from "./scenario.ts";
+import { shrink } from "./shrink.ts";
+import { simulate } from "./simulation.ts";
+import { runSeeds } from "./swarm.ts";
+
+const SEEDS = 20_000;
+
+Deno.test(`the engine keeps its promises under ${SEEDS} seeds of faults`, async () => {
+  const { failed, met } = await runSeeds({ first: 0, count: SEEDS });
+  if (failed.length > 0) {
+    const [{ seed, violations }] = failed;
+    const story = await shrink(scenarioOf(seed));
+    assert.fail(
+      `${failed.length} seeds fail; \`deno task simulate --seed ${seed}\`: ${violations.join("; ")}\n${
+        story.join("\n")
+      }`,
+    );
+  }
+  const rare = ["vendor late", "vendor lost", "vendor crash-after", "registry crash-after", "registry jump"];
+  for (const what of [...rare, "changes sent by a worker that was taken over", "writes refused by the fence"]) {
+    assert((met[what] ?? 0) >= 100, `"${what}" must be met often enough to mean something, not ${met[what]} times`);
+  }
+});
+
+Deno.test("a seed tells the same story each time, whatever ran before it", async () => {
+  const hashes = async (seeds: readonly number[]) => {
+    const found = new Map<number, number>();
+    for (const seed of seeds) found.set(seed, (await simulate(scenarioOf(seed))).hash);
+    return found;
+  };
+  const seeds = Array.from({ length: 300 }, (_, seed) => seed);
+  const first = await hashes(seeds);
+  const again = await hashes(seeds.toReversed());
+  assert.deepEqual(new Map([...again].sort(([a], [b]) => a - b)), first);
+  assert(new Set(first.values()).size > 290, "different seeds must tell different stories");
+});
+
+/** How many seeds each planted bug may take to be seen. */
+const BOUNDS: Readonly<Record<string, number>> = {
+  "no-intent": 50,
+  "forward-undo": 50,
+  "no-fencing": 100,
+  "adopt-by-name": 100,
+  "delete-unasked": 100,
+};
+
+Deno.test("every plant has its bound", () => assert.deepEqual(Object.keys(BOUNDS), Object.keys(PLANTS)));
+
+for (const [plant, bound] of Object.entries(BOUNDS)) {
+  Deno.test(`the planted bug "${plant}" is caught within ${bound} seeds`, async () => {
+    for (let seed = 0; seed < bound; seed++) {
+      if ((await simulate(scenarioOf(seed), { plant: PLANTS[plant] })).violations.length > 0) return;
+    }
+    assert.fail(`${bound} seeds did not show it`);
+  });
+}
+
+Deno.test("shrink() leaves a shorter story that fails in the same way", async () => {
+  const plant = PLANTS["no-intent"];
+  const scenario = scenarioOf(1);
+  const { story, violations } = await simulate(scenario, { plant });
+  const short = await shrink(scenario, plant);
+  assert(violations.length > 0);
+  assert(short.length < story.length, `${short.length} lines of ${story.length}`);
+  assert(short.some((line) => line.includes("VIOLATION: ")));
+});
