@@ -9,7 +9,7 @@ import { openRegistry, type Registry } from "../registry.ts";
 import type { Secret } from "../secret.ts";
 
 /**
- * Opens what a command works with, and closes it. Only `new` begins a project (`look`: how it would), and `doctor
+ * Opens what a command works with. Only `new` begins a project (`look`: how it would), and `doctor
  * --rebuild` a registry. A command that turns out to be `isLight` needs no provider, and loads none.
  */
 export async function withEngine<T>(
@@ -20,9 +20,9 @@ export async function withEngine<T>(
 ): Promise<T> {
   const project = await openProject(cwd(), { init: mode === "begin" || mode === "look" });
   const resources = await isLight?.(project) ? [] : await loadResources(project);
-  let registry: Registry | undefined;
   try {
-    registry = await openRegistry(project, mode === "begin" || mode === "restore" ? "create" : "empty");
+    // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
+    const registry = await openRegistry(project, mode === "begin" || mode === "restore" ? "create" : "empty");
     if (mode !== "begin") await noticeExpired(registry, io);
     return await work({
       project,
@@ -36,8 +36,6 @@ export async function withEngine<T>(
     });
   } catch (error) {
     throw fileError(error, `work in "${project.root}"`);
-  } finally {
-    registry?.close();
   }
 }
 

@@ -13,14 +13,10 @@ import { noticeExpired, withEngine } from "./_open.ts";
 export async function runList({ io }: Call): Promise<Answer> {
   const project = await openProject(cwd(), { init: false });
   const registry = await openRegistry(project, "empty");
-  try {
-    await noticeExpired(registry, io);
-    const environments = await listEnvironments({ project, registry });
-    const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
-    return { data: { environments }, text: (style) => output.listText(environments, base, io.now(), style) };
-  } finally {
-    registry.close();
-  }
+  await noticeExpired(registry, io);
+  const environments = await listEnvironments({ project, registry });
+  const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
+  return { data: { environments }, text: (style) => output.listText(environments, base, io.now(), style) };
 }
 
 /** `status [name]` */

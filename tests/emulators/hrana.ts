@@ -15,6 +15,24 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite";
+import {
+  CHANGE,
+  checkCondition,
+  type Condition,
+  decodeValue,
+  encodeValue,
+  fromSqlite,
+  holds,
+  malformed,
+  onlyInVersion3,
+  type Outcome,
+  parseSql,
+  RequestError,
+  splitSql,
+  type Statement,
+  StatementError,
+  type Value,
+} from "./hrana_sql.ts";
 
 export type Access = "full-access" | "read-only";
 
@@ -51,18 +69,8 @@ export interface HranaServer {
   close(): Promise<void>;
 }
 
-type Value =
-  | { type: "null" }
-  | { type: "integer" | "text"; value: string }
-  | { type: "float"; value: number }
-  | { type: "blob"; base64: string };
 type Sql = { sql?: string; sql_id?: number };
 type Stmt = Sql & { args?: Value[]; named_args?: { name: string; value: Value }[]; want_rows?: boolean };
-type Condition =
-  | { type: "ok" | "error"; step: number }
-  | { type: "not"; cond: Condition }
-  | { type: "and" | "or"; conds: Condition[] }
-  | { type: "is_autocommit" };
 type StreamRequest =
   | { type: "close" | "get_autocommit" }
   | { type: "execute"; stmt: Stmt }
@@ -70,196 +78,6 @@ type StreamRequest =
   | ({ type: "sequence" | "describe" } & Sql)
   | { type: "store_sql"; sql_id: number; sql: string }
   | { type: "close_sql"; sql_id: number };
-
-/** Fails one stream request; the stream goes on. */
-class StatementError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-/** Fails the HTTP request and closes the stream. Text is a broken protocol, an object anything else. */
-class RequestError extends Error {
-  readonly response: Response;
-  constructor(status: number, body: string | object) {
-    super("request refused");
-    const headers = { "content-type": typeof body === "string" ? "text/plain" : "application/json" };
-    this.response = new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers });
-  }
-}
-
-// ---- SQL text ----
-
-interface Statement {
-  readonly sql: string;
-  readonly verb: string;
-  readonly needs: "read" | "write" | "attach" | "unsupported";
-  /** Starts by taking the write lock. */
-  readonly locks: boolean;
-  /** Names by SQLite's numbering, from 0; `undefined` for a plain `?`. */
-  readonly params: readonly (string | undefined)[];
-}
-
-const TOKEN =
-  /--[^\n]*|\/\*[^]*?(?:\*\/|$)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|\?\d*|[:@$]?[\p{L}\p{N}_$]+|\S/gu;
-const READ = /^(SELECT|VALUES|EXPLAIN|BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|DETACH)$/;
-const CHANGE = /^(INSERT|REPLACE|UPDATE|DELETE)$/;
-const SCHEMA = /^(CREATE|DROP|ALTER)$/;
-const TEMPORARY = /^CREATE (TEMP|TEMPORARY|(\S+ )+TEMP \.)/;
-const TRIGGER = /^(EXPLAIN )?(QUERY PLAN )?CREATE ((TEMP|TEMPORARY) )?TRIGGER /;
-const READ_PRAGMA = /^((table|index)_(list|x?info)|(pragma|database|function|module)_list|compile_options|encoding)$/i;
-const WRITE_PRAGMA =
-  /^(defer_foreign_keys|foreign_key(s|_list|_check)|(integrity|quick)_check|collation_list|stats|user_version)$/i;
-const REFUSED_PRAGMA =
-  /^(case_sensitive_like|ignore_check_constraints|incremental_vacuum|optimize|parser_trace|shrink_memory|wal_checkpoint)$/i;
-
-/** Cuts SQL at its semicolons; those inside a trigger's body do not count. */
-function splitSql(sql: string): Statement[] {
-  const statements: Statement[] = [];
-  let tokens: string[] = [];
-  let start = 0;
-  for (const { 0: token, index } of [...sql.matchAll(TOKEN), { 0: ";", index: sql.length }]) {
-    if (token.startsWith("--") || token.startsWith("/*")) continue;
-    const isInBody = token === ";" && index < sql.length && TRIGGER.test(tokens.slice(0, 6).join(" ").toUpperCase()) &&
-      !(tokens.at(-2) === ";" && tokens.at(-1)?.toUpperCase() === "END");
-    if (token !== ";" || isInBody) tokens.push(token);
-    else {
-      if (tokens.length > 0) statements.push(classify(sql.slice(start, index).trim(), tokens));
-      tokens = [];
-      start = index + 1;
-    }
-  }
-  return statements;
-}
-
-/** What libsql-server/src/query_analysis.rs allows: not VACUUM, ANALYZE, temporary tables or a file's ATTACH. */
-function classify(sql: string, tokens: string[]): Statement {
-  const upper = tokens.map((token) => token.toUpperCase());
-  const [first, second = "", third] = upper;
-  const verb = first === "WITH" ? mainVerb(upper) : first;
-  let needs: Statement["needs"] = "unsupported";
-  if (CHANGE.test(verb) || (SCHEMA.test(verb) && !TEMPORARY.test(upper.slice(0, 9).join(" ")))) needs = "write";
-  else if (READ.test(verb) && !(verb === "EXPLAIN" && upper.includes("PRAGMA"))) needs = "read";
-  else if (verb === "ATTACH") {
-    needs = [second, third].some((token) => token?.startsWith("'")) ? "unsupported" : "attach";
-  } else if (verb === "PRAGMA") {
-    if (READ_PRAGMA.test(second)) needs = "read";
-    else if (WRITE_PRAGMA.test(second) || (third === undefined && !REFUSED_PRAGMA.test(second))) needs = "write";
-  }
-  const locks = (needs === "write" && verb !== "PRAGMA") || /^BEGIN (IMMEDIATE|EXCLUSIVE)$/.test(`${verb} ${second}`);
-  return { sql, verb, needs, locks, params: numberParams(tokens) };
-}
-
-function mainVerb(upper: string[]): string {
-  let depth = 0;
-  for (const token of upper) {
-    if (token === "(") depth++;
-    else if (token === ")") depth--;
-    else if (depth === 0 && (CHANGE.test(token) || /^(SELECT|VALUES)$/.test(token))) return token;
-  }
-  return "WITH";
-}
-
-function numberParams(tokens: string[]): (string | undefined)[] {
-  const params: (string | undefined)[] = [];
-  for (const token of tokens) {
-    if (/^\?\d+$/.test(token)) {
-      const index = Number(token.slice(1)) - 1;
-      while (params.length <= index) params.push(undefined);
-      params[index] = token;
-    } else if (token === "?") params.push(undefined);
-    else if (/^[:@$]./.test(token) && !params.includes(token)) params.push(token);
-  }
-  return params;
-}
-
-// ---- Values, conditions, errors ----
-
-function decodeValue(value: Value): SQLInputValue {
-  if (value?.type === "null") return null;
-  if (value?.type === "float" && typeof value.value === "number") return value.value;
-  if (value?.type === "text" && typeof value.value === "string") return value.value;
-  if (value?.type === "blob" && /^[A-Za-z0-9+/]*=*$/.test(value.base64)) {
-    return new Uint8Array(Buffer.from(value.base64, "base64"));
-  }
-  if (value?.type === "integer" && typeof value.value === "string" && /^[+-]?\d+$/.test(value.value)) {
-    const integer = BigInt(value.value);
-    if (BigInt.asIntN(64, integer) === integer) return integer;
-  }
-  throw malformed(`invalid value ${JSON.stringify(value)}`);
-}
-
-function encodeValue(value: SQLOutputValue): Value {
-  if (value === null) return { type: "null" };
-  if (typeof value === "bigint") return { type: "integer", value: value.toString() };
-  if (typeof value === "number") return { type: "float", value };
-  if (typeof value === "string") return { type: "text", value };
-  return { type: "blob", base64: Buffer.from(value).toString("base64").replace(/=+$/, "") };
-}
-
-/** As in sqld, a step that was skipped counts as failed. */
-function holds(condition: Condition, outcomes: readonly Outcome[], isAutocommit: boolean): boolean {
-  switch (condition.type) {
-    case "ok":
-    case "error":
-      return (outcomes[condition.step].result !== undefined) === (condition.type === "ok");
-    case "not":
-      return !holds(condition.cond, outcomes, isAutocommit);
-    case "and":
-      return condition.conds.every((inner) => holds(inner, outcomes, isAutocommit));
-    case "or":
-      return condition.conds.some((inner) => holds(inner, outcomes, isAutocommit));
-    case "is_autocommit":
-      return isAutocommit;
-  }
-}
-
-function checkCondition(condition: Condition, steps: number, version: number): void {
-  switch (condition.type) {
-    case "ok":
-    case "error":
-      if (condition.step >= 0 && condition.step < steps) return;
-      throw new RequestError(400, "Invalid reference to step in a batch condition");
-    case "not":
-      return checkCondition(condition.cond, steps, version);
-    case "and":
-    case "or":
-      return condition.conds.forEach((inner) => checkCondition(inner, steps, version));
-    case "is_autocommit":
-      if (version >= 3) return;
-      throw onlyInVersion3("BatchCond of type `is_autocommit`");
-    default:
-      throw new RequestError(400, "BatchCond type not recognized");
-  }
-}
-
-function onlyInVersion3(what: string): RequestError {
-  return new RequestError(400, `${what} is only supported in protocol version hrana3 and higher`);
-}
-
-function malformed(what: string): RequestError {
-  return new RequestError(400, `Cannot deserialize client message from JSON: ${what}`);
-}
-
-const SQLITE_CODES = Object.fromEntries(
-  ("2 INTERNAL 3 PERM 4 ABORT 5 BUSY 6 LOCKED 7 NOMEM 8 READONLY 9 INTERRUPT 10 IOERR 11 CORRUPT 12 NOTFOUND 13 FULL " +
-    "14 CANTOPEN 15 PROTOCOL 17 SCHEMA 18 TOOBIG 19 CONSTRAINT 20 MISMATCH 21 MISUSE 23 AUTH 25 RANGE 26 NOTADB")
-    .match(/\d+ \w+/g)!.map((pair) => pair.split(" ")),
-);
-const SYNTAX = /syntax error$|^incomplete input$|^unrecognized token/;
-const IN_EXPRESSION = /^(?:no such column|ambiguous column name|no such function): "?([^"\s]+)/;
-
-function fromSqlite(error: unknown, sql: string): StatementError {
-  const { message, errcode = 1 } = error as Error & { errcode?: number };
-  if (SYNTAX.test(message)) return new StatementError("SQL_PARSE_ERROR", `SQL string could not be parsed: ${message}`);
-  const name = IN_EXPRESSION.exec(message)?.[1];
-  if (name) { // node:sqlite does not tell the offset: the first mention is near enough
-    return new StatementError("SQL_INPUT_ERROR", `SQL input error: ${message} (at offset ${sql.indexOf(name)})`);
-  }
-  return new StatementError(`SQLITE_${SQLITE_CODES[errcode & 0xff] ?? "UNKNOWN"}`, `SQLite error: ${message}`);
-}
 
 // ---- Streams ----
 
@@ -279,12 +97,6 @@ interface Step {
   readonly named: ReadonlyMap<string, SQLInputValue>;
   readonly wantRows: boolean;
   readonly condition?: Condition | null;
-}
-
-/** Neither: the step was skipped. */
-interface Outcome {
-  readonly result?: object;
-  readonly error?: StatementError;
 }
 
 // libSQL builds SQLite with foreign keys on and takes "text" for a string where no such column exists.
@@ -566,23 +378,6 @@ function sqlOf({ texts }: Stream, { sql, sql_id: id }: Sql): string {
   const text = texts.get(id);
   if (text === undefined) throw new RequestError(400, `SQL text ${id} not found`);
   return text;
-}
-
-/** sqld parses a whole program before it runs any of it. */
-function parseSql(connection: DatabaseSync, sql: string): Statement[] {
-  const statements = splitSql(sql);
-  for (const statement of statements) {
-    try {
-      if (statement.verb !== "PRAGMA") connection.prepare(statement.sql); // preparing a PRAGMA can execute it
-    } catch (error) {
-      if (SYNTAX.test((error as Error).message)) throw fromSqlite(error, statement.sql);
-    }
-    if (statement.needs === "unsupported") {
-      const reason = `unsupported statement: ${sql}`;
-      throw new StatementError("SQL_PARSE_ERROR", `SQL string could not be parsed: ${reason}`);
-    }
-  }
-  return statements;
 }
 
 function toStep(stream: Stream, stmt: Stmt): Step {
