@@ -119,7 +119,7 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
   }
   const prompts = await import("@clack/prompts");
   const answer = await prompts.confirm({ message: question, initialValue: false, output: process.stderr });
-  if (answer !== true) throw new ForkstackError("CANCELLED", "Nothing was deleted", { hint: "Nothing was changed" });
+  if (answer !== true) throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
 }
 
 /** What commands are called where this one was started. */

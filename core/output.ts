@@ -78,6 +78,15 @@ export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "r
   if (verb === "new" && environment.expiresAt !== undefined) {
     lines.push(`Lease ends ${environment.expiresAt}; longer with \`${style.command}extend ${environment.name} 2d\``);
   }
+  if (!environment.current && result.decidedBy !== undefined) {
+    lines.push(
+      paint(
+        style,
+        "yellow",
+        `${result.decidedBy} is set in this shell and still decides: unset it to use ${environment.name}`,
+      ),
+    );
+  }
   const next = environment.current
     ? verb === "new"
       ? `the app uses ${environment.name} from its next start; back with \`forkstack switch ${environment.parent}\``
@@ -250,9 +259,9 @@ const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
     /^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|REGISTRY_DAMAGED|STATE_DAMAGED|PARENT_)/,
     5,
   ],
-  [/^(PROVIDER_UNAVAILABLE|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY)/, 6],
+  [/^(PROVIDER_UNAVAILABLE|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY|DISK_FULL|DISK_FAILED)/, 6],
   [/_INCOMPLETE$/, 7],
-  [/^INTERRUPTED$/, 130],
+  [/^(INTERRUPTED|CANCELLED)$/, 130],
 ];
 
 /** The exit code of an error: 2 usage, 3 credentials, 4 not found, 5 conflict, 6 unavailable, 7 partly done. */

@@ -49,6 +49,8 @@ export interface EnvironmentResult {
   readonly changedFiles?: readonly string[];
   /** The command that completes it, where an earlier one was cut off. */
   readonly finishWith?: string;
+  /** What names another environment than this directory now points to: `"FORKSTACK_ENV"` or `"ENV"`. */
+  readonly decidedBy?: string;
   /** It was there already and complete. */
   readonly unchanged?: boolean;
 }

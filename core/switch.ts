@@ -20,7 +20,8 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
   const changedFiles = await activate(engine, env, () => usableEnvironment(engine, env, "switch to"));
   await engine.registry.touch(env, engine.world.now().toISOString());
-  return { ...await describe(engine, env, began), changedFiles };
+  const { env: current, decidedBy } = workspace.currentEnv(engine.project);
+  return { ...await describe(engine, env, began), changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
 /** An environment that can be used: ready, or one that always counts as there. */

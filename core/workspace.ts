@@ -282,14 +282,29 @@ async function keptLines(place: Place): Promise<string> {
     : `# yours, kept\n${added.map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("")}`;
 }
 
+/** The lines that .gitignore lacks: neither written there, nor is what they are for ignored by any other. */
+async function lackingLines(project: Project, text: string): Promise<string[]> {
+  const wanted: readonly [line: string, example: string][] = [
+    ["/.forkstack/", ".forkstack/registry.db"],
+    ["/.current-env", ".current-env"],
+    ["/.env.local*", ".env.local.forkstack-0"], // the temporary file beside it holds the same credentials
+    [`/${project.name}.*.db*`, `${project.name}.dev.db/x`],
+  ];
+  const written = new Set(text.split(/\r?\n/).map((line) => line.trim()));
+  const lacking = wanted.filter(([line]) => !written.has(line));
+  if (lacking.length === 0 || findUpwards(project.root, ".git") === undefined) return lacking.map(([line]) => line);
+  const examples = lacking.map(([, example]) => example);
+  const ignored = await run("git", ["-C", project.root, "check-ignore", "-z", "--no-index", "--", ...examples]);
+  const known = new Set(ignored?.stdout.split("\0"));
+  return lacking.filter(([, example]) => !known.has(example)).map(([line]) => line);
+}
+
 /** The first forkstack.json, and .gitignore with the lines that it lacks. */
 async function changedProjectFiles({ project, world: { files } }: Place): Promise<Written[]> {
   const changed: Written[] = [];
   const path = join(project.root, ".gitignore");
   const text = await files.read(path) ?? "";
-  const wanted = ["/.forkstack/", "/.current-env", "/.env.local", `/${project.name}.*.db*`];
-  const has = new Set(text.split(/\r?\n/).map((line) => line.trim().replace(/^\//, "").replace(/\/$/, "")));
-  const lacking = wanted.filter((line) => !has.has(line.replace(/^\//, "").replace(/\/$/, "")));
+  const lacking = await lackingLines(project, text);
   if (lacking.length > 0) {
     const end = text.includes("\r\n") ? "\r\n" : "\n";
     const whole = text === "" || text.endsWith("\n") ? text : text + end;

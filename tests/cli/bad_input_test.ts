@@ -368,7 +368,7 @@ Deno.test("a project below the top of its repository is looked at too", async ()
 });
 
 Deno.test(".gitignore gets the lines that it lacks, once, in its own style", async () => {
-  const all = ["/.forkstack/", "/.current-env", "/.env.local", "/shop.*.db*"];
+  const all = ["/.forkstack/", "/.current-env", "/.env.local*", "/shop.*.db*"];
   const cases: [before: string | undefined, after: string][] = [
     [undefined, `${all.join("\n")}\n`],
     ["", `${all.join("\n")}\n`],
@@ -378,7 +378,7 @@ Deno.test(".gitignore gets the lines that it lacks, once, in its own style", asy
     ["# mine\r\nnode_modules", `# mine\r\nnode_modules\r\n${all.join("\r\n")}\r\n`],
     [".env.local\n.forkstack\n", ".env.local\n.forkstack\n/.current-env\n/shop.*.db*\n"],
     [`${all.join("\n")}\n`, `${all.join("\n")}\n`],
-    ["#/.env.local\n", `#/.env.local\n${all.join("\n")}\n`],
+    ["#/.env.local*\n", `#/.env.local*\n${all.join("\n")}\n`],
   ];
   for (const [before, after] of cases) {
     await using place = await Place.make();

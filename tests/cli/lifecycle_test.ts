@@ -311,7 +311,7 @@ atTerminal("on a terminal delete asks, and does what it is told", async () => {
   for (const answer of ["n", "\r", "\x03", "\x1b"]) {
     const { code, screen } = await typed(place, ["delete", "alice"], [[question, answer]]);
     assert.notEqual(code, 0, screen);
-    assert.match(screen, /Nothing was deleted|Nothing was changed/);
+    assert.match(screen, /nothing was changed/);
     assert.equal(await place.digest(), before, JSON.stringify(answer));
   }
   const { code, screen } = await typed(place, ["delete", "alice"], [[question, "y"]]);

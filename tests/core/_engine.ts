@@ -1,0 +1,236 @@
+/**
+ * The real engine in this process, with vendors that live in memory: what the tests of the lifecycle share.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import type { Resource } from "../../core/config.ts";
+import type { Engine, World } from "../../core/engine.ts";
+import type { ResourceReport } from "../../core/report.ts";
+import { files } from "../../core/files.ts";
+import type { Fork, Inspection, Kind, Provider } from "../../core/provider.ts";
+import { openRegistry, Registry } from "../../core/registry.ts";
+import { ForkstackError } from "../../mod.ts";
+import { temporaryDirectory } from "../helpers.ts";
+
+/** One resource as the vendor holds it. */
+interface Held {
+  readonly fork: Fork;
+  data: string;
+  state: "ready" | "pending";
+}
+
+/** A vendor with one account: forks by name, each with the data that it holds. */
+export class Vendor {
+  readonly held: Map<string, Held> = new Map();
+  /** What the parents hold, by name; a base environment's resource bears no mark. */
+  readonly parents: Map<string, string> = new Map();
+  readonly calls: string[] = [];
+  /** Throws for a call such as `create shop-alice`, once or as often as it likes. */
+  fail: (call: string) => void = () => {};
+  /** Forks that `reset` has prepared and that nobody has put in place or taken away. */
+  prepared = 0;
+  #nextId = 1;
+
+  call(what: string, name: string): void {
+    this.calls.push(`${what} ${name}`);
+    this.fail(`${what} ${name}`);
+  }
+
+  put(fork: Omit<Fork, "id" | "createdAt"> & Partial<Fork>, data: string): Fork {
+    const whole: Fork = { createdAt: "2026-01-01T00:00:00.000Z", ...fork, id: fork.id ?? `id-${this.#nextId++}` };
+    this.held.set(whole.name, { fork: whole, data, state: "ready" });
+    return whole;
+  }
+}
+
+/** What a vendor of this kind does; `changed` replaces parts of it. */
+export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provider> = {}): Provider {
+  const dataOf = (parent: string | undefined) =>
+    parent === undefined ? "" : vendor.held.get(parent)?.data ?? vendor.parents.get(parent) ?? "";
+  const provider: Provider = {
+    name: "fake",
+    kind,
+    capabilities: {
+      copy: "copy-on-write",
+      ownership: "marked",
+      outputs: "minted",
+      nativeExpiry: true,
+      usage: "none",
+      parentMayBeAbsent: true,
+      name: { maxLength: 60, pattern: /^[a-z0-9.-]+$/ },
+    },
+    credentials: [],
+    options: v.strictObject({}),
+    inspect(_context, { name, marker }): Promise<Inspection> {
+      vendor.call("inspect", name);
+      const held = vendor.held.get(name);
+      if (held === undefined) {
+        const isParent = vendor.parents.has(name);
+        return Promise.resolve(isParent ? { state: "foreign", id: name, reason: "no mark" } : { state: "absent" });
+      }
+      const { stack, env, resource } = held.fork.marker;
+      if (stack === marker.stack && env === marker.env && resource === marker.resource) {
+        return Promise.resolve({ state: held.state, fork: held.fork });
+      }
+      return Promise.resolve({ state: "foreign", id: held.fork.id, reason: `it is of stack "${stack}"` });
+    },
+    async create(context, target) {
+      const seen = await provider.inspect(context, target);
+      if (seen.state === "foreign") throw new ForkstackError("FOREIGN", `Cannot make "${target.name}": ${seen.reason}`);
+      if (seen.state !== "absent" && seen.fork.marker.operation === target.marker.operation) return seen.fork;
+      vendor.call("create", target.name);
+      const { name, parent: parentId, marker } = target;
+      const fork = { name, marker, copy: "copy-on-write" as const, ...(parentId === undefined ? {} : { parentId }) };
+      return vendor.put(fork, dataOf(parentId));
+    },
+    delete(_context, fork) {
+      vendor.call("delete", fork.name);
+      if (vendor.held.get(fork.name)?.fork.id !== fork.id) return Promise.resolve("absent");
+      vendor.held.delete(fork.name);
+      return Promise.resolve("deleted");
+    },
+    async *list(_context, scope) {
+      await Promise.resolve();
+      for (const { fork } of vendor.held.values()) {
+        if (fork.marker.stack === scope.stack && fork.marker.resource === scope.resource) yield fork;
+      }
+    },
+    probe(_context, { name }) {
+      vendor.call("probe", name);
+      return Promise.resolve();
+    },
+    outputs(_context, { name }) {
+      vendor.call("outputs", name);
+      return Promise.resolve({ [`${kind.toUpperCase()}_URL`]: `fake://${name}/${vendor.calls.length}` });
+    },
+    reset(_context, fork, target) {
+      vendor.call("prepare", fork.name);
+      const fresh = dataOf(target.parent);
+      vendor.prepared++;
+      return Promise.resolve({
+        commit() {
+          vendor.call("commit", fork.name);
+          vendor.prepared--;
+          vendor.held.get(fork.name)!.data = fresh;
+          return Promise.resolve(fork);
+        },
+        discard() {
+          vendor.call("discard", fork.name);
+          vendor.prepared--;
+          return Promise.resolve();
+        },
+      });
+    },
+    extend(_context, fork, expiresAt) {
+      vendor.call("extend", `${fork.name} ${expiresAt}`);
+      return Promise.resolve();
+    },
+    ...changed,
+  };
+  return provider;
+}
+
+/** What a test of the lifecycle works with. */
+export interface Bench extends AsyncDisposable {
+  readonly root: string;
+  readonly engine: Engine;
+  readonly vendor: Vendor;
+  readonly progress: ResourceReport[];
+  /** The clock of the world; tests set it. */
+  nowMs: number;
+  /** Puts an empty registry in the place of this one, as if its file had been lost. */
+  lostRegistry(): Promise<Engine>;
+}
+
+/** What a bench is made with. */
+export interface BenchOptions {
+  readonly config?: Record<string, unknown>;
+  readonly vendor?: Vendor;
+  readonly registry?: Registry;
+  readonly kinds?: readonly Kind[];
+  readonly changed?: Partial<Provider>;
+  readonly signal?: AbortSignal;
+}
+
+/** A project `shop` with a database and a storage of one vendor. */
+export async function bench(options: BenchOptions = {}): Promise<Bench> {
+  const directory = temporaryDirectory();
+  const root = join(directory.path, "shop");
+  mkdirSync(root);
+  const config = { project: "shop", ...options.config };
+  writeFileSync(join(root, "forkstack.json"), JSON.stringify({ project: "shop" }));
+  const project = { root, stateRoot: root, name: "shop", stack: "shop", config, isNew: false };
+  const vendor = options.vendor ?? new Vendor();
+  const registries = [options.registry ?? await openRegistry(project, "create")];
+  const resources: Resource[] = (options.kinds ?? ["database", "storage"])
+    .map((kind) => ({ key: kind, kind, provider: fakeProvider(vendor, kind, options.changed), options: {} }));
+  const progress: ResourceReport[] = [];
+  const world: World = {
+    fetch: () => Promise.reject(new TypeError("nobody is called")),
+    files,
+    now: () => new Date(made.nowMs),
+    monotonicMs: () => performance.now(),
+    sleep: sleepFor,
+    read: () => undefined,
+    newId: () => crypto.randomUUID(),
+    secrets: [],
+    provider: (kind, name) =>
+      Promise.resolve(name === "fake" ? resources.find((one) => one.kind === kind)?.provider : undefined),
+  };
+  const engine: Engine = {
+    project,
+    registry: registries[0],
+    resources,
+    world,
+    owner: "tester@here",
+    signal: options.signal ?? new AbortController().signal,
+    onProgress: (one) => progress.push(one),
+    lockTimes: { beatMs: 50, staleMs: 400, waitMs: 5_000 },
+  };
+  const made: Bench = {
+    root,
+    engine,
+    vendor,
+    progress,
+    nowMs: Date.parse("2026-05-01T12:00:00Z"),
+    async lostRegistry() {
+      const { openFile } = await import("../../core/sql.ts");
+      const registry = await Registry.open(await openFile(":memory:"), project);
+      registries.push(registry);
+      return { ...engine, registry };
+    },
+    [Symbol.asyncDispose]() {
+      for (const registry of registries) if (registry !== options.registry) registry.close();
+      directory[Symbol.dispose]();
+      return Promise.resolve();
+    },
+  };
+  return made;
+}
+
+/** A real timer that a signal ends, with its reason. */
+export function sleepFor(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** The error of a promise that must fail. */
+export async function failure(promise: Promise<unknown>): Promise<ForkstackError> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as ForkstackError;
+  }
+  throw new Error("it did not fail");
+}

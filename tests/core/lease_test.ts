@@ -1,0 +1,124 @@
+import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
+import { createEnvironment } from "../../core/create.ts";
+import { extendLease, leaseEnd, parseDuration, prunable } from "../../core/lease.ts";
+import { listText } from "../../core/output.ts";
+import { listEnvironments } from "../../core/report.ts";
+import { switchEnvironment } from "../../core/switch.ts";
+import { projects } from "../reliability/_project.ts";
+import { type Bench, bench, failure } from "./_engine.ts";
+
+const DAY = 86_400_000;
+
+Deno.test("parseDuration() takes minutes, hours, days and weeks up to ten years, and nothing else", () => {
+  const good: [string, number][] = [["90m", 5_400_000], ["12h", DAY / 2], ["3d", 3 * DAY], ["2w", 14 * DAY], [
+    "3650d",
+    3_650 * DAY,
+  ]];
+  for (const [text, ms] of good) is(parseDuration(text, "--ttl"), ms, text);
+  for (const text of ["", "3", "d", "0d", "-1d", "1.5h", "3 d", "3D", "1y", "3651d", "1h30m", "9999999m", "\u0663d"]) {
+    const error = (() => {
+      try {
+        parseDuration(text, "--ttl");
+      } catch (error) {
+        return error as Error & { code: string; hint: string };
+      }
+    })();
+    is(error?.code, "USAGE", text);
+    match(error!.message, /as --ttl: it must be a duration/);
+    match(error!.hint, /90m, 12h, 3d or 2w/);
+  }
+});
+
+Deno.test("leaseEnd() is that of --ttl, else of forkstack.json; protected environments have none", async () => {
+  await using one = await bench({ config: { ttl: "2d", protected: ["staging"] } });
+  const { project } = one.engine;
+  const now = new Date("2026-05-01T00:00:00Z");
+  is(leaseEnd(project, "alice", "12h", now), "2026-05-01T12:00:00.000Z");
+  is(leaseEnd(project, "alice", undefined, now), "2026-05-03T00:00:00.000Z");
+  is(leaseEnd(project, "staging", undefined, now), undefined);
+  await using two = await bench();
+  is(leaseEnd(two.engine.project, "alice", undefined, now), undefined);
+  const error = await failure(Promise.resolve().then(() => leaseEnd(project, "staging", "1d", now)));
+  is(error.code, "ENV_PROTECTED");
+});
+
+async function leased(made: Bench, env: string, days: number | undefined): Promise<void> {
+  const expiresAt = days === undefined ? {} : { expiresAt: new Date(made.nowMs + days * DAY).toISOString() };
+  await createEnvironment(made.engine, env, { switch: false, ...expiresAt });
+}
+
+Deno.test("extendLease() adds to what is left, or to now, and tells the vendors first", async () => {
+  await using one = await bench();
+  await leased(one, "alice", 1);
+  const extended = await extendLease(one.engine, "alice", 2 * DAY);
+  is(extended.environment.expiresAt, new Date(one.nowMs + 3 * DAY).toISOString());
+  equal(one.vendor.calls.filter((call) => call.startsWith("extend")), [
+    `extend shop-alice ${extended.environment.expiresAt}`,
+    `extend shop-bucket-alice ${extended.environment.expiresAt}`,
+  ]);
+  one.nowMs += 10 * DAY; // it has expired meanwhile
+  const again = await extendLease(one.engine, "alice", DAY);
+  is(again.environment.expiresAt, new Date(one.nowMs + DAY).toISOString());
+  one.vendor.fail = (call) => {
+    if (call.startsWith("extend shop-bucket")) throw new Error("refused");
+  };
+  is((await failure(extendLease(one.engine, "alice", DAY))).message, "refused");
+  is(
+    (await one.engine.registry.environment("alice"))!.expiresAt,
+    again.environment.expiresAt,
+    "not beyond the vendors'",
+  );
+  is((await failure(extendLease(one.engine, "dev", DAY))).code, "ENV_PROTECTED");
+  is((await failure(extendLease(one.engine, "alicia", DAY))).code, "ENV_NOT_FOUND");
+});
+
+Deno.test("prunable() gives what has expired, or what nobody switched to, never the protected", async () => {
+  await using one = await bench({ config: { protected: ["kept"] } });
+  await leased(one, "late", 5);
+  await leased(one, "soon", 1);
+  await leased(one, "kept", 1);
+  await leased(one, "forever", undefined);
+  const names = async (idleMs?: number) => (await prunable(one.engine, idleMs)).map(({ name }) => name);
+  equal(await names(), []);
+  one.nowMs += DAY;
+  equal(await names(), ["soon"], "a lease ends at its very instant");
+  equal(await names(2 * DAY), []);
+  one.nowMs += DAY;
+  await switchEnvironment(one.engine, "forever");
+  equal(await names(2 * DAY), ["late", "soon"]);
+  one.nowMs += DAY;
+  equal(await names(DAY), ["forever", "late", "soon"]);
+});
+
+Deno.test("list shows the time left", async () => {
+  await using one = await bench();
+  await leased(one, "alice", 2);
+  await leased(one, "bob", undefined);
+  const text = async () =>
+    listText(await listEnvironments(one.engine), "dev", new Date(one.nowMs), { color: false, command: "forkstack " });
+  match(await text(), /alice .* 2 d left/);
+  one.nowMs += 3 * DAY;
+  match(await text(), /alice .* expired 1 d ago/);
+});
+
+Deno.test("prune says what it would delete, asks, and deletes with --yes; other commands give one line of notice", async () => {
+  using directory = projects();
+  const { shop } = directory;
+  is((await shop.run("new", "alice", "--ttl", "1m", "--no-switch")).code, 0);
+  is((await shop.run("new", "bob")).code, 0);
+  const { DatabaseSync } = await import("node:sqlite");
+  const database = new DatabaseSync(shop.path(".forkstack", "registry.db"));
+  database.exec("UPDATE environments SET expires_at = '2026-01-01T00:00:00.000Z' WHERE name = 'alice'");
+  database.close();
+  const list = await shop.run("list");
+  match(list.stderr, /^Expired: alice\. `forkstack prune` deletes it\n$/);
+  const dry = await shop.json("prune", "--dry-run");
+  equal(dry.data.environments.map(({ name }: { name: string }) => name), ["alice"]);
+  const asked = await shop.json("prune");
+  is(asked.error.code, "CONFIRM_REQUIRED");
+  ok(shop.read(".forkstack", "envs", "alice.env"), "nothing was deleted without a yes");
+  is((await shop.run("prune", "--yes")).code, 0);
+  equal(shop.paths().filter((path) => path.includes("alice")), []);
+  match((await shop.run("prune")).stdout, /Nothing to prune/);
+  is((await shop.run("list")).stderr, "");
+});

@@ -1,0 +1,93 @@
+import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
+import { withLock } from "../../core/lock.ts";
+import { Registry } from "../../core/registry.ts";
+import { openFile } from "../../core/sql.ts";
+import { sleepFor } from "../core/_engine.ts";
+import { type Checkout, projects } from "./_project.ts";
+
+const PROMPT_MS = 2_000;
+
+async function expectAliceIsWhole(shop: Checkout): Promise<void> {
+  const { data } = await shop.json("status", "alice");
+  is(data.environment.status, "ready");
+  equal(shop.dataOf("alice"), shop.dataOf("dev"));
+  equal((await shop.json("doctor")).data.findings, []);
+  equal(shop.leftovers(), []);
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const point of [12, 18]) {
+    Deno.test(`${signal} at point ${point} of new stops it, ends with 130 and says how to go on`, async () => {
+      using directory = projects();
+      const { shop } = directory;
+      const run = shop.start(["new", "alice"], { point, at: "signal", group: true });
+      await run.said(/@point/);
+      run.kill(signal); // the children too, as a terminal does
+      const { code, stderr } = await run.ended;
+      is(code, 130, stderr);
+      match(stderr, /Stopping after what is under way; once more leaves at once/);
+      match(stderr, /Stopped at environment "alice": it is not all complete/);
+      match(stderr, /Go on with `forkstack new alice`, or remove it with `forkstack delete alice`/);
+      const { data } = await shop.json("doctor");
+      equal(data.findings.map((one: { problem: string }) => one.problem), ["unfinished: creating"]);
+      equal((await shop.run("new", "alice")).code, 0);
+      await expectAliceIsWhole(shop);
+    });
+  }
+}
+
+Deno.test("what was interrupted can be taken away", async () => {
+  using directory = projects();
+  const { shop } = directory;
+  const run = shop.start(["new", "alice"], { point: 18, at: "signal" });
+  await run.said(/@point/);
+  run.kill("SIGINT");
+  is((await run.ended).code, 130);
+  is((await shop.run("delete", "alice", "--yes")).code, 0);
+  equal(shop.paths().filter((path) => path.includes("alice")), []);
+  equal((await shop.json("doctor")).data.findings, []);
+});
+
+Deno.test("a second Ctrl-C leaves at once, and the journal is enough", async () => {
+  using directory = projects();
+  const { shop } = directory;
+  const env = { TEST_HANG: "1" };
+  const run = shop.start(["new", "alice"], { point: 18, at: "signal", env });
+  await run.said(/@point/);
+  run.kill("SIGINT");
+  await run.said(/once more leaves at once/);
+  const began = performance.now();
+  run.kill("SIGINT");
+  is((await run.ended).code, 130);
+  ok(performance.now() - began < PROMPT_MS);
+  is((await shop.run("new", "alice")).code, 0);
+  await expectAliceIsWhole(shop);
+});
+
+Deno.test("waiting for a lock is told, and interrupted promptly", async () => {
+  using directory = projects();
+  const { shop } = directory;
+  is((await shop.run("new", "bob")).code, 0); // so that there is a registry
+  const locks = shop.path(".forkstack", "locks");
+  const registry = await Registry.open(await openFile(shop.path(".forkstack", "registry.db")), { name: "shop" }, locks);
+  const options = {
+    clock: { monotonicMs: () => performance.now(), sleep: sleepFor },
+    owner: "carol@laptop",
+    signal: new AbortController().signal,
+  };
+  try {
+    await withLock(registry, "alice", "create", options, async () => {
+      const run = shop.start(["new", "alice"]);
+      await run.said(/Waiting for carol@laptop, who is at work on this environment \(create\)/);
+      const began = performance.now();
+      run.kill("SIGINT");
+      const { code, stderr } = await run.ended;
+      is(code, 130, stderr);
+      ok(performance.now() - began < PROMPT_MS, "it was not prompt");
+      match(stderr, /Run the same command again to go on/);
+    });
+  } finally {
+    registry.close();
+  }
+  equal(shop.leftovers(), []);
+});
