@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { resourceTitle } from "../mod.ts";
+import { isForkstackError, resourceTitle } from "../mod.ts";
 import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
 import { finishRemoval } from "./delete.ts";
 import { contextOf, type Engine, inspectResource, journalOf, lockOptions, providerOf, scopeOf } from "./engine.ts";
@@ -36,7 +36,9 @@ export async function examine(engine: Engine): Promise<Finding[]> {
   );
   const found = await Promise.all([
     ...environments.map((one) => examineEnvironment(engine, one, environments, rows.get(one.name)!)),
-    ...engine.resources.map((resource) => examineForks(engine, resource, rows)),
+    ...engine.resources.map((resource) =>
+      examineForks(engine, resource, rows).catch((error) => [unasked(engine, error, { resource: resource.key })])
+    ),
     examinePointer(engine, environments),
   ]);
   const order = { error: 0, warning: 1, info: 2 };
@@ -76,7 +78,11 @@ async function examineEnvironment(
     });
   }
   const drifted = await Promise.all(
-    rows.filter((row) => row.state === "ready").map((row) => examineResource(engine, row)),
+    rows.filter((row) => row.state === "ready").map((row) =>
+      examineResource(engine, row).catch((
+        error,
+      ) => [unasked(engine, error, { environment: row.env, resource: row.key })])
+    ),
   );
   if (status === "ready" && await workspace.readVariables(engine, name) === undefined) {
     found.push({
@@ -91,6 +97,19 @@ async function examineEnvironment(
 
 async function finish(engine: Engine, env: string): Promise<void> {
   await withLock(engine.registry, env, "finish", lockOptions(engine), (worker) => finishRemoval(engine, worker, env));
+}
+
+/** A provider that can't be asked hides nothing of what the others say. */
+function unasked(engine: Engine, error: unknown, about: Pick<Finding, "environment" | "resource">): Finding {
+  if (engine.signal.aborted) throw error;
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = isForkstackError(error) ? error.hint : undefined;
+  return {
+    severity: "error",
+    ...about,
+    problem: `not examined: ${message}`,
+    fix: hint ?? "Mend the cause, then run `forkstack doctor`",
+  };
 }
 
 async function examineResource(engine: Engine, row: ResourceRow): Promise<Finding[]> {

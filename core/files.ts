@@ -29,8 +29,11 @@ export interface Files {
   list(path: string): Promise<string[]>;
   /** Changes whenever anything in a file or a tree does, behind links too. */
   fingerprint(path: string): Promise<string>;
-  /** Writes a file at once and whole, by default mode 0600. With `exclusive` it fails with `EEXIST` where one is. */
-  write(path: string, text: string, options?: { exclusive?: boolean; mode?: number }): Promise<void>;
+  /**
+   * Writes a file at once and whole, by default mode 0600. With `exclusive` it fails with `EEXIST` where one is; so it
+   * does with `direct`, which is for temporary files: one may be seen half written.
+   */
+  write(path: string, text: string, options?: { exclusive?: boolean; direct?: boolean; mode?: number }): Promise<void>;
   /** Makes an empty directory, mode 0700; there already is success. */
   makeDirectory(path: string): Promise<void>;
   /** Copies a file or a tree to a path where nothing is; links inside a tree are followed, never shared. */
@@ -60,9 +63,10 @@ export const files: Files = {
   async fingerprint(path) {
     return await fingerprint(path, []);
   },
-  async write(path, text, { exclusive = false, mode = 0o600 } = {}) {
+  async write(path, text, { exclusive = false, direct = false, mode = 0o600 } = {}) {
     const temporary = temporaryPath(path);
     await disk.makeDirectory(dirname(path), 0o700);
+    if (direct) return await disk.writeNew(path, text, mode);
     try {
       await disk.writeNew(temporary, text, mode);
       if (!exclusive) return await disk.rename(temporary, path);
@@ -150,7 +154,8 @@ async function fingerprint(path: string, above: readonly string[]): Promise<stri
 
 /** A path beside another, for what is not whole yet; `.forkstack-` and eight hexadecimal digits tell whose it is. */
 export function temporaryPath(path: string): string {
-  return `${path}.forkstack-${crypto.randomUUID().slice(0, 8)}`;
+  const digits = Math.floor(Math.random() * 2 ** 32).toString(16).padStart(8, "0"); // made exclusively: need not be secret
+  return `${path}.forkstack-${digits}`;
 }
 
 /** What runs that died left beside a path, and what goes with that, such as a database's journal. */

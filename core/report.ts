@@ -62,7 +62,12 @@ export async function listEnvironments(engine: Pick<Engine, "project" | "registr
 }
 
 /** One environment with its resources. */
-export async function describe(engine: Engine, env: string, began: number): Promise<EnvironmentResult> {
+export async function describe(
+  engine: Engine,
+  env: string,
+  began: number,
+  current: string = workspace.currentEnv(engine.project).env,
+): Promise<EnvironmentResult> {
   const environment = await engine.registry.environment(env);
   const rows = await engine.registry.resources(env);
   if (environment === undefined && !BASE_ENVS.includes(env)) {
@@ -72,8 +77,8 @@ export async function describe(engine: Engine, env: string, began: number): Prom
   const variables = await workspace.readVariables(engine, env) ?? {};
   return {
     environment: environment === undefined
-      ? { name: env, status: "ready", current: workspace.currentEnv(engine.project).env === env }
-      : environmentReport(engine, environment),
+      ? { name: env, status: "ready", current: current === env }
+      : environmentReport(engine, environment, current),
     resources: environment === undefined
       ? namedReports(engine, env, "base")
       : rows.map((row) => reportOf(row, row.state)),

@@ -37,8 +37,10 @@ export interface Sql {
 export async function openFile(path: string, survives: "power loss" | "process crash" = "power loss"): Promise<Sql> {
   const { DatabaseSync } = await import("node:sqlite");
   if (path !== ":memory:") {
-    await disk.makeDirectory(dirname(path), 0o700);
-    await disk.writeNew(path, "", 0o600).catch(isThere); // SQLite would make it readable for all
+    if (await disk.mode(path) === undefined) {
+      await disk.makeDirectory(dirname(path), 0o700);
+      await disk.writeNew(path, "", 0o600).catch(isThere); // SQLite would make it readable for all
+    }
   }
   const database = new DatabaseSync(path, { timeout: 15_000 });
   try {

@@ -21,7 +21,7 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   const changedFiles = await activate(engine, env, () => usableEnvironment(engine, env, "switch to"));
   await engine.registry.touch(env, engine.world.now().toISOString());
   const { env: current, decidedBy } = workspace.currentEnv(engine.project);
-  return { ...await describe(engine, env, began), changedFiles, ...(current === env ? {} : { decidedBy }) };
+  return { ...await describe(engine, env, began, current), changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
 /** An environment that can be used: ready, or one that always counts as there. */

@@ -165,31 +165,22 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
 }
 
 async function stage(files: Files, { temporary, text, mode }: Staged): Promise<void> {
-  await unswept(async () => {
-    if (await files.stat(temporary) === undefined) await files.write(temporary, text, { mode });
-  });
+  await files.write(temporary, text, { mode, direct: true });
 }
 
-/** Gives a staged file its name. */
+/** Gives a staged file its name; staged anew where another command, at work here too, took it for left behind. */
 async function put(files: Files, one: Staged): Promise<void> {
   try {
-    await unswept(async () => {
-      await stage(files, one);
-      await files.replace(one.temporary, one.path);
-    });
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await files.replace(one.temporary, one.path);
+      } catch (error) {
+        if ((error as { code?: string }).code !== "ENOENT" || attempt === 20) throw error;
+        await stage(files, one);
+      }
+    }
   } catch (error) {
     throw fileError(error, `write "${one.path}"`);
-  }
-}
-
-/** Does it once more where another command, at work in this directory too, took a temporary file for left behind. */
-async function unswept(work: () => Promise<void>): Promise<void> {
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      if ((error as { code?: string }).code !== "ENOENT" || attempt === 20) throw error;
-    }
   }
 }
 

@@ -305,6 +305,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
       }
       await context.files.write(ownerFile, textOf({ ...seen.fork, copy }));
       for (const [, to] of aside) await context.files.remove(to);
+      await sweepTemporary(context.files, ownerFile); // of a reset that was cut off
       return { ...seen.fork, copy };
     },
   };

@@ -6,6 +6,7 @@ import { removeVariables } from "../../core/workspace.ts";
 import { withLock } from "../../core/lock.ts";
 import { statements } from "../../core/registry.ts";
 import { lockOptions } from "../../core/engine.ts";
+import { ForkstackError, type Kind } from "../../mod.ts";
 import { type Bench, bench } from "./_engine.ts";
 
 async function withAlice(): Promise<Bench> {
@@ -179,4 +180,17 @@ Deno.test("rebuild() finds environments, parents and completeness again, and lea
   await createEnvironment(engine, "half", { switch: false });
   is((await engine.registry.environment("half"))!.status, "ready");
   equal(told(await examine(engine)), []);
+});
+
+Deno.test("examine() tells which provider could not be asked, and all that the others say", async () => {
+  await using one = await withAlice();
+  const [first, ...others] = one.engine.resources;
+  const silent = () => Promise.reject(new ForkstackError("PROVIDER_UNAVAILABLE", "no answer", { hint: "try later" }));
+  const broken = { ...first, provider: { ...first.provider, inspect: silent } };
+  const provider = (kind: string, name: string) =>
+    kind === first.kind ? Promise.resolve(broken.provider) : one.engine.world.provider(kind as Kind, name);
+  const engine = { ...one.engine, resources: [broken, ...others], world: { ...one.engine.world, provider } };
+  const findings = await examine(engine);
+  equal(told(findings), [`error alice ${first.key} not examined`]);
+  is(findings[0].fix, "try later");
 });
