@@ -281,8 +281,9 @@ async function lackingLines(project: Project, text: string): Promise<string[]> {
     ["/.env.local*", ".env.local.forkstack-0"], // the temporary file beside it holds the same credentials
     [`/${project.name}.*.db*`, `${project.name}.dev.db/x`],
   ];
-  const written = new Set(text.split(/\r?\n/).map((line) => line.trim()));
-  const lacking = wanted.filter(([line]) => !written.has(line));
+  const bare = (line: string) => line.trim().replace(/^\/|\/$/g, "");
+  const written = new Set(text.split(/\r?\n/).map(bare));
+  const lacking = wanted.filter(([line]) => !written.has(bare(line)));
   if (lacking.length === 0 || findUpwards(project.root, ".git") === undefined) return lacking.map(([line]) => line);
   const examples = lacking.map(([, example]) => example);
   const ignored = await run("git", ["-C", project.root, "check-ignore", "-z", "--no-index", "--", ...examples]);

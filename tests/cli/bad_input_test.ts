@@ -376,7 +376,7 @@ Deno.test(".gitignore gets the lines that it lacks, once, in its own style", asy
     ["node_modules", `node_modules\n${all.join("\n")}\n`],
     ["# mine\r\nnode_modules\r\n", `# mine\r\nnode_modules\r\n${all.join("\r\n")}\r\n`],
     ["# mine\r\nnode_modules", `# mine\r\nnode_modules\r\n${all.join("\r\n")}\r\n`],
-    [".env.local\n.forkstack\n", ".env.local\n.forkstack\n/.current-env\n/shop.*.db*\n"],
+    [".env.local*\n.forkstack\n", ".env.local*\n.forkstack\n/.current-env\n/shop.*.db*\n"],
     [`${all.join("\n")}\n`, `${all.join("\n")}\n`],
     ["#/.env.local*\n", `#/.env.local*\n${all.join("\n")}\n`],
   ];

@@ -3,6 +3,8 @@
  * else; and what a directory holds, to compare before and after.
  */
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -166,6 +168,23 @@ export class Place implements AsyncDisposable {
 export const SCAFFOLD =
   /^\.forkstack\/((registry\.db(-wal|-shm)?|checked\.json|\.gitignore) |((envs|locks|owners|buckets|secrets|sqlite)\/)? )/;
 
+function hashOf(content: string | Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex").slice(0, 16);
+}
+
+/** What a registry says, but for when each environment was switched to; the bytes of one that is no database. */
+function rowsOf(path: string): string | Uint8Array {
+  try {
+    using database = new DatabaseSync(path, { readOnly: true });
+    const tables = ["meta", "environments", "resources", "journal", "fence"];
+    return JSON.stringify(
+      tables.map((table) => database.prepare(`SELECT * FROM ${table}`).all().map((row) => ({ ...row, used_at: null }))),
+    );
+  } catch {
+    return readFileSync(path);
+  }
+}
+
 async function treeOf(root: string, except?: RegExp, at = ""): Promise<string[]> {
   const lines: string[] = [];
   for (const name of (await readdir(join(root, at))).sort()) {
@@ -177,9 +196,10 @@ async function treeOf(root: string, except?: RegExp, at = ""): Promise<string[]>
       const inside = await treeOf(root, except, path);
       if (inside.length > 0 || !except?.test(`${path}/ `)) lines.push(`${path}/ ${mode}`, ...inside);
     } else if (found.isSymbolicLink()) lines.push(`${path} -> ${await readlink(join(root, path))}`);
-    else {
-      const hash = createHash("sha256").update(await readFile(join(root, path))).digest("hex").slice(0, 16);
-      lines.push(`${path} ${mode} ${found.size} ${hash}`);
+    else if (path === ".forkstack/registry.db") lines.push(`${path} ${mode} ${hashOf(rowsOf(join(root, path)))}`);
+    else if (!/^\.forkstack\/registry\.db-(wal|shm)$/.test(path)) { // the same rows may lie in the log or beside it
+      const bytes = await readFile(join(root, path));
+      lines.push(`${path} ${mode} ${bytes.length} ${hashOf(bytes)}`);
     }
   }
   return lines;

@@ -43,7 +43,7 @@ const BOUNDS: Readonly<Record<string, number>> = {
   "forward-undo": 50,
   "no-fencing": 100,
   "adopt-by-name": 100,
-  "delete-unasked": 100,
+  "delete-unasked": 400,
 };
 
 Deno.test("every plant has its bound", () => assert.deepEqual(Object.keys(BOUNDS), Object.keys(PLANTS)));
