@@ -286,8 +286,8 @@ async function lackingLines(project: Project, text: string): Promise<string[]> {
   const lacking = wanted.filter(([line]) => !written.has(bare(line)));
   if (lacking.length === 0 || findUpwards(project.root, ".git") === undefined) return lacking.map(([line]) => line);
   const examples = lacking.map(([, example]) => example);
-  const ignored = await run("git", ["-C", project.root, "check-ignore", "-z", "--no-index", "--", ...examples]);
-  const known = new Set(ignored?.stdout.split("\0"));
+  const ignored = await run("git", ["-C", project.root, "check-ignore", "--no-index", "--", ...examples]);
+  const known = new Set(ignored?.stdout.split("\n"));
   return lacking.filter(([, example]) => !known.has(example)).map(([line]) => line);
 }
 

@@ -390,6 +390,15 @@ Deno.test(".gitignore gets the lines that it lacks, once, in its own style", asy
   }
 });
 
+Deno.test(".gitignore stays as it is where other patterns ignore all that is ours", async () => {
+  await using place = await Place.make();
+  await place.git("init", "-q");
+  const patterns = ".forkstack/\n.current-env*\n.env*\n*.db*\n";
+  await place.write(".gitignore", patterns);
+  await place.ok("new", "alice");
+  assert.equal(await place.read(".gitignore"), patterns);
+});
+
 Deno.test("files with credentials are for their owner alone, whatever the umask and what was there", async () => {
   await using place = await Place.make();
   const umask = ["sh", "-c", 'umask 0; exec "$@"', "sh"];
