@@ -3,16 +3,8 @@
  *
  * @module
  */
-import {
-  type Command,
-  COMMANDS,
-  COMMON,
-  type Flags,
-  type Io,
-  type OptionName,
-  OPTIONS,
-  usage,
-} from "./core/commands.ts";
+import { type Command, COMMANDS, COMMON } from "./core/commands.ts";
+import { type Flags, type Io, type OptionName, OPTIONS, usage } from "./core/commands/_call.ts";
 import type { ResourceReport } from "./core/report.ts";
 import * as host from "./core/host.ts";
 import * as output from "./core/output.ts";

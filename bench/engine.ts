@@ -12,7 +12,7 @@ import type { Fork, Provider } from "../core/provider.ts";
 import { openRegistry } from "../core/registry.ts";
 import type { Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
-import { type Benchmark, median, shown } from "./main.ts";
+import { type Benchmark, median, shown } from "./measure.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 

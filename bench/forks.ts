@@ -1,7 +1,7 @@
 /** How long a fork of a database takes, held against the plain tools. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Benchmark, forkstack, run, shown } from "./main.ts";
+import { type Benchmark, forkstack, run, shown } from "./measure.ts";
 
 const GIB = 2 ** 30;
 

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openStack } from "../mod.ts";
-import { type Benchmark, forkstack, inTurns, median, REPO, run, shown } from "./main.ts";
+import { type Benchmark, forkstack, inTurns, median, REPO, run, shown } from "./measure.ts";
 
 /** A project with one environment, current. */
 function project(work: string): string {

@@ -4,11 +4,10 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, protectedEnvs } from "./config.ts";
-import { nearest } from "./words.ts";
+import { BASE_ENVS } from "./config.ts";
 import { type Engine, lockOptions, removeResource } from "./engine.ts";
 import { withLock, type Worker } from "./lock.ts";
-import { noSuchEnvironment } from "./plan.ts";
+import { assertUnprotected, madeEnvironment } from "./lookup.ts";
 import { type Environment, type ResourceRow, statements } from "./registry.ts";
 import { elapsed, type EnvironmentReport, environmentReport, reportOf, type ResourceReport } from "./report.ts";
 import { freeRoom } from "./room.ts";
@@ -31,24 +30,8 @@ export async function planDeletion(
   env: string,
 ): Promise<{ environment: Environment; rows: ResourceRow[] }> {
   workspace.currentEnv(engine.project); // throws where nobody can tell it
-  if (protectedEnvs(engine.project).includes(env)) {
-    const isBase = BASE_ENVS.includes(env);
-    throw new ForkstackError("ENV_PROTECTED", `Cannot delete environment "${env}": it is protected`, {
-      hint: isBase
-        ? "dev and prod are never deleted by forkstack"
-        : `Take it out of "protected" in forkstack.json first`,
-      details: { env },
-    });
-  }
-  const environments = await engine.registry.environments();
-  const environment = environments.find(({ name }) => name === env);
-  if (environment === undefined) {
-    throw noSuchEnvironment(
-      env,
-      "delete",
-      await nearest(env, environments.map(({ name }) => name)),
-    );
-  }
+  assertUnprotected(engine.project, env, `delete environment "${env}"`);
+  const environment = await madeEnvironment(engine.registry, env, "delete");
   return { environment, rows: await engine.registry.resources(env) };
 }
 

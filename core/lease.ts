@@ -5,10 +5,9 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { type Project, protectedEnvs } from "./config.ts";
-import { nearest } from "./words.ts";
 import { contextOf, type Engine, journalOf, lockOptions, providerOf, scopeOf } from "./engine.ts";
 import { withLock } from "./lock.ts";
-import { noSuchEnvironment, notReady } from "./plan.ts";
+import { assertUnprotected, readyEnvironment } from "./lookup.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
 
@@ -31,10 +30,8 @@ export function parseDuration(text: string, source: string): number {
 
 /** The end of a new environment's lease: of `--ttl`, else of `ttl` in forkstack.json; protected ones have none. */
 export function leaseEnd(project: Project, env: string, ttl: string | undefined, now: Date): string | undefined {
-  if (protectedEnvs(project).includes(env)) {
-    if (ttl === undefined) return undefined;
-    throw isProtected(env);
-  }
+  if (ttl !== undefined) assertUnprotected(project, env, `give environment "${env}" a lease`);
+  if (protectedEnvs(project).includes(env)) return undefined;
   const text = ttl ?? project.config.ttl;
   if (text === undefined) return undefined;
   return new Date(now.getTime() + parseDuration(text, ttl === undefined ? '"ttl" of forkstack.json' : "--ttl"))
@@ -44,10 +41,10 @@ export function leaseEnd(project: Project, env: string, ttl: string | undefined,
 /** Lets an environment live longer: until its lease's end, or now where that is past or there is none, plus `ms`. */
 export async function extendLease(engine: Engine, env: string, ms: number): Promise<EnvironmentResult> {
   const began = performance.now();
-  if (protectedEnvs(engine.project).includes(env)) throw isProtected(env);
-  await readyEnvironment(engine, env, "extend");
+  assertUnprotected(engine.project, env, `give environment "${env}" a lease`);
+  await readyEnvironment(engine.registry, env, "extend");
   await withLock(engine.registry, env, "extend", lockOptions(engine), async (worker) => {
-    const environment = await readyEnvironment(engine, env, "extend");
+    const environment = await readyEnvironment(engine.registry, env, "extend");
     const now = engine.world.now().getTime();
     const from = Math.max(now, Date.parse(environment.expiresAt ?? "") || now);
     const expiresAt = new Date(from + ms).toISOString();
@@ -81,21 +78,4 @@ export async function prunable(engine: Engine, idleMs: number | undefined): Prom
       now.getTime() - Date.parse(one.usedAt ?? one.createdAt) >= idleMs
     );
   return environments.filter(({ name }) => !kept.includes(name));
-}
-
-async function readyEnvironment(engine: Engine, env: string, verb: string): Promise<Environment> {
-  const environment = await engine.registry.environment(env);
-  if (environment === undefined) {
-    const all = await engine.registry.environments();
-    throw noSuchEnvironment(env, verb, await nearest(env, all.map(({ name }) => name)));
-  }
-  if (environment.status !== "ready") throw notReady(environment, verb);
-  return environment;
-}
-
-function isProtected(env: string): ForkstackError {
-  return new ForkstackError("ENV_PROTECTED", `Cannot give environment "${env}" a lease: it is protected`, {
-    hint: 'Protected environments live until they are taken out of "protected" in forkstack.json',
-    details: { env },
-  });
 }

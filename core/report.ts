@@ -4,9 +4,9 @@
  * @module
  */
 import { BASE_ENVS, titleOf } from "./config.ts";
-import { nearest } from "./words.ts";
 import type { Engine } from "./engine.ts";
-import { mendingCommand, noSuchEnvironment, shownStatus } from "./plan.ts";
+import { madeEnvironment } from "./lookup.ts";
+import { mendingCommand, shownStatus } from "./plan.ts";
 import type { Copy } from "./provider.ts";
 import type { Environment, ResourceRow } from "./registry.ts";
 import * as workspace from "./workspace.ts";
@@ -68,12 +68,11 @@ export async function describe(
   began: number,
   current: string = workspace.currentEnv(engine.project).env,
 ): Promise<EnvironmentResult> {
-  const environment = await engine.registry.environment(env);
+  const isBase = BASE_ENVS.includes(env);
+  const environment = isBase
+    ? await engine.registry.environment(env)
+    : await madeEnvironment(engine.registry, env, "show");
   const rows = await engine.registry.resources(env);
-  if (environment === undefined && !BASE_ENVS.includes(env)) {
-    const environments = await engine.registry.environments();
-    throw noSuchEnvironment(env, "show", await nearest(env, environments.map(({ name }) => name)));
-  }
   const variables = await workspace.readVariables(engine, env) ?? {};
   return {
     environment: environment === undefined

@@ -4,12 +4,12 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, protectedEnvs, titleOf } from "./config.ts";
-import { nearest } from "./words.ts";
+import { BASE_ENVS, titleOf } from "./config.ts";
 import { contextOf, type Engine, journalOf, lockOptions, providerOf, targetOf } from "./engine.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
-import { noSuchEnvironment, notReady } from "./plan.ts";
+import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.ts";
+import { notReady } from "./plan.ts";
 import type { Provider, Replacement } from "./provider.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { describe, type EnvironmentResult, reportOf } from "./report.ts";
@@ -27,29 +27,10 @@ export async function planReset(
   engine: Engine,
   env: string,
 ): Promise<{ environment: Environment; rows: ResourceRow[] }> {
-  if (protectedEnvs(engine.project).includes(env)) {
-    throw new ForkstackError("ENV_PROTECTED", `Cannot reset environment "${env}": it is protected`, {
-      hint: BASE_ENVS.includes(env)
-        ? "dev and prod are never changed by forkstack"
-        : 'Take it out of "protected" in forkstack.json first',
-      details: { env },
-    });
-  }
-  const environments = await engine.registry.environments();
-  const environment = environments.find(({ name }) => name === env);
-  if (environment === undefined) {
-    throw noSuchEnvironment(
-      env,
-      "reset",
-      await nearest(env, environments.map(({ name }) => name)),
-    );
-  }
+  assertUnprotected(engine.project, env, `reset environment "${env}"`);
+  const environment = await madeEnvironment(engine.registry, env, "reset");
   if (environment.status !== "ready" && environment.status !== "resetting") throw notReady(environment, "reset");
-  const parent = environments.find(({ name }) => name === environment.parent);
-  if (parent === undefined && !BASE_ENVS.includes(environment.parent)) {
-    throw noSuchEnvironment(environment.parent, "fork from");
-  }
-  if (parent !== undefined && parent.status !== "ready") throw notReady(parent, "fork from");
+  if (!BASE_ENVS.includes(environment.parent)) await readyEnvironment(engine.registry, environment.parent, "fork from");
   const rows = await engine.registry.resources(env);
   for (const row of rows) await resetting(engine, row);
   return { environment, rows };

@@ -5,10 +5,8 @@
  */
 import { BASE_ENVS } from "./config.ts";
 import type { Engine } from "./engine.ts";
-import { noSuchEnvironment, notReady } from "./plan.ts";
-import type { Environment } from "./registry.ts";
+import { readyEnvironment } from "./lookup.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
-import { nearest } from "./words.ts";
 import * as workspace from "./workspace.ts";
 
 /** Points this directory at an environment. */
@@ -16,24 +14,17 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   const began = performance.now();
   if (workspace.isNamedByProcess()) workspace.currentEnv(engine.project); // else this command mends it
   await workspace.checkPointers(engine);
-  await usableEnvironment(engine, env, "switch to");
+  await assertUsable(engine, env);
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
-  const changedFiles = await activate(engine, env, () => usableEnvironment(engine, env, "switch to"));
+  const changedFiles = await activate(engine, env, () => assertUsable(engine, env));
   await engine.registry.touch(env, engine.world.now().toISOString());
   const { env: current, decidedBy } = workspace.currentEnv(engine.project);
   return { ...await describe(engine, env, began, current), changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
-/** An environment that can be used: ready, or one that always counts as there. */
-async function usableEnvironment(engine: Engine, env: string, verb: string): Promise<Environment | undefined> {
-  if (BASE_ENVS.includes(env)) return undefined;
-  const environments = await engine.registry.environments();
-  const found = environments.find(({ name }) => name === env);
-  if (found === undefined) {
-    throw noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...environments.map(({ name }) => name)]));
-  }
-  if (found.status !== "ready") throw notReady(found, verb);
-  return found;
+/** Rejects unless the environment can be used: it is ready, or always counts as there. */
+async function assertUsable(engine: Engine, env: string): Promise<void> {
+  if (!BASE_ENVS.includes(env)) await readyEnvironment(engine.registry, env, "switch to");
 }
 
 /** Points this directory at an environment that can be used; a base one's variables are asked for each time. */

@@ -681,3 +681,9 @@ Deno.test("getters cost less than a microsecond after the first call", () => {
     console.log(JSON.stringify(worst));`;
   assert.equal(app(at, [READ, "--allow-env"], {}, measure).stdout, "{}\n");
 });
+
+Deno.test("mod.ts is one file that imports nothing and stays under its budget", async () => {
+  const text = await Deno.readTextFile(new URL("../mod.ts", import.meta.url));
+  assert.deepEqual(text.match(/^(?:import|export) .* from .*$/gm) ?? [], []);
+  assert(text.length <= 42_000, `${text.length} characters`);
+});

@@ -1,6 +1,6 @@
 /** What the commands share: a project, its registry and its world, opened and closed. */
 import { PROVIDERS } from "../../providers/mod.ts";
-import { type Io, usage } from "../commands.ts";
+import { type Io, usage } from "./_call.ts";
 import { loadResources, openProject, type Project } from "../config.ts";
 import type { Engine, World } from "../engine.ts";
 import { fileError, files } from "../files.ts";

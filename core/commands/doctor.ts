@@ -1,4 +1,4 @@
-import type { Answer, Call } from "../commands.ts";
+import type { Answer, Call } from "./_call.ts";
 import { examine, rebuild } from "../doctor.ts";
 import * as output from "../output.ts";
 import { withEngine } from "./_open.ts";

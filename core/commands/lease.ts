@@ -1,5 +1,5 @@
 import { ForkstackError, parseEnvName } from "../../mod.ts";
-import { type Answer, type Call, usage } from "../commands.ts";
+import { type Answer, type Call, usage } from "./_call.ts";
 import { deleteEnvironment, type DeleteResult } from "../delete.ts";
 import { extendLease, parseDuration, prunable } from "../lease.ts";
 import * as output from "../output.ts";

@@ -1,5 +1,5 @@
 import { parseEnvName } from "../../mod.ts";
-import type { Answer, Call } from "../commands.ts";
+import type { Answer, Call } from "./_call.ts";
 import { sealConfig } from "../config.ts";
 import { createEnvironment, type NewOptions, planEnvironment } from "../create.ts";
 import type { Engine } from "../engine.ts";

@@ -1,5 +1,5 @@
 import { parseEnvName } from "../../mod.ts";
-import type { Answer, Call } from "../commands.ts";
+import type { Answer, Call } from "./_call.ts";
 import * as output from "../output.ts";
 import { reportOf } from "../report.ts";
 import { planReset, resetEnvironment } from "../reset.ts";

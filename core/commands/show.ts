@@ -1,5 +1,5 @@
 import { isForkstackError, parseEnvName } from "../../mod.ts";
-import type { Answer, Call } from "../commands.ts";
+import type { Answer, Call } from "./_call.ts";
 import { loadResources, openProject, type Project } from "../config.ts";
 import { files } from "../files.ts";
 import { cwd } from "../host.ts";

@@ -1,5 +1,5 @@
 import { parseEnvName } from "../../mod.ts";
-import type { Answer, Call } from "../commands.ts";
+import type { Answer, Call } from "./_call.ts";
 import { BASE_ENVS, sealConfig } from "../config.ts";
 import { files } from "../files.ts";
 import * as output from "../output.ts";

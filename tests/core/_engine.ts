@@ -8,6 +8,7 @@ import type { Resource } from "../../core/config.ts";
 import type { Engine, World } from "../../core/engine.ts";
 import type { ResourceReport } from "../../core/report.ts";
 import { files } from "../../core/files.ts";
+import { sleep } from "../../core/host.ts";
 import type { Fork, Inspection, Kind, Provider } from "../../core/provider.ts";
 import { openRegistry, Registry } from "../../core/registry.ts";
 import { ForkstackError } from "../../mod.ts";
@@ -171,7 +172,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     files,
     now: () => new Date(made.nowMs),
     monotonicMs: () => performance.now(),
-    sleep: sleepFor,
+    sleep,
     read: () => undefined,
     newId: () => crypto.randomUUID(),
     secrets: [],
@@ -207,22 +208,6 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     },
   };
   return made;
-}
-
-/** A real timer that a signal ends, with its reason. */
-export function sleepFor(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal!.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }
 
 /** The error of a promise that must fail. */

@@ -7,14 +7,14 @@ import process from "node:process";
 import { withLock } from "../../core/lock.ts";
 import { Registry, statements } from "../../core/registry.ts";
 import { openFile, openServer } from "../../core/sql.ts";
-import { sleepFor } from "./_engine.ts";
+import { sleep } from "../../core/host.ts";
 
 const [place, locks] = process.argv.slice(2);
 const isServer = place.startsWith("http");
 const sql = isServer ? await openServer(place, undefined) : await openFile(place);
 const registry = await Registry.open(sql, { name: "shop" }, isServer ? undefined : locks);
 const options = {
-  clock: { monotonicMs: () => performance.now(), sleep: sleepFor },
+  clock: { monotonicMs: () => performance.now(), sleep },
   owner: `child-${process.pid}`,
   signal: new AbortController().signal,
   beatMs: 1_000, // so that a test that stops it does not meet it in a transaction

@@ -10,7 +10,8 @@ import { type Lock, Registry, statements } from "../../core/registry.ts";
 import { openFile, openServer } from "../../core/sql.ts";
 import { startHrana } from "../emulators/hrana.ts";
 import { temporaryDirectory } from "../helpers.ts";
-import { failure, sleepFor } from "./_engine.ts";
+import { sleep } from "../../core/host.ts";
+import { failure } from "./_engine.ts";
 
 const PROJECT = { name: "shop" };
 const STALE_MS = 400;
@@ -51,7 +52,7 @@ async function onServer(): Promise<Shared> {
 
 function options(changed: Partial<LockOptions> = {}): LockOptions {
   return {
-    clock: { monotonicMs: () => performance.now(), sleep: sleepFor },
+    clock: { monotonicMs: () => performance.now(), sleep },
     owner: "tester@here",
     signal: new AbortController().signal,
     beatMs: 50,
@@ -181,7 +182,7 @@ Deno.test("a holder that lives is waited for, however long, and told of once", a
   const { signal } = await holder.worker;
   const waits: Lock[] = [];
   const waiter = taken(shared.registry, { onWait: (lock) => waits.push(lock) });
-  await sleepFor(STALE_MS * 2.5);
+  await sleep(STALE_MS * 2.5);
   ok(!signal.aborted, "a holder that beats is not taken over");
   await holder.end();
   ok(await waiter >= STALE_MS * 2);
@@ -206,7 +207,7 @@ Deno.test("a wait ends with the signal, with its reason", async () => {
   await holder.worker;
   const stop = new AbortController();
   const waiter = failure(taken(shared.registry, { signal: stop.signal }));
-  await sleepFor(100);
+  await sleep(100);
   const began = performance.now();
   stop.abort(Object.assign(new Error("stopped"), { code: "INTERRUPTED" }));
   is((await waiter).code, "INTERRUPTED");
@@ -223,7 +224,7 @@ Deno.test("a clock that is set back gives nobody away: only monotonic time count
   try {
     for (const hours of [-24, 24, 0]) {
       Date.now = () => realNow() + hours * 3_600_000;
-      await sleepFor(STALE_MS / 2);
+      await sleep(STALE_MS / 2);
       ok(!signal.aborted);
     }
   } finally {
@@ -286,7 +287,7 @@ Deno.test("many at once hold it one after another", async () => {
       withLock(shared.registry, "alice", "create", options(), async () => {
         is(++inside, 1);
         tokens.push((await shared.registry.lock("alice"))!.token);
-        await sleepFor(5);
+        await sleep(5);
         inside--;
       })),
   );

@@ -2,7 +2,7 @@ import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:ass
 import { withLock } from "../../core/lock.ts";
 import { Registry } from "../../core/registry.ts";
 import { openFile } from "../../core/sql.ts";
-import { sleepFor } from "../core/_engine.ts";
+import { sleep } from "../../core/host.ts";
 import { type Checkout, projects } from "./_project.ts";
 
 const PROMPT_MS = 2_000;
@@ -71,7 +71,7 @@ Deno.test("waiting for a lock is told, and interrupted promptly", async () => {
   const locks = shop.path(".forkstack", "locks");
   const registry = await Registry.open(await openFile(shop.path(".forkstack", "registry.db")), { name: "shop" }, locks);
   const options = {
-    clock: { monotonicMs: () => performance.now(), sleep: sleepFor },
+    clock: { monotonicMs: () => performance.now(), sleep },
     owner: "carol@laptop",
     signal: new AbortController().signal,
   };

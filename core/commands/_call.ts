@@ -1,0 +1,55 @@
+/** One command line, on its way from argv to an answer. */
+import { ForkstackError } from "../../mod.ts";
+import type * as output from "../output.ts";
+import type { ResourceReport } from "../report.ts";
+
+/** Where text goes, and what interrupts. */
+export interface Io {
+  readonly say: (line: string) => void;
+  readonly onProgress: (resource: ResourceReport) => void;
+  readonly signal: AbortSignal;
+  readonly now: () => Date;
+  /** Asks on the terminal; rejects with `CONFIRM_REQUIRED` where there is none, `CANCELLED` if the answer is no. */
+  readonly confirm: (question: string) => Promise<void>;
+}
+
+/** What each option means; a command names those that it takes. */
+export const OPTIONS = {
+  "from": { type: "string", help: "fork this environment instead of the default parent", value: "<env>" },
+  "ttl": { type: "string", help: "how long it may live: 90m, 12h, 3d or 2w", value: "<time>" },
+  "idle": { type: "string", help: "those not switched to for this long, not the expired ones", value: "<time>" },
+  "fix": { type: "boolean", help: "mend what is safe to mend" },
+  "rebuild": { type: "boolean", help: "find the environments again by their marks, where the registry was lost" },
+  "empty": { type: "boolean", help: "start without the parent's data" },
+  "no-switch": { type: "boolean", help: "leave the current environment as it is" },
+  "dry-run": { type: "boolean", help: "print what would be done, and change nothing" },
+  "yes": { type: "boolean", short: "y", help: "do not ask" },
+  "json": { type: "boolean", help: "one JSON document on stdout" },
+  "no-color": { type: "boolean", help: "plain text" },
+  "help": { type: "boolean", short: "h", help: "this text" },
+} as const;
+
+/** An option's name without its dashes. */
+export type OptionName = keyof typeof OPTIONS;
+/** The options of a call. */
+export type Flags = Readonly<Partial<Record<OptionName, string | boolean>>>;
+
+/** What a command gives back: data for `--json`, text for people. */
+export interface Answer {
+  readonly data: unknown;
+  readonly text: (style: output.Style) => string;
+}
+
+/** One command line, parsed. */
+export interface Call {
+  readonly name: string | undefined;
+  /** What follows the name. */
+  readonly more: string | undefined;
+  readonly flags: Flags;
+  readonly io: Io;
+}
+
+/** The error for a command line that can't be understood. */
+export function usage(message: string, hint: string): ForkstackError {
+  return new ForkstackError("USAGE", message, { hint });
+}
