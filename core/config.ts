@@ -48,6 +48,8 @@ export interface Project {
   readonly config: Config;
   /** There is no forkstack.json yet; `new` writes it. */
   readonly isNew: boolean;
+  /** This very forkstack.json was found right before; see `sealConfig`. */
+  readonly isSealed?: boolean;
 }
 
 /** Finds the project of a directory. Without a forkstack.json upwards it is `"missing"`, or with `init` a new one here. */
@@ -59,21 +61,26 @@ export async function openProject(cwd: string, options: { init: boolean }): Prom
         'Go to your project, or begin one here with `forkstack new <env>`, or write {"project": "myapp"} to forkstack.json',
     });
   }
-  const config = root === undefined ? { project: envNameOf(basename(cwd)) || "app" } : await readConfig(root);
-  const at = root ?? cwd;
+  if (root === undefined) {
+    const name = envNameOf(basename(cwd)) || "app";
+    return { root: cwd, stateRoot: stateRoot(cwd), name, stack: name, config: { project: name }, isNew: true };
+  }
+  const state = stateRoot(root);
+  const { config, isSealed } = await readConfig(root, state);
   const stack = config.stack ?? config.project;
-  return { root: at, stateRoot: stateRoot(at), name: config.project, stack, config, isNew: root === undefined };
+  return { root, stateRoot: state, name: config.project, stack, config, isNew: false, isSealed };
 }
 
-async function readConfig(root: string): Promise<Config> {
+async function readConfig(root: string, state: string): Promise<{ config: Config; isSealed: boolean }> {
   const path = join(root, "forkstack.json");
   const text = (await files.read(path) ?? "").replace(/^\uFEFF/, "");
-  if (await files.read(sealPath(stateRoot(root))) === sealOf(text)) return JSON.parse(text);
-  return await (await import("./schema.ts")).parseConfig(path, text);
+  if (await files.read(sealPath(state)) === sealOf(text)) return { config: JSON.parse(text), isSealed: true };
+  return { config: await (await import("./schema.ts")).parseConfig(path, text), isSealed: false };
 }
 
 /** Remembers that forkstack.json was found right, so that a short command need not load the schema. */
 export async function sealConfig(project: Project): Promise<void> {
+  if (project.isSealed) return;
   const text = (await files.read(join(project.root, "forkstack.json")) ?? "{}").replace(/^\uFEFF/, "");
   if (JSON.stringify(JSON.parse(text)) !== JSON.stringify(project.config)) return; // edited meanwhile
   const path = sealPath(project.stateRoot);
