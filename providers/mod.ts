@@ -6,7 +6,10 @@ type Load = () => Promise<{ readonly default: Provider<any> }>;
 
 /** What loads each provider, by kind and name. */
 export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> = {
-  database: { sqlite: () => import("./database/sqlite.ts") },
+  database: {
+    sqlite: () => import("./database/sqlite.ts"),
+    turso: () => import("./database/turso.ts"),
+  },
   storage: { local: () => import("./storage/local.ts") },
   secrets: { "env-file": () => import("./secrets/env-file.ts") },
   cache: {},

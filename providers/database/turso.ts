@@ -1,0 +1,506 @@
+/**
+ * Turso: libSQL databases over HTTP. A fork is a new database of the same organization, seeded from its parent. Turso
+ * stores no note of ours, so the registry tells whose a database is; its `DbId` is checked before anything is deleted.
+ *
+ * - Platform API: https://docs.turso.tech/api-reference/introduction
+ * - Its specification: https://github.com/tursodatabase/turso-docs/blob/main/api-reference/openapi.json
+ * - What a token may do: https://docs.turso.tech/api-reference/authentication
+ */
+import * as v from "valibot";
+import { readJson, vendorError } from "../../core/http.ts";
+import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
+import type { Inspection, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+
+const options = v.strictObject({
+  /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
+  organization: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'must be a slug like "acme"')),
+  /** Where new databases go, e.g. `"default"`; absent: the parent's own group. */
+  group: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'must be a name like "default"'))),
+  /** Another address of the API. Without TLS only on this machine: the token goes there. */
+  endpoint: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(
+        /^(https:\/\/[^\s?#@/]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)\/?$/,
+        "must be an https URL without a path, or an http one on 127.0.0.1",
+      ),
+    ),
+    "https://api.turso.tech",
+  ),
+});
+type Options = v.InferOutput<typeof options>;
+
+// Upper and lower case are as the API has them: https://docs.turso.tech/api-reference/databases/retrieve
+const CREATED = v.object({ Name: v.string(), DbId: v.string(), Hostname: v.string() });
+const DATABASE = v.object({
+  ...CREATED.entries,
+  group: v.optional(v.string()),
+  delete_protection: v.optional(v.boolean()),
+  parent: v.nullish(v.object({ id: v.string(), branched_at: v.optional(v.string()) })),
+});
+type Database = v.InferOutput<typeof DATABASE>;
+const FOUND = v.object({ database: DATABASE });
+const MADE = v.object({ database: CREATED });
+// No paging is documented; the vendor's own CLI follows `pagination.next`.
+const PAGE = v.object({
+  databases: v.array(DATABASE),
+  pagination: v.nullish(v.object({ next: v.nullish(v.string()) })),
+});
+const TOKEN = v.object({ jwt: v.pipe(v.string(), v.minLength(1)) });
+const BYTES = v.object({ storage_bytes: v.number() });
+// The specification says `total`, the vendor's CLI and SDK read `usage`.
+const USAGE = v.object({
+  database: v.object({ uuid: v.string(), usage: v.optional(BYTES), total: v.optional(BYTES) }),
+});
+
+/** Name and organization share the first label of the host name, with a dash between: 63 characters (RFC 1035). */
+const LABEL_LENGTH = 63;
+/** The data endpoint answers 404 for seconds after a create: see docs/databases.md */
+const SETTLE_MS = 90_000;
+
+const provider: Provider<Options> = {
+  name: "turso",
+  kind: "database",
+  capabilities: {
+    copy: "full-copy", // how it is copied, the vendor does not say
+    ownership: "recorded",
+    outputs: "minted",
+    nativeExpiry: false,
+    usage: "bytes",
+    parentMayBeAbsent: false,
+    name: { maxLength: LABEL_LENGTH - 2, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
+  },
+  credentials: [{ variable: "TURSO_API_TOKEN", required: true }],
+  options,
+  inspect,
+  create,
+  delete: remove,
+  list,
+  probe,
+  outputs,
+  usage,
+};
+export default provider;
+
+async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
+  const found = await find(context, target, target.name);
+  if (found === undefined) return { state: "absent" };
+  const marker = context.markerOf(found.Name);
+  if (marker === undefined) {
+    return { state: "foreign", id: found.DbId, reason: "the registry does not know it, so forkstack did not make it" };
+  }
+  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id: found.DbId, reason: holder(marker) };
+  return { state: "ready", fork: forkOf(context, found, marker) };
+}
+
+/**
+ * The create itself tells whether something stands there: names are unique, and looking first costs a call more. It
+ * is never repeated; whatever comes back but a success, the name is looked at again.
+ */
+async function create(context: Context, target: Target<Options>): Promise<Fork> {
+  const { name, marker, options: { organization, group } } = target;
+  const most = LABEL_LENGTH - 1 - organization.length;
+  if (name.length > most) {
+    throw new ForkstackError("NAME_INVALID", `Cannot make database "${name}": it has ${name.length} characters`, {
+      hint: `In organization "${organization}" Turso takes at most ${most}; choose a shorter environment name`,
+      details: { provider: "turso", resource: target.resource, env: marker.env },
+    });
+  }
+  const parent = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
+  context.signal.throwIfAborted();
+  const wantedGroup = group ?? parent?.group ?? "default";
+  // https://docs.turso.tech/api-reference/databases/create
+  const answer = await send(context, target, "POST", ["databases"], {
+    json: { name, group: wantedGroup, ...(parent ? { seed: { type: "database", name: parent.Name } } : {}) },
+  });
+  if (answer.response.ok) {
+    const { database } = await read(MADE, answer, target, `make database "${name}"`);
+    await context.record("database", database.DbId);
+    const lineage = parent && { id: parent.DbId };
+    await settle(context, database, target);
+    return forkOf(context, { ...database, parent: lineage }, marker);
+  }
+  const problem = await refusal(answer, target, `make database "${name}"`);
+  if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
+  // Taken is 400, 409 or 422, with no code: whoever is there is asked for, instead of reading the vendor's prose.
+  const taken = await find(context, target, name);
+  if (taken === undefined) throw await groupMissing(context, target, wantedGroup) ?? problem;
+  const earlier = context.markerOf(name);
+  const isOther = parent !== undefined && taken.parent && taken.parent.id !== parent.DbId;
+  const reason = earlier === undefined
+    ? "the registry does not know the one that is there"
+    : !isSameHolder(earlier, marker)
+    ? holder(earlier)
+    : earlier.operation !== marker.operation
+    ? `operation ${earlier.operation} of the same environment made it`
+    : isOther
+    ? `what is there was not forked from "${target.parent}"`
+    : undefined;
+  if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, problem);
+  await context.record("database", taken.DbId);
+  await settle(context, taken, target);
+  return forkOf(context, taken, marker);
+}
+
+/** Its name addresses a database, but its id proves which: another may bear the name by now. */
+async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
+  const found = await find(context, scope, fork.name);
+  if (found?.DbId !== fork.id) return "absent";
+  const marker = context.markerOf(fork.name);
+  if (marker !== undefined && !isSameHolder(marker, fork.marker)) {
+    throw foreign(scope, `delete database "${fork.name}": ${holder(marker)}`);
+  }
+  if (found.delete_protection) {
+    throw new ForkstackError("CONFLICT", `Cannot delete database "${fork.name}": its delete protection is on`, {
+      hint: `Turn it off with \`turso db config delete-protection disable ${fork.name}\`, then run the same again`,
+      details: { provider: "turso", resource: scope.resource },
+    });
+  }
+  context.signal.throwIfAborted();
+  // https://docs.turso.tech/api-reference/databases/delete; its tokens end with it
+  const answer = await send(context, scope, "DELETE", ["databases", fork.name]);
+  if (answer.response.ok) return await answer.response.text(), "deleted";
+  if (await isNotFound(answer)) return "absent";
+  throw await refusal(answer, scope, `delete database "${fork.name}"`);
+}
+
+/** Every database of the organization that the registry knows: one forked into another group is ours as well. */
+async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
+  const seen = new Set<string>();
+  for (let cursor: string | null | undefined = "";;) {
+    // https://docs.turso.tech/api-reference/databases/list
+    const answer: Answer = await send(context, scope, "GET", ["databases"], { query: cursor ? { cursor } : {} });
+    const page: v.InferOutput<typeof PAGE> = await read(PAGE, answer, scope, "list databases");
+    for (const database of page.databases) {
+      const marker = context.markerOf(database.Name);
+      const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
+      if (isOurs) yield forkOf(context, database, marker);
+    }
+    cursor = page.pagination?.next;
+    if (!cursor) return;
+    if (seen.has(cursor)) throw strange(answer, scope, "list databases: a page leads back to an earlier one");
+    seen.add(cursor);
+  }
+}
+
+async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
+  const known = MINTED.get(context)?.get(held.id);
+  if (known !== undefined) return await ask(context, scope, held.name, known);
+  const { Hostname } = await standing(context, held, scope);
+  const token = await mint(context, scope, held.name, { authorization: "read-only", expiration: "10m" });
+  await ask(context, scope, held.name, { url: urlOf(scope, Hostname), token });
+}
+
+async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
+  const known = MINTED.get(context)?.get(held.id) ??
+    await access(context, await standing(context, held, scope), scope);
+  return { DATABASE_URL: known.url, DATABASE_AUTH_TOKEN: known.token };
+}
+
+async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<{ sizeBytes: number }> {
+  const what = `read usage of database "${held.name}"`;
+  // https://docs.turso.tech/api-reference/databases/usage
+  const answer = await send(context, scope, "GET", ["databases", held.name, "usage"]);
+  const { database } = await read(USAGE, answer, scope, what);
+  if (database.uuid !== held.id) throw missing(scope, held.name);
+  const bytes = database.usage ?? database.total;
+  if (bytes === undefined) throw strange(answer, scope, `${what}: the answer has no total`);
+  return { sizeBytes: bytes.storage_bytes };
+}
+
+// ---- What a fork answers at ----
+
+interface Access {
+  readonly url: string;
+  readonly token: Secret;
+}
+
+/** What `create` minted to see the fork answer is what `outputs` hands out to the same caller: a token is one call. */
+const MINTED = new WeakMap<Context, Map<string, Access>>();
+
+async function access(
+  context: Context,
+  database: Pick<Database, "DbId" | "Name" | "Hostname">,
+  scope: Scope<Options> & { readonly expiresAt?: string }, // a target, where there is a lease
+): Promise<Access> {
+  const { expiresAt } = scope;
+  const expiration = expiresAt === undefined ? "never" : spanUntil(expiresAt, context.now());
+  const token = await mint(context, scope, database.Name, { authorization: "full-access", expiration });
+  return { url: urlOf(scope, database.Hostname), token };
+}
+
+/** The host comes from the API: it may hold the region. An API without TLS is an emulator, and so are its databases. */
+function urlOf({ options: { endpoint } }: Scope<Options>, hostname: string): string {
+  return `libsql://${hostname}${endpoint.startsWith("http:") ? "?tls=0" : ""}`;
+}
+
+/** `"2d30m"`: at least until then. */
+function spanUntil(expiresAt: string, now: Date): string {
+  const minutes = Math.max(1, Math.ceil((Date.parse(expiresAt) - now.getTime()) / 60_000));
+  const [days, rest] = [Math.floor(minutes / 1_440), minutes % 1_440];
+  return (days > 0 ? `${days}d` : "") + (rest > 0 ? `${rest}m` : "");
+}
+
+/** A token of this database alone. No body: some databases refuse one. It leaves no trace, so it may be repeated. */
+async function mint(
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+  query: { authorization: "full-access" | "read-only"; expiration: string },
+): Promise<Secret> {
+  // https://docs.turso.tech/api-reference/databases/create-token
+  const answer = await send(context, scope, "POST", ["databases", name, "auth", "tokens"], { query, mayRepeat: true });
+  return new Secret((await read(TOKEN, answer, scope, `make a token for database "${name}"`)).jwt);
+}
+
+/** Waits until a new database answers a query: the API has no state to look at. */
+async function settle(
+  context: Context,
+  database: Pick<Database, "DbId" | "Name" | "Hostname">,
+  target: Target<Options>,
+): Promise<void> {
+  const made = await access(context, database, target);
+  MINTED.set(context, (MINTED.get(context) ?? new Map()).set(database.DbId, made));
+  for (let pause = 100, waited = 0;; waited += pause, pause = Math.min(pause * 2, 2_000)) {
+    try {
+      return await ask(context, target, database.Name, made);
+    } catch (error) {
+      if (!isForkstackError(error) || error.code !== "NOT_READY" || waited > SETTLE_MS) throw error;
+    }
+    await context.sleep(pause);
+  }
+}
+
+/** One query through the field's own client. */
+async function ask(context: Context, scope: Scope<Options>, name: string, { url, token }: Access): Promise<void> {
+  const { createClient } = await import("@libsql/client/web");
+  let met: Answer | undefined;
+  let failure: unknown;
+  const client = createClient({
+    url,
+    authToken: token.reveal(),
+    async fetch(sent: Request) {
+      const request = new Request(sent, { signal: context.signal });
+      request.headers.set("x-forkstack-repeat", "safe"); // it only reads
+      const response = await context.fetch(request).catch((error) => {
+        failure = error;
+        throw error;
+      });
+      met = { request, response };
+      return response.ok ? response : new Response(await response.text(), response);
+    },
+  });
+  try {
+    await client.execute("SELECT 1");
+  } catch (error) {
+    if (failure !== undefined) throw failure;
+    if (met === undefined) throw error;
+    const { status } = met.response;
+    if (met.response.ok || status === 404) {
+      const state = status === 404 ? "there is none yet" : "what answers is no database";
+      throw new ForkstackError("NOT_READY", `Cannot use database "${name}": ${state}`, {
+        hint: "Wait, then run the same command again",
+        retryable: true,
+        details: { provider: "turso", resource: scope.resource, status },
+        cause: error,
+      });
+    }
+    throw await refusal(met, scope, `query database "${name}"`);
+  } finally {
+    client.close();
+  }
+}
+
+// ---- The API ----
+
+interface Answer {
+  readonly request: Request;
+  readonly response: Response;
+}
+
+async function send(
+  context: Context,
+  { options }: Scope<Options>,
+  method: "GET" | "POST" | "DELETE",
+  path: readonly string[],
+  { query = {}, json, mayRepeat }: { query?: Record<string, string>; json?: unknown; mayRepeat?: boolean } = {},
+): Promise<Answer> {
+  const token = context.credentials.TURSO_API_TOKEN;
+  if (token === undefined) {
+    throw new ForkstackError("CREDENTIALS_MISSING", "Cannot use turso: TURSO_API_TOKEN is not set", {
+      hint: "Set it to a token from `turso auth api-tokens mint forkstack`",
+      details: { provider: "turso" },
+    });
+  }
+  const place = ["v1", "organizations", options.organization, ...path].map(encodeURIComponent).join("/");
+  const url = new URL(`${options.endpoint.replace(/\/$/, "")}/${place}`);
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  const request = new Request(url, {
+    method,
+    headers: {
+      authorization: `Bearer ${token.reveal()}`,
+      ...(json === undefined ? {} : { "content-type": "application/json" }),
+      ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
+    },
+    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+    signal: context.signal,
+  });
+  return { request, response: await context.fetch(request) };
+}
+
+/** The answer as the API documents it; anything else is an error. */
+async function read<T>(
+  schema: v.GenericSchema<unknown, T>,
+  answer: Answer,
+  scope: Scope<Options>,
+  what: string,
+): Promise<T> {
+  if (!answer.response.ok) throw await refusal(answer, scope, what);
+  const result = v.safeParse(schema, await readJson(answer.response));
+  if (result.success) return result.output;
+  throw strange(
+    answer,
+    scope,
+    `${what}: ${result.issues.map((issue) => v.getDotPath(issue)).join(", ")} is not as documented`,
+  );
+}
+
+async function find(context: Context, scope: Scope<Options>, name: string): Promise<Database | undefined> {
+  // https://docs.turso.tech/api-reference/databases/retrieve
+  const answer = await send(context, scope, "GET", ["databases", name]);
+  if (await isNotFound(answer)) return undefined;
+  return (await read(FOUND, answer, scope, `look at database "${name}"`)).database;
+}
+
+async function parentOf(context: Context, target: Target<Options>, name: string): Promise<Database> {
+  const found = await find(context, target, name);
+  if (found === undefined) throw missing(target, name);
+  return found;
+}
+
+/** The database with this very id. */
+async function standing(context: Context, held: Held, scope: Scope<Options>): Promise<Database> {
+  const found = await find(context, scope, held.name);
+  if (found?.DbId !== held.id) throw missing(scope, held.name);
+  return found;
+}
+
+/** After a create that was refused: whether it was for want of its group. */
+async function groupMissing(
+  context: Context,
+  scope: Scope<Options>,
+  group: string,
+): Promise<ForkstackError | undefined> {
+  // https://docs.turso.tech/api-reference/groups/retrieve
+  const answer = await send(context, scope, "GET", ["groups", group]);
+  const { organization } = scope.options;
+  if (await isNotFound(answer)) {
+    return vendorError(answer.request, answer.response, {
+      provider: "turso",
+      resource: scope.resource,
+      code: "NOT_FOUND",
+      message: `Cannot use group "${group}": organization "${organization}" has none of this name`,
+      hint: "Correct `database.group` in forkstack.json, or leave it out: then it is the parent's",
+    });
+  }
+  await answer.response.text();
+  return undefined;
+}
+
+/** Whether what was asked for is not there; a path that the API does not have is another matter. */
+async function isNotFound({ response }: Answer): Promise<boolean> {
+  return response.status === 404 && await codeOf(response) !== "route_not_found";
+}
+
+async function codeOf(response: Response): Promise<string | undefined> {
+  try {
+    return (JSON.parse(await response.clone().text()) as { code?: string } | null)?.code;
+  } catch {
+    return undefined; // no code is all that can be read from it
+  }
+}
+
+/** Statuses and codes: https://docs.turso.tech/api-reference/response-codes */
+async function refusal({ request, response }: Answer, scope: Scope<Options>, what: string): Promise<ForkstackError> {
+  const { organization, endpoint } = scope.options;
+  const { status } = response;
+  const vendorCode = await codeOf(response);
+  await response.text().catch(() => {}); // it may have been read
+  const known = vendorCode === "route_not_found"
+    ? { code: "PROVIDER_REFUSED", state: `"${endpoint}" has no such route`, hint: "Correct `database.endpoint`" }
+    : status === 402 || vendorCode?.startsWith("feature_not_available")
+    ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
+    : status === 401
+    ? { state: "the token was refused", hint: "Set TURSO_API_TOKEN anew: `turso auth api-tokens mint forkstack`" }
+    : status === 403
+    ? { state: "the token may not do that", hint: `It must be of "${organization}", with ${SCOPES}` }
+    : status === 423
+    ? { state: "it is locked", hint: "Wait until the vendor is done with it, then run the same command again" }
+    : status === 429 || status >= 500
+    ? { state: `Turso answers ${status}`, hint: "Run the same command again; see https://status.turso.tech" }
+    : { state: `Turso refused it (${status})`, hint: "The cause says why; see also the plan's limits and the group" };
+  return vendorError(request, response, {
+    provider: "turso",
+    resource: scope.resource,
+    ...("code" in known ? { code: known.code } : {}),
+    message: `Cannot ${what}: ${known.state}`,
+    hint: known.hint,
+  });
+}
+
+const SCOPES = "the scopes read, db:create, db:delete and db:mint-token";
+
+function strange({ request, response }: Answer, scope: Scope<Options>, what: string): ForkstackError {
+  return vendorError(request, response, {
+    provider: "turso",
+    resource: scope.resource,
+    code: "PROVIDER_UNAVAILABLE",
+    message: `Cannot ${what}`,
+    hint: "Run the same command again; if `database.endpoint` is set, check that it is Turso's API",
+  });
+}
+
+function missing(scope: Scope<Options>, name: string): ForkstackError {
+  const { organization } = scope.options;
+  return new ForkstackError("NOT_FOUND", `Cannot use database "${name}": organization "${organization}" has none`, {
+    hint: `Make it with \`turso db create ${name}\`, or name another parent with --from`,
+    details: { provider: "turso", resource: scope.resource },
+  });
+}
+
+function foreign(scope: Scope<Options>, what: string, cause?: unknown): ForkstackError {
+  return new ForkstackError("FOREIGN", `Cannot ${what}`, {
+    hint: "Choose another environment name, or rename what is there; forkstack touches nothing that it did not make",
+    details: { provider: "turso", resource: scope.resource },
+    cause,
+  });
+}
+
+function forkOf(context: Context, database: Pick<Database, "DbId" | "Name" | "parent">, marker: Marker): Fork {
+  const { DbId: id, Name: name, parent } = database;
+  return {
+    id,
+    name,
+    ...(parent ? { parentId: parent.id } : { copy: "empty" as const }),
+    marker,
+    createdAt: (timeOf(id) ?? new Date(parent?.branched_at ?? context.now())).toISOString(),
+  };
+}
+
+/** The API tells no time of creation, but its ids hold one: UUIDs of version 1 or 7 (RFC 9562). */
+function timeOf(uuid: string): Date | undefined {
+  const [low, mid, high] = uuid.split("-");
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[17][0-9a-f]{3}-/.test(uuid)) return undefined;
+  if (high![0] === "7") return new Date(parseInt(low! + mid!, 16));
+  const ticks = BigInt(`0x${high!.slice(1)}${mid}${low}`); // 100 ns since 1582-10-15
+  return new Date(Number(ticks / 10_000n) - 12_219_292_800_000);
+}
+
+function isSameHolder(one: Marker, other: Marker): boolean {
+  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
+}
+
+function holder({ stack, env, resource }: Marker): string {
+  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"`;
+}

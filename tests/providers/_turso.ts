@@ -1,0 +1,100 @@
+/** Turso's emulator as the conformance suite wants it: full. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { resourceTitle } from "../../mod.ts";
+import type { Emulator, World } from "../conformance.ts";
+import { serveTurso, Turso, type TursoServer } from "../emulators/turso.ts";
+import { temporaryDirectory } from "../helpers.ts";
+import { dump } from "./_embedded.ts";
+
+/** One server for all worlds, with something between it and the provider. */
+export interface Front {
+  readonly server: TursoServer;
+  readonly endpoint: string;
+  current?: Turso;
+  onAnswer(request: Request, response: Response): Promise<void>;
+}
+
+const CANARY = "canary-in-the-parent-0123456789";
+const titleOf = (env: string) => resourceTitle("database", "myapp", env);
+
+/** A SQLite file that holds something. */
+export function seedFile(path: string): void {
+  const database = new DatabaseSync(path);
+  database.exec("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)");
+  database.prepare("INSERT INTO notes (text) VALUES (?)").run(CANARY);
+  database.close();
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** An organization with the shortest slug: the names at the limit are as long as any may be. */
+export function tursoEmulator(front?: Front): Emulator {
+  return {
+    async open({ credentials }) {
+      const directory = temporaryDirectory();
+      const seed = join(directory.path, "seed.db");
+      seedFile(seed);
+      const untouched = dump(seed);
+      const turso = new Turso({
+        organization: "o",
+        tokens: { [credentials.TURSO_API_TOKEN!]: undefined },
+        groups: ["default", "other"],
+        pageSize: 3,
+      });
+      const server = front?.server ?? await serveTurso(() => turso);
+      turso.host = server.host;
+      if (front) front.current = turso;
+      turso.add("myapp", seed);
+      for (const near of ["alic", "alice2", "alice-2", "alice-bucket"]) turso.add(titleOf(near), seed);
+      turso.add(titleOf("carol"), turso.databases.get("myapp"), "other");
+      // Reading a file costs more than all else here, and most are never written to.
+      const contentOf = (name: string) => {
+        const { handler, path, parent } = turso.databases.get(name)!;
+        return handler === undefined && parent === null ? untouched : dump(path);
+      };
+      const world: World = {
+        project: "myapp",
+        root: "/nowhere",
+        options: { endpoint: front?.endpoint ?? server.url },
+        context: {
+          files: {} as World["context"]["files"],
+          async fetch(request) {
+            const response = await fetch(request);
+            await front?.onAnswer(request, response.clone());
+            return response;
+          },
+        },
+        parent: "myapp",
+        absentParent: "no-such-parent",
+        titleOf,
+        things: () =>
+          Promise.resolve(
+            new Map([...turso.databases.values()].map(({ id, name, group, parent, protected: isProtected }) => [
+              `${name} ${id}`,
+              digest(JSON.stringify([group, parent, isProtected, contentOf(name)])),
+            ])),
+          ),
+        contentOf: (name) => Promise.resolve(contentOf(name)),
+        change(name) {
+          const database = new DatabaseSync(turso.databases.get(name)!.path);
+          database.exec("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
+          database.close();
+          return Promise.resolve();
+        },
+        placeForeign: (name) => Promise.resolve(void turso.add(name, seed)),
+        pageSize: 3,
+        canaries: () => [CANARY, ...turso.dataTokens.keys()],
+        async close() {
+          if (!front) await server.close();
+          await turso.close();
+          directory[Symbol.dispose]();
+        },
+      };
+      return world;
+    },
+  };
+}

@@ -1,0 +1,259 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { inspect as show } from "node:util";
+import * as v from "valibot";
+import type { Context, Fork, Marker, Scope, Target } from "../../core/provider.ts";
+import { httpClient } from "../../core/http.ts";
+import { Secret } from "../../core/provider.ts";
+import provider from "../../providers/database/turso.ts";
+import { testProvider } from "../conformance.ts";
+import { type Scope as TokenScope, startTurso, type TursoOptions } from "../emulators/turso.ts";
+import { temporaryDirectory } from "../helpers.ts";
+import { hasCode } from "./_special.ts";
+import { seedFile, tursoEmulator } from "./_turso.ts";
+
+testProvider({ provider, emulator: tursoEmulator(), options: { organization: "o" } });
+
+const CHINOOK = fileURLToPath(new URL("../../../shared/data/chinook/Chinook_Sqlite.sqlite", import.meta.url));
+const TOKEN = "header.platform.token";
+type Options = Scope<unknown> & { options: { organization: string; endpoint: string; group?: string } };
+
+/** An organization "acme" whose "shop" is a copy of a SQLite file, and the provider in it. */
+async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
+  const directory = temporaryDirectory();
+  const file = seed ?? join(directory.path, "seed.db");
+  if (seed === undefined) seedFile(file);
+  const turso = await startTurso({ organization: "acme", tokens: { [TOKEN]: undefined }, ...changed });
+  turso.add("shop", file);
+  const journal = new Map<string, Marker>();
+  const context = (token = TOKEN): Context => ({
+    fetch: httpClient({ tries: 2 }),
+    files: {} as Context["files"],
+    credentials: { TURSO_API_TOKEN: new Secret(token) },
+    signal: new AbortController().signal,
+    now: () => new Date(turso.now()),
+    sleep: () => Promise.resolve(),
+    markerOf: (name) => journal.get(name),
+    record: () => Promise.resolve(),
+  });
+  const optionsOf = (more: object = {}) =>
+    v.parse(provider.options as v.GenericSchema, { organization: "acme", endpoint: turso.url, ...more });
+  const scope = (more?: object) =>
+    ({ options: optionsOf(more), project: "shop", stack: "shop", resource: "database", root: "/nowhere" }) as Options;
+  const target = (env: string, more: Partial<Target<unknown>> = {}, options?: object): Target<Options["options"]> => {
+    const marker = { stack: "shop", env, resource: "database", operation: `make ${env}` };
+    return { ...scope(options), name: `shop-${env}`, parent: "shop", marker, ...more } as Target<Options["options"]>;
+  };
+  const create = async (at: Target<Options["options"]>, with_ = context()): Promise<Fork> => {
+    journal.set(at.name, at.marker);
+    return await provider.create(with_, at);
+  };
+  return {
+    turso,
+    journal,
+    context,
+    scope,
+    target,
+    create,
+    async [Symbol.asyncDispose]() {
+      await turso[Symbol.asyncDispose]();
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+/** The client of applications. */
+async function connect(outputs: Record<string, string | Secret>) {
+  const { createClient } = await import("@libsql/client/web");
+  const token = outputs.DATABASE_AUTH_TOKEN as Secret;
+  return createClient({ url: outputs.DATABASE_URL as string, authToken: token.reveal() });
+}
+
+Deno.test({
+  name: `turso: Chinook, forked, read and written${existsSync(CHINOOK) ? "" : ` (skipped: there is no ${CHINOOK})`}`,
+  ignore: !existsSync(CHINOOK),
+  async fn() {
+    await using shop = await openShop({}, CHINOOK);
+    const context = shop.context();
+    const fork = await shop.create(shop.target("alice"), context);
+    const client = await connect(await provider.outputs(context, fork, shop.scope()));
+    const count = async () => Number((await client.execute("SELECT count(*) AS n FROM Track")).rows[0]!.n);
+    assert.equal(await count(), 3503);
+    await client.execute("DELETE FROM PlaylistTrack");
+    await client.execute("INSERT INTO Artist (ArtistId, Name) VALUES (1000, 'Ülkü ''O')");
+    const { rows } = await client.execute("SELECT Name FROM Artist WHERE ArtistId = 1000");
+    assert.equal(rows[0]!.Name, "Ülkü 'O");
+    client.close();
+    const parent = { id: shop.turso.databases.get("shop")!.id, name: "shop" };
+    const parents = await connect(await provider.outputs(shop.context(), parent, shop.scope()));
+    assert.equal((await parents.execute("SELECT count(*) AS n FROM PlaylistTrack")).rows[0]!.n, 8715);
+    assert.equal((await parents.execute("SELECT count(*) AS n FROM Artist")).rows[0]!.n, 275);
+    parents.close();
+    const { sizeBytes } = await provider.usage!(shop.context(), fork, shop.scope());
+    assert(sizeBytes > 500_000, `it has ${sizeBytes} bytes`);
+  },
+});
+
+Deno.test("turso: create() makes three calls, with its probe and outputs; they need no further one", async () => {
+  await using shop = await openShop();
+  const context = shop.context();
+  const fork = await shop.create(shop.target("alice"), context);
+  await provider.probe(context, fork, shop.scope());
+  await provider.outputs(context, fork, shop.scope());
+  const calls = shop.turso.requests.filter(({ path }) => path.startsWith("/v1/")).map((one) =>
+    `${one.method} ${one.path.replace("/v1/organizations/acme/", "")}`
+  );
+  assert.deepEqual(calls, ["GET databases/shop", "POST databases", "POST databases/shop-alice/auth/tokens"]);
+  assert.equal(shop.turso.requests.length - calls.length, 4, "two are answered before it is there");
+});
+
+Deno.test("turso: a token is of one database alone, ends with the lease, and not before", async () => {
+  await using shop = await openShop();
+  let now = Date.parse("2026-01-01T00:00:00Z");
+  shop.turso.now = () => now;
+  const context = shop.context();
+  const target = shop.target("alice", { expiresAt: "2026-01-04T00:20:30Z" });
+  const alice = await shop.create(target, context);
+  const minting = shop.turso.requests.find(({ path }) => path.endsWith("/auth/tokens"))!;
+  assert.equal(new URLSearchParams(minting.query).get("expiration"), "3d21m");
+  const outputs = await provider.outputs(context, alice, target);
+  const bob = await shop.create(shop.target("bob"));
+  const bobs = await provider.outputs(shop.context(), bob, shop.scope());
+  const crossed = await connect({ ...outputs, DATABASE_URL: bobs.DATABASE_URL! });
+  await assert.rejects(crossed.execute("SELECT 1"));
+  crossed.close();
+  const client = await connect(outputs);
+  now = Date.parse("2026-01-04T00:20:30Z");
+  await client.execute("SELECT 1");
+  now += 60_000;
+  await assert.rejects(client.execute("SELECT 1"));
+  client.close();
+});
+
+Deno.test("turso: a fork is in the group of its parent, or in the one that the options name", async () => {
+  await using shop = await openShop({ groups: ["default", "eu", "us"] });
+  shop.turso.add("base", undefined, "eu");
+  await shop.create(shop.target("alice", { parent: "base" }));
+  await shop.create(shop.target("bob", { parent: "base" }, { group: "us" }));
+  assert.deepEqual(["shop-alice", "shop-bob"].map((name) => shop.turso.databases.get(name)!.group), ["eu", "us"]);
+});
+
+Deno.test("turso: an id that holds no time", async () => {
+  await using shop = await openShop({ newId: () => crypto.randomUUID() });
+  shop.turso.now = () => Date.parse("2026-01-01T00:00:00Z");
+  const fork = await shop.create(shop.target("alice"));
+  assert.equal(fork.createdAt, "2026-01-01T00:00:00.000Z");
+  assert.deepEqual(await provider.inspect(shop.context(), shop.target("alice")), { state: "ready", fork });
+});
+
+Deno.test("turso: an id of version 1 or 7 tells when the database was made", async () => {
+  const ids = ["0eb771dd-6906-11ee-8553-eaa7715aeaf2", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"]; // RFC 9562, A.6
+  const times = ["2023-10-12T13:48:43.268Z", "2022-02-22T19:22:22.000Z"];
+  for (const [i, id] of ids.entries()) {
+    const given = [crypto.randomUUID(), id]; // the first is the parent's
+    await using shop = await openShop({ newId: () => given.shift()! });
+    assert.equal((await shop.create(shop.target("alice"))).createdAt, times[i]);
+  }
+});
+
+Deno.test("turso: a name that is taken, answered with the documented status", async () => {
+  await using shop = await openShop({ takenStatus: 409 });
+  const fork = await shop.create(shop.target("alice"));
+  assert.deepEqual(await shop.create(shop.target("alice")), fork);
+  shop.journal.clear();
+  await assert.rejects(provider.create(shop.context(), shop.target("alice")), hasCode("FOREIGN"));
+});
+
+Deno.test("turso: delete() leaves a database whose delete protection is on", async () => {
+  await using shop = await openShop();
+  const fork = await shop.create(shop.target("alice"));
+  shop.turso.databases.get("shop-alice")!.protected = true;
+  await assert.rejects(provider.delete(shop.context(), fork, shop.scope()), hasCode("CONFLICT"));
+  assert(shop.turso.databases.has("shop-alice"));
+});
+
+Deno.test("turso: delete() leaves another database that bears the name by now", async () => {
+  await using shop = await openShop();
+  const fork = await shop.create(shop.target("alice"));
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
+  const other = shop.turso.add("shop-alice", undefined);
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "absent");
+  assert.equal(shop.turso.databases.get("shop-alice"), other);
+});
+
+const REFUSALS: Record<string, {
+  code: string;
+  given?: Partial<TursoOptions>;
+  token?: string;
+  scopes?: readonly TokenScope[];
+  options?: object;
+  target?: Partial<Target<unknown>>;
+  says: RegExp;
+}> = {
+  "a missing parent": { code: "NOT_FOUND", target: { parent: "shopp" }, says: /"shopp": organization "acme" has none/ },
+  "a token that is none": { code: "CREDENTIALS_REJECTED", token: "expired", says: /401.*turso auth api-tokens mint/s },
+  "an expired token": { code: "CREDENTIALS_REJECTED", token: "a.b.c", says: /401.*\(request request-1\).*jwt id/s },
+  "a token that may not read": { code: "CREDENTIALS_DENIED", scopes: ["db:create"], says: /403.*db:create/s },
+  "a token that may not create": { code: "CREDENTIALS_DENIED", scopes: ["read"], says: /403.*db:create/s },
+  "a token that may not mint": {
+    code: "CREDENTIALS_DENIED",
+    scopes: ["read", "db:create"],
+    says: /a token for database "shop-alice".*403/s,
+  },
+  "another organization": { code: "CREDENTIALS_DENIED", options: { organization: "umbrella" }, says: /of "umbrella"/ },
+  "a plan's limit": { code: "PLAN_LIMIT", given: { maxDatabases: 1 }, says: /402.*maximum database count.*prune/s },
+  "a group that is not there": {
+    code: "NOT_FOUND",
+    options: { group: "mars" },
+    says: /group "mars".*database\.group/s,
+  },
+  "a name that Turso refuses": { code: "PROVIDER_REFUSED", target: { name: "Shop" }, says: /400.*lowercase letters/s },
+  "a name too long for the organization": {
+    code: "NAME_INVALID",
+    target: { name: "x".repeat(59) },
+    says: /has 59 characters.*at most 58/s,
+  },
+};
+
+for (const [what, { code, given = {}, token = TOKEN, scopes, options, target, says }] of Object.entries(REFUSALS)) {
+  Deno.test(`turso: ${what} is ${code}, and nothing is made that is not named`, async () => {
+    await using shop = await openShop({ tokens: { [TOKEN]: scopes }, ...given });
+    const before = [...shop.turso.databases.keys()];
+    const wanted = shop.target("alice", target, options);
+    await assert.rejects(shop.create(wanted, shop.context(token)), (error: Error) => {
+      assert.equal((error as { code?: string }).code, code, show(error));
+      const { hint } = error as { hint?: string };
+      assert(hint, "it must say what to do");
+      const text = [error.message, (error.cause as Error | undefined)?.message, hint].join("\n");
+      assert.match(text, says);
+      assert(!text.includes(token) || token === "expired", text);
+      return true;
+    });
+    const made = [...shop.turso.databases.keys()].filter((name) => !before.includes(name));
+    assert.deepEqual(made, what.endsWith("mint") ? ["shop-alice"] : []);
+  });
+}
+
+Deno.test("turso: an endpoint that is not Turso's is told by its name, and nothing counts as absent", async () => {
+  await using shop = await openShop();
+  const context = shop.context();
+  const lost = (request: Request) =>
+    context.fetch(new Request(request.url.replace("/organizations/", "/orgs/"), request));
+  const found = provider.inspect({ ...context, fetch: lost }, shop.target("alice"));
+  await assert.rejects(found, hasCode("PROVIDER_REFUSED"));
+});
+
+Deno.test("turso: a token is sent without TLS to this machine only", () => {
+  const parse = (endpoint: string) =>
+    v.safeParse(provider.options as v.GenericSchema, { organization: "acme", endpoint }).success;
+  for (
+    const good of ["https://api.turso.tech", "https://proxy.example:8443/", "http://127.0.0.1:1", "http://[::1]:1"]
+  ) {
+    assert(parse(good), good);
+  }
+  for (const bad of ["http://api.turso.tech", "http://127.0.0.1.evil.example", "ftp://x", "https://a@b", "x"]) {
+    assert(!parse(bad), bad);
+  }
+});
