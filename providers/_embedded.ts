@@ -13,7 +13,6 @@ import type {
   Held,
   Inspection,
   Kind,
-  Marker,
   Provider,
   Replacement,
   Scope,
@@ -21,6 +20,7 @@ import type {
 } from "../core/provider.ts";
 import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
+import { holder, isSameHolder } from "./_marks.ts";
 
 /** No embedded provider has an option today. */
 const noOptions = v.strictObject({});
@@ -372,14 +372,6 @@ function companionsOf(its: Embedded, path: string): string[] {
 
 function textOf(fork: Fork): string {
   return `${JSON.stringify(fork, null, 2)}\n`;
-}
-
-function isSameHolder(one: Marker, other: Marker): boolean {
-  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
-}
-
-function holder({ stack, env, resource }: Marker): string {
-  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"`;
 }
 
 function codeOf(error: unknown): string {

@@ -7,27 +7,20 @@
  * - What a token may do: https://docs.turso.tech/api-reference/authentication
  */
 import * as v from "valibot";
-import { readJson, vendorError } from "../../core/http.ts";
+import { vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { type Answer, Api, endpointOption, slugOption } from "../_api.ts";
+import { foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
 
 const options = v.strictObject({
   /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
-  organization: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'must be a slug like "acme"')),
+  organization: slugOption("acme"),
   /** Where new databases go, e.g. `"default"`; absent: the parent's own group. */
-  group: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'must be a name like "default"'))),
+  group: v.optional(slugOption("default")),
   /** Another address of the API. Without TLS only on this machine: the token goes there. */
-  endpoint: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(
-        /^(https:\/\/[^\s?#@/]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)\/?$/,
-        "must be an https URL without a path, or an http one on 127.0.0.1",
-      ),
-    ),
-    "https://api.turso.tech",
-  ),
+  endpoint: endpointOption("https://api.turso.tech"),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -111,32 +104,24 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   context.signal.throwIfAborted();
   const wantedGroup = group ?? parent?.group ?? "default";
   // https://docs.turso.tech/api-reference/databases/create
-  const answer = await send(context, target, "POST", ["databases"], {
+  const answer = await api.send(context, target, "POST", ["databases"], {
     json: { name, group: wantedGroup, ...(parent ? { seed: { type: "database", name: parent.Name } } : {}) },
   });
   if (answer.response.ok) {
-    const { database } = await read(MADE, answer, target, `make database "${name}"`);
+    const { database } = await api.read(MADE, answer, target, `make database "${name}"`);
     await context.record("database", database.DbId);
     const lineage = parent && { id: parent.DbId };
     await settle(context, database, target);
     return forkOf(context, { ...database, parent: lineage }, marker);
   }
-  const problem = await refusal(answer, target, `make database "${name}"`);
+  const problem = await api.refusal(answer, target, `make database "${name}"`);
   if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
   // Taken is 400, 409 or 422, with no code: whoever is there is asked for, instead of reading the vendor's prose.
   const taken = await find(context, target, name);
   if (taken === undefined) throw await groupMissing(context, target, wantedGroup) ?? problem;
-  const earlier = context.markerOf(name);
   const isOther = parent !== undefined && taken.parent && taken.parent.id !== parent.DbId;
-  const reason = earlier === undefined
-    ? "the registry does not know the one that is there"
-    : !isSameHolder(earlier, marker)
-    ? holder(earlier)
-    : earlier.operation !== marker.operation
-    ? `operation ${earlier.operation} of the same environment made it`
-    : isOther
-    ? `what is there was not forked from "${target.parent}"`
-    : undefined;
+  const reason = isOthers(context.markerOf(name), marker, "the registry does not know the one that is there") ??
+    (isOther ? `what is there was not forked from "${target.parent}"` : undefined);
   if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, problem);
   await context.record("database", taken.DbId);
   await settle(context, taken, target);
@@ -159,28 +144,28 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   }
   context.signal.throwIfAborted();
   // https://docs.turso.tech/api-reference/databases/delete; its tokens end with it
-  const answer = await send(context, scope, "DELETE", ["databases", fork.name]);
+  const answer = await api.send(context, scope, "DELETE", ["databases", fork.name]);
   if (answer.response.ok) return await answer.response.text(), "deleted";
   if (await isNotFound(answer)) return "absent";
-  throw await refusal(answer, scope, `delete database "${fork.name}"`);
+  throw await api.refusal(answer, scope, `delete database "${fork.name}"`);
 }
 
 /** Every database of the organization that the registry knows: one forked into another group is ours as well. */
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  const seen = new Set<string>();
-  for (let cursor: string | null | undefined = "";;) {
-    // https://docs.turso.tech/api-reference/databases/list
-    const answer: Answer = await send(context, scope, "GET", ["databases"], { query: cursor ? { cursor } : {} });
-    const page: v.InferOutput<typeof PAGE> = await read(PAGE, answer, scope, "list databases");
-    for (const database of page.databases) {
+  // https://docs.turso.tech/api-reference/databases/list
+  const pages = api.pages(
+    PAGE,
+    scope,
+    "list databases",
+    (cursor) => api.send(context, scope, "GET", ["databases"], { query: cursor === undefined ? {} : { cursor } }),
+    ({ pagination }) => pagination?.next,
+  );
+  for await (const { databases } of pages) {
+    for (const database of databases) {
       const marker = context.markerOf(database.Name);
       const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
       if (isOurs) yield forkOf(context, database, marker);
     }
-    cursor = page.pagination?.next;
-    if (!cursor) return;
-    if (seen.has(cursor)) throw strange(answer, scope, "list databases: a page leads back to an earlier one");
-    seen.add(cursor);
   }
 }
 
@@ -201,11 +186,11 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
 async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<{ sizeBytes: number }> {
   const what = `read usage of database "${held.name}"`;
   // https://docs.turso.tech/api-reference/databases/usage
-  const answer = await send(context, scope, "GET", ["databases", held.name, "usage"]);
-  const { database } = await read(USAGE, answer, scope, what);
+  const answer = await api.send(context, scope, "GET", ["databases", held.name, "usage"]);
+  const { database } = await api.read(USAGE, answer, scope, what);
   if (database.uuid !== held.id) throw missing(scope, held.name);
   const bytes = database.usage ?? database.total;
-  if (bytes === undefined) throw strange(answer, scope, `${what}: the answer has no total`);
+  if (bytes === undefined) throw api.strange(answer, scope, `${what}: the answer has no total`);
   return { sizeBytes: bytes.storage_bytes };
 }
 
@@ -250,8 +235,11 @@ async function mint(
   query: { authorization: "full-access" | "read-only"; expiration: string },
 ): Promise<Secret> {
   // https://docs.turso.tech/api-reference/databases/create-token
-  const answer = await send(context, scope, "POST", ["databases", name, "auth", "tokens"], { query, mayRepeat: true });
-  return new Secret((await read(TOKEN, answer, scope, `make a token for database "${name}"`)).jwt);
+  const answer = await api.send(context, scope, "POST", ["databases", name, "auth", "tokens"], {
+    query,
+    mayRepeat: true,
+  });
+  return new Secret((await api.read(TOKEN, answer, scope, `make a token for database "${name}"`)).jwt);
 }
 
 /** Waits until a new database answers a query: the API has no state to look at. */
@@ -306,7 +294,7 @@ async function ask(context: Context, scope: Scope<Options>, name: string, { url,
         cause: error,
       });
     }
-    throw await refusal(met, scope, `query database "${name}"`);
+    throw await api.refusal(met, scope, `query database "${name}"`);
   } finally {
     client.close();
   }
@@ -314,63 +302,29 @@ async function ask(context: Context, scope: Scope<Options>, name: string, { url,
 
 // ---- The API ----
 
-interface Answer {
-  readonly request: Request;
-  readonly response: Response;
-}
-
-async function send(
-  context: Context,
-  { options }: Scope<Options>,
-  method: "GET" | "POST" | "DELETE",
-  path: readonly string[],
-  { query = {}, json, mayRepeat }: { query?: Record<string, string>; json?: unknown; mayRepeat?: boolean } = {},
-): Promise<Answer> {
-  const token = context.credentials.TURSO_API_TOKEN;
-  if (token === undefined) {
-    throw new ForkstackError("CREDENTIALS_MISSING", "Cannot use turso: TURSO_API_TOKEN is not set", {
-      hint: "Set it to a token from `turso auth api-tokens mint forkstack`",
-      details: { provider: "turso" },
-    });
-  }
-  const place = ["v1", "organizations", options.organization, ...path].map(encodeURIComponent).join("/");
-  const url = new URL(`${options.endpoint.replace(/\/$/, "")}/${place}`);
-  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-  const request = new Request(url, {
-    method,
-    headers: {
-      authorization: `Bearer ${token.reveal()}`,
-      ...(json === undefined ? {} : { "content-type": "application/json" }),
-      ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
-    },
-    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-    signal: context.signal,
-  });
-  return { request, response: await context.fetch(request) };
-}
-
-/** The answer as the API documents it; anything else is an error. */
-async function read<T>(
-  schema: v.GenericSchema<unknown, T>,
-  answer: Answer,
-  scope: Scope<Options>,
-  what: string,
-): Promise<T> {
-  if (!answer.response.ok) throw await refusal(answer, scope, what);
-  const result = v.safeParse(schema, await readJson(answer.response));
-  if (result.success) return result.output;
-  throw strange(
-    answer,
-    scope,
-    `${what}: ${result.issues.map((issue) => v.getDotPath(issue)).join(", ")} is not as documented`,
-  );
-}
+/** Statuses and codes: https://docs.turso.tech/api-reference/response-codes */
+const api = new Api<Options>({
+  provider: "turso",
+  label: "Turso",
+  statusPage: "https://status.turso.tech",
+  credential: { variable: "TURSO_API_TOKEN", hint: "`turso auth api-tokens mint forkstack` makes one" },
+  scopes: ({ options: { organization } }) =>
+    `It must be of "${organization}", with the scopes read, db:create, db:delete and db:mint-token`,
+  base: ({ options: { endpoint, organization } }) =>
+    `${endpoint.replace(/\/$/, "")}/v1/organizations/${encodeURIComponent(organization)}`,
+  known: (status, code, { options: { endpoint } }) =>
+    code === "route_not_found"
+      ? { code: "PROVIDER_REFUSED", state: `"${endpoint}" has no such route`, hint: "Correct `database.endpoint`" }
+      : status === 402 || code?.startsWith("feature_not_available")
+      ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
+      : undefined,
+});
 
 async function find(context: Context, scope: Scope<Options>, name: string): Promise<Database | undefined> {
   // https://docs.turso.tech/api-reference/databases/retrieve
-  const answer = await send(context, scope, "GET", ["databases", name]);
+  const answer = await api.send(context, scope, "GET", ["databases", name]);
   if (await isNotFound(answer)) return undefined;
-  return (await read(FOUND, answer, scope, `look at database "${name}"`)).database;
+  return (await api.read(FOUND, answer, scope, `look at database "${name}"`)).database;
 }
 
 async function parentOf(context: Context, target: Target<Options>, name: string): Promise<Database> {
@@ -393,7 +347,7 @@ async function groupMissing(
   group: string,
 ): Promise<ForkstackError | undefined> {
   // https://docs.turso.tech/api-reference/groups/retrieve
-  const answer = await send(context, scope, "GET", ["groups", group]);
+  const answer = await api.send(context, scope, "GET", ["groups", group]);
   const { organization } = scope.options;
   if (await isNotFound(answer)) {
     return vendorError(answer.request, answer.response, {
@@ -409,56 +363,8 @@ async function groupMissing(
 }
 
 /** Whether what was asked for is not there; a path that the API does not have is another matter. */
-async function isNotFound({ response }: Answer): Promise<boolean> {
-  return response.status === 404 && await codeOf(response) !== "route_not_found";
-}
-
-async function codeOf(response: Response): Promise<string | undefined> {
-  try {
-    return (JSON.parse(await response.clone().text()) as { code?: string } | null)?.code;
-  } catch {
-    return undefined; // no code is all that can be read from it
-  }
-}
-
-/** Statuses and codes: https://docs.turso.tech/api-reference/response-codes */
-async function refusal({ request, response }: Answer, scope: Scope<Options>, what: string): Promise<ForkstackError> {
-  const { organization, endpoint } = scope.options;
-  const { status } = response;
-  const vendorCode = await codeOf(response);
-  await response.text().catch(() => {}); // it may have been read
-  const known = vendorCode === "route_not_found"
-    ? { code: "PROVIDER_REFUSED", state: `"${endpoint}" has no such route`, hint: "Correct `database.endpoint`" }
-    : status === 402 || vendorCode?.startsWith("feature_not_available")
-    ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
-    : status === 401
-    ? { state: "the token was refused", hint: "Set TURSO_API_TOKEN anew: `turso auth api-tokens mint forkstack`" }
-    : status === 403
-    ? { state: "the token may not do that", hint: `It must be of "${organization}", with ${SCOPES}` }
-    : status === 423
-    ? { state: "it is locked", hint: "Wait until the vendor is done with it, then run the same command again" }
-    : status === 429 || status >= 500
-    ? { state: `Turso answers ${status}`, hint: "Run the same command again; see https://status.turso.tech" }
-    : { state: `Turso refused it (${status})`, hint: "The cause says why; see also the plan's limits and the group" };
-  return vendorError(request, response, {
-    provider: "turso",
-    resource: scope.resource,
-    ...("code" in known ? { code: known.code } : {}),
-    message: `Cannot ${what}: ${known.state}`,
-    hint: known.hint,
-  });
-}
-
-const SCOPES = "the scopes read, db:create, db:delete and db:mint-token";
-
-function strange({ request, response }: Answer, scope: Scope<Options>, what: string): ForkstackError {
-  return vendorError(request, response, {
-    provider: "turso",
-    resource: scope.resource,
-    code: "PROVIDER_UNAVAILABLE",
-    message: `Cannot ${what}`,
-    hint: "Run the same command again; if `database.endpoint` is set, check that it is Turso's API",
-  });
+async function isNotFound(answer: Answer): Promise<boolean> {
+  return answer.response.status === 404 && await api.codeOf(answer) !== "route_not_found";
 }
 
 function missing(scope: Scope<Options>, name: string): ForkstackError {
@@ -470,11 +376,7 @@ function missing(scope: Scope<Options>, name: string): ForkstackError {
 }
 
 function foreign(scope: Scope<Options>, what: string, cause?: unknown): ForkstackError {
-  return new ForkstackError("FOREIGN", `Cannot ${what}`, {
-    hint: "Choose another environment name, or rename what is there; forkstack touches nothing that it did not make",
-    details: { provider: "turso", resource: scope.resource },
-    cause,
-  });
+  return foreignError({ provider: "turso", resource: scope.resource }, what, cause);
 }
 
 function forkOf(context: Context, database: Pick<Database, "DbId" | "Name" | "parent">, marker: Marker): Fork {
@@ -495,12 +397,4 @@ function timeOf(uuid: string): Date | undefined {
   if (high![0] === "7") return new Date(parseInt(low! + mid!, 16));
   const ticks = BigInt(`0x${high!.slice(1)}${mid}${low}`); // 100 ns since 1582-10-15
   return new Date(Number(ticks / 10_000n) - 12_219_292_800_000);
-}
-
-function isSameHolder(one: Marker, other: Marker): boolean {
-  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
-}
-
-function holder({ stack, env, resource }: Marker): string {
-  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"`;
 }

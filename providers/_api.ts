@@ -1,0 +1,202 @@
+/**
+ * What the HTTP providers share: calls of a vendor's JSON API, answers checked against a schema, refusals told in words.
+ */
+import * as v from "valibot";
+import { readJson, vendorError } from "../core/http.ts";
+import type { Context, Scope } from "../core/provider.ts";
+import { ForkstackError } from "../mod.ts";
+
+/** A request and what came back; its body is still there after it was read. */
+export interface Answer {
+  readonly request: Request;
+  readonly response: Response;
+}
+
+/** What a vendor's refusal means. */
+export interface Refusal {
+  /** The error's code, where it says more than the status. @default {by status} */
+  readonly code?: string;
+  /** `"the plan does not allow it"` */
+  readonly state: string;
+  /** What to do next. */
+  readonly hint: string;
+}
+
+/** One vendor's API. */
+export interface Vendor<Options> {
+  /** The provider's name in forkstack.json. */
+  readonly provider: string;
+  /** The vendor's own, e.g. `"Turso"`. */
+  readonly label: string;
+  /** Where it says whether it is up. */
+  readonly statusPage: string;
+  /** The variable of its token, and how to come by one. */
+  readonly credential: { readonly variable: string; readonly hint: string };
+  /** What the token must be allowed to do, for 403. */
+  readonly scopes: (scope: Scope<Options>) => string;
+  /** Where the paths begin, e.g. `"https://api.turso.tech/v1/organizations/acme"`. */
+  readonly base: (scope: Scope<Options>) => string;
+  /** Headers beside the content type. @default {authorization: Bearer} */
+  readonly headers?: (context: Context) => Record<string, string>;
+  /** The vendor's code in the body of a refusal. @default {its `code`} */
+  readonly codeOf?: (body: Readonly<Record<string, unknown>>) => string | undefined;
+  /** Refusals that the status alone does not explain. */
+  readonly known?: (status: number, code: string | undefined, scope: Scope<Options>) => Refusal | undefined;
+}
+
+/** What a call may carry. */
+export interface Sent {
+  readonly query?: Readonly<Record<string, string>>;
+  readonly json?: unknown;
+  /** A second one would do no harm: it may be sent again though its method says otherwise. @default {false} */
+  readonly mayRepeat?: boolean;
+}
+
+/** The option `endpoint` of every HTTP provider. */
+export function endpointOption(standard: string): v.OptionalSchema<v.GenericSchema<string, string>, string> {
+  return v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(
+        /^(https:\/\/[^\s?#@/]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)\/?$/,
+        "must be an https URL without a path, or an http one on 127.0.0.1",
+      ),
+    ),
+    standard,
+  );
+}
+
+/** A value of an option that becomes a part of a path or a name at the vendor. */
+export function slugOption(example: string): v.GenericSchema<string, string> {
+  return v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, `must be a name like "${example}"`));
+}
+
+/** The calls of one vendor's API. */
+export class Api<Options> {
+  readonly #vendor: Vendor<Options>;
+
+  constructor(vendor: Vendor<Options>) {
+    this.#vendor = vendor;
+  }
+
+  /** Sends one request; each segment of the path is encoded. Any status is an answer. */
+  async send(
+    context: Context,
+    scope: Scope<Options>,
+    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
+    path: readonly string[],
+    { query = {}, json, mayRepeat }: Sent = {},
+  ): Promise<Answer> {
+    const { base, headers = () => ({ authorization: `Bearer ${this.token(context)}` }) } = this.#vendor;
+    const url = new URL([base(scope).replace(/\/$/, ""), ...path.map(encodeURIComponent)].join("/"));
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const request = new Request(url, {
+      method,
+      headers: {
+        ...headers(context),
+        ...(json === undefined ? {} : { "content-type": "application/json" }),
+        ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
+      },
+      ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+      signal: context.signal,
+    });
+    return { request, response: await context.fetch(request) };
+  }
+
+  /** The value of the vendor's credential. */
+  token(context: Context): string {
+    const { provider, credential: { variable, hint } } = this.#vendor;
+    const token = context.credentials[variable];
+    if (token !== undefined) return token.reveal();
+    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider}: ${variable} is not set`, {
+      hint: `Set it: ${hint}`,
+      details: { provider },
+    });
+  }
+
+  /** The answer as the API documents it; anything else is an error. `what` as in `make database "x"`. */
+  async read<T>(
+    schema: v.GenericSchema<unknown, T>,
+    answer: Answer,
+    scope: Scope<Options>,
+    what: string,
+  ): Promise<T> {
+    if (!answer.response.ok) throw await this.refusal(answer, scope, what);
+    const result = v.safeParse(schema, await readJson(answer.response));
+    if (result.success) return result.output;
+    const places = result.issues.map((issue) => v.getDotPath(issue)).join(", ");
+    throw this.strange(answer, scope, `${what}: ${places} is not as documented`);
+  }
+
+  /** Every page of a list; one that leads back to an earlier page is an error. */
+  async *pages<Page>(
+    schema: v.GenericSchema<unknown, Page>,
+    scope: Scope<Options>,
+    what: string,
+    send: (cursor: string | undefined) => Promise<Answer>,
+    cursorOf: (page: Page) => string | null | undefined,
+  ): AsyncIterable<Page> {
+    const seen = new Set<string>();
+    for (let cursor: string | undefined;;) {
+      const answer = await send(cursor);
+      const page = await this.read(schema, answer, scope, what);
+      yield page;
+      const next: string | null | undefined = cursorOf(page);
+      if (!next) return;
+      if (seen.has(next)) throw this.strange(answer, scope, `${what}: a page leads back to an earlier one`);
+      seen.add(cursor = next);
+    }
+  }
+
+  /** The vendor's own code in the body of a refusal. */
+  async codeOf({ response }: Answer): Promise<string | undefined> {
+    let body: unknown;
+    try {
+      body = JSON.parse(await response.clone().text());
+    } catch {
+      return undefined; // no code is all that can be read from it
+    }
+    if (typeof body !== "object" || body === null) return undefined;
+    const { codeOf = (one) => one.code as string | undefined } = this.#vendor;
+    const code = codeOf(body as Record<string, unknown>);
+    return typeof code === "string" ? code : undefined;
+  }
+
+  /** The error for an answer that is no success. */
+  async refusal(answer: Answer, scope: Scope<Options>, what: string): Promise<ForkstackError> {
+    const { request, response } = answer;
+    const { provider, label, statusPage, credential, scopes, known } = this.#vendor;
+    const { status } = response;
+    const vendorCode = await this.codeOf(answer);
+    await response.text().catch(() => {}); // it may have been read
+    const { code, state, hint }: Refusal = known?.(status, vendorCode, scope) ??
+      (status === 401
+        ? { state: "the token was refused", hint: `Set ${credential.variable} anew: ${credential.hint}` }
+        : status === 403
+        ? { state: "the token may not do that", hint: scopes(scope) }
+        : status === 423
+        ? { state: "it is locked", hint: "Wait until the vendor is done with it, then run the same command again" }
+        : status === 429 || status >= 500
+        ? { state: `${label} answers ${status}`, hint: `Run the same command again; see ${statusPage}` }
+        : { state: `${label} refused it (${status})`, hint: "The cause says why; see also the limits of the plan" });
+    return vendorError(request, response, {
+      provider,
+      resource: scope.resource,
+      ...(code === undefined ? {} : { code }),
+      message: `Cannot ${what}: ${state}`,
+      hint,
+    });
+  }
+
+  /** The error for an answer that the vendor's API does not give. */
+  strange({ request, response }: Answer, scope: Scope<Options>, what: string): ForkstackError {
+    const { provider, label } = this.#vendor;
+    return vendorError(request, response, {
+      provider,
+      resource: scope.resource,
+      code: "PROVIDER_UNAVAILABLE",
+      message: `Cannot ${what}`,
+      hint: `Run the same command again; if \`endpoint\` is set in forkstack.json, check that it is ${label}'s API`,
+    });
+  }
+}

@@ -1,0 +1,34 @@
+/** What the providers share on whose a fork is. */
+import type { Marker } from "../core/provider.ts";
+import { ForkstackError } from "../mod.ts";
+
+/** Whether two marks are of the same resource of the same environment, whichever run made them. */
+export function isSameHolder(one: Marker, other: Marker): boolean {
+  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
+}
+
+/** Whose it is, in words. */
+export function holder({ stack, env, resource }: Marker): string {
+  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"`;
+}
+
+/** Why a fork that is there is not what this run is to make or finish; `undefined` if it is. */
+export function isOthers(found: Marker | undefined, wanted: Marker, unmarked: string): string | undefined {
+  if (found === undefined) return unmarked;
+  if (!isSameHolder(found, wanted)) return holder(found);
+  if (found.operation === wanted.operation) return undefined;
+  return `operation ${found.operation} of the same environment made it`;
+}
+
+/** The error for what forkstack did not make, or made for another; `what` as in `make database "x": why`. */
+export function foreignError(
+  { provider, resource }: { readonly provider: string; readonly resource: string },
+  what: string,
+  cause?: unknown,
+): ForkstackError {
+  return new ForkstackError("FOREIGN", `Cannot ${what}`, {
+    hint: "Choose another environment name, or move away what is there; forkstack touches nothing that it did not make",
+    details: { provider, resource },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

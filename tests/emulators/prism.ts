@@ -1,0 +1,77 @@
+/**
+ * Prism between a provider and an emulator, with the vendor's own specification: it reports each request and each answer
+ * that breaks a rule.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** A vendor's specification under ../shared/openapi; `missing` says why a test of it can't run. */
+export function specification(file: string): { readonly path: string; readonly missing?: string } {
+  const path = fileURLToPath(new URL(`../../../shared/openapi/${file}`, import.meta.url));
+  return existsSync(path) ? { path } : { path, missing: `there is no ${path}` };
+}
+
+/** A port on loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
+
+/** The proxy in front of a server. */
+export interface Prism extends AsyncDisposable {
+  readonly url: string;
+  /** What broke the specification so far. */
+  readonly violations: readonly string[];
+  /** How many answers came through it. */
+  readonly answers: number;
+  /** To be told of each exchange, with a clone of the answer. */
+  onAnswer(request: Request, response: Response): Promise<void>;
+}
+
+/** Starts the proxy: it answers in the server's place where a request or an answer breaks the rules. */
+export async function startPrism(path: string, upstream: string): Promise<Prism> {
+  const port = await freePort();
+  const args = ["-y", "@stoplight/prism-cli@5", "proxy", "--errors", "-h", "127.0.0.1", "-p", `${port}`];
+  // A group of its own: npx starts node, and both must end.
+  const child = spawn("npx", [...args, path, upstream], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const closed = once(child, "close");
+  let said = "";
+  await new Promise<void>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (data) => {
+        said = (said + data).slice(-10_000);
+        if (said.includes("Prism is listening")) resolve();
+      });
+    }
+    closed.then(() => reject(new Error(`Prism did not start: ${said}`)));
+  });
+  const url = `http://127.0.0.1:${port}`;
+  const violations: string[] = [];
+  let answers = 0;
+  return {
+    url,
+    violations,
+    get answers() {
+      return answers;
+    },
+    async onAnswer(request, response) {
+      if (request.url.startsWith(url)) answers++;
+      const found = response.headers.get("sl-violations");
+      const isViolation = found !== null || response.headers.get("content-type")?.includes("problem+json");
+      const text = await response.text(); // not cancel(): of a clone it waits for the other
+      if (isViolation) violations.push(`${request.method} ${request.url}: ${found ?? ""} ${text}`);
+    },
+    async [Symbol.asyncDispose]() {
+      process.kill(-child.pid!, "SIGKILL");
+      await closed;
+    },
+  };
+}
