@@ -5,12 +5,13 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, inspectResource, outputsOf, scopeOf } from "./engine.ts";
+import { contextOf, type Engine, inspectResource, outputsOf, scopeOf, withLease } from "./engine.ts";
 import type { Variables } from "./workspace.ts";
 
 /** The variables of an environment as its providers tell them, on a machine that has no file of them. */
 export async function askVariables(engine: Engine, env: string): Promise<Variables> {
   const rows = await engine.registry.resources(env);
+  const expiresAt = (await engine.registry.environment(env))?.expiresAt;
   const all = await Promise.all(engine.resources.map(async (resource) => {
     const title = titleOf(engine.project, resource, env);
     const row = rows.find(({ key }) => key === resource.key);
@@ -21,9 +22,9 @@ export async function askVariables(engine: Engine, env: string): Promise<Variabl
       });
     }
     const held = row?.id === undefined ? await baseResource(engine, resource, title, env) : { id: row.id, name: title };
-    return await outputsOf(contextOf(engine, resource.provider), resource, held, scopeOf(engine, resource));
+    return await outputsOf(contextOf(engine, resource.provider), resource, held, scopeOf(engine, resource, expiresAt));
   }));
-  return Object.assign({}, ...all);
+  return withLease(engine.resources, expiresAt, all);
 }
 
 async function baseResource(engine: Engine, resource: Resource, title: string, env: string) {

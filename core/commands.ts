@@ -20,7 +20,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "make an environment with a copy of the whole stack, and switch to it",
     arguments: ["[name]"],
     example: "new alice",
-    options: ["from", "ttl", "empty", "no-switch", "dry-run"],
+    options: ["from", "at", "ttl", "empty", "no-switch", "dry-run"],
     run: async (call) => await (await import("./commands/new.ts")).runNew(call),
   },
   switch: {

@@ -34,6 +34,8 @@ export interface Resource {
   // deno-lint-ignore no-explicit-any -- each provider has its own options' type
   readonly provider: Provider<any>;
   readonly options: unknown;
+  /** Of a database: the script that runs on a new fork, as a path or a URL. */
+  readonly sanitize?: string;
 }
 
 /** A project: its directory and what it declares. */
@@ -97,14 +99,14 @@ function sealOf(text: string): string {
 
 /** Loads the providers of the stack and checks their options. */
 export async function loadResources(project: Project): Promise<Resource[]> {
-  const { parseOptions } = await import("./schema.ts");
+  const { parseResource } = await import("./schema.ts");
   const path = join(project.root, "forkstack.json");
   const resources = await Promise.all(
     declaredResources(project.config).map(async ({ kind, name, provider: providerName, options: entry }) => {
       const { default: provider } = await PROVIDERS[kind][providerName]();
       const key = [kind, name].filter(Boolean).join(".");
       const { provider: _, ...given } = entry;
-      return { key, kind, name, provider, options: await parseOptions(provider.options, given, key, path) };
+      return { key, kind, name, provider, ...await parseResource(provider, given, key, path) };
     }),
   );
   return resources.sort((a, b) => a.key.localeCompare(b.key));

@@ -4,16 +4,26 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
-import { parentOf, titleOf } from "./config.ts";
+import { parentOf, type Resource, titleOf } from "./config.ts";
 import { finishRemoval, interrupted, removeRun } from "./delete.ts";
-import { contextOf, type Engine, lockOptions, type Made, makeResource, outputsOf, scopeOf } from "./engine.ts";
+import {
+  contextOf,
+  type Engine,
+  lockOptions,
+  type Made,
+  makeResource,
+  outputsOf,
+  scopeOf,
+  withLease,
+} from "./engine.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
-import { type Plan, planNew, type Step } from "./plan.ts";
+import { isPointInTime, type Plan, planNew, type Step } from "./plan.ts";
 import { type Environment, statements } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
+import { loadScripts } from "./sanitize.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
 import type { Variables } from "./workspace.ts";
@@ -21,8 +31,8 @@ import type { Variables } from "./workspace.ts";
 /** What `new` is asked for. */
 export interface NewOptions {
   readonly from?: string;
-  /** Start without the parent's data. */
-  readonly empty?: boolean;
+  /** Start without the parent's data (`"empty"`), or with that of a point in its past: see `parsePoint`. */
+  readonly origin?: string;
   /** Make it current. @default {true} */
   readonly switch?: boolean;
   readonly expiresAt?: string;
@@ -32,7 +42,13 @@ export interface NewOptions {
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
   workspace.currentEnv(engine.project); // throws where nobody can tell it
   await workspace.checkPointers(engine);
-  return await planFromRegistry(engine, env, options);
+  const plan = await planFromRegistry(engine, env, options);
+  await loadScripts(engine, resourcesToMake(plan));
+  return plan;
+}
+
+function resourcesToMake({ steps }: Plan): Resource[] {
+  return steps.filter(({ action }) => action === "create").map(({ resource }) => resource);
 }
 
 async function planFromRegistry(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
@@ -41,6 +57,7 @@ async function planFromRegistry(engine: Engine, env: string, options: NewOptions
     env,
     parent: parentOf(project, resources, options.from),
     parentIsExplicit: options.from !== undefined,
+    ...(options.origin === undefined ? {} : { origin: options.origin }),
     resources,
     titles: Object.fromEntries(resources.map((resource) => [resource.key, titleOf(project, resource, env)])),
     environments: await registry.environments(),
@@ -69,10 +86,11 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
         : await workspace.changeFiles(engine, { env, activate: false });
       return { unchanged: true, changedFiles };
     }
+    const scripts = await loadScripts(engine, resourcesToMake(plan));
     const room = await keepRoom(engine, env);
     try {
       await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
-      return { unchanged: false, changedFiles: await build(engine, worker, plan, options, room) };
+      return { unchanged: false, changedFiles: await build(engine, worker, plan, options, { room, scripts }) };
     } finally {
       await room.free();
     }
@@ -91,6 +109,7 @@ async function creating(engine: Engine, plan: Plan, options: NewOptions): Promis
     ...(existing?.expiresAt ?? options.expiresAt ? { expiresAt: existing?.expiresAt ?? options.expiresAt } : {}),
     status: "creating",
     operation: plan.operation,
+    ...(plan.origin === undefined ? {} : { origin: plan.origin }),
   };
 }
 
@@ -100,19 +119,23 @@ async function build(
   worker: Worker,
   plan: Plan,
   options: NewOptions,
-  room: Room,
+  { room, scripts }: { room: Room; scripts: Readonly<Record<string, string>> },
 ): Promise<readonly string[]> {
-  const { env, operation } = plan;
+  const { env, operation, origin } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
+  const { expiresAt } = await creating(engine, plan, options);
+  if (origin !== undefined && origin !== "empty") tellWithoutPast(engine, plan);
   const outcomes = await runSteps(steps, (step) =>
     makeResource(engine, worker, {
       env,
       operation,
       resource: step.resource,
       title: step.title,
-      isBegun: step.row?.operation === operation,
-      ...(options.empty ? {} : { parentTitle: titleOf(engine.project, step.resource, plan.parent) }),
-      ...(options.expiresAt === undefined ? {} : { expiresAt: options.expiresAt }),
+      ...(step.row?.operation === operation ? { begunAt: step.row.createdAt } : {}),
+      ...(origin === "empty" ? {} : { parentTitle: titleOf(engine.project, step.resource, plan.parent) }),
+      ...(origin !== undefined && isPointInTime(step.resource) ? { at: origin } : {}),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+      ...(scripts[step.resource.key] === undefined ? {} : { script: scripts[step.resource.key] }),
     }), { signal: worker.signal });
   const isComplete = outcomes.length === steps.length && outcomes.every(({ ok }) => ok);
   if (worker.signal.aborted && !isComplete) throw interrupted(engine, env, worker, "complete");
@@ -120,7 +143,7 @@ async function build(
   try {
     const failures = outcomes.filter((outcome) => !outcome.ok);
     if (failures.length > 0) throw allFailed(env, failures);
-    const variables = await allVariables(engine, plan, outcomes.flatMap((one) => one.ok ? [one.value] : []));
+    const variables = await allVariables(engine, plan, expiresAt, outcomes.flatMap((one) => one.ok ? [one.value] : []));
     change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
     await change.commit();
     const environment = { ...await creating(engine, plan, options), status: "ready" as const };
@@ -139,6 +162,12 @@ async function build(
   }
 }
 
+/** Says which resources are forked as they are now though a point in the past was asked for. */
+function tellWithoutPast(engine: Engine, { origin, steps }: Plan): void {
+  const keys = steps.filter(({ resource }) => !isPointInTime(resource)).map(({ resource }) => resource.key);
+  if (keys.length > 0) engine.world.warn(`As of ${origin} where that can be; as they are now: ${keys.join(", ")}`);
+}
+
 /** Whether who took over goes on with this run: then the files are right, else they name what is gone. */
 async function isContinued(engine: Engine, env: string, operation: string): Promise<boolean> {
   const now = await engine.registry.environment(env);
@@ -146,14 +175,19 @@ async function isContinued(engine: Engine, env: string, operation: string): Prom
 }
 
 /** The variables of all resources: of those just made, and, asked again, of those that were there. */
-async function allVariables(engine: Engine, plan: Plan, made: readonly Made[]): Promise<Variables> {
+async function allVariables(
+  engine: Engine,
+  plan: Plan,
+  expiresAt: string | undefined,
+  made: readonly Made[],
+): Promise<Variables> {
   const all = await Promise.all(plan.steps.map(({ resource, row, title }) => {
     const fresh = made.find((one) => one.row.key === resource.key);
     if (fresh !== undefined) return fresh.variables;
     const context = contextOf(engine, resource.provider);
-    return outputsOf(context, resource, { id: row!.id!, name: title }, scopeOf(engine, resource));
+    return outputsOf(context, resource, { id: row!.id!, name: title }, scopeOf(engine, resource, expiresAt));
   }));
-  return Object.assign({}, ...all);
+  return withLease(plan.steps.map(({ resource }) => resource), expiresAt, all);
 }
 
 /** Removes what the run made, in reverse, and tells what failed, what was undone, and what could not be. */

@@ -8,9 +8,10 @@ import { ForkstackError, isForkstackError, type Kind, variablePrefix } from "../
 import type { Project, Resource } from "./config.ts";
 import { fileError, type Files } from "./files.ts";
 import { holderOf, type LockOptions, type Worker } from "./lock.ts";
-import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "./provider.ts";
+import type { Context, Fork, Held, Inspection, Lease, Marker, Provider, Scope, Target } from "./provider.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
 import { forkOf, type Registry, type ResourceRow, statements } from "./registry.ts";
+import { sanitize } from "./sanitize.ts";
 import { Secret } from "./secret.ts";
 import type { Variables } from "./workspace.ts";
 
@@ -26,6 +27,8 @@ export interface World {
   /** A variable of the process environment: a credential. */
   readonly read: (variable: string) => string | undefined;
   readonly newId: () => string;
+  /** Tells the person something that stops nothing. */
+  readonly warn: (text: string) => void;
   /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
   readonly secrets: Secret[];
   /** The built-in provider of a kind and name. */
@@ -52,9 +55,14 @@ export interface Engine {
 const PROBE_DEADLINE_MS = 120_000;
 
 /** The resource as its provider sees it, whichever environment. */
-export function scopeOf(engine: Engine, resource: Pick<Resource, "key" | "options">): Scope<unknown> {
+export function scopeOf(
+  engine: Engine,
+  resource: Pick<Resource, "key" | "options">,
+  expiresAt?: string,
+): Scope<unknown> & Lease {
   const { project } = engine;
   return {
+    ...(expiresAt === undefined ? {} : { expiresAt }),
     options: resource.options,
     project: project.name,
     stack: project.stack,
@@ -79,6 +87,7 @@ export function contextOf(
     signal,
     now: world.now,
     sleep: (ms) => world.sleep(ms, signal),
+    warn: world.warn,
     markerOf(name, note) {
       if (note !== undefined) return parseMarker(note);
       const row = rows.find((one) => one.title === name && one.provider === provider.name);
@@ -141,9 +150,13 @@ export interface Wanted {
   readonly title: string;
   /** The parent's title; absent if it is to start empty. */
   readonly parentTitle?: string;
+  /** The point in the parent's past, for a provider that can go there. */
+  readonly at?: string;
   readonly expiresAt?: string;
-  /** An earlier attempt of the operation has its intent on record. @default {false} */
-  readonly isBegun?: boolean;
+  /** When an earlier attempt of the operation put its intent on record; absent if there was none. */
+  readonly begunAt?: string;
+  /** The text of the script that makes the fork fit to be handed out. */
+  readonly script?: string;
 }
 
 /** A resource that is there and answers, with its variables. */
@@ -154,12 +167,14 @@ export interface Made {
 
 /** The target of a resource that is wanted. */
 export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
-  const { env, operation, resource, title, parentTitle, expiresAt } = wanted;
+  const { env, operation, resource, title, parentTitle, at, expiresAt } = wanted;
   return {
     ...scopeOf(engine, resource),
     name: title,
     ...(parentTitle === undefined ? {} : { parent: parentTitle }),
+    ...(at === undefined ? {} : { at }),
     marker: { stack: engine.project.stack, env, resource: resource.key, operation },
+    begunAt: wanted.begunAt ?? engine.world.now().toISOString(),
     ...(expiresAt === undefined ? {} : { expiresAt }),
   };
 }
@@ -179,20 +194,20 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
     title,
     state: "creating",
     operation: wanted.operation,
-    createdAt: engine.world.now().toISOString(),
+    createdAt: target.begunAt,
     options: resource.options,
   };
   const context = contextOf(engine, provider, { worker, marker: target.marker, rows: [row] });
   try {
-    if (provider.capabilities.ownership === "recorded" && !wanted.isBegun) {
+    if (provider.capabilities.ownership === "recorded" && wanted.begunAt === undefined) {
       await assertAbsent(engine, worker, provider, target);
     }
     await worker.write([
       statements.putResource(row),
       statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "intent" }),
     ]);
-    const fork = await provider.create(context, target);
-    await waitUntilUsable(engine, context, provider, fork, target);
+    let fork = await createUsable(engine, context, provider, target);
+    if (wanted.script !== undefined) fork = await sanitized(engine, worker, context, wanted, target, fork);
     const variables = await outputsOf(context, resource, fork, target);
     const made: ResourceRow = {
       ...row,
@@ -217,6 +232,41 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
   }
 }
 
+async function createUsable(engine: Engine, context: Context, provider: Provider, target: Target<unknown>) {
+  const fork = await provider.create(context, target);
+  await waitUntilUsable(engine, context, provider, fork, target);
+  return fork;
+}
+
+/**
+ * Runs the script on a new fork, once. Where an earlier attempt began it and never told that it ended, nobody knows how
+ * far it came: that fork goes, and the script runs on another.
+ */
+async function sanitized(
+  engine: Engine,
+  worker: Worker,
+  context: Context,
+  { resource, title, script }: Wanted,
+  target: Target<unknown>,
+  made: Fork,
+): Promise<Fork> {
+  const { env, operation } = target.marker;
+  const line = journalOf(engine, target.marker, "sanitize");
+  const earlier = (await engine.registry.journal(env)).filter((one) =>
+    one.operation === operation && one.resource === resource.key && one.step === "sanitize" && one.id === made.id
+  );
+  if (earlier.some(({ phase }) => phase === "done")) return made;
+  let fork = made;
+  if (earlier.length > 0) {
+    await resource.provider.delete(context, made, target);
+    fork = await createUsable(engine, context, resource.provider, target);
+  }
+  await worker.write([statements.journal({ ...line, phase: "intent", id: fork.id })]);
+  await sanitize(resource, title, () => resource.provider.execute!(context, fork, target, script!));
+  await worker.write([statements.journal({ ...line, phase: "done", id: fork.id })]);
+  return fork;
+}
+
 /** Where a vendor stores no mark, the intent is one: but only of a name under which nothing stood before it. */
 async function assertAbsent(
   engine: Engine,
@@ -238,11 +288,24 @@ export async function outputsOf(
   context: Context,
   resource: Resource,
   held: Held,
-  scope: Scope<unknown>,
+  scope: Scope<unknown> & Lease,
 ): Promise<Variables> {
   const outputs = await resource.provider.outputs(context, held, scope);
   const prefix = variablePrefix(resource.name);
   return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
+}
+
+/** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
+export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
+
+/** What outputs say together, with the lease's end where some of them end with it. */
+export function withLease(
+  resources: readonly Pick<Resource, "provider">[],
+  expiresAt: string | undefined,
+  outputs: readonly Variables[],
+): Variables {
+  const ends = expiresAt !== undefined && resources.some(({ provider }) => provider.capabilities.outputsExpire);
+  return Object.assign(ends ? { [LEASE_VARIABLE]: expiresAt } : {}, ...outputs);
 }
 
 async function waitUntilUsable(
@@ -277,6 +340,7 @@ export async function inspectResource(
     ...scopeOf(engine, resource),
     name: title,
     marker,
+    begunAt: engine.world.now().toISOString(),
   });
 }
 
@@ -298,7 +362,7 @@ export async function removeResource(
     const scope = scopeOf(engine, row);
     const context = contextOf(engine, provider, { worker, marker, rows: [row] });
     const held = forkOf(row, engine.project.stack) ??
-      await unansweredFork(provider, context, { ...scope, name: row.title, marker });
+      await unansweredFork(provider, context, { ...scope, name: row.title, marker, begunAt: row.createdAt });
     const state = held === "foreign"
       ? "kept"
       : held === undefined

@@ -5,11 +5,22 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { type Project, protectedEnvs } from "./config.ts";
-import { contextOf, type Engine, journalOf, lockOptions, providerOf, scopeOf } from "./engine.ts";
+import {
+  contextOf,
+  type Engine,
+  journalOf,
+  LEASE_VARIABLE,
+  lockOptions,
+  outputsOf,
+  providerOf,
+  scopeOf,
+} from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
+import * as workspace from "./workspace.ts";
+import type { Variables } from "./workspace.ts";
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 const LONGEST_DAYS = 3_650;
@@ -38,6 +49,25 @@ export function leaseEnd(project: Project, env: string, ttl: string | undefined,
     .toISOString();
 }
 
+/**
+ * A point in a parent's past: an instant such as `2026-11-20T10:00:00Z`, a duration ago such as `2h`, or a position of
+ * the vendor's own (an LSN such as `0/1F3D3A8`).
+ */
+export function parsePoint(text: string, now: Date): string {
+  if (/^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/.test(text)) return text.toUpperCase();
+  if (/^\d+[mhdw]$/.test(text)) return new Date(now.getTime() - parseDuration(text, "--at")).toISOString();
+  const at = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text) ? new Date(text) : undefined;
+  if (at === undefined || Number.isNaN(at.getTime())) {
+    throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it is no point in time`, {
+      hint: "It looks like 2026-11-20T10:00:00Z, like 2h (ago), or is a position of the vendor's own (an LSN)",
+    });
+  }
+  if (at <= now) return at.toISOString();
+  throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it has not come yet`, {
+    hint: `It is ${now.toISOString()} now`,
+  });
+}
+
 /** Lets an environment live longer: until its lease's end, or now where that is past or there is none, plus `ms`. */
 export async function extendLease(engine: Engine, env: string, ms: number): Promise<EnvironmentResult> {
   const began = performance.now();
@@ -48,24 +78,38 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
     const now = engine.world.now().getTime();
     const from = Math.max(now, Date.parse(environment.expiresAt ?? "") || now);
     const expiresAt = new Date(from + ms).toISOString();
+    let renewed: Variables = {};
     for (const row of await engine.registry.resources(env)) {
       const provider = await providerOf(engine, row);
       const fork = forkOf(row, engine.project.stack);
-      if (provider.extend === undefined || fork === undefined) continue;
+      const { outputsExpire } = provider.capabilities;
+      if (fork === undefined || (provider.extend === undefined && !outputsExpire)) continue;
       await worker.write([
         statements.journal({ ...journalOf(engine, fork.marker, "extend"), phase: "intent", id: fork.id }),
       ]);
-      await provider.extend(
-        contextOf(engine, provider, { worker, marker: fork.marker }),
-        fork,
-        expiresAt,
-        scopeOf(engine, row),
-      );
+      const context = contextOf(engine, provider, { worker, marker: fork.marker, rows: [row] });
+      const scope = scopeOf(engine, row, expiresAt);
+      await provider.extend?.(context, fork, expiresAt, scope);
+      const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
+      if (outputsExpire) renewed = { ...renewed, ...await outputsOf(context, resource, fork, scope) };
     }
+    await rewrite(engine, env, renewed, expiresAt);
     // After the vendors: a lease that they end earlier than the registry says would be a surprise.
     await worker.write([statements.putEnvironment({ ...environment, expiresAt })]);
   });
   return await describe(engine, env, began);
+}
+
+/** Puts renewed credentials into the files of this machine, where it has some; `switch` on another asks for its own. */
+async function rewrite(engine: Engine, env: string, renewed: Variables, expiresAt: string): Promise<void> {
+  const kept = await workspace.readVariables(engine, env);
+  if (kept === undefined || Object.keys(renewed).length === 0) return;
+  const activate = workspace.currentEnv(engine.project).env === env;
+  await workspace.changeFiles(engine, {
+    env,
+    variables: { ...kept, ...renewed, [LEASE_VARIABLE]: expiresAt },
+    activate,
+  });
 }
 
 /** The environments that `prune` would delete: expired ones, or with `idleMs` those not switched to for as long. */

@@ -20,6 +20,8 @@ export interface Step {
 export interface Plan {
   readonly env: string;
   readonly parent: string;
+  /** `"empty"`, or a point in the parent's past. */
+  readonly origin?: string;
   /** The run: that of an unfinished earlier one, or a new one. */
   readonly operation: string;
   /** An earlier run was cut off: finish removing what it had begun to remove, before anything else. */
@@ -35,6 +37,8 @@ export interface Known {
   readonly parent: string;
   /** `--from` was given, so that `parent` must be the parent. */
   readonly parentIsExplicit: boolean;
+  /** `"empty"`, or a point in the parent's past. */
+  readonly origin?: string;
   readonly resources: readonly Resource[];
   readonly titles: Readonly<Record<string, string>>;
   readonly environments: readonly Environment[];
@@ -66,7 +70,16 @@ export function planNew(known: Known): Plan {
       },
     );
   }
+  const origin = known.origin ?? stays?.origin;
+  if (stays !== undefined && stays.origin !== origin) {
+    throw new ForkstackError(
+      "CONFLICT",
+      `Cannot make environment "${env}" ${originText(origin)}: it is there, made ${originText(stays.origin)}`,
+      { hint: `Delete it first with \`forkstack delete ${env}\`, or choose another name`, details: { env } },
+    );
+  }
   checkParent(env, parent, environments);
+  checkPoint(known.resources, origin);
   const steps = known.resources.map((resource): Step => {
     const row = cleanUpFirst ? undefined : rows.find(({ key }) => key === resource.key);
     const title = known.titles[resource.key];
@@ -85,7 +98,25 @@ export function planNew(known: Known): Plan {
   });
   const isDone = stays?.status === "ready" && steps.every(({ action }) => action === "keep");
   const operation = stays?.status === "creating" ? stays.operation : known.newOperation;
-  return { env, parent, operation, cleanUpFirst, isDone, steps };
+  return { env, parent, ...(origin === undefined ? {} : { origin }), operation, cleanUpFirst, isDone, steps };
+}
+
+/** How an environment begins, in words: `as of 2026-11-20T10:00:00.000Z`. */
+function originText(origin: string | undefined): string {
+  return origin === undefined ? "with its parent's data of then" : origin === "empty" ? "empty" : `as of ${origin}`;
+}
+
+/** Some provider can look into the past, if that is asked for. */
+function checkPoint(resources: readonly Resource[], origin: string | undefined): void {
+  if (origin === undefined || origin === "empty" || resources.some(isPointInTime)) return;
+  throw new ForkstackError("AT_UNSUPPORTED", `Cannot fork as of ${origin}: no provider of this stack keeps the past`, {
+    hint: "Leave out --at, or choose a provider that can: see docs/databases.md",
+  });
+}
+
+/** Whether `--at` reaches a resource; the others are forked as they are now. */
+export function isPointInTime({ provider }: Pick<Resource, "provider">): boolean {
+  return provider.capabilities.pointInTime;
 }
 
 function checkParent(env: string, parent: string, environments: readonly Environment[]): void {

@@ -26,6 +26,10 @@ export interface Capabilities {
   readonly nativeExpiry: boolean;
   /** What `usage` reports; `"none"` means that the method is absent. */
   readonly usage: "none" | "bytes" | "bytes-and-cost";
+  /** A fork can be made of what the parent held at `Target.at`. */
+  readonly pointInTime: boolean;
+  /** What `outputs` hands out ends with the lease: it is asked again when the lease is extended. */
+  readonly outputsExpire: boolean;
   /** A parent that holds nothing is no error: the fork starts empty. True of embedded providers alone. */
   readonly parentMayBeAbsent: boolean;
   /** Fork names that the vendor accepts; `maxLength` in characters. */
@@ -84,6 +88,8 @@ export interface Context {
   readonly markerOf: (name: string, note?: string) => Marker | undefined;
   /** Awaited after each call that made something, with the vendor's immutable id. */
   readonly record: (step: string, id: string) => Promise<void>;
+  /** Tells the person something that stops nothing, e.g. a setting of the server that would lose jobs. */
+  readonly warn: (text: string) => void;
 }
 
 /** The resource of one stack, whichever environment. */
@@ -100,16 +106,27 @@ export interface Scope<Options> {
   readonly root: string;
 }
 
+/** How long a fork is wanted. */
+export interface Lease {
+  /** Its end: RFC 3339, UTC; absent: none. */
+  readonly expiresAt?: string;
+}
+
 /** One fork that is wanted. */
-export interface Target<Options> extends Scope<Options> {
+export interface Target<Options> extends Scope<Options>, Lease {
   /** Its name, already legal for `capabilities.name`. */
   readonly name: string;
   /** The parent's name; absent if an empty resource is asked for. */
   readonly parent?: string;
+  /**
+   * The point in the parent's past, where `capabilities.pointInTime` claims it: an instant in RFC 3339, UTC, or a
+   * position of the vendor's own, e.g. the LSN `"0/1F3D3A8"`. Absent: now.
+   */
+  readonly at?: string;
   /** Whose it will be. */
   readonly marker: Marker;
-  /** End of the lease: RFC 3339, UTC; absent: none. */
-  readonly expiresAt?: string;
+  /** When the operation's first attempt wrote its intent (RFC 3339, UTC): nothing of ours at this name is older. */
+  readonly begunAt: string;
 }
 
 /** A resource that is there: a fork of ours, or a base environment's own. */
@@ -125,6 +142,8 @@ export interface Usage {
 
 /** A new fork of the parent that stands ready to take an old one's place. */
 export interface Replacement {
+  /** Runs a script on the new fork; there where `Provider.execute` is. */
+  execute?(sql: string): Promise<void>;
   /** Puts it there; the old one is gone. A repeated reset finishes one that was cut off. */
   commit(): Promise<Fork>;
   /** Takes it away; the old one stays as it is. */
@@ -162,7 +181,12 @@ export interface Provider<Options = unknown> {
   /** Answers once the resource really does (a query, a HEAD); throws what it met instead. */
   probe(context: Context, held: Held, scope: Scope<Options>): Promise<void>;
   /** The variables that the application gets, e.g. `{ DATABASE_URL, DATABASE_AUTH_TOKEN }`, without a name's prefix. */
-  outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>>;
+  outputs(context: Context, held: Held, scope: Scope<Options> & Lease): Promise<Record<string, string | Secret>>;
+  /**
+   * Runs a script of SQL statements on a fork before anyone gets its URL, all of it or none where the database can; a
+   * statement that fails is named by its line where the database tells it, without its values. Databases only.
+   */
+  execute?(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void>;
   /**
    * Prepares to put a new fork of the parent in this one's place, under its name and id, so that several resources can
    * change together. Absent where the vendor has no way that keeps the old data until the new is there.

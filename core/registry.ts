@@ -31,6 +31,8 @@ export interface Environment {
   readonly createdAt: string;
   readonly expiresAt?: string;
   readonly usedAt?: string;
+  /** What it was forked from beside its parent: `"empty"`, or a point in the parent's past. */
+  readonly origin?: string;
 }
 
 /** One resource of an environment, as far as it is known. */
@@ -76,12 +78,12 @@ export interface Lock {
   readonly beat: number;
 }
 
-const VERSION = 1;
+const VERSION = 2;
 const SCHEMA: readonly Statement[] = [
   ["CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"],
   [`CREATE TABLE IF NOT EXISTS environments (
     name TEXT PRIMARY KEY, parent TEXT NOT NULL, status TEXT NOT NULL, owner TEXT NOT NULL, operation TEXT NOT NULL,
-    created_at TEXT NOT NULL, expires_at TEXT, used_at TEXT)`],
+    created_at TEXT NOT NULL, expires_at TEXT, used_at TEXT, origin TEXT)`],
   [`CREATE TABLE IF NOT EXISTS resources (
     env TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, name TEXT, provider TEXT NOT NULL, title TEXT NOT NULL,
     state TEXT NOT NULL, operation TEXT NOT NULL, id TEXT, parent_id TEXT, fork TEXT, created_at TEXT NOT NULL,
@@ -97,6 +99,11 @@ const SCHEMA: readonly Statement[] = [
   ["CREATE TABLE IF NOT EXISTS fence (id TEXT PRIMARY KEY, env TEXT NOT NULL, token INTEGER NOT NULL)"],
   [`INSERT INTO meta (key, value) VALUES ('version', '${VERSION}') ON CONFLICT (key) DO NOTHING`],
 ];
+
+/** What brings a registry to a version from the one before. */
+const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
+  2: [["ALTER TABLE environments ADD COLUMN origin TEXT"]],
+};
 
 /**
  * Opens the registry that forkstack.json names, or the project's own file. Where that is not there yet, it is made, or
@@ -152,6 +159,16 @@ function foreignRegistry(state: string): ForkstackError {
   });
 }
 
+/** Brings a registry to a version, unless another process is doing so as well and was first. */
+async function migrate(sql: Sql, version: number): Promise<void> {
+  try {
+    await sql.write([...MIGRATIONS[version], ["UPDATE meta SET value = ? WHERE key = 'version'", String(version)]]);
+  } catch (error) {
+    const [now] = await sql.read(["SELECT value FROM meta WHERE key = 'version'"]);
+    if (Number(now?.value) < version) throw error;
+  }
+}
+
 /** The registry of one project. */
 export class Registry {
   readonly #sql: Sql;
@@ -188,6 +205,7 @@ export class Registry {
       if (meta.project !== project.name) {
         throw foreignRegistry(`it is of project "${meta.project}", not "${project.name}"`);
       }
+      for (let version = Number(meta.version) + 1; version <= VERSION; version++) await migrate(sql, version);
       return new Registry(sql, lockDirectory);
     } catch (error) {
       sql.close();
@@ -324,8 +342,8 @@ export class Registry {
 /** The statements of the engine; each names what it records. */
 export const statements = {
   putEnvironment: (one: Environment): Statement => [
-    `INSERT INTO environments (name, parent, status, owner, operation, created_at, expires_at, used_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
+    `INSERT INTO environments (name, parent, status, owner, operation, created_at, expires_at, used_at, origin)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
      SET status = excluded.status, operation = excluded.operation, expires_at = excluded.expires_at`,
     ...[
       one.name,
@@ -336,6 +354,7 @@ export const statements = {
       one.createdAt,
       one.expiresAt ?? null,
       one.usedAt ?? null,
+      one.origin ?? null,
     ],
   ],
   dropEnvironment: (env: string): Statement => ["DELETE FROM environments WHERE name = ?", env],

@@ -9,11 +9,12 @@ import { contextOf, type Engine, journalOf, lockOptions, providerOf, targetOf } 
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.ts";
-import { notReady } from "./plan.ts";
+import { isPointInTime, notReady } from "./plan.ts";
 import type { Provider, Replacement } from "./provider.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { describe, type EnvironmentResult, reportOf } from "./report.ts";
 import { runSteps } from "./saga.ts";
+import { loadScripts, sanitize } from "./sanitize.ts";
 
 /** One resource that is about to be replaced. */
 interface Prepared {
@@ -42,7 +43,8 @@ export async function resetEnvironment(engine: Engine, env: string): Promise<Env
   await planReset(engine, env);
   await withLock(engine.registry, env, "reset", lockOptions(engine), async (worker) => {
     const { environment, rows } = await planReset(engine, env);
-    const outcomes = await runSteps(rows, (row) => prepare(engine, worker, environment, row), {
+    const scripts = await loadScripts(engine, engine.resources);
+    const outcomes = await runSteps(rows, (row) => prepare(engine, worker, environment, row, scripts[row.key]), {
       signal: worker.signal,
     });
     const prepared = outcomes.flatMap((one) => one.ok ? [one.value] : []);
@@ -68,16 +70,25 @@ export async function resetEnvironment(engine: Engine, env: string): Promise<Env
   return await describe(engine, env, began);
 }
 
-async function prepare(engine: Engine, worker: Worker, environment: Environment, row: ResourceRow): Promise<Prepared> {
+async function prepare(
+  engine: Engine,
+  worker: Worker,
+  environment: Environment,
+  row: ResourceRow,
+  script: string | undefined,
+): Promise<Prepared> {
   const began = engine.world.monotonicMs();
   const { provider, reset } = await resetting(engine, row);
+  const { origin } = environment;
   const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
   const target = targetOf(engine, {
     env: row.env,
     operation: row.operation,
     resource,
     title: row.title,
-    parentTitle: titleOf(engine.project, resource, environment.parent),
+    ...(origin === "empty" ? {} : { parentTitle: titleOf(engine.project, resource, environment.parent) }),
+    ...(origin !== undefined && isPointInTime(resource) ? { at: origin } : {}),
+    begunAt: row.createdAt,
     ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
   });
   const fork = forkOf(row, engine.project.stack);
@@ -87,9 +98,20 @@ async function prepare(engine: Engine, worker: Worker, environment: Environment,
   ]);
   try {
     const context = contextOf(engine, provider, { worker, marker: target.marker, rows: [row] });
-    return { row, replacement: await reset(context, fork, target), durationMs: engine.world.monotonicMs() - began };
+    const replacement = await reset(context, fork, target);
+    if (script !== undefined) await sanitizeReplacement(row, provider, replacement, script);
+    return { row, replacement, durationMs: engine.world.monotonicMs() - began };
   } catch (error) {
     throw fileError(error, `reset ${row.key} "${row.title}"`);
+  }
+}
+
+async function sanitizeReplacement(row: ResourceRow, provider: Provider, replacement: Replacement, script: string) {
+  try {
+    await sanitize({ key: row.key, provider }, row.title, () => replacement.execute!(script));
+  } catch (error) {
+    await replacement.discard();
+    throw error;
   }
 }
 

@@ -61,17 +61,34 @@ export async function parseConfig(path: string, text: string): Promise<Config> {
   return input as Config;
 }
 
-/** A provider's options, checked against its own schema. */
-export async function parseOptions(
-  options: OptionsSchema<unknown>,
-  input: unknown,
+/** What every entry of a kind takes beside its provider's own options. */
+const COMMON: Partial<Record<Kind, v.ObjectEntries>> = {
+  database: {
+    /** A script of SQL that runs on a new fork before anyone gets its URL: a path from here, or an https URL. */
+    sanitize: v.optional(
+      v.pipe(v.string(), v.regex(/^(?!http:|\s*$)/, "must be a path, or an https URL")),
+    ),
+  },
+};
+
+/** An entry of a kind without its `provider`, checked: what every entry takes, and the provider's own options. */
+export async function parseResource(
+  { kind, options }: { readonly kind: Kind; readonly options: OptionsSchema<unknown> },
+  input: object,
   key: string,
   path: string,
-): Promise<unknown> {
-  const schema = options as v.GenericSchema;
+): Promise<{ options: unknown; sanitize?: string }> {
+  const common = COMMON[kind] ?? {};
+  const schema = v.strictObject({ ...common, ...entriesOf(options) });
   const problems = await problemsOf(schema, input, key);
   if (problems.length > 0) throw invalid(path, problems);
-  return v.parse(schema, input);
+  const shared = Object.entries(v.parse(schema, input)).filter(([name]) => name in common);
+  const own = Object.entries(input).filter(([name]) => !(name in common));
+  return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, Object.fromEntries(own)) };
+}
+
+function entriesOf(options: OptionsSchema<unknown>): v.ObjectEntries {
+  return (options as unknown as { entries: v.ObjectEntries }).entries;
 }
 
 /** The JSON Schema of forkstack.json, with every built-in provider's options. */
@@ -82,7 +99,7 @@ export async function jsonSchema(): Promise<unknown> {
       const loaded = await Promise.all(
         Object.entries(providers).map(async ([name, load]) => {
           const { default: provider } = await load();
-          const { entries } = provider.options as unknown as { entries: v.ObjectEntries };
+          const entries = { ...COMMON[provider.kind], ...entriesOf(provider.options) };
           return v.strictObject({ provider: v.literal(name), ...entries });
         }),
       );

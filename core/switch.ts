@@ -4,7 +4,7 @@
  * @module
  */
 import { BASE_ENVS } from "./config.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, LEASE_VARIABLE } from "./engine.ts";
 import { readyEnvironment } from "./lookup.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
@@ -33,8 +33,15 @@ export async function activate(
   env: string,
   verify?: () => Promise<unknown>,
 ): Promise<readonly string[]> {
-  const isKept = !BASE_ENVS.includes(env) && await workspace.readVariables(engine, env) !== undefined;
+  const isKept = !BASE_ENVS.includes(env) && await isCurrent(engine, env);
   const variables = isKept ? undefined : await (await import("./ask.ts")).askVariables(engine, env);
   const wanted = { env, activate: true, ...(variables === undefined ? {} : { variables }) };
   return await workspace.changeFiles(engine, wanted, verify);
+}
+
+/** Whether this machine has the variables, and none of them ended with a lease that was extended elsewhere. */
+async function isCurrent(engine: Engine, env: string): Promise<boolean> {
+  const kept = await workspace.readVariables(engine, env);
+  if (kept?.[LEASE_VARIABLE] === undefined) return kept !== undefined;
+  return (await engine.registry.environment(env))?.expiresAt === kept[LEASE_VARIABLE];
 }

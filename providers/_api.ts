@@ -3,7 +3,7 @@
  */
 import * as v from "valibot";
 import { readJson, vendorError } from "../core/http.ts";
-import type { Context, Scope } from "../core/provider.ts";
+import type { Context, Scope, Target } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
 
 /** A request and what came back; its body is still there after it was read. */
@@ -64,6 +64,28 @@ export function endpointOption(standard: string): v.OptionalSchema<v.GenericSche
     ),
     standard,
   );
+}
+
+/** The point in the past that a fork is wanted of, for a vendor that knows points by their time alone. */
+export function instantOf({ at, resource }: Pick<Target<unknown>, "at" | "resource">, provider: string) {
+  if (at === undefined || !at.includes("/")) return at;
+  throw new ForkstackError("AT_INVALID", `Cannot fork as of "${at}": ${provider} knows no such positions`, {
+    hint: "Give the time: --at 2026-11-20T10:00:00Z",
+    details: { provider, resource },
+  });
+}
+
+/** The error for a point in the past that the vendor no longer keeps, or that was before the parent. */
+export function outOfReach(
+  { at, resource }: Pick<Target<unknown>, "at" | "resource">,
+  provider: string,
+  cause: unknown,
+): ForkstackError {
+  return new ForkstackError("AT_OUT_OF_REACH", `Cannot fork as of "${at}": ${provider} has no data of then`, {
+    hint: "Choose a later point: how far back it goes is a matter of the plan and of the parent's age",
+    details: { provider, resource },
+    cause,
+  });
 }
 
 /** A value of an option that becomes a part of a path or a name at the vendor. */

@@ -39,6 +39,8 @@ interface Embedded {
   readonly outputs: (path: string, name: string) => Record<string, string>;
   /** Opens what is there, beyond its being there. */
   readonly open?: (path: string) => void | Promise<void>;
+  /** Runs a script on it. */
+  readonly execute?: (path: string, sql: string) => Promise<void>;
 }
 
 /** A provider whose forks are files or directories on this machine. */
@@ -53,6 +55,8 @@ export function embeddedProvider(its: Embedded): Provider<NoOptions> {
       outputs: "rereadable",
       nativeExpiry: false,
       usage: "bytes",
+      pointInTime: false,
+      outputsExpire: false,
       parentMayBeAbsent: true,
       name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
     },
@@ -70,6 +74,15 @@ export function embeddedProvider(its: Embedded): Provider<NoOptions> {
         retryable: true,
       });
     },
+    ...(its.execute === undefined ? {} : {
+      async execute(context, fork, scope, sql) {
+        const path = pathOf(fork, scope);
+        if ((await readOwner(context, ownerPath(its.kind, scope, fork.name)))?.id === fork.id) {
+          return await its.execute!(path, sql);
+        }
+        throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
+      },
+    }),
     outputs: (_context, held, scope) => Promise.resolve(its.outputs(pathOf(held, scope), held.name)),
     async usage(context, held, scope) {
       const paths = ["", ...(its.companions ?? [])].map((suffix) => pathOf(held, scope) + suffix);
@@ -288,6 +301,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
   }
   return {
     discard,
+    ...(its.execute === undefined ? {} : { execute: (sql) => its.execute!(partial, sql) }),
     async commit() {
       const aside: [from: string, to: string][] = [];
       try {

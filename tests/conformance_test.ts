@@ -329,6 +329,8 @@ function boxProvider(flaw?: Flaw): Provider<NoOptions> {
       outputs: "rereadable",
       nativeExpiry: !is("expires without a claim"),
       usage: is("has usage that it does not claim") ? "none" : "bytes",
+      pointInTime: false,
+      outputsExpire: false,
       parentMayBeAbsent: false,
       name: { maxLength: is("claims names that the vendor refuses") ? 63 : 40, pattern: /^[a-z0-9-]+$/ },
     },

@@ -50,6 +50,7 @@ export function realContext(changed: Partial<Context> = {}): Context {
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     markerOf: () => undefined,
     record: () => Promise.resolve(),
+    warn: () => {},
     ...changed,
   };
 }

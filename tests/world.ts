@@ -46,6 +46,8 @@ export interface World {
   placeForeign(name: string): Promise<void>;
   /** Rewrites the stored marker; needed where `capabilities.ownership` is `"marked"`. */
   rehand?(fork: Fork, marker: Marker): Promise<void>;
+  /** A point in the parent's past and a digest of what it held then; needed where `capabilities.pointInTime` is claimed. */
+  past?(): Promise<{ readonly at: string; readonly digest: string }>;
   /** Lets the vendor's clock go on; needed where `capabilities.nativeExpiry` is claimed. */
   advance?(ms: number): Promise<void>;
   /** Forks that one page of a list holds. @default {2} */
@@ -109,6 +111,7 @@ export class Bench<Options> {
         await new Promise((resolve) => setTimeout(resolve, 0));
       },
       markerOf: (name, note) => note === undefined ? this.journal.get(name) : parseMarker(note),
+      warn: (text) => void this.shown.push(text),
       record: (step, id) => {
         this.recorded.push(id);
         this.shown.push({ step, id });
@@ -121,7 +124,8 @@ export class Bench<Options> {
 
   target(env: string, changed: Partial<Target<Options>> = {}, operation = `operation-of-${env}`): Target<Options> {
     const marker = { stack: this.scope.stack, env, resource: this.scope.resource, operation };
-    return { ...this.scope, name: this.world.titleOf(env), parent: this.world.parent, marker, ...changed };
+    const begunAt = new Date(STARTED_AT).toISOString();
+    return { ...this.scope, name: this.world.titleOf(env), parent: this.world.parent, marker, begunAt, ...changed };
   }
 
   async create(target: Target<Options>, context = this.context()): Promise<Fork> {

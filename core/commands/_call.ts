@@ -16,6 +16,7 @@ export interface Io {
 /** What each option means; a command names those that it takes. */
 export const OPTIONS = {
   "from": { type: "string", help: "fork this environment instead of the default parent", value: "<env>" },
+  "at": { type: "string", help: "as the parent was then: 2026-11-20T10:00:00Z, 2h (ago), or an LSN", value: "<point>" },
   "ttl": { type: "string", help: "how long it may live: 90m, 12h, 3d or 2w", value: "<time>" },
   "idle": { type: "string", help: "those not switched to for this long, not the expired ones", value: "<time>" },
   "fix": { type: "boolean", help: "mend what is safe to mend" },

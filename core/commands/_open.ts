@@ -62,6 +62,7 @@ function realWorld(io: Io): World {
     sleep,
     read: variable,
     newId: () => crypto.randomUUID(),
+    warn: (text) => io.say(`warning: ${text}`),
     provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
   };
 }

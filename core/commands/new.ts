@@ -1,9 +1,9 @@
 import { parseEnvName } from "../../mod.ts";
-import type { Answer, Call } from "./_call.ts";
+import { type Answer, type Call, usage } from "./_call.ts";
 import { sealConfig } from "../config.ts";
 import { createEnvironment, type NewOptions, planEnvironment } from "../create.ts";
 import type { Engine } from "../engine.ts";
-import { leaseEnd } from "../lease.ts";
+import { leaseEnd, parsePoint } from "../lease.ts";
 import { randomName } from "../names.ts";
 import * as output from "../output.ts";
 import { text, withEngine } from "./_open.ts";
@@ -11,7 +11,14 @@ import { text, withEngine } from "./_open.ts";
 /** `new [name]` */
 export async function runNew({ name, flags, io }: Call): Promise<Answer> {
   let env = name === undefined ? undefined : parseEnvName(name);
-  const common = { from: text(flags.from), empty: flags.empty === true, switch: flags["no-switch"] !== true };
+  const at = text(flags.at);
+  if (at !== undefined && flags.empty) throw usage("Cannot use --at with --empty", "Leave one of them out");
+  const origin = flags.empty ? "empty" : at === undefined ? undefined : parsePoint(at, io.now());
+  const common = {
+    from: text(flags.from),
+    switch: flags["no-switch"] !== true,
+    ...(origin === undefined ? {} : { origin }),
+  };
   const optionsOf = ({ project }: Engine, env: string): NewOptions => {
     const expiresAt = leaseEnd(project, env, text(flags.ttl), io.now());
     return expiresAt === undefined ? common : { ...common, expiresAt };

@@ -1,6 +1,7 @@
 import { parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
 import { BASE_ENVS, sealConfig } from "../config.ts";
+import { LEASE_VARIABLE } from "../engine.ts";
 import { files } from "../files.ts";
 import * as output from "../output.ts";
 import { describe } from "../report.ts";
@@ -23,7 +24,9 @@ export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
       await sealConfig(engine.project);
       return { data: result, text: (style) => output.readyText(result, "switch", style) };
     },
-    async (project) =>
-      !BASE_ENVS.includes(env) && await readVariables({ project, world: { files } }, env) !== undefined,
+    async (project) => {
+      const kept = BASE_ENVS.includes(env) ? undefined : await readVariables({ project, world: { files } }, env);
+      return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
+    },
   );
 }

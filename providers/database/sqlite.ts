@@ -27,6 +27,16 @@ export default embeddedProvider({
     using database = await open(path);
     database.prepare("SELECT count(*) FROM sqlite_schema").get();
   },
+  async execute(path, sql) {
+    using database = await open(path);
+    database.exec("PRAGMA journal_mode = DELETE; BEGIN IMMEDIATE"); // no log is left beside a fork that is to be moved
+    try {
+      database.exec(sql);
+    } catch (error) {
+      throw scriptError(error, sql);
+    }
+    database.exec("COMMIT");
+  },
 });
 
 /**
@@ -52,6 +62,14 @@ async function snapshot(context: Context, from: string, to: string): Promise<Cop
   } catch (error) {
     throw sqliteError(error, from);
   }
+}
+
+/** The line of a statement that could not be understood is told by what of the script was left, which Deno quotes. */
+function scriptError(error: unknown, sql: string): ForkstackError {
+  const { message } = error as Error;
+  const [, text, rest = "", offset] = /^(.*?) in ([^]*) at offset (\d+)$/.exec(message) ?? [, message];
+  const line = sql.slice(0, sql.length - rest.length + Number(offset)).split("\n").length;
+  return new ForkstackError("SQL_FAILED", offset === undefined ? text! : `line ${line}: ${text}`);
 }
 
 interface Checkpoint {

@@ -6,19 +6,22 @@
  * - Its specification: https://github.com/tursodatabase/turso-docs/blob/main/api-reference/openapi.json
  * - What a token may do: https://docs.turso.tech/api-reference/authentication
  */
+import type { Client } from "@libsql/client/web";
 import * as v from "valibot";
 import { vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
-import type { Inspection, Scope, Target } from "../../core/provider.ts";
+import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, slugOption } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
+import { type Answer, Api, endpointOption, instantOf, outOfReach, slugOption } from "../_api.ts";
+import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 
 const options = v.strictObject({
   /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
   organization: slugOption("acme"),
   /** Where new databases go, e.g. `"default"`; absent: the parent's own group. */
   group: v.optional(slugOption("default")),
+  /** What the application's token may do. @default {"full-access"} */
+  access: v.optional(v.picklist(["full-access", "read-only"]), "full-access"),
   /** Another address of the API. Without TLS only on this machine: the token goes there. */
   endpoint: endpointOption("https://api.turso.tech"),
 });
@@ -61,6 +64,8 @@ const provider: Provider<Options> = {
     outputs: "minted",
     nativeExpiry: false,
     usage: "bytes",
+    pointInTime: true,
+    outputsExpire: true,
     parentMayBeAbsent: false,
     name: { maxLength: LABEL_LENGTH - 2, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
@@ -72,6 +77,7 @@ const provider: Provider<Options> = {
   list,
   probe,
   outputs,
+  execute,
   usage,
 };
 export default provider;
@@ -100,12 +106,17 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
       details: { provider: "turso", resource: target.resource, env: marker.env },
     });
   }
+  const timestamp = instantOf(target, "turso");
   const parent = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
   context.signal.throwIfAborted();
   const wantedGroup = group ?? parent?.group ?? "default";
   // https://docs.turso.tech/api-reference/databases/create
   const answer = await api.send(context, target, "POST", ["databases"], {
-    json: { name, group: wantedGroup, ...(parent ? { seed: { type: "database", name: parent.Name } } : {}) },
+    json: {
+      name,
+      group: wantedGroup,
+      ...(parent ? { seed: { type: "database", name: parent.Name, ...(timestamp ? { timestamp } : {}) } } : {}),
+    },
   });
   if (answer.response.ok) {
     const { database } = await api.read(MADE, answer, target, `make database "${name}"`);
@@ -118,9 +129,13 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
   // Taken is 400, 409 or 422, with no code: whoever is there is asked for, instead of reading the vendor's prose.
   const taken = await find(context, target, name);
-  if (taken === undefined) throw await groupMissing(context, target, wantedGroup) ?? problem;
+  if (taken === undefined) {
+    const missing = await groupMissing(context, target, wantedGroup);
+    throw missing ?? (timestamp && answer.response.status === 400 ? outOfReach(target, "turso", problem) : problem);
+  }
   const isOther = parent !== undefined && taken.parent && taken.parent.id !== parent.DbId;
   const reason = isOthers(context.markerOf(name), marker, "the registry does not know the one that is there") ??
+    (isOlder(timeOf(taken.DbId) ?? target.begunAt, target) ? "it was there before" : undefined) ??
     (isOther ? `what is there was not forked from "${target.parent}"` : undefined);
   if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, problem);
   await context.record("database", taken.DbId);
@@ -177,10 +192,22 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
   await ask(context, scope, held.name, { url: urlOf(scope, Hostname), token });
 }
 
-async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
+async function outputs(
+  context: Context,
+  held: Held,
+  scope: Scope<Options> & Lease,
+): Promise<Record<string, string | Secret>> {
   const known = MINTED.get(context)?.get(held.id) ??
     await access(context, await standing(context, held, scope), scope);
   return { DATABASE_URL: known.url, DATABASE_AUTH_TOKEN: known.token };
+}
+
+/** In one transaction: a stream that ends before its `COMMIT` leaves nothing. */
+async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void> {
+  const { Hostname } = await standing(context, fork, scope);
+  const token = await mint(context, scope, fork.name, { authorization: "full-access", expiration: "1h" });
+  const script = (client: Client) => client.executeMultiple(`BEGIN;\n${sql}\n;COMMIT;`);
+  await asked(context, scope, fork.name, { url: urlOf(scope, Hostname), token }, script);
 }
 
 async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<{ sizeBytes: number }> {
@@ -207,11 +234,11 @@ const MINTED = new WeakMap<Context, Map<string, Access>>();
 async function access(
   context: Context,
   database: Pick<Database, "DbId" | "Name" | "Hostname">,
-  scope: Scope<Options> & { readonly expiresAt?: string }, // a target, where there is a lease
+  scope: Scope<Options> & Lease,
 ): Promise<Access> {
   const { expiresAt } = scope;
   const expiration = expiresAt === undefined ? "never" : spanUntil(expiresAt, context.now());
-  const token = await mint(context, scope, database.Name, { authorization: "full-access", expiration });
+  const token = await mint(context, scope, database.Name, { authorization: scope.options.access, expiration });
   return { url: urlOf(scope, database.Hostname), token };
 }
 
@@ -260,8 +287,19 @@ async function settle(
   }
 }
 
-/** One query through the field's own client. */
-async function ask(context: Context, scope: Scope<Options>, name: string, { url, token }: Access): Promise<void> {
+async function ask(context: Context, scope: Scope<Options>, name: string, access: Access): Promise<void> {
+  await asked(context, scope, name, access, (client) => client.execute("SELECT 1"), { mayRepeat: true });
+}
+
+/** Asks a database through the field's own client. */
+async function asked(
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+  { url, token }: Access,
+  work: (client: Client) => Promise<unknown>,
+  { mayRepeat = false }: { mayRepeat?: boolean } = {},
+): Promise<void> {
   const { createClient } = await import("@libsql/client/web");
   let met: Answer | undefined;
   let failure: unknown;
@@ -270,7 +308,7 @@ async function ask(context: Context, scope: Scope<Options>, name: string, { url,
     authToken: token.reveal(),
     async fetch(sent: Request) {
       const request = new Request(sent, { signal: context.signal });
-      request.headers.set("x-forkstack-repeat", "safe"); // it only reads
+      if (mayRepeat) request.headers.set("x-forkstack-repeat", "safe");
       const response = await context.fetch(request).catch((error) => {
         failure = error;
         throw error;
@@ -280,10 +318,13 @@ async function ask(context: Context, scope: Scope<Options>, name: string, { url,
     },
   });
   try {
-    await client.execute("SELECT 1");
+    await work(client);
   } catch (error) {
     if (failure !== undefined) throw failure;
     if (met === undefined) throw error;
+    if (/^SQL/.test((error as { code?: string }).code ?? "")) { // the statement's own fault
+      throw new ForkstackError("SQL_FAILED", (error as Error).message, { details: { provider: "turso" } });
+    }
     const { status } = met.response;
     if (met.response.ok || status === 404) {
       const state = status === 404 ? "there is none yet" : "what answers is no database";
@@ -386,15 +427,15 @@ function forkOf(context: Context, database: Pick<Database, "DbId" | "Name" | "pa
     name,
     ...(parent ? { parentId: parent.id } : { copy: "empty" as const }),
     marker,
-    createdAt: (timeOf(id) ?? new Date(parent?.branched_at ?? context.now())).toISOString(),
+    createdAt: timeOf(id) ?? new Date(parent?.branched_at ?? context.now()).toISOString(),
   };
 }
 
 /** The API tells no time of creation, but its ids hold one: UUIDs of version 1 or 7 (RFC 9562). */
-function timeOf(uuid: string): Date | undefined {
+function timeOf(uuid: string): string | undefined {
   const [low, mid, high] = uuid.split("-");
   if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[17][0-9a-f]{3}-/.test(uuid)) return undefined;
-  if (high![0] === "7") return new Date(parseInt(low! + mid!, 16));
+  if (high![0] === "7") return new Date(parseInt(low! + mid!, 16)).toISOString();
   const ticks = BigInt(`0x${high!.slice(1)}${mid}${low}`); // 100 ns since 1582-10-15
-  return new Date(Number(ticks / 10_000n) - 12_219_292_800_000);
+  return new Date(Number(ticks / 10_000n) - 12_219_292_800_000).toISOString();
 }

@@ -28,7 +28,9 @@ Deno.test("new of what is there is success and changes nothing", async () => {
   await place.ok("new", "alice");
   const before = await place.digest(/^\.forkstack\/registry\.db /); // it holds when the environment was last used
   const [{ resources }] = [(await place.json("status")).data];
-  for (const more of [[], ["--from", "dev"], ["--no-switch"], ["--empty"]]) await place.ok("new", "alice", ...more);
+  for (const more of [[], ["--from", "dev"], ["--no-switch"]]) await place.ok("new", "alice", ...more);
+  const { error } = await place.json("new", "alice", "--empty"); // it holds data: to say "done" would be untrue
+  assert.equal(error.code, "CONFLICT");
   assert.equal(await place.digest(/^\.forkstack\/registry\.db /), before);
   assert.deepEqual((await place.json("status")).data.resources, resources, "the same, by their ids");
 });

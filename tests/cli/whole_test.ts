@@ -32,6 +32,7 @@ function worldOf(on: Files): World {
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, 5))),
     read: () => undefined,
     newId: () => crypto.randomUUID(),
+    warn: () => {},
     secrets: [],
     provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
   };

@@ -9,7 +9,7 @@ import type { Engine, World } from "../../core/engine.ts";
 import type { ResourceReport } from "../../core/report.ts";
 import { files } from "../../core/files.ts";
 import { sleep } from "../../core/host.ts";
-import type { Fork, Inspection, Kind, Provider } from "../../core/provider.ts";
+import type { Fork, Inspection, Kind, Provider, Target } from "../../core/provider.ts";
 import { openRegistry, Registry } from "../../core/registry.ts";
 import { ForkstackError } from "../../mod.ts";
 import { temporaryDirectory } from "../helpers.ts";
@@ -26,6 +26,8 @@ export class Vendor {
   readonly held: Map<string, Held> = new Map();
   /** What the parents hold, by name; a base environment's resource bears no mark. */
   readonly parents: Map<string, string> = new Map();
+  /** What was wanted of each fork that was made. */
+  readonly wanted: Target<unknown>[] = [];
   readonly calls: string[] = [];
   /** Throws for a call such as `create shop-alice`, once or as often as it likes. */
   fail: (call: string) => void = () => {};
@@ -58,6 +60,8 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
       outputs: "minted",
       nativeExpiry: true,
       usage: "none",
+      pointInTime: false,
+      outputsExpire: false,
       parentMayBeAbsent: true,
       name: { maxLength: 60, pattern: /^[a-z0-9.-]+$/ },
     },
@@ -81,6 +85,7 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
       if (seen.state === "foreign") throw new ForkstackError("FOREIGN", `Cannot make "${target.name}": ${seen.reason}`);
       if (seen.state !== "absent" && seen.fork.marker.operation === target.marker.operation) return seen.fork;
       vendor.call("create", target.name);
+      vendor.wanted.push(target);
       const { name, parent: parentId, marker } = target;
       const fork = { name, marker, copy: "copy-on-write" as const, ...(parentId === undefined ? {} : { parentId }) };
       return vendor.put(fork, dataOf(parentId));
@@ -101,15 +106,28 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
       vendor.call("probe", name);
       return Promise.resolve();
     },
-    outputs(_context, { name }) {
+    outputs(_context, { name }, { expiresAt }) {
       vendor.call("outputs", name);
-      return Promise.resolve({ [`${kind.toUpperCase()}_URL`]: `fake://${name}/${vendor.calls.length}` });
+      const url = `fake://${name}/${vendor.calls.length}`;
+      return Promise.resolve({
+        [`${kind.toUpperCase()}_URL`]: expiresAt === undefined ? url : `${url}/until/${expiresAt}`,
+      });
+    },
+    execute(_context, { name }, _scope, sql) {
+      vendor.call("execute", name);
+      vendor.held.get(name)!.data += sql;
+      return Promise.resolve();
     },
     reset(_context, fork, target) {
       vendor.call("prepare", fork.name);
-      const fresh = dataOf(target.parent);
+      let fresh = dataOf(target.parent);
       vendor.prepared++;
       return Promise.resolve({
+        execute(sql) {
+          vendor.call("execute aside", fork.name);
+          fresh += sql;
+          return Promise.resolve();
+        },
         commit() {
           vendor.call("commit", fork.name);
           vendor.prepared--;
@@ -138,6 +156,7 @@ export interface Bench extends AsyncDisposable {
   readonly engine: Engine;
   readonly vendor: Vendor;
   readonly progress: ResourceReport[];
+  readonly warnings: string[];
   /** The clock of the world; tests set it. */
   nowMs: number;
   /** Puts an empty registry in the place of this one, as if its file had been lost. */
@@ -151,6 +170,8 @@ export interface BenchOptions {
   readonly registry?: Registry;
   readonly kinds?: readonly Kind[];
   readonly changed?: Partial<Provider>;
+  /** The script that runs on a new database, as forkstack.json names it. */
+  readonly sanitize?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -165,7 +186,13 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   const vendor = options.vendor ?? new Vendor();
   const registries = [options.registry ?? await openRegistry(project, "create")];
   const resources: Resource[] = (options.kinds ?? ["database", "storage"])
-    .map((kind) => ({ key: kind, kind, provider: fakeProvider(vendor, kind, options.changed), options: {} }));
+    .map((kind) => ({
+      key: kind,
+      kind,
+      provider: fakeProvider(vendor, kind, options.changed),
+      options: {},
+      ...(kind === "database" && options.sanitize !== undefined ? { sanitize: options.sanitize } : {}),
+    }));
   const progress: ResourceReport[] = [];
   const world: World = {
     fetch: () => Promise.reject(new TypeError("nobody is called")),
@@ -175,6 +202,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     sleep,
     read: () => undefined,
     newId: () => crypto.randomUUID(),
+    warn: (text) => void made.warnings.push(text),
     secrets: [],
     provider: (kind, name) =>
       Promise.resolve(name === "fake" ? resources.find((one) => one.kind === kind)?.provider : undefined),
@@ -194,6 +222,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     engine,
     vendor,
     progress,
+    warnings: [],
     nowMs: Date.parse("2026-05-01T12:00:00Z"),
     async lostRegistry() {
       const { openFile } = await import("../../core/sql.ts");

@@ -1,11 +1,15 @@
 import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { createEnvironment } from "../../core/create.ts";
-import { extendLease, leaseEnd, parseDuration, prunable } from "../../core/lease.ts";
+import { extendLease, leaseEnd, parseDuration, parsePoint, prunable } from "../../core/lease.ts";
 import { listText } from "../../core/output.ts";
 import { listEnvironments } from "../../core/report.ts";
+import { statements } from "../../core/registry.ts";
 import { switchEnvironment } from "../../core/switch.ts";
+import { readVariables } from "../../core/workspace.ts";
 import { projects } from "../reliability/_project.ts";
-import { type Bench, bench, failure } from "./_engine.ts";
+import { type Bench, bench, failure, fakeProvider, Vendor } from "./_engine.ts";
 
 const DAY = 86_400_000;
 
@@ -27,6 +31,69 @@ Deno.test("parseDuration() takes minutes, hours, days and weeks up to ten years,
     match(error!.message, /as --ttl: it must be a duration/);
     match(error!.hint, /90m, 12h, 3d or 2w/);
   }
+});
+
+Deno.test("parsePoint() takes instants, durations ago and LSNs, and no future", () => {
+  const now = new Date("2026-05-01T12:00:00Z");
+  const good: [string, string][] = [
+    ["2026-04-30T10:00:00Z", "2026-04-30T10:00:00.000Z"],
+    ["2026-04-30T12:00:00.5+02:00", "2026-04-30T10:00:00.500Z"],
+    ["2026-04-30", "2026-04-30T00:00:00.000Z"],
+    ["2h", "2026-05-01T10:00:00.000Z"],
+    ["0/1f3d3a8", "0/1F3D3A8"],
+  ];
+  for (const [text, point] of good) is(parsePoint(text, now), point);
+  for (
+    const text of ["", "yesterday", "2026-13-01", "2026-05-01T12:00:01Z", "0/", "1/2/3", "empty", "2026-04-30T10:00"]
+  ) {
+    let error: { code?: string; message?: string } = {};
+    try {
+      parsePoint(text, now);
+    } catch (thrown) {
+      error = thrown as typeof error;
+    }
+    is(error.code, "USAGE", text);
+    match(error.message!, /as --at: it (is no point in time|has not come yet)/);
+  }
+});
+
+Deno.test("createEnvironment() forks as of a point where the provider can, and says which are as they are now", async () => {
+  const { capabilities } = fakeProvider(new Vendor(), "database");
+  await using one = await bench({ changed: { capabilities: { ...capabilities, pointInTime: true } } });
+  const origin = "2026-04-01T00:00:00.000Z";
+  await createEnvironment(one.engine, "alice", { origin });
+  equal(one.vendor.wanted.map(({ at, parent }) => [at, parent]), [[origin, "shop-dev"], [origin, "shop-bucket-dev"]]);
+  equal(one.warnings, []);
+  is((await one.engine.registry.environment("alice"))?.origin, origin);
+  const storage = { ...one.engine.resources[1], provider: fakeProvider(one.vendor, "storage") };
+  const mixed = { ...one.engine, resources: [one.engine.resources[0], storage] };
+  await createEnvironment(mixed, "bob", { origin });
+  equal(one.vendor.wanted.slice(2).map(({ at }) => at), [origin, undefined]);
+  equal(one.warnings, [`As of ${origin} where that can be; as they are now: storage`]);
+});
+
+Deno.test("credentials that end with the lease are asked again when it is extended, here and on another machine", async () => {
+  const { capabilities } = fakeProvider(new Vendor(), "database");
+  await using one = await bench({ changed: { capabilities: { ...capabilities, outputsExpire: true } } });
+  await createEnvironment(one.engine, "alice", { expiresAt: new Date(one.nowMs + DAY).toISOString() });
+  const file = () => readVariables(one.engine, "alice");
+  const { DATABASE_URL: first, FORKSTACK_EXPIRES_AT: end } = (await file())!;
+  is(end, new Date(one.nowMs + DAY).toISOString());
+  match(first, new RegExp(`until/${end}$`));
+  const { environment } = await extendLease(one.engine, "alice", DAY);
+  const extended = (await file())!;
+  is(extended.FORKSTACK_EXPIRES_AT, environment.expiresAt);
+  match(extended.DATABASE_URL, new RegExp(`until/${environment.expiresAt}$`));
+  match(readFileSync(join(one.root, ".env.local"), "utf8"), new RegExp(`until/${environment.expiresAt}`));
+  one.vendor.calls.length = 0;
+  await switchEnvironment(one.engine, "alice");
+  equal(one.vendor.calls, [], "what is current is kept");
+  const later = new Date(Date.parse(environment.expiresAt!) + DAY).toISOString(); // another machine extends it
+  const token = await one.engine.registry.acquire("alice", "other@there", "extend") as number;
+  const row = (await one.engine.registry.environment("alice"))!;
+  await one.engine.registry.fenced("alice", token, [statements.putEnvironment({ ...row, expiresAt: later })]);
+  await switchEnvironment(one.engine, "alice");
+  match((await file())!.DATABASE_URL, new RegExp(`until/${later}$`));
 });
 
 Deno.test("leaseEnd() is that of --ttl, else of forkstack.json; protected environments have none", async () => {

@@ -7,7 +7,8 @@ import { isForkstackError } from "../../mod.ts";
 
 function resource(key: string, provider = "sqlite"): Resource {
   const [kind, name] = key.split(".") as [Resource["kind"], string | undefined];
-  return { key, kind, ...(name ? { name } : {}), provider: { name: provider } as Provider, options: {} };
+  const capabilities = { pointInTime: provider === "neon" } as Provider["capabilities"];
+  return { key, kind, ...(name ? { name } : {}), provider: { name: provider, capabilities } as Provider, options: {} };
 }
 
 function environment(name: string, status: Status = "ready", parent = "dev"): Environment {
@@ -41,6 +42,7 @@ interface Expected {
   readonly parent?: string;
   readonly isDone?: boolean;
   readonly cleanUpFirst?: boolean;
+  readonly origin?: string;
 }
 
 const PLANS: [name: string, known: Partial<Known>, expected: Expected][] = [
@@ -95,6 +97,16 @@ const PLANS: [name: string, known: Partial<Known>, expected: Expected][] = [
   }],
 ];
 
+const PAST = { origin: "2026-01-01T00:00:00.000Z", resources: [resource("database", "neon"), resource("storage")] };
+PLANS.push(
+  ["a point in the past, where one provider can go there", PAST, { actions: "create create", operation: "op-new" }],
+  [
+    "an unfinished run goes on as of the point that it began with",
+    { ...PAST, origin: undefined, environments: [{ ...environment("alice", "creating"), origin: PAST.origin }] },
+    { actions: "create create", operation: "op-alice", origin: PAST.origin },
+  ],
+);
+
 for (const [name, given, expected] of PLANS) {
   Deno.test(`planNew(): ${name}`, () => {
     const plan = planNew(known(given));
@@ -105,8 +117,15 @@ for (const [name, given, expected] of PLANS) {
         parent: plan.parent,
         isDone: plan.isDone,
         cleanUpFirst: plan.cleanUpFirst,
+        origin: plan.origin,
       },
-      { parent: "dev", isDone: false, cleanUpFirst: false, ...expected },
+      {
+        parent: "dev",
+        isDone: false,
+        cleanUpFirst: false,
+        origin: "origin" in given ? given.origin : undefined,
+        ...expected,
+      },
     );
   });
 }
@@ -139,6 +158,18 @@ const REFUSALS: [name: string, known: Partial<Known>, code: string, message: Reg
     { environments: [environment("alice")], rows: [row("database", "creating", { title: "other" })] },
     "CONFLICT",
     /its database is sqlite "other"/,
+  ],
+  [
+    "a point in the past where no provider keeps it",
+    { ...PAST, resources: [resource("database"), resource("storage")] },
+    "AT_UNSUPPORTED",
+    /no provider of this stack keeps the past/,
+  ],
+  [
+    "another beginning than it had",
+    { ...PAST, environments: [{ ...environment("alice"), origin: "empty" }] },
+    "CONFLICT",
+    /Cannot make environment "alice" as of 2026-01-01T00:00:00\.000Z: it is there, made empty/,
   ],
   ["one that is being reset", { environments: [environment("alice", "resetting")] }, "CONFLICT", /it is broken/],
 ];

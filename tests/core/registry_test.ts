@@ -222,7 +222,7 @@ test("open() makes the schema once for openers that come at once", async (open, 
   await registries[0].fenced("alice", token, [statements.putEnvironment(environment("alice"))]);
   for (const registry of registries) is((await registry.environments()).length, 1);
   const meta = await (await sql()).read(["SELECT key, value FROM meta ORDER BY key"]);
-  equal(meta, [{ key: "project", value: "shop" }, { key: "version", value: "1" }]);
+  equal(meta, [{ key: "project", value: "shop" }, { key: "version", value: "2" }]);
 });
 
 test(
@@ -230,13 +230,30 @@ test(
   async (open, sql) => {
     await open();
     const client = await sql();
-    await client.write([["UPDATE meta SET value = '2' WHERE key = 'version'"]]);
+    await client.write([["UPDATE meta SET value = '3' WHERE key = 'version'"]]);
     is((await failure(open())).code, "REGISTRY_NEWER");
-    await client.write([["UPDATE meta SET value = '1' WHERE key = 'version'"]]);
+    await client.write([["UPDATE meta SET value = '2' WHERE key = 'version'"]]);
     await client.write([["UPDATE meta SET value = 'other' WHERE key = 'project'"]]);
     const error = await failure(open());
     is(error.code, "REGISTRY_FOREIGN");
     match(error.message, /"other", not "shop"/);
+  },
+);
+
+test(
+  "open() brings a registry of version 1 up to date, with two at once, and keeps what it holds",
+  async (open, sql) => {
+    const [first] = [await open()];
+    const token = await held(first, "alice");
+    await first.fenced("alice", token, [statements.putEnvironment(environment("alice"))]);
+    const client = await sql();
+    await client.write([["ALTER TABLE environments DROP COLUMN origin"], [
+      "UPDATE meta SET value = '1' WHERE key = 'version'",
+    ]]);
+    const [one, two] = await Promise.all([open(), open()]);
+    for (const registry of [one, two]) equal(await registry.environment("alice"), environment("alice"));
+    await one.fenced("alice", token, [statements.putEnvironment(environment("bob", { origin: "empty" }))]);
+    is((await two.environment("bob"))?.origin, "empty");
   },
 );
 

@@ -62,6 +62,8 @@ export class Turso {
   now = Date.now;
   options: TursoOptions;
   readonly #directory = temporaryDirectory("forkstack-turso-");
+  /** What databases held, by id, oldest first. */
+  readonly #past = new Map<string, { readonly at: number; readonly path: string }[]>();
   #ids = 0;
 
   constructor(options: TursoOptions) {
@@ -86,6 +88,14 @@ export class Turso {
     const database: Database = { id, name, group, path, parent, settling, protected: false };
     this.databases.set(name, database);
     return database;
+  }
+
+  /** Keeps what a database holds as what it held at an instant. */
+  keep(name: string, at: string): void {
+    const { id, path } = this.databases.get(name)!;
+    const kept = join(this.#directory.path, `${id}.${this.#ids++}.db`);
+    copyFileSync(path, kept);
+    this.#past.set(id, [...this.#past.get(id) ?? [], { at: Date.parse(at), path: kept }]);
   }
 
   async close(): Promise<void> {
@@ -180,7 +190,11 @@ export class Turso {
   }
 
   #create(
-    wanted: { name?: string; group?: string; seed?: { type?: string; name?: string; value?: string } },
+    wanted: {
+      name?: string;
+      group?: string;
+      seed?: { type?: string; name?: string; value?: string; timestamp?: string };
+    },
   ): Response {
     const { name = "", group, seed } = wanted;
     const { organization, maxDatabases = Infinity, takenStatus = 400, settling = 2 } = this.options;
@@ -192,7 +206,15 @@ export class Turso {
     if (this.databases.size >= maxDatabases) return failed(402, `maximum database count of ${maxDatabases} reached`);
     const source = seed && this.databases.get(seed.name ?? seed.value ?? "");
     if (seed && source === undefined) return failed(400, "could not find the database to seed from: record not found");
-    const database = this.add(name, source, group, settling);
+    const at = Date.parse(seed?.timestamp ?? "");
+    const past = Number.isNaN(at) ? undefined : this.#past.get(source!.id)?.findLast((one) => one.at <= at);
+    if (seed?.timestamp !== undefined && past === undefined) return failed(400, "invalid from parameter: out of range");
+    const database = this.add(
+      name,
+      past && { ...source!, path: past.path, handler: undefined } || source,
+      group,
+      settling,
+    );
     return Response.json({ database: { DbId: database.id, Hostname: this.#hostname(name), Name: name } });
   }
 

@@ -141,7 +141,8 @@ async function fill(provider: Provider<Record<never, never>>, contents: Contents
   ];
   for (const { stack, env, resource } of others) {
     const marker = { stack, env, resource, operation: "long ago" };
-    const target: Target<Record<never, never>> = { ...scope, stack, resource, name: title(env), marker };
+    const begunAt = "2026-01-01T00:00:00.000Z";
+    const target: Target<Record<never, never>> = { ...scope, stack, resource, name: title(env), marker, begunAt };
     await provider.create(realContext(), { ...target, parent: title("dev") });
   }
   const layout: Layout = new Map();

@@ -41,6 +41,7 @@ export class Place {
       name: resourceTitle(kind, "myapp", env),
       parent: resourceTitle(kind, "myapp", "dev"),
       marker: { stack: this.scope.stack, env, resource: kind, operation: `operation-of-${env}` },
+      begunAt: "2026-01-01T00:00:00.000Z",
     };
   }
 

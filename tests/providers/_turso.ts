@@ -1,5 +1,6 @@
 /** Turso's emulator as the conformance suite wants it: full. */
 import { createHash } from "node:crypto";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { resourceTitle } from "../../mod.ts";
@@ -20,10 +21,10 @@ const CANARY = "canary-in-the-parent-0123456789";
 const titleOf = (env: string) => resourceTitle("database", "myapp", env);
 
 /** A SQLite file that holds something. */
-export function seedFile(path: string): void {
+export function seedFile(path: string, text = CANARY): void {
   const database = new DatabaseSync(path);
   database.exec("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)");
-  database.prepare("INSERT INTO notes (text) VALUES (?)").run(CANARY);
+  database.prepare("INSERT INTO notes (text) VALUES (?)").run(text);
   database.close();
 }
 
@@ -48,7 +49,12 @@ export function tursoEmulator(front?: Front): Emulator {
       const server = front?.server ?? await serveTurso(() => turso);
       turso.host = server.host;
       if (front) front.current = turso;
-      turso.add("myapp", seed);
+      const older = join(directory.path, "older.db");
+      seedFile(older, "what it held before");
+      const at = "2025-12-31T10:00:00.000Z";
+      const parent = turso.add("myapp", older);
+      turso.keep("myapp", at);
+      copyFileSync(seed, parent.path);
       for (const near of ["alic", "alice2", "alice-2", "alice-bucket"]) turso.add(titleOf(near), seed);
       turso.add(titleOf("carol"), turso.databases.get("myapp"), "other");
       // Reading a file costs more than all else here, and most are never written to.
@@ -71,6 +77,7 @@ export function tursoEmulator(front?: Front): Emulator {
         parent: "myapp",
         absentParent: "no-such-parent",
         titleOf,
+        past: () => Promise.resolve({ at, digest: dump(older) }),
         things: () =>
           Promise.resolve(
             new Map([...turso.databases.values()].map(({ id, name, group, parent, protected: isProtected }) => [

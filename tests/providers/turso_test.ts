@@ -18,7 +18,9 @@ testProvider({ provider, emulator: tursoEmulator(), options: { organization: "o"
 
 const CHINOOK = fileURLToPath(new URL("../../../shared/data/chinook/Chinook_Sqlite.sqlite", import.meta.url));
 const TOKEN = "header.platform.token";
-type Options = Scope<unknown> & { options: { organization: string; endpoint: string; group?: string } };
+type Options = Scope<unknown> & {
+  options: { organization: string; endpoint: string; access: "full-access" | "read-only"; group?: string };
+};
 
 /** An organization "acme" whose "shop" is a copy of a SQLite file, and the provider in it. */
 async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
@@ -37,6 +39,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
     sleep: () => Promise.resolve(),
     markerOf: (name) => journal.get(name),
     record: () => Promise.resolve(),
+    warn: () => {},
   });
   const optionsOf = (more: object = {}) =>
     v.parse(provider.options as v.GenericSchema, { organization: "acme", endpoint: turso.url, ...more });
@@ -44,7 +47,10 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
     ({ options: optionsOf(more), project: "shop", stack: "shop", resource: "database", root: "/nowhere" }) as Options;
   const target = (env: string, more: Partial<Target<unknown>> = {}, options?: object): Target<Options["options"]> => {
     const marker = { stack: "shop", env, resource: "database", operation: `make ${env}` };
-    return { ...scope(options), name: `shop-${env}`, parent: "shop", marker, ...more } as Target<Options["options"]>;
+    const begunAt = new Date(turso.now() - 1_000).toISOString();
+    return { ...scope(options), name: `shop-${env}`, parent: "shop", marker, begunAt, ...more } as Target<
+      Options["options"]
+    >;
   };
   const create = async (at: Target<Options["options"]>, with_ = context()): Promise<Fork> => {
     journal.set(at.name, at.marker);

@@ -62,6 +62,7 @@ export class Process {
       sleep: (ms, signal) => this.#sleep(ms, signal),
       read: () => undefined,
       newId: () => simulation.newId(),
+      warn: () => {},
       secrets: [],
       provider: (_kind: Kind, name: string) => Promise.resolve(providers.get(name)),
     };

@@ -35,6 +35,8 @@ export function fakeProvider(traits: Traits, send: Send): Provider {
       outputs: "rereadable",
       nativeExpiry: traits.canExtend,
       usage: "none",
+      pointInTime: false,
+      outputsExpire: false,
       parentMayBeAbsent: false,
       name: { maxLength: 60, pattern: /^[a-z0-9-]+$/ },
     },

@@ -1,0 +1,150 @@
+import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import { createEnvironment, planEnvironment } from "../../core/create.ts";
+import { resetEnvironment } from "../../core/reset.ts";
+import { ForkstackError } from "../../mod.ts";
+import { Place } from "../cli/run.ts";
+import { type Bench, bench, type BenchOptions, failure } from "./_engine.ts";
+
+const SCRIPT = "; names removed";
+
+async function shop(options: BenchOptions = {}): Promise<Bench> {
+  const made = await bench({ sanitize: "clean.sql", ...options });
+  writeFileSync(join(made.root, "clean.sql"), SCRIPT);
+  made.vendor.parents.set("shop-dev", "rows").set("shop-bucket-dev", "objects");
+  return made;
+}
+
+const dataOf = ({ vendor }: Bench, name = "shop-alice") => vendor.held.get(name)?.data;
+
+Deno.test("a script runs on the fork alone, before anyone is given its URL", async () => {
+  await using one = await shop();
+  await createEnvironment(one.engine, "alice", {});
+  is(dataOf(one), `rows${SCRIPT}`);
+  equal([one.vendor.parents.get("shop-dev"), dataOf(one, "shop-bucket-alice")], ["rows", "objects"]);
+  const calls = one.vendor.calls.filter((call) => call.endsWith("shop-alice"));
+  ok(calls.indexOf("execute shop-alice") < calls.indexOf("outputs shop-alice"), String(calls));
+  await createEnvironment(one.engine, "alice", {});
+  is(dataOf(one), `rows${SCRIPT}`, "once");
+});
+
+Deno.test("a script that fails leaves no fork behind", async () => {
+  await using one = await shop();
+  one.vendor.fail = (call) => {
+    if (call === "execute shop-alice") throw new ForkstackError("SQL_FAILED", "line 3: no such table: users");
+  };
+  const error = await failure(createEnvironment(one.engine, "alice", {}));
+  is(error.code, "SANITIZE_FAILED");
+  match(error.message, /Cannot sanitize database "shop-alice": line 3: no such table: users/);
+  match(error.hint!, /nothing was left behind/);
+  is(one.vendor.held.size, 0);
+});
+
+Deno.test("a script that may have run in part is run on another fork", async () => {
+  await using one = await shop();
+  one.vendor.fail = (call) => {
+    if (call !== "execute shop-alice") return;
+    one.vendor.held.get("shop-alice")!.data += "; half of it";
+    throw new ForkstackError("PROVIDER_UNAVAILABLE", "the reply was lost", { retryable: true });
+  };
+  const control = new AbortController();
+  const stopped = { ...one.engine, signal: control.signal };
+  const { fail } = one.vendor;
+  one.vendor.fail = (call) => {
+    if (call === "execute shop-alice") control.abort(new Error("stop")); // so that nothing is undone
+    fail(call);
+  };
+  is((await failure(createEnvironment(stopped, "alice", {}))).code, "INTERRUPTED");
+  const half = one.vendor.held.get("shop-alice")!;
+  is(half.data, "rows; half of it");
+  one.vendor.fail = () => {};
+  await createEnvironment(one.engine, "alice", {});
+  is(dataOf(one), `rows${SCRIPT}`);
+  ok(one.vendor.held.get("shop-alice")!.fork.id !== half.fork.id);
+});
+
+Deno.test("a reset runs the script on the new data before it takes the old one's place", async () => {
+  await using one = await shop();
+  await createEnvironment(one.engine, "alice", {});
+  one.vendor.parents.set("shop-dev", "new rows");
+  one.vendor.fail = (call) => {
+    if (call === "execute aside shop-alice") throw new ForkstackError("SQL_FAILED", "line 1: syntax error");
+  };
+  is((await failure(resetEnvironment(one.engine, "alice"))).code, "SANITIZE_FAILED");
+  equal([dataOf(one), one.vendor.prepared], [`rows${SCRIPT}`, 0], "as it was");
+  one.vendor.fail = () => {};
+  await resetEnvironment(one.engine, "alice");
+  is(dataOf(one), `new rows${SCRIPT}`);
+});
+
+Deno.test("a script that can't be read stops before anything is made", async () => {
+  for (
+    const [place, state] of [["no.sql", "there is no such file"], ["https://example.com/x.sql", "it answers 404"], [
+      "empty.sql",
+      "it is empty",
+    ]]
+  ) {
+    await using one = await shop({ sanitize: place });
+    writeFileSync(join(one.root, "empty.sql"), " \n");
+    const engine = {
+      ...one.engine,
+      world: { ...one.engine.world, fetch: () => Promise.resolve(new Response("gone", { status: 404 })) },
+    };
+    for (const work of [planEnvironment, createEnvironment]) {
+      const error = await failure(work(engine, "alice", {}) as Promise<unknown>);
+      is(error.code, "SANITIZE_NOT_FOUND");
+      match(error.message, new RegExp(state));
+    }
+    is(one.vendor.held.size, 0);
+    is(await engine.registry.environment("alice"), undefined);
+  }
+  await using unable = await shop({ changed: { execute: undefined } });
+  is((await failure(planEnvironment(unable.engine, "alice", {}))).code, "CONFIG_INVALID");
+});
+
+Deno.test("a script of a URL is loaded and run", async () => {
+  await using one = await shop({ sanitize: "https://example.com/clean.sql" });
+  const asked: string[] = [];
+  const fetch = ({ url }: Request) => {
+    asked.push(url);
+    return Promise.resolve(new Response(SCRIPT));
+  };
+  await createEnvironment({ ...one.engine, world: { ...one.engine.world, fetch } }, "alice", {});
+  equal([asked, dataOf(one)], [["https://example.com/clean.sql"], `rows${SCRIPT}`]);
+});
+
+Deno.test("sqlite: new and reset sanitize; a statement that fails leaves no environment", async () => {
+  const place = await Place.make({ database: { provider: "sqlite", sanitize: "clean.sql" } });
+  await using _ = place;
+  await place.write(".forkstack/sqlite/.keep", "");
+  const on = <T>(env: string, work: (database: DatabaseSync) => T): T => {
+    const database = new DatabaseSync(place.path(`.forkstack/sqlite/shop-${env}.db`));
+    try {
+      return work(database);
+    } finally {
+      database.close();
+    }
+  };
+  on("dev", (dev) => dev.exec("CREATE TABLE users (email TEXT); INSERT INTO users VALUES ('ada@example.com')"));
+  const emails = (env: string) =>
+    on(env, (database) => database.prepare("SELECT email FROM users").all().map(({ email }) => email));
+  const broken = [["UPDATE nowhere SET x = 'private'", /: no such table: nowhere$/], [
+    "UPDATE users\nSETT email = 'private'",
+    /: line 3: near "SETT": syntax error$/,
+  ]] as const;
+  for (const [statement, message] of broken) {
+    await place.write("clean.sql", `UPDATE users SET email = 'x';\n${statement};\n`);
+    const failed = await place.json("new", "alice");
+    equal([failed.error.code, failed.ok], ["SANITIZE_FAILED", false]);
+    match(failed.error.message, message);
+    equal((await place.json("list")).data.environments, []);
+  }
+  await place.write("clean.sql", "UPDATE users SET email = 'user' || rowid || '@example.invalid'; -- all of them\n");
+  await place.ok("new", "alice");
+  equal([emails("alice"), emails("dev")], [["user1@example.invalid"], ["ada@example.com"]]);
+  on("dev", (dev) => dev.exec("INSERT INTO users VALUES ('bob@example.com')"));
+  await place.ok("reset", "alice", "--yes");
+  equal(emails("alice"), ["user1@example.invalid", "user2@example.invalid"]);
+});
