@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "valibot";
 import type { Context, Fork, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
+import { parseMarker } from "../core/engine.ts";
 import { Secret } from "../core/secret.ts";
 import { type Call, type Fault, faultsOf, type Plan, type Reach, watched } from "./faults.ts";
 
@@ -110,7 +111,7 @@ export class Bench<Options> {
         this.#slept += ms;
         await new Promise((resolve) => setTimeout(resolve, 0));
       },
-      markerOf: (name, note) => note === undefined ? this.journal.get(name) : parseMarker(note),
+      markerOf: (name, note) => note === undefined ? this.journal.get(name) : markerIn(note),
       warn: (text) => void this.shown.push(text),
       record: (step, id) => {
         this.recorded.push(id);
@@ -249,7 +250,10 @@ export function isDataCopied({ capabilities }: Pick<Provider, "capabilities">): 
   return capabilities.copy === "copy-on-write" || capabilities.copy === "full-copy";
 }
 
-function parseMarker(note: string): Marker | undefined {
+/** The marker in a vendor's note: as the engine writes it, or as JSON. */
+function markerIn(note: string): Marker | undefined {
+  const known = parseMarker(note);
+  if (known !== undefined) return known;
   try {
     return JSON.parse(note) as Marker;
   } catch {

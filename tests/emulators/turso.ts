@@ -79,8 +79,9 @@ export class Turso {
     else if (from.handler === undefined) copyFileSync(from.path, path); // nobody ever wrote to it
     else {
       const database = new DatabaseSync(from.path);
-      database.prepare("VACUUM INTO ?").run(path);
+      database.exec("PRAGMA wal_checkpoint(TRUNCATE)"); // Deno lets no test run VACUUM INTO
       database.close();
+      copyFileSync(from.path, path);
     }
     const parent = typeof from === "object"
       ? { id: from.id, name: from.name, branched_at: new Date(this.now()).toISOString() }

@@ -263,3 +263,36 @@ Deno.test("turso: a token is sent without TLS to this machine only", () => {
     assert(!parse(bad), bad);
   }
 });
+
+Deno.test("turso: a token is read-only if forkstack.json says so, and a script still runs", async () => {
+  await using shop = await openShop();
+  const readOnly = { access: "read-only" };
+  const fork = await shop.create(shop.target("alice", {}, readOnly));
+  const scope = shop.scope(readOnly);
+  await provider.execute!(shop.context(), fork, scope, "CREATE TABLE made (x INTEGER)");
+  const client = await connect(await provider.outputs(shop.context(), fork, scope));
+  assert.equal((await client.execute("SELECT count(*) AS n FROM made")).rows[0]!.n, 0);
+  await assert.rejects(client.execute("INSERT INTO made VALUES (1)"));
+  client.close();
+});
+
+Deno.test("turso: --at asks for the past by its instant; a position of another vendor's is refused", async () => {
+  await using shop = await openShop();
+  const at = "2026-11-20T09:46:08.000Z";
+  shop.turso.keep("shop", "2026-11-20T00:00:00Z");
+  await shop.create(shop.target("alice", { at }));
+  await assert.rejects(shop.create(shop.target("bob", { at: "0/1F3D3A8" })), { code: "AT_INVALID" });
+  await assert.rejects(shop.create(shop.target("bob", { at: "2026-11-01T00:00:00Z" })), { code: "AT_OUT_OF_REACH" });
+  assert.deepEqual([...shop.turso.databases.keys()], ["shop", "shop-alice"]);
+});
+
+Deno.test("turso: what stood there before the operation began is not its work, whoever bears its name", async () => {
+  await using shop = await openShop();
+  shop.turso.add("shop-alice", undefined);
+  const begunAt = new Date(shop.turso.now() + 600_000).toISOString();
+  await assert.rejects(shop.create(shop.target("alice", { begunAt })), {
+    code: "FOREIGN",
+    message: /it was there before/,
+  });
+  assert(shop.turso.databases.has("shop-alice"));
+});
