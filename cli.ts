@@ -143,7 +143,8 @@ async function main(args: string[]): Promise<number> {
     },
     signal: interrupt.signal,
     now: () => new Date(),
-    confirm: (question) => confirm(question, isJson),
+    confirm: (question) =>
+      args.some((one) => one === "--yes" || one === "-y") ? Promise.resolve() : confirm(question, isJson),
   };
   let command = args[0];
   try {

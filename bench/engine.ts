@@ -30,6 +30,8 @@ function worldWith(more: Partial<World> = {}): World {
     read: (variable) => process.env[variable],
     newId: () => crypto.randomUUID(),
     warn: () => {},
+    progress: () => {},
+    confirm: () => Promise.resolve(),
     secrets: [],
     provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
     ...more,

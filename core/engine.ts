@@ -29,6 +29,10 @@ export interface World {
   readonly newId: () => string;
   /** Tells the person something that stops nothing. */
   readonly warn: (text: string) => void;
+  /** Says how far a long step on a resource has come. */
+  readonly progress: (resource: string, text: string) => void;
+  /** Asks the person; rejects where there is none, or if the answer is no. */
+  readonly confirm: (question: string) => Promise<void>;
   /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
   readonly secrets: Secret[];
   /** The built-in provider of a kind and name. */
@@ -88,6 +92,8 @@ export function contextOf(
     now: world.now,
     sleep: (ms) => world.sleep(ms, signal),
     warn: world.warn,
+    progress: (text) => world.progress(marker?.resource ?? provider.kind, text),
+    confirm: world.confirm,
     markerOf(name, note) {
       if (note !== undefined) return parseMarker(note);
       const row = rows.find((one) => one.title === name && one.provider === provider.name);

@@ -90,6 +90,10 @@ export interface Context {
   readonly record: (step: string, id: string) => Promise<void>;
   /** Tells the person something that stops nothing, e.g. a setting of the server that would lose jobs. */
   readonly warn: (text: string) => void;
+  /** Says how far a long step has come, e.g. `"12,000 of 20,000 objects, 830 a second, 10 s left"`. */
+  readonly progress: (text: string) => void;
+  /** Asks the person; `CONFIRM_REQUIRED` where nobody can be asked, `CANCELLED` if the answer is no. */
+  readonly confirm: (question: string) => Promise<void>;
 }
 
 /** The resource of one stack, whichever environment. */

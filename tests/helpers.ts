@@ -51,6 +51,8 @@ export function realContext(changed: Partial<Context> = {}): Context {
     markerOf: () => undefined,
     record: () => Promise.resolve(),
     warn: () => {},
+    progress: () => {},
+    confirm: () => Promise.resolve(),
     ...changed,
   };
 }

@@ -113,6 +113,8 @@ export class Bench<Options> {
       },
       markerOf: (name, note) => note === undefined ? this.journal.get(name) : markerIn(note),
       warn: (text) => void this.shown.push(text),
+      progress: (text) => void this.shown.push(text),
+      confirm: () => Promise.resolve(),
       record: (step, id) => {
         this.recorded.push(id);
         this.shown.push({ step, id });

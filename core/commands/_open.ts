@@ -63,6 +63,8 @@ function realWorld(io: Io): World {
     read: variable,
     newId: () => crypto.randomUUID(),
     warn: (text) => io.say(`warning: ${text}`),
+    progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${text}`),
+    confirm: io.confirm,
     provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
   };
 }

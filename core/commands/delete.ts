@@ -21,7 +21,7 @@ export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
         text: () => `Would delete ${env}: ${what}`,
       };
     }
-    if (!flags.yes) await io.confirm(`Delete ${env} with ${what}?`);
+    await io.confirm(`Delete ${env} with ${what}?`);
     const result = await deleteEnvironment(engine, env);
     return { data: result, text: (style) => output.deletedText(result, style) };
   });

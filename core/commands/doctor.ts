@@ -10,7 +10,7 @@ export async function runDoctor({ flags, io }: Call): Promise<Answer> {
     let findings = await examine(engine);
     const mendable = findings.filter(({ mend }) => mend !== undefined);
     if (flags.fix && !flags["dry-run"] && mendable.length > 0) {
-      if (!flags.yes) await io.confirm(`Mend ${mendable.map(output.findingTitle).join("; ")}?`);
+      await io.confirm(`Mend ${mendable.map(output.findingTitle).join("; ")}?`);
       for (const { mend } of mendable) await mend!();
       findings = await examine(engine);
     }

@@ -30,7 +30,7 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
       };
       return { data, text: () => names.length === 0 ? "Nothing to prune" : `Would delete ${names.join(", ")}` };
     }
-    if (!flags.yes) await io.confirm(`Delete ${names.join(", ")}?`);
+    await io.confirm(`Delete ${names.join(", ")}?`);
     const deleted: DeleteResult[] = [];
     const failures: unknown[] = [];
     for (const name of names) {

@@ -18,7 +18,7 @@ export async function runReset({ name, flags, io }: Call): Promise<Answer> {
         text: () => `Would fork ${what} again from ${environment.parent}`,
       };
     }
-    if (!flags.yes) await io.confirm(`Replace ${what} of ${env} with new forks of ${environment.parent}?`);
+    await io.confirm(`Replace ${what} of ${env} with new forks of ${environment.parent}?`);
     const result = await resetEnvironment(engine, env);
     return { data: result, text: (style) => output.readyText(result, "reset", style) };
   });

@@ -33,6 +33,8 @@ function worldOf(on: Files): World {
     read: () => undefined,
     newId: () => crypto.randomUUID(),
     warn: () => {},
+    progress: () => {},
+    confirm: () => Promise.resolve(),
     secrets: [],
     provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
   };

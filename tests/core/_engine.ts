@@ -203,6 +203,8 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     read: () => undefined,
     newId: () => crypto.randomUUID(),
     warn: (text) => void made.warnings.push(text),
+    progress: () => {},
+    confirm: () => Promise.resolve(),
     secrets: [],
     provider: (kind, name) =>
       Promise.resolve(name === "fake" ? resources.find((one) => one.kind === kind)?.provider : undefined),

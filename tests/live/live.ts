@@ -82,6 +82,8 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
         },
         record: () => Promise.resolve(),
         warn: () => {},
+        progress: () => {},
+        confirm: () => Promise.resolve(),
       };
       const targetOf = (name: string, marker: Marker): Target<unknown> => {
         const begunAt = new Date(Date.now() - 60_000).toISOString();

@@ -40,6 +40,8 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
     markerOf: (name) => journal.get(name),
     record: () => Promise.resolve(),
     warn: () => {},
+    progress: () => {},
+    confirm: () => Promise.resolve(),
   });
   const optionsOf = (more: object = {}) =>
     v.parse(provider.options as v.GenericSchema, { organization: "acme", endpoint: turso.url, ...more });

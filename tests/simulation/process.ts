@@ -63,6 +63,8 @@ export class Process {
       read: () => undefined,
       newId: () => simulation.newId(),
       warn: () => {},
+      progress: () => {},
+      confirm: () => Promise.resolve(),
       secrets: [],
       provider: (_kind: Kind, name: string) => Promise.resolve(providers.get(name)),
     };
