@@ -44,3 +44,57 @@ async function runByNode(
     });
   });
 }
+
+/** One program of a pipe. */
+export interface Piped {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Beside PATH and HOME: where its secrets go, since arguments are seen by every process. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** How a program of a pipe failed; no `status`: there is no such program. */
+export interface PipeFailure {
+  readonly command: string;
+  readonly status: number | undefined;
+  readonly stderr: string;
+}
+
+/** Runs two programs, the first one's output into the second; the failure of the one that failed by itself, if any. */
+export async function pipe(two: readonly [Piped, Piped], signal: AbortSignal): Promise<PipeFailure | undefined> {
+  const { spawn } = await import("node:child_process");
+  const shared = { PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
+  const children = two.map(({ command, args, env }, n) =>
+    spawn(command, [...args], { env: { ...shared, ...env }, stdio: [n === 0 ? "ignore" : "pipe", "pipe", "pipe"] })
+  );
+  const [from, to] = children;
+  const stop = () => children.forEach((child) => child.kill());
+  signal.addEventListener("abort", stop);
+  try {
+    const ends = children.map((child, n) => ended(two[n].command, child));
+    from.stdout!.on("error", () => {});
+    to.stdin!.on("error", () => {}); // the second ended before it read all: its own status tells why
+    from.stdout!.pipe(to.stdin!);
+    to.stdout!.resume();
+    to.on("close", () => from.stdout!.destroy()); // else the first would wait for a reader for ever
+    const [first, second] = await Promise.all(ends);
+    if (signal.aborted) return first ?? second ?? { command: two[0].command, status: 130, stderr: "stopped" };
+    // If the second fails, the first meets a closed pipe; if the first fails, the second an archive that ends early.
+    const isCause = (one: PipeFailure | undefined) => one && !/(Broken pipe|end of file|EPIPE)/i.test(one.stderr);
+    return isCause(first) ? first : second ?? first;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+function ended(command: string, child: import("node:child_process").ChildProcess): Promise<PipeFailure | undefined> {
+  let stderr = "";
+  child.stderr!.on("data", (piece) => void (stderr.length < 65_536 && (stderr += piece)));
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) => {
+      if ((error as { code?: string }).code === "ENOENT") resolve({ command, status: undefined, stderr });
+      else reject(error);
+    });
+    child.on("close", (status) => resolve(status === 0 ? undefined : { command, status: status ?? 1, stderr }));
+  });
+}

