@@ -50,7 +50,7 @@ export async function connected<T>(
   } catch (error) {
     throw postgresError(error, verb, name, login);
   } finally {
-    await sql.end({ timeout: 1 });
+    await sql.end({ timeout: closed > 0 ? 0 : 1 }); // after a loss postgres.js waits for an answer that never comes
   }
 }
 

@@ -167,9 +167,12 @@ export class Proxy implements AsyncDisposable {
     await Promise.all(all);
   }
 
-  async #serve(client: Deno.Conn): Promise<void> {
+  async #serve(client: Deno.TcpConn): Promise<void> {
     const server = await Deno.connect({ hostname: "127.0.0.1", port: this.#server.port });
-    for (const conn of [client, server]) this.#open.add(conn);
+    for (const conn of [client, server]) {
+      this.#open.add(conn);
+      conn.setNoDelay(); // else each short message waits 40 ms for the acknowledgement of the one before
+    }
     const cut = () => {
       for (const conn of [client, server]) {
         if (this.#open.delete(conn)) conn.close();
