@@ -1,29 +1,39 @@
 /**
- * The connection to a PostgreSQL server: POSTGRES_URL, passwords, errors by SQLSTATE, names as identifiers.
+ * What the providers share whose databases speak PostgreSQL: one connection, its address taken apart and put together,
+ * what the server refuses told by SQLSTATE, a probe by a real query.
+ *
+ * - SQLSTATEs: https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
-import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 
-/** Holds the URL of a role that may make databases and roles. */
-export const VARIABLE = "POSTGRES_URL";
-
-/** Sends a statement; without values it may be several at once. */
+/** Sends a statement; without values it may be several at once, which are one transaction. */
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
 export type Query = (text: string, values?: string[]) => Promise<any[]>;
+
 /** Where to connect, and as whom. */
 export type Login = Readonly<Record<"host" | "port" | "user" | "password" | "database" | "sslmode", string>>;
 
-/** Works on one connection, which is never made anew: the lock is gone with it. */
+/** What a connection is for: its errors are told by it. */
+export interface Purpose {
+  /** The provider's name in forkstack.json. */
+  readonly provider: string;
+  /** As in `make database "x"`. */
+  readonly what: string;
+  /** Where the address came from, e.g. `"POSTGRES_URL"` or `"the URL that Neon gave"`. */
+  readonly source: string;
+  /** What to do if the role may not do that. */
+  readonly denied?: string;
+}
+
+/** Works on one connection, which is never made anew: locks and transactions are gone with it. */
 export async function connected<T>(
-  context: Context,
-  verb: string,
-  name: string,
+  { signal }: Pick<Context, "signal">,
+  login: Login,
+  purpose: Purpose,
   work: (query: Query) => Promise<T>,
-  changed: Partial<Login> = {},
 ): Promise<T> {
-  context.signal.throwIfAborted();
-  const login = { ...loginOf(context), ...changed };
+  signal.throwIfAborted();
   const { default: postgres } = await import("postgres");
   let closed = 0;
   const sql = postgres({
@@ -32,9 +42,10 @@ export async function connected<T>(
     username: login.user,
     password: login.password,
     database: login.database,
-    ssl: ({ disable: false, allow: "allow", prefer: "prefer", require: "require" } as const)[login.sslmode] ??
+    ssl: ({ disable: false, allow: "prefer", prefer: "prefer", require: "require" } as const)[login.sslmode] ??
       "verify-full",
     max: 1,
+    max_lifetime: null,
     connect_timeout: 10,
     prepare: false,
     fetch_types: false,
@@ -48,22 +59,24 @@ export async function connected<T>(
       return [...await (values === undefined ? sql.unsafe(text) : sql.unsafe(text, values))];
     });
   } catch (error) {
-    throw postgresError(error, verb, name, login);
+    throw postgresError(error, login, purpose);
   } finally {
     await sql.end({ timeout: closed > 0 ? 0 : 1 }); // after a loss postgres.js waits for an answer that never comes
   }
 }
 
-/** The parts of POSTGRES_URL. */
-export function loginOf(context: Context): Login {
-  const text = context.credentials[VARIABLE]?.reveal();
-  const url = text === undefined || !URL.canParse(text) ? undefined : new URL(text);
-  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
-    const state = text === undefined ? "not set" : "not a URL like postgres://admin:...@host:5432/postgres";
-    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use postgres: ${VARIABLE} is ${state}`, {
-      hint: `Set ${VARIABLE} in the environment of this command, for a role with CREATEDB and CREATEROLE`,
-    });
-  }
+/** A real query, of what every database holds. */
+export const PROBE = "SELECT count(*) FROM pg_catalog.pg_class";
+
+/** Answers once the database does. */
+export async function answers(context: Pick<Context, "signal">, login: Login, purpose: Purpose): Promise<void> {
+  await connected(context, login, purpose, (query) => query(PROBE));
+}
+
+/** The parts of a URL; `undefined` if it is none of PostgreSQL's. */
+export function loginOf(text: string): Login | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) return undefined;
   return {
     host: url.searchParams.get("host") ?? (url.hostname.replace(/^\[|\]$/g, "") || "localhost"),
     port: url.port || "5432",
@@ -85,45 +98,58 @@ export function urlOf({ host, port, user, password, database, sslmode }: Login):
   return url.href;
 }
 
-/** What SCRAM stores of a password: https://www.rfc-editor.org/rfc/rfc5803 */
-export function verifierOf(password: string): string {
-  const salt = randomBytes(16);
-  const salted = pbkdf2Sync(password, salt, 4096, 32, "sha256");
-  const keyed = (text: string) => createHmac("sha256", salted).update(text).digest();
-  const stored = createHash("sha256").update(keyed("Client Key")).digest("base64");
-  return `SCRAM-SHA-256$4096:${salt.toString("base64")}$${stored}:${keyed("Server Key").toString("base64")}`;
+/** What a refusal means: our code, whether it may pass, and what to do next. */
+type Meaning = readonly [code: string, mayPass: boolean, hint: string];
+
+/** By SQLSTATE, or by the code of the connection. */
+function meaningOf(code: string, { sslmode }: Login, { source, denied }: Purpose): Meaning {
+  // Without TLS and before any password was asked for: pg_hba.conf has no line for this connection.
+  if (code === "28000" && sslmode === "disable") {
+    return ["TLS_REQUIRED", false, `Take \`sslmode=disable\` out of ${source}, or set \`sslmode=require\``];
+  }
+  const known: readonly (readonly [RegExp, ...Meaning])[] = [
+    [/^28/, "CREDENTIALS_REJECTED", false, `Check user and password in ${source}, and the server's pg_hba.conf`],
+    [/^42501$/, "CREDENTIALS_DENIED", false, denied ?? "Grant the role what the message names"],
+    [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` tells what is there"],
+    [/^55006$/, "RESOURCE_LOCKED", true, "Somebody is connected: end that, then run the same command again"],
+    [/^55P03$/, "RESOURCE_LOCKED", true, "Another run works on it: run the same command again once it is done"],
+    [/^53[34]00$/, "PLAN_LIMIT", true, "Close connections, or raise the limit of the server, the role or the database"],
+    [/^(53100|58030)$/, "DISK_FULL", false, "Make room on the server's disk, then run the same command again"],
+    [/^42(P04|710)$/, "CONFLICT", false, "Something of that name is there: move it away, then run it again"],
+    [/^2BP01$/, "CONFLICT", false, "Something else depends on it; remove what its message names, then run it again"],
+    [
+      /(CERT|TLS|SSL|EPROTO|^InvalidData$)/,
+      "TLS_FAILED",
+      false,
+      `Check \`sslmode\` in ${source}: \`require\` trusts any certificate, \`disable\` asks for none`,
+    ],
+    [
+      /^(53|57|08)/,
+      "PROVIDER_UNAVAILABLE",
+      true,
+      "Wait until the server takes connections, then run the same command again",
+    ],
+    [/^(E[A-Z]+|CONN.*)$/, "PROVIDER_UNAVAILABLE", true, `Check host and port in ${source}, and that the server runs`],
+  ];
+  const found = known.find(([pattern]) => pattern.test(code));
+  return found === undefined
+    ? ["PROVIDER_REFUSED", false, "Mend what it says, then run it again"]
+    : [found[1], found[2], found[3]];
 }
 
-/** SQLSTATE, or the connection's code -> our code, whether it may pass, and what to do next. */
-const MEANING: readonly (readonly [RegExp, string, boolean, string])[] = [
-  [/^28/, "CREDENTIALS_REJECTED", false, `Check user and password in ${VARIABLE}, and the server's pg_hba.conf`],
-  [/^42501$/, "CREDENTIALS_DENIED", false, "The role needs CREATEDB and CREATEROLE, and must own what it copies"],
-  [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` tells what is there"],
-  [/^55006$/, "RESOURCE_LOCKED", true, "Somebody is connected: end that, then run the same command again"],
-  [/^55P03$/, "RESOURCE_LOCKED", true, "Another run works on it: run the same command again once it is done"],
-  [/^(53100|58030)$/, "DISK_FULL", false, "Make room on the server's disk, then run the same command again"],
-  [/^2BP01$/, "CONFLICT", false, "Something else depends on it; remove what its message names, then run it again"],
-  [
-    /^(53|57|08)/,
-    "PROVIDER_UNAVAILABLE",
-    true,
-    "Wait until the server takes connections, then run the same command again",
-  ],
-  [/^(E[A-Z]+|CONN.*)$/, "PROVIDER_UNAVAILABLE", true, `Check host and port in ${VARIABLE}, and that the server runs`],
-];
-
-/** A known error, without the statement: it holds the verifier of a password. */
-function postgresError(error: unknown, verb: string, name: string, { host, port }: Login): unknown {
+/** A known error, without the statement: it may hold the verifier of a password. */
+function postgresError(error: unknown, login: Login, purpose: Purpose): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (/^(NotCapable|PermissionDenied)$/.test(error.name) || error.name === "AbortError") return error;
-  const found = MEANING.find(([pattern]) => pattern.test(codeOf(error)));
   const { detail } = error as { detail?: string };
-  const [, code, retryable, hint] = found ?? [, "PROVIDER_REFUSED", false, "Mend what it says, then run it again"];
-  return new ForkstackError(code, `Cannot ${verb} database "${name}" at ${host}:${port}: ${error.message}`, {
-    hint: hint!,
-    retryable: retryable!,
-    details: { provider: "postgres" },
-    cause: new Error([`SQLSTATE ${codeOf(error)}: ${error.message}`, detail].filter(Boolean).join("; ")),
+  const state = codeOf(error) || error.name;
+  const [code, retryable, hint] = meaningOf(state, login, purpose);
+  const place = `${login.host}:${login.port}`;
+  return new ForkstackError(code, `Cannot ${purpose.what} at ${place}: ${error.message}`, {
+    hint,
+    retryable,
+    details: { provider: purpose.provider },
+    cause: new Error([`SQLSTATE ${state}: ${error.message}`, detail].filter(Boolean).join("; ")),
   });
 }
 

@@ -9,17 +9,23 @@
  * - SQLSTATEs: https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
 import { Buffer } from "node:buffer";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { formatMarker } from "../../core/engine.ts";
 import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
-import { pipe } from "../../core/run.ts";
 import { ForkstackError } from "../../mod.ts";
-import { codeOf, connected, literal, loginOf, type Query, quoted, urlOf, VARIABLE, verifierOf } from "./_postgres.ts";
-import { ADOPT } from "./_postgres_adopt.ts";
+import { foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
+import * as pg from "./_postgres.ts";
+import { literal, type Query, quoted } from "./_postgres.ts";
+import { copied } from "./_postgres_copy.ts";
+import { ADOPT, dropLogin, dropRoles, mintLogin } from "./_postgres_roles.ts";
+import { runScript } from "./_postgres_script.ts";
 
+/** Holds the URL of a role that may make databases and roles. */
+const VARIABLE = "POSTGRES_URL";
 const MAX_NAME_BYTES = 63; // longer ones are cut off by the server with a notice, so that two could become one
+const LOCK_WAIT_MS = 600_000;
 
 const options = v.strictObject({
   /**
@@ -57,26 +63,30 @@ const provider: Provider<Options> = {
     outputs: "minted",
     nativeExpiry: false,
     usage: "bytes",
+    pointInTime: false,
+    outputsExpire: false,
     parentMayBeAbsent: false,
     name: { maxLength: MAX_NAME_BYTES, pattern: /^[a-z0-9][a-z0-9-]*$/ },
   },
   credentials: [{ variable: VARIABLE, required: true }],
   options,
-  inspect: (context, target) => connected(context, "inspect", target.name, (query) => inspect(context, query, target)),
+  inspect: (context, target) =>
+    connected(context, `inspect database "${target.name}"`, (query) => inspect(context, query, target)),
   create: (context, target) =>
-    connected(context, "make", target.name, async (query) => {
+    connected(context, `make database "${target.name}"`, async (query) => {
       assertName(target.name);
-      await lock(query, target.name);
+      await lock(context, query, target.name);
       return await create(context, query, target);
     }),
   delete: (context, fork) =>
-    connected(context, "delete", fork.name, async (query) => {
-      await lock(query, fork.name);
+    connected(context, `delete database "${fork.name}"`, async (query) => {
+      await lock(context, query, fork.name);
       return await remove(context, query, fork);
     }),
+  execute: (context, fork, _scope, sql) => execute(context, fork, fork.name, sql),
   reset,
   async *list(context, scope) {
-    const found = await connected(context, "list", scope.project, async (query) => {
+    const found = await connected(context, `list the forks of "${scope.project}"`, async (query) => {
       const roles = await query(`${ROLES} WHERE shobj_description(oid, 'pg_authid') LIKE 'forkstack:v1:%'`) as Row[];
       const databases = new Map((await query(DATABASES) as Row[]).map((row) => [row.name, row]));
       return roles.map((role) => forkOf(context, role, databases.get(role.name)));
@@ -86,27 +96,23 @@ const provider: Provider<Options> = {
     }
   },
   async probe(context, held) {
-    const isFork = await connected(context, "use", held.name, (query) => isForkHeld(query, held));
-    await connected(context, "use", held.name, async (query) => {
+    const what = `use database "${held.name}"`;
+    const isFork = await connected(context, what, (query) => isForkHeld(query, held));
+    await connected(context, what, async (query) => {
       if (isFork) await query(`SET ROLE ${quoted(held.name)}`);
-      await query("SELECT count(*) FROM pg_catalog.pg_class");
-    }, { database: held.name });
+      await query(pg.PROBE);
+    }, held.name);
   },
   async outputs(context, held) {
-    const login = loginOf(context);
-    const password = randomBytes(24).toString("base64url");
-    const isFork = await connected(context, "use", held.name, async (query) => {
-      if (!await isForkHeld(query, held)) return false;
-      // Its verifier alone, so that no log of the server's shows the password.
-      await query(`ALTER ROLE ${quoted(held.name)} PASSWORD '${verifierOf(password)}'`);
-      return true;
+    const login = await connected(context, `use database "${held.name}"`, async (query) => {
+      const minted = await isForkHeld(query, held) ? await mintLogin(query, held) : {};
+      return { ...adminOf(context), ...minted, database: held.name };
     });
-    const own = { ...login, database: held.name, ...(isFork ? { user: held.name, password } : {}) };
-    await connected(context, "use", held.name, (query) => query("SELECT 1"), own);
-    return { DATABASE_URL: new Secret(urlOf(own)) };
+    await pg.answers(context, login, purposeOf(`use database "${held.name}"`));
+    return { DATABASE_URL: new Secret(pg.urlOf(login)) };
   },
   async usage(context, held) {
-    const [row] = await connected(context, "measure", held.name, async (query) => {
+    const [row] = await connected(context, `measure database "${held.name}"`, async (query) => {
       await isForkHeld(query, held);
       return await query("SELECT pg_database_size(oid)::text AS size FROM pg_database WHERE datname = $1", [held.name]);
     });
@@ -114,6 +120,34 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** Connects as the role of POSTGRES_URL, to the database named there or to another one. */
+function connected<T>(
+  context: Context,
+  what: string,
+  work: (query: Query) => Promise<T>,
+  database?: string,
+): Promise<T> {
+  const login = adminOf(context);
+  return pg.connected(context, { ...login, database: database ?? login.database }, purposeOf(what), work);
+}
+
+function adminOf(context: Context): pg.Login {
+  const text = context.credentials[VARIABLE]?.reveal();
+  const login = text === undefined ? undefined : pg.loginOf(text);
+  if (login !== undefined) return login;
+  const state = text === undefined ? "not set" : "not a URL like postgres://admin:...@host:5432/postgres";
+  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use postgres: ${VARIABLE} is ${state}`, {
+    hint: `Set ${VARIABLE} in the environment of this command, for a role with CREATEDB and CREATEROLE`,
+  });
+}
+
+function purposeOf(what: string): pg.Purpose {
+  const denied =
+    "The role needs CREATEDB and CREATEROLE (`ALTER ROLE ... CREATEDB CREATEROLE`), and must own what it " +
+    "copies; or use a superuser";
+  return { provider: "postgres", what, source: VARIABLE, denied };
+}
 
 const ROLES =
   "SELECT oid::text, rolname AS name, NULL AS owner, shobj_description(oid, 'pg_authid') AS note FROM pg_roles";
@@ -157,9 +191,8 @@ function forkOf(context: Context, role: Row, database: Row | undefined): Fork | 
 async function create(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
   const seen = await inspect(context, query, target);
   if (seen.state === "foreign") throw foreign("make", target.name, seen.reason);
-  if (seen.state !== "absent" && seen.fork.marker.operation !== target.marker.operation) {
-    throw foreign("make", target.name, `operation ${seen.fork.marker.operation} of the same environment made it`);
-  }
+  const others = seen.state === "absent" ? undefined : isOthers(seen.fork.marker, target.marker, "");
+  if (others !== undefined) throw foreign("make", target.name, others);
   if (seen.state === "ready") return seen.fork;
   await assertParent(query, target);
   const claim = seen.state === "absent" ? await claimed(context, query, target) : seen.fork;
@@ -176,8 +209,8 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
     ...(target.parent === undefined ? {} : { parent: target.parent }),
   };
   const name = quoted(target.name);
-  await query(`BEGIN; CREATE ROLE ${name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
-    COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)}; COMMIT`);
+  await query(`CREATE ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
+    COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)}`);
   const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as Row[];
   return forkOf(context, role!, undefined)!;
 }
@@ -207,22 +240,21 @@ async function fill(
   target: Target<Options>,
 ): Promise<Copy | undefined> {
   for (const purpose of ["new", "old"] as const) await drop(query, claim, aside(purpose, claim));
-  // A role that is no superuser must be a member of the role to which it gives a database; it may make itself one.
-  await query(`DO $$ BEGIN IF NOT pg_has_role(${literal(claim.name)}, 'MEMBER') THEN
+  // Who is no superuser must be a member of the role to which a database is given, and may make itself one.
+  await query(`DO $$ BEGIN IF NOT pg_has_role(${literal(claim.name)}, 'USAGE') THEN
     EXECUTE 'GRANT ' || quote_ident(${literal(claim.name)}) || ' TO CURRENT_USER'; END IF; END $$`);
-  const copy = await copied(context, query, claim, target);
+  const { parent, options: { strategy } } = target;
+  const to = aside("new", claim);
+  const copy = await copied(context, query, adminOf(context), { parent, to, owner: claim.name, strategy });
   context.signal.throwIfAborted();
-  const name = quoted(aside("new", claim));
-  await connected(context, "make", claim.name, (own) => own(ADOPT(literal(claim.name))), {
-    database: aside("new", claim),
-  });
+  await connected(context, `make database "${claim.name}"`, (own) => own(ADOPT(literal(claim.name))), to);
   const note = {
     createdAt: claim.createdAt,
-    ...(target.parent === undefined ? {} : { parent: target.parent }),
+    ...(parent === undefined ? {} : { parent }),
     ...(copy === undefined ? {} : { copy }),
   };
   const comment = literal(`${formatMarker(claim.marker)} ${JSON.stringify(note)}`);
-  await settle(query, name, target.parent, comment);
+  await settle(query, quoted(to), parent, comment);
   return copy;
 }
 
@@ -238,107 +270,8 @@ async function settle(query: Query, name: string, parent: string | undefined, co
       literal(value)
     }, true); ALTER DATABASE ${name} SET ${setting} FROM CURRENT;`;
   });
-  await query(`BEGIN; REVOKE ALL ON DATABASE ${name} FROM PUBLIC; ${statements.join(" ")}
-    COMMENT ON DATABASE ${name} IS ${comment}; COMMIT`);
-}
-
-async function copied(
-  context: Context,
-  query: Query,
-  claim: Fork,
-  { parent, options: { strategy } }: Target<Options>,
-): Promise<Copy | undefined> {
-  const make = `CREATE DATABASE ${quoted(aside("new", claim))} OWNER ${quoted(claim.name)} TEMPLATE`;
-  if (parent === undefined) {
-    await query(`${make} template0`);
-    return "empty";
-  }
-  if (strategy === "clone") {
-    const [{ version }] = await query("SELECT current_setting('server_version_num')::int AS version");
-    if (version < 180000) {
-      throw new ForkstackError("CONFIG_INVALID", `Cannot fork database "${parent}" by clone: the server is too old`, {
-        hint: 'It must be PostgreSQL 18 or later; or set "strategy": "template" in forkstack.json',
-      });
-    }
-    await query("SET file_copy_method = 'clone'");
-  }
-  let connections = strategy === undefined ? await connectionsTo(query, parent) : "";
-  if (connections !== "") { // a session that has just been closed is seen for some milliseconds more
-    await context.sleep(200);
-    connections = await connectionsTo(query, parent);
-  }
-  if (strategy !== "dump" && connections === "") {
-    try {
-      await query(`${make} ${quoted(parent)}${strategy === "clone" ? " STRATEGY FILE_COPY" : ""}`);
-      return strategy === "clone" ? undefined : "full-copy"; // whether blocks are shared, the server doesn't tell
-    } catch (error) {
-      if (codeOf(error) !== "55006") throw error;
-      connections = await connectionsTo(query, parent); // after five seconds of waiting for them to end
-    }
-  }
-  if (strategy === "template" || strategy === "clone") {
-    const who = connections || "somebody was connected";
-    throw new ForkstackError("PARENT_BUSY", `Cannot fork database "${parent}" by ${strategy}: ${who}`, {
-      hint: 'End those connections, or set "strategy": "dump" in forkstack.json',
-      retryable: true,
-    });
-  }
-  const [of] = await query(
-    "SELECT to_jsonb(d) AS it, pg_encoding_to_char(encoding) AS encoding FROM pg_database d " +
-      "WHERE datname = $1",
-    [parent],
-  );
-  const clauses = { i: ["icu", "ICU_LOCALE"], b: ["builtin", "BUILTIN_LOCALE"] }[of.it.datlocprovider as "i" | "b"];
-  const locale = of.it.datlocale ?? of.it.daticulocale;
-  await query(
-    `${make} template0 ENCODING ${literal(of.encoding)} LC_COLLATE ${literal(of.it.datcollate)} ` +
-      `LC_CTYPE ${literal(of.it.datctype)}` +
-      (clauses ? ` LOCALE_PROVIDER ${clauses[0]} ${clauses[1]} ${literal(locale)}` : ""),
-  );
-  await dumped(context, parent, aside("new", claim));
-  return "full-copy";
-}
-
-/** `pg_dump | pg_restore`: one snapshot of a parent that is in use. Secrets go by the environment, never as arguments. */
-async function dumped(context: Context, parent: string, to: string): Promise<void> {
-  const { host, port, user, password, sslmode } = loginOf(context);
-  const shared = { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGSSLMODE: sslmode };
-  const env = { ...shared, PGAPPNAME: "forkstack", PGCONNECT_TIMEOUT: "10" };
-  const failed = await pipe([
-    {
-      command: "pg_dump",
-      args: ["--format=custom", "--compress=0", "--no-subscriptions", "--no-password"],
-      env: { ...env, PGDATABASE: parent },
-    },
-    { command: "pg_restore", args: ["--no-owner", "--exit-on-error", "--no-password", `--dbname=${to}`], env },
-  ], context.signal);
-  if (failed === undefined) return;
-  context.signal.throwIfAborted();
-  if (failed.status === undefined) {
-    throw new ForkstackError("TOOL_MISSING", `Cannot dump database "${parent}": there is no ${failed.command}`, {
-      hint: "Install PostgreSQL's client programs, of the server's version or later",
-    });
-  }
-  const said = failed.stderr.trim().split("\n").slice(0, 3).join("; ").slice(0, 300).replaceAll(password || "\0", "…");
-  throw new ForkstackError("DUMP_FAILED", `Cannot dump database "${parent}": ${failed.command} failed: ${said}`, {
-    hint: /version mismatch|unsupported version/.test(failed.stderr)
-      ? "Install PostgreSQL's client programs of the server's version or later, and put them first in PATH"
-      : "Mend what it says, then run the same command again",
-  });
-}
-
-/** Who is connected to a database; empty if nobody is. */
-async function connectionsTo(query: Query, name: string): Promise<string> {
-  const found = await query(
-    `SELECT usename, application_name AS program, host(client_addr) AS host FROM pg_stat_activity
-      WHERE datname = $1 AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY backend_start`,
-    [name],
-  );
-  const each = found.slice(0, 5).map(({ usename, program, host }) =>
-    [`role "${usename}"`, program && `by "${program}"`, host && `from ${host}`].filter(Boolean).join(" ")
-  );
-  if (found.length === 0) return "";
-  return `${found.length} connected: ${each.join(", ")}${found.length > 5 ? ", ..." : ""}`;
+  await query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC; ${statements.join(" ")}
+    COMMENT ON DATABASE ${name} IS ${comment}`);
 }
 
 async function remove(context: Context, query: Query, fork: Fork): Promise<"deleted" | "absent"> {
@@ -351,15 +284,15 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
     .find((marker) => marker && !isSameHolder(marker, fork.marker));
   if (other) throw foreign("delete", fork.name, holder(other));
   for (const name of [fork.name, aside("new", fork), aside("old", fork)]) await drop(query, fork, name);
-  await query(`DROP ROLE ${quoted(fork.name)}`);
+  await dropRoles(query, fork);
   return "deleted";
 }
 
-/** Fills a new database aside; `commit` lets the two change names in one transaction. The role keeps its password. */
+/** Fills a new database aside; `commit` lets the two change names in one transaction. The logins stay. */
 async function reset(context: Context, fork: Fork, target: Target<Options>): Promise<Replacement> {
   const locked = <T>(work: (query: Query) => Promise<T>) =>
-    connected(context, "reset", fork.name, async (query) => {
-      await lock(query, fork.name);
+    connected(context, `reset database "${fork.name}"`, async (query) => {
+      await lock(context, query, fork.name);
       const seen = await inspect(context, query, target);
       if (seen.state === "ready" && seen.fork.id === fork.id) return await work(query);
       throw foreign("reset", fork.name, seen.state === "foreign" ? seen.reason : "it is not the fork that was made");
@@ -370,18 +303,16 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
   });
   const [own, fresh, old] = [fork.name, aside("new", fork), aside("old", fork)].map(quoted);
   return {
+    execute: (sql) => execute(context, fork, aside("new", fork), sql),
     commit: () =>
       locked(async (query) => {
         for (let attempt = 1;; attempt++) {
           await query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [fork.name]);
           try {
-            await query(
-              `BEGIN; ALTER DATABASE ${own} RENAME TO ${old}; ALTER DATABASE ${fresh} RENAME TO ${own}; COMMIT`,
-            );
+            await query(`ALTER DATABASE ${own} RENAME TO ${old}; ALTER DATABASE ${fresh} RENAME TO ${own}`);
             break;
           } catch (error) {
-            if (codeOf(error) !== "55006" || attempt === 3) throw error; // the application was back already
-            await query("ROLLBACK");
+            if (pg.codeOf(error) !== "55006" || attempt === 3) throw error; // the application was back already
           }
         }
         await drop(query, fork, aside("old", fork));
@@ -390,6 +321,20 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
       }),
     discard: () => locked((query) => drop(query, fork, aside("new", fork))),
   };
+}
+
+/** Runs a script as a login of the fork's: no statement of it can become the role of POSTGRES_URL. */
+async function execute(context: Context, fork: Held, database: string, sql: string): Promise<void> {
+  const what = `change database "${fork.name}"`;
+  await connected(context, what, async (query) => {
+    if (!await isForkHeld(query, fork)) throw foreign("change", fork.name, "it is not a fork");
+    const minted = await mintLogin(query, fork);
+    try {
+      await runScript(context, { ...adminOf(context), ...minted, database }, purposeOf(what), sql);
+    } finally {
+      await dropLogin(query, minted.user);
+    }
+  });
 }
 
 /** Drops a database if the fork's role owns it. */
@@ -415,11 +360,25 @@ async function isForkHeld(query: Query, held: Held): Promise<boolean> {
   });
 }
 
-/** One attempt at a time; the lock ends with the session, also with that of a process that died. */
-async function lock(query: Query, name: string): Promise<void> {
+/**
+ * One attempt at a time; the lock ends with the session, also with that of a process that died. It is of the database
+ * to which POSTGRES_URL leads. Asked for again and again, so that who waits can be stopped.
+ */
+async function lock(context: Context, query: Query, name: string): Promise<void> {
   const key = createHash("sha256").update(`forkstack ${name}`).digest().readBigInt64BE().toString();
-  await query("SET lock_timeout = '10min'");
-  await query("SELECT pg_advisory_lock($1::text::bigint)", [key]);
+  await query(`SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
+    'idle_session_timeout', 'transaction_timeout')`); // a copy may take an hour
+  for (let ms = 25, waitedMs = 0;; waitedMs += ms, ms = Math.min(2 * ms, 1_000)) {
+    const [{ mine }] = await query("SELECT pg_try_advisory_lock($1::text::bigint) AS mine", [key]);
+    if (mine) return;
+    if (waitedMs > LOCK_WAIT_MS) {
+      throw new ForkstackError("RESOURCE_LOCKED", `Cannot change database "${name}": another run works on it`, {
+        hint: "Run the same command again once it is done",
+        retryable: true,
+      });
+    }
+    await context.sleep(ms);
+  }
 }
 
 function assertName(name: string): void {
@@ -433,16 +392,6 @@ function markerOf(context: Context, row: Row): Marker | undefined {
   return row.note === null ? undefined : context.markerOf(row.name, row.note.split(" ")[0]);
 }
 
-function isSameHolder(one: Marker, other: Marker): boolean {
-  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
-}
-
-function holder({ stack, env, resource }: Marker): string {
-  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"`;
-}
-
 function foreign(verb: string, name: string, reason: string): ForkstackError {
-  return new ForkstackError("FOREIGN", `Cannot ${verb} database "${name}": ${reason}`, {
-    hint: "Move it away, or choose another environment name; forkstack touches nothing that it did not make",
-  });
+  return foreignError({ provider: "postgres", resource: "database" }, `${verb} database "${name}": ${reason}`);
 }
