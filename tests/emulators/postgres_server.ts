@@ -11,16 +11,21 @@ import { run, temporaryDirectory } from "../helpers.ts";
 
 const NOBODY = 65_534;
 
+type Sql = ReturnType<typeof postgres>;
+
 /** A running server. */
 export class Server {
   readonly port: number;
   readonly directory: string;
   readonly password: string;
+  /** Stays open, so that most questions need no new connection. */
+  readonly #admin: Sql;
 
   constructor(port: number, directory: string, password: string) {
     this.port = port;
     this.directory = directory;
     this.password = password;
+    this.#admin = connect(this.url());
   }
 
   /** The superuser's URL; another port leads through a proxy. */
@@ -31,21 +36,39 @@ export class Server {
   /** Runs statements on a database, and waits until the server has forgotten the connection. */
   // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
   async query(text: string, database = "postgres", url = this.url(database)): Promise<any[]> {
-    const sql = postgres(url, { max: 1, prepare: false, fetch_types: false, onnotice: () => {} });
+    if (url === this.url()) return [...await this.#admin.unsafe(text)];
+    return await this.session(url, async (query) => await query(text));
+  }
+
+  /** Several queries on a connection of their own. */
+  // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
+  async session<T>(url: string, work: (query: (text: string) => Promise<any[]>) => Promise<T>): Promise<T> {
+    const sql = connect(url);
+    let pid = 0;
     try {
-      const [{ pid }] = await sql.unsafe("SELECT pg_backend_pid() AS pid");
-      const rows = [...await sql.unsafe(text)];
-      await sql.end({ timeout: 1 });
-      if (database !== "postgres") await this.forgotten(pid);
-      return rows;
+      [{ pid }] = await sql.unsafe("SELECT pg_backend_pid() AS pid") as unknown as [{ pid: number }];
+      return await work(async (text) => [...await sql.unsafe(text)]);
     } finally {
-      await sql.end({ timeout: 1 });
+      await sql.end({ timeout: pid === 0 ? 0 : 1 });
+      while ((await this.query(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`)).length > 0);
     }
   }
 
-  private async forgotten(pid: number): Promise<void> {
-    while ((await this.query(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`)).length > 0);
+  /** Ends what stays open. */
+  async close(): Promise<void> {
+    await this.#admin.end({ timeout: 1 });
   }
+}
+
+function connect(url: string): Sql {
+  return postgres(url, {
+    max: 1,
+    max_lifetime: null,
+    prepare: false,
+    fetch_types: false,
+    onnotice: () => {},
+    connection: { application_name: "the test" },
+  });
 }
 
 /** The newest of Debian's, or why there is none. */
@@ -83,8 +106,21 @@ export async function npmBinaries(): Promise<{ bin: string } | { reason: string 
   }
 }
 
-/** Starts a server whose data is in a new directory, or in that one; it ends with this process, or when it is disposed. */
-export async function startServer(bin: string, at?: string): Promise<Server & AsyncDisposable> {
+/** How a server differs from the usual. */
+export interface Wanted {
+  /** Where its data is to be. @default {a new directory} */
+  readonly at?: string;
+  /** Settings beside those of all servers, e.g. `"ssl=on"`. */
+  readonly settings?: readonly string[];
+  /** Changes what `initdb` made; before the server starts. */
+  readonly prepare?: (data: string) => void | Promise<void>;
+}
+
+/** Starts a server; it ends with this process, or when it is disposed. */
+export async function startServer(
+  bin: string,
+  { at, settings: more = [], prepare }: Wanted = {},
+): Promise<Server & AsyncDisposable> {
   const directory = at === undefined ? temporaryDirectory("forkstack-pgdata-") : undefined;
   const path = at ?? directory!.path;
   const isRoot = process.getuid?.() === 0;
@@ -100,10 +136,19 @@ export async function startServer(bin: string, at?: string): Promise<Server & As
     ...["-E", "UTF8", "--locale=C", "--no-sync"],
   ];
   await run(file!, args, { cwd: path });
+  await prepare?.(data);
+  if (isRoot) await run("chown", ["-RLh", `${NOBODY}:${NOBODY}`, path]);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
-  const settings = ["fsync=off", "max_wal_size=64MB", "min_wal_size=32MB", "max_connections=60", "autovacuum=off"];
+  const settings = [
+    "fsync=off",
+    "max_wal_size=64MB",
+    "min_wal_size=32MB",
+    "max_connections=60",
+    "autovacuum=off",
+    ...more,
+  ];
   const [program, ...rest] = [
     ...as,
     join(bin, "postgres"),
@@ -130,6 +175,7 @@ export async function startServer(bin: string, at?: string): Promise<Server & As
   return Object.assign(server, {
     async [Symbol.asyncDispose]() {
       globalThis.removeEventListener("unload", onUnload);
+      await server.close();
       child.kill("SIGQUIT");
       await closed;
       directory?.[Symbol.dispose]();

@@ -4,86 +4,32 @@ import { dirname } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
-import { formatMarker, parseMarker } from "../../core/engine.ts";
-import type { Context, Fork, Target } from "../../core/provider.ts";
-import { Secret } from "../../core/secret.ts";
+import { formatMarker } from "../../core/engine.ts";
 import provider from "../../providers/database/postgres.ts";
 import { commandOf, Place, runCommand } from "../cli/run.ts";
 import { type Emulator, testProvider, type World } from "../conformance.ts";
-import { mountImage, realContext, testIf, whyNoMount } from "../helpers.ts";
-import { debianBinaries, npmBinaries, Proxy, type Server, startServer } from "../emulators/postgres_server.ts";
+import { mountImage, testIf, whyNoMount } from "../helpers.ts";
+import { type Server, startServer } from "../emulators/postgres_server.ts";
+import {
+  CANARY,
+  contentOf,
+  contextOf,
+  current,
+  make,
+  NOTES,
+  npm,
+  old,
+  onServer,
+  targetOf,
+  thingsOf,
+  urlOf,
+  whyNoCurrent,
+  whyNoOld,
+  wipe,
+} from "./_postgres.ts";
 import { hasCode } from "./_special.ts";
 
-type Options = Target<Parameters<typeof provider.create>[1]["options"]>["options"];
-
 const CHINOOK = new URL("../../../shared/data/chinook/Chinook_PostgreSql.sql", import.meta.url);
-const CANARY = "canary-in-the-parent-0123456789";
-const debian = debianBinaries();
-const npm = await npmBinaries();
-const old = "bin" in debian ? await startServer(debian.bin) : undefined;
-const current = "bin" in npm ? await startServer(npm.bin) : undefined;
-const whyNoOld = "reason" in debian ? debian.reason : undefined;
-const whyNoCurrent = "reason" in npm ? npm.reason : undefined;
-
-/** Makes a database that only its owner and superusers reach. */
-async function make(server: Server, name: string, sql = ""): Promise<void> {
-  await server.query(`CREATE DATABASE "${name}"`);
-  await server.query(`REVOKE CONNECT ON DATABASE "${name}" FROM PUBLIC`);
-  if (sql !== "") await server.query(sql, name);
-}
-
-const NOTES = `CREATE TABLE notes (id serial PRIMARY KEY, text text NOT NULL);
-  INSERT INTO notes (text) SELECT '${CANARY} ' || n FROM generate_series(1, 20) n`;
-
-async function contentOf(server: Server, name: string): Promise<string> {
-  const tables = await server.query("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 2200", name);
-  const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
-  if (all.length === 0) return "[]";
-  return JSON.stringify(await server.query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`, name));
-}
-
-/** Drops all that a test made; the rest of the server's is as `initdb` left it. */
-async function wipe(server: Server, kept: (name: string) => boolean = () => false): Promise<void> {
-  const databases = await server.query(
-    "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'",
-  );
-  for (const { datname } of databases) {
-    if (!kept(datname)) await server.query(`DROP DATABASE "${datname}" WITH (FORCE)`);
-  }
-  for (const { rolname } of await server.query("SELECT rolname FROM pg_roles WHERE oid >= 16384")) {
-    if (!kept(rolname)) await server.query(`DROP ROLE "${rolname}"`);
-  }
-}
-
-async function thingsOf(server: Server): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  const databases = await server.query(`SELECT oid, datname, datdba, datacl::text, shobj_description(oid, 'pg_database')
-    AS note FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'`);
-  for (const row of databases) {
-    found.set(
-      `database ${row.oid} of ${row.datdba} ${row.datname}`,
-      `${row.datacl} ${row.note} ${await contentOf(server, row.datname)}`,
-    );
-  }
-  const roles = await server.query(`SELECT a.oid, rolname, shobj_description(a.oid, 'pg_authid') AS note, rolpassword,
-    (SELECT array_agg(roleid)::text FROM pg_auth_members WHERE member = a.oid) AS groups FROM pg_authid a WHERE a.oid >= 16384`);
-  for (const row of roles) found.set(`role ${row.oid} ${row.rolname}`, JSON.stringify(row));
-  return found;
-}
-
-function contextOf(url: string, changed: Partial<Context> = {}): Context {
-  return realContext({
-    credentials: { POSTGRES_URL: new Secret(url) },
-    markerOf: (_name, note) => note === undefined ? undefined : parseMarker(note),
-    ...changed,
-  });
-}
-
-function targetOf(env: string, changed: Partial<Target<Options>> = {}): Target<Options> {
-  const marker = { stack: "shop", env, resource: "database", operation: `operation-of-${env}` };
-  const shared = { options: {}, project: "shop", stack: "shop", resource: "database", root: "/" };
-  return { ...shared, name: `shop-${env}`, parent: "shop-dev", marker, ...changed };
-}
 
 function emulator(server: Server): Emulator {
   const titleOf = (env: string) => `myapp-${env}`;
@@ -140,26 +86,6 @@ for (const [server, options] of [[old, {}], [current, { strategy: "template" }]]
   if (server !== undefined) testProvider({ provider, emulator: emulator(server), options });
 }
 
-/** Runs a test on a server that holds `shop-dev` alone. */
-function onServer(
-  server: Server | undefined,
-  reason: string | undefined,
-  name: string,
-  fn: (server: Server, context: Context) => Promise<void>,
-): void {
-  testIf(reason, `postgres: ${name}`, async () => {
-    await wipe(server!);
-    await make(server!, "shop-dev", NOTES);
-    await fn(server!, contextOf(server!.url()));
-    await wipe(server!);
-  });
-}
-
-async function urlOf(context: Context, fork: Fork): Promise<string> {
-  const { DATABASE_URL } = await provider.outputs(context, fork, targetOf("alice"));
-  return (DATABASE_URL as Secret).reveal();
-}
-
 onServer(
   old,
   whyNoOld,
@@ -204,17 +130,64 @@ onServer(old, whyNoOld, "a parent open to every role is PARENT_OPEN, unless it i
   await provider.create(context, targetOf("alice", { options: { allowOpenParent: true } }));
 });
 
-onServer(old, whyNoOld, "a new password leaves the sessions, and ends the old password", async (server, context) => {
-  const fork = await provider.create(context, targetOf("alice"));
-  const first = await urlOf(context, fork);
-  const sql = postgres(first, { max: 1 });
-  await sql`SELECT 1`;
-  const second = await urlOf(context, fork);
-  assert.equal((await sql`SELECT count(*)::int AS n FROM notes`)[0]!.n, 20);
-  await sql.end();
-  assert.equal((await server.query("SELECT 1 AS one", fork.name, second))[0].one, 1);
-  await assert.rejects(server.query("SELECT 1", fork.name, first), { code: "28P01" });
-});
+for (const [server, reason] of [[old, whyNoOld], [current, whyNoCurrent]] as const) {
+  onServer(
+    server,
+    reason,
+    "each URL has a login of its own, which is the fork's role and ends no other",
+    async (server, context) => {
+      const fork = await provider.create(context, targetOf("alice"));
+      const [first, second] = [await urlOf(context, fork), await urlOf(context, fork)];
+      assert.notEqual(new URL(first).username, new URL(second).username);
+      for (const url of [first, second]) {
+        const who = await server.query("SELECT current_user AS one, count(*)::int AS n FROM notes", "", url);
+        assert.deepEqual(who, [{ one: "shop-alice", n: 20 }]);
+      }
+      await server.query("CREATE TABLE of_first (x int)", "", first);
+      await server.query("ALTER TABLE of_first ADD COLUMN y int", "", second);
+      await (await provider.reset!(context, fork, targetOf("alice"))).commit();
+      await server.query("SELECT 1", "", first);
+      await provider.delete(context, fork, targetOf("alice"));
+      assert.deepEqual(await server.query("SELECT rolname FROM pg_roles WHERE rolname LIKE 'shop-alice%'"), []);
+    },
+  );
+
+  onServer(
+    server,
+    reason,
+    "a role that may make databases and roles, and owns the parent, needs no more",
+    async (server) => {
+      await server.query(`CREATE ROLE maker LOGIN CREATEDB CREATEROLE PASSWORD 'maker';
+      ALTER DATABASE "shop-dev" OWNER TO maker`);
+      await server.query("ALTER TABLE notes OWNER TO maker", "shop-dev");
+      const context = contextOf(server.url().replace(/\/\/.*@/, "//maker:maker@"));
+      const target = targetOf("alice", { options: { strategy: "template" } });
+      const fork = await provider.create(context, target);
+      await provider.execute!(context, fork, target, "ALTER TABLE notes ADD COLUMN more int");
+      await server.query("ALTER TABLE notes ADD COLUMN even_more int", "", await urlOf(context, fork));
+      await provider.probe(context, fork, target);
+      assert((await provider.usage!(context, fork, target)).sizeBytes > 1_000_000);
+      const writer = postgres(server.url("shop-dev"), { max: 1 });
+      await writer`SELECT 1`;
+      await assert.rejects(
+        provider.create(context, { ...target, ...targetOf("bob"), options: target.options }),
+        (error: Error) => {
+          assert.match(error.message, /1 connected: role "postgres"/, "who it may not see more of is named too");
+          return hasCode("PARENT_BUSY")(error);
+        },
+      );
+      await writer.end();
+      await provider.delete(
+        context,
+        (await provider.inspect(context, targetOf("bob")) as { fork: typeof fork }).fork,
+        target,
+      );
+      await (await provider.reset!(context, fork, target)).commit();
+      assert.equal(await provider.delete(context, fork, target), "deleted");
+      assert.deepEqual(await server.query("SELECT rolname FROM pg_roles WHERE rolname LIKE 'shop-%'"), []);
+    },
+  );
+}
 
 onServer(
   old,
@@ -260,103 +233,11 @@ onServer(
   },
 );
 
-onServer(
-  old,
-  whyNoOld,
-  "broken at statements all along the way, create() and delete() can be run again",
-  async (server) => {
-    const earlier = await thingsOf(server);
-    const names = [...earlier.keys()].sort();
-    for (const [strategy, breaks] of [["template", 6], ["dump", 2]] as const) { // pg_dump alone sends hundreds
-      const target = targetOf("alice", { options: { strategy } });
-      const work = async (context: Context) =>
-        await provider.delete(context, await provider.create(context, target), target);
-      await using proxy = new Proxy(server);
-      const context = contextOf(server.url("postgres", proxy.port));
-      await work(context);
-      const count = proxy.statements;
-      assert(count > 15, `${count} statements`);
-      const step = Math.max(1, Math.floor(count / breaks));
-      for (const when of ["before", "after"] as const) {
-        for (let at = when === "before" ? 0 : Math.floor(step / 2); at < count; at += step) {
-          proxy.statements = 0;
-          proxy.plan = { at, when };
-          await assert.rejects(work(context), (error: { code?: string }) => {
-            assert.match(error.code ?? "", /^(PROVIDER_UNAVAILABLE|DUMP_FAILED)$/, `${strategy} ${when} ${at}`);
-            return true;
-          });
-          proxy.plan = undefined;
-          const fork = await provider.create(context, target);
-          assert.equal((await provider.inspect(context, target)).state, "ready");
-          assert.equal(await contentOf(server, fork.name), await contentOf(server, "shop-dev"));
-          await provider.delete(context, fork, target);
-          assert.deepEqual([...(await thingsOf(server)).keys()].sort(), names, `${strategy} ${when} ${at}`);
-        }
-      }
-    }
-    assert.deepEqual(await thingsOf(server), earlier);
-  },
-);
-
-onServer(
-  old,
-  whyNoOld,
-  "a database filled half by a run that died is filled again, and one not ours is left",
-  async (server, context) => {
-    const control = new AbortController();
-    const record = () => Promise.resolve(control.abort(new Error("died")));
-    await assert.rejects(
-      provider.create(contextOf(server.url(), { record, signal: control.signal }), targetOf("alice")),
-    );
-    const pending = await provider.inspect(context, targetOf("alice"));
-    assert.equal(pending.state, "pending");
-    const half = `forkstack_new_${(pending as { fork: Fork }).fork.id}`;
-    await server.query(`CREATE DATABASE "${half}" OWNER "shop-alice"`);
-    await server.query("CREATE TABLE half (x int)", half);
-    const fork = await provider.create(context, targetOf("alice"));
-    assert.equal(await contentOf(server, fork.name), await contentOf(server, "shop-dev"));
-    await server.query(`COMMENT ON DATABASE "shop-alice" IS 'mine now'`);
-    await assert.rejects(provider.delete(context, fork, targetOf("alice")), hasCode("FOREIGN"));
-  },
-);
-
-onServer(old, whyNoOld, "what the server refuses is told by its code", async (server, context) => {
-  await server.query("CREATE ROLE weak LOGIN PASSWORD 'weak'");
-  const as = (url: string) => provider.create(contextOf(url), targetOf("alice"));
-  const url = server.url();
-  await assert.rejects(as(url.replace(/\/\/.*@/, "//weak:weak@")), hasCode("CREDENTIALS_DENIED"));
-  await assert.rejects(as(url.replace(/:[^:@]*@/, ":wrong@")), hasCode("CREDENTIALS_REJECTED"));
-  await assert.rejects(as(url.replace(/:\d+\//, ":1/")), hasCode("PROVIDER_UNAVAILABLE"));
-  await assert.rejects(as(`${url}-no-such`), hasCode("NOT_FOUND"));
-  await assert.rejects(as("no url"), hasCode("CREDENTIALS_MISSING"));
-  await assert.rejects(provider.create(context, targetOf("alice", { name: "a".repeat(64) })), hasCode("NAME_INVALID"));
-  const clone = targetOf("alice", { options: { strategy: "clone" } });
-  await assert.rejects(provider.create(context, clone), hasCode("CONFIG_INVALID"));
-  await provider.delete(context, (await provider.inspect(context, clone) as { fork: Fork }).fork, clone);
-});
-
-onServer(
-  old,
-  whyNoOld,
-  "a role that may make databases and roles, and owns the parent, needs no more",
-  async (server) => {
-    await server.query(
-      `CREATE ROLE maker LOGIN CREATEDB CREATEROLE PASSWORD 'maker'; ALTER DATABASE "shop-dev" OWNER TO maker`,
-    );
-    await server.query("ALTER TABLE notes OWNER TO maker", "shop-dev");
-    const context = contextOf(server.url().replace(/\/\/.*@/, "//maker:maker@"));
-    const fork = await provider.create(context, targetOf("alice"));
-    await server.query("ALTER TABLE notes ADD COLUMN more int", fork.name, await urlOf(context, fork));
-    await provider.probe(context, fork, targetOf("alice"));
-    assert.equal(await provider.delete(context, fork, targetOf("alice")), "deleted");
-  },
-);
-
 const whyNoBtrfs = whyNoCurrent ?? await whyNoMount("btrfs", 512);
 testIf(whyNoBtrfs, "postgres: a clone on btrfs shares its blocks with the parent", async () => {
   await using mount = await mountImage("btrfs", 1024);
   fs.chmodSync(dirname(mount.path), 0o755);
-  await using server = await startServer((npm as { bin: string }).bin, mount.path);
+  await using server = await startServer((npm as { bin: string }).bin, { at: mount.path });
   const big =
     "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 20) AS t FROM generate_series(1, 200000) n; CHECKPOINT";
   await make(server, "shop-dev", big);
@@ -401,7 +282,7 @@ for (const strategy of ["template", "dump", undefined] as const) {
     await on("new", "alice");
     const urlIn = async () => /^DATABASE_URL='(.*)'$/m.exec((await place.read(".env.local"))!)![1]!;
     const url = await urlIn();
-    assert(url.startsWith("postgres://shop-alice:") && url.endsWith("/shop-alice"), "the fork's own role");
+    assert.match(url, /^postgres:\/\/shop-alice_[0-9a-f]{12}:.*\/shop-alice$/, "a login of the fork's");
     const [{ n }] = await server.query("SELECT count(*)::int AS n FROM track", "shop-alice", url);
     assert.equal(n, 3503);
     await server.query("DELETE FROM playlist_track", "shop-alice", url);
