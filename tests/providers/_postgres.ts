@@ -1,12 +1,12 @@
 /** What the tests of `postgres` share: two real servers, what stands on them, contexts and targets. */
-import { parseMarker } from "../../core/engine.ts";
 import type { Context, Fork, Target } from "../../core/provider.ts";
-import { Secret } from "../../core/secret.ts";
+import type { Secret } from "../../core/secret.ts";
 import provider from "../../providers/database/postgres.ts";
-import { realContext, testIf } from "../helpers.ts";
+import { testIf } from "../helpers.ts";
 import { debianBinaries, npmBinaries, type Server, startServer } from "../emulators/postgres_server.ts";
+import { contextOf, type Options } from "./_postgres_context.ts";
 
-export type Options = Target<Parameters<typeof provider.create>[1]["options"]>["options"];
+export { contextOf, type Options };
 
 export const CANARY = "canary-in-the-parent-0123456789";
 export const debian = debianBinaries();
@@ -63,15 +63,6 @@ export async function thingsOf(server: Server): Promise<Map<string, string>> {
     (SELECT array_agg(roleid)::text FROM pg_auth_members WHERE member = a.oid) AS groups FROM pg_authid a
     WHERE a.oid >= 16384`);
   return new Map([...found, ...roles.map((row) => [`role ${row.oid} ${row.rolname}`, JSON.stringify(row)] as const)]);
-}
-
-/** The provider's, with the URL of the superuser or another. */
-export function contextOf(url: string, changed: Partial<Context> = {}): Context {
-  return realContext({
-    credentials: { POSTGRES_URL: new Secret(url) },
-    markerOf: (_name, note) => note === undefined ? undefined : parseMarker(note),
-    ...changed,
-  });
 }
 
 /** A fork of `shop-dev`. */

@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import type { Context, Fork } from "../../core/provider.ts";
+import provider from "../../providers/database/postgres.ts";
+import { Proxy, type Server } from "../emulators/postgres_server.ts";
+import { hasCode } from "./_special.ts";
+import { contentOf, contextOf, old, onServer, type Options, targetOf, thingsOf, whyNoOld } from "./_postgres.ts";
+
+/** Names alone, by one statement. */
+async function namesOf(server: Server): Promise<string[]> {
+  const names = "SELECT datname AS name FROM pg_database UNION ALL SELECT rolname FROM pg_roles ORDER BY 1";
+  return (await server.query(names)).map(({ name }) => name);
+}
+
+/** Breaks the connection at the statements of `run`, at each or at so many, and lets `check` see what came of it. */
+async function atStatements(
+  server: Server,
+  run: (context: Context) => Promise<unknown>,
+  check: (context: Context, nth: number) => Promise<void>,
+  breaks = Infinity,
+): Promise<void> {
+  await using proxy = new Proxy(server);
+  const context = contextOf(server.url("postgres", proxy.port));
+  await run(context);
+  const count = proxy.statements;
+  assert(count > 15, `${count} statements`);
+  await check(context, 1);
+  const step = Math.max(1, Math.floor(count / breaks));
+  for (const when of ["before", "after"] as const) {
+    for (let at = when === "before" ? 0 : Math.floor(step / 2); at < count; at += step) {
+      const where = `${when} statement ${at} of ${count}`;
+      proxy.statements = 0;
+      proxy.plan = { at, when };
+      await assert.rejects(run(context), (error: { code?: string }) => {
+        assert.match(error.code ?? "", /^(PROVIDER_UNAVAILABLE|DUMP_FAILED)$/, where);
+        return true;
+      });
+      proxy.plan = undefined;
+      await check(context, at).catch((error) => {
+        throw new Error(`${where}: ${error.message}`, { cause: error });
+      });
+    }
+  }
+}
+
+for (const [strategy, breaks] of [["template", undefined], ["dump", 8]] as const) { // pg_dump alone sends hundreds
+  const target = targetOf("alice", { options: { strategy } });
+  const name = `all from create() by ${strategy} to delete(), broken at ${
+    breaks ? `${breaks} of its` : "any"
+  } statements`;
+  onServer(old, whyNoOld, `${name}, can be run again or undone`, async (server) => {
+    const earlier = await thingsOf(server);
+    const [names, parents] = [await namesOf(server), await contentOf(server, "shop-dev")];
+    const run = async (context: Context) => {
+      const fork = await provider.create(context, target);
+      await provider.probe(context, fork, target);
+      await provider.outputs(context, fork, target);
+      await provider.usage!(context, fork, target);
+      await provider.list(context, target)[Symbol.asyncIterator]().next();
+      await provider.delete(context, fork, target);
+    };
+    await atStatements(server, run, async (context, nth) => {
+      if (nth % 2 === 0) assert.equal(await contentOf(server, (await provider.create(context, target)).name), parents);
+      const seen = await provider.inspect(context, target);
+      if ("fork" in seen) await provider.delete(context, seen.fork, target);
+      assert.deepEqual(await namesOf(server), names);
+    }, breaks);
+    assert.deepEqual(await thingsOf(server), earlier);
+  });
+}
+
+onServer(old, whyNoOld, "execute() and reset(), broken at any statement, can be run again", async (server, direct) => {
+  const earlier = await thingsOf(server);
+  const target = targetOf("alice", { options: { strategy: "template" } });
+  const fork = await provider.create(direct, target);
+  const script = "CREATE TABLE IF NOT EXISTS made (x int);\nINSERT INTO made SELECT count(*) FROM made";
+  const run = async (context: Context) => {
+    await provider.execute!(context, fork, target, script);
+    const replacement = await provider.reset!(context, fork, target);
+    await replacement.execute!(script);
+    await replacement.commit();
+  };
+  await run(direct);
+  const expected = await contentOf(server, fork.name);
+  await atStatements(server, run, async (context) => {
+    await run(context);
+    assert.equal(await contentOf(server, fork.name), expected);
+    const databases = (await namesOf(server)).filter((name) => name.startsWith("forkstack_"));
+    assert.deepEqual(databases, []);
+  });
+  await provider.delete(direct, fork, target);
+  assert.deepEqual(await thingsOf(server), earlier);
+});
+
+/** Starts create() in a process, and kills it when the proxy has let so many statements through. */
+async function killedAt(server: Server, proxy: Proxy, at: number, strategy: Options["strategy"]): Promise<boolean> {
+  proxy.statements = 0;
+  const script = fileURLToPath(new URL("./_postgres_child.ts", import.meta.url));
+  const target = JSON.stringify(targetOf("alice", { options: strategy === undefined ? {} : { strategy } }));
+  const child = spawn(process.execPath, ["run", "--quiet", "--no-check", "--allow-all", script, target], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, POSTGRES_URL: server.url("postgres", proxy.port) },
+  });
+  proxy.onStatement = (n) => n === at && child.kill("SIGKILL");
+  const [, signal] = await once(child, "close");
+  proxy.onStatement = undefined;
+  return signal === "SIGKILL";
+}
+
+onServer(old, whyNoOld, "create() killed by SIGKILL can be run again, and undone", async (server, context) => {
+  const earlier = await thingsOf(server);
+  const parents = await contentOf(server, "shop-dev");
+  await using proxy = new Proxy(server);
+  for (const [strategy, moments] of [["template", [3, 8, 10, 11, 13]], ["dump", [12, 40, 80]]] as const) {
+    for (const at of moments) {
+      assert(await killedAt(server, proxy, at, strategy), `${strategy}, ${at}: it was done before`);
+      const target = targetOf("alice", { options: { strategy } });
+      const fork = await provider.create(context, target); // waits while the server still works for the dead one
+      assert.equal(await contentOf(server, fork.name), parents);
+      await provider.delete(context, fork, target);
+      assert.deepEqual(await thingsOf(server), earlier, `${strategy}, ${at}`);
+    }
+  }
+});
+
+onServer(old, whyNoOld, "who waits for another run can be stopped", async (server, context) => {
+  const control = new AbortController();
+  const sleep = () => Promise.reject(control.signal.reason);
+  let waited = 0;
+  await using proxy = new Proxy(server);
+  const waiting = contextOf(server.url("postgres", proxy.port), {
+    signal: control.signal,
+    sleep: () => {
+      waited++;
+      control.abort(new Error("stopped by a person"));
+      return sleep();
+    },
+  });
+  let second: Promise<unknown> | undefined;
+  const record = async () => {
+    second = provider.create(waiting, targetOf("alice"));
+    await assert.rejects(second, /stopped by a person/);
+  };
+  const fork = await provider.create({ ...context, record }, targetOf("alice"));
+  assert.equal(waited, 1);
+  await provider.delete(context, fork, targetOf("alice"));
+});
+
+onServer(old, whyNoOld, "stopped amid a dump, both programs end and nothing is renamed", async (server) => {
+  const control = new AbortController();
+  await using proxy = new Proxy(server);
+  proxy.onStatement = (n) => n === 60 && control.abort(new Error("stopped by a person"));
+  const target = targetOf("alice", { options: { strategy: "dump" } });
+  const context = contextOf(server.url("postgres", proxy.port), { signal: control.signal });
+  await assert.rejects(provider.create(context, target), /stopped by a person/);
+  const seen = await provider.inspect(contextOf(server.url()), target);
+  assert.equal(seen.state, "pending");
+  await provider.delete(contextOf(server.url()), (seen as { fork: Fork }).fork, target);
+});
+
+onServer(
+  old,
+  whyNoOld,
+  "a database filled half by a run that died is filled again, and one not ours is left",
+  async (server, context) => {
+    const control = new AbortController();
+    const record = () => Promise.resolve(control.abort(new Error("died")));
+    await assert.rejects(
+      provider.create(contextOf(server.url(), { record, signal: control.signal }), targetOf("alice")),
+    );
+    const pending = await provider.inspect(context, targetOf("alice"));
+    assert.equal(pending.state, "pending");
+    const half = `forkstack_new_${(pending as { fork: Fork }).fork.id}`;
+    await server.query(`CREATE DATABASE "${half}" OWNER "shop-alice"`);
+    await server.query("CREATE TABLE half (x int)", half);
+    const fork = await provider.create(context, targetOf("alice"));
+    assert.equal(await contentOf(server, fork.name), await contentOf(server, "shop-dev"));
+    await server.query(`COMMENT ON DATABASE "shop-alice" IS 'mine now'`);
+    await assert.rejects(provider.delete(context, fork, targetOf("alice")), hasCode("FOREIGN"));
+  },
+);
