@@ -117,6 +117,7 @@ function meaningOf(code: string, { sslmode }: Login, { source, denied }: Purpose
     [/^(53100|58030)$/, "DISK_FULL", false, "Make room on the server's disk, then run the same command again"],
     [/^42(P04|710)$/, "CONFLICT", false, "Something of that name is there: move it away, then run it again"],
     [/^2BP01$/, "CONFLICT", false, "Something else depends on it; remove what its message names, then run it again"],
+    [/^XX/, "PROVIDER_REFUSED", false, "The server's log says more; a full disk may show itself so amid a copy"],
     [
       /(CERT|TLS|SSL|EPROTO|^InvalidData$)/,
       "TLS_FAILED",
@@ -129,7 +130,14 @@ function meaningOf(code: string, { sslmode }: Login, { source, denied }: Purpose
       true,
       "Wait until the server takes connections, then run the same command again",
     ],
-    [/^(E[A-Z]+|CONN.*)$/, "PROVIDER_UNAVAILABLE", true, `Check host and port in ${source}, and that the server runs`],
+    [
+      /^(E[A-Z]+|CONN.*)$/,
+      "PROVIDER_UNAVAILABLE",
+      true,
+      `Check host and port in ${source}, and that the server runs${
+        /^(disable|allow|prefer)$/.test(sslmode) ? "" : ` and speaks TLS, which \`sslmode=${sslmode}\` asks for`
+      }`,
+    ],
   ];
   const found = known.find(([pattern]) => pattern.test(code));
   return found === undefined

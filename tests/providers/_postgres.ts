@@ -50,6 +50,12 @@ export async function wipe(server: Server, isKept: (name: string) => boolean = (
   if (roles.length > 0) await server.query(`DROP ROLE ${roles.join(", ")}`);
 }
 
+/** Names of databases and roles. */
+export async function namesOf(server: Server): Promise<string[]> {
+  const names = "SELECT datname AS name FROM pg_database UNION ALL SELECT rolname FROM pg_roles ORDER BY 1";
+  return (await server.query(names)).map(({ name }) => name);
+}
+
 /** Every database with its content, and every role. */
 export async function thingsOf(server: Server): Promise<Map<string, string>> {
   const databases = await server.query(`SELECT oid, datname, datdba, datacl::text, shobj_description(oid, 'pg_database')

@@ -7,13 +7,17 @@ import type { Context, Fork } from "../../core/provider.ts";
 import provider from "../../providers/database/postgres.ts";
 import { Proxy, type Server } from "../emulators/postgres_server.ts";
 import { hasCode } from "./_special.ts";
-import { contentOf, contextOf, old, onServer, type Options, targetOf, thingsOf, whyNoOld } from "./_postgres.ts";
-
-/** Names alone, by one statement. */
-async function namesOf(server: Server): Promise<string[]> {
-  const names = "SELECT datname AS name FROM pg_database UNION ALL SELECT rolname FROM pg_roles ORDER BY 1";
-  return (await server.query(names)).map(({ name }) => name);
-}
+import {
+  contentOf,
+  contextOf,
+  namesOf,
+  old,
+  onServer,
+  type Options,
+  targetOf,
+  thingsOf,
+  whyNoOld,
+} from "./_postgres.ts";
 
 /** Breaks the connection at the statements of `run`, at each or at so many, and lets `check` see what came of it. */
 async function atStatements(
