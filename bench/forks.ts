@@ -32,7 +32,8 @@ function maker(root: string, what: "whole" | "work"): () => number {
   };
 }
 
-async function timed(rounds: number, things: readonly (() => number)[]): Promise<number[]> {
+/** The medians of what several things say they took, in turns. */
+export async function timed(rounds: number, things: readonly (() => number | Promise<number>)[]): Promise<number[]> {
   const times = things.map(() => [] as number[]);
   for (let round = -1; round < rounds; round++) {
     for (const [at, thing] of things.entries()) {
@@ -98,7 +99,7 @@ function rate(ms: number): string {
 }
 
 /** Mounts a btrfs image, or says why that can't be done here. */
-function mountBtrfs(work: string, mount: string): string | undefined {
+export function mountBtrfs(work: string, mount: string): string | undefined {
   try {
     const image = join(work, "btrfs.img");
     run("truncate", ["-s", "6G", image], work);

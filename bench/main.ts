@@ -9,6 +9,7 @@ import process from "node:process";
 import { engineBenchmarks } from "./engine.ts";
 import { forkBenchmarks } from "./forks.ts";
 import { REPO, type Result, type Skipped } from "./measure.ts";
+import { postgresBenchmarks } from "./postgres.ts";
 import { startBenchmarks } from "./start.ts";
 
 function holds({ ratio, limit }: Result): boolean {
@@ -33,7 +34,7 @@ if (import.meta.main) {
   const work = mkdtempSync(join(process.env.TMPDIR ?? "/tmp", "forkstack-bench-"));
   const results: (Result | Skipped)[] = [];
   try {
-    for (const benchmark of [...startBenchmarks, ...forkBenchmarks, ...engineBenchmarks]) {
+    for (const benchmark of [...startBenchmarks, ...forkBenchmarks, ...postgresBenchmarks, ...engineBenchmarks]) {
       if (!benchmark.name.includes(wanted)) continue;
       process.stderr.write(`${benchmark.name}\n`);
       results.push(...await benchmark.run(work));

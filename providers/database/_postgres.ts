@@ -102,12 +102,13 @@ export function urlOf({ host, port, user, password, database, sslmode }: Login):
 type Meaning = readonly [code: string, mayPass: boolean, hint: string];
 
 /** By SQLSTATE, or by the code of the connection. */
-function meaningOf(code: string, { sslmode }: Login, { source, denied }: Purpose): Meaning {
+function meaningOf(code: string, { host, port, sslmode }: Login, { source, denied }: Purpose): Meaning {
   // Without TLS and before any password was asked for: pg_hba.conf has no line for this connection.
   if (code === "28000" && sslmode === "disable") {
     return ["TLS_REQUIRED", false, `Take \`sslmode=disable\` out of ${source}, or set \`sslmode=require\``];
   }
   const known: readonly (readonly [RegExp, ...Meaning])[] = [
+    [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, `Allow it with --allow-net=${host}:${port}`],
     [/^28/, "CREDENTIALS_REJECTED", false, `Check user and password in ${source}, and the server's pg_hba.conf`],
     [/^42501$/, "CREDENTIALS_DENIED", false, denied ?? "Grant the role what the message names"],
     [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` tells what is there"],
@@ -148,7 +149,7 @@ function meaningOf(code: string, { sslmode }: Login, { source, denied }: Purpose
 /** A known error, without the statement: it may hold the verifier of a password. */
 function postgresError(error: unknown, login: Login, purpose: Purpose): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
-  if (/^(NotCapable|PermissionDenied)$/.test(error.name) || error.name === "AbortError") return error;
+  if (error.name === "AbortError") return error;
   const { detail } = error as { detail?: string };
   const state = codeOf(error) || error.name;
   const [code, retryable, hint] = meaningOf(state, login, purpose);

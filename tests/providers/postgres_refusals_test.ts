@@ -53,6 +53,9 @@ onServer(old, whyNoOld, "user, password, address, name and parent", async (serve
   const url = server.url();
   await refuses(url.replace(/:[^:@]*@/, ":wrong@"), "CREDENTIALS_REJECTED");
   await refuses(url.replace(/:\d+\//, ":1/"), "PROVIDER_UNAVAILABLE");
+  for (const host of ["db.example", "192.0.2.1"]) { // tests may connect to this machine alone
+    await refuses(`postgres://forks:forks@${host}:5432/postgres`, "NETWORK_DENIED");
+  }
   await refuses(`${url}-no-such`, "NOT_FOUND");
   for (const wrong of ["no url", "mysql://root@localhost/x"]) {
     await assert.rejects(async () => await provider.create(contextOf(wrong), alice), hasCode("CREDENTIALS_MISSING"));
