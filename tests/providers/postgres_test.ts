@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
@@ -16,6 +16,7 @@ import {
   contextOf,
   current,
   make,
+  namesOf,
   NOTES,
   npm,
   old,
@@ -298,3 +299,32 @@ for (const strategy of ["template", "dump", undefined] as const) {
     await wipe(server);
   });
 }
+
+testIf(whyNoChinook, "postgres: the command line sanitizes Chinook, or makes nothing and tells the line", async () => {
+  const server = old!;
+  await wipe(server);
+  const text = fs.readFileSync(fileURLToPath(CHINOOK), "utf8");
+  await make(server, "shop-dev", text.slice(text.search(/^CREATE TABLE/m)));
+  const database = { provider: "postgres", strategy: "template", sanitize: "clean.sql" };
+  await using place = await Place.make({ project: "shop", parent: "dev", database });
+  const env = { POSTGRES_URL: server.url(), PATH: process.env.PATH! };
+  const on = (...args: string[]) => runCommand(place.root, withNet(commandOf(args)), { env });
+  const script = (last: string) =>
+    fs.writeFileSync(join(place.root, "clean.sql"), `UPDATE customer SET email = 'x@example.org';\n${last}`);
+  const earlier = await namesOf(server);
+  script("UPDATE customer SET customer_id = 1;\n");
+  const failed = await on("new", "alice");
+  assert.equal(failed.code, 2, failed.stderr);
+  assert.match(failed.stderr, /line 2: a unique constraint is violated.*customer_pkey/);
+  assert.deepEqual(await namesOf(server), earlier);
+  script("");
+  for (const args of [["new", "alice"], ["reset", "alice", "--yes"]]) {
+    const ended = await on(...args);
+    assert.equal(ended.code, 0, ended.stderr);
+    const emails = await server.query("SELECT DISTINCT email FROM customer", "shop-alice");
+    assert.deepEqual(emails, [{ email: "x@example.org" }]);
+  }
+  assert.equal((await on("delete", "alice", "--yes")).code, 0);
+  assert.deepEqual(await namesOf(server), earlier);
+  await wipe(server);
+});
