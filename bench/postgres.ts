@@ -127,7 +127,7 @@ export const postgresBenchmarks: readonly Benchmark[] = [
       return [{
         name: "postgres, Debian's: 1 GiB by dump",
         ours: shown(mine),
-        against: `pg_dump -Fc -Z0 | pg_restore ${shown(plain)}`,
+        against: `pg_dump -Fc -Z0 piped into pg_restore ${shown(plain)}`,
         ratio: mine / plain,
         limit: { atMost: 1.05 },
       }];
