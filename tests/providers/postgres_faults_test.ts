@@ -87,11 +87,10 @@ onServer(old, whyNoOld, "execute() and reset(), broken at any statement, can be 
     await replacement.execute!(script);
     await replacement.commit();
   };
-  await run(direct);
-  const expected = await contentOf(server, fork.name);
+  const parents = await contentOf(server, "shop-dev");
   await atStatements(server, run, async (context) => {
-    await run(context);
-    assert.equal(await contentOf(server, fork.name), expected);
+    await (await provider.reset!(context, fork, target)).commit();
+    assert.equal(await contentOf(server, fork.name), parents);
     const databases = (await namesOf(server)).filter((name) => name.startsWith("forkstack_"));
     assert.deepEqual(databases, []);
   });
