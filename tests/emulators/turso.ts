@@ -6,12 +6,11 @@
  */
 import { Buffer } from "node:buffer";
 import { copyFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { temporaryDirectory } from "../helpers.ts";
 import { type Access, type HranaHandler, hranaHandler } from "./hrana.ts";
+import { serve } from "./serve.ts";
 
 /** What a platform token may do; absent: everything. */
 export type Scope = "read" | "db:create" | "db:delete" | "db:configure" | "db:mint-token";
@@ -52,7 +51,7 @@ interface DataToken {
 
 const UNITS: Readonly<Record<string, number>> = { w: 604_800_000, d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 };
 
-/** One organization. Its server is `serveTurso`; `host` is where its databases are to be found. */
+/** One organization. Its server is `serve`; `host` is where its databases are to be found. */
 export class Turso {
   host = "";
   readonly databases = new Map<string, Database>();
@@ -295,51 +294,10 @@ function noRoute(): Response {
   return Response.json({ code: "route_not_found", error: "no such route", hint: "see the docs" }, { status: 404 });
 }
 
-export interface TursoServer {
-  readonly url: string;
-  /** `127.0.0.1:1234`. */
-  readonly host: string;
-  close(): Promise<void>;
-}
-
-/** Serves whatever organization is there at the moment, on a free loopback port. */
-export async function serveTurso(current: () => Turso): Promise<TursoServer> {
-  async function serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of incoming) chunks.push(chunk);
-    const { method = "GET", url: path = "/" } = incoming;
-    const body = method === "GET" || method === "HEAD" ? undefined : Buffer.concat(chunks);
-    const headers = Object.entries(incoming.headers).filter(([, value]) => typeof value === "string");
-    const request = new Request(new URL(path, `http://${incoming.headers.host}`), {
-      method,
-      headers: headers as [string, string][],
-      body,
-    });
-    const response = await current().handle(request);
-    const answer = Buffer.from(await response.arrayBuffer());
-    // Deno's fetch sends even a POST again when a reused connection breaks.
-    outgoing.writeHead(response.status, { ...Object.fromEntries(response.headers), connection: "close" }).end(answer);
-  }
-  const server = createServer((incoming, outgoing) => {
-    serve(incoming, outgoing).catch(() => outgoing.destroy());
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return {
-    url: `http://${host}`,
-    host,
-    async close() {
-      const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
-      await stopped;
-    },
-  };
-}
-
 /** An organization with a server of its own. */
 export async function startTurso(options: TursoOptions): Promise<Turso & { readonly url: string } & AsyncDisposable> {
   const turso = new Turso(options);
-  const server = await serveTurso(() => turso);
+  const server = await serve(() => turso);
   turso.host = server.host;
   return Object.assign(turso, {
     url: server.url,

@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
-import { serveTurso, Turso, type TursoServer } from "../emulators/turso.ts";
+import { serve, type Served } from "../emulators/serve.ts";
+import { Turso } from "../emulators/turso.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { dump } from "./_embedded.ts";
 
 /** One server for all worlds, with something between it and the provider. */
 export interface Front {
-  readonly server: TursoServer;
+  readonly server: Served;
   readonly endpoint: string;
   current?: Turso;
   onAnswer(request: Request, response: Response): Promise<void>;
@@ -46,7 +47,7 @@ export function tursoEmulator(front?: Front): Emulator {
         groups: ["default", "other"],
         pageSize: 3,
       });
-      const server = front?.server ?? await serveTurso(() => turso);
+      const server = front?.server ?? await serve(() => turso);
       turso.host = server.host;
       if (front) front.current = turso;
       const older = join(directory.path, "older.db");

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import provider from "../../providers/database/turso.ts";
 import { conformanceCases } from "../conformance.ts";
 import { specification, startPrism } from "../emulators/prism.ts";
-import { serveTurso, startTurso } from "../emulators/turso.ts";
+import { serve } from "../emulators/serve.ts";
+import { startTurso } from "../emulators/turso.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { type Front, seedFile, tursoEmulator } from "./_turso.ts";
 
@@ -18,7 +19,7 @@ Deno.test({
   ignore: missing !== undefined,
   async fn(test) {
     const front: { -readonly [Key in keyof Front]?: Front[Key] } = {};
-    const server = await serveTurso(() => front.current!);
+    const server = await serve(() => front.current!);
     try {
       await using prism = await startPrism(SPECIFICATION, server.url);
       front.server = server;
