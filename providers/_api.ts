@@ -125,9 +125,9 @@ export class Api<Options> {
     return { request, response: await context.fetch(request) };
   }
 
-  /** The value of the vendor's credential. */
-  token(context: Context): string {
-    const { provider, credential: { variable, hint } } = this.#vendor;
+  /** The value of the vendor's credential, or of another variable that belongs to it. */
+  token(context: Context, variable = this.#vendor.credential.variable): string {
+    const { provider, credential: { hint } } = this.#vendor;
     const token = context.credentials[variable];
     if (token !== undefined) return token.reveal();
     throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider}: ${variable} is not set`, {

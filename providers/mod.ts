@@ -7,6 +7,7 @@ type Load = () => Promise<{ readonly default: Provider<any> }>;
 /** What loads each provider, by kind and name. */
 export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> = {
   database: {
+    planetscale: () => import("./database/planetscale.ts"),
     postgres: () => import("./database/postgres.ts"),
     sqlite: () => import("./database/sqlite.ts"),
     turso: () => import("./database/turso.ts"),

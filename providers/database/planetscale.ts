@@ -1,0 +1,474 @@
+/**
+ * PlanetScale: MySQL on Vitess, or PostgreSQL. A fork is a branch of the one database that the options name. The branch
+ * bears the resource's title; the title of `prod` stands for the default branch. PlanetScale stores no note on a branch,
+ * and a password's name comes a call too late to be one: the registry tells whose a branch is, its id is checked first.
+ *
+ * - API: https://planetscale.com/docs/api/reference/create_branch, and so on by the names of its operations
+ * - Its specification: https://github.com/planetscale/terraform-provider-planetscale/blob/main/schemas/openapi.yaml
+ * - What a token may do: https://planetscale.com/docs/api/reference/service-tokens
+ */
+import * as v from "valibot";
+import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
+import type { Inspection, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { endpointOption, instantOf, outOfReach, type Refusal, slugOption } from "../_api.ts";
+import { holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./_planetscale.ts";
+import { denied, foreign, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./_planetscale.ts";
+import { BRANCH, titleOfProd, TOKEN, TOKEN_ID } from "./_planetscale.ts";
+import { type Access, ask, dropTables, runSql, sizeOf, urlOf } from "./_planetscale_sql.ts";
+
+const options = v.strictObject({
+  /** The organization's name, as in the address of the dashboard, e.g. `"acme"`. */
+  organization: slugOption("acme"),
+  /** The database whose branches the environments are, e.g. `"shop"`. */
+  database: slugOption("shop"),
+  /** What the database runs on; absent: what PlanetScale says. Anything else is refused before a branch is made. */
+  engine: v.optional(v.picklist(["vitess", "postgres"])),
+  /** Fill a branch from its parent's last backup. Without it Vitess copies the schema alone, PostgreSQL nothing. */
+  withData: v.optional(v.boolean(), false),
+  /** Another address of the API. Without TLS only on this machine: the token goes there. */
+  endpoint: endpointOption("https://api.planetscale.com"),
+});
+type Options = v.InferOutput<typeof options>;
+
+// Shown in this answer alone: https://planetscale.com/docs/api/reference/create_password and create_role
+const FILLED = v.pipe(v.string(), v.minLength(1));
+const PASSWORD = v.object({ id: v.string(), username: FILLED, plain_text: FILLED, access_host_url: FILLED });
+const READY = v.object({ ready: v.boolean() });
+const ROLE = v.object({
+  ...READY.entries,
+  id: v.string(),
+  username: FILLED,
+  password: FILLED,
+  access_host_url: FILLED,
+  database_name: FILLED,
+});
+
+/** A backup may be large; a branch without data is there in a minute or two. */
+const SETTLE_MS = 30 * 60_000;
+/** How long a password that was just made may be unknown where it is used. */
+const ANSWER_MS = 60_000;
+/** A look of our own needs no longer. */
+const GLANCE_SECONDS = 600;
+
+const provider: Provider<Options> = {
+  name: "planetscale",
+  kind: "database",
+  capabilities: {
+    copy: "full-copy", // with `withData`; a branch without tells "schema-only" or "empty"
+    ownership: "recorded",
+    outputs: "minted",
+    nativeExpiry: false,
+    usage: "bytes",
+    pointInTime: true, // PostgreSQL alone: `create` refuses it for Vitess
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    // What is legal is not documented; this is within what is seen in use.
+    name: { maxLength: 60, pattern: /^[a-z]([a-z0-9-]*[a-z0-9])?$/ },
+  },
+  credentials: [{ variable: TOKEN_ID, required: true }, { variable: TOKEN, required: true }],
+  options,
+  inspect,
+  create,
+  delete: remove,
+  list,
+  probe,
+  outputs,
+  execute,
+  usage,
+};
+export default provider;
+
+async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
+  const { branch } = await find(context, target, target.name);
+  if (branch === undefined) return { state: "absent" };
+  const foreign = (reason: string): Inspection => ({ state: "foreign", id: branch.id, reason });
+  if (target.name === titleOfProd(target)) return foreign("it is the database's default branch");
+  const marker = context.markerOf(branch.name);
+  if (marker === undefined) return foreign("the registry does not know it, so forkstack did not make it");
+  if (!isSameHolder(marker, target.marker)) return foreign(holder(marker));
+  return { state: branch.ready ? "ready" : "pending", fork: forkOf(branch, marker) };
+}
+
+/** The create is never repeated; whatever comes back but a success, the name is looked at again. */
+async function create(context: Context, target: Target<Options>): Promise<Fork> {
+  const what = `make branch "${target.name}"`;
+  const at = instantOf(target, "PlanetScale");
+  const seen = await databaseOf(context, target, what);
+  await assertFit(seen, target, what);
+  const parent = target.parent === undefined ? undefined : await parentOf(context, target, seen.database);
+  const limit = limitOf(seen.database, target);
+  // What reached the limit may be the very branch that an earlier run made.
+  const there = limit && (await look(context, target, target.name)).branch;
+  if (limit && there === undefined) throw await told(seen.answer, target, what, limit);
+  const branch = there === undefined
+    ? await make(context, target, seen.database, parent, at)
+    : assertOurs(context, target, there, seen.database, parent);
+  await context.record("branch", branch.id);
+  const settled = await settle(context, target, branch);
+  const access = await mint(context, target, settled);
+  MINTED.set(context, (MINTED.get(context) ?? new Map()).set(branch.id, access));
+  await waitForAnswer(context, access, `query branch "${branch.name}"`);
+  const fork = forkOf(settled, target.marker);
+  if (isFilled(target)) return { ...fork, copy: "full-copy" };
+  if (access.engine === "postgres" && parent !== undefined) {
+    context.warn(`branch "${branch.name}" starts empty: PlanetScale fills one of PostgreSQL with \`withData\` alone`);
+  }
+  if (parent !== undefined) return fork;
+  if (access.engine === "vitess") await dropTables(context, access, `empty branch "${branch.name}"`);
+  const { parentId: _, ...empty } = fork;
+  return { ...empty, copy: "empty" };
+}
+
+/** Its name addresses a branch, but its id proves which: another may bear the name by now. */
+async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
+  const what = `delete branch "${fork.name}"`;
+  const { branch, answer: looked } = await look(context, scope, fork.name);
+  if (branch?.id !== fork.id) return "absent";
+  const marker = context.markerOf(fork.name);
+  if (marker !== undefined && !isSameHolder(marker, fork.marker)) throw foreign(scope, `${what}: ${holder(marker)}`);
+  const { database } = await databaseOf(context, scope, what);
+  const reason = whyKept(branch, database);
+  if (reason !== undefined) throw await told(looked, scope, what, reason);
+  context.signal.throwIfAborted();
+  // https://planetscale.com/docs/api/reference/delete_branch; its passwords and roles end with it
+  const answer = await api.send(context, scope, "DELETE", [...pathOf(scope), "branches", fork.name]);
+  if (answer.response.ok) return await answer.response.text(), "deleted";
+  const { status } = answer.response;
+  if (status === 404 && (await look(context, scope, fork.name)).branch?.id !== fork.id) return "absent";
+  if (status === 403 || status === 404) {
+    throw await denied(answer, scope, what, branch.production ? "delete_production_branch" : "delete_branch");
+  }
+  const children = status === 401 || status >= 500 ? [] : await childrenOf(context, scope, fork.name);
+  if (children.length === 0) throw await api.refusal(answer, scope, what);
+  throw await told(answer, scope, what, {
+    code: "CONFLICT_CHILDREN",
+    state: `it has branches of its own: ${children.join(", ")}`,
+    hint: "Delete the environments that were forked from it first",
+  });
+}
+
+/** Every branch of the database that the registry knows. */
+async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
+  for await (const branch of branches(context, scope)) {
+    const marker = context.markerOf(branch.name);
+    const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
+    if (isOurs) yield forkOf(branch, marker);
+  }
+}
+
+async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
+  const what = `query branch "${held.name}"`;
+  await inside(context, held, scope, "reader", (access) => ask(context, access, what));
+}
+
+async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
+  const { url } = MINTED.get(context)?.get(held.id) ??
+    await mint(context, scope, await standing(context, held, scope));
+  return { DATABASE_URL: url };
+}
+
+async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void> {
+  const what = `run a script on branch "${fork.name}"`;
+  await inside(context, fork, scope, "admin", async (access) => {
+    try {
+      await runSql(context, access, what, sql);
+    } catch (error) {
+      if (!isForkstackError(error) || error.retryable) throw error;
+      const { branch, answer } = await look(context, scope, fork.name);
+      throw branch?.safe_migrations ? await told(answer, scope, what, SAFE_MIGRATIONS) : error;
+    }
+  });
+}
+
+async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<{ sizeBytes: number }> {
+  const what = `read usage of branch "${held.name}"`;
+  return await inside(context, held, scope, "reader", async (access) => ({
+    sizeBytes: await sizeOf(context, access, what),
+  }));
+}
+
+/** Why a branch is not deleted though it is ours. */
+function whyKept(branch: Branch, database: Database): Refusal | undefined {
+  if (branch.name === database.default_branch) {
+    return {
+      code: "CONFLICT_DEFAULT",
+      state: "it is the database's default branch by now",
+      hint: "Make another branch the default one in the database's settings, then run the same command again",
+    };
+  }
+  // One that was restored can be of production from its beginning: nobody promoted it.
+  if (branch.production && !branch.restored_from_branch) {
+    return {
+      code: "CONFLICT_PRODUCTION",
+      state: "it was promoted to production",
+      hint: "Demote it in the dashboard, then run the same command again",
+    };
+  }
+  if (!branch.deletion_protected) return;
+  return { // https://planetscale.com/docs/security/deletion-protection
+    code: "CONFLICT_PROTECTED",
+    state: "its deletion protection is on",
+    hint: "Turn it off on the branch's page in the dashboard, then run the same command again",
+  };
+}
+
+async function childrenOf(context: Context, scope: Scope<Options>, name: string): Promise<string[]> {
+  const all = await Array.fromAsync(branches(context, scope));
+  return all.filter(({ parent_branch }) => parent_branch === name).map((one) => one.name);
+}
+
+// ---- Making a branch ----
+
+/** Refuses what no branch of this database could be. */
+async function assertFit({ database, answer }: Seen, target: Target<Options>, what: string): Promise<void> {
+  const engine = engineOf(database);
+  if (target.options.engine !== undefined && target.options.engine !== engine) {
+    throw await told(answer, target, what, {
+      code: "CONFIG_INVALID",
+      state: `database "${target.options.database}" runs on ${engine}, not on ${target.options.engine}`,
+      hint: "Correct `database.engine` in forkstack.json, or leave it out",
+    });
+  }
+  if (target.at !== undefined && engine === "vitess") {
+    throw await told(answer, target, what, {
+      code: "AT_UNSUPPORTED",
+      state: "PlanetScale forks the past of PostgreSQL alone",
+      hint: "Leave out --at; with `withData` a branch holds what the parent's last backup does",
+    });
+  }
+  if (!database.ready) {
+    throw await told(answer, target, what, {
+      code: "NOT_READY",
+      state: `database "${target.options.database}" is not ready yet`,
+      hint: "Wait until the dashboard shows it as ready, then run the same command again",
+    });
+  }
+  if (target.name === titleOfProd(target) || target.name === database.default_branch) {
+    throw foreign(target, `${what}: it is the database's default branch`);
+  }
+}
+
+/** Whether a branch is wanted with its parent's rows. */
+function isFilled({ parent, at, options: { withData } }: Target<Options>): boolean {
+  return parent !== undefined && (withData || at !== undefined);
+}
+
+/** What of the plan stands against another branch: https://planetscale.com/docs/api/reference/get_database */
+function limitOf(database: Database, target: Target<Options>): Refusal | undefined {
+  const name = target.options.database;
+  const isRestored = isFilled(target);
+  if (isRestored && database.kind === "mysql" && !database.allow_data_branching) {
+    return {
+      code: "PLAN_LIMIT_DATA",
+      state: `Data Branching is off for database "${name}"`,
+      hint: "Turn it on in the database's settings, where the plan has it, or set `withData` to false",
+    };
+  }
+  if (!(isRestored ? database.at_backup_restore_branches_limit : database.at_development_branch_usage_limit)) return;
+  return {
+    code: "PLAN_LIMIT",
+    state: `database "${name}" has all the ${isRestored ? "restored" : "development"} branches that its plan allows`,
+    hint: "Remove unused envs with `forkstack prune`, or raise the plan",
+  };
+}
+
+async function parentOf(context: Context, target: Target<Options>, database: Database): Promise<Branch> {
+  const name = target.parent === titleOfProd(target) ? database.default_branch : target.parent!;
+  const { branch, answer } = await look(context, target, name);
+  if (branch === undefined) throw await missing(answer, target, target.parent!);
+  if (branch.ready) return branch;
+  throw await told(answer, target, `fork branch "${name}"`, {
+    code: "PARENT_NOT_READY",
+    state: `it is ${branch.state}`,
+    hint: "Wait until it is ready, or wake it in the dashboard; then run the same command again",
+  });
+}
+
+async function make(
+  context: Context,
+  target: Target<Options>,
+  database: Database,
+  parent: Branch | undefined,
+  at: string | undefined,
+): Promise<Branch> {
+  const { name, options: { withData } } = target;
+  const what = `make branch "${name}"`;
+  // The smallest that the vendor's own CLI takes; of PostgreSQL the sizes differ by region, and it has a default.
+  const size = database.kind === "mysql" ? { cluster_size: withData ? "PS_10" : "PS_DEV" } : {};
+  context.signal.throwIfAborted();
+  // https://planetscale.com/docs/api/reference/create_branch
+  const answer = await api.send(context, target, "POST", [...pathOf(target), "branches"], {
+    json: {
+      name,
+      ...(parent ? { parent_branch: parent.name } : {}),
+      ...(at !== undefined ? { restore_point: at } : withData && parent ? { seed_data: "last_successful_backup" } : {}),
+      ...size,
+    },
+  });
+  if (answer.response.ok) return await api.read(BRANCH, answer, target, what);
+  const problem = await api.refusal(answer, target, what);
+  const { status } = answer.response;
+  if (status === 401) throw problem;
+  // How a taken name is answered is not documented: whoever is there is asked for, whatever the answer was.
+  const { branch } = await look(context, target, name);
+  if (branch !== undefined) return assertOurs(context, target, branch, database, parent, problem);
+  if (status === 403 || status === 404) {
+    throw await denied(answer, target, what, isFilled(target) ? "create_branch and restore_backup" : "create_branch");
+  }
+  if (status >= 500 || status === 429) throw problem;
+  const limit = limitOf((await databaseOf(context, target, what)).database, target);
+  if (limit) throw await told(answer, target, what, limit);
+  if (at !== undefined && /^(400|422)$/.test(String(status))) throw outOfReach(target, "planetscale", problem);
+  throw problem;
+}
+
+/** What stands there is what an earlier attempt of this operation made. */
+function assertOurs(
+  context: Context,
+  target: Target<Options>,
+  branch: Branch,
+  database: Database,
+  parent: Branch | undefined,
+  cause?: unknown,
+): Branch {
+  const unmarked = "the registry does not know the one that is there";
+  const reason = branch.name === database.default_branch
+    ? "it is the default branch by now"
+    : isOthers(context.markerOf(target.name), target.marker, unmarked) ??
+      (isOlder(branch.created_at, target) ? "it was there before" : undefined) ??
+      (parent && branch.parent_branch && branch.parent_branch !== parent.name
+        ? `what is there was not forked from "${target.parent}"`
+        : undefined);
+  if (reason === undefined) return branch;
+  throw foreign(target, `make branch "${target.name}": ${reason}`, cause);
+}
+
+/** Waits until a new branch is there: https://planetscale.com/docs/api/reference/get_branch */
+async function settle(context: Context, target: Target<Options>, made: Branch): Promise<Branch> {
+  let branch = made;
+  for (let pause = 1_000, waited = 0; !branch.ready; waited += pause, pause = Math.min(pause * 1.5, 10_000)) {
+    if (waited > SETTLE_MS) {
+      throw new ForkstackError("NOT_READY", `Cannot use branch "${made.name}": it is still ${branch.state}`, {
+        hint: "Run the same command again: it goes on waiting",
+        retryable: true,
+        details: { provider: "planetscale", resource: target.resource },
+      });
+    }
+    await context.sleep(pause);
+    branch = await standing(context, made, target);
+    context.progress(`branch "${made.name}" is ${branch.state}`);
+  }
+  return branch;
+}
+
+async function waitForAnswer(context: Context, access: Access, what: string): Promise<void> {
+  for (let pause = 250, waited = 0;; waited += pause, pause = Math.min(pause * 2, 5_000)) {
+    try {
+      return await ask(context, access, what);
+    } catch (error) {
+      if (!isForkstackError(error) || !error.retryable || waited > ANSWER_MS) throw error;
+    }
+    await context.sleep(pause);
+  }
+}
+
+// ---- Ways in ----
+
+/** What `create` minted to see the branch answer is what `outputs` hands out to the same caller. */
+const MINTED = new WeakMap<Context, Map<string, Access>>();
+
+/**
+ * A password of this branch alone (Vitess), or a role (PostgreSQL). Without a glance's end it lives as long as the branch:
+ * what a role of PostgreSQL made belongs to it, so that an app could not go on with another one after an `extend`.
+ */
+async function mint(
+  context: Context,
+  scope: Scope<Options>,
+  branch: Branch,
+  glance?: "reader" | "admin",
+): Promise<Access> {
+  const engine = engineOf(branch);
+  const [kind, word] = engine === "vitess" ? ["passwords", "password"] : ["roles", "role"];
+  const what = `make a ${word} for branch "${branch.name}"`;
+  const path = [...pathOf(scope), "branches", branch.name, kind!];
+  const isReader = glance === "reader";
+  const rights = engine === "vitess"
+    ? { role: isReader ? "reader" : "admin" }
+    : { inherited_roles: [isReader ? "pg_read_all_data" : "postgres"] };
+  const name = `forkstack-${branch.name}-${crypto.randomUUID().slice(0, 8)}`;
+  context.signal.throwIfAborted();
+  const answer = await api.send(context, scope, "POST", path, {
+    json: { name, ...rights, ...(glance ? { ttl: GLANCE_SECONDS } : {}) },
+  });
+  const { status } = answer.response;
+  if (status === 403 || status === 404) throw await denied(answer, scope, what, accessOf(engine, branch.production));
+  if (status === 422) {
+    throw await told(answer, scope, what, {
+      code: "PLAN_LIMIT_PASSWORDS",
+      state: `PlanetScale refused it (422); the branch may have all the ${kind} that it can`,
+      hint: `Remove what nobody uses: \`pscale ${word} list ${scope.options.database} ${branch.name}\``,
+    });
+  }
+  const isPlain = scope.options.endpoint.startsWith("http:");
+  if (engine === "vitess") {
+    const made = await api.read(PASSWORD, answer, scope, what);
+    if (!glance) await context.record("password", made.id);
+    const { username, plain_text: password, access_host_url: host } = made;
+    const url = urlOf(engine, { host, username, password, database: scope.options.database }, isPlain);
+    return { engine, id: made.id, url: new Secret(url) };
+  }
+  const made = await api.read(ROLE, answer, scope, what);
+  if (!glance) await context.record("role", made.id);
+  let isReady = made.ready;
+  for (let waited = 0; !isReady && waited < ANSWER_MS; waited += 1_000) {
+    await context.sleep(1_000);
+    // https://planetscale.com/docs/api/reference/get_role
+    isReady = (await api.read(READY, await api.send(context, scope, "GET", [...path, made.id]), scope, what)).ready;
+  }
+  const { username, password, access_host_url: host, database_name: database } = made;
+  return { engine, id: made.id, url: new Secret(urlOf(engine, { host, username, password, database }, isPlain)) };
+}
+
+/** Works on a branch by what `create` minted, or by something that is revoked at once. */
+async function inside<T>(
+  context: Context,
+  held: Held,
+  scope: Scope<Options>,
+  role: "reader" | "admin",
+  work: (access: Access) => Promise<T>,
+): Promise<T> {
+  const known = MINTED.get(context)?.get(held.id);
+  if (known !== undefined) return await work(known);
+  const branch = await standing(context, held, scope);
+  const access = await mint(context, scope, branch, role);
+  try {
+    await waitForAnswer(context, access, `query branch "${held.name}"`);
+    return await work(access);
+  } finally {
+    // https://planetscale.com/docs/api/reference/delete_password and delete_role. If it can't be revoked, it soon ends.
+    const kind = access.engine === "vitess" ? "passwords" : "roles";
+    const path = [...pathOf(scope), "branches", branch.name, kind, access.id];
+    // What a script made is not to go with the role that made it.
+    const query: Record<string, string> = kind === "roles" && role === "admin" ? { successor: "postgres" } : {};
+    await api.send(context, scope, "DELETE", path, { query }).then(({ response }) => response.text()).catch(() => {});
+  }
+}
+
+function accessOf(engine: Access["engine"], isProduction: boolean): string {
+  const branch = isProduction ? "production_branch" : "branch";
+  return engine === "vitess" ? `connect_${branch}` : `create_${branch}_password`;
+}
+
+function forkOf({ id, name, kind, parent_branch, restored_from_branch, created_at }: Branch, marker: Marker): Fork {
+  const copy = restored_from_branch ? "full-copy" : kind === "mysql" ? "schema-only" : "empty";
+  return {
+    id,
+    name,
+    ...(parent_branch ? { parentId: parent_branch } : {}),
+    marker,
+    createdAt: new Date(created_at).toISOString(),
+    copy,
+  };
+}
