@@ -9,6 +9,7 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   database: {
     planetscale: () => import("./database/planetscale.ts"),
     postgres: () => import("./database/postgres.ts"),
+    neon: () => import("./database/neon.ts"),
     sqlite: () => import("./database/sqlite.ts"),
     turso: () => import("./database/turso.ts"),
   },
