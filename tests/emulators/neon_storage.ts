@@ -5,7 +5,6 @@
  * names that the client gave: passwords are checked by the server, and belong to one branch.
  */
 import { createHash } from "node:crypto";
-import postgres from "postgres";
 import type { Server } from "./postgres_server.ts";
 
 /** A database of the server. Once it is shared it never changes again. */
@@ -31,14 +30,12 @@ const SPARE = new WeakMap<Store, Store[]>();
 /** The databases of one project's branches. */
 export class Storage {
   readonly #server: Server;
-  readonly #admin: postgres.Sql;
   readonly #made: Store[] = [];
   readonly #logins = new Map<string, Promise<string>>();
   readonly #busy = new WeakMap<Stores, Promise<unknown>>();
 
   constructor(server: Server) {
     this.#server = server;
-    this.#admin = postgres(server.url(), { max: 2, prepare: false, fetch_types: false, onnotice: () => {} });
   }
 
   get port(): number {
@@ -53,8 +50,8 @@ export class Storage {
     const make = async () => {
       const name = newName();
       await this.#role(owner);
-      await this.#admin.unsafe(`CREATE DATABASE "${name}" OWNER "${owner}"`);
-      await this.#within(name, (own) => own.unsafe(`SET ROLE "${owner}"; ${sql}`));
+      await this.#server.query(`CREATE DATABASE "${name}" OWNER "${owner}"`);
+      await this.#server.query(`SET ROLE "${owner}"; ${sql}`, name);
       return { name, owner, isShared: true, isSeed: true };
     };
     if (!seeds.has(key)) seeds.set(key, make());
@@ -79,11 +76,13 @@ export class Storage {
     const found: Stores = new Map();
     for (const [name, store] of await this.share(stores)) {
       const copy = await this.#copy(store);
-      await this.#within(copy.name, (own) =>
-        own.unsafe(`DO $$ DECLARE one record; BEGIN
+      await this.#server.query(
+        `DO $$ DECLARE one record; BEGIN
           FOR one IN SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)' LOOP
             EXECUTE format('TRUNCATE %I.%I CASCADE', one.schemaname, one.tablename);
-          END LOOP; END $$`));
+          END LOOP; END $$`,
+        copy.name,
+      );
       delete copy.source;
       found.set(name, Object.assign(copy, { isShared: true }));
     }
@@ -127,7 +126,7 @@ export class Storage {
 
   /** The server's position in its write-ahead log. */
   async position(): Promise<string> {
-    const [row] = await this.#admin.unsafe("SELECT pg_current_wal_insert_lsn()::text AS at");
+    const [row] = await this.#server.query("SELECT pg_current_wal_insert_lsn()::text AS at");
     return row!.at;
   }
 
@@ -136,7 +135,7 @@ export class Storage {
     const name = `${branch}/${role}`;
     const make = async () => {
       await this.#role(role);
-      await this.#admin.unsafe(`CREATE ROLE "${name}" LOGIN PASSWORD '${password}' IN ROLE "${role}";
+      await this.#server.query(`CREATE ROLE "${name}" LOGIN PASSWORD '${password}' IN ROLE "${role}";
         ALTER ROLE "${name}" SET role = '${role}'`);
       return name;
     };
@@ -148,21 +147,20 @@ export class Storage {
     for (const store of this.#made) {
       const { name, source } = store;
       if (source?.isSeed && !store.isShared) SPARE.set(source, [...SPARE.get(source) ?? [], store]);
-      else await this.#admin.unsafe(`DROP DATABASE "${name}" WITH (FORCE)`);
+      else await this.#server.query(`DROP DATABASE "${name}" WITH (FORCE)`);
     }
-    for (const name of this.#logins.keys()) await this.#admin.unsafe(`DROP ROLE "${name}"`);
-    await this.#admin.end({ timeout: 1 });
+    for (const name of this.#logins.keys()) await this.#server.query(`DROP ROLE "${name}"`);
   }
 
   async #role(name: string): Promise<void> {
-    const found = await this.#admin.unsafe("SELECT 1 FROM pg_roles WHERE rolname = $1", [name]);
-    if (found.length === 0) await this.#admin.unsafe(`CREATE ROLE "${name}" NOLOGIN CREATEDB`);
+    const found = await this.#server.query(`SELECT 1 FROM pg_roles WHERE rolname = '${name}'`);
+    if (found.length === 0) await this.#server.query(`CREATE ROLE "${name}" NOLOGIN CREATEDB`);
   }
 
   async #copy(store: Store): Promise<Store> {
     const { name, owner } = store;
     const copy: Store = { name: newName(), owner, isShared: false, source: store };
-    await this.#admin.unsafe(
+    await this.#server.query(
       `CREATE DATABASE "${copy.name}" TEMPLATE "${name}" OWNER "${owner}" STRATEGY FILE_COPY`,
     );
     this.#made.push(copy);
@@ -176,34 +174,22 @@ export class Storage {
   }
 
   async #size(name: string): Promise<number> {
-    const [row] = await this.#admin.unsafe(`SELECT pg_database_size('${name}')::text AS size`);
+    const [row] = await this.#server.query(`SELECT pg_database_size('${name}')::text AS size`);
     return Number(row!.size);
   }
 
   async #disconnect(name: string): Promise<void> {
-    await this.#admin.unsafe("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", [name]);
+    await this.#server.query(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '${name}'`);
   }
 
   async #digest(name: string): Promise<string> {
-    return await this.#within(name, async (own) => {
-      const tables = await own.unsafe(`SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+    return await this.#server.session(this.#server.url(name), async (ask) => {
+      const tables = await ask(`SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
         WHERE schemaname !~ '^(pg_|information_schema)' ORDER BY 1`);
       const all = tables.map(({ name }) => `SELECT '${name}' AS t, to_jsonb(x)::text AS r FROM ${name} x`);
-      const rows = all.length === 0 ? [] : await own.unsafe(`${all.join(" UNION ALL ")} ORDER BY 1, 2`);
+      const rows = all.length === 0 ? [] : await ask(`${all.join(" UNION ALL ")} ORDER BY 1, 2`);
       return createHash("sha256").update(JSON.stringify([tables, rows])).digest("hex");
     });
-  }
-
-  /** Before a database is copied, the server must have forgotten who was connected. */
-  async #within<T>(name: string, work: (own: postgres.Sql) => Promise<T>): Promise<T> {
-    const own = postgres(this.#server.url(name), { max: 1, prepare: false, fetch_types: false, onnotice: () => {} });
-    const [{ pid }] = await own.unsafe("SELECT pg_backend_pid() AS pid") as unknown as [{ pid: number }];
-    try {
-      return await work(own);
-    } finally {
-      await own.end({ timeout: 1 });
-      await this.#admin.unsafe(`SELECT pg_terminate_backend(${pid}, 5000)`);
-    }
   }
 
   async #alone<T>(stores: Stores, work: () => Promise<T>): Promise<T> {

@@ -57,7 +57,12 @@ export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front):
   return {
     async open({ stack, resource, credentials }) {
       let now = STARTED_AT;
-      const neon = new Neon(server!, { keys: { [credentials.NEON_API_KEY!]: {} }, pageSize: 3, ...changed });
+      const neon = new Neon(server!, {
+        keys: { [credentials.NEON_API_KEY!]: {} },
+        pageSize: 3,
+        settling: 1,
+        ...changed,
+      });
       neon.now = () => now;
       const served = front?.server ?? await serve(() => neon);
       if (front) front.current = neon;
