@@ -18,7 +18,7 @@ import {
 } from "./engine.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
-import { isPointInTime, type Plan, planNew, type Step } from "./plan.ts";
+import { isPointInTime, type Plan, planNew, pointOf, type Step } from "./plan.ts";
 import { type Environment, statements } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
@@ -133,7 +133,7 @@ async function build(
       title: step.title,
       ...(step.row?.operation === operation ? { begunAt: step.row.createdAt } : {}),
       ...(origin === "empty" ? {} : { parentTitle: titleOf(engine.project, step.resource, plan.parent) }),
-      ...(origin !== undefined && isPointInTime(step.resource) ? { at: origin } : {}),
+      ...pointOf(step.resource, origin),
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(scripts[step.resource.key] === undefined ? {} : { script: scripts[step.resource.key] }),
     }), { signal: worker.signal });

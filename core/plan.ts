@@ -119,6 +119,11 @@ export function isPointInTime({ provider }: Pick<Resource, "provider">): boolean
   return provider.capabilities.pointInTime;
 }
 
+/** The point in the past that a resource is forked of, where its provider can go there. */
+export function pointOf(resource: Pick<Resource, "provider">, origin: string | undefined): { readonly at?: string } {
+  return origin === undefined || origin === "empty" || !isPointInTime(resource) ? {} : { at: origin };
+}
+
 function checkParent(env: string, parent: string, environments: readonly Environment[]): void {
   if (parent === env) {
     throw new ForkstackError("CONFLICT", `Cannot fork environment "${env}" from itself`, {

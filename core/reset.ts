@@ -9,7 +9,7 @@ import { contextOf, type Engine, journalOf, lockOptions, providerOf, targetOf } 
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.ts";
-import { isPointInTime, notReady } from "./plan.ts";
+import { notReady, pointOf } from "./plan.ts";
 import type { Provider, Replacement } from "./provider.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { describe, type EnvironmentResult, reportOf } from "./report.ts";
@@ -87,7 +87,7 @@ async function prepare(
     resource,
     title: row.title,
     ...(origin === "empty" ? {} : { parentTitle: titleOf(engine.project, resource, environment.parent) }),
-    ...(origin !== undefined && isPointInTime(resource) ? { at: origin } : {}),
+    ...pointOf(resource, origin),
     begunAt: row.createdAt,
     ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
   });
