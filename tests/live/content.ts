@@ -4,11 +4,16 @@ import { Secret } from "../../core/secret.ts";
 
 type Outputs = Readonly<Record<string, string | Secret>>;
 
+const SCHEMA = {
+  libsql: "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'libsql%' ORDER BY name",
+  postgres:
+    "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
+};
+
 /** A digest of what is there. */
 export async function digestOf(outputs: Outputs): Promise<string> {
-  return await withDatabase(outputs, async (query) => {
-    const schema = await query("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'libsql%' ORDER BY name");
-    return createHash("sha256").update(JSON.stringify(schema)).digest("hex");
+  return await withDatabase(outputs, async (query, kind) => {
+    return createHash("sha256").update(JSON.stringify(await query(SCHEMA[kind]))).digest("hex");
   });
 }
 
@@ -17,15 +22,27 @@ export async function changeBy(outputs: Outputs): Promise<void> {
   await withDatabase(outputs, (query) => query("CREATE TABLE mine (x INTEGER)"));
 }
 
-async function withDatabase<T>(outputs: Outputs, work: (query: (sql: string) => Promise<unknown>) => Promise<T>) {
+async function withDatabase<T>(
+  outputs: Outputs,
+  work: (query: (sql: string) => Promise<unknown>, kind: keyof typeof SCHEMA) => Promise<T>,
+) {
   const [url, token] = [outputs.DATABASE_URL, outputs.DATABASE_AUTH_TOKEN].map((one) =>
     one instanceof Secret ? one.reveal() : one
   );
-  if (!url?.startsWith("libsql:")) throw new Error("a live run reads libsql: URLs alone, so far");
+  if (/^postgres(ql)?:/.test(url ?? "")) {
+    const { default: postgres } = await import("postgres");
+    const sql = postgres(url!, { max: 1, onnotice: () => {} });
+    try {
+      return await work(async (text) => [...await sql.unsafe(text)], "postgres");
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
+  }
+  if (!url?.startsWith("libsql:")) throw new Error("a live run reads libsql: and postgres: URLs alone, so far");
   const { createClient } = await import("@libsql/client/web");
   const client = createClient({ url, authToken: token });
   try {
-    return await work(async (sql) => (await client.execute(sql)).rows);
+    return await work(async (sql) => (await client.execute(sql)).rows, "libsql");
   } finally {
     client.close();
   }
