@@ -148,6 +148,13 @@ export const api = new Api<Project>({
         hint: "Neon works at one change of a project at a time: run the same command again in a minute",
       };
     }
+    if (status === 412) {
+      return {
+        code: "CREDENTIALS_NOT_STORED",
+        state: "the project stores no passwords, so that none can be read back",
+        hint: "Let the project store them, in its settings or by `store_passwords`: then run the same command again",
+      };
+    }
     if (status !== 402 && status !== 406) return undefined;
     return {
       code: "PLAN_LIMIT",

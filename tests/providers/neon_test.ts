@@ -349,10 +349,10 @@ const REFUSALS: Record<string, {
     says: /no role "nobody".*there is "neondb_owner"/s,
   },
   "a project that stores no passwords": {
-    code: "PROVIDER_REFUSED",
+    code: "CREDENTIALS_NOT_STORED",
     given: { storesPasswords: false },
     options: { role: "neondb_owner", database: "second" },
-    says: /412.*does not store passwords/s,
+    says: /412.*does not store passwords.*store_passwords/s,
   },
   "which database, where there are two": {
     code: "CONFIG_INVALID",
