@@ -42,6 +42,7 @@ export const OPERATION = v.object({ id: v.string(), action: v.string(), status: 
 export type Operation = v.InferOutput<typeof OPERATION>;
 const DATABASES = v.object({ databases: v.array(v.object({ name: v.string(), owner_name: v.string() })) });
 const ROLES = v.object({ roles: v.array(v.object({ name: v.string() })) });
+const ENDPOINTS = v.object({ endpoints: v.array(v.object({ current_state: v.string() })) });
 const HISTORY = v.object({ project: v.object({ history_retention_seconds: v.number() }) });
 const POLLED = v.object({ operation: OPERATION });
 /** As long as the vendor's own SDK waits for an operation. */
@@ -77,16 +78,21 @@ export async function settle(
   }
 }
 
-/** Waits for a branch whose operations nobody told us. */
+/** Waits for a branch whose operations nobody told us, and then for its compute. */
 export async function settleBranch(context: Context, scope: Scope<Project>, id: string, what: string): Promise<void> {
   const wait = waiting(context, scope, what);
   for (;;) {
     const { found, answer } = await byId(context, scope, id, what);
-    if (found === undefined) {
-      throw told(answer, scope, { code: "NOT_FOUND", what: `${what}: it is gone again`, hint: LOOK });
-    }
-    if (isReady(found)) return;
+    if (found === undefined) throw told(answer, scope, { code: "NOT_FOUND", what: `${what}: it went`, hint: LOOK });
+    if (isReady(found)) break;
     await wait(answer, `it is "${found.current_state}"`);
+  }
+  for (;;) {
+    // https://api-docs.neon.tech/reference/listprojectbranchendpoints
+    const answer = await api.send(context, scope, "GET", ["branches", id, "endpoints"]);
+    const { endpoints } = await api.read(ENDPOINTS, answer, scope, what);
+    if (endpoints.every(({ current_state }) => current_state !== "init")) return;
+    await wait(answer, "its compute has not started");
   }
 }
 

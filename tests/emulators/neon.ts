@@ -334,7 +334,6 @@ export class Neon {
   async #create(body: any): Promise<Response> {
     const { branch: wanted = {}, endpoints = [], annotation_value = {} } = body;
     const { refusal = 422 } = this.options;
-    this.#assertUnlocked();
     const all = [...this.branches.values()];
     const parent = wanted.parent_id ? this.branches.get(wanted.parent_id) : all.find(({ isDefault }) => isDefault);
     if (parent === undefined) throw new Refused(404, "parent branch not found");
@@ -343,6 +342,7 @@ export class Neon {
     if (all.some((one) => one.name === name)) {
       throw new Refused(409, `branch already exists; branch_name:"${name}"`, "BRANCH_ALREADY_EXISTS");
     }
+    this.#assertUnlocked(); // which of the two comes first, nobody has confirmed
     const isBare = wanted.init_source === "schema-only";
     const { maxBranches = Infinity, maxRoots = Infinity } = this.options;
     if (all.length >= maxBranches) throw new Refused(422, "branches limit exceeded", "BRANCHES_LIMIT_EXCEEDED");

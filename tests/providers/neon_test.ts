@@ -231,6 +231,15 @@ test("a project that is locked is waited for", async (shop) => {
   assert(locked.length > 1, "the create was refused more than once");
 }, { settling: 4 });
 
+test("create() waits for a branch of an earlier attempt as well, and for its compute", async (shop) => {
+  const died = shop.context({ sleep: () => Promise.reject(new Error("it died")) });
+  await assert.rejects(provider.create(died, shop.target("alice")), /it died/);
+  assert.equal(shop.neon.branch("shop-alice").state, "init");
+  const fork = await provider.create(shop.context(), shop.target("alice"));
+  const { state, endpoint } = shop.neon.branch("shop-alice");
+  assert.deepEqual([fork.name, state, endpoint!.state], ["shop-alice", "ready", "active"]);
+}, { settling: 4 });
+
 test("a project that stays locked is RESOURCE_LOCKED", async (shop) => {
   await provider.create(shop.context({ sleep: () => Promise.reject(new Error("it died")) }), shop.target("bob"))
     .catch(() => {});
