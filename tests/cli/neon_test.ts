@@ -56,7 +56,7 @@ const count = async (url: string) => (await ask(url, "SELECT count(*)::int AS n 
 
 testIf(
   whyNot,
-  "neon: new, switch, extend, usage, status, doctor and delete, with one call besides polling",
+  "neon: new, switch, extend, status, doctor and delete, with one call besides polling",
   async () => {
     await using project = await openProject();
     const { neon, place, main } = project;
