@@ -1,0 +1,239 @@
+/**
+ * A request's body: taken out of its chunks, held against every hash and checksum that came with it.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { checksumHeader, CHECKSUMS, type Digest } from "./checksums.ts";
+import { S3Error } from "./error.ts";
+import { md5Of } from "./md5.ts";
+import { type ChunkSigner, isSame, type Payload } from "./signature.ts";
+
+/** A body, and what is known of it once it was read to its end. */
+export interface Body {
+  /**
+   * The bytes, piece by piece: what does not match is thrown at the end, before which nothing may be taken for good. A
+   * piece of `LARGE_PIECE_BYTES` or more is lost once the next is asked for.
+   */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** As far as the sender said how many bytes it will be. */
+  readonly expectedBytes: number | undefined;
+  /** Hexadecimal. */
+  md5(): string;
+  /** The checksum that came with it. */
+  checksum(): Checksum | undefined;
+}
+
+/** A checksum that an object keeps. */
+export interface Checksum {
+  readonly algorithm: string;
+  /** As S3 writes it: base64. */
+  readonly value: string;
+  /** Of all bytes, or of the parts' checksums. */
+  readonly type: "FULL_OBJECT" | "COMPOSITE";
+}
+
+/** Reads a request's body as its headers say. */
+export function bodyOf(headers: Headers, stream: AsyncIterable<Uint8Array> | null, payload: Payload): Body {
+  const trailers = new Map<string, string>();
+  const expectedBytes = lengthOf(headers, payload);
+  const algorithm = algorithmOf(headers);
+  const digest = algorithm === undefined ? undefined : CHECKSUMS[algorithm]();
+  let digests: { md5: string; checksum?: Checksum } | undefined;
+
+  async function* read(): AsyncGenerator<Uint8Array> {
+    const source = received(stream ?? []);
+    const plain = payload.type === "plain" ? source : dechunk(source, payload, trailers);
+    const sha256 = payload.type === "plain" && payload.sha256 !== undefined ? createHash("sha256") : undefined;
+    using md5 = md5Of(expectedBytes);
+    let size = 0;
+    for await (const bytes of plain) {
+      size += bytes.length;
+      digest?.update(bytes);
+      sha256?.update(bytes);
+      yield bytes;
+      await md5.take(bytes);
+    }
+    if (expectedBytes !== undefined && size !== expectedBytes) {
+      throw new S3Error("IncompleteBody", "You did not provide the number of bytes specified by the length header");
+    }
+    if (payload.type === "plain" && sha256 !== undefined && !isSame(payload.sha256!, sha256.digest("hex"))) {
+      throw new S3Error(
+        "XAmzContentSHA256Mismatch",
+        "The provided 'x-amz-content-sha256' does not match what was computed",
+      );
+    }
+    digests = settle(await md5.digest(), digest, algorithm, headers, trailers);
+  }
+  const settled = () => {
+    if (digests === undefined) throw new TypeError("The body was not read to its end");
+    return digests;
+  };
+  return { bytes: read(), expectedBytes, md5: () => settled().md5, checksum: () => settled().checksum };
+}
+
+/** What comes in; that the sender went away is no failure of this server. */
+async function* received(stream: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const input = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
+  for (;;) {
+    let next: IteratorResult<Uint8Array>;
+    try {
+      next = await input.next();
+    } catch {
+      throw new S3Error("IncompleteBody", "The connection ended before the body did");
+    }
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
+function settle(
+  md5: string,
+  digest: Digest | undefined,
+  algorithm: string | undefined,
+  headers: Headers,
+  trailers: ReadonlyMap<string, string>,
+): { md5: string; checksum?: Checksum } {
+  const wantedMd5 = headers.get("content-md5");
+  if (wantedMd5 !== null) {
+    if (Buffer.from(wantedMd5, "base64").length !== 16) {
+      throw new S3Error("InvalidDigest", "The Content-MD5 you specified is not valid.");
+    }
+    if (Buffer.from(wantedMd5, "base64").toString("hex") !== md5) {
+      throw new S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.");
+    }
+  }
+  if (digest === undefined || algorithm === undefined) return { md5 };
+  const value = digest.digest("base64");
+  const name = checksumHeader(algorithm);
+  const wanted = headers.get(name) ?? trailers.get(name);
+  if (wanted !== undefined && wanted !== value) {
+    throw new S3Error("BadDigest", `The ${algorithm} you specified did not match the calculated checksum.`);
+  }
+  if (wanted === undefined && headers.get("x-amz-trailer") !== null) {
+    throw new S3Error("IncompleteBody", `The trailer ${name} was announced and did not come`);
+  }
+  return { md5, checksum: { algorithm, value, type: "FULL_OBJECT" } };
+}
+
+/** The bytes of the object itself. */
+function lengthOf(headers: Headers, payload: Payload): number | undefined {
+  const text = headers.get(payload.type === "chunked" ? "x-amz-decoded-content-length" : "content-length");
+  if (text === null && payload.type === "plain") return undefined;
+  if (text === null || !/^\d{1,15}$/.test(text)) {
+    throw new S3Error("MissingContentLength", "You must provide the Content-Length HTTP header.");
+  }
+  return Number(text);
+}
+
+/** The checksum that a request carries, in a header or after its body. */
+function algorithmOf(headers: Headers): string | undefined {
+  const trailer = headers.get("x-amz-trailer")?.trim().toLowerCase();
+  const named = Object.keys(CHECKSUMS).filter((name) =>
+    headers.has(checksumHeader(name)) || trailer === checksumHeader(name)
+  );
+  if (named.length > 1) throw new S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header");
+  if (named.length === 1) return named[0];
+  if (trailer?.startsWith("x-amz-checksum-")) {
+    throw new S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported");
+  }
+  return undefined;
+}
+
+/** `aws-chunked`: each chunk with its length, and its signature if chunks are signed; then trailing headers. */
+async function* dechunk(
+  stream: AsyncIterable<Uint8Array>,
+  payload: Payload & { type: "chunked" },
+  trailers: Map<string, string>,
+): AsyncGenerator<Uint8Array> {
+  const input = new Input(stream);
+  const { signer } = payload;
+  for (;;) {
+    const [size, ...extensions] = (await input.line()).split(";");
+    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new S3Error("InvalidRequest", "The chunked body is malformed");
+    const left = parseInt(size, 16);
+    const hash = signer === undefined ? undefined : createHash("sha256");
+    for await (const bytes of input.take(left)) {
+      hash?.update(bytes);
+      yield bytes;
+    }
+    if (signer !== undefined) {
+      const given = extensions.find((one) => one.startsWith("chunk-signature="))?.slice("chunk-signature=".length);
+      checkChunk(signer.chunk(hash!.digest("hex")), given);
+    }
+    if (left === 0) break;
+    if (await input.line() !== "") throw new S3Error("InvalidRequest", "The chunked body is malformed");
+  }
+  if (payload.hasTrailer) await readTrailers(input, signer, trailers);
+  await input.drain(); // else the connection could not be used again
+}
+
+async function readTrailers(input: Input, signer: ChunkSigner | undefined, trailers: Map<string, string>) {
+  let signed = "";
+  for (let line = await input.line(); line !== ""; line = await input.line()) {
+    const [name, ...value] = line.split(":");
+    trailers.set(name.trim().toLowerCase(), value.join(":").trim());
+    if (name !== "x-amz-trailer-signature") signed += `${name.trim().toLowerCase()}:${value.join(":").trim()}\n`;
+    if (trailers.size > 10) throw new S3Error("InvalidRequest", "There are too many trailing headers");
+  }
+  if (signer !== undefined) checkChunk(signer.trailer(signed), trailers.get("x-amz-trailer-signature"));
+}
+
+function checkChunk(expected: string, given: string | undefined): void {
+  if (given !== undefined && isSame(expected, given)) return;
+  throw new S3Error("SignatureDoesNotMatch", "The signature of a chunk does not match what was computed");
+}
+
+const MAX_LINE_BYTES = 4096;
+
+/** Lines and counted bytes out of a stream. */
+class Input {
+  readonly #stream: AsyncIterator<Uint8Array>;
+  #rest: Uint8Array = new Uint8Array();
+
+  constructor(stream: AsyncIterable<Uint8Array>) {
+    this.#stream = stream[Symbol.asyncIterator]();
+  }
+
+  async #more(): Promise<Uint8Array> {
+    const { done, value } = await this.#stream.next();
+    if (done) throw new S3Error("IncompleteBody", "The body ended before its last chunk");
+    return value;
+  }
+
+  /** Up to the next CRLF, without it; the end of the body also ends the last line. */
+  async line(): Promise<string> {
+    for (;;) {
+      const end = this.#rest.indexOf(10);
+      if (end >= 0) {
+        const line = new TextDecoder().decode(this.#rest.subarray(0, end));
+        this.#rest = this.#rest.subarray(end + 1);
+        return line.replace(/\r$/, "");
+      }
+      if (this.#rest.length > MAX_LINE_BYTES) throw new S3Error("InvalidRequest", "The chunked body is malformed");
+      this.#rest = Buffer.concat([this.#rest, await this.#more()]);
+    }
+  }
+
+  /** Reads what is left, which is nothing but a line's end. */
+  async drain(): Promise<void> {
+    for (let size = this.#rest.length; size <= MAX_LINE_BYTES;) {
+      const { done, value } = await this.#stream.next();
+      if (done) return;
+      size += value.length;
+    }
+    throw new S3Error("InvalidRequest", "There is more in the body than its chunks");
+  }
+
+  /** So many bytes, as they come. */
+  async *take(count: number): AsyncGenerator<Uint8Array> {
+    for (let left = count; left > 0;) {
+      if (this.#rest.length === 0) this.#rest = await this.#more();
+      const bytes = this.#rest.subarray(0, left);
+      this.#rest = this.#rest.subarray(bytes.length);
+      left -= bytes.length;
+      yield bytes;
+    }
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * What is asked of a bucket.
+ *
+ * @module
+ */
+import { S3Error } from "./error.ts";
+import { listPage } from "./list.ts";
+import { type Call, emptyResponse, xmlOfCall, xmlResponse } from "./request.ts";
+import { limitOf } from "./uploads.ts";
+import { elements, textOf, type Xml } from "./xml.ts";
+
+/** `HeadBucket` */
+export function headBucket({ region }: Call): Response {
+  return emptyResponse(200, { "x-amz-bucket-region": region });
+}
+
+/** `GetBucketLocation`; `us-east-1` is told by nothing at all. */
+export function getLocation({ region }: Call): Response {
+  return xmlResponse("LocationConstraint", region === "us-east-1" ? "" : region);
+}
+
+/** `ListObjectsV2` */
+export function listObjects(call: Call): Response {
+  const { bucket, query } = call;
+  const token = query.get("continuation-token");
+  const startAfter = query.get("start-after") ?? "";
+  const { encode, wanted, common } = listing(call);
+  const page = listPage(bucket, { ...wanted, after: token === undefined ? startAfter : afterOf(token) });
+  const contents = contentsOf(call, page.keys, encode);
+  return xmlResponse("ListBucketResult", {
+    ...common,
+    StartAfter: query.has("start-after") ? encode(startAfter) : undefined,
+    ContinuationToken: token,
+    NextContinuationToken: page.next === undefined ? undefined : tokenOf(page.next),
+    KeyCount: contents.length + page.commonPrefixes.length,
+    IsTruncated: page.next !== undefined,
+    Contents: contents,
+    CommonPrefixes: page.commonPrefixes.map((prefix) => ({ Prefix: encode(prefix) })),
+  });
+}
+
+/** `ListObjects` */
+export function listObjectsV1(call: Call): Response {
+  const marker = call.query.get("marker") ?? "";
+  const { encode, wanted, common } = listing(call);
+  const page = listPage(call.bucket, { ...wanted, after: marker });
+  return xmlResponse("ListBucketResult", {
+    ...common,
+    Marker: encode(marker),
+    NextMarker: page.next === undefined ? undefined : encode(page.next),
+    IsTruncated: page.next !== undefined,
+    Contents: contentsOf(call, page.keys, encode),
+    CommonPrefixes: page.commonPrefixes.map((prefix) => ({ Prefix: encode(prefix) })),
+  });
+}
+
+/** `ListObjectVersions`: each object has one, the version `null` of a bucket without versions. */
+export function listVersions(call: Call): Response {
+  const marker = call.query.get("key-marker") ?? "";
+  const { encode, wanted, common } = listing(call);
+  const page = listPage(call.bucket, { ...wanted, after: marker });
+  return xmlResponse("ListVersionsResult", {
+    ...common,
+    KeyMarker: encode(marker),
+    NextKeyMarker: page.next === undefined ? undefined : encode(page.next),
+    NextVersionIdMarker: page.next === undefined ? undefined : "null",
+    IsTruncated: page.next !== undefined,
+    Version: contentsOf(call, page.keys, encode).map((one) => ({ ...one, VersionId: "null", IsLatest: true })),
+    CommonPrefixes: page.commonPrefixes.map((prefix) => ({ Prefix: encode(prefix) })),
+  });
+}
+
+/** What the three ways to list have in common. */
+function listing({ bucket, query }: Call) {
+  const encoding = query.get("encoding-type");
+  if (encoding !== undefined && encoding !== "url") {
+    throw new S3Error("InvalidArgument", "Invalid Encoding Method specified in Request", {
+      ArgumentName: "encoding-type",
+    });
+  }
+  const encode = encoding === undefined ? (text: string) => text : encodeUrl;
+  const [prefix, delimiter] = [query.get("prefix") ?? "", query.get("delimiter") ?? ""];
+  const limit = limitOf(query, "max-keys");
+  const common = {
+    Name: bucket.name,
+    Prefix: encode(prefix),
+    Delimiter: delimiter === "" ? undefined : encode(delimiter),
+    MaxKeys: limit,
+    EncodingType: encoding,
+  };
+  return { encode, wanted: { prefix, delimiter, limit }, common };
+}
+
+/** As S3 encodes keys in a list: like a path. */
+function encodeUrl(text: string): string {
+  return encodeURIComponent(text).replace(/%2F/g, "/").replace(/%20/g, "+");
+}
+
+function contentsOf(
+  { bucket }: Call,
+  keys: readonly string[],
+  encode: (key: string) => string,
+): { [name: string]: Xml }[] {
+  return keys.flatMap((key) => {
+    using found = bucket.open(key); // gone since it was listed: it is not in the list
+    return found === undefined ? [] : [{
+      Key: encode(key),
+      LastModified: new Date(found.meta.modifiedAt).toISOString(),
+      ETag: `"${found.meta.etag}"`,
+      ChecksumAlgorithm: found.meta.checksum?.algorithm,
+      ChecksumType: found.meta.checksum?.type,
+      Size: found.sizeBytes,
+      StorageClass: "STANDARD",
+    }];
+  });
+}
+
+/** A continuation token says after what to go on; it is opaque so that nobody builds one. */
+function tokenOf(after: string): string {
+  return new TextEncoder().encode(after).toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+function afterOf(token: string): string {
+  try {
+    const bytes = Uint8Array.fromBase64(token, { alphabet: "base64url" });
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new S3Error("InvalidArgument", "The continuation token provided is incorrect", {
+      ArgumentName: "continuation-token",
+    });
+  }
+}
+
+const MAX_DELETES = 1000;
+
+/** `DeleteObjects` */
+export async function deleteObjects(call: Call): Promise<Response> {
+  const wanted = await xmlOfCall(call, "Delete");
+  const objects = elements(wanted, "Object");
+  if (objects.length === 0 || objects.length > MAX_DELETES) {
+    throw new S3Error("MalformedXML", "The XML must name between 1 and 1000 objects");
+  }
+  const isQuiet = textOf(wanted, "Quiet") === "true";
+  const deleted: Xml[] = [], errors: Xml[] = [];
+  for (const object of objects) {
+    const Key = textOf(object, "Key") ?? "";
+    try {
+      if (Key === "") throw new S3Error("InvalidArgument", "A key must not be empty");
+      call.bucket.delete(Key);
+      if (!isQuiet) deleted.push({ Key });
+    } catch (error) {
+      if (!(error instanceof S3Error)) throw error;
+      errors.push({ Key, Code: error.code, Message: error.message });
+    }
+  }
+  return xmlResponse("DeleteResult", { Deleted: deleted, Error: errors });
+}

@@ -1,0 +1,90 @@
+/**
+ * The checksums that S3 knows: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { crc32 } from "node:zlib";
+
+/** Takes bytes, piece by piece. */
+export interface Digest {
+  update(bytes: Uint8Array): unknown;
+  /** As S3 writes it. */
+  digest(encoding: "base64"): string;
+}
+
+/** One checksum: how it is computed, by its name in headers and in XML. */
+export const CHECKSUMS: Readonly<Record<string, () => Digest>> = {
+  CRC32: () => crc((bytes, value) => crc32(bytes, value)),
+  CRC32C: () => crc(crc32c),
+  CRC64NVME: crc64,
+  SHA1: () => createHash("sha1"),
+  SHA256: () => createHash("sha256"),
+};
+
+/** The header of a checksum, e.g. `x-amz-checksum-crc32`. */
+export function checksumHeader(algorithm: string): string {
+  return `x-amz-checksum-${algorithm.toLowerCase()}`;
+}
+
+function crc(step: (bytes: Uint8Array, value: number) => number): Digest {
+  let value = 0;
+  return {
+    update: (bytes) => value = step(bytes, value),
+    digest(encoding) {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(value >>> 0);
+      return bytes.toString(encoding);
+    },
+  };
+}
+
+/** Castagnoli's polynomial, bits reversed: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4 */
+const CRC32C_TABLE = Uint32Array.from({ length: 256 }, (_, at) => {
+  let value = at;
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0x82f63b78 : value >>> 1;
+  return value;
+});
+
+function crc32c(bytes: Uint8Array, before: number): number {
+  let value = ~before;
+  for (let at = 0; at < bytes.length; at++) value = CRC32C_TABLE[(value ^ bytes[at]) & 0xff] ^ (value >>> 8);
+  return ~value;
+}
+
+/** The polynomial of CRC-64/NVME, bits reversed, in two halves: NVM Express NVM Command Set Specification, 5.2.1.3.4. */
+const [CRC64_HIGH, CRC64_LOW] = (() => {
+  const [highs, lows] = [new Uint32Array(256), new Uint32Array(256)];
+  for (let at = 0; at < 256; at++) {
+    let [high, low] = [0, at];
+    for (let bit = 0; bit < 8; bit++) {
+      const isOdd = low & 1;
+      low = (low >>> 1) | (high << 31);
+      high = high >>> 1;
+      if (isOdd) [high, low] = [high ^ 0x9a6c9329, low ^ 0xac4bc9b5];
+    }
+    highs[at] = high;
+    lows[at] = low;
+  }
+  return [highs, lows];
+})();
+
+function crc64(): Digest {
+  let [high, low] = [~0, ~0];
+  return {
+    update(bytes) {
+      for (let at = 0; at < bytes.length; at++) {
+        const index = (low ^ bytes[at]) & 0xff;
+        low = ((low >>> 8) | (high << 24)) ^ CRC64_LOW[index];
+        high = (high >>> 8) ^ CRC64_HIGH[index];
+      }
+    },
+    digest(encoding) {
+      const bytes = Buffer.alloc(8);
+      bytes.writeUInt32BE(~high >>> 0, 0);
+      bytes.writeUInt32BE(~low >>> 0, 4);
+      return bytes.toString(encoding);
+    },
+  };
+}

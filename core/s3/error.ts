@@ -1,0 +1,77 @@
+/**
+ * Errors in S3's own words: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+ *
+ * @module
+ */
+
+const STATUS = {
+  AccessDenied: 403,
+  AuthorizationHeaderMalformed: 400,
+  AuthorizationQueryParametersError: 400,
+  BadDigest: 400,
+  BucketAlreadyExists: 409,
+  BucketAlreadyOwnedByYou: 409,
+  BucketNotEmpty: 409,
+  EntityTooLarge: 400,
+  EntityTooSmall: 400,
+  IncompleteBody: 400,
+  InsufficientStorage: 507, // not S3's: a disk of one's own can be full
+  InternalError: 500,
+  InvalidAccessKeyId: 403,
+  InvalidArgument: 400,
+  InvalidBucketName: 400,
+  InvalidDigest: 400,
+  InvalidPart: 400,
+  InvalidPartOrder: 400,
+  InvalidRange: 416,
+  InvalidRequest: 400,
+  InvalidTag: 400,
+  InvalidURI: 400,
+  KeyTooLongError: 400,
+  MalformedXML: 400,
+  MetadataTooLarge: 400,
+  MethodNotAllowed: 405,
+  MissingContentLength: 411,
+  NoSuchBucket: 404,
+  NoSuchKey: 404,
+  NoSuchTagSet: 404,
+  NoSuchUpload: 404,
+  NotImplemented: 501,
+  ObjectLockConfigurationNotFoundError: 404,
+  PreconditionFailed: 412,
+  RequestTimeTooSkewed: 403,
+  SignatureDoesNotMatch: 403,
+  XAmzContentSHA256Mismatch: 400,
+} as const;
+
+/** One of the codes that this server gives. */
+export type S3Code = keyof typeof STATUS;
+
+/** A request that is refused. */
+export class S3Error extends Error {
+  override readonly name = "S3Error";
+  readonly code: S3Code;
+  /** Elements of the answer beside code and message, e.g. `{ Region: "us-east-1" }`. */
+  readonly details: Readonly<Record<string, string>>;
+
+  constructor(code: S3Code, message: string, details: Readonly<Record<string, string>> = {}) {
+    super(message);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** The HTTP status of the code. */
+  get status(): number {
+    return STATUS[this.code];
+  }
+}
+
+/** What the file system said, in S3's words; any other error as it is. */
+export function diskError(error: unknown): unknown {
+  const code = (error as { code?: string } | null)?.code;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new S3Error("InsufficientStorage", "The disk is full: nothing of this object was kept");
+  }
+  if (code === "ENAMETOOLONG") return new S3Error("KeyTooLongError", "Your key is too long for this file system");
+  return error;
+}

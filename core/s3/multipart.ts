@@ -1,0 +1,208 @@
+/**
+ * Uploads in parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+ * An upload is a directory of the store with a note of what it will be; each part is a file like an object's.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import { join } from "node:path";
+import type { Body, Checksum } from "./body.ts";
+import { type Bucket, checkKey, type Condition } from "./bucket.ts";
+import { CHECKSUMS } from "./checksums.ts";
+import { S3Error } from "./error.ts";
+import { isAbsent, type Meta, type Opened, openObject, writeObject } from "./files.ts";
+
+/** What an upload will be, as its first request said. */
+export interface Upload {
+  readonly key: string;
+  readonly startedAt: number;
+  readonly headers: Meta["headers"];
+  readonly tags?: Meta["tags"];
+  readonly checksum?: Pick<Checksum, "algorithm" | "type">;
+}
+
+/** A part that is there. */
+export interface Part {
+  readonly number: number;
+  readonly sizeBytes: number;
+  readonly meta: Meta;
+}
+
+/** A part as the last request names it. */
+export interface NamedPart {
+  readonly number: number;
+  readonly etag: string;
+  readonly checksum?: string;
+}
+
+const MIN_PART_BYTES = 5 * 2 ** 20; // but for the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+const MAX_PARTS = 10_000;
+const NOTE = "upload.json";
+
+/** Begins an upload; gives its id. */
+export function beginUpload(bucket: Bucket, upload: Upload): string {
+  checkKey(upload.key);
+  const id = crypto.randomUUID().replaceAll("-", "");
+  const directory = join(bucket.workshop("uploads"), id);
+  fs.mkdirSync(directory, 0o700);
+  try {
+    fs.writeFileSync(join(directory, NOTE), JSON.stringify(upload), { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    fs.rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+  return id;
+}
+
+/** What an upload will be; it must be there, and be of this key. */
+export function needUpload(bucket: Bucket, key: string, id: string): Upload & { readonly directory: string } {
+  const directory = join(bucket.path("uploads"), id);
+  const upload = /^[0-9a-f]{32}$/.test(id) ? readNote(directory) : undefined;
+  if (upload?.key === key) return { ...upload, directory };
+  throw new S3Error(
+    "NoSuchUpload",
+    "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
+    { UploadId: id },
+  );
+}
+
+function readNote(directory: string): Upload | undefined {
+  try {
+    return JSON.parse(fs.readFileSync(join(directory, NOTE), "utf8")) as Upload;
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Writes a part, in the place of an earlier one of its number. */
+export async function putPart(
+  bucket: Bucket,
+  directory: string,
+  number: number,
+  body: Pick<Body, "bytes" | "md5" | "checksum">,
+  now: Date,
+): Promise<Meta> {
+  if (!(Number.isInteger(number) && number >= 1 && number <= MAX_PARTS)) {
+    throw new S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
+  }
+  const temporary = bucket.temporary();
+  const { meta } = await writeObject(temporary, body.bytes, () => {
+    const checksum = body.checksum();
+    return { etag: body.md5(), modifiedAt: now.getTime(), headers: {}, ...(checksum && { checksum }) };
+  });
+  try {
+    fs.renameSync(temporary, join(directory, String(number)));
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    if (isAbsent(error)) throw new S3Error("NoSuchUpload", "The upload was aborted or completed meanwhile");
+    throw error;
+  }
+  return meta;
+}
+
+/** The parts that are there, in order. */
+export function partsOf(directory: string): Part[] {
+  const numbers = fs.readdirSync(directory).filter((name) => name !== NOTE).map(Number).sort((a, b) => a - b);
+  return numbers.flatMap((number) => {
+    using part = openObject(join(directory, String(number)));
+    return part === undefined ? [] : [{ number, sizeBytes: part.sizeBytes, meta: part.meta }];
+  });
+}
+
+/** Every upload of a bucket that is neither complete nor aborted, in the order of keys, then ids. */
+export function uploadsOf(bucket: Bucket): { readonly id: string; readonly upload: Upload }[] {
+  const directory = bucket.path("uploads");
+  const ids = fs.existsSync(directory) ? fs.readdirSync(directory) : [];
+  return ids.flatMap((id) => {
+    const upload = readNote(join(directory, id));
+    return upload === undefined ? [] : [{ id, upload }];
+  }).sort((a, b) => a.upload.key < b.upload.key ? -1 : a.upload.key > b.upload.key ? 1 : a.id < b.id ? -1 : 1);
+}
+
+/** Removes an upload with its parts. */
+export function abortUpload(directory: string): void {
+  fs.rmSync(directory, { recursive: true, force: true });
+}
+
+/** Makes the object out of its parts, and ends the upload. */
+export async function completeUpload(
+  bucket: Bucket,
+  upload: Upload & { readonly directory: string },
+  named: readonly NamedPart[],
+  now: Date,
+  condition: Condition,
+): Promise<Meta> {
+  const paths = checkParts(upload, named);
+  const { algorithm, type } = upload.checksum ?? {};
+  const whole = algorithm !== undefined && type === "FULL_OBJECT" ? CHECKSUMS[algorithm]() : undefined;
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    for (const path of paths) {
+      using part = needPart(path);
+      const piece = part.read(0, part.sizeBytes);
+      for await (const bytes of piece instanceof Uint8Array ? [piece] : piece) {
+        whole?.update(bytes);
+        yield bytes;
+      }
+    }
+  }
+  const metas = paths.map((path) => {
+    using part = needPart(path);
+    return { ...part.meta, sizeBytes: part.sizeBytes };
+  });
+  const { meta } = await bucket.put(upload.key, bytes(), () => {
+    const etags = Buffer.concat(metas.map(({ etag }) => Buffer.from(etag, "hex")));
+    const value = whole?.digest("base64") ?? compositeOf(algorithm, metas.map(({ checksum }) => checksum?.value));
+    return {
+      etag: `${createHash("md5").update(etags).digest("hex")}-${metas.length}`,
+      modifiedAt: now.getTime(),
+      headers: upload.headers,
+      parts: metas.map(({ sizeBytes }) => sizeBytes),
+      ...(upload.tags && { tags: upload.tags }),
+      ...(value && { checksum: { algorithm: algorithm!, value, type: type! } }),
+    };
+  }, condition);
+  abortUpload(upload.directory);
+  return meta;
+}
+
+/** The checksum of the parts' checksums. */
+function compositeOf(algorithm: string | undefined, values: readonly (string | undefined)[]): string | undefined {
+  if (algorithm === undefined || values.includes(undefined)) return undefined;
+  const digest = CHECKSUMS[algorithm]();
+  for (const value of values) digest.update(Buffer.from(value!, "base64"));
+  return `${digest.digest("base64")}-${values.length}`;
+}
+
+function needPart(path: string): Opened {
+  const part = openObject(path);
+  if (part === undefined) throw new S3Error("InvalidPart", "One or more of the specified parts could not be found.");
+  return part;
+}
+
+/** The paths of the named parts, if they are there, are those that were meant, and are large enough. */
+function checkParts(upload: { readonly directory: string }, named: readonly NamedPart[]): string[] {
+  if (named.length === 0) throw new S3Error("MalformedXML", "You must specify at least one part");
+  if (named.some(({ number }, at) => at > 0 && number <= named[at - 1].number)) {
+    throw new S3Error("InvalidPartOrder", "The list of parts was not in ascending order.");
+  }
+  return named.map(({ number, etag, checksum }, at) => {
+    const path = join(upload.directory, String(number));
+    using part = needPart(path);
+    if (part.meta.etag !== etag.replace(/^"|"$/g, "")) {
+      throw new S3Error("InvalidPart", "The part's entity tag might not have matched.", { PartNumber: String(number) });
+    }
+    if (checksum !== undefined && part.meta.checksum !== undefined && checksum !== part.meta.checksum.value) {
+      throw new S3Error("InvalidPart", "The part's checksum did not match.", { PartNumber: String(number) });
+    }
+    if (at < named.length - 1 && part.sizeBytes < MIN_PART_BYTES) {
+      throw new S3Error("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", {
+        PartNumber: String(number),
+        MinSizeAllowed: String(MIN_PART_BYTES),
+      });
+    }
+    return path;
+  });
+}

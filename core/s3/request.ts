@@ -1,0 +1,170 @@
+/**
+ * One request on its way: what was asked, of which bucket, and what answers are made of.
+ *
+ * @module
+ */
+import { type Body, bodyOf } from "./body.ts";
+import type { Bucket } from "./bucket.ts";
+import { checksumHeader, CHECKSUMS } from "./checksums.ts";
+import { S3Error } from "./error.ts";
+import type { Meta, Opened } from "./files.ts";
+import type { Payload } from "./signature.ts";
+import { parseXml, type Xml, xmlDocument } from "./xml.ts";
+
+/** A request whose sender is known, to a bucket that is there. */
+export interface Call {
+  readonly method: string;
+  readonly bucket: Bucket;
+  readonly key: string;
+  readonly query: ReadonlyMap<string, string>;
+  readonly headers: Headers;
+  readonly stream: ReadableStream<Uint8Array> | null;
+  readonly payload: Payload;
+  readonly region: string;
+  readonly now: Date;
+  /** Another bucket of the same sender; throws if it is not the sender's, or not there. */
+  readonly bucketOf: (name: string) => Bucket;
+}
+
+/** The body of a request. */
+export function bodyOfCall({ headers, stream, payload }: Call): Body {
+  return bodyOf(headers, stream, payload);
+}
+
+const MAX_XML_BYTES = 4 * 2 ** 20; // a thousand keys to delete, each of a kilobyte that is escaped
+
+/** The root element of a body of XML. */
+export async function xmlOfCall(call: Call, root: string): Promise<Record<string, unknown>> {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const piece of bodyOfCall(call).bytes) {
+    size += piece.length;
+    if (size > MAX_XML_BYTES) throw new S3Error("MalformedXML", "The XML you provided is too large");
+    pieces.push(piece as Uint8Array<ArrayBuffer>);
+  }
+  return parseXml(await new Blob(pieces).text(), root);
+}
+
+/** An answer of XML. */
+export function xmlResponse(root: string, content: Xml, status = 200): Response {
+  return new Response(xmlDocument(root, content), { status, headers: { "content-type": "application/xml" } });
+}
+
+/** An answer without a body. */
+export function emptyResponse(status: number, headers: Record<string, string> = {}): Response {
+  return new Response(null, { status, headers: status === 204 ? headers : { "content-length": "0", ...headers } });
+}
+
+const KEPT = ["cache-control", "content-disposition", "content-language", "content-type", "expires"];
+const KEPT_OF_AMZ = ["x-amz-website-redirect-location"];
+const MAX_META_BYTES = 2048; // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+
+/** Those headers of an upload that come back with the object. */
+export function keptHeaders(headers: Headers): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of [...KEPT, ...KEPT_OF_AMZ]) {
+    const value = headers.get(name);
+    if (value !== null) kept[name] = value;
+  }
+  const encodings = (headers.get("content-encoding") ?? "").split(",").map((one) => one.trim())
+    .filter((one) => one !== "" && one !== "aws-chunked"); // which is how it was sent, not what it is
+  if (encodings.length > 0) kept["content-encoding"] = encodings.join(",");
+  let size = 0;
+  for (const [name, value] of headers) {
+    if (!name.startsWith("x-amz-meta-")) continue;
+    kept[name] = value;
+    size += name.length - "x-amz-meta-".length + value.length;
+  }
+  if (size > MAX_META_BYTES) {
+    throw new S3Error("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size");
+  }
+  return kept;
+}
+
+/** The headers that describe an object. */
+export function objectHeaders({ meta, sizeBytes }: Pick<Opened, "meta" | "sizeBytes">): Record<string, string> {
+  return {
+    "content-type": "binary/octet-stream",
+    ...meta.headers,
+    "accept-ranges": "bytes",
+    "content-length": String(sizeBytes),
+    "etag": `"${meta.etag}"`,
+    "last-modified": new Date(meta.modifiedAt).toUTCString(),
+    ...(meta.tags?.length ? { "x-amz-tagging-count": String(meta.tags.length) } : {}),
+  };
+}
+
+/** The header of an object's checksum. */
+export function checksumHeaders({ checksum }: Pick<Meta, "checksum">): Record<string, string> {
+  if (checksum === undefined) return {};
+  return { [checksumHeader(checksum.algorithm)]: checksum.value, "x-amz-checksum-type": checksum.type };
+}
+
+/** The checksum that an upload in parts asks for. */
+export function wantedChecksum(headers: Headers): { algorithm: string; type: "FULL_OBJECT" | "COMPOSITE" } | undefined {
+  const algorithm = headers.get("x-amz-checksum-algorithm")?.toUpperCase();
+  if (algorithm === undefined) return undefined;
+  if (!Object.hasOwn(CHECKSUMS, algorithm)) throw new S3Error("InvalidRequest", "Checksum algorithm is not supported");
+  const type = headers.get("x-amz-checksum-type") ?? (algorithm === "CRC64NVME" ? "FULL_OBJECT" : "COMPOSITE");
+  if (type !== "FULL_OBJECT" && type !== "COMPOSITE") throw new S3Error("InvalidRequest", "Unknown checksum type");
+  return { algorithm, type };
+}
+
+/** Tags as the header `x-amz-tagging` has them. */
+export function tagsOfHeader(header: string | null): Meta["tags"] {
+  return header === null ? undefined : checkedTags([...new URLSearchParams(header)]);
+}
+
+/** Tags that S3 would take: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html */
+export function checkedTags(tags: NonNullable<Meta["tags"]>): NonNullable<Meta["tags"]> {
+  if (tags.length > 10) throw new S3Error("InvalidTag", "Object tags cannot be greater than 10");
+  if (new Set(tags.map(([key]) => key)).size !== tags.length) {
+    throw new S3Error("InvalidTag", "Cannot provide multiple Tags with the same key");
+  }
+  if (tags.some(([key, value]) => key === "" || key.length > 128 || value.length > 256)) {
+    throw new S3Error("InvalidTag", "The tag provided was not a valid tag");
+  }
+  return tags;
+}
+
+/** Refuses to read what conditions exclude; `true` if the reader has it already. */
+export function isUnmodified(headers: Headers, meta: Meta, prefix = ""): boolean {
+  const [match, noneMatch] = ["if-match", "if-none-match"].map((name) => headers.get(prefix + name));
+  const [since, notSince] = ["if-modified-since", "if-unmodified-since"].map((name) => {
+    const at = Date.parse(headers.get(prefix + name) ?? "");
+    return Number.isNaN(at) ? undefined : at;
+  });
+  const modifiedAt = Math.floor(meta.modifiedAt / 1000) * 1000; // a header says no more
+  if (match !== null ? !isNamed(match, meta) : notSince !== undefined && modifiedAt > notSince) {
+    throw preconditionFailed(match !== null ? "If-Match" : "If-Unmodified-Since");
+  }
+  return noneMatch !== null ? isNamed(noneMatch, meta) : since !== undefined && modifiedAt <= since;
+}
+
+/** The condition under which an object may be written. */
+export function writeCondition(headers: Headers): (current: Opened | undefined) => void {
+  const [match, noneMatch] = ["if-match", "if-none-match"].map((name) => headers.get(name));
+  if (noneMatch !== null && noneMatch !== "*") {
+    throw new S3Error("NotImplemented", "A header you provided implies functionality that is not implemented", {
+      Header: "If-None-Match",
+    });
+  }
+  return (current) => {
+    if (noneMatch !== null && current !== undefined) throw preconditionFailed("If-None-Match");
+    if (match === null) return;
+    if (current === undefined) throw new S3Error("NoSuchKey", "The specified key does not exist.");
+    if (!isNamed(match, current.meta)) throw preconditionFailed("If-Match");
+  };
+}
+
+/** The error of a condition that does not hold. */
+export function preconditionFailed(condition: string): S3Error {
+  return new S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", {
+    Condition: condition,
+  });
+}
+
+function isNamed(header: string, { etag }: Meta): boolean {
+  return header.split(",").map((one) => one.trim().replace(/^W\//, "").replace(/^"|"$/g, ""))
+    .some((one) => one === "*" || one === etag);
+}

@@ -1,0 +1,50 @@
+/**
+ * `npm:s3rver`, an S3 server that nobody here wrote, on a free port: what our checks say of S3 is held against it too.
+ *
+ * - https://github.com/jamhall/s3rver: its one key is `S3RVER`/`S3RVER`; it knows no trailing checksums and no tags of
+ *   buckets, and answers what it does not know with `NotImplemented` or not at all.
+ */
+import crypto from "node:crypto";
+import type { AddressInfo } from "node:net";
+import { temporaryDirectory } from "../helpers.ts";
+
+/** A running S3 server, as an SDK client is told of it. */
+export interface S3Server extends AsyncDisposable {
+  /** E.g. `"http://127.0.0.1:40123"`; buckets are the first segment of the path. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
+
+/** It hides what is in its continuation tokens by DES, which neither Deno nor OpenSSL 3 has: any other will do. */
+const { createCipheriv, createDecipheriv } = crypto;
+const twice = (bytes: Uint8Array) => new Uint8Array([...bytes, ...bytes]);
+Object.assign(crypto, {
+  createCipheriv: (name: string, key: Uint8Array, iv: Uint8Array) =>
+    name === "des" ? createCipheriv("aes-128-cbc", twice(key), twice(iv)) : createCipheriv(name, key, iv),
+  createDecipheriv: (name: string, key: Uint8Array, iv: Uint8Array) =>
+    name === "des" ? createDecipheriv("aes-128-cbc", twice(key), twice(iv)) : createDecipheriv(name, key, iv),
+});
+
+/** Starts s3rver on `127.0.0.1`, with these buckets; `await using` ends it and removes what it held. */
+export async function startS3rver(buckets: readonly string[] = []): Promise<S3Server> {
+  const { default: S3rver } = await import("s3rver");
+  const directory = temporaryDirectory("forkstack-s3rver-");
+  const server = new S3rver({
+    address: "127.0.0.1",
+    port: 0,
+    silent: true,
+    directory: directory.path,
+    configureBuckets: buckets.map((name) => ({ name, configs: [] })),
+  });
+  const { port } = await server.run() as AddressInfo;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    region: "us-east-1",
+    credentials: { accessKeyId: "S3RVER", secretAccessKey: "S3RVER" },
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      directory[Symbol.dispose]();
+    },
+  };
+}
