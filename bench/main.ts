@@ -11,6 +11,7 @@ import { forkBenchmarks } from "./forks.ts";
 import { REPO, type Result, type Skipped } from "./measure.ts";
 import { postgresBenchmarks } from "./postgres.ts";
 import { startBenchmarks } from "./start.ts";
+import { storageBenchmarks } from "./storage.ts";
 
 function holds({ ratio, limit }: Result): boolean {
   return "atMost" in limit ? ratio <= limit.atMost : ratio >= limit.atLeast;
@@ -34,7 +35,15 @@ if (import.meta.main) {
   const work = mkdtempSync(join(process.env.TMPDIR ?? "/tmp", "forkstack-bench-"));
   const results: (Result | Skipped)[] = [];
   try {
-    for (const benchmark of [...startBenchmarks, ...forkBenchmarks, ...postgresBenchmarks, ...engineBenchmarks]) {
+    for (
+      const benchmark of [
+        ...startBenchmarks,
+        ...forkBenchmarks,
+        ...postgresBenchmarks,
+        ...engineBenchmarks,
+        ...storageBenchmarks,
+      ]
+    ) {
       if (!benchmark.name.includes(wanted)) continue;
       process.stderr.write(`${benchmark.name}\n`);
       results.push(...await benchmark.run(work));

@@ -76,6 +76,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: [],
     run: async (call) => await (await import("./commands/show.ts")).runStatus(call),
   },
+  serve: {
+    summary: "serve the local buckets over S3 until Ctrl-C",
+    example: "serve",
+    options: ["port"],
+    run: async (call) => await (await import("./commands/serve.ts")).runServe(call),
+  },
 };
 
 /** Options of every command. */

@@ -27,8 +27,8 @@ export interface Files {
   read(path: string): Promise<string | undefined>;
   /** The names in a directory, sorted; none if it is not there. */
   list(path: string): Promise<string[]>;
-  /** Changes whenever anything in a file or a tree does, behind links too. */
-  fingerprint(path: string): Promise<string>;
+  /** Changes whenever anything in a file or a tree does, behind links too, but for the name `except` at its top. */
+  fingerprint(path: string, except?: string): Promise<string>;
   /**
    * Writes a file at once and whole, by default mode 0600. With `exclusive` it fails with `EEXIST` where one is; so it
    * does with `direct`, which is for temporary files: one may be seen half written.
@@ -37,7 +37,12 @@ export interface Files {
   /** Makes an empty directory, mode 0700; there already is success. */
   makeDirectory(path: string): Promise<void>;
   /** Copies a file or a tree to a path where nothing is; links inside a tree are followed, never shared. */
-  copy(from: string, to: string): Promise<"copy-on-write" | "full-copy">;
+  copy(from: string, to: string, except?: string): Promise<"copy-on-write" | "full-copy">;
+  /**
+   * Gives a tree whose files are never written to, only replaced and removed, a second name to each of them: a hard
+   * link, or where there are none a copy. What goes away meanwhile is left out.
+   */
+  share(from: string, to: string): Promise<"copy-on-write" | "full-copy">;
   /** Gives what is at `from` the name `to`; fails with `EEXIST` if something is there. */
   publish(from: string, to: string): Promise<void>;
   /** Gives a file the name `to`, in one step, in the place of a file that has it. */
@@ -60,8 +65,8 @@ export const files: Files = {
   async list(path) {
     return (await disk.names(path).catch(absent) ?? []).sort();
   },
-  async fingerprint(path) {
-    return await fingerprint(path, []);
+  async fingerprint(path, except) {
+    return await fingerprint(path, [], except);
   },
   async write(path, text, { exclusive = false, direct = false, mode = 0o600 } = {}) {
     const temporary = temporaryPath(path);
@@ -80,20 +85,32 @@ export const files: Files = {
   async makeDirectory(path) {
     await disk.makeDirectory(path, 0o700);
   },
-  async copy(from, to) {
+  async copy(from, to, except) {
     await disk.makeDirectory(dirname(to), 0o700);
     if (system() === "windows") {
-      await (await fs()).cp(from, to, { recursive: true, dereference: true, errorOnExist: true, force: false });
+      const filter = (path: string) => except === undefined || path !== join(from, except);
+      await (await fs()).cp(from, to, { recursive: true, dereference: true, errorOnExist: true, force: false, filter });
       return "full-copy";
     }
     const clone = system() === "darwin" ? "-c" : "--reflink=always";
-    if (await cp(["-RLp", clone, "--", from, to]) === undefined) return "copy-on-write";
+    if (await copyTree(["-RLp", clone], from, to, except) === undefined) return "copy-on-write";
     await disk.remove(to);
-    const failure = await cp(["-RLp", "--", from, to]);
+    const failure = await copyTree(["-RLp"], from, to, except);
     if (failure === undefined) return "full-copy";
     await disk.remove(to);
-    const [code] = COMPLAINTS.find(([, complaint]) => complaint.test(failure)) ?? ["EIO"];
-    throw Object.assign(new Error(failure), { code });
+    throw complaintError(failure);
+  },
+  async share(from, to) {
+    await disk.makeDirectory(dirname(to), 0o700);
+    if (system() !== "windows") {
+      const failure = await cp([system() === "darwin" ? "-RPpc" : "-RPpl", "--", from, to]);
+      const isWhole = failure === undefined ||
+        failure.split("\n").every((line) => /No such file or directory$/.test(line));
+      if (isWhole && await disk.look(from) !== undefined && await disk.look(to) !== undefined) return "copy-on-write";
+      await disk.remove(to);
+      if (failure !== undefined && complaintError(failure).code === "ENOSPC") throw complaintError(failure);
+    }
+    return await files.copy(from, to);
   },
   async publish(from, to) {
     const isDirectory = await files.stat(from).then((found) => found?.type) === "directory";
@@ -137,17 +154,37 @@ const COMPLAINTS: readonly (readonly [code: string, complaint: RegExp])[] = [
 async function cp(args: string[]): Promise<string | undefined> {
   const ended = await run("cp", args);
   if (ended === undefined) throw Object.assign(new Error("there is no program cp"), { code: "ENOENT" });
-  return ended.status === 0 ? undefined : ended.stderr.split("\n")[0] || `cp ended with ${ended.status}`;
+  return ended.status === 0 ? undefined : ended.stderr.trim() || `cp ended with ${ended.status}`;
+}
+
+const NAMES_AT_ONCE = 200; // of up to 255 bytes each: what a command line holds everywhere
+
+/** Copies a tree by cp, with the name `except` at its top left out: cp itself can't leave out anything. */
+async function copyTree(options: string[], from: string, to: string, except?: string): Promise<string | undefined> {
+  if (except === undefined) return await cp([...options, "--", from, to]);
+  await disk.makeDirectory(to, (await disk.mode(from) ?? 0o700) & 0o777);
+  const names = (await disk.names(from)).filter((name) => name !== except).map((name) => join(from, name));
+  for (let at = 0; at < names.length; at += NAMES_AT_ONCE) {
+    const failure = await cp([...options, "--", ...names.slice(at, at + NAMES_AT_ONCE), to]);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
+}
+
+function complaintError(failure: string): Error & { code: string } {
+  const first = failure.split("\n")[0];
+  const [code] = COMPLAINTS.find(([, complaint]) => complaint.test(first)) ?? ["EIO"];
+  return Object.assign(new Error(first), { code });
 }
 
 /** What `Files.fingerprint` is; `above` are the directories on the way, so that a link to one of them ends. */
-async function fingerprint(path: string, above: readonly string[]): Promise<string> {
+async function fingerprint(path: string, above: readonly string[], except?: string): Promise<string> {
   const found = await (await fs()).stat(path, { bigint: true }).catch(absent);
   if (found === undefined) return `${path}\0absent\n`;
   if (!found.isDirectory()) return `${path}\0${found.ino}:${found.size}:${found.mtimeNs}\n`;
   const self = `${found.dev}:${found.ino}`;
   if (above.includes(self)) return `${path}\0cycle\n`;
-  const names = (await disk.names(path).catch(absent) ?? []).sort();
+  const names = (await disk.names(path).catch(absent) ?? []).filter((name) => name !== except).sort();
   const all = await Promise.all(names.map((name) => fingerprint(join(path, name), [...above, self])));
   return [`${path}\0directory\n`, ...all].join("");
 }

@@ -13,16 +13,17 @@ import type {
   Held,
   Inspection,
   Kind,
+  OptionsSchema,
   Provider,
   Replacement,
   Scope,
+  Secret,
   Target,
 } from "../core/provider.ts";
 import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
 import { holder, isSameHolder } from "./_marks.ts";
 
-/** No embedded provider has an option today. */
 const noOptions = v.strictObject({});
 type NoOptions = v.InferOutput<typeof noOptions>;
 
@@ -36,15 +37,34 @@ interface Embedded {
   readonly companions?: readonly string[];
   /** Copies the parent, if there is one, to `partial`, or makes an empty one there; says which. */
   readonly fill: (context: Context, partial: string, parent: string | undefined) => Promise<Copy>;
-  readonly outputs: (path: string, name: string) => Record<string, string>;
   /** Opens what is there, beyond its being there. */
   readonly open?: (path: string) => void | Promise<void>;
   /** Runs a script on it. */
   readonly execute?: (path: string, sql: string) => Promise<void>;
 }
 
+interface WithOutputs<Options> extends Embedded {
+  readonly outputs: (path: string, held: Held, asked: Asked<Options>) => Outputs | Promise<Outputs>;
+}
+
+type Outputs = Record<string, string | Secret>;
+
+/** What outputs may depend on. */
+export interface Asked<Options> {
+  readonly context: Context;
+  readonly scope: Scope<Options>;
+}
+
+/** A provider without options of its own, whose forks are files or directories on this machine. */
+export function embeddedProvider(its: WithOutputs<NoOptions>): Provider<NoOptions> {
+  return embeddedProviderWith(noOptions, its);
+}
+
 /** A provider whose forks are files or directories on this machine. */
-export function embeddedProvider(its: Embedded): Provider<NoOptions> {
+export function embeddedProviderWith<Options>(
+  options: OptionsSchema<Options>,
+  its: WithOutputs<Options>,
+): Provider<Options> {
   const pathOf = (held: Held, place: Place) => embeddedPath(its.kind, place.root, held.name);
   return {
     name: its.name,
@@ -61,7 +81,7 @@ export function embeddedProvider(its: Embedded): Provider<NoOptions> {
       name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
     },
     credentials: [],
-    options: noOptions,
+    options,
     inspect: (context, target) => inspect(its, context, target),
     create: (context, target) => create(its, context, target),
     delete: (context, fork, scope) => remove(its, context, fork, scope),
@@ -83,7 +103,11 @@ export function embeddedProvider(its: Embedded): Provider<NoOptions> {
         throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
       },
     }),
-    outputs: (_context, held, scope) => Promise.resolve(its.outputs(pathOf(held, scope), held.name)),
+    async outputs(context, held, scope) {
+      const owner = await readOwner(context, ownerPath(its.kind, scope, held.name));
+      const id = owner?.id ?? held.name; // of a base environment too, whoever asks
+      return await its.outputs(pathOf(held, scope), { id, name: held.name }, { context, scope });
+    },
     async usage(context, held, scope) {
       const paths = ["", ...(its.companions ?? [])].map((suffix) => pathOf(held, scope) + suffix);
       const sizes = await Promise.all(paths.map((path) => sizeOf(context, path)));
@@ -357,20 +381,36 @@ async function sizeOf(context: Context, path: string): Promise<number> {
   return total;
 }
 
+/** What of a tree is copied otherwise: a directory at its top, of which one within is shared and the rest left out. */
+export interface Sealed {
+  readonly directory: string;
+  readonly shared: string;
+}
+
 /**
  * Fills a fork with a tree that nobody writes to, or makes an empty one where there is no parent. A tree that changes
- * meanwhile is copied again, and given up after three times.
+ * meanwhile is copied again, and given up after three times. What is sealed may change: each of its files is whole.
  */
-export async function fillTree(context: Context, to: string, from: string | undefined): Promise<Copy> {
+export async function fillTree(
+  context: Context,
+  to: string,
+  from: string | undefined,
+  sealed?: Sealed,
+): Promise<Copy> {
   if (from === undefined) {
     await context.files.makeDirectory(to);
     return "empty";
   }
+  const hasSealed = sealed !== undefined && await context.files.stat(join(from, sealed.directory)) !== undefined;
+  const except = hasSealed ? sealed.directory : undefined;
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const before = await context.files.fingerprint(from);
-    const [copied] = await Promise.allSettled([context.files.copy(from, to)]);
-    const isStill = await context.files.fingerprint(from) === before;
-    if (isStill && copied.status === "fulfilled") return /\0\d+:/.test(before) ? copied.value : "empty"; // no file in it
+    const before = await context.files.fingerprint(from, except);
+    const [copied] = await Promise.allSettled([context.files.copy(from, to, except)]);
+    const isStill = await context.files.fingerprint(from, except) === before;
+    if (isStill && copied.status === "fulfilled") {
+      const shared = hasSealed ? await shareSealed(context, to, from, sealed) : "empty";
+      return /\0\d+:/.test(before) ? copied.value : shared; // else no file is in it
+    }
     if (isStill && copied.status === "rejected") throw copied.reason; // else it failed on what went away meanwhile
     await context.files.remove(to);
   }
@@ -378,6 +418,12 @@ export async function fillTree(context: Context, to: string, from: string | unde
     hint: "Stop what writes there, then run the same command again",
     retryable: true,
   });
+}
+
+async function shareSealed(context: Context, to: string, from: string, sealed: Sealed): Promise<Copy> {
+  const [source, target] = [from, to].map((path) => join(path, sealed.directory, sealed.shared));
+  if ((await context.files.list(source)).length === 0) return "empty";
+  return await context.files.share(source, target);
 }
 
 function companionsOf(its: Embedded, path: string): string[] {

@@ -117,6 +117,7 @@ const CHANGING_FILES: ReadonlySet<string> = new Set<keyof Files>([
   "write",
   "makeDirectory",
   "copy",
+  "share",
   "publish",
   "replace",
   "remove",

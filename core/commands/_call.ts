@@ -21,6 +21,7 @@ export const OPTIONS = {
   "idle": { type: "string", help: "those not switched to for this long, not the expired ones", value: "<time>" },
   "fix": { type: "boolean", help: "mend what is safe to mend" },
   "rebuild": { type: "boolean", help: "find the environments again by their marks, where the registry was lost" },
+  "port": { type: "string", help: "listen there instead of the port of forkstack.json", value: "<port>" },
   "empty": { type: "boolean", help: "start without the parent's data" },
   "no-switch": { type: "boolean", help: "leave the current environment as it is" },
   "dry-run": { type: "boolean", help: "print what would be done, and change nothing" },

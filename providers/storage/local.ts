@@ -1,12 +1,75 @@
 /**
- * A bucket on this machine: a directory of objects. A fork is a copy of it, cloned where the file system can.
+ * A bucket on this machine: a directory of files that an application writes as it likes, and beside them what came
+ * through the S3 server of `forkstack serve` (core/s3/). A fork copies the former, cloned where the file system can, and
+ * links the latter: the server never writes to a file that is there. See docs/storage.md.
  */
-import { embeddedProvider, fillTree } from "../_embedded.ts";
+import { join } from "node:path";
+import * as v from "valibot";
+import { type Context, Secret } from "../../core/provider.ts";
+import { OBJECTS, STORE } from "../../core/s3/layout.ts";
+import { ForkstackError } from "../../mod.ts";
+import { embeddedProviderWith, fillTree } from "../_embedded.ts";
 
-export default embeddedProvider({
+const DEFAULT_PORT = 7833;
+
+const options = v.strictObject({
+  port: v.optional(v.pipe(
+    v.number(),
+    v.integer(),
+    v.minValue(1),
+    v.maxValue(65_535),
+    v.description("The port on 127.0.0.1 at which `forkstack serve` serves the buckets over S3; 7833 if not given"),
+  )),
+});
+
+export default embeddedProviderWith(options, {
   name: "local",
   kind: "storage",
   type: "directory",
-  fill: fillTree,
-  outputs: (path, name) => ({ BUCKET_NAME: name, BUCKET_PATH: path }),
+  fill: (context, partial, parent) => fillTree(context, partial, parent, { directory: STORE, shared: OBJECTS }),
+  outputs: async (path, held, { context, scope }) => ({
+    BUCKET_NAME: held.name,
+    BUCKET_PATH: path,
+    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${scope.options.port ?? DEFAULT_PORT}`,
+    AWS_REGION: "us-east-1", // what clients take for granted where nobody names one
+    AWS_ACCESS_KEY_ID: held.name,
+    AWS_SECRET_ACCESS_KEY: new Secret(await secretOf(context, scope.root, `${held.name}\n${held.id}`)),
+  }),
 });
+
+/**
+ * The secret of one bucket's key, derived from a secret of the project: nothing has to be kept for each environment, and
+ * the key of one that was deleted does not open a later one of its name.
+ */
+async function secretOf(context: Context, root: string, bucket: string): Promise<string> {
+  const encoder = new TextEncoder();
+  const project = await projectSecret(context, join(root, ".forkstack", "buckets.key"));
+  const hmac = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", encoder.encode(project), hmac, false, ["sign"]);
+  const signed = await crypto.subtle.sign("HMAC", key, encoder.encode(bucket));
+  return hexOf(new Uint8Array(signed)).slice(0, 40); // as long as AWS's
+}
+
+/** The project's secret, made when it is first needed. */
+async function projectSecret(context: Context, path: string): Promise<string> {
+  for (let attempt = 1;; attempt++) {
+    const text = (await context.files.read(path))?.trim();
+    if (text !== undefined && /^[0-9a-f]{64}$/.test(text)) return text;
+    if (text !== undefined || attempt === 3) {
+      throw new ForkstackError("STATE_DAMAGED", `Cannot read the key file "${path}": it is not what forkstack wrote`, {
+        hint:
+          "Remove it and .forkstack/envs/<env>.env of each environment, then `forkstack switch <env>`: all get new keys",
+      });
+    }
+    try {
+      const made = hexOf(crypto.getRandomValues(new Uint8Array(32)));
+      await context.files.write(path, `${made}\n`, { exclusive: true });
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EEXIST") throw error; // another was first: its is as good
+    }
+  }
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -42,7 +42,7 @@ forked from dev, <time> old, by tester@host
   local            directory    shop.alice.db                empty
   secrets          env-file     alice                        empty
   storage          local        shop-bucket-alice            empty
-Variables: FORKSTACK_ENV, FORKSTACK_PROJECT, DATABASE_URL, LOCAL_PATH, SECRETS_FILE, BUCKET_NAME, BUCKET_PATH
+Variables: FORKSTACK_ENV, FORKSTACK_PROJECT, DATABASE_URL, LOCAL_PATH, SECRETS_FILE, BUCKET_NAME, BUCKET_PATH, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 => 0`,
   );
   assert.equal(await said("switch", "dev"), "Now on dev\nNext: restart the app\n=> 0");
@@ -162,8 +162,10 @@ async function document(place: Place, ...args: string[]): Promise<any> {
 
 Deno.test("--json gives the data that DESIGN.md promises of each command", async () => {
   await using place = await Place.make();
-  const variables = "FORKSTACK_ENV FORKSTACK_PROJECT DATABASE_URL LOCAL_PATH SECRETS_FILE BUCKET_NAME BUCKET_PATH"
-    .split(" ");
+  const variables = [
+    ..."FORKSTACK_ENV FORKSTACK_PROJECT DATABASE_URL LOCAL_PATH SECRETS_FILE BUCKET_NAME BUCKET_PATH".split(" "),
+    ..."AWS_ENDPOINT_URL_S3 AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY".split(" "),
+  ];
   const all = (env: string, state: string, fork?: string) =>
     EMPTY.kinds.map((kind) => resourceOf(env, kind, state, fork));
   const ready = {

@@ -13,6 +13,7 @@ import { realContext, temporaryDirectory, treeOf } from "../helpers.ts";
 
 const PROJECT = "myapp";
 const CANARY = "canary-in-the-parent-0123456789";
+const BUCKETS_KEY = `${"5ec2e7".repeat(10)}beef`;
 
 /** How a kind's resources are written and read, at their own paths. */
 interface Contents {
@@ -108,7 +109,7 @@ export function embeddedEmulator(provider: Provider<Record<never, never>>): Emul
           fs.writeFileSync(path, JSON.stringify({ ...JSON.parse(fs.readFileSync(path, "utf8")), marker }));
           return Promise.resolve();
         },
-        canaries: () => [CANARY],
+        canaries: () => [CANARY, BUCKETS_KEY],
         close: () => Promise.resolve(directory[Symbol.dispose]()),
       };
       return world;
@@ -128,6 +129,7 @@ async function fill(provider: Provider<Record<never, never>>, contents: Contents
   fs.mkdirSync(dirname(at(title("dev"))), { recursive: true });
   fs.mkdirSync(join(root, ".forkstack", "registry"), { recursive: true });
   fs.writeFileSync(join(root, "forkstack.json"), `{ "project": "${PROJECT}" }\n`);
+  fs.writeFileSync(join(root, ".forkstack", "buckets.key"), `${BUCKETS_KEY}\n`, { mode: 0o600 });
   contents.seed(at(title("dev")));
   for (const near of ["alic", "alice2", "alice-2"]) contents.seed(at(title(near))); // look-alikes without a mark
   for (const near of [".bak", "~", ".forkstack-notes", ".forkstack-0123456789", ".1.tmp", ".json"]) {

@@ -28,6 +28,7 @@ export function memoryFiles(given: Readonly<Record<string, string>>): Files {
     fingerprint: refuse,
     makeDirectory: refuse,
     copy: refuse,
+    share: refuse,
     publish: refuse,
   };
 }
