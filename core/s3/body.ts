@@ -76,15 +76,35 @@ export function bodyOf(headers: Headers, stream: AsyncIterable<Uint8Array> | nul
 /** What comes in; that the sender went away is no failure of this server. */
 async function* received(stream: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const input = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
-  for (;;) {
-    let next: IteratorResult<Uint8Array>;
-    try {
-      next = await input.next();
-    } catch {
-      throw new S3Error("IncompleteBody", "The connection ended before the body did");
+  let isOver = false;
+  try {
+    for (;;) {
+      const next = await Promise.resolve(input.next()).catch(() => {
+        isOver = true;
+        throw new S3Error("IncompleteBody", "The connection ended before the body did");
+      });
+      isOver = next.done === true;
+      if (next.done) return;
+      yield next.value;
     }
-    if (next.done) return;
-    yield next.value;
+  } finally {
+    if (!isOver) await drain(input);
+  }
+}
+
+const MAX_DRAINED_BYTES = 32 * 2 ** 20;
+
+/** Reads a body that nobody wants: most clients see no answer before they have sent all of it. */
+export async function drain(input: Iterator<Uint8Array> | AsyncIterator<Uint8Array>): Promise<void> {
+  try {
+    for (let size = 0; size < MAX_DRAINED_BYTES;) {
+      const { done, value } = await input.next();
+      if (done) return;
+      size += value.length;
+    }
+    await input.return?.();
+  } catch {
+    // the sender went away
   }
 }
 

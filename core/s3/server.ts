@@ -5,6 +5,7 @@
  * @module
  */
 import * as fs from "node:fs";
+import { drain } from "./body.ts";
 import { Bucket } from "./bucket.ts";
 import * as buckets from "./buckets.ts";
 import { diskError, S3Error } from "./error.ts";
@@ -50,6 +51,7 @@ export function s3Handler(options: S3Options): S3Handler {
     try {
       response = request.method === "OPTIONS" ? preflight(request) : await answer(options, request, target);
     } catch (error) {
+      if (request.body !== null && !request.body.locked) await drain(request.body[Symbol.asyncIterator]());
       response = errorResponse(error, request, target, id, options);
     }
     response.headers.set("x-amz-request-id", id);
