@@ -6,6 +6,7 @@ import { cpus, release, totalmem } from "node:os";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { cacheBenchmarks } from "./caches.ts";
 import { engineBenchmarks } from "./engine.ts";
 import { forkBenchmarks } from "./forks.ts";
 import { REPO, type Result, type Skipped } from "./measure.ts";
@@ -40,8 +41,9 @@ if (import.meta.main) {
         ...startBenchmarks,
         ...forkBenchmarks,
         ...postgresBenchmarks,
-        ...engineBenchmarks,
         ...storageBenchmarks,
+        ...cacheBenchmarks,
+        ...engineBenchmarks,
       ]
     ) {
       if (!benchmark.name.includes(wanted)) continue;

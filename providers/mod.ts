@@ -15,7 +15,7 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   },
   storage: { local: () => import("./storage/local.ts") },
   secrets: { "env-file": () => import("./secrets/env-file.ts") },
-  cache: {},
-  queue: {},
+  cache: { valkey: () => import("./cache/valkey.ts") },
+  queue: { bullmq: () => import("./queue/bullmq.ts") },
   local: { directory: () => import("./local/directory.ts") },
 };

@@ -3,13 +3,13 @@
  */
 import type { Context, Files } from "../core/provider.ts";
 
-/** One use of `context.fetch` or `context.files`. */
+/** One use of `context.fetch` or `context.files`, or one command on a socket. */
 export interface Call {
   /** From 0, in the order in which they began. */
   readonly n: number;
   /** E.g. `"files.write"` or `"fetch POST /branches"`. */
   readonly what: string;
-  readonly channel: "fetch" | "files";
+  readonly channel: "fetch" | "files" | "sockets";
   /** It can change something outside. */
   readonly isChange: boolean;
 }
@@ -17,7 +17,7 @@ export interface Call {
 /** One way in which a call goes wrong. */
 export interface Fault {
   readonly name: string;
-  readonly channel: "fetch" | "files" | "both";
+  readonly channel: Call["channel"] | "any";
   /** Only a call that changes something can go wrong so. */
   readonly onChangesOnly?: boolean;
   /** Every later call of the run fails too, as if the process had died: nothing is tidied up. */
@@ -88,14 +88,16 @@ export const FAULTS: readonly Fault[] = [
   { name: "404", channel: "fetch", isLie: true, ...refused(404) },
   { name: "409", channel: "fetch", ...refused(409) },
   { name: "423", channel: "fetch", ...refused(423) },
-  { name: "death before", channel: "both", isCrash: true, strike: before(died) },
-  { name: "death after", channel: "both", isCrash: true, onChangesOnly: true, strike: after(died) },
+  { name: "connection cut", channel: "sockets", strike: before(() => new TypeError("connection reset")) },
+  { name: "connection cut after it was done", channel: "sockets", onChangesOnly: true, strike: after(lost) },
+  { name: "death before", channel: "any", isCrash: true, strike: before(died) },
+  { name: "death after", channel: "any", isCrash: true, onChangesOnly: true, strike: after(died) },
 ];
 
 /** The faults that a call can meet. */
 export function faultsOf(call: Call): Fault[] {
   return FAULTS.filter((fault) =>
-    (fault.channel === "both" || fault.channel === call.channel) && (!fault.onChangesOnly || call.isChange)
+    (fault.channel === "any" || fault.channel === call.channel) && (!fault.onChangesOnly || call.isChange)
   );
 }
 
@@ -107,8 +109,14 @@ export interface Plan {
   readonly meanwhile?: () => void;
 }
 
+/** Does a call, or not, as planned; throws where it is to break. */
+export type Pass = (what: string, isChange: boolean, act: () => Promise<unknown>) => Promise<unknown>;
+
 /** What a provider reaches the outside by. */
-export type Reach = Pick<Context, "fetch" | "files">;
+export interface Reach extends Pick<Context, "fetch" | "files"> {
+  /** For a provider of sockets: a context whose every command goes through `pass`, by a proxy on its way. */
+  readonly sockets?: (pass: Pass) => Partial<Context>;
+}
 
 /** More calls than these in one run, and it is taken for one that never ends. */
 const MAX_CALLS = 5_000;
@@ -151,6 +159,7 @@ export function watched(reach: Reach, plan?: Plan): Reach & { readonly calls: Ca
   ) as unknown as Files;
   return {
     calls,
+    ...reach.sockets?.((what, isChange, act) => pass({ what, channel: "sockets", isChange }, act)),
     files,
     fetch: (request) =>
       pass({

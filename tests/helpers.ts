@@ -106,8 +106,13 @@ export async function whyNoMount(type: Parameters<typeof mountImage>[0], sizeMiB
  * Registers a test that some machines can't run: there it is ignored and its name says why, or with
  * `FORKSTACK_TEST_FULL=1` it fails.
  */
-export function testIf(reason: string | undefined, name: string, fn: () => void | Promise<void>): void {
-  if (reason === undefined) return Deno.test(name, fn);
+export function testIf(
+  reason: string | undefined,
+  name: string,
+  fn: () => void | Promise<void>,
+  options: Omit<Deno.TestDefinition, "name" | "fn"> = {},
+): void {
+  if (reason === undefined) return Deno.test({ ...options, name, fn });
   const isRequired = process.env.FORKSTACK_TEST_FULL === "1";
   Deno.test({
     name: `${name} (${reason})`,

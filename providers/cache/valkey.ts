@@ -1,0 +1,94 @@
+/**
+ * Valkey or Redis, any server from version 7: a fork is a logical database of its own, or keys under a prefix of its
+ * own, with a user that reaches no more. The parent's keys are copied inside the server, with when they expire.
+ *
+ * - Logical databases: https://valkey.io/commands/select/, https://valkey.io/commands/copy/
+ * - What a user may reach: https://valkey.io/topics/acl/
+ * - Memory and eviction, which all logical databases share: https://valkey.io/topics/lru-cache/
+ */
+import * as v from "valibot";
+import { Secret } from "../../core/provider.ts";
+import type { Copy, Provider } from "../../core/provider.ts";
+import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { copyKeys, fieldsOf } from "../_redis.ts";
+import { type Filling, redisProvider } from "../_redis_forks.ts";
+
+const options = v.strictObject({
+  /**
+   * `"database"`: a logical database, which the app uses as if it were alone; `"prefix"`: keys that begin with
+   * CACHE_PREFIX, which is a boundary that the server guards. See docs/cache.md.
+   * @default {"database"}
+   */
+  isolation: v.optional(v.picklist(["database", "prefix"]), "database"),
+  /**
+   * Where base environments keep their data, by the cache's name, e.g. `{ "shop-dev": 1 }`: a logical database, or with
+   * `"prefix"` what the keys begin with. Without it: `prod` is in the logical database of the URL, or under
+   * `"shop.cache:"`.
+   */
+  bases: v.optional(
+    v.record(v.string(), v.union([v.pipe(v.number(), v.integer(), v.minValue(0)), v.pipe(v.string(), v.minLength(1))])),
+    {},
+  ),
+});
+type Options = v.InferOutput<typeof options>;
+
+/** Of `maxmemory`: beyond it a server would soon refuse writes, or evict keys of the parent. */
+const FULL = 0.95;
+
+const provider: Provider<Options> = redisProvider<Options>({
+  name: "valkey",
+  kind: "cache",
+  copy: "full-copy",
+  parentMayBeAbsent: false,
+  isCopied: () => true,
+  variables: ["VALKEY_URL"],
+  options,
+  place: (login, { options }, name) =>
+    options.isolation === "database" ? {} : { database: login.database, prefix: prefixOf(name) },
+  base(login, { options, project, resource }, name) {
+    const told = options.bases[name];
+    if (options.isolation === "prefix") {
+      return { database: login.database, prefix: typeof told === "string" ? told : prefixOf(name) };
+    }
+    if (typeof told === "number") return { database: told };
+    const prods = [undefined, resource.split(".")[1]].map((own) => resourceTitle("cache", project, "prod", own));
+    return prods.includes(name) ? { database: login.database } : undefined;
+  },
+  rules: ({ prefix }) =>
+    prefix === undefined
+      ? ["+keys", "+flushdb", "+sort", "+sort_ro"] // they end at the logical database
+      : ["-scan", "-randomkey", "-dbsize"], // they tell of keys whatever their prefix
+  fill,
+  outputs: (url, { prefix }) => ({
+    CACHE_URL: new Secret(url),
+    REDIS_URL: new Secret(url),
+    ...(prefix === undefined ? {} : { CACHE_PREFIX: prefix }),
+  }),
+});
+export default provider;
+
+function prefixOf(name: string): string {
+  return `${name}.cache:`;
+}
+
+/** Copies all keys of the parent, but not those of forks that live in its logical database. */
+async function fill({ connection, target, from, to, all }: Filling<Options>): Promise<Copy> {
+  if (from === undefined) return "empty";
+  const guests = from.prefix === undefined ? all.filter(({ place }) => place.database === from.database) : [];
+  let used = 0;
+  let most = 0;
+  const room = async () => {
+    const memory = fieldsOf(await connection.send("INFO", "memory"));
+    [used, most] = ["used_memory", "maxmemory"].map((field) => Number(memory.get(field))) as [number, number];
+    return most === 0 ? Infinity : Math.round(FULL * most - used);
+  };
+  if (await copyKeys(connection, from, to, guests.flatMap(({ place }) => place.prefix ?? []), room)) return "full-copy";
+  throw new ForkstackError(
+    "PLAN_LIMIT_MEMORY",
+    `Cannot make cache "${target.name}": the server holds ${used} of ${most} bytes (maxmemory), and needs more`,
+    {
+      hint: "Raise maxmemory, remove unused envs with `forkstack prune`, or start without data by --empty",
+      details: { provider: "valkey", resource: target.resource },
+    },
+  );
+}

@@ -1,0 +1,52 @@
+/**
+ * BullMQ on a Valkey or Redis server: a fork is a prefix of its own, with a user that reaches no other keys. It starts
+ * without jobs: a job that were there twice would be done twice.
+ *
+ * - Prefix, connections, eviction: https://docs.bullmq.io/guide/connections, https://docs.bullmq.io/guide/going-to-production
+ * - What the keys hold: https://docs.bullmq.io/guide/architecture
+ */
+import * as v from "valibot";
+import { type Copy, type Provider, Secret } from "../../core/provider.ts";
+import { fieldsOf } from "../_redis.ts";
+import { type Filling, redisProvider } from "../_redis_forks.ts";
+
+const options = v.strictObject({
+  /** The logical database of the queues' keys. Without it: that of the URL. */
+  database: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  /** The prefix of a base environment's queues, by the queue's name, e.g. `{ "shop": "bull" }`. Without it: the name. */
+  bases: v.optional(
+    v.record(v.string(), v.pipe(v.string(), v.regex(/^[^:]+$/, "must be a prefix without colons"))),
+    {},
+  ),
+});
+type Options = v.InferOutput<typeof options>;
+
+const provider: Provider<Options> = redisProvider<Options>({
+  name: "bullmq",
+  kind: "queue",
+  copy: "namespace",
+  parentMayBeAbsent: true,
+  isCopied: () => false,
+  variables: ["BULLMQ_URL", "VALKEY_URL"],
+  options,
+  place: (login, { options }, name) => ({ database: options.database ?? login.database, prefix: `${name}:` }),
+  base: (login, { options }, name) => ({
+    database: options.database ?? login.database,
+    prefix: `${options.bases[name] ?? name}:`,
+  }),
+  rules: () => ["-scan", "-randomkey", "-dbsize"],
+  fill,
+  outputs: (url, { prefix }) => ({ QUEUE_URL: new Secret(url), QUEUE_PREFIX: prefix!.slice(0, -1) }),
+});
+export default provider;
+
+/** Brings no jobs; tells of a server that would lose those that the fork is going to have. */
+async function fill({ context, connection, target }: Filling<Options>): Promise<Copy> {
+  const policy = fieldsOf(await connection.send("INFO", "memory")).get("maxmemory_policy");
+  if (policy !== "noeviction") {
+    context.warn(
+      `the server of ${target.resource} may lose jobs: its maxmemory-policy is "${policy}", and must be "noeviction"`,
+    );
+  }
+  return "empty";
+}
