@@ -185,6 +185,9 @@ export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
   };
 }
 
+/** Codes of calls that were never sent, or refused before anything was done. */
+const NOTHING_MADE = /^(CREDENTIALS_|NETWORK_DENIED$)/;
+
 /** Makes one resource, or finishes what an earlier attempt of the operation began, and waits until it answers. */
 export async function makeResource(engine: Engine, worker: Worker, wanted: Wanted): Promise<Made> {
   const { resource, title } = wanted;
@@ -204,6 +207,14 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
     options: resource.options,
   };
   const context = contextOf(engine, provider, { worker, marker: target.marker, rows: [row] });
+  let isBegun = wanted.begunAt !== undefined;
+  const recording: Context = {
+    ...context,
+    async record(step, id) {
+      isBegun = true;
+      await context.record(step, id);
+    },
+  };
   try {
     if (provider.capabilities.ownership === "recorded" && wanted.begunAt === undefined) {
       await assertAbsent(engine, worker, provider, target);
@@ -212,9 +223,10 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
       statements.putResource(row),
       statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "intent" }),
     ]);
-    let fork = await createUsable(engine, context, provider, target);
-    if (wanted.script !== undefined) fork = await sanitized(engine, worker, context, wanted, target, fork);
-    const variables = await outputsOf(context, resource, fork, target);
+    let fork = await createUsable(engine, recording, provider, target);
+    isBegun = true;
+    if (wanted.script !== undefined) fork = await sanitized(engine, worker, recording, wanted, target, fork);
+    const variables = await outputsOf(recording, resource, fork, target);
     const made: ResourceRow = {
       ...row,
       state: "ready",
@@ -231,6 +243,13 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
     return { row: made, variables };
   } catch (error) {
     const known = fileError(error, `make ${resource.key} "${title}"`);
+    if (!isBegun && isForkstackError(known) && NOTHING_MADE.test(known.code)) {
+      // Undoing would only meet the same refusal.
+      await worker.write([
+        statements.dropResource(wanted.env, resource.key),
+        statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "failed" }),
+      ]);
+    }
     if (!worker.signal.aborted) {
       engine.onProgress?.({ ...reportOf(row, "failed", engine.world.monotonicMs() - began), error: shownError(known) });
     }
