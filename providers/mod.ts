@@ -11,6 +11,7 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
     postgres: () => import("./database/postgres.ts"),
     neon: () => import("./database/neon.ts"),
     sqlite: () => import("./database/sqlite.ts"),
+    supabase: () => import("./database/supabase.ts"),
     turso: () => import("./database/turso.ts"),
   },
   storage: { local: () => import("./storage/local.ts") },

@@ -1,0 +1,393 @@
+/**
+ * Supabase: branches of a project. A branch is a project of its own, with a ref, a database and keys of its own; it
+ * replays the project's migrations, or with `withData` is a clone of it. There are no branches of branches.
+ *
+ * A branch has no field for a note: `git_branch` would have Supabase look for that branch in a connected repository, and
+ * `notify_url` is called. So the registry tells whose a branch is; its ref, which is never used again, proves which.
+ *
+ * - Branching: https://supabase.com/docs/guides/deployment/branching
+ * - Management API: https://supabase.com/docs/reference/api/introduction
+ * - Addresses of a database: https://supabase.com/docs/guides/database/connecting-to-postgres
+ */
+import * as v from "valibot";
+import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
+import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
+import { type ForkstackError, isForkstackError } from "../../mod.ts";
+import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { answers, type Login, loginOf, type Purpose, urlOf } from "./_postgres.ts";
+import { runScript } from "./_postgres_script.ts";
+import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./_supabase.ts";
+import { isProject, type Options, options, problemOf, projectOf, refusedCreate, rounds } from "./_supabase.ts";
+
+const POOLERS = v.array(v.object({
+  database_type: v.string(),
+  pool_mode: v.string(),
+  connection_string: v.string(), // with a placeholder in the password's place
+}));
+const KEYS = v.array(v.object({ name: v.string(), type: v.nullish(v.string()), api_key: v.nullish(v.string()) }));
+const DISK = v.object({ metrics: v.object({ fs_used_bytes: v.number() }) });
+
+const HOURS_OF_MONTH = 730;
+/** US dollars, of the default size Micro: https://supabase.com/docs/guides/platform/manage-your-usage/branching (2026-11) */
+const MICRO_USD_AN_HOUR = 0.01344;
+const SETTLE_MS = 10 * 60_000;
+const SETTLE_WITH_DATA_MS = 60 * 60_000; // the whole database is restored
+/** 10 to 60 s after a branch is said to be healthy: https://github.com/supabase/supabase/issues/39604 */
+const ANSWERS_MS = 120_000;
+
+const provider: Provider<Options> = {
+  name: "supabase",
+  kind: "database",
+  capabilities: {
+    copy: "full-copy", // with `withData`; without it a fork says "schema-only"
+    ownership: "recorded",
+    outputs: "rereadable",
+    nativeExpiry: false,
+    usage: "bytes-and-cost",
+    pointInTime: false,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    // No limit is documented; names of 80 characters were seen. The dashboard takes letters, digits, "-" and "_".
+    name: { maxLength: 80, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
+  },
+  credentials: [
+    { variable: "SUPABASE_ACCESS_TOKEN", required: true },
+    { variable: "SUPABASE_DB_PASSWORD", required: false }, // the project's own, for `switch prod`
+  ],
+  options,
+  inspect,
+  create,
+  delete: remove,
+  list,
+  probe,
+  outputs,
+  execute,
+  usage,
+};
+export default provider;
+
+async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
+  if (isProject(target, target.name)) {
+    const { ref } = await projectOf(context, target);
+    return { state: "foreign", id: ref, reason: "it is the project itself" };
+  }
+  const found = await find(context, target, ({ name }) => name === target.name);
+  if (found === undefined) return { state: "absent" };
+  const id = found.project_ref;
+  const marker = context.markerOf(found.name);
+  if (marker === undefined) {
+    return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
+  }
+  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
+  return { state: isLeaving(found) ? "deleting" : isWhole(found) ? "ready" : "pending", fork: forkOf(found, marker) };
+}
+
+/**
+ * Looks first: that names are unique is written nowhere. A create is never repeated; it may take longer than a client
+ * waits, so after whatever came back but a success or a plain refusal, the name is looked for.
+ */
+async function create(context: Context, target: Target<Options>): Promise<Fork> {
+  const { name, options: { projectRef, withData } } = target;
+  const what = `make database "${name}"`;
+  await assertParent(context, target);
+  const earlier = await find(context, target, (one) => one.name === name);
+  if (earlier !== undefined) return await adopt(context, target, earlier);
+  context.signal.throwIfAborted();
+  let made: Branch | undefined;
+  let problem: unknown;
+  try {
+    // https://supabase.com/docs/reference/api/v1-create-a-branch
+    const answer = await api.send(context, target, "POST", ["projects", projectRef, "branches"], {
+      json: { branch_name: name, is_default: false, persistent: false, with_data: withData },
+    });
+    if (answer.response.ok) made = await api.read(BRANCH, answer, target, what);
+    else problem = await refusedCreate(context, target, answer, what);
+  } catch (error) {
+    problem = error;
+  }
+  if (made !== undefined) return await adopt(context, target, made);
+  const mayBeThere = !isForkstackError(problem) || /^(CONFLICT|PROVIDER_UNAVAILABLE)$/.test(problem.code);
+  if (!mayBeThere || context.signal.aborted) throw problem;
+  const found = await appearing(context, target, (one) => one.name === name);
+  if (found === undefined) throw problem;
+  return await adopt(context, target, found, problem);
+}
+
+/** Goes on with a branch that is there, if it is this operation's. */
+async function adopt(context: Context, target: Target<Options>, found: Branch, cause?: unknown): Promise<Fork> {
+  const { name, marker } = target;
+  const reason = isOthers(context.markerOf(name), marker, "the registry does not know the one that is there") ??
+    (isOlder(found.created_at, target) ? "it was there before" : undefined);
+  if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, cause);
+  await context.record("branch", found.project_ref);
+  return forkOf(await settle(context, target, found.project_ref), marker);
+}
+
+/** Its ref alone says which branch goes, and not before the list says that it is neither the project nor protected. */
+async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
+  const what = `delete database "${fork.name}"`;
+  const own = async () => (await branches(context, scope)).find(({ project_ref }) => project_ref === fork.id);
+  const found = await own();
+  if (found === undefined) return "absent";
+  const marker = context.markerOf(fork.name);
+  if (marker !== undefined && !isSameHolder(marker, fork.marker)) throw foreign(scope, `${what}: ${holder(marker)}`);
+  if (found.is_default || fork.id === scope.options.projectRef) {
+    throw foreign(scope, `${what}: it is the project itself`);
+  }
+  if (found.persistent) {
+    throw problemOf(scope, "CONFLICT", `${what}: it was made persistent`, {
+      hint: `Run \`supabase branches update ${fork.name} --persistent=false\`, then run the same command again`,
+    });
+  }
+  let isGone = false;
+  for await (const isLate of rounds(context, SETTLE_MS)) {
+    // https://supabase.com/docs/reference/api/v1-delete-a-branch; at once, and its keys with it
+    const answer = await api.send(context, scope, "DELETE", ["branches", fork.id]);
+    const { ok, status } = answer.response;
+    isGone = status === 404;
+    if (ok || isGone) {
+      await answer.response.text();
+      break;
+    }
+    const refusal = await api.refusal(answer, scope, what);
+    // One that is coming up is refused with 400.
+    const left = status === 400 && !isLate ? await own() : undefined;
+    if (left === undefined || isWhole(left)) throw refusal;
+  }
+  for await (const isLate of rounds(context, SETTLE_MS)) {
+    const left = await own();
+    if (left === undefined || left.preview_project_status === "REMOVED") break;
+    if (isLate) throw slow(scope, `${what}: it is still ${stateOf(left)}`);
+  }
+  return isGone ? "absent" : "deleted";
+}
+
+async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
+  for (const branch of await branches(context, scope)) {
+    const marker = branch.is_default ? undefined : context.markerOf(branch.name);
+    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield forkOf(branch, marker);
+  }
+}
+
+async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
+  const { status, login } = await accessOf(context, held, scope);
+  const purpose = purposeOf(scope, `use database "${held.name}"`);
+  if (isPaused(status)) {
+    throw problemOf(scope, "NOT_READY", `${purpose.what}: Supabase has paused it, since nobody used it`, {
+      hint: "A request to its API wakes it, or the dashboard does; then run the same command again",
+    });
+  }
+  if (status !== "ACTIVE_HEALTHY") throw slow(scope, `${purpose.what}: it is ${status}`);
+  await answers(context, login, purpose);
+}
+
+async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
+  const { login, host, jwtSecret } = await accessOf(context, held, scope);
+  // https://supabase.com/docs/reference/api/v1-get-project-api-keys
+  const answer = await api.send(context, scope, "GET", ["projects", held.id, "api-keys"], {
+    query: { reveal: "true" },
+  });
+  const keys = await api.read(KEYS, answer, scope, `read the keys of database "${held.name}"`);
+  const key = (type: string, name: string) => keys.find((one) => one.type === type && one.name === name)?.api_key;
+  const found = {
+    // The vendor's own form: most clients don't know who signed its certificates.
+    DATABASE_URL: urlOf({ ...login, sslmode: "prefer" }),
+    SUPABASE_ANON_KEY: key("legacy", "anon"),
+    SUPABASE_SERVICE_ROLE_KEY: key("legacy", "service_role"),
+    SUPABASE_PUBLISHABLE_KEY: key("publishable", "default"),
+    SUPABASE_SECRET_KEY: key("secret", "default"),
+    SUPABASE_JWT_SECRET: jwtSecret,
+  };
+  const given = Object.entries(found).flatMap(([name, value]) => value ? [[name, new Secret(value)] as const] : []);
+  // "db.{ref}.supabase.co": its API has the same name without the first label.
+  const isOwn = host.startsWith(`db.${held.id}.`);
+  return { ...Object.fromEntries(given), ...(isOwn ? { SUPABASE_URL: `https://${host.slice("db.".length)}` } : {}) };
+}
+
+/** In one transaction, on a session of its own. */
+async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void> {
+  const { login } = await accessOf(context, fork, scope);
+  await runScript(context, login, purposeOf(scope, `change database "${fork.name}"`), sql);
+}
+
+/** What its disk holds, and its server's list price; disk and traffic beyond the plan's are not in it. */
+async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<Usage> {
+  const what = `read usage of database "${held.name}"`;
+  const get = (...path: string[]) => api.send(context, scope, "GET", ["projects", held.id, ...path]);
+  // https://supabase.com/docs/reference/api/v1-get-disk-utilization
+  const { metrics } = await api.read(DISK, await get("config", "disk", "util"), scope, what);
+  // https://supabase.com/docs/reference/api/v1-list-project-addons
+  const { selected_addons } = await api.read(ADDONS, await get("billing", "addons"), scope, what);
+  const compute = selected_addons.find(({ type }) => type === "compute_instance")?.variant.price;
+  const { interval, amount } = compute ?? { interval: "hourly", amount: MICRO_USD_AN_HOUR };
+  const costUsd = interval === "hourly" ? amount * HOURS_OF_MONTH : amount;
+  return { sizeBytes: metrics.fs_used_bytes, costUsd: Math.round(costUsd * 100) / 100 };
+}
+
+// ---- What a fork answers at ----
+
+interface Access {
+  readonly login: Login;
+  /** The server's own, also where `login` leads to the pooler. */
+  readonly host: string;
+  readonly status: string;
+  readonly jwtSecret?: string | undefined;
+}
+
+async function accessOf(context: Context, held: Held, scope: Scope<Options>): Promise<Access> {
+  const isBase = isProject(scope, held.name);
+  const own = isBase ? await accessOfProject(context, held, scope) : await accessOfBranch(context, held, scope);
+  if (scope.options.connection === "direct") return own;
+  const what = `read the pooler of database "${held.name}"`;
+  // https://supabase.com/docs/reference/api/v1-get-pooler-config
+  const answer = await api.send(context, scope, "GET", ["projects", held.id, "config", "database", "pooler"]);
+  const poolers = await api.read(POOLERS, answer, scope, what);
+  const primary = poolers.find(({ database_type }) => database_type === "PRIMARY");
+  const shared = primary && loginOf(primary.connection_string);
+  if (shared === undefined) throw api.strange(answer, scope, `${what}: it names no primary database`);
+  // The same pooler at another port: 6543 takes transactions, 5432 sessions.
+  const port = primary!.pool_mode === "transaction" && shared.port === "6543" ? "5432" : shared.port;
+  const { password, sslmode } = own.login;
+  return { ...own, login: { ...shared, port, password, sslmode } };
+}
+
+async function accessOfBranch(context: Context, held: Held, scope: Scope<Options>): Promise<Access> {
+  const detail = await detailOf(context, scope, held);
+  if (detail === undefined) throw missing(scope, held.name);
+  const { db_host: host, db_port: port, db_user: user, db_pass: password, jwt_secret: jwtSecret, status } = detail;
+  if (user === undefined || password === undefined) {
+    throw problemOf(scope, "CREDENTIALS_DENIED", `use database "${held.name}": the token may not see its password`, {
+      hint: "Give SUPABASE_ACCESS_TOKEN the rights to write to the project's branches",
+    });
+  }
+  return { login: loginTo(scope, { host, port: String(port), user, password }), host, status, jwtSecret };
+}
+
+/** The API tells nobody the password of the project itself. */
+async function accessOfProject(context: Context, held: Held, scope: Scope<Options>): Promise<Access> {
+  const { status, database: { host } } = await projectOf(context, scope);
+  const password = context.credentials.SUPABASE_DB_PASSWORD?.reveal();
+  if (password === undefined) {
+    throw problemOf(scope, "CREDENTIALS_MISSING", `use database "${held.name}": SUPABASE_DB_PASSWORD is not set`, {
+      hint: "Set it to the project's database password, which the API does not tell; the dashboard can set a new one",
+    });
+  }
+  return { login: loginTo(scope, { host, port: "5432", user: "postgres", password }), host, status };
+}
+
+/** An API without TLS is an emulator, and so are its databases. */
+function loginTo({ options }: Scope<Options>, own: Pick<Login, "host" | "port" | "user" | "password">): Login {
+  return { ...own, database: "postgres", sslmode: options.endpoint.startsWith("http:") ? "prefer" : "require" };
+}
+
+function purposeOf({ options: { connection } }: Scope<Options>, what: string): Purpose {
+  const hint = connection === "direct" ? ' (without IPv6, set `database.connection` to "pooler")' : "";
+  return { provider: "supabase", what, source: `what Supabase tells${hint}` };
+}
+
+// ---- States ----
+
+/** Waits until a branch is whole and its database answers. */
+async function settle(context: Context, target: Target<Options>, ref: string): Promise<Branch> {
+  const { name, options: { withData } } = target;
+  const what = `make database "${name}"`;
+  const isThis = ({ project_ref }: Branch) => project_ref === ref;
+  let found = await appearing(context, target, isThis);
+  for await (const isLate of rounds(context, withData ? SETTLE_WITH_DATA_MS : SETTLE_MS)) {
+    if (found === undefined || isLeaving(found)) throw slow(target, `${what}: branch "${ref}" is gone`);
+    assertNotFailed(target, found);
+    if (isWhole(found)) break;
+    if (isLate) throw slow(target, `${what}: it is still ${stateOf(found)}`);
+    found = await find(context, target, isThis);
+  }
+  for await (const isLate of rounds(context, ANSWERS_MS)) {
+    try {
+      await probe(context, { id: ref, name }, target);
+      break;
+    } catch (error) {
+      // Right after its start a server refuses in many ways, right passwords too; what the API refuses is another matter.
+      const mayPass = isForkstackError(error) && error.details?.status === undefined;
+      if (!mayPass || isLate || error.code === "NETWORK_DENIED") throw error;
+    }
+  }
+  if (found!.status === "FUNCTIONS_FAILED") {
+    context.warn(
+      `Edge functions of branch "${name}" were not deployed; its database is whole. The dashboard has the log`,
+    );
+  }
+  return found!;
+}
+
+function isLeaving({ preview_project_status: state, deletion_scheduled_at }: Branch): boolean {
+  return deletion_scheduled_at !== undefined || state === "GOING_DOWN" || state === "REMOVED";
+}
+
+/** One that is paused is whole, and so is one without its edge functions. */
+function isWhole({ status, preview_project_status: state }: Branch): boolean {
+  const isWorkedOn = /^(CREATING_PROJECT|RUNNING_MIGRATIONS|MIGRATIONS_FAILED)$/.test(status);
+  return !isWorkedOn && (state === undefined || state === "ACTIVE_HEALTHY" || isPaused(state));
+}
+
+function stateOf({ status, preview_project_status: state }: Branch): string {
+  return state === undefined || state === "ACTIVE_HEALTHY" ? status : state;
+}
+
+function assertNotFailed(scope: Scope<Options>, branch: Branch): void {
+  const { name, project_ref, status, preview_project_status: state = "" } = branch;
+  if (status === "MIGRATIONS_FAILED") {
+    throw problemOf(scope, "PARENT_MIGRATIONS", `make database "${name}": the project's migrations fail on it`, {
+      hint: "What was changed without a migration can't be replayed: compare `supabase migration list` and " +
+        "`supabase db diff --linked`, and mend the history; or set `database.withData`",
+    });
+  }
+  if (/^(INIT|RESTORE|PAUSE)_FAILED$/.test(state)) {
+    throw problemOf(scope, "PROVIDER_UNAVAILABLE", `make database "${name}": Supabase could not (${state})`, {
+      hint: `Run the same command again; if it stays so, tell Supabase's support of branch "${project_ref}"`,
+      retryable: true,
+    });
+  }
+}
+
+// ---- The parent ----
+
+/** Only the project itself has branches; what is no branch either is not there. */
+async function assertParent(context: Context, target: Target<Options>): Promise<void> {
+  const { name, parent, options: { projectRef } } = target;
+  if (parent === undefined) {
+    throw problemOf(target, "PARENT_NEEDED", `make database "${name}" empty: a branch has its project's migrations`, {
+      hint: "Leave out --empty: without `database.withData` a branch has the tables, but no rows",
+    });
+  }
+  if (isProject(target, parent)) return;
+  if (await find(context, target, (one) => one.name === parent) === undefined) throw missing(target, parent);
+  throw problemOf(target, "PARENT_IS_BRANCH", `make database "${name}": "${parent}" is itself a branch`, {
+    hint: `Supabase makes no branches of branches: fork prod (--from prod), which is project "${projectRef}"`,
+  });
+}
+
+function missing(scope: Scope<Options>, name: string): ForkstackError {
+  const { projectRef } = scope.options;
+  return problemOf(scope, "NOT_FOUND", `use database "${name}": project "${projectRef}" has no branch of this name`, {
+    hint: "Look at `supabase branches list`, or name another parent with --from; prod is the project itself",
+  });
+}
+
+function slow(scope: Scope<Options>, what: string): ForkstackError {
+  const hint = "Wait, look at the branch in the dashboard, then run the same command again";
+  return problemOf(scope, "NOT_READY", what, { hint, retryable: true });
+}
+
+function foreign(scope: Scope<Options>, what: string, cause?: unknown): ForkstackError {
+  return foreignError({ provider: "supabase", resource: scope.resource }, what, cause);
+}
+
+function forkOf({ project_ref, name, parent_project_ref, with_data, created_at }: Branch, marker: Marker): Fork {
+  return {
+    id: project_ref,
+    name,
+    parentId: parent_project_ref,
+    marker,
+    createdAt: new Date(created_at).toISOString(),
+    copy: with_data ? "full-copy" : "schema-only",
+  };
+}
