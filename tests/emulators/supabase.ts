@@ -57,6 +57,8 @@ export interface SupabaseOptions {
   readonly muteCreate?: boolean;
   /** The create's status for a name that is taken: 409, or the 500 that others saw. @default {409} */
   readonly takenStatus?: 409 | 500;
+  /** How many requests are one too many for this minute. @default {0} */
+  readonly busy?: number;
   /** Hosts as the vendor has them, where nothing answers here. @default {false} */
   readonly realHosts?: boolean;
 }
@@ -162,7 +164,8 @@ export class Supabase {
     const { pathname } = new URL(request.url);
     const logged = { method: request.method, path: pathname, status: 0 };
     this.requests.push(logged);
-    const response = await this.#answer(request);
+    const isBusy = this.requests.filter(({ status }) => status === 429).length < (this.options.busy ?? 0);
+    const response = isBusy ? failed(429, "Too Many Requests") : await this.#answer(request);
     logged.status = response.status;
     response.headers.set("x-request-id", `request-${this.requests.length}`);
     response.headers.set("x-ratelimit-limit", "120");
