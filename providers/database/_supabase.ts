@@ -100,9 +100,9 @@ export const api = new Api<Options>({
       : undefined,
 });
 
-/** Whether a name means the project itself: prod's does, whatever its default branch is called. */
-export function isProject({ project, resource }: Scope<Options>, name: string): boolean {
-  return name === project || name === resourceTitle("database", project, "prod", resource.split(".")[1]);
+/** Whether a name means the project itself: prod's does, whatever its default branch is called, and so does its ref. */
+export function isProject({ project, resource, options: { projectRef } }: Scope<Options>, name: string): boolean {
+  return [project, resourceTitle("database", project, "prod", resource.split(".")[1]), projectRef].includes(name);
 }
 
 /** The default branch, which is the project itself, is among them. */

@@ -307,7 +307,7 @@ async function settle(context: Context, target: Target<Options>, ref: string): P
     } catch (error) {
       // Right after its start a server refuses in many ways, right passwords too; what the API refuses is another matter.
       const mayPass = isForkstackError(error) && error.details?.status === undefined;
-      if (!mayPass || isLate || error.code === "NETWORK_DENIED") throw error;
+      if (!mayPass || isLate || /^(CREDENTIALS|NETWORK)_DENIED$/.test(error.code)) throw error;
     }
   }
   if (found!.status === "FUNCTIONS_FAILED") {

@@ -35,6 +35,8 @@ export interface SupabaseOptions {
   readonly tokens: Readonly<Record<string, readonly Permission[] | undefined>>;
   /** The project's own password. */
   readonly password: string;
+  /** The project's database, where it was made before: then nobody may change it. */
+  readonly prepared?: Prepared;
   /** The plan's limit of branches; 0: it has none. @default {unlimited} */
   readonly maxBranches?: number;
   /** Branching is turned on. @default {true} */
@@ -61,6 +63,12 @@ export interface SupabaseOptions {
   readonly busy?: number;
   /** Hosts as the vendor has them, where nothing answers here. @default {false} */
   readonly realHosts?: boolean;
+}
+
+/** A database that is there, and all that it holds. */
+export interface Prepared {
+  readonly database: string;
+  readonly content: string;
 }
 
 /** A branch, or the project itself. */
@@ -103,7 +111,8 @@ export class Supabase {
   options: SupabaseOptions;
   readonly #admin: postgres.Sql;
   readonly #pooler: Door;
-  #projectContent: string | undefined;
+  /** Of the project, as long as nobody was in it. */
+  #content: string | undefined;
   readonly #gone: Branch[] = [];
 
   constructor(options: SupabaseOptions) {
@@ -144,9 +153,10 @@ export class Supabase {
   /** Every row of a branch's database, or of the project's. */
   async contentOf(branch: Branch): Promise<string> {
     if (branch.leaving !== undefined) return "it is gone";
-    if (branch.isTouched) return await this.#read(databaseOf(branch));
+    if (branch.isTouched) return await contentIn(this.options.server, databaseOf(branch));
     if (branch !== this.project) return branch.withData ? await this.contentOf(this.project) : "[]";
-    return this.#projectContent ??= await this.#read(databaseOf(branch));
+    return this.#content ??= this.options.prepared?.content ??
+      await contentIn(this.options.server, databaseOf(branch));
   }
 
   /** Runs SQL in a branch's database, as an application does. */
@@ -452,11 +462,12 @@ export class Supabase {
   /** The database of a branch; a clone is made when it is first needed, and all of them before the project changes. */
   async #open(branch: Branch): Promise<string> {
     if (branch === this.project) {
+      if (this.options.prepared) throw new Error("a prepared database is not to be changed");
       const clones = [...this.branches.values()].filter(({ withData }) => withData);
       for (const one of clones) if (!one.isTouched) await this.#open(one);
     }
     branch.isTouched = true;
-    const origin = databaseOf(this.project);
+    const origin = this.options.prepared?.database ?? databaseOf(this.project);
     await this.#build(branch, async (database) => {
       await this.#admin.unsafe(`CREATE DATABASE ${database} TEMPLATE ${branch.withData ? origin : "template0"}`);
     });
@@ -487,18 +498,6 @@ export class Supabase {
     }
   }
 
-  async #read(database: string): Promise<string> {
-    const { server } = this.options;
-    const tables = await server.query(
-      "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 2200",
-      database,
-    );
-    const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
-    return all.length === 0
-      ? "[]"
-      : JSON.stringify(await server.query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`, database));
-  }
-
   async #drop(branch: Branch): Promise<void> {
     const { door, built } = branch;
     delete branch.door;
@@ -518,6 +517,18 @@ export class Supabase {
       ...Object.values(keys),
     ]);
   }
+}
+
+/** Every row of a database. */
+export async function contentIn(server: Server, database: string): Promise<string> {
+  const tables = await server.query(
+    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+    database,
+  );
+  const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
+  return all.length === 0
+    ? "[]"
+    : JSON.stringify(await server.query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`, database));
 }
 
 function databaseOf({ ref }: Branch): string {

@@ -65,7 +65,10 @@ export class Door {
     try {
       const parameters = await startOf(client);
       const room = parameters && this.#roomOf(parameters.get("user") ?? "");
-      if (parameters === undefined || (room !== undefined && room.refusing-- > 0)) return; // it is not up yet
+      if (parameters === undefined) return;
+      if (room !== undefined && room.refusing-- > 0) {
+        return void await client.write(refusal("57P03", "the database system is starting up"));
+      }
       if (room === undefined) return void await client.write(refusal("XX000", "Tenant or user not found"));
       const name = await room.open();
       server = await Deno.connect({ hostname: "127.0.0.1", port: this.#server.port });

@@ -16,6 +16,19 @@ import { temporaryDirectory, testIf } from "../helpers.ts";
 import { type Front, NOTES, PROJECT, SEED, server, SKIP, supabaseEmulator, whyNoServer } from "./_supabase.ts";
 
 const { path: SPECIFICATION, missing } = specification("supabase.json");
+/** Where the specification is known to be wrong. */
+const EXCEPTIONS: readonly { readonly reason: string; readonly is: RegExp }[] = [
+  {
+    reason: "of the routes of branches it lists success and 500 alone; refusals happen all the same",
+    is:
+      /^(GET|POST|DELETE) \S+\/branches\S*: \[\{"location":\["response"\],"severity":"Warning","message":"Unable to match the returned status code with those defined in the document: 20[01],500"\}\] \{"message":/,
+  },
+  {
+    reason: "an entitlement's config must match exactly one of three shapes, but a number's matches that of a flag too",
+    is:
+      /^GET \S+\/entitlements: \[\{"location":\["response","body","entitlements","0","config"\],"severity":"Error","code":"oneOf","message":"[^"]*"\}\] /,
+  },
+];
 const TOKEN = "sbp_0123456789abcdef0123456789abcdef01234567";
 
 Deno.test({
@@ -48,9 +61,12 @@ Deno.test({
         await refused.text();
         assert.match(refused.headers.get("content-type") ?? "", /problem\+json/);
       }
-      assert.deepEqual(prism.violations, []);
+      assert.deepEqual(prism.violations.filter((one) => !EXCEPTIONS.some(({ is }) => is.test(one))), []);
+      for (const { reason, is } of EXCEPTIONS) {
+        assert(prism.violations.some((one) => is.test(one)), `no longer: ${reason}`);
+      }
       assert(prism.answers > 500, `only ${prism.answers} answers went through the proxy`);
-      console.log(`${prism.answers} answers through Prism, ${prism.violations.length} violations`);
+      console.log(`${prism.answers} answers through Prism, ${prism.violations.length} of them known exceptions`);
     } finally {
       await listening.close();
     }

@@ -304,9 +304,15 @@ test("migrations that fail on a branch are PARENT_MIGRATIONS, and what they left
 });
 
 test("a database that refuses for a minute after its server is healthy is waited for", async () => {
-  await using shop = await openShop({ refusing: 40, hidden: 4 });
+  await using shop = await openShop({ refusing: 15, hidden: 4 });
   await shop.create(shop.target("alice"));
-  assert(shop.slept() > 30_000, `it waited ${shop.slept()} ms`);
+  assert(shop.slept() > 45_000, `it waited ${shop.slept()} ms`);
+});
+
+test("a database that refuses for ever is PROVIDER_UNAVAILABLE", async () => {
+  await using shop = await openShop({ refusing: 1e9 });
+  await assert.rejects(shop.create(shop.target("alice")), hasCode("PROVIDER_UNAVAILABLE"));
+  assert(shop.slept() < 150_000, `it waited ${shop.slept()} ms`);
 });
 
 test("a fork that is paused is ready, and says so where it is used", async () => {
