@@ -40,9 +40,9 @@ export const BRANCH = v.object({
   /** How far the vendor's own work on it is; deprecated for action runs, but the one thing a list tells of it. */
   status: v.string(),
   /** That of its server. */
-  preview_project_status: v.optional(v.string()),
-  deletion_scheduled_at: v.optional(v.string()),
-  created_at: v.pipe(v.string(), v.isoTimestamp()),
+  preview_project_status: v.nullish(v.string()),
+  deletion_scheduled_at: v.nullish(v.string()),
+  created_at: v.pipe(v.string(), v.check((text) => !Number.isNaN(Date.parse(text)))),
 });
 export type Branch = v.InferOutput<typeof BRANCH>;
 const BRANCHES = v.array(BRANCH); // whole: there is no paging
@@ -50,9 +50,9 @@ const DETAIL = v.object({
   status: v.string(),
   db_host: v.string(),
   db_port: v.number(),
-  db_user: v.optional(v.string()), // only for a token that may see it, like the two below
-  db_pass: v.optional(v.string()),
-  jwt_secret: v.optional(v.string()),
+  db_user: v.nullish(v.string()), // only for a token that may see it, like the two below
+  db_pass: v.nullish(v.string()),
+  jwt_secret: v.nullish(v.string()),
 });
 const PROJECT = v.object({
   ref: v.string(),
@@ -223,7 +223,7 @@ function because(
 }
 
 /** Nobody used it for a while; it is not lost. */
-export function isPaused(state: string | undefined): boolean {
+export function isPaused(state: string | null | undefined): boolean {
   return state === "INACTIVE" || state === "PAUSING";
 }
 

@@ -105,7 +105,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   } catch (error) {
     problem = error;
   }
-  if (made !== undefined) return await adopt(context, target, made);
+  if (made !== undefined) return await finish(context, target, made);
   const mayBeThere = !isForkstackError(problem) || /^(CONFLICT|PROVIDER_UNAVAILABLE)$/.test(problem.code);
   if (!mayBeThere || context.signal.aborted) throw problem;
   const found = await appearing(context, target, (one) => one.name === name);
@@ -119,8 +119,12 @@ async function adopt(context: Context, target: Target<Options>, found: Branch, c
   const reason = isOthers(context.markerOf(name), marker, "the registry does not know the one that is there") ??
     (isOlder(found.created_at, target) ? "it was there before" : undefined);
   if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, cause);
-  await context.record("branch", found.project_ref);
-  return forkOf(await settle(context, target, found.project_ref), marker);
+  return await finish(context, target, found);
+}
+
+async function finish(context: Context, target: Target<Options>, { project_ref }: Branch): Promise<Fork> {
+  await context.record("branch", project_ref);
+  return forkOf(await settle(context, target, project_ref), target.marker);
 }
 
 /** Its ref alone says which branch goes, and not before the list says that it is neither the project nor protected. */
@@ -231,7 +235,7 @@ interface Access {
   /** The server's own, also where `login` leads to the pooler. */
   readonly host: string;
   readonly status: string;
-  readonly jwtSecret?: string | undefined;
+  readonly jwtSecret?: string | null | undefined;
 }
 
 async function accessOf(context: Context, held: Held, scope: Scope<Options>): Promise<Access> {
@@ -255,7 +259,7 @@ async function accessOfBranch(context: Context, held: Held, scope: Scope<Options
   const detail = await detailOf(context, scope, held);
   if (detail === undefined) throw missing(scope, held.name);
   const { db_host: host, db_port: port, db_user: user, db_pass: password, jwt_secret: jwtSecret, status } = detail;
-  if (user === undefined || password === undefined) {
+  if (!user || !password) {
     throw problemOf(scope, "CREDENTIALS_DENIED", `use database "${held.name}": the token may not see its password`, {
       hint: "Give SUPABASE_ACCESS_TOKEN the rights to write to the project's branches",
     });
@@ -293,11 +297,13 @@ async function settle(context: Context, target: Target<Options>, ref: string): P
   const what = `make database "${name}"`;
   const isThis = ({ project_ref }: Branch) => project_ref === ref;
   let found = await appearing(context, target, isThis);
+  let told = "";
   for await (const isLate of rounds(context, withData ? SETTLE_WITH_DATA_MS : SETTLE_MS)) {
     if (found === undefined || isLeaving(found)) throw slow(target, `${what}: branch "${ref}" is gone`);
     assertNotFailed(target, found);
     if (isWhole(found)) break;
     if (isLate) throw slow(target, `${what}: it is still ${stateOf(found)}`);
+    if (told !== stateOf(found)) context.progress(`Supabase says ${told = stateOf(found)}`);
     found = await find(context, target, isThis);
   }
   for await (const isLate of rounds(context, ANSWERS_MS)) {
@@ -319,28 +325,28 @@ async function settle(context: Context, target: Target<Options>, ref: string): P
 }
 
 function isLeaving({ preview_project_status: state, deletion_scheduled_at }: Branch): boolean {
-  return deletion_scheduled_at !== undefined || state === "GOING_DOWN" || state === "REMOVED";
+  return Boolean(deletion_scheduled_at) || state === "GOING_DOWN" || state === "REMOVED";
 }
 
 /** One that is paused is whole, and so is one without its edge functions. */
 function isWhole({ status, preview_project_status: state }: Branch): boolean {
   const isWorkedOn = /^(CREATING_PROJECT|RUNNING_MIGRATIONS|MIGRATIONS_FAILED)$/.test(status);
-  return !isWorkedOn && (state === undefined || state === "ACTIVE_HEALTHY" || isPaused(state));
+  return !isWorkedOn && (!state || state === "ACTIVE_HEALTHY" || isPaused(state));
 }
 
 function stateOf({ status, preview_project_status: state }: Branch): string {
-  return state === undefined || state === "ACTIVE_HEALTHY" ? status : state;
+  return !state || state === "ACTIVE_HEALTHY" ? status : state;
 }
 
 function assertNotFailed(scope: Scope<Options>, branch: Branch): void {
-  const { name, project_ref, status, preview_project_status: state = "" } = branch;
+  const { name, project_ref, status, preview_project_status: state } = branch;
   if (status === "MIGRATIONS_FAILED") {
     throw problemOf(scope, "PARENT_MIGRATIONS", `make database "${name}": the project's migrations fail on it`, {
       hint: "What was changed without a migration can't be replayed: compare `supabase migration list` and " +
         "`supabase db diff --linked`, and mend the history; or set `database.withData`",
     });
   }
-  if (/^(INIT|RESTORE|PAUSE)_FAILED$/.test(state)) {
+  if (/^(INIT|RESTORE|PAUSE)_FAILED$/.test(state ?? "")) {
     throw problemOf(scope, "PROVIDER_UNAVAILABLE", `make database "${name}": Supabase could not (${state})`, {
       hint: `Run the same command again; if it stays so, tell Supabase's support of branch "${project_ref}"`,
       retryable: true,

@@ -7,10 +7,10 @@
  * https://github.com/antifailure/antifailure/blob/main/engine/internal/db/supabase/client.go
  */
 import { randomBytes } from "node:crypto";
-import postgres from "postgres";
 import type { Server } from "./postgres_server.ts";
-import { Door, type Room } from "./supabase_pooler.ts";
 import { serve } from "./serve.ts";
+import { Databases, type Prepared, type Room } from "./supabase_databases.ts";
+import { Door } from "./supabase_pooler.ts";
 
 /** What a scoped token may do. */
 export type Permission =
@@ -65,20 +65,12 @@ export interface SupabaseOptions {
   readonly realHosts?: boolean;
 }
 
-/** A database that is there, and all that it holds. */
-export interface Prepared {
-  readonly database: string;
-  readonly content: string;
-}
-
 /** A branch, or the project itself. */
 export interface Branch extends Room {
   readonly id: string;
-  readonly ref: string;
   name: string;
   readonly isDefault: boolean;
   persistent: boolean;
-  readonly withData: boolean;
   readonly createdAt: string;
   readonly jwtSecret: string;
   readonly keys: Readonly<Record<"anon" | "service_role" | "publishable" | "secret", string>>;
@@ -109,19 +101,17 @@ export class Supabase {
   readonly requests: { readonly method: string; readonly path: string; status: number }[] = [];
   readonly project: Branch;
   options: SupabaseOptions;
-  readonly #admin: postgres.Sql;
+  readonly #databases: Databases;
   readonly #pooler: Door;
-  /** Of the project, as long as nobody was in it. */
-  #content: string | undefined;
   readonly #gone: Branch[] = [];
 
   constructor(options: SupabaseOptions) {
     this.options = options;
-    this.#admin = postgres(options.server.url(), { max: 1, fetch_types: false, onnotice: () => {} });
-    this.#pooler = new Door(options.server, (user) => {
+    this.#databases = new Databases(options.server, options.prepared);
+    this.#pooler = this.#door((user) => {
       const ref = /^postgres\.([a-z]{20})$/.exec(user)?.[1];
-      const room = ref === options.projectRef ? this.project : this.branches.get(ref ?? "");
-      return room?.leaving === undefined ? room : undefined;
+      const branch = ref === options.projectRef ? this.project : this.branches.get(ref ?? "");
+      return branch?.leaving === undefined ? branch : undefined;
     });
     this.project = this.#branch("main", {
       ref: options.projectRef,
@@ -131,12 +121,9 @@ export class Supabase {
     });
   }
 
-  /** The project's database, with these tables and rows. */
+  /** Makes the project's database, with these tables and rows. */
   async fill(sql: string): Promise<void> {
-    await this.#build(this.project, async (database) => {
-      await this.#admin.unsafe(`CREATE DATABASE ${database}`);
-      await this.options.server.query(sql, database);
-    });
+    await this.#databases.fill(this.project, sql);
   }
 
   /** Puts a branch there that is whole; its database comes to be when somebody connects. */
@@ -153,21 +140,18 @@ export class Supabase {
   /** Every row of a branch's database, or of the project's. */
   async contentOf(branch: Branch): Promise<string> {
     if (branch.leaving !== undefined) return "it is gone";
-    if (branch.isTouched) return await contentIn(this.options.server, databaseOf(branch));
-    if (branch !== this.project) return branch.withData ? await this.contentOf(this.project) : "[]";
-    return this.#content ??= this.options.prepared?.content ??
-      await contentIn(this.options.server, databaseOf(branch));
+    return await this.#databases.contentOf(branch, this.project);
   }
 
   /** Runs SQL in a branch's database, as an application does. */
   async change(branch: Branch, sql: string): Promise<void> {
-    await this.options.server.query(sql, await this.#open(branch));
+    await this.options.server.query(sql, await this.#enter(branch));
   }
 
   async close(): Promise<void> {
     await this.#pooler.close();
     for (const branch of [this.project, ...this.branches.values()]) await this.#drop(branch);
-    await this.#admin.end();
+    await this.#databases.close();
   }
 
   async handle(request: Request): Promise<Response> {
@@ -282,7 +266,8 @@ export class Supabase {
       refusing: this.options.refusing ?? 1,
     });
     this.branches.set(branch.ref, branch);
-    if (!withData) await this.#replay(branch);
+    const isReplayed = withData || await this.#databases.replay(branch, this.project, this.options.migrations ?? []);
+    if (!isReplayed) branch.course = [["CREATING_PROJECT", "COMING_UP"], ["MIGRATIONS_FAILED", "ACTIVE_HEALTHY"]];
     if (muteCreate) await new Promise(() => {});
     return Response.json(this.#shown(branch), { status: 201 });
   }
@@ -329,7 +314,7 @@ export class Supabase {
   /** Where a branch alone is to be found. */
   #address(branch: Branch): Promise<{ host: string; port: number }> {
     if (this.options.realHosts) return Promise.resolve({ host: `db.${branch.ref}.supabase.co`, port: 5432 });
-    branch.door ??= new Door(this.options.server, (user) => user === "postgres" ? branch : undefined);
+    branch.door ??= this.#door((user) => user === "postgres" ? branch : undefined);
     return Promise.resolve({ host: "127.0.0.1", port: branch.door.port });
   }
 
@@ -370,8 +355,7 @@ export class Supabase {
   }
 
   async #disk(branch: Branch): Promise<Response> {
-    const [row] = await this.#admin`SELECT pg_database_size(${await this.#open(branch)})::text AS size`;
-    const used = Number(row!.size);
+    const used = await this.#databases.sizeOf(await this.#enter(branch));
     const metrics = { fs_size_bytes: 8e9, fs_avail_bytes: 8e9 - used, fs_used_bytes: used };
     return Response.json({ timestamp: new Date().toISOString(), metrics });
   }
@@ -452,61 +436,25 @@ export class Supabase {
       hidden: 0,
       refusing: 0,
       isTouched: false,
-      open: () => this.#open(this.branches.get(ref) ?? this.project),
       ...more,
     };
   }
 
-  // ---- Databases ----
-
-  /** The database of a branch; a clone is made when it is first needed, and all of them before the project changes. */
-  async #open(branch: Branch): Promise<string> {
-    if (branch === this.project) {
-      if (this.options.prepared) throw new Error("a prepared database is not to be changed");
-      const clones = [...this.branches.values()].filter(({ withData }) => withData);
-      for (const one of clones) if (!one.isTouched) await this.#open(one);
-    }
-    branch.isTouched = true;
-    const origin = this.options.prepared?.database ?? databaseOf(this.project);
-    await this.#build(branch, async (database) => {
-      await this.#admin.unsafe(`CREATE DATABASE ${database} TEMPLATE ${branch.withData ? origin : "template0"}`);
-    });
-    return databaseOf(branch);
+  /** The name of its database, for somebody who goes in. */
+  #enter(room: Room): Promise<string> {
+    if (room === this.project) return this.#databases.openProject(room, this.branches.values());
+    return this.#databases.open(room, this.project);
   }
 
-  /** Once, however many ask at a time. */
-  #build(branch: Branch, make: (database: string) => Promise<void>): Promise<void> {
-    return branch.built ??= (async () => {
-      const database = databaseOf(branch);
-      await make(database);
-      await this.#admin.unsafe(`CREATE ROLE ${database} LOGIN SUPERUSER PASSWORD '${branch.password}'`);
-    })();
-  }
-
-  /** The migrations, on an empty database: what fails leaves a half-built one. */
-  async #replay(branch: Branch): Promise<void> {
-    const { migrations = [] } = this.options;
-    if (migrations.length === 0) return;
-    const database = await this.#open(branch);
-    for (const sql of migrations) {
-      try {
-        await this.options.server.query(sql, database);
-      } catch {
-        branch.course = [["CREATING_PROJECT", "COMING_UP"], ["MIGRATIONS_FAILED", "ACTIVE_HEALTHY"]];
-        return;
-      }
-    }
+  #door(roomOf: (user: string) => Room | undefined): Door {
+    return new Door(this.#databases, roomOf, (room) => this.#enter(room));
   }
 
   async #drop(branch: Branch): Promise<void> {
-    const { door, built } = branch;
+    const { door } = branch;
     delete branch.door;
-    delete branch.built;
     await door?.close();
-    if (built === undefined) return;
-    await built;
-    await this.#admin.unsafe(`DROP DATABASE ${databaseOf(branch)} WITH (FORCE)`);
-    await this.#admin.unsafe(`DROP ROLE ${databaseOf(branch)}`);
+    await this.#databases.drop(branch);
   }
 
   /** Every secret that it ever held. */
@@ -517,22 +465,6 @@ export class Supabase {
       ...Object.values(keys),
     ]);
   }
-}
-
-/** Every row of a database. */
-export async function contentIn(server: Server, database: string): Promise<string> {
-  const tables = await server.query(
-    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
-    database,
-  );
-  const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
-  return all.length === 0
-    ? "[]"
-    : JSON.stringify(await server.query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`, database));
-}
-
-function databaseOf({ ref }: Branch): string {
-  return `branch_${ref}`;
 }
 
 function keysOf({ keys }: Branch, isRevealed: boolean) {

@@ -2,21 +2,7 @@
  * The addresses of Supabase's databases: a listener that takes a client's first message, puts the role and the database
  * of a real server in place of `postgres`, and passes on all the rest.
  */
-import type { Server } from "./postgres_server.ts";
-
-/** What a door leads to. */
-export interface Room {
-  /** The password of its role. */
-  password: string;
-  /** How many connections it still refuses. */
-  refusing: number;
-  /** Somebody was in it. */
-  isTouched: boolean;
-  /** Settled when its database is there. */
-  built?: Promise<void>;
-  /** The name of its database and of its role. */
-  open(): Promise<string>;
-}
+import type { Databases, Room } from "./supabase_databases.ts";
 
 const SSL_REQUEST = 80_877_103;
 const VERSION_3 = 196_608;
@@ -24,16 +10,22 @@ const VERSION_3 = 196_608;
 /** A listener on a free port. */
 export class Door {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #open = new Set<Deno.Conn>();
+  readonly #conns = new Set<Deno.Conn>();
   readonly #work: Promise<void>;
-  readonly #server: Server;
+  readonly #databases: Databases;
   readonly #roomOf: (user: string) => Room | undefined;
+  readonly #open: (room: Room) => Promise<string>;
   #isShut = false;
 
-  /** `roomOf` tells where a user belongs. */
-  constructor(server: Server, roomOf: (user: string) => Room | undefined) {
-    this.#server = server;
+  /** `roomOf` tells where a user belongs, `open` the name of the database there. */
+  constructor(
+    databases: Databases,
+    roomOf: (user: string) => Room | undefined,
+    open: (room: Room) => Promise<string>,
+  ) {
+    this.#databases = databases;
     this.#roomOf = roomOf;
+    this.#open = open;
     this.#work = this.#accept();
   }
 
@@ -45,7 +37,7 @@ export class Door {
   shut(): void {
     if (!this.#isShut) this.#listener.close();
     this.#isShut = true;
-    for (const conn of this.#open) this.#end(conn);
+    for (const conn of this.#conns) this.#end(conn);
   }
 
   async close(): Promise<void> {
@@ -60,7 +52,7 @@ export class Door {
   }
 
   async #serve(client: Deno.Conn): Promise<void> {
-    this.#open.add(client);
+    this.#conns.add(client);
     let server: Deno.Conn | undefined;
     try {
       const parameters = await startOf(client);
@@ -70,9 +62,9 @@ export class Door {
         return void await client.write(refusal("57P03", "the database system is starting up"));
       }
       if (room === undefined) return void await client.write(refusal("XX000", "Tenant or user not found"));
-      const name = await room.open();
-      server = await Deno.connect({ hostname: "127.0.0.1", port: this.#server.port });
-      this.#open.add(server);
+      const name = await this.#open(room);
+      server = await Deno.connect({ hostname: "127.0.0.1", port: this.#databases.server.port });
+      this.#conns.add(server);
       await server.write(startup(new Map([...parameters, ["user", name], ["database", name]])));
       await Promise.all(
         [pass(client, server), pass(server, client)].map((one) => one.finally(() => this.#end(client, server!))),
@@ -85,7 +77,7 @@ export class Door {
   }
 
   #end(...conns: Deno.Conn[]): void {
-    for (const conn of conns) if (this.#open.delete(conn)) conn.close();
+    for (const conn of conns) if (this.#conns.delete(conn)) conn.close();
   }
 }
 

@@ -4,7 +4,8 @@ import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { debianBinaries, npmBinaries, type Server, startServer } from "../emulators/postgres_server.ts";
 import { serve, type Served } from "../emulators/serve.ts";
-import { type Branch, contentIn, type Prepared, Supabase } from "../emulators/supabase.ts";
+import { type Branch, Supabase } from "../emulators/supabase.ts";
+import { contentIn, type Prepared } from "../emulators/supabase_databases.ts";
 
 const debian = debianBinaries();
 const found = "bin" in debian ? debian : await npmBinaries();

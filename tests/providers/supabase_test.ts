@@ -53,6 +53,7 @@ async function openShop(changed: Partial<SupabaseOptions> = {}, seed = SEED) {
   await supabase.fill(seed);
   const journal = new Map<string, Marker>();
   const warnings: string[] = [];
+  const told: string[] = [];
   let slept = 0;
   const context = (token = TOKEN, more: Partial<Context> = {}): Context => ({
     fetch: httpClient({ tries: 2, random: () => 0 }),
@@ -64,6 +65,8 @@ async function openShop(changed: Partial<SupabaseOptions> = {}, seed = SEED) {
     markerOf: (name) => journal.get(name),
     record: () => Promise.resolve(),
     warn: (text) => void warnings.push(text),
+    progress: (text) => void told.push(text),
+    confirm: () => Promise.resolve(),
     ...more,
   });
   const scope = (more: object = {}): Scope<Options> => ({
@@ -96,6 +99,7 @@ async function openShop(changed: Partial<SupabaseOptions> = {}, seed = SEED) {
     supabase,
     journal,
     warnings,
+    told,
     context,
     scope,
     target,
@@ -313,6 +317,30 @@ test("a database that refuses for ever is PROVIDER_UNAVAILABLE", async () => {
   await using shop = await openShop({ refusing: 1e9 });
   await assert.rejects(shop.create(shop.target("alice")), hasCode("PROVIDER_UNAVAILABLE"));
   assert(shop.slept() < 150_000, `it waited ${shop.slept()} ms`);
+});
+
+test("create() says how far Supabase is", async () => {
+  await using shop = await openShop();
+  await shop.create(shop.target("alice"));
+  assert.deepEqual(shop.told, ["Supabase says COMING_UP", "Supabase says RESTORING"]);
+});
+
+test("what is not set may be null, and times may have another zone", async () => {
+  await using shop = await openShop();
+  const context = shop.context();
+  const fetch = async (request: Request) => {
+    const response = await context.fetch(request);
+    if (!request.url.endsWith("/branches")) return response;
+    const text = (await response.text()).replace(
+      /"created_at":"([^"]*)Z"/g,
+      '"created_at":"$1456+00:00","deletion_scheduled_at":null,"git_branch":null',
+    );
+    return new Response(text, response);
+  };
+  const fork = await shop.create(shop.target("alice"), shop.context(TOKEN, { fetch }));
+  assert.match(fork.createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  const { state } = await provider.inspect(shop.context(TOKEN, { fetch }), shop.target("alice"));
+  assert.equal(state, "ready");
 });
 
 test("a fork that is paused is ready, and says so where it is used", async () => {
