@@ -76,8 +76,8 @@ const ENTITLEMENTS = v.object({
 });
 
 const LONGEST_PAUSE_MS = 5_000; // 120 calls a minute are allowed
-/** What was made is seen late in lists: after seconds, not minutes. */
-const VISIBLE_MS = 60_000;
+/** What is made is seen late: a create may take longer than a client waits (30 s), and lists lag behind by seconds. */
+export const VISIBLE_MS = 90_000;
 
 /** Refusals have a status and prose, but no codes. */
 export const api = new Api<Options>({
@@ -128,8 +128,9 @@ export async function appearing(
   context: Context,
   scope: Scope<Options>,
   isWanted: (branch: Branch) => boolean,
+  maxMs = VISIBLE_MS,
 ): Promise<Branch | undefined> {
-  for await (const _ of rounds(context, VISIBLE_MS)) {
+  for await (const _ of rounds(context, maxMs)) {
     const found = await find(context, scope, isWanted);
     if (found !== undefined) return found;
   }

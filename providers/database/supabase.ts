@@ -17,7 +17,16 @@ import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks
 import { answers, type Login, loginOf, type Purpose, urlOf } from "./_postgres.ts";
 import { runScript } from "./_postgres_script.ts";
 import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./_supabase.ts";
-import { isProject, type Options, options, problemOf, projectOf, refusedCreate, rounds } from "./_supabase.ts";
+import {
+  isProject,
+  type Options,
+  options,
+  problemOf,
+  projectOf,
+  refusedCreate,
+  rounds,
+  VISIBLE_MS,
+} from "./_supabase.ts";
 
 const POOLERS = v.array(v.object({
   database_type: v.string(),
@@ -71,15 +80,25 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
     const { ref } = await projectOf(context, target);
     return { state: "foreign", id: ref, reason: "it is the project itself" };
   }
-  const found = await find(context, target, ({ name }) => name === target.name);
+  const marker = context.markerOf(target.name);
+  // What this very operation began a moment ago may not be in the list yet.
+  const isBegun = marker?.operation === target.marker.operation && !BARREN.has(keyOf(target));
+  const lateMs = isBegun ? Date.parse(target.begunAt) + VISIBLE_MS - context.now().getTime() : 0;
+  const found = await appearing(context, target, ({ name }) => name === target.name, lateMs);
   if (found === undefined) return { state: "absent" };
   const id = found.project_ref;
-  const marker = context.markerOf(found.name);
   if (marker === undefined) {
     return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
   }
   if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
   return { state: isLeaving(found) ? "deleting" : isWhole(found) ? "ready" : "pending", fork: forkOf(found, marker) };
+}
+
+/** Creates of this process that made nothing, so that nobody waits for it to appear. */
+const BARREN = new Set<string>();
+
+function keyOf({ name, marker: { operation } }: Target<Options>): string {
+  return `${operation} ${name}`;
 }
 
 /**
@@ -89,12 +108,14 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, options: { projectRef, withData } } = target;
   const what = `make database "${name}"`;
+  BARREN.add(keyOf(target));
   await assertParent(context, target);
   const earlier = await find(context, target, (one) => one.name === name);
   if (earlier !== undefined) return await adopt(context, target, earlier);
   context.signal.throwIfAborted();
   let made: Branch | undefined;
   let problem: unknown;
+  BARREN.delete(keyOf(target));
   try {
     // https://supabase.com/docs/reference/api/v1-create-a-branch
     const answer = await api.send(context, target, "POST", ["projects", projectRef, "branches"], {
@@ -107,9 +128,12 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   }
   if (made !== undefined) return await finish(context, target, made);
   const mayBeThere = !isForkstackError(problem) || /^(CONFLICT|PROVIDER_UNAVAILABLE)$/.test(problem.code);
-  if (!mayBeThere || context.signal.aborted) throw problem;
-  const found = await appearing(context, target, (one) => one.name === name);
-  if (found === undefined) throw problem;
+  if (context.signal.aborted) throw problem;
+  const found = mayBeThere ? await appearing(context, target, (one) => one.name === name) : undefined;
+  if (found === undefined) {
+    BARREN.add(keyOf(target));
+    throw problem;
+  }
   return await adopt(context, target, found, problem);
 }
 
@@ -186,7 +210,7 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
 }
 
 async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
-  const { login, host, jwtSecret } = await accessOf(context, held, scope);
+  const { login, direct, jwtSecret } = await accessOf(context, held, scope);
   // https://supabase.com/docs/reference/api/v1-get-project-api-keys
   const answer = await api.send(context, scope, "GET", ["projects", held.id, "api-keys"], {
     query: { reveal: "true" },
@@ -196,6 +220,7 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
   const found = {
     // The vendor's own form: most clients don't know who signed its certificates.
     DATABASE_URL: urlOf({ ...login, sslmode: "prefer" }),
+    DATABASE_URL_UNPOOLED: urlOf({ ...direct, sslmode: "prefer" }),
     SUPABASE_ANON_KEY: key("legacy", "anon"),
     SUPABASE_SERVICE_ROLE_KEY: key("legacy", "service_role"),
     SUPABASE_PUBLISHABLE_KEY: key("publishable", "default"),
@@ -204,8 +229,8 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
   };
   const given = Object.entries(found).flatMap(([name, value]) => value ? [[name, new Secret(value)] as const] : []);
   // "db.{ref}.supabase.co": its API has the same name without the first label.
-  const isOwn = host.startsWith(`db.${held.id}.`);
-  return { ...Object.fromEntries(given), ...(isOwn ? { SUPABASE_URL: `https://${host.slice("db.".length)}` } : {}) };
+  const domain = direct.host.startsWith(`db.${held.id}.`) ? direct.host.slice("db.".length) : undefined;
+  return { ...Object.fromEntries(given), ...(domain === undefined ? {} : { SUPABASE_URL: `https://${domain}` }) };
 }
 
 /** In one transaction, on a session of its own. */
@@ -232,8 +257,8 @@ async function usage(context: Context, held: Held, scope: Scope<Options>): Promi
 
 interface Access {
   readonly login: Login;
-  /** The server's own, also where `login` leads to the pooler. */
-  readonly host: string;
+  /** To the server itself, also where `login` leads to the pooler. */
+  readonly direct: Login;
   readonly status: string;
   readonly jwtSecret?: string | null | undefined;
 }
@@ -251,7 +276,7 @@ async function accessOf(context: Context, held: Held, scope: Scope<Options>): Pr
   if (shared === undefined) throw api.strange(answer, scope, `${what}: it names no primary database`);
   // The same pooler at another port: 6543 takes transactions, 5432 sessions.
   const port = primary!.pool_mode === "transaction" && shared.port === "6543" ? "5432" : shared.port;
-  const { password, sslmode } = own.login;
+  const { password, sslmode } = own.direct;
   return { ...own, login: { ...shared, port, password, sslmode } };
 }
 
@@ -264,7 +289,8 @@ async function accessOfBranch(context: Context, held: Held, scope: Scope<Options
       hint: "Give SUPABASE_ACCESS_TOKEN the rights to write to the project's branches",
     });
   }
-  return { login: loginTo(scope, { host, port: String(port), user, password }), host, status, jwtSecret };
+  const direct = loginTo(scope, { host, port: String(port), user, password });
+  return { login: direct, direct, status, jwtSecret };
 }
 
 /** The API tells nobody the password of the project itself. */
@@ -276,7 +302,8 @@ async function accessOfProject(context: Context, held: Held, scope: Scope<Option
       hint: "Set it to the project's database password, which the API does not tell; the dashboard can set a new one",
     });
   }
-  return { login: loginTo(scope, { host, port: "5432", user: "postgres", password }), host, status };
+  const direct = loginTo(scope, { host, port: "5432", user: "postgres", password });
+  return { login: direct, direct, status };
 }
 
 /** An API without TLS is an emulator, and so are its databases. */

@@ -48,6 +48,7 @@ testIf(whyNoServer, "supabase: new with a script, switch, status, doctor and del
   assert.deepEqual([resource.title, resource.id, resource.fork], ["shop-alice", alice.ref, "full-copy"]);
   const names = [
     "DATABASE_URL",
+    "DATABASE_URL_UNPOOLED",
     "SUPABASE_ANON_KEY",
     "SUPABASE_JWT_SECRET",
     "SUPABASE_PUBLISHABLE_KEY",

@@ -49,7 +49,7 @@ export interface SupabaseOptions {
   readonly migrations?: readonly string[];
   /** What a new branch goes through, one step a look at the list; the last one stays. @default {as the vendor} */
   readonly course?: readonly State[];
-  /** In how many lists a new branch is not yet. @default {1} */
+  /** In how many lists a new branch is not yet. @default {3} */
   readonly hidden?: number;
   /** How many connections a new branch refuses though it is said to be healthy. @default {1} */
   readonly refusing?: number;
@@ -262,7 +262,7 @@ export class Supabase {
       persistent: Boolean(persistent),
       withData: Boolean(withData),
       course: course ?? (withData ? WITH_DATA : REPLAYED),
-      hidden: this.options.hidden ?? 1,
+      hidden: this.options.hidden ?? 3,
       refusing: this.options.refusing ?? 1,
     });
     this.branches.set(branch.ref, branch);

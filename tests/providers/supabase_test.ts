@@ -190,7 +190,9 @@ test("outputs() hands out the pooler's address in session mode, or the server's,
   const branch = shop.supabase.add("shop-alice");
   const held = { id: branch.ref, name: "shop-alice" };
   const { anon, service_role, publishable, secret } = branch.keys;
-  const keys = {
+  const direct = `postgres://postgres:${branch.password}@db.${branch.ref}.supabase.co:5432/postgres`;
+  const others = {
+    DATABASE_URL_UNPOOLED: direct,
     SUPABASE_ANON_KEY: anon,
     SUPABASE_SERVICE_ROLE_KEY: service_role,
     SUPABASE_PUBLISHABLE_KEY: publishable,
@@ -201,14 +203,11 @@ test("outputs() hands out the pooler's address in session mode, or the server's,
   const login = `postgres.${branch.ref}:${branch.password}`;
   assert.deepEqual(reveal(await provider.outputs(shop.context(), held, shop.scope())), {
     DATABASE_URL: `postgres://${login}@aws-0-us-east-1.pooler.supabase.com:5432/postgres`,
-    ...keys,
+    ...others,
   });
-  const direct = await provider.outputs(shop.context(), held, shop.scope({ connection: "direct" }));
-  assert.deepEqual(reveal(direct), {
-    DATABASE_URL: `postgres://postgres:${branch.password}@db.${branch.ref}.supabase.co:5432/postgres`,
-    ...keys,
-  });
-  for (const [name, value] of Object.entries(direct)) assert(name === "SUPABASE_URL" || value instanceof Secret, name);
+  const outputs = await provider.outputs(shop.context(), held, shop.scope({ connection: "direct" }));
+  assert.deepEqual(reveal(outputs), { DATABASE_URL: direct, ...others });
+  for (const [name, value] of Object.entries(outputs)) assert(name === "SUPABASE_URL" || value instanceof Secret, name);
 });
 
 test("a fork's password opens no other fork, and not the project", async () => {
@@ -384,6 +383,32 @@ for (const takenStatus of [409, 500] as const) {
     await assert.rejects(provider.create(racing(), target), hasCode("FOREIGN"));
   });
 }
+
+test("a create that was cut off is seen by what undoes it, though it shows late", async () => {
+  await using shop = await openShop({ hidden: 8 });
+  const target = shop.target("alice");
+  const context = shop.context();
+  let isDead = false;
+  const dying = shop.context(TOKEN, {
+    async fetch(request) {
+      if (isDead) throw new Error("the process died here");
+      const response = await context.fetch(request);
+      if (request.method === "POST") {
+        isDead = true;
+        await response.text();
+        throw new Error("the process died here");
+      }
+      return response;
+    },
+  });
+  await assert.rejects(shop.create(target, dying), /died here/);
+  const seen = await provider.inspect(context, target);
+  assert.equal(seen.state, "pending");
+  const later = { ...target, begunAt: new Date(Date.now() - 600_000).toISOString(), name: "shop-nobody" };
+  const before = shop.calls().length;
+  assert.equal((await provider.inspect(context, later)).state, "absent");
+  assert.equal(shop.calls().length, before + 1, "what began long ago is not waited for");
+});
 
 test("a branch that is older than the operation is not its work", async () => {
   await using shop = await openShop();
@@ -577,6 +602,13 @@ for (const [what, refusal] of Object.entries(REFUSALS)) {
       assert(!text.includes(token), text);
       return true;
     });
+    const waited = shop.slept();
+    if (
+      !isMade && refusal.code !== "FOREIGN" && options === undefined && (permissions ?? ALL).includes("branches:read")
+    ) {
+      await provider.inspect(shop.context(), shop.target("alice")).catch(() => {});
+      assert.equal(shop.slept(), waited, "nobody waits for what was refused");
+    }
     const made = [...shop.supabase.branches.values()].map(({ name }) => name).filter((name) => name !== "shop-there");
     assert.deepEqual(made, isMade ? ["shop-alice"] : []);
   });
