@@ -76,7 +76,7 @@ Deno.test({
 /** A project that the vendor's own tools see. */
 async function openProject() {
   const tokens = { [TOKEN]: undefined };
-  const supabase = await startSupabase({ server, projectRef: PROJECT, tokens, password: "secret" });
+  const supabase = await startSupabase({ server, projectRef: PROJECT, tokens, password: "secret", hidden: 1 });
   await supabase.fill(SEED);
   return supabase;
 }
