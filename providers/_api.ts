@@ -36,6 +36,8 @@ export interface Vendor<Options> {
   readonly scopes: (scope: Scope<Options>) => string;
   /** Where the paths begin, e.g. `"https://api.turso.tech/v1/organizations/acme"`. */
   readonly base: (scope: Scope<Options>) => string;
+  /** Where paths begin that are sent with `root`. @default {base} */
+  readonly root?: (scope: Scope<Options>) => string;
   /** Headers beside the content type. @default {authorization: Bearer} */
   readonly headers?: (context: Context) => Record<string, string>;
   /** The vendor's code in the body of a refusal. @default {its `code`} */
@@ -48,6 +50,13 @@ export interface Vendor<Options> {
 export interface Sent {
   readonly query?: Readonly<Record<string, string>>;
   readonly json?: unknown;
+  /** A body that is not ours to understand, in place of `json`. */
+  readonly text?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The path begins at the vendor's `root`. @default {false} */
+  readonly root?: boolean;
+  /** Goes after the path as it is: a URL where the vendor wants it so. */
+  readonly tail?: string;
   /** A second one would do no harm: it may be sent again though its method says otherwise. @default {false} */
   readonly mayRepeat?: boolean;
 }
@@ -107,19 +116,25 @@ export class Api<Options> {
     scope: Scope<Options>,
     method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
     path: readonly string[],
-    { query = {}, json, mayRepeat }: Sent = {},
+    { query = {}, json, text, headers: more = {}, root: isRoot, tail, mayRepeat }: Sent = {},
   ): Promise<Answer> {
-    const { base, headers = () => ({ authorization: `Bearer ${this.token(context)}` }) } = this.#vendor;
-    const url = new URL([base(scope).replace(/\/$/, ""), ...path.map(encodeURIComponent)].join("/"));
+    const { base, root = base, headers = () => ({ authorization: `Bearer ${this.token(context)}` }) } = this.#vendor;
+    const whole = [
+      (isRoot ? root : base)(scope).replace(/\/$/, ""),
+      ...path.map(encodeURIComponent),
+      ...(tail === undefined ? [] : [tail]),
+    ];
+    const url = new URL(whole.join("/"));
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const request = new Request(url, {
       method,
       headers: {
         ...headers(context),
         ...(json === undefined ? {} : { "content-type": "application/json" }),
+        ...more,
         ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
       },
-      ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+      ...(json === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(json) }),
       signal: context.signal,
     });
     return { request, response: await context.fetch(request) };
@@ -220,5 +235,35 @@ export class Api<Options> {
       message: `Cannot ${what}`,
       hint: `Run the same command again; if \`endpoint\` is set in forkstack.json, check that it is ${label}'s API`,
     });
+  }
+}
+
+/** How long a wait for the vendor may take, and what is said if it takes longer: `make database "x"`. */
+export interface Waiting {
+  readonly provider: string;
+  readonly resource: string;
+  readonly what: string;
+  /** @default {600000} */
+  readonly deadlineMs?: number;
+}
+
+/** Looks until there is something to see; every wait ends. */
+export async function seen<T>(
+  context: Context,
+  { provider, resource, what, deadlineMs = 600_000 }: Waiting,
+  look: () => Promise<T | undefined>,
+): Promise<T> {
+  for (let pause = 250, waited = 0;; waited += pause, pause = Math.min(pause * 2, 5_000)) {
+    context.signal.throwIfAborted();
+    const found = await look();
+    if (found !== undefined) return found;
+    if (waited >= deadlineMs) {
+      throw new ForkstackError("NOT_READY", `Cannot ${what}: it is not done after ${deadlineMs / 1_000} s`, {
+        hint: "Run the same command again: it goes on where this one stopped",
+        retryable: true,
+        details: { provider, resource },
+      });
+    }
+    await context.sleep(pause);
   }
 }

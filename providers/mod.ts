@@ -16,7 +16,10 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   },
   storage: { local: () => import("./storage/local.ts") },
   secrets: { "env-file": () => import("./secrets/env-file.ts") },
-  cache: { valkey: () => import("./cache/valkey.ts") },
+  cache: {
+    "upstash-redis": () => import("./cache/upstash-redis.ts"),
+    valkey: () => import("./cache/valkey.ts"),
+  },
   queue: { bullmq: () => import("./queue/bullmq.ts") },
   local: { directory: () => import("./local/directory.ts") },
 };
