@@ -20,6 +20,9 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
     "upstash-redis": () => import("./cache/upstash-redis.ts"),
     valkey: () => import("./cache/valkey.ts"),
   },
-  queue: { bullmq: () => import("./queue/bullmq.ts") },
+  queue: {
+    bullmq: () => import("./queue/bullmq.ts"),
+    qstash: () => import("./queue/qstash.ts"),
+  },
   local: { directory: () => import("./local/directory.ts") },
 };

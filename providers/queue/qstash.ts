@@ -1,0 +1,421 @@
+/**
+ * QStash: one account, in which names alone set environments apart. An environment has the queue of its name, which says
+ * that it exists, and everything called `<name>.…`: a dot is in no environment's name, so that prod's `shop.` is not
+ * alice's `shop-alice.`. A fork has the parent's queues, URL groups and schedules, never its messages; its schedules are
+ * paused, and were at no moment about to fire. Nothing is ever deleted but by its whole name.
+ *
+ * - API: https://upstash.com/docs/qstash/api-reference
+ * - Its specification: https://github.com/upstash/docs/blob/main/qstash/openapi.yaml
+ */
+import * as v from "valibot";
+import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
+import type { Inspection, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { type Answer, Api, endpointOption, seen } from "../_api.ts";
+import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+
+const options = v.strictObject({
+  /**
+   * Where a fork's URL groups and schedules send to, in place of the parent's host, e.g. `"https://{env}.shop.example"`.
+   * Absent: URL groups are not forked, and the schedules keep their destinations.
+   */
+  destination: v.optional(
+    v.pipe(v.string(), v.regex(/^https:\/\/[^\s/?#@]*\{env\}[^\s/?#@]*$/, "must be like https://{env}.shop.example")),
+  ),
+  /** The account's region, e.g. `"https://qstash-us-east-1.upstash.io"`. Without TLS only on this machine. */
+  endpoint: endpointOption("https://qstash.upstash.io"),
+});
+type Options = v.InferOutput<typeof options>;
+
+const QUEUE = v.object({ name: v.string(), createdAt: v.number(), parallelism: v.number(), paused: v.boolean() });
+type Queue = v.InferOutput<typeof QUEUE>;
+const GROUP = v.object({
+  name: v.string(),
+  endpoints: v.optional(v.array(v.object({ name: v.optional(v.string()), url: v.string() })), []),
+});
+type Group = v.InferOutput<typeof GROUP>;
+const SCHEDULE = v.object({
+  scheduleId: v.string(),
+  cron: v.string(),
+  destination: v.string(),
+  isPaused: v.boolean(),
+  method: v.optional(v.string()),
+  header: v.nullish(v.record(v.string(), v.array(v.string()))),
+  body: v.optional(v.string()),
+  retries: v.optional(v.number()),
+  delay: v.optional(v.number()), // seconds
+  callback: v.optional(v.string()),
+  failureCallback: v.optional(v.string()),
+  queueName: v.optional(v.string()),
+});
+type Schedule = v.InferOutput<typeof SCHEDULE>;
+const KEYS = v.object({ current: v.pipe(v.string(), v.minLength(1)), next: v.pipe(v.string(), v.minLength(1)) });
+
+const provider: Provider<Options> = {
+  name: "qstash",
+  kind: "queue",
+  capabilities: {
+    copy: "schema-only",
+    ownership: "recorded",
+    outputs: "rereadable",
+    nativeExpiry: false,
+    usage: "none",
+    pointInTime: false,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    name: { maxLength: 60, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
+  },
+  credentials: [{ variable: "QSTASH_TOKEN", required: true }],
+  options,
+  inspect,
+  create,
+  delete: remove,
+  list,
+  probe,
+  outputs,
+};
+export default provider;
+
+async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
+  const { name } = target;
+  const own = ownedBy(name, await everything(context, target));
+  if (own.anchor === undefined) {
+    const [first] = namesOf(own);
+    if (first === undefined) return { state: "absent" };
+    return {
+      state: "foreign",
+      id: idOf({ name, createdAt: 0 }),
+      reason: `"${first}" is there, and no queue "${name}"`,
+    };
+  }
+  const id = idOf(own.anchor);
+  const marker = context.markerOf(name);
+  if (marker === undefined) {
+    return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
+  }
+  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
+  return { state: "ready", fork: { ...forkOf(own.anchor), marker } };
+}
+
+/** Every step is an upsert, and looks first whether it was done: a fork that was cut off is finished by the same. */
+async function create(context: Context, target: Target<Options>): Promise<Fork> {
+  const { name, marker } = target;
+  const all = await everything(context, target);
+  const parent = target.parent === undefined ? undefined : ownedBy(target.parent, all);
+  if (parent !== undefined && namesOf(parent).length === 0) throw missing(target, target.parent!);
+  const own = ownedBy(name, all);
+  const [first] = namesOf(own);
+  const reason = first === undefined
+    ? undefined
+    : own.anchor === undefined
+    ? `"${first}" is there already`
+    : isOthers(context.markerOf(name), marker, "the registry does not know what is there") ??
+      (isOlder(timeOf(own.anchor), target) ? "it was there before" : undefined);
+  if (reason !== undefined) throw foreignError(details(target), `make queue "${name}": ${reason}`);
+  if (own.anchor === undefined) await putQueue(context, target, { name, parallelism: 1 });
+  const anchor = own.anchor ?? await find(context, target, name);
+  if (anchor === undefined) throw missing(target, name);
+  await context.record("queue", idOf(anchor));
+  if (parent !== undefined) await fill(context, target, parent, own);
+  const origin = parent === undefined
+    ? { copy: "empty" } as const
+    : { parentId: target.parent!, copy: "schema-only" } as const;
+  return { ...forkOf(anchor), ...origin, marker };
+}
+
+/** The queue of the environment's name goes last: until then, what is left is known to be its. */
+async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
+  const { anchor } = ownedBy(fork.name, await everything(context, scope));
+  if (anchor === undefined || idOf(anchor) !== fork.id) return "absent";
+  const marker = context.markerOf(fork.name);
+  if (marker !== undefined && !isSameHolder(marker, fork.marker)) {
+    throw foreignError(details(scope), `delete queue "${fork.name}": ${holder(marker)}`);
+  }
+  await seen(context, { ...details(scope), what: `delete queue "${fork.name}"` }, async () => {
+    const { schedules, groups, queues } = ownedBy(fork.name, await everything(context, scope));
+    // A group goes after the schedules that send to it: https://upstash.com/docs/qstash/api-reference/url-groups
+    for (const { scheduleId } of schedules) await drop(context, scope, "schedules", scheduleId);
+    for (const { name } of groups) await drop(context, scope, "topics", name);
+    for (const { name } of queues) await drop(context, scope, "queues", name);
+    return schedules.length + groups.length + queues.length === 0 ? true : undefined;
+  });
+  return await drop(context, scope, "queues", anchor.name);
+}
+
+async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
+  for (const queue of await all(context, scope, "queues", QUEUE)) {
+    const marker = context.markerOf(queue.name);
+    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield { ...forkOf(queue), marker };
+  }
+}
+
+async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
+  if (held.id === idOf({ name: held.name, createdAt: 0 })) return void await keys(context, scope); // a base's, by names
+  const found = await find(context, scope, held.name);
+  if (found === undefined || idOf(found) !== held.id) throw missing(scope, held.name);
+}
+
+/** The token and the keys are the account's: there are no others. */
+async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
+  const url = scope.options.endpoint.replace(/\/$/, "");
+  const { current, next } = await keys(context, scope);
+  return {
+    QUEUE_URL: url,
+    QUEUE_PREFIX: `${held.name}.`,
+    QSTASH_URL: url,
+    QSTASH_TOKEN: new Secret(api.token(context)),
+    QSTASH_CURRENT_SIGNING_KEY: new Secret(current),
+    QSTASH_NEXT_SIGNING_KEY: new Secret(next),
+  };
+}
+
+// ---- What a fork takes from its parent ----
+
+async function fill(context: Context, target: Target<Options>, parent: Owned, own: Owned): Promise<void> {
+  const renamed = (name: string) => target.name + name.slice(target.parent!.length);
+  for (const { name, parallelism, paused } of parent.queues) {
+    const found = own.queues.find((one) => one.name === renamed(name));
+    if (found?.parallelism !== parallelism) await putQueue(context, target, { name: renamed(name), parallelism });
+    if (paused && !found?.paused) await post(context, target, ["queues", renamed(name), "pause"]);
+  }
+  const rebase = (url: string) => {
+    const { destination } = target.options;
+    if (destination === undefined || !/^https?:\/\//.test(url)) return url;
+    return destination.replace("{env}", target.marker.env) + url.replace(/^https?:\/\/[^/?#]*/, "");
+  };
+  const areGroupsForked = target.options.destination !== undefined;
+  if (areGroupsForked) {
+    for (const { name, endpoints } of parent.groups) {
+      const own = endpoints.map((one) => ({ ...one, url: rebase(one.url) }));
+      await post(context, target, ["topics", renamed(name), "endpoints"], { json: { endpoints: own } });
+    }
+  } else if (parent.groups.length > 0) {
+    const names = parent.groups.map(({ name }) => `"${name}"`).join(", ");
+    context.warn(
+      `${target.name} has no URL groups: those of the parent (${names}) send to the parent's endpoints. ` +
+        `Set "destination" of the ${target.resource} in forkstack.json to have them`,
+    );
+  }
+  for (const schedule of parent.schedules) {
+    const { scheduleId, destination, queueName } = schedule;
+    const isGroup = !/^https?:\/\//.test(destination);
+    if (isGroup && !(areGroupsForked && parent.groups.some(({ name }) => name === destination))) {
+      context.warn(
+        `${target.name} has no schedule "${scheduleId}": it sends to URL group "${destination}", which is not forked`,
+      );
+      continue;
+    }
+    const isOwnQueue = parent.queues.some(({ name }) => name === queueName);
+    await putPaused(context, target, {
+      ...schedule,
+      scheduleId: renamed(scheduleId),
+      destination: isGroup ? renamed(destination) : rebase(destination),
+      ...(isOwnQueue ? { queueName: renamed(queueName!) } : {}),
+    }, own.schedules.find((one) => one.scheduleId === renamed(scheduleId)));
+  }
+}
+
+/**
+ * A schedule that can't fire for months, wherever this is cut off, and never if it is not. The API makes none that is paused, so one is made
+ * that is half a year away, paused, and only then given its true times. Whether giving them resumes it, nobody documents:
+ * that is tried first with the times that are far away, and where it does, it stays with those.
+ */
+async function putPaused(
+  context: Context,
+  target: Target<Options>,
+  wanted: Schedule,
+  found: Schedule | undefined,
+): Promise<void> {
+  const { scheduleId } = wanted;
+  if (found?.isPaused && found.cron === wanted.cron) return;
+  const [far, also] = [1, 2].map((day) => `0 0 ${day} ${(context.now().getUTCMonth() + 6) % 12 + 1} *`) as [
+    string,
+    string,
+  ];
+  const isPaused = async () => (await findSchedule(context, target, scheduleId)).isPaused;
+  await putSchedule(context, target, { ...wanted, cron: far });
+  await post(context, target, ["schedules", scheduleId, "pause"]);
+  await putSchedule(context, target, { ...wanted, cron: also });
+  if (await isPaused()) {
+    await putSchedule(context, target, wanted);
+    if (await isPaused()) return;
+  }
+  await post(context, target, ["schedules", scheduleId, "pause"]);
+  await putSchedule(context, target, { ...wanted, cron: far });
+  await post(context, target, ["schedules", scheduleId, "pause"]);
+  context.warn(
+    `Schedule "${scheduleId}" is paused, with the times "${far}": QStash resumes one whose times are changed. ` +
+      `The parent's are "${wanted.cron}"`,
+  );
+}
+
+/** https://upstash.com/docs/qstash/api-reference/schedules/create-a-schedule; the destination is not encoded. */
+async function putSchedule(context: Context, target: Target<Options>, schedule: Schedule): Promise<void> {
+  const { scheduleId, cron, destination, method, header, body, retries, delay, callback, failureCallback, queueName } =
+    schedule;
+  const forwarded = Object.entries(header ?? {}).map(([name, values]) => {
+    const isOwn = /^content-type$/i.test(name) || /^upstash-/i.test(name);
+    return [isOwn ? name : `Upstash-Forward-${name}`, values.join(", ")];
+  });
+  const settings = {
+    "Upstash-Cron": cron,
+    "Upstash-Schedule-Id": scheduleId,
+    "Upstash-Method": method,
+    "Upstash-Retries": retries?.toString(),
+    "Upstash-Delay": delay === undefined ? undefined : `${delay}s`,
+    "Upstash-Callback": callback,
+    "Upstash-Failure-Callback": failureCallback,
+    "Upstash-Queue-Name": queueName,
+  };
+  const set = Object.entries(settings).filter(([, value]) => value !== undefined);
+  await post(context, target, ["schedules"], {
+    tail: destination,
+    headers: Object.fromEntries([...forwarded, ...set]),
+    ...(body ? { text: body } : {}),
+    mayRepeat: true,
+  });
+}
+
+// ---- The API ----
+
+const api: Api<Options> = new Api<Options>({
+  provider: "qstash",
+  label: "QStash",
+  statusPage: "https://status.upstash.com",
+  credential: { variable: "QSTASH_TOKEN", hint: "copy it from https://console.upstash.com/qstash, of the same region" },
+  scopes: () => "It must not be the read-only token",
+  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v2`,
+  known: (status) =>
+    status === 402 || status === 412
+      ? {
+        code: "PLAN_LIMIT",
+        state: "the account has as many as its plan allows",
+        hint: "Remove unused envs with `forkstack prune`: https://upstash.com/pricing/qstash",
+      }
+      : undefined,
+});
+
+/** What an environment has: by its own name, and by names that begin with it and a dot. */
+interface Owned {
+  readonly anchor: Queue | undefined;
+  readonly queues: readonly Queue[];
+  readonly groups: readonly Group[];
+  readonly schedules: readonly Schedule[];
+}
+
+/** Three lists: these have no pages. */
+async function everything(context: Context, scope: Scope<Options>): Promise<Omit<Owned, "anchor">> {
+  return {
+    queues: await all(context, scope, "queues", QUEUE),
+    groups: await all(context, scope, "topics", GROUP),
+    schedules: await all(context, scope, "schedules", SCHEDULE),
+  };
+}
+
+async function all<T>(
+  context: Context,
+  scope: Scope<Options>,
+  kind: "queues" | "topics" | "schedules",
+  schema: v.GenericSchema<unknown, T>,
+): Promise<T[]> {
+  // https://upstash.com/docs/qstash/api-reference/queues/list-queues, and of the others
+  const answer = await api.send(context, scope, "GET", [kind]);
+  return await api.read(v.array(schema), answer, scope, `list ${kind}`);
+}
+
+function ownedBy(name: string, { queues, groups, schedules }: Omit<Owned, "anchor">): Owned {
+  const isOwn = (one: string) => one.startsWith(`${name}.`);
+  return {
+    anchor: queues.find((one) => one.name === name),
+    queues: queues.filter((one) => isOwn(one.name)),
+    groups: groups.filter((one) => isOwn(one.name)),
+    schedules: schedules.filter(({ scheduleId }) => isOwn(scheduleId)),
+  };
+}
+
+function namesOf({ anchor, queues, groups, schedules }: Owned): string[] {
+  return [
+    ...(anchor ? [anchor.name] : []),
+    ...[...queues, ...groups].map(({ name }) => name),
+    ...schedules.map(({ scheduleId }) => scheduleId),
+  ];
+}
+
+async function find(context: Context, scope: Scope<Options>, name: string): Promise<Queue | undefined> {
+  // https://upstash.com/docs/qstash/api-reference/queues/get-a-queue
+  const answer = await api.send(context, scope, "GET", ["queues", name]);
+  if (answer.response.status === 404) return void await answer.response.text();
+  return await api.read(QUEUE, answer, scope, `look at queue "${name}"`);
+}
+
+async function findSchedule(context: Context, scope: Scope<Options>, id: string): Promise<Schedule> {
+  // https://upstash.com/docs/qstash/api-reference/schedules/get-a-schedule
+  return await api.read(SCHEDULE, await api.send(context, scope, "GET", ["schedules", id]), scope, `look at "${id}"`);
+}
+
+async function keys(context: Context, scope: Scope<Options>): Promise<v.InferOutput<typeof KEYS>> {
+  // https://upstash.com/docs/qstash/api-reference/signing-keys/get-signing-keys
+  return await api.read(KEYS, await api.send(context, scope, "GET", ["keys"]), scope, "read the signing keys");
+}
+
+async function putQueue(
+  context: Context,
+  scope: Scope<Options>,
+  { name, parallelism }: Pick<Queue, "name" | "parallelism">,
+): Promise<void> {
+  // https://upstash.com/docs/qstash/api-reference/queues/upsert-a-queue
+  await post(context, scope, ["queues"], { json: { queueName: name, parallelism } }, `make queue "${name}"`);
+}
+
+/** All that is posted here may be posted again. */
+async function post(
+  context: Context,
+  scope: Scope<Options>,
+  path: readonly string[],
+  sent: Parameters<typeof api.send>[4] = {},
+  what: string = `set up ${path[0]} ${path.slice(1, 2).map((name) => `"${name}"`)}`.trim(),
+): Promise<void> {
+  context.signal.throwIfAborted();
+  const answer = await api.send(context, scope, "POST", path, { mayRepeat: true, ...sent });
+  if (!answer.response.ok) throw await api.refusal(answer, scope, what);
+  await answer.response.text(); // what it holds is not documented
+}
+
+/** One, by its whole name. There is no call here that would reach more. */
+async function drop(
+  context: Context,
+  scope: Scope<Options>,
+  kind: "queues" | "topics" | "schedules",
+  name: string,
+): Promise<"deleted" | "absent"> {
+  context.signal.throwIfAborted();
+  // https://upstash.com/docs/qstash/api-reference/queues/delete-a-queue, and of the others
+  const answer: Answer = await api.send(context, scope, "DELETE", [kind, name]);
+  if (!answer.response.ok && answer.response.status !== 404) {
+    throw await api.refusal(answer, scope, `delete ${kind} "${name}"`);
+  }
+  await answer.response.text();
+  return answer.response.ok ? "deleted" : "absent";
+}
+
+/** Names are used again; with the instant at which it was made, it is this one. */
+const idOf = ({ name, createdAt }: Pick<Queue, "name" | "createdAt">) => `${name}@${createdAt}`;
+
+const timeOf = ({ createdAt }: Queue) => new Date(createdAt).toISOString();
+
+const details = ({ resource }: Scope<Options>) => ({ provider: "qstash", resource });
+
+function forkOf(queue: Queue): Omit<Fork, "marker"> {
+  return { id: idOf(queue), name: queue.name, createdAt: timeOf(queue) };
+}
+
+function missing(scope: Scope<Options>, name: string): ForkstackError {
+  return new ForkstackError(
+    "NOT_FOUND",
+    `Cannot use queue "${name}": the account has none, nor anything called "${name}.…"`,
+    {
+      hint: `Make queue "${name}" in https://console.upstash.com/qstash, name another parent, or use --empty`,
+      details: details(scope),
+    },
+  );
+}

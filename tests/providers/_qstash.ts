@@ -1,0 +1,81 @@
+/** QStash's emulator as the conformance suite wants it: full. */
+import { createHash } from "node:crypto";
+import { resourceTitle } from "../../mod.ts";
+import type { Emulator, World } from "../conformance.ts";
+import { QStash } from "../emulators/qstash.ts";
+import { serve } from "../emulators/serve.ts";
+
+/** Something between the provider and the emulator's server. */
+export interface Front {
+  endpoint: string;
+  onAnswer(request: Request, response: Response): Promise<void>;
+  current?: QStash;
+}
+
+const CANARY = "canary-in-the-parent-0123456789";
+const titleOf = (env: string) => resourceTitle("queue", "myapp", env);
+
+/** What prod has: queues, one of them paused, groups, schedules to a group and, where a path can hold it, to a URL. */
+export function seed(qstash: QStash, name: string, hasUrls = true): void {
+  qstash.addQueue(`${name}.emails`, 3);
+  qstash.addQueue(`${name}.reports`, 1, true);
+  qstash.addGroup(`${name}.hooks`, "https://prod.example/a?x=1", "https://prod.example/b");
+  const settings = { method: "PUT", retries: 2, delay: 30, body: "nightly", queueName: `${name}.emails` };
+  const header = { "Content-Type": ["text/plain"], "X-Key": [CANARY] };
+  qstash.addSchedule(`${name}.fan-out`, "*/5 * * * *", `${name}.hooks`);
+  if (hasUrls) {
+    qstash.addSchedule(`${name}.nightly`, "0 3 * * *", "https://prod.example/run?all=1", { ...settings, header });
+  }
+  qstash.messages.set(`msg_${name}`, {
+    messageId: `msg_${name}`,
+    url: "https://prod.example",
+    queueName: `${name}.emails`,
+  });
+}
+
+/** Everything there is, by kind and name. */
+export function thingsOf(qstash: QStash): Map<string, string> {
+  const digest = (one: unknown) => createHash("sha256").update(JSON.stringify(one)).digest("hex");
+  return new Map([
+    ...[...qstash.queues.values()].map((one) => [`queue ${one.name}@${one.createdAt}`, digest(one)] as const),
+    ...[...qstash.groups.values()].map((one) => [`group ${one.name}`, digest(one)] as const),
+    ...[...qstash.schedules.values()].map((one) => [`schedule ${one.scheduleId}`, digest(one)] as const),
+    ...[...qstash.messages.values()].map((one) => [`message ${one.messageId}`, digest(one)] as const),
+  ]);
+}
+
+export function qstashEmulator(front?: Front): Emulator {
+  return {
+    async open({ credentials }) {
+      const qstash = new QStash({ tokens: { [credentials.QSTASH_TOKEN!]: true } });
+      const server = front ? undefined : await serve(() => qstash);
+      if (front) front.current = qstash;
+      seed(qstash, "myapp", front === undefined);
+      for (const near of ["alic", "alice2", "alice-2"]) {
+        qstash.addQueue(titleOf(near));
+        qstash.addQueue(`${titleOf(near)}.emails`);
+      }
+      qstash.addGroup("unrelated", "https://x.example");
+      return {
+        project: "myapp",
+        root: "/nowhere",
+        options: { endpoint: front?.endpoint ?? server!.url },
+        context: {
+          files: {} as World["context"]["files"],
+          async fetch(request) {
+            const response = await fetch(request);
+            await front?.onAnswer(request, response.clone());
+            return response;
+          },
+        },
+        parent: "myapp",
+        absentParent: "no-such-parent",
+        titleOf,
+        things: () => Promise.resolve(thingsOf(qstash)),
+        placeForeign: (name) => Promise.resolve(void qstash.addQueue(name)),
+        canaries: () => [CANARY, qstash.keys.current, qstash.keys.next],
+        close: async () => await server?.close(),
+      };
+    },
+  };
+}
