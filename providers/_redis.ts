@@ -5,6 +5,7 @@
  * - Error codes are the first word of a reply: https://valkey.io/topics/protocol/#simple-errors
  * - SCAN and what it promises: https://valkey.io/commands/scan/
  */
+import type { Buffer } from "node:buffer";
 import type { Context } from "../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../mod.ts";
 
@@ -25,6 +26,9 @@ export interface Login {
 export interface Connection {
   // deno-lint-ignore no-explicit-any -- a reply is what the command is documented to give
   send(...command: readonly (string | number)[]): Promise<any>;
+  /** As `send`, for keys and values that are no text. */
+  // deno-lint-ignore no-explicit-any -- a reply is what the command is documented to give
+  sendBytes(...command: readonly (string | number | Uint8Array)[]): Promise<any>;
   /** All or none, in one step: https://valkey.io/topics/transactions/ */
   atomically(...commands: readonly (readonly (string | number)[])[]): Promise<void>;
   /** Tells this start of the server from any other. */
@@ -110,6 +114,10 @@ export async function connected<T>(
     assertFit(server, login, task);
     return await work({
       send,
+      sendBytes(name, ...args) {
+        context.signal.throwIfAborted();
+        return redis.callBuffer(String(name), ...args as (string | number | Buffer)[]);
+      },
       runId: server.get("run_id") ?? "",
       async atomically(...commands) {
         context.signal.throwIfAborted();
@@ -315,4 +323,24 @@ export async function hasKeys(connection: Connection, place: Place): Promise<boo
 /** About how many bytes a place takes: https://valkey.io/commands/memory-usage/ */
 export async function bytesOf(connection: Connection, place: Place): Promise<number> {
   return await walk(connection, place, "sum = sum + (redis.call('MEMORY', 'USAGE', key) or 0)");
+}
+
+/** Keys that are on their way at once between two servers. */
+const ACROSS = 250;
+
+/** Copies all keys of a server to another, through here, with what they hold and when they expire: a page at a time. */
+export async function copyAcross(from: Connection, to: Connection, progress: (text: string) => void): Promise<void> {
+  let count = 0;
+  for (let cursor = "0";;) {
+    const [next, keys]: [Uint8Array, Uint8Array[]] = await from.sendBytes("SCAN", cursor, "COUNT", ACROSS);
+    // https://valkey.io/commands/restore/; no dump: it expired since. The instant stays the same, however long this takes.
+    await Promise.all(keys.map(async (key) => {
+      const [dump, expiresAt] = await Promise.all([from.sendBytes("DUMP", key), from.sendBytes("PEXPIRETIME", key)]);
+      if (dump !== null) await to.sendBytes("RESTORE", key, Math.max(0, expiresAt), dump, "REPLACE", "ABSTTL");
+    }));
+    count += keys.length;
+    progress(`${count} keys`);
+    cursor = new TextDecoder().decode(next);
+    if (cursor === "0") return;
+  }
 }

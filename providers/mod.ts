@@ -17,6 +17,7 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   storage: { local: () => import("./storage/local.ts") },
   secrets: { "env-file": () => import("./secrets/env-file.ts") },
   cache: {
+    "redis-cloud": () => import("./cache/redis-cloud.ts"),
     "upstash-redis": () => import("./cache/upstash-redis.ts"),
     valkey: () => import("./cache/valkey.ts"),
   },

@@ -1,0 +1,446 @@
+/**
+ * Redis Cloud: each environment has a database of its own in one subscription, with a password of its own. Every change
+ * is a task that is waited for, and then for the database to be active. The data of the parent is read and written key
+ * by key through here: the vendor's import takes no database of its own kind, and a replica does not say when it is done.
+ * A tag at the new database says that its data is whole. Tags can't be set by the create, so the registry tells whose a
+ * database is; names are unique in a subscription.
+ *
+ * - API: https://redis.io/docs/latest/operate/rc/api/
+ * - Tasks: https://redis.io/docs/latest/operate/rc/api/get-started/process-lifecycle/
+ */
+import * as v from "valibot";
+import { vendorError } from "../../core/http.ts";
+import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
+import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { type Answer, Api, endpointOption, seen } from "../_api.ts";
+import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { connected, copyAcross, type Login, urlOf } from "../_redis.ts";
+
+const options = v.strictObject({
+  /** The number of the subscription that holds the databases, as in the address of the console, e.g. `154714`. */
+  subscription: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** Which sort of subscription it is. @default {"essentials"} */
+  tier: v.optional(v.picklist(["essentials", "pro"]), "essentials"),
+  /** The size of new databases, where the subscription has no fixed one; absent: the parent's. */
+  sizeGb: v.optional(v.pipe(v.number(), v.minValue(0.1))),
+  /** Another address of the API. Without TLS only on this machine: the keys go there. */
+  endpoint: endpointOption("https://api.redislabs.com"),
+});
+type Options = v.InferOutput<typeof options>;
+
+const DATABASE = v.object({
+  databaseId: v.number(),
+  name: v.string(),
+  status: v.string(),
+  activatedOn: v.optional(v.string()),
+  datasetSizeInGb: v.optional(v.number()),
+  dataEvictionPolicy: v.optional(v.string()),
+  memoryUsedInMb: v.optional(v.number()),
+  publicEndpoint: v.optional(v.string()), // host:port
+  dynamicEndpoints: v.optional(v.object({ public: v.optional(v.string()) })),
+  security: v.optional(v.object({ password: v.optional(v.string()), enableTls: v.optional(v.boolean()) })), // lists have no password
+});
+type Database = v.InferOutput<typeof DATABASE>;
+const IN_SUBSCRIPTION = v.object({ databases: v.array(DATABASE) });
+/** One subscription, or as Pro has it a list of one. */
+const PAGE = v.object({ subscription: v.union([v.array(IN_SUBSCRIPTION), IN_SUBSCRIPTION]) });
+const COMPLAINT = v.object({ type: v.string(), description: v.optional(v.string()) });
+const TASK = v.object({
+  taskId: v.string(),
+  status: v.string(),
+  commandType: v.optional(v.string()),
+  // The specification has the error's type alone; recorded answers have an object.
+  response: v.nullish(
+    v.object({ resourceId: v.optional(v.number()), error: v.nullish(v.union([v.string(), COMPLAINT])) }),
+  ),
+});
+type Task = v.InferOutput<typeof TASK>;
+const TASKS = v.object({ tasks: v.optional(v.array(TASK), []) });
+const TAGS = v.object({ tags: v.optional(v.array(v.object({ key: v.string(), value: v.string() })), []) });
+
+const PAGE_SIZE = 100;
+/** How often a task may be unknown: for a moment after its birth it is. */
+const UNKNOWN_TASK_TRIES = 5;
+const WHOLE_TAG = { key: "forkstack-data", value: "whole" };
+
+const provider: Provider<Options> = {
+  name: "redis-cloud",
+  kind: "cache",
+  capabilities: {
+    copy: "full-copy",
+    ownership: "recorded",
+    outputs: "rereadable",
+    nativeExpiry: false,
+    usage: "bytes",
+    pointInTime: false,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    // https://redis.io/docs/latest/operate/rc/databases/create-database/create-essentials-database/, read November 2026
+    name: { maxLength: 40, pattern: /^[a-z]([a-z0-9-]*[a-z0-9])?$/ },
+  },
+  credentials: [
+    { variable: "REDISCLOUD_ACCESS_KEY", required: true },
+    { variable: "REDISCLOUD_SECRET_KEY", required: true },
+  ],
+  options,
+  inspect,
+  create,
+  delete: remove,
+  list,
+  probe,
+  outputs,
+  usage,
+};
+export default provider;
+
+async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
+  const found = await standing(context, target, target.name);
+  if (found === undefined) return { state: "absent" };
+  const id = String(found.databaseId);
+  const marker = context.markerOf(target.name);
+  if (marker === undefined) {
+    return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
+  }
+  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
+  const fork = { ...forkOf(found, target), marker };
+  if (/delet/.test(found.status)) return { state: "deleting", fork };
+  return { state: isUsable(found) && await isWhole(context, target, found) ? "ready" : "pending", fork };
+}
+
+async function create(context: Context, target: Target<Options>): Promise<Fork> {
+  const { name, marker } = target;
+  const what = `make database "${name}"`;
+  const parent = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
+  let found = await standing(context, target, name);
+  let problem: unknown;
+  if (found === undefined) {
+    context.signal.throwIfAborted();
+    // https://redis.io/docs/latest/operate/rc/api/examples/create-database/
+    const { sizeGb = parent?.datasetSizeInGb } = target.options;
+    const json = {
+      name,
+      ...(sizeGb === undefined ? {} : { datasetSizeInGb: sizeGb }),
+      ...(parent?.dataEvictionPolicy === undefined ? {} : { dataEvictionPolicy: parent.dataEvictionPolicy }),
+      ...(parent?.security?.enableTls ? { enableTls: true } : {}),
+    };
+    try {
+      const id = await done(context, target, await api.send(context, target, "POST", ["databases"], { json }), what);
+      if (id !== undefined) await context.record("database", String(id));
+    } catch (error) {
+      if (!isForkstackError(error) || error.code !== "CONFLICT") throw error;
+      problem = error; // another has taken the name since
+    }
+    found = await standing(context, target, name);
+    if (found === undefined) throw problem ?? missing(target, name);
+  }
+  const reason = isOthers(context.markerOf(name), marker, "the registry does not know what is there") ??
+    (isOlder(found.activatedOn ?? target.begunAt, target) ? "it was there before" : undefined);
+  if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`, problem);
+  await context.record("database", String(found.databaseId));
+  const ready = await settled(context, target, found.databaseId, what);
+  if (!await isWhole(context, target, ready)) {
+    if (parent !== undefined) await fill(context, target, parent, ready);
+    // https://redis.io/docs/latest/operate/rc/databases/tag-database/
+    const answer = await api.send(context, target, "POST", [...pathOf(ready), "tags"], { json: WHOLE_TAG });
+    const problem = answer.response.ok ? undefined : await api.refusal(answer, target, what);
+    if (answer.response.ok) await answer.response.text();
+    if (problem !== undefined && !await isWhole(context, target, ready)) throw problem; // another may have set it since
+  }
+  const origin = parent === undefined
+    ? { copy: "empty" } as const
+    : { parentId: String(parent.databaseId), copy: "full-copy" } as const;
+  return { ...forkOf(ready, target), ...origin, marker };
+}
+
+async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
+  const what = `delete database "${fork.name}"`;
+  const found = await find(context, scope, fork.id) ?? // a 404 says little
+    (await databases(context, scope)).find(({ databaseId }) => String(databaseId) === fork.id);
+  if (found === undefined) return "absent";
+  const marker = context.markerOf(fork.name);
+  if (found.name !== fork.name || (marker !== undefined && !isSameHolder(marker, fork.marker))) {
+    const reason = found.name === fork.name ? holder(marker!) : `it bears the name "${found.name}" by now`;
+    throw foreignError(details(scope), `${what}: ${reason}`);
+  }
+  let isSent = /delet/.test(found.status);
+  await seen(context, { ...details(scope), what }, async () => {
+    const still = await find(context, scope, fork.id) ??
+      (await databases(context, scope)).find(({ databaseId }) => String(databaseId) === fork.id);
+    if (still === undefined) return true;
+    if (isSent || !(isUsable(still) || /error/.test(still.status))) return undefined; // one that is busy can't be deleted
+    context.signal.throwIfAborted();
+    const answer = await api.send(context, scope, "DELETE", pathOf(still));
+    if (answer.response.status !== 404) await done(context, scope, answer, what);
+    else await answer.response.text();
+    isSent = answer.response.ok;
+    return undefined;
+  });
+  return "deleted";
+}
+
+async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
+  for (const database of await databases(context, scope)) {
+    const marker = context.markerOf(database.name);
+    if (marker?.stack === scope.stack && marker.resource === scope.resource) {
+      yield { ...forkOf(database, { begunAt: context.now().toISOString() }), marker };
+    }
+  }
+}
+
+async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
+  const login = await loginAt(context, scope, held);
+  await connected(context, login, taskOf(`use database "${held.name}"`), ({ send }) => send("PING"));
+}
+
+async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
+  const url = new Secret(urlOf(await loginAt(context, scope, held)).replace(/\/0$/, "")); // there is one logical database
+  return { CACHE_URL: url, REDIS_URL: url };
+}
+
+async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<Usage> {
+  const { memoryUsedInMb = 0 } = await find(context, scope, held.id) ?? raise(missing(scope, held.name));
+  return { sizeBytes: Math.round(memoryUsedInMb * 1024 * 1024) };
+}
+
+// ---- Data ----
+
+async function fill(context: Context, target: Target<Options>, parent: Database, child: Database): Promise<void> {
+  const task = taskOf(`copy database "${parent.name}" to "${child.name}"`);
+  const from = await loginAt(context, target, { id: String(parent.databaseId), name: parent.name });
+  const to = await loginAt(context, target, { id: String(child.databaseId), name: child.name });
+  await connected(
+    context,
+    from,
+    task,
+    (source) =>
+      connected(
+        context,
+        to,
+        task,
+        (sink) => copyAcross(source, sink, (text) => context.progress(`${child.name}: ${text}`)),
+      ),
+  );
+}
+
+async function loginAt(context: Context, scope: Scope<Options>, { id, name }: Held): Promise<Login> {
+  const found = await find(context, scope, id) ?? raise(missing(scope, name));
+  const at = found.dynamicEndpoints?.public ?? found.publicEndpoint;
+  const { password, enableTls = false } = found.security ?? {};
+  const [, host, port] = /^(.+):(\d+)$/.exec(at ?? "") ?? [];
+  if (host === undefined || port === undefined || !password) {
+    throw new ForkstackError(
+      "NOT_READY",
+      `Cannot use database "${name}": it is ${found.status}, without an endpoint or a password`,
+      {
+        hint: "Wait, then run the same command again. If its default user is off in Redis Cloud's console, turn it on",
+        retryable: true,
+        details: details(scope),
+      },
+    );
+  }
+  const variable = `Redis Cloud's console, at database "${name}"`;
+  return { variable, isTls: enableTls, host, port: Number(port), user: "default", password, database: 0 };
+}
+
+const taskOf = (what: string) => ({ provider: "redis-cloud", what });
+
+async function isWhole(context: Context, scope: Scope<Options>, database: Database): Promise<boolean> {
+  const answer = await api.send(context, scope, "GET", [...pathOf(database), "tags"]);
+  const { tags } = await api.read(TAGS, answer, scope, `read tags of database "${database.name}"`);
+  return tags.some(({ key, value }) => key === WHOLE_TAG.key && value === WHOLE_TAG.value);
+}
+
+// ---- Tasks ----
+
+const isOver = ({ status }: Task) => status === "processing-completed" || status === "processing-error";
+
+/** Waits for the task that a change became; gives the id of what it made. */
+async function done(
+  context: Context,
+  scope: Scope<Options>,
+  answer: Answer,
+  what: string,
+): Promise<number | undefined> {
+  const { taskId } = await api.read(TASK, answer, scope, what);
+  let unknown = 0;
+  return await seen(context, { ...details(scope), what }, async () => {
+    const looked = await api.send(context, scope, "GET", ["tasks", taskId], { root: true });
+    if (looked.response.status === 404 && unknown++ < UNKNOWN_TASK_TRIES) return void await looked.response.text();
+    const task = await api.read(TASK, looked, scope, what);
+    if (!isOver(task)) return undefined;
+    if (task.status === "processing-completed") return task.response?.resourceId ?? 0;
+    throw failure(looked, task, scope, what);
+  }) || undefined;
+}
+
+/** What went wrong in a task, by the type of its error. */
+const FAILURES: readonly (readonly [RegExp, string, string, string])[] = [
+  [
+    /MAX_DATABASES_COUNT|LIMIT_EXCEEDED|EXCEEDS_|OVER_LIMIT|ALREADY_HAS_A_FREE_PLAN/,
+    "PLAN_LIMIT",
+    "the subscription has as many databases as its plan allows",
+    "Remove unused envs with `forkstack prune`, or raise the plan of the subscription",
+  ],
+  [/NAME_(EXISTS|DUPLICATE)/, "CONFLICT", "the name is taken", "Choose another environment name"],
+  [
+    /SUBSCRIPTION_NOT_FOUND/,
+    "NOT_FOUND",
+    "there is no such subscription",
+    "Correct `cache.subscription` and `cache.tier` in forkstack.json",
+  ],
+  [
+    /NOT_ACTIVE/,
+    "NOT_READY",
+    "the subscription is busy",
+    "Wait until it is active in Redis Cloud's console, then run the same command again",
+  ],
+  [/UNAUTHORIZED/, "CREDENTIALS_DENIED", "the keys may not do that", "Use keys of an owner of the account"],
+  [
+    /TLS/,
+    "CREDENTIALS_TLS",
+    "the plan has no TLS, and the parent wants it",
+    "Raise the plan of the subscription, or turn TLS off at the parent",
+  ],
+  [/PAYMENT/, "PLAN_LIMIT_PAYMENT", "the account has no valid means of payment", "Mend it in Redis Cloud's console"],
+];
+
+function failure(
+  { request, response }: Answer,
+  { taskId, response: answer }: Task,
+  scope: Scope<Options>,
+  what: string,
+): ForkstackError {
+  const error = answer?.error;
+  const { type, description } = typeof error === "object" && error !== null
+    ? error
+    : { type: error ?? "GENERAL_ERROR" };
+  const [, code, state, hint] = FAILURES.find(([pattern]) => pattern.test(type)) ??
+    [, "TASK_FAILED", "Redis Cloud could not do it", "The cause says why; then run the same command again"] as const;
+  const known = vendorError(request, response, { ...details(scope), code, message: `Cannot ${what}: ${state}`, hint });
+  const said = `${(known.cause as Error).message}, task ${taskId}: ${type}${
+    description ? `: ${description.slice(0, 200)}` : ""
+  }`;
+  return new ForkstackError(code, known.message, {
+    hint,
+    retryable: code === "NOT_READY",
+    details: known.details,
+    cause: new Error(said),
+  });
+}
+
+// ---- The API ----
+
+const api: Api<Options> = new Api<Options>({
+  provider: "redis-cloud",
+  label: "Redis Cloud",
+  statusPage: "https://status.redis.io",
+  credential: {
+    variable: "REDISCLOUD_SECRET_KEY",
+    hint: "Access management > API keys in https://cloud.redis.io makes one; its account key is REDISCLOUD_ACCESS_KEY",
+  },
+  scopes: () => "They must be an owner's, and this machine in the allow list of the key",
+  base: ({ options: { endpoint, subscription, tier } }) =>
+    `${endpoint.replace(/\/$/, "")}/v1${tier === "pro" ? "" : "/fixed"}/subscriptions/${subscription}`,
+  root: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
+  headers: (context) => ({
+    "x-api-key": api.token(context, "REDISCLOUD_ACCESS_KEY"),
+    "x-api-secret-key": api.token(context),
+    "content-type": "application/json", // without a body too
+  }),
+  known: (status, _code, { options: { subscription, tier } }) =>
+    status === 404
+      ? {
+        code: "NOT_FOUND",
+        state: `there is no ${tier} subscription ${subscription}, or not that in it`,
+        hint: "Correct `cache.subscription` and `cache.tier` in forkstack.json",
+      }
+      : status === 412
+      ? { code: "PLAN_LIMIT", state: "the account does not have it", hint: "Ask Redis to turn it on for the account" }
+      : undefined,
+});
+
+const pathOf = ({ databaseId }: Database) => ["databases", String(databaseId)];
+
+/** Every page; past the last one some answer 404. */
+async function databases(context: Context, scope: Scope<Options>): Promise<Database[]> {
+  const all = new Map<number, Database>();
+  for (let offset = 0;; offset += PAGE_SIZE) {
+    const query = { offset: String(offset), limit: String(PAGE_SIZE) };
+    const answer = await api.send(context, scope, "GET", ["databases"], { query });
+    if (offset > 0 && answer.response.status === 404) return await answer.response.text(), [...all.values()];
+    const { subscription } = await api.read(PAGE, answer, scope, "list databases");
+    const page = [subscription].flat().flatMap((one) => one.databases);
+    const known = all.size;
+    for (const one of page) all.set(one.databaseId, one);
+    if (page.length < PAGE_SIZE) return [...all.values()];
+    if (all.size === known) throw api.strange(answer, scope, "list databases: a page leads back to an earlier one");
+  }
+}
+
+/** What stands at a name, once no create is under way any more: the answer to one may have been lost. */
+async function standing(context: Context, scope: Scope<Options>, name: string): Promise<Database | undefined> {
+  const look = async () => (await databases(context, scope)).find((one) => one.name === name);
+  const found = await look();
+  if (found !== undefined) return found;
+  await seen(context, { ...details(scope), what: "wait for the creates of the account" }, async () => {
+    const answer = await api.send(context, scope, "GET", ["tasks"], { root: true });
+    const { tasks } = await api.read(TASKS, answer, scope, "list tasks");
+    const isMaking = tasks.some((task) =>
+      !isOver(task) && /DatabaseCreate/i.test(task.commandType ?? "DatabaseCreate")
+    );
+    return isMaking ? undefined : true;
+  });
+  return await look();
+}
+
+async function find(context: Context, scope: Scope<Options>, id: string): Promise<Database | undefined> {
+  if (!/^\d+$/.test(id)) return undefined;
+  const answer = await api.send(context, scope, "GET", ["databases", id]);
+  if (answer.response.status === 404) return void await answer.response.text();
+  return await api.read(DATABASE, answer, scope, `look at database ${id}`);
+}
+
+/** Completed says only that the task is; the database has to be active. */
+async function settled(context: Context, scope: Scope<Options>, id: number, what: string): Promise<Database> {
+  return await seen(context, { ...details(scope), what }, async () => {
+    const found = await find(context, scope, String(id)) ?? raise(missing(scope, String(id)));
+    if (/error/.test(found.status)) throw unusable(scope, found);
+    return found.status === "active" ? found : undefined;
+  });
+}
+
+async function parentOf(context: Context, scope: Scope<Options>, name: string): Promise<Database> {
+  const found = (await databases(context, scope)).find((one) => one.name === name) ?? raise(missing(scope, name));
+  if (isUsable(found)) return found;
+  throw unusable(scope, found);
+}
+
+/** It answers, though a change of its settings may be under way. */
+const isUsable = ({ status }: Database) => /^active/.test(status);
+
+function missing(scope: Scope<Options>, name: string): ForkstackError {
+  const { subscription } = scope.options;
+  return new ForkstackError("NOT_FOUND", `Cannot use database "${name}": subscription ${subscription} has none`, {
+    hint: `Make "${name}" in Redis Cloud's console, name another parent with --from, or fork with --empty`,
+    details: details(scope),
+  });
+}
+
+function unusable(scope: Scope<Options>, { name, status }: Database): ForkstackError {
+  return new ForkstackError("CONFLICT", `Cannot use database "${name}": it is "${status}", and must be "active"`, {
+    hint: "See what Redis Cloud's console says of it; `forkstack delete` takes a fork away that is in error",
+    details: details(scope),
+  });
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+const details = ({ resource }: Scope<Options>) => ({ provider: "redis-cloud", resource });
+
+/** While it is made, it has no time of its own. */
+function forkOf({ databaseId, name, activatedOn }: Database, { begunAt }: { begunAt: string }): Omit<Fork, "marker"> {
+  return { id: String(databaseId), name, createdAt: new Date(activatedOn ?? begunAt).toISOString() };
+}

@@ -1,0 +1,69 @@
+/** Redis Cloud's emulator as the conformance suite wants it: full. */
+import { createHash } from "node:crypto";
+import { resourceTitle } from "../../mod.ts";
+import type { Emulator, World } from "../conformance.ts";
+import { RedisCloud, type RedisCloudOptions } from "../emulators/redis-cloud.ts";
+import type { Databases } from "../emulators/redis_databases.ts";
+import { serve } from "../emulators/serve.ts";
+import { CANARY, seed } from "./_redis_seed.ts";
+
+/** Something between the provider and the emulator's server. */
+export interface Front {
+  endpoint: string;
+  onAnswer(request: Request, response: Response): Promise<void>;
+  current?: RedisCloud;
+}
+
+const titleOf = (env: string) => resourceTitle("cache", "myapp", env);
+
+export function redisCloudEmulator(real: Databases, changed: Partial<RedisCloudOptions> = {}, front?: Front): Emulator {
+  return {
+    async open({ credentials }) {
+      const { REDISCLOUD_ACCESS_KEY: accessKey = "", REDISCLOUD_SECRET_KEY: secretKey = "" } = credentials;
+      const cloud = new RedisCloud(real, { accessKey, secretKey, ...changed });
+      const server = front ? undefined : await serve(() => cloud);
+      if (front) front.current = cloud;
+      const parent = cloud.add("myapp");
+      await seed(real, parent);
+      for (const near of ["alic", "alice2", "alice-2"]) cloud.add(titleOf(near));
+      const digestOf = (one: unknown) => createHash("sha256").update(JSON.stringify(one)).digest("hex");
+      const world: World = {
+        project: "myapp",
+        root: "/nowhere",
+        options: { endpoint: front?.endpoint ?? server!.url },
+        context: {
+          files: {} as World["context"]["files"],
+          async fetch(request) {
+            // The specification wants a third header, which no client of the vendor's sends.
+            if (front) request.headers.set("x-auth-token", "none");
+            const response = await fetch(request);
+            await front?.onAnswer(request, response.clone());
+            return response;
+          },
+        },
+        parent: "myapp",
+        absentParent: "no-such-parent",
+        titleOf,
+        async things() {
+          const databases = [...cloud.databases.values()];
+          const digests = await real.digests(databases.map(({ place }) => place));
+          return new Map(
+            databases.map(({ id, name, status, tags, settings }, at) =>
+              [`${name} ${id}`, digestOf([status, [...tags], settings, digests[at]])] as const
+            ),
+          );
+        },
+        contentOf: async (name) => (await real.digests([cloud.named(name).place]))[0]!,
+        change: async (name) => void await real.send(cloud.named(name).place, "SET", "mine", "1"),
+        placeForeign: (name) => Promise.resolve(void cloud.add(name)),
+        pageSize: 100,
+        canaries: () => [CANARY, ...[...cloud.databases.values()].map(({ place }) => place.password)],
+        async close() {
+          await server?.close();
+          await cloud.close();
+        },
+      };
+      return world;
+    },
+  };
+}
