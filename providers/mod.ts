@@ -23,6 +23,7 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   },
   queue: {
     bullmq: () => import("./queue/bullmq.ts"),
+    inngest: () => import("./queue/inngest.ts"),
     qstash: () => import("./queue/qstash.ts"),
   },
   local: { directory: () => import("./local/directory.ts") },

@@ -1,0 +1,296 @@
+/**
+ * Inngest: each environment is an environment there, which the app names by `INNGEST_ENV`. Events and runs are never
+ * copied; functions come with the app's next sync. Nothing is deleted: an archived environment triggers nothing any more.
+ * Prod is the account's production environment, which is never archived. Inngest stores no note of ours, so the registry
+ * tells whose an environment is.
+ *
+ * - REST API, version 2: https://api-docs.inngest.com/v2
+ * - Environments and their keys: https://www.inngest.com/docs/platform/environments
+ */
+import * as v from "valibot";
+import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
+import type { Inspection, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { Api, endpointOption } from "../_api.ts";
+import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+
+const CLOUD = "https://api.inngest.com";
+
+const options = v.strictObject({
+  /** Where the app sends events; absent: `https://inn.gs`, or `endpoint` where that is another. */
+  eventEndpoint: v.optional(endpointOption("https://inn.gs").wrapped),
+  /** Whether an archived environment of the same name is taken into use again. @default {false} */
+  unarchive: v.optional(v.boolean(), false),
+  /** Another address of the API. Without TLS only on this machine: the key goes there. */
+  endpoint: endpointOption(CLOUD),
+});
+type Options = v.InferOutput<typeof options>;
+
+const ENVIRONMENT = v.object({
+  id: v.pipe(v.string(), v.minLength(1)),
+  name: v.string(),
+  type: v.optional(v.string()), // "PRODUCTION", "TEST" or "BRANCH"
+  createdAt: v.pipe(v.string(), v.check((text) => !Number.isNaN(Date.parse(text)))),
+  isArchived: v.optional(v.boolean(), false),
+});
+type Environment = v.InferOutput<typeof ENVIRONMENT>;
+const ONE = v.object({ data: ENVIRONMENT });
+const CURSOR = v.nullish(v.object({ cursor: v.nullish(v.string()), hasMore: v.nullish(v.boolean()) }));
+const ENVIRONMENTS = v.object({ data: v.array(ENVIRONMENT), page: CURSOR });
+const KEY = v.object({ environment: v.string(), key: v.pipe(v.string(), v.minLength(1)), createdAt: v.string() });
+const KEYS = v.object({ data: v.array(KEY), page: CURSOR });
+
+const provider: Provider<Options> = {
+  name: "inngest",
+  kind: "queue",
+  capabilities: {
+    copy: "empty",
+    ownership: "recorded",
+    outputs: "rereadable",
+    nativeExpiry: false,
+    usage: "none",
+    pointInTime: false,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    name: { maxLength: 63, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
+  },
+  credentials: [{ variable: "INNGEST_API_KEY", required: true }],
+  options,
+  inspect,
+  create,
+  delete: remove,
+  list,
+  probe,
+  outputs,
+};
+export default provider;
+
+async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
+  const found = standing(await environments(context, target), target, target.name);
+  if (found === undefined) return { state: "absent" };
+  const marker = context.markerOf(target.name);
+  if (marker === undefined || found.type === "PRODUCTION") {
+    return { state: "foreign", id: found.id, reason: "the registry does not know it, so forkstack did not make it" };
+  }
+  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id: found.id, reason: holder(marker) };
+  return { state: "ready", fork: { ...forkOf(found), marker } };
+}
+
+async function create(context: Context, target: Target<Options>): Promise<Fork> {
+  const { name, marker } = target;
+  const what = `make environment "${name}"`;
+  const all = await environments(context, target);
+  if (target.parent !== undefined && standing(all, target, target.parent) === undefined) {
+    throw missing(target, target.parent);
+  }
+  let found = standing(all, target, name);
+  let problem: ForkstackError | undefined;
+  if (found === undefined) {
+    context.signal.throwIfAborted();
+    // https://api-docs.inngest.com/v2, "Create environment"
+    const answer = await api.send(context, target, "POST", ["envs"], { json: { name } });
+    if (answer.response.ok) {
+      const { data } = await api.read(ONE, answer, target, what);
+      await context.record("environment", data.id);
+    } else problem = await api.refusal(answer, target, what);
+    if (problem !== undefined && problem.code !== "CONFLICT") throw problem;
+    const after = await environments(context, target); // the answer may be one that was there
+    found = standing(after, target, name) ?? await unarchived(context, target, after, problem);
+    if (found === undefined) throw problem ?? missing(target, name);
+  }
+  const reason = found.type === "PRODUCTION"
+    ? "it is the account's production environment"
+    : isOthers(context.markerOf(name), marker, "the registry does not know what is there") ??
+      (isOlder(found.createdAt, target) && !target.options.unarchive ? "it was there before" : undefined);
+  if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`, problem);
+  await context.record("environment", found.id);
+  return { ...forkOf(found), copy: "empty", marker };
+}
+
+/** After a create that was refused: the archived one that has the name, where the options allow it. */
+async function unarchived(
+  context: Context,
+  target: Target<Options>,
+  all: readonly Environment[],
+  problem: ForkstackError | undefined,
+): Promise<Environment | undefined> {
+  const found = all.find((one) => one.isArchived && one.name === target.name);
+  if (found === undefined) return undefined;
+  if (!target.options.unarchive) {
+    throw new ForkstackError("CONFLICT", `Cannot make environment "${target.name}": an archived one has the name`, {
+      hint: `Choose another name, or set "unarchive" of the ${target.resource} to true: its functions then run again`,
+      details: { ...problem?.details, ...details(target) },
+      cause: problem,
+    });
+  }
+  return await archive(context, target, found, false);
+}
+
+async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
+  const isIt = (one: Environment) => one.id === fork.id && !one.isArchived;
+  const found = (await environments(context, scope)).find(isIt);
+  if (found === undefined) return "absent";
+  const marker = context.markerOf(fork.name);
+  const reason = found.type === "PRODUCTION"
+    ? "it is the account's production environment"
+    : found.name !== fork.name
+    ? `it bears the name "${found.name}" by now`
+    : marker !== undefined && !isSameHolder(marker, fork.marker)
+    ? holder(marker)
+    : undefined;
+  if (reason !== undefined) throw foreignError(details(scope), `archive environment "${fork.name}": ${reason}`);
+  context.signal.throwIfAborted();
+  await archive(context, scope, found, true);
+  return "deleted";
+}
+
+async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
+  for (const environment of await environments(context, scope)) {
+    const marker = context.markerOf(environment.name);
+    const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
+    if (isOurs && !environment.isArchived) yield { ...forkOf(environment), marker };
+  }
+}
+
+async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
+  await currently(context, held, scope);
+}
+
+async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
+  const { environment, all } = await currently(context, held, scope);
+  const { endpoint, eventEndpoint } = scope.options;
+  const isCloud = endpoint === CLOUD;
+  const url = (eventEndpoint ?? (isCloud ? "https://inn.gs" : endpoint)).replace(/\/$/, "");
+  const eventKey = await keyOf(context, scope, "events", environment, all);
+  const signingKey = await keyOf(context, scope, "signing", environment, all);
+  const lacking = [...(eventKey ? [] : ["INNGEST_EVENT_KEY"]), ...(signingKey ? [] : ["INNGEST_SIGNING_KEY"])];
+  if (lacking.length > 0) {
+    context.warn(
+      `Inngest tells no key of environment "${environment.name}": set ${lacking.join(" and ")} from its dashboard`,
+    );
+  }
+  return {
+    QUEUE_URL: url,
+    QUEUE_PREFIX: environment.name,
+    INNGEST_ENV: environment.name,
+    ...(eventKey ? { INNGEST_EVENT_KEY: eventKey } : {}),
+    ...(signingKey ? { INNGEST_SIGNING_KEY: signingKey } : {}),
+    // What the SDK reads: https://www.inngest.com/docs/sdk/environment-variables
+    ...(isCloud ? {} : { INNGEST_API_BASE_URL: endpoint.replace(/\/$/, "") }),
+    ...(url === "https://inn.gs" ? {} : { INNGEST_EVENT_API_BASE_URL: url }),
+  };
+}
+
+// ---- The API ----
+
+const api: Api<Options> = new Api<Options>({
+  provider: "inngest",
+  label: "Inngest",
+  statusPage: "https://status.inngest.com",
+  credential: {
+    variable: "INNGEST_API_KEY",
+    hint: "an organization's admin makes one at https://app.inngest.com/settings",
+  },
+  scopes: () => "The key must be one of the whole account, not of one environment",
+  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v2`,
+  codeOf: ({ errors }) => Array.isArray(errors) ? errors[0]?.code : undefined,
+  known: (status, code, { options: { endpoint } }) =>
+    status === 402
+      ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
+      : code === "not_implemented"
+      ? {
+        code: "CONFIG_DEV_SERVER",
+        state: `"${endpoint}" is a dev server, which has one environment`,
+        hint: "Start a dev server for each environment, or leave `queue.endpoint` out to use Inngest's cloud",
+      }
+      : undefined,
+});
+
+/** All of the account, archived ones too: there is no call that looks for one. */
+async function environments(context: Context, scope: Scope<Options>): Promise<Environment[]> {
+  // https://api-docs.inngest.com/v2, "List environments"
+  const pages = api.pages(
+    ENVIRONMENTS,
+    scope,
+    "list environments",
+    (cursor) => api.send(context, scope, "GET", ["envs"], { query: { limit: "250", ...(cursor ? { cursor } : {}) } }),
+    ({ page }) => page?.hasMore ? page.cursor : undefined,
+  );
+  return (await Array.fromAsync(pages)).flatMap(({ data }) => data);
+}
+
+/** The environment of a title; that of prod is the production one. */
+function standing(all: readonly Environment[], scope: Scope<Options>, title: string): Environment | undefined {
+  const [, resourceName] = scope.resource.split(".");
+  const isProd = title === scope.project || (resourceName && title === `${scope.project}-${resourceName}`);
+  return all.find(({ name, type, isArchived }) => !isArchived && (isProd ? type === "PRODUCTION" : name === title));
+}
+
+async function currently(
+  context: Context,
+  { id, name }: Held,
+  scope: Scope<Options>,
+): Promise<{ environment: Environment; all: readonly Environment[] }> {
+  const all = await environments(context, scope);
+  const environment = all.find((one) => one.id === id && !one.isArchived);
+  if (environment === undefined) throw missing(scope, name);
+  return { environment, all };
+}
+
+async function archive(
+  context: Context,
+  scope: Scope<Options>,
+  { id, name }: Environment,
+  isArchived: boolean,
+): Promise<Environment> {
+  const what = `${isArchived ? "archive" : "unarchive"} environment "${name}"`;
+  // https://api-docs.inngest.com/v2, "Update environment"; the same again does no harm
+  const answer = await api.send(context, scope, "PATCH", ["envs", id], { json: { isArchived }, mayRepeat: true });
+  return (await api.read(ONE, answer, scope, what)).data;
+}
+
+/**
+ * The oldest of its keys. Branch environments share theirs, under a name that is nobody's. Without a match the API is
+ * documented to tell prod's keys, so those of any other environment are never handed out.
+ */
+async function keyOf(
+  context: Context,
+  scope: Scope<Options>,
+  kind: "events" | "signing",
+  { id, name, type }: Environment,
+  all: readonly Environment[],
+): Promise<Secret | undefined> {
+  const namesOf = (one: Pick<Environment, "id" | "name">) => [one.id, one.name.toLowerCase()];
+  const others = new Set(["production", ...all.filter((one) => one.id !== id).flatMap(namesOf)]);
+  const isOurs = (environment: string) =>
+    namesOf({ id, name }).includes(environment) || (type === "BRANCH" && !others.has(environment));
+  // https://api-docs.inngest.com/v2, "List account event keys", "List account signing keys"
+  const pages = api.pages(
+    KEYS,
+    scope,
+    `read the ${kind} keys of environment "${name}"`,
+    (cursor) =>
+      api.send(context, scope, "GET", ["keys", kind], {
+        query: { limit: "100", ...(cursor ? { cursor } : {}) },
+        headers: { "x-inngest-env": name },
+      }),
+    ({ page }) => page?.hasMore ? page.cursor : undefined,
+  );
+  const keys = (await Array.fromAsync(pages)).flatMap(({ data }) => data)
+    .filter(({ environment }) => isOurs(environment.toLowerCase()))
+    .sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt));
+  return keys[0] && new Secret(keys[0].key);
+}
+
+const details = ({ resource }: Scope<Options>) => ({ provider: "inngest", resource });
+
+function missing(scope: Scope<Options>, name: string): ForkstackError {
+  return new ForkstackError("NOT_FOUND", `Cannot use environment "${name}": the account has none, or it is archived`, {
+    hint: `Make "${name}" in Inngest's dashboard, name another parent with --from, or fork with --empty`,
+    details: details(scope),
+  });
+}
+
+function forkOf({ id, name, createdAt }: Environment): Omit<Fork, "marker"> {
+  return { id, name, createdAt: new Date(createdAt).toISOString() };
+}

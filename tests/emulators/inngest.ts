@@ -1,0 +1,161 @@
+/**
+ * Inngest's REST API, version 2, and its event API, with one account.
+ *
+ * Built from the vendor's specification (https://github.com/inngest/inngest, docs/api-docs/public/api-specs/v2.json) and
+ * source, as ../shared/vendors/cache-and-queue.md lists them, section 5. What nobody documents is an option.
+ */
+
+export interface InngestOptions {
+  /** The accepted API keys; `false`: of one environment only. */
+  readonly keys: Readonly<Record<string, boolean>>;
+  readonly pageSize?: number;
+  /** What is made. @default {"BRANCH"} */
+  readonly type?: "BRANCH" | "TEST";
+  /** Whether an archived environment still has its name. @default {false} */
+  readonly archivedKeepNames?: boolean;
+  /** Whose keys an environment is told: its own, those that all branches share, or for want of any prod's. @default {"own"} */
+  readonly environmentKeys?: "own" | "shared" | "production";
+  /** The status for environments beyond the plan. @default {none} */
+  readonly limitStatus?: 402;
+  /** It is the dev server. @default {false} */
+  readonly isDevServer?: boolean;
+}
+
+interface Environment {
+  readonly id: string;
+  readonly name: string;
+  readonly type: "PRODUCTION" | "BRANCH" | "TEST";
+  readonly createdAt: string;
+  isArchived: boolean;
+}
+
+/** What came by the event API. */
+export interface Sent {
+  readonly environment: string;
+  readonly names: readonly string[];
+}
+
+export class Inngest {
+  readonly environments = new Map<string, Environment>();
+  readonly events: Sent[] = [];
+  readonly requests: { readonly method: string; readonly path: string; status: number }[] = [];
+  options: InngestOptions;
+
+  constructor(options: InngestOptions) {
+    this.options = options;
+    this.add("Production", "PRODUCTION");
+  }
+
+  add(name: string, type: Environment["type"] = this.options.type ?? "BRANCH"): Environment {
+    const createdAt = new Date().toISOString();
+    const environment = { id: crypto.randomUUID(), name, type, createdAt, isArchived: false };
+    this.environments.set(environment.id, environment);
+    return environment;
+  }
+
+  named(name: string): Environment | undefined {
+    return [...this.environments.values()].find((one) => one.name === name && !one.isArchived);
+  }
+
+  keyOf(environment: Environment, kind: "events" | "signing"): string {
+    return `${kind === "events" ? "key" : `signkey-${environment.type.toLowerCase()}`}-${
+      environment.id.replaceAll("-", "")
+    }`;
+  }
+
+  async handle(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const logged = { method: request.method, path: pathname, status: 0 };
+    this.requests.push(logged);
+    const response = await this.#answer(request);
+    logged.status = response.status;
+    response.headers.set("x-request-id", `request-${this.requests.length}`);
+    return response;
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const [, first, kind, id] = url.pathname.split("/").map(decodeURIComponent);
+    if (first === "e" && request.method === "POST") {
+      return this.#receive(request.headers, kind ?? "", await request.json());
+    }
+    if (first !== "v2") return failed(404, "not_found", "no such route");
+    const token = /^Bearer (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";
+    if (!Object.hasOwn(this.options.keys, token)) return failed(401, "invalid_api_key", "Authentication failed");
+    const isWrite = request.method !== "GET";
+    if (isWrite && !this.options.keys[token]) return failed(403, "access_denied", "key is of one environment");
+    if (isWrite && this.options.isDevServer) {
+      return failed(501, "not_implemented", "Environments not implemented in OSS");
+    }
+    const body = isWrite ? await request.json() : {};
+    switch (`${request.method} ${kind}${id === undefined ? "" : kind === "keys" ? `/${id}` : "/x"}`) {
+      case "GET envs":
+        return this.#page(url, [...this.environments.values()], this.options.pageSize ?? 50);
+      case "POST envs":
+        return this.#create(body);
+      case "PATCH envs/x": {
+        const found = this.environments.get(id!);
+        if (found === undefined) return failed(404, "env_not_found", "environment not found");
+        found.isArchived = body.isArchived ?? found.isArchived;
+        return Response.json({ data: found, metadata: metadata() });
+      }
+      case "GET keys/events":
+      case "GET keys/signing":
+        return this.#keys(url, id as "events" | "signing", request.headers.get("x-inngest-env"));
+    }
+    return failed(404, "not_found", "no such route");
+  }
+
+  #create({ name }: { name?: string }): Response {
+    if (!name) return failed(400, "missing_field", "Environment name is required");
+    if (!/^[\w.-]+$/.test(name)) return failed(400, "invalid_field_format", "Environment name is invalid");
+    const { archivedKeepNames = false, limitStatus } = this.options;
+    const taken = [...this.environments.values()].some((one) =>
+      one.name === name && (archivedKeepNames || !one.isArchived)
+    );
+    if (taken) return failed(409, "resource_already_exists", "an environment of this name exists");
+    if (limitStatus !== undefined) return failed(limitStatus, "validation_error", "no more environments on this plan");
+    return Response.json({ data: this.add(name), metadata: metadata() }, { status: 201 });
+  }
+
+  #keys(url: URL, kind: "events" | "signing", name: string | null): Response {
+    const { environmentKeys = "own" } = this.options;
+    const production = [...this.environments.values()].find(({ type }) => type === "PRODUCTION")!;
+    const found = name === null ? production : this.named(name);
+    if (found === undefined) return failed(404, "env_not_found", "environment not found");
+    const owner = found.type === "PRODUCTION" || environmentKeys === "own" ? found : production;
+    const isShared = environmentKeys === "shared" && found.type !== "PRODUCTION";
+    const key = (at: number) => ({
+      id: `${owner.id}-${at}`,
+      name: `key ${at}`,
+      environment: isShared ? "branch" : owner.name.toLowerCase(),
+      key: (isShared ? `shared-${kind}-key-0123456789` : this.keyOf(owner, kind)) + (at === 0 ? "" : `-${at}`),
+      createdAt: new Date(Date.parse(owner.createdAt) + at).toISOString(),
+    });
+    return this.#page(url, [2, 1, 0].map(key), 2);
+  }
+
+  #page(url: URL, all: readonly object[], most: number): Response {
+    const limit = Math.min(Number(url.searchParams.get("limit") ?? 20), most);
+    const from = Number(url.searchParams.get("cursor") ?? 0);
+    const hasMore = from + limit < all.length;
+    const page = { hasMore, limit, ...(hasMore ? { cursor: String(from + limit) } : {}) };
+    return Response.json({ data: all.slice(from, from + limit), metadata: metadata(), page });
+  }
+
+  /** The event API: a branch environment comes to be with its first event. */
+  #receive(headers: Headers, key: string, body: { name: string } | { name: string }[]): Response {
+    const name = headers.get("x-inngest-env");
+    const owner = [...this.environments.values()].find((one) => this.keyOf(one, "events") === key);
+    if (owner === undefined) return Response.json({ error: "Event key not found", status: 401 }, { status: 401 });
+    const events = [body].flat();
+    this.events.push({ environment: name ?? owner.name, names: events.map((one) => one.name) });
+    return Response.json({ ids: events.map(() => crypto.randomUUID()), status: 200 });
+  }
+}
+
+const metadata = () => ({ fetchedAt: new Date().toISOString() });
+
+function failed(status: number, code: string, message: string): Response {
+  return Response.json({ errors: [{ code, message }] }, { status });
+}
