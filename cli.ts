@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, COMMANDS, COMMON } from "./core/commands.ts";
-import { type Flags, type Io, type OptionName, OPTIONS, usage } from "./core/commands/_call.ts";
+import { type Call, type Flags, type Io, type OptionName, OPTIONS, usage } from "./core/commands/_call.ts";
 import type { ResourceReport } from "./core/report.ts";
 import * as host from "./core/host.ts";
 import * as output from "./core/output.ts";
@@ -13,7 +13,7 @@ import { ForkstackError } from "./mod.ts";
 
 async function parse(
   args: string[],
-): Promise<{ command: string; name: string | undefined; more: string | undefined; flags: Flags }> {
+): Promise<Omit<Call, "io"> & { command: string }> {
   const [command = "help", ...rest] = args;
   const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (known === undefined) {
@@ -31,7 +31,7 @@ async function parse(
       `For example \`forkstack ${known.example}\``,
     );
   }
-  return { command, name: positionals[0], more: positionals[1], flags };
+  return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), flags };
 }
 
 async function parseOptions(
@@ -114,6 +114,15 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
   if (answer !== true) throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
 }
 
+/** One newline at the end is the shell's, not the value's. */
+async function readSecret(question: string): Promise<string> {
+  if (!host.isTerminal("stdin")) return (await host.readInput()).replace(/\r?\n$/, "");
+  const prompts = await import("@clack/prompts");
+  const answer = await prompts.password({ message: question, output: process.stderr });
+  if (typeof answer === "string") return answer;
+  throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
+}
+
 /** What commands are called where this one was started. */
 function commandPrefix(): string {
   return host.variable("INIT_CWD") !== undefined && host.isRunByDeno() ? "deno task envs:" : "forkstack ";
@@ -145,6 +154,7 @@ async function main(args: string[]): Promise<number> {
     now: () => new Date(),
     confirm: (question) =>
       args.some((one) => one === "--yes" || one === "-y") ? Promise.resolve() : confirm(question, isJson),
+    readSecret,
   };
   let command = args[0];
   try {

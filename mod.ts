@@ -259,9 +259,9 @@ export function parseEnvFile(text: string): Record<string, string> {
   );
 }
 
-/** The text of an env file with one variable set or added; comments, order and all other lines stay. */
-export function setEnvVariable(text: string, name: string, value: string): string {
-  const line = `${formatEnvLine(name, value)}\n`;
+/** The text of an env file with one variable set, added or (`null`) removed; comments, order and other lines stay. */
+export function setEnvVariable(text: string, name: string, value: string | null): string {
+  const line = value === null ? "" : `${formatEnvLine(name, value)}\n`;
   let found = false;
   const edited = text.replace(ASSIGNMENT, (whole, key) => {
     if (key !== name) return whole;
@@ -269,7 +269,7 @@ export function setEnvVariable(text: string, name: string, value: string): strin
     found = true;
     return kept;
   });
-  if (found) return edited;
+  if (found || line === "") return edited;
   return `${edited}${edited === "" || edited.endsWith("\n") ? "" : "\n"}${line}`;
 }
 
@@ -394,6 +394,8 @@ export class Stack {
   readonly #storage: Map<string | undefined, StorageConfig> = new Map();
   #written: Written | undefined;
   #secrets: Promise<ReadonlyMap<string, string>> | undefined;
+  readonly #answered: Map<string, string> = new Map();
+  #freshUntilMs = 0;
 
   /** Use `openStack()`. */
   constructor(options: OpenOptions = {}) {
@@ -517,20 +519,27 @@ export class Stack {
 
   /** One secret; see `getSecret`. */
   async secret(key: string, fallback?: string): Promise<string> {
+    this.#forgetOld();
+    const known = this.#answered.get(key);
+    if (known !== undefined) return known;
     const isThere = this.#load().own.has(key) || (this.#isVouchedByProcess && this.#variable(key) !== undefined);
     const provided = isThere ? undefined : (await this.#provided()).get(key);
-    const value = this.#find(key, () => provided) ?? fallback;
-    if (value !== undefined) return value;
-    throw this.#error(
-      "SECRET_MISSING",
-      `read secret "${key}"`,
-      "it is not set",
-      `Set it with setSecret("${key}", value), or pass a default`,
-    );
+    const value = this.#find(key, () => provided) || fallback; // an empty one counts as unset, as a variable does
+    if (value === undefined) {
+      throw this.#error(
+        "SECRET_MISSING",
+        `read secret "${key}"`,
+        "it is not set",
+        `Set it with \`forkstack secrets set ${key}\`, or pass a default`,
+      );
+    }
+    if (value !== fallback) this.#answered.set(key, value);
+    return value;
   }
 
   /** All secrets of this environment; see `getAllSecrets`. */
   async secrets(): Promise<Record<string, string>> {
+    this.#forgetOld();
     this.#load();
     const all = Array.from(await this.#provided(), ([key, value]) => [key, this.#find(key, () => value)!]);
     return Object.fromEntries(all);
@@ -542,7 +551,15 @@ export class Stack {
       throw new RangeError(`A secret's key must be like "API_KEY", not "${key}"`);
     }
     this.#load();
-    await (await this.#secretsSource()).set(key, value);
+    await (await this.#secretsSource()).write({ [key]: value });
+    this.#freshUntilMs = 0;
+  }
+
+  #forgetOld(): void {
+    const now = performance.now();
+    if (now < this.#freshUntilMs) return;
+    this.#freshUntilMs = now + SECRETS_MAX_AGE_MS;
+    this.#answered.clear();
     this.#secrets = undefined;
   }
 
@@ -669,23 +686,19 @@ export class Stack {
     if (one === undefined) return NO_SECRETS;
     if (one.provider === "env-file") return envFileSecrets(this.of("secrets", "SECRETS_FILE"));
     // Beside this file in a checkout, a package and on a URL's origin; a lone copy has no providers.
-    const file = `./providers/secrets/${one.provider}${/\.js([?#]|$)/.test(import.meta.url) ? ".js" : ".ts"}`;
+    const file = `./providers/secrets/_${one.provider}${/\.js([?#]|$)/.test(import.meta.url) ? ".js" : ".ts"}`;
     let module: { openSecrets(request: SecretsRequest): SecretsSource | Promise<SecretsSource> };
     try {
       if (!/^[a-z0-9-]+$/.test(one.provider)) throw new RangeError("Only a built-in provider can be loaded here");
       module = await import(new URL(file, import.meta.url).href);
     } catch (error) {
-      const hint = "Import forkstack from its URL or its package, or set the secrets in the process environment";
-      throw this.#error(
-        "PROVIDER_MISSING",
-        "read the secrets",
-        `provider "${one.provider}" cannot be loaded`,
-        hint,
-        error,
-      );
+      const hint = "Import forkstack from its URL or package, or set the secrets in the process";
+      const state = `provider "${one.provider}" cannot be loaded`;
+      throw this.#error("PROVIDER_MISSING", "read the secrets", state, hint, error);
     }
     return module.openSecrets({
       env: this.env,
+      project: this.project,
       title: resourceTitle("secrets", this.project, this.env, one.name),
       options: one.options,
       read: (name) => this.#find(`${variablePrefix(one.name)}${name}`, () => undefined),
@@ -726,27 +739,32 @@ function isFrom(written: string, inProcess: string): boolean {
 export interface SecretsRequest {
   /** The environment, e.g. `"alice"`. */
   readonly env: string;
-  /** The vendor's name for it; see `resourceTitle`. */
+  /** The project's name. */
+  readonly project: string;
+  /** See `resourceTitle`. */
   readonly title: string;
   /** The resource's entry in forkstack.json. */
   readonly options: Readonly<Record<string, unknown>>;
   /** Reads a variable of the environment, under the guard, e.g. `DOPPLER_CONFIG`. */
   readonly read: ReadVariable;
-  /** Reads a vendor's credential from the process environment, e.g. `DOPPLER_TOKEN`. */
+  /** Reads the process environment alone. */
   readonly credential: ReadVariable;
 }
 
-/** Where secrets come from; a secrets provider's file exports `openSecrets(request)`, which makes one. */
+/** Where secrets come from; `openSecrets(request)` of `providers/secrets/_<provider>.ts` makes one. */
 export interface SecretsSource {
   /** Every secret of the environment. */
   all(): Promise<Record<string, string>>;
-  /** Sets one. */
-  set(key: string, value: string): Promise<void>;
+  /** Sets those, and removes those that are `null`. */
+  write(changes: Readonly<Record<string, string | null>>): Promise<void>;
 }
+
+/** After this long the provider is asked again. */
+const SECRETS_MAX_AGE_MS = 300_000;
 
 const NO_SECRETS: SecretsSource = {
   all: () => Promise.resolve({}),
-  set: () =>
+  write: () =>
     Promise.reject(
       new ForkstackError("CONFIG_MISSING", "Cannot set a secret: no forkstack.json declares where", {
         hint: 'Add "secrets": {"provider": "env-file"} to forkstack.json',
@@ -754,17 +772,41 @@ const NO_SECRETS: SecretsSource = {
     ),
 };
 
-function envFileSecrets(path: string): SecretsSource {
+/** Before a value, percent-encoded, that an env file can't hold as it is. */
+const ENCODED = "forkstack-uri:";
+
+/** The secrets in an env file's text; their values may hold anything. */
+export function parseSecretsFile(text: string): Record<string, string> {
+  const plain = (value: string) => value.startsWith(ENCODED) ? decodeURIComponent(value.slice(ENCODED.length)) : value;
+  return Object.fromEntries(Object.entries(parseEnvFile(text)).map(([key, value]) => [key, plain(value)]));
+}
+
+/** The text with some secrets set or removed; comments, order and all other lines stay. */
+export function editSecretsFile(text: string, changes: Readonly<Record<string, string | null>>): string {
+  for (const [key, value] of Object.entries(changes)) {
+    try {
+      if (value?.startsWith(ENCODED)) throw new RangeError();
+      text = setEnvVariable(text, key, value);
+    } catch (error) {
+      if (/\p{Cs}/u.test(value!)) throw error;
+      text = setEnvVariable(text, key, ENCODED + encodeURIComponent(value!));
+    }
+  }
+  return text;
+}
+
+/** The secrets in one file, locked while it is changed. */
+export function envFileSecrets(path: string): SecretsSource {
   return {
-    all: () => Promise.resolve(parseEnvFile(readText(path) ?? "")),
-    async set(key, value) {
+    all: () => Promise.resolve(parseSecretsFile(readText(path) ?? "")),
+    async write(changes) {
       const { mkdirSync, renameSync, rmSync, writeFileSync } = fs();
       const made = mkdirSync(parentOf(path), { recursive: true, mode: 0o700 });
       if (made?.endsWith(".forkstack")) createFile(join(made, ".gitignore"), "*\n");
       await exclusively(path, (isOurs) => {
         const temporary = `${path}.forkstack-${crypto.randomUUID().slice(0, 8)}`; // the command line sweeps such names
         try {
-          const text = setEnvVariable(readText(path) ?? "", key, value);
+          const text = editSecretsFile(readText(path) ?? "", changes);
           writeFileSync(temporary, text, { mode: 0o600, flag: "wx" });
           if (!isOurs()) throw lockLost(path);
           renameSync(temporary, path);
@@ -905,13 +947,14 @@ export function getQueuePrefix(name?: string): string {
 }
 
 /**
- * One secret: from the process environment, the environment's file, then the secrets provider.
+ * One secret: from the process environment, the environment's file, then the provider, asked once for all of them, and
+ * again after five minutes.
  *
- * @param fallback Returned when the secret is nowhere; without it a missing secret is an error.
+ * @param options `default` is returned when the secret is nowhere; without it that is an error.
  * @throws {ForkstackError} SECRET_MISSING, naming the key and the environment.
  */
-export async function getSecret(key: string, fallback?: string): Promise<string> {
-  return await stack().secret(key, fallback);
+export async function getSecret(key: string, options?: { readonly default?: string }): Promise<string> {
+  return await stack().secret(key, options?.default);
 }
 
 /** All secrets that the provider holds for the current environment. */
@@ -919,7 +962,7 @@ export async function getAllSecrets(): Promise<Record<string, string>> {
   return await stack().secrets();
 }
 
-/** Sets a secret of the current environment at its provider. */
+/** Sets a secret at the provider. */
 export async function setSecret(key: string, value: string): Promise<void> {
   await stack().setSecret(key, value);
 }

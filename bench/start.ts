@@ -40,6 +40,23 @@ export const startBenchmarks: readonly Benchmark[] = [
     },
   },
   {
+    name: "getter: a secret after the first reading",
+    async run(work) {
+      const root = project(work);
+      const stack = openStack({ cwd: root, read: () => undefined });
+      await stack.setSecret("API_KEY", "x");
+      const calls = 100_000;
+      const rounds: number[] = [];
+      for (let round = 0; round < 11; round++) {
+        const began = performance.now();
+        for (let call = 0; call < calls; call++) await stack.secret("API_KEY");
+        rounds.push((performance.now() - began) / calls);
+      }
+      const ours = median(rounds);
+      return [{ name: this.name, ours: shown(ours), against: "1 us", ratio: ours / 0.001, limit: { atMost: 1 } }];
+    },
+  },
+  {
     name: "import: mod.ts in an empty script",
     async run(work) {
       const root = project(work);

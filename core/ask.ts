@@ -27,7 +27,8 @@ export async function askVariables(engine: Engine, env: string): Promise<Variabl
   return withLease(engine.resources, expiresAt, all);
 }
 
-async function baseResource(engine: Engine, resource: Resource, title: string, env: string) {
+/** A resource of a base environment, as the vendor has it. */
+export async function baseResource(engine: Engine, resource: Resource, title: string, env: string) {
   const seen = await inspectResource(engine, resource, title, env);
   if (seen.state === "foreign") return { id: seen.id, name: title };
   if (seen.state !== "absent") return seen.fork;

@@ -34,7 +34,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "take an environment away, with everything it holds",
     arguments: ["<name>"],
     example: "delete alice --yes",
-    options: ["dry-run"],
+    options: ["purge", "dry-run"],
     run: async (call) => await (await import("./commands/delete.ts")).runDelete(call),
   },
   reset: {
@@ -56,6 +56,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: "prune --dry-run",
     options: ["idle", "dry-run"],
     run: async (call) => await (await import("./commands/lease.ts")).runPrune(call),
+  },
+  secrets: {
+    summary: "list, get, set, unset, diff, copy or edit the secrets of an environment",
+    arguments: ["<action>", "[key]", "[name]", "[name]"],
+    example: "secrets diff alice prod",
+    options: ["reveal", "resource", "dry-run"],
+    run: async (call) => await (await import("./commands/secrets.ts")).runSecrets(call),
   },
   doctor: {
     summary: "show what is unfinished, orphaned, drifted, expired or foreign, and how to mend it",

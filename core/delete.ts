@@ -4,11 +4,11 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS } from "./config.ts";
-import { type Engine, lockOptions, removeResource } from "./engine.ts";
+import { BASE_ENVS, titleOf } from "./config.ts";
+import { contextOf, type Engine, journalOf, lockOptions, removeResource, scopeOf } from "./engine.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment } from "./lookup.ts";
-import { type Environment, type ResourceRow, statements } from "./registry.ts";
+import { type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { elapsed, type EnvironmentReport, environmentReport, reportOf, type ResourceReport } from "./report.ts";
 import { freeRoom } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
@@ -35,8 +35,18 @@ export async function planDeletion(
   return { environment, rows: await engine.registry.resources(env) };
 }
 
+/** What `delete` is asked for. */
+export interface DeleteOptions {
+  /** Keep no backup, and take earlier ones away. @default {false} */
+  readonly purge?: boolean;
+}
+
 /** Takes an environment away, from whatever state it is in. */
-export async function deleteEnvironment(engine: Engine, env: string): Promise<DeleteResult> {
+export async function deleteEnvironment(
+  engine: Engine,
+  env: string,
+  { purge = false }: DeleteOptions = {},
+): Promise<DeleteResult> {
   const began = performance.now();
   await planDeletion(engine, env);
   return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
@@ -47,12 +57,13 @@ export async function deleteEnvironment(engine: Engine, env: string): Promise<De
       await worker.write([statements.putEnvironment(environment)]);
       throw error;
     });
-    const { outcomes, failures } = await removeAll(engine, worker, environment);
+    const { outcomes, failures } = await removeAll(engine, worker, environment, !purge);
     if (failures.length > 0) throw partlyDeleted(env, failures);
-    const states = new Map(outcomes.map((one) => [one.item.key, one.ok ? one.value : "failed"]));
+    if (purge) await purgeAll(engine, worker, env);
+    const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
     return {
       environment: { ...environmentReport(engine, environment), status: "deleting", current: false },
-      resources: rows.map((row) => reportOf(row, states.get(row.key) ?? "absent")),
+      resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
       durationMs: elapsed(began),
       ...(switchedTo === undefined ? {} : { switchedTo }),
     };
@@ -70,11 +81,42 @@ async function leave(engine: Engine, environment: Environment): Promise<string |
   return next;
 }
 
-async function removeAll(engine: Engine, worker: Worker, environment: Environment) {
+/** What `delete --purge` takes away of an environment that is gone: what was kept of it. */
+export async function keptOf(engine: Engine, env: string): Promise<KeptFork[]> {
+  return (await engine.registry.kept()).filter((one) => one.env === env);
+}
+
+/** Takes away what was kept of an environment; gives what that was. */
+export async function purgeKept(engine: Engine, env: string): Promise<KeptFork[]> {
+  return await withLock(engine.registry, env, "purge", lockOptions(engine), (worker) => purgeAll(engine, worker, env));
+}
+
+async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<KeptFork[]> {
+  const kept = await keptOf(engine, env);
+  for (const { resource: key, operation, id, at } of kept) {
+    const resource = engine.resources.find((one) => one.key === key);
+    if (resource === undefined) {
+      throw new ForkstackError("CONFIG_INVALID", `Cannot purge ${key} of "${env}": forkstack.json declares no ${key}`, {
+        hint: `Declare it as it was, or delete "${id}" at the vendor`,
+        details: { env, resource: key },
+      });
+    }
+    const marker = { stack: engine.project.stack, env, resource: key, operation };
+    const line = { ...journalOf(engine, marker, "purge"), id };
+    await worker.write([statements.journal({ ...line, phase: "intent" })]);
+    const fork = { id, name: titleOf(engine.project, resource, env), marker, createdAt: at };
+    const context = contextOf(engine, resource.provider, { worker, marker });
+    await resource.provider.delete(context, fork, scopeOf(engine, resource));
+    await worker.write([statements.journal({ ...line, phase: "done" })]);
+  }
+  return kept;
+}
+
+async function removeAll(engine: Engine, worker: Worker, environment: Environment, keep = true) {
   const env = environment.name;
   await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]);
   const rows = (await engine.registry.resources(env)).reverse();
-  const outcomes = await runSteps(rows, (row) => removeResource(engine, worker, row), {
+  const outcomes = await runSteps(rows, (row) => removeResource(engine, worker, row, { keep }), {
     goOn: true,
     signal: worker.signal,
   });
@@ -111,7 +153,7 @@ export async function removeRun(engine: Engine, worker: Worker, env: string, ope
     signal: worker.signal,
   });
   const failures = outcomes.filter((outcome) => !outcome.ok);
-  const undone = outcomes.flatMap((one) => one.ok && one.value === "deleted" ? [one.item.key] : []);
+  const undone = outcomes.flatMap((one) => one.ok && one.value.state === "deleted" ? [one.item.key] : []);
   if (worker.signal.aborted && outcomes.length < ours.length) throw interrupted(engine, env, worker, "undone");
   if (failures.length === 0) await closeRun(engine, worker, env);
   return { undone, failures };

@@ -11,7 +11,7 @@ import { contextOf, type Engine, inspectResource, journalOf, lockOptions, provid
 import { withLock } from "./lock.ts";
 import { mendingCommand, shownStatus } from "./plan.ts";
 import type { Fork } from "./provider.ts";
-import { type Environment, type ResourceRow, statements } from "./registry.ts";
+import { type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
@@ -40,12 +40,23 @@ export async function examine(engine: Engine): Promise<Finding[]> {
       examineForks(engine, resource, rows).catch((error) => [unasked(engine, error, { resource: resource.key })])
     ),
     examinePointer(engine, environments),
+    engine.registry.kept().then((kept) => kept.map(keptFinding)),
   ]);
   const order = { error: 0, warning: 1, info: 2 };
   return found.flat().sort((a, b) =>
     order[a.severity] - order[b.severity] || (a.environment ?? "").localeCompare(b.environment ?? "") ||
     (a.resource ?? "").localeCompare(b.resource ?? "")
   );
+}
+
+function keptFinding({ env, resource, id, at }: KeptFork): Finding {
+  return {
+    severity: "info",
+    environment: env,
+    resource,
+    problem: `kept: "${id}" is a backup since ${at}`,
+    fix: `\`forkstack delete ${env} --purge\` takes it away`,
+  };
 }
 
 async function examineEnvironment(

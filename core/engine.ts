@@ -369,12 +369,16 @@ export async function inspectResource(
   });
 }
 
-/** Removes one resource by what is recorded of it: only what bears our marker. `kept`: it is not ours. */
+/**
+ * Removes one resource by what is recorded of it: only what bears our marker. `kept`: it is not ours, or with `keep` a
+ * provider that can has put it aside.
+ */
 export async function removeResource(
   engine: Engine,
   worker: Worker,
   row: ResourceRow,
-): Promise<"deleted" | "absent" | "kept"> {
+  { keep = false }: { readonly keep?: boolean } = {},
+): Promise<Removed> {
   const began = engine.world.monotonicMs();
   const marker: Marker = { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
   const line = journalOf(engine, marker, "delete");
@@ -388,17 +392,22 @@ export async function removeResource(
     const context = contextOf(engine, provider, { worker, marker, rows: [row] });
     const held = forkOf(row, engine.project.stack) ??
       await unansweredFork(provider, context, { ...scope, name: row.title, marker, begunAt: row.createdAt });
-    const state = held === "foreign"
+    const isAside = keep && row.id !== undefined && provider.keep !== undefined && typeof held === "object";
+    const kept = isAside ? await provider.keep!(context, held, scope) : undefined;
+    const state = held === "foreign" || typeof kept === "object"
       ? "kept"
-      : held === undefined
+      : held === undefined || kept === "absent"
       ? "absent"
       : await provider.delete(context, held, scope);
+    const backup = typeof kept === "object" ? kept : undefined;
     await worker.write([
       statements.dropResource(row.env, row.key),
+      ...(backup ? [statements.journal({ ...journalOf(engine, marker, "keep"), phase: "done", id: backup.id })] : []),
       statements.journal({ ...line, phase: "done", ...(row.id === undefined ? {} : { id: row.id }) }),
     ]);
-    engine.onProgress?.(reportOf(row, state, engine.world.monotonicMs() - began));
-    return state;
+    const removed = { state, ...(backup ? { backup: backup.name } : {}) } as const;
+    engine.onProgress?.({ ...reportOf(row, state, engine.world.monotonicMs() - began), ...removed });
+    return removed;
   } catch (error) {
     const known = fileError(error, `delete ${row.key} "${row.title}"`);
     if (!worker.signal.aborted) {
@@ -406,6 +415,13 @@ export async function removeResource(
     }
     throw known;
   }
+}
+
+/** What became of a resource that was to go. */
+export interface Removed {
+  readonly state: "deleted" | "absent" | "kept";
+  /** What it is called now, where it was put aside. */
+  readonly backup?: string;
 }
 
 /** A create whose answer never came: the vendor is asked what became of it. */

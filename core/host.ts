@@ -53,6 +53,35 @@ export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return deno?.[stream].isTerminal() ?? process[stream].isTTY === true;
 }
 
+/** All that comes on stdin. */
+export async function readInput(): Promise<string> {
+  if (deno !== undefined) return await new Response(deno.stdin.readable).text();
+  let text = "";
+  for await (const piece of process.stdin.setEncoding("utf8")) text += piece;
+  return text;
+}
+
+/** This process's number. */
+export function pid(): number {
+  return deno?.pid ?? process.pid;
+}
+
+/** Calls back when the process ends, however it ends but by a kill; gives what takes that back. */
+export function onExit(handler: () => void): () => void {
+  const hangUp = () => exit(129); // the terminal was closed: else nothing would be called back
+  if (deno !== undefined) {
+    const hasSignal = deno.build.os !== "windows";
+    globalThis.addEventListener("unload", handler);
+    if (hasSignal) deno.addSignalListener("SIGHUP", hangUp);
+    return () => {
+      globalThis.removeEventListener("unload", handler);
+      if (hasSignal) deno.removeSignalListener("SIGHUP", hangUp);
+    };
+  }
+  process.on("exit", handler).on("SIGHUP", hangUp);
+  return () => process.off("exit", handler).off("SIGHUP", hangUp);
+}
+
 /** Calls back on Ctrl-C and on being asked to end. */
 export function onInterrupt(handler: () => void): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -8,6 +8,7 @@ import type { DeleteResult } from "./delete.ts";
 import type { Finding } from "./doctor.ts";
 import type { Plan } from "./plan.ts";
 import type { EnvironmentReport, EnvironmentResult, ResourceReport } from "./report.ts";
+import type { KeptFork } from "./registry.ts";
 import { Secret } from "./secret.ts";
 
 /** How text is dressed; decided for each stream. */
@@ -126,6 +127,13 @@ export function listText(
   }).join("\n");
 }
 
+/** A line for each backup of an environment that is gone. */
+export function keptLines(kept: readonly KeptFork[], style: Style): string[] {
+  return kept.map(({ env, resource, id }) =>
+    localCommands(`Kept of ${env}: ${resource} "${id}"; \`forkstack delete ${env} --purge\` takes it away`, style)
+  );
+}
+
 /** One environment in full. */
 export function statusText(result: EnvironmentResult, now: Date, style: Style): string {
   const { environment, resources } = result;
@@ -155,7 +163,11 @@ export function deletedText(result: DeleteResult, style: Style): string {
   const lines = [
     `Deleted ${paint(style, "bold", result.environment.name)}: ${gone} resources in ${duration(result.durationMs)}`,
   ];
-  for (const one of kept) lines.push(`Kept ${one.key} "${one.title}": it is not ours`);
+  for (const { key, title, backup } of kept) {
+    lines.push(
+      backup === undefined ? `Kept ${key} "${title}": it is not ours` : `Kept ${key} as a backup: "${backup}"`,
+    );
+  }
   if (result.switchedTo !== undefined) lines.push(`It was current; now on ${result.switchedTo}`);
   lines.push(paint(style, "dim", localCommands("Next: `forkstack list`", style)));
   return lines.join("\n");
@@ -250,7 +262,7 @@ export function jsonDocument(command: string, data: unknown, error: unknown, sty
 
 const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
   [
-    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|CONFIRM_|NOT_PERMITTED|VALUE_UNWRITABLE|PROVIDER_UNKNOWN|RESET_UNSUPPORTED|AT_|TLS_|TOOL_|SANITIZE_FAILED|NETWORK_DENIED)/,
+    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|CONFIRM_|NOT_PERMITTED|VALUE_|PROVIDER_UNKNOWN|RESET_UNSUPPORTED|AT_|TLS_|TOOL_|SANITIZE_FAILED|NETWORK_DENIED)/,
     2,
   ],
   [/^CREDENTIALS_/, 3],

@@ -154,6 +154,19 @@ export interface Replacement {
   discard(): Promise<void>;
 }
 
+/** What a resource of kind `secrets` holds: values by key. */
+export interface SecretsAccess<Options> {
+  /** All of them. */
+  read(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, Secret>>;
+  /** Sets those, and removes those that are `null`, at once where the vendor can. */
+  write(
+    context: Context,
+    held: Held,
+    scope: Scope<Options>,
+    changes: Readonly<Record<string, Secret | null>>,
+  ): Promise<void>;
+}
+
 /** A valibot schema of an object, as far as the contract needs it; see core/schema.ts. */
 export interface OptionsSchema<Options> {
   /** What every valibot schema says of itself. */
@@ -196,6 +209,13 @@ export interface Provider<Options = unknown> {
    * change together. Absent where the vendor has no way that keeps the old data until the new is there.
    */
   reset?(context: Context, fork: Fork, target: Target<Options>): Promise<Replacement>;
+  /**
+   * Puts the fork aside as a backup in place of deleting it: its name free again, nobody's access to it left. What it
+   * gives is taken away by `delete`. Absent where nothing is worth keeping; `delete --purge` and an undo never call it.
+   */
+  keep?(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent">;
+  /** The values, where the kind is `secrets`. */
+  readonly secrets?: SecretsAccess<Options>;
   /** Tells the vendor the new end of the lease, where `capabilities.nativeExpiry` claims that it deletes by itself. */
   extend?(context: Context, fork: Fork, expiresAt: string, scope: Scope<Options>): Promise<void>;
   /** Bytes and cost, where `capabilities.usage` claims it. */

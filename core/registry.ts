@@ -66,6 +66,16 @@ export interface JournalLine {
   readonly at: string;
 }
 
+/** A fork that outlived its environment, as a backup. */
+export interface KeptFork {
+  readonly env: string;
+  readonly resource: string;
+  readonly operation: string;
+  readonly id: string;
+  /** Since when. */
+  readonly at: string;
+}
+
 /** Who works on an environment. */
 export interface Lock {
   readonly env: string;
@@ -284,6 +294,17 @@ export class Registry {
   async expired(now: string): Promise<Environment[]> {
     const rows = await this.#sql.read(["SELECT * FROM environments WHERE expires_at <= ? ORDER BY name", now]);
     return rows.map(environmentOf);
+  }
+
+  /** What was kept of environments that were deleted, and not purged since. */
+  async kept(): Promise<KeptFork[]> {
+    const rows = await this.#sql.read([
+      `SELECT env, resource, operation, id, max(at) AS at FROM journal AS kept
+        WHERE step = 'keep' AND phase = 'done' AND id IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM journal WHERE env = kept.env AND step = 'purge' AND phase = 'done' AND id = kept.id)
+        GROUP BY env, resource, id ORDER BY env, at`,
+    ]);
+    return rows as unknown as KeptFork[];
   }
 
   /** Whether the journal knows of a run: one that it does not was made under another registry. */

@@ -21,6 +21,8 @@ export interface ResourceReport {
   readonly title: string;
   readonly fork?: Copy;
   readonly state: string;
+  /** What it is called now, where a deletion kept it as a backup. */
+  readonly backup?: string;
   readonly durationMs?: number;
   /** Why it failed. */
   readonly error?: { readonly code: string; readonly message: string };

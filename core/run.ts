@@ -29,6 +29,26 @@ export async function run(command: string, args: string[]): Promise<Ended | unde
   }
 }
 
+/** Runs a program on this terminal, with this environment; its exit status, or `undefined` where there is none such. */
+export async function runOnTerminal(command: string, args: readonly string[]): Promise<number | undefined> {
+  if (deno !== undefined) {
+    const inherit = "inherit" as const;
+    const options = { args: [...args], stdin: inherit, stdout: inherit, stderr: inherit };
+    try {
+      return (await new deno.Command(command, options).spawn().status).code;
+    } catch (error) {
+      if ((error as { code?: string }).code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+  const { spawn } = await import("node:child_process");
+  return await new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: "inherit" });
+    child.on("error", (error) => (error as { code?: string }).code === "ENOENT" ? resolve(undefined) : reject(error));
+    child.on("close", (code) => resolve(code ?? 1));
+  });
+}
+
 async function runByNode(
   command: string,
   args: readonly string[],

@@ -18,6 +18,7 @@ import type {
   Replacement,
   Scope,
   Secret,
+  SecretsAccess,
   Target,
 } from "../core/provider.ts";
 import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
@@ -36,7 +37,12 @@ interface Embedded {
   /** Files beside the fork's own that go with it, by what their names add. */
   readonly companions?: readonly string[];
   /** Copies the parent, if there is one, to `partial`, or makes an empty one there; says which. */
-  readonly fill: (context: Context, partial: string, parent: string | undefined) => Promise<Copy>;
+  readonly fill: (
+    context: Context,
+    partial: string,
+    parent: string | undefined,
+    scope: Scope<unknown>,
+  ) => Promise<Copy>;
   /** Opens what is there, beyond its being there. */
   readonly open?: (path: string) => void | Promise<void>;
   /** Runs a script on it. */
@@ -45,6 +51,7 @@ interface Embedded {
 
 interface WithOutputs<Options> extends Embedded {
   readonly outputs: (path: string, held: Held, asked: Asked<Options>) => Outputs | Promise<Outputs>;
+  readonly secrets?: SecretsAccess<Options>;
 }
 
 type Outputs = Record<string, string | Secret>;
@@ -82,6 +89,7 @@ export function embeddedProviderWith<Options>(
     },
     credentials: [],
     options,
+    ...(its.secrets === undefined ? {} : { secrets: its.secrets }),
     inspect: (context, target) => inspect(its, context, target),
     create: (context, target) => create(its, context, target),
     delete: (context, fork, scope) => remove(its, context, fork, scope),
@@ -202,7 +210,7 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
   const partial = temporaryPath(path);
   const note = ownerFile + partial.slice(path.length);
   try {
-    const copy = await its.fill(context, partial, parent);
+    const copy = await its.fill(context, partial, parent, target);
     context.signal.throwIfAborted();
     const made = await context.files.stat(partial);
     if (made === undefined) throw missing(partial);
@@ -318,7 +326,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
   };
   let copy: Copy;
   try {
-    copy = await its.fill(context, partial, await usableParent(its, context, target));
+    copy = await its.fill(context, partial, await usableParent(its, context, target), target);
   } catch (error) {
     await discard();
     throw error;

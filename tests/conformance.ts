@@ -379,6 +379,91 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
         await bench.assertGone(target);
       });
     },
+    "keep() puts a fork aside, its name free; delete() takes away what it kept": within(async (bench) => {
+      if (provider.keep === undefined) return;
+      const target = bench.target("alice");
+      const fork = await bench.create(target);
+      const kept = await bench.keep(fork);
+      assert(kept !== "absent");
+      bench.journal.clear();
+      assert.deepEqual(await bench.inspect(target), { state: "absent" });
+      assert.deepEqual(await bench.list(), []);
+      const again = bench.target("alice", {}, "a-later-operation");
+      const later = await bench.create(again);
+      await bench.assertWhole(again, later);
+      assert.equal(await bench.keep(later) === "absent", false);
+      bench.journal.clear();
+      for (const one of [fork, later]) {
+        const aside = await bench.keep(one);
+        if (aside !== "absent") await bench.delete({ ...one, ...aside });
+      }
+      assert.deepEqual(await bench.leftovers(), []);
+    }),
+    "keep() broken at any call can be run again": () => {
+      if (provider.keep === undefined) return Promise.resolve();
+      const prepare = async (bench: Bench<Options>) => {
+        const fork = await bench.create(bench.target("alice"));
+        return (context: Context) => bench.keep(fork, context as never);
+      };
+      return atEveryCall(suite, prepare, async (bench, broken, fault) => {
+        const target = bench.target("alice");
+        const fork = await bench.create(target);
+        const first = await bench.attempt(() => bench.keep(fork, bench.context(broken())));
+        if (first.value && !fault.isLie) assert.deepEqual(await bench.inspect(target), { state: "absent" });
+        await bench.assertOthersUnchanged();
+        const kept = await bench.keep(fork);
+        assert(kept !== "absent");
+        assert.deepEqual(await bench.inspect(target), { state: "absent" });
+        assert.equal(await bench.delete({ ...fork, ...kept }), "deleted");
+        await bench.assertGone(target);
+      });
+    },
+    "secrets.write() sets and removes, and read() tells": within(async (bench) => {
+      if (provider.secrets === undefined) return assert.notEqual(provider.kind, "secrets");
+      const fork = await bench.create(bench.target("alice"));
+      const before = await bench.secretsOf(fork);
+      assert(Object.keys(before).length > 0, "the parent must hold secrets");
+      const [first] = Object.keys(before);
+      const value = `it's "new" \`$x\`\\\nline 2 ${crypto.randomUUID()}`;
+      await bench.change(fork, { NEW_ONE: value, [first!]: null });
+      const { [first!]: _, ...rest } = before;
+      assert.deepEqual(await bench.secretsOf(fork), { ...rest, NEW_ONE: value });
+      await bench.change(fork, { NEW_ONE: "2", [first!]: "back" });
+      assert.deepEqual(await bench.secretsOf(fork), { ...rest, NEW_ONE: "2", [first!]: "back" });
+      assert.equal(await bench.delete(fork), "deleted");
+      await bench.assertGone(bench.target("alice"));
+    }),
+    "secrets.read() broken at any call tells the truth or throws": () => {
+      if (provider.secrets === undefined) return Promise.resolve();
+      const prepare = async (bench: Bench<Options>) => {
+        const fork = await bench.create(bench.target("alice"));
+        return (context: Context) => bench.secretsOf(fork, context as never);
+      };
+      return atEveryCall(suite, prepare, async (bench, broken, fault) => {
+        const read = await prepare(bench);
+        const truth = await read(bench.context());
+        const { value, error } = await bench.attempt(() => read(bench.context(broken())));
+        if (error === undefined && !fault.isLie) assert.deepEqual(value, truth);
+      });
+    },
+    "secrets.write() broken at any call can be repeated": () => {
+      if (provider.secrets === undefined) return Promise.resolve();
+      const changes = { NEW_ONE: "1", API_KEY: null };
+      const prepare = async (bench: Bench<Options>) => {
+        const fork = await bench.create(bench.target("alice"));
+        return (context: Context) => bench.change(fork, changes, context as never);
+      };
+      return atEveryCall(suite, prepare, async (bench, broken, fault) => {
+        const fork = await bench.create(bench.target("alice"));
+        const { API_KEY: _, ...rest } = await bench.secretsOf(fork);
+        const first = await bench.attempt(() => bench.change(fork, changes, bench.context(broken())));
+        const wanted = { ...rest, NEW_ONE: "1" };
+        if (first.error === undefined && !fault.isLie) assert.deepEqual(await bench.secretsOf(fork), wanted);
+        await bench.change(fork, changes);
+        assert.deepEqual(await bench.secretsOf(fork), wanted);
+        await bench.assertOthersUnchanged();
+      });
+    },
     "names at the limit of capabilities.name are accepted": within(async (bench) => {
       const { maxLength, pattern } = capabilities.name;
       const stem = bench.world.titleOf("a");

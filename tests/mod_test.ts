@@ -535,12 +535,12 @@ Deno.test("setSecret() keeps comments, order and other values, and closes a file
   assert.equal(statSync(path).mode & 0o777, 0o600);
 });
 
-Deno.test("setSecret() refuses a key that is no variable's name, and a value that no file can hold", async () => {
+Deno.test("setSecret() refuses a key that is no variable's name, and half a surrogate pair", async () => {
   using at = project({ ".current-env": "alice" });
   for (const key of ["", "a b", "A=B", "1A", "A\n"]) {
     await assert.rejects(() => at.open().setSecret(key, "1"), { name: "RangeError" });
   }
-  const error = await failure("VALUE_UNWRITABLE", () => at.open().setSecret("A", "top\0secret"));
+  const error = await failure("VALUE_UNWRITABLE", () => at.open().setSecret("A", "top\ud800secret"));
   assert(!error.message.includes('secret"') && !error.message.includes("top"), "a message holds no value");
   assert.deepEqual(readdirSync(join(at.path, ".forkstack/secrets")), []);
 });
@@ -680,6 +680,45 @@ Deno.test("getters cost less than a microsecond after the first call", () => {
     }
     console.log(JSON.stringify(worst));`;
   assert.equal(app(at, [READ, "--allow-env"], {}, measure).stdout, "{}\n");
+});
+
+Deno.test("getSecret() costs less than a microsecond after the first call", () => {
+  using at = project({ ".current-env": "alice", [secrets]: envFile({ A: "1" }) });
+  const measure = `import { getSecret } from ${JSON.stringify(MOD.href)};
+    let best = Infinity;
+    for (let round = 0; round < 20; round++) {
+      const start = performance.now();
+      for (let i = 0; i < 10_000; i++) await getSecret("A");
+      best = Math.min(best, (performance.now() - start) / 10);
+    }
+    console.log(best <= 1 ? "within" : best + " us");`;
+  assert.equal(app(at, [READ, "--allow-env"], {}, measure).stdout, "within\n");
+});
+
+Deno.test("secret() asks the provider once in five minutes, and anew after setSecret()", async () => {
+  using at = project({ ".current-env": "alice", [secrets]: envFile({ A: "1" }) });
+  const { now } = performance;
+  try {
+    let passed = 0;
+    performance.now = () => 1_000 + passed;
+    const stack = at.open();
+    assert.equal(await stack.secret("A"), "1");
+    at.write(secrets, envFile({ A: "2", B: "2" }));
+    passed = 299_000;
+    assert.deepEqual([await stack.secret("A"), await stack.secret("B", "none")], ["1", "none"]);
+    passed = 301_000;
+    assert.deepEqual([await stack.secret("A"), await stack.secret("B", "none")], ["2", "2"]);
+    await stack.setSecret("A", "3");
+    assert.equal(await stack.secret("A"), "3");
+  } finally {
+    performance.now = now;
+  }
+});
+
+Deno.test("secret() takes an empty value for a missing one", async () => {
+  using at = project({ ".current-env": "alice", [secrets]: envFile({ A: "" }) });
+  await failure("SECRET_MISSING", () => at.open().secret("A"));
+  assert.equal(await at.open().secret("A", "default"), "default");
 });
 
 Deno.test("mod.ts is one file that imports nothing and stays under its budget", async () => {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "valibot";
-import type { Context, Fork, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
+import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
 import { parseMarker } from "../core/engine.ts";
 import { Secret } from "../core/secret.ts";
 import { type Call, type Fault, faultsOf, type Plan, type Reach, watched } from "./faults.ts";
@@ -142,6 +142,23 @@ export class Bench<Options> {
 
   async delete(fork: Fork, context = this.context()): Promise<"deleted" | "absent"> {
     return await this.provider.delete(context, fork, this.scope);
+  }
+
+  async keep(fork: Fork, context = this.context()): Promise<Held | "absent"> {
+    return this.#see(await this.provider.keep!(context, fork, this.scope));
+  }
+
+  /** Secrets revealed; each is a canary from now on. */
+  async secretsOf(fork: Fork, context = this.context()): Promise<Record<string, string>> {
+    const all = this.#see(await this.provider.secrets!.read(context, fork, this.scope));
+    const plain = Object.entries(all).map(([key, value]) => [key, value.reveal()]);
+    this.canaries.push(...plain.map(([, value]) => value!).filter((value) => value.length > 8));
+    return Object.fromEntries(plain);
+  }
+
+  async change(fork: Fork, changes: Readonly<Record<string, string | null>>, context = this.context()): Promise<void> {
+    const wrapped = Object.entries(changes).map(([key, value]) => [key, value === null ? null : new Secret(value)]);
+    await this.provider.secrets!.write(context, fork, this.scope, Object.fromEntries(wrapped));
   }
 
   async list(context = this.context()): Promise<Fork[]> {

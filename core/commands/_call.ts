@@ -11,6 +11,8 @@ export interface Io {
   readonly now: () => Date;
   /** Asks on the terminal; rejects with `CONFIRM_REQUIRED` where there is none, `CANCELLED` if the answer is no. */
   readonly confirm: (question: string) => Promise<void>;
+  /** A value from stdin; on a terminal it is asked for, unseen. */
+  readonly readSecret: (question: string) => Promise<string>;
 }
 
 /** What each option means; a command names those that it takes. */
@@ -25,6 +27,9 @@ export const OPTIONS = {
   "empty": { type: "boolean", help: "start without the parent's data" },
   "no-switch": { type: "boolean", help: "leave the current environment as it is" },
   "dry-run": { type: "boolean", help: "print what would be done, and change nothing" },
+  "purge": { type: "boolean", help: "keep no backup, and take earlier ones away" },
+  "reveal": { type: "boolean", help: "show the values" },
+  "resource": { type: "string", help: "which one, where the stack has several", value: "<name>" },
   "yes": { type: "boolean", short: "y", help: "do not ask" },
   "json": { type: "boolean", help: "one JSON document on stdout" },
   "no-color": { type: "boolean", help: "plain text" },
@@ -47,6 +52,8 @@ export interface Call {
   readonly name: string | undefined;
   /** What follows the name. */
   readonly more: string | undefined;
+  /** What follows that. */
+  readonly rest: readonly string[];
   readonly flags: Flags;
   readonly io: Io;
 }

@@ -1,6 +1,6 @@
 import { parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
-import { deleteEnvironment, planDeletion } from "../delete.ts";
+import { deleteEnvironment, keptOf, planDeletion, purgeKept } from "../delete.ts";
 import * as output from "../output.ts";
 import { reportOf } from "../report.ts";
 import { required, withEngine } from "./_open.ts";
@@ -8,7 +8,25 @@ import { required, withEngine } from "./_open.ts";
 /** `delete <name>` */
 export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
   const env = parseEnvName(required(name, "delete"));
+  const purge = flags.purge === true;
   return await withEngine(io, "work", async (engine) => {
+    const kept = purge ? await keptOf(engine, env) : [];
+    if (kept.length > 0 && await engine.registry.environment(env) === undefined) {
+      const what = kept.map((one) => `${one.resource} "${one.id}"`).join(", ");
+      const resources = kept.map(({ resource: key, id }) => ({
+        key,
+        id,
+        state: flags["dry-run"] ? "kept" : "deleted",
+      }));
+      if (!flags["dry-run"]) {
+        await io.confirm(`Delete what was kept of ${env}: ${what}?`);
+        await purgeKept(engine, env);
+      }
+      return {
+        data: { environment: { name: env }, resources, ...(flags["dry-run"] ? { dryRun: true } : {}) },
+        text: () => `${flags["dry-run"] ? "Would delete" : "Deleted"} what was kept of ${env}: ${what}`,
+      };
+    }
     const { environment, rows } = await planDeletion(engine, env);
     const what = rows.map((row) => `${row.key} "${row.title}" (${row.provider})`).join(", ") || "no resources";
     if (flags["dry-run"]) {
@@ -22,7 +40,7 @@ export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
       };
     }
     await io.confirm(`Delete ${env} with ${what}?`);
-    const result = await deleteEnvironment(engine, env);
+    const result = await deleteEnvironment(engine, env, { purge });
     return { data: result, text: (style) => output.deletedText(result, style) };
   });
 }

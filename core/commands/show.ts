@@ -14,9 +14,13 @@ export async function runList({ io }: Call): Promise<Answer> {
   const project = await openProject(cwd(), { init: false });
   const registry = await openRegistry(project, "empty");
   await noticeExpired(registry, io);
-  const environments = await listEnvironments({ project, registry });
+  const [environments, kept] = await Promise.all([listEnvironments({ project, registry }), registry.kept()]);
   const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
-  return { data: { environments }, text: (style) => output.listText(environments, base, io.now(), style) };
+  return {
+    data: { environments, ...(kept.length === 0 ? {} : { kept }) },
+    text: (style) =>
+      [output.listText(environments, base, io.now(), style), ...output.keptLines(kept, style)].join("\n"),
+  };
 }
 
 /** `status [name]` */

@@ -69,7 +69,7 @@ function fillDatabase(path: string): void {
 
 async function fillSecrets(path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const isThere = await getSecret("ADMIN_TOKEN", "") !== "";
+  const isThere = await getSecret("ADMIN_TOKEN", { default: "" }) !== "";
   if (!isThere) await setSecret("ADMIN_TOKEN", randomBytes(24).toString("base64url"));
   console.log(`${isThere ? "kept" : "set"} secret ADMIN_TOKEN in ${path}`);
 }

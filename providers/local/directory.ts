@@ -9,6 +9,6 @@ export default embeddedProvider({
   name: "directory",
   kind: "local",
   type: "directory",
-  fill: fillTree,
+  fill: (context, partial, parent) => fillTree(context, partial, parent),
   outputs: (path) => ({ LOCAL_PATH: path }),
 });

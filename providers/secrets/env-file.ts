@@ -1,18 +1,42 @@
 /**
  * Secrets in one file an environment, mode 0600. `mod.ts` reads and writes the values itself.
  */
-import { embeddedProvider } from "../_embedded.ts";
+import * as v from "valibot";
+import { Secret } from "../../core/provider.ts";
+import { editSecretsFile, embeddedPath, envFileSecrets, parseSecretsFile } from "../../mod.ts";
+import { embeddedProviderWith } from "../_embedded.ts";
+import { type Policy, policyChanges, policyOptions } from "./_policy.ts";
 
-export default embeddedProvider({
+const options = v.strictObject(policyOptions);
+
+export default embeddedProviderWith(options, {
   name: "env-file",
   kind: "secrets",
   type: "file",
   copy: "full-copy",
   companions: [".lock"], // of a setSecret that died
-  async fill(context, partial, parent) {
+  async fill(context, partial, parent, scope) {
     const text = parent === undefined ? undefined : await context.files.read(parent);
-    await context.files.write(partial, text ?? ""); // written, not copied: the parent's file may have a wider mode
+    const parents = parseSecretsFile(text ?? "");
+    const given = scope.options as Policy;
+    // With --empty, nothing is there that an override could come from.
+    const override = Object.entries(given.override ?? {});
+    const plain = Object.fromEntries(override.filter(([, by]) => parent !== undefined || typeof by === "string"));
+    const policy = { ...given, override: plain };
+    const changes = policyChanges(policy, parents, String, { provider: "env-file", resource: scope.resource });
+    // Written, not copied: the parent's file may have a wider mode.
+    await context.files.write(partial, editSecretsFile(text ?? "", changes));
     return text === undefined ? "empty" : "full-copy";
   },
   outputs: (path) => ({ SECRETS_FILE: path }),
+  secrets: {
+    async read(_context, held, scope) {
+      const all = await envFileSecrets(embeddedPath("secrets", scope.root, held.name)).all();
+      return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, new Secret(value)]));
+    },
+    async write(_context, held, scope, changes) {
+      const plain = Object.entries(changes).map(([key, value]) => [key, value?.reveal() ?? null]);
+      await envFileSecrets(embeddedPath("secrets", scope.root, held.name)).write(Object.fromEntries(plain));
+    },
+  },
 });

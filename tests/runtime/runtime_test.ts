@@ -47,7 +47,7 @@ if (specifier === undefined) {
     await Promise.all(values.map((value, index) => m.setSecret(`KEY_${index}`, value)));
     for (const [index, value] of values.entries()) assert.equal(await m.getSecret(`KEY_${index}`), value);
     assert.deepEqual(Object.keys(await m.getAllSecrets()).sort(), values.map((_, index) => `KEY_${index}`));
-    assert.equal(await m.getSecret("NONE", "default"), "default");
+    assert.equal(await m.getSecret("NONE", { default: "default" }), "default");
     await assert.rejects(m.getSecret("toString"), { code: "SECRET_MISSING" });
     const path = join(cwd, ".forkstack", "secrets", "alice.env");
     if (process.platform !== "win32") assert.equal(statSync(path).mode & 0o777, 0o600);
