@@ -11,7 +11,7 @@ export interface Vendor {
 }
 
 /** A server of an emulator. */
-export interface Served {
+export interface Served extends AsyncDisposable {
   readonly url: string;
   /** `127.0.0.1:1234`. */
   readonly host: string;
@@ -41,13 +41,10 @@ export async function serve(current: () => Vendor): Promise<Served> {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return {
-    url: `http://${host}`,
-    host,
-    async close() {
-      const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
-      await stopped;
-    },
-  };
+  async function close(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await stopped;
+  }
+  return { url: `http://${host}`, host, close, [Symbol.asyncDispose]: close };
 }

@@ -1,0 +1,94 @@
+/** Doppler's emulator as the conformance suite wants it: full. */
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Emulator, World } from "../conformance.ts";
+import { Doppler } from "../emulators/doppler.ts";
+import { serve, type Served } from "../emulators/serve.ts";
+
+/** One server for all worlds, with something between it and the provider. */
+export interface Front<Vendor> {
+  readonly server: Served;
+  readonly endpoint: string;
+  current?: Vendor;
+  onAnswer(request: Request, response: Response): Promise<void>;
+}
+
+export const CANARY = "canary-in-the-parent-0123456789";
+const UNLIMITED = { reads: Infinity, secretReads: Infinity, writes: Infinity };
+
+/** A copy of a specification that knows of successes alone, which takes any other status as well. */
+export function withErrors(specification: string, directory: string): string {
+  const whole = JSON.parse(readFileSync(specification, "utf8"));
+  const operations = Object.values(whole.paths).flatMap((path) => Object.values(path as object));
+  for (const { responses } of operations) if (responses) responses.default = { description: "an error" };
+  const path = join(directory, "specification.json");
+  writeFileSync(path, JSON.stringify(whole));
+  return path;
+}
+
+export function digest(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex");
+}
+
+/** What applications see of a config; what is empty counts as not there. */
+function contentOf(doppler: Doppler, name: string): string {
+  const config = doppler.configs.find((one) => one.name === (name === "prod" ? "prd" : `${one.environment}_${name}`));
+  return digest(Object.entries(doppler.valuesOf(config!)).filter(([, value]) => value !== "").sort());
+}
+
+export function dopplerEmulator(front?: Front<Doppler>): Emulator {
+  return {
+    async open({ credentials }) {
+      const doppler = new Doppler({
+        project: "myapp",
+        tokens: [credentials.DOPPLER_TOKEN!],
+        limits: UNLIMITED,
+        pageSize: 20,
+      });
+      const server = front?.server ?? await serve(() => doppler);
+      if (front) front.current = doppler;
+      const root = doppler.config("prd")!;
+      root.secrets.set("API_KEY", CANARY).set("DATABASE", `postgres://u:${CANARY}@h/d`).set("URL", "${DATABASE}?x=1");
+      doppler.config("dev")!.secrets.set("API_KEY", `dev ${CANARY}`);
+      for (const near of ["alic", "alice2", "alice-2", "alice_2", "kept-alice"]) {
+        doppler.add(`prd_${near}`, "prd", { API_KEY: `${near} ${CANARY}` });
+      }
+      for (let i = 0; i < 15; i++) doppler.add(`stg_other-${i}`, "stg", {}); // more than a page
+      const world: World = {
+        project: "myapp",
+        root: "/nowhere",
+        options: { endpoint: front?.endpoint ?? server.url },
+        context: {
+          files: {} as World["context"]["files"],
+          async fetch(request) {
+            const response = await fetch(request);
+            await front?.onAnswer(request, response.clone());
+            return response;
+          },
+        },
+        parent: "prod",
+        absentParent: "no-such-parent",
+        titleOf: (env) => env,
+        things: () =>
+          Promise.resolve(
+            new Map(doppler.configs.map(({ name, slug, environment, root, locked, secrets }) => [
+              `${name}:${slug}`,
+              digest([environment, root, locked, [...secrets]]),
+            ])),
+          ),
+        contentOf: (name) => Promise.resolve(contentOf(doppler, name)),
+        change(name) {
+          doppler.config(`prd_${name}`)!.secrets.set("MINE", "1").delete("API_KEY");
+          return Promise.resolve();
+        },
+        placeForeign: (name) => Promise.resolve(void doppler.add(`prd_${name}`, "prd", { THEIRS: CANARY })),
+        canaries: () => [CANARY, ...doppler.tokens.map(({ key }) => key)],
+        async close() {
+          if (!front) await server[Symbol.asyncDispose]();
+        },
+      };
+      return world;
+    },
+  };
+}

@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import type { Secret } from "../../core/provider.ts";
+import provider from "../../providers/secrets/doppler.ts";
+import { conformanceCases, testProvider } from "../conformance.ts";
+import { type DopplerOptions, startDoppler } from "../emulators/doppler.ts";
+import { dopplerEmulator } from "./_doppler.ts";
+import { CANARY, refuses, Shop } from "./_secrets.ts";
+
+testProvider({ provider, emulator: dopplerEmulator(), options: { project: "myapp" } });
+
+// Each call of a create with a policy, broken: this one changes nothing, so that a whole fork still is like its parent.
+const policy = { exclude: ["NO_SUCH_*"], override: { API_KEY: { from: "API_KEY" } } };
+const suite = { provider, emulator: dopplerEmulator(), options: { project: "myapp", ...policy } };
+for (
+  const { name, run } of conformanceCases(suite).filter(({ name }) => /^(create\(\) broken|an abort|two)/.test(name))
+) {
+  Deno.test(`doppler with a policy: ${name}`, run);
+}
+
+const TOKEN = `dp.sa.${CANARY}`;
+const LIVE = `sk_live_${CANARY}`;
+
+/** Project "shop" whose prd holds secrets. */
+async function openShop(more: Partial<DopplerOptions> = {}, secrets: Record<string, string> = { API_KEY: LIVE }) {
+  const doppler = await startDoppler({ project: "shop", tokens: [TOKEN], ...more });
+  const shop = new Shop(provider, { project: "shop", endpoint: doppler.url }, { DOPPLER_TOKEN: TOKEN });
+  doppler.now = () => shop.now;
+  for (const [key, value] of Object.entries(secrets)) doppler.config("prd")!.secrets.set(key, value);
+  return { doppler, shop, [Symbol.asyncDispose]: () => doppler[Symbol.asyncDispose]() };
+}
+
+Deno.test("doppler: a fork of 1,000 secrets is two calls, its token with it", async () => {
+  const secrets = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`KEY_${i}`, `${CANARY} ${i}`]));
+  await using at = await openShop({ limits: { reads: 240, secretReads: 120, writes: 60 } }, secrets);
+  const fork = await at.shop.create(at.shop.target("alice"));
+  const outputs = await provider.outputs(at.shop.context(), fork, at.shop.scope());
+  assert.deepEqual(at.doppler.requests.map(({ what }) => what), [
+    "POST configs/config/clone",
+    "POST configs/config/tokens",
+  ]);
+  assert.deepEqual(Object.keys(outputs), ["DOPPLER_PROJECT", "DOPPLER_CONFIG", "DOPPLER_TOKEN"]);
+  assert.deepEqual(await at.shop.secretsOf(fork), Object.fromEntries(Object.entries(secrets).sort()));
+});
+
+Deno.test("doppler: what is excluded is gone before there is a token, and shows through from no root", async () => {
+  const secrets = { STRIPE_LIVE_KEY: LIVE, STRIPE_KEY: LIVE, STRIPE_TEST_KEY: "sk_test_1", LOG: "warn", KEPT: "1" };
+  await using at = await openShop({}, secrets);
+  const target = at.shop.target("alice", {}, {
+    exclude: ["STRIPE_LIVE_*"],
+    override: { STRIPE_KEY: { from: "STRIPE_TEST_KEY" }, LOG: "debug", NEW: "x" },
+  });
+  const fork = await at.shop.create(target);
+  const wanted = { KEPT: "1", LOG: "debug", NEW: "x", STRIPE_KEY: "sk_test_1", STRIPE_TEST_KEY: "sk_test_1" };
+  assert.deepEqual(await at.shop.secretsOf(fork), wanted);
+  assert.equal(at.doppler.tokens.length, 0);
+  assert(!JSON.stringify(at.doppler.valuesOf(at.doppler.config("prd_alice")!)).includes(LIVE));
+  await at.shop.write(fork, { KEPT: null });
+  assert.deepEqual(Object.keys(await at.shop.secretsOf(fork)).sort(), ["LOG", "NEW", "STRIPE_KEY", "STRIPE_TEST_KEY"]);
+  await (await provider.reset!(at.shop.context(), fork, target)).commit();
+  assert.deepEqual(await at.shop.secretsOf(fork), wanted);
+  const missing = at.shop.target("bob", {}, { override: { A: { from: "NO_SUCH" } } });
+  await refuses(at.shop.create(missing), "SECRET_NOT_FOUND", /override "A".*"NO_SUCH"/);
+});
+
+Deno.test("doppler: a fork of a fork, and one of an environment with a name of its own", async () => {
+  await using at = await openShop();
+  const alice = await at.shop.create(at.shop.target("alice"));
+  await at.shop.write(alice, { MINE: "1" });
+  const bob = await at.shop.create(at.shop.target("bob", { parent: "alice" }));
+  assert.deepEqual(await at.shop.secretsOf(bob), { API_KEY: LIVE, MINE: "1" });
+  at.doppler.add("stg_eu", "stg", { EU: "1" });
+  const options = { configs: { prod: "prd", staging: "stg_eu" } };
+  const carol = await at.shop.create(at.shop.target("carol", { parent: "staging" }, options));
+  assert.deepEqual([carol.id.split(":")[0], await at.shop.secretsOf(carol)], ["stg_carol", { EU: "1" }]);
+  const named = { resource: "secrets.app", name: "app-dora", parent: "app-prod" };
+  const dora = await at.shop.create(at.shop.target("dora", named));
+  assert.deepEqual([dora.id.split(":")[0], dora.name], ["prd_app-dora", "app-dora"]);
+  await refuses(at.shop.create(at.shop.target("eve", { parent: "constructor" })), "NOT_FOUND", /"constructor"/);
+});
+
+Deno.test("doppler: a fork's token may write and ends with the lease; a base environment's may read, for a week", async () => {
+  await using at = await openShop();
+  const fork = await at.shop.create(at.shop.target("alice"));
+  const expiresAt = new Date(at.shop.now + 3_600_000).toISOString();
+  const own = await provider.outputs(at.shop.context(), fork, { ...at.shop.scope(), expiresAt });
+  const seen = await provider.inspect(at.shop.context(), at.shop.target("prod"));
+  assert.equal(seen.state, "foreign");
+  const held = { id: (seen as { id: string }).id, name: "prod" };
+  const base = await provider.outputs(at.shop.context(), held, { ...at.shop.scope(), expiresAt });
+  const [mine, theirs] = at.doppler.tokens;
+  assert.deepEqual([mine!.access, mine!.expires_at], ["read/write", expiresAt]);
+  assert.deepEqual([theirs!.access, theirs!.expires_at], ["read", new Date(at.shop.now + 604_800_000).toISOString()]);
+  const ask = async (outputs: Record<string, string | Secret>, method = "GET", body?: object) => {
+    const url = `${at.doppler.url}/v3/configs/config/secrets${method === "GET" ? "/download" : ""}`;
+    const headers = { authorization: `Bearer ${(outputs.DOPPLER_TOKEN as Secret).reveal()}` };
+    const answer = await fetch(url, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+    await answer.text();
+    return answer.status;
+  };
+  const change = { project: "shop", config: "prd_alice", secrets: { A: "1" } };
+  assert.deepEqual([await ask(own), await ask(own, "POST", change), await ask(base)], [200, 200, 200]);
+  assert.equal(await ask(base, "POST", { ...change, config: "prd" }), 403);
+  at.shop.now += 3_600_000;
+  assert.deepEqual([await ask(own), await ask(base)], [401, 200]);
+});
+
+Deno.test("doppler: keep() revokes the tokens and renames the config, which delete() then takes by its id", async () => {
+  await using at = await openShop();
+  const fork = await at.shop.create(at.shop.target("alice"));
+  for (const _ of [1, 2]) await provider.outputs(at.shop.context(), fork, at.shop.scope());
+  const kept = await provider.keep!(at.shop.context(), fork, at.shop.scope());
+  assert(kept !== "absent");
+  assert.match(kept.name, /^prd_kept-alice-[0-9a-z]+$/);
+  assert.deepEqual([at.doppler.tokens, at.doppler.config("prd_alice")], [[], undefined]);
+  assert.deepEqual(at.doppler.valuesOf(at.doppler.config(kept.name)!), { API_KEY: LIVE });
+  assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "absent");
+  assert.equal(await provider.delete(at.shop.context(), { ...fork, ...kept }, at.shop.scope()), "deleted");
+  assert.equal(at.doppler.config(kept.name), undefined);
+});
+
+Deno.test("doppler: calls over the plan's limit wait as long as Doppler says", async () => {
+  await using at = await openShop({ limits: { reads: 10, secretReads: 5, writes: 6 } });
+  const forks = [];
+  for (let i = 0; i < 20; i++) forks.push(await at.shop.create(at.shop.target(`pr-${i}`)));
+  assert.equal(forks.length, 20);
+  assert(at.shop.slept >= 180_000 && at.shop.slept < 300_000, `${at.shop.slept} ms`);
+  assert.equal(at.doppler.requests.filter(({ status }) => status === 429).length, 3);
+});
+
+Deno.test("doppler: a locked config and one made by somebody else are left alone", async () => {
+  await using at = await openShop();
+  const fork = await at.shop.create(at.shop.target("alice"));
+  at.doppler.config("prd_alice")!.locked = true;
+  for (const work of [provider.delete, provider.keep!]) {
+    await refuses(
+      work(at.shop.context(), fork, at.shop.scope()),
+      "CONFLICT",
+      /it is locked.*configs unlock prd_alice/s,
+    );
+  }
+  at.doppler.add("dev_alice", "dev", {});
+  await refuses(
+    provider.inspect(at.shop.context(), at.shop.target("alice")),
+    "CONFLICT",
+    /"prd_alice" and "dev_alice"/,
+  );
+  at.shop.now -= 600_000;
+  at.doppler.add("prd_bob", "prd", { THEIRS: CANARY });
+  at.shop.now += 600_000;
+  await refuses(at.shop.create(at.shop.target("bob")), "FOREIGN", /is older than this run/);
+  assert.deepEqual(at.doppler.valuesOf(at.doppler.config("prd_bob")!), { API_KEY: LIVE, THEIRS: CANARY });
+});
+
+const REFUSALS: Record<string, {
+  readonly code: string;
+  readonly says: RegExp;
+  readonly token?: string;
+  readonly options?: object;
+  readonly more?: { readonly parent?: string; readonly name?: string };
+  readonly given?: Partial<DopplerOptions>;
+}> = {
+  "a token that is none": {
+    code: "CREDENTIALS_REJECTED",
+    token: "dp.sa.none",
+    says: /401 \(request request-1\).*DOPPLER_TOKEN anew/s,
+  },
+  "another project": { code: "NOT_FOUND", options: { project: "shoop" }, says: /project "shoop" has none.*404/s },
+  "a parent that is not there": { code: "NOT_FOUND", more: { parent: "staging" }, says: /"staging": project "shop"/ },
+  "a config of configs that is not there": {
+    code: "NOT_FOUND",
+    options: { configs: { prod: "live" } },
+    says: /config "live".*secrets\.configs/s,
+  },
+  "a name that Doppler refuses": { code: "PROVIDER_REFUSED", more: { name: "Alice" }, says: /400.*name is invalid/s },
+  "a name that is too long": { code: "NAME_INVALID", more: { name: "x".repeat(57) }, says: /has 61 characters/ },
+  "a plan's limit": { code: "PROVIDER_REFUSED", given: { maxConfigs: 1 }, says: /limit of configs/ },
+};
+
+for (const [what, { code, says, token = TOKEN, options, more, given }] of Object.entries(REFUSALS)) {
+  Deno.test(`doppler: ${what} is ${code}, and nothing is made`, async () => {
+    await using at = await openShop(given);
+    const before = at.doppler.configs.map(({ name }) => name);
+    const context = at.shop.context({ DOPPLER_TOKEN: token });
+    await refuses(at.shop.create(at.shop.target("alice", more, options), context), code, says, [CANARY, token]);
+    assert.deepEqual(at.doppler.configs.map(({ name }) => name), before);
+  });
+}
+
+Deno.test("doppler: a service token is told that it can't clone, an expired one that it is refused", async () => {
+  await using at = await openShop();
+  const fork = await at.shop.create(at.shop.target("alice"));
+  const expiresAt = new Date(at.shop.now + 1_000).toISOString();
+  const outputs = await provider.outputs(at.shop.context(), fork, { ...at.shop.scope(), expiresAt });
+  const token = (outputs.DOPPLER_TOKEN as Secret).reveal();
+  const context = at.shop.context({ DOPPLER_TOKEN: token });
+  await refuses(at.shop.create(at.shop.target("bob"), context), "PROVIDER_REFUSED", /does not have access/, [token]);
+  at.shop.now += 1_000;
+  await refuses(at.shop.create(at.shop.target("bob"), context), "CREDENTIALS_REJECTED", /401/, [token]);
+});
+
+Deno.test("doppler: a key or a value that Doppler refuses is refused before it is asked, and nothing is half written", async () => {
+  await using at = await openShop();
+  const fork = await at.shop.create(at.shop.target("alice"));
+  const writes = () => at.doppler.requests.filter(({ what }) => what === "POST configs/config/secrets").length;
+  const large = CANARY.repeat(4_000);
+  await refuses(at.shop.write(fork, { A: "1", lower: CANARY }), "NAME_INVALID", /secret "lower"/);
+  await refuses(at.shop.write(fork, { A: "1", BIG: large }), "VALUE_TOO_LARGE", /"BIG": it has 68000 bytes.*51200/s);
+  assert.deepEqual([writes(), await at.shop.secretsOf(fork)], [0, { API_KEY: LIVE }]);
+  const target = at.shop.target("bob", {}, { override: { lower: "x" } });
+  await refuses(at.shop.create(target), "NAME_INVALID", /secret "lower"/);
+  await refuses(at.shop.write({ id: "prd_alice:another", name: "alice" }, { A: "1" }), "NOT_FOUND", /"prd_alice"/);
+});
+
+Deno.test("doppler: a value left in a config that was asked to be without it is an error", async () => {
+  await using at = await openShop();
+  const answers = at.doppler.handle.bind(at.doppler);
+  const context = at.shop.context();
+  const lying = {
+    ...context,
+    async fetch(request: Request) {
+      if (!request.url.endsWith("/secrets")) return await context.fetch(request);
+      return await answers(
+        new Request(request.url, {
+          method: "POST",
+          headers: request.headers,
+          body: JSON.stringify({ project: "shop", config: "prd_alice", secrets: {} }),
+        }),
+      );
+    },
+  };
+  const target = at.shop.target("alice", {}, { exclude: ["API_*"] });
+  await refuses(at.shop.create(target, lying), "PROVIDER_UNAVAILABLE", /"API_KEY" stays/);
+});
