@@ -1,0 +1,373 @@
+/**
+ * HashiCorp Vault and OpenBao: an environment is `{mount}/{project}/{environment}/` in a KV engine of version 2, copied
+ * entry by entry. Whose an entry is, its custom metadata says.
+ *
+ * - https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
+ * - https://openbao.org/api-docs/secret/kv/kv-v2/
+ */
+import * as v from "valibot";
+import type { Context, Provider, Scope } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { type Answer, Api, endpointOption } from "../_api.ts";
+import { copies, each, type Entry, foreign, type Mark, type Shelf } from "./_copies.ts";
+import { policyOptions } from "./_policy.ts";
+import { bodyOf, changeTree, entryOf, leavesOf, logIn, MARK, MARKED_BY, pathOf, type Send } from "./_vault.ts";
+
+const options = v.strictObject({
+  /** Where Vault is, as in `VAULT_ADDR`. Without TLS only on this machine: the token goes there. */
+  endpoint: endpointOption("http://127.0.0.1:8200"),
+  /** The path of the KV engine, e.g. `"secret"`. */
+  mount: v.optional(
+    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/, 'must be a path like "secret"')),
+    "secret",
+  ),
+  /** The namespace, e.g. `"team-a"`: Vault Enterprise and OpenBao. */
+  namespace: v.optional(
+    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*\/?$/, 'must be a namespace like "team-a"')),
+  ),
+  ...policyOptions,
+});
+type Options = v.InferOutput<typeof options>;
+
+const MARKER = v.object({
+  id: v.string(),
+  stack: v.string(),
+  env: v.string(),
+  resource: v.string(),
+  operation: v.string(),
+  parent: v.optional(v.string()),
+  createdAt: v.string(),
+  state: v.picklist(["copying", "ready"]),
+});
+const MARKED = v.object({
+  data: v.object({
+    data: v.nullable(v.object({ mark: v.string(), paths: v.array(v.string()) })),
+    metadata: v.object({ custom_metadata: v.nullish(v.record(v.string(), v.string())) }),
+  }),
+});
+const METADATA = v.object({
+  data: v.object({ custom_metadata: v.nullish(v.record(v.string(), v.string())), current_version: v.number() }),
+});
+
+/** Raft's `max_entry_size`; a Consul store takes half as much, and says so itself. */
+const MAX_ENTRY_BYTES = 1024 * 1024;
+
+const shelf: Shelf<Options> = {
+  provider: "vault",
+  place: (scope, name) => `${scope.options.mount}/${scope.project}/${name}/`,
+  mark,
+  addMark,
+  setMark,
+  dropMark: async (context, scope, name) =>
+    void await to(context, scope, `delete the mark of "${name}"`)(
+      "DELETE",
+      pathOf(scope.options.mount, "metadata", scope.project, name, MARK),
+    ),
+  async *marked(context, scope) {
+    const answer = await to(context, scope, "list environments")(
+      "GET",
+      `${pathOf(scope.options.mount, "metadata", scope.project)}/?list=true`,
+    );
+    const keys = (answer as { data?: { keys?: string[] } } | undefined)?.data?.keys ?? [];
+    for (const key of keys) if (key.endsWith("/")) yield key.slice(0, -1);
+  },
+  entries,
+  paths: (context, scope, name) =>
+    leavesOf(
+      to(context, scope, `list secrets "${shelf.place(scope, name)}"`),
+      scope.options.mount,
+      prefixOf(scope, name),
+    ),
+  async survey(context, target) {
+    const parents = target.parent === undefined ? [] : await entries(context, target, target.parent);
+    return [parents, await shelf.paths(context, target, target.name)];
+  },
+  add,
+  async replace(context, scope, name, entry, was) {
+    const send = to(context, scope, `write secret "${entry.path}" of "${shelf.place(scope, name)}"`);
+    const path = pathOf(scope.options.mount, "data", scope.project, name, entry.path);
+    await send("POST", path, bodyOf(entry, (was.form as { version: number }).version));
+  },
+  drop,
+  check(scope, name, { path, values }) {
+    const bytes = Object.entries(values).reduce((sum, [key, value]) => sum + sizeOf(key) + sizeOf(value.reveal()), 0);
+    if (bytes <= MAX_ENTRY_BYTES) return;
+    throw new ForkstackError("VALUE_TOO_LARGE", `Cannot set secret "${path}" of "${name}": it has ${bytes} bytes`, {
+      hint: `Vault takes about ${MAX_ENTRY_BYTES} bytes; keep it in a file or a bucket, and its name here`,
+      details: { provider: "vault", resource: scope.resource },
+    });
+  },
+  async write(context, scope, name, changes) {
+    const send = to(context, scope, `change secrets "${shelf.place(scope, name)}"`);
+    const id = (await mark(context, scope, name))?.id;
+    await changeTree(
+      send,
+      scope.options.mount,
+      prefixOf(scope, name),
+      await entries(context, scope, name),
+      changes,
+      id,
+    );
+  },
+};
+
+const provider: Provider<Options> = {
+  name: "vault",
+  kind: "secrets",
+  capabilities: {
+    copy: "full-copy",
+    ownership: "marked",
+    outputs: "rereadable",
+    nativeExpiry: false,
+    usage: "none",
+    pointInTime: false,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    name: { maxLength: 100, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
+  },
+  credentials: ["VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID"].map((variable) => ({ variable, required: false })),
+  options,
+  ...copies(shelf),
+  outputs: (_context, { name }, { options: { endpoint, mount, namespace }, project }) =>
+    Promise.resolve({
+      VAULT_ADDR: endpoint,
+      ...(namespace === undefined ? {} : { VAULT_NAMESPACE: namespace }),
+      VAULT_SECRETS_PATH: `${mount}/${project}/${name}`,
+    }),
+};
+export default provider;
+
+function prefixOf({ project }: Scope<Options>, name: string): string {
+  return `${project}/${name}`;
+}
+
+function sizeOf(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+// ---- The mark: its paths are data, whose it is says the custom metadata ----
+
+async function mark(context: Context, scope: Scope<Options>, name: string): Promise<Mark | undefined> {
+  const what = `look at secrets "${shelf.place(scope, name)}"`;
+  const path = pathOf(scope.options.mount, "data", scope.project, name, MARK);
+  const answer = await to(context, scope, what)("GET", path);
+  if (answer === undefined) return undefined;
+  const { data, metadata } = v.parse(MARKED, answer).data;
+  if (data === null) return undefined; // deleted, but for its metadata
+  const found = v.safeParse(MARKER, { ...parsedJson(data.mark), ...withoutPrefix(metadata.custom_metadata ?? {}) });
+  if (!found.success) {
+    throw new ForkstackError("STATE_DAMAGED", `Cannot ${what}: its mark is not what forkstack wrote`, {
+      hint: `Compare "${MARK}" there with that of another environment`,
+      details: { provider: "vault", resource: scope.resource },
+    });
+  }
+  const { id, stack, env, resource, operation, parent, createdAt, state } = found.output;
+  const marker = { stack, env, resource, operation };
+  return { id, marker, ...(parent ? { parentId: parent } : {}), createdAt, state, paths: data.paths };
+}
+
+function parsedJson(text: string): object {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/** All but the paths, for there are at most 64 keys of 512 characters. */
+function notesOf({ id, marker, parentId, createdAt, state }: Mark): Record<string, string> {
+  return { id, ...marker, ...(parentId === undefined ? {} : { parent: parentId }), createdAt, state };
+}
+
+function withoutPrefix(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  const own = Object.entries(metadata).filter(([key]) => key.startsWith(`${MARKED_BY}-`));
+  return Object.fromEntries(own.map(([key, value]) => [key.slice(MARKED_BY.length + 1), value]));
+}
+
+/** The data is written only where there is none, so that of two at once one wins; it tells whose it is until then. */
+async function addMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<boolean> {
+  const answer = await write(context, scope, name, mark, 0);
+  if (answer.response.status === 400) {
+    const problem = await api.refusal(answer, scope, `make secrets "${shelf.place(scope, name)}"`);
+    if (await shelf.mark(context, scope, name) === undefined) throw problem;
+    return false;
+  }
+  await setNotes(context, scope, name, mark);
+  return true;
+}
+
+async function setMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<void> {
+  await write(context, scope, name, mark);
+  await setNotes(context, scope, name, mark);
+}
+
+async function write(context: Context, scope: Scope<Options>, name: string, mark: Mark, cas?: number): Promise<Answer> {
+  const path = pathOf(scope.options.mount, "data", scope.project, name, MARK);
+  const data = { mark: JSON.stringify(notesOf(mark)), paths: mark.paths, id: mark.id };
+  const json = { ...(cas === undefined ? {} : { options: { cas } }), data };
+  const answer = await ask(context, scope, "POST", path, json);
+  if (answer.response.ok) await answer.response.text();
+  if (answer.response.ok || (cas !== undefined && answer.response.status === 400)) return answer;
+  throw await api.refusal(answer, scope, `mark secrets "${shelf.place(scope, name)}"`);
+}
+
+async function setNotes(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<void> {
+  const notes = Object.entries(notesOf(mark)).map(([key, value]) => [`${MARKED_BY}-${key}`, value]);
+  const path = pathOf(scope.options.mount, "metadata", scope.project, name, MARK);
+  await to(context, scope, `mark secrets "${shelf.place(scope, name)}"`)("POST", path, {
+    custom_metadata: Object.fromEntries(notes),
+  });
+}
+
+// ---- The entries ----
+
+async function entries(context: Context, scope: Scope<Options>, name: string): Promise<Entry[]> {
+  const send = to(context, scope, `read secrets "${shelf.place(scope, name)}"`);
+  const paths = await leavesOf(send, scope.options.mount, prefixOf(scope, name));
+  const found = new Map<string, Entry>();
+  await each(context, paths, async (path) => {
+    const entry = await entryOf(send, scope.options.mount, prefixOf(scope, name), path);
+    if (entry !== undefined) found.set(path, entry);
+  });
+  return paths.flatMap((path) => found.get(path) ?? []);
+}
+
+/** Its note first, then its data where there is none: so it is never there without a note. */
+async function add(context: Context, scope: Scope<Options>, name: string, entry: Entry, mark: Mark): Promise<void> {
+  const { mount } = scope.options;
+  const what = `write secret "${entry.path}" of "${shelf.place(scope, name)}"`;
+  const metadata = pathOf(mount, "metadata", scope.project, name, entry.path);
+  const seen = await to(context, scope, what)("GET", metadata);
+  const there = seen === undefined ? undefined : v.parse(METADATA, seen).data;
+  if (there !== undefined && there.custom_metadata?.[MARKED_BY] !== mark.id) {
+    throw foreign(shelf, scope, `${what}: somebody else put one there`);
+  }
+  const isThere = there !== undefined && there.current_version > 0 &&
+    await entryOf(to(context, scope, what), mount, prefixOf(scope, name), entry.path) !== undefined;
+  if (isThere) return;
+  if (there === undefined) {
+    await to(context, scope, what)("POST", metadata, { custom_metadata: { [MARKED_BY]: mark.id } });
+  }
+  const path = pathOf(mount, "data", scope.project, name, entry.path);
+  const answer = await ask(context, scope, "POST", path, bodyOf(entry, there?.current_version ?? 0));
+  if (answer.response.ok) return void await answer.response.text();
+  const problem = await api.refusal(answer, scope, what);
+  if (answer.response.status !== 400) throw problem;
+  // Another attempt of this operation was quicker; anybody else's is given back unmarked.
+  const now = await entryOf(to(context, scope, what), mount, prefixOf(scope, name), entry.path);
+  if (now === undefined) throw problem;
+  if (JSON.stringify(bodyOf(now, 0)) === JSON.stringify(bodyOf(entry, 0))) return;
+  await to(context, scope, what)("POST", metadata, { custom_metadata: {} });
+  throw foreign(shelf, scope, `${what}: somebody else put one there`);
+}
+
+async function drop(context: Context, scope: Scope<Options>, name: string, path: string, mark: Mark) {
+  const what = `delete secret "${path}" of "${shelf.place(scope, name)}"`;
+  const metadata = pathOf(scope.options.mount, "metadata", scope.project, name, path);
+  const seen = await to(context, scope, what)("GET", metadata);
+  if (seen === undefined) return "absent";
+  if (v.parse(METADATA, seen).data.custom_metadata?.[MARKED_BY] !== mark.id) return "foreign";
+  context.signal.throwIfAborted();
+  await to(context, scope, what)("DELETE", metadata); // all versions, which a deletion of data would leave readable
+  return "deleted";
+}
+
+// ---- The API ----
+
+const api = new Api<Options>({
+  provider: "vault",
+  label: "Vault",
+  statusPage: "`vault status`",
+  credential: {
+    variable: "VAULT_TOKEN",
+    hint: "`vault token create` makes one; or set VAULT_ROLE_ID and VAULT_SECRET_ID of an AppRole",
+  },
+  scopes: ({ options: { mount }, project }) =>
+    `Its policy needs create, read, update, delete and list on "${mount}/data/${project}/*" and ` +
+    `"${mount}/metadata/${project}/*"; an expired token is refused so too`,
+  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
+  headers: () => ({}),
+  known: (status, _code, { options: { mount } }) =>
+    status === 400 ? { state: "Vault refused it (400)", hint: "The cause says why" } : status === 403
+      ? {
+        code: "CREDENTIALS_DENIED",
+        state: "the token has expired, or may not do that",
+        hint: `Renew VAULT_TOKEN, or let its policy manage "${mount}/data/" and "${mount}/metadata/" of the project`,
+      }
+      : status === 404
+      ? { state: `there is no KV engine of version 2 at "${mount}"`, hint: "Correct `secrets.mount`" }
+      : status === 413
+      ? { code: "VALUE_TOO_LARGE", state: "it is too large", hint: "Keep it elsewhere, and its name here" }
+      : undefined,
+});
+
+const LOGINS = new WeakMap<Context, Promise<string>>();
+
+/** The token that was given, else one by the AppRole: one login a run. */
+async function tokenOf(context: Context, scope: Scope<Options>): Promise<string> {
+  const { VAULT_TOKEN: token, VAULT_ROLE_ID: role, VAULT_SECRET_ID: secret } = context.credentials;
+  if (token !== undefined) return token.reveal();
+  if (role === undefined || secret === undefined) return api.token(context); // throws: it is not set
+  const login = LOGINS.get(context) ?? logIn(
+    async (method, path, json) => {
+      const answer = await send(context, scope, undefined, method, path, json, true);
+      if (!answer.response.ok) throw await api.refusal(answer, scope, "log in by AppRole");
+      return await answer.response.json();
+    },
+    role.reveal(),
+    secret.reveal(),
+  ).then((made) => made ?? api.token(context));
+  LOGINS.set(context, login);
+  login.catch(() => LOGINS.delete(context));
+  return await login;
+}
+
+async function send(
+  context: Context,
+  { options: { endpoint, namespace } }: Scope<Options>,
+  token: string | undefined,
+  method: string,
+  path: string,
+  json: unknown,
+  mayRepeat: boolean,
+): Promise<Answer> {
+  const request = new Request(`${endpoint.replace(/\/$/, "")}/v1/${path}`, {
+    method,
+    headers: {
+      "x-vault-request": "true",
+      ...(token === undefined ? {} : { "x-vault-token": token }),
+      ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
+      ...(json === undefined ? {} : { "content-type": "application/json" }),
+      ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
+    },
+    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+    signal: context.signal,
+  });
+  return { request, response: await context.fetch(request) };
+}
+
+/** Every write may be repeated: of data it says which version must be there, of notes it says the same again. */
+async function ask(context: Context, scope: Scope<Options>, method: string, path: string, json?: unknown) {
+  return await send(context, scope, await tokenOf(context, scope), method, path, json, true);
+}
+
+/** Requests whose answers are parsed; 404 is `undefined`, but for an engine that is not there. */
+function to(context: Context, scope: Scope<Options>, what: string): Send {
+  return async (method, path, json) => {
+    const answer = await ask(context, scope, method, path, json);
+    const { response } = answer;
+    if (response.status === 204) return {};
+    if (response.status === 404 && await isEmpty(response)) return void await response.text();
+    return await api.read(v.looseObject({}), answer, scope, what);
+  };
+}
+
+/** A 404 of an engine that is there: without a complaint, or with the metadata of a version that was deleted. */
+async function isEmpty(response: Response): Promise<boolean> {
+  try {
+    const { errors, data } = JSON.parse(await response.clone().text());
+    return data !== undefined || (Array.isArray(errors) && errors.length === 0);
+  } catch {
+    return false;
+  }
+}

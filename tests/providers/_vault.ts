@@ -1,0 +1,98 @@
+/** Vault's emulator as the conformance suite wants it: full. */
+import type { Emulator, World } from "../conformance.ts";
+import { serve } from "../emulators/serve.ts";
+import { Vault } from "../emulators/vault.ts";
+import { CANARY, digest, type Front } from "./_doppler.ts";
+
+const MARK = ".forkstack";
+
+/** What the entries of an environment hold. */
+function contentOf(vault: Vault, name: string): string {
+  const prefix = `myapp/${name}/`;
+  const paths = [...vault.keys.keys()].filter((path) => path.startsWith(prefix) && !path.endsWith(MARK)).sort();
+  const shown = paths.flatMap((path) => {
+    const data = vault.dataOf(path);
+    return data === undefined ? [] : [flat(path.slice(prefix.length), data)];
+  });
+  return digest(shown.flat().sort());
+}
+
+/** A reset may put a value into an entry of its own. */
+function flat(path: string, data: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(data).map(([key, value]) =>
+    JSON.stringify([key === "value" ? path.replace(/^.*\//, "") : key, value])
+  );
+}
+
+export function vaultEmulator(front?: Front<Vault>): Emulator {
+  return {
+    async open({ stack, resource, credentials }) {
+      const vault = new Vault({ tokens: { [credentials.VAULT_TOKEN!]: Infinity } });
+      const server = front?.server ?? await serve(() => vault);
+      if (front) front.current = vault;
+      vault.put("myapp/prod/API_KEY", { value: CANARY }, { team: "payments" });
+      vault.put("myapp/prod/db/main", { DATABASE_URL: `postgres://${CANARY}`, POOL: 5 });
+      vault.put("myapp/prod/db", { DB_ADMIN: CANARY, FLAGS: { a: [1] } });
+      vault.put("other/alice/API_KEY", { value: "theirs" });
+      for (const near of ["alic", "alice2", "alice-2"]) {
+        vault.put(`myapp/${near}/API_KEY`, { value: `${near} ${CANARY}` });
+      }
+      const others = [
+        { stack: "another-stack", env: "carol", resource, operation: "theirs" },
+        { stack, env: "dave", resource: "another.resource", operation: "theirs" },
+      ];
+      for (const marker of others) {
+        const notes = { id: crypto.randomUUID(), ...marker, createdAt: new Date().toISOString(), state: "ready" };
+        vault.put(`myapp/${marker.env}/${MARK}`, { mark: JSON.stringify(notes), paths: ["A"], id: notes.id });
+        vault.put(`myapp/${marker.env}/A`, { value: CANARY }, { forkstack: notes.id });
+      }
+      const world: World = {
+        project: "myapp",
+        root: "/nowhere",
+        options: { endpoint: front?.endpoint ?? server.url },
+        context: {
+          files: {} as World["context"]["files"],
+          async fetch(request) {
+            const response = await fetch(front === undefined ? request : throughPrism(request));
+            await front?.onAnswer(request, response.clone());
+            return response;
+          },
+        },
+        parent: "prod",
+        absentParent: "no-such-parent",
+        titleOf: (env) => env,
+        things: () =>
+          Promise.resolve(
+            new Map([...vault.keys].map(([path, { custom, versions, created }]) => {
+              const mark = vault.dataOf(`${path.replace(/^(myapp\/[^/]*)\/.*$/, "$1")}/${MARK}`)?.id ?? "";
+              return [`${path} ${mark}`, digest([custom, created, [...versions]])];
+            })),
+          ),
+        contentOf: (name) => Promise.resolve(contentOf(vault, name)),
+        change(name) {
+          vault.put(`myapp/${name}/db/main`, { CHANGED: "1" }, vault.keys.get(`myapp/${name}/db/main`)!.custom);
+          return Promise.resolve();
+        },
+        placeForeign: (name) => Promise.resolve(vault.put(`myapp/${name}/THEIRS`, { value: CANARY })),
+        rehand(fork, marker) {
+          const { custom } = vault.keys.get(`myapp/${fork.name}/${MARK}`)!;
+          for (const [key, value] of Object.entries(marker)) custom![`forkstack-${key}`] = value;
+          return Promise.resolve();
+        },
+        canaries: () => [CANARY],
+        async close() {
+          if (!front) await server[Symbol.asyncDispose]();
+        },
+      };
+      return world;
+    },
+  };
+}
+
+/** The specification has neither `/v1` nor slashes in a path. */
+function throughPrism(request: Request): Request {
+  const url = new URL(request.url);
+  const [, kind, path, end] = /^\/v1\/secret\/(data|metadata)\/(.*?)(\/?)$/.exec(url.pathname)!;
+  url.pathname = `/secret/${kind}/${path!.replaceAll("/", "%2F")}${end}`;
+  return new Request(url, request);
+}
