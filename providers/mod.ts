@@ -26,5 +26,13 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
     inngest: () => import("./queue/inngest.ts"),
     qstash: () => import("./queue/qstash.ts"),
   },
+  secrets: {
+    "aws-secrets": () => import("./secrets/aws-secrets.ts"),
+    doppler: () => import("./secrets/doppler.ts"),
+    vault: () => import("./secrets/vault.ts"),
+    "env-file": () => import("./secrets/env-file.ts"),
+  },
+  cache: { valkey: () => import("./cache/valkey.ts") },
+  queue: { bullmq: () => import("./queue/bullmq.ts") },
   local: { directory: () => import("./local/directory.ts") },
 };

@@ -1,0 +1,379 @@
+/**
+ * AWS Secrets Manager: an environment is the secrets named `{project}/{environment}/…`, copied one by one and tagged.
+ * Lists lag by up to five minutes, so a mark beside the secrets holds their names.
+ *
+ * - API: https://docs.aws.amazon.com/secretsmanager/latest/apireference/
+ * - Quotas: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+ */
+import * as v from "valibot";
+import type { Context, Fork, Held, Marker, Provider, Scope } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { endpointOption } from "../_api.ts";
+import { isSameHolder } from "../_marks.ts";
+import {
+  type Call,
+  callerOf,
+  contentOf,
+  entriesOf,
+  type Input,
+  knownPaths,
+  MARK,
+  Refused,
+  told,
+  valuesAt,
+} from "./_aws-secrets.ts";
+import { copies, each, foreign, type Mark, ours, type Shelf } from "./_copies.ts";
+import { policyOptions } from "./_policy.ts";
+
+const options = v.strictObject({
+  /** The region, e.g. `"eu-central-1"`. */
+  region: v.pipe(v.string(), v.regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region like "eu-central-1"')),
+  ...policyOptions,
+  /** Another address of the API, e.g. a VPC endpoint's. Without TLS only on this machine. */
+  endpoint: v.optional(endpointOption("").wrapped),
+});
+type Options = v.InferOutput<typeof options>;
+
+const TAGS = v.array(v.object({ Key: v.string(), Value: v.string() }));
+const DESCRIBED = v.looseObject({ ARN: v.string(), Tags: v.optional(TAGS), DeletedDate: v.optional(v.unknown()) });
+const PAGE = v.looseObject({
+  SecretList: v.optional(v.array(v.looseObject({ Name: v.string() }))),
+  NextToken: v.optional(v.string()),
+});
+
+const MAX_VALUE_BYTES = 65_536;
+const MAX_NAME = 512;
+/** How long a kept secret can be restored. */
+const RECOVERY_DAYS = 30;
+/** A name is taken for a while after its secret was deleted at once. */
+const NAME_FREE_MS = 120_000;
+
+const shelf: Shelf<Options> = {
+  provider: "aws-secrets",
+  place: ({ project }, name) => `${project}/${name}/`,
+  mark: async (context, scope, name) => (await look(context, scope, name))?.mark,
+  addMark: (context, scope, name, mark) =>
+    make(context, scope, nameOf(scope, name, MARK), { SecretString: notesOf(mark) }, tagsOf(mark), mark.marker),
+  async setMark(context, scope, name, mark, changed) {
+    const call = await to(context, scope, `mark secrets "${shelf.place(scope, name)}"`);
+    const SecretId = nameOf(scope, name, MARK);
+    if (changed === "state") return void await call("TagResource", { SecretId, Tags: tagsOf(mark) });
+    checkSize(scope, SecretId, notesOf(mark));
+    await call("PutSecretValue", { SecretId, SecretString: notesOf(mark), ClientRequestToken: crypto.randomUUID() });
+  },
+  async dropMark(context, scope, name) {
+    const call = await to(context, scope, `delete the mark of "${name}"`);
+    await call("DeleteSecret", { SecretId: nameOf(scope, name, MARK), ForceDeleteWithoutRecovery: true });
+  },
+  async *marked(context, scope) {
+    const filters = [{ Key: "name", Values: [`${scope.project}/`] }, { Key: "tag-key", Values: ["forkstack:state"] }];
+    for (const name of await names(context, scope, filters, "list environments")) {
+      const [, env] = /^([^/]+)\/\.forkstack$/.exec(name.slice(scope.project.length + 1)) ?? [];
+      if (env !== undefined) yield env;
+    }
+  },
+  async entries(context, scope, name, known) {
+    const prefix = shelf.place(scope, name);
+    const call = await to(context, scope, `read secrets "${prefix}"`);
+    return entriesOf(await valuesAt(call, [prefix], known?.map((path) => prefix + path)), prefix);
+  },
+  async paths(context, scope, name) {
+    const prefix = shelf.place(scope, name);
+    const all = await names(context, scope, [{ Key: "name", Values: [prefix] }], `list secrets "${prefix}"`);
+    return all.map((one) => one.slice(prefix.length)).filter((path) => path !== MARK);
+  },
+  /** Both in one go: a fork of 1,000 secrets is 50 reads. */
+  async survey(context, target, known = []) {
+    const own = shelf.place(target, target.name);
+    if (target.parent === undefined) return [[], await shelf.paths(context, target, target.name)];
+    const parents = shelf.place(target, target.parent);
+    const call = await to(context, target, `read secrets "${parents}"`);
+    const values = await valuesAt(call, [parents, own], known.map((path) => parents + path));
+    return [entriesOf(values, parents), entriesOf(values, own).map(({ path }) => path)];
+  },
+  async add(context, scope, name, entry, mark) {
+    const secret = nameOf(scope, name, entry.path);
+    const tags = tagsOf(mark, ["id", "stack", "env", "resource"]);
+    if (await make(context, scope, secret, contentOf(entry), tags, mark.marker)) return;
+    const there = await describe(context, scope, secret);
+    if (there?.tags.id === mark.id) return;
+    throw foreign(shelf, scope, `write secret "${secret}": somebody else put one there`);
+  },
+  async replace(context, scope, name, entry) {
+    const SecretId = nameOf(scope, name, entry.path);
+    const call = await to(context, scope, `write secret "${SecretId}"`);
+    await call("PutSecretValue", { SecretId, ...contentOf(entry), ClientRequestToken: crypto.randomUUID() });
+  },
+  drop: (context, scope, name, path, mark) =>
+    take(context, scope, nameOf(scope, name, path), mark, { ForceDeleteWithoutRecovery: true }),
+  check(scope, name, { path, values, form }) {
+    const secret = nameOf(scope, name, path);
+    const isLegal = secret.length <= MAX_NAME && /^[\w/+=.@-]+$/.test(secret) && !/-[A-Za-z0-9]{6}$/.test(secret);
+    if (!isLegal) {
+      throw new ForkstackError("NAME_INVALID", `Cannot set secret "${secret}": AWS takes no such name`, {
+        hint: `Up to ${MAX_NAME} letters, digits and /_+=.@-, not ending in a hyphen and six characters`,
+        details: { provider: "aws-secrets", resource: scope.resource },
+      });
+    }
+    if (form !== "binary") { for (const value of Object.values(values)) checkSize(scope, secret, value.reveal()); }
+  },
+  async write(context, scope, name, changes) {
+    const call = await to(context, scope, `change secrets "${shelf.place(scope, name)}"`);
+    const mark = await shelf.mark(context, scope, name);
+    const added = Object.keys(changes).filter((key) => changes[key] !== null && mark && !mark.paths.includes(key));
+    if (mark && added.length > 0) {
+      await shelf.setMark(context, scope, name, { ...mark, paths: [...mark.paths, ...added] }, "paths");
+    }
+    await each(context, Object.entries(changes), async ([key, value]) => {
+      const SecretId = nameOf(scope, name, key);
+      if (value === null) {
+        if (mark !== undefined) await shelf.drop(context, scope, name, key, mark);
+        else await call("DeleteSecret", { SecretId, RecoveryWindowInDays: RECOVERY_DAYS });
+        return;
+      }
+      const content = { SecretString: value.reveal(), ClientRequestToken: crypto.randomUUID() };
+      const put = await call("PutSecretValue", { SecretId, ...content }).catch((error) => {
+        if (isScheduled(error)) return undefined;
+        throw error;
+      });
+      if (put !== undefined) return;
+      const entry = { path: key, values: { [key]: value } };
+      if (mark !== undefined) await shelf.add(context, scope, name, entry, mark);
+      else await call("CreateSecret", { Name: SecretId, ...content });
+    });
+  },
+};
+
+const lifecycle = copies(shelf);
+
+const provider: Provider<Options> = {
+  name: "aws-secrets",
+  kind: "secrets",
+  capabilities: {
+    copy: "full-copy",
+    ownership: "marked",
+    outputs: "rereadable",
+    nativeExpiry: false,
+    usage: "none",
+    pointInTime: false,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    name: { maxLength: 100, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
+  },
+  credentials: [
+    { variable: "AWS_ACCESS_KEY_ID", required: true },
+    { variable: "AWS_SECRET_ACCESS_KEY", required: true },
+    { variable: "AWS_SESSION_TOKEN", required: false },
+  ],
+  options,
+  ...lifecycle,
+  async delete(context, fork, scope) {
+    await revive(context, fork, scope);
+    return await lifecycle.delete(context, fork, scope);
+  },
+  keep,
+  outputs: (_context, { name }, scope) =>
+    Promise.resolve({ SECRETS_PREFIX: shelf.place(scope, name), SECRETS_REGION: scope.options.region }),
+};
+export default provider;
+
+/** All is deleted with a recovery window, the mark last. */
+async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {
+  const kept = { id: fork.id, name: fork.name };
+  const mark = await ours(shelf, context, fork, scope, "keep");
+  if (mark === undefined) {
+    const there = await describe(context, scope, nameOf(scope, fork.name, MARK));
+    return there?.tags.id === fork.id && there.isScheduled ? kept : "absent";
+  }
+  const window = { RecoveryWindowInDays: RECOVERY_DAYS };
+  const paths = new Set([...mark.paths, ...await shelf.paths(context, scope, fork.name)]);
+  await each(context, [...paths], async (path) => {
+    await take(context, scope, nameOf(scope, fork.name, path), mark, window);
+  });
+  context.signal.throwIfAborted();
+  await take(context, scope, nameOf(scope, fork.name, MARK), mark, window);
+  return kept;
+}
+
+/** The mark of what was kept is restored, so that the names in it can be read and each be deleted at once. */
+async function revive(context: Context, fork: Fork, scope: Scope<Options>): Promise<void> {
+  const SecretId = nameOf(scope, fork.name, MARK);
+  const there = await describe(context, scope, SecretId);
+  if (!there?.isScheduled || there.tags.id !== fork.id) return;
+  await (await to(context, scope, `delete secrets "${shelf.place(scope, fork.name)}"`))("RestoreSecret", { SecretId });
+}
+
+/** Deletes a secret if it bears the mark; one that waits for its end already is left to that, or ended at once. */
+async function take(context: Context, scope: Scope<Options>, secret: string, mark: Mark, how: Input) {
+  const there = await describe(context, scope, secret);
+  if (there === undefined) return "absent";
+  if (there.tags.id !== mark.id) return "foreign";
+  if (there.isScheduled && !how.ForceDeleteWithoutRecovery) return "deleted";
+  context.signal.throwIfAborted();
+  const call = await to(context, scope, `delete secret "${secret}"`);
+  await call("DeleteSecret", { SecretId: there.ARN, ...how });
+  return "deleted";
+}
+
+/**
+ * Makes a secret; `false` if there is one. One of this environment that waits for its deletion is taken back: its name
+ * is not free, and its old value stays a version of it.
+ */
+async function make(
+  context: Context,
+  scope: Scope<Options>,
+  secret: string,
+  content: Input,
+  tags: v.InferOutput<typeof TAGS>,
+  marker: Marker,
+): Promise<boolean> {
+  if (typeof content.SecretString === "string") checkSize(scope, secret, content.SecretString);
+  const call = await to(context, scope, `make secret "${secret}"`);
+  const ClientRequestToken = crypto.randomUUID();
+  for (let waited = 0, pause = 500;; waited += pause, pause = Math.min(pause * 2, 10_000)) {
+    try {
+      await call("CreateSecret", { Name: secret, ...content, Tags: tags, ClientRequestToken });
+      return true;
+    } catch (error) {
+      if (error instanceof Refused && error.code === "ResourceExistsException") return false;
+      if (!isScheduled(error)) throw told(error, `make secret "${secret}"`, scope.resource);
+      const there = await describe(context, scope, secret);
+      if (there?.isScheduled) {
+        const { stack, env, resource } = marker;
+        if (
+          !isSameHolder({ ...there.tags, operation: "" } as unknown as Marker, { stack, env, resource, operation: "" })
+        ) {
+          throw foreign(shelf, scope, `make secret "${secret}": one that is not ours waits for its deletion`);
+        }
+        await call("RestoreSecret", { SecretId: there.ARN });
+        await call("PutSecretValue", { SecretId: there.ARN, ...content, ClientRequestToken });
+        await call("TagResource", { SecretId: there.ARN, Tags: tags });
+        return true;
+      }
+      if (waited > NAME_FREE_MS) throw told(error, `make secret "${secret}"`, scope.resource);
+      await context.sleep(pause); // it was deleted at once, which takes a while
+    }
+  }
+}
+
+function isScheduled(error: unknown): boolean {
+  return error instanceof Refused && error.code === "InvalidRequestException";
+}
+
+// ---- The mark ----
+
+/** The mark, unless it waits for its deletion. */
+async function look(context: Context, scope: Scope<Options>, name: string): Promise<{ mark: Mark } | undefined> {
+  const there = await describe(context, scope, nameOf(scope, name, MARK));
+  if (there === undefined || there.isScheduled) return undefined;
+  const call = await to(context, scope, `look at secrets "${shelf.place(scope, name)}"`);
+  const known = await knownPaths(call, shelf.place(scope, name));
+  if (known === undefined) return undefined; // it went meanwhile
+  const { id, stack, env, resource, operation, parent, createdAt, state } = there.tags;
+  if (!id || !stack || !env || !resource || !operation || !createdAt || !/^(copying|ready)$/.test(state ?? "")) {
+    throw new ForkstackError("STATE_DAMAGED", `Cannot look at secrets "${shelf.place(scope, name)}": damaged tags`, {
+      hint: `Compare the tags of "${nameOf(scope, name, MARK)}" with those of another environment`,
+      details: { provider: "aws-secrets", resource: scope.resource },
+    });
+  }
+  const marker = { stack, env, resource, operation };
+  const lineage = parent ? { parentId: parent } : {};
+  return { mark: { id, marker, ...lineage, createdAt, state: state as Mark["state"], paths: known.paths } };
+}
+
+function notesOf({ id, paths }: Mark): string {
+  return JSON.stringify({ id, paths });
+}
+
+/** Tags take letters, digits, space and `_.:/=+-@`; anything else is written `@2a@`. */
+function tagsOf({ id, marker, parentId, createdAt, state }: Mark, only?: readonly string[]) {
+  const all = { id, ...marker, ...(parentId === undefined ? {} : { parent: parentId }), createdAt, state };
+  const escaped = (text: string) =>
+    text.replace(/[^\p{L}\p{N} _.:/=+-]/gu, (one) => `@${one.codePointAt(0)!.toString(16)}@`);
+  return Object.entries(all).filter(([key]) => only?.includes(key) ?? true)
+    .map(([key, value]) => ({ Key: `forkstack:${key}`, Value: escaped(value) }));
+}
+
+async function describe(context: Context, scope: Scope<Options>, SecretId: string) {
+  const found = await (await to(context, scope, `look at secret "${SecretId}"`))("DescribeSecret", { SecretId });
+  if (found === undefined) return undefined;
+  const { ARN, Tags = [], DeletedDate } = v.parse(DESCRIBED, found);
+  const plain = (text: string) => text.replace(/@([0-9a-f]+)@/g, (_, code) => String.fromCodePoint(parseInt(code, 16)));
+  const own = Tags.filter(({ Key }) => Key.startsWith("forkstack:"));
+  const tags: Partial<Record<string, string>> = Object.fromEntries(
+    own.map(({ Key, Value }) => [Key.slice("forkstack:".length), plain(Value)]),
+  );
+  return { ARN, tags, isScheduled: DeletedDate !== undefined };
+}
+
+// ---- The API ----
+
+function nameOf(scope: Scope<Options>, name: string, path: string): string {
+  return shelf.place(scope, name) + path;
+}
+
+function checkSize({ resource }: Scope<Options>, secret: string, value: string): void {
+  const bytes = new TextEncoder().encode(value).length;
+  if (bytes <= MAX_VALUE_BYTES) return;
+  throw new ForkstackError("VALUE_TOO_LARGE", `Cannot set secret "${secret}": it has ${bytes} bytes`, {
+    hint: `AWS takes ${MAX_VALUE_BYTES} bytes at most; keep it in a file or a bucket, and its name here`,
+    details: { provider: "aws-secrets", resource },
+  });
+}
+
+/** The names that a list has, all pages. */
+async function names(context: Context, scope: Scope<Options>, Filters: unknown, what: string): Promise<string[]> {
+  const call = await to(context, scope, what);
+  const found: string[] = [];
+  const seen = new Set<string>();
+  let NextToken: string | undefined;
+  for (;;) {
+    const input = { Filters, MaxResults: 100, ...(NextToken === undefined ? {} : { NextToken }) };
+    const page = v.parse(PAGE, await call("ListSecrets", input));
+    found.push(...(page.SecretList ?? []).map(({ Name }) => Name));
+    NextToken = page.NextToken;
+    if (!NextToken) return found;
+    if (seen.has(NextToken)) {
+      throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: a page leads back to an earlier one`);
+    }
+    seen.add(NextToken);
+  }
+}
+
+const CALLERS = new WeakMap<Context, Promise<Call>>();
+
+/** The commands; a refusal that the caller does not know is told in words. */
+async function to(context: Context, scope: Scope<Options>, what: string): Promise<Call> {
+  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = context.credentials;
+  if (id === undefined || secret === undefined) {
+    const variable = id === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
+    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use aws-secrets: ${variable} is not set`, {
+      hint: "`aws configure export-credentials --format env` gives those of a profile",
+      details: { provider: "aws-secrets" },
+    });
+  }
+  const known = CALLERS.get(context) ?? callerOf({
+    region: scope.options.region,
+    endpoint: scope.options.endpoint,
+    credentials: {
+      accessKeyId: id.reveal(),
+      secretAccessKey: secret.reveal(),
+      ...(session === undefined ? {} : { sessionToken: session.reveal() }),
+    },
+    fetch: context.fetch,
+    signal: context.signal,
+    sleep: context.sleep,
+  });
+  CALLERS.set(context, known);
+  const call = await known;
+  return async (operation, input) => {
+    try {
+      return await call(operation, input);
+    } catch (error) {
+      // What they mean depends on what is there: their callers look.
+      const isAsked = /^(CreateSecret|PutSecretValue|GetSecretValue)$/.test(operation);
+      const isKnown = error instanceof Refused && /^(ResourceExists|InvalidRequest)Exception$/.test(error.code);
+      throw isAsked && isKnown ? error : told(error, what, scope.resource);
+    }
+  };
+}
