@@ -7,32 +7,33 @@ type Load = () => Promise<{ readonly default: Provider<any> }>;
 /** What loads each provider, by kind and name. */
 export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> = {
   database: {
-    planetscale: () => import("./database/planetscale.ts"),
-    postgres: () => import("./database/postgres.ts"),
-    neon: () => import("./database/neon.ts"),
     sqlite: () => import("./database/sqlite.ts"),
-    supabase: () => import("./database/supabase.ts"),
     turso: () => import("./database/turso.ts"),
+    neon: () => import("./database/neon.ts"),
+    planetscale: () => import("./database/planetscale.ts"),
+    supabase: () => import("./database/supabase.ts"),
+    postgres: () => import("./database/postgres.ts"),
   },
-  storage: { local: () => import("./storage/local.ts") },
-  secrets: { "env-file": () => import("./secrets/env-file.ts") },
+  storage: {
+    local: () => import("./storage/local.ts"),
+  },
+  secrets: {
+    "env-file": () => import("./secrets/env-file.ts"),
+    doppler: () => import("./secrets/doppler.ts"),
+    vault: () => import("./secrets/vault.ts"),
+    "aws-secrets": () => import("./secrets/aws-secrets.ts"),
+  },
   cache: {
-    "redis-cloud": () => import("./cache/redis-cloud.ts"),
-    "upstash-redis": () => import("./cache/upstash-redis.ts"),
     valkey: () => import("./cache/valkey.ts"),
+    "upstash-redis": () => import("./cache/upstash-redis.ts"),
+    "redis-cloud": () => import("./cache/redis-cloud.ts"),
   },
   queue: {
     bullmq: () => import("./queue/bullmq.ts"),
-    inngest: () => import("./queue/inngest.ts"),
     qstash: () => import("./queue/qstash.ts"),
+    inngest: () => import("./queue/inngest.ts"),
   },
-  secrets: {
-    "aws-secrets": () => import("./secrets/aws-secrets.ts"),
-    doppler: () => import("./secrets/doppler.ts"),
-    vault: () => import("./secrets/vault.ts"),
-    "env-file": () => import("./secrets/env-file.ts"),
+  local: {
+    directory: () => import("./local/directory.ts"),
   },
-  cache: { valkey: () => import("./cache/valkey.ts") },
-  queue: { bullmq: () => import("./queue/bullmq.ts") },
-  local: { directory: () => import("./local/directory.ts") },
 };

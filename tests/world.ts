@@ -64,6 +64,8 @@ export interface Suite<Options> {
   readonly emulator: Emulator;
   /** As in forkstack.json, without `provider`. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Only these faults, by name; where the whole suite has run with all of them elsewhere. @default {all} */
+  readonly faults?: readonly string[];
   /** Case -> why this provider can't pass it. */
   readonly skip?: Readonly<Record<string, string>>;
 }
@@ -327,6 +329,7 @@ export async function atEveryCall<Options>(
   });
   for (const call of calls) {
     for (const fault of faultsOf(call)) {
+      if (suite.faults !== undefined && !suite.faults.includes(fault.name)) continue;
       try {
         await inWorld(suite, (bench) => check(bench, (other = fault) => ({ at: call.n, fault: other }), fault));
       } catch (error) {

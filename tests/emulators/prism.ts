@@ -38,6 +38,12 @@ export function specification(
   return { path: copy };
 }
 
+/**
+ * The one fault that the suite is run with through the proxy, at every call: what a provider makes of each fault, the
+ * suite without the proxy shows; here it matters what it sends next.
+ */
+export const FAULTS: readonly string[] = ["lost reply"];
+
 /** A port on loopback that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer();

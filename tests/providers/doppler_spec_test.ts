@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import provider from "../../providers/secrets/doppler.ts";
 import { conformanceCases } from "../conformance.ts";
 import { type Doppler, startDoppler } from "../emulators/doppler.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { serve } from "../emulators/serve.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { dopplerEmulator, type Front, withErrors } from "./_doppler.ts";
@@ -23,7 +23,7 @@ Deno.test({
     front.onAnswer = prism.onAnswer;
     const emulator = dopplerEmulator(front as Front<Doppler>);
     const options = { project: "myapp", override: { API_KEY: { from: "API_KEY" } } };
-    for (const { name, skipped, run } of conformanceCases({ provider, emulator, options })) {
+    for (const { name, skipped, run } of conformanceCases({ provider, faults: FAULTS, emulator, options })) {
       if (skipped === undefined) await test.step(name, run);
     }
 

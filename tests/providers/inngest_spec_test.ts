@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import provider from "../../providers/queue/inngest.ts";
 import { conformanceCases } from "../conformance.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { serve } from "../emulators/serve.ts";
 import { testIf } from "../helpers.ts";
 import { type Front, inngestEmulator } from "./_inngest.ts";
@@ -15,7 +15,13 @@ testIf(missing, "inngest: the suite breaks no rule of Inngest's specification", 
   try {
     await using prism = await startPrism(SPECIFICATION, server.url);
     Object.assign(front, { endpoint: prism.url, onAnswer: prism.onAnswer });
-    for (const { skipped, run } of conformanceCases({ provider, emulator: inngestEmulator({}, front as Front) })) {
+    for (
+      const { skipped, run } of conformanceCases({
+        provider,
+        faults: FAULTS,
+        emulator: inngestEmulator({}, front as Front),
+      })
+    ) {
       if (skipped === undefined) await run();
     }
 

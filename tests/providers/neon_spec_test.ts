@@ -7,7 +7,7 @@ import process from "node:process";
 import provider from "../../providers/database/neon.ts";
 import { conformanceCases } from "../conformance.ts";
 import { startNeon } from "../emulators/neon.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { serve } from "../emulators/serve.ts";
 import { run, temporaryDirectory, testIf } from "../helpers.ts";
 import { ask, type Front, neonEmulator, NOTES, server, whyNot } from "./_neon.ts";
@@ -33,7 +33,7 @@ Deno.test({
       };
       const emulator = neonEmulator({}, front as Front);
       const options = { projectId: "late-frost-12345" };
-      for (const { name, skipped, run } of conformanceCases({ provider, emulator, options })) {
+      for (const { name, skipped, run } of conformanceCases({ provider, faults: FAULTS, emulator, options })) {
         if (skipped === undefined) await test.step(name, run);
       }
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import provider from "../../providers/database/planetscale.ts";
 import { conformanceCases } from "../conformance.ts";
 import { startPlanetScale } from "../emulators/planetscale.ts";
-import { type Prism, specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, type Prism, specification, startPrism } from "../emulators/prism.ts";
 import { serve } from "../emulators/serve.ts";
 import { run, temporaryDirectory } from "../helpers.ts";
 import { type Front, openStores, planetscaleEmulator } from "./_planetscale.ts";
@@ -69,7 +69,7 @@ for (const engine of ["vitess", "postgres"] as const) {
         const skip: Record<string, string> = engine === "vitess"
           ? { "execute() runs a whole script on the fork, or none of it": "MySQL commits at each change of the schema" }
           : {};
-        for (const one of conformanceCases({ provider: claimed, emulator, options, skip })) {
+        for (const one of conformanceCases({ provider: claimed, faults: FAULTS, emulator, options, skip })) {
           if (one.skipped === undefined) await test.step(one.name, one.run);
         }
         assert.deepEqual(prism.violations, []);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import provider from "../../providers/queue/qstash.ts";
 import { conformanceCases } from "../conformance.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { serve } from "../emulators/serve.ts";
 import { testIf } from "../helpers.ts";
 import { type Front, qstashEmulator } from "./_qstash.ts";
@@ -19,7 +19,7 @@ testIf(missing, "qstash: the suite breaks no rule of QStash's specification", as
     });
     Object.assign(front, { endpoint: prism.url, onAnswer: prism.onAnswer });
     const options = { destination: "https://{env}.preview.example" };
-    const cases = conformanceCases({ provider, emulator: qstashEmulator(front as Front), options });
+    const cases = conformanceCases({ provider, faults: FAULTS, emulator: qstashEmulator(front as Front), options });
     for (const { skipped, run } of cases) if (skipped === undefined) await run();
 
     // It must be able to fail: a queue without its parallelism.

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import provider from "../../providers/cache/redis-cloud.ts";
 import { conformanceCases } from "../conformance.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { Databases } from "../emulators/redis_databases.ts";
 import { WHY_NO_SERVER } from "../emulators/redis_server.ts";
 import { serve } from "../emulators/serve.ts";
@@ -22,6 +22,7 @@ for (const tier of ["essentials", "pro"] as const) {
       const changed = { tier, settling: 0, errorObjects: false };
       const cases = conformanceCases({
         provider,
+        faults: FAULTS,
         emulator: redisCloudEmulator(real!, changed, front as Front),
         options: { subscription: 1206, tier },
       });

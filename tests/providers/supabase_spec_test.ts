@@ -9,7 +9,7 @@ import process from "node:process";
 import provider from "../../providers/database/supabase.ts";
 import { runCommand } from "../cli/run.ts";
 import { conformanceCases } from "../conformance.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { serve } from "../emulators/serve.ts";
 import { startSupabase } from "../emulators/supabase.ts";
 import { temporaryDirectory, testIf } from "../helpers.ts";
@@ -45,7 +45,9 @@ Deno.test({
       for (const withData of [true, false]) {
         const emulator = supabaseEmulator({ front: front as Front, seed: withData ? SEED : NOTES });
         const options = { projectRef: PROJECT, withData };
-        for (const { name, skipped, run } of conformanceCases({ provider, emulator, options, skip: SKIP })) {
+        for (
+          const { name, skipped, run } of conformanceCases({ provider, faults: FAULTS, emulator, options, skip: SKIP })
+        ) {
           // What data a branch has changes no call: the long cases run once.
           const isLong = /any call/.test(name);
           if (skipped === undefined && (withData || !isLong)) {

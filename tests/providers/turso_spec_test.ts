@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import provider from "../../providers/database/turso.ts";
 import { conformanceCases } from "../conformance.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { serve } from "../emulators/serve.ts";
 import { startTurso } from "../emulators/turso.ts";
 import { temporaryDirectory } from "../helpers.ts";
@@ -26,7 +26,14 @@ Deno.test({
       front.endpoint = prism.url;
       front.onAnswer = prism.onAnswer;
       const emulator = tursoEmulator(front as Front);
-      for (const { name, skipped, run } of conformanceCases({ provider, emulator, options: { organization: "o" } })) {
+      for (
+        const { name, skipped, run } of conformanceCases({
+          provider,
+          faults: FAULTS,
+          emulator,
+          options: { organization: "o" },
+        })
+      ) {
         if (skipped === undefined) await test.step(name, run);
       }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import provider from "../../providers/cache/upstash-redis.ts";
 import { conformanceCases } from "../conformance.ts";
-import { specification, startPrism } from "../emulators/prism.ts";
+import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
 import { Databases } from "../emulators/redis_databases.ts";
 import { WHY_NO_SERVER } from "../emulators/redis_server.ts";
 import { serve } from "../emulators/serve.ts";
@@ -22,7 +22,7 @@ testIf(missing ?? WHY_NO_SERVER, "upstash-redis: the suite breaks no rule of Ups
     });
     Object.assign(front, { endpoint: prism.url, onAnswer: prism.onAnswer });
     const emulator = upstashEmulator(real!, { settling: 0 }, front as Front);
-    const cases = conformanceCases({ provider, emulator, options: { region: "us-east-1" } });
+    const cases = conformanceCases({ provider, faults: FAULTS, emulator, options: { region: "us-east-1" } });
     for (const { skipped, run } of cases) if (skipped === undefined) await run();
 
     // It must be able to fail: a platform that the specification does not have.
