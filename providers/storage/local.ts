@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Context, Secret } from "../../core/provider.ts";
+import { sweepTemporary } from "../../core/files.ts";
 import { OBJECTS, STORE } from "../../core/s3/layout.ts";
 import { ForkstackError } from "../../mod.ts";
 import { embeddedProviderWith, fillTree } from "../_embedded.ts";
@@ -22,7 +23,7 @@ const options = v.strictObject({
   )),
 });
 
-export default embeddedProviderWith(options, {
+const embedded = embeddedProviderWith(options, {
   name: "local",
   kind: "storage",
   type: "directory",
@@ -37,13 +38,27 @@ export default embeddedProviderWith(options, {
   }),
 });
 
+const provider: typeof embedded = {
+  ...embedded,
+  async delete(context, fork, scope) {
+    const state = await embedded.delete(context, fork, scope);
+    await sweepTemporary(context.files, keyPath(scope.root)); // of a run that died as it made the key
+    return state;
+  },
+};
+export default provider;
+
+function keyPath(root: string): string {
+  return join(root, ".forkstack", "buckets.key");
+}
+
 /**
  * The secret of one bucket's key, derived from a secret of the project: nothing has to be kept for each environment, and
  * the key of one that was deleted does not open a later one of its name.
  */
 async function secretOf(context: Context, root: string, bucket: string): Promise<string> {
   const encoder = new TextEncoder();
-  const project = await projectSecret(context, join(root, ".forkstack", "buckets.key"));
+  const project = await projectSecret(context, keyPath(root));
   const hmac = { name: "HMAC", hash: "SHA-256" };
   const key = await crypto.subtle.importKey("raw", encoder.encode(project), hmac, false, ["sign"]);
   const signed = await crypto.subtle.sign("HMAC", key, encoder.encode(bucket));
@@ -54,7 +69,10 @@ async function secretOf(context: Context, root: string, bucket: string): Promise
 async function projectSecret(context: Context, path: string): Promise<string> {
   for (let attempt = 1;; attempt++) {
     const text = (await context.files.read(path))?.trim();
-    if (text !== undefined && /^[0-9a-f]{64}$/.test(text)) return text;
+    if (text !== undefined && /^[0-9a-f]{64}$/.test(text)) {
+      await sweepTemporary(context.files, path);
+      return text;
+    }
     if (text !== undefined || attempt === 3) {
       throw new ForkstackError("STATE_DAMAGED", `Cannot read the key file "${path}": it is not what forkstack wrote`, {
         hint:
@@ -65,7 +83,8 @@ async function projectSecret(context: Context, path: string): Promise<string> {
       const made = hexOf(crypto.getRandomValues(new Uint8Array(32)));
       await context.files.write(path, `${made}\n`, { exclusive: true });
     } catch (error) {
-      if ((error as { code?: string }).code !== "EEXIST") throw error; // another was first: its is as good
+      // Another was first, and its is as good; or it took ours, half written, for left behind.
+      if (!/^(EEXIST|ENOENT)$/.test((error as { code?: string }).code ?? "")) throw error;
     }
   }
 }
