@@ -46,7 +46,13 @@ Deno.test({
         const emulator = supabaseEmulator({ front: front as Front, seed: withData ? SEED : NOTES });
         const options = { projectRef: PROJECT, withData };
         for (
-          const { name, skipped, run } of conformanceCases({ provider, faults: FAULTS, emulator, options, skip: SKIP })
+          const { name, skipped, run } of conformanceCases({
+            provider,
+            faults: [...FAULTS, "403", "409"],
+            emulator,
+            options,
+            skip: SKIP,
+          })
         ) {
           // What data a branch has changes no call: the long cases run once.
           const isLong = /any call/.test(name);
