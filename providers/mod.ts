@@ -36,4 +36,12 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   local: {
     directory: () => import("./local/directory.ts"),
   },
+  storage: {
+    local: () => import("./storage/local.ts"),
+    s3: () => import("./storage/s3.ts"),
+  },
+  secrets: { "env-file": () => import("./secrets/env-file.ts") },
+  cache: {},
+  queue: {},
+  local: { directory: () => import("./local/directory.ts") },
 };

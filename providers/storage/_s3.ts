@@ -1,0 +1,244 @@
+/**
+ * What the storage providers that speak S3 share: the field's own client on top of the one HTTP client, and its errors
+ * in words.
+ *
+ * - Error codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+ */
+import type {
+  $Command,
+  S3Client,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes,
+} from "@aws-sdk/client-s3";
+import type { Context } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+
+export type S3 = typeof import("@aws-sdk/client-s3");
+
+/** An S3 store, and who asks it. */
+export interface Account {
+  /** The provider's name in forkstack.json. */
+  readonly provider: string;
+  /** The resource, for errors. */
+  readonly resource: string;
+  /** Absent: Amazon's own of the region. With one, buckets are the first segment of the path. */
+  readonly endpoint?: string;
+  readonly region: string;
+  readonly credentials: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string;
+  };
+  /** Where the credentials come from, and what they must be allowed to do. */
+  readonly hints: { readonly rejected: string; readonly denied: string };
+}
+
+/** What the SDK's clients call in place of their own HTTP. */
+interface Sent {
+  readonly method: string;
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: BodyInit;
+}
+
+/** An open client; commands are those of `npm:@aws-sdk/client-s3`. */
+export class Store {
+  readonly sdk: S3;
+  readonly account: Account;
+  readonly #client: S3Client;
+  /** For keys with a segment `.` or `..`, which a URL can't hold: `fetch` would send another path. */
+  readonly #verbatim: S3Client;
+
+  private constructor(sdk: S3, account: Account, clients: readonly [S3Client, S3Client]) {
+    this.sdk = sdk;
+    this.account = account;
+    [this.#client, this.#verbatim] = clients;
+  }
+
+  /** Works with a client, and closes it. */
+  static async with<T>(context: Context, account: Account, work: (store: Store) => Promise<T>): Promise<T> {
+    const sdk = await import("@aws-sdk/client-s3");
+    const { endpoint, region, credentials } = account;
+    const common = {
+      region,
+      credentials,
+      ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+      maxAttempts: 1, // the HTTP client repeats
+      requestChecksumCalculation: "WHEN_REQUIRED" as const, // other stores than Amazon's do not know the newer ones
+      responseChecksumValidation: "WHEN_REQUIRED" as const,
+    };
+    const handler = { handle: (sent: Sent) => answerTo(context, sent) };
+    const client = new sdk.S3Client({ ...common, requestHandler: handler as never });
+    const verbatim = new sdk.S3Client({ ...common, maxAttempts: 3 });
+    try {
+      return await work(new Store(sdk, account, [client, verbatim]));
+    } finally {
+      client.destroy();
+      verbatim.destroy();
+    }
+  }
+
+  /** Sends a command. `what` as in `make bucket "x"`, for the error. */
+  async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: $Command<Input, Output, S3ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
+    what: string,
+  ): Promise<Output> {
+    const { Key: key } = command.input as { Key?: string };
+    const isVerbatim = key?.split("/").some((segment) => segment === "." || segment === "..") ?? false;
+    try {
+      return await (isVerbatim ? this.#verbatim : this.#client).send(command);
+    } catch (error) {
+      throw s3Error(this.account, error, what);
+    }
+  }
+}
+
+/** S3's own requests that change something may all be sent again: each says what shall be, not what to add. */
+async function answerTo(context: Context, sent: Sent): Promise<{ response: object }> {
+  const { protocol, hostname, port, path, query = {}, method, headers, body } = sent;
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((one) => [name, one].filter((part) => part !== null).map(escaped))
+  );
+  const search = pairs.map((pair) => pair.join("=")).join("&");
+  const url = `${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}${
+    search === "" ? "" : `?${search}`
+  }`;
+  const { host: _, "content-length": __, ...own } = headers;
+  const request = new Request(url, {
+    method,
+    headers: { ...own, "x-forkstack-repeat": "safe" },
+    ...(body === undefined || method === "GET" || method === "HEAD" ? {} : { body }),
+    signal: context.signal,
+  });
+  const response = await context.fetch(request);
+  return {
+    response: {
+      statusCode: response.status,
+      reason: response.statusText,
+      headers: Object.fromEntries(response.headers),
+      body: response.body ?? new Uint8Array(),
+    },
+  };
+}
+
+/** As SigV4 has it: everything but letters, digits and `-_.~`. */
+function escaped(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** A key as the header `x-amz-copy-source` wants it. */
+export function copySource(bucket: string, key: string): string {
+  return `${bucket}/${key.split("/").map(escaped).join("/")}`;
+}
+
+interface Meaning {
+  readonly code: string;
+  readonly state: string;
+  readonly hint: string;
+}
+
+/** What Amazon's codes mean; those that other stores use for the same are among them. */
+function meaningOf({ hints, region }: Account, name: string, status: number, region_?: string): Meaning {
+  const known: Readonly<Record<string, Meaning>> = {
+    NoSuchBucket: {
+      code: "NOT_FOUND",
+      state: "there is no such bucket",
+      hint: "Make it, or name another parent with --from",
+    },
+    InvalidBucketName: {
+      code: "NAME_INVALID",
+      state: "the store refuses the name",
+      hint: "Choose another environment name",
+    },
+    BucketAlreadyExists: { code: "FOREIGN", state: "the name is taken, by somebody else", hint: NAMES },
+    BucketAlreadyOwnedByYou: { code: "CONFLICT", state: "it is there already", hint: "Run the same command again" },
+    BucketNotEmpty: {
+      code: "CONFLICT",
+      state: "something was put into it meanwhile",
+      hint: "Stop what writes there, then run the same command again",
+    },
+    TooManyBuckets: {
+      code: "PLAN_LIMIT",
+      state: "the account has as many as it may",
+      hint: "Remove unused envs with `forkstack prune`, or raise the quota",
+    },
+    InvalidAccessKeyId: { code: "CREDENTIALS_REJECTED", state: "the access key is not known", hint: hints.rejected },
+    SignatureDoesNotMatch: { code: "CREDENTIALS_REJECTED", state: "the secret key is wrong", hint: hints.rejected },
+    ExpiredToken: { code: "CREDENTIALS_REJECTED", state: "the session has expired", hint: hints.rejected },
+    RequestTimeTooSkewed: {
+      code: "CREDENTIALS_CLOCK",
+      state: "the clock of this machine is wrong",
+      hint: "Set it right, e.g. by NTP",
+    },
+    AccessDenied: { code: "CREDENTIALS_DENIED", state: "the key may not do that", hint: hints.denied },
+    InvalidObjectState: {
+      code: "PARENT_UNUSABLE",
+      state: "an object is archived",
+      hint: "Restore it first, or leave it out with `exclude`",
+    },
+    ObjectLocked: {
+      code: "CONFLICT",
+      state: "objects in it are locked",
+      hint: "Object Lock keeps them until their retention ends",
+    },
+    SlowDown: { code: "RATE_LIMITED", state: "the store asks to slow down", hint: "Run the same command again" },
+  };
+  const found = known[name];
+  if (found !== undefined) return found;
+  if (name === "PermanentRedirect" || name === "AuthorizationHeaderMalformed" || status === 301) {
+    const state = `it is in region "${region_ ?? "another"}", not "${region}"`;
+    return { code: "CONFIG_REGION", state, hint: "Correct `region` in forkstack.json" };
+  }
+  if (status === 401) return known.InvalidAccessKeyId!;
+  if (status === 403) return known.AccessDenied!;
+  if (status === 404) return known.NoSuchBucket!;
+  if (status === 429 || status === 503) return known.SlowDown!;
+  if (status === 0 || status >= 500) {
+    return { code: "PROVIDER_UNAVAILABLE", state: "no whole answer came", hint: "Run the same command again" };
+  }
+  return { code: "PROVIDER_REFUSED", state: `the store refused it (${name})`, hint: "The cause says why" };
+}
+
+const NAMES = "Bucket names are shared by all accounts: choose another project name";
+const RETRYABLE = /^(PROVIDER_UNAVAILABLE|RATE_LIMITED)$/;
+
+/** What the store itself called what we throw. */
+const VENDOR_CODES = new WeakMap<object, string>();
+
+/** The store's own code of a failed command: `"NoSuchKey"`. */
+export function vendorCode(error: unknown): string | undefined {
+  return VENDOR_CODES.get(error as object);
+}
+
+function s3Error(account: Account, error: unknown, what: string): unknown {
+  if (isForkstackError(error)) return error;
+  const { name: thrown = "", message = "", $metadata, $response } = error as {
+    name?: string;
+    message?: string;
+    $metadata?: { httpStatusCode?: number; requestId?: string };
+    $response?: { headers?: Record<string, string> };
+  };
+  if (thrown === "AbortError") return error;
+  // What could not be read is no refusal, whatever its status.
+  const isRefusal = ($metadata?.httpStatusCode ?? 0) >= 300 || (/^[A-Z]/.test(thrown) && "$fault" in (error as object));
+  const [status, name] = isRefusal ? [$metadata?.httpStatusCode ?? 0, thrown] : [0, ""];
+  const meaning = meaningOf(account, name, status, $response?.headers?.["x-amz-bucket-region"]);
+  const known = new ForkstackError(meaning.code, `Cannot ${what}: ${meaning.state}`, {
+    hint: meaning.hint,
+    retryable: RETRYABLE.test(meaning.code),
+    details: {
+      provider: account.provider,
+      resource: account.resource,
+      ...(status === 0 ? {} : { status }),
+      ...($metadata?.requestId === undefined ? {} : { requestId: $metadata.requestId }),
+    },
+    cause: new Error(`${[status || "", name || thrown].filter(Boolean).join(" ")}: ${message.slice(0, 200)}`),
+  });
+  if (name !== "") VENDOR_CODES.set(known, name);
+  return known;
+}

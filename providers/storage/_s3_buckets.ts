@@ -1,0 +1,389 @@
+/**
+ * What the storage providers share that make a bucket for each environment: whose it is, and its way from absent to
+ * whole. A bucket has no id of the store's own, so its mark carries one; the mark says too how it was filled, and until
+ * then it is not whole.
+ */
+import * as v from "valibot";
+import { formatMarker } from "../../core/engine.ts";
+import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { type Account, Store, vendorCode } from "./_s3.ts";
+import { amountOf, type CopyJob, copyObjects, emptyBucket, objectsOf } from "./_s3_objects.ts";
+
+/** The options of providers that copy. */
+export const COPY_OPTIONS = {
+  /** `"copy"` or `"empty"`. Without it: copy, and above 10,000 objects or 1 GiB ask first. */
+  fork: v.optional(v.picklist(["copy", "empty"])),
+  /** Keys that a fork gets; `*` stands for any characters. @default {all} */
+  include: v.optional(v.array(v.string())),
+  /** Keys that a fork does not get, though they are included. */
+  exclude: v.optional(v.array(v.string())),
+};
+type CopyOptions = v.InferOutput<v.StrictObjectSchema<typeof COPY_OPTIONS, undefined>>;
+
+const ASK_ABOVE = { objects: 10_000, sizeBytes: 2 ** 30 };
+
+/** What is stored with a bucket, by names that both tags and JSON can hold. */
+export type Note = Readonly<Record<string, string>>;
+
+/** Where a store keeps a note of ours on a bucket. */
+export interface Marks {
+  read(store: Store, bucket: string): Promise<Note | undefined>;
+  write(store: Store, bucket: string, note: Note): Promise<void>;
+  /** The key of the object that it is kept in, if it is one. */
+  readonly key?: string;
+}
+
+/** What a store calls its buckets by. */
+export interface Buckets<Options> {
+  /** `"others"`: it is there, and not ours to look into. */
+  look(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<"absent" | "others" | Seen>;
+  /** Makes one, with its note where the store takes it at once; false if one is there. */
+  make(store: Store, target: Target<Options>, note: Note, context: Context): Promise<boolean>;
+  remove(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<void>;
+  /** The names that begin so. */
+  names(store: Store, prefix: string, context: Context, scope: Scope<Options>): AsyncIterable<string>;
+}
+
+/** A bucket that is there. */
+export interface Seen {
+  /** RFC 3339, where the store tells it. */
+  readonly createdAt?: string;
+}
+
+/** What one store has of its own. */
+export interface Its<Options> {
+  readonly name: string;
+  account(context: Context, scope: Scope<Options>): Account;
+  marks(options: Options): Marks;
+  readonly buckets: Buckets<Options>;
+  /** How it fills a bucket that it has made; says how its data got there. */
+  fill(context: Context, store: Store, target: Target<Options>, isResumed: boolean): Promise<Copy>;
+}
+
+/** The parts of a provider that follow from them. */
+export function bucketProvider<Options>(
+  its: Its<Options>,
+): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "usage"> {
+  const opened = <T>(context: Context, scope: Scope<Options>, work: (store: Store) => Promise<T>) =>
+    Store.with(context, its.account(context, scope), work);
+  return {
+    inspect: (context, target) => opened(context, target, (store) => inspect(its, context, store, target)),
+    create: (context, target) => opened(context, target, (store) => create(its, context, store, target)),
+    delete: (context, fork, scope) => opened(context, scope, (store) => remove(its, context, store, fork, scope)),
+    async *list(context, scope) {
+      yield* await opened(context, scope, (store) => list(its, context, store, scope));
+    },
+    probe: (context, held, scope) =>
+      opened(context, scope, async (store) => {
+        await store.send(new store.sdk.HeadBucketCommand({ Bucket: held.name }), `use bucket "${held.name}"`);
+      }),
+    usage: (context, held, scope) =>
+      opened(context, scope, async (store) => {
+        const { sizeBytes } = await amountOf(store, held.name, () => true);
+        return { sizeBytes };
+      }),
+  };
+}
+
+async function inspect<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Inspection> {
+  const { name, marker } = target;
+  const seen = await its.buckets.look(store, name, context, target);
+  if (seen === "absent") return { state: "absent" };
+  if (seen === "others") {
+    return { state: "foreign", id: name, reason: "it is somebody else's, or the key may not look" };
+  }
+  const note = await its.marks(target.options).read(store, name);
+  const owner = note && ownerOf(context, name, note);
+  if (owner !== undefined) {
+    if (!isSameHolder(owner.marker, marker)) return { state: "foreign", id: owner.id, reason: holder(owner.marker) };
+    return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
+  }
+  const unmarked = await unmarkedFork(its, context, store, target, seen);
+  if (unmarked !== undefined) return { state: "pending", fork: unmarked };
+  return { state: "foreign", id: name, reason: "it is not marked as ours" };
+}
+
+/** A bucket that a run made and did not come to mark, or that lost its mark on its way out: nothing is in it. */
+async function unmarkedFork<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+  { createdAt }: Seen,
+): Promise<Fork | undefined> {
+  const { name } = target;
+  if (its.marks(target.options).key === undefined) return undefined; // marked as it is made
+  const marker = context.markerOf(name);
+  if (marker === undefined || !isSameHolder(marker, target.marker)) return undefined;
+  if (createdAt !== undefined && isOlder(createdAt, target)) return undefined;
+  for await (const _ of objectsOf(store, name)) return undefined;
+  return { id: `unmarked ${name}`, name, marker, createdAt: createdAt ?? target.begunAt };
+}
+
+async function create<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork> {
+  const { name, marker, parent } = target;
+  const marks = its.marks(target.options);
+  let there = ours(its, target, await inspect(its, context, store, target));
+  if (there?.copy !== undefined) return there;
+  if (parent !== undefined) {
+    await store.send(new store.sdk.HeadBucketCommand({ Bucket: parent }), `fork bucket "${parent}"`);
+  }
+  const isResumed = there !== undefined;
+  const fresh = freshFork(context, target);
+  context.signal.throwIfAborted();
+  if (there === undefined && !await its.buckets.make(store, target, noteOf(fresh), context)) {
+    there = ours(its, target, await inspect(its, context, store, target));
+    if (there === undefined) throw vanished(its, target);
+  }
+  if (marks.key !== undefined && await marks.read(store, name) === undefined) {
+    await marks.write(store, name, noteOf(fresh));
+  }
+  // The mark that is there counts: another attempt may have been first.
+  const note = await marks.read(store, name);
+  const owner = note && ownerOf(context, name, note);
+  const others = isOthers(owner?.marker, marker, "it is not marked as ours");
+  if (owner === undefined || others !== undefined) throw foreign(its, target, `make bucket "${name}": ${others}`);
+  await context.record("bucket", owner.id);
+  if (owner.copy !== undefined) return owner;
+  const whole: Fork = { ...owner, copy: await its.fill(context, store, target, isResumed) };
+  await marks.write(store, name, noteOf(whole));
+  return whole;
+}
+
+function freshFork(context: Context, { name, marker, parent }: Target<unknown>): Fork {
+  return {
+    id: crypto.randomUUID(),
+    name,
+    ...(parent === undefined ? {} : { parentId: parent }),
+    marker,
+    createdAt: context.now().toISOString(),
+  };
+}
+
+/** What an earlier attempt of the operation made, if anything; throws if what is there is not its. */
+function ours<Options>(its: Its<Options>, target: Target<Options>, seen: Inspection): Fork | undefined {
+  if (seen.state === "absent") return undefined;
+  const reason = seen.state === "foreign" ? seen.reason : isOthers(seen.fork.marker, target.marker, "");
+  if (seen.state === "foreign" || reason !== undefined) {
+    throw foreign(its, target, `make bucket "${target.name}": ${reason}`);
+  }
+  return seen.fork;
+}
+
+/** Fills a bucket by copying what the options take of the parent; for stores that have no forks. */
+export async function fillByCopy<Options extends CopyOptions>(
+  context: Context,
+  store: Store,
+  { options, parent, name }: Target<Options>,
+  isResumed: boolean,
+  kept?: string,
+): Promise<Copy> {
+  if (parent === undefined || options.fork === "empty") return "empty";
+  const takes = filterOf(options, kept);
+  const isMuch = ({ objects, sizeBytes }: { objects: number; sizeBytes: number }) =>
+    objects > ASK_ABOVE.objects || sizeBytes > ASK_ABOVE.sizeBytes;
+  const amount = await amountOf(store, parent, takes);
+  if (options.fork === undefined && !isResumed && isMuch(amount)) {
+    const size = `${amount.objects.toLocaleString("en")} objects, ${(amount.sizeBytes / 2 ** 30).toFixed(1)} GiB`;
+    await context.confirm(`Copy ${size} from bucket "${parent}"? ("fork" in forkstack.json answers this)`);
+  }
+  const job: CopyJob = { from: parent, to: name, takes };
+  await copyObjects(context, store, job, amount);
+  return amount.objects === 0 ? "empty" : "full-copy";
+}
+
+/** Whether a key belongs to a fork. */
+export function filterOf({ include, exclude = [] }: CopyOptions, kept?: string): (key: string) => boolean {
+  const matcher = (patterns: readonly string[]) => {
+    const source = patterns.map((one) =>
+      one.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^]*")
+    );
+    const pattern = new RegExp(`^(${source.join("|")})$`);
+    return (key: string) => patterns.length > 0 && pattern.test(key);
+  };
+  const [isIncluded, isExcluded] = [matcher(include ?? ["*"]), matcher(exclude)];
+  return (key) => key !== kept && isIncluded(key) && !isExcluded(key);
+}
+
+/** Everything goes but the mark; then the mark, then the bucket. */
+async function remove<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  fork: Fork,
+  scope: Scope<Options>,
+): Promise<"deleted" | "absent"> {
+  const { name, marker, createdAt: begunAt } = fork;
+  const marks = its.marks(scope.options);
+  const seen = await its.buckets.look(store, name, context, scope);
+  if (seen === "absent" || seen === "others") return "absent"; // ours is gone; another's may bear its name
+  const note = await marks.read(store, name);
+  const owner = note && ownerOf(context, name, note);
+  if (owner === undefined) {
+    const unmarked = await unmarkedFork(its, context, store, { ...scope, name, marker, begunAt }, seen);
+    if (unmarked === undefined) return "absent";
+  } else {
+    if (owner.id !== fork.id) return "absent";
+    if (!isSameHolder(owner.marker, marker)) {
+      throw foreign(its, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
+    }
+    context.signal.throwIfAborted();
+    await emptyBucket(context, store, name, marks.key);
+    if (marks.key !== undefined) await emptyBucket(context, store, name);
+  }
+  try {
+    await its.buckets.remove(store, name, context, scope);
+  } catch (error) {
+    if (vendorCode(error) !== "NoSuchBucket") throw error; // else another run was as fast
+  }
+  return "deleted";
+}
+
+/** Every bucket whose name begins as the project's do is looked at, a few at once. */
+async function list<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  scope: Scope<Options>,
+): Promise<Fork[]> {
+  const forks: Fork[] = [];
+  const marks = its.marks(scope.options);
+  const names = its.buckets.names(store, `${scope.project}-`, context, scope)[Symbol.asyncIterator]();
+  const lane = async () => {
+    for (let next = await names.next(); !next.done; next = await names.next()) {
+      const note = await readIfOurs(marks, store, next.value);
+      const owner = note && ownerOf(context, next.value, note);
+      if (owner?.marker.stack === scope.stack && owner.marker.resource === scope.resource) forks.push(owner);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, lane));
+  return forks.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/** A bucket that went away meanwhile, or that is closed to us, is not ours. */
+async function readIfOurs(marks: Marks, store: Store, name: string): Promise<Note | undefined> {
+  try {
+    return await marks.read(store, name);
+  } catch (error) {
+    if (/^(NoSuchBucket|AccessDenied)$/.test(vendorCode(error) ?? "")) return undefined;
+    throw error;
+  }
+}
+
+// ---- Notes ----
+
+function noteOf({ id, marker, parentId, createdAt, copy }: Fork): Note {
+  return {
+    forkstack: formatMarker(marker).replace(/[%!'()*~]/g, (sign) => sign === "%" ? "=" : `=${hex(sign)}`),
+    "forkstack-id": id,
+    "forkstack-created": createdAt,
+    ...(parentId === undefined ? {} : { "forkstack-parent": parentId }),
+    ...(copy === undefined ? {} : { "forkstack-copy": copy }),
+  };
+}
+
+function hex(sign: string): string {
+  return sign.charCodeAt(0).toString(16).toUpperCase();
+}
+
+const NOTE = v.object({
+  forkstack: v.string(),
+  "forkstack-id": v.string(),
+  "forkstack-created": v.string(),
+  "forkstack-parent": v.optional(v.string()),
+  "forkstack-copy": v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
+});
+
+/** The fork that a note tells of; `undefined` if the note is not ours. */
+function ownerOf(context: Context, name: string, note: Note): Fork | undefined {
+  const parsed = v.safeParse(NOTE, note);
+  if (!parsed.success) return undefined;
+  const known = parsed.output;
+  const marker: Marker | undefined = context.markerOf(name, known.forkstack.replaceAll("=", "%"));
+  if (marker === undefined) return undefined;
+  return {
+    id: known["forkstack-id"],
+    name,
+    ...(known["forkstack-parent"] === undefined ? {} : { parentId: known["forkstack-parent"] }),
+    marker,
+    createdAt: known["forkstack-created"],
+    ...(known["forkstack-copy"] === undefined ? {} : { copy: known["forkstack-copy"] }),
+  };
+}
+
+/** The note as tags of the bucket; what others tagged stays. */
+export const TAGS: Marks = {
+  async read(store, bucket) {
+    try {
+      const command = new store.sdk.GetBucketTaggingCommand({ Bucket: bucket });
+      const { TagSet = [] } = await store.send(command, `read the tags of bucket "${bucket}"`);
+      return Object.fromEntries(TagSet.map(({ Key = "", Value = "" }) => [Key, Value]));
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchTagSet") return undefined;
+      throw error;
+    }
+  },
+  async write(store, bucket, note) {
+    const all = { ...await TAGS.read(store, bucket), ...note };
+    const command = new store.sdk.PutBucketTaggingCommand({ Bucket: bucket, Tagging: { TagSet: tagSetOf(all) } });
+    await store.send(command, `tag bucket "${bucket}"`);
+  },
+};
+
+/** A note as the API wants tags. */
+export function tagSetOf(note: Note): { Key: string; Value: string }[] {
+  return Object.entries(note).map(([Key, Value]) => ({ Key, Value }));
+}
+
+/** The note as an object in the bucket, for stores without tags. */
+export const MARK_OBJECT: Marks = {
+  key: ".forkstack.json",
+  async read(store, bucket) {
+    try {
+      const command = new store.sdk.GetObjectCommand({ Bucket: bucket, Key: MARK_OBJECT.key });
+      const { Body } = await store.send(command, `read the mark of bucket "${bucket}"`);
+      return v.parse(v.record(v.string(), v.string()), JSON.parse(await Body?.transformToString() ?? ""));
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchKey") return undefined;
+      if (!(error instanceof SyntaxError || error instanceof v.ValiError)) throw error;
+      throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot read the mark of bucket "${bucket}": it is not whole`, {
+        hint: `Run the same command again; the mark is its object ".forkstack.json"`,
+        retryable: true,
+      });
+    }
+  },
+  async write(store, bucket, note) {
+    const Body = `${JSON.stringify(note, null, 2)}\n`;
+    const command = new store.sdk.PutObjectCommand({
+      Bucket: bucket,
+      Key: MARK_OBJECT.key,
+      Body,
+      ContentType: "application/json",
+    });
+    await store.send(command, `mark bucket "${bucket}"`);
+  },
+};
+
+function foreign<Options>(its: Its<Options>, { resource }: Scope<Options>, what: string): ForkstackError {
+  return foreignError({ provider: its.name, resource }, what);
+}
+
+function vanished<Options>(its: Its<Options>, { name, resource }: Target<Options>): ForkstackError {
+  return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot make bucket "${name}": it is there, and it is not`, {
+    hint: "A name that was deleted may stay taken for a while: wait, then run the same command again",
+    retryable: true,
+    details: { provider: its.name, resource },
+  });
+}

@@ -1,0 +1,405 @@
+/**
+ * The objects of a bucket: listed, copied into another bucket by the store itself, removed. Bounded memory, however many
+ * there are.
+ *
+ * - Copying: https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html (5 GiB in one call)
+ * - In parts: https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
+ * - Removing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (1,000 keys, 200 even when some fail)
+ */
+import type { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
+import { Buffer } from "node:buffer";
+import type { Context } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { copySource, type Store, vendorCode } from "./_s3.ts";
+
+/** One object as a listing tells of it. */
+export interface StoredObject {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly etag: string;
+  readonly modifiedMs: number;
+}
+
+/** What is to be copied. */
+export interface CopyJob {
+  readonly from: string;
+  readonly to: string;
+  /** Whether an object belongs to the fork. */
+  readonly takes: (key: string) => boolean;
+  /** The most that one call copies. @default {5 GiB} */
+  readonly callBytes?: number;
+  /** The size of a part above it. @default {512 MiB} */
+  readonly partBytes?: number;
+}
+
+/** How much there is. */
+export interface Amount {
+  readonly objects: number;
+  readonly sizeBytes: number;
+}
+
+const GIB = 2 ** 30;
+const LANES = 8;
+const ROUNDS = 3;
+/** How often one object is tried while the store asks to slow down. */
+const TRIES = 8;
+
+/** The objects of a bucket in the order of their keys' bytes. */
+export async function* objectsOf(store: Store, bucket: string): AsyncGenerator<StoredObject> {
+  for (let token: string | undefined;;) {
+    const command = new store.sdk.ListObjectsV2Command({
+      Bucket: bucket,
+      EncodingType: "url", // XML can't hold every key
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+    });
+    const page = await store.send(command, `list bucket "${bucket}"`);
+    const isEncoded = page.EncodingType === "url";
+    for (const { Key: key = "", Size, ETag = "", LastModified } of page.Contents ?? []) {
+      yield {
+        key: isEncoded ? decodeURIComponent(key.replaceAll("+", " ")) : key,
+        sizeBytes: Size ?? 0,
+        etag: ETag,
+        modifiedMs: LastModified?.getTime() ?? 0,
+      };
+    }
+    if (!page.IsTruncated || page.NextContinuationToken === undefined) return;
+    if (page.NextContinuationToken === token) throw endless(bucket);
+    token = page.NextContinuationToken;
+  }
+}
+
+/** How much of a bucket a job takes; counting ends where `enough` says so. */
+export async function amountOf(
+  store: Store,
+  bucket: string,
+  takes: (key: string) => boolean,
+  enough: (amount: Amount) => boolean = () => false,
+): Promise<Amount> {
+  let [objects, sizeBytes] = [0, 0];
+  for await (const one of objectsOf(store, bucket)) {
+    if (!takes(one.key)) continue;
+    objects++;
+    sizeBytes += one.sizeBytes;
+    if (enough({ objects, sizeBytes })) break;
+  }
+  return { objects, sizeBytes };
+}
+
+/**
+ * Copies what the other bucket lacks, and looks again until it lacks nothing. What an earlier attempt copied is there
+ * already, and is not copied again. An object that changed or went away meanwhile is copied as it was at some point
+ * since the beginning.
+ */
+export async function copyObjects(context: Context, store: Store, job: CopyJob, amount: Amount): Promise<void> {
+  const began = context.now().getTime();
+  const done = { objects: 0, tellAfterMs: began + 1_000 };
+  const lanes = new Lanes(context);
+  for (let round = 1;; round++) {
+    let [lacking, stale] = [0, 0];
+    await lanes.each(lackingObjects(store, job), async (object) => {
+      lacking++;
+      if (object.modifiedMs < began - 1_000) stale++;
+      if (round > ROUNDS) return;
+      await copyObject(context, store, job, object);
+      done.objects++;
+      tell(context, done, amount.objects, began);
+    });
+    if (lacking === 0 || (round > 1 && stale === 0)) return;
+    if (round > ROUNDS) throw notWhole(store, job, lacking);
+  }
+}
+
+/** At most once a second: how many, how fast, how long still. */
+function tell(context: Context, done: { objects: number; tellAfterMs: number }, all: number, began: number): void {
+  const now = context.now().getTime();
+  if (now < done.tellAfterMs) return;
+  done.tellAfterMs = now + 1_000;
+  const rate = done.objects / ((now - began) / 1_000);
+  const left = Math.max(0, Math.round((all - done.objects) / rate));
+  context.progress(
+    `${done.objects.toLocaleString("en")} of ${all.toLocaleString("en")} objects, ${
+      Math.round(rate)
+    } a second, ${left} s left`,
+  );
+}
+
+/** The objects of a job that its target lacks, by walking both listings side by side. */
+async function* lackingObjects(store: Store, job: CopyJob): AsyncGenerator<StoredObject> {
+  const there = objectsOf(store, job.to);
+  let other = await there.next();
+  try {
+    for await (const object of objectsOf(store, job.from)) {
+      if (!job.takes(object.key)) continue;
+      while (!other.done && order(other.value.key, object.key) < 0) other = await there.next();
+      if (other.done || other.value.key !== object.key || !isSame(object, other.value)) yield object;
+    }
+  } finally {
+    await there.return(undefined);
+  }
+}
+
+/**
+ * A copy has its source's ETag, but for one that came in parts or that the store encrypts: then it is newer. Only the
+ * job writes to the target, so one that is newer than its source is the source's copy.
+ */
+function isSame(source: StoredObject, copy: StoredObject): boolean {
+  return source.sizeBytes === copy.sizeBytes && (source.etag === copy.etag || copy.modifiedMs > source.modifiedMs);
+}
+
+/** Listings are in the order of UTF-8, which is not that of JavaScript's strings. */
+function order(a: string, b: string): number {
+  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+async function copyObject(context: Context, store: Store, job: CopyJob, object: StoredObject): Promise<void> {
+  const { callBytes = 5 * GIB } = job;
+  for (let seen: StoredObject | undefined = object; seen !== undefined;) {
+    try {
+      return seen.sizeBytes > callBytes ? await copyInParts(store, job, seen) : await copyWhole(store, job, seen);
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchKey") return; // it went away meanwhile
+      if (vendorCode(error) !== "PreconditionFailed") throw error;
+      context.signal.throwIfAborted();
+      seen = await headOf(store, job.from, object.key); // it changed meanwhile
+    }
+  }
+}
+
+/** Metadata, content type and tags go with it. A failure after the headers comes as 200 with an error in its body. */
+async function copyWhole(store: Store, { from, to }: CopyJob, { key, etag }: StoredObject): Promise<void> {
+  const command = new store.sdk.CopyObjectCommand({
+    Bucket: to,
+    Key: key,
+    CopySource: copySource(from, key),
+    CopySourceIfMatch: etag,
+  });
+  await store.send(command, `copy object "${key}" to bucket "${to}"`);
+}
+
+/** In parts nothing goes with it: metadata and tags are read first, and sent along. */
+async function copyInParts(store: Store, job: CopyJob, { key, etag, sizeBytes }: StoredObject): Promise<void> {
+  const { from, to, partBytes = GIB / 2 } = job;
+  const { sdk } = store;
+  const what = `copy object "${key}" to bucket "${to}"`;
+  const head = await store.send(new sdk.HeadObjectCommand({ Bucket: from, Key: key, IfMatch: etag }), what);
+  const tags = await tagsOf(store, from, key);
+  const target = { Bucket: to, Key: key };
+  const { UploadId } = await store.send(
+    new sdk.CreateMultipartUploadCommand({
+      ...target,
+      Metadata: head.Metadata,
+      ContentType: head.ContentType,
+      ContentEncoding: head.ContentEncoding,
+      ContentDisposition: head.ContentDisposition,
+      ContentLanguage: head.ContentLanguage,
+      CacheControl: head.CacheControl,
+      ...(head.StorageClass === undefined ? {} : { StorageClass: head.StorageClass }),
+      ...(tags === undefined ? {} : { Tagging: tags }),
+    }),
+    what,
+  );
+  try {
+    const parts = [];
+    for (let from_ = 0, number = 1; from_ < sizeBytes; from_ += partBytes, number++) {
+      const last = Math.min(from_ + partBytes, sizeBytes) - 1;
+      const { CopyPartResult } = await store.send(
+        new sdk.UploadPartCopyCommand({
+          ...target,
+          UploadId,
+          PartNumber: number,
+          CopySource: copySource(from, key),
+          CopySourceRange: `bytes=${from_}-${last}`,
+          CopySourceIfMatch: etag,
+        }),
+        what,
+      );
+      parts.push({ PartNumber: number, ETag: CopyPartResult?.ETag });
+    }
+    await store.send(
+      new sdk.CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts: parts } }),
+      what,
+    );
+  } catch (error) {
+    await store.send(new sdk.AbortMultipartUploadCommand({ ...target, UploadId }), what).catch(() => {}); // see emptyBucket
+    throw error;
+  }
+}
+
+async function tagsOf(store: Store, bucket: string, key: string): Promise<string | undefined> {
+  try {
+    const command = new store.sdk.GetObjectTaggingCommand({ Bucket: bucket, Key: key });
+    const { TagSet = [] } = await store.send(command, `read the tags of object "${key}"`);
+    if (TagSet.length === 0) return undefined;
+    return new URLSearchParams(TagSet.map(({ Key = "", Value = "" }) => [Key, Value])).toString();
+  } catch (error) {
+    if (vendorCode(error) === "NotImplemented") return undefined; // this store has no tags
+    throw error;
+  }
+}
+
+async function headOf(store: Store, bucket: string, key: string): Promise<StoredObject | undefined> {
+  try {
+    const head = await store.send(
+      new store.sdk.HeadObjectCommand({ Bucket: bucket, Key: key }),
+      `read object "${key}"`,
+    );
+    const { ContentLength = 0, ETag = "", LastModified } = head;
+    return { key, sizeBytes: ContentLength, etag: ETag, modifiedMs: LastModified?.getTime() ?? 0 };
+  } catch (error) {
+    if (isForkstackError(error) && error.details.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/** Removes all objects with all their versions but the one that is kept, and what was begun to be uploaded. */
+export async function emptyBucket(context: Context, store: Store, bucket: string, kept?: string): Promise<void> {
+  const lanes = new Lanes(context, 4);
+  await lanes.each(batches(versionsOf(store, bucket), kept), (batch) => removeBatch(store, bucket, batch));
+  await lanes.each(uploadsOf(store, bucket), async ({ Key, UploadId }) => {
+    const command = new store.sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId });
+    await store.send(command, `end the upload of "${Key}"`).catch((error) => {
+      if (vendorCode(error) !== "NoSuchUpload") throw error;
+    });
+  });
+}
+
+interface Version {
+  readonly Key?: string;
+  readonly VersionId?: string;
+}
+
+async function* versionsOf(store: Store, bucket: string): AsyncGenerator<Version> {
+  let marker: { KeyMarker?: string; VersionIdMarker?: string } = {};
+  for (;;) {
+    const command = new store.sdk.ListObjectVersionsCommand({ Bucket: bucket, ...marker });
+    let page;
+    try {
+      page = await store.send(command, `list the versions of bucket "${bucket}"`);
+    } catch (error) {
+      if (!/^(NotImplemented|MethodNotAllowed)$/.test(vendorCode(error) ?? "")) throw error;
+      for await (const { key } of objectsOf(store, bucket)) yield { Key: key }; // this store has no versions
+      return;
+    }
+    for (const { Key, VersionId } of [...page.Versions ?? [], ...page.DeleteMarkers ?? []]) {
+      yield { Key, ...(VersionId === undefined || VersionId === "null" ? {} : { VersionId }) };
+    }
+    if (!page.IsTruncated) return;
+    const next = { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker };
+    if (next.KeyMarker === marker.KeyMarker && next.VersionIdMarker === marker.VersionIdMarker) throw endless(bucket);
+    marker = next;
+  }
+}
+
+async function* batches(versions: AsyncIterable<Version>, kept: string | undefined): AsyncGenerator<Version[]> {
+  let batch: Version[] = [];
+  for await (const version of versions) {
+    if (version.Key === kept) continue;
+    batch.push(version);
+    if (batch.length < 1_000) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function removeBatch(store: Store, bucket: string, batch: Version[]): Promise<void> {
+  const what = `empty bucket "${bucket}"`;
+  const Objects = batch.map(({ Key = "", VersionId }) => ({ Key, ...(VersionId === undefined ? {} : { VersionId }) }));
+  const command = new store.sdk.DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } });
+  const { Errors = [] } = await store.send(command, what);
+  const [first] = Errors.filter(({ Code }) => Code !== "NoSuchKey" && Code !== "NoSuchVersion");
+  if (first === undefined) return;
+  const isLocked = first.Code === "AccessDenied" && /lock|retention|hold/i.test(first.Message ?? "");
+  throw new ForkstackError(
+    isLocked ? "OBJECT_LOCKED" : "COPY_INCOMPLETE",
+    `Cannot ${what}: ${Errors.length} of its objects can't be removed (${first.Code})`,
+    {
+      hint: isLocked
+        ? "Object Lock keeps them until their retention ends; then run the same command again"
+        : "Run the same command again",
+      retryable: !isLocked,
+      details: { provider: store.account.provider, resource: store.account.resource },
+    },
+  );
+}
+
+async function* uploadsOf(store: Store, bucket: string): AsyncGenerator<{ Key?: string; UploadId?: string }> {
+  let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
+  while (marker !== undefined) {
+    const command: ListMultipartUploadsCommand = new store.sdk.ListMultipartUploadsCommand({
+      Bucket: bucket,
+      ...marker,
+    });
+    try {
+      const page = await store.send(command, `list the uploads of bucket "${bucket}"`);
+      yield* page.Uploads ?? [];
+      marker = page.IsTruncated
+        ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
+        : undefined;
+    } catch (error) {
+      if (vendorCode(error) !== "NotImplemented") throw error;
+      return; // this store lists none
+    }
+  }
+}
+
+/** Work on many things at once, fewer and slower while the store asks for it. */
+class Lanes {
+  readonly #context: Context;
+  readonly #count: number;
+  #pause: Promise<void> = Promise.resolve();
+
+  constructor(context: Context, count = LANES) {
+    this.#context = context;
+    this.#count = count;
+  }
+
+  /** Works on each; the first failure ends it, once what is under way has ended. */
+  async each<T>(items: AsyncGenerator<T>, work: (item: T) => Promise<void>): Promise<void> {
+    let failure: { readonly error: unknown } | undefined;
+    const lane = async () => {
+      try {
+        for (let next = await items.next(); !next.done && failure === undefined; next = await items.next()) {
+          await this.#patiently(() => work(next.value));
+        }
+      } catch (error) {
+        failure ??= { error };
+      }
+    };
+    await Promise.all(Array.from({ length: this.#count }, lane));
+    await items.return(undefined);
+    if (failure !== undefined) throw failure.error;
+  }
+
+  async #patiently(work: () => Promise<void>): Promise<void> {
+    for (let attempt = 1;; attempt++) {
+      await this.#pause;
+      this.#context.signal.throwIfAborted();
+      try {
+        return await work();
+      } catch (error) {
+        if (!isForkstackError(error) || !error.retryable || attempt === TRIES) throw error;
+        this.#pause = this.#context.sleep(Math.min(100 * 2 ** attempt, 10_000)); // of all lanes: the store is one
+      }
+    }
+  }
+}
+
+function notWhole({ account: { provider, resource } }: Store, { to }: CopyJob, lacking: number): ForkstackError {
+  return new ForkstackError(
+    "COPY_INCOMPLETE",
+    `Cannot fill bucket "${to}": ${lacking} objects are not as in its parent`,
+    {
+      hint: "Run the same command again: what is copied stays",
+      retryable: true,
+      details: { provider, resource },
+    },
+  );
+}
+
+function endless(bucket: string): ForkstackError {
+  return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot list bucket "${bucket}": a page leads back to itself`, {
+    hint: "Run the same command again",
+    retryable: true,
+  });
+}

@@ -1,0 +1,162 @@
+/**
+ * S3: Amazon's, or any store that speaks it. A fork is a bucket of its own, filled by the store itself.
+ *
+ * - API: https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
+ * - Names: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+ */
+import * as v from "valibot";
+import type { BucketLocationConstraint } from "@aws-sdk/client-s3";
+import { type Context, type Provider, type Scope, Secret } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { type Account, type Store, vendorCode } from "./_s3.ts";
+import { bucketProvider, type Buckets, COPY_OPTIONS, fillByCopy, MARK_OBJECT, TAGS, tagSetOf } from "./_s3_buckets.ts";
+
+const options = v.strictObject({
+  /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */
+  region: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'must be a region like "eu-west-1"')), "us-east-1"),
+  /** Another store that speaks S3. Without TLS only on this machine. */
+  endpoint: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(
+        /^(https:\/\/[^\s?#@/]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)\/?$/,
+        "must be an https URL without a path, or an http one on 127.0.0.1",
+      ),
+    ),
+  ),
+  ...COPY_OPTIONS,
+  /** Where the mark is kept: `"object"` for stores whose buckets take no tags. @default {"tags"} */
+  mark: v.optional(v.picklist(["tags", "object"]), "tags"),
+  /**
+   * Gives the application the keys that forkstack uses. They open every bucket that forkstack can reach, so that it is
+   * better to let the application find its own. @default {false}
+   */
+  shareKeys: v.optional(v.boolean(), false),
+});
+type Options = v.InferOutput<typeof options>;
+
+const buckets: Buckets<Options> = {
+  async look(store, name) {
+    try {
+      await store.send(new store.sdk.HeadBucketCommand({ Bucket: name }), `look at bucket "${name}"`);
+      return {};
+    } catch (error) {
+      if (!isForkstackError(error)) throw error;
+      if (error.details.status === 404) return "absent";
+      // 403 is said of others' buckets, of our own that the key may not look at, and of keys that are no good at all.
+      if (error.details.status === 403 && !await isListed(store, name)) return "others";
+      throw error;
+    }
+  },
+  async make(store, { name, options: { region, mark } }, note) {
+    const where = region === "us-east-1" ? {} : { LocationConstraint: region as BucketLocationConstraint };
+    const configuration = { ...where, ...(mark === "tags" ? { Tags: tagSetOf(note) } : {}) };
+    const command = new store.sdk.CreateBucketCommand({
+      Bucket: name,
+      ...(Object.keys(configuration).length === 0 ? {} : { CreateBucketConfiguration: configuration }),
+    });
+    try {
+      await store.send(command, `make bucket "${name}"`);
+      return true;
+    } catch (error) {
+      if (vendorCode(error) === "BucketAlreadyOwnedByYou") return false;
+      throw error;
+    }
+  },
+  async remove(store, name) {
+    await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
+  },
+  names: namesOf,
+};
+
+async function isListed(store: Store, name: string): Promise<boolean> {
+  for await (const listed of namesOf(store, name)) if (listed === name) return true;
+  return false;
+}
+
+async function* namesOf(store: Store, prefix: string): AsyncGenerator<string> {
+  for (let token: string | undefined;;) {
+    const command = new store.sdk.ListBucketsCommand({ MaxBuckets: 1_000, Prefix: prefix, ContinuationToken: token });
+    const page = await store.send(command, "list buckets");
+    for (const { Name = "" } of page.Buckets ?? []) if (Name.startsWith(prefix)) yield Name;
+    if (page.ContinuationToken === undefined || page.ContinuationToken === token) return;
+    token = page.ContinuationToken;
+  }
+}
+
+const provider: Provider<Options> = {
+  name: "s3",
+  kind: "storage",
+  capabilities: {
+    copy: "full-copy",
+    ownership: "marked",
+    outputs: "rereadable",
+    nativeExpiry: false,
+    usage: "bytes",
+    pointInTime: false,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    name: {
+      maxLength: 63,
+      pattern:
+        /^(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9](?<!-s3alias|--ol-s3|--x-s3|--table-s3|-an)$/,
+    },
+  },
+  credentials: [
+    { variable: "AWS_ACCESS_KEY_ID", required: true },
+    { variable: "AWS_SECRET_ACCESS_KEY", required: true },
+    { variable: "AWS_SESSION_TOKEN", required: false },
+  ],
+  options,
+  ...bucketProvider<Options>({
+    name: "s3",
+    account,
+    marks: ({ mark }) => mark === "tags" ? TAGS : MARK_OBJECT,
+    buckets,
+    fill: (context, store, target, isResumed) => fillByCopy(context, store, target, isResumed, MARK_OBJECT.key),
+  }),
+  outputs(context, held, scope) {
+    const { region, endpoint, shareKeys } = scope.options;
+    const { credentials } = account(context, scope);
+    return Promise.resolve({
+      BUCKET_NAME: held.name,
+      AWS_REGION: region,
+      ...(endpoint === undefined ? {} : { AWS_ENDPOINT_URL_S3: endpoint }),
+      ...(shareKeys
+        ? {
+          AWS_ACCESS_KEY_ID: new Secret(credentials.accessKeyId),
+          AWS_SECRET_ACCESS_KEY: new Secret(credentials.secretAccessKey),
+        }
+        : {}),
+    });
+  },
+};
+export default provider;
+
+function account(context: Context, { options: { region, endpoint }, resource }: Scope<Options>): Account {
+  const [accessKeyId, secretAccessKey, sessionToken] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+  ]
+    .map((variable) => context.credentials[variable]?.reveal());
+  if (accessKeyId === undefined || secretAccessKey === undefined) {
+    const lacking = accessKeyId === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
+    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use s3: ${lacking} is not set`, {
+      hint:
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws configure export-credentials --format env` prints them",
+      details: { provider: "s3", resource },
+    });
+  }
+  return {
+    provider: "s3",
+    resource,
+    region,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },
+    hints: {
+      rejected: "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN anew",
+      denied: "docs/storage.md lists what the key must be allowed to do",
+    },
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * What Amazon's S3 has beyond the local server, in front of one: tags of buckets, other accounts, pages of buckets,
+ * versions and delete markers, Object Lock, quotas.
+ */
+import { Buffer } from "node:buffer";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { S3Handler } from "../../core/s3/server.ts";
+import { elements, parseXml, textOf, type Xml, xmlDocument } from "../../core/s3/xml.ts";
+import { type S3Local, serveS3 } from "./s3_local.ts";
+
+/** A version that is not the current one. */
+interface Version {
+  readonly key: string;
+  readonly id: string;
+  readonly isMarker: boolean;
+  readonly isLocked?: boolean;
+}
+
+/** What may be set. */
+export interface AwsOptions {
+  readonly accessKeyId?: string;
+  readonly secretAccessKey?: string;
+  readonly region?: string;
+  readonly maxBuckets?: number;
+  /** Buckets in a page of the list. */
+  readonly pageSize?: number;
+  readonly now?: () => Date;
+  /** Before all: an answer in the place of the server's. */
+  readonly intercept?: (request: Request, target: string) => Promise<Response | undefined> | Response | undefined;
+}
+
+/** A running emulator. */
+export interface Aws extends S3Local {
+  readonly tags: Map<string, Record<string, string>>;
+  /** Buckets of other accounts. */
+  readonly others: Set<string>;
+  readonly versions: Map<string, Version[]>;
+  readonly requests: string[];
+  intercept?: AwsOptions["intercept"];
+}
+
+/** Starts it on a free port. */
+export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
+  const tags = new Map<string, Record<string, string>>();
+  const others = new Set<string>();
+  const versions = new Map<string, Version[]>();
+  const requests: string[] = [];
+  const state: { directory: string; intercept?: AwsOptions["intercept"] } = {
+    directory: "",
+    intercept: options.intercept,
+  };
+  const isThere = (bucket: string) => existsSync(join(state.directory, bucket));
+
+  const wrap = (inner: S3Handler): S3Handler => async (request, target) => {
+    requests.push(`${request.method} ${target}`);
+    const instead = await state.intercept?.(request, target);
+    if (instead !== undefined) return instead;
+    const [path, search = ""] = target.split("?") as [string, string?];
+    const [, bucket = "", ...rest] = path.split("/").map(decodeURIComponent);
+    const query = new URLSearchParams(search);
+    const isBucket = bucket !== "" && rest.join("/") === "";
+    if (others.has(bucket)) {
+      const isMade = isBucket && request.method === "PUT" && !query.has("tagging");
+      return isMade ? failed(409, "BucketAlreadyExists", request) : failed(403, "AccessDenied", request);
+    }
+    if (bucket === "") return await listed(await inner(request, target), query);
+    if (!isBucket) return await inner(request, target);
+    const body = request.method === "PUT" || request.method === "POST" ? await request.clone().text() : "";
+    if (query.has("tagging")) {
+      const checked = await inner(request, target); // its signature and its bucket
+      if (checked.status !== 501 && checked.status !== 404) return checked;
+      await checked.body?.cancel();
+      if (!isThere(bucket)) return failed(404, "NoSuchBucket", request);
+      if (request.method === "PUT") {
+        tags.set(bucket, tagsIn(parseXml(body, "Tagging").TagSet));
+        return new Response(null, { status: 204 });
+      }
+      const known = tags.get(bucket);
+      if (known === undefined || Object.keys(known).length === 0) return failed(404, "NoSuchTagSet", request);
+      const Tag = Object.entries(known).map(([Key, Value]) => ({ Key, Value }));
+      return xml("Tagging", { TagSet: { Tag } });
+    }
+    if (request.method === "PUT" && search.replace(/x-id=\w+/, "") === "") {
+      if (!isThere(bucket) && readdirSync(state.directory).length >= (options.maxBuckets ?? Infinity)) {
+        return failed(400, "TooManyBuckets", request);
+      }
+      const made = await inner(request, target);
+      if (made.ok && body !== "") tags.set(bucket, tagsIn(parseXml(body, "CreateBucketConfiguration").Tags));
+      return made;
+    }
+    if (query.has("versions")) return await withVersions(await inner(request, target), versions.get(bucket) ?? []);
+    if (query.has("delete")) {
+      const asked = elements(parseXml(body, "Delete"), "Object").map((one) => textOf(one, "VersionId"));
+      const old = asked.filter((id) => id !== undefined);
+      if (old.length > 0) {
+        const [locked, gone] = [true, false].map((is) =>
+          (versions.get(bucket) ?? []).filter((one) => old.includes(one.id) && (one.isLocked ?? false) === is)
+        );
+        versions.set(bucket, (versions.get(bucket) ?? []).filter((one) => !gone!.includes(one)));
+        const Error_ = locked!.map(({ key, id }) => ({
+          Key: key,
+          VersionId: id,
+          Code: "AccessDenied",
+          Message: "Access Denied because object protected by object lock.",
+        }));
+        const current = await inner(request, target);
+        await current.body?.cancel();
+        return xml("DeleteResult", { Error: Error_ });
+      }
+    }
+    if (request.method === "DELETE" && search.replace(/x-id=\w+/, "") === "") {
+      if ((versions.get(bucket)?.length ?? 0) > 0) return failed(409, "BucketNotEmpty", request);
+      const removed = await inner(request, target);
+      if (removed.ok) tags.delete(bucket);
+      return removed;
+    }
+    return await inner(request, target);
+  };
+
+  async function listed(checked: Response, query: URLSearchParams): Promise<Response> {
+    if (!checked.ok) return checked;
+    await checked.body?.cancel();
+    const [prefix, after] = [query.get("prefix") ?? "", query.get("continuation-token") ?? ""];
+    const all = readdirSync(state.directory).sort().filter((name) => name.startsWith(prefix) && name > after);
+    const size = Math.min(Number(query.get("max-buckets") ?? 10_000), options.pageSize ?? 10_000);
+    const page = all.slice(0, size);
+    const Bucket = page.map((Name) => ({
+      Name,
+      CreationDate: statSync(join(state.directory, Name)).birthtime.toISOString(),
+    }));
+    return xml("ListAllMyBucketsResult", {
+      Owner: { ID: "us" },
+      Buckets: { Bucket },
+      ContinuationToken: all.length > size ? page[page.length - 1] : undefined,
+    });
+  }
+
+  const { accessKeyId, secretAccessKey, region } = options;
+  const server = await serveS3({
+    wrap,
+    ...(accessKeyId === undefined ? {} : { accessKeyId }),
+    ...(secretAccessKey === undefined ? {} : { secretAccessKey }),
+    ...(region === undefined ? {} : { region }),
+    ...(options.now === undefined ? {} : { now: options.now }),
+  });
+  state.directory = server.directory;
+  return Object.assign(server, { tags, others, versions, requests }, {
+    get intercept() {
+      return state.intercept;
+    },
+    set intercept(value) {
+      state.intercept = value;
+    },
+  });
+}
+
+function tagsIn(of: unknown): Record<string, string> {
+  return Object.fromEntries(
+    elements((of ?? {}) as Record<string, unknown>, "Tag").map((one) => {
+      const [key, value] = [textOf(one, "Key")!, textOf(one, "Value")!];
+      if (!/^[\p{L}\p{N} +\-=._:/@]*$/u.test(value)) throw new Error(`a tag can't hold "${value}"`);
+      return [key, value];
+    }),
+  );
+}
+
+async function withVersions(current: Response, old: readonly Version[]): Promise<Response> {
+  if (!current.ok || old.length === 0) return current;
+  const shown = old.map(({ key, id, isMarker }) => {
+    const name = isMarker ? "DeleteMarker" : "Version";
+    return `<${name}><Key>${key}</Key><VersionId>${id}</VersionId><IsLatest>false</IsLatest></${name}>`;
+  });
+  const text = (await current.text()).replace("</ListVersionsResult>", `${shown.join("")}</ListVersionsResult>`);
+  return new Response(text, { headers: { "content-type": "application/xml" } });
+}
+
+function xml(root: string, content: Xml): Response {
+  return new Response(xmlDocument(root, content), { headers: { "content-type": "application/xml" } });
+}
+
+/** An error as S3 words it; a HEAD has no body. */
+export function failed(
+  status: number,
+  code: string,
+  { method }: Pick<Request, "method">,
+  details: object = {},
+): Response {
+  const requestId = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString("hex").toUpperCase();
+  const headers = { "content-type": "application/xml", "x-amz-request-id": requestId };
+  if (method === "HEAD") return new Response(null, { status, headers });
+  return new Response(xmlDocument("Error", { Code: code, Message: code, ...details, RequestId: requestId }), {
+    status,
+    headers,
+  });
+}
