@@ -61,8 +61,10 @@ export interface Sent {
   readonly mayRepeat?: boolean;
 }
 
-/** The option `endpoint` of every HTTP provider. */
-export function endpointOption(standard: string): v.OptionalSchema<v.GenericSchema<string, string>, string> {
+/** The option `endpoint` of every HTTP provider; without a standard it may stay unset. */
+export function endpointOption<Standard extends string | undefined = undefined>(
+  standard?: Standard,
+): v.OptionalSchema<v.GenericSchema<string, string>, Standard> {
   return v.optional(
     v.pipe(
       v.string(),
@@ -71,7 +73,7 @@ export function endpointOption(standard: string): v.OptionalSchema<v.GenericSche
         "must be an https URL without a path, or an http one on 127.0.0.1",
       ),
     ),
-    standard,
+    standard as Standard,
   );
 }
 

@@ -46,56 +46,100 @@ interface Sent {
   readonly body?: BodyInit;
 }
 
-/** An open client; commands are those of `npm:@aws-sdk/client-s3`. */
+/** A store that is asked; commands are those of `npm:@aws-sdk/client-s3`. */
 export class Store {
   readonly sdk: S3;
   readonly account: Account;
+  readonly #context: Context;
   readonly #client: S3Client;
   /** For keys with a segment `.` or `..`, which a URL can't hold: `fetch` would send another path. */
-  readonly #verbatim: S3Client;
+  #verbatim: S3Client | undefined;
 
-  private constructor(sdk: S3, account: Account, clients: readonly [S3Client, S3Client]) {
+  private constructor(sdk: S3, context: Context, account: Account) {
     this.sdk = sdk;
     this.account = account;
-    [this.#client, this.#verbatim] = clients;
+    this.#context = context;
+    this.#client = clientOf(sdk, account);
   }
 
-  /** Works with a client, and closes it. */
+  /** Works with a store, and closes what was opened for it. */
   static async with<T>(context: Context, account: Account, work: (store: Store) => Promise<T>): Promise<T> {
-    const sdk = await import("@aws-sdk/client-s3");
-    const { endpoint, region, credentials } = account;
-    const common = {
-      region,
-      credentials,
-      ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
-      maxAttempts: 1, // the HTTP client repeats
-      requestChecksumCalculation: "WHEN_REQUIRED" as const, // other stores than Amazon's do not know the newer ones
-      responseChecksumValidation: "WHEN_REQUIRED" as const,
-    };
-    const handler = { handle: (sent: Sent) => answerTo(context, sent) };
-    const client = new sdk.S3Client({ ...common, requestHandler: handler as never });
-    const verbatim = new sdk.S3Client({ ...common, maxAttempts: 3 });
+    const store = new Store(await import("@aws-sdk/client-s3"), context, account);
     try {
-      return await work(new Store(sdk, account, [client, verbatim]));
+      return await work(store);
     } finally {
-      client.destroy();
-      verbatim.destroy();
+      store.#verbatim?.destroy();
     }
   }
 
-  /** Sends a command. `what` as in `make bucket "x"`, for the error. */
+  /** Sends a command. `what` as in `make bucket "x"`, for the error; `headers` are a vendor's own. */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: $Command<Input, Output, S3ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
     what: string,
+    headers?: VendorHeaders,
   ): Promise<Output> {
     const { Key: key } = command.input as { Key?: string };
     const isVerbatim = key?.split("/").some((segment) => segment === "." || segment === "..") ?? false;
-    try {
-      return await (isVerbatim ? this.#verbatim : this.#client).send(command);
-    } catch (error) {
-      throw s3Error(this.account, error, what);
+    if (headers !== undefined) addHeaders(command, headers);
+    for (let isCorrected = false;;) {
+      try {
+        if (!isVerbatim) return await this.#client.send(command, { context: this.#context } as object);
+        this.#verbatim ??= new this.sdk.S3Client({ ...configOf(this.account), maxAttempts: 3 });
+        return await this.#verbatim.send(command);
+      } catch (error) {
+        const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
+        if (!$metadata?.clockSkewCorrected || isCorrected) throw s3Error(this.account, error, what);
+        isCorrected = true; // the SDK goes by the store's clock from now on
+      }
     }
   }
+}
+
+/** A vendor's headers: of a request, and what came back by each of these names. */
+export interface VendorHeaders {
+  readonly sent?: Readonly<Record<string, string>>;
+  /** Filled with the headers of the answer. */
+  readonly received?: Record<string, string>;
+}
+
+function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  command: $Command<Input, Output, S3ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
+  { sent = {}, received = {} }: VendorHeaders,
+): void {
+  command.middlewareStack.add((next) => async (args) => {
+    Object.assign((args.request as Sent).headers, sent);
+    const result = await next(args);
+    Object.assign(received, (result.response as { headers: Record<string, string> }).headers);
+    return result;
+  }, { step: "build", name: "forkstackHeaders" }); // before it is signed
+}
+
+function configOf({ endpoint, region, credentials }: Account) {
+  return {
+    region,
+    credentials,
+    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+    requestChecksumCalculation: "WHEN_REQUIRED" as const, // other stores than Amazon's do not know the newer ones
+    responseChecksumValidation: "WHEN_REQUIRED" as const,
+  };
+}
+
+const CLIENTS = new Map<string, S3Client>();
+const MAX_CLIENTS = 8;
+
+/** A client's first request takes it ten times as long as each further one: it is kept. It holds no connection. */
+function clientOf(sdk: S3, account: Account): S3Client {
+  const key = JSON.stringify([account.endpoint, account.region, account.credentials]);
+  let client = CLIENTS.get(key);
+  if (client === undefined) {
+    const requestHandler = { handle: (sent: Sent, { context }: { context: Context }) => answerTo(context, sent) };
+    const maxAttempts = 1; // the HTTP client repeats
+    client = new sdk.S3Client({ ...configOf(account), maxAttempts, requestHandler: requestHandler as never });
+    CLIENTS.set(key, client);
+    const [oldest] = CLIENTS.keys();
+    if (CLIENTS.size > MAX_CLIENTS) CLIENTS.delete(oldest!);
+  }
+  return client;
 }
 
 /** S3's own requests that change something may all be sent again: each says what shall be, not what to add. */
@@ -105,11 +149,9 @@ async function answerTo(context: Context, sent: Sent): Promise<{ response: objec
     (Array.isArray(value) ? value : [value]).map((one) => [name, one].filter((part) => part !== null).map(escaped))
   );
   const search = pairs.map((pair) => pair.join("=")).join("&");
-  const url = `${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}${
-    search === "" ? "" : `?${search}`
-  }`;
+  const host = `${hostname}${port === undefined ? "" : `:${port}`}`;
   const { host: _, "content-length": __, ...own } = headers;
-  const request = new Request(url, {
+  const request = new Request(`${protocol}//${host}${path}${search === "" ? "" : `?${search}`}`, {
     method,
     headers: { ...own, "x-forkstack-repeat": "safe" },
     ...(body === undefined || method === "GET" || method === "HEAD" ? {} : { body }),
@@ -143,7 +185,7 @@ interface Meaning {
 }
 
 /** What Amazon's codes mean; those that other stores use for the same are among them. */
-function meaningOf({ hints, region }: Account, name: string, status: number, region_?: string): Meaning {
+function meaningOf({ hints, region }: Account, name: string, status: number, where?: string): Meaning {
   const known: Readonly<Record<string, Meaning>> = {
     NoSuchBucket: {
       code: "NOT_FOUND",
@@ -181,17 +223,14 @@ function meaningOf({ hints, region }: Account, name: string, status: number, reg
       state: "an object is archived",
       hint: "Restore it first, or leave it out with `exclude`",
     },
-    ObjectLocked: {
-      code: "CONFLICT",
-      state: "objects in it are locked",
-      hint: "Object Lock keeps them until their retention ends",
-    },
     SlowDown: { code: "RATE_LIMITED", state: "the store asks to slow down", hint: "Run the same command again" },
   };
   const found = known[name];
   if (found !== undefined) return found;
-  if (name === "PermanentRedirect" || name === "AuthorizationHeaderMalformed" || status === 301) {
-    const state = `it is in region "${region_ ?? "another"}", not "${region}"`;
+  // Of a HEAD there is no code: a region beside a 400 is all that a store can say.
+  const isElsewhere = status === 301 || (status === 400 && (where ?? region) !== region);
+  if (isElsewhere || /^(AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/.test(name)) {
+    const state = `its region is ${where === undefined ? "another" : `"${where}"`}, not "${region}"`;
     return { code: "CONFIG_REGION", state, hint: "Correct `region` in forkstack.json" };
   }
   if (status === 401) return known.InvalidAccessKeyId!;
@@ -217,8 +256,9 @@ export function vendorCode(error: unknown): string | undefined {
 
 function s3Error(account: Account, error: unknown, what: string): unknown {
   if (isForkstackError(error)) return error;
-  const { name: thrown = "", message = "", $metadata, $response } = error as {
+  const { name: thrown = "", message = "", Region, $metadata, $response } = error as {
     name?: string;
+    Region?: string;
     message?: string;
     $metadata?: { httpStatusCode?: number; requestId?: string };
     $response?: { headers?: Record<string, string> };
@@ -227,7 +267,7 @@ function s3Error(account: Account, error: unknown, what: string): unknown {
   // What could not be read is no refusal, whatever its status.
   const isRefusal = ($metadata?.httpStatusCode ?? 0) >= 300 || (/^[A-Z]/.test(thrown) && "$fault" in (error as object));
   const [status, name] = isRefusal ? [$metadata?.httpStatusCode ?? 0, thrown] : [0, ""];
-  const meaning = meaningOf(account, name, status, $response?.headers?.["x-amz-bucket-region"]);
+  const meaning = meaningOf(account, name, status, Region ?? $response?.headers?.["x-amz-bucket-region"]);
   const known = new ForkstackError(meaning.code, `Cannot ${what}: ${meaning.state}`, {
     hint: meaning.hint,
     retryable: RETRYABLE.test(meaning.code),

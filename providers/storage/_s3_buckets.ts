@@ -9,7 +9,7 @@ import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target }
 import { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 import { type Account, Store, vendorCode } from "./_s3.ts";
-import { amountOf, type CopyJob, copyObjects, emptyBucket, objectsOf } from "./_s3_objects.ts";
+import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./_s3_objects.ts";
 
 /** The options of providers that copy. */
 export const COPY_OPTIONS = {
@@ -58,8 +58,11 @@ export interface Its<Options> {
   account(context: Context, scope: Scope<Options>): Account;
   marks(options: Options): Marks;
   readonly buckets: Buckets<Options>;
-  /** How it fills a bucket that it has made; says how its data got there. */
-  fill(context: Context, store: Store, target: Target<Options>, isResumed: boolean): Promise<Copy>;
+  /**
+   * Looks at the parent, and asks the person where it must, before anything is made; what it returns fills the bucket,
+   * and says how its data got there.
+   */
+  prepare(context: Context, store: Store, target: Target<Options>, isResumed: boolean): Promise<() => Promise<Copy>>;
 }
 
 /** The parts of a provider that follow from them. */
@@ -140,7 +143,7 @@ async function create<Options>(
   if (parent !== undefined) {
     await store.send(new store.sdk.HeadBucketCommand({ Bucket: parent }), `fork bucket "${parent}"`);
   }
-  const isResumed = there !== undefined;
+  const fill = await its.prepare(context, store, target, there !== undefined);
   const fresh = freshFork(context, target);
   context.signal.throwIfAborted();
   if (there === undefined && !await its.buckets.make(store, target, noteOf(fresh), context)) {
@@ -157,7 +160,7 @@ async function create<Options>(
   if (owner === undefined || others !== undefined) throw foreign(its, target, `make bucket "${name}": ${others}`);
   await context.record("bucket", owner.id);
   if (owner.copy !== undefined) return owner;
-  const whole: Fork = { ...owner, copy: await its.fill(context, store, target, isResumed) };
+  const whole: Fork = { ...owner, copy: await fill() };
   await marks.write(store, name, noteOf(whole));
   return whole;
 }
@@ -183,29 +186,29 @@ function ours<Options>(its: Its<Options>, target: Target<Options>, seen: Inspect
 }
 
 /** Fills a bucket by copying what the options take of the parent; for stores that have no forks. */
-export async function fillByCopy<Options extends CopyOptions>(
+export async function prepareCopy<Options extends CopyOptions>(
   context: Context,
   store: Store,
   { options, parent, name }: Target<Options>,
   isResumed: boolean,
-  kept?: string,
-): Promise<Copy> {
-  if (parent === undefined || options.fork === "empty") return "empty";
-  const takes = filterOf(options, kept);
-  const isMuch = ({ objects, sizeBytes }: { objects: number; sizeBytes: number }) =>
-    objects > ASK_ABOVE.objects || sizeBytes > ASK_ABOVE.sizeBytes;
-  const amount = await amountOf(store, parent, takes);
-  if (options.fork === undefined && !isResumed && isMuch(amount)) {
+): Promise<() => Promise<Copy>> {
+  if (parent === undefined || options.fork === "empty") return () => Promise.resolve("empty");
+  const job: CopyJob = { from: parent, to: name, takes: filterOf(options) };
+  const amount = await amountOf(store, parent, job.takes);
+  const isMuch = amount.objects > ASK_ABOVE.objects || amount.sizeBytes > ASK_ABOVE.sizeBytes;
+  if (isMuch && options.fork === undefined && !isResumed) { // what is resumed was agreed to
     const size = `${amount.objects.toLocaleString("en")} objects, ${(amount.sizeBytes / 2 ** 30).toFixed(1)} GiB`;
     await context.confirm(`Copy ${size} from bucket "${parent}"? ("fork" in forkstack.json answers this)`);
   }
-  const job: CopyJob = { from: parent, to: name, takes };
-  await copyObjects(context, store, job, amount);
-  return amount.objects === 0 ? "empty" : "full-copy";
+  return async () => {
+    if (isResumed) await endUploads(context, store, name);
+    await copyObjects(context, store, job, amount);
+    return amount.objects === 0 ? "empty" : "full-copy";
+  };
 }
 
-/** Whether a key belongs to a fork. */
-export function filterOf({ include, exclude = [] }: CopyOptions, kept?: string): (key: string) => boolean {
+/** Whether a key belongs to a fork; the parent's own mark never does. */
+export function filterOf({ include, exclude = [] }: CopyOptions): (key: string) => boolean {
   const matcher = (patterns: readonly string[]) => {
     const source = patterns.map((one) =>
       one.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^]*")
@@ -214,7 +217,7 @@ export function filterOf({ include, exclude = [] }: CopyOptions, kept?: string):
     return (key: string) => patterns.length > 0 && pattern.test(key);
   };
   const [isIncluded, isExcluded] = [matcher(include ?? ["*"]), matcher(exclude)];
-  return (key) => key !== kept && isIncluded(key) && !isExcluded(key);
+  return (key) => key !== MARK_OBJECT.key && isIncluded(key) && !isExcluded(key);
 }
 
 /** Everything goes but the mark; then the mark, then the bucket. */

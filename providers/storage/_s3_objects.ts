@@ -40,7 +40,7 @@ export interface Amount {
 
 const GIB = 2 ** 30;
 const LANES = 8;
-const ROUNDS = 3;
+const ROUNDS = 4;
 /** How often one object is tried while the store asks to slow down. */
 const TRIES = 8;
 
@@ -56,7 +56,7 @@ export async function* objectsOf(store: Store, bucket: string): AsyncGenerator<S
     const isEncoded = page.EncodingType === "url";
     for (const { Key: key = "", Size, ETag = "", LastModified } of page.Contents ?? []) {
       yield {
-        key: isEncoded ? decodeURIComponent(key.replaceAll("+", " ")) : key,
+        key: isEncoded ? decodedKey(key) : key,
         sizeBytes: Size ?? 0,
         etag: ETag,
         modifiedMs: LastModified?.getTime() ?? 0,
@@ -68,44 +68,47 @@ export async function* objectsOf(store: Store, bucket: string): AsyncGenerator<S
   }
 }
 
-/** How much of a bucket a job takes; counting ends where `enough` says so. */
-export async function amountOf(
-  store: Store,
-  bucket: string,
-  takes: (key: string) => boolean,
-  enough: (amount: Amount) => boolean = () => false,
-): Promise<Amount> {
+/** A key as lists encode it. */
+function decodedKey(key: string): string {
+  return decodeURIComponent(key.replaceAll("+", " "));
+}
+
+/** How much of a bucket belongs to a fork. */
+export async function amountOf(store: Store, bucket: string, takes: (key: string) => boolean): Promise<Amount> {
   let [objects, sizeBytes] = [0, 0];
   for await (const one of objectsOf(store, bucket)) {
     if (!takes(one.key)) continue;
     objects++;
     sizeBytes += one.sizeBytes;
-    if (enough({ objects, sizeBytes })) break;
   }
   return { objects, sizeBytes };
 }
 
 /**
- * Copies what the other bucket lacks, and looks again until it lacks nothing. What an earlier attempt copied is there
- * already, and is not copied again. An object that changed or went away meanwhile is copied as it was at some point
- * since the beginning.
+ * Copies what the other bucket lacks, and looks again until it lacks nothing: the second look verifies the first. What an
+ * earlier attempt copied is there already, and is not copied again. An object that changed or went away meanwhile is
+ * copied as it was at some point since the beginning.
  */
 export async function copyObjects(context: Context, store: Store, job: CopyJob, amount: Amount): Promise<void> {
   const began = context.now().getTime();
   const done = { objects: 0, tellAfterMs: began + 1_000 };
   const lanes = new Lanes(context);
+  let earlier = new Map<string, string>(); // what lacked in the round before, but for the first: the ETag by key
   for (let round = 1;; round++) {
-    let [lacking, stale] = [0, 0];
+    const lacking = new Map<string, string>();
+    let unmoved = 0;
     await lanes.each(lackingObjects(store, job), async (object) => {
-      lacking++;
-      if (object.modifiedMs < began - 1_000) stale++;
+      if (earlier.get(object.key) === object.etag) unmoved++;
       if (round > ROUNDS) return;
+      if (round > 1) lacking.set(object.key, object.etag);
       await copyObject(context, store, job, object);
       done.objects++;
       tell(context, done, amount.objects, began);
     });
-    if (lacking === 0 || (round > 1 && stale === 0)) return;
-    if (round > ROUNDS) throw notWhole(store, job, lacking);
+    if (unmoved > 0 && round > ROUNDS) throw notWhole(store, job, unmoved);
+    // Whatever still differs was copied, and changed since.
+    if (round > 1 && (lacking.size === 0 || (round > 2 && unmoved === 0))) return;
+    earlier = lacking;
   }
 }
 
@@ -193,6 +196,7 @@ async function copyInParts(store: Store, job: CopyJob, { key, etag, sizeBytes }:
       ContentDisposition: head.ContentDisposition,
       ContentLanguage: head.ContentLanguage,
       CacheControl: head.CacheControl,
+      ...(head.ExpiresString === undefined ? {} : { Expires: new Date(head.ExpiresString) }),
       ...(head.StorageClass === undefined ? {} : { StorageClass: head.StorageClass }),
       ...(tags === undefined ? {} : { Tagging: tags }),
     }),
@@ -200,15 +204,15 @@ async function copyInParts(store: Store, job: CopyJob, { key, etag, sizeBytes }:
   );
   try {
     const parts = [];
-    for (let from_ = 0, number = 1; from_ < sizeBytes; from_ += partBytes, number++) {
-      const last = Math.min(from_ + partBytes, sizeBytes) - 1;
+    for (let first = 0, number = 1; first < sizeBytes; first += partBytes, number++) {
+      const last = Math.min(first + partBytes, sizeBytes) - 1;
       const { CopyPartResult } = await store.send(
         new sdk.UploadPartCopyCommand({
           ...target,
           UploadId,
           PartNumber: number,
           CopySource: copySource(from, key),
-          CopySourceRange: `bytes=${from_}-${last}`,
+          CopySourceRange: `bytes=${first}-${last}`,
           CopySourceIfMatch: etag,
         }),
         what,
@@ -220,7 +224,7 @@ async function copyInParts(store: Store, job: CopyJob, { key, etag, sizeBytes }:
       what,
     );
   } catch (error) {
-    await store.send(new sdk.AbortMultipartUploadCommand({ ...target, UploadId }), what).catch(() => {}); // see emptyBucket
+    await store.send(new sdk.AbortMultipartUploadCommand({ ...target, UploadId }), what).catch(() => {}); // see endUploads
     throw error;
   }
 }
@@ -255,7 +259,12 @@ async function headOf(store: Store, bucket: string, key: string): Promise<Stored
 export async function emptyBucket(context: Context, store: Store, bucket: string, kept?: string): Promise<void> {
   const lanes = new Lanes(context, 4);
   await lanes.each(batches(versionsOf(store, bucket), kept), (batch) => removeBatch(store, bucket, batch));
-  await lanes.each(uploadsOf(store, bucket), async ({ Key, UploadId }) => {
+  await endUploads(context, store, bucket);
+}
+
+/** Ends the uploads that nobody finished: they cost as objects do, and show in no listing. */
+export async function endUploads(context: Context, store: Store, bucket: string): Promise<void> {
+  await new Lanes(context, 4).each(uploadsOf(store, bucket), async ({ Key, UploadId }) => {
     const command = new store.sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId });
     await store.send(command, `end the upload of "${Key}"`).catch((error) => {
       if (vendorCode(error) !== "NoSuchUpload") throw error;
@@ -264,14 +273,14 @@ export async function emptyBucket(context: Context, store: Store, bucket: string
 }
 
 interface Version {
-  readonly Key?: string;
+  readonly Key: string;
   readonly VersionId?: string;
 }
 
 async function* versionsOf(store: Store, bucket: string): AsyncGenerator<Version> {
   let marker: { KeyMarker?: string; VersionIdMarker?: string } = {};
   for (;;) {
-    const command = new store.sdk.ListObjectVersionsCommand({ Bucket: bucket, ...marker });
+    const command = new store.sdk.ListObjectVersionsCommand({ Bucket: bucket, EncodingType: "url", ...marker });
     let page;
     try {
       page = await store.send(command, `list the versions of bucket "${bucket}"`);
@@ -280,11 +289,12 @@ async function* versionsOf(store: Store, bucket: string): AsyncGenerator<Version
       for await (const { key } of objectsOf(store, bucket)) yield { Key: key }; // this store has no versions
       return;
     }
+    const decoded = (key = "") => page.EncodingType === "url" ? decodedKey(key) : key;
     for (const { Key, VersionId } of [...page.Versions ?? [], ...page.DeleteMarkers ?? []]) {
-      yield { Key, ...(VersionId === undefined || VersionId === "null" ? {} : { VersionId }) };
+      yield { Key: decoded(Key), ...(VersionId === undefined || VersionId === "null" ? {} : { VersionId }) };
     }
     if (!page.IsTruncated) return;
-    const next = { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker };
+    const next = { KeyMarker: decoded(page.NextKeyMarker), VersionIdMarker: page.NextVersionIdMarker };
     if (next.KeyMarker === marker.KeyMarker && next.VersionIdMarker === marker.VersionIdMarker) throw endless(bucket);
     marker = next;
   }
@@ -302,23 +312,35 @@ async function* batches(versions: AsyncIterable<Version>, kept: string | undefin
   if (batch.length > 0) yield batch;
 }
 
+/** What no XML document can hold, so that such keys go one by one. */
+// deno-lint-ignore no-control-regex
+const NOT_IN_XML = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/;
+
 async function removeBatch(store: Store, bucket: string, batch: Version[]): Promise<void> {
   const what = `empty bucket "${bucket}"`;
-  const Objects = batch.map(({ Key = "", VersionId }) => ({ Key, ...(VersionId === undefined ? {} : { VersionId }) }));
+  for (const version of batch.filter(({ Key }) => NOT_IN_XML.test(Key))) {
+    await store.send(new store.sdk.DeleteObjectCommand({ Bucket: bucket, ...version }), what);
+  }
+  const Objects = batch.filter(({ Key }) => !NOT_IN_XML.test(Key));
+  if (Objects.length === 0) return;
   const command = new store.sdk.DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } });
-  const { Errors = [] } = await store.send(command, what);
+  const { Errors = [], $metadata: { requestId } } = await store.send(command, what);
   const [first] = Errors.filter(({ Code }) => Code !== "NoSuchKey" && Code !== "NoSuchVersion");
   if (first === undefined) return;
   const isLocked = first.Code === "AccessDenied" && /lock|retention|hold/i.test(first.Message ?? "");
   throw new ForkstackError(
-    isLocked ? "OBJECT_LOCKED" : "COPY_INCOMPLETE",
+    isLocked ? "RESOURCE_LOCKED" : "DELETE_INCOMPLETE",
     `Cannot ${what}: ${Errors.length} of its objects can't be removed (${first.Code})`,
     {
       hint: isLocked
         ? "Object Lock keeps them until their retention ends; then run the same command again"
         : "Run the same command again",
       retryable: !isLocked,
-      details: { provider: store.account.provider, resource: store.account.resource },
+      details: {
+        provider: store.account.provider,
+        resource: store.account.resource,
+        ...(requestId === undefined ? {} : { requestId }),
+      },
     },
   );
 }
@@ -328,13 +350,15 @@ async function* uploadsOf(store: Store, bucket: string): AsyncGenerator<{ Key?: 
   while (marker !== undefined) {
     const command: ListMultipartUploadsCommand = new store.sdk.ListMultipartUploadsCommand({
       Bucket: bucket,
+      EncodingType: "url",
       ...marker,
     });
     try {
       const page = await store.send(command, `list the uploads of bucket "${bucket}"`);
-      yield* page.Uploads ?? [];
+      const decoded = (key = "") => page.EncodingType === "url" ? decodedKey(key) : key;
+      for (const { Key, UploadId } of page.Uploads ?? []) yield { Key: decoded(Key), UploadId };
       marker = page.IsTruncated
-        ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
+        ? { KeyMarker: decoded(page.NextKeyMarker), UploadIdMarker: page.NextUploadIdMarker }
         : undefined;
     } catch (error) {
       if (vendorCode(error) !== "NotImplemented") throw error;
@@ -343,7 +367,7 @@ async function* uploadsOf(store: Store, bucket: string): AsyncGenerator<{ Key?: 
   }
 }
 
-/** Work on many things at once, fewer and slower while the store asks for it. */
+/** Work on many things at once, slower while the store asks for it. */
 class Lanes {
   readonly #context: Context;
   readonly #count: number;
@@ -379,7 +403,9 @@ class Lanes {
         return await work();
       } catch (error) {
         if (!isForkstackError(error) || !error.retryable || attempt === TRIES) throw error;
-        this.#pause = this.#context.sleep(Math.min(100 * 2 ** attempt, 10_000)); // of all lanes: the store is one
+        const pause = this.#context.sleep(Math.min(100 * 2 ** attempt, 10_000));
+        this.#pause = pause.catch(() => {}); // of all lanes: the store is one
+        await pause;
       }
     }
   }

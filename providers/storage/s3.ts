@@ -8,22 +8,15 @@ import * as v from "valibot";
 import type { BucketLocationConstraint } from "@aws-sdk/client-s3";
 import { type Context, type Provider, type Scope, Secret } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { endpointOption } from "../_api.ts";
 import { type Account, type Store, vendorCode } from "./_s3.ts";
-import { bucketProvider, type Buckets, COPY_OPTIONS, fillByCopy, MARK_OBJECT, TAGS, tagSetOf } from "./_s3_buckets.ts";
+import { bucketProvider, type Buckets, COPY_OPTIONS, MARK_OBJECT, prepareCopy, TAGS, tagSetOf } from "./_s3_buckets.ts";
 
 const options = v.strictObject({
   /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */
   region: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'must be a region like "eu-west-1"')), "us-east-1"),
   /** Another store that speaks S3. Without TLS only on this machine. */
-  endpoint: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(
-        /^(https:\/\/[^\s?#@/]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)\/?$/,
-        "must be an https URL without a path, or an http one on 127.0.0.1",
-      ),
-    ),
-  ),
+  endpoint: endpointOption(),
   ...COPY_OPTIONS,
   /** Where the mark is kept: `"object"` for stores whose buckets take no tags. @default {"tags"} */
   mark: v.optional(v.picklist(["tags", "object"]), "tags"),
@@ -113,7 +106,7 @@ const provider: Provider<Options> = {
     account,
     marks: ({ mark }) => mark === "tags" ? TAGS : MARK_OBJECT,
     buckets,
-    fill: (context, store, target, isResumed) => fillByCopy(context, store, target, isResumed, MARK_OBJECT.key),
+    prepare: prepareCopy,
   }),
   outputs(context, held, scope) {
     const { region, endpoint, shareKeys } = scope.options;

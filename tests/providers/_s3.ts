@@ -1,11 +1,19 @@
-/** Stores that speak S3 as the conformance suite wants them: full. */
+/** Stores that speak S3 as the conformance suite and the special tests want them: full, and looked at from behind. */
 import { createHash } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import * as s3 from "@aws-sdk/client-s3";
+import * as v from "valibot";
+import { formatMarker, parseMarker } from "../../core/engine.ts";
+import { httpClient } from "../../core/http.ts";
+import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
+import { Bucket } from "../../core/s3/bucket.ts";
+import { listPage } from "../../core/s3/list.ts";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
-import { type Aws, serveAws } from "../emulators/aws_s3.ts";
+import { serveAws } from "../emulators/aws_s3.ts";
 import type { S3Server } from "../emulators/s3rver.ts";
+import { realContext } from "../helpers.ts";
 
 /** What the parent holds. */
 export const OBJECTS: Readonly<Record<string, string>> = {
@@ -14,6 +22,7 @@ export const OBJECTS: Readonly<Record<string, string>> = {
   "empty": "",
 };
 export const PARENT = "myapp-bucket-prod";
+export const titleOf = (env: string) => resourceTitle("storage", "myapp", env);
 
 /** An application's own client. */
 export function clientOf({ endpoint, region, credentials }: S3Server): s3.S3Client {
@@ -27,95 +36,147 @@ export function clientOf({ endpoint, region, credentials }: S3Server): s3.S3Clie
   });
 }
 
-/** Makes a bucket that holds these. */
-export async function fill(
-  client: s3.S3Client,
-  Bucket: string,
-  objects: Readonly<Record<string, string>>,
-): Promise<void> {
-  await client.send(new s3.CreateBucketCommand({ Bucket }));
-  await Promise.all(
-    Object.entries(objects).map(([Key, Body]) => client.send(new s3.PutObjectCommand({ Bucket, Key, Body }))),
-  );
+/** Puts objects behind a server's back. */
+export async function put(directory: string, bucket: string, objects: Readonly<Record<string, string>>): Promise<void> {
+  const root = join(directory, bucket);
+  mkdirSync(root, { recursive: true });
+  for (const [key, body] of Object.entries(objects)) {
+    const etag = createHash("md5").update(body).digest("hex");
+    const headers = { "content-type": "text/plain", "x-amz-meta-of": bucket.length > 8 ? "prod" : "near" };
+    const tags = key.length % 2 === 0 ? [["colour", "blue & green"]] as const : undefined;
+    const bytes = new Blob([body]).stream();
+    await new Bucket(bucket, root).put(key, bytes, () => ({
+      etag,
+      modifiedAt: Date.now() - 5_000, // of this second is an object only if it changes while it is copied
+      headers,
+      ...(tags && { tags }),
+    }));
+  }
 }
 
-/** Keys, sizes and ETags of what is in a bucket, but for our mark. */
-export async function contentsOf(client: s3.S3Client, bucket: string): Promise<string[]> {
-  const { Contents = [] } = await client.send(new s3.ListObjectsV2Command({ Bucket: bucket }));
-  return Contents.map(({ Key, Size, ETag }) => `${Key} ${Size} ${ETag}`).filter((one) => !one.startsWith(".forkstack"));
+/** All there is to an object of a bucket but when it was written, a line each; our own mark is not told. */
+export function contentsOf(directory: string, bucket: string): string[] {
+  const at = new Bucket(bucket, join(directory, bucket));
+  const { keys } = listPage(at, { prefix: "", delimiter: "", after: "", limit: Infinity });
+  return keys.filter((key) => key !== ".forkstack.json").map((key) => {
+    using found = at.need(key);
+    const { headers, tags } = found.meta;
+    const digest = createHash("md5").update(found.read(0, found.sizeBytes) as Uint8Array).digest("hex");
+    return JSON.stringify([key, found.sizeBytes, digest, headers, tags ?? []]);
+  });
 }
 
-/** An account that is full. */
+/** The mark that is an object, of a bucket. */
+export function markIn(directory: string, bucket: string): Record<string, string> {
+  using found = new Bucket(bucket, join(directory, bucket)).open(".forkstack.json");
+  return found === undefined ? {} : JSON.parse(new TextDecoder().decode(found.read(0, found.sizeBytes) as Uint8Array));
+}
+
+/** A server with buckets, as a world of the suite. */
+export interface Full {
+  readonly server: AsyncDisposable & { readonly directory: string };
+  readonly options: Readonly<Record<string, unknown>>;
+  noteOf(bucket: string): Record<string, string>;
+  setNote(bucket: string, note: Record<string, string>): Promise<void> | void;
+  readonly more?: Partial<World>;
+}
+
+/** Puts the suite's parent and look-alikes there. */
+export async function bucketWorld({ server, options, noteOf, setNote, more = {} }: Full): Promise<World> {
+  const { directory } = server;
+  await put(directory, PARENT, OBJECTS);
+  for (const near of ["alice2", "alice-2"]) await put(directory, titleOf(near), { "a": near });
+  const contentOf = (name: string) => {
+    const content = contentsOf(directory, name).join("\n");
+    return Promise.resolve(createHash("sha256").update(content).digest("hex"));
+  };
+  return {
+    options,
+    project: "myapp",
+    root: "/nowhere",
+    context: { files: {} as World["context"]["files"], fetch: (request) => fetch(request) },
+    parent: PARENT,
+    absentParent: "myapp-bucket-nobody",
+    titleOf,
+    async things() {
+      const all = readdirSync(directory).map(async (name) => {
+        const note = noteOf(name);
+        return [`${name} ${note["forkstack-id"] ?? ""}`, JSON.stringify([note, await contentOf(name)])] as const;
+      });
+      return new Map(await Promise.all(all));
+    },
+    contentOf,
+    change: (name) => put(directory, name, { mine: "mine" }),
+    placeForeign: (name) => put(directory, name, { theirs: "theirs" }),
+    rehand: async (fork, marker) => await setNote(fork.name, { ...noteOf(fork.name), forkstack: noted(marker) }),
+    pageSize: 2,
+    canaries: () => Object.values(OBJECTS).filter(Boolean),
+    close: () => Promise.resolve(server[Symbol.asyncDispose]()),
+    ...more,
+  };
+}
+
+/** An account at Amazon that is full. */
 export function awsEmulator(mark: "tags" | "object"): Emulator {
   return {
     async open({ credentials }) {
-      const accessKeyId = credentials.AWS_ACCESS_KEY_ID!;
-      const server: Aws = await serveAws({
-        accessKeyId,
+      const server = await serveAws({
+        accessKeyId: credentials.AWS_ACCESS_KEY_ID!,
         secretAccessKey: credentials.AWS_SECRET_ACCESS_KEY!,
-        pageSize: 3,
+        pageSize: 2,
       });
-      const titleOf = (env: string) => resourceTitle("storage", "myapp", env);
-      const client = clientOf(server);
-      await fill(client, PARENT, OBJECTS);
-      for (const near of ["alic", "alice2", "alice-2"]) await fill(client, titleOf(near), { "a": near });
-      const contentOf = async (name: string) =>
-        createHash("sha256").update((await contentsOf(client, name)).join("\n")).digest("hex");
-      const world: World = {
+      const { directory } = server;
+      return await bucketWorld({
+        server,
         options: { endpoint: server.endpoint, mark },
-        project: "myapp",
-        root: "/nowhere",
-        context: { files: {} as World["context"]["files"], fetch: (request) => fetch(request) },
-        parent: PARENT,
-        absentParent: "myapp-bucket-nobody",
-        titleOf,
-        async things() {
-          const names = readdirSync(server.directory);
-          const rest = await Promise.all(
-            names.map(async (name) => [name, await noteOf(name), await contentOf(name)] as const),
-          );
-          return new Map(
-            rest.map((
-              [name, note, content],
-            ) => [`${name} ${note["forkstack-id"] ?? ""}`, JSON.stringify([note, content])]),
-          );
-        },
-        contentOf,
-        async change(name) {
-          await client.send(new s3.PutObjectCommand({ Bucket: name, Key: "mine", Body: "mine" }));
-        },
-        placeForeign: (name) => fill(client, name, { theirs: "theirs" }),
-        async rehand(fork, marker) {
-          const note = { ...await noteOf(fork.name), forkstack: noted(marker) };
-          if (mark === "tags") return void server.tags.set(fork.name, note);
-          await client.send(
-            new s3.PutObjectCommand({ Bucket: fork.name, Key: ".forkstack.json", Body: JSON.stringify(note) }),
-          );
-        },
-        pageSize: 3,
-        canaries: () => Object.values(OBJECTS).filter(Boolean),
-        async close() {
-          client.destroy();
-          await server[Symbol.asyncDispose]();
-        },
-      };
-      async function noteOf(name: string): Promise<Record<string, string>> {
-        if (mark === "tags") return server.tags.get(name) ?? {};
-        try {
-          const { Body } = await client.send(new s3.GetObjectCommand({ Bucket: name, Key: ".forkstack.json" }));
-          return JSON.parse(await Body!.transformToString());
-        } catch {
-          return {};
-        }
-      }
-      return world;
+        noteOf: (name) => mark === "tags" ? server.tags.get(name) ?? {} : markIn(directory, name),
+        setNote: (name, note) =>
+          mark === "tags"
+            ? void server.tags.set(name, note)
+            : put(directory, name, { ".forkstack.json": JSON.stringify(note) }),
+      });
     },
   };
 }
 
-/** A marker as the provider writes it. */
-function noted(
-  { stack, env, resource, operation }: { stack: string; env: string; resource: string; operation: string },
-) {
-  return ["forkstack", "v1", stack, env, resource, operation].map(encodeURIComponent).join(":").replaceAll("%", "=");
+/** A marker as the providers write it. */
+export function noted(marker: Marker): string {
+  return formatMarker(marker).replaceAll("%", "=");
+}
+
+/** A provider at a server, for what is special to it. */
+// deno-lint-ignore no-explicit-any -- any provider, any options
+export function shopOf(provider: Provider<any>, credentials: Readonly<Record<string, string>>, standard: object) {
+  const journal = new Map<string, Marker>();
+  const said: string[] = [];
+  const context = (changed: Partial<Context> = {}): Context =>
+    realContext({
+      fetch: httpClient({ tries: 1 }),
+      credentials: Object.fromEntries(Object.entries(credentials).map(([name, value]) => [name, new Secret(value)])),
+      markerOf: (name, note) => note === undefined ? journal.get(name) : parseMarker(note),
+      progress: (text) => void said.push(text),
+      warn: (text) => void said.push(text),
+      sleep: () => Promise.resolve(),
+      ...changed,
+    });
+  const scope = (more: object = {}) => ({
+    options: v.parse(provider.options as v.GenericSchema, { ...standard, ...more }),
+    project: "myapp",
+    stack: "myapp",
+    resource: "storage",
+    root: "/nowhere",
+  });
+  const target = (env: string, more: Partial<Target<unknown>> = {}, options?: object) => ({
+    ...scope(options),
+    name: titleOf(env),
+    parent: PARENT,
+    marker: { stack: "myapp", env, resource: "storage", operation: `make ${env}` },
+    begunAt: new Date(Date.now() - 1_000).toISOString(),
+    ...more,
+  });
+  const create = async (at: ReturnType<typeof target>, with_ = context()): Promise<Fork> => {
+    journal.set(at.name, at.marker as Marker);
+    return await provider.create(with_, at);
+  };
+  return { journal, said, context, scope, target, create };
 }
