@@ -46,7 +46,8 @@ const TRIES = 8;
 
 /** The objects of a bucket in the order of their keys' bytes. */
 export async function* objectsOf(store: Store, bucket: string): AsyncGenerator<StoredObject> {
-  for (let token: string | undefined;;) {
+  let token: string | undefined;
+  for (;;) {
     const command = new store.sdk.ListObjectsV2Command({
       Bucket: bucket,
       EncodingType: "url", // XML can't hold every key
@@ -96,8 +97,9 @@ export async function copyObjects(context: Context, store: Store, job: CopyJob, 
   let earlier = new Map<string, string>(); // what lacked in the round before, but for the first: the ETag by key
   for (let round = 1;; round++) {
     const lacking = new Map<string, string>();
-    let unmoved = 0;
+    let [found, unmoved] = [0, 0];
     await lanes.each(lackingObjects(store, job), async (object) => {
+      found++;
       if (earlier.get(object.key) === object.etag) unmoved++;
       if (round > ROUNDS) return;
       if (round > 1) lacking.set(object.key, object.etag);
@@ -107,7 +109,7 @@ export async function copyObjects(context: Context, store: Store, job: CopyJob, 
     });
     if (unmoved > 0 && round > ROUNDS) throw notWhole(store, job, unmoved);
     // Whatever still differs was copied, and changed since.
-    if (round > 1 && (lacking.size === 0 || (round > 2 && unmoved === 0))) return;
+    if (found === 0 || (round > 2 && unmoved === 0)) return;
     earlier = lacking;
   }
 }

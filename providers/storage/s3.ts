@@ -30,15 +30,18 @@ type Options = v.InferOutput<typeof options>;
 
 const buckets: Buckets<Options> = {
   async look(store, name) {
-    try {
-      await store.send(new store.sdk.HeadBucketCommand({ Bucket: name }), `look at bucket "${name}"`);
-      return {};
-    } catch (error) {
-      if (!isForkstackError(error)) throw error;
-      if (error.details.status === 404) return "absent";
-      // 403 is said of others' buckets, of our own that the key may not look at, and of keys that are no good at all.
-      if (error.details.status === 403 && !await isListed(store, name)) return "others";
-      throw error;
+    for (let isSecond = false;; isSecond = true) {
+      try {
+        await store.send(new store.sdk.HeadBucketCommand({ Bucket: name }), `look at bucket "${name}"`);
+        return {};
+      } catch (error) {
+        if (!isForkstackError(error)) throw error;
+        if (error.details.status === 404) return "absent";
+        // 403 is said of others' buckets, of our own that the key may not look at, and of keys that are no good at all:
+        // the list tells them apart. It may also have set the SDK's clock right, so that a second look counts.
+        if (error.details.status !== 403 || await isListed(store, name)) throw error;
+        if (isSecond) return "others";
+      }
     }
   },
   async make(store, { name, options: { region, mark } }, note) {
@@ -68,7 +71,8 @@ async function isListed(store: Store, name: string): Promise<boolean> {
 }
 
 async function* namesOf(store: Store, prefix: string): AsyncGenerator<string> {
-  for (let token: string | undefined;;) {
+  let token: string | undefined;
+  for (;;) {
     const command = new store.sdk.ListBucketsCommand({ MaxBuckets: 1_000, Prefix: prefix, ContinuationToken: token });
     const page = await store.send(command, "list buckets");
     for (const { Name = "" } of page.Buckets ?? []) if (Name.startsWith(prefix)) yield Name;

@@ -37,7 +37,7 @@ export interface Aws extends S3Local {
   readonly others: Set<string>;
   readonly versions: Map<string, Version[]>;
   readonly requests: string[];
-  intercept?: AwsOptions["intercept"];
+  intercept?: AwsOptions["intercept"] | undefined;
 }
 
 /** Starts it on a free port. */
@@ -46,15 +46,12 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
   const others = new Set<string>();
   const versions = new Map<string, Version[]>();
   const requests: string[] = [];
-  const state: { directory: string; intercept?: AwsOptions["intercept"] } = {
-    directory: "",
-    intercept: options.intercept,
-  };
-  const isThere = (bucket: string) => existsSync(join(state.directory, bucket));
+  let running: Aws;
+  const isThere = (bucket: string) => existsSync(join(running.directory, bucket));
 
   const wrap = (inner: S3Handler): S3Handler => async (request, target) => {
     requests.push(`${request.method} ${target}`);
-    const instead = await state.intercept?.(request, target);
+    const instead = await running.intercept?.(request, target);
     if (instead !== undefined) return instead;
     const [path, search = ""] = target.split("?") as [string, string?];
     const [, bucket = "", ...rest] = path.split("/").map(decodeURIComponent);
@@ -82,7 +79,7 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
       return xml("Tagging", { TagSet: { Tag } });
     }
     if (request.method === "PUT" && search.replace(/x-id=\w+/, "") === "") {
-      if (!isThere(bucket) && readdirSync(state.directory).length >= (options.maxBuckets ?? Infinity)) {
+      if (!isThere(bucket) && readdirSync(running.directory).length >= (options.maxBuckets ?? Infinity)) {
         return failed(400, "TooManyBuckets", request);
       }
       const made = await inner(request, target);
@@ -106,7 +103,7 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
         }));
         const current = await inner(request, target);
         await current.body?.cancel();
-        return xml("DeleteResult", { Error: Error_ });
+        return xml("DeleteResult", { Error: Error_ }, current.headers.get("x-amz-request-id")!);
       }
     }
     if (request.method === "DELETE" && search.replace(/x-id=\w+/, "") === "") {
@@ -122,12 +119,12 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
     if (!checked.ok) return checked;
     await checked.body?.cancel();
     const [prefix, after] = [query.get("prefix") ?? "", query.get("continuation-token") ?? ""];
-    const all = readdirSync(state.directory).sort().filter((name) => name.startsWith(prefix) && name > after);
+    const all = readdirSync(running.directory).sort().filter((name) => name.startsWith(prefix) && name > after);
     const size = Math.min(Number(query.get("max-buckets") ?? 10_000), options.pageSize ?? 10_000);
     const page = all.slice(0, size);
     const Bucket = page.map((Name) => ({
       Name,
-      CreationDate: statSync(join(state.directory, Name)).birthtime.toISOString(),
+      CreationDate: statSync(join(running.directory, Name)).birthtime.toISOString(),
     }));
     return xml("ListAllMyBucketsResult", {
       Owner: { ID: "us" },
@@ -144,15 +141,8 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
     ...(region === undefined ? {} : { region }),
     ...(options.now === undefined ? {} : { now: options.now }),
   });
-  state.directory = server.directory;
-  return Object.assign(server, { tags, others, versions, requests }, {
-    get intercept() {
-      return state.intercept;
-    },
-    set intercept(value) {
-      state.intercept = value;
-    },
-  });
+  running = Object.assign(server, { tags, others, versions, requests, intercept: options.intercept });
+  return running;
 }
 
 function tagsIn(of: unknown): Record<string, string> {
@@ -175,8 +165,9 @@ async function withVersions(current: Response, old: readonly Version[]): Promise
   return new Response(text, { headers: { "content-type": "application/xml" } });
 }
 
-function xml(root: string, content: Xml): Response {
-  return new Response(xmlDocument(root, content), { headers: { "content-type": "application/xml" } });
+function xml(root: string, content: Xml, requestId = newRequestId()): Response {
+  const headers = { "content-type": "application/xml", "x-amz-request-id": requestId };
+  return new Response(xmlDocument(root, content), { headers });
 }
 
 /** An error as S3 words it; a HEAD has no body. */
@@ -186,11 +177,15 @@ export function failed(
   { method }: Pick<Request, "method">,
   details: object = {},
 ): Response {
-  const requestId = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString("hex").toUpperCase();
+  const requestId = newRequestId();
   const headers = { "content-type": "application/xml", "x-amz-request-id": requestId };
   if (method === "HEAD") return new Response(null, { status, headers });
   return new Response(xmlDocument("Error", { Code: code, Message: code, ...details, RequestId: requestId }), {
     status,
     headers,
   });
+}
+
+function newRequestId(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString("hex").toUpperCase();
 }
