@@ -34,6 +34,25 @@ export interface Account {
   readonly hints: { readonly rejected: string; readonly denied: string };
 }
 
+/** The keys that the environment of the process holds. */
+export function credentialsOf(
+  { credentials }: Context,
+  provider: string,
+  resource: string,
+  hint: string,
+): Account["credentials"] {
+  const [accessKeyId, secretAccessKey, sessionToken] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]
+    .map((name) => credentials[`AWS_${name}`]?.reveal());
+  if (accessKeyId !== undefined && secretAccessKey !== undefined) {
+    return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
+  }
+  const lacking = accessKeyId === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
+  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider}: ${lacking} is not set`, {
+    hint: `Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ${hint}`,
+    details: { provider, resource },
+  });
+}
+
 /** What the SDK's clients call in place of their own HTTP. */
 interface Sent {
   readonly method: string;
@@ -197,8 +216,6 @@ function meaningOf({ hints, region }: Account, name: string, status: number, whe
       state: "the store refuses the name",
       hint: "Choose another environment name",
     },
-    BucketAlreadyExists: { code: "FOREIGN", state: "the name is taken, by somebody else", hint: NAMES },
-    BucketAlreadyOwnedByYou: { code: "CONFLICT", state: "it is there already", hint: "Run the same command again" },
     BucketNotEmpty: {
       code: "CONFLICT",
       state: "something was put into it meanwhile",
@@ -243,7 +260,6 @@ function meaningOf({ hints, region }: Account, name: string, status: number, whe
   return { code: "PROVIDER_REFUSED", state: `the store refused it (${name})`, hint: "The cause says why" };
 }
 
-const NAMES = "Bucket names are shared by all accounts: choose another project name";
 const RETRYABLE = /^(PROVIDER_UNAVAILABLE|RATE_LIMITED)$/;
 
 /** What the store itself called what we throw. */

@@ -4,11 +4,12 @@
  * then it is not whole.
  */
 import * as v from "valibot";
+import type { Bucket } from "@aws-sdk/client-s3";
 import { formatMarker } from "../../core/engine.ts";
 import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
-import { ForkstackError } from "../../mod.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
-import { type Account, Store, vendorCode } from "./_s3.ts";
+import { type Account, Store, vendorCode, type VendorHeaders } from "./_s3.ts";
 import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./_s3_objects.ts";
 
 /** The options of providers that copy. */
@@ -38,18 +39,14 @@ export interface Marks {
 /** What a store calls its buckets by. */
 export interface Buckets<Options> {
   /** `"others"`: it is there, and not ours to look into. */
-  look(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<"absent" | "others" | Seen>;
+  look(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<"absent" | "others" | "there">;
+  /** When a bucket was made (RFC 3339), where the store tells it. */
+  createdAt(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<string | undefined>;
   /** Makes one, with its note where the store takes it at once; false if one is there. */
   make(store: Store, target: Target<Options>, note: Note, context: Context): Promise<boolean>;
   remove(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<void>;
   /** The names that begin so. */
   names(store: Store, prefix: string, context: Context, scope: Scope<Options>): AsyncIterable<string>;
-}
-
-/** A bucket that is there. */
-export interface Seen {
-  /** RFC 3339, where the store tells it. */
-  readonly createdAt?: string;
 }
 
 /** What one store has of its own. */
@@ -58,6 +55,8 @@ export interface Its<Options> {
   account(context: Context, scope: Scope<Options>): Account;
   marks(options: Options): Marks;
   readonly buckets: Buckets<Options>;
+  /** It forks whole buckets, and deletes them so: a mark comes after, and nothing is emptied first. @default {false} */
+  readonly isForking?: boolean;
   /**
    * Looks at the parent, and asks the person where it must, before anything is made; what it returns fills the bucket,
    * and says how its data got there.
@@ -108,26 +107,30 @@ async function inspect<Options>(
     if (!isSameHolder(owner.marker, marker)) return { state: "foreign", id: owner.id, reason: holder(owner.marker) };
     return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
   }
-  const unmarked = await unmarkedFork(its, context, store, target, seen);
+  const unmarked = await unmarkedFork(its, context, store, target, target);
   if (unmarked !== undefined) return { state: "pending", fork: unmarked };
   return { state: "foreign", id: name, reason: "it is not marked as ours" };
 }
 
-/** A bucket that a run made and did not come to mark, or that lost its mark on its way out: nothing is in it. */
+/**
+ * A bucket that a run made and did not come to mark, or that lost its mark on its way out. The journal tells of it; it is
+ * empty, or a fork that the store made at once, and no older than the run.
+ */
 async function unmarkedFork<Options>(
   its: Its<Options>,
   context: Context,
   store: Store,
-  target: Target<Options>,
-  { createdAt }: Seen,
+  scope: Scope<Options>,
+  { name, marker, begunAt }: Pick<Target<Options>, "name" | "marker" | "begunAt">,
 ): Promise<Fork | undefined> {
-  const { name } = target;
-  if (its.marks(target.options).key === undefined) return undefined; // marked as it is made
-  const marker = context.markerOf(name);
-  if (marker === undefined || !isSameHolder(marker, target.marker)) return undefined;
-  if (createdAt !== undefined && isOlder(createdAt, target)) return undefined;
-  for await (const _ of objectsOf(store, name)) return undefined;
-  return { id: `unmarked ${name}`, name, marker, createdAt: createdAt ?? target.begunAt };
+  const { isForking = false } = its;
+  if (!isForking && its.marks(scope.options).key === undefined) return undefined; // marked as it is made
+  const noted = context.markerOf(name);
+  if (noted === undefined || !isSameHolder(noted, marker)) return undefined;
+  const createdAt = await its.buckets.createdAt(store, name, context, scope);
+  if (createdAt !== undefined && isOlder(createdAt, { begunAt })) return undefined;
+  if (!isForking) { for await (const _ of objectsOf(store, name)) return undefined; }
+  return { id: `unmarked ${name}`, name, marker: noted, createdAt: createdAt ?? begunAt };
 }
 
 async function create<Options>(
@@ -150,7 +153,7 @@ async function create<Options>(
     there = ours(its, target, await inspect(its, context, store, target));
     if (there === undefined) throw vanished(its, target);
   }
-  if (marks.key !== undefined && await marks.read(store, name) === undefined) {
+  if ((marks.key !== undefined || its.isForking) && await marks.read(store, name) === undefined) {
     await marks.write(store, name, noteOf(fresh));
   }
   // The mark that is there counts: another attempt may have been first.
@@ -235,7 +238,7 @@ async function remove<Options>(
   const note = await marks.read(store, name);
   const owner = note && ownerOf(context, name, note);
   if (owner === undefined) {
-    const unmarked = await unmarkedFork(its, context, store, { ...scope, name, marker, begunAt }, seen);
+    const unmarked = await unmarkedFork(its, context, store, scope, { name, marker, begunAt });
     if (unmarked === undefined) return "absent";
   } else {
     if (owner.id !== fork.id) return "absent";
@@ -243,7 +246,7 @@ async function remove<Options>(
       throw foreign(its, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
     }
     context.signal.throwIfAborted();
-    await emptyBucket(context, store, name, marks.key);
+    if (!its.isForking) await emptyBucket(context, store, name, marks.key);
     if (marks.key !== undefined) await emptyBucket(context, store, name);
   }
   try {
@@ -282,6 +285,68 @@ async function readIfOurs(marks: Marks, store: Store, name: string): Promise<Not
   } catch (error) {
     if (/^(NoSuchBucket|AccessDenied)$/.test(vendorCode(error) ?? "")) return undefined;
     throw error;
+  }
+}
+
+// ---- What S3 itself says of buckets ----
+
+/** Whether a bucket is there, as S3 tells it. */
+export async function lookByHead(
+  store: Store,
+  name: string,
+  vendor?: VendorHeaders,
+): Promise<"absent" | "others" | "there"> {
+  for (let isSecond = false;; isSecond = true) {
+    try {
+      await store.send(new store.sdk.HeadBucketCommand({ Bucket: name }), `look at bucket "${name}"`, vendor);
+      return "there";
+    } catch (error) {
+      if (!isForkstackError(error)) throw error;
+      if (error.details.status === 404) return "absent";
+      // 403 is said of others' buckets, of our own that the key may not look at, and of keys that are no good at all:
+      // the list tells them apart. It may also have set the SDK's clock right, so that a second look counts.
+      if (error.details.status !== 403 || await isListed(store, name)) throw error;
+      if (isSecond) return "others";
+    }
+  }
+}
+
+/** Whether a bucket could not be made because one is there: ours or another's, which not every store tells apart. */
+export function isTaken(error: unknown): boolean {
+  return /^BucketAlready(OwnedByYou|Exists)$/.test(vendorCode(error) ?? "");
+}
+
+/** Removes an empty bucket, as S3 does it. */
+export async function removeBucket(store: Store, name: string): Promise<void> {
+  await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
+}
+
+async function isListed(store: Store, name: string): Promise<boolean> {
+  for await (const listed of namesOf(store, name)) if (listed === name) return true;
+  return false;
+}
+
+/** Names of buckets that begin so, as S3 lists them. */
+export async function* namesOf(store: Store, prefix: string): AsyncGenerator<string> {
+  for await (const { Name = "" } of listedBuckets(store, prefix)) yield Name;
+}
+
+/** When a bucket was made, as S3 lists it. */
+export async function createdAtOf(store: Store, name: string): Promise<string | undefined> {
+  for await (const { Name, CreationDate } of listedBuckets(store, name)) {
+    if (Name === name) return CreationDate?.toISOString();
+  }
+  return undefined;
+}
+
+async function* listedBuckets(store: Store, prefix: string): AsyncGenerator<Bucket> {
+  let token: string | undefined;
+  for (;;) {
+    const command = new store.sdk.ListBucketsCommand({ MaxBuckets: 1_000, Prefix: prefix, ContinuationToken: token });
+    const page = await store.send(command, "list buckets");
+    for (const one of page.Buckets ?? []) if (one.Name?.startsWith(prefix)) yield one; // some know no prefix
+    if (page.ContinuationToken === undefined || page.ContinuationToken === token) return;
+    token = page.ContinuationToken;
   }
 }
 

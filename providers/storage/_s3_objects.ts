@@ -163,7 +163,7 @@ async function copyObject(context: Context, store: Store, job: CopyJob, object: 
       return seen.sizeBytes > callBytes ? await copyInParts(store, job, seen) : await copyWhole(store, job, seen);
     } catch (error) {
       if (vendorCode(error) === "NoSuchKey") return; // it went away meanwhile
-      if (vendorCode(error) !== "PreconditionFailed") throw error;
+      if (!isForkstackError(error) || error.details.status !== 412) throw error; // of a HEAD there is no code
       context.signal.throwIfAborted();
       seen = await headOf(store, job.from, object.key); // it changed meanwhile
     }
@@ -215,12 +215,13 @@ async function copyInParts(store: Store, job: CopyJob, { key, etag, sizeBytes }:
           PartNumber: number,
           CopySource: copySource(from, key),
           CopySourceRange: `bytes=${first}-${last}`,
-          CopySourceIfMatch: etag,
         }),
         what,
       );
       parts.push({ PartNumber: number, ETag: CopyPartResult?.ETag });
     }
+    // Not every store knows conditions on parts: what changed meanwhile is found here, and begun again.
+    await store.send(new sdk.HeadObjectCommand({ Bucket: from, Key: key, IfMatch: etag }), what);
     await store.send(
       new sdk.CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts: parts } }),
       what,

@@ -7,10 +7,22 @@
 import * as v from "valibot";
 import type { BucketLocationConstraint } from "@aws-sdk/client-s3";
 import { type Context, type Provider, type Scope, Secret } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption } from "../_api.ts";
-import { type Account, type Store, vendorCode } from "./_s3.ts";
-import { bucketProvider, type Buckets, COPY_OPTIONS, MARK_OBJECT, prepareCopy, TAGS, tagSetOf } from "./_s3_buckets.ts";
+import { type Account, credentialsOf } from "./_s3.ts";
+import {
+  bucketProvider,
+  type Buckets,
+  COPY_OPTIONS,
+  createdAtOf,
+  isTaken,
+  lookByHead,
+  MARK_OBJECT,
+  namesOf,
+  prepareCopy,
+  removeBucket,
+  TAGS,
+  tagSetOf,
+} from "./_s3_buckets.ts";
 
 const options = v.strictObject({
   /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */
@@ -29,21 +41,8 @@ const options = v.strictObject({
 type Options = v.InferOutput<typeof options>;
 
 const buckets: Buckets<Options> = {
-  async look(store, name) {
-    for (let isSecond = false;; isSecond = true) {
-      try {
-        await store.send(new store.sdk.HeadBucketCommand({ Bucket: name }), `look at bucket "${name}"`);
-        return {};
-      } catch (error) {
-        if (!isForkstackError(error)) throw error;
-        if (error.details.status === 404) return "absent";
-        // 403 is said of others' buckets, of our own that the key may not look at, and of keys that are no good at all:
-        // the list tells them apart. It may also have set the SDK's clock right, so that a second look counts.
-        if (error.details.status !== 403 || await isListed(store, name)) throw error;
-        if (isSecond) return "others";
-      }
-    }
-  },
+  look: (store, name) => lookByHead(store, name),
+  createdAt: createdAtOf,
   async make(store, { name, options: { region, mark } }, note) {
     const where = region === "us-east-1" ? {} : { LocationConstraint: region as BucketLocationConstraint };
     const configuration = { ...where, ...(mark === "tags" ? { Tags: tagSetOf(note) } : {}) };
@@ -55,31 +54,13 @@ const buckets: Buckets<Options> = {
       await store.send(command, `make bucket "${name}"`);
       return true;
     } catch (error) {
-      if (vendorCode(error) === "BucketAlreadyOwnedByYou") return false;
+      if (isTaken(error)) return false;
       throw error;
     }
   },
-  async remove(store, name) {
-    await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
-  },
+  remove: removeBucket,
   names: namesOf,
 };
-
-async function isListed(store: Store, name: string): Promise<boolean> {
-  for await (const listed of namesOf(store, name)) if (listed === name) return true;
-  return false;
-}
-
-async function* namesOf(store: Store, prefix: string): AsyncGenerator<string> {
-  let token: string | undefined;
-  for (;;) {
-    const command = new store.sdk.ListBucketsCommand({ MaxBuckets: 1_000, Prefix: prefix, ContinuationToken: token });
-    const page = await store.send(command, "list buckets");
-    for (const { Name = "" } of page.Buckets ?? []) if (Name.startsWith(prefix)) yield Name;
-    if (page.ContinuationToken === undefined || page.ContinuationToken === token) return;
-    token = page.ContinuationToken;
-  }
-}
 
 const provider: Provider<Options> = {
   name: "s3",
@@ -131,26 +112,12 @@ const provider: Provider<Options> = {
 export default provider;
 
 function account(context: Context, { options: { region, endpoint }, resource }: Scope<Options>): Account {
-  const [accessKeyId, secretAccessKey, sessionToken] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-  ]
-    .map((variable) => context.credentials[variable]?.reveal());
-  if (accessKeyId === undefined || secretAccessKey === undefined) {
-    const lacking = accessKeyId === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
-    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use s3: ${lacking} is not set`, {
-      hint:
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws configure export-credentials --format env` prints them",
-      details: { provider: "s3", resource },
-    });
-  }
   return {
     provider: "s3",
     resource,
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
-    credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },
+    credentials: credentialsOf(context, "s3", resource, "`aws configure export-credentials --format env` prints them"),
     hints: {
       rejected: "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN anew",
       denied: "docs/storage.md lists what the key must be allowed to do",

@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { S3Handler } from "../../core/s3/server.ts";
+import type { Account, S3Handler } from "../../core/s3/server.ts";
 import { elements, parseXml, textOf, type Xml, xmlDocument } from "../../core/s3/xml.ts";
 import { type S3Local, serveS3 } from "./s3_local.ts";
 
@@ -26,6 +26,10 @@ export interface AwsOptions {
   /** Buckets in a page of the list. */
   readonly pageSize?: number;
   readonly now?: () => Date;
+  /** Further keys. */
+  readonly otherKeys?: (accessKeyId: string) => Account | undefined;
+  /** What another vendor has beyond Amazon's. */
+  readonly front?: (handler: S3Handler) => S3Handler;
   /** Before all: an answer in the place of the server's. */
   readonly intercept?: (request: Request, target: string) => Promise<Response | undefined> | Response | undefined;
 }
@@ -46,7 +50,6 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
   const others = new Set<string>();
   const versions = new Map<string, Version[]>();
   const requests: string[] = [];
-  let running: Aws;
   const isThere = (bucket: string) => existsSync(join(running.directory, bucket));
 
   const wrap = (inner: S3Handler): S3Handler => async (request, target) => {
@@ -135,13 +138,14 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
 
   const { accessKeyId, secretAccessKey, region } = options;
   const server = await serveS3({
-    wrap,
+    wrap: (inner) => options.front?.(wrap(inner)) ?? wrap(inner),
+    ...(options.otherKeys && { others: options.otherKeys }),
     ...(accessKeyId === undefined ? {} : { accessKeyId }),
     ...(secretAccessKey === undefined ? {} : { secretAccessKey }),
     ...(region === undefined ? {} : { region }),
     ...(options.now === undefined ? {} : { now: options.now }),
   });
-  running = Object.assign(server, { tags, others, versions, requests, intercept: options.intercept });
+  const running: Aws = Object.assign(server, { tags, others, versions, requests, intercept: options.intercept });
   return running;
 }
 
@@ -165,7 +169,8 @@ async function withVersions(current: Response, old: readonly Version[]): Promise
   return new Response(text, { headers: { "content-type": "application/xml" } });
 }
 
-function xml(root: string, content: Xml, requestId = newRequestId()): Response {
+/** A document of the vendor's. */
+export function xml(root: string, content: Xml, requestId = newRequestId()): Response {
   const headers = { "content-type": "application/xml", "x-amz-request-id": requestId };
   return new Response(xmlDocument(root, content), { headers });
 }

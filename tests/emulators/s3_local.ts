@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { readdirSync } from "node:fs";
 import { listen } from "../../core/s3/listen.ts";
-import { type S3Handler, s3Handler, type S3Options } from "../../core/s3/server.ts";
+import { type Account, type S3Handler, s3Handler, type S3Options } from "../../core/s3/server.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import type { S3Server } from "./s3rver.ts";
 
@@ -20,6 +20,8 @@ export interface Given extends Partial<Omit<S3Options, "directoryOf">> {
   /** @default {"test-key"} */
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
+  /** Further keys. */
+  readonly others?: (accessKeyId: string) => Account | undefined;
   /** Where buckets are; by default a directory that goes away with the server. */
   readonly directory?: string;
 }
@@ -40,7 +42,7 @@ export async function serveS3(given: Given = {}): Promise<S3Local> {
   const failures: unknown[] = [];
   const handler = s3Handler({
     region,
-    account: given.account ?? ((id) => id === accessKeyId ? everything : undefined),
+    account: given.account ?? ((id) => id === accessKeyId ? everything : given.others?.(id)),
     directoryOf,
     onError: given.onError ?? ((error) => failures.push(error)),
     ...(given.now && { now: given.now }),

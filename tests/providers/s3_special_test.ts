@@ -71,7 +71,15 @@ for (const isDone of [false, true]) {
 
 /** The child that tests/providers/_s3_child.ts is. */
 function startChild(endpoint: string, work: "create" | "delete") {
-  const args = ["run", "-q", "-A", fileURLToPath(new URL("_s3_child.ts", import.meta.url))];
+  // V8 leaves garbage lie as long as there is room: with little room it shows what is needed.
+  const args = [
+    "run",
+    "-q",
+    "-A",
+    "--no-check",
+    "--v8-flags=--max-old-space-size=96",
+    fileURLToPath(new URL("_s3_child.ts", import.meta.url)),
+  ];
   const env = { ...process.env, FORKSTACK_TEST_S3: JSON.stringify({ endpoint, credentials: KEYS, work }) };
   const child = spawn(Deno.execPath(), args, { env, stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
@@ -345,12 +353,12 @@ const REFUSALS: Record<string, {
   },
   "a name that another account takes meanwhile": {
     code: "FOREIGN",
-    says: /taken, by somebody else.*another project name/s,
+    says: /somebody else's/,
     arrange: ({ server }) => {
-      server.intercept = (request, target) =>
-        request.method === "PUT" && target.startsWith(`/${FORK}`)
-          ? failed(409, "BucketAlreadyExists", request)
-          : undefined;
+      server.intercept = (request, target) => {
+        if (request.method === "PUT" && target.startsWith(`/${FORK}`)) server.others.add(FORK);
+        return undefined;
+      };
     },
   },
   "the quota of buckets": { code: "PLAN_LIMIT", says: /as many as it may.*prune/s, given: { maxBuckets: 1 } },
@@ -410,7 +418,7 @@ for (const [what, { code, says, given, options, keys, arrange }] of Object.entri
     await assert.rejects(other.create(other.target("alice")), (error: ForkstackError) => {
       assert.equal(error.code, code, show(error));
       assert.match([error.message, error.hint].join("\n"), says);
-      if (what !== "another account's bucket") assert(error.details.requestId, show(error.details));
+      if (code !== "FOREIGN") assert(error.details.requestId, show(error.details));
       return true;
     });
     assert.equal(shop.contents(PARENT).length, Object.keys(OBJECTS).length);

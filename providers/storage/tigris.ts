@@ -1,0 +1,312 @@
+/**
+ * Tigris: S3 with snapshots and forks of whole buckets, which copy nothing.
+ *
+ * - Snapshots: https://www.tigrisdata.com/docs/buckets/snapshots/
+ * - Forks: https://www.tigrisdata.com/docs/buckets/forks/
+ * - Headers, and keys of one bucket: https://github.com/tigrisdata/storage (its own SDK; read in November 2026)
+ */
+import { createHash, createHmac } from "node:crypto";
+import * as v from "valibot";
+import { canonicalRequest } from "../../core/s3/signature.ts";
+import { readJson, vendorError } from "../../core/http.ts";
+import {
+  type Context,
+  type Copy,
+  type Held,
+  type Provider,
+  type Scope,
+  Secret,
+  type Target,
+} from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { endpointOption, instantOf, outOfReach } from "../_api.ts";
+import { type Account, credentialsOf, type Store } from "./_s3.ts";
+import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf, TAGS } from "./_s3_buckets.ts";
+
+const options = v.strictObject({
+  /** Buckets are asked for there. */
+  endpoint: endpointOption("https://t3.storage.dev"),
+  /** Access keys are made there. */
+  iamEndpoint: endpointOption("https://iam.storageapi.dev"),
+  /**
+   * Where the keys of the application come from: `"scoped"` makes it one that opens its own bucket alone, `"shared"`
+   * gives it those of forkstack, which open every bucket. @default {"scoped"}
+   */
+  keys: v.optional(v.picklist(["scoped", "shared"]), "scoped"),
+});
+type Options = v.InferOutput<typeof options>;
+
+const SOURCE = "x-tigris-fork-source-bucket";
+const SOURCE_SNAPSHOT = "x-tigris-fork-source-bucket-snapshot";
+const SNAPSHOTS = "x-tigris-enable-snapshot";
+/** Tigris answers from the nearest copy otherwise, which may be some seconds old. */
+const NOW = { "x-tigris-consistent": "true" };
+
+const buckets: Buckets<Options> = {
+  look: (store, name) => lookByHead(store, name, { sent: NOW }),
+  createdAt: createdAtOf,
+  async make(store, target, _note, context) {
+    const { name, parent } = target;
+    const snapshot = parent === undefined ? undefined : await snapshotOf(context, store, target, parent);
+    const sent: Record<string, string> = parent === undefined
+      ? { [SNAPSHOTS]: "true" }
+      : { [SOURCE]: parent, [SOURCE_SNAPSHOT]: snapshot! };
+    try {
+      await store.send(new store.sdk.CreateBucketCommand({ Bucket: name }), `make bucket "${name}"`, { sent });
+    } catch (error) {
+      if (isTaken(error)) return false;
+      throw error;
+    }
+    return true;
+  },
+  async remove(store, name, context, scope) {
+    await dropKeys(context, store, scope, name);
+    const command = new store.sdk.DeleteBucketCommand({ Bucket: name });
+    await store.send(command, `delete bucket "${name}"`, { sent: { "tigris-force-delete": "true" } });
+  },
+  names: namesOf,
+};
+
+/** The version of the snapshot that is to be forked: a new one, or the newest of `Target.at`. */
+async function snapshotOf(context: Context, store: Store, target: Target<Options>, parent: string): Promise<string> {
+  const at = instantOf(target, "tigris");
+  const what = `take a snapshot of bucket "${parent}"`;
+  if (at === undefined) {
+    const received: Record<string, string> = {};
+    const sent = { "x-tigris-snapshot": `true; name=${target.name}` };
+    context.signal.throwIfAborted();
+    await store.send(new store.sdk.CreateBucketCommand({ Bucket: parent }), what, { sent, received });
+    const version = received["x-tigris-snapshot-version"];
+    if (version === undefined) throw noForks(store, `Cannot ${what}: the store took none`);
+    return version;
+  }
+  const command = new store.sdk.ListBucketsCommand({});
+  const { Buckets = [] } = await store.send(command, `list the snapshots of bucket "${parent}"`, {
+    sent: { ...NOW, "x-tigris-snapshot": parent },
+  });
+  const until = BigInt(Date.parse(at)) * 1_000_000n; // versions are nanoseconds since 1970
+  const versions = Buckets.map(({ Name = "" }) => /^\d+/.exec(Name)?.[0]).filter((one) => one !== undefined);
+  const [newest] = versions.map(BigInt).filter((one) => one <= until).sort((a, b) => a > b ? -1 : 1);
+  if (newest === undefined) {
+    throw outOfReach(target, "tigris", new Error(`the parent has ${versions.length} snapshots`));
+  }
+  return String(newest);
+}
+
+/** Looks at the parent first; then, that the bucket that was made is a fork of it, and no empty bucket. */
+async function prepare(
+  _context: Context,
+  store: Store,
+  { parent, name }: Target<Options>,
+): Promise<() => Promise<Copy>> {
+  if (parent === undefined) return () => Promise.resolve("empty");
+  const received = await headersOf(store, parent, `fork bucket "${parent}"`);
+  if (received[SNAPSHOTS] !== "true") {
+    throw new ForkstackError("PARENT_UNUSABLE", `Cannot fork bucket "${parent}": it is not a bucket with snapshots`, {
+      hint:
+        `Enable them once, by \`tigris buckets set ${parent} --enable-snapshot\` or at https://console.storage.dev: ` +
+        "forkstack changes no parent by itself",
+      details: { provider: "tigris", resource: store.account.resource },
+    });
+  }
+  return async () => {
+    const { [SOURCE]: source } = await headersOf(store, name, `look at bucket "${name}"`);
+    if (source === parent) return "copy-on-write";
+    // It was made a moment ago by this operation, and holds nothing: a store that knows no forks made an empty bucket.
+    await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
+    throw noForks(store, `Cannot fork bucket "${parent}": the store made a bucket, but not a fork`);
+  };
+}
+
+async function headersOf(store: Store, bucket: string, what: string): Promise<Record<string, string>> {
+  const received: Record<string, string> = {};
+  await store.send(new store.sdk.HeadBucketCommand({ Bucket: bucket }), what, { sent: NOW, received });
+  return received;
+}
+
+function noForks({ account: { resource } }: Store, message: string): ForkstackError {
+  return new ForkstackError("PROVIDER_REFUSED", message, {
+    hint: "Check that `endpoint` in forkstack.json is Tigris's; for other stores there is the provider s3",
+    details: { provider: "tigris", resource },
+  });
+}
+
+const provider: Provider<Options> = {
+  name: "tigris",
+  kind: "storage",
+  capabilities: {
+    copy: "copy-on-write",
+    ownership: "marked",
+    outputs: "minted",
+    nativeExpiry: false,
+    usage: "bytes",
+    pointInTime: true,
+    outputsExpire: false,
+    parentMayBeAbsent: false,
+    name: { maxLength: 63, pattern: /^(?!xn--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9](?<!-s3alias)$/ },
+  },
+  credentials: [
+    { variable: "AWS_ACCESS_KEY_ID", required: true },
+    { variable: "AWS_SECRET_ACCESS_KEY", required: true },
+  ],
+  options,
+  ...bucketProvider<Options>({ name: "tigris", account, marks: () => TAGS, isForking: true, buckets, prepare }),
+  async outputs(context, held, scope) {
+    const { endpoint, keys } = scope.options;
+    const own = account(context, scope);
+    const pair = keys === "shared" ? own.credentials : await makeKey(context, own, scope, held);
+    return {
+      BUCKET_NAME: held.name,
+      AWS_ENDPOINT_URL_S3: endpoint,
+      AWS_REGION: "auto",
+      AWS_ACCESS_KEY_ID: new Secret(pair.accessKeyId),
+      AWS_SECRET_ACCESS_KEY: new Secret(pair.secretAccessKey),
+    };
+  },
+};
+export default provider;
+
+function account(context: Context, { options: { endpoint }, resource }: Scope<Options>): Account {
+  return {
+    provider: "tigris",
+    resource,
+    region: "auto",
+    endpoint,
+    credentials: credentialsOf(context, "tigris", resource, "make a key at https://console.storage.dev"),
+    hints: {
+      rejected: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew: https://console.storage.dev makes keys",
+      denied: "The key must be an admin's or the owner's; a bucket that is not there may be answered so too",
+    },
+  };
+}
+
+// ---- Keys of one bucket ----
+
+const MADE_KEY = v.object({
+  CreateAccessKeyResult: v.object({
+    AccessKey: v.object({ AccessKeyId: v.string(), SecretAccessKey: v.string() }),
+  }),
+});
+const KEYS = v.object({
+  IsTruncated: v.optional(v.boolean()),
+  Marker: v.optional(v.string()),
+  Keys: v.optional(
+    v.array(
+      v.object({
+        access_key_id: v.string(),
+        username: v.optional(v.string()),
+        buckets_role: v.nullish(v.array(v.object({ bucket: v.string() }))),
+      }),
+    ),
+  ),
+});
+
+async function makeKey(context: Context, own: Account, scope: Scope<Options>, { name }: Held) {
+  const asked = {
+    req_uuid: crypto.randomUUID(),
+    name: `${name}-key-${crypto.randomUUID().slice(0, 8)}`,
+    buckets_role: [{ bucket: name, role: "Editor" }],
+  };
+  const form = { Req: JSON.stringify(asked) };
+  const what = `make a key for bucket "${name}"`;
+  const made = v.safeParse(
+    MADE_KEY,
+    await iam(context, own, scope, "Action=CreateAccessKeyWithBucketsRole", form, what),
+  );
+  if (!made.success) throw strange(own, what);
+  const { AccessKeyId, SecretAccessKey } = made.output.CreateAccessKeyResult.AccessKey;
+  return { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey };
+}
+
+/** Takes away the keys that were made for a bucket: those that bear its name, and open it and no other. */
+async function dropKeys(
+  context: Context,
+  { account: own }: Store,
+  scope: Scope<Options>,
+  bucket: string,
+): Promise<void> {
+  if (scope.options.keys === "shared") return;
+  const what = `delete the keys of bucket "${bucket}"`;
+  const ids: string[] = [];
+  let marker: string | undefined = "";
+  while (marker !== undefined) {
+    const form: Record<string, string> = { Action: "ListAccessKeys", MaxItems: "1000" };
+    if (marker !== "") form.Marker = marker;
+    const page = v.safeParse(KEYS, await iam(context, own, scope, "Detailed", form, what, true));
+    if (!page.success) throw strange(own, what);
+    const { Keys = [], IsTruncated, Marker } = page.output;
+    for (const { access_key_id, username = "", buckets_role } of Keys) {
+      const isNamed = username.startsWith(`${bucket}-key-`) && /^[0-9a-f]{8}$/.test(username.slice(bucket.length + 5));
+      if (isNamed && buckets_role?.every((one) => one.bucket === bucket)) ids.push(access_key_id);
+    }
+    if (IsTruncated && Marker === marker) throw strange(own, what);
+    marker = IsTruncated ? Marker : undefined;
+  }
+  for (const AccessKeyId of ids) {
+    const form = { Action: "DeleteAccessKey", Version: "2010-05-08", AccessKeyId };
+    await iam(context, own, scope, "Action=DeleteAccessKey", form, what, true);
+  }
+}
+
+/** A call of the IAM endpoint: a form, signed as S3's requests are. */
+async function iam(
+  context: Context,
+  own: Account,
+  { options: { iamEndpoint, keys }, resource }: Scope<Options>,
+  query: string,
+  form: Readonly<Record<string, string>>,
+  what: string,
+  mayRepeat = false,
+): Promise<unknown> {
+  const body = new URLSearchParams(form).toString();
+  const url = new URL(`/?${query}`, iamEndpoint);
+  const headers = new Headers({
+    accept: "application/json",
+    "content-type": "application/x-www-form-urlencoded",
+    ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
+  });
+  sign(own, url, headers, body);
+  const request = new Request(url, { method: "POST", headers, body, signal: context.signal });
+  const response = await context.fetch(request);
+  if (response.ok) return await readJson(response);
+  await response.text();
+  throw vendorError(request, response, {
+    provider: "tigris",
+    resource,
+    message: `Cannot ${what}: Tigris answers ${response.status}`,
+    hint: response.status === 403 && keys === "scoped"
+      ? 'AWS_ACCESS_KEY_ID must be allowed to make keys; or let the application share it by "keys": "shared"'
+      : "Run the same command again; see https://status.tigrisdata.com",
+  });
+}
+
+/** By the machine's own clock, as the SDK does. https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
+function sign({ credentials }: Account, url: URL, headers: Headers, body: string): void {
+  const date = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+  const hash = createHash("sha256").update(body).digest("hex");
+  headers.set("host", url.host); // signed; fetch sends its own, which is the same
+  headers.set("x-amz-date", date);
+  headers.set("x-amz-content-sha256", hash);
+  const names = ["host", "x-amz-content-sha256", "x-amz-date"];
+  const query = [...url.searchParams];
+  const text = canonicalRequest({ method: "POST", path: "/", query, headers }, names, hash);
+  const scope = [date.slice(0, 8), "auto", "s3", "aws4_request"];
+  const hmac = (key: string | Uint8Array, data: string) => createHmac("sha256", key).update(data).digest();
+  const key = scope.reduce<string | Uint8Array>((one, part) => hmac(one, part), `AWS4${credentials.secretAccessKey}`);
+  const digest = createHash("sha256").update(text).digest("hex");
+  const signature = createHmac("sha256", key)
+    .update(["AWS4-HMAC-SHA256", date, scope.join("/"), digest].join("\n")).digest("hex");
+  headers.set(
+    "authorization",
+    `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope.join("/")}, ` +
+      `SignedHeaders=${names.join(";")}, Signature=${signature}`,
+  );
+}
+
+function strange({ resource }: Account, what: string): ForkstackError {
+  return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: the answer is not as documented`, {
+    hint: "Run the same command again; if `iamEndpoint` is set in forkstack.json, check that it is Tigris's",
+    retryable: true,
+    details: { provider: "tigris", resource },
+  });
+}

@@ -1,0 +1,189 @@
+/**
+ * Tigris: the S3 emulator with snapshots and forks of whole buckets by headers, deletion of full buckets, and the IAM
+ * endpoint that makes keys for single buckets. As ../shared/vendors/storage-and-secrets.md has it, section 1.
+ */
+import { cpSync, existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { S3Error } from "../../core/s3/error.ts";
+import type { S3Handler } from "../../core/s3/server.ts";
+import { authenticate } from "../../core/s3/signature.ts";
+import { temporaryDirectory } from "../helpers.ts";
+import { type Aws, type AwsOptions, failed, serveAws, xml } from "./aws_s3.ts";
+
+interface Key {
+  readonly id: string;
+  readonly secret: string;
+  readonly name: string;
+  readonly bucket: string;
+}
+
+interface Snapshot {
+  /** Nanoseconds since 1970. */
+  readonly version: bigint;
+  readonly label: string;
+  readonly path: string;
+}
+
+export interface TigrisOptions extends AwsOptions {
+  /** A store that knows nothing of Tigris's headers, but on HEAD of parents. */
+  readonly isDeaf?: boolean;
+  /** The key may make no other keys. */
+  readonly mayMakeKeys?: boolean;
+}
+
+export interface Tigris extends Aws {
+  /** Buckets that snapshots can be taken of, and what they are forks of. */
+  readonly kinds: Map<string, { readonly source?: string; readonly snapshot?: string }>;
+  readonly snapshots: Map<string, Snapshot[]>;
+  readonly keys: Map<string, Key>;
+  /** Takes a snapshot as of an instant. */
+  keep(bucket: string, at: number, label?: string): string;
+}
+
+/** Starts it on a free port; its IAM endpoint is at the same address. */
+export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> {
+  const { accessKeyId = "test-key", secretAccessKey = "test-secret", isDeaf, mayMakeKeys = true } = options;
+  const kinds: Tigris["kinds"] = new Map();
+  const snapshots: Tigris["snapshots"] = new Map();
+  const keys: Tigris["keys"] = new Map();
+  const kept = temporaryDirectory("forkstack-tigris-");
+
+  const front = (inner: S3Handler): S3Handler => async (request, target) => {
+    const [path, search = ""] = target.split("?") as [string, string?];
+    if (path === "/" && request.method === "POST") return await iam(request, search);
+    const bucket = decodeURIComponent(path.split("/")[1] ?? "");
+    const isPlain = path.split("/").slice(2).join("/") === "" && search.replace(/x-id=\w+/, "") === "";
+    const header = (name: string) => isDeaf ? null : request.headers.get(name);
+    if (bucket === "" && header("x-tigris-snapshot") !== null) {
+      const checked = await inner(request, target);
+      if (!checked.ok) return checked;
+      await checked.body?.cancel();
+      const Bucket = (snapshots.get(header("x-tigris-snapshot")!) ?? []).map(({ version, label }) => ({
+        Name: label === "" ? String(version) : `${version}; name=${label}`,
+        CreationDate: new Date(Number(version / 1_000_000n)).toISOString(),
+      }));
+      return xml("ListAllMyBucketsResult", { Owner: { ID: "us" }, Buckets: { Bucket } });
+    }
+    if (!isPlain || bucket === "") return await inner(request, target);
+    if (request.method === "PUT") return await put(inner, request, target, bucket, header);
+    const response = await inner(request, target);
+    if (request.method === "HEAD" && response.ok) {
+      const kind = kinds.get(bucket);
+      if (kind !== undefined) response.headers.set("x-tigris-enable-snapshot", "true");
+      if (kind?.source !== undefined && !isDeaf) {
+        response.headers.set("x-tigris-fork-source-bucket", kind.source);
+        response.headers.set("x-tigris-fork-source-bucket-snapshot", kind.snapshot!);
+      }
+    }
+    if (request.method !== "DELETE") return response;
+    const isForced = response.status === 409 && header("tigris-force-delete") === "true";
+    if (isForced) {
+      await response.body?.cancel();
+      rmSync(join(running.directory, bucket), { recursive: true });
+      running.tags.delete(bucket);
+    } else if (!response.ok) return response;
+    kinds.delete(bucket);
+    return isForced ? new Response(null, { status: 204 }) : response;
+  };
+
+  async function put(
+    inner: S3Handler,
+    request: Request,
+    target: string,
+    bucket: string,
+    header: (name: string) => string | null,
+  ): Promise<Response> {
+    const [wanted, source] = [header("x-tigris-snapshot"), header("x-tigris-fork-source-bucket")];
+    const version = header("x-tigris-fork-source-bucket-snapshot");
+    const isThere = existsSync(join(running.directory, bucket));
+    const snapshot = snapshots.get(source ?? "")?.find((one) => String(one.version) === version);
+    if (source !== null && !isThere && (!kinds.has(source) || snapshot === undefined)) {
+      return failed(400, "InvalidArgument", request);
+    }
+    const response = await inner(request, target);
+    if (wanted !== null && response.status === 409) {
+      await response.body?.cancel();
+      if (!kinds.has(bucket)) return failed(400, "InvalidArgument", request);
+      const taken = running.keep(bucket, Date.now(), /name=(.*)/.exec(wanted)?.[1]);
+      return new Response(null, { headers: { "x-tigris-snapshot-version": taken } });
+    }
+    if (!response.ok) return response;
+    if (source !== null) {
+      kinds.set(bucket, { source, snapshot: version! });
+      cpSync(snapshot!.path, join(running.directory, bucket), { recursive: true });
+    } else if (header("x-tigris-enable-snapshot") === "true") kinds.set(bucket, {});
+    return response;
+  }
+
+  async function iam(request: Request, search: string): Promise<Response> {
+    const body = await request.text();
+    const query = search.split("&").map((pair) => pair.split("=")).map(([name = "", value = ""]) =>
+      [name, value] as const
+    );
+    try {
+      const secretOf = (id: string) => Promise.resolve(id === accessKeyId ? secretAccessKey : undefined);
+      const signed = { method: "POST", path: "/", query, headers: request.headers };
+      await authenticate(signed, { region: "auto", now: options.now ?? (() => new Date()), secretOf });
+    } catch (error) {
+      if (error instanceof S3Error) return failed(error.status, error.code, request);
+      throw error;
+    }
+    const form = new URLSearchParams(body);
+    if (search === "Action=CreateAccessKeyWithBucketsRole") {
+      if (!mayMakeKeys) return failed(403, "AccessDenied", request);
+      const { name, buckets_role: [{ bucket, role }] } = JSON.parse(form.get("Req")!);
+      if (role !== "Editor" && role !== "ReadOnly") return failed(400, "InvalidArgument", request);
+      const id = `tid_${crypto.randomUUID().slice(0, 13)}`;
+      const key = { id, secret: `tsec_${crypto.randomUUID()}`, name, bucket };
+      keys.set(id, key);
+      const AccessKey = {
+        AccessKeyId: id,
+        SecretAccessKey: key.secret,
+        UserName: name,
+        CreateDate: new Date().toISOString(),
+      };
+      return Response.json({ CreateAccessKeyResult: { AccessKey } });
+    }
+    if (form.get("Action") === "DeleteAccessKey") {
+      keys.delete(form.get("AccessKeyId")!);
+      return Response.json({});
+    }
+    const all = [...keys.values()];
+    const first = Number(form.get("Marker") ?? 0);
+    const size = Math.min(options.pageSize ?? 1_000, Number(form.get("MaxItems")));
+    const Keys = all.slice(first, first + size).map(({ id, name, bucket }) => ({
+      access_key_id: id,
+      username: name,
+      status: "active",
+      buckets_role: [{ bucket, role: "Editor" }],
+    }));
+    const isMore = first + size < all.length;
+    return Response.json({ IsTruncated: isMore, Marker: isMore ? String(first + size) : "", Keys });
+  }
+
+  const otherKeys = (id: string) => {
+    const key = keys.get(id);
+    const opens = (bucket: string) => bucket === key?.bucket;
+    return key && { secretAccessKey: key.secret, opens, buckets: () => [key.bucket] };
+  };
+  const aws = await serveAws({ ...options, region: "auto", front, otherKeys });
+  const running: Tigris = Object.assign(aws, {
+    kinds,
+    snapshots,
+    keys,
+    keep(bucket: string, at: number, label = "") {
+      const all = snapshots.get(bucket) ?? [];
+      const version = BigInt(at) * 1_000_000n + BigInt(all.length);
+      const path = join(kept.path, `${bucket}@${version}`);
+      cpSync(join(running.directory, bucket), path, { recursive: true });
+      snapshots.set(bucket, [...all, { version, label, path }]);
+      return String(version);
+    },
+  });
+  const end = aws[Symbol.asyncDispose].bind(aws);
+  running[Symbol.asyncDispose] = async () => {
+    await end();
+    kept[Symbol.dispose]();
+  };
+  return running;
+}
