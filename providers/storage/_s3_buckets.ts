@@ -101,14 +101,18 @@ async function inspect<Options>(
   if (seen === "others") {
     return { state: "foreign", id: name, reason: "it is somebody else's, or the key may not look" };
   }
-  const note = await its.marks(target.options).read(store, name);
-  const owner = note && ownerOf(context, name, note);
-  if (owner !== undefined) {
-    if (!isSameHolder(owner.marker, marker)) return { state: "foreign", id: owner.id, reason: holder(owner.marker) };
-    return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
+  for (const isLast of [false, true]) {
+    const note = await its.marks(target.options).read(store, name);
+    const owner = note && ownerOf(context, name, note);
+    if (owner !== undefined) {
+      if (!isSameHolder(owner.marker, marker)) return { state: "foreign", id: owner.id, reason: holder(owner.marker) };
+      return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
+    }
+    if (isLast) break;
+    const unmarked = await unmarkedFork(its, context, store, target, target);
+    if (unmarked !== undefined) return { state: "pending", fork: unmarked };
+    if (context.markerOf(name) === undefined) break; // else another run may have marked it meanwhile
   }
-  const unmarked = await unmarkedFork(its, context, store, target, target);
-  if (unmarked !== undefined) return { state: "pending", fork: unmarked };
   return { state: "foreign", id: name, reason: "it is not marked as ours" };
 }
 
@@ -143,8 +147,8 @@ async function create<Options>(
   const marks = its.marks(target.options);
   let there = ours(its, target, await inspect(its, context, store, target));
   if (there?.copy !== undefined) return there;
-  if (parent !== undefined) {
-    await store.send(new store.sdk.HeadBucketCommand({ Bucket: parent }), `fork bucket "${parent}"`);
+  if (parent !== undefined) { // not by HEAD: its refusals have no code
+    await store.send(new store.sdk.ListObjectsV2Command({ Bucket: parent, MaxKeys: 1 }), `fork bucket "${parent}"`);
   }
   const fill = await its.prepare(context, store, target, there !== undefined);
   const fresh = freshFork(context, target);

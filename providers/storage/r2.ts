@@ -99,7 +99,11 @@ const buckets: Buckets<Options> = {
     const { name, options: { location } } = target;
     const json = { name, ...(location === undefined ? {} : { locationHint: location }) };
     const answer = await send(context, target, "POST", ["buckets"], { json });
-    if (answer.response.status === 409 || TAKEN.test(await api.codeOf(answer) ?? "")) return false;
+    const code = await api.codeOf(answer);
+    if (answer.response.status === 409 || TAKEN.test(code ?? "")) {
+      await answer.response.text();
+      return false;
+    }
     await api.read(ONE, answer, target, `make bucket "${name}"`);
     return true;
   },
@@ -127,7 +131,9 @@ async function bucketOf(context: Context, scope: Scope<Options>, name: string) {
 
 /** 404 alone may also be a proxy's, or an account that is not there. */
 async function isGone(answer: Answer): Promise<boolean> {
-  return answer.response.status === 404 && await api.codeOf(answer) === "10006";
+  if (answer.response.status !== 404 || await api.codeOf(answer) !== "10006") return false;
+  await answer.response.text();
+  return true;
 }
 
 function send(
@@ -138,7 +144,7 @@ function send(
   sent: Parameters<typeof api.send>[4] = {},
 ): Promise<Answer> {
   const { jurisdiction } = scope.options;
-  const headers = jurisdiction === undefined ? {} : { "cf-r2-jurisdiction": jurisdiction };
+  const headers: Record<string, string> = jurisdiction === undefined ? {} : { "cf-r2-jurisdiction": jurisdiction };
   return api.send(context, scope, method, path, { ...sent, headers });
 }
 

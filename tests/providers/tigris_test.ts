@@ -62,7 +62,7 @@ Deno.test("tigris: a fork is of a snapshot that was taken for it, without a byte
   assert.equal(snapshot!.label, FORK);
   assert.deepEqual(shop.server.kinds.get(FORK), { source: PARENT, snapshot: String(snapshot!.version) });
   assert.deepEqual(shop.contents(FORK), shop.contents(PARENT));
-  assert(!shop.server.requests.some((one) => /CopyObject|list-type/.test(one)));
+  assert(!shop.server.requests.some((one) => one.includes("CopyObject")));
   const ofIt = await shop.create(shop.target("bob", { parent: FORK })); // forks of forks work
   assert.equal(ofIt.parentId, FORK);
 });

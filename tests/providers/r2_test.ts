@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { inspect as show } from "node:util";
+import * as s3 from "@aws-sdk/client-s3";
+import type { Secret } from "../../core/provider.ts";
+import type { ForkstackError } from "../../mod.ts";
+import provider from "../../providers/storage/r2.ts";
+import { conformanceCases, testProvider } from "../conformance.ts";
+import { specification, startPrism } from "../emulators/prism.ts";
+import { type R2Options, serveR2 } from "../emulators/r2.ts";
+import { HOSTILE_KEYS } from "../emulators/s3_checks.ts";
+import { ACCOUNT, type Front, r2Emulator } from "./_r2.ts";
+import { clientOf, contentsOf, isolation, OBJECTS, PARENT, put, shopOf, titleOf } from "./_s3.ts";
+
+testProvider({ provider, emulator: r2Emulator(), options: { account: ACCOUNT } });
+
+const { path: SPECIFICATION, missing } = specification("cloudflare-r2.json");
+
+Deno.test({
+  name: `r2: the suite breaks no rule of Cloudflare's specification${missing ? ` (skipped: ${missing})` : ""}`,
+  ignore: missing !== undefined,
+  async fn(test) {
+    const front: { -readonly [Key in keyof Front]?: Front[Key] } = {};
+    const server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+      (request) => front.current!.handle(request),
+    );
+    try {
+      await using prism = await startPrism(SPECIFICATION, `http://127.0.0.1:${server.addr.port}`);
+      front.endpoint = prism.url;
+      front.onAnswer = prism.onAnswer;
+      const emulator = r2Emulator(front as Front);
+      for (const { name, skipped, run } of conformanceCases({ provider, emulator, options: { account: ACCOUNT } })) {
+        if (skipped === undefined) await test.step(name, run);
+      }
+      assert.deepEqual(prism.violations, []);
+      assert(prism.answers > 500, `only ${prism.answers} answers went through the proxy`);
+
+      // It must be able to fail: a bucket's name that is too short.
+      const refused = await fetch(`${prism.url}/accounts/${ACCOUNT}/r2/buckets`, {
+        method: "POST",
+        headers: { authorization: "Bearer x", "content-type": "application/json" },
+        body: JSON.stringify({ name: "x" }),
+      });
+      await refused.text();
+      assert.match(refused.headers.get("content-type") ?? "", /problem\+json/);
+    } finally {
+      await server.shutdown();
+    }
+  },
+});
+
+const CREDENTIALS = { CLOUDFLARE_API_TOKEN: "test-token", R2_ACCESS_KEY_ID: "test-id" };
+const FORK = titleOf("alice");
+
+async function openShop(given: R2Options = {}, options: object = {}, credentials: object = {}, objects = OBJECTS) {
+  const server = await serveR2(given);
+  await put(server.directory, PARENT, objects);
+  const standard = { account: ACCOUNT, endpoint: server.url, s3Endpoint: server.endpoint, ...options };
+  return {
+    ...shopOf(provider, { ...CREDENTIALS, ...credentials }, standard),
+    server,
+    contents: (bucket: string) => contentsOf(server.directory, bucket),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+Deno.test("r2: hostile keys survive, and go, without tags and versions", async () => {
+  const objects = Object.fromEntries(HOSTILE_KEYS.map((key, i) => [key, i % 5 === 0 ? "" : `of ${key}`]));
+  await using shop = await openShop({}, {}, {}, objects);
+  const fork = await shop.create(shop.target("alice"));
+  assert.deepEqual(shop.contents(FORK), shop.contents(PARENT));
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope() as never), "deleted");
+  assert.deepEqual(readdirSync(shop.server.directory), [PARENT]);
+});
+
+Deno.test("r2: temporary keys open one bucket, until the lease ends", async () => {
+  let ahead = 0;
+  await using shop = await openShop({ now: () => Date.now() + ahead });
+  const [alice] = [await shop.create(shop.target("alice")), await shop.create(shop.target("bob"))];
+  const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+  const outputs = await provider.outputs(shop.context(), alice, { ...shop.scope(), expiresAt } as never);
+  const [accessKeyId, secretAccessKey, sessionToken] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]
+    .map((name) => (outputs[`AWS_${name}`] as Secret).reveal()) as [string, string, string];
+  const client = new s3.S3Client({
+    endpoint: outputs.AWS_ENDPOINT_URL_S3 as string,
+    region: "auto",
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey, sessionToken },
+  });
+  const put = () => client.send(new s3.PutObjectCommand({ Bucket: FORK, Key: "x", Body: "x" }));
+  await put();
+  await assert.rejects(client.send(new s3.ListObjectsV2Command({ Bucket: titleOf("bob") })), { name: "AccessDenied" });
+  assert.deepEqual(shop.said, []);
+  ahead = 3_601_000;
+  await assert.rejects(put(), { name: "InvalidAccessKeyId" });
+  client.destroy();
+  await provider.outputs(shop.context(), alice, shop.scope() as never);
+  assert.match(shop.said.join(), /end in 7 days/);
+  const shared = await provider.outputs(shop.context(), alice, shop.scope({ keys: "shared" }) as never);
+  assert.equal((shared.AWS_ACCESS_KEY_ID as Secret).reveal(), "test-id");
+});
+
+Deno.test("r2: a name that is taken, in either way that is documented", async () => {
+  for (const taken of [[409, 10073], [400, 10004]] as const) {
+    await using shop = await openShop({ taken });
+    const fetch = shop.context().fetch;
+    let isFirst = true;
+    const racing = async (request: Request) => {
+      const isMake = request.method === "POST" && request.url.endsWith("/buckets");
+      if (isMake && isFirst) {
+        isFirst = false;
+        await put(shop.server.directory, FORK, { theirs: "theirs" });
+      }
+      return await fetch(request);
+    };
+    await assert.rejects(shop.create(shop.target("alice"), { ...shop.context(), fetch: racing }), { code: "FOREIGN" });
+    assert.equal(shop.contents(FORK).length, 1);
+  }
+});
+
+const REFUSALS: Record<string, {
+  code: string;
+  says: RegExp;
+  given?: R2Options;
+  credentials?: Partial<typeof CREDENTIALS>;
+  options?: object;
+  parent?: string;
+}> = {
+  "a token that is none": {
+    code: "CREDENTIALS_DENIED",
+    says: /Admin Read & Write/,
+    credentials: { CLOUDFLARE_API_TOKEN: "x" },
+  },
+  "an id of another token": {
+    code: "CREDENTIALS_REJECTED",
+    says: /must be the id/,
+    credentials: { R2_ACCESS_KEY_ID: "x" },
+  },
+  "another account": { code: "PROVIDER_REFUSED", says: /\(400\)/, options: { account: "f".repeat(32) } },
+  "the most buckets": { code: "PLAN_LIMIT", says: /as many buckets.*prune/s, given: { maxBuckets: 1 } },
+  "a missing parent": { code: "NOT_FOUND", says: /no such bucket.*--from/s, parent: "nobody" },
+};
+
+for (const [what, { code, says, given, credentials, options, parent }] of Object.entries(REFUSALS)) {
+  Deno.test(`r2: ${what} is ${code}, and nothing of others is touched`, async () => {
+    await using shop = await openShop(given, options, credentials);
+    await assert.rejects(shop.create(shop.target("alice", parent ? { parent } : {})), (error: ForkstackError) => {
+      assert.equal(error.code, code, show(error));
+      assert.match([error.message, error.hint].join("\n"), says);
+      assert(error.details.requestId, show(error.details));
+      return true;
+    });
+    assert.equal(shop.contents(PARENT).length, Object.keys(OBJECTS).length);
+    assert.deepEqual(readdirSync(shop.server.directory), [PARENT]);
+  });
+}
+
+Deno.test("r2: a 404 that is not the API's is no absent bucket", async () => {
+  await using shop = await openShop();
+  shop.server.intercept = () => new Response("nginx", { status: 404 });
+  await assert.rejects(provider.inspect(shop.context(), shop.target("alice") as never), { code: "NOT_FOUND" });
+});
+
+Deno.test("r2: a jurisdiction has a host of its own, and is named in each call", async () => {
+  await using shop = await openShop({}, { jurisdiction: "eu" });
+  const seen = new Set<string | null>();
+  shop.server.intercept = (request) => {
+    seen.add(request.headers.get("cf-r2-jurisdiction"));
+    return undefined;
+  };
+  const fork = await shop.create(shop.target("alice"));
+  assert.deepEqual([...seen], ["eu"]);
+  const scope = shop.scope({ s3Endpoint: undefined, keys: "shared" });
+  const outputs = await provider.outputs(shop.context(), fork, scope as never);
+  assert.equal(outputs.AWS_ENDPOINT_URL_S3, `https://${ACCOUNT}.eu.r2.cloudflarestorage.com`);
+});
+
+Deno.test("r2: neither parent nor fork sees what is written to the other", async () => {
+  await using shop = await openShop();
+  await isolation(shop, clientOf(shop.server));
+});
