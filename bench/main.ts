@@ -12,6 +12,7 @@ import { forkBenchmarks } from "./forks.ts";
 import { REPO, type Result, type Skipped } from "./measure.ts";
 import { postgresBenchmarks } from "./postgres.ts";
 import { startBenchmarks } from "./start.ts";
+import { copyBenchmarks } from "./copy.ts";
 import { storageBenchmarks } from "./storage.ts";
 
 function holds({ ratio, limit }: Result): boolean {
@@ -44,6 +45,7 @@ if (import.meta.main) {
         ...storageBenchmarks,
         ...cacheBenchmarks,
         ...engineBenchmarks,
+        ...copyBenchmarks,
       ]
     ) {
       if (!benchmark.name.includes(wanted)) continue;

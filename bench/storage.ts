@@ -101,7 +101,7 @@ export const storageBenchmarks: readonly Benchmark[] = [
 ];
 
 /** A server in a process of its own, as it would be; both by the same runtime. */
-async function served(start: string, file: string): Promise<{ server: S3Server; child: ChildProcess }> {
+export async function served(start: string, file: string): Promise<{ server: S3Server; child: ChildProcess }> {
   const url = new URL(`../tests/emulators/${file}`, import.meta.url);
   const code = `import * as m from "${url}"; const { endpoint, region, credentials } = await m.${start};
     console.log(JSON.stringify({ endpoint, region, credentials }))`;
