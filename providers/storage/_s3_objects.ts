@@ -160,7 +160,9 @@ async function copyObject(context: Context, store: Store, job: CopyJob, object: 
   const { callBytes = 5 * GIB } = job;
   for (let seen: StoredObject | undefined = object; seen !== undefined;) {
     try {
-      return seen.sizeBytes > callBytes ? await copyInParts(store, job, seen) : await copyWhole(store, job, seen);
+      return seen.sizeBytes > callBytes
+        ? await copyInParts(store, job, seen)
+        : await store.copy(job.from, job.to, seen.key, seen.etag);
     } catch (error) {
       if (vendorCode(error) === "NoSuchKey") return; // it went away meanwhile
       if (!isForkstackError(error) || error.details.status !== 412) throw error; // of a HEAD there is no code
@@ -168,17 +170,6 @@ async function copyObject(context: Context, store: Store, job: CopyJob, object: 
       seen = await headOf(store, job.from, object.key); // it changed meanwhile
     }
   }
-}
-
-/** Metadata, content type and tags go with it. A failure after the headers comes as 200 with an error in its body. */
-async function copyWhole(store: Store, { from, to }: CopyJob, { key, etag }: StoredObject): Promise<void> {
-  const command = new store.sdk.CopyObjectCommand({
-    Bucket: to,
-    Key: key,
-    CopySource: copySource(from, key),
-    CopySourceIfMatch: etag,
-  });
-  await store.send(command, `copy object "${key}" to bucket "${to}"`);
 }
 
 /** In parts nothing goes with it: metadata and tags are read first, and sent along. */

@@ -5,9 +5,7 @@
  * - Forks: https://www.tigrisdata.com/docs/buckets/forks/
  * - Headers, and keys of one bucket: https://github.com/tigrisdata/storage (its own SDK; read in November 2026)
  */
-import { createHash, createHmac } from "node:crypto";
 import * as v from "valibot";
-import { canonicalRequest } from "../../core/s3/signature.ts";
 import { readJson, vendorError } from "../../core/http.ts";
 import {
   type Context,
@@ -20,7 +18,7 @@ import {
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach } from "../_api.ts";
-import { type Account, credentialsOf, type Store } from "./_s3.ts";
+import { type Account, credentialsOf, sign, type Store } from "./_s3.ts";
 import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf, TAGS } from "./_s3_buckets.ts";
 
 const options = v.strictObject({
@@ -265,7 +263,7 @@ async function iam(
     "content-type": "application/x-www-form-urlencoded",
     ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
   });
-  sign(own, url, headers, body);
+  sign(own, "POST", url, headers, { body });
   const request = new Request(url, { method: "POST", headers, body, signal: context.signal });
   const response = await context.fetch(request);
   if (response.ok) return await readJson(response);
@@ -278,29 +276,6 @@ async function iam(
       ? 'AWS_ACCESS_KEY_ID must be allowed to make keys; or let the application share it by "keys": "shared"'
       : "Run the same command again; see https://status.tigrisdata.com",
   });
-}
-
-/** By the machine's own clock, as the SDK does. https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
-function sign({ credentials }: Account, url: URL, headers: Headers, body: string): void {
-  const date = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
-  const hash = createHash("sha256").update(body).digest("hex");
-  headers.set("host", url.host); // signed; fetch sends its own, which is the same
-  headers.set("x-amz-date", date);
-  headers.set("x-amz-content-sha256", hash);
-  const names = ["host", "x-amz-content-sha256", "x-amz-date"];
-  const query = [...url.searchParams];
-  const text = canonicalRequest({ method: "POST", path: "/", query, headers }, names, hash);
-  const scope = [date.slice(0, 8), "auto", "s3", "aws4_request"];
-  const hmac = (key: string | Uint8Array, data: string) => createHmac("sha256", key).update(data).digest();
-  const key = scope.reduce<string | Uint8Array>((one, part) => hmac(one, part), `AWS4${credentials.secretAccessKey}`);
-  const digest = createHash("sha256").update(text).digest("hex");
-  const signature = createHmac("sha256", key)
-    .update(["AWS4-HMAC-SHA256", date, scope.join("/"), digest].join("\n")).digest("hex");
-  headers.set(
-    "authorization",
-    `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope.join("/")}, ` +
-      `SignedHeaders=${names.join(";")}, Signature=${signature}`,
-  );
 }
 
 function strange({ resource }: Account, what: string): ForkstackError {
