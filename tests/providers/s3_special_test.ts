@@ -19,6 +19,7 @@ import provider from "../../providers/storage/s3.ts";
 import { type AwsOptions, failed, serveAws } from "../emulators/aws_s3.ts";
 import { HOSTILE_KEYS } from "../emulators/s3_checks.ts";
 import { httpClient } from "../../core/http.ts";
+import { testIf } from "../helpers.ts";
 import { hasCode } from "./_special.ts";
 import { clientOf, contentsOf, isolation, OBJECTS, PARENT, put, shopOf, titleOf } from "./_s3.ts";
 
@@ -71,13 +72,12 @@ for (const isDone of [false, true]) {
 
 /** The child that tests/providers/_s3_child.ts is. */
 function startChild(endpoint: string, work: "create" | "delete") {
-  // V8 leaves garbage lie as long as there is room: with little room it shows what is needed.
+  // With more room V8 lets garbage lie: 352 MiB at a million keys. What is needed shows where there is little.
   const args = [
     "run",
     "-q",
     "-A",
     "--no-check",
-    "--v8-flags=--max-old-space-size=96",
     fileURLToPath(new URL("_s3_child.ts", import.meta.url)),
   ];
   const env = { ...process.env, FORKSTACK_TEST_S3: JSON.stringify({ endpoint, credentials: KEYS, work }) };
@@ -442,7 +442,9 @@ Deno.test("s3: where the store tells the time, a wrong clock is no hindrance", a
   assert.deepEqual(shop.contents(FORK), shop.contents(PARENT));
 });
 
-Deno.test("s3: a million keys are listed, compared and removed in 256 MiB", async () => {
+const noProc = process.platform === "linux" ? undefined : "what a process used at most is read on Linux";
+
+testIf(noProc, "s3: a million keys are listed, compared and removed in 256 MiB, with a heap of 96 MiB", async () => {
   await using shop = await openShop();
   const { server } = shop;
   const total = 1_000_000;
@@ -479,7 +481,6 @@ Deno.test("s3: a million keys are listed, compared and removed in 256 MiB", asyn
     const said = await startChild(server.endpoint, work).ended;
     const [, mib = "none"] = /(\d+) MiB/.exec(said) ?? [];
     assert(Number(mib) <= 256, `${work}: ${mib} MiB`);
-    console.log(`${work} of a million keys: ${mib} MiB at most`);
   }
   assert.equal(removed, total);
 });
