@@ -16,6 +16,9 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   },
   storage: {
     local: () => import("./storage/local.ts"),
+    r2: () => import("./storage/r2.ts"),
+    s3: () => import("./storage/s3.ts"),
+    tigris: () => import("./storage/tigris.ts"),
   },
   secrets: {
     "env-file": () => import("./secrets/env-file.ts"),
@@ -36,14 +39,4 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   local: {
     directory: () => import("./local/directory.ts"),
   },
-  storage: {
-    local: () => import("./storage/local.ts"),
-    r2: () => import("./storage/r2.ts"),
-    s3: () => import("./storage/s3.ts"),
-    tigris: () => import("./storage/tigris.ts"),
-  },
-  secrets: { "env-file": () => import("./secrets/env-file.ts") },
-  cache: {},
-  queue: {},
-  local: { directory: () => import("./local/directory.ts") },
 };

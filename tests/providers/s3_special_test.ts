@@ -78,6 +78,7 @@ function startChild(endpoint: string, work: "create" | "delete") {
     "-q",
     "-A",
     "--no-check",
+    "--v8-flags=--max-old-space-size=96",
     fileURLToPath(new URL("_s3_child.ts", import.meta.url)),
   ];
   const env = { ...process.env, FORKSTACK_TEST_S3: JSON.stringify({ endpoint, credentials: KEYS, work }) };
