@@ -4,7 +4,6 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { setTimeout as delay } from "node:timers/promises";
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { causeLine, type Exchange, labelOf, remember, requestIdOf } from "./answer.ts";
 import { credentialsOf, quote, redactedError, redactor } from "./redact.ts";
@@ -84,7 +83,7 @@ export function httpClient(options: HttpOptions = {}): (request: Request) => Pro
   const settings: Settings = {
     fetch: options.fetch ?? ((request) => globalThis.fetch(request)),
     now: options.now ?? (() => new Date()),
-    sleep: options.sleep ?? ((ms, signal) => delay(ms, undefined, { signal })),
+    sleep: options.sleep ?? sleep,
     random: options.random ?? Math.random,
     signal: options.signal ?? new AbortController().signal,
     log: options.log ?? (() => {}),
@@ -119,11 +118,22 @@ async function prepare(request: Request, settings: Settings): Promise<Call> {
   headers.delete(REPEAT_HEADER);
   const secrets = settings.secrets;
   const redact = redactor(() => [...secrets.map((one) => one.reveal()), ...credentialsOf(headers)]);
-  const exchange: Exchange = { label: labelOf(request, redact), host, redact };
-  remember(request, exchange);
   const signal = AbortSignal.any([settings.signal, request.signal]);
   const body = request.body === null ? undefined : await request.arrayBuffer();
-  return { ...exchange, request, headers, body, mayRepeat, signal };
+  const call: Call = {
+    request,
+    host,
+    redact,
+    headers,
+    body,
+    mayRepeat,
+    signal,
+    get label() { // only errors and waits are told by it
+      return labelOf(request, redact);
+    },
+  };
+  remember(request, call);
+  return call;
 }
 
 async function send(call: Call, slots: Slots, settings: Settings): Promise<Response> {
@@ -199,11 +209,25 @@ async function within<T>(settings: Settings, signal: AbortSignal, work: (signal:
     late.abort();
     throw error;
   } finally {
-    timer.abort();
+    timer.abort(ENDED);
   }
 }
 
+/** Why a deadline is no longer waited for; one for all, as making an error for each takes longer than the rest. */
+const ENDED = new Error("it ended in time");
+
+/** Waits; rejects with the signal's own reason. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  });
+}
+
 async function bytesOf(head: Response, call: Call, maxBytes: number): Promise<Buffer<ArrayBuffer>> {
+  const told = Number(head.headers.get("content-length") ?? Infinity);
+  if (told <= maxBytes && !head.headers.has("content-encoding")) return Buffer.from(await head.arrayBuffer());
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
   for await (const chunk of head.body ?? []) { // leaving the loop cancels the body
@@ -261,8 +285,16 @@ function retryAfterMs(headers: Headers, now: Date): number | undefined {
 
 function conclude(call: Call, outcome: Outcome, tries: number, retryAt: Date | undefined, settings: Settings) {
   if ("error" in outcome) throw unreachable(call, outcome, tries, settings);
-  const { label, host, redact } = call;
-  remember(outcome.response, { label, host, redact, text: outcome.text, ...(retryAt ? { retryAt } : {}) });
+  const { host, redact } = call;
+  remember(outcome.response, {
+    host,
+    redact,
+    text: outcome.text,
+    ...(retryAt ? { retryAt } : {}),
+    get label() {
+      return call.label;
+    },
+  });
   return outcome.response;
 }
 

@@ -94,6 +94,9 @@ export const FAULTS: readonly Fault[] = [
   { name: "death after", channel: "any", isCrash: true, onChangesOnly: true, strike: after(died) },
 ];
 
+/** Those for a further run of calls that met all of them elsewhere. */
+export const FEW_FAULTS: readonly string[] = ["lost reply", "429", "death after"];
+
 /** The faults that a call can meet. */
 export function faultsOf(call: Call): Fault[] {
   return FAULTS.filter((fault) =>

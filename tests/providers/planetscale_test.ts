@@ -9,6 +9,7 @@ import { httpClient } from "../../core/http.ts";
 import { type Context, type Fork, type Marker, Secret, type Target } from "../../core/provider.ts";
 import { statementsOf } from "../../providers/database/_planetscale_sql.ts";
 import provider from "../../providers/database/planetscale.ts";
+import { FEW_FAULTS } from "../faults.ts";
 import { conformanceCases } from "../conformance.ts";
 import { type Access, type PlanetScaleOptions, startPlanetScale } from "../emulators/planetscale.ts";
 import type { Data } from "../emulators/planetscale_data.ts";
@@ -23,9 +24,6 @@ const PLACE = { organization: "acme", database: "shop" };
 const { capabilities } = provider;
 const NO_DDL_IN_TRANSACTIONS = "MySQL commits at each change of the schema; the engine removes such a fork";
 const VITESS_SKIPS = { "execute() runs a whole script on the fork, or none of it": NO_DDL_IN_TRANSACTIONS };
-
-/** Without data Vitess is asked the same as with it, which meets every fault. */
-const FEW = ["lost reply", "429", "death after"];
 
 /** Each way to fork, with what its forks hold. What a provider claims is the best of them: here is what each can do. */
 const WAYS = {
@@ -48,7 +46,7 @@ for (const [way, [engine, options, holds, changed, skip]] of Object.entries(WAYS
       emulator,
       options: { ...PLACE, ...options },
       skip,
-      ...(way === "Vitess" ? { faults: FEW } : {}),
+      ...(way === "Vitess" ? { faults: FEW_FAULTS } : {}),
     })
   ) {
     const reason = skipped === undefined ? "" : ` (skipped: ${skipped})`;

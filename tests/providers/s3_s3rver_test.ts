@@ -4,6 +4,7 @@ import * as s3 from "@aws-sdk/client-s3";
 import { Secret } from "../../core/provider.ts";
 import provider from "../../providers/storage/s3.ts";
 import { type Emulator, testProvider, type World } from "../conformance.ts";
+import { FEW_FAULTS } from "../faults.ts";
 import { startS3rver } from "../emulators/s3rver.ts";
 import { clientOf, isolation, noted, OBJECTS, PARENT, shopOf, titleOf } from "./_s3.ts";
 
@@ -86,7 +87,7 @@ const emulator: Emulator = {
   },
 };
 
-testProvider({ provider, emulator, options: { mark: "object" } });
+testProvider({ provider, emulator, options: { mark: "object" }, faults: FEW_FAULTS });
 
 Deno.test("s3: on s3rver too, neither parent nor fork sees what is written to the other", async () => {
   await using server = await startS3rver();
