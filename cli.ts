@@ -109,7 +109,7 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
       hint: "Say yes beforehand with --yes, or look first with --dry-run",
     });
   }
-  const prompts = await import("@clack/prompts");
+  const prompts = await import("npm:@clack/prompts@1.9.0");
   const answer = await prompts.confirm({ message: question, initialValue: false, output: process.stderr });
   if (answer !== true) throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
 }
@@ -117,7 +117,7 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
 /** One newline at the end is the shell's, not the value's. */
 async function readSecret(question: string): Promise<string> {
   if (!host.isTerminal("stdin")) return (await host.readInput()).replace(/\r?\n$/, "");
-  const prompts = await import("@clack/prompts");
+  const prompts = await import("npm:@clack/prompts@1.9.0");
   const answer = await prompts.password({ message: question, output: process.stderr });
   if (typeof answer === "string") return answer;
   throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { declaredResources, ForkstackError, type Kind, NAME_PATTERN } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import type { OptionsSchema } from "./provider.ts";
@@ -93,7 +93,7 @@ function entriesOf(options: OptionsSchema<unknown>): v.ObjectEntries {
 
 /** The JSON Schema of forkstack.json, with every built-in provider's options. */
 export async function jsonSchema(): Promise<unknown> {
-  const { toJsonSchema } = await import("@valibot/to-json-schema");
+  const { toJsonSchema } = await import("npm:@valibot/to-json-schema@1.8.0");
   const kinds = await Promise.all(
     Object.entries(PROVIDERS).map(async ([kind, providers]) => {
       const loaded = await Promise.all(
@@ -112,8 +112,8 @@ export async function jsonSchema(): Promise<unknown> {
 }
 
 async function notJson(path: string, text: string, cause: unknown): Promise<ForkstackError> {
-  const { parse, printParseErrorCode } = await import("jsonc-parser");
-  const errors: import("jsonc-parser").ParseError[] = [];
+  const { parse, printParseErrorCode } = await import("npm:jsonc-parser@3.3.1");
+  const errors: import("npm:jsonc-parser@3.3.1").ParseError[] = [];
   parse(text, errors, { disallowComments: true });
   const first = errors[0] ?? { error: 0, offset: text.length };
   const before = text.slice(0, first.offset).split("\n");

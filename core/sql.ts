@@ -113,7 +113,7 @@ function all(database: Database, sql: string, args: SQLInputValue[]): Row[] {
 
 /** A libSQL server or Turso database. */
 export async function openServer(url: string, authToken: string | undefined): Promise<Sql> {
-  const { createClient } = await import("@libsql/client/web");
+  const { createClient } = await import("npm:@libsql/client@0.18.0/web");
   const client = createClient({ url, authToken, intMode: "number", fetch: await serverFetch(url, authToken) });
   type Result = { columns: string[]; rows: ArrayLike<unknown>[] };
   const named = (result: Result) =>

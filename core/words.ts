@@ -12,7 +12,7 @@ export async function didYouMean(word: string, known: readonly string[]): Promis
 
 /** The known words nearest to a mistyped one, best first. */
 export async function nearest(word: string, known: readonly string[]): Promise<string[]> {
-  const { distance } = await import("fastest-levenshtein");
+  const { distance } = await import("npm:fastest-levenshtein@1.0.16");
   const letters = (of: string) => [...of].sort().join("");
   const isClose = (one: string) => one.startsWith(word) || word.startsWith(one) || letters(one) === letters(word);
   return known

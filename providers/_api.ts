@@ -1,7 +1,7 @@
 /**
  * What the HTTP providers share: calls of a vendor's JSON API, answers checked against a schema, refusals told in words.
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../core/http.ts";
 import type { Context, Scope, Target } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";

@@ -5,7 +5,7 @@
  * names that very file, else an application that was started early made it.
  */
 import { dirname, join } from "node:path";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type {
   Context,
   Copy,

@@ -83,7 +83,7 @@ export async function connected<T>(
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   context.signal.throwIfAborted();
-  const { Redis } = await import("ioredis");
+  const { Redis } = await import("npm:ioredis@6.0.0");
   const { isTls, host, port, user, password } = login;
   const redis = new Redis({
     host,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { XMLParser } from "fast-xml-parser";
+import { XMLParser } from "npm:fast-xml-parser@5.12.1";
 import { S3Error } from "./error.ts";
 
 /** What an element may hold: text, elements, or several of the same name. */

@@ -8,7 +8,7 @@
  * - API: https://redis.io/docs/latest/operate/rc/api/
  * - Tasks: https://redis.io/docs/latest/operate/rc/api/get-started/process-lifecycle/
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";

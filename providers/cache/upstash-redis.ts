@@ -10,7 +10,7 @@
  * - REST API of a database: https://upstash.com/docs/redis/features/restapi
  */
 import { Buffer } from "node:buffer";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";

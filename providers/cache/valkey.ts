@@ -6,7 +6,7 @@
  * - What a user may reach: https://valkey.io/topics/acl/
  * - Memory and eviction, which all logical databases share: https://valkey.io/topics/lru-cache/
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Copy, Provider } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";

@@ -4,7 +4,7 @@
  * - https://api-docs.neon.tech/reference/getting-started-with-neon-api
  * - Its operations: https://neon.com/docs/reference/api/operations
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
 import type { Context, Held, Scope, Target } from "../../core/provider.ts";
 import { type ForkstackError, resourceTitle } from "../../mod.ts";

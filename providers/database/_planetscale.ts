@@ -1,7 +1,7 @@
 /**
  * PlanetScale's API as far as a provider needs it: its database, its branches, and what its answers mean.
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
 import type { Context, Held, Scope } from "../../core/provider.ts";
 import { type ForkstackError, resourceTitle } from "../../mod.ts";

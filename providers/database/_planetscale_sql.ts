@@ -101,7 +101,7 @@ async function onVitess<T>(
   work: (query: Query) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
-  const { createConnection } = await import("mysql2/promise");
+  const { createConnection } = await import("npm:mysql2@3.24.5/promise");
   try {
     const connection = await createConnection({ uri: url.reveal(), connectTimeout: 10_000 });
     try {

@@ -34,7 +34,7 @@ export async function connected<T>(
   work: (query: Query) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
-  const { default: postgres } = await import("postgres");
+  const { default: postgres } = await import("npm:postgres@3.4.9");
   let closed = 0;
   const sql = postgres({
     host: login.host,

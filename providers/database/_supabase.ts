@@ -4,7 +4,7 @@
  * - https://supabase.com/docs/reference/api/introduction
  * - Its specification: https://github.com/supabase/cli/blob/develop/packages/api/src/generated/openapi.json
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
 import type { Context, Held, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";

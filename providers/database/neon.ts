@@ -7,7 +7,7 @@
  * - Branches: https://neon.com/docs/manage/branches, their expiration: https://neon.com/docs/guides/branch-expiration
  * - Operations: https://neon.com/docs/reference/api/operations
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/engine.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";

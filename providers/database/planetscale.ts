@@ -7,7 +7,7 @@
  * - Its specification: https://github.com/planetscale/terraform-provider-planetscale/blob/main/schemas/openapi.yaml
  * - What a token may do: https://planetscale.com/docs/api/reference/service-tokens
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";

@@ -10,7 +10,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/engine.ts";
 import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";

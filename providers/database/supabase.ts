@@ -9,7 +9,7 @@
  * - Management API: https://supabase.com/docs/reference/api/introduction
  * - Addresses of a database: https://supabase.com/docs/guides/database/connecting-to-postgres
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";

@@ -6,8 +6,8 @@
  * - Its specification: https://github.com/tursodatabase/turso-docs/blob/main/api-reference/openapi.json
  * - What a token may do: https://docs.turso.tech/api-reference/authentication
  */
-import type { Client } from "@libsql/client/web";
-import * as v from "valibot";
+import type { Client } from "npm:@libsql/client@0.18.0/web";
+import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
@@ -300,7 +300,7 @@ async function asked(
   work: (client: Client) => Promise<unknown>,
   { mayRepeat = false }: { mayRepeat?: boolean } = {},
 ): Promise<void> {
-  const { createClient } = await import("@libsql/client/web");
+  const { createClient } = await import("npm:@libsql/client@0.18.0/web");
   let met: Answer | undefined;
   let failure: unknown;
   const client = createClient({

@@ -5,7 +5,7 @@
  * - Prefix, connections, eviction: https://docs.bullmq.io/guide/connections, https://docs.bullmq.io/guide/going-to-production
  * - What the keys hold: https://docs.bullmq.io/guide/architecture
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Copy, type Provider, Secret } from "../../core/provider.ts";
 import { fieldsOf } from "../_redis.ts";
 import { type Filling, redisProvider } from "../_redis_forks.ts";

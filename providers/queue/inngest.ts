@@ -7,7 +7,7 @@
  * - REST API, version 2: https://api-docs.inngest.com/v2
  * - Environments and their keys: https://www.inngest.com/docs/platform/environments
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";

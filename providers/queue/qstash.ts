@@ -7,7 +7,7 @@
  * - API: https://upstash.com/docs/qstash/api-reference
  * - Its specification: https://github.com/upstash/docs/blob/main/qstash/openapi.yaml
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";

@@ -68,7 +68,7 @@ const TRIES = 10;
 
 /** A function that sends commands by the SDK. Every call may be repeated: it reads, or carries a token, or names an end. */
 export async function callerOf({ region, endpoint, credentials, fetch, signal, sleep }: Reach): Promise<Call> {
-  const sdk = await import("@aws-sdk/client-secrets-manager") as unknown as Record<
+  const sdk = await import("npm:@aws-sdk/client-secrets-manager@3.1162.0") as unknown as Record<
     string,
     // deno-lint-ignore no-explicit-any -- commands are named by their operation
     new (input: any) => any

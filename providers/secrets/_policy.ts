@@ -2,7 +2,7 @@
  * What of its parent's secrets a fork never gets, and what it gets in their place: `exclude` and `override` of every
  * entry of `secrets` in forkstack.json.
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Context, Fork, Replacement, SecretsAccess, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";

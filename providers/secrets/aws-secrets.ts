@@ -5,7 +5,7 @@
  * - API: https://docs.aws.amazon.com/secretsmanager/latest/apireference/
  * - Quotas: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Held, Marker, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption } from "../_api.ts";

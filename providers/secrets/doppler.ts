@@ -7,7 +7,7 @@
  * - Service tokens: https://docs.doppler.com/docs/service-tokens
  * - Limits: https://docs.doppler.com/docs/platform-limits
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";

@@ -5,7 +5,7 @@
  * - https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
  * - https://openbao.org/api-docs/secret/kv/kv-v2/
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption } from "../_api.ts";

@@ -10,13 +10,13 @@ import type {
   S3ClientResolvedConfig,
   ServiceInputTypes,
   ServiceOutputTypes,
-} from "@aws-sdk/client-s3";
+} from "npm:@aws-sdk/client-s3@3.1162.0";
 import { createHash, createHmac } from "node:crypto";
 import type { Context } from "../../core/provider.ts";
 import { canonicalRequest } from "../../core/s3/signature.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 
-export type S3 = typeof import("@aws-sdk/client-s3");
+export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
 
 /** An S3 store, and who asks it. */
 export interface Account {
@@ -85,7 +85,7 @@ export class Store {
 
   /** Works with a store, and closes what was opened for it. */
   static async with<T>(context: Context, account: Account, work: (store: Store) => Promise<T>): Promise<T> {
-    const store = new Store(await import("@aws-sdk/client-s3"), context, account);
+    const store = new Store(await import("npm:@aws-sdk/client-s3@3.1162.0"), context, account);
     try {
       return await work(store);
     } finally {

@@ -3,8 +3,8 @@
  * whole. A bucket has no id of the store's own, so its mark carries one; the mark says too how it was filled, and until
  * then it is not whole.
  */
-import * as v from "valibot";
-import type { Bucket } from "@aws-sdk/client-s3";
+import * as v from "npm:valibot@1.5.0";
+import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { formatMarker } from "../../core/engine.ts";
 import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";

@@ -6,7 +6,7 @@
  * - In parts: https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
  * - Removing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (1,000 keys, 200 even when some fail)
  */
-import type { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
+import type { ListMultipartUploadsCommand } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { Buffer } from "node:buffer";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";

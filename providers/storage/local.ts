@@ -4,7 +4,7 @@
  * links the latter: the server never writes to a file that is there. See docs/storage.md.
  */
 import { join } from "node:path";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Context, Secret } from "../../core/provider.ts";
 import { sweepTemporary } from "../../core/files.ts";
 import { OBJECTS, STORE } from "../../core/s3/layout.ts";

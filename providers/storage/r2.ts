@@ -6,7 +6,7 @@
  * - One token for both: https://developers.cloudflare.com/r2/api/tokens/
  */
 import { createHash } from "node:crypto";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { type Context, type Held, type Lease, type Provider, type Scope, Secret } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption } from "../_api.ts";

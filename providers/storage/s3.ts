@@ -4,8 +4,8 @@
  * - API: https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
  * - Names: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
  */
-import * as v from "valibot";
-import type { BucketLocationConstraint } from "@aws-sdk/client-s3";
+import * as v from "npm:valibot@1.5.0";
+import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { type Context, type Provider, type Scope, Secret } from "../../core/provider.ts";
 import { endpointOption } from "../_api.ts";
 import { type Account, credentialsOf } from "./_s3.ts";

@@ -5,7 +5,7 @@
  * - Forks: https://www.tigrisdata.com/docs/buckets/forks/
  * - Headers, and keys of one bucket: https://github.com/tigrisdata/storage (its own SDK; read in November 2026)
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http.ts";
 import {
   type Context,
