@@ -162,6 +162,7 @@ function sweep(directory: string): void {
 
 /** Whether something is at the path, and no link on the way to it: none may lead out of the bucket. */
 function isFree(path: string): boolean {
+  if (!fs.existsSync(path)) return false; // mostly: without an error being made
   try {
     return fs.realpathSync.native(path) === path;
   } catch (error) {

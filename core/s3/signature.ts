@@ -196,7 +196,8 @@ function encode(text: string): string {
 
 const keys = new Map<string, Uint8Array>(); // the same for a day: four of five HMACs saved
 
-function signingKey(secret: string, scope: string): Uint8Array {
+/** What a day's requests are signed with; `scope` as in the credential: date, region, service, `aws4_request`. */
+export function signingKey(secret: string, scope: string): Uint8Array {
   const id = `${secret}\0${scope}`;
   let key = keys.get(id);
   if (key === undefined) {

@@ -13,7 +13,7 @@ import type {
 } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { createHash, createHmac } from "node:crypto";
 import type { Context } from "../../core/provider.ts";
-import { canonicalRequest } from "../../core/s3/signature.ts";
+import { canonicalRequest, signingKey } from "../../core/s3/signature.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
@@ -93,33 +93,53 @@ export class Store {
     }
   }
 
-  /**
-   * Copies an object if its source is still that of this ETag; metadata, content type and tags go with it. Past the SDK,
-   * which takes longer for a request than a store nearby for the copy.
-   */
+  /** Copies an object if its source is still that of this ETag; metadata, content type and tags go with it. */
   async copy(from: string, to: string, key: string, etag: string): Promise<void> {
     const what = `copy object "${key}" to bucket "${to}"`;
     const source = copySource(from, key);
-    if (!fitsUrl(key)) {
-      const command = new this.sdk.CopyObjectCommand({
-        Bucket: to,
-        Key: key,
-        CopySource: source,
-        CopySourceIfMatch: etag,
-      });
-      return void await this.send(command, what);
+    if (fitsUrl(key)) {
+      const headers = { "x-amz-copy-source": source, "x-amz-copy-source-if-match": etag };
+      return void await this.ask(
+        "PUT",
+        copySource(to, key),
+        { "x-id": "CopyObject" },
+        "CopyObjectResult",
+        what,
+        headers,
+      );
     }
+    const command = new this.sdk.CopyObjectCommand({
+      Bucket: to,
+      Key: key,
+      CopySource: source,
+      CopySourceIfMatch: etag,
+    });
+    await this.send(command, what);
+  }
+
+  /**
+   * Asks past the SDK, which takes longer for a request than a store nearby for its work. Gives the text of the answer,
+   * a document of this root; `path` is `bucket/key`, encoded.
+   */
+  async ask(
+    method: "GET" | "PUT",
+    path: string,
+    query: Readonly<Record<string, string>>,
+    root: string,
+    what: string,
+    given: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const { endpoint, region } = this.account;
     const base = endpoint ?? `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
-    const url = new URL(`${base.replace(/\/$/, "")}/${copySource(to, key)}?x-id=CopyObject`);
-    const headers = new Headers({ "x-amz-copy-source": source, "x-amz-copy-source-if-match": etag });
-    sign(this.account, "PUT", url, headers, { aheadMs: this.#client.config.systemClockOffset });
+    const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(query)}`);
+    const headers = new Headers(given);
+    sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
     headers.set("x-forkstack-repeat", "safe");
-    const request = new Request(url, { method: "PUT", headers, signal: this.#context.signal });
+    const request = new Request(url, { method, headers, signal: this.#context.signal });
     const response = await this.#context.fetch(request);
     const text = await response.text();
     // A failure after the headers comes as 200 with an error in its body.
-    if (response.ok && text.includes("</CopyObjectResult>")) return;
+    if (response.ok && text.trimEnd().endsWith(`</${root}>`)) return text;
     const [name = "", message = ""] = ["Code", "Message"].map((one) => new RegExp(`<${one}>([^<]*)`).exec(text)?.[1]);
     const isTold = !response.ok || name !== "";
     throw s3Error(this.account, {
@@ -177,11 +197,13 @@ export function sign(
   const request = { method, path: url.pathname, query: [...url.searchParams], headers };
   const text = canonicalRequest(request, names, sha256(body));
   const scope = [date.slice(0, 8), region, "s3", "aws4_request"];
-  const hmac = (key: string | Uint8Array, data: string) => createHmac("sha256", key).update(data).digest();
-  const key = scope.reduce<string | Uint8Array>(hmac, `AWS4${credentials.secretAccessKey}`);
+  const key = signingKey(credentials.secretAccessKey, scope.join("/"));
   const signed = ["AWS4-HMAC-SHA256", date, scope.join("/"), sha256(text)].join("\n");
   const claim = `Credential=${credentials.accessKeyId}/${scope.join("/")}, SignedHeaders=${names.join(";")}`;
-  headers.set("authorization", `AWS4-HMAC-SHA256 ${claim}, Signature=${hmac(key, signed).toString("hex")}`);
+  headers.set(
+    "authorization",
+    `AWS4-HMAC-SHA256 ${claim}, Signature=${createHmac("sha256", key).update(signed).digest("hex")}`,
+  );
 }
 
 /** A vendor's headers: of a request, and what came back by each of these names. */
