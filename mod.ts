@@ -60,7 +60,7 @@ export class ForkstackError extends Error {
   /** Where it happened. */
   readonly details: ErrorDetails;
 
-  /** Makes an error with a stable code and a message in the form "Cannot verb kind name: state found". */
+  /** An error with a stable code; its message as "Cannot verb kind name: state found". */
   constructor(code: string, message: string, options: ErrorOptions = {}) {
     super(message, { cause: options.cause });
     this.name = "ForkstackError";
@@ -149,7 +149,7 @@ export function embeddedPath(kind: Kind, root: string, title: string): string {
 /**
  * The nearest directory from `from`, an absolute path, upwards that holds `file`.
  *
- * @throws {ForkstackError} FILE_UNREADABLE if the process may not look; that is not the same as absent.
+ * @throws {ForkstackError} FILE_UNREADABLE if the process may not look.
  */
 export function findUpwards(from: string, file: string): string | undefined {
   for (let at = from.replace(/(.)[\\/]+$/, "$1");; at = parentOf(at)) {
@@ -340,6 +340,8 @@ export interface StorageConfig {
   readonly accessKeyId?: string;
   /** Its secret half. */
   readonly secretAccessKey?: string;
+  /** Of keys that expire. */
+  readonly sessionToken?: string;
   /** The bucket's directory, where the provider is `local`. */
   readonly path?: string;
 }
@@ -349,6 +351,7 @@ const STORAGE_VARIABLES: Readonly<Record<Exclude<keyof StorageConfig, "bucket">,
   region: "AWS_REGION",
   accessKeyId: "AWS_ACCESS_KEY_ID",
   secretAccessKey: "AWS_SECRET_ACCESS_KEY",
+  sessionToken: "AWS_SESSION_TOKEN",
   path: "BUCKET_PATH",
 };
 
@@ -363,10 +366,10 @@ export interface OpenOptions {
   readonly read?: ReadVariable;
 }
 
-/** Said of a variable that the process may not read, which is not the same as unset. */
+/** Of a variable that the process may not read; unset is another thing. */
 const DENIED = Symbol("denied");
 
-/** Values that some reader of env files changes: Bun hands them to the process otherwise than they were written. */
+/** Values that some reader of env files changes, e.g. Bun on their way into the process. */
 const FRAGILE = /[$\\'`]/;
 
 /** Variables that name one thing of one environment, so that a value found in another's file is that other's. */
@@ -567,7 +570,7 @@ export class Stack {
     return this.decidedBy === "FORKSTACK_ENV" || this.decidedBy === "ENV";
   }
 
-  /** An env file was loaded into the process: by Bun, which does so unasked, by `--env-file`, or by `forkstack run`. */
+  /** An env file was loaded into the process: by Bun unasked, by `--env-file`, by `forkstack run`. */
   get #isFileLoaded(): boolean {
     return this.decidedBy === "FORKSTACK_ENV" && this.#read("FORKSTACK_PROJECT") !== undefined;
   }

@@ -104,6 +104,9 @@ const provider: Provider<Options> = {
         ? {
           AWS_ACCESS_KEY_ID: new Secret(credentials.accessKeyId),
           AWS_SECRET_ACCESS_KEY: new Secret(credentials.secretAccessKey),
+          ...(credentials.sessionToken === undefined
+            ? {}
+            : { AWS_SESSION_TOKEN: new Secret(credentials.sessionToken) }),
         }
         : {}),
     });

@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { inspect as show } from "node:util";
 import * as s3 from "@aws-sdk/client-s3";
-import type { Context } from "../../core/provider.ts";
+import { type Context, Secret } from "../../core/provider.ts";
 import { Bucket } from "../../core/s3/bucket.ts";
 import { ForkstackError } from "../../mod.ts";
 import { Store } from "../../providers/storage/_s3.ts";
@@ -20,6 +20,7 @@ import { type AwsOptions, failed, serveAws } from "../emulators/aws_s3.ts";
 import { HOSTILE_KEYS } from "../emulators/s3_checks.ts";
 import { httpClient } from "../../core/http.ts";
 import { testIf } from "../helpers.ts";
+import { envFile, temporaryProject } from "../runtime_helpers.ts";
 import { hasCode } from "./_special.ts";
 import { clientOf, contentsOf, isolation, OBJECTS, PARENT, put, shopOf, titleOf } from "./_s3.ts";
 
@@ -111,6 +112,57 @@ Deno.test("s3: a process that is killed while it copies is gone on with", async 
   assert.equal(fork.copy, "full-copy");
   assert.deepEqual(shop.contents(FORK), shop.contents(PARENT));
   assert(copies <= 40 + 8, `${copies} copies of 40 objects; at most 8 were under way`);
+});
+
+Deno.test("s3: a process killed at any of its requests is gone on with", async () => {
+  for (let n = 0;; n++) {
+    await using shop = await openShop();
+    const [killed, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let count = 0;
+    shop.server.intercept = async () => {
+      if (count++ !== n) return undefined;
+      told.resolve();
+      await killed.promise;
+      return failed(503, "SlowDown", { method: "GET" });
+    };
+    const { child, ended } = startChild(shop.server.endpoint, "create");
+    const isDead = await Promise.race([told.promise.then(() => true), ended.then(() => false)]);
+    child.kill("SIGKILL");
+    await ended;
+    shop.server.intercept = undefined;
+    killed.resolve();
+    shop.journal.set(FORK, shop.target("alice").marker);
+    await shop.create(shop.target("alice"));
+    assert.deepEqual(shop.contents(FORK), shop.contents(PARENT), `request ${n}`);
+    if (!isDead) return assert(n >= 12, `it met ${n} requests`);
+  }
+});
+
+Deno.test("s3: an application that shares the keys has all of a session's", async () => {
+  await using shop = await openShop({}, OBJECTS, { shareKeys: true });
+  const fork = await shop.create(shop.target("alice"));
+  const session = shop.context({
+    credentials: { ...shop.context().credentials, AWS_SESSION_TOKEN: new Secret("of the session") },
+  });
+  const outputs = await provider.outputs(session, fork, shop.scope() as never);
+  const given = Object.entries(outputs).map((
+    [name, value],
+  ) => [name, value instanceof Secret ? value.reveal() : value]);
+  using at = temporaryProject({
+    "forkstack.json": JSON.stringify({ project: "myapp", storage: { provider: "s3" } }),
+    ".current-env": "alice",
+    ".forkstack/envs/alice.env": envFile({
+      FORKSTACK_ENV: "alice",
+      FORKSTACK_PROJECT: "myapp",
+      ...Object.fromEntries(given),
+    }),
+  });
+  const { sessionToken, accessKeyId, bucket } = at.open({}).storage();
+  assert.deepEqual({ sessionToken, accessKeyId, bucket }, {
+    sessionToken: "of the session",
+    accessKeyId: KEYS.AWS_ACCESS_KEY_ID,
+    bucket: FORK,
+  });
 });
 
 Deno.test("s3: while the store asks to slow down, all lanes wait longer and longer; then it ends well", async () => {
