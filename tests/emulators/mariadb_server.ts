@@ -11,7 +11,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { type Connection, createConnection } from "mysql2/promise";
 import { run, temporaryDirectory } from "../helpers.ts";
-import { freePort } from "./prism.ts";
+import { freePort, untilUp } from "./ports.ts";
 
 const NOBODY = 65_534;
 const [INSTALL, SERVER] = ["/usr/bin/mariadb-install-db", "/usr/sbin/mariadbd"] as const;
@@ -45,7 +45,7 @@ export async function startMariaDb(): Promise<MariaDb> {
     ...["--skip-test-db", "--skip-name-resolve"],
   ];
   await run(file!, install, { cwd: path });
-  const port = await freePort();
+  const port = freePort();
   const [program, ...args] = [
     ...asNobody,
     SERVER,
@@ -69,15 +69,7 @@ export async function startMariaDb(): Promise<MariaDb> {
       await connection.end();
     }
   };
-  for (let attempt = 1;; attempt++) {
-    try {
-      await as((connection) => connection.query("SELECT 1"));
-      break;
-    } catch (error) {
-      if (attempt === 200) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
+  await untilUp(child, () => as((connection) => connection.query("SELECT 1")));
   return {
     port,
     as,

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import postgres from "postgres";
 import { run, temporaryDirectory } from "../helpers.ts";
+import { freePort, untilUp } from "./ports.ts";
 
 const NOBODY = 65_534;
 
@@ -138,9 +139,7 @@ export async function startServer(
   await run(file!, args, { cwd: path });
   await prepare?.(data);
   if (isRoot) await run("chown", ["-RLh", `${NOBODY}:${NOBODY}`, path]);
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
+  const port = freePort();
   const settings = [
     "fsync=off",
     "max_wal_size=64MB",
@@ -163,15 +162,7 @@ export async function startServer(
   };
   globalThis.addEventListener("unload", onUnload);
   const server = new Server(port, path, password);
-  for (let attempt = 1;; attempt++) {
-    try {
-      await server.query("SELECT 1");
-      break;
-    } catch (error) {
-      if (attempt === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
+  await untilUp(child, () => server.query("SELECT 1"));
   return Object.assign(server, {
     async [Symbol.asyncDispose]() {
       globalThis.removeEventListener("unload", onUnload);

@@ -5,12 +5,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./ports.ts";
 
 /**
  * A vendor's specification under ../shared/openapi; `missing` says why a test of it can't run. Prism takes no account of
@@ -44,15 +43,6 @@ export function specification(
  */
 export const FAULTS: readonly string[] = ["lost reply"];
 
-/** A port on loopback that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
-
 /** The proxy in front of a server. */
 export interface Prism extends AsyncDisposable {
   readonly url: string;
@@ -75,7 +65,7 @@ export async function startPrism(
   upstream: string,
   exceptions: Readonly<Record<string, RegExp>> = {},
 ): Promise<Prism> {
-  const port = await freePort();
+  const port = freePort();
   const args = ["-y", "@stoplight/prism-cli@5", "proxy", "--errors", "-h", "127.0.0.1", "-p", `${port}`];
   // A group of its own: npx starts node, and both must end.
   const child = spawn("npx", [...args, path, upstream], { detached: true, stdio: ["ignore", "pipe", "pipe"] });

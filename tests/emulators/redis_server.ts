@@ -7,19 +7,12 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { Redis, type RedisOptions } from "ioredis";
 import { temporaryDirectory } from "../helpers.ts";
+import { freePort } from "./ports.ts";
 import type { Protocol } from "./tcp_proxy.ts";
 
 /** The server's program, or why there is none. */
 export const PROGRAM = ["valkey-server", "redis-server"].find((name) => spawnSync(name, ["--version"]).status === 0);
 export const WHY_NO_SERVER = PROGRAM === undefined ? "neither valkey-server nor redis-server is installed" : undefined;
-
-/** A port that nobody listens on. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
-}
 
 /** A server with a password; `await using` ends it. */
 export class Server implements AsyncDisposable {
