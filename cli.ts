@@ -14,13 +14,9 @@ import { ForkstackError } from "./mod.ts";
 async function parse(
   args: string[],
 ): Promise<Omit<Call, "io"> & { command: string }> {
-  const [command = "help", ...rest] = args;
+  const [command, ...rest] = args;
   const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (known === undefined) {
-    const { didYouMean } = await import("./core/words.ts");
-    const near = await didYouMean(command, Object.keys(COMMANDS));
-    throw usage(`Cannot run "${command}": there is no such command${near}`, "`forkstack --help` lists the commands");
-  }
+  if (known === undefined) throw await (await import("./core/help.ts")).unknownCommand(command);
   const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
     ? await parseOptions(command, known, rest)
     : { positionals: rest, flags: {} };
@@ -69,38 +65,11 @@ async function parseOptions(
   return { positionals, flags: values as Flags };
 }
 
-function helpText(command: string | undefined, style: output.Style): string {
-  const known = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (known === undefined) {
-    const lines = Object.entries(COMMANDS).map(([name, one]) =>
-      `  ${`${[name, ...one.arguments ?? []].join(" ")}`.padEnd(22)} ${one.summary}`
-    );
-    return [
-      `Example:  ${style.command}new alice`,
-      "",
-      "An isolated copy of the whole stack for each environment: database, bucket, secrets, local state.",
-      "",
-      "Commands:",
-      ...lines,
-      "",
-      `${style.command}<command> --help shows its options; --version the version.`,
-    ].join("\n");
-  }
-  const options = [...known.options, ...COMMON].map((name) => {
-    const option = OPTIONS[name];
-    const left = `${"short" in option ? `-${option.short}, ` : ""}--${name}${
-      "value" in option ? ` ${option.value}` : ""
-    }`;
-    return `  ${left.padEnd(16)} ${option.help}`;
-  });
-  return [
-    `Example:  ${style.command}${known.example}`,
-    "",
-    [command, ...known.arguments ?? []].join(" ") + `: ${known.summary}.`,
-    "",
-    "Options:",
-    ...options,
-  ].join("\n");
+/** Help, where it is asked for: of all commands, or in short or in full of one. */
+async function helpText(name: string | undefined, form: "short" | "page", command: string): Promise<string> {
+  const help = await import("./core/help.ts");
+  if (name === undefined || name.startsWith("-")) return help.overview({ command });
+  return await help[form](name, { command, columns: host.columns() });
 }
 
 async function confirm(question: string, isJson: boolean): Promise<void> {
@@ -138,8 +107,8 @@ async function main(args: string[]): Promise<number> {
   const [out, err] = [styleOf("stdout", args), styleOf("stderr", args)];
   const isJson = args.includes("--json");
   if (args[0] === "--version" || args[0] === "-V") return print(VERSION);
-  if (args.length === 0 || args[0] === "help" || args[0] === "--help" || args[0] === "-h") {
-    return print(helpText(args[1], out));
+  if (args[0] === "completions" && args[1] === "--") { // before any option is looked at: they are another's words
+    return print(await (await import("./core/complete.ts")).completions(args.slice(2)));
   }
   const interrupt = new AbortController();
   onInterrupt(interrupt, err);
@@ -158,9 +127,10 @@ async function main(args: string[]): Promise<number> {
   };
   let command = args[0];
   try {
+    if (/^(help|--help|-h)$/.test(command ?? "help")) return print(await helpText(args[1], "page", out.command));
     const parsed = await parse(args);
     command = parsed.command;
-    if (parsed.flags.help) return print(helpText(command, out));
+    if (parsed.flags.help) return print(await helpText(command, args.includes("-h") ? "short" : "page", out.command));
     const answer = await COMMANDS[command].run({ ...parsed, io });
     return print(isJson ? output.jsonDocument(command, answer.data, undefined, out) : answer.text(out));
   } catch (error) {

@@ -25,28 +25,28 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   switch: {
     summary: "point this directory at another environment",
-    arguments: ["<name>"],
+    arguments: ["<env>"],
     example: "switch alice",
     options: ["dry-run"],
     run: async (call) => await (await import("./commands/switch.ts")).runSwitch(call),
   },
   delete: {
     summary: "take an environment away, with everything it holds",
-    arguments: ["<name>"],
+    arguments: ["<env>"],
     example: "delete alice --yes",
     options: ["purge", "dry-run"],
     run: async (call) => await (await import("./commands/delete.ts")).runDelete(call),
   },
   reset: {
     summary: "fork an environment again from its parent, under the same names",
-    arguments: ["<name>"],
+    arguments: ["<env>"],
     example: "reset alice",
     options: ["dry-run"],
     run: async (call) => await (await import("./commands/reset.ts")).runReset(call),
   },
   extend: {
     summary: "let an environment live longer",
-    arguments: ["<name>", "<time>"],
+    arguments: ["<env>", "<time>"],
     example: "extend alice 2d",
     options: [],
     run: async (call) => await (await import("./commands/lease.ts")).runExtend(call),
@@ -59,7 +59,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   secrets: {
     summary: "list, get, set, unset, diff, copy or edit the secrets of an environment",
-    arguments: ["<action>", "[key]", "[name]", "[name]"],
+    arguments: ["<action>", "[key]", "[env]", "[env]"],
     example: "secrets diff alice prod",
     options: ["reveal", "resource", "dry-run"],
     run: async (call) => await (await import("./commands/secrets.ts")).runSecrets(call),
@@ -78,7 +78,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   status: {
     summary: "show one environment with its resources",
-    arguments: ["[name]"],
+    arguments: ["[env]"],
     example: "status alice",
     options: [],
     run: async (call) => await (await import("./commands/show.ts")).runStatus(call),
@@ -88,6 +88,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: "serve",
     options: ["port"],
     run: async (call) => await (await import("./commands/serve.ts")).runServe(call),
+  },
+  completions: {
+    summary: "print the script that completes commands on Tab: bash, zsh or fish",
+    arguments: ["<shell>"],
+    example: "completions bash",
+    options: [],
+    run: async (call) => await (await import("./commands/completions.ts")).runCompletions(call),
   },
 };
 

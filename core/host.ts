@@ -53,6 +53,12 @@ export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return deno?.[stream].isTerminal() ?? process[stream].isTTY === true;
 }
 
+/** How many characters a line of the terminal has; `undefined` where stdout is none. */
+export function columns(): number | undefined {
+  if (deno === undefined) return process.stdout.columns;
+  return isTerminal("stdout") ? deno.consoleSize().columns : undefined;
+}
+
 /** All that comes on stdin. */
 export async function readInput(): Promise<string> {
   if (deno !== undefined) return await new Response(deno.stdin.readable).text();

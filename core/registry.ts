@@ -120,13 +120,11 @@ const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
  * with `missing: "empty"` an empty one stands in for it, so that looking leaves nothing behind.
  */
 export async function openRegistry(project: Project, missing: "create" | "empty"): Promise<Registry> {
-  const url = project.config.registry?.url;
-  if (url !== undefined && !url.startsWith("file:")) {
+  const path = await registryFile(project);
+  if (path === undefined) {
+    const { url } = project.config.registry!;
     return await Registry.open(await openServer(url, variable("FORKSTACK_REGISTRY_TOKEN")), project);
   }
-  const path = url === undefined
-    ? join(project.stateRoot, ".forkstack", "registry.db")
-    : (await import("node:url")).fileURLToPath(url);
   try {
     if (await disk.mode(path) === undefined) {
       if (missing === "empty") return await Registry.open(await openFile(":memory:"), project);
@@ -137,6 +135,13 @@ export async function openRegistry(project: Project, missing: "create" | "empty"
   } catch (error) {
     throw registryError(path, error);
   }
+}
+
+/** Where a registry that is a file lies; `undefined` of one on a server. */
+export async function registryFile(project: Project): Promise<string | undefined> {
+  const url = project.config.registry?.url;
+  if (url === undefined) return join(project.stateRoot, ".forkstack", "registry.db");
+  return url.startsWith("file:") ? (await import("node:url")).fileURLToPath(url) : undefined;
 }
 
 /** Forks on this disk go with it in a power loss; one at a vendor does not, so that its intent must be there before it. */

@@ -29,7 +29,7 @@ export const OPTIONS = {
   "dry-run": { type: "boolean", help: "print what would be done, and change nothing" },
   "purge": { type: "boolean", help: "keep no backup, and take earlier ones away" },
   "reveal": { type: "boolean", help: "show the values" },
-  "resource": { type: "string", help: "which one, where the stack has several", value: "<name>" },
+  "resource": { type: "string", help: "which one, where the stack has several", value: "<resource>" },
   "yes": { type: "boolean", short: "y", help: "do not ask" },
   "json": { type: "boolean", help: "one JSON document on stdout" },
   "no-color": { type: "boolean", help: "plain text" },

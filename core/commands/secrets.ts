@@ -12,7 +12,7 @@ import { currentEnv } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
 
 /** What each action takes after its name. */
-const ACTIONS = {
+export const ACTIONS = {
   list: { arguments: "[env]", run: list },
   get: { arguments: "<key> [env]", run: get },
   set: { arguments: "<key> [env] < value", run: set },
