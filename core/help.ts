@@ -87,7 +87,10 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
     ...wrapped([usageLine, ...own].map((part) => part.replaceAll(" ", "\u00a0")).join(" "), width - 2, "    ")
       .map((line) => `  ${line.replaceAll("\u00a0", " ")}`),
   );
-  for (const paragraph of about) lines.push("", ...wrapped(localCommands(paragraph, style), width));
+  for (const paragraph of about) {
+    const isCode = paragraph.startsWith(" "); // to be copied as it is
+    lines.push("", ...(isCode ? [paragraph] : wrapped(localCommands(paragraph, style), width)));
+  }
   section("Arguments", Object.entries(meanings));
   section(
     "Options",

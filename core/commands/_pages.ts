@@ -7,7 +7,7 @@ import type { OptionName } from "./_call.ts";
 
 /** The page of one command. */
 export interface Page {
-  /** What it does, in paragraphs. */
+  /** What it does, in paragraphs; one that is indented is code. */
   readonly about: readonly string[];
   /** What each argument is, by its place in the synopsis. */
   readonly arguments?: Readonly<Record<string, string>>;
@@ -261,8 +261,9 @@ export const PAGES: Readonly<Record<string, Page>> = {
       'zsh: put eval "$(forkstack completions zsh)" into ~/.zshrc, after compinit; or save it as _forkstack in a ' +
       "directory of fpath.",
       "fish: save it as ~/.config/fish/completions/forkstack.fish.",
-      "It completes the command forkstack. Where only Deno tasks are there, a function of that name calls them: in bash " +
-      'and zsh forkstack() { deno task -q "envs:$1" "${@:2}"; }',
+      "It completes the command forkstack. Where only Deno tasks are there, a function of that name, before that line, " +
+      "calls them in bash and zsh:",
+      '  forkstack() { deno task -q "envs:$1" "${@:2}"; }',
     ],
     arguments: { "<shell>": "bash, zsh or fish" },
     examples: [

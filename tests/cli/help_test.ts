@@ -1,0 +1,104 @@
+/**
+ * Help: each command has a page, and what it says is so.
+ */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { COMMANDS, COMMON } from "../../core/commands.ts";
+import { type OptionName, OPTIONS } from "../../core/commands/_call.ts";
+import { DEFAULTS, EXITS, PAGES } from "../../core/commands/_pages.ts";
+import { ACTIONS } from "../../core/commands/secrets.ts";
+import { page } from "../../core/help.ts";
+import { commandOf, Place, run } from "./run.ts";
+import { atTerminal } from "./terminal.ts";
+
+const STYLE = { command: "forkstack " };
+const NAMES = Object.keys(COMMANDS);
+
+Deno.test("each command has a page, and each page a command", () => {
+  assert.deepEqual(Object.keys(PAGES).sort(), [...NAMES].sort());
+});
+
+Deno.test("a page names each argument, each option and, of one with a value, what holds without it", async () => {
+  for (const name of NAMES) {
+    const text = (await page(name, STYLE)).replace(/\s+/g, " ");
+    const { arguments: labels = [], options } = COMMANDS[name]!;
+    assert.deepEqual(Object.keys(PAGES[name]!.arguments ?? {}).sort(), [...new Set(labels)].sort(), name);
+    for (const option of [...options, ...COMMON]) {
+      const { type } = OPTIONS[option];
+      assert(text.includes(`--${option} `), `${name} --${option}`);
+      if (type === "string") assert(text.includes(`Default: ${DEFAULTS[option]}`), `${name} --${option}`);
+    }
+  }
+  const withValue = (Object.keys(OPTIONS) as OptionName[]).filter((name) => OPTIONS[name].type === "string");
+  assert.deepEqual(Object.keys(DEFAULTS).sort(), withValue.sort());
+});
+
+Deno.test("each example of a page is a command line that the command takes", async () => {
+  await using place = await Place.make();
+  const lines = NAMES.flatMap((name) => {
+    const examples = PAGES[name]!.examples.map(([line]) => line);
+    assert(examples.length >= 2 && examples.length <= 4, name);
+    assert(examples.every((line) => line.split(" ")[0] === name), name);
+    return [...examples, COMMANDS[name]!.example];
+  });
+  for (const line of lines) {
+    const words = line.replace(/ < .*/, "").replaceAll("'", "").split(" ");
+    const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+    const { code, stderr } = await place.run(...own, "-h"); // parsed before the help is given
+    assert.deepEqual([code, stderr], [0, ""], line);
+    if (own[0] === "secrets") assert(Object.hasOwn(ACTIONS, own[1]!), line);
+  }
+  const { code } = await place.run("new", "alice", "--fro", "dev", "-h");
+  assert.equal(code, 2, "a line that is not taken would be told");
+});
+
+Deno.test("a page tells the exit codes, the secrets' actions, and leads to what is there", async () => {
+  for (const name of NAMES) {
+    const { exits = {}, seeAlso } = PAGES[name]!;
+    for (const [code, text] of Object.entries(exits)) {
+      assert(text !== "" || Object.hasOwn(EXITS, code), `${name} ${code}`);
+    }
+    for (const one of seeAlso) {
+      assert(
+        Object.hasOwn(COMMANDS, one) || existsSync(new URL(`../../${one}`, import.meta.url)),
+        `${name} leads to ${one}`,
+      );
+    }
+    const text = await page(name, STYLE);
+    for (const title of ["Usage", "Options", "Examples", "Exit codes", "See also"]) {
+      assert(text.includes(`\n${title}:\n`), `${name}: ${title}`);
+    }
+    assert.doesNotMatch(text, /undefined|\u00a0/);
+  }
+  for (const action of Object.keys(ACTIONS)) assert(PAGES.secrets!.about.join(" ").includes(`${action} `), action);
+});
+
+Deno.test("--help and help tell all, -h stays short, a mistyped command is an error", async () => {
+  await using place = await Place.make(null);
+  const { stdout: full } = await place.ok("new", "--help");
+  assert.equal((await place.ok("help", "new")).stdout, full);
+  const { stdout: short } = await place.ok("new", "-h");
+  assert(short.split("\n").length < 20 && full.split("\n").length > 40);
+  assert.match(short, /\nforkstack new --help tells more\.\n$/);
+  const mistyped = await place.run("help", "nwe");
+  assert.equal(mistyped.code, 2);
+  assert.match(mistyped.stderr, /there is no such command; did you mean "new"\?/);
+  const { stdout: task } = await run(place.root, ["list", "--help"], { env: { INIT_CWD: place.root } });
+  assert.match(task, /^Example: {2}deno task envs:list\n/);
+  assert.doesNotMatch(task, /forkstack (list|status|new)/);
+  assert.equal(await place.digest(), "");
+});
+
+Deno.test("help is as wide as the terminal, at most 80, and never waits in a pager", async () => {
+  await using place = await Place.make(null);
+  const widest = (text: string) => Math.max(...text.split(/\r?\n/).map((line) => line.length));
+  assert(widest((await place.ok("new", "--help")).stdout) <= 80);
+  const env = { PAGER: "false", NO_COLOR: "1" };
+  for (const [columns, least, most] of [[50, 40, 50], [200, 70, 80]] as const) {
+    const command = ["sh", "-c", `stty cols ${columns}; exec "$@"`, "sh", ...commandOf(["new", "--help"])];
+    const { screen, code } = await atTerminal(place.root, command, [], { env });
+    assert.equal(code, 0);
+    const prose = screen.split(/\r?\n/).filter((line) => /^[A-Z]/.test(line));
+    assert(widest(prose.join("\n")) <= most && widest(prose.join("\n")) >= least, `${columns} columns`);
+  }
+});
