@@ -14,9 +14,11 @@ import type { Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import { type Benchmark, median, shown } from "./measure.ts";
 
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+/** Waits. */
+export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-function worldWith(more: Partial<World> = {}): World {
+/** The process itself as a world, without a network. */
+export function worldWith(more: Partial<World> = {}): World {
   return {
     fetch: () => Promise.reject(new Error("no network here")),
     files,
@@ -38,8 +40,16 @@ function worldWith(more: Partial<World> = {}): World {
   };
 }
 
-async function engineIn(root: string, resources?: readonly Resource[], world = worldWith()): Promise<Engine> {
-  writeFileSync(join(root, "forkstack.json"), '{"project": "bench"}');
+/** An engine in a directory, with the stack that needs no account if nothing else is said. */
+export async function engineIn(
+  root: string,
+  { resources, world = worldWith(), config = { project: "bench" } }: {
+    readonly resources?: readonly Resource[];
+    readonly world?: World;
+    readonly config?: unknown;
+  } = {},
+): Promise<Engine> {
+  writeFileSync(join(root, "forkstack.json"), JSON.stringify(config));
   const project = await openProject(root, { init: false });
   return {
     project,
@@ -51,7 +61,8 @@ async function engineIn(root: string, resources?: readonly Resource[], world = w
   };
 }
 
-async function timeOfNew(engine: Engine): Promise<number> {
+/** Makes an environment and takes it away; only the making is timed. */
+export async function timeOfNew(engine: Engine): Promise<number> {
   const began = performance.now();
   await planEnvironment(engine, "alice", {});
   await createEnvironment(engine, "alice", {});
@@ -130,7 +141,7 @@ export const engineBenchmarks: readonly Benchmark[] = [
       const world = worldWith({
         provider: (_kind, name) => Promise.resolve(providers.find((one) => one.name === name)),
       });
-      const engine = await engineIn(mkdtempSync(join(work, "slow-")), resources, world);
+      const engine = await engineIn(mkdtempSync(join(work, "slow-")), { resources, world });
       const times = [];
       for (let round = 0; round < 3; round++) times.push(await timeOfNew(engine));
       engine.registry.close();

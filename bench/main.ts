@@ -10,10 +10,12 @@ import { cacheBenchmarks } from "./caches.ts";
 import { engineBenchmarks } from "./engine.ts";
 import { forkBenchmarks } from "./forks.ts";
 import { REPO, type Result, type Skipped } from "./measure.ts";
+import { peerBenchmarks } from "./peers.ts";
 import { postgresBenchmarks } from "./postgres.ts";
 import { startBenchmarks } from "./start.ts";
 import { copyBenchmarks } from "./copy.ts";
 import { storageBenchmarks } from "./storage.ts";
+import { vendorBenchmarks } from "./vendors.ts";
 
 function holds({ ratio, limit }: Result): boolean {
   return "atMost" in limit ? ratio <= limit.atMost : ratio >= limit.atLeast;
@@ -40,11 +42,13 @@ if (import.meta.main) {
     for (
       const benchmark of [
         ...startBenchmarks,
+        ...peerBenchmarks,
         ...forkBenchmarks,
         ...postgresBenchmarks,
         ...storageBenchmarks,
         ...cacheBenchmarks,
         ...engineBenchmarks,
+        ...vendorBenchmarks,
         ...copyBenchmarks,
       ]
     ) {
