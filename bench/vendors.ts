@@ -40,10 +40,8 @@ export const vendorBenchmarks: readonly Benchmark[] = [{
       AWS_ACCESS_KEY_ID: accessKeyId,
       AWS_SECRET_ACCESS_KEY: secretAccessKey,
     };
-    let calls = 0;
     const send = httpClient();
     const slowly = async (request: Request) => {
-      calls++;
       await sleep(CALL_MS);
       return await send(request);
     };
@@ -60,7 +58,6 @@ export const vendorBenchmarks: readonly Benchmark[] = [{
       for (const [at, fetch] of [slowly, oneByOne].entries()) {
         const world = worldWith({ fetch, read: (name) => variables[name] });
         const engine = await engineIn(root, { resources, world, config });
-        calls = 0;
         const took = await timeOfNew(engine);
         engine.registry.close();
         if (round >= 0) times[at]!.push(took);
@@ -72,7 +69,7 @@ export const vendorBenchmarks: readonly Benchmark[] = [{
       ours: `${shown(ours)}, side by side`,
       against: `the same calls one after the other ${shown(sequential)}`,
       ratio: ours / sequential,
-      limit: { atMost: 0.6 },
+      limit: { atMost: 0.65 }, // the longest chain of calls is Tigris's,
     }];
   },
 }];
