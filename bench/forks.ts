@@ -58,7 +58,7 @@ export const forkBenchmarks: readonly Benchmark[] = [
         rmSync(copy);
         return took;
       };
-      const [ours, cp, backup, vacuum] = await timed(9, [
+      const [ours, cp, backup, vacuum] = await timed(7, [
         maker(root, "work"),
         by("cp", database, copy),
         by("sqlite3", database, `.backup ${copy}`),
