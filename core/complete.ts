@@ -10,7 +10,6 @@ import { type OptionName, OPTIONS } from "./commands/_call.ts";
 import { BASE_ENVS, openProject, type Project } from "./config.ts";
 import { files } from "./files.ts";
 import { cwd, join } from "./host.ts";
-import { registryFile } from "./registry.ts";
 
 /** The shells that there is a script for. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -130,7 +129,7 @@ async function environments(withBase: boolean): Promise<Candidates> {
 
 /** What the project's own registry says; one that a team shares is not asked. */
 async function recorded(project: Project): Promise<{ name: string; parent: string; status: string }[]> {
-  const path = await registryFile(project);
+  const path = await (await import("./registry.ts")).registryFile(project); // an option needs none of it
   if (path === undefined) return [];
   const { DatabaseSync } = await import("node:sqlite");
   const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
