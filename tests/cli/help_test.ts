@@ -9,7 +9,7 @@ import { DEFAULTS, EXITS, PAGES } from "../../core/commands/_pages.ts";
 import { ACTIONS } from "../../core/commands/secrets.ts";
 import { page } from "../../core/help.ts";
 import { commandOf, Place, run } from "./run.ts";
-import { atTerminal } from "./terminal.ts";
+import { onTerminal } from "./terminal.ts";
 
 const STYLE = { command: "forkstack " };
 const NAMES = Object.keys(COMMANDS);
@@ -96,9 +96,9 @@ Deno.test("help is as wide as the terminal, at most 80, and never waits in a pag
   const env = { PAGER: "false", NO_COLOR: "1" };
   for (const [columns, least, most] of [[50, 40, 50], [200, 70, 80]] as const) {
     const command = ["sh", "-c", `stty cols ${columns}; exec "$@"`, "sh", ...commandOf(["new", "--help"])];
-    const { screen, code } = await atTerminal(place.root, command, [], { env });
+    const { shown, code } = await onTerminal(place.root, command, [], { env });
     assert.equal(code, 0);
-    const prose = screen.split(/\r?\n/).filter((line) => /^[A-Z]/.test(line));
+    const prose = shown.split(/\r?\n/).filter((line) => /^[A-Z]/.test(line));
     assert(widest(prose.join("\n")) <= most && widest(prose.join("\n")) >= least, `${columns} columns`);
   }
 });
