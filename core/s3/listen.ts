@@ -22,15 +22,43 @@ export async function listen(handler: S3Handler, port: number): Promise<Listenin
 
 const HOSTNAME = "127.0.0.1";
 
+/** The requests that are under way. */
+class UnderWay {
+  readonly #all = new Set<Promise<unknown>>();
+  /** No more are taken on. */
+  isOver = false;
+
+  add(ended: Promise<unknown>): void {
+    const settled: Promise<unknown> = ended.catch(() => {}).finally(() => this.#all.delete(settled));
+    this.#all.add(settled);
+  }
+
+  async end(): Promise<void> {
+    this.isOver = true;
+    while (this.#all.size > 0) await Promise.all(this.#all);
+  }
+}
+
+const STOPPING: ResponseInit = { status: 503, headers: { connection: "close" } };
+
 function listenByDeno(on: typeof Deno, handler: S3Handler, port: number): Listening {
+  const underWay = new UnderWay();
+  const close = new AbortController();
   const server = on.serve(
-    { port, hostname: HOSTNAME, onListen: () => {} },
-    (request) => handler(request, request.url.slice(request.url.indexOf("/", "http://".length))),
+    { port, hostname: HOSTNAME, onListen: () => {}, signal: close.signal },
+    (request, { completed }) => {
+      underWay.add(completed);
+      if (underWay.isOver) return new Response(null, STOPPING);
+      return handler(request, request.url.slice(request.url.indexOf("/", "http://".length)));
+    },
   );
   return {
     port: server.addr.port,
+    // Not shutdown(): now and then it waits for ever for a connection that is merely kept open (2.9.6).
     async stop() {
-      await server.shutdown();
+      await underWay.end();
+      close.abort();
+      await server.finished;
     },
   };
 }
@@ -39,7 +67,10 @@ function listenByDeno(on: typeof Deno, handler: S3Handler, port: number): Listen
 export async function listenByNode(handler: S3Handler, port: number): Promise<Listening> {
   const { createServer } = await import("node:http");
   const { Readable } = await import("node:stream");
+  const underWay = new UnderWay();
   const server = createServer(async (incoming, outgoing) => {
+    underWay.add(new Promise((resolve) => outgoing.on("close", resolve)));
+    if (underWay.isOver) return void outgoing.writeHead(STOPPING.status!, { connection: "close" }).end();
     const method = incoming.method ?? "GET";
     const hasBody = method !== "GET" && method !== "HEAD";
     const request = new Request(`http://${HOSTNAME}/`, {
@@ -60,6 +91,11 @@ export async function listenByNode(handler: S3Handler, port: number): Promise<Li
   });
   return {
     port: (server.address() as { port: number }).port,
-    stop: () => new Promise((resolve) => server.close(() => resolve())),
+    async stop() {
+      await underWay.end();
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
   };
 }
