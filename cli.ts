@@ -13,10 +13,18 @@ import { ForkstackError } from "./mod.ts";
 
 async function parse(
   args: string[],
+  program: readonly string[],
 ): Promise<Omit<Call, "io"> & { command: string }> {
   const [command, ...rest] = args;
   const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (known === undefined) throw await (await import("./core/help.ts")).unknownCommand(command);
+  if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
+    const npm = "; npm takes the first -- for itself: `npm run envs:run -- alice -- node app.js`";
+    throw usage(
+      `Cannot ${command}: no program was named`,
+      `Write it after --: \`forkstack ${known.example}\`${host.variable("npm_command") === undefined ? "" : npm}`,
+    );
+  }
   const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
     ? await parseOptions(command, known, rest)
     : { positionals: rest, flags: {} };
@@ -27,7 +35,13 @@ async function parse(
       `For example \`forkstack ${known.example}\``,
     );
   }
-  return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), flags };
+  return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), program, flags };
+}
+
+/** What is ours, and what follows `--` where a command runs a program: none of that is ours to read. */
+function splitProgram(args: string[]): [own: string[], program: string[]] {
+  const at = Object.hasOwn(COMMANDS, args[0] ?? "") && COMMANDS[args[0]].runsProgram ? args.indexOf("--") : -1;
+  return at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
 }
 
 async function parseOptions(
@@ -103,7 +117,8 @@ function styleOf(stream: "stdout" | "stderr", args: readonly string[]): output.S
 }
 
 /** Runs one command line and gives its exit code. */
-async function main(args: string[]): Promise<number> {
+async function main(line: string[]): Promise<number> {
+  const [args, program] = splitProgram(line);
   const [out, err] = [styleOf("stdout", args), styleOf("stderr", args)];
   const isJson = args.includes("--json");
   if (args[0] === "--version" || args[0] === "-V") return print(VERSION);
@@ -111,7 +126,7 @@ async function main(args: string[]): Promise<number> {
     return print(await (await import("./core/complete.ts")).completions(args.slice(2)));
   }
   const interrupt = new AbortController();
-  onInterrupt(interrupt, err);
+  if (program.length === 0) onInterrupt(interrupt, err); // else signals are the program's
   const seen = new Map<string, ResourceReport>();
   const io: Io = {
     say: (line) => host.write("stderr", `${line}\n`),
@@ -128,10 +143,11 @@ async function main(args: string[]): Promise<number> {
   let command = args[0];
   try {
     if (/^(help|--help|-h)$/.test(command ?? "help")) return print(await helpText(args[1], "page", out.command));
-    const parsed = await parse(args);
+    const parsed = await parse(args, program);
     command = parsed.command;
     if (parsed.flags.help) return print(await helpText(command, args.includes("-h") ? "short" : "page", out.command));
     const answer = await COMMANDS[command].run({ ...parsed, io });
+    if (answer.exitCode !== undefined) return answer.exitCode;
     return print(isJson ? output.jsonDocument(command, answer.data, undefined, out) : answer.text(out));
   } catch (error) {
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort((a, b) => a.key.localeCompare(b.key)) };
@@ -156,7 +172,7 @@ function onInterrupt(interrupt: AbortController, style: output.Style): void {
     );
     interrupt.abort(new ForkstackError("INTERRUPTED", "Stopped", { hint: "Run the same command again to go on" }));
   };
-  host.onInterrupt(stop);
+  host.onSignals(["SIGINT", "SIGTERM"], stop);
 }
 
 host.exit(await main(host.args())); // open timers and signal handlers must not keep it

@@ -11,8 +11,8 @@
  *
  * @module
  */
-// Deno's own calls where they are there, else built-ins at first use: `process` costs a Deno process 10 ms to load, and
-// `node:fs` 18 ms, which an importer may never need.
+// Deno's own calls where they are there, else built-ins at first use: `process` costs a Deno process 10 ms, and
+// `node:fs` 18 ms.
 const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 const cwdOf = (): string => deno?.cwd() ?? process.cwd();
@@ -81,7 +81,7 @@ export function isForkstackError(value: unknown): value is ForkstackError {
 /** The kinds of resource that an environment can have. */
 export type Kind = "database" | "storage" | "secrets" | "cache" | "queue" | "local";
 
-/** What project and environment names look like; DNS labels, so that every vendor can hold them. */
+/** What project and environment names look like; DNS labels, which every vendor can hold. */
 export const NAME_PATTERN: RegExp = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 
 const MAX_NAME_LENGTH = 63;
@@ -136,7 +136,7 @@ export function variablePrefix(name?: string): string {
   return name === undefined ? "" : `${name.toUpperCase().replaceAll("-", "_")}_`;
 }
 
-/** Where an embedded provider keeps a resource: an absolute path under `root` (see `stateRoot`). */
+/** Where an embedded provider keeps a resource: an absolute path under `root`. */
 export function embeddedPath(kind: Kind, root: string, title: string): string {
   if (kind === "local") return join(root, title);
   if (kind === "database") return join(root, ".forkstack", "sqlite", `${title}.db`);
@@ -198,10 +198,8 @@ function isDirectory(path: string): boolean {
 
 /** The `file:` URL of an absolute path. */
 export function fileUrl(path: string): string {
-  const drive = /^[A-Za-z]:/.test(path) ? "/" : "";
-  return `file://${drive}${
-    encodeURI(path.replaceAll("\\", drive === "" ? "\\" : "/")).replace(/[?#]/g, encodeURIComponent)
-  }`;
+  const [drive, slash] = /^[A-Za-z]:/.test(path) ? ["/", "/"] : ["", "\\"];
+  return `file://${drive}${encodeURI(path.replaceAll("\\", slash)).replace(/[?#]/g, encodeURIComponent)}`;
 }
 
 function ifThere<Result>(path: string, look: (path: string) => Result): Result | undefined {
@@ -227,7 +225,7 @@ function ifThere<Result>(path: string, look: (path: string) => Result): Result |
 export function formatEnvLine(name: string, value: string): string {
   const has = (pattern: RegExp) => pattern.test(value);
   // Measured (tests/env_file_matrix_test.ts): in single quotes all agree, but for a final backslash, which Bun and
-  // python-dotenv take to escape the quote, so that the next line is lost too. In double quotes $ and \n differ, bare
+  // python-dotenv take to escape the quote. In double quotes $ and \n differ, bare
   // values fail in a shell alone, and backticks there and in python-dotenv.
   if (!has(/[\0\r]|\p{Cs}/u)) {
     const isBare = !has(/^\s|\s$|^['"`]|[\n#$]/);
@@ -259,7 +257,7 @@ export function parseEnvFile(text: string): Record<string, string> {
   );
 }
 
-/** The text of an env file with one variable set, added or (`null`) removed; comments, order and other lines stay. */
+/** The text of an env file with one variable set, added or (`null`) removed; all other lines stay. */
 export function setEnvVariable(text: string, name: string, value: string | null): string {
   const line = value === null ? "" : `${formatEnvLine(name, value)}\n`;
   let found = false;
@@ -314,9 +312,7 @@ export function declaredResources(config: Readonly<Record<string, unknown>>): De
         hint: `Write {"provider": "..."}, or a map of those by name`,
       });
     }
-    return name === undefined
-      ? { kind, provider: options.provider, options }
-      : { kind, name, provider: options.provider, options };
+    return { kind, ...(name === undefined ? {} : { name }), provider: options.provider, options };
   };
   return named.flatMap((kind) => {
     const value = config[kind] as Record<string, unknown> | null;
@@ -369,10 +365,10 @@ export interface OpenOptions {
 /** Of a variable that the process may not read; unset is another thing. */
 const DENIED = Symbol("denied");
 
-/** Values that some reader of env files changes, e.g. Bun on their way into the process. */
+/** Values that Bun hands to the process otherwise than they were written. */
 const FRAGILE = /[$\\'`]/;
 
-/** Variables that name one thing of one environment, so that a value found in another's file is that other's. */
+/** Variables that name one thing of one environment: a value found in another's file is that other's. */
 const IDENTITY = /(^|_)(DATABASE_URL|BUCKET_NAME|LOCAL_PATH|QUEUE_PREFIX)$/;
 
 /** The variables that are written down. */
@@ -431,11 +427,8 @@ export class Stack {
     else if (file !== undefined) {
       [this.env, this.decidedBy] = [parseEnvName(file.trim(), ".current-env"), ".current-env"];
     } else if (this.#read("FORKSTACK_ENV") === DENIED || this.#read("ENV") === DENIED) {
-      throw new ForkstackError(
-        "ENV_UNREADABLE",
-        "Cannot tell the current environment: FORKSTACK_ENV and ENV are not readable",
-        { hint: "Grant --allow-env=FORKSTACK_ENV,ENV" },
-      );
+      const message = "Cannot tell the current environment: FORKSTACK_ENV and ENV are not readable";
+      throw new ForkstackError("ENV_UNREADABLE", message, { hint: "Grant --allow-env=FORKSTACK_ENV,ENV" });
     } else [this.env, this.decidedBy] = ["dev", "default"];
   }
 
@@ -525,16 +518,12 @@ export class Stack {
     this.#forgetOld();
     const known = this.#answered.get(key);
     if (known !== undefined) return known;
-    const isThere = this.#load().own.has(key) || (this.#isVouchedByProcess && this.#variable(key) !== undefined);
+    const isThere = this.#load().own.has(key) || (this.#isVouched(key) && this.#variable(key) !== undefined);
     const provided = isThere ? undefined : (await this.#provided()).get(key);
     const value = this.#find(key, () => provided) || fallback; // an empty one counts as unset, as a variable does
     if (value === undefined) {
-      throw this.#error(
-        "SECRET_MISSING",
-        `read secret "${key}"`,
-        "it is not set",
-        `Set it with \`forkstack secrets set ${key}\`, or pass a default`,
-      );
+      const hint = `Set it with \`forkstack secrets set ${key}\`, or pass a default`;
+      throw this.#error("SECRET_MISSING", `read secret "${key}"`, "it is not set", hint);
     }
     if (value !== fallback) this.#answered.set(key, value);
     return value;
@@ -570,14 +559,21 @@ export class Stack {
     return this.decidedBy === "FORKSTACK_ENV" || this.decidedBy === "ENV";
   }
 
-  /** An env file was loaded into the process: by Bun unasked, by `--env-file`, by `forkstack run`. */
-  get #isFileLoaded(): boolean {
-    return this.decidedBy === "FORKSTACK_ENV" && this.#read("FORKSTACK_PROJECT") !== undefined;
+  /** What `forkstack run` vouches for: FORKSTACK_RUN is its environment, and names that no file tells. */
+  get #run(): readonly string[] | undefined {
+    const [env, ...names] = this.#variable("FORKSTACK_RUN")?.split(" ") ?? [];
+    return env === this.env ? names : undefined;
   }
 
-  /** What is loaded does not replace what was inherited, so FORKSTACK_ENV then vouches for the file's values alone. */
-  get #isVouchedByProcess(): boolean {
-    return this.#isNamedByProcess && !(this.#isFileLoaded && this.#load().own.size > 0);
+  /** An env file was loaded into the process: by Bun unasked, or by `--env-file`. */
+  get #isFileLoaded(): boolean {
+    return !this.#run && this.decidedBy === "FORKSTACK_ENV" && this.#read("FORKSTACK_PROJECT") !== undefined;
+  }
+
+  /** What is loaded replaces nothing inherited, so FORKSTACK_ENV then vouches for the file's values alone. */
+  #isVouched(variable: string): boolean {
+    const isNamed = this.#isNamedByProcess && !(this.#isFileLoaded && this.#load().own.size > 0);
+    return this.#run?.includes(variable) ?? isNamed;
   }
 
   #find(variable: string, derive: () => string | undefined): string | undefined {
@@ -585,15 +581,12 @@ export class Stack {
     const truth = () => own.get(variable) ?? derive();
     const inProcess = this.#variable(variable);
     if (inProcess === undefined) return truth();
-    if (this.#isFileLoaded && other.has(variable) && isFrom(other.get(variable)!, inProcess)) {
-      const value = truth(); // what Bun loaded is another environment's
-      if (value === undefined) throw this.#conflict(variable);
-      return value;
-    }
-    if (!this.#isVouchedByProcess) {
+    // What Bun loaded is another environment's.
+    const isLoaded = this.#isFileLoaded && other.has(variable) && isFrom(other.get(variable)!, inProcess);
+    if (isLoaded || !this.#isVouched(variable)) {
       const value = truth();
       if (value === inProcess) return value;
-      if (this.#isNamedByProcess && value !== undefined && isFrom(value, inProcess)) return value;
+      if (value !== undefined && (isLoaded || (this.#isNamedByProcess && isFrom(value, inProcess)))) return value;
       throw this.#conflict(variable);
     }
     const isOthers = (own.has(variable) ? own.get(variable) !== inProcess : IDENTITY.test(variable)) &&
@@ -602,7 +595,7 @@ export class Stack {
     return inProcess;
   }
 
-  /** What is written of this environment, if nothing contradicts that it is the current one. */
+  /** What is written of this environment, if nothing contradicts that it is current. */
   #load(): Written {
     if (this.#written !== undefined) return this.#written;
     const project = this.#config?.project;
@@ -620,18 +613,14 @@ export class Stack {
     if (inProcess !== undefined && project !== undefined && inProcess !== project) {
       throw this.#doubt(`the process environment is that of project "${inProcess}"`, `unset FORKSTACK_PROJECT`);
     }
-    // Whoever loads a stale .env.local before the start brings its FORKSTACK_ENV along, which then decides.
+    // Whoever loads a stale .env.local before the start brings the FORKSTACK_ENV that decides.
     const deployed = this.#read("ENV");
     const chosen = typeof deployed === "string" && deployed !== active.get("ENV") ? deployed : undefined;
     const said = chosen ?? this.#text(".current-env")?.trim();
     if (isActive && this.#isFileLoaded && said !== undefined && (ALIASES.get(said) ?? said) !== this.env) {
-      throw this.#doubt(
-        `.env.local, loaded into the process, is of "${this.env}", but ${
-          chosen === undefined ? ".current-env" : "ENV"
-        } ` +
-          `says ${JSON.stringify(said.slice(0, 40))}`,
-        "forkstack switch <env>",
-      );
+      const says = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(said.slice(0, 40))}`;
+      const loaded = `.env.local, loaded into the process, is of "${this.env}"`;
+      throw this.#doubt(`${loaded}, but ${says}`, "forkstack switch <env>");
     }
     const merged = new Map([...(isActive && isOurs(active) ? active : []), ...(own ?? [])]);
     return this.#written = { own: merged, other: isActive ? new Map() : active };
@@ -714,12 +703,8 @@ export class Stack {
   }
 
   #conflict(variable: string): ForkstackError {
-    return this.#error(
-      "ENV_CONFLICT",
-      `read ${variable}`,
-      "the process environment holds a different value",
-      `Unset ${variable}, or say whose it is with FORKSTACK_ENV=<env> beside it`,
-    );
+    const hint = `Unset ${variable}, or say whose it is with FORKSTACK_ENV=<env> beside it`;
+    return this.#error("ENV_CONFLICT", `read ${variable}`, "the process environment holds a different value", hint);
   }
 
   #error(code: string, what: string, state: string, hint: string, cause?: unknown): ForkstackError {
@@ -733,7 +718,7 @@ function variables(text: string | undefined): Map<string, string> {
   return new Map(Object.entries(parseEnvFile(text ?? "")));
 }
 
-/** A value of the process can come from what a file says: as it is, or as Bun changed it. */
+/** The process may have it from a file: as it is, or as Bun changed it. */
 function isFrom(written: string, inProcess: string): boolean {
   return written === inProcess || FRAGILE.test(written);
 }
@@ -824,7 +809,7 @@ export function envFileSecrets(path: string): SecretsSource {
 const LOCK_STALE_MS = 10_000; // one is held for a few file operations
 const LOCK_WAIT_MS = 15_000;
 
-/** Runs `work` while no other process runs it for the same path; takes over the lock of one that died. */
+/** Runs `work` while no other process does for the same path; takes over the lock of one that died. */
 async function exclusively(path: string, work: (isOurs: () => boolean) => void): Promise<void> {
   const lock = `${path}.lock`;
   const token = crypto.randomUUID();
@@ -867,10 +852,8 @@ function readConfig(path: string): Readonly<Record<string, unknown>> {
     config = JSON.parse(readText(path) ?? "");
   } catch (error) {
     if (isForkstackError(error)) throw error;
-    throw new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: it is not valid JSON`, {
-      cause: error,
-      hint: "`forkstack status` names the line and column",
-    });
+    const hint = "`forkstack status` names the line and column";
+    throw new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: it is not valid JSON`, { cause: error, hint });
   }
   const project = (config as { project?: unknown } | null)?.project;
   if (typeof project !== "string" || project.length > MAX_NAME_LENGTH || !NAME_PATTERN.test(project)) {

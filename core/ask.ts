@@ -16,7 +16,7 @@ export async function askVariables(engine: Engine, env: string): Promise<Variabl
     const title = titleOf(engine.project, resource, env);
     const row = rows.find(({ key }) => key === resource.key);
     if (row === undefined && !BASE_ENVS.includes(env)) {
-      throw new ForkstackError("CONFLICT", `Cannot switch to environment "${env}": it has no ${resource.key}`, {
+      throw new ForkstackError("CONFLICT", `Cannot use environment "${env}": it has no ${resource.key}`, {
         hint: `Complete it with \`forkstack new ${env}\``,
         details: { env, resource: resource.key },
       });

@@ -11,6 +11,8 @@ export interface Command {
   readonly arguments?: readonly string[];
   readonly example: string;
   readonly options: readonly OptionName[];
+  /** It runs what follows `--`, word for word. */
+  readonly runsProgram?: true | undefined;
   readonly run: (call: Call) => Promise<Answer>;
 }
 
@@ -36,6 +38,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: "delete alice --yes",
     options: ["purge", "dry-run"],
     run: async (call) => await (await import("./commands/delete.ts")).runDelete(call),
+  },
+  run: {
+    summary: "run a program with an environment's variables, without switching to it",
+    arguments: ["[env]"],
+    example: "run alice -- npm start",
+    options: ["secrets", "resource"],
+    runsProgram: true,
+    run: async (call) => await (await import("./commands/run.ts")).runRun(call),
   },
   reset: {
     summary: "fork an environment again from its parent, under the same names",

@@ -4,7 +4,7 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { disk } from "./disk.ts";
+import { absent, disk } from "./disk.ts";
 import { join, onExit, pid, variable } from "./host.ts";
 import { runOnTerminal } from "./run.ts";
 
@@ -24,7 +24,7 @@ export async function editText(state: string, name: string, text: string): Promi
   try {
     await disk.makeDirectory(directory, 0o700);
     await disk.writeNew(path, text, 0o600);
-    const status = await runOnTerminal(command!, [...args, path]);
+    const status = await runOnTerminal(command!, [...args, path]).catch(absent);
     if (status === 0) return await disk.readText(path);
     throw new ForkstackError(
       status === undefined ? "USAGE" : "CANCELLED",

@@ -29,9 +29,7 @@ async function commandOf(name: string): Promise<Command> {
 
 /** What there is. */
 export function overview({ command }: HelpStyle): string {
-  const lines = Object.entries(COMMANDS).map(([name, one]) =>
-    `  ${[name, ...one.arguments ?? []].join(" ").padEnd(22)} ${one.summary}`
-  );
+  const lines = Object.entries(COMMANDS).map(([name, one]) => `  ${synopsis(name, one).padEnd(22)} ${one.summary}`);
   return [
     `Example:  ${command}new alice`,
     "",
@@ -76,8 +74,9 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
     }
   };
   const options = optionsOf(known);
-  const usageLine = `${style.command}${synopsis(name, known)}`;
+  const usageLine = `${style.command}${synopsis(name, { ...known, runsProgram: undefined })}`;
   const own = known.options.map((option) => `[${signature(option)}]`);
+  if (known.runsProgram) own.push("-- …");
   lines.push(
     `Example:  ${style.command}${known.example}`,
     "",
@@ -115,8 +114,8 @@ function optionsOf({ options }: Command): OptionName[] {
   return [...options, ...COMMON];
 }
 
-function synopsis(name: string, known: Command): string {
-  return [name, ...known.arguments ?? []].join(" ");
+function synopsis(name: string, { arguments: takes = [], runsProgram }: Command): string {
+  return [name, ...takes, ...(runsProgram ? ["-- …"] : [])].join(" ");
 }
 
 function signature(name: OptionName): string {

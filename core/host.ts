@@ -33,6 +33,11 @@ export function variable(name: string): string | undefined {
   return (deno === undefined ? process.env[name] : deno.env.get(name)) || undefined;
 }
 
+/** The whole process environment. */
+export function variables(): Record<string, string> {
+  return deno?.env.toObject() ?? { ...process.env } as Record<string, string>;
+}
+
 /** Ends the process. */
 export function exit(code: number): never {
   return deno?.exit(code) ?? process.exit(code);
@@ -88,12 +93,21 @@ export function onExit(handler: () => void): () => void {
   return () => process.off("exit", handler).off("SIGHUP", hangUp);
 }
 
-/** Calls back on Ctrl-C and on being asked to end. */
-export function onInterrupt(handler: () => void): void {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    if (deno === undefined) process.on(signal, handler);
-    else if (signal === "SIGINT" || deno.build.os !== "windows") deno.addSignalListener(signal, handler);
-  }
+/** The signals that ask something of a program, and that it can hear. */
+export const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+
+/** One of them. */
+export type Signal = typeof SIGNALS[number];
+
+/** Calls back on signals; gives what takes that back. */
+export function onSignals(signals: readonly Signal[], handler: (signal: Signal) => void): () => void {
+  const takeBack = signals.filter((signal) => signal === "SIGINT" || system() !== "windows").map((signal) => {
+    const listener = () => handler(signal);
+    if (deno === undefined) process.on(signal, listener);
+    else deno.addSignalListener(signal, listener);
+    return () => deno === undefined ? void process.off(signal, listener) : deno.removeSignalListener(signal, listener);
+  });
+  return () => takeBack.forEach((one) => one());
 }
 
 /** The machine's name. */

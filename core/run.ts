@@ -1,11 +1,11 @@
 /**
- * Other programs: `cp`, `git`.
+ * Other programs: `cp`, `git`, an editor, and whatever `forkstack run` runs.
  *
  * @module
  */
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
-import { variable } from "./host.ts";
+import { isTerminal, type Signal, SIGNALS, system, variable } from "./host.ts";
 
 const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 
@@ -31,24 +31,85 @@ export async function run(command: string, args: string[]): Promise<Ended | unde
   }
 }
 
-/** Runs a program on this terminal, with this environment; its exit status, or `undefined` where there is none such. */
-export async function runOnTerminal(command: string, args: readonly string[]): Promise<number | undefined> {
+/** What a program on this terminal gets besides its arguments. */
+export interface OnTerminal {
+  /** Its whole environment; by default this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** What it ignores from its start on. */
+  readonly ignored?: readonly Signal[];
+  /** Told how to send it a signal, before anything else can happen. */
+  readonly onStart?: (kill: (signal: Signal) => void) => void;
+}
+
+/**
+ * Runs a program on this terminal; its exit code, or 128 and the signal's number, as a shell has it. Rejects with the
+ * system's error where it cannot be started. Descendants that outlive the program are not waited for.
+ */
+export async function runOnTerminal(
+  command: string,
+  args: readonly string[],
+  { env, ignored = [], onStart }: OnTerminal = {},
+): Promise<number> {
+  if (ignored.length > 0) { // Deno and Node start programs with every signal as it is by default
+    const names = ignored.map((signal) => signal.slice("SIG".length)).join(" ");
+    return await runOnTerminal("sh", ["-c", `trap "" ${names}; exec "$@"`, "sh", command, ...args], { env, onStart });
+  }
   if (deno !== undefined) {
     const inherit = "inherit" as const;
-    const options = { args: [...args], stdin: inherit, stdout: inherit, stderr: inherit };
-    try {
-      return (await new deno.Command(command, options).spawn().status).code;
-    } catch (error) {
-      if ((error as { code?: string }).code === "ENOENT") return undefined;
-      throw error;
-    }
+    const streams = { stdin: inherit, stdout: inherit, stderr: inherit };
+    const child = new deno.Command(command, { args: [...args], ...streams, env, clearEnv: env !== undefined }).spawn();
+    onStart?.((signal) => child.kill(signal));
+    return (await child.status).code;
   }
   const { spawn } = await import("node:child_process");
+  const { constants } = await import("node:os");
   return await new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: "inherit" });
-    child.on("error", (error) => (error as { code?: string }).code === "ENOENT" ? resolve(undefined) : reject(error));
-    child.on("close", (code) => resolve(code ?? 1));
+    const child = spawn(command, args, { stdio: "inherit", env });
+    child.on("error", reject);
+    child.on("exit", (code, signal) => resolve(code ?? 128 + constants.signals[signal!]));
+    onStart?.((signal) => void child.kill(signal));
   });
+}
+
+/** How this process stands to its terminal and to signals. */
+export interface Standing {
+  /** Ctrl-C on the terminal reaches this process, and its children beside it. */
+  readonly isForeground: boolean;
+  /** What whoever began this process had it ignore, as `nohup` does; told only before any signal is listened to. */
+  readonly ignored: readonly Signal[];
+}
+
+const NUMBERS: Readonly<Record<Signal, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGUSR1: 10,
+  SIGUSR2: 12,
+  SIGTERM: 15,
+};
+
+/** What Linux says of this process. Deno shows it to `--allow-all` alone, so that it is asked of a child that stands alike. */
+async function ownState(): Promise<string> {
+  const paths = ["/proc/self/stat", "/proc/self/status"];
+  if (deno !== undefined) return (await run("cat", paths))?.stdout ?? "";
+  const { readFile } = await import("node:fs/promises"); // a child of Node or Bun ignores nothing
+  return (await Promise.all(paths.map((path) => readFile(path, "utf8").catch(() => "")))).join("");
+}
+
+/** Looks at how this process stands. */
+export async function standing(): Promise<Standing> {
+  const seen = system() === "linux" ? await ownState() : "";
+  // state, parent, process group, session, terminal, its foreground group: man 5 proc_pid_stat
+  const stat = /^\d+ \(.*\) \S \d+ (\d+) \d+ (-?\d+) (-?\d+) /.exec(seen);
+  const [, group, terminal, foreground] = stat ?? [];
+  if (group === undefined) {
+    return { isForeground: (["stdin", "stdout", "stderr"] as const).some(isTerminal), ignored: [] };
+  }
+  const mask = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(seen)?.[1] ?? 0}`);
+  return {
+    isForeground: terminal !== "0" && foreground === group,
+    ignored: SIGNALS.filter((signal) => (mask >> BigInt(NUMBERS[signal] - 1)) & 1n),
+  };
 }
 
 async function runByNode(

@@ -39,8 +39,14 @@ export async function activate(
   return await workspace.changeFiles(engine, wanted, verify);
 }
 
+/** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */
+export async function needsNoProvider(place: workspace.Place, env: string): Promise<boolean> {
+  const kept = await workspace.readVariables(place, env);
+  return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
+}
+
 /** Whether this machine has the variables, and none of them ended with a lease that was extended elsewhere. */
-async function isCurrent(engine: Engine, env: string): Promise<boolean> {
+export async function isCurrent(engine: Engine, env: string): Promise<boolean> {
   const kept = await workspace.readVariables(engine, env);
   if (kept?.[LEASE_VARIABLE] === undefined) return kept !== undefined;
   return (await engine.registry.environment(env))?.expiresAt === kept[LEASE_VARIABLE];

@@ -597,6 +597,41 @@ for (const value of ["\0", "a\rb", "\r\n", "\ud800", "\n'\"`", "#'\"`", "$'\"`"]
   });
 }
 
+// ---- forkstack run
+
+Deno.test("FORKSTACK_RUN vouches for what it names, in its environment, and for nothing else", async () => {
+  const alice = envFile({
+    FORKSTACK_ENV: "alice",
+    FORKSTACK_PROJECT: "myapp",
+    AWS_ENDPOINT_URL_S3: "http://a:1",
+    A: "a",
+  });
+  const bob = envFile({ FORKSTACK_ENV: "bob", FORKSTACK_PROJECT: "myapp", BUCKET_NAME: "bucket-of-bob" });
+  using at = project({ ".current-env": "bob", ".env.local": bob, ".forkstack/envs/alice.env": alice });
+  const loaded = { FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp" };
+  const running = { ...loaded, FORKSTACK_RUN: "alice AWS_ENDPOINT_URL_S3 KEY" };
+  const endpoint = { AWS_ENDPOINT_URL_S3: "http://a:2" };
+  assert.equal(at.open({ ...running, ...endpoint }).storage().endpoint, "http://a:2");
+  await failure("ENV_CONFLICT", () => at.open({ ...loaded, ...endpoint }).storage());
+  await failure(
+    "ENV_CONFLICT",
+    () => at.open({ ...running, FORKSTACK_RUN: "bob AWS_ENDPOINT_URL_S3", ...endpoint }).storage(),
+  );
+  await failure("ENV_CONFLICT", () => at.open({ ...running, FORKSTACK_RUN: "alice KEY", ...endpoint }).storage());
+  assert.equal(await at.open({ ...running, KEY: "k" }).secret("KEY"), "k");
+  await failure("ENV_CONFLICT", () => at.open({ ...running, A: "not a" }).secret("A"));
+  await failure("ENV_CONFLICT", () => at.open({ ...running, OTHER: "k" }).secret("OTHER")); // left over in the shell
+  const stolen = { ...running, FORKSTACK_RUN: "alice BUCKET_NAME", BUCKET_NAME: "bucket-of-bob" };
+  await failure("ENV_CONFLICT", () => at.open(stolen).storage());
+});
+
+Deno.test("FORKSTACK_RUN: what run chose counts, though the directory points elsewhere", () => {
+  const alice = envFile({ FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp" });
+  using at = project({ ".current-env": "bob", ".env.local": alice, ".forkstack/envs/alice.env": alice });
+  const running = { FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp", FORKSTACK_RUN: "alice" };
+  assert.equal(at.open(running).current(), "alice");
+});
+
 // ---- permissions, size, start-up
 
 const READ = "--allow-read";

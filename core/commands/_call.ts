@@ -30,6 +30,7 @@ export const OPTIONS = {
   "purge": { type: "boolean", help: "keep no backup, and take earlier ones away" },
   "reveal": { type: "boolean", help: "show the values" },
   "resource": { type: "string", help: "which one, where the stack has several", value: "<resource>" },
+  "secrets": { type: "boolean", help: "with the environment's secrets as variables, too" },
   "yes": { type: "boolean", short: "y", help: "do not ask" },
   "json": { type: "boolean", help: "one JSON document on stdout" },
   "no-color": { type: "boolean", help: "plain text" },
@@ -45,6 +46,8 @@ export type Flags = Readonly<Partial<Record<OptionName, string | boolean>>>;
 export interface Answer {
   readonly data: unknown;
   readonly text: (style: output.Style) => string;
+  /** Of a program that has run: it has said what there was to say, and nothing is printed. */
+  readonly exitCode?: number;
 }
 
 /** One command line, parsed. */
@@ -54,6 +57,8 @@ export interface Call {
   readonly more: string | undefined;
   /** What follows that. */
   readonly rest: readonly string[];
+  /** What follows `--`, for a command that runs a program. */
+  readonly program: readonly string[];
   readonly flags: Flags;
   readonly io: Io;
 }

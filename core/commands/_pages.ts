@@ -235,6 +235,37 @@ export const PAGES: Readonly<Record<string, Page>> = {
     files: { ".forkstack/registry.db": REGISTRY, ".current-env": CURRENT },
     seeAlso: ["list", "doctor"],
   },
+  run: {
+    about: [
+      "Runs any program with the variables of an environment in the place of those that the shell has of another one. " +
+      "What follows -- is the program and its arguments, word for word. Nothing is switched. With --secrets it gets the " +
+      "environment's secrets as variables, too.",
+      "Local buckets are served for the program alone, on a free port, until it ends. The terminal is the program's; " +
+      "signals go on to it, each time that they come, and a program that ignores them goes on. It ends with the " +
+      "program's exit code, and with 128 and the signal's number where a signal ended it. --json is refused: what is " +
+      "printed is the program's own.",
+    ],
+    arguments: { "[env]": "the environment; by default the current one" },
+    examples: [
+      ["run alice -- uvicorn app:app", "in alice, in any language"],
+      ["run -- sh -c 'echo $DATABASE_URL'", "in the current one; what a shell is to read goes to one"],
+      ["run alice --secrets -- npm start", "with the secrets of alice"],
+    ],
+    exits: {
+      3: "",
+      4: "there is no such environment",
+      5: "it is not complete, its lease has ended, or its file is of another environment",
+      6: "",
+      126: "the program is not executable",
+      127: "there is no such program",
+    },
+    files: {
+      ".forkstack/envs/<env>.env": KEPT,
+      FORKSTACK_ENV: "set for the program, so that the guard of mod.ts holds in it",
+      FORKSTACK_RUN: "set for the program: the names of what no file tells",
+    },
+    seeAlso: ["switch", "serve", "secrets", "docs/run.md"],
+  },
   serve: {
     about: [
       "Serves the buckets of every environment whose storage is `local` to S3 clients on this machine, at 127.0.0.1, " +

@@ -1,10 +1,10 @@
-import { EMBEDDED_STACK, embeddedPath, ForkstackError, NAME_PATTERN, resourceTitle } from "../../mod.ts";
+import { EMBEDDED_STACK, ForkstackError, NAME_PATTERN, resourceTitle } from "../../mod.ts";
+import { accountOf, openBuckets } from "./_buckets.ts";
 import { type Answer, type Call, usage } from "./_call.ts";
-import { BASE_ENVS, type Resource } from "../config.ts";
+import type { Resource } from "../config.ts";
 import { contextOf, type Engine, scopeOf } from "../engine.ts";
-import { files } from "../files.ts";
-import { listen, type Listening } from "../s3/listen.ts";
-import { type Account, s3Handler } from "../s3/server.ts";
+import type { Listening } from "../s3/listen.ts";
+import type { Account } from "../s3/server.ts";
 import { Secret } from "../secret.ts";
 import { text, withEngine } from "./_open.ts";
 
@@ -21,15 +21,11 @@ export async function runServe({ flags, io }: Call): Promise<Answer> {
     }
     const told = await Promise.all(buckets.map((bucket) => settingsOf(engine, bucket)));
     const [{ region }] = told;
-    const handler = s3Handler({
-      region,
-      account: rememberedFor(1_000, (id) => accountOf(engine, buckets, id)),
-      directoryOf: (bucket) => embeddedPath("storage", engine.project.stateRoot, bucket),
-      onError: (error) => io.say(`error: Cannot answer a request: ${error instanceof Error ? error.message : error}`),
-    });
+    const account = rememberedFor(1_000, (id) => accountOfKey(engine, buckets, id));
+    const doors = { region, account, command: "serve" } as const;
     const ports = wanted === undefined ? [...new Set(told.map(({ port }) => port))] : [wanted];
     const servers: Listening[] = [];
-    for (const port of ports) servers.push(await listen(handler, port).catch((error) => refuse(port, error)));
+    for (const port of ports) servers.push(await openBuckets(engine.project, io, doors, port));
     const endpoints = servers.map(({ port }) => `http://127.0.0.1:${port}`);
     if (told.some(({ port }) => !servers.some((server) => server.port === port))) {
       io.say(`The environments' variables name another port: the app needs AWS_ENDPOINT_URL_S3=${endpoints[0]}`);
@@ -60,19 +56,14 @@ function outputsOf(engine: Engine, bucket: Resource, title: string): Promise<Rec
   return bucket.provider.outputs(contextOf(engine, bucket.provider), held, scopeOf(engine, bucket));
 }
 
-/** What the key of one bucket is good for: the buckets of its environment, and no others. */
-async function accountOf(engine: Engine, buckets: readonly Resource[], key: string): Promise<Account | undefined> {
+/** What a key is good for, whichever environment's it is. */
+async function accountOfKey(engine: Engine, buckets: readonly Resource[], key: string): Promise<Account | undefined> {
   const { name: project } = engine.project;
   for (const bucket of buckets) {
     const env = key.slice(resourceTitle("storage", project, "", bucket.name).length);
     if (!NAME_PATTERN.test(env) || resourceTitle("storage", project, env, bucket.name) !== key) continue;
     const { AWS_SECRET_ACCESS_KEY: secret } = await outputsOf(engine, bucket, key);
-    if (!(secret instanceof Secret)) continue;
-    const titles = buckets.map((one) => resourceTitle("storage", project, env, one.name));
-    if (BASE_ENVS.includes(env)) { // nobody makes a base environment's bucket but who first uses it
-      for (const title of titles) await files.makeDirectory(embeddedPath("storage", engine.project.stateRoot, title));
-    }
-    return { secretAccessKey: secret.reveal(), opens: (name) => titles.includes(name), buckets: () => titles };
+    if (secret instanceof Secret) return await accountOf(engine.project, env, secret.reveal());
   }
   return undefined;
 }
@@ -89,20 +80,4 @@ function rememberedFor<T>(ms: number, ask: (key: string) => Promise<T>): (key: s
     answer.catch(() => known.delete(key));
     return answer;
   };
-}
-
-function refuse(port: number, error: { code?: string; name?: string }): never {
-  if (error.code === "EADDRINUSE") {
-    throw new ForkstackError("PORT_IN_USE", `Cannot serve the buckets at 127.0.0.1:${port}: the port is in use`, {
-      hint: "End what listens there, or choose another port: --port, or `port` of the storage in forkstack.json",
-      cause: error,
-    });
-  }
-  if (error.name === "NotCapable" || error.code === "EACCES") {
-    throw new ForkstackError("NOT_PERMITTED", `Cannot serve the buckets at 127.0.0.1:${port}: it is not allowed`, {
-      hint: "Use `deno task envs:serve`, which has the permission set serve, and a port above 1023",
-      cause: error,
-    });
-  }
-  throw error;
 }

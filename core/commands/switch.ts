@@ -1,12 +1,10 @@
 import { parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
 import { BASE_ENVS, sealConfig } from "../config.ts";
-import { LEASE_VARIABLE } from "../engine.ts";
 import { files } from "../files.ts";
 import * as output from "../output.ts";
 import { describe } from "../report.ts";
-import { switchEnvironment } from "../switch.ts";
-import { readVariables } from "../workspace.ts";
+import { needsNoProvider, switchEnvironment } from "../switch.ts";
 import { required, withEngine } from "./_open.ts";
 
 /** `switch <name>` */
@@ -24,9 +22,6 @@ export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
       await sealConfig(engine.project);
       return { data: result, text: (style) => output.readyText(result, "switch", style) };
     },
-    async (project) => {
-      const kept = BASE_ENVS.includes(env) ? undefined : await readVariables({ project, world: { files } }, env);
-      return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
-    },
+    async (project) => !BASE_ENVS.includes(env) && await needsNoProvider({ project, world: { files } }, env),
   );
 }

@@ -39,7 +39,8 @@ function inherited(): Record<string, string> {
 /** The command that runs the command line. */
 export function commandOf(args: readonly string[]): string[] {
   const config = join(REPOSITORY, "deno.json");
-  return [process.execPath, "run", "-q", "-c", config, "-P=cli", join(REPOSITORY, "cli.ts"), ...args];
+  const set = /^(run|serve)$/.test(args[0]) ? args[0] : "cli"; // as in the tasks of deno.json
+  return [process.execPath, "run", "-q", "-c", config, `-P=${set}`, join(REPOSITORY, "cli.ts"), ...args];
 }
 
 /** Runs the command line in a directory. */

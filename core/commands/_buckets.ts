@@ -1,0 +1,68 @@
+/** The local buckets over S3, as `serve` and `run` open them. */
+import { declaredResources, EMBEDDED_STACK, embeddedPath, ForkstackError, resourceTitle } from "../../mod.ts";
+import type { Io } from "./_call.ts";
+import { BASE_ENVS, type Project } from "../config.ts";
+import { files } from "../files.ts";
+import { listen, type Listening } from "../s3/listen.ts";
+import type { Account, S3Handler } from "../s3/server.ts";
+
+/** Whom the buckets are opened to. */
+export interface Doors {
+  readonly region: string;
+  /** What an access key is good for. */
+  readonly account: (key: string) => Promise<Account | undefined>;
+  /** The command, for its permission set. */
+  readonly command: "run" | "serve";
+}
+
+/** The names, in the stack, of the buckets that live on this machine; `undefined` is one without a name. */
+export function localBuckets(project: Project): (string | undefined)[] {
+  return declaredResources(project.config)
+    .filter(({ kind, provider }) => kind === "storage" && provider === EMBEDDED_STACK.storage)
+    .map(({ name }) => name);
+}
+
+/** Listens; the server itself is loaded by the first request. */
+export async function openBuckets(project: Project, io: Io, doors: Doors, port: number): Promise<Listening> {
+  let handler: Promise<S3Handler> | undefined;
+  const load = async () =>
+    (await import("../s3/server.ts")).s3Handler({
+      region: doors.region,
+      account: doors.account,
+      directoryOf: (bucket) => embeddedPath("storage", project.stateRoot, bucket),
+      onError: (error) => io.say(`error: Cannot answer a request: ${error instanceof Error ? error.message : error}`),
+    });
+  try {
+    return await listen(async (request, target) => await (await (handler ??= load()))(request, target), port);
+  } catch (error) {
+    throw refusal(doors.command, port, error as Error & { code?: string });
+  }
+}
+
+/** What the key of one bucket is good for: the buckets of its environment, and no others. */
+export async function accountOf(project: Project, env: string, secretAccessKey: string): Promise<Account> {
+  const titles = localBuckets(project).map((name) => resourceTitle("storage", project.name, env, name));
+  if (BASE_ENVS.includes(env)) { // nobody makes a base environment's bucket but who first uses it
+    for (const title of titles) await files.makeDirectory(embeddedPath("storage", project.stateRoot, title));
+  }
+  return { secretAccessKey, opens: (name) => titles.includes(name), buckets: () => titles };
+}
+
+function refusal(command: string, port: number, error: Error & { code?: string }): Error {
+  const where = `127.0.0.1${port === 0 ? "" : `:${port}`}`;
+  if (error.code === "EADDRINUSE") {
+    return new ForkstackError("PORT_IN_USE", `Cannot serve the buckets at ${where}: the port is in use`, {
+      hint: "End what listens there, or choose another port: --port, or `port` of the storage in forkstack.json",
+      cause: error,
+    });
+  }
+  if (error.name === "NotCapable" || error.code === "EACCES") {
+    return new ForkstackError("NOT_PERMITTED", `Cannot serve the buckets at ${where}: it is not allowed`, {
+      hint: `Use \`deno task envs:${command}\`, which has the permission set ${command}${
+        port === 0 ? "" : ", and a port above 1023"
+      }`,
+      cause: error,
+    });
+  }
+  return error;
+}
