@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { allowError } from "./core/allow.ts";
 import { type Command, COMMANDS, COMMON } from "./core/commands.ts";
 import { type Call, type Flags, type Io, type OptionName, OPTIONS, usage } from "./core/commands/_call.ts";
 import type { ResourceReport } from "./core/report.ts";
+import { load } from "./core/load.ts";
 import * as host from "./core/host.ts";
 import * as output from "./core/output.ts";
 import { VERSION } from "./core/version.ts";
@@ -17,7 +19,9 @@ async function parse(
 ): Promise<Omit<Call, "io"> & { command: string }> {
   const [command, ...rest] = args;
   const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (known === undefined) throw await (await import("./core/help.ts")).unknownCommand(command);
+  if (known === undefined) {
+    throw await (await load<typeof import("./core/help.ts")>("core/help.ts")).unknownCommand(command);
+  }
   if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
     const npm = "; npm takes the first -- for itself: `npm run envs:run -- alice -- node app.js`";
     throw usage(
@@ -62,7 +66,7 @@ async function parseOptions(
     if (token.kind !== "option") continue;
     const option = Object.hasOwn(options, token.name) ? options[token.name as OptionName] : undefined;
     if (option === undefined) {
-      const { nearest } = await import("./core/words.ts");
+      const { nearest } = await load<typeof import("./core/words.ts")>("core/words.ts");
       const near = await nearest(token.name, Object.keys(options));
       throw usage(
         `Cannot run "${command}": it has no option ${token.rawName}`,
@@ -81,7 +85,7 @@ async function parseOptions(
 
 /** Help, where it is asked for: of all commands, or in short or in full of one. */
 async function helpText(name: string | undefined, form: "short" | "page", command: string): Promise<string> {
-  const help = await import("./core/help.ts");
+  const help = await load<typeof import("./core/help.ts")>("core/help.ts");
   if (name === undefined || name.startsWith("-")) return help.overview({ command });
   return await help[form](name, { command, columns: host.columns() });
 }
@@ -92,7 +96,7 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
       hint: "Say yes beforehand with --yes, or look first with --dry-run",
     });
   }
-  const prompts = await import("npm:@clack/prompts@1.9.0");
+  const prompts = await load<typeof import("./core/prompts.ts")>("core/prompts.ts");
   const answer = await prompts.confirm({ message: question, initialValue: false, output: process.stderr });
   if (answer !== true) throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
 }
@@ -100,7 +104,7 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
 /** One newline at the end is the shell's, not the value's. */
 async function readSecret(question: string): Promise<string> {
   if (!host.isTerminal("stdin")) return (await host.readInput()).replace(/\r?\n$/, "");
-  const prompts = await import("npm:@clack/prompts@1.9.0");
+  const prompts = await load<typeof import("./core/prompts.ts")>("core/prompts.ts");
   const answer = await prompts.password({ message: question, output: process.stderr });
   if (typeof answer === "string") return answer;
   throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
@@ -123,7 +127,9 @@ async function main(line: string[]): Promise<number> {
   const isJson = args.includes("--json");
   if (args[0] === "--version" || args[0] === "-V") return print(VERSION);
   if (args[0] === "completions" && args[1] === "--") { // before any option is looked at: they are another's words
-    return print(await (await import("./core/complete.ts")).completions(args.slice(2)));
+    return print(
+      await (await load<typeof import("./core/complete.ts")>("core/complete.ts")).completions(args.slice(2)),
+    );
   }
   const interrupt = new AbortController();
   if (program.length === 0) onInterrupt(interrupt, err); // else signals are the program's
@@ -149,7 +155,8 @@ async function main(line: string[]): Promise<number> {
     const answer = await COMMANDS[command].run({ ...parsed, io });
     if (answer.exitCode !== undefined) return answer.exitCode;
     return print(isJson ? output.jsonDocument(command, answer.data, undefined, out) : answer.text(out));
-  } catch (error) {
+  } catch (caught) {
+    const error = allowError(caught, command);
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort((a, b) => a.key.localeCompare(b.key)) };
     if (isJson) print(output.jsonDocument(command, data, error, out));
     else host.write("stderr", `${output.errorText(error, err)}\n`);
@@ -175,4 +182,13 @@ function onInterrupt(interrupt: AbortController, style: output.Style): void {
   host.onSignals(["SIGINT", "SIGTERM"], stop);
 }
 
-host.exit(await main(host.args())); // open timers and signal handlers must not keep it
+/** What is met before it is known how text is dressed here: a variable that Deno does not let us read. */
+function refuse(caught: unknown): number {
+  const error = allowError(caught, "begin");
+  const style = { color: false, command: "forkstack " };
+  if (host.args().includes("--json")) print(output.jsonDocument("help", {}, error, style));
+  else host.write("stderr", `${output.errorText(error, style)}\n`);
+  return output.exitCodeOf(error);
+}
+
+host.exit(await main(host.args()).catch(refuse)); // open timers and signal handlers must not keep it

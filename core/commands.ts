@@ -4,6 +4,7 @@
  * @module
  */
 import type { Answer, Call, OptionName } from "./commands/_call.ts";
+import { load } from "./load.ts";
 
 /** One command. */
 export interface Command {
@@ -16,6 +17,11 @@ export interface Command {
   readonly run: (call: Call) => Promise<Answer>;
 }
 
+/** What runs a command: a function of a file in commands/. */
+function by(file: string, name: string): Command["run"] {
+  return async (call) => await (await load<Record<string, Command["run"]>>(`core/commands/${file}.ts`))[name](call);
+}
+
 /** Every command, in the order of the help. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   new: {
@@ -23,21 +29,21 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     arguments: ["[name]"],
     example: "new alice",
     options: ["from", "at", "ttl", "empty", "no-switch", "dry-run"],
-    run: async (call) => await (await import("./commands/new.ts")).runNew(call),
+    run: by("new", "runNew"),
   },
   switch: {
     summary: "point this directory at another environment",
     arguments: ["<env>"],
     example: "switch alice",
     options: ["dry-run"],
-    run: async (call) => await (await import("./commands/switch.ts")).runSwitch(call),
+    run: by("switch", "runSwitch"),
   },
   delete: {
     summary: "take an environment away, with everything it holds",
     arguments: ["<env>"],
     example: "delete alice --yes",
     options: ["purge", "dry-run"],
-    run: async (call) => await (await import("./commands/delete.ts")).runDelete(call),
+    run: by("delete", "runDelete"),
   },
   run: {
     summary: "run a program with an environment's variables, without switching to it",
@@ -45,66 +51,72 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: "run alice -- npm start",
     options: ["secrets", "resource"],
     runsProgram: true,
-    run: async (call) => await (await import("./commands/run.ts")).runRun(call),
+    run: by("run", "runRun"),
   },
   reset: {
     summary: "fork an environment again from its parent, under the same names",
     arguments: ["<env>"],
     example: "reset alice",
     options: ["dry-run"],
-    run: async (call) => await (await import("./commands/reset.ts")).runReset(call),
+    run: by("reset", "runReset"),
   },
   extend: {
     summary: "let an environment live longer",
     arguments: ["<env>", "<time>"],
     example: "extend alice 2d",
     options: [],
-    run: async (call) => await (await import("./commands/lease.ts")).runExtend(call),
+    run: by("lease", "runExtend"),
   },
   prune: {
     summary: "delete the environments whose lease has ended",
     example: "prune --dry-run",
     options: ["idle", "dry-run"],
-    run: async (call) => await (await import("./commands/lease.ts")).runPrune(call),
+    run: by("lease", "runPrune"),
   },
   secrets: {
     summary: "list, get, set, unset, diff, copy or edit the secrets of an environment",
     arguments: ["<action>", "[key]", "[env]", "[env]"],
     example: "secrets diff alice prod",
     options: ["reveal", "resource", "dry-run"],
-    run: async (call) => await (await import("./commands/secrets.ts")).runSecrets(call),
+    run: by("secrets", "runSecrets"),
   },
   doctor: {
     summary: "show what is unfinished, orphaned, drifted, expired or foreign, and how to mend it",
     example: "doctor",
     options: ["fix", "rebuild", "dry-run"],
-    run: async (call) => await (await import("./commands/doctor.ts")).runDoctor(call),
+    run: by("doctor", "runDoctor"),
   },
   list: {
     summary: "show the environments",
     example: "list",
     options: [],
-    run: async (call) => await (await import("./commands/show.ts")).runList(call),
+    run: by("show", "runList"),
   },
   status: {
     summary: "show one environment with its resources",
     arguments: ["[env]"],
     example: "status alice",
     options: [],
-    run: async (call) => await (await import("./commands/show.ts")).runStatus(call),
+    run: by("show", "runStatus"),
+  },
+  permissions: {
+    summary: "print the set of Deno's permissions that this stack needs, for deno.json",
+    example: "permissions",
+    options: [],
+    run: by("permissions", "runPermissions"),
   },
   serve: {
     summary: "serve the local buckets over S3 until Ctrl-C",
     example: "serve",
     options: ["port"],
-    run: async (call) => await (await import("./commands/serve.ts")).runServe(call),
+    run: by("serve", "runServe"),
   },
   completions: {
     summary: "print the script that completes commands on Tab: bash, zsh or fish",
     arguments: ["<shell>"],
     example: "completions bash",
     options: [],
-    run: async (call) => await (await import("./commands/completions.ts")).runCompletions(call),
+    run: by("completions", "runCompletions"),
   },
 };
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { load } from "./load.ts";
 import { declaredResources, parseEnvName } from "../mod.ts";
 import { COMMANDS, COMMON } from "./commands.ts";
 import { type OptionName, OPTIONS } from "./commands/_call.ts";
@@ -85,7 +86,7 @@ function labelOf(name: OptionName): string {
 /** What stands at each place of a command, as its synopsis says. */
 async function labelsOf(command: string, positionals: readonly string[]): Promise<readonly string[]> {
   if (command !== "secrets" || positionals.length === 0) return COMMANDS[command].arguments ?? [];
-  const { ACTIONS } = await import("./commands/secrets.ts");
+  const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/commands/secrets.ts");
   const [action] = positionals as (keyof typeof ACTIONS)[];
   return Object.hasOwn(ACTIONS, action)
     ? ["<action>", ...ACTIONS[action].arguments.match(/<[^<>]+>|\[[^\]]+\]/g)!]
@@ -102,7 +103,7 @@ async function values(label: string, command: string): Promise<Candidates> {
     case "resource":
       return resources(await openProject(cwd(), { init: false }));
     case "action": {
-      const { ACTIONS } = await import("./commands/secrets.ts");
+      const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/commands/secrets.ts");
       return Object.fromEntries(Object.entries(ACTIONS).map(([name, one]) => [name, one.arguments]));
     }
     case "shell":

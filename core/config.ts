@@ -16,6 +16,7 @@ import {
 import { PROVIDERS } from "../providers/mod.ts";
 import { files } from "./files.ts";
 import { basename, join } from "./host.ts";
+import { load } from "./load.ts";
 import type { Provider } from "./provider.ts";
 import type { Config } from "./schema.ts";
 import { VERSION } from "./version.ts";
@@ -77,7 +78,10 @@ async function readConfig(root: string, state: string): Promise<{ config: Config
   const path = join(root, "forkstack.json");
   const text = (await files.read(path) ?? "").replace(/^\uFEFF/, "");
   if (await files.read(sealPath(state)) === sealOf(text)) return { config: JSON.parse(text), isSealed: true };
-  return { config: await (await import("./schema.ts")).parseConfig(path, text), isSealed: false };
+  return {
+    config: await (await load<typeof import("./schema.ts")>("core/schema.ts")).parseConfig(path, text),
+    isSealed: false,
+  };
 }
 
 /** Remembers that forkstack.json was found right, so that a short command need not load the schema. */
@@ -97,19 +101,41 @@ function sealOf(text: string): string {
   return `${VERSION}\n${text}`;
 }
 
+/** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */
+export function keyOf(kind: Kind, name: string | undefined): string {
+  return name === undefined ? kind : `${kind}.${name}`;
+}
+
 /** Loads the providers of the stack and checks their options. */
 export async function loadResources(project: Project): Promise<Resource[]> {
-  const { parseResource } = await import("./schema.ts");
+  const { parseResource } = await load<typeof import("./schema.ts")>("core/schema.ts");
   const path = join(project.root, "forkstack.json");
   const resources = await Promise.all(
     declaredResources(project.config).map(async ({ kind, name, provider: providerName, options: entry }) => {
-      const { default: provider } = await PROVIDERS[kind][providerName]();
-      const key = [kind, name].filter(Boolean).join(".");
+      const key = keyOf(kind, name);
+      const provider = Object.hasOwn(PROVIDERS[kind], providerName)
+        ? (await PROVIDERS[kind][providerName]()).default
+        : await (await load<typeof import("./custom.ts")>("core/custom.ts"))
+          .loadCustom(project, kind, key, providerName);
       const { provider: _, ...given } = entry;
-      return { key, kind, name, provider, ...await parseResource(provider, given, key, path) };
+      return { key, kind, name, provider, file: providerName, ...await parseResource(provider, given, key, path) };
     }),
   );
-  return resources.sort((a, b) => a.key.localeCompare(b.key));
+  for (const { key, kind, provider, file } of resources) {
+    const other = resources.find((one) =>
+      one.kind === kind && one.provider.name === provider.name && one.file !== file
+    );
+    if (other === undefined) continue; // else a recorded resource would not tell which of the two made it
+    throw new ForkstackError(
+      "PROVIDER_INVALID",
+      `Cannot use ${key}: "${other.file}" and "${file}" are both called "${provider.name}"`,
+      {
+        hint: "Give one of them another name",
+        details: { resource: key, provider: provider.name },
+      },
+    );
+  }
+  return resources.map(({ file: _, ...resource }) => resource).sort((a, b) => a.key.localeCompare(b.key));
 }
 
 /** The name that a resource has in an environment, checked against what the vendor accepts. */

@@ -35,7 +35,7 @@ export interface World {
   readonly confirm: (question: string) => Promise<void>;
   /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
   readonly secrets: Secret[];
-  /** The built-in provider of a kind and name. */
+  /** The provider of a kind and name: a built-in one, or a file that forkstack.json names. */
   readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
 }
 
@@ -444,9 +444,9 @@ export async function providerOf(
   if (provider !== undefined) return provider;
   throw new ForkstackError(
     "PROVIDER_UNKNOWN",
-    `Cannot reach ${row.key}: this forkstack has no ${row.kind} provider "${row.provider}"`,
+    `Cannot reach ${row.key}: neither this forkstack nor forkstack.json has its provider "${row.provider}"`,
     {
-      hint: "Use the forkstack that made it",
+      hint: "Use the forkstack that made it, or name the provider's file in forkstack.json again",
     },
   );
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
+import { allowError } from "./allow.ts";
 import { absent, disk } from "./disk.ts";
 import { basename, dirname, join, system } from "./host.ts";
 import { run } from "./run.ts";
@@ -215,14 +216,13 @@ const CAUSES: Readonly<Record<string, readonly [code: string, state: string, hin
   EPERM: ["NOT_PERMITTED", "operation not permitted", "Check who owns the directory, and its mode"],
   EIO: ["DISK_FAILED", "input/output error", "Check the disk, then run the same command again"],
   EROFS: ["NOT_PERMITTED", "the file system is read-only", "Work in a directory that can be written"],
-  NotCapable: ["NOT_PERMITTED", "Deno was not allowed to", "Use the permission set of the documentation"],
 };
 
 /** An operating-system error as one of ours, with what to do next; any other error as it is. */
 export function fileError(error: unknown, action: string): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   const code = (error as { code?: string }).code ?? "";
-  const known = CAUSES[code] ?? CAUSES[error.name];
-  if (known === undefined) return error;
+  const known = CAUSES[code];
+  if (known === undefined) return allowError(error, action);
   return new ForkstackError(known[0], `Cannot ${action}: ${known[1]}`, { hint: known[2], cause: error });
 }

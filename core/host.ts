@@ -141,6 +141,11 @@ export function basename(path: string): string {
   return path.replace(/^.*[\\/]/s, "");
 }
 
+/** Whether this is Node itself, which runs no TypeScript from memory. */
+export function isRunByNode(): boolean {
+  return deno === undefined && !("Bun" in globalThis);
+}
+
 /** Waits; rejects with the signal's reason once it is aborted. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { ForkstackError, isForkstackError } from "../mod.ts";
+import { netDenied } from "./allow.ts";
 import { causeLine, type Exchange, labelOf, remember, requestIdOf } from "./answer.ts";
 import { credentialsOf, quote, redactedError, redactor } from "./redact.ts";
 import type { Secret } from "./secret.ts";
@@ -350,10 +351,11 @@ function interrupted(call: Call): ForkstackError {
 }
 
 function denied(call: Call, error: unknown): ForkstackError {
-  return new ForkstackError("NETWORK_DENIED", `Cannot reach "${call.host}": this process may not connect to it`, {
-    cause: redactedError(error, call.redact),
-    hint: `Allow it with --allow-net=${call.host}`,
-  });
+  return netDenied(
+    call.host,
+    `reach "${call.host}": this process may not connect to it`,
+    redactedError(error, call.redact),
+  );
 }
 
 function isDenied(error: unknown): boolean {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Kind } from "../mod.ts";
+import type * as valibot from "npm:valibot@1.5.0";
+import type { ForkstackError, Kind } from "../mod.ts";
 import type { Files } from "./files.ts";
 
 export type { Kind } from "../mod.ts";
@@ -167,12 +168,35 @@ export interface SecretsAccess<Options> {
   ): Promise<void>;
 }
 
+/** What a provider needs of the system, beside its files and variables, in the words of Deno's permissions. */
+export interface Permissions {
+  /** Hosts: `"api.turso.tech"`, `"*.turso.io"`, `"db.example:5432"`. */
+  readonly net?: readonly string[];
+  /** Programs: `"pg_dump"`. */
+  readonly run?: readonly string[];
+}
+
 /** A valibot schema of an object, as far as the contract needs it; see core/schema.ts. */
 export interface OptionsSchema<Options> {
   /** What every valibot schema says of itself. */
   readonly kind: "schema";
   /** What it types; never there at run time. */
   readonly "~types"?: { readonly input: unknown; readonly output: Options; readonly issue: unknown } | undefined;
+}
+
+/**
+ * What the file of a provider of your own may be given, so that it need import nothing: its default export is then a
+ * function that takes this and gives the provider.
+ */
+export interface Tools {
+  /** valibot, for the options. */
+  readonly v: typeof valibot;
+  /** The class of errors. */
+  readonly ForkstackError: typeof ForkstackError;
+  /** The class of values that must not be printed. */
+  readonly Secret: typeof Secret;
+  /** A marker as the note that a vendor stores; `Context.markerOf` reads it back. */
+  readonly formatMarker: (marker: Marker) => string;
 }
 
 /** One vendor. */
@@ -187,6 +211,8 @@ export interface Provider<Options = unknown> {
   readonly credentials: readonly { readonly variable: string; readonly required: boolean }[];
   /** The options' schema; also the source of forkstack.schema.json. */
   readonly options: OptionsSchema<Options>;
+  /** What `create` and all the others need; `forkstack permissions` prints it. @default {nothing} */
+  permissions?(options: Options, credentials: Context["credentials"]): Permissions;
   /** Looks, changes nothing. A base environment's resource has no marker and is `"foreign"`, with its id. */
   inspect(context: Context, target: Target<Options>): Promise<Inspection>;
   /** Makes the fork, or returns the one that an earlier attempt of this operation made. */

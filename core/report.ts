@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { BASE_ENVS, titleOf } from "./config.ts";
+import { declaredResources, resourceTitle } from "../mod.ts";
+import { BASE_ENVS, keyOf, type Project } from "./config.ts";
 import type { Engine } from "./engine.ts";
 import { madeEnvironment } from "./lookup.ts";
 import { mendingCommand, shownStatus } from "./plan.ts";
@@ -81,7 +82,7 @@ export async function describe(
       ? { name: env, status: "ready", current: current === env }
       : environmentReport(engine, environment, current),
     resources: environment === undefined
-      ? namedReports(engine, env, "base")
+      ? namedReports(engine.project, env, "base")
       : rows.map((row) => reportOf(row, row.state)),
     variables: Object.keys(variables),
     durationMs: elapsed(began),
@@ -93,7 +94,7 @@ export async function describe(
 
 /** One environment as this machine's files tell of it, where the registry can't be asked; `undefined` if none does. */
 export async function describeFromFiles(
-  place: Pick<Engine, "project" | "resources"> & workspace.Place,
+  place: workspace.Place,
   env: string,
   began: number,
 ): Promise<EnvironmentResult | undefined> {
@@ -101,22 +102,23 @@ export async function describeFromFiles(
   if (variables === undefined && !BASE_ENVS.includes(env)) return undefined;
   return {
     environment: { name: env, status: "unknown", current: workspace.currentEnv(place.project).env === env },
-    resources: namedReports(place, env, "unknown"),
+    resources: namedReports(place.project, env, "unknown"),
     variables: Object.keys(variables ?? {}),
     durationMs: elapsed(began),
   };
 }
 
-/** The resources of an environment of which nothing is recorded: what they are called. */
-function namedReports(place: Pick<Engine, "project" | "resources">, env: string, state: string): ResourceReport[] {
-  return place.resources.map((resource) => ({
-    key: resource.key,
-    kind: resource.kind,
-    ...(resource.name === undefined ? {} : { name: resource.name }),
-    provider: resource.provider.name,
-    title: titleOf(place.project, resource, env),
+/** The resources of an environment of which nothing is recorded, as forkstack.json has them: no provider is loaded. */
+function namedReports(project: Project, env: string, state: string): ResourceReport[] {
+  const reports = declaredResources(project.config).map(({ kind, name, provider }) => ({
+    key: keyOf(kind, name),
+    kind,
+    ...(name === undefined ? {} : { name }),
+    provider,
+    title: resourceTitle(kind, project.name, env, name),
     state,
   }));
+  return reports.sort((a, b) => a.key.localeCompare(b.key));
 }
 
 /** An environment in the words of `--json`. */

@@ -6,6 +6,7 @@
 import * as v from "npm:valibot@1.5.0";
 import { declaredResources, ForkstackError, type Kind, NAME_PATTERN } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
+import { load } from "./load.ts";
 import type { OptionsSchema } from "./provider.ts";
 import { didYouMean } from "./words.ts";
 
@@ -61,6 +62,9 @@ export async function parseConfig(path: string, text: string): Promise<Config> {
   return input as Config;
 }
 
+/** A provider that is a file, in place of a built-in one: a path, or a URL. */
+const CUSTOM = /^(\.{1,2}\/|\/|[a-z]+:\/\/)/;
+
 /** What every entry of a kind takes beside its provider's own options. */
 const COMMON: Partial<Record<Kind, v.ObjectEntries>> = {
   database: {
@@ -103,7 +107,8 @@ export async function jsonSchema(): Promise<unknown> {
           return v.strictObject({ provider: v.literal(name), ...entries });
         }),
       );
-      const any = v.union(loaded);
+      const own = v.pipe(v.string(), v.regex(CUSTOM)); // its options are known to itself alone
+      const any = v.union([...loaded, v.looseObject({ ...COMMON[kind as Kind], provider: own })]);
       return [kind, v.optional(v.union([any, v.record(v.string(), any)]))] as const;
     }),
   );
@@ -165,7 +170,10 @@ async function resourceProblems(input: Record<string, unknown>): Promise<string[
     const { kind, name, provider } of declaredResources(Object.fromEntries(kinds.map((kind) => [kind, input[kind]])))
   ) {
     const at = `"${[kind, name, "provider"].filter(Boolean).join(".")}"`;
-    if (kinds.length > 0 && !Object.hasOwn(PROVIDERS[kind], provider) && provider !== "undefined") {
+    if (CUSTOM.test(provider)) {
+      const problem = (await load<typeof import("./custom.ts")>("core/custom.ts")).problemOf(provider);
+      if (problem !== undefined) problems.push(`${at} ${problem}`);
+    } else if (kinds.length > 0 && !Object.hasOwn(PROVIDERS[kind], provider) && provider !== "undefined") {
       const known = Object.keys(PROVIDERS[kind]);
       const meant = await didYouMean(provider, known);
       problems.push(

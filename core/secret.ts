@@ -1,6 +1,15 @@
 /** A value that must not be printed: it shows as `[redacted]` wherever it is formatted. */
 export class Secret {
   readonly #value: string;
+  /** Known by `instanceof` also across two loaded copies of this file: a provider by URL brings its own. */
+  get isSecret(): symbol {
+    return Symbol.for("forkstack.secret");
+  }
+
+  /** What `instanceof` asks. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return (value as Partial<Secret> | null | undefined)?.isSecret === Symbol.for("forkstack.secret");
+  }
 
   /** Wraps the value. */
   constructor(value: string) {

@@ -1,14 +1,15 @@
 /**
- * One SQL database behind the registry: a local file by `node:sqlite`, or a libSQL server for a team. Both take the
- * same statements.
+ * One SQL database behind the registry: a local file by `node:sqlite`, or a libSQL server for a team (libsql.ts). Both
+ * take the same statements.
  *
  * @module
  */
 import type { DatabaseSync as Database, SQLInputValue } from "node:sqlite";
-import { ForkstackError, isForkstackError } from "../mod.ts";
+import { ForkstackError } from "../mod.ts";
 import { disk } from "./disk.ts";
 import { temporaryPath } from "./files.ts";
 import { dirname } from "./host.ts";
+import { load } from "./load.ts";
 
 /** A value that a statement binds. */
 export type SqlValue = string | number | null;
@@ -113,69 +114,5 @@ function all(database: Database, sql: string, args: SQLInputValue[]): Row[] {
 
 /** A libSQL server or Turso database. */
 export async function openServer(url: string, authToken: string | undefined): Promise<Sql> {
-  const { createClient } = await import("npm:@libsql/client@0.18.0/web");
-  const client = createClient({ url, authToken, intMode: "number", fetch: await serverFetch(url, authToken) });
-  type Result = { columns: string[]; rows: ArrayLike<unknown>[] };
-  const named = (result: Result) =>
-    result.rows.map((row) => Object.fromEntries(result.columns.map((column, at) => [column, row[at]])) as Row);
-  const statement = ([sql, ...args]: Statement) => ({ sql, args });
-  return {
-    async write(statements) {
-      const results = await client.batch(statements.map(statement), "write").catch((error) => failed(url, error));
-      return results.map((result) => named(result as unknown as Result));
-    },
-    async read(one) {
-      return named(await client.execute(statement(one)).catch((error) => failed(url, error)) as unknown as Result);
-    },
-    close: () => client.close(),
-  };
-}
-
-/**
- * What the client sends its requests with. Each may be sent again: the statements of the registry have no other effect
- * the second time (see `Registry.fenced`). So a lost reply costs a repetition, and it does no harm that Deno's fetch by
- * itself sends a request once more when a reused connection breaks.
- */
-async function serverFetch(
-  url: string,
-  authToken: string | undefined,
-): Promise<(request: Request) => Promise<Response>> {
-  const [{ httpClient }, { Secret }] = await Promise.all([import("./http.ts"), import("./secret.ts")]);
-  const send = httpClient({
-    secrets: authToken === undefined ? [] : [new Secret(authToken)],
-    tries: 3,
-    timeoutMs: 15_000,
-    totalMs: 45_000,
-  });
-  return async (request) => {
-    request.headers.set("x-forkstack-repeat", "safe");
-    const response = await send(request);
-    if (response.status === 401 || response.status === 403) throw refused(url, response.status);
-    if (!response.ok && response.status !== 400) throw unreachable(url, `it answers ${response.status}`);
-    return response;
-  };
-}
-
-/** Errors of SQL, and those that say already what to do, go on as they are. */
-function failed(url: string, error: unknown): never {
-  const code = (error as { code?: string }).code ?? "";
-  if (/^(SQLITE_|SQL_PARSE_ERROR$)/.test(code)) throw error;
-  if (isForkstackError(error) && error.code !== "PROVIDER_UNAVAILABLE") throw error;
-  throw unreachable(url, "no answer", error);
-}
-
-function refused(url: string, status: number): ForkstackError {
-  return new ForkstackError(
-    "CREDENTIALS_REJECTED",
-    `Cannot use the registry at "${new URL(url).host}": the token was refused (${status})`,
-    { hint: "Set FORKSTACK_REGISTRY_TOKEN to a token of this database", details: { status } },
-  );
-}
-
-function unreachable(url: string, state: string, cause?: unknown): ForkstackError {
-  return new ForkstackError("REGISTRY_UNREACHABLE", `Cannot reach the registry at "${new URL(url).host}": ${state}`, {
-    hint: "Check the network and `registry.url` in forkstack.json; `forkstack status` works without it",
-    retryable: true,
-    cause,
-  });
+  return (await load<typeof import("./libsql.ts")>("core/libsql.ts")).open(url, authToken);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { load } from "./load.ts";
 
 /** `; did you mean "x"?`, or nothing. */
 export async function didYouMean(word: string, known: readonly string[]): Promise<string> {
@@ -12,7 +13,7 @@ export async function didYouMean(word: string, known: readonly string[]): Promis
 
 /** The known words nearest to a mistyped one, best first. */
 export async function nearest(word: string, known: readonly string[]): Promise<string[]> {
-  const { distance } = await import("npm:fastest-levenshtein@1.0.16");
+  const { distance } = await load<typeof import("./distance.ts")>("core/distance.ts");
   const letters = (of: string) => [...of].sort().join("");
   const isClose = (one: string) => one.startsWith(word) || word.startsWith(one) || letters(one) === letters(word);
   return known

@@ -77,6 +77,16 @@ export function endpointOption<Standard extends string | undefined = undefined>(
   );
 }
 
+/**
+ * What a provider of an HTTP API needs of the network: the hosts of its endpoints, and those at the vendor that the API
+ * tells of. Beside an endpoint without TLS, which is an emulator, those are ports of the same machine.
+ */
+export function reaches(endpoints: readonly string[], ...beside: readonly string[]): { readonly net: string[] } {
+  const urls = endpoints.map((endpoint) => new URL(endpoint));
+  const local = beside.length === 0 ? undefined : urls.find(({ protocol }) => protocol === "http:")?.hostname;
+  return { net: local === undefined ? [...urls.map(({ host }) => host), ...beside] : [local] };
+}
+
 /** The point in the past that a fork is wanted of, for a vendor that knows points by their time alone. */
 export function instantOf({ at, resource }: Pick<Target<unknown>, "at" | "resource">, provider: string) {
   if (at === undefined || !at.includes("/")) return at;

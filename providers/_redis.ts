@@ -41,7 +41,7 @@ const OLDEST_VERSION = 7;
 const SILENCE_MS = 60_000;
 
 /** The login of the first of these variables that is set. */
-export function loginOf(context: Context, variables: readonly string[]): Login {
+export function loginOf(context: Pick<Context, "credentials">, variables: readonly string[]): Login {
   const variable = variables.find((name) => context.credentials[name] !== undefined) ?? variables[0]!;
   const text = context.credentials[variable]?.reveal();
   const url = text === undefined || !URL.canParse(text) ? undefined : new URL(text);

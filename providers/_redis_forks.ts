@@ -82,6 +82,11 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
     },
     credentials: its.variables.map((variable) => ({ variable, required: its.variables.length === 1 })),
     options: its.options,
+    permissions(_options, credentials) {
+      if (!its.variables.some((name) => credentials[name] !== undefined)) return {};
+      const { host, port } = loginOf({ credentials }, its.variables);
+      return { net: [`${host.includes(":") ? `[${host}]` : host}:${port}`] };
+    },
     inspect: (context, target) =>
       at(
         context,

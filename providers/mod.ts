@@ -1,4 +1,5 @@
-/** The built-in providers: the name in forkstack.json -> its file. Literal imports: compilers and bundlers must see them. */
+/** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
+import { load } from "../core/load.ts";
 import type { Kind, Provider } from "../core/provider.ts";
 
 // deno-lint-ignore no-explicit-any -- each provider has its own options' type
@@ -6,37 +7,14 @@ type Load = () => Promise<{ readonly default: Provider<any> }>;
 
 /** What loads each provider, by kind and name. */
 export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> = {
-  database: {
-    sqlite: () => import("./database/sqlite.ts"),
-    turso: () => import("./database/turso.ts"),
-    neon: () => import("./database/neon.ts"),
-    planetscale: () => import("./database/planetscale.ts"),
-    supabase: () => import("./database/supabase.ts"),
-    postgres: () => import("./database/postgres.ts"),
-  },
-  storage: {
-    local: () => import("./storage/local.ts"),
-    r2: () => import("./storage/r2.ts"),
-    s3: () => import("./storage/s3.ts"),
-    tigris: () => import("./storage/tigris.ts"),
-  },
-  secrets: {
-    "env-file": () => import("./secrets/env-file.ts"),
-    doppler: () => import("./secrets/doppler.ts"),
-    vault: () => import("./secrets/vault.ts"),
-    "aws-secrets": () => import("./secrets/aws-secrets.ts"),
-  },
-  cache: {
-    valkey: () => import("./cache/valkey.ts"),
-    "upstash-redis": () => import("./cache/upstash-redis.ts"),
-    "redis-cloud": () => import("./cache/redis-cloud.ts"),
-  },
-  queue: {
-    bullmq: () => import("./queue/bullmq.ts"),
-    qstash: () => import("./queue/qstash.ts"),
-    inngest: () => import("./queue/inngest.ts"),
-  },
-  local: {
-    directory: () => import("./local/directory.ts"),
-  },
+  database: providers("database", "sqlite", "turso", "neon", "planetscale", "supabase", "postgres"),
+  storage: providers("storage", "local", "r2", "s3", "tigris"),
+  secrets: providers("secrets", "env-file", "doppler", "vault", "aws-secrets"),
+  cache: providers("cache", "valkey", "upstash-redis", "redis-cloud"),
+  queue: providers("queue", "bullmq", "qstash", "inngest"),
+  local: providers("local", "directory"),
 };
+
+function providers(kind: Kind, ...names: string[]): Record<string, Load> {
+  return Object.fromEntries(names.map((name) => [name, () => load(`providers/${kind}/${name}.ts`)]));
+}

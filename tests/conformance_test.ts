@@ -137,6 +137,7 @@ type Row = Omit<Box, "token" | "content">;
 
 /** One way to be wrong. */
 type Flaw =
+  | "asks a host that it does not declare"
   | "adopts by name"
   | "adopts another operation's"
   | "deletes by name"
@@ -335,6 +336,7 @@ function boxProvider(flaw?: Flaw): Provider<NoOptions> {
       name: { maxLength: is("claims names that the vendor refuses") ? 63 : 40, pattern: /^[a-z0-9-]+$/ },
     },
     credentials: [{ variable: "BOX_API_KEY", required: true }],
+    permissions: () => ({ net: [is("asks a host that it does not declare") ? "*.boxes.test" : "boxes.test:443"] }),
     options: is("takes any option") ? v.object({}) : v.strictObject({}),
     inspect,
     create,
@@ -351,6 +353,7 @@ function boxProvider(flaw?: Flaw): Provider<NoOptions> {
 testProvider({ provider: boxProvider(), emulator });
 
 const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
+  "asks a host that it does not declare": "goes from absent to ready and back, each step twice",
   "adopts by name": "refuses a resource of somebody else at our name",
   "adopts another operation's": "refuses a fork of another stack, environment, resource or operation",
   "deletes by name": "delete() goes by the id alone",

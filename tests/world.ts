@@ -7,6 +7,7 @@ import { inspect as show } from "node:util";
 import * as v from "valibot";
 import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
 import { parseMarker } from "../core/engine.ts";
+import { allows } from "../core/permissions.ts";
 import { Secret } from "../core/secret.ts";
 import { type Call, type Fault, faultsOf, type Plan, type Reach, watched } from "./faults.ts";
 
@@ -85,6 +86,8 @@ export class Bench<Options> {
   readonly canaries: string[];
   readonly recorded: string[] = [];
   readonly journal = new Map<string, Marker>();
+  /** Hosts that were asked, though `permissions()` does not name them. */
+  readonly undeclared = new Set<string>();
   seeded: ReadonlyMap<string, string> = new Map();
   #slept = 0;
   #sleeps = 0;
@@ -103,8 +106,12 @@ export class Bench<Options> {
 
   /** A context whose calls are noted, and broken as the plan says. */
   context(plan?: Plan, signal = new AbortController().signal): Context & { readonly calls: Call[] } {
+    const credentials = Object.fromEntries(
+      Object.entries(this.credentials).map(([key, value]) => [key, new Secret(value)]),
+    );
+    const reach = watched(this.world.context, plan);
     return {
-      credentials: Object.fromEntries(Object.entries(this.credentials).map(([key, value]) => [key, new Secret(value)])),
+      credentials,
       signal,
       now: () => new Date(STARTED_AT + this.#slept),
       sleep: async (ms) => {
@@ -123,7 +130,13 @@ export class Bench<Options> {
         return Promise.resolve();
       },
       ...this.world.context,
-      ...watched(this.world.context, plan),
+      ...reach,
+      fetch: (request) => {
+        const url = new URL(request.url);
+        const { net = [] } = this.provider.permissions?.(this.scope.options, credentials) ?? {};
+        if (!allows(net, url)) this.undeclared.add(url.host);
+        return reach.fetch(request);
+      },
     };
   }
 
@@ -308,6 +321,7 @@ export async function inWorld<Options>(
     await work(bench);
     await bench.assertOthersUnchanged();
     bench.assertNoCanary();
+    assert.deepEqual([...bench.undeclared], [], "permissions() must name every host that is asked");
   } finally {
     for (const [name, method] of original) console[name] = method;
     await world.close();

@@ -1,16 +1,18 @@
 /** What the commands share: a project, its registry and its world, opened and closed. */
 import { PROVIDERS } from "../../providers/mod.ts";
 import { type Io, usage } from "./_call.ts";
-import { loadResources, openProject, type Project } from "../config.ts";
+import { loadResources, openProject, type Project, type Resource } from "../config.ts";
 import type { Engine, World } from "../engine.ts";
 import { fileError, files } from "../files.ts";
 import { cwd, hostname, sleep, variable } from "../host.ts";
+import { load } from "../load.ts";
 import { openRegistry, type Registry } from "../registry.ts";
 import type { Secret } from "../secret.ts";
 
 /**
  * Opens what a command works with. Only `new` begins a project (`look`: how it would), and `doctor
- * --rebuild` a registry. A command that turns out to be `isLight` needs no provider, and loads none.
+ * --rebuild` a registry. A command that turns out to be `isLight` needs no provider, and loads none unless their
+ * options in forkstack.json are still to be checked.
  */
 export async function withEngine<T>(
   io: Io,
@@ -19,7 +21,7 @@ export async function withEngine<T>(
   isLight?: (project: Project) => Promise<boolean>,
 ): Promise<T> {
   const project = await openProject(cwd(), { init: mode === "begin" || mode === "look" });
-  const resources = await isLight?.(project) ? [] : await loadResources(project);
+  const resources = project.isSealed && await isLight?.(project) ? [] : await loadResources(project);
   try {
     // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
     const registry = await openRegistry(project, mode === "begin" || mode === "restore" ? "create" : "empty");
@@ -28,7 +30,7 @@ export async function withEngine<T>(
       project,
       registry,
       resources,
-      world: realWorld(io),
+      world: realWorld(io, resources),
       owner: ownerName(),
       signal: io.signal,
       onProgress: io.onProgress,
@@ -47,13 +49,17 @@ export async function noticeExpired(registry: Registry, io: Io): Promise<void> {
   }
 }
 
-function realWorld(io: Io): World {
+function realWorld(io: Io, resources: readonly Resource[]): World {
   let client: ((request: Request) => Promise<Response>) | undefined;
   const secrets: Secret[] = [];
   return {
     secrets,
     async fetch(request) {
-      client ??= (await import("../http.ts")).httpClient({ signal: io.signal, secrets, log: io.say });
+      client ??= (await load<typeof import("../http.ts")>("core/http.ts")).httpClient({
+        signal: io.signal,
+        secrets,
+        log: io.say,
+      });
       return await client(request);
     },
     files,
@@ -65,7 +71,9 @@ function realWorld(io: Io): World {
     warn: (text) => io.say(`warning: ${text}`),
     progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${text}`),
     confirm: io.confirm,
-    provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
+    provider: async (kind, name) =>
+      (await PROVIDERS[kind]?.[name]?.())?.default ??
+        resources.find((one) => one.kind === kind && one.provider.name === name)?.provider,
   };
 }
 

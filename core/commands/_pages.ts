@@ -266,6 +266,21 @@ export const PAGES: Readonly<Record<string, Page>> = {
     },
     seeAlso: ["switch", "serve", "secrets", "docs/run.md"],
   },
+  permissions: {
+    about: [
+      "The set of Deno's permissions that every command on this stack needs, as JSON for deno.json: the hosts of the " +
+      "providers that forkstack.json names, their programs, and no more. It asks no vendor and changes nothing.",
+    ],
+    examples: [
+      ["permissions", 'what goes under the key "permissions" in deno.json'],
+      ["permissions --json", "for a program"],
+    ],
+    files: {
+      "forkstack.json": "the providers and their options",
+      "POSTGRES_URL, VALKEY_URL": "for their hosts; where one is not set, a warning says so",
+    },
+    seeAlso: ["doctor", "docs/permissions.md"],
+  },
   serve: {
     about: [
       "Serves the buckets of every environment whose storage is `local` to S3 clients on this machine, at 127.0.0.1, " +

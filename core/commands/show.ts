@@ -1,6 +1,6 @@
 import { isForkstackError, parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
-import { loadResources, openProject, type Project } from "../config.ts";
+import { openProject, type Project } from "../config.ts";
 import { files } from "../files.ts";
 import { cwd } from "../host.ts";
 import * as output from "../output.ts";
@@ -34,12 +34,12 @@ export async function runStatus({ name, io }: Call): Promise<Answer> {
       io,
       "work",
       async (engine) => answer(await describe(engine, envOf(engine.project), performance.now())),
+      () => Promise.resolve(true),
     );
   } catch (error) {
     if (!isForkstackError(error) || !/^(REGISTRY_UNREACHABLE|NETWORK_DENIED)$/.test(error.code)) throw error;
     const project = await openProject(cwd(), { init: false });
-    const place = { project, resources: await loadResources(project), world: { files } };
-    const result = await describeFromFiles(place, envOf(project), performance.now());
+    const result = await describeFromFiles({ project, world: { files } }, envOf(project), performance.now());
     if (result === undefined) throw error;
     io.say(`${error.message}. Shown is what this machine's files say`);
     return answer(result);

@@ -20,6 +20,21 @@ const MAX_WAITING = 64;
 /** A piece of a body from this size on is written at once, so that it can be handed to another thread afterwards. */
 export const LARGE_PIECE_BYTES = 32 * 1024;
 
+/**
+ * The thread: takes bytes and answers `null` for each; takes `null` and answers with the MD5. In a URL of its own text it
+ * needs no file, so that it runs from a web server, a package and a binary alike, and no permission to read one.
+ */
+const THREAD = `data:text/javascript,${
+  encodeURIComponent(`
+    import { createHash } from "node:crypto";
+    const hash = createHash("md5");
+    addEventListener("message", ({ data }) => {
+      if (data === null) return postMessage(hash.digest("hex"));
+      hash.update(data);
+      postMessage(null);
+    });`)
+}`;
+
 /** Begins an MD5 of about so many bytes. */
 export function md5Of(expectedBytes: number | undefined): Md5 {
   return (expectedBytes ?? 0) >= LARGE_BYTES && typeof Worker === "function" ? threaded() : inline();
@@ -31,7 +46,7 @@ function inline(): Md5 {
 }
 
 function threaded(): Md5 {
-  const worker = new Worker(new URL("./md5_worker.ts", import.meta.url), { type: "module" });
+  const worker = new Worker(THREAD, { type: "module" });
   let waiting = 0, result: string | undefined, failure: Error | undefined;
   let wake = () => {};
   worker.onmessage = ({ data }: MessageEvent<string | null>) => {

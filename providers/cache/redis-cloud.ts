@@ -13,7 +13,7 @@ import { vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, seen } from "../_api.ts";
+import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 import { connected, copyAcross, type Login, urlOf } from "../_redis.ts";
 
@@ -84,6 +84,7 @@ const provider: Provider<Options> = {
     { variable: "REDISCLOUD_SECRET_KEY", required: true },
   ],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint], "*.redis-cloud.com", "*.redislabs.com"),
   inspect,
   create,
   delete: remove,

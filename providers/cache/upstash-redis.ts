@@ -15,7 +15,7 @@ import { readJson, vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, seen } from "../_api.ts";
+import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 
 const options = v.strictObject({
@@ -77,6 +77,7 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: "UPSTASH_EMAIL", required: true }, { variable: "UPSTASH_API_KEY", required: true }],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint], "*.upstash.io"),
   inspect,
   create,
   delete: remove,

@@ -4,6 +4,7 @@
  *
  * - SQLSTATEs: https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
+import { allowHint } from "../../core/allow.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 
@@ -108,7 +109,7 @@ function meaningOf(code: string, { host, port, sslmode }: Login, { source, denie
     return ["TLS_REQUIRED", false, `Take \`sslmode=disable\` out of ${source}, or set \`sslmode=require\``];
   }
   const known: readonly (readonly [RegExp, ...Meaning])[] = [
-    [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, `Allow it with --allow-net=${host}:${port}`],
+    [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, allowHint("net", `${host}:${port}`)],
     [/^28/, "CREDENTIALS_REJECTED", false, `Check user and password in ${source}, and the server's pg_hba.conf`],
     [/^42501$/, "CREDENTIALS_DENIED", false, denied ?? "Grant the role what the message names"],
     [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` tells what is there"],

@@ -12,7 +12,7 @@ import { formatMarker } from "../../core/engine.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { endpointOption } from "../_api.ts";
+import { endpointOption, reaches } from "../_api.ts";
 import { foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
 import {
   api,
@@ -90,6 +90,7 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: "NEON_API_KEY", required: true }],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint], "*.neon.tech"),
   inspect,
   create,
   delete: remove,

@@ -11,7 +11,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { endpointOption, instantOf, outOfReach, type Refusal, slugOption } from "../_api.ts";
+import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_api.ts";
 import { holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./_planetscale.ts";
 import { denied, foreign, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./_planetscale.ts";
@@ -69,6 +69,7 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: TOKEN_ID, required: true }, { variable: TOKEN, required: true }],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint], "*.psdb.cloud"),
   inspect,
   create,
   delete: remove,

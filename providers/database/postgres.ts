@@ -70,6 +70,12 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: VARIABLE, required: true }],
   options,
+  permissions({ strategy = "dump" }, credentials) {
+    const login = pg.loginOf(credentials[VARIABLE]?.reveal() ?? "");
+    const run = strategy === "dump" ? { run: ["pg_dump", "pg_restore"] } : {};
+    if (login === undefined || login.host.startsWith("/")) return run; // a socket is a file
+    return { ...run, net: [`${login.host.includes(":") ? `[${login.host}]` : login.host}:${login.port}`] };
+  },
   inspect: (context, target) =>
     connected(context, `inspect database "${target.name}"`, (query) => inspect(context, query, target)),
   create: (context, target) =>

@@ -13,6 +13,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
+import { reaches } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 import { answers, type Login, loginOf, type Purpose, urlOf } from "./_postgres.ts";
 import { runScript } from "./_postgres_script.ts";
@@ -64,6 +65,7 @@ const provider: Provider<Options> = {
     { variable: "SUPABASE_DB_PASSWORD", required: false }, // the project's own, for `switch prod`
   ],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint], "*.supabase.co", "*.pooler.supabase.com"),
   inspect,
   create,
   delete: remove,

@@ -12,7 +12,7 @@ import { vendorError } from "../../core/http.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, instantOf, outOfReach, slugOption } from "../_api.ts";
+import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 
 const options = v.strictObject({
@@ -71,6 +71,7 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: "TURSO_API_TOKEN", required: true }],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint], "*.turso.io"),
   inspect,
   create,
   delete: remove,

@@ -11,7 +11,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { Api, endpointOption } from "../_api.ts";
+import { Api, endpointOption, reaches } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 
 const CLOUD = "https://api.inngest.com";
@@ -56,6 +56,7 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: "INNGEST_API_KEY", required: true }],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,
   create,
   delete: remove,

@@ -11,7 +11,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, seen } from "../_api.ts";
+import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 
 const options = v.strictObject({
@@ -67,6 +67,7 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: "QSTASH_TOKEN", required: true }],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,
   create,
   delete: remove,

@@ -8,7 +8,7 @@
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Held, Marker, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { endpointOption } from "../_api.ts";
+import { endpointOption, reaches } from "../_api.ts";
 import { isSameHolder } from "../_marks.ts";
 import {
   type Call,
@@ -166,6 +166,8 @@ const provider: Provider<Options> = {
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
   options,
+  permissions: ({ endpoint, region }) =>
+    reaches([endpoint ?? `https://secretsmanager.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`]),
   ...lifecycle,
   async delete(context, fork, scope) {
     await revive(context, fork, scope);

@@ -11,7 +11,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { Api, endpointOption, slugOption } from "../_api.ts";
+import { Api, endpointOption, reaches, slugOption } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 import { CONFIGS, ENDPOINT, secretsIn } from "./_doppler.ts";
 import { hasPolicy, policyChanges, policyOptions, replacement } from "./_policy.ts";
@@ -70,6 +70,7 @@ const provider: Provider<Options> = {
   },
   credentials: [{ variable: "DOPPLER_TOKEN", required: true }],
   options,
+  permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,
   create,
   delete: remove,

@@ -8,7 +8,7 @@
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption } from "../_api.ts";
+import { type Answer, Api, endpointOption, reaches } from "../_api.ts";
 import { copies, each, type Entry, foreign, type Mark, type Shelf } from "./_copies.ts";
 import { policyOptions } from "./_policy.ts";
 import { bodyOf, changeTree, entryOf, leavesOf, logIn, MARK, MARKED_BY, pathOf, type Send } from "./_vault.ts";
@@ -127,6 +127,7 @@ const provider: Provider<Options> = {
   },
   credentials: ["VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID"].map((variable) => ({ variable, required: false })),
   options,
+  permissions: ({ endpoint }) => reaches([endpoint]),
   ...copies(shelf),
   outputs: (_context, { name }, { options: { endpoint, mount, namespace }, project }) =>
     Promise.resolve({

@@ -130,7 +130,7 @@ export class Store {
     given: Readonly<Record<string, string>> = {},
   ): Promise<string> {
     const { endpoint, region } = this.account;
-    const base = endpoint ?? `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
+    const base = endpoint ?? standardEndpoint(region);
     const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(query)}`);
     const headers = new Headers(given);
     sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
@@ -394,4 +394,9 @@ function s3Error(account: Account, error: unknown, what: string): unknown {
   });
   if (name !== "") VENDOR_CODES.set(known, name);
   return known;
+}
+
+/** Where AWS speaks S3. */
+export function standardEndpoint(region: string): string {
+  return `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
 }

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Held, type Lease, type Provider, type Scope, Secret } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption } from "../_api.ts";
+import { type Answer, Api, endpointOption, reaches } from "../_api.ts";
 import type { Account } from "./_s3.ts";
 import { bucketProvider, type Buckets, COPY_OPTIONS, MARK_OBJECT, prepareCopy } from "./_s3_buckets.ts";
 
@@ -167,6 +167,7 @@ const provider: Provider<Options> = {
     { variable: "R2_ACCESS_KEY_ID", required: true },
   ],
   options,
+  permissions: (options) => reaches([options.endpoint, s3EndpointOf(options)]),
   ...bucketProvider<Options>({ name: "r2", account, marks: () => MARK_OBJECT, buckets, prepare: prepareCopy }),
   async outputs(context, held, scope) {
     const own = account(context, scope);
@@ -206,7 +207,6 @@ async function temporaryKeys(context: Context, own: Account, { name }: Held, sco
 
 /** Of one token its id is the access key, and its SHA-256 the secret. */
 function account(context: Context, scope: Scope<Options>): Account {
-  const { account, jurisdiction, s3Endpoint } = scope.options;
   const token = api.token(context);
   const accessKeyId = context.credentials.R2_ACCESS_KEY_ID?.reveal();
   if (accessKeyId === undefined) {
@@ -215,16 +215,20 @@ function account(context: Context, scope: Scope<Options>): Account {
       details: { provider: "r2", resource: scope.resource },
     });
   }
-  const host = [account, jurisdiction, "r2.cloudflarestorage.com"].filter(Boolean).join(".");
   return {
     provider: "r2",
     resource: scope.resource,
     region: "auto",
-    endpoint: s3Endpoint ?? `https://${host}`,
+    endpoint: s3EndpointOf(scope.options),
     credentials: { accessKeyId, secretAccessKey: createHash("sha256").update(token).digest("hex") },
     hints: {
       rejected: `R2_ACCESS_KEY_ID must be the id of CLOUDFLARE_API_TOKEN; ${TOKENS}`,
       denied: 'The token needs "Admin Read & Write" of R2',
     },
   };
+}
+
+/** https://developers.cloudflare.com/r2/reference/data-location/#using-jurisdictions-with-the-s3-api */
+function s3EndpointOf({ account, jurisdiction, s3Endpoint }: Options): string {
+  return s3Endpoint ?? `https://${[account, jurisdiction, "r2.cloudflarestorage.com"].filter(Boolean).join(".")}`;
 }

@@ -7,8 +7,8 @@
 import * as v from "npm:valibot@1.5.0";
 import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { type Context, type Provider, type Scope, Secret } from "../../core/provider.ts";
-import { endpointOption } from "../_api.ts";
-import { type Account, credentialsOf } from "./_s3.ts";
+import { endpointOption, reaches } from "../_api.ts";
+import { type Account, credentialsOf, standardEndpoint } from "./_s3.ts";
 import {
   bucketProvider,
   type Buckets,
@@ -86,6 +86,11 @@ const provider: Provider<Options> = {
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
   options,
+  permissions({ endpoint, region }) {
+    if (endpoint !== undefined) return reaches([endpoint]);
+    const { host } = new URL(standardEndpoint(region));
+    return reaches([standardEndpoint(region)], `*.${host}`); // the SDK puts the bucket before it
+  },
   ...bucketProvider<Options>({
     name: "s3",
     account,

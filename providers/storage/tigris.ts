@@ -17,7 +17,7 @@ import {
   type Target,
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { endpointOption, instantOf, outOfReach } from "../_api.ts";
+import { endpointOption, instantOf, outOfReach, reaches } from "../_api.ts";
 import { type Account, credentialsOf, sign, type Store } from "./_s3.ts";
 import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf, TAGS } from "./_s3_buckets.ts";
 
@@ -148,6 +148,7 @@ const provider: Provider<Options> = {
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
   ],
   options,
+  permissions: ({ endpoint, iamEndpoint }) => reaches([endpoint, iamEndpoint]),
   ...bucketProvider<Options>({ name: "tigris", account, marks: () => TAGS, isForking: true, buckets, prepare }),
   async outputs(context, held, scope) {
     const { endpoint, keys } = scope.options;

@@ -1,4 +1,4 @@
-/** The repository's files by URL, as a web server gives them. */
+/** The repository's files by URL, with the content type that a raw-file host gives whatever it holds. */
 import { readFile } from "node:fs/promises";
 import { serve, type Served } from "./serve.ts";
 
@@ -10,9 +10,9 @@ export async function origin(): Promise<Served & { readonly asked: string[] }> {
     const { pathname } = new URL(request.url);
     asked.push(pathname);
     const text = await readFile(new URL(`../..${pathname}`, import.meta.url), "utf8").catch(() => undefined);
-    return text === undefined
-      ? new Response(null, { status: 404 })
-      : new Response(text, { headers: { "content-type": "application/typescript" } });
+    return text === undefined ? new Response(null, { status: 404 }) : new Response(text, {
+      headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" },
+    });
   }
   return Object.assign(served, { asked });
 }

@@ -1,0 +1,235 @@
+/**
+ * Deno's permissions: each command works under exactly the set that `permissions` prints, and with any one permission
+ * less it says what to add; each provider's are those of docs/permissions.md.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import * as v from "valibot";
+import type { Kind, Provider } from "../../core/provider.ts";
+import { Secret } from "../../core/secret.ts";
+import { PROVIDERS } from "../../providers/mod.ts";
+import { startDoppler } from "../emulators/doppler.ts";
+import { type Ended, Place, runCommand } from "./run.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const PAGE = readFileSync(`${ROOT}docs/permissions.md`, "utf8");
+/** The options of the task that the page has. */
+const TASK = /"deno run (.+) <forkstack>\/cli\.ts new"/.exec(PAGE)![1]!.split(" ");
+
+/** Runs the command line under a permission set of the project's own deno.json. */
+async function cli(
+  place: Place,
+  args: readonly string[],
+  set: object,
+  env: Record<string, string> = {},
+): Promise<Ended> {
+  await place.write("deno.json", JSON.stringify({ permissions: { forkstack: set } }));
+  const command = [Deno.execPath(), "run", "--no-prompt", ...TASK, `${ROOT}cli.ts`, ...args];
+  return await runCommand(place.root, command, { env });
+}
+
+/** The set that is printed for a project. */
+async function printed(place: Place, env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await cli(place, ["permissions"], { read: true, env: true }, env);
+  assert.equal(code, 0, stderr);
+  return { set: JSON.parse(stdout).permissions.forkstack, stderr };
+}
+
+const COMMANDS: readonly (readonly string[])[] = [
+  ["new", "alice", "--ttl", "2d"],
+  ["list"],
+  ["status"],
+  ["extend", "alice", "2d"],
+  ["secrets", "list"],
+  ["doctor"],
+  ["switch", "dev"],
+  ["reset", "alice", "--yes"],
+  ["prune", "--dry-run"],
+  ["delete", "alice", "--yes"],
+  ["new", "bob", "--dry-run"],
+  ["permissions"],
+];
+
+Deno.test("the embedded stack: every command works under the set that `permissions` prints, which has no network", async () => {
+  await using place = await Place.make();
+  await place.git("init");
+  const { set } = await printed(place);
+  assert.deepEqual(set, { read: true, write: true, env: true, run: ["cp", "git"], sys: ["hostname"] });
+  for (const args of COMMANDS) {
+    const { code, stdout, stderr } = await cli(place, args, set);
+    assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
+  }
+});
+
+Deno.test("one permission less: the error names what to add, and where", async (t) => {
+  const whole = { read: true, write: true, env: true, run: ["cp", "git"], sys: ["hostname"] };
+  const less: Record<string, [object, RegExp, RegExp]> = {
+    "write": [{ ...whole, write: false }, /^NOT_PERMITTED$/, /Add ".+" to "write" of the permission set in deno\.json/],
+    "run git": [{ ...whole, run: ["cp"] }, /^NOT_PERMITTED$/, /Add "git" to "run".*--allow-run=git/],
+    "run cp": [{ ...whole, run: ["git"] }, /./, /Add "cp" to "run"/],
+    "sys": [{ ...whole, sys: false }, /^NOT_PERMITTED$/, /Add "hostname" to "sys".*`forkstack permissions`/],
+    "env": [{ ...whole, env: ["FORKSTACK_*"] }, /^NOT_PERMITTED$/, /Add "\w+" to "env"/],
+    "read": [{ ...whole, read: [] }, /^(NOT_PERMITTED|FILE_UNREADABLE)$/, /--allow-read/],
+  };
+  for (const [name, [set, code, hint]] of Object.entries(less)) {
+    await t.step(name, async () => {
+      await using place = await Place.make();
+      await place.git("init");
+      await place.write("shop.dev.db/data", "of dev"); // a directory is copied by cp
+      const ended = await cli(place, ["new", "alice", "--json"], set);
+      const { error } = JSON.parse(ended.stdout);
+      assert(error, ended.stdout);
+      assert.match(error.code, code);
+      const said = JSON.stringify(JSON.parse(ended.stdout));
+      assert.match(`${error.hint} ${error.message} ${said}`.replaceAll('\\"', '"'), hint);
+      assert.notEqual(error.code, "UNEXPECTED");
+    });
+  }
+});
+
+Deno.test("a vendor: its host is in the set, and without it the error names the host", async () => {
+  const token = "dp.sa.canary-0123456789";
+  await using doppler = await startDoppler({ project: "shop", tokens: [token] });
+  await using place = await Place.make({ secrets: { provider: "doppler", project: "shop", endpoint: doppler.url } });
+  const env = { DOPPLER_TOKEN: token };
+  const { set } = await printed(place, env);
+  assert.deepEqual(set.net, [new URL(doppler.url).host]);
+  for (const args of [["new", "alice"], ["doctor"], ["delete", "alice", "--yes"]]) {
+    const { code, stdout, stderr } = await cli(place, args, set, env);
+    assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
+  }
+  const { net, ...less } = set;
+  for (const narrow of [less, { ...less, net: ["127.0.0.1:1"] }]) {
+    const { code, stdout } = await cli(place, ["new", "alice", "--json"], narrow, env);
+    const { error } = JSON.parse(stdout);
+    assert.equal(code, 2);
+    assert.match(JSON.stringify(error), /NETWORK_DENIED|may not connect/);
+    assert(error.hint.includes(`Add "${net[0]}" to "net"`), error.hint);
+  }
+});
+
+for (
+  const [stack, variable, url] of [
+    [{ database: { provider: "postgres" } }, "POSTGRES_URL", "postgres://a:canary-pw@127.0.0.1:5999/postgres"],
+    [{ cache: { provider: "valkey" } }, "VALKEY_URL", "redis://a:canary-pw@127.0.0.1:5999"],
+    [{ queue: { provider: "bullmq" } }, "BULLMQ_URL", "redis://a:canary-pw@127.0.0.1:5999"],
+  ] as const
+) {
+  Deno.test(`the host in ${variable}: without it the error names it`, async () => {
+    await using place = await Place.make(stack);
+    const { set } = await printed(place, { [variable]: url });
+    assert.deepEqual(set.net, ["127.0.0.1:5999"]);
+    const { net: _, ...less } = set;
+    const { code, stdout, stderr } = await cli(place, ["new", "alice"], less, { [variable]: url });
+    assert.equal(code, 2, stdout + stderr);
+    assert.match(stderr, /Add "127\.0\.0\.1:5999" to "net" of the permission set in deno\.json/);
+    assert(!stderr.includes("canary"), stderr);
+  });
+}
+
+Deno.test("the hosts of a whole stack; a URL in a variable that is not set is warned of", async () => {
+  await using place = await Place.make({
+    registry: { url: "libsql://registry.acme.example" },
+    database: {
+      main: { provider: "turso", organization: "acme" },
+      old: { provider: "postgres", sanitize: "https://scripts.acme.example/clean.sql" },
+    },
+    storage: { provider: "s3", region: "eu-west-1" },
+    cache: { provider: "valkey" },
+    queue: { provider: "qstash" },
+  });
+  const unset = await printed(place);
+  assert.equal(unset.stderr.trim().split("\n").length, 2);
+  for (const name of ["POSTGRES_URL", "VALKEY_URL"]) {
+    assert.match(unset.stderr, new RegExp(`warning: ${name} is not set`));
+  }
+  const env = {
+    POSTGRES_URL: "postgres://a:canary-pw@db.acme.example/postgres",
+    VALKEY_URL: "redis://a:canary-pw@[::1]:7000",
+  };
+  const { set, stderr } = await printed(place, env);
+  assert.equal(stderr, "");
+  assert(!JSON.stringify(set).includes("canary"));
+  assert.deepEqual(set.net, [
+    "*.s3.eu-west-1.amazonaws.com",
+    "*.turso.io",
+    "[::1]:7000",
+    "api.turso.tech",
+    "db.acme.example:5432",
+    "qstash.upstash.io",
+    "registry.acme.example",
+    "s3.eu-west-1.amazonaws.com",
+    "scripts.acme.example",
+  ]);
+  assert.deepEqual(set.run, ["cp", "git", "pg_dump", "pg_restore"]);
+});
+
+/** Options without which a provider's own are not whole. */
+const OPTIONS: Readonly<Record<string, object>> = {
+  turso: { organization: "acme" },
+  neon: { projectId: "late-frost-12345" },
+  planetscale: { organization: "acme", database: "shop" },
+  supabase: { projectRef: "abcdefghijklmnopqrst" },
+  r2: { account: "a".repeat(32) },
+  doppler: { project: "shop" },
+  "aws-secrets": { region: "eu-central-1" },
+  "redis-cloud": { subscription: 1 },
+};
+const URLS: Readonly<Record<string, string>> = {
+  POSTGRES_URL: "postgres://admin@POSTGRES_URL:5432/postgres",
+  VALKEY_URL: "redis://admin@VALKEY_URL:6379",
+  BULLMQ_URL: "redis://admin@BULLMQ_URL:6379",
+};
+
+Deno.test("docs/permissions.md has each provider's hosts and programs", async () => {
+  const rows = new Map(
+    Array.from(PAGE.matchAll(/^\| `([a-z0-9-]+)` +\| ([^|]*)\| ([^|]*)\|/gm), ([, name, net, run]) => {
+      const words = (text: string) => Array.from(text.matchAll(/`([^`]+)`/g), ([, word]) => word!).sort();
+      return [name!, { net: words(net!), run: words(run!) }];
+    }),
+  );
+  const names = new Set<string>();
+  for (const kind of Object.keys(PROVIDERS) as Kind[]) {
+    for (const [name, load] of Object.entries(PROVIDERS[kind])) {
+      names.add(name);
+      const { default: provider } = await load();
+      const { net, run } = neededBy(provider, name);
+      assert.deepEqual(rows.get(name), { net: net.sort(), run: run.sort() }, name);
+    }
+  }
+  assert.deepEqual([...rows.keys()].sort(), [...names].sort());
+});
+
+function neededBy(provider: Provider<unknown>, name: string): { net: string[]; run: string[] } {
+  const options = v.parse(provider.options as v.GenericSchema, OPTIONS[name] ?? {});
+  const credentials = Object.fromEntries(
+    provider.credentials.filter(({ variable }) => URLS[variable]).map((
+      one,
+    ) => [one.variable, new Secret(URLS[one.variable]!)]),
+  );
+  const { net = [], run = [] } = provider.permissions?.(options, credentials) ?? {};
+  return {
+    net: [...new Set(net)].map((host) => host.toUpperCase().includes("_URL") ? "host of its URL" : host),
+    run: [...run],
+  };
+}
+
+Deno.test("the runtime: mod.ts needs to read files and two variables, and says which", async () => {
+  await using place = await Place.make();
+  await place.write(
+    "app.ts",
+    `
+    import { getBucketName } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
+    try { console.log(getBucketName()); } catch (error) { console.log(error.code, error.hint); }
+  `,
+  );
+  const { permissions } = JSON.parse(readFileSync(`${ROOT}deno.json`, "utf8"));
+  const app = async (set: object) => {
+    await place.write("deno.json", JSON.stringify({ permissions: { app: set } }));
+    return (await runCommand(place.root, [Deno.execPath(), "run", "-q", "--no-prompt", "-P=app", "app.ts"])).stdout;
+  };
+  assert.equal(await app(permissions.runtime), "shop-bucket-dev\n");
+  assert.match(await app({ ...permissions.runtime, env: [] }), /^ENV_UNREADABLE .*--allow-env=FORKSTACK_ENV,ENV/);
+  assert.match(await app({ ...permissions.runtime, read: [] }), /^FILE_UNREADABLE .*--allow-read/);
+});
