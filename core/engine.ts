@@ -132,7 +132,9 @@ function credentialsOf(engine: Engine, provider: Provider): Record<string, Secre
   engine.world.secrets.push(...Object.values(found));
   if (lacking.length === 0) return found;
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider.name}: ${lacking.join(" and ")} is not set`, {
-    hint: `Set ${lacking.join(" and ")} in the environment of this command`,
+    hint: `Set ${lacking.join(" and ")} in the environment of this command${
+      provider.credentialsHint === undefined ? "" : `: ${provider.credentialsHint}`
+    }`,
     details: { provider: provider.name },
   });
 }

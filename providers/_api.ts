@@ -152,6 +152,11 @@ export class Api<Options> {
     return { request, response: await context.fetch(request) };
   }
 
+  /** How to come by the vendor's credential. */
+  get credentialHint(): string {
+    return this.#vendor.credential.hint;
+  }
+
   /** The value of the vendor's credential, or of another variable that belongs to it. */
   token(context: Context, variable = this.#vendor.credential.variable): string {
     const { provider, credential: { hint } } = this.#vendor;

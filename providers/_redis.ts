@@ -40,6 +40,9 @@ const OLDEST_VERSION = 7;
 /** No answer to what was sent for so long, and the connection is given up. */
 const SILENCE_MS = 60_000;
 
+/** Whose login the URL of the server must hold. */
+export const FOR_WHOM = "for a user that may do everything";
+
 /** The login of the first of these variables that is set. */
 export function loginOf(context: Pick<Context, "credentials">, variables: readonly string[]): Login {
   const variable = variables.find((name) => context.credentials[name] !== undefined) ?? variables[0]!;
@@ -48,7 +51,7 @@ export function loginOf(context: Pick<Context, "credentials">, variables: readon
   if (url === undefined || !/^rediss?:$/.test(url.protocol) || !/^\/?\d*$/.test(url.pathname) || url.hostname === "") {
     const state = text === undefined ? "not set" : "not a URL like redis://admin:...@host:6379/0";
     throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use the server: ${variable} is ${state}`, {
-      hint: `Set ${variables.join(" or ")} in the environment of this command, for a user that may do everything`,
+      hint: `Set ${variables.join(" or ")} in the environment of this command, ${FOR_WHOM}`,
     });
   }
   return {

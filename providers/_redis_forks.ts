@@ -12,7 +12,7 @@ import { ForkstackError } from "../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder } from "./_marks.ts";
 import { bytesOf, type Connection, hasKeys, type Place, removeKeys } from "./_redis.ts";
 import { codeOf, holderOf, type Holding, holdings, libraryOf, load, lockOf } from "./_redis_marks.ts";
-import { connected, type Login, loginOf, urlOf } from "./_redis.ts";
+import { connected, FOR_WHOM, type Login, loginOf, urlOf } from "./_redis.ts";
 
 /** What one provider has of its own. */
 export interface OnRedis<Options> {
@@ -81,6 +81,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
       name: { maxLength: 128, pattern: /^[a-z0-9][a-z0-9-]*$/ },
     },
     credentials: its.variables.map((variable) => ({ variable, required: its.variables.length === 1 })),
+    credentialsHint: `a URL of the server, ${FOR_WHOM}`,
     options: its.options,
     permissions(_options, credentials) {
       if (!its.variables.some((name) => credentials[name] !== undefined)) return {};

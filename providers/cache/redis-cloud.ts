@@ -64,6 +64,9 @@ const PAGE_SIZE = 100;
 const UNKNOWN_TASK_TRIES = 5;
 const WHOLE_TAG = { key: "forkstack-data", value: "whole" };
 
+const CREDENTIALS_HINT =
+  "Access management > API keys in https://cloud.redis.io makes one; its account key is REDISCLOUD_ACCESS_KEY";
+
 const provider: Provider<Options> = {
   name: "redis-cloud",
   kind: "cache",
@@ -83,6 +86,7 @@ const provider: Provider<Options> = {
     { variable: "REDISCLOUD_ACCESS_KEY", required: true },
     { variable: "REDISCLOUD_SECRET_KEY", required: true },
   ],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.redis-cloud.com", "*.redislabs.com"),
   inspect,
@@ -338,7 +342,7 @@ const api: Api<Options> = new Api<Options>({
   statusPage: "https://status.redis.io",
   credential: {
     variable: "REDISCLOUD_SECRET_KEY",
-    hint: "Access management > API keys in https://cloud.redis.io makes one; its account key is REDISCLOUD_ACCESS_KEY",
+    hint: CREDENTIALS_HINT,
   },
   scopes: () => "They must be an owner's, and this machine in the allow list of the key",
   base: ({ options: { endpoint, subscription, tier } }) =>

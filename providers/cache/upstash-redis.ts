@@ -61,6 +61,9 @@ const NO_PARENT = "00000000";
 /** No limit is documented; the longest name that is used while forking has 64. */
 const NAME_LENGTH = 64 - FORKING.length - ID_DIGITS;
 
+const CREDENTIALS_HINT =
+  "make a key at https://console.upstash.com/account/api, and set UPSTASH_EMAIL to its account or team";
+
 const provider: Provider<Options> = {
   name: "upstash-redis",
   kind: "cache",
@@ -76,6 +79,7 @@ const provider: Provider<Options> = {
     name: { maxLength: NAME_LENGTH, pattern: /^(?!.*--forking-)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "UPSTASH_EMAIL", required: true }, { variable: "UPSTASH_API_KEY", required: true }],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.upstash.io"),
   inspect,
@@ -305,7 +309,7 @@ const api: Api<Options> = new Api<Options>({
   statusPage: "https://status.upstash.com",
   credential: {
     variable: "UPSTASH_API_KEY",
-    hint: "make a key at https://console.upstash.com/account/api, and set UPSTASH_EMAIL to its account or team",
+    hint: CREDENTIALS_HINT,
   },
   scopes: () => "It must not be a read-only key, and of the account or team that has the database",
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v2/redis`,

@@ -89,6 +89,7 @@ const provider: Provider<Options> = {
     name: { maxLength: 256, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "NEON_API_KEY", required: true }],
+  credentialsHint: api.credentialHint,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.neon.tech"),
   inspect,

@@ -68,6 +68,7 @@ const provider: Provider<Options> = {
     name: { maxLength: 60, pattern: /^[a-z]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: TOKEN_ID, required: true }, { variable: TOKEN, required: true }],
+  credentialsHint: api.credentialHint,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.psdb.cloud"),
   inspect,

@@ -24,6 +24,7 @@ import { runScript } from "./_postgres_script.ts";
 
 /** Holds the URL of a role that may make databases and roles. */
 const VARIABLE = "POSTGRES_URL";
+const FOR_WHOM = "for a role with CREATEDB and CREATEROLE";
 const MAX_NAME_BYTES = 63; // longer ones are cut off by the server with a notice, so that two could become one
 const LOCK_WAIT_MS = 600_000;
 
@@ -69,6 +70,7 @@ const provider: Provider<Options> = {
     name: { maxLength: MAX_NAME_BYTES, pattern: /^[a-z0-9][a-z0-9-]*$/ },
   },
   credentials: [{ variable: VARIABLE, required: true }],
+  credentialsHint: `a URL of the server, ${FOR_WHOM}`,
   options,
   permissions({ strategy = "dump" }, credentials) {
     const login = pg.loginOf(credentials[VARIABLE]?.reveal() ?? "");
@@ -144,7 +146,7 @@ function adminOf(context: Context): pg.Login {
   if (login !== undefined) return login;
   const state = text === undefined ? "not set" : "not a URL like postgres://admin:...@host:5432/postgres";
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use postgres: ${VARIABLE} is ${state}`, {
-    hint: `Set ${VARIABLE} in the environment of this command, for a role with CREATEDB and CREATEROLE`,
+    hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}`,
   });
 }
 

@@ -64,6 +64,7 @@ const provider: Provider<Options> = {
     { variable: "SUPABASE_ACCESS_TOKEN", required: true },
     { variable: "SUPABASE_DB_PASSWORD", required: false }, // the project's own, for `switch prod`
   ],
+  credentialsHint: api.credentialHint,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.supabase.co", "*.pooler.supabase.com"),
   inspect,

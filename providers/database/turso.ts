@@ -55,6 +55,8 @@ const LABEL_LENGTH = 63;
 /** The data endpoint answers 404 for seconds after a create: see docs/databases.md */
 const SETTLE_MS = 90_000;
 
+const CREDENTIALS_HINT = "`turso auth api-tokens mint forkstack` makes one";
+
 const provider: Provider<Options> = {
   name: "turso",
   kind: "database",
@@ -70,6 +72,7 @@ const provider: Provider<Options> = {
     name: { maxLength: LABEL_LENGTH - 2, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "TURSO_API_TOKEN", required: true }],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.turso.io"),
   inspect,
@@ -349,7 +352,7 @@ const api = new Api<Options>({
   provider: "turso",
   label: "Turso",
   statusPage: "https://status.turso.tech",
-  credential: { variable: "TURSO_API_TOKEN", hint: "`turso auth api-tokens mint forkstack` makes one" },
+  credential: { variable: "TURSO_API_TOKEN", hint: CREDENTIALS_HINT },
   scopes: ({ options: { organization } }) =>
     `It must be of "${organization}", with the scopes read, db:create, db:delete and db:mint-token`,
   base: ({ options: { endpoint, organization } }) =>

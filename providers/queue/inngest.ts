@@ -40,6 +40,8 @@ const ENVIRONMENTS = v.object({ data: v.array(ENVIRONMENT), page: CURSOR });
 const KEY = v.object({ environment: v.string(), key: v.pipe(v.string(), v.minLength(1)), createdAt: v.string() });
 const KEYS = v.object({ data: v.array(KEY), page: CURSOR });
 
+const CREDENTIALS_HINT = "an organization's admin makes one at https://app.inngest.com/settings";
+
 const provider: Provider<Options> = {
   name: "inngest",
   kind: "queue",
@@ -55,6 +57,7 @@ const provider: Provider<Options> = {
     name: { maxLength: 63, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
   },
   credentials: [{ variable: "INNGEST_API_KEY", required: true }],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,
@@ -190,7 +193,7 @@ const api: Api<Options> = new Api<Options>({
   statusPage: "https://status.inngest.com",
   credential: {
     variable: "INNGEST_API_KEY",
-    hint: "an organization's admin makes one at https://app.inngest.com/settings",
+    hint: CREDENTIALS_HINT,
   },
   scopes: () => "The key must be one of the whole account, not of one environment",
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v2`,

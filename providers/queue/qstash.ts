@@ -51,6 +51,8 @@ const SCHEDULE = v.object({
 type Schedule = v.InferOutput<typeof SCHEDULE>;
 const KEYS = v.object({ current: v.pipe(v.string(), v.minLength(1)), next: v.pipe(v.string(), v.minLength(1)) });
 
+const CREDENTIALS_HINT = "copy it from https://console.upstash.com/qstash, of the same region";
+
 const provider: Provider<Options> = {
   name: "qstash",
   kind: "queue",
@@ -66,6 +68,7 @@ const provider: Provider<Options> = {
     name: { maxLength: 60, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
   },
   credentials: [{ variable: "QSTASH_TOKEN", required: true }],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,
@@ -283,7 +286,7 @@ const api: Api<Options> = new Api<Options>({
   provider: "qstash",
   label: "QStash",
   statusPage: "https://status.upstash.com",
-  credential: { variable: "QSTASH_TOKEN", hint: "copy it from https://console.upstash.com/qstash, of the same region" },
+  credential: { variable: "QSTASH_TOKEN", hint: CREDENTIALS_HINT },
   scopes: () => "It must not be the read-only token",
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v2`,
   known: (status) =>

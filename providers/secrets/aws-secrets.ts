@@ -146,6 +146,8 @@ const shelf: Shelf<Options> = {
 
 const lifecycle = copies(shelf);
 
+const CREDENTIALS_HINT = "`aws configure export-credentials --format env` gives those of a profile";
+
 const provider: Provider<Options> = {
   name: "aws-secrets",
   kind: "secrets",
@@ -165,6 +167,7 @@ const provider: Provider<Options> = {
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint, region }) =>
     reaches([endpoint ?? `https://secretsmanager.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`]),
@@ -350,7 +353,7 @@ async function to(context: Context, scope: Scope<Options>, what: string): Promis
   if (id === undefined || secret === undefined) {
     const variable = id === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
     throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use aws-secrets: ${variable} is not set`, {
-      hint: "`aws configure export-credentials --format env` gives those of a profile",
+      hint: CREDENTIALS_HINT,
       details: { provider: "aws-secrets" },
     });
   }

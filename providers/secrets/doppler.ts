@@ -54,6 +54,9 @@ const USUAL_PAGE = 20;
 /** For the token of an environment that forkstack did not make: nothing would ever take it away. */
 const BASE_TOKEN_MS = 7 * 86_400_000;
 
+const CREDENTIALS_HINT =
+  "a service account's or a personal token; a service token sees one config alone and can't clone it";
+
 const provider: Provider<Options> = {
   name: "doppler",
   kind: "secrets",
@@ -69,6 +72,7 @@ const provider: Provider<Options> = {
     name: { maxLength: MAX_NAME - "prd_".length, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "DOPPLER_TOKEN", required: true }],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,
@@ -269,7 +273,7 @@ const api = new Api<Options>({
   statusPage: "https://www.dopplerstatus.com",
   credential: {
     variable: "DOPPLER_TOKEN",
-    hint: "a service account's or a personal token; a service token sees one config alone and can't clone it",
+    hint: CREDENTIALS_HINT,
   },
   scopes: ({ options: { project } }) => `It needs to read, make and delete configs and tokens of project "${project}"`,
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v3`,

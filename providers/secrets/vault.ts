@@ -111,6 +111,8 @@ const shelf: Shelf<Options> = {
   },
 };
 
+const CREDENTIALS_HINT = "`vault token create` makes one; or set VAULT_ROLE_ID and VAULT_SECRET_ID of an AppRole";
+
 const provider: Provider<Options> = {
   name: "vault",
   kind: "secrets",
@@ -126,6 +128,7 @@ const provider: Provider<Options> = {
     name: { maxLength: 100, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: ["VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID"].map((variable) => ({ variable, required: false })),
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),
   ...copies(shelf),
@@ -281,7 +284,7 @@ const api = new Api<Options>({
   statusPage: "`vault status`",
   credential: {
     variable: "VAULT_TOKEN",
-    hint: "`vault token create` makes one; or set VAULT_ROLE_ID and VAULT_SECRET_ID of an AppRole",
+    hint: CREDENTIALS_HINT,
   },
   scopes: ({ options: { mount }, project }) =>
     `Its policy needs create, read, update, delete and list on "${mount}/data/${project}/*" and ` +

@@ -166,6 +166,7 @@ const provider: Provider<Options> = {
     { variable: "CLOUDFLARE_API_TOKEN", required: true },
     { variable: "R2_ACCESS_KEY_ID", required: true },
   ],
+  credentialsHint: `${api.credentialHint}, with its id in R2_ACCESS_KEY_ID`,
   options,
   permissions: (options) => reaches([options.endpoint, s3EndpointOf(options)]),
   ...bucketProvider<Options>({ name: "r2", account, marks: () => MARK_OBJECT, buckets, prepare: prepareCopy }),

@@ -62,6 +62,8 @@ const buckets: Buckets<Options> = {
   names: namesOf,
 };
 
+const CREDENTIALS_HINT = "`aws configure export-credentials --format env` prints them";
+
 const provider: Provider<Options> = {
   name: "s3",
   kind: "storage",
@@ -85,6 +87,7 @@ const provider: Provider<Options> = {
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions({ endpoint, region }) {
     if (endpoint !== undefined) return reaches([endpoint]);
@@ -125,7 +128,7 @@ function account(context: Context, { options: { region, endpoint }, resource }: 
     resource,
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
-    credentials: credentialsOf(context, "s3", resource, "`aws configure export-credentials --format env` prints them"),
+    credentials: credentialsOf(context, "s3", resource, CREDENTIALS_HINT),
     hints: {
       rejected: "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN anew",
       denied: "docs/storage.md lists what the key must be allowed to do",

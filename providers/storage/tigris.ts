@@ -129,6 +129,8 @@ function noForks({ account: { resource } }: Store, message: string): ForkstackEr
   });
 }
 
+const CREDENTIALS_HINT = "make a key at https://console.storage.dev";
+
 const provider: Provider<Options> = {
   name: "tigris",
   kind: "storage",
@@ -147,6 +149,7 @@ const provider: Provider<Options> = {
     { variable: "AWS_ACCESS_KEY_ID", required: true },
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
   ],
+  credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint, iamEndpoint }) => reaches([endpoint, iamEndpoint]),
   ...bucketProvider<Options>({ name: "tigris", account, marks: () => TAGS, isForking: true, buckets, prepare }),
@@ -171,7 +174,7 @@ function account(context: Context, { options: { endpoint }, resource }: Scope<Op
     resource,
     region: "auto",
     endpoint,
-    credentials: credentialsOf(context, "tigris", resource, "make a key at https://console.storage.dev"),
+    credentials: credentialsOf(context, "tigris", resource, CREDENTIALS_HINT),
     hints: {
       rejected: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew: https://console.storage.dev makes keys",
       denied: "The key must be an admin's or the owner's; a bucket that is not there may be answered so too",
