@@ -126,6 +126,11 @@ export function isRunByDeno(): boolean {
   return deno !== undefined && !deno.build.standalone;
 }
 
+/** Whether the module of this URL lies in a compiled program: Deno's, or Bun's, which has a file system of its own. */
+export function isBinary(url: string): boolean {
+  return deno?.build.standalone === true || /^file:\/\/\/(\$bunfs|[A-Z]:\/~BUN)\//.test(url);
+}
+
 /** Paths joined. Forward slashes serve on every system. */
 export function join(...parts: readonly string[]): string {
   return parts.join("/").replace(/\/{2,}/g, "/");

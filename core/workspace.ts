@@ -133,24 +133,10 @@ interface Staged {
 /** Prepares all files that change with an environment. The caller has asked `checkPointers` first. */
 export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change> {
   const { project, world: { files } } = place;
-  const staged: Staged[] = [];
-  const undo = () => putBack(files, staged);
   const projectFiles = await changedProjectFiles(place);
-  let doing = `read the files of "${project.root}"`;
-  try {
-    await sweep(place);
-    // .gitignore first: never is there a credential that git does not ignore. .env.local before .current-env: in
-    // between, the runtime stops rather than mix the two.
-    for (const [path, text, mode] of [...projectFiles, ...await environmentFiles(place, wanted)]) {
-      doing = `write "${path}"`;
-      const one = { path, temporary: temporaryPath(path), text, before: await files.read(path), mode };
-      staged.push(one);
-      await stage(files, one);
-    }
-  } catch (error) {
-    await undo();
-    throw fileError(error, doing);
-  }
+  // .gitignore first: never is there a credential that git does not ignore. .env.local before .current-env: in
+  // between, the runtime stops rather than mix the two.
+  const staged = await stageAll(place, async () => [...projectFiles, ...await environmentFiles(place, wanted)]);
   return {
     changedFiles: projectFiles.map(([path]) => basename(path)),
     async commit() {
@@ -160,8 +146,43 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
         for (const one of staged) if (isPointer(project, one.path)) await put(files, one);
       }
     },
-    undo,
+    undo: () => putBack(files, staged),
   };
+}
+
+/** Writes what is wanted beside its places; nothing is left of it where that fails. */
+async function stageAll(place: Place, wanted: () => Promise<readonly Written[]>): Promise<Staged[]> {
+  const { project, world: { files } } = place;
+  const staged: Staged[] = [];
+  let doing = `read the files of "${project.root}"`;
+  try {
+    await sweep(place);
+    for (const [path, text, mode] of await wanted()) {
+      doing = `write "${path}"`;
+      const one = { path, temporary: temporaryPath(path), text, before: await files.read(path), mode };
+      staged.push(one);
+      await stage(files, one);
+    }
+    return staged;
+  } catch (error) {
+    await putBack(files, staged);
+    throw fileError(error, doing);
+  }
+}
+
+/** Writes files of the project itself, all or none. */
+export async function writeProjectFiles(place: Place, written: readonly Written[]): Promise<void> {
+  const { files } = place.world;
+  for (const [path] of written) await sweepTemporary(files, path);
+  const staged = await stageAll(place, () => Promise.resolve(written));
+  const commit = async () => {
+    for (const one of staged) await put(files, one);
+  };
+  await allOrNone(
+    commit,
+    () => putBack(files, staged),
+    "Look at the files of the project, and run the same command again",
+  );
 }
 
 async function stage(files: Files, { temporary, text, mode }: Staged): Promise<void> {
@@ -200,19 +221,31 @@ export async function changeFiles(
   verify: () => Promise<unknown> = () => Promise.resolve(),
 ): Promise<readonly string[]> {
   const change = await prepareFiles(place, wanted);
-  try {
+  const commit = async () => {
     await change.commit();
     await verify();
-    return change.changedFiles;
+  };
+  await allOrNone(commit, change.undo, `Run \`forkstack switch ${wanted.env}\` once more`, wanted.env);
+  return change.changedFiles;
+}
+
+async function allOrNone(
+  commit: () => Promise<void>,
+  undo: () => Promise<unknown[]>,
+  hint: string,
+  env?: string,
+): Promise<void> {
+  try {
+    await commit();
   } catch (error) {
-    const failures = await change.undo();
+    const failures = await undo();
     if (failures.length === 0) throw error;
     throw new ForkstackError(
       "UNDO_INCOMPLETE",
       `${messageOf(error)}. Undoing failed: ${failures.map(messageOf).join("; ")}`,
       {
-        hint: `Run \`forkstack switch ${wanted.env}\` once more`,
-        details: { env: wanted.env },
+        hint,
+        ...(env === undefined ? {} : { details: { env } }),
         cause: new AggregateError([error, ...failures]),
       },
     );
@@ -238,7 +271,8 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-type Written = readonly [path: string, text: string, mode: number];
+/** A file, what it is to say, and its mode. */
+export type Written = readonly [path: string, text: string, mode: number];
 
 async function environmentFiles(place: Place, { env, variables, activate }: Wanted): Promise<Written[]> {
   const { project, world: { files } } = place;
@@ -292,7 +326,7 @@ async function lackingLines(project: Project, text: string): Promise<string[]> {
 }
 
 /** The first forkstack.json, and .gitignore with the lines that it lacks. */
-async function changedProjectFiles({ project, world: { files } }: Place): Promise<Written[]> {
+export async function changedProjectFiles({ project, world: { files } }: Place): Promise<Written[]> {
   const changed: Written[] = [];
   const path = join(project.root, ".gitignore");
   const text = await files.read(path) ?? "";
