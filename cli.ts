@@ -115,9 +115,16 @@ function commandPrefix(): string {
   return host.variable("INIT_CWD") !== undefined && host.isRunByDeno() ? "deno task envs:" : "forkstack ";
 }
 
+/** What they are called where a package's script started this one: `npm run envs:`. */
+function scriptPrefix(): string | undefined {
+  const manager = host.variable("npm_config_user_agent")?.split("/")[0];
+  const isScript = host.variable("npm_lifecycle_event")?.startsWith("envs:");
+  return isScript && manager !== undefined && manager !== "deno" ? `${manager} run envs:` : undefined;
+}
+
 function styleOf(stream: "stdout" | "stderr", args: readonly string[]): output.Style {
   const color = host.isTerminal(stream) && host.variable("NO_COLOR") === undefined && !args.includes("--no-color");
-  return { color, command: commandPrefix() };
+  return { color, command: scriptPrefix() ?? commandPrefix() };
 }
 
 /** Runs one command line and gives its exit code. */
@@ -145,6 +152,7 @@ async function main(line: string[]): Promise<number> {
     confirm: (question) =>
       args.some((one) => one === "--yes" || one === "-y") ? Promise.resolve() : confirm(question, isJson),
     readSecret,
+    mayAsk: () => !isJson && host.isTerminal("stdin") && host.isTerminal("stderr"),
   };
   let command = args[0];
   try {

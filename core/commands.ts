@@ -105,6 +105,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: [],
     run: by("permissions", "runPermissions"),
   },
+  init: {
+    summary: "make an existing project ready: forkstack.json, tasks, .gitignore, a look at the credentials",
+    example: "init --stack sqlite-local",
+    options: ["stack", "project", "set", "dry-run"],
+    run: async (call) => await (await import("./commands/init.ts")).runInit(call),
+  },
   serve: {
     summary: "serve the local buckets over S3 until Ctrl-C",
     example: "serve",

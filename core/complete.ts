@@ -106,6 +106,10 @@ async function values(label: string, command: string): Promise<Candidates> {
       const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/commands/secrets.ts");
       return Object.fromEntries(Object.entries(ACTIONS).map(([name, one]) => [name, one.arguments]));
     }
+    case "stack": {
+      const { STACKS } = await import("../providers/stacks.ts");
+      return Object.fromEntries(Object.entries(STACKS).map(([name, { title }]) => [name, title]));
+    }
     case "shell":
       return Object.fromEntries(SHELLS.map((name) => [name, `the script for ${name}`]));
     default:

@@ -28,7 +28,8 @@ const PAINTS = {
   cyan: [36, 39],
 } as const;
 
-function paint(style: Style, format: keyof typeof PAINTS, text: string): string {
+/** A text in a format, where the stream takes one. */
+export function paint(style: Style, format: keyof typeof PAINTS, text: string): string {
   const [begin, end] = PAINTS[format];
   return style.color ? `\x1b[${begin}m${text}\x1b[${end}m` : text;
 }

@@ -91,6 +91,26 @@ export async function parseResource(
   return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, Object.fromEntries(own)) };
 }
 
+/** The options without which a provider does not work. */
+export function requiredOptions(options: OptionsSchema<unknown>): string[] {
+  return Object.entries(entriesOf(options)).filter(([, entry]) => !v.safeParse(entry, undefined).success)
+    .map(([key]) => key);
+}
+
+/** An option's value as a person typed it: a text, or where the option takes none a number or a truth. */
+export function typedOption(options: OptionsSchema<unknown>, key: string, text: string): unknown {
+  const entry = entriesOf(options)[key];
+  if (entry === undefined || v.is(entry, text)) return text;
+  const value = /^(true|false|-?\d+(\.\d+)?)$/.test(text) ? JSON.parse(text) : text;
+  return v.is(entry, value) ? value : text;
+}
+
+/** What is wrong with a value of an option. */
+export function optionProblem(options: OptionsSchema<unknown>, key: string, value: unknown): string | undefined {
+  const entry = entriesOf(options)[key];
+  return entry === undefined ? undefined : v.safeParse(entry, value).issues?.[0]?.message;
+}
+
 function entriesOf(options: OptionsSchema<unknown>): v.ObjectEntries {
   return (options as unknown as { entries: v.ObjectEntries }).entries;
 }
@@ -117,19 +137,23 @@ export async function jsonSchema(): Promise<unknown> {
 }
 
 async function notJson(path: string, text: string, cause: unknown): Promise<ForkstackError> {
+  const problem = await jsonProblem(text, { isPlain: true }) ?? "not JSON";
+  return new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: ${problem}`, { hint: PLAIN_JSON, cause });
+}
+
+/** What to do about a file that must be plain JSON. */
+export const PLAIN_JSON = "It must be plain JSON, without comments or trailing commas";
+
+/** Where a text is not JSON, and why; it may have comments and trailing commas if it need not be plain. */
+export async function jsonProblem(text: string, { isPlain }: { isPlain: boolean }): Promise<string | undefined> {
   const { parse, printParseErrorCode } = await import("npm:jsonc-parser@3.3.1");
   const errors: import("npm:jsonc-parser@3.3.1").ParseError[] = [];
-  parse(text, errors, { disallowComments: true });
-  const first = errors[0] ?? { error: 0, offset: text.length };
+  parse(text, errors, { disallowComments: isPlain, allowTrailingComma: !isPlain });
+  const [first] = errors;
+  if (first === undefined) return undefined;
   const before = text.slice(0, first.offset).split("\n");
   const position = `line ${before.length}, column ${before[before.length - 1].length + 1}`;
-  const what = errors.length === 0
-    ? "not JSON"
-    : printParseErrorCode(first.error).replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
-  return new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: ${position}: ${what}`, {
-    hint: "It must be plain JSON, without comments or trailing commas",
-    cause,
-  });
+  return `${position}: ${printParseErrorCode(first.error).replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase()}`;
 }
 
 function invalid(path: string, problems: string[]): ForkstackError {

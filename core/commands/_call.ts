@@ -13,6 +13,8 @@ export interface Io {
   readonly confirm: (question: string) => Promise<void>;
   /** A value from stdin; on a terminal it is asked for, unseen. */
   readonly readSecret: (question: string) => Promise<string>;
+  /** Whether a person is there to be asked. */
+  readonly mayAsk: () => boolean;
 }
 
 /** What each option means; a command names those that it takes. */
@@ -24,6 +26,14 @@ export const OPTIONS = {
   "fix": { type: "boolean", help: "mend what is safe to mend" },
   "rebuild": { type: "boolean", help: "find the environments again by their marks, where the registry was lost" },
   "port": { type: "string", help: "listen there instead of the port of forkstack.json", value: "<port>" },
+  "stack": { type: "string", help: "what it is made of: sqlite-local, neon-s3-vault, ...", value: "<stack>" },
+  "project": { type: "string", help: "what the project is called", value: "<project>" },
+  "set": {
+    type: "string",
+    multiple: true,
+    help: "an option of forkstack.json: database.organization=acme; several times",
+    value: "<key=value>",
+  },
   "empty": { type: "boolean", help: "start without the parent's data" },
   "no-switch": { type: "boolean", help: "leave the current environment as it is" },
   "dry-run": { type: "boolean", help: "print what would be done, and change nothing" },
@@ -40,7 +50,7 @@ export const OPTIONS = {
 /** An option's name without its dashes. */
 export type OptionName = keyof typeof OPTIONS;
 /** The options of a call. */
-export type Flags = Readonly<Partial<Record<OptionName, string | boolean>>>;
+export type Flags = Readonly<Partial<Record<OptionName, string | boolean | string[]>>>;
 
 /** What a command gives back: data for `--json`, text for people. */
 export interface Answer {

@@ -89,6 +89,6 @@ export function required(name: string | undefined, command: string): string {
 }
 
 /** An option that takes a value. */
-export function text(flag: string | boolean | undefined): string | undefined {
+export function text(flag: string | boolean | string[] | undefined): string | undefined {
   return typeof flag === "string" ? flag : undefined;
 }

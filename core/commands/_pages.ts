@@ -40,6 +40,9 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   idle: "those whose lease has ended",
   port: '"port" of the storage in forkstack.json, else 7833',
   resource: "the only one",
+  stack: "sqlite-local; on a terminal it is asked for",
+  project: "the name in package.json or deno.json, of the git remote, or of the directory",
+  set: "what docs/init.md says of the stack; on a terminal it is asked for",
 };
 
 const CURRENT = "says which environment is current; FORKSTACK_ENV, then ENV, decide before it";
@@ -280,6 +283,28 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "POSTGRES_URL, VALKEY_URL": "for their hosts; where one is not set, a warning says so",
     },
     seeAlso: ["doctor", "docs/permissions.md"],
+  init: {
+    about: [
+      "Writes what a project lacks, all of it or nothing: forkstack.json, the lines of .gitignore, and a task envs:… for " +
+      "each command, in deno.json or as scripts in package.json. On a terminal it asks, and once more before it writes. " +
+      "What a person wrote stays as it is; run again it adds what is lacking by then.",
+      "It says which credentials the stack needs, whether they are set and where to get them, and warns of an .env that " +
+      "would lead to production. It shows no value.",
+    ],
+    examples: [
+      ["init", "asks; without a terminal: the stack that needs no account"],
+      ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a stack by name, with what it needs"],
+      ["init --stack postgres-s3 --set ttl=3d --yes", "one of your own choice; does not ask"],
+      ["init --dry-run", "shows every line, and writes none"],
+    ],
+    exits: { 5: "forkstack.json is there and says otherwise, or files were changed meanwhile" },
+    files: {
+      "forkstack.json": "the stack; stays where there is one",
+      "deno.json, package.json": "the tasks",
+      ".gitignore": "what forkstack writes and git must not hold",
+      ".env": "looked at for what would lead to production",
+    },
+    seeAlso: ["new", "doctor", "docs/init.md"],
   },
   serve: {
     about: [

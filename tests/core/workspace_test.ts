@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { openProject } from "../../core/config.ts";
 import { files } from "../../core/files.ts";
 import { Secret } from "../../core/secret.ts";
-import { changeFiles, type Place, prepareFiles, readVariables, variablesPath } from "../../core/workspace.ts";
+import {
+  changeFiles,
+  type Place,
+  prepareFiles,
+  readVariables,
+  variablesPath,
+  writeProjectFiles,
+} from "../../core/workspace.ts";
 
 async function inProject(work: (place: Place, at: (name: string) => string) => Promise<void>): Promise<void> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "forkstack-workspace-")));
@@ -76,5 +83,43 @@ Deno.test("a failed rename puts back what was renamed before it", async () => {
     assert.equal(await read(at(".env.local")), before);
     assert.equal(await read(at(".current-env")), "bob\n");
     assert.equal(await read(at(".forkstack/envs/alice.env")), undefined);
+  });
+});
+
+Deno.test("writeProjectFiles() writes all or none, and says what it could not put back", async () => {
+  await inProject(async (place, at) => {
+    await writeFile(at("a.json"), "before");
+    const written = [[at("a.json"), "after", 0o644], [at("b.json"), "new", 0o600], [
+      at("c.json"),
+      "new",
+      0o644,
+    ]] as const;
+    const names = async () => (await readdir(at("."))).sort();
+    const refusal = Object.assign(new Error("no"), { code: "EROFS" });
+    const broken = (isAll: boolean): Place => ({
+      project: place.project,
+      world: {
+        files: {
+          ...files,
+          replace: async (from, to) =>
+            to.endsWith("c.json") ? await Promise.reject(refusal) : await files.replace(from, to),
+          write: async (path, text, options) =>
+            isAll && path === at("a.json") ? await Promise.reject(refusal) : await files.write(path, text, options),
+        },
+      },
+    });
+    await assert.rejects(writeProjectFiles(broken(false), written), {
+      code: "NOT_PERMITTED",
+      message: /write ".*c\.json"/,
+    });
+    assert.deepEqual([await read(at("a.json")), await names()], ["before", ["a.json", "forkstack.json"]]);
+    await assert.rejects(writeProjectFiles(broken(true), written), {
+      code: "UNDO_INCOMPLETE",
+      message: /Undoing failed: Cannot put ".*a\.json" back/,
+    });
+    await writeProjectFiles(place, written);
+    assert.deepEqual(await Promise.all(written.map(([path]) => read(path))), ["after", "new", "new"]);
+    assert.equal((await stat(at("b.json"))).mode & 0o777, 0o600);
+    assert.deepEqual(await names(), ["a.json", "b.json", "c.json", "forkstack.json"]);
   });
 });

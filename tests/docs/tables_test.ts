@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { Kind, Provider } from "../../core/provider.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
+import { STACKS } from "../../providers/stacks.ts";
 
 const yes = (is: boolean) => is ? "yes" : "no";
 
@@ -33,6 +34,16 @@ for (const [kind, page] of Object.entries(PAGES)) {
     assert.equal(rows.length, Object.keys(PROVIDERS[kind as Kind]).length);
   });
 }
+
+Deno.test("docs/init.md has each stack, with its providers", () => {
+  const [, , ...rows] = tableOf(readFileSync(new URL("../../docs/init.md", import.meta.url), "utf8"), "`--stack`");
+  const told = Object.fromEntries(rows.map(([stack, ...providers]) => [stack, providers.slice(0, 3)]));
+  const expected = Object.entries(STACKS).map(([stack, { providers }]) => {
+    const { database = "sqlite", storage = "local", secrets = "env-file" } = providers;
+    return [`\`${stack}\``, [database, storage, secrets].map((one) => `\`${one}\``)];
+  });
+  assert.deepEqual(told, Object.fromEntries(expected));
+});
 
 /** The cells of the first table whose first column is called so. */
 function tableOf(text: string, first: string): string[][] {
