@@ -733,7 +733,7 @@ Deno.test("what is changed while init waits for an answer is not overwritten", a
     const flags = { project: "shop", stack: "sqlite-local" };
     process.chdir(place.root);
     try {
-      const call = { name: undefined, more: undefined, rest: [], flags, io };
+      const call = { name: undefined, more: undefined, rest: [], program: [], flags, io };
       await assert.rejects(runInit(call, ask), { code: "CONFLICT", message: /its files were changed meanwhile/ });
     } finally {
       process.chdir(here);
