@@ -8,6 +8,7 @@ carry({
   "core/commands/completions.ts": () => import("./core/commands/completions.ts"),
   "core/commands/delete.ts": () => import("./core/commands/delete.ts"),
   "core/commands/doctor.ts": () => import("./core/commands/doctor.ts"),
+  "core/commands/init.ts": () => import("./core/commands/init.ts"),
   "core/commands/lease.ts": () => import("./core/commands/lease.ts"),
   "core/commands/new.ts": () => import("./core/commands/new.ts"),
   "core/commands/permissions.ts": () => import("./core/commands/permissions.ts"),

@@ -109,7 +109,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "make an existing project ready: forkstack.json, tasks, .gitignore, a look at the credentials",
     example: "init --stack sqlite-local",
     options: ["stack", "project", "set", "dry-run"],
-    run: async (call) => await (await import("./commands/init.ts")).runInit(call),
+    run: by("init", "runInit"),
   },
   serve: {
     summary: "serve the local buckets over S3 until Ctrl-C",

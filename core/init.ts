@@ -11,8 +11,8 @@ import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { basename, dirname, join, variable } from "./host.ts";
 import { isDenos, type Origin, taskLine } from "./origin.ts";
+import { permissionsOf } from "./permissions.ts";
 import { run } from "./run.ts";
-import { Secret } from "./secret.ts";
 import { jsonProblem, PLAIN_JSON } from "./schema.ts";
 import { changedProjectFiles, checkPointers, type Written } from "./workspace.ts";
 
@@ -152,7 +152,8 @@ export async function planInit(
     const added = text.split(/\r?\n/).filter((line) => line !== "" && !known.has(line));
     reports.push({ name: basename(path), state: before === undefined ? "created" : "changed", added });
   }
-  const { hosts, unset } = reachOf(resources);
+  const { set, unset } = permissionsOf(project, resources, variable);
+  const hosts = set.net ?? [];
   const lines = Object.fromEntries(
     tasks.commands.map((command) => [`envs:${command}`, taskLine(tasks.origin, command, root, hosts)]),
   );
@@ -185,23 +186,6 @@ export async function planInit(
       ...envFiles.flatMap((file) => envWarnings(file, resources)),
     ],
   };
-}
-
-/** What of Deno's permissions a provider asks for, where it tells. */
-interface Reaching {
-  permissions?(options: unknown, credentials: Readonly<Record<string, Secret>>): { readonly net?: readonly string[] };
-}
-
-/** The hosts that the providers call, and the variables that would tell of more if they were set. */
-function reachOf(resources: readonly Resource[]): { hosts: string[]; unset: string[] } {
-  const all = resources.map(({ provider, options }) => {
-    const names = provider.credentials.map((one) => one.variable);
-    const set = names.flatMap((name) => variable(name) === undefined ? [] : [[name, new Secret(variable(name)!)]]);
-    const asked = (provider as Reaching).permissions?.(options, Object.fromEntries(set));
-    return { net: asked?.net ?? [], unset: asked !== undefined && asked.net === undefined ? names : [] };
-  });
-  const sorted = (names: string[]) => [...new Set(names)].sort();
-  return { hosts: sorted(all.flatMap(({ net }) => net)), unset: sorted(all.flatMap(({ unset }) => unset)) };
 }
 
 /** The manifest that gets the tasks: that of the runtime which runs them, else the other one. */

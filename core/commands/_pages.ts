@@ -283,6 +283,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "POSTGRES_URL, VALKEY_URL": "for their hosts; where one is not set, a warning says so",
     },
     seeAlso: ["doctor", "docs/permissions.md"],
+  },
   init: {
     about: [
       "Writes what a project lacks, all of it or nothing: forkstack.json, the lines of .gitignore, and a task envs:… for " +

@@ -15,6 +15,8 @@ import { optionProblem, requiredOptions, typedOption } from "../../core/schema.t
 import { PROVIDERS } from "../../providers/mod.ts";
 import { QUESTIONS, STACKS } from "../../providers/stacks.ts";
 import { origin as webOrigin } from "../emulators/origin.ts";
+import { startTurso } from "../emulators/turso.ts";
+import { seedFile } from "../providers/_turso.ts";
 import { testIf } from "../helpers.ts";
 import { commandOf, Place, run, runCommand, type RunOptions } from "./run.ts";
 import { onTerminal, type Shown, type Step } from "./terminal.ts";
@@ -627,6 +629,25 @@ Deno.test("the tasks may reach the hosts of the stack; what the tasks would lack
   assert.match(stranger!.problem, /forkstack is not installed here/);
   await place.write("node_modules/.bin/forkstack", "");
   assert.deepEqual((await planInit(await survey(place.root), [], installed)).warnings, []);
+});
+
+Deno.test("after init --stack turso, its task makes alice there: it may reach that host, and needs nothing more", async () => {
+  await using turso = await startTurso({ organization: "acme", tokens: { canary: undefined } });
+  await using place = await Place.make(null);
+  seedFile(join(place.above, "seed.db"));
+  turso.add("shop", join(place.above, "seed.db"));
+  await place.write("deno.json", "{}\n");
+  const options = { "database.organization": "acme", "database.endpoint": turso.url };
+  const set = Object.entries(options).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+  const { text } = await made(place, ["--stack", "turso", ...set]);
+  assert.match(text, /turso needs TURSO_API_TOKEN: missing; `turso auth api-tokens mint forkstack` makes one\n/);
+  if (PROGRAM === undefined) {
+    assert.match((await place.read("deno.json"))!, /envs:new": "deno run -q -P=cli --allow-net=127\.0\.0\.1 /);
+  }
+  const env = { ...await shell(place), TURSO_API_TOKEN: "canary" };
+  const task = await runCommand(place.root, [process.execPath, "task", "-q", "envs:new", "alice"], { env });
+  assert.equal(task.code, 0, task.stderr);
+  assert(turso.databases.has("shop-alice"));
 });
 
 const whyNotByUrl = PROGRAM === undefined ? "" : " (skipped: the program under test has no URL)";
