@@ -60,8 +60,7 @@ export async function openProject(cwd: string, options: { init: boolean }): Prom
   const root = findUpwards(cwd, "forkstack.json");
   if (root === undefined && !options.init) {
     throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
-      hint:
-        'Go to your project, or begin one here with `forkstack new <env>`, or write {"project": "myapp"} to forkstack.json',
+      hint: "Go to your project, or make this directory one with `forkstack init`",
     });
   }
   if (root === undefined) {
