@@ -286,7 +286,7 @@ Deno.test("outside a project, commands but new say where to begin", async () => 
       await transcript(place, args),
       `\
 ! error: Cannot find forkstack.json in "<root>" or above
-!   hint: Go to your project, or begin one here with \`forkstack new <env>\`, or write {"project": "myapp"} to forkstack.json
+!   hint: Go to your project, or make this directory one with \`forkstack init\`
 => 2`,
     );
   }
