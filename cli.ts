@@ -112,7 +112,9 @@ async function readSecret(question: string): Promise<string> {
 
 /** What commands are called where this one was started. */
 function commandPrefix(): string {
-  return host.variable("INIT_CWD") !== undefined && host.isRunByDeno() ? "deno task envs:" : "forkstack ";
+  if (host.isRunByDeno()) return host.variable("INIT_CWD") === undefined ? "forkstack " : "deno task envs:";
+  const by = host.variable("npm_lifecycle_event"); // both set it to their own name: the command is on no PATH
+  return by === "npx" || by === "bunx" ? `${by} forkstack ` : "forkstack ";
 }
 
 /** What they are called where a package's script started this one: `npm run envs:`. */

@@ -31,12 +31,22 @@ export interface Sql {
   close(): void;
 }
 
+/** Node has it since 22.5, and with a timeout and `backup` since 22.16: https://nodejs.org/api/sqlite.html */
+async function sqlite(): Promise<typeof import("node:sqlite")> {
+  const found = await import("node:sqlite").catch((error: Error) => error);
+  if ("backup" in found) return found;
+  throw new ForkstackError("TOOL_OUTDATED", "Cannot open the registry: this runtime has no SQLite, or an old one", {
+    hint: "Run forkstack with Node 22.16 or later, Deno, Bun, or as a binary; the app itself may run in Node 20",
+    cause: found instanceof Error ? found : undefined,
+  });
+}
+
 /**
  * A file, made if it is not there, or `:memory:`. What is committed survives the crash of any process; a power loss too
  * unless told otherwise, at the price of waiting for the disk.
  */
 export async function openFile(path: string, survives: "power loss" | "process crash" = "power loss"): Promise<Sql> {
-  const { DatabaseSync } = await import("node:sqlite");
+  const { DatabaseSync } = await sqlite();
   if (path !== ":memory:") {
     if (await disk.mode(path) === undefined) {
       await disk.makeDirectory(dirname(path), 0o700);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { S3Error } from "./error.ts";
 import { listPage } from "./list.ts";
 import { type Call, emptyResponse, xmlOfCall, xmlResponse } from "./request.ts";
@@ -117,18 +118,15 @@ function contentsOf(
 
 /** A continuation token says after what to go on; it is opaque so that nobody builds one. */
 function tokenOf(after: string): string {
-  return new TextEncoder().encode(after).toBase64({ alphabet: "base64url", omitPadding: true });
+  return Buffer.from(after).toString("base64url");
 }
 
 function afterOf(token: string): string {
-  try {
-    const bytes = Uint8Array.fromBase64(token, { alphabet: "base64url" });
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new S3Error("InvalidArgument", "The continuation token provided is incorrect", {
-      ArgumentName: "continuation-token",
-    });
-  }
+  const after = Buffer.from(token, "base64url").toString();
+  if (tokenOf(after) === token) return after; // what is no base64, or no UTF-8, is read as something else
+  throw new S3Error("InvalidArgument", "The continuation token provided is incorrect", {
+    ArgumentName: "continuation-token",
+  });
 }
 
 const MAX_DELETES = 1000;
