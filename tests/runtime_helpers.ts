@@ -82,14 +82,19 @@ function base(): Record<string, string> {
 /** A command that starts a runtime, or why there is none. */
 export type Runtime = { readonly command: readonly [string, ...string[]] } | { readonly missing: string };
 
-/** Node 22, by the path npx keeps it under: npx itself would cost half a second a start. */
+/** Node 22. */
 export function node22(): Runtime {
+  return node(22);
+}
+
+/** Node of a major version, by the path npx keeps it under: npx itself would cost half a second a start. */
+export function node(major: number): Runtime {
   const print = "process.stdout.write(process.execPath)";
-  for (const command of [["node"], ["npx", "-y", "node@22"]] as const) {
-    const { code, stdout } = run([...command, "-e", `if (process.version.startsWith("v22.")) ${print}`]);
+  for (const command of [["node"], ["npx", "-y", `node@${major}`]] as const) {
+    const { code, stdout } = run([...command, "-e", `if (process.version.startsWith("v${major}.")) ${print}`]);
     if (code === 0 && stdout !== "") return { command: [stdout] };
   }
-  return { missing: "neither node nor npx -y node@22 is Node 22" };
+  return { missing: `neither node nor npx -y node@${major} is Node ${major}` };
 }
 
 /** Bun. */

@@ -132,8 +132,7 @@ Deno.test("a registry that a team shares is not asked: no network for a Tab", as
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     await using place = await Place.make({ registry: { url } });
     await place.write(".forkstack/envs/alice.env", "FORKSTACK_ENV='alice'\n");
-    const command = commandOf(["completions", "--", "switch", ""]);
-    command.splice(command.indexOf("run") + 1, 0, "--allow-net=127.0.0.1");
+    const command = commandOf(["completions", "--", "switch", ""], "--allow-net=127.0.0.1");
     const { stdout, stderr } = await runCommand(place.root, command);
     assert.deepEqual([stdout.match(/^\S+/gm), stderr, calls], [["dev", "prod", "alice"], "", 0]);
   } finally {

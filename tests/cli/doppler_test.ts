@@ -21,8 +21,7 @@ async function open() {
     place,
     shown,
     async cli(args: string[], stdin?: string): Promise<Ended> {
-      const command = commandOf(args);
-      command.splice(command.indexOf("-P=cli") + 1, 0, "--allow-net=127.0.0.1");
+      const command = commandOf(args, "--allow-net=127.0.0.1");
       const env = { DOPPLER_TOKEN: TOKEN };
       const ended = await runCommand(place.root, command, stdin === undefined ? { env } : { env, stdin });
       shown.push(ended.stdout + ended.stderr);

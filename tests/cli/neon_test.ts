@@ -31,8 +31,7 @@ async function openProject(more: object = {}, given: Given = {}) {
 
 /** The command line with the network that Neon needs. */
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args);
-  command.splice(command.indexOf("-P=cli") + 1, 0, "--allow-net=127.0.0.1");
+  const command = commandOf(args, "--allow-net=127.0.0.1");
   return await runCommand(place.root, command, { env: { NEON_API_KEY: KEY } });
 }
 

@@ -19,8 +19,7 @@ const OPTIONS = { organization: "acme", database: "store", tokens: { [`canary-id
 
 /** The command line with the network that PlanetScale needs. */
 async function cli(place: Place, args: readonly string[], env: Record<string, string> = CREDENTIALS): Promise<Ended> {
-  const command = commandOf([...args]);
-  command.splice(command.indexOf("-P=cli") + 1, 0, "--allow-net=127.0.0.1");
+  const command = commandOf([...args], "--allow-net=127.0.0.1");
   return await runCommand(place.root, command, { env });
 }
 

@@ -20,6 +20,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** Whether the command line is one file that holds its own runtime, or runs in another than Deno. */
+export const IS_OTHER_PROGRAM: boolean = process.env.FORKSTACK_TEST_PROGRAM !== undefined;
+
 /** What a run gets besides its arguments. */
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -36,11 +39,16 @@ function inherited(): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => process.env[name] ? [[name, process.env[name]]] : []));
 }
 
-/** The command that runs the command line. */
-export function commandOf(args: readonly string[]): string[] {
+/**
+ * The command that runs the command line: this clone's, with permissions besides those of the set, or the program that
+ * `FORKSTACK_TEST_PROGRAM` names, which has all.
+ */
+export function commandOf(args: readonly string[], ...permissions: readonly string[]): string[] {
+  if (IS_OTHER_PROGRAM) return [...process.env.FORKSTACK_TEST_PROGRAM!.split(" "), ...args];
   const config = join(REPOSITORY, "deno.json");
   const set = /^(run|serve)$/.test(args[0]) ? args[0] : "cli"; // as in the tasks of deno.json
-  return [process.execPath, "run", "-q", "-c", config, `-P=${set}`, join(REPOSITORY, "cli.ts"), ...args];
+  const deno = [process.execPath, "run", "-q", "-c", config, `-P=${set}`, ...permissions];
+  return [...deno, join(REPOSITORY, "cli.ts"), ...args];
 }
 
 /** Runs the command line in a directory. */

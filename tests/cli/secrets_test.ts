@@ -120,8 +120,7 @@ async function edit(place: Place, script: string, ...args: string[]): Promise<En
   await place.write("../editor.sh", `#!/bin/sh\n${script}\n`);
   const editor = join(place.above, "editor.sh");
   await chmod(editor, 0o700);
-  const command = commandOf(["secrets", "edit", ...args]);
-  command.splice(command.indexOf("-P=cli") + 1, 0, "--allow-run");
+  const command = commandOf(["secrets", "edit", ...args], "--allow-run");
   return await runCommand(place.root, command, { env: { EDITOR: editor } });
 }
 

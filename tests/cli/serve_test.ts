@@ -1,20 +1,18 @@
 /** `serve`, as a process of its own, with the variables that an application gets. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import * as s3 from "@aws-sdk/client-s3";
 import { parseEnvFile } from "../../mod.ts";
-import { Place } from "./run.ts";
-
-const REPO = fileURLToPath(new URL("../../", import.meta.url));
+import { commandOf, Place } from "./run.ts";
 
 /** Starts `serve`; gives what it says first, and ends it with Ctrl-C. */
 async function serve(root: string, ...args: string[]) {
-  const options = ["run", "-q", "-c", `${REPO}deno.json`, "-P=serve", `${REPO}cli.ts`, "serve", ...args];
-  const child = spawn(process.execPath, options, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const [program, ...options] = commandOf(["serve", ...args]);
+  const child = spawn(program, options, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   const closed = once(child, "close");
   let said = "", out = "";
   child.stdout.on("data", (data) => out += data);
@@ -91,7 +89,7 @@ Deno.test("serve opens an environment's buckets to its own key, and to no other"
   assert.deepEqual(await server.stop(), { code: 0, out: "Stopped serving\n" });
 });
 
-Deno.test("serve makes a base environment's bucket, which nobody else makes", async () => {
+Deno.test("serve makes a base environment's bucket, which nobody else makes, and takes large objects", async () => {
   await using place = await Place.make({ project: "shop" });
   assert.equal((await place.run("switch", "dev")).code, 0);
   const server = await serve(place.path("."), "--port=0");
@@ -102,6 +100,9 @@ Deno.test("serve makes a base environment's bucket, which nobody else makes", as
     credentials: { accessKeyId: variables.AWS_ACCESS_KEY_ID, secretAccessKey: variables.AWS_SECRET_ACCESS_KEY },
   });
   await client.send(new s3.PutObjectCommand({ Bucket: variables.BUCKET_NAME, Key: "k", Body: "x" }));
+  const large = new Uint8Array(20 * 2 ** 20); // its MD5 is computed in a thread of its own, which every runtime must find
+  const { ETag } = await client.send(new s3.PutObjectCommand({ Bucket: variables.BUCKET_NAME, Key: "l", Body: large }));
+  assert.equal(ETag, `"${createHash("md5").update(large).digest("hex")}"`);
   client.destroy();
   assert.equal((await server.stop()).code, 0);
 });

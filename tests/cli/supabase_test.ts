@@ -14,8 +14,7 @@ const PASSWORD = "canary-project-password";
 
 /** The command line with the network that Supabase needs. */
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args);
-  command.splice(command.indexOf("-P=cli") + 1, 0, "--allow-net=127.0.0.1");
+  const command = commandOf(args, "--allow-net=127.0.0.1");
   const env = { SUPABASE_ACCESS_TOKEN: TOKEN, SUPABASE_DB_PASSWORD: PASSWORD };
   return await runCommand(place.root, command, { env });
 }

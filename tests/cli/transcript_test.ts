@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { openProject } from "../../core/config.ts";
 import { withLock } from "../../core/lock.ts";
 import { openRegistry } from "../../core/registry.ts";
-import { Place, run, transcript } from "./run.ts";
+import { IS_OTHER_PROGRAM, Place, run, transcript } from "./run.ts";
 
 const EMPTY = { kinds: ["database", "local", "secrets", "storage"], fork: "empty" };
 
@@ -317,10 +317,15 @@ Deno.test("--help, no command, and --version go to stdout, with an example first
   assert.equal(await place.digest(), "");
 });
 
-Deno.test("commands are called as they were here: deno task sets INIT_CWD", async () => {
+Deno.test("commands are called as they were here: deno task and npx set variables", async () => {
   await using place = await Place.make();
-  const { stdout } = await run(place.root, ["new", "alice"], { env: { INIT_CWD: place.root } });
-  assert.match(stdout, /back with `deno task envs:switch dev`\n$/);
+  const prefix = async (env: Record<string, string>) => {
+    const { stdout } = await run(place.root, ["new", "alice"], { env });
+    return /back with `(.*)switch dev`\n$/.exec(stdout)?.[1];
+  };
+  const npx = { npm_lifecycle_event: "npx" }; // it may well have started Deno: `npx deno task envs:new`
+  assert.equal(await prefix({ INIT_CWD: place.root }), IS_OTHER_PROGRAM ? "forkstack " : "deno task envs:");
+  assert.equal(await prefix(npx), IS_OTHER_PROGRAM ? "npx forkstack " : "forkstack ");
 });
 
 Deno.test("nothing is coloured off a terminal, whatever the environment says", async () => {

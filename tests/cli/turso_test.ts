@@ -13,8 +13,7 @@ const TOKEN = "header.platform-canary.token";
 
 /** The command line with the network that Turso needs. */
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args);
-  command.splice(command.indexOf("-P=cli") + 1, 0, "--allow-net=127.0.0.1");
+  const command = commandOf(args, "--allow-net=127.0.0.1");
   return await runCommand(place.root, command, { env: { TURSO_API_TOKEN: TOKEN } });
 }
 

@@ -13,8 +13,7 @@ const CANARY = "canary-0123456789";
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 
 async function cli(place: Place, env: Record<string, string>, args: string[], stdin?: string): Promise<Ended> {
-  const command = commandOf(args);
-  command.splice(command.indexOf("-P=cli") + 1, 0, "--allow-net=127.0.0.1");
+  const command = commandOf(args, "--allow-net=127.0.0.1");
   const ended = await runCommand(place.root, command, stdin === undefined ? { env } : { env, stdin });
   for (const text of [ended.stdout, ended.stderr]) assert(!text.includes(CANARY), text);
   return ended;

@@ -383,9 +383,7 @@ Deno.test("a server that can't be reached is not taken for one that refuses the 
 // ---- the command line
 
 function runWith(place: Place, env: Record<string, string>, within: string[], ...args: string[]): Promise<Ended> {
-  const [deno, ...rest] = commandOf(args);
-  const at = rest.indexOf("-P=cli");
-  return runCommand(place.root, [...within, deno, ...rest.toSpliced(at + 1, 0, "--allow-net=127.0.0.1")], { env });
+  return runCommand(place.root, [...within, ...commandOf(args, "--allow-net=127.0.0.1")], { env });
 }
 
 Deno.test("a team's registry on a server: the right token works, a wrong one ends with 3, no server with 6", async () => {

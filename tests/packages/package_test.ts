@@ -1,0 +1,186 @@
+/** The npm package of `deno task pack`: what it holds, and that projects of Node 20, Node 22 and Bun install and use it. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { pack } from "../../build/pack.ts";
+import config from "../../deno.json" with { type: "json" };
+import { bun, node, type Project, type Ran, run, runtimeTest, temporaryProject } from "../runtime_helpers.ts";
+
+const TYPESCRIPT = "typescript@7.0.2";
+
+/** What npm fetches, as bench/package.ts has it too, and what then lies in node_modules/forkstack. */
+const MOST_PACKED_BYTES = 300 * 2 ** 10;
+const MOST_UNPACKED_BYTES = 1.25 * 2 ** 20;
+
+const [NODE_20, NODE_22, BUN] = [node(20), node(22), bun()];
+
+// One package, and one project that has it of npm's and of Bun's, for all tests: an installation takes seconds.
+let tarball: string;
+let ofNpm: Project, ofBun: Project, packed: Project;
+
+Deno.test.beforeAll(async () => {
+  packed = temporaryProject();
+  tarball = await pack(packed.path);
+  const manifest = { "package.json": '{"name": "myapp", "private": true, "type": "module"}', "app.js": APP };
+  ofNpm = temporaryProject({ ...manifest, "app.ts": TYPED_APP, "tsconfig.json": JSON.stringify(TSCONFIG) });
+  succeeds(run(["npm", "install", "--no-audit", "--no-fund", tarball, TYPESCRIPT], { cwd: ofNpm.path }));
+  ofBun = temporaryProject(manifest);
+  if ("command" in BUN) succeeds(run([...BUN.command, "add", tarball], { cwd: ofBun.path }));
+});
+
+Deno.test.afterAll(() => {
+  for (const project of [packed, ofNpm, ofBun]) project?.[Symbol.dispose]();
+});
+
+function succeeds({ code, stdout, stderr }: Ran): string {
+  assert.equal(code, 0, stdout + stderr);
+  return stdout;
+}
+
+const APP = `import { getCurrentEnv, getDatabaseUrl, getSecret, isForkstackError, setSecret } from "forkstack";
+  await setSecret("KEY", "value");
+  const missing = await getSecret("NONE").catch((error) => isForkstackError(error) && error.code);
+  console.log([getCurrentEnv(), getDatabaseUrl().split("/").at(-1), await getSecret("KEY"), missing].join(" "));`;
+
+const SAYS = "alice myapp-alice.db value SECRET_MISSING\n";
+
+const TYPED_APP =
+  `import { ForkstackError, getBucketName, getDatabaseUrl, getSecret, type StorageConfig, getStorageConfig } from "forkstack";
+  import type { Context, Provider } from "forkstack/provider";
+  export const url: string = getDatabaseUrl();
+  export const bucket: string = getBucketName("uploads");
+  export const storage: StorageConfig = getStorageConfig();
+  export const secret: Promise<string> = getSecret("KEY");
+  export const error = new ForkstackError("CONFLICT", "x", { hint: "y" });
+  export function name(provider: Provider, context: Context): string { return provider.name + context.now().toISOString(); }
+  // @ts-expect-error: a number names no database
+  getDatabaseUrl(1);`;
+
+const TSCONFIG = {
+  compilerOptions: {
+    ...{ strict: true, noEmit: true, module: "NodeNext", target: "ES2022", lib: ["ES2023", "DOM"], types: [] },
+    ...{ noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, verbatimModuleSyntax: true },
+  },
+  files: ["app.ts"],
+};
+
+/** Every file of the installed package, by its path in it. */
+function installed(): string[] {
+  const root = join(ofNpm.path, "node_modules", "forkstack");
+  return readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => statSync(join(root, file)).isFile());
+}
+
+function text(file: string): string {
+  return readFileSync(join(ofNpm.path, "node_modules", "forkstack", file), "utf8");
+}
+
+/** What a file imports, statically or when needed. */
+function importsOf(file: string): string[] {
+  return Array.from(text(file).matchAll(/(?:\bfrom |\bimport |\bimport\()"([^"$]+)"/g), ([, specifier]) => specifier!);
+}
+
+Deno.test("the package holds built JavaScript, the types of what it exports, and nothing else", () => {
+  const files = installed();
+  const rest = files.filter((file) => !/^(core|providers)\/.*\.js$/.test(file)).sort();
+  const types = ["core/files.d.ts", "core/provider.d.ts", "core/secret.d.ts", "mod.d.ts"];
+  const expected = [...types, "LICENSE", "README.md", "bin.js", "cli.js", "mod.js", "package.json"];
+  assert.deepEqual(rest, expected.sort());
+  for (const file of files) {
+    assert.doesNotMatch(text(file), /sourceMappingURL|\bnpm:@?[a-z]/, file);
+    if (/\.js$/.test(file)) assert.doesNotMatch(text(file), /^\s*(await )?using /m, `${file}: Node 22 has no "using"`);
+    if (!/\.(js|d\.ts)$/.test(file)) continue;
+    for (const one of importsOf(file).filter((specifier) => specifier.startsWith("."))) {
+      assert(files.includes(join(dirname(file), /\.d\.ts$/.test(file) ? one.replace(/\.js$/, ".d.ts") : one)), one);
+    }
+  }
+});
+
+Deno.test("the package is small", () => {
+  const unpacked = installed().reduce((bytes, file) => bytes + text(file).length, 0);
+  assert(statSync(tarball).size <= MOST_PACKED_BYTES, `${statSync(tarball).size} bytes packed`);
+  assert(unpacked <= MOST_UNPACKED_BYTES, `${unpacked} bytes unpacked`);
+});
+
+Deno.test("the package names what its code imports, no more, in the exact versions of deno.json", () => {
+  const { version, dependencies } = JSON.parse(text("package.json"));
+  assert.equal(version, config.version);
+  const packages = new Set(
+    installed().filter((file) => file.endsWith(".js")).flatMap(importsOf)
+      .filter((specifier) => !/^(\.|node:)/.test(specifier))
+      .map((specifier) => /^(@[^/]+\/)?[^/]+/.exec(specifier)![0]),
+  );
+  assert.deepEqual(Object.keys(dependencies).sort(), [...packages].sort());
+  const versions: string[] = Object.values(config.imports);
+  for (const [name, one] of Object.entries(dependencies)) {
+    assert(versions.some((specifier) => `${specifier}/`.startsWith(`npm:${name}@${one}/`)), `${name}@${one}`);
+  }
+});
+
+runtimeTest("its types pass the strictest check of TypeScript, without Node's", NODE_22, ([program]) => {
+  succeeds(run([program, join("node_modules", "typescript", "bin", "tsc")], { cwd: ofNpm.path }));
+});
+
+runtimeTest("every module of the package, and what it needs from others, loads in Node 22", NODE_22, ([program]) => {
+  const modules = installed().filter((file) => /^(core|providers|mod).*\.js$/.test(file));
+  const others = new Set(modules.flatMap(importsOf).filter((specifier) => !specifier.startsWith(".")));
+  const all = [...others, ...modules.map((file) => `./node_modules/forkstack/${file}`)];
+  const script = `for (const one of ${JSON.stringify(all)}) await import(one);`;
+  const said = run([program, "--no-warnings", "--input-type=module", "-e", script], { cwd: ofNpm.path });
+  assert.deepEqual(said, { code: 0, stdout: "", stderr: "" });
+});
+
+runtimeTest("an app in Node 20 imports the package", NODE_20, ([program]) => {
+  using at = linked(ofNpm);
+  assert.equal(succeeds(run([program, "app.js"], { cwd: at.path, env: { FORKSTACK_ENV: "alice" } })), SAYS);
+});
+
+runtimeTest("the command line in Node 20 says what it needs, and leaves nothing", NODE_20, ([program]) => {
+  using at = linked(ofNpm);
+  const bin = join(at.path, "node_modules", "forkstack", "bin.js");
+  const before = readdirSync(at.path);
+  const { code, stdout, stderr } = run([program, bin, "new", "alice"], { cwd: at.path });
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.match(stderr, /^error: Cannot open the registry: this runtime has no SQLite.*\n.*\n {2}hint: .*Node 22\.16/);
+  assert.doesNotMatch(stderr, /\n {4}at /);
+  assert.deepEqual(readdirSync(at.path), before);
+  assert.equal(succeeds(run([program, bin, "--version"], { cwd: at.path })), `${config.version}\n`);
+});
+
+/** An environment from its beginning to its end, by whatever stands before `new`. */
+function lifecycle(at: Project, forkstack: readonly [string, ...string[]], app: string, env: Record<string, string>) {
+  const cli = (...args: string[]) => run([...forkstack, ...args], { cwd: at.path, env });
+  const first = cli("new", "alice");
+  assert.match(succeeds(first), /^alice is ready: 4 resources.*\n/);
+  assert.match(first.stdout, new RegExp(`back with \`${forkstack[0]} forkstack switch dev\``)); // as it was called
+  assert.doesNotMatch(first.stderr, /Warning/); // of Node's SQLite
+  assert.equal(succeeds(run([app, "app.js"], { cwd: at.path })), SAYS);
+  succeeds(cli("new", "bob"));
+  const { data } = JSON.parse(succeeds(cli("list", "--json")));
+  // deno-lint-ignore no-explicit-any -- as --json has it
+  const named = data.environments.map(({ name, current }: any) => [name, current]);
+  assert.deepEqual(named, [["alice", false], ["bob", true]]);
+  assert.match(succeeds(cli("switch", "alice")), /^Now on alice\n/);
+  assert.match(succeeds(cli("secrets", "list")), /^KEY$/m);
+  for (const name of ["alice", "bob"]) assert.match(succeeds(cli("delete", name, "--yes")), /^Deleted/);
+  assert.deepEqual(JSON.parse(succeeds(cli("list", "--json"))).data.environments, []);
+}
+
+runtimeTest("a project of Node 22: npx forkstack new alice, list, switch, delete", NODE_22, ([program]) => {
+  using at = linked(ofNpm);
+  const PATH = `${dirname(program)}:${process.env.PATH}`;
+  lifecycle(at, ["npx", "forkstack"], program, { PATH });
+});
+
+runtimeTest("a project of Bun: bunx --bun forkstack new alice, list, switch, delete", BUN, ([program]) => {
+  using at = linked(ofBun);
+  lifecycle(at, ["bunx", "--bun", "forkstack"], program, {});
+});
+
+/** A project that has the package, for one test. */
+function linked(project: Project): Project {
+  const at = temporaryProject({ "app.js": APP, "package.json": readFileSync(join(project.path, "package.json")) });
+  symlinkSync(join(project.path, "node_modules"), join(at.path, "node_modules"));
+  at.write("forkstack.json", '{"project": "myapp"}');
+  return at;
+}
