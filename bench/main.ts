@@ -14,6 +14,7 @@ import { peerBenchmarks } from "./peers.ts";
 import { postgresBenchmarks } from "./postgres.ts";
 import { startBenchmarks } from "./start.ts";
 import { copyBenchmarks } from "./copy.ts";
+import { packageBenchmarks } from "./package.ts";
 import { storageBenchmarks } from "./storage.ts";
 import { vendorBenchmarks } from "./vendors.ts";
 
@@ -50,6 +51,7 @@ if (import.meta.main) {
         ...engineBenchmarks,
         ...vendorBenchmarks,
         ...copyBenchmarks,
+        ...packageBenchmarks,
       ]
     ) {
       if (!benchmark.name.includes(wanted)) continue;

@@ -28,6 +28,11 @@ export const REPO: string = resolve(fileURLToPath(new URL("..", import.meta.url)
 
 /** The medians of several things timed in turns, in milliseconds. */
 export async function inTurns(rounds: number, things: readonly (() => unknown)[]): Promise<number[]> {
+  return (await timesInTurns(rounds, things)).map(median);
+}
+
+/** All times of several things timed in turns, in milliseconds. */
+export async function timesInTurns(rounds: number, things: readonly (() => unknown)[]): Promise<number[][]> {
   const times = things.map(() => [] as number[]);
   for (let round = -1; round < rounds; round++) {
     for (const [at, thing] of things.entries()) {
@@ -36,12 +41,17 @@ export async function inTurns(rounds: number, things: readonly (() => unknown)[]
       if (round >= 0) times[at].push(performance.now() - began); // the first round warms caches
     }
   }
-  return times.map(median);
+  return times;
 }
 
 /** The middle of several numbers. */
 export function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+  return percentile(numbers, 50);
+}
+
+/** What so many of a hundred numbers are at most. */
+export function percentile(numbers: readonly number[], percent: number): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor((numbers.length - 1) * percent / 100)];
 }
 
 /** Runs a program; throws if it fails. */
