@@ -56,7 +56,7 @@ async function compileWithDeno(targets: readonly string[]): Promise<string[]> {
   for (const target of targets) {
     const program = programOf(DIST, target, targets);
     const options = ["--quiet", "--no-check", "--allow-all", "--target", TARGETS[target].deno, "--output", program];
-    await run(process.execPath, ["compile", ...options, "cli.ts"], REPO);
+    await run(process.execPath, ["compile", ...options, "build/bin.ts"], REPO);
     programs.push(program);
   }
   return programs;

@@ -38,7 +38,7 @@ export async function unpack(work: string): Promise<string> {
   }
   const bin = (await readFile(join(REPO, "build", "bin.ts"), "utf8")).replaceAll('.ts"', '.js"'); // nothing imports it
   await writeFile(join(root, "bin.js"), await lowered(bin.replaceAll('"../', '"./')));
-  for (const file of ["cli.d.ts", "CHANGELOG.md"]) await rm(join(root, file));
+  for (const file of ["cli.d.ts", "binary.d.ts", "CHANGELOG.md"]) await rm(join(root, file));
   await writeFile(join(root, "package.json"), `${JSON.stringify(await manifest(root), null, 2)}\n`);
   return root;
 }
@@ -51,7 +51,7 @@ async function lowered(code: string): Promise<string> {
 
 async function manifest(root: string): Promise<unknown> {
   const written = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
-  const { "./cli": _command, ...exports } = written.exports; // there it is `bin`
+  const { "./cli": _cli, "./binary": _binary, ...exports } = written.exports; // there they are `bin`
   return {
     name: NAME,
     version: config.version,

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { serve, type Served } from "../emulators/serve.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { commandOf, type Ended, IS_OTHER_PROGRAM, Place, runCommand } from "./run.ts";
 
 const EXAMPLE = readFileSync(new URL("../../examples/custom-provider/json-file.ts", import.meta.url), "utf8");
 const FILE = "./providers/json-file.ts";
@@ -19,10 +19,7 @@ function hashOf(text: string): string {
 
 /** The command line with a network, and a variable that shows in a child of it whether a file ran. */
 async function cli(place: Place, args: readonly string[], net = "--allow-net=127.0.0.1"): Promise<Ended> {
-  const command = commandOf(args);
-  const at = command.indexOf("-P=cli");
-  if (at >= 0 && net !== "") command.splice(at + 1, 0, net);
-  return await runCommand(place.root, command);
+  return await runCommand(place.root, commandOf(args, ...net === "" ? [] : [net]));
 }
 
 async function ok(place: Place, ...args: string[]): Promise<string> {
@@ -95,7 +92,7 @@ Deno.test("a provider by path may import its neighbours", async () => {
   await lifecycle(place);
 });
 
-const isDeno = commandOf([]).includes("-P=cli");
+const isDeno = !IS_OTHER_PROGRAM;
 
 Deno.test({
   name: `a provider may be exported itself, and import packages${

@@ -84,7 +84,7 @@ Deno.test("the package holds built JavaScript, the types of what it exports, and
   const files = installed();
   const rest = files.filter((file) => !/^(core|providers)\/.*\.js$/.test(file)).sort();
   const types = ["core/files.d.ts", "core/provider.d.ts", "core/secret.d.ts", "mod.d.ts"];
-  const expected = [...types, "LICENSE", "README.md", "bin.js", "cli.js", "mod.js", "package.json"];
+  const expected = [...types, "LICENSE", "README.md", "bin.js", "binary.js", "cli.js", "mod.js", "package.json"];
   assert.deepEqual(rest, expected.sort());
   for (const file of files) {
     assert.doesNotMatch(text(file), /sourceMappingURL|\bnpm:@?[a-z]/, file);
