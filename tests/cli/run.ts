@@ -199,6 +199,7 @@ async function treeOf(root: string, except?: RegExp, at = ""): Promise<string[]>
   for (const name of (await readdir(join(root, at))).sort()) {
     const path = at === "" ? name : `${at}/${name}`;
     if (path === ".git" || except?.test(`${path} `)) continue;
+    if (/^\.forkstack\/registry\.db-(wal|shm)$/.test(path)) continue; // the same rows may lie in the log or beside it
     const found = await lstat(join(root, path));
     const mode = (found.mode & 0o777).toString(8);
     if (found.isDirectory()) {
@@ -206,7 +207,7 @@ async function treeOf(root: string, except?: RegExp, at = ""): Promise<string[]>
       if (inside.length > 0 || !except?.test(`${path}/ `)) lines.push(`${path}/ ${mode}`, ...inside);
     } else if (found.isSymbolicLink()) lines.push(`${path} -> ${await readlink(join(root, path))}`);
     else if (path === ".forkstack/registry.db") lines.push(`${path} ${mode} ${hashOf(rowsOf(join(root, path)))}`);
-    else if (!/^\.forkstack\/registry\.db-(wal|shm)$/.test(path)) { // the same rows may lie in the log or beside it
+    else {
       const bytes = await readFile(join(root, path));
       lines.push(`${path} ${mode} ${bytes.length} ${hashOf(bytes)}`);
     }
