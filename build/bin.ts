@@ -9,7 +9,7 @@ if (/^(--version|-V)$/.test(process.argv[2])) console.log(VERSION);
 else {
   await forgetLoaded();
   quietSqlite();
-  await import("../binary.ts");
+  await import("../core/binary.ts");
 }
 
 /**

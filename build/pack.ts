@@ -38,7 +38,7 @@ export async function unpack(work: string): Promise<string> {
   }
   const bin = (await readFile(join(REPO, "build", "bin.ts"), "utf8")).replaceAll('.ts"', '.js"'); // nothing imports it
   await writeFile(join(root, "bin.js"), await lowered(bin.replaceAll('"../', '"./')));
-  for (const file of ["cli.d.ts", "binary.d.ts", "CHANGELOG.md"]) await rm(join(root, file));
+  for (const file of ["cli.d.ts", "core/binary.d.ts", "CHANGELOG.md"]) await rm(join(root, file));
   await writeFile(join(root, "package.json"), `${JSON.stringify(await manifest(root), null, 2)}\n`);
   return root;
 }

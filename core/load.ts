@@ -1,7 +1,7 @@
 /**
  * Modules that are loaded when they are needed. Their paths are no literals in an `import()`: Deno fetches what it can
  * see from the start, by URL every vendor's SDK before `--version`, and 15 ms of it in each short command from a clone.
- * What only sees literals, the compiler of a binary, begins with binary.ts.
+ * What only sees literals, the compiler of a binary, begins with core/binary.ts.
  *
  * @module
  */

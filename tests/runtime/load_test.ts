@@ -1,4 +1,4 @@
-/** What shipped code loads when it needs it, and which packages, by its text: binary.ts has all of it, deno.json one version. */
+/** What shipped code loads when it needs it, and which packages, by its text: core/binary.ts has all of it, deno.json one version. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ function found(text: string, pattern: RegExp): string[] {
   return Array.from(text.matchAll(pattern), ([, one]) => one);
 }
 
-Deno.test("binary.ts carries what load() is asked for, and nothing else", async () => {
+Deno.test("core/binary.ts carries what load() is asked for, and nothing else", async () => {
   const asked = new Set<string>();
   for (const [path, text] of SHIPPED) {
     const types = found(text, /load<typeof import\("([^"]+)"\)>/g).map((type) =>
@@ -40,10 +40,13 @@ Deno.test("binary.ts carries what load() is asked for, and nothing else", async 
   for (const [kind, providers] of Object.entries(PROVIDERS)) {
     for (const name of Object.keys(providers)) asked.add(`providers/${kind}/${name}.ts`);
   }
-  const text = SHIPPED.get("binary.ts")!;
+  const text = SHIPPED.get("core/binary.ts")!;
   const carried = found(text, /^ {2}"([^"]+)": \(\) => import\(/gm);
   assert.deepEqual(carried.toSorted(), [...asked].toSorted());
-  assert.deepEqual(found(text, /=> import\("\.\/([^"]+)"\)/g), carried, "each under its own path");
+  const imported = found(text, /=> import\("(\.[^"]+)"\)/g).map((one) =>
+    new URL(one, "file:///core/").pathname.slice(1)
+  );
+  assert.deepEqual(imported, carried, "each under its own path");
   for (const path of carried) assert(SHIPPED.has(path), path);
   await Promise.all(Object.values(PROVIDERS).flatMap((of) => Object.values(of)).map((load) => load()));
 });
