@@ -3,10 +3,11 @@
  * commands. A reader is timed as a whole process, and by what it says that its import and its first value took.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { type Benchmark, forkstack, inTurns, median, REPO, type Result, run, shown } from "./measure.ts";
+import { unpack } from "../build/pack.ts";
+import { type Benchmark, forkstack, inTurns, median, type Result, run, shown } from "./measure.ts";
 
 /** npm's newest of November 2026. */
 const VERSIONS = {
@@ -70,11 +71,10 @@ function fillProject(root: string): void {
 }
 
 /** forkstack as its npm package has it: JavaScript. */
-function addPackage(root: string): void {
-  const place = join(root, "node_modules", "forkstack");
-  mkdirSync(place);
-  run("deno", ["transpile", "-q", join(REPO, "mod.ts"), "-o", join(place, "mod.js")], REPO);
-  writeFileSync(join(place, "package.json"), '{ "name": "forkstack", "type": "module", "exports": "./mod.js" }');
+async function addPackage(root: string, work: string): Promise<void> {
+  cpSync(await unpack(mkdtempSync(join(work, "package-"))), join(root, "node_modules", "forkstack"), {
+    recursive: true,
+  });
 }
 
 /** Runs a reader's program, in an environment without anything else; gives what it prints. */
@@ -99,7 +99,7 @@ export const peerBenchmarks: readonly Benchmark[] = [
       const names = Object.keys(READERS) as Package[];
       const root = installed(work, [...names, "zod", "node"]);
       fillProject(root);
-      addPackage(root);
+      await addPackage(root, work);
       const empty = join(root, "empty.mjs");
       writeFileSync(empty, "");
       const node = join(root, "node_modules", ".bin", "node");

@@ -12,6 +12,7 @@ import { files } from "./files.ts";
 import { basename, dirname, join, variable } from "./host.ts";
 import { isDenos, type Origin, taskLine } from "./origin.ts";
 import { permissionsOf } from "./permissions.ts";
+import { GUARDED } from "./program.ts";
 import { run } from "./run.ts";
 import { jsonProblem, PLAIN_JSON } from "./schema.ts";
 import { changedProjectFiles, checkPointers, type Written } from "./workspace.ts";
@@ -281,26 +282,10 @@ async function pointerWarnings(place: Parameters<typeof checkPointers>[0]): Prom
   }
 }
 
-/** What the getters of mod.ts hand out, and so what the guard compares. */
-const GUARDED: Readonly<Partial<Record<Resource["kind"], readonly string[]>>> = {
-  database: ["DATABASE_URL", "DATABASE_AUTH_TOKEN"],
-  storage: [
-    "BUCKET_NAME",
-    "BUCKET_PATH",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_REGION",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-  ],
-  cache: ["CACHE_URL"],
-  queue: ["QUEUE_URL", "QUEUE_PREFIX"],
-  local: ["LOCAL_PATH"],
-};
-
 /** An env file with values that are not of any environment. Values are never told, nor the hosts in them. */
 function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]): Warning[] {
   const guarded = new Set(
-    resources.flatMap(({ kind, name }) => (GUARDED[kind] ?? []).map((one) => `${variablePrefix(name)}${one}`)),
+    resources.flatMap(({ kind, name }) => GUARDED[kind].map((one) => `${variablePrefix(name)}${one}`)),
   );
   const set = Object.keys(values).filter((one) => values[one] !== "");
   const told = (one: string) => isElsewhere(values[one]!) ? `${one} (another machine's)` : one;

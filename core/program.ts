@@ -13,20 +13,23 @@ import type { Place } from "./workspace.ts";
 /** Plain values by variable. */
 export type Values = Readonly<Record<string, string>>;
 
-/**
- * What a program takes for its environment's, whoever set it: the getters of `mod.ts` read these, and an AWS SDK prefers
- * the last three to, or mixes them with, the key beside them.
- */
-const READ: Readonly<Record<Kind, readonly string[]>> = {
+/** What the getters of `mod.ts` hand out, and so what its guard compares. */
+export const GUARDED: Readonly<Record<Kind, readonly string[]>> = {
   database: ["DATABASE_URL", "DATABASE_AUTH_TOKEN"],
   storage: [
     ...["BUCKET_NAME", "BUCKET_PATH", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_ACCESS_KEY_ID"],
-    ...["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
+    ...["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
   ],
-  secrets: ["SECRETS_FILE"],
+  secrets: [],
   cache: ["CACHE_URL"],
   queue: ["QUEUE_URL", "QUEUE_PREFIX"],
   local: ["LOCAL_PATH"],
+};
+
+/** What a program takes for its environment's besides: an AWS SDK prefers a profile to the key beside it. */
+const ALSO_READ: Readonly<Partial<Record<Kind, readonly string[]>>> = {
+  storage: ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
+  secrets: ["SECRETS_FILE"],
 };
 
 /** Says to `mod.ts` what of the process environment is the environment's own though no file says so. */
@@ -49,7 +52,9 @@ export function programVariables(caller: Values, others: readonly Values[], know
   const kept = { ...caller };
   const [, ...earlier] = caller[RUN_VARIABLE]?.split(" ") ?? []; // of the `run` that this one is in
   const mine = declaredResources(project.config)
-    .flatMap(({ kind, name }) => READ[kind].map((variable) => `${variablePrefix(name)}${variable}`));
+    .flatMap(({ kind, name }) =>
+      [...GUARDED[kind], ...ALSO_READ[kind] ?? []].map((variable) => `${variablePrefix(name)}${variable}`)
+    );
   for (const name of [...earlier, ...mine, "FORKSTACK_EXPIRES_AT", RUN_VARIABLE]) delete kept[name];
   for (const other of others) {
     for (const [name, value] of Object.entries(other)) if (kept[name] === value) delete kept[name];

@@ -1,7 +1,6 @@
 /** What formatEnvLine() writes, read back by every reader of env files that DESIGN.md names. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-// deno-lint-ignore no-import-prefix -- pinned here: only this test needs it
 import { parse } from "npm:dotenv@18.0.10";
 import { formatEnvLine, parseEnvFile } from "../mod.ts";
 import { bun, node22, type Project, run, type Runtime, runtimeTest, temporaryProject } from "./runtime_helpers.ts";

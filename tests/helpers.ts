@@ -122,3 +122,18 @@ export function testIf(
     },
   });
 }
+
+/**
+ * What a runtime needs of this process's environment, none of it forkstack's: where programs are, where packages lie that
+ * were fetched, and how the others are reached: a registry, a proxy, certificates.
+ */
+const BASE_VARIABLES = [
+  ...["PATH", "HOME", "TMPDIR", "DENO_DIR", "XDG_CACHE_HOME", "npm_config_cache", "npm_config_registry"],
+  ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "DENO_CERT", "DENO_TLS_CA_STORE"],
+  ...["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"],
+];
+
+/** Those that are set. */
+export function baseVariables(): Record<string, string> {
+  return Object.fromEntries(BASE_VARIABLES.flatMap((name) => process.env[name] ? [[name, process.env[name]]] : []));
+}

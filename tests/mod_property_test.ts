@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-// deno-lint-ignore no-import-prefix -- pinned here: only this test needs it
 import fc from "npm:fast-check@4.10.2";
 import {
   envNameOf,

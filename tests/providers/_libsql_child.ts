@@ -3,7 +3,6 @@
  * `--allow-ffi`: prints the answer to the query in its second argument.
  */
 import process from "node:process";
-// deno-lint-ignore no-import-prefix -- forkstack itself uses the /web entry alone, which opens no files
 import { createClient } from "npm:@libsql/client@0.18.0";
 
 const [url, query] = process.argv.slice(2) as [string, string];

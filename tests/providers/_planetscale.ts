@@ -7,13 +7,12 @@ import { PlanetScale } from "../emulators/planetscale.ts";
 import { type Data, PostgresData, VitessData } from "../emulators/planetscale_data.ts";
 import { debianBinaries, npmBinaries, startServer } from "../emulators/postgres_server.ts";
 import { serve, type Served } from "../emulators/serve.ts";
+import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
 
 /** One server for all worlds, with something between it and the provider. */
-export interface Front {
+export interface Front extends ProxyFront {
   readonly server: Served;
-  readonly endpoint: string;
   current?: PlanetScale;
-  onAnswer(request: Request, response: Response): Promise<void>;
 }
 
 export const CANARY = "canary-in-the-parent-0123456789";
@@ -89,19 +88,7 @@ export function planetscaleEmulator(data: Data, holds: "data" | "schema" | "noth
       const contentOf = async (name: string) =>
         holds === "nothing" ? "" : await data.digest(branchOf(name).id, holds === "data");
       const world: World = {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? server.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
-        parent: "myapp",
-        absentParent: "no-such-parent",
+        ...apiWorld(front?.endpoint ?? server.url, front),
         titleOf,
         past: () => Promise.resolve({ at: AT, digest: origin.digestThen }),
         async things() {

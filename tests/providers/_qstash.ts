@@ -1,14 +1,13 @@
 /** QStash's emulator as the conformance suite wants it: full. */
 import { createHash } from "node:crypto";
 import { resourceTitle } from "../../mod.ts";
-import type { Emulator, World } from "../conformance.ts";
+import type { Emulator } from "../conformance.ts";
 import { QStash } from "../emulators/qstash.ts";
 import { serve } from "../emulators/serve.ts";
+import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
 
 /** Something between the provider and the emulator's server. */
-export interface Front {
-  endpoint: string;
-  onAnswer(request: Request, response: Response): Promise<void>;
+export interface Front extends ProxyFront {
   current?: QStash;
 }
 
@@ -57,19 +56,7 @@ export function qstashEmulator(front?: Front): Emulator {
       }
       qstash.addGroup("unrelated", "https://x.example");
       return {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? server!.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
-        parent: "myapp",
-        absentParent: "no-such-parent",
+        ...apiWorld(front?.endpoint ?? server!.url, front),
         titleOf,
         things: () => Promise.resolve(thingsOf(qstash)),
         placeForeign: (name) => Promise.resolve(void qstash.addQueue(name)),

@@ -2,14 +2,13 @@
 import type { Emulator } from "../conformance.ts";
 import { type R2, serveR2 } from "../emulators/r2.ts";
 import { bucketWorld, markIn, put } from "./_s3.ts";
+import type { Front as ProxyFront } from "./_vendor.ts";
 
 export const ACCOUNT = "0123456789abcdef0123456789abcdef";
 
 /** What stands between the provider and REST. */
-export interface Front {
-  readonly endpoint: string;
+export interface Front extends ProxyFront {
   current: R2;
-  onAnswer(request: Request, response: Response): Promise<void>;
 }
 
 export function r2Emulator(front?: Front): Emulator {

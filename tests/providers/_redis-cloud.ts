@@ -6,11 +6,10 @@ import { RedisCloud, type RedisCloudOptions } from "../emulators/redis-cloud.ts"
 import type { Databases } from "../emulators/redis_databases.ts";
 import { serve } from "../emulators/serve.ts";
 import { CANARY, seed } from "./_redis_seed.ts";
+import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
 
 /** Something between the provider and the emulator's server. */
-export interface Front {
-  endpoint: string;
-  onAnswer(request: Request, response: Response): Promise<void>;
+export interface Front extends ProxyFront {
   current?: RedisCloud;
 }
 
@@ -28,21 +27,11 @@ export function redisCloudEmulator(real: Databases, changed: Partial<RedisCloudO
       for (const near of ["alic", "alice2", "alice-2"]) cloud.add(titleOf(near));
       const digestOf = (one: unknown) => createHash("sha256").update(JSON.stringify(one)).digest("hex");
       const world: World = {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? server!.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            // The specification wants a third header, which no client of the vendor's sends.
-            if (front) request.headers.set("x-auth-token", "none");
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
-        parent: "myapp",
-        absentParent: "no-such-parent",
+        ...apiWorld(front?.endpoint ?? server!.url, front, (request) => {
+          // The specification wants a third header, which no client of the vendor's sends.
+          if (front) request.headers.set("x-auth-token", "none");
+          return request;
+        }),
         titleOf,
         async things() {
           const databases = [...cloud.databases.values()];

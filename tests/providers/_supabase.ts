@@ -6,6 +6,7 @@ import { debianBinaries, npmBinaries, type Server, startServer } from "../emulat
 import { serve, type Served } from "../emulators/serve.ts";
 import { type Branch, Supabase } from "../emulators/supabase.ts";
 import { contentIn, type Prepared } from "../emulators/supabase_databases.ts";
+import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
 
 const debian = debianBinaries();
 const found = "bin" in debian ? debian : await npmBinaries();
@@ -38,11 +39,9 @@ function prepare(seed: string): Promise<Prepared> {
 }
 
 /** One server for all worlds, with something between it and the provider. */
-export interface Front {
+export interface Front extends ProxyFront {
   readonly server: Served;
-  readonly endpoint: string;
   current?: Supabase;
-  onAnswer(request: Request, response: Response): Promise<void>;
 }
 
 /** What the suite can't show of it. */
@@ -69,19 +68,7 @@ export function supabaseEmulator({ front, seed = SEED }: { front?: Front; seed?:
       supabase.add(titleOf("carol"), { persistent: true });
       const named = (name: string): Branch => name === "myapp" ? supabase.project : supabase.find(name)!;
       const world: World = {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? listening.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
-        parent: "myapp",
-        absentParent: "no-such-parent",
+        ...apiWorld(front?.endpoint ?? listening.url, front),
         titleOf,
         async things() {
           const found = new Map<string, string>();

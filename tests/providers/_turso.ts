@@ -9,13 +9,12 @@ import { serve, type Served } from "../emulators/serve.ts";
 import { Turso } from "../emulators/turso.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { dump } from "./_embedded.ts";
+import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
 
 /** One server for all worlds, with something between it and the provider. */
-export interface Front {
+export interface Front extends ProxyFront {
   readonly server: Served;
-  readonly endpoint: string;
   current?: Turso;
-  onAnswer(request: Request, response: Response): Promise<void>;
 }
 
 const CANARY = "canary-in-the-parent-0123456789";
@@ -64,19 +63,7 @@ export function tursoEmulator(front?: Front): Emulator {
         return handler === undefined && parent === null ? untouched : dump(path);
       };
       const world: World = {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? server.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
-        parent: "myapp",
-        absentParent: "no-such-parent",
+        ...apiWorld(front?.endpoint ?? server.url, front),
         titleOf,
         past: () => Promise.resolve({ at, digest: dump(older) }),
         things: () =>

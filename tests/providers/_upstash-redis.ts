@@ -6,12 +6,10 @@ import type { Databases } from "../emulators/redis_databases.ts";
 import { serve } from "../emulators/serve.ts";
 import { CANARY, seed } from "./_redis_seed.ts";
 import { Upstash, type UpstashOptions } from "../emulators/upstash-redis.ts";
+import { apiWorld, type Front } from "./_vendor.ts";
 
 /** Something between the provider and the emulator's server. */
-export interface Front {
-  endpoint: string;
-  onAnswer(request: Request, response: Response): Promise<void>;
-}
+export type { Front };
 
 const titleOf = (env: string) => resourceTitle("cache", "myapp", env);
 
@@ -32,19 +30,7 @@ export function upstashEmulator(
       await upstash.handle(new Request("http://x/v2/redis/databases"));
       const digestOf = (one: unknown) => createHash("sha256").update(JSON.stringify(one)).digest("hex");
       const world: World = {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? (server as { url: string }).url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(request);
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
-        parent: "myapp",
-        absentParent: "no-such-parent",
+        ...apiWorld(front?.endpoint ?? (server as { url: string }).url, front),
         titleOf,
         async things() {
           const [databases, backups] = [[...upstash.databases.values()], [...upstash.backups.values()]];

@@ -3,6 +3,7 @@ import type { Emulator, World } from "../conformance.ts";
 import { serve } from "../emulators/serve.ts";
 import { Vault } from "../emulators/vault.ts";
 import { CANARY, digest, type Front } from "./_doppler.ts";
+import { apiWorld } from "./_vendor.ts";
 
 const MARK = ".forkstack";
 
@@ -47,19 +48,8 @@ export function vaultEmulator(front?: Front<Vault>): Emulator {
         vault.put(`myapp/${marker.env}/A`, { value: CANARY }, { forkstack: notes.id });
       }
       const world: World = {
-        project: "myapp",
-        root: "/nowhere",
-        options: { endpoint: front?.endpoint ?? server.url },
-        context: {
-          files: {} as World["context"]["files"],
-          async fetch(request) {
-            const response = await fetch(front === undefined ? request : throughPrism(request));
-            await front?.onAnswer(request, response.clone());
-            return response;
-          },
-        },
+        ...apiWorld(front?.endpoint ?? server.url, front, front && throughPrism),
         parent: "prod",
-        absentParent: "no-such-parent",
         titleOf: (env) => env,
         things: () =>
           Promise.resolve(

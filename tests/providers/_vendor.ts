@@ -5,6 +5,36 @@ import * as v from "valibot";
 import { httpClient } from "../../core/http.ts";
 import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
+import type { World } from "../conformance.ts";
+
+/** What stands between a provider and its emulator: Prism, which holds both to the specification. */
+export interface Front {
+  readonly endpoint: string;
+  onAnswer(request: Request, response: Response): Promise<void>;
+}
+
+/** What the worlds of all emulators of an HTTP API have in common; `prepare`: what is changed of each request. */
+export function apiWorld(
+  endpoint: string,
+  front: Front | undefined,
+  prepare: (request: Request) => Request = (request) => request,
+): Pick<World, "project" | "root" | "options" | "context" | "parent" | "absentParent"> {
+  return {
+    project: "myapp",
+    root: "/nowhere",
+    options: { endpoint },
+    context: {
+      files: {} as World["context"]["files"],
+      async fetch(request) {
+        const response = await fetch(prepare(request));
+        await front?.onAnswer(request, response.clone());
+        return response;
+      },
+    },
+    parent: "myapp",
+    absentParent: "no-such-parent",
+  };
+}
 
 export const BEGUN_AT = new Date().toISOString();
 

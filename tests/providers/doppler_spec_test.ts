@@ -42,7 +42,6 @@ Deno.test({
 });
 
 Deno.test("doppler: the vendor's client clones, lists, reads and writes at the emulator", async () => {
-  // deno-lint-ignore no-import-prefix -- forkstack itself does without it
   const { DopplerSDK } = await import("npm:@dopplerhq/node-sdk@1.3.0");
   const token = "dp.sa.token";
   await using doppler = await startDoppler({ project: "shop", tokens: [token] });

@@ -64,7 +64,6 @@ testIf(
   whyNot,
   "neon: the vendor's client lists, makes, gets, changes and deletes branches of the emulator",
   async () => {
-    // deno-lint-ignore no-import-prefix -- forkstack itself does without it
     const { createApiClient, EndpointType } = await import("npm:@neondatabase/api-client@2.7.3");
     const { neon, main } = await openProject();
     await using _ = neon;

@@ -177,7 +177,6 @@ Deno.test({
     await using shop = await openShop();
     const fork = await shop.create(shop.target("alice", {}, { destination: DESTINATION }));
     const outputs = plain(await provider.outputs(shop.context(), fork, shop.scope()));
-    // deno-lint-ignore no-import-prefix -- forkstack itself does without it
     const { Client } = await import("npm:@upstash/qstash@2.12.0");
     const client = new Client({ baseUrl: outputs.QSTASH_URL!, token: outputs.QSTASH_TOKEN!, enableTelemetry: false });
     const queue = client.queue({ queueName: `${outputs.QUEUE_PREFIX}emails` });

@@ -93,7 +93,6 @@ testIf(
   whyNoServer,
   "supabase: the community's client lists, makes, gets and deletes branches of the emulator",
   async () => {
-    // deno-lint-ignore no-import-prefix -- forkstack itself does without it
     const { SupabaseManagementAPI } = await import("npm:supabase-management-js@2.0.2");
     await using supabase = await openProject();
     const client = new SupabaseManagementAPI({ accessToken: TOKEN, baseUrl: supabase.url });

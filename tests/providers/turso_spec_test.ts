@@ -52,7 +52,6 @@ Deno.test({
 });
 
 Deno.test("turso: the vendor's client lists, makes, gets and deletes databases of the emulator", async () => {
-  // deno-lint-ignore no-import-prefix -- forkstack itself does without it
   const { createClient } = await import("npm:@tursodatabase/api@2.0.5");
   using directory = temporaryDirectory();
   const seed = join(directory.path, "seed.db");

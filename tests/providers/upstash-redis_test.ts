@@ -45,7 +45,6 @@ testIf(
     const before = await real!.digests([shop.parent.place]);
     const fork = await shop.create(shop.target("alice"));
     const outputs = plain(await provider.outputs(shop.context(), fork, shop.scope()));
-    // deno-lint-ignore no-import-prefix -- forkstack itself does without it
     const { Redis } = await import("npm:@upstash/redis@1.39.0");
     const redis = new Redis({ url: outputs.UPSTASH_REDIS_REST_URL, token: outputs.UPSTASH_REDIS_REST_TOKEN });
     assert.equal(await redis.get("greeting"), "canary-in-the-parent-0123456789");

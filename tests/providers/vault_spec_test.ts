@@ -42,7 +42,6 @@ Deno.test({
 });
 
 Deno.test("vault: node-vault reads, writes, lists and deletes at the emulator", async () => {
-  // deno-lint-ignore no-import-prefix -- forkstack itself does without it
   const { default: nodeVault } = await import("npm:node-vault@0.12.0");
   const appRole = { roleId: "role", secretId: "secret" };
   await using vault = await startVault({ tokens: { t: Infinity }, appRole });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { temporaryDirectory } from "../helpers.ts";
+import { baseVariables, temporaryDirectory } from "../helpers.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const POINTS = fileURLToPath(new URL("_points.ts", import.meta.url));
@@ -53,13 +53,10 @@ export class Checkout {
   start(args: readonly string[], options: StartOptions = {}): Running {
     const preload = options.point === undefined ? [] : [`--preload=${POINTS}`];
     const command = ["run", "-q", "--no-check", "-c", join(REPOSITORY, "deno.json"), "-P=cli", ...preload];
-    const inherited = Object.fromEntries(
-      ["PATH", "HOME", "DENO_DIR"].flatMap((name) => process.env[name] ? [[name, process.env[name]]] : []),
-    );
     const point = options.point === undefined ? {} : { TEST_POINT: `${options.point}`, TEST_AT: options.at ?? "stop" };
     const child = spawn(process.execPath, [...command, join(REPOSITORY, "cli.ts"), ...args], {
       cwd: this.root,
-      env: { ...inherited, USER: "tester", ...point, ...options.env },
+      env: { ...baseVariables(), USER: "tester", ...point, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
       detached: options.group === true,
     });
