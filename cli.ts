@@ -112,6 +112,7 @@ async function readSecret(question: string): Promise<string> {
 
 /** What commands are called where this one was started. */
 function commandPrefix(): string {
+  if (host.isBinary(import.meta.url)) return "forkstack "; // whatever started what called it
   if (host.isRunByDeno()) return host.variable("INIT_CWD") === undefined ? "forkstack " : "deno task envs:";
   const by = host.variable("npm_lifecycle_event"); // both set it to their own name: the command is on no PATH
   return by === "npx" || by === "bunx" ? `${by} forkstack ` : "forkstack ";

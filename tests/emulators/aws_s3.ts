@@ -137,8 +137,14 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
   }
 
   const { accessKeyId, secretAccessKey, region } = options;
+  // Deno's server now and then waits minutes for a connection that is merely kept open.
+  const closing = (handler: S3Handler): S3Handler => async (request, target) => {
+    const response = await handler(request, target);
+    response.headers.set("connection", "close");
+    return response;
+  };
   const server = await serveS3({
-    wrap: (inner) => options.front?.(wrap(inner)) ?? wrap(inner),
+    wrap: (inner) => closing(options.front?.(wrap(inner)) ?? wrap(inner)),
     ...(options.otherKeys && { others: options.otherKeys }),
     ...(accessKeyId === undefined ? {} : { accessKeyId }),
     ...(secretAccessKey === undefined ? {} : { secretAccessKey }),

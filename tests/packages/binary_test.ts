@@ -19,7 +19,7 @@ Deno.test.afterAll(() => built?.[Symbol.dispose]());
 
 /** Runs the binary where there is no other program to find. */
 function forkstack(at: Project, args: readonly string[], env: Record<string, string> = {}): Ran {
-  return run([program, ...args], { cwd: at.path, env: { PATH: "/nowhere", ...env } });
+  return run([program, ...args], { cwd: at.path, env: { PATH: "/nowhere", npm_lifecycle_event: "npx", ...env } });
 }
 
 Deno.test("the binary makes, lists and deletes an environment where there is no Deno, Bun or Node", () => {
