@@ -142,16 +142,23 @@ async function withSignals(
   run: (onStart: OnTerminal["onStart"]) => Promise<number>,
 ): Promise<number> {
   let kill: ((signal: host.Signal) => void) | undefined;
+  const early: host.Signal[] = []; // came before the program was there
   // The terminal sends these to the program as well, and to many a second one means "at once".
   const unpassed = isForeground ? [...ignored, "SIGINT", "SIGQUIT"] : ignored;
   // All are listened to: once Deno listens to one, it ends on others.
-  const stop = host.onSignals(host.SIGNALS, (signal) => {
+  const pass = (signal: host.Signal) => {
+    if (unpassed.includes(signal)) return;
     try {
-      if (!unpassed.includes(signal)) kill?.(signal);
+      if (kill === undefined) early.push(signal);
+      else kill(signal);
     } catch { /* it has ended */ }
-  });
+  };
+  const stop = host.onSignals(host.SIGNALS, pass);
   try {
-    return await run((how) => kill = how);
+    return await run((how) => {
+      kill = how;
+      early.splice(0).forEach(pass);
+    });
   } finally {
     stop();
   }
