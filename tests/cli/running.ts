@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { commandOf, type Place } from "./run.ts";
 
 /** A session without a terminal: on one, Ctrl-C is the terminal's to send, and `run` hands no SIGINT on. */
-export const DETACHED: readonly string[] = ["setsid"];
+export const DETACHED: readonly string[] = ["env", "--default-signal", "setsid"];
 
 /** Begins `run` with these arguments. */
 export function beginRun(place: Place, ...args: string[]): Running {

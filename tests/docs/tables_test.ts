@@ -52,3 +52,14 @@ function tableOf(text: string, first: string): string[][] {
   const end = lines.findIndex((line, i) => i > at && !line.startsWith("|"));
   return lines.slice(at, end).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
 }
+
+Deno.test("README has figures as bench/RESULTS.md has them, those of the S3 server among them", () => {
+  const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+  const measured = tableOf(read("bench/RESULTS.md"), "claim");
+  const [, , ...told] = tableOf(read("README.md"), "claim");
+  assert(told.length >= 8, `${told.length} rows`);
+  for (const [claim, ...figures] of told) {
+    assert.deepEqual(measured.find(([name]) => name === claim)?.slice(1, 4), figures, claim);
+  }
+  assert.equal(told.filter(([claim]) => claim!.startsWith("S3 server")).length, 4);
+});
