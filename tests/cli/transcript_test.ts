@@ -325,7 +325,7 @@ Deno.test("commands are called as they were here: deno task and npx set variable
   };
   const npx = { npm_lifecycle_event: "npx" }; // it may well have started Deno: `npx deno task envs:new`
   assert.equal(await prefix({ INIT_CWD: place.root }), IS_OTHER_PROGRAM ? "forkstack " : "deno task envs:");
-  assert.match(await prefix(npx), IS_OTHER_PROGRAM ? /^(npx )?forkstack $/ : /^forkstack $/); // a package's alone
+  assert.match(await prefix(npx) ?? "", IS_OTHER_PROGRAM ? /^(npx )?forkstack $/ : /^forkstack $/); // a package's alone
 });
 
 Deno.test("nothing is coloured off a terminal, whatever the environment says", async () => {
