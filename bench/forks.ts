@@ -109,7 +109,7 @@ export function mountBtrfs(work: string, mount: string): string | undefined {
   try {
     const image = join(work, "btrfs.img");
     run("truncate", ["-s", "6G", image], work);
-    run("mkfs.btrfs", ["-q", image], work);
+    run("mkfs.btrfs", ["-q", "-f", image], work);
     mkdirSync(mount);
     run("mount", ["-o", "loop", image, mount], work);
     return existsSync(mount) ? undefined : "the mount point is not there";

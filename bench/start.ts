@@ -128,7 +128,7 @@ function fillRegistry(path: string, count: number): void {
   run("sqlite3", [
     path,
     `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
-     INSERT INTO environments SELECT 'env-' || i, parent, status, owner, operation || i, created_at, NULL, NULL
+     INSERT INTO environments SELECT 'env-' || i, parent, status, owner, operation || i, created_at, NULL, NULL, NULL
      FROM n, environments WHERE name = 'alice';
      INSERT INTO resources SELECT e.name, key, kind, r.name, provider, title || e.name, state, e.operation, id || e.name,
        parent_id, fork, r.created_at, options FROM resources r, environments e WHERE r.env = 'alice' AND e.name <> 'alice';`,
