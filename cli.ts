@@ -96,18 +96,13 @@ async function confirm(question: string, isJson: boolean): Promise<void> {
       hint: "Say yes beforehand with --yes, or look first with --dry-run",
     });
   }
-  const prompts = await load<typeof import("./core/prompts.ts")>("core/prompts.ts");
-  const answer = await prompts.confirm({ message: question, initialValue: false, output: process.stderr });
-  if (answer !== true) throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
+  await (await load<typeof import("./core/questions.ts")>("core/questions.ts")).ask.agree(question, false);
 }
 
 /** One newline at the end is the shell's, not the value's. */
 async function readSecret(question: string): Promise<string> {
   if (!host.isTerminal("stdin")) return (await host.readInput()).replace(/\r?\n$/, "");
-  const prompts = await load<typeof import("./core/prompts.ts")>("core/prompts.ts");
-  const answer = await prompts.password({ message: question, output: process.stderr });
-  if (typeof answer === "string") return answer;
-  throw new ForkstackError("CANCELLED", "Cancelled: nothing was changed");
+  return await (await load<typeof import("./core/questions.ts")>("core/questions.ts")).askSecret(question);
 }
 
 /** What commands are called where this one was started. */

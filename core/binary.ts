@@ -24,7 +24,7 @@ carry({
   "core/help.ts": () => import("./help.ts"),
   "core/http.ts": () => import("./http.ts"),
   "core/libsql.ts": () => import("./libsql.ts"),
-  "core/prompts.ts": () => import("./prompts.ts"),
+  "core/questions.ts": () => import("./questions.ts"),
   "core/schema.ts": () => import("./schema.ts"),
   "core/words.ts": () => import("./words.ts"),
   "providers/cache/redis-cloud.ts": () => import("../providers/cache/redis-cloud.ts"),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { confirm, select, text } from "npm:@clack/prompts@1.9.0";
+import { confirm, password, select, text } from "npm:@clack/prompts@1.9.0";
 import { ForkstackError } from "../mod.ts";
 
 /** What can be asked. */
@@ -19,8 +19,8 @@ export interface Ask {
     options: readonly { value: string; label: string; hint: string }[],
     initial: string,
   ): Promise<string>;
-  /** For a yes; a no is `CANCELLED` as well. */
-  agree(question: string): Promise<void>;
+  /** For a yes, on which the cursor stands by default; a no is `CANCELLED` as well. */
+  agree(question: string, initial?: boolean): Promise<void>;
 }
 
 /** Asks on the terminal; what it shows goes to stderr. */
@@ -33,11 +33,16 @@ export const ask: Ask = {
   async choose(message, options, initialValue) {
     return answered(await select({ message, options: [...options], initialValue, output: process.stderr }));
   },
-  async agree(message) {
-    const answer = await confirm({ message, initialValue: true, output: process.stderr });
+  async agree(message, initialValue = true) {
+    const answer = await confirm({ message, initialValue, output: process.stderr });
     answered(answer === true ? "yes" : Symbol());
   },
 };
+
+/** Asks for what is not shown as it is typed. */
+export async function askSecret(message: string): Promise<string> {
+  return answered(await password({ message, output: process.stderr }));
+}
 
 function answered(answer: string | symbol): string {
   if (typeof answer === "string") return answer;

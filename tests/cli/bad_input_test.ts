@@ -6,30 +6,8 @@ import { chmod, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { parseEnv } from "node:util";
 import { openStack } from "../../mod.ts";
-import { Place, run, runCommand, type RunOptions } from "./run.ts";
-
-interface Refusal {
-  readonly code: number;
-  readonly error: string;
-  readonly says: RegExp;
-  readonly hint: RegExp;
-}
-
-/** Runs what must be refused, as text and with `--json`, and compares the directory before and after. */
-async function refused(place: Place, args: string[], wanted: Refusal, options?: RunOptions): Promise<void> {
-  const before = await place.digest();
-  const [human, json] = [await run(place.root, args, options), await run(place.root, [...args, "--json"], options)];
-  const what = `${args.join(" ")}: ${human.stderr}`;
-  assert.equal(human.stdout, "", what);
-  assert.equal(human.stderr.match(/^error: /gm)?.length, 1, what);
-  assert.match(human.stderr, wanted.says, what);
-  assert.match(/^ {2}hint: (.*)/m.exec(human.stderr)?.[1] ?? "", wanted.hint, what);
-  assert.doesNotMatch(human.stderr, /This should not happen| {4}at /, what);
-  const { error, ok } = JSON.parse(json.stdout);
-  assert.deepEqual([ok, error.code, human.code, json.code], [false, wanted.error, wanted.code, wanted.code], what);
-  assert(human.stderr.startsWith(`error: ${error.message}\n`), what);
-  assert.equal(await place.digest(), before, `${args.join(" ")} changed something`);
-}
+import { refused } from "./refused.ts";
+import { Place, run, runCommand } from "./run.ts";
 
 Deno.test("a name that is none is refused, wherever a name can stand", async () => {
   await using place = await Place.make();

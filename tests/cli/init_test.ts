@@ -18,6 +18,7 @@ import { origin as webOrigin } from "../emulators/origin.ts";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
 import { testIf } from "../helpers.ts";
+import { refused } from "./refused.ts";
 import { commandOf, Place, run, runCommand, type RunOptions } from "./run.ts";
 import { onTerminal, type Shown, type Step } from "./terminal.ts";
 
@@ -249,26 +250,6 @@ const within = process.getuid?.() === 0
   ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all", "--"]
   : [];
 
-interface Refusal {
-  readonly code: number;
-  readonly error: string;
-  readonly says: RegExp;
-  readonly hint: RegExp;
-}
-
-/** Runs what must be refused, as text and with `--json`, and compares the directory before and after. */
-async function refused(place: Place, args: string[], wanted: Refusal, options?: RunOptions): Promise<void> {
-  const before = await place.digest();
-  const human = await run(place.root, ["init", ...args], options);
-  const { error, ok } = JSON.parse((await run(place.root, ["init", ...args, "--json"], options)).stdout);
-  assert.equal(human.stdout, "");
-  assert.match(human.stderr, wanted.says);
-  assert.match(/^ {2}hint: (.*)/m.exec(human.stderr)?.[1] ?? "", wanted.hint, human.stderr);
-  assert.doesNotMatch(human.stderr, /This should not happen| {4}at /);
-  assert.deepEqual([ok, error.code, human.code], [false, wanted.error, wanted.code], human.stderr);
-  assert.equal(await place.digest(), before, `${args.join(" ")} changed something`);
-}
-
 Deno.test("init in a directory that can't be written: refused, and nothing is changed", async () => {
   await using place = await Place.make(null);
   await place.write("package.json", "{}\n");
@@ -279,7 +260,7 @@ Deno.test("init in a directory that can't be written: refused, and nothing is ch
     says: /Cannot write ".*shop\/.*": permission denied/,
     hint: /owns/,
   };
-  await refused(place, [], wanted, { within });
+  await refused(place, ["init"], wanted, { within });
   assert.equal((await run(place.root, ["init", "--dry-run"], { within })).code, 0, "looking is allowed");
   await chmod(place.root, 0o755);
 });
@@ -310,7 +291,7 @@ Deno.test("init where forkstack.json is there: it stays as it is, and what is la
     [["--set", "database.provider=turso"], "database.provider"],
   ];
   for (const [args, at] of others) {
-    await refused(place, args, { ...wanted, says: new RegExp(`"${at}" is not what was asked for`) });
+    await refused(place, ["init", ...args], { ...wanted, says: new RegExp(`"${at}" is not what was asked for`) });
   }
   await place.ok("new", "alice");
   const after = await place.digest();
@@ -331,11 +312,11 @@ Deno.test("init where a manifest is broken: named with its line, and nothing is 
   for (const [name, text, says] of cases) {
     await using place = await Place.make(null);
     await place.write(name, text);
-    await refused(place, [], { code: 2, error: "CONFIG_INVALID", says, hint: /plain JSON|Mend it/ });
+    await refused(place, ["init"], { code: 2, error: "CONFIG_INVALID", says, hint: /plain JSON|Mend it/ });
   }
   await using place = await Place.make('{"project": "shop",}');
   const wanted = { code: 2, error: "CONFIG_INVALID", says: /forkstack\.json: line 1, column 20/, hint: /plain JSON/ };
-  await refused(place, [], wanted);
+  await refused(place, ["init"], wanted);
 });
 
 Deno.test("init in a folder of a monorepo: its own files, and none above", async () => {
@@ -500,7 +481,7 @@ for (const [stack, answers] of Object.entries(ANSWERS)) {
     const lacking = Object.keys(answers);
     for (const left of lacking) {
       const given = lacking.filter((one) => one !== left).flatMap((one) => ["--set", `${one}=${answers[one]}`]);
-      await refused(place, ["--stack", stack, ...given], {
+      await refused(place, ["init", "--stack", stack, ...given], {
         code: 2,
         error: "USAGE",
         says: new RegExp(`Cannot set up ${stack}: ${left} is not given\n`),
@@ -583,7 +564,7 @@ Deno.test("what init can't understand is named, with what was meant", async () =
   ];
   for (const [args, error, says, hint] of cases) {
     await using place = await Place.make(null);
-    await refused(place, args, { code: 2, error, says, hint });
+    await refused(place, ["init", ...args], { code: 2, error, says, hint });
   }
 });
 
