@@ -77,7 +77,13 @@ function secretsResource({ resources }: Engine, name: string | undefined): Resou
       : `Cannot use secrets${name === undefined ? "" : ` "${name}"`}: forkstack.json declares ${
         names || "one without a name"
       }`,
-    { hint: all.length === 0 ? 'Add "secrets": {"provider": "env-file"}' : "Name one with --resource" },
+    {
+      hint: all.length === 0
+        ? 'Add "secrets": {"provider": "env-file"}'
+        : names === ""
+        ? "Leave --resource out"
+        : "Name one with --resource",
+    },
   );
 }
 
