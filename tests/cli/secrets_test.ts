@@ -104,7 +104,7 @@ Deno.test("secrets: what can't be is said well, and nothing changes", async () =
     [["set", "a b"], "x", 2, /must be like "API_KEY"/],
     [["set", "A"], "", 2, /no value came on stdin/],
     [["set", "A", "dev"], CANARY, 2, /--yes/],
-    [["list", "--resource", "app"], undefined, 2, /declares one without a name\n  hint: Leave --resource out/],
+    [["list", "--resource", "app"], undefined, 2, /declares one without a name\n {2}hint: Leave --resource out/],
   ];
   for (const [args, stdin, code, says] of cases) {
     const ended = at.seen(await run(at.place.root, ["secrets", ...args], stdin === undefined ? {} : { stdin }));
