@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { netDenied } from "./allow.ts";
 import { causeLine, type Exchange, labelOf, remember, requestIdOf } from "./answer.ts";
+import { sleep } from "./host.ts";
 import { credentialsOf, quote, redactedError, redactor } from "./redact.ts";
 import type { Secret } from "./secret.ts";
 import { Slots } from "./slots.ts";
@@ -216,15 +217,6 @@ async function within<T>(settings: Settings, signal: AbortSignal, work: (signal:
 
 /** Why a deadline is no longer waited for; one for all, as making an error for each takes longer than the rest. */
 const ENDED = new Error("it ended in time");
-
-/** Waits; rejects with the signal's own reason. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
-  });
-}
 
 async function bytesOf(head: Response, call: Call, maxBytes: number): Promise<Buffer<ArrayBuffer>> {
   const told = Number(head.headers.get("content-length") ?? Infinity);
