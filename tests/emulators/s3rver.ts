@@ -38,6 +38,7 @@ export async function startS3rver(buckets: readonly string[] = []): Promise<S3Se
     configureBuckets: buckets.map((name) => ({ name, configs: [] })),
   });
   const { port } = await server.run() as AddressInfo;
+  server.httpServer.keepAliveTimeout = 0; // by itself it closes after five seconds, maybe as a client uses the connection again
   return {
     endpoint: `http://127.0.0.1:${port}`,
     region: "us-east-1",
