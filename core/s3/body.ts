@@ -12,10 +12,7 @@ import { type ChunkSigner, isSame, type Payload } from "./signature.ts";
 
 /** A body, and what is known of it once it was read to its end. */
 export interface Body {
-  /**
-   * The bytes, piece by piece: what does not match is thrown at the end, before which nothing may be taken for good. A
-   * piece of `LARGE_PIECE_BYTES` or more is lost once the next is asked for.
-   */
+  /** The bytes, piece by piece: what does not match is thrown at the end, before which nothing may be taken for good. */
   readonly bytes: AsyncIterable<Uint8Array>;
   /** As far as the sender said how many bytes it will be. */
   readonly expectedBytes: number | undefined;

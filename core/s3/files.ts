@@ -9,7 +9,6 @@ import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { promisify } from "node:util";
 import type { Checksum } from "./body.ts";
-import { LARGE_PIECE_BYTES } from "./md5.ts";
 
 /** What is known of an object beside its bytes. */
 export interface Meta {
@@ -36,7 +35,7 @@ export interface Opened extends Disposable {
 const MAGIC = Buffer.from("fks3obj1"); // an upload of the same bytes is no danger: only what this server wrote is read so
 const TRAILER_BYTES = MAGIC.length + 4;
 const TAIL_BYTES = 16 * 1024; // a small object comes with its metadata in one read
-const PIECE_BYTES = 512 * 1024;
+const PIECE_BYTES = 256 * 1024;
 
 const readAsync = promisify(fs.read);
 
@@ -155,21 +154,17 @@ export async function writeObject(
   let isOpen = true;
   try {
     let sizeBytes = 0;
-    let small: Uint8Array[] = [], smallBytes = 0; // kept back: a small object is one write with its metadata
+    let held: Uint8Array[] = [], heldBytes = 0; // a small object is one write with its metadata
     for await (const piece of bytes) {
       sizeBytes += piece.length;
-      if (piece.length < LARGE_PIECE_BYTES) {
-        small.push(piece);
-        smallBytes += piece.length;
-      }
-      if (smallBytes > 0 && (smallBytes >= PIECE_BYTES || piece.length >= LARGE_PIECE_BYTES)) {
-        writeAll(fd, Buffer.concat(small));
-        [small, smallBytes] = [[], 0];
-      }
-      if (piece.length >= LARGE_PIECE_BYTES) writeAll(fd, piece);
+      held.push(piece);
+      heldBytes += piece.length;
+      if (heldBytes < PIECE_BYTES) continue;
+      for (const one of held) writeAll(fd, one);
+      [held, heldBytes] = [[], 0];
     }
     const meta = metaOf(sizeBytes);
-    writeAll(fd, Buffer.concat([...small, footerOf(meta)]));
+    writeAll(fd, Buffer.concat([...held, footerOf(meta)]));
     fs.closeSync(fd);
     isOpen = false;
     return { meta, sizeBytes };

@@ -8,20 +8,18 @@ import { createHash } from "node:crypto";
 
 /** Takes bytes, piece by piece. */
 export interface Md5 extends Disposable {
-  /** Waits while too much is under way. Nobody else may need a piece of `LARGE_PIECE_BYTES` or more after this. */
+  /** Waits while too much is under way. */
   take(bytes: Uint8Array): unknown;
   /** Hexadecimal. */
   digest(): string | Promise<string>;
 }
 
 const LARGE_BYTES = 16 * 2 ** 20; // a thread takes some 20 ms to start
-const MAX_WAITING = 64;
-
-/** A piece of a body from this size on is written at once, so that it can be handed to another thread afterwards. */
-export const LARGE_PIECE_BYTES = 32 * 1024;
+const PAGE_BYTES = 2 ** 20;
+const PAGES = 4;
 
 /**
- * The thread: takes bytes and answers `null` for each; takes `null` and answers with the MD5. In a URL of its own text it
+ * The thread: takes pages and answers `null` for each; takes `null` and answers with the MD5. In a URL of its own text it
  * needs no file, so that it runs from a web server, a package and a binary alike, and no permission to read one.
  */
 const THREAD = `data:text/javascript,${
@@ -45,9 +43,12 @@ function inline(): Md5 {
   return { take: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex"), [Symbol.dispose]: () => {} };
 }
 
+/** By pages that both threads see: one is filled here while the others are read there. */
 function threaded(): Md5 {
   const worker = new Worker(THREAD, { type: "module" });
-  let waiting = 0, result: string | undefined, failure: Error | undefined;
+  const pages = Array.from({ length: PAGES }, () => new Uint8Array(new SharedArrayBuffer(PAGE_BYTES)));
+  let sent = 0, waiting = 0, filled = 0;
+  let result: string | undefined, failure: Error | undefined;
   let wake = () => {};
   worker.onmessage = ({ data }: MessageEvent<string | null>) => {
     if (data === null) waiting--;
@@ -65,15 +66,23 @@ function threaded(): Md5 {
       await new Promise<void>((resolve) => wake = resolve);
     }
   };
+  const send = () => {
+    worker.postMessage(pages[sent % PAGES].subarray(0, filled));
+    [sent, waiting, filled] = [sent + 1, waiting + 1, 0];
+  };
   return {
     async take(bytes) {
-      await until(() => waiting < MAX_WAITING);
-      waiting++;
-      const isOwn = bytes.length >= LARGE_PIECE_BYTES && bytes.length === bytes.buffer.byteLength;
-      const piece = isOwn ? bytes : new Uint8Array(bytes); // handed over, not copied, if nobody misses it
-      worker.postMessage(piece, [piece.buffer as ArrayBuffer]);
+      for (let at = 0; at < bytes.length;) {
+        if (waiting === PAGES) await until(() => waiting < PAGES);
+        const some = bytes.subarray(at, at + PAGE_BYTES - filled);
+        pages[sent % PAGES].set(some, filled);
+        filled += some.length;
+        at += some.length;
+        if (filled === PAGE_BYTES) send();
+      }
     },
     async digest() {
+      send();
       worker.postMessage(null);
       await until(() => result !== undefined);
       return result!;
