@@ -31,14 +31,33 @@ export async function inTurns(rounds: number, things: readonly (() => unknown)[]
   return (await timesInTurns(rounds, things)).map(median);
 }
 
-/** All times of several things timed in turns, in milliseconds. */
+/** As `inTurns`, of things that write much: what one left to be written would slow the next down. */
+export async function inTurnsOnDisk(
+  rounds: number,
+  things: readonly (() => number | Promise<number>)[],
+): Promise<number[]> {
+  return await inTurns(
+    rounds,
+    things.map((thing) => () => {
+      run("sync", [], "/");
+      return thing();
+    }),
+  );
+}
+
+/**
+ * All times of several things timed in turns, in milliseconds, or how many of them a thing says it took itself. The order
+ * of each round is drawn by lot: what runs after a thing may be slowed down by what it left.
+ */
 export async function timesInTurns(rounds: number, things: readonly (() => unknown)[]): Promise<number[][]> {
   const times = things.map(() => [] as number[]);
   for (let round = -1; round < rounds; round++) {
-    for (const [at, thing] of things.entries()) {
+    const order = things.map((thing, at) => ({ thing, at, lot: Math.random() })).sort((a, b) => a.lot - b.lot);
+    for (const { thing, at } of order) {
       const began = performance.now();
-      await thing();
-      if (round >= 0) times[at].push(performance.now() - began); // the first round warms caches
+      const said = await thing();
+      const took = typeof said === "number" ? said : performance.now() - began;
+      if (round >= 0) times[at].push(took); // the first round warms caches
     }
   }
   return times;

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import provider from "../providers/database/postgres.ts";
 import { debianBinaries, npmBinaries, type Server, startServer } from "../tests/emulators/postgres_server.ts";
 import { contextOf, type Options } from "../tests/providers/_postgres_context.ts";
-import { mountBtrfs, timed } from "./forks.ts";
-import { type Benchmark, run, shown } from "./measure.ts";
+import { mountBtrfs } from "./forks.ts";
+import { type Benchmark, inTurnsOnDisk, run, shown } from "./measure.ts";
 
 const MIB = 2 ** 20;
 /** As a server runs that nobody tuned, so that what is written is really written. */
@@ -64,7 +64,7 @@ export const postgresBenchmarks: readonly Benchmark[] = [
       if ("reason" in found) return [{ name: this.name, reason: found.reason }];
       await using server = await startServer(found.bin, { settings: SETTINGS });
       await parentWith(server, "large", 1024 * MIB);
-      const [mine, plain] = await timed(5, [
+      const [mine, plain] = await inTurnsOnDisk(5, [
         ours(server, "large", "template"),
         byHand(server, "createdb -T large by_hand"),
       ]);
@@ -90,7 +90,7 @@ export const postgresBenchmarks: readonly Benchmark[] = [
         await using server = await startServer(found.bin, { at: mount, settings: SETTINGS });
         await parentWith(server, "large", 1024 * MIB);
         await parentWith(server, "small", 10 * MIB);
-        const [large, small, plain] = await timed(9, [
+        const [large, small, plain] = await inTurnsOnDisk(9, [
           ours(server, "large", "clone"),
           ours(server, "small", "clone"),
           byHand(server, CLONE.replace("PARENT", "large")),
@@ -120,7 +120,7 @@ export const postgresBenchmarks: readonly Benchmark[] = [
       if ("reason" in found) return [{ name: this.name, reason: found.reason }];
       await using server = await startServer(found.bin, { settings: SETTINGS });
       await parentWith(server, "large", 1024 * MIB);
-      const [mine, plain] = await timed(5, [
+      const [mine, plain] = await inTurnsOnDisk(5, [
         ours(server, "large", "dump"),
         byHand(server, "createdb -T template0 by_hand; pg_dump -Fc -Z0 large | pg_restore --no-owner -d by_hand"),
       ]);
