@@ -64,7 +64,7 @@ export const postgresBenchmarks: readonly Benchmark[] = [
       if ("reason" in found) return [{ name: this.name, reason: found.reason }];
       await using server = await startServer(found.bin, { settings: SETTINGS });
       await parentWith(server, "large", 1024 * MIB);
-      const [mine, plain] = await inTurnsOnDisk(5, [
+      const [mine, plain] = await inTurnsOnDisk(9, [
         ours(server, "large", "template"),
         byHand(server, "createdb -T large by_hand"),
       ]);
@@ -120,7 +120,7 @@ export const postgresBenchmarks: readonly Benchmark[] = [
       if ("reason" in found) return [{ name: this.name, reason: found.reason }];
       await using server = await startServer(found.bin, { settings: SETTINGS });
       await parentWith(server, "large", 1024 * MIB);
-      const [mine, plain] = await inTurnsOnDisk(5, [
+      const [mine, plain] = await inTurnsOnDisk(11, [
         ours(server, "large", "dump"),
         byHand(server, "createdb -T template0 by_hand; pg_dump -Fc -Z0 large | pg_restore --no-owner -d by_hand"),
       ]);
