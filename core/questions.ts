@@ -23,25 +23,31 @@ export interface Ask {
   agree(question: string, initial?: boolean): Promise<void>;
 }
 
+/** Where questions go. A terminal that does not say how wide it is (under `script`, say) would get one letter a line. */
+function output(): typeof process.stderr {
+  process.stderr.columns ||= 80;
+  return process.stderr;
+}
+
 /** Asks on the terminal; what it shows goes to stderr. */
 export const ask: Ask = {
   async text(message, { initial, example, check }) {
     const validate = (value = "") => value === "" ? `For example ${example}` : check(value);
-    const shown = { message, initialValue: initial, placeholder: example, validate, output: process.stderr };
+    const shown = { message, initialValue: initial, placeholder: example, validate, output: output() };
     return answered(await text(shown));
   },
   async choose(message, options, initialValue) {
-    return answered(await select({ message, options: [...options], initialValue, output: process.stderr }));
+    return answered(await select({ message, options: [...options], initialValue, output: output() }));
   },
   async agree(message, initialValue = true) {
-    const answer = await confirm({ message, initialValue, output: process.stderr });
+    const answer = await confirm({ message, initialValue, output: output() });
     answered(answer === true ? "yes" : Symbol());
   },
 };
 
 /** Asks for what is not shown as it is typed. */
 export async function askSecret(message: string): Promise<string> {
-  return answered(await password({ message, output: process.stderr }));
+  return answered(await password({ message, output: output() }));
 }
 
 function answered(answer: string | symbol): string {

@@ -19,8 +19,7 @@ import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
 import { testIf } from "../helpers.ts";
 import { refused } from "./refused.ts";
-import { commandOf, Place, run, runCommand, type RunOptions } from "./run.ts";
-import { onTerminal, type Shown, type Step } from "./terminal.ts";
+import { Place, run, runCommand, type RunOptions, whyNot } from "./run.ts";
 
 const CLI = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 /** The program under test where that is a binary or a package: tasks call it by its name. */
@@ -141,14 +140,6 @@ Deno.test("after init, the very task that it wrote makes alice", async () => {
   assert.match(await task("envs:list"), /\* +alice +ready +dev/);
   await task("envs:delete", "alice", "--yes");
 });
-
-/** Why a program can't be used here; `undefined`: it can. */
-async function whyNot(...command: string[]): Promise<string | undefined> {
-  return await runCommand(".", command).then(
-    ({ code, stderr }) => code === 0 ? undefined : stderr.trim(),
-    (error) => (error as Error).message,
-  );
-}
 
 for (const manager of ["npm", "bun"]) {
   const reason = await whyNot(manager, "--version");
@@ -661,61 +652,6 @@ async function byUrl(): Promise<void> {
   assert.equal(await place.read("deno.lock"), undefined);
 }
 
-// -------------------------------------------------------------------------------------------------------- a terminal
-
-const whyNoTerminal = await whyNot("python3", "-c", "import fcntl, pty");
-
-async function typed(place: Place, args: string[], steps: Step[]): Promise<Shown> {
-  return await onTerminal(place.root, commandOf(["init", ...args]), steps, { env: { TERM: "xterm-256color" } });
-}
-
-testIf(whyNoTerminal, "on a terminal init asks, with what is there as the answer", async () => {
-  await using place = await Place.make(null);
-  await place.write("package.json", '{ "name": "@acme/web", "dependencies": { "@neondatabase/serverless": "1" } }\n');
-  const { shown, code } = await typed(place, [], [
-    { until: "What is the project called", type: "\r" },
-    { until: "Which stack", type: "\r" }, // Neon, as the package tells
-    { until: "Neon: the id of the project", type: "Not An Id\r" },
-    { until: "must be an id like", type: "\x7f".repeat(9) + "late-frost-12345\r" },
-    { until: "S3: the region", type: "\r" },
-    { until: "Vault: where it is", type: "\r" },
-    { until: "Write .gitignore, forkstack.json, package.json\\?", type: "\r" },
-  ]);
-  assert.equal(code, 0, shown);
-  const { $schema: _, ...config } = JSON.parse((await place.read("forkstack.json"))!);
-  assert.deepEqual(config, {
-    project: "web",
-    database: { provider: "neon", projectId: "late-frost-12345" },
-    storage: { provider: "s3", region: "us-east-1" },
-    secrets: { provider: "vault", endpoint: "http://127.0.0.1:8200" },
-  });
-  assertTasks(place.root, await place.read("package.json"), "scripts");
-});
-
-testIf(whyNoTerminal, "on a terminal Ctrl-C in any question leaves nothing", async () => {
-  const steps: Step[] = [
-    { until: "What is the project called", type: "\x7f".repeat(4) + "wine\r" },
-    { until: "Which stack", type: "\x1b[B\r" },
-    { until: "Turso: the organization", type: "acme\r" },
-    { until: "Doppler: the project", type: "\r" },
-    { until: "Write .gitignore, forkstack.json", type: "y" },
-  ];
-  await using place = await Place.make(null);
-  const before = await place.digest();
-  for (let at = 0; at < steps.length; at++) {
-    for (const key of at === 0 ? ["\x03", "\x1b"] : ["\x03"]) {
-      const { shown, code } = await typed(place, [], [...steps.slice(0, at), { ...steps[at]!, type: key }]);
-      assert.equal(code, 130, shown);
-      assert.match(shown, /nothing was changed/);
-      assert.equal(await place.digest(), before, `after ${steps[at]!.until}`);
-    }
-  }
-  const { shown, code } = await typed(place, [], steps);
-  assert.equal(code, 0, shown);
-  const { project, database } = JSON.parse((await place.read("forkstack.json"))!);
-  assert.deepEqual([project, database], ["wine", { provider: "turso", organization: "acme" }]);
-});
-
 Deno.test("what is changed while init waits for an answer is not overwritten", async () => {
   const here = process.cwd();
   for (const [file, text] of [["package.json", '{ "name": "new" }'], ["forkstack.json", '{ "project": "theirs" }']]) {
@@ -752,20 +688,4 @@ Deno.test("a manifest that is a link stays one", async () => {
   await made(place);
   assert.match(await place.digest(), /^package\.json -> \.\.\/package\.json$/m);
   assertTasks(place.root, await place.read("package.json"), "scripts");
-});
-
-testIf(whyNoTerminal, "on a terminal only what is not given is asked, and nothing with --yes or --json", async () => {
-  await using place = await Place.make(null);
-  const given = ["--project", "shop", "--stack", "turso", "--set", "database.organization=acme"];
-  const refusal = await typed(place, given, [{ until: "Write .gitignore", type: "n" }]);
-  assert.equal(refusal.code, 130, refusal.shown);
-  assert.doesNotMatch(refusal.shown, /Which stack|called|Turso:/);
-  assert.equal(await place.read("forkstack.json"), undefined);
-  const json = await typed(place, ["--stack", "turso", "--json"], []);
-  assert.equal(JSON.parse(json.shown).error.code, "USAGE");
-  const yes = await typed(place, ["--yes"], []);
-  assert.equal(yes.code, 0, yes.shown);
-  assert.doesNotMatch(yes.shown, /\?/);
-  const again = await typed(place, [], []);
-  assert.match(again.shown, /shop.* is ready already/);
 });

@@ -3,11 +3,10 @@
  */
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
-import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { parseEnv } from "node:util";
 import { openStack } from "../../mod.ts";
-import { commandOf, type Ended, Place, run, runCommand, SCAFFOLD } from "./run.ts";
+import { Place, run, SCAFFOLD } from "./run.ts";
 
 const values = async (place: Place) => parseEnv((await place.read(".env.local"))!) as Record<string, string>;
 
@@ -251,95 +250,4 @@ Deno.test("two runs of new for one environment at once make it once, and both su
   assert.deepEqual(all.map(({ ok }) => ok), [true, true, true]);
   assert.equal(all.filter(({ data }) => data.unchanged === false).length, 1);
   assert.equal(new Set(all.map(({ data }) => JSON.stringify(data.resources))).size, 1);
-});
-
-// -------------------------------------------------------------------------------------------------------- a terminal
-
-/** Types at a pseudo-terminal: waits for each text, then sends its answer. Python is the one that is on most machines. */
-const TYPIST = `
-import fcntl, json, os, pty, select, struct, sys, termios
-cwd, command, steps = json.loads(sys.argv[1])
-pid, fd = pty.fork()
-if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 250, 0, 0))
-    os.chdir(cwd)
-    os.execvp(command[0], command)
-seen = b""
-mark = 0
-while True:
-    ready, _, _ = select.select([fd], [], [], 10)
-    if not ready: os.kill(pid, 9); break
-    try: piece = os.read(fd, 65536)
-    except OSError: break
-    if not piece: break
-    seen += piece
-    if steps and steps[0][0].encode() in seen[mark:]:
-        mark = len(seen)
-        os.write(fd, steps.pop(0)[1].encode())
-_, status = os.waitpid(pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), seen.decode("utf8", "replace")]))
-`;
-
-async function typed(
-  place: Place,
-  args: string[],
-  steps: [wait: string, type: string][],
-  env: Record<string, string> = {},
-): Promise<{ code: number; screen: string }> {
-  const request = JSON.stringify([place.root, commandOf(args), steps]);
-  const ended: Ended = await runCommand(place.root, ["python3", "-c", TYPIST, request], {
-    env: { TERM: "xterm-256color", ...env },
-  });
-  if (ended.code !== 0) throw new Error(ended.stderr);
-  const [code, screen] = JSON.parse(ended.stdout);
-  return { code, screen };
-}
-
-const whyNoTerminal = await runCommand(".", ["python3", "-c", "import pty; pty.fork"]).then(
-  ({ code, stderr }) => code === 0 ? undefined : stderr.trim(),
-  (error) => (error as Error).message,
-);
-
-function atTerminal(name: string, fn: () => Promise<void>): void {
-  const reason = whyNoTerminal === undefined ? "" : ` (skipped: no pseudo-terminal: ${whyNoTerminal})`;
-  Deno.test({ name: name + reason, ignore: reason !== "" && !process.env.FORKSTACK_TEST_FULL, fn });
-}
-
-atTerminal("on a terminal delete asks, and does what it is told", async () => {
-  await using place = await Place.make();
-  await place.ok("new", "alice");
-  const question = "Delete alice with database";
-  const before = await place.digest();
-  for (const answer of ["n", "\r", "\x03", "\x1b"]) {
-    const { code, screen } = await typed(place, ["delete", "alice"], [[question, answer]]);
-    assert.notEqual(code, 0, screen);
-    assert.match(screen, /nothing was changed/);
-    assert.equal(await place.digest(), before, JSON.stringify(answer));
-  }
-  const { code, screen } = await typed(place, ["delete", "alice"], [[question, "y"]]);
-  assert.equal(code, 0, screen);
-  assert.match(screen, /Deleted .*alice.*: 4 resources/);
-  assert.equal((await place.run("status", "alice")).code, 4);
-});
-
-atTerminal("on a terminal --yes is not asked, and --json never asks", async () => {
-  await using place = await Place.make();
-  await place.ok("new", "alice");
-  const json = await typed(place, ["delete", "alice", "--json"], []);
-  assert.deepEqual([json.code, JSON.parse(json.screen).error.code], [2, "CONFIRM_REQUIRED"]);
-  const { code, screen } = await typed(place, ["delete", "alice", "--yes"], []);
-  assert.equal(code, 0, screen);
-  assert.doesNotMatch(screen, /\?/);
-});
-
-atTerminal("a terminal has colours, unless NO_COLOR or --no-color says otherwise", async () => {
-  await using place = await Place.make();
-  await place.ok("new", "alice");
-  // deno-lint-ignore no-control-regex -- the escape is what is looked for
-  const coloured = /\x1b\[\d+m/;
-  assert.match((await typed(place, ["list"], [])).screen, coloured);
-  assert.match((await typed(place, ["list"], [], { NO_COLOR: "" })).screen, coloured, "empty counts as unset");
-  assert.doesNotMatch((await typed(place, ["list"], [], { NO_COLOR: "1" })).screen, coloured);
-  assert.doesNotMatch((await typed(place, ["list", "--no-color"], [])).screen, coloured);
-  assert.doesNotMatch((await typed(place, ["nwe", "--no-color"], [])).screen, coloured);
 });

@@ -230,3 +230,11 @@ export async function transcript(place: Place, args: readonly string[], options?
   const errors = normalized(stderr, place).trimEnd().split("\n").map((line) => `! ${line}\n`);
   return `${normalized(stdout, place)}${stderr === "" ? "" : errors.join("")}=> ${code}`;
 }
+
+/** Why a program can't be used here; `undefined`: it can. */
+export async function whyNot(...command: string[]): Promise<string | undefined> {
+  return await runCommand(".", command).then(
+    ({ code, stderr }) => code === 0 ? undefined : stderr.trim(),
+    (error) => (error as Error).message,
+  );
+}

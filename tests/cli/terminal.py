@@ -1,4 +1,4 @@
-"""A command on a terminal of its own: python3 terminal.py < {"command", "steps": [{"until", "type"?, "signal"?}]}, as JSON.
+"""A command on a terminal of its own: python3 terminal.py < {"command", "steps": [{"until", "type"?, "signal"?}], "columns"?}, as JSON.
 
 Waits until the terminal shows what matches `until`, then types, or sends the command a signal. Prints what was shown and how the command ended.
 """
@@ -7,7 +7,7 @@ import fcntl, json, os, pty, re, signal, struct, sys, termios
 task = json.load(sys.stdin)
 pid, terminal = pty.fork()
 if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 250, 0, 0))
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, task.get("columns", 250), 0, 0))
     os.execvp(task["command"][0], task["command"])
 def give_up(*_):
     os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
 /** Commands on a terminal, as a person has one: a pseudo-terminal that Python opens, for Deno has none. */
 import { fileURLToPath } from "node:url";
-import { runCommand, type RunOptions } from "./run.ts";
+import { testIf } from "../helpers.ts";
+import { runCommand, type RunOptions, whyNot } from "./run.ts";
 
 /** What a person does. */
 export interface Step {
@@ -18,18 +19,28 @@ export interface Shown {
   readonly code: number;
 }
 
-/** Runs a command on a terminal of its own; fails if a step was not reached. */
+/** Runs a command on a terminal of its own, of so many columns (0: it doesn't say); fails if a step was not reached. */
 export async function onTerminal(
   cwd: string,
   command: readonly string[],
   steps: readonly Step[],
-  options?: Pick<RunOptions, "env">,
+  { columns, env }: Pick<RunOptions, "env"> & { readonly columns?: number } = {},
 ): Promise<Shown> {
   const script = fileURLToPath(new URL("terminal.py", import.meta.url));
-  const stdin = JSON.stringify({ command, steps });
-  const { stdout, stderr, code } = await runCommand(cwd, ["python3", script], { ...options, stdin });
+  const stdin = JSON.stringify({ command, steps, columns });
+  const { stdout, stderr, code } = await runCommand(cwd, ["python3", script], {
+    env: { TERM: "xterm-256color", ...env },
+    stdin,
+  });
   if (code !== 0) throw new Error(`No terminal: ${stderr}`);
   const { left, ...shown } = JSON.parse(stdout);
   if (left.length > 0) throw new Error(`Never shown: ${left[0]}\n${shown.shown}`);
   return shown;
+}
+
+const whyNoTerminal = await whyNot("python3", "-c", "import fcntl, pty");
+
+/** Registers a test that needs a terminal; skipped, with the reason, where Python can open none. */
+export function terminalTest(name: string, fn: () => Promise<void>): void {
+  testIf(whyNoTerminal, name, fn);
 }
