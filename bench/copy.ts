@@ -8,7 +8,7 @@ import { httpClient } from "../core/http.ts";
 import { Bucket } from "../core/s3/bucket.ts";
 import provider from "../providers/storage/s3.ts";
 import { clientOf, PARENT, shopOf, titleOf } from "../tests/providers/_s3.ts";
-import { type Benchmark, median, run, shown } from "./measure.ts";
+import { type Benchmark, inTurns, run, shown } from "./measure.ts";
 import { served } from "./storage.ts";
 
 const OBJECTS = Number(process.env.FORKSTACK_BENCH_OBJECTS ?? 20_000);
@@ -53,22 +53,21 @@ export const copyBenchmarks: readonly Benchmark[] = [{
       RCLONE_CONFIG_ONE_ACCESS_KEY_ID: accessKeyId,
       RCLONE_CONFIG_ONE_SECRET_ACCESS_KEY: secretAccessKey,
     });
-    const ours: number[] = [], theirs: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      let began = performance.now();
-      await shop.create(shop.target("alice"), shop.context({ fetch: httpClient() }));
-      ours.push(performance.now() - began);
+    const flags = ["--transfers", LANES, "--checkers", LANES, "--config", "/dev/null"];
+    const timed = (copy: () => unknown) => async () => {
+      const began = performance.now();
+      await copy();
+      const took = performance.now() - began;
       await empty(client, titleOf("alice"));
-      began = performance.now();
-      const flags = ["--transfers", LANES, "--checkers", LANES, "--config", "/dev/null"];
-      run("rclone", ["sync", `one:${PARENT}`, `one:${titleOf("alice")}`, ...flags], work);
-      theirs.push(performance.now() - began);
-      await empty(client, titleOf("alice"));
-    }
+      return took;
+    };
+    const [one, other] = await inTurns(5, [
+      timed(() => shop.create(shop.target("alice"), shop.context({ fetch: httpClient() }))),
+      timed(() => run("rclone", ["sync", `one:${PARENT}`, `one:${titleOf("alice")}`, ...flags], work)),
+    ]);
     client.destroy();
     child.kill();
     rmSync(directory, { recursive: true });
-    const [one, other] = [median(ours), median(theirs)];
     return [{ name, ours: shown(one), against: `rclone ${shown(other)}`, ratio: one / other, limit: { atMost: 1 } }];
   },
 }];

@@ -1,9 +1,10 @@
 /**
  * What is claimed about speed, measured: each figure is a ratio of two things timed in turns in this one run.
- * `deno task bench` writes bench/RESULTS.md; `deno task bench list` runs those whose name holds "list".
+ * `deno task bench` writes bench/RESULTS.md; `deno task bench list` runs those whose name holds "list", and changes
+ * their rows there.
  */
 import { cpus, release, totalmem } from "node:os";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { cacheBenchmarks } from "./caches.ts";
@@ -22,16 +23,19 @@ function holds({ ratio, limit }: Result): boolean {
   return "atMost" in limit ? ratio <= limit.atMost : ratio >= limit.atLeast;
 }
 
-function table(results: readonly (Result | Skipped)[]): string {
-  const rows = results.map((one) =>
-    "reason" in one
-      ? `| ${one.name} | not measured: ${one.reason} | | | | |`
-      : `| ${one.name} | ${one.ours} | ${one.against} | ${one.ratio.toFixed(2)} | ${
-        "atMost" in one.limit ? `<= ${one.limit.atMost}` : `>= ${one.limit.atLeast}`
-      } | ${holds(one) ? "yes" : "NO"} |`
-  );
-  return ["| claim | ours | against | ratio | limit | holds |", "| --- | --- | --- | --- | --- | --- |", ...rows].join(
-    "\n",
+function rowOf(one: Result | Skipped): string {
+  if ("reason" in one) return `| ${one.name} | not measured: ${one.reason} | | | | |`;
+  const limit = "atMost" in one.limit ? `<= ${one.limit.atMost}` : `>= ${one.limit.atLeast}`;
+  const holding = holds(one) ? "yes" : "NO";
+  return `| ${one.name} | ${one.ours} | ${one.against} | ${one.ratio.toFixed(2)} | ${limit} | ${holding} |`;
+}
+
+/** The rows of an earlier run, with the new ones in the place of those that claim the same. */
+function merged(earlier: string, rows: readonly string[]): string[] {
+  const claimOf = (row: string) => row.split(" | ", 1)[0]!;
+  const fresh = new Map(rows.map((row) => [claimOf(row), row]));
+  return earlier.split("\n").filter((line) => /^\| (?!claim |---)/.test(line)).map((row) =>
+    fresh.get(claimOf(row)) ?? row
   );
 }
 
@@ -70,10 +74,20 @@ if (import.meta.main) {
   const machine = `${cpus().length} x ${cpus()[0].model}, ${
     Math.round(totalmem() / 2 ** 30)
   } GiB, Linux ${release()}, Deno ${process.versions.deno}`;
-  const text = `# Results\n\nWritten by \`deno task bench\` on ${
-    new Date().toISOString().slice(0, 10)
-  }; medians, ratios within one run.\nMachine: ${machine}\n\n${table(results)}\n`;
-  process.stdout.write(`${text}\n`);
-  if (wanted === "") writeFileSync(join(REPO, "bench", "RESULTS.md"), text);
+  const rows = results.map(rowOf);
+  const date = new Date().toISOString().slice(0, 10);
+  const textOf = (all: readonly string[]) =>
+    `# Results
+
+Written by \`deno task bench\`, last on ${date}; medians; each ratio is of one run.
+Machine: ${machine}
+
+| claim | ours | against | ratio | limit | holds |
+| --- | --- | --- | --- | --- | --- |
+${all.join("\n")}
+`;
+  process.stdout.write(textOf(rows));
+  const path = join(REPO, "bench", "RESULTS.md");
+  writeFileSync(path, textOf(wanted === "" ? rows : merged(readFileSync(path, "utf8"), rows)));
   process.exitCode = !hasFailed && results.every((one) => "reason" in one || holds(one)) ? 0 : 1;
 }

@@ -81,7 +81,7 @@ export const storageBenchmarks: readonly Benchmark[] = [
       const theirs = await served("startS3rver(['bench'])", "s3rver.ts");
       const clients = [ours, theirs].map(({ server }) => clientOf(server));
       const results: Result[] = [];
-      for (const [what, size, count, rounds] of [["1 KiB", 1024, 200, 9], ["100 MiB", 100 * 2 ** 20, 1, 25]] as const) {
+      for (const [what, size, count, rounds] of [["1 KiB", 1024, 200, 9], ["100 MiB", 100 * 2 ** 20, 1, 41]] as const) {
         const Body = someBytes(size);
         for (const verb of ["put", "get"] as const) {
           const [one, other] = await inTurns(rounds, clients.map((client) => () => times(client, verb, Body, count)));

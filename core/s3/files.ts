@@ -30,14 +30,17 @@ export interface Opened extends Disposable {
   readonly sizeBytes: number;
   /** Its bytes from `start` up to, not including, `end`; closes it once they are read. */
   read(start: number, end: number): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+  /** As `read`, for a response whose `content-length` says how many they are: what comes after `end` is not sent. */
+  send(start: number, end: number): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
 }
 
 const MAGIC = Buffer.from("fks3obj1"); // an upload of the same bytes is no danger: only what this server wrote is read so
 const TRAILER_BYTES = MAGIC.length + 4;
 const TAIL_BYTES = 16 * 1024; // a small object comes with its metadata in one read
-const PIECE_BYTES = 256 * 1024;
+const PIECE_BYTES = 2 ** 20;
 
 const readAsync = promisify(fs.read);
+const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 
 /** Opens an object's file; `undefined` if there is none, or something else than a file. */
 export function openObject(path: string): Opened | undefined {
@@ -92,16 +95,36 @@ function opened(path: string, parse: (fd: number, stat: fs.Stats) => Parsed): Op
     }
     const { meta, sizeBytes, bytes } = parse(fd, stat);
     if (bytes !== undefined) close();
+    const read: Opened["read"] = (start, end) => bytes?.subarray(start, end) ?? streamOf(fd, start, end, close);
     return {
       meta,
       sizeBytes,
-      read: (start, end) => bytes?.subarray(start, end) ?? streamOf(fd, start, end, close),
+      read,
+      send(start, end) {
+        const file = bytes === undefined && end - start > PIECE_BYTES ? denoFile(path, stat) : undefined;
+        if (file === undefined) return read(start, end);
+        close();
+        file.seekSync(start, 0);
+        return file.readable;
+      },
       [Symbol.dispose]: close,
     };
   } catch (error) {
     close();
     throw error;
   }
+}
+
+/**
+ * The same file as Deno's server sends it by itself, up to the response's length, in three quarters of the time; if it is
+ * still the same that is at the path.
+ */
+function denoFile(path: string, { dev, ino }: fs.Stats): Deno.FsFile | undefined {
+  const file = deno?.openSync(path);
+  const now = file?.statSync();
+  if (now?.ino === ino && now.dev === dev) return file;
+  file?.close();
+  return undefined;
 }
 
 function readTail(fd: number, size: number, wanted: number): Buffer<ArrayBuffer> {

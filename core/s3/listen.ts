@@ -70,7 +70,7 @@ function listenByDeno(on: typeof Deno, handler: S3Handler, port: number): Listen
 /** As `listen`, by `node:http`. */
 export async function listenByNode(handler: S3Handler, port: number): Promise<Listening> {
   const { createServer } = await import("node:http");
-  const { Readable } = await import("node:stream");
+  const { pipeline, Readable } = await import("node:stream");
   const underWay = new UnderWay();
   const server = createServer(async (incoming, outgoing) => {
     underWay.add(new Promise((resolve) => outgoing.on("close", resolve)));
@@ -87,7 +87,7 @@ export async function listenByNode(handler: S3Handler, port: number): Promise<Li
     const response = await handler(request, incoming.url ?? "/");
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     if (response.body === null) outgoing.end();
-    else Readable.fromWeb(response.body as never).on("error", () => outgoing.destroy()).pipe(outgoing);
+    else pipeline(Readable.fromWeb(response.body as never), outgoing, () => {}); // either's end by failure is the other's
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -61,7 +61,7 @@ export function getObject(call: Call): Response {
     if (range !== undefined) Object.assign(headers, partialHeaders(start, end, found.sizeBytes));
     if (range !== undefined && end - start < found.sizeBytes) dropChecksum(headers); // it is of the whole
     const status = range === undefined ? 200 : 206;
-    if (call.method !== "HEAD") return new Response(found.read(start, end), { status, headers });
+    if (call.method !== "HEAD") return new Response(found.send(start, end), { status, headers });
     found[Symbol.dispose]();
     return new Response(null, { status, headers });
   } catch (error) {
