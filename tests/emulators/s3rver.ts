@@ -5,6 +5,7 @@
  *   buckets, and answers what it does not know with `NotImplemented` or not at all.
  */
 import crypto from "node:crypto";
+import type { ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { temporaryDirectory } from "../helpers.ts";
 
@@ -26,8 +27,14 @@ Object.assign(crypto, {
     name === "des" ? createDecipheriv("aes-128-cbc", twice(key), twice(iv)) : createDecipheriv(name, key, iv),
 });
 
-/** Starts s3rver on `127.0.0.1`, with these buckets; `await using` ends it and removes what it held. */
-export async function startS3rver(buckets: readonly string[] = []): Promise<S3Server> {
+/**
+ * Starts s3rver on `127.0.0.1`, with these buckets; `await using` ends it and removes what it held. By itself it closes a
+ * kept connection after five seconds, now and then as a client uses it again: without `keepAlive` it keeps none.
+ */
+export async function startS3rver(
+  buckets: readonly string[] = [],
+  { keepAlive = false }: { readonly keepAlive?: boolean } = {},
+): Promise<S3Server> {
   const { default: S3rver } = await import("s3rver");
   const directory = temporaryDirectory("forkstack-s3rver-");
   const server = new S3rver({
@@ -38,13 +45,19 @@ export async function startS3rver(buckets: readonly string[] = []): Promise<S3Se
     configureBuckets: buckets.map((name) => ({ name, configs: [] })),
   });
   const { port } = await server.run() as AddressInfo;
-  server.httpServer.keepAliveTimeout = 0; // by itself it closes after five seconds, maybe as a client uses the connection again
+  if (!keepAlive) {
+    server.httpServer.prependListener("request", (_request: unknown, response: ServerResponse) => {
+      response.setHeader("connection", "close");
+    });
+  }
   return {
     endpoint: `http://127.0.0.1:${port}`,
     region: "us-east-1",
     credentials: { accessKeyId: "S3RVER", secretAccessKey: "S3RVER" },
     async [Symbol.asyncDispose]() {
-      await server.close();
+      const closed = server.close();
+      server.httpServer.closeAllConnections(); // else it may wait for one that the client keeps open: three minutes
+      await closed;
       directory[Symbol.dispose]();
     },
   };
