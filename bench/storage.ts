@@ -78,7 +78,7 @@ export const storageBenchmarks: readonly Benchmark[] = [
     async run() {
       run("sync", [], "/"); // what other benchmarks wrote would be in the way
       const ours = await served("serveS3({ buckets: ['bench'] })", "s3_local.ts");
-      const theirs = await served("startS3rver(['bench'], { keepAlive: true })", "s3rver.ts");
+      const theirs = await served("startS3rver(['bench'], { asItIs: true })", "s3rver.ts");
       const clients = [ours, theirs].map(({ server }) => clientOf(server));
       const results: Result[] = [];
       for (const [what, size, count, rounds] of [["1 KiB", 1024, 200, 9], ["100 MiB", 100 * 2 ** 20, 1, 41]] as const) {

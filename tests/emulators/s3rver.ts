@@ -5,8 +5,10 @@
  *   buckets, and answers what it does not know with `NotImplemented` or not at all.
  */
 import crypto from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../helpers.ts";
 
 /** A running S3 server, as an SDK client is told of it. */
@@ -28,12 +30,14 @@ Object.assign(crypto, {
 });
 
 /**
- * Starts s3rver on `127.0.0.1`, with these buckets; `await using` ends it and removes what it held. By itself it closes a
- * kept connection after five seconds, now and then as a client uses it again: without `keepAlive` it keeps none.
+ * Starts s3rver on `127.0.0.1`, with these buckets; `await using` ends it and removes what it held. Two things that
+ * it does only if it is to be `asItIs` would fail a test now and then: it closes a kept connection after five seconds,
+ * maybe as a client uses it again; and it answers an upload before it has written all of it, and
+ * writes two of one key into each other.
  */
 export async function startS3rver(
   buckets: readonly string[] = [],
-  { keepAlive = false }: { readonly keepAlive?: boolean } = {},
+  { asItIs = false }: { readonly asItIs?: boolean } = {},
 ): Promise<S3Server> {
   const { default: S3rver } = await import("s3rver");
   const directory = temporaryDirectory("forkstack-s3rver-");
@@ -45,10 +49,11 @@ export async function startS3rver(
     configureBuckets: buckets.map((name) => ({ name, configs: [] })),
   });
   const { port } = await server.run() as AddressInfo;
-  if (!keepAlive) {
+  if (!asItIs) {
     server.httpServer.prependListener("request", (_request: unknown, response: ServerResponse) => {
       response.setHeader("connection", "close");
     });
+    finishUploads(server.store);
   }
   return {
     endpoint: `http://127.0.0.1:${port}`,
@@ -60,5 +65,29 @@ export async function startS3rver(
       await closed;
       directory[Symbol.dispose]();
     },
+  };
+}
+
+interface Upload {
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/** Answers an upload once it is on the disk, and one after the other those of one key. */
+// deno-lint-ignore no-explicit-any -- it has no types
+function finishUploads(store: any): void {
+  const putObject = store.putObject.bind(store);
+  const last = new Map<string, Promise<unknown>>();
+  store.putObject = (upload: Upload) => {
+    const path = store.getResourcePath(upload.bucket, upload.key, "object");
+    const isWritten = (md5: string) =>
+      existsSync(path) && crypto.createHash("md5").update(readFileSync(path)).digest("hex") === md5;
+    const put = (last.get(path) ?? Promise.resolve()).catch(() => {}).then(async () => {
+      const done = await putObject(upload);
+      for (let tries = 0; !isWritten(done.md5) && tries < 1_000; tries++) await sleep(1); // or it is deleted by now
+      return done;
+    });
+    last.set(path, put);
+    return put;
   };
 }
