@@ -120,10 +120,11 @@ function opened(path: string, parse: (fd: number, stat: fs.Stats) => Parsed): Op
  * still the same that is at the path.
  */
 function denoFile(path: string, { dev, ino }: fs.Stats): Deno.FsFile | undefined {
-  const file = deno?.openSync(path);
-  const now = file?.statSync();
-  if (now?.ino === ino && now.dev === dev) return file;
-  file?.close();
+  if (deno === undefined || !fs.existsSync(path)) return undefined; // it may be deleted by now
+  const file = deno.openSync(path);
+  const now = file.statSync();
+  if (now.ino === ino && now.dev === dev) return file;
+  file.close();
   return undefined;
 }
 

@@ -58,7 +58,7 @@ function hasOpen(directory: string): boolean {
   return stdout.length > 0;
 }
 
-Deno.test("an object that is replaced between its opening and its sending is sent as it was opened", async () => {
+Deno.test("an object that is replaced or deleted between its opening and its sending is sent as it was", async () => {
   using root = temporaryDirectory("forkstack-s3-");
   const bucket = new Bucket("shop", root.path);
   const put = (bytes: Uint8Array) =>
@@ -68,8 +68,10 @@ Deno.test("an object that is replaced between its opening and its sending is sen
       () => ({ etag: "0".repeat(32), modifiedAt: 0, headers: {} }),
     );
   const before = someBytes(3 * 2 ** 20);
-  await put(before);
-  const found = bucket.need("large");
-  await put(new Uint8Array(4 * 2 ** 20));
-  assert.deepEqual(await new Response(found.send(0, before.length)).bytes(), before);
+  for (const change of [() => put(new Uint8Array(4 * 2 ** 20)), () => bucket.delete("large")]) {
+    await put(before);
+    const found = bucket.need("large");
+    await change();
+    assert.deepEqual(await new Response(found.send(0, before.length)).bytes(), before);
+  }
 });
