@@ -1,5 +1,5 @@
 /**
- * The commands: what each takes, and the file that runs it, loaded when it does. They give data and text; `cli.ts` prints.
+ * The commands: what each takes, and the file that runs it, loaded when it does. They give data and text; `main.ts` prints.
  *
  * @module
  */

@@ -18,6 +18,26 @@ interface Modules {
   "node:path": typeof import("node:path");
 }
 
+/** A stand-in for the process, of whoever runs a command line without a process of its own. */
+export interface StandIn {
+  readonly cwd: string;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly write: (stream: "stdout" | "stderr", text: string) => void;
+}
+
+let standIn: StandIn | undefined;
+
+/** Does something with a stand-in for the process: one at a time. */
+export async function within<T>(given: StandIn, work: () => Promise<T>): Promise<T> {
+  if (standIn !== undefined) throw new TypeError("Something else runs with a stand-in for the process");
+  standIn = given;
+  try {
+    return await work();
+  } finally {
+    standIn = undefined;
+  }
+}
+
 /** The arguments after the program's name. */
 export function args(): string[] {
   return deno?.args ?? process.argv.slice(2);
@@ -25,17 +45,25 @@ export function args(): string[] {
 
 /** The working directory. */
 export function cwd(): string {
-  return deno?.cwd() ?? process.cwd();
+  return standIn?.cwd ?? deno?.cwd() ?? process.cwd();
 }
 
 /** One variable of the process environment; empty counts as unset. */
 export function variable(name: string): string | undefined {
-  return (deno === undefined ? process.env[name] : deno.env.get(name)) || undefined;
+  return rawVariable(name) || undefined;
+}
+
+/** One variable of the process environment as it is. */
+export function rawVariable(name: string): string | undefined {
+  if (standIn !== undefined) return standIn.variables[name];
+  return deno === undefined ? process.env[name] : deno.env.get(name);
 }
 
 /** The whole process environment. */
 export function variables(): Record<string, string> {
-  return deno?.env.toObject() ?? { ...process.env } as Record<string, string>;
+  return standIn === undefined
+    ? deno?.env.toObject() ?? { ...process.env } as Record<string, string>
+    : { ...standIn.variables };
 }
 
 /** Ends the process. */
@@ -45,6 +73,7 @@ export function exit(code: number): never {
 
 /** Writes text, all of it, before it returns. */
 export function write(stream: "stdout" | "stderr", text: string): void {
+  if (standIn !== undefined) return standIn.write(stream, text);
   const bytes = new TextEncoder().encode(text);
   let at = 0;
   while (at < bytes.length) {
@@ -55,17 +84,19 @@ export function write(stream: "stdout" | "stderr", text: string): void {
 
 /** Whether a person sits at the stream. */
 export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
-  return deno?.[stream].isTerminal() ?? process[stream].isTTY === true;
+  return standIn === undefined && (deno?.[stream].isTerminal() ?? process[stream].isTTY === true);
 }
 
 /** How many characters a line of the terminal has; `undefined` where stdout is none. */
 export function columns(): number | undefined {
+  if (standIn !== undefined) return undefined;
   if (deno === undefined) return process.stdout.columns;
   return isTerminal("stdout") ? deno.consoleSize().columns : undefined;
 }
 
 /** All that comes on stdin. */
 export async function readInput(): Promise<string> {
+  if (standIn !== undefined) return "";
   if (deno !== undefined) return await new Response(deno.stdin.readable).text();
   let text = "";
   for await (const piece of process.stdin.setEncoding("utf8")) text += piece;

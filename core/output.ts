@@ -1,5 +1,5 @@
 /**
- * Results as people read them and as `--json` has them. Nothing here writes: `cli.ts` does.
+ * Results as people read them and as `--json` has them. Nothing here writes: `main.ts` does.
  *
  * @module
  */

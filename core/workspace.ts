@@ -8,7 +8,7 @@ import type { Project } from "./config.ts";
 import type { World } from "./engine.ts";
 import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
 import { disk } from "./disk.ts";
-import { basename, join, variable } from "./host.ts";
+import { basename, join, rawVariable, variable } from "./host.ts";
 import { run } from "./run.ts";
 import { Secret } from "./secret.ts";
 
@@ -26,7 +26,7 @@ const POINTERS = [".current-env", ".env.local"] as const;
 /** The environment that this directory points to, and what decided it. */
 export function currentEnv(project: Project): { env: string; decidedBy: string } {
   try {
-    const { env, decidedBy } = openStack({ cwd: project.root });
+    const { env, decidedBy } = openStack({ cwd: project.root, read: rawVariable });
     return { env, decidedBy };
   } catch (error) {
     if (isNamedByProcess() || !isForkstackError(error) || error.code !== "NAME_INVALID") throw error;

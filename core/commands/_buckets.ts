@@ -33,7 +33,12 @@ export async function openBuckets(project: Project, io: Io, doors: Doors, port: 
       onError: (error) => io.say(`error: Cannot answer a request: ${error instanceof Error ? error.message : error}`),
     });
   try {
-    return await listen(async (request, target) => await (await (handler ??= load()))(request, target), port);
+    const listening = await listen(
+      async (request, target) => await (await (handler ??= load()))(request, target),
+      port,
+    );
+    io.atEnd(() => listening.stop());
+    return listening;
   } catch (error) {
     throw refusal(doors.command, port, error as Error & { code?: string });
   }

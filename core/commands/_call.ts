@@ -15,6 +15,8 @@ export interface Io {
   readonly readSecret: (question: string) => Promise<string>;
   /** Whether a person is there to be asked. */
   readonly mayAsk: () => boolean;
+  /** Told how to close what the command opened, for a process that goes on after it. */
+  readonly atEnd: (close: () => unknown) => void;
 }
 
 /** What each option means; a command names those that it takes. */

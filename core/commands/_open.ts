@@ -25,6 +25,7 @@ export async function withEngine<T>(
   try {
     // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
     const registry = await openRegistry(project, mode === "begin" || mode === "restore" ? "create" : "empty");
+    io.atEnd(() => registry.close());
     if (mode !== "begin") await noticeExpired(registry, io);
     return await work({
       project,

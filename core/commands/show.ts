@@ -13,6 +13,7 @@ import { noticeExpired, withEngine } from "./_open.ts";
 export async function runList({ io }: Call): Promise<Answer> {
   const project = await openProject(cwd(), { init: false });
   const registry = await openRegistry(project, "empty");
+  io.atEnd(() => registry.close());
   await noticeExpired(registry, io);
   const [environments, kept] = await Promise.all([listEnvironments({ project, registry }), registry.kept()]);
   const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;

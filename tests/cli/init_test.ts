@@ -667,6 +667,7 @@ Deno.test("what is changed while init waits for an answer is not overwritten", a
       confirm: answer,
       readSecret: answer,
       mayAsk: () => true,
+      atEnd: () => {},
     };
     const flags = { project: "shop", stack: "sqlite-local" };
     process.chdir(place.root);

@@ -1,0 +1,218 @@
+/**
+ * One command line, from its words to its exit code. Nothing here ends the process: `cli.ts` does.
+ *
+ * @module
+ */
+import { allowError } from "./allow.ts";
+import { type Command, COMMANDS, COMMON } from "./commands.ts";
+import { type Call, type Flags, type Io, type OptionName, OPTIONS, usage } from "./commands/_call.ts";
+import type { ResourceReport } from "./report.ts";
+import { load } from "./load.ts";
+import * as host from "./host.ts";
+import * as output from "./output.ts";
+import { VERSION } from "./version.ts";
+import { ForkstackError } from "../mod.ts";
+
+async function parse(
+  args: string[],
+  program: readonly string[],
+): Promise<Omit<Call, "io"> & { command: string }> {
+  const [command, ...rest] = args;
+  const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+  if (known === undefined) {
+    throw await (await load<typeof import("./help.ts")>("core/help.ts")).unknownCommand(command);
+  }
+  if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
+    const npm = "; npm takes the first -- for itself: `npm run envs:run -- alice -- node app.js`";
+    throw usage(
+      `Cannot ${command}: no program was named`,
+      `Write it after --: \`forkstack ${known.example}\`${host.variable("npm_command") === undefined ? "" : npm}`,
+    );
+  }
+  const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
+    ? await parseOptions(command, known, rest)
+    : { positionals: rest, flags: {} };
+  const most = known.arguments?.length ?? 0;
+  if (positionals.length > most) {
+    throw usage(
+      `Cannot run "${command}": "${positionals[most]}" is one argument too many`,
+      `For example \`forkstack ${known.example}\``,
+    );
+  }
+  return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), program, flags };
+}
+
+/** What is ours, and what follows `--` where a command runs a program: none of that is ours to read. */
+function splitProgram(args: string[]): [own: string[], program: string[]] {
+  const at = Object.hasOwn(COMMANDS, args[0] ?? "") && COMMANDS[args[0]].runsProgram ? args.indexOf("--") : -1;
+  return at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
+}
+
+async function parseOptions(
+  command: string,
+  known: Command,
+  args: string[],
+): Promise<{ positionals: string[]; flags: Flags }> {
+  const options = Object.fromEntries([...known.options, ...COMMON].map((name) => [name, OPTIONS[name]]));
+  const { parseArgs } = await import("node:util"); // 4 ms that a command without options is spared
+  const { values, positionals, tokens } = parseArgs({
+    args,
+    options,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const option = Object.hasOwn(options, token.name) ? options[token.name as OptionName] : undefined;
+    if (option === undefined) {
+      const { nearest } = await load<typeof import("./words.ts")>("core/words.ts");
+      const near = await nearest(token.name, Object.keys(options));
+      throw usage(
+        `Cannot run "${command}": it has no option ${token.rawName}`,
+        near.length > 0 ? `Did you mean --${near[0]}?` : `\`forkstack ${command} --help\` lists its options`,
+      );
+    }
+    if (option.type === "string" && (!token.value || (!token.inlineValue && token.value.startsWith("-")))) {
+      throw usage(`Cannot run "${command}": --${token.name} needs a value`, `For example --${token.name} dev`);
+    }
+    if (option.type === "boolean" && token.value !== undefined) {
+      throw usage(`Cannot run "${command}": --${token.name} takes no value`, `Write --${token.name} alone`);
+    }
+  }
+  return { positionals, flags: values as Flags };
+}
+
+/** Help, where it is asked for: of all commands, or in short or in full of one. */
+async function helpText(name: string | undefined, form: "short" | "page", command: string): Promise<string> {
+  const help = await load<typeof import("./help.ts")>("core/help.ts");
+  if (name === undefined || name.startsWith("-")) return help.overview({ command });
+  return await help[form](name, { command, columns: host.columns() });
+}
+
+async function confirm(question: string, isJson: boolean): Promise<void> {
+  if (isJson || !host.isTerminal("stdin") || !host.isTerminal("stderr")) {
+    throw new ForkstackError("CONFIRM_REQUIRED", "Cannot ask for confirmation: there is no terminal", {
+      hint: "Say yes beforehand with --yes, or look first with --dry-run",
+    });
+  }
+  await (await load<typeof import("./questions.ts")>("core/questions.ts")).ask.agree(question, false);
+}
+
+/** One newline at the end is the shell's, not the value's. */
+async function readSecret(question: string): Promise<string> {
+  if (!host.isTerminal("stdin")) return (await host.readInput()).replace(/\r?\n$/, "");
+  return await (await load<typeof import("./questions.ts")>("core/questions.ts")).askSecret(question);
+}
+
+/** What commands are called where this one was started. */
+function commandPrefix(): string {
+  if (host.isBinary(import.meta.url)) return "forkstack "; // whatever started what called it
+  if (host.isRunByDeno()) return host.variable("INIT_CWD") === undefined ? "forkstack " : "deno task envs:";
+  const by = host.variable("npm_lifecycle_event"); // both set it to their own name: the command is on no PATH
+  return by === "npx" || by === "bunx" ? `${by} forkstack ` : "forkstack ";
+}
+
+/** What they are called where a package's script started this one: `npm run envs:`. */
+function scriptPrefix(): string | undefined {
+  const manager = host.variable("npm_config_user_agent")?.split("/")[0];
+  const isScript = host.variable("npm_lifecycle_event")?.startsWith("envs:");
+  return isScript && manager !== undefined && manager !== "deno" ? `${manager} run envs:` : undefined;
+}
+
+function styleOf(stream: "stdout" | "stderr", args: readonly string[]): output.Style {
+  const color = host.isTerminal(stream) && host.variable("NO_COLOR") === undefined && !args.includes("--no-color");
+  return { color, command: scriptPrefix() ?? commandPrefix() };
+}
+
+/**
+ * Runs one command line and gives its exit code. With a stand-in for the process it also closes what it opened, takes
+ * back its signal handlers, and reads and writes through the stand-in.
+ */
+export async function main(line: string[], standIn?: host.StandIn): Promise<number> {
+  if (standIn === undefined) return await runLine(line, () => {}).catch((caught) => refuse(line, caught));
+  const closing: (() => unknown)[] = [];
+  return await host.within(standIn, async () => {
+    try {
+      return await runLine(line, (close) => closing.push(close)).catch((caught) => refuse(line, caught));
+    } finally {
+      for (const close of closing.reverse()) await close();
+    }
+  });
+}
+
+/** `atEnd` is told what a process that goes on must close; one that ends with its command does not wait for that. */
+async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
+  const [args, program] = splitProgram(line);
+  const [out, err] = [styleOf("stdout", args), styleOf("stderr", args)];
+  const isJson = args.includes("--json");
+  if (args[0] === "--version" || args[0] === "-V") return print(VERSION);
+  if (args[0] === "completions" && args[1] === "--") { // before any option is looked at: they are another's words
+    return print(
+      await (await load<typeof import("./complete.ts")>("core/complete.ts")).completions(args.slice(2)),
+    );
+  }
+  const interrupt = new AbortController();
+  if (program.length === 0) atEnd(onInterrupt(interrupt, err)); // else signals are the program's
+  const seen = new Map<string, ResourceReport>();
+  const io: Io = {
+    say: (line) => host.write("stderr", `${line}\n`),
+    onProgress(resource) {
+      seen.set(resource.key, resource);
+      if (!isJson) host.write("stderr", `${output.resourceLine(resource, err)}\n`);
+    },
+    signal: interrupt.signal,
+    now: () => new Date(),
+    confirm: (question) =>
+      args.some((one) => one === "--yes" || one === "-y") ? Promise.resolve() : confirm(question, isJson),
+    readSecret,
+    mayAsk: () => !isJson && host.isTerminal("stdin") && host.isTerminal("stderr"),
+    atEnd,
+  };
+  let command = args[0];
+  try {
+    if (/^(help|--help|-h)$/.test(command ?? "help")) return print(await helpText(args[1], "page", out.command));
+    const parsed = await parse(args, program);
+    command = parsed.command;
+    if (parsed.flags.help) return print(await helpText(command, args.includes("-h") ? "short" : "page", out.command));
+    const answer = await COMMANDS[command].run({ ...parsed, io });
+    if (answer.exitCode !== undefined) return answer.exitCode;
+    return print(isJson ? output.jsonDocument(command, answer.data, undefined, out) : answer.text(out));
+  } catch (caught) {
+    const error = allowError(caught, command);
+    const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort((a, b) => a.key.localeCompare(b.key)) };
+    if (isJson) print(output.jsonDocument(command, data, error, out));
+    else host.write("stderr", `${output.errorText(error, err)}\n`);
+    return output.exitCodeOf(error);
+  }
+}
+
+function print(text: string): number {
+  host.write("stdout", `${text}\n`);
+  return 0;
+}
+
+/**
+ * The first Ctrl-C stops after the calls in flight; the second leaves at once: the journal is enough. Gives what takes
+ * the handlers back.
+ */
+function onInterrupt(interrupt: AbortController, style: output.Style): () => void {
+  const stop = () => {
+    if (interrupt.signal.aborted) host.exit(130);
+    host.write(
+      "stderr",
+      `${output.localCommands("Stopping after what is under way; once more leaves at once", style)}\n`,
+    );
+    interrupt.abort(new ForkstackError("INTERRUPTED", "Stopped", { hint: "Run the same command again to go on" }));
+  };
+  return host.onSignals(["SIGINT", "SIGTERM"], stop);
+}
+
+/** An error that is met before it is known how text is dressed here: a variable that Deno does not let us read. */
+function refuse(line: readonly string[], caught: unknown): number {
+  const error = allowError(caught, "begin");
+  const style = { color: false, command: "forkstack " };
+  if (line.includes("--json")) print(output.jsonDocument("help", {}, error, style));
+  else host.write("stderr", `${output.errorText(error, style)}\n`);
+  return output.exitCodeOf(error);
+}
