@@ -1,7 +1,7 @@
 /** How fast the keys of a cache are forked, held against loading them and against copying them one by one. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Fork } from "../core/provider.ts";
 import provider from "../providers/cache/valkey.ts";
 import { Server, WHY_NO_SERVER } from "../tests/emulators/redis_server.ts";

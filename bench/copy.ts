@@ -3,7 +3,12 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { DeleteBucketCommand, DeleteObjectsCommand, ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
+import {
+  DeleteBucketCommand,
+  DeleteObjectsCommand,
+  ListObjectsV2Command,
+  type S3Client,
+} from "npm:@aws-sdk/client-s3@3.1162.0";
 import { httpClient } from "../core/http.ts";
 import { Bucket } from "../core/s3/bucket.ts";
 import provider from "../providers/storage/s3.ts";

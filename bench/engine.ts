@@ -2,7 +2,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { loadResources, openProject, type Resource } from "../core/config.ts";
 import { createEnvironment, planEnvironment } from "../core/create.ts";
 import { deleteEnvironment } from "../core/delete.ts";

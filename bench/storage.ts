@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { GetObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { GetObjectCommand, PutObjectCommand, type S3Client } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { Bucket } from "../core/s3/bucket.ts";
 import { clientOf, someBytes } from "../tests/emulators/s3_checks.ts";
 import type { S3Server } from "../tests/emulators/s3rver.ts";

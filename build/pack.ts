@@ -2,7 +2,7 @@
  * `deno task pack`: the npm package, as dist/forkstack-<version>.tgz. `deno pack` translates the code and its types; what
  * it has no setting for is done here: the name and the command, exact versions, and syntax that Node 20 knows.
  */
-import { transform } from "esbuild";
+import { transform } from "npm:esbuild@0.28.0";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -34,13 +34,18 @@ export async function unpack(work: string): Promise<string> {
     if (!/\.(js|d\.ts)$/.test(file)) continue;
     const text = await readFile(path, "utf8");
     const isTypes = file.endsWith(".d.ts"); // with the documentation, whose examples import the package as it is called here
-    await writeFile(path, isTypes ? text.replaceAll('from "./mod.ts"', `from "${NAME}"`) : await lowered(text));
+    await writeFile(path, isTypes ? text.replaceAll('from "./mod.ts"', `from "${NAME}"`) : await lowered(bare(text)));
   }
   const bin = (await readFile(join(REPO, "build", "bin.ts"), "utf8")).replaceAll('.ts"', '.js"'); // nothing imports it
   await writeFile(join(root, "bin.js"), await lowered(bin.replaceAll('"../', '"./')));
   for (const file of ["cli.d.ts", "core/binary.d.ts", "CHANGELOG.md"]) await rm(join(root, file));
   await writeFile(join(root, "package.json"), `${JSON.stringify(await manifest(root), null, 2)}\n`);
   return root;
+}
+
+/** The same with packages called as Node and Bun call them, also where no `import` says so. */
+function bare(code: string): string {
+  return code.replace(/"npm:((?:@[\w.-]+\/)?[\w.-]+)@[\d.]+((?:\/[\w.-]+)?)"/g, '"$1$2"');
 }
 
 /** The same in syntax that `TARGET` knows, and without comments: people read the types, which have them. */
@@ -65,16 +70,19 @@ async function manifest(root: string): Promise<unknown> {
     types: written.types,
     exports: { ...exports, "./package.json": "./package.json" },
     sideEffects: false,
-    dependencies: Object.fromEntries(Object.keys(written.dependencies).map((name) => [name, exactVersion(name)])),
+    dependencies: await exactVersions(Object.keys(written.dependencies)),
   };
 }
 
-/** The version that deno.json names. */
-function exactVersion(name: string): string {
-  const specifier = Object.values(config.imports).find((one) => one.startsWith(`npm:${name}@`));
-  const version = specifier?.slice(`npm:${name}@`.length).replace(/\/.*/, "");
-  if (version === undefined || !/^\d/.test(version)) throw new Error(`deno.json names no exact version of ${name}`);
-  return version;
+/** Packages with the versions that deno.lock names. */
+async function exactVersions(names: readonly string[]): Promise<Record<string, string>> {
+  const { specifiers } = JSON.parse(await readFile(join(REPO, "deno.lock"), "utf8"));
+  return Object.fromEntries(names.map((name) => {
+    const specifier = Object.keys(specifiers).find((one) => one.startsWith(`npm:${name}@`));
+    const version = specifier?.slice(`npm:${name}@`.length);
+    if (version === undefined || !/^\d/.test(version)) throw new Error(`deno.lock names no exact version of ${name}`);
+    return [name, version];
+  }));
 }
 
 if (import.meta.main) console.log(await pack());

@@ -48,6 +48,12 @@ carry({
   "providers/storage/r2.ts": () => import("../providers/storage/r2.ts"),
   "providers/storage/s3.ts": () => import("../providers/storage/s3.ts"),
   "providers/storage/tigris.ts": () => import("../providers/storage/tigris.ts"),
+  "npm:@aws-sdk/client-s3@3.1162.0": () => import("npm:@aws-sdk/client-s3@3.1162.0"),
+  "npm:@aws-sdk/client-secrets-manager@3.1162.0": () => import("npm:@aws-sdk/client-secrets-manager@3.1162.0"),
+  "npm:@libsql/client@0.18.0/web": () => import("npm:@libsql/client@0.18.0/web"),
+  "npm:ioredis@6.0.0": () => import("npm:ioredis@6.0.0"),
+  "npm:mysql2@3.24.5/promise": () => import("npm:mysql2@3.24.5/promise"),
+  "npm:postgres@3.4.9": () => import("npm:postgres@3.4.9"),
 });
 
 await import("../cli.ts");

@@ -1,16 +1,19 @@
 /**
- * The registry of a team: a libSQL server or Turso database. A file of its own, so that its client is loaded with it.
+ * The registry of a team: a libSQL server or Turso database. A file of its own, which is loaded when it is needed.
  *
  * @module
  */
-import { createClient } from "npm:@libsql/client@0.18.0/web";
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { httpClient } from "./http.ts";
+import { loadPackage } from "./load.ts";
 import { Secret } from "./secret.ts";
 import type { Row, Sql, Statement } from "./sql.ts";
 
 /** Opens it. */
-export function open(url: string, authToken: string | undefined): Sql {
+export async function open(url: string, authToken: string | undefined): Promise<Sql> {
+  const { createClient } = await loadPackage<typeof import("npm:@libsql/client@0.18.0/web")>(
+    "npm:@libsql/client@0.18.0/web",
+  );
   const client = createClient({ url, authToken, intMode: "number", fetch: serverFetch(url, authToken) });
   type Result = { columns: string[]; rows: ArrayLike<unknown>[] };
   const named = (result: Result) =>

@@ -59,9 +59,13 @@ export function taskLine(from: Origin, command: string, root: string, hosts: rea
   const reach = isNamed && hosts.length === 0 ? [] : [...new Set([...own, ...hosts])];
   const net = reach.length === 0 ? [] : [shellWord(`--allow-net=${reach.join(",")}`)];
   const what = from.kind === "clone" ? pathFrom(root, from.path) : from.url;
+  // deno.json names no lock file: `deno task` would fetch all that it holds, whatever the task.
+  const locked = from.kind === "clone"
+    ? [shellWord(`--lock=${what.replace(/cli\.ts$/, "deno.lock")}`), "--unstable-npm-lazy-caching"]
+    : [];
   // By URL neither the project's lock file nor its node_modules concern this program.
   const apart = from.kind === "clone" ? [] : ["--no-lock", "--node-modules-dir=none", ...importing(new URL(from.url))];
-  return ["deno run -q", ...apart, ...named, ...flags, ...net, shellWord(what), command].join(" ");
+  return ["deno run -q", ...apart, ...named, ...flags, ...net, ...locked, shellWord(what), command].join(" ");
 }
 
 /** Hosts from which Deno loads code without being told: https://docs.deno.com/runtime/fundamentals/security/ (2026-11) */

@@ -124,5 +124,5 @@ function all(database: Database, sql: string, args: SQLInputValue[]): Row[] {
 
 /** A libSQL server or Turso database. */
 export async function openServer(url: string, authToken: string | undefined): Promise<Sql> {
-  return (await load<typeof import("./libsql.ts")>("core/libsql.ts")).open(url, authToken);
+  return await (await load<typeof import("./libsql.ts")>("core/libsql.ts")).open(url, authToken);
 }

@@ -6,6 +6,7 @@
  * - SCAN and what it promises: https://valkey.io/commands/scan/
  */
 import type { Buffer } from "node:buffer";
+import { loadPackage } from "../core/load.ts";
 import type { Context } from "../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../mod.ts";
 
@@ -86,7 +87,7 @@ export async function connected<T>(
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   context.signal.throwIfAborted();
-  const { Redis } = await import("npm:ioredis@6.0.0");
+  const { Redis } = await loadPackage<typeof import("npm:ioredis@6.0.0")>("npm:ioredis@6.0.0");
   const { isTls, host, port, user, password } = login;
   const redis = new Redis({
     host,

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork } from "../core/provider.ts";
 import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
 

@@ -3,7 +3,7 @@
  * which a named case must catch.
  */
 import assert from "node:assert/strict";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type {
   Context,
   Fork,

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
 import { parseMarker } from "../core/engine.ts";
 import { allows } from "../core/permissions.ts";

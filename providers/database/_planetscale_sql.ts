@@ -5,6 +5,7 @@
  * - Connecting to Vitess: https://planetscale.com/docs/vitess/connecting/connection-strings
  * - Errors of MySQL's protocol: https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
  */
+import { loadPackage } from "../../core/load.ts";
 import type { Context, Secret } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { answers, codeOf, connected, type Login, loginOf, type Purpose } from "./_postgres.ts";
@@ -101,7 +102,9 @@ async function onVitess<T>(
   work: (query: Query) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
-  const { createConnection } = await import("npm:mysql2@3.24.5/promise");
+  const { createConnection } = await loadPackage<typeof import("npm:mysql2@3.24.5/promise")>(
+    "npm:mysql2@3.24.5/promise",
+  );
   try {
     const connection = await createConnection({ uri: url.reveal(), connectTimeout: 10_000 });
     try {

@@ -5,6 +5,7 @@
  * - SQLSTATEs: https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
 import { allowHint } from "../../core/allow.ts";
+import { loadPackage } from "../../core/load.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 
@@ -35,7 +36,9 @@ export async function connected<T>(
   work: (query: Query) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
-  const { default: postgres } = await import("npm:postgres@3.4.9");
+  const { default: postgres } = await loadPackage<{ default: typeof import("npm:postgres@3.4.9") }>(
+    "npm:postgres@3.4.9",
+  );
   let closed = 0;
   const sql = postgres({
     host: login.host,

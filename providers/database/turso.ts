@@ -9,6 +9,7 @@
 import type { Client } from "npm:@libsql/client@0.18.0/web";
 import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
+import { loadPackage } from "../../core/load.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
@@ -304,7 +305,9 @@ async function asked(
   work: (client: Client) => Promise<unknown>,
   { mayRepeat = false }: { mayRepeat?: boolean } = {},
 ): Promise<void> {
-  const { createClient } = await import("npm:@libsql/client@0.18.0/web");
+  const { createClient } = await loadPackage<typeof import("npm:@libsql/client@0.18.0/web")>(
+    "npm:@libsql/client@0.18.0/web",
+  );
   let met: Answer | undefined;
   let failure: unknown;
   const client = createClient({

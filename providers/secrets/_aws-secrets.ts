@@ -6,6 +6,7 @@
  * - https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html (lists lag up to five minutes)
  */
 import { httpClient, vendorError } from "../../core/http.ts";
+import { loadPackage } from "../../core/load.ts";
 import { Secret } from "../../core/secret.ts";
 import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../mod.ts";
 import type { Entry } from "./_copies.ts";
@@ -68,11 +69,10 @@ const TRIES = 10;
 
 /** A function that sends commands by the SDK. Every call may be repeated: it reads, or carries a token, or names an end. */
 export async function callerOf({ region, endpoint, credentials, fetch, signal, sleep }: Reach): Promise<Call> {
-  const sdk = await import("npm:@aws-sdk/client-secrets-manager@3.1162.0") as unknown as Record<
-    string,
+  const sdk = await loadPackage<
     // deno-lint-ignore no-explicit-any -- commands are named by their operation
-    new (input: any) => any
-  >;
+    Record<string, new (input: any) => any>
+  >("npm:@aws-sdk/client-secrets-manager@3.1162.0");
   const one = async (operation: string, input: Input) => {
     let met: { request: Request; response: Response } | undefined;
     let lost: unknown;

@@ -12,6 +12,7 @@ import type {
   ServiceOutputTypes,
 } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { createHash, createHmac } from "node:crypto";
+import { loadPackage } from "../../core/load.ts";
 import type { Context } from "../../core/provider.ts";
 import { canonicalRequest, signingKey } from "../../core/s3/signature.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
@@ -85,7 +86,7 @@ export class Store {
 
   /** Works with a store, and closes what was opened for it. */
   static async with<T>(context: Context, account: Account, work: (store: Store) => Promise<T>): Promise<T> {
-    const store = new Store(await import("npm:@aws-sdk/client-s3@3.1162.0"), context, account);
+    const store = new Store(await loadPackage<S3>("npm:@aws-sdk/client-s3@3.1162.0"), context, account);
     try {
       return await work(store);
     } finally {

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { parseEnv } from "node:util";
-import { Redis } from "ioredis";
+import { Redis } from "npm:ioredis@6.0.0";
 import { Inngest } from "../emulators/inngest.ts";
 import { QStash } from "../emulators/qstash.ts";
 import { RedisCloud } from "../emulators/redis-cloud.ts";

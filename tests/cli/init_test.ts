@@ -45,7 +45,9 @@ function taskOf(root: string, command: string): string {
   const set = command === "serve" ? "-P=serve" : command === "secrets" ? "-P=cli --allow-run" : "-P=cli";
   const way = relative(root, CLI);
   const isFar = way.split("..").length > root.split("/").length - 1;
-  return `deno run -q ${set} ${isFar ? CLI : way} ${command}`;
+  const cli = isFar ? CLI : way;
+  const lock = `--lock=${cli.replace(/cli\.ts$/, "deno.lock")} --unstable-npm-lazy-caching`;
+  return `deno run -q ${set} ${lock} ${cli} ${command}`;
 }
 
 /** The tasks that a manifest has got, by name. */
@@ -588,7 +590,7 @@ Deno.test("the tasks may reach the hosts of the stack; what the tasks would lack
   const known = await planInit(found, reaching(["b.example", "a.example"]), clone);
   assert.match(
     known.files.at(-1)!.added[0]!,
-    /^envs:new: deno run -q -P=cli --allow-net=a\.example,b\.example \S+ new$/,
+    /^envs:new: deno run -q -P=cli --allow-net=a\.example,b\.example --lock=\S+ --unstable-npm-lazy-caching \S+ new$/,
   );
   assert.deepEqual(known.warnings, []);
   const unknown = await planInit(found, reaching(), clone);

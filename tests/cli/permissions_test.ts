@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Kind, Provider } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { PROVIDERS } from "../../providers/mod.ts";

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
-import { createConnection } from "mysql2/promise";
+import { createConnection } from "npm:mysql2@3.24.5/promise";
 import { startMariaDb, whyNoMariaDb } from "../emulators/mariadb_server.ts";
 import { startPlanetScale } from "../emulators/planetscale.ts";
 import { VitessData } from "../emulators/planetscale_data.ts";

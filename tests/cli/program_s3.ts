@@ -1,5 +1,5 @@
 /** What `run` runs in the tests: an app that knows its bucket from its variables alone, through the AWS SDK. */
-import { GetObjectCommand, ListBucketsCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { GetObjectCommand, ListBucketsCommand, PutObjectCommand, S3Client } from "npm:@aws-sdk/client-s3@3.1162.0";
 import process from "node:process";
 import { createInterface } from "node:readline/promises";
 

@@ -42,7 +42,8 @@ export function commandOf(args: readonly string[], ...permissions: readonly stri
   if (IS_OTHER_PROGRAM) return [...process.env.FORKSTACK_TEST_PROGRAM!.split(" "), ...args];
   const config = join(REPOSITORY, "deno.json");
   const set = /^(run|serve)$/.test(args[0]) ? args[0] : "cli"; // as in the tasks of deno.json
-  const deno = [process.execPath, "run", "-q", "-c", config, `-P=${set}`, ...permissions];
+  const lock = [`--lock=${join(REPOSITORY, "deno.lock")}`, "--unstable-npm-lazy-caching"];
+  const deno = [process.execPath, "run", "-q", "-c", config, `-P=${set}`, ...permissions, ...lock];
   return [...deno, join(REPOSITORY, "cli.ts"), ...args];
 }
 

@@ -70,7 +70,7 @@ Deno.test("run makes a base environment's buckets, with names and without a file
   const [uploads, assets, env] = stdout.trim().split("\n");
   assert.deepEqual([uploads, env], [assets, "dev"], "one server");
   const put = `const { bucket, ...rest } = stack.getStorageConfig("uploads");
-    const { S3Client, PutObjectCommand } = await import("@aws-sdk/client-s3");
+    const { S3Client, PutObjectCommand } = await import("npm:@aws-sdk/client-s3@3.1162.0");
     const credentials = { accessKeyId: rest.accessKeyId, secretAccessKey: rest.secretAccessKey };
     const client = new S3Client({ endpoint: rest.endpoint, region: rest.region, credentials });
     await client.send(new PutObjectCommand({ Bucket: bucket, Key: "k", Body: "x" }));

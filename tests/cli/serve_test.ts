@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import process from "node:process";
-import * as s3 from "@aws-sdk/client-s3";
+import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import { parseEnvFile } from "../../mod.ts";
 import { commandOf, Place } from "./run.ts";
 

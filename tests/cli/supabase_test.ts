@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { parseEnv } from "node:util";
-import postgres from "postgres";
+import postgres from "npm:postgres@3.4.9";
 import { startSupabase } from "../emulators/supabase.ts";
 import { testIf } from "../helpers.ts";
 import { PROJECT, SEED, server, whyNoServer } from "../providers/_supabase.ts";

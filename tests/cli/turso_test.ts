@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
-import { createClient } from "@libsql/client/web";
+import { createClient } from "npm:@libsql/client@0.18.0/web";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
 import { commandOf, type Ended, Place, runCommand } from "./run.ts";

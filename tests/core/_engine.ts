@@ -3,7 +3,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Resource } from "../../core/config.ts";
 import type { Engine, World } from "../../core/engine.ts";
 import type { ResourceReport } from "../../core/report.ts";

@@ -7,36 +7,44 @@ import { type Origin, origin, schemaPath, taskLine } from "../../core/origin.ts"
 
 const CLONE: Origin = { kind: "clone", path: "/home/me/forkstack/cli.ts" };
 const URL_: Origin = { kind: "url", url: "https://raw.githubusercontent.com/acme/forkstack/v1/cli.ts" };
+/** The lock file of a clone. */
+const locked = (path: string) => `--lock=${path}/deno.lock --unstable-npm-lazy-caching`;
 const ALLOWED = "--allow-read --allow-write --allow-env";
 
 Deno.test("taskLine() starts the program as it was started", () => {
   const cases: [from: Origin, command: string, root: string, hosts: string[], line: string][] = [
-    [CLONE, "new", "/home/me/shop", [], "deno run -q -P=cli ../forkstack/cli.ts new"],
-    [CLONE, "new", "/home/me/forkstack/examples/x", [], "deno run -q -P=cli ../../cli.ts new"],
-    [CLONE, "new", "/home/me", [], "deno run -q -P=cli forkstack/cli.ts new"],
-    [CLONE, "new", "/srv/shop", [], "deno run -q -P=cli /home/me/forkstack/cli.ts new"],
+    [CLONE, "new", "/home/me/shop", [], `deno run -q -P=cli ${locked("../forkstack")} ../forkstack/cli.ts new`],
+    [CLONE, "new", "/home/me/forkstack/examples/x", [], `deno run -q -P=cli ${locked("../..")} ../../cli.ts new`],
+    [CLONE, "new", "/home/me", [], `deno run -q -P=cli ${locked("forkstack")} forkstack/cli.ts new`],
+    [CLONE, "new", "/srv/shop", [], `deno run -q -P=cli ${locked("/home/me/forkstack")} /home/me/forkstack/cli.ts new`],
     [
       CLONE,
       "new",
       "/home/me/shop",
       ["a.example", "*.b.example"],
-      'deno run -q -P=cli "--allow-net=a.example,*.b.example" ../forkstack/cli.ts new',
+      `deno run -q -P=cli "--allow-net=a.example,*.b.example" ${locked("../forkstack")} ../forkstack/cli.ts new`,
     ],
-    [CLONE, "serve", "/home/me/shop", [], "deno run -q -P=serve ../forkstack/cli.ts serve"],
-    [CLONE, "run", "/srv/x", ["a.ex"], "deno run -q -P=run --allow-net=127.0.0.1,a.ex /home/me/forkstack/cli.ts run"],
+    [CLONE, "serve", "/home/me/shop", [], `deno run -q -P=serve ${locked("../forkstack")} ../forkstack/cli.ts serve`],
+    [
+      CLONE,
+      "run",
+      "/srv/x",
+      ["a.ex"],
+      `deno run -q -P=run --allow-net=127.0.0.1,a.ex ${locked("/home/me/forkstack")} /home/me/forkstack/cli.ts run`,
+    ],
     [
       CLONE,
       "secrets",
       "/home/me/shop",
       ["a.example"],
-      "deno run -q -P=cli --allow-run --allow-net=a.example ../forkstack/cli.ts secrets",
+      `deno run -q -P=cli --allow-run --allow-net=a.example ${locked("../forkstack")} ../forkstack/cli.ts secrets`,
     ],
     [
       { kind: "clone", path: "/home/me/my tools/$x/cli.ts" },
       "new",
       "/home/me/shop",
       [],
-      'deno run -q -P=cli "../my tools/\\$x/cli.ts" new',
+      'deno run -q -P=cli "--lock=../my tools/\\$x/deno.lock" --unstable-npm-lazy-caching "../my tools/\\$x/cli.ts" new',
     ],
     [
       URL_,

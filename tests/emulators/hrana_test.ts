@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { type Client, createClient, LibsqlError } from "@libsql/client/web";
+import { type Client, createClient, LibsqlError } from "npm:@libsql/client@0.18.0/web";
 import { hranaHandler, type HranaOptions, type HranaServer, startHrana } from "./hrana.ts";
 
 interface World {

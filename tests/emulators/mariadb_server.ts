@@ -9,7 +9,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
-import { type Connection, createConnection } from "mysql2/promise";
+import { type Connection, createConnection } from "npm:mysql2@3.24.5/promise";
 import { run, temporaryDirectory } from "../helpers.ts";
 import { freePort, untilUp } from "./ports.ts";
 

@@ -2,7 +2,7 @@
  * What the branches of PlanetScale's emulator hold: schemas of a real MariaDB, or databases of a real PostgreSQL.
  */
 import { createHash } from "node:crypto";
-import type { Connection } from "mysql2/promise";
+import type { Connection } from "npm:mysql2@3.24.5/promise";
 import { Edge, type MariaDb } from "./mariadb_server.ts";
 import type { Server } from "./postgres_server.ts";
 

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import postgres from "postgres";
+import postgres from "npm:postgres@3.4.9";
 import { run, temporaryDirectory } from "../helpers.ts";
 import { freePort, untilUp } from "./ports.ts";
 

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { Redis, type RedisOptions } from "ioredis";
+import { Redis, type RedisOptions } from "npm:ioredis@6.0.0";
 import { temporaryDirectory } from "../helpers.ts";
 import { freePort } from "./ports.ts";
 import type { Protocol } from "./tcp_proxy.ts";

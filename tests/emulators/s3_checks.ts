@@ -6,9 +6,9 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
-import * as s3 from "@aws-sdk/client-s3";
-import { Upload } from "@aws-sdk/lib-storage";
-import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
+import { Upload } from "npm:@aws-sdk/lib-storage@3.1162.0";
+import { getSignedUrl } from "npm:@aws-sdk/s3-request-presigner@3.1162.0";
 import type { S3Server } from "./s3rver.ts";
 
 /** Who is asked. */

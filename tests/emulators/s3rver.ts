@@ -39,7 +39,7 @@ export async function startS3rver(
   buckets: readonly string[] = [],
   { asItIs = false }: { readonly asItIs?: boolean } = {},
 ): Promise<S3Server> {
-  const { default: S3rver } = await import("s3rver");
+  const { default: S3rver } = await import("npm:s3rver@3.7.1");
   const directory = temporaryDirectory("forkstack-s3rver-");
   const server = new S3rver({
     address: "127.0.0.1",

@@ -1,7 +1,7 @@
 /**
  * The databases behind Supabase's emulator: one of a real PostgreSQL server for each branch, and one for the project.
  */
-import postgres from "postgres";
+import postgres from "npm:postgres@3.4.9";
 import type { Server } from "./postgres_server.ts";
 
 /** What a branch, or the project, is to its database. */

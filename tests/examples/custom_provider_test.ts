@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import make from "../../examples/custom-provider/json-file.ts";
 import { formatMarker } from "../../core/engine.ts";
 import { files } from "../../core/files.ts";

@@ -30,7 +30,7 @@ async function withDatabase<T>(
     one instanceof Secret ? one.reveal() : one
   );
   if (/^postgres(ql)?:/.test(url ?? "")) {
-    const { default: postgres } = await import("postgres");
+    const { default: postgres } = await import("npm:postgres@3.4.9");
     const sql = postgres(url!, { max: 1, onnotice: () => {} });
     try {
       return await work(async (text) => [...await sql.unsafe(text)], "postgres");
@@ -39,7 +39,7 @@ async function withDatabase<T>(
     }
   }
   if (!url?.startsWith("libsql:")) throw new Error("a live run reads libsql: and postgres: URLs alone, so far");
-  const { createClient } = await import("@libsql/client/web");
+  const { createClient } = await import("npm:@libsql/client@0.18.0/web");
   const client = createClient({ url, authToken: token });
   try {
     return await work(async (sql) => (await client.execute(sql)).rows, "libsql");

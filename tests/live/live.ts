@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import process from "node:process";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { parseMarker } from "../../core/engine.ts";
 import { httpClient } from "../../core/http.ts";
 import type { Context, Fork, Marker, Provider, Target } from "../../core/provider.ts";

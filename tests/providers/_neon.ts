@@ -1,7 +1,7 @@
 /** Neon's emulator as the conformance suite wants it: full, on one PostgreSQL server. */
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import postgres from "postgres";
+import postgres from "npm:postgres@3.4.9";
 import { formatMarker, parseMarker } from "../../core/engine.ts";
 import { httpClient } from "../../core/http.ts";
 import { resourceTitle } from "../../mod.ts";

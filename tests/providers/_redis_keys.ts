@@ -1,5 +1,5 @@
 /** Keys of all types, for the tests and the benchmark. */
-import type { Redis } from "ioredis";
+import type { Redis } from "npm:ioredis@6.0.0";
 
 /** The commands that make the n-th key; every second one expires. */
 export function commandsOf(n: number, prefix: string): string[][] {

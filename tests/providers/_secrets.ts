@@ -1,7 +1,7 @@
 /** What the tests of secrets providers share: a provider on an emulator, through the real HTTP client. */
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
 import type { Context, Fork, Lease, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/provider.ts";

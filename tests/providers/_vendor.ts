@@ -1,7 +1,7 @@
 /** A provider on its emulator for the tests beside the suite: with the real HTTP client, and a journal. */
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
 import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";

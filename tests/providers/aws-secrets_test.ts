@@ -224,7 +224,7 @@ Deno.test("aws-secrets: a value over AWS's size is refused before anything is wr
 
 Deno.test("aws-secrets: the vendor's own client works at the emulator, its signatures checked", async () => {
   const { CreateSecretCommand, DeleteSecretCommand, GetSecretValueCommand, ListSecretsCommand, SecretsManagerClient } =
-    await import("@aws-sdk/client-secrets-manager");
+    await import("npm:@aws-sdk/client-secrets-manager@3.1162.0");
   await using at = await openShop();
   const of = (secretAccessKey: string) =>
     new SecretsManagerClient({

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { type Job, Queue, QueueEvents, Worker } from "bullmq";
-import { Redis } from "ioredis";
+import { type Job, Queue, QueueEvents, Worker } from "npm:bullmq@6.7.0";
+import { Redis } from "npm:ioredis@6.0.0";
 import type { Context, Fork } from "../../core/provider.ts";
 import type { Secret } from "../../core/secret.ts";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import provider from "../../providers/queue/bullmq.ts";
 import { testProvider } from "../conformance.ts";
 import { Server, WHY_NO_SERVER } from "../emulators/redis_server.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { Secret, type Target } from "../../core/provider.ts";
 import provider from "../../providers/queue/inngest.ts";
 import { testProvider } from "../conformance.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { inspect as show } from "node:util";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { parseMarker } from "../../core/engine.ts";
 import { Secret } from "../../core/provider.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";

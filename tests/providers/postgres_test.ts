@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import postgres from "postgres";
+import postgres from "npm:postgres@3.4.9";
 import { formatMarker } from "../../core/engine.ts";
 import provider from "../../providers/database/postgres.ts";
 import { commandOf, Place, runCommand } from "../cli/run.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Context, Target } from "../../core/provider.ts";
 import provider from "../../providers/queue/qstash.ts";
 import { testProvider } from "../conformance.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Redis as Client } from "ioredis";
-import * as v from "valibot";
+import { Redis as Client } from "npm:ioredis@6.0.0";
+import * as v from "npm:valibot@1.5.0";
 import type { Target } from "../../core/provider.ts";
 import provider from "../../providers/cache/redis-cloud.ts";
 import { testProvider } from "../conformance.ts";

@@ -1,6 +1,6 @@
 /** The suite of `s3` on a server that nobody here wrote: `npm:s3rver`, whose buckets take no tags. */
 import { createHash } from "node:crypto";
-import * as s3 from "@aws-sdk/client-s3";
+import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import { Secret } from "../../core/provider.ts";
 import provider from "../../providers/storage/s3.ts";
 import { type Emulator, testProvider, type World } from "../conformance.ts";

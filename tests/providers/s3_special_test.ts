@@ -9,7 +9,7 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { inspect as show } from "node:util";
-import * as s3 from "@aws-sdk/client-s3";
+import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import { type Context, Secret } from "../../core/provider.ts";
 import { Bucket } from "../../core/s3/bucket.ts";
 import { ForkstackError } from "../../mod.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { inspect as show } from "node:util";
-import * as s3 from "@aws-sdk/client-s3";
+import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import type { Secret } from "../../core/provider.ts";
 import type { ForkstackError } from "../../mod.ts";
 import provider from "../../providers/storage/tigris.ts";

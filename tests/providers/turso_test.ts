@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inspect as show } from "node:util";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Marker, Scope, Target } from "../../core/provider.ts";
 import { httpClient } from "../../core/http.ts";
 import { Secret } from "../../core/provider.ts";
@@ -74,7 +74,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
 
 /** The client of applications. */
 async function connect(outputs: Record<string, string | Secret>) {
-  const { createClient } = await import("@libsql/client/web");
+  const { createClient } = await import("npm:@libsql/client@0.18.0/web");
   const token = outputs.DATABASE_AUTH_TOKEN as Secret;
   return createClient({ url: outputs.DATABASE_URL as string, authToken: token.reveal() });
 }

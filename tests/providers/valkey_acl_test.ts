@@ -1,7 +1,7 @@
 /** What the user of a fork can do to other environments: nothing by any of these commands. */
 import assert from "node:assert/strict";
-import * as v from "valibot";
-import type { Redis } from "ioredis";
+import * as v from "npm:valibot@1.5.0";
+import type { Redis } from "npm:ioredis@6.0.0";
 import type { Secret } from "../../core/secret.ts";
 import provider from "../../providers/cache/valkey.ts";
 import { Server, WHY_NO_SERVER } from "../emulators/redis_server.ts";

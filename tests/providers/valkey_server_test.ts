@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Target } from "../../core/provider.ts";
 import provider from "../../providers/cache/valkey.ts";
 import { freePort } from "../emulators/ports.ts";

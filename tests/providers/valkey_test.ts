@@ -1,4 +1,4 @@
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import provider from "../../providers/cache/valkey.ts";
 import { testProvider } from "../conformance.ts";
 import { Server, WHY_NO_SERVER } from "../emulators/redis_server.ts";

@@ -1,4 +1,4 @@
-/** What shipped code loads when it needs it, and which packages, by its text: core/binary.ts has all of it, deno.json one version. */
+/** What shipped code loads when it needs it, and which packages, by its text: core/binary.ts has all of it, the lock files one version. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,6 +7,11 @@ import { PROVIDERS } from "../../providers/mod.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const { imports, publish } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+
+/** The packages that a lock file names, e.g. `npm:valibot@1.5.0`. */
+function locked(name: string): Set<string> {
+  return new Set(Object.keys(JSON.parse(readFileSync(join(ROOT, name), "utf8")).specifiers));
+}
 
 /** Each shipped module, by its path in the repository. */
 const SHIPPED = new Map<string, string>(
@@ -34,6 +39,9 @@ Deno.test("core/binary.ts carries what load() is asked for, and nothing else", a
     assert.deepEqual(types, paths.map((one) => `/${one}`), `${path}: each load() has the type of what it loads`);
     for (const one of paths) asked.add(one);
   }
+  for (const text of SHIPPED.values()) {
+    for (const one of found(text, /loadPackage<[^;]*>\(\s*"(npm:[^"]+)"/g)) asked.add(one);
+  }
   for (const file of found(SHIPPED.get("core/commands.ts")!, /\bby\("(\w+)", "\w+"\)/g)) {
     asked.add(`core/commands/${file}.ts`);
   }
@@ -43,11 +51,11 @@ Deno.test("core/binary.ts carries what load() is asked for, and nothing else", a
   const text = SHIPPED.get("core/binary.ts")!;
   const carried = found(text, /^ {2}"([^"]+)": \(\) => import\(/gm);
   assert.deepEqual(carried.toSorted(), [...asked].toSorted());
-  const imported = found(text, /=> import\("(\.[^"]+)"\)/g).map((one) =>
-    new URL(one, "file:///core/").pathname.slice(1)
+  const imported = found(text, /=> import\("([^"]+)"\)/g).map((one) =>
+    one.startsWith("npm:") ? one : new URL(one, "file:///core/").pathname.slice(1)
   );
   assert.deepEqual(imported, carried, "each under its own path");
-  for (const path of carried) assert(SHIPPED.has(path), path);
+  for (const path of carried) assert(path.startsWith("npm:") || SHIPPED.has(path), path);
   await Promise.all(Object.values(PROVIDERS).flatMap((of) => Object.values(of)).map((load) => load()));
 });
 
@@ -60,22 +68,34 @@ Deno.test("each command is a function of the file that core/commands.ts names", 
   }
 });
 
-Deno.test("shipped code names its packages whole, each in the one version that deno.json has", () => {
-  const versions = new Map<string, string>();
+const SPECIFIER = /^(npm:((?:@[\w.-]+\/)?[\w.-]+)@(\d+\.\d+\.\d+(?:-[\w.]+)?))(?:\/.+)?$/;
+
+/** The packages that a text names anywhere, also for their types alone. */
+function packagesIn(texts: Iterable<string>): Set<string> {
+  return new Set([...texts].flatMap((text) => found(text, /["`](npm:(?:@[\w.-]+\/)?[\w.-]+@\d[\w.-]*)/g)));
+}
+
+Deno.test("shipped code names its packages whole, and deno.lock has those and no others", () => {
   for (const [path, text] of SHIPPED) {
     const specifiers = found(text, /(?:^(?:import|export)\b[^"';()=]*?\bfrom |^import |\bimport\(\s*)"([^"]+)"/gm);
     for (const specifier of specifiers) {
       if (/^(\.{1,2}\/|node:)/.test(specifier)) continue;
-      const [, name, version] = /^npm:((?:@[\w.-]+\/)?[\w.-]+)@(\d+\.\d+\.\d+)(?:\/.+)?$/.exec(specifier) ?? [];
-      assert(name !== undefined, `${path}: "${specifier}" is no package in an exact version`);
-      assert(Object.values<string>(imports).includes(specifier), `${path}: "${specifier}" is not in deno.json`);
-      assert.equal(versions.get(name) ?? version, version, `${path}: a second version of ${name}`);
-      versions.set(name, version);
+      assert.match(specifier, SPECIFIER, `${path}: "${specifier}" is no package in an exact version`);
     }
   }
-  assert(versions.size >= 10, "the pattern finds them");
-  for (const specifier of Object.values<string>(imports)) {
-    const [, name, version] = /^npm:((?:@[\w.-]+\/)?[\w.-]+)@([^/]+)/.exec(specifier)!;
-    assert.equal(versions.get(name) ?? version, version, `deno.json: a second version of ${name}`);
+  const used = packagesIn(SHIPPED.values());
+  assert(used.size >= 10, "the pattern finds them");
+  assert.deepEqual([...locked("deno.lock")].sort(), [...used].sort());
+  assert.equal(imports, undefined, "deno task fetches all that deno.json imports, whatever the task");
+});
+
+Deno.test("tests, benchmarks and builds have each package in the version that shipped code has", () => {
+  const dev = locked("dev.lock");
+  for (const one of locked("deno.lock")) assert(dev.has(one), `dev.lock lacks ${one}`);
+  const versions = new Map<string, string>();
+  for (const specifier of dev) {
+    const [, , name, version] = SPECIFIER.exec(specifier)!;
+    assert.equal(versions.get(name) ?? version, version, `dev.lock: a second version of ${name}`);
+    versions.set(name, version);
   }
 });

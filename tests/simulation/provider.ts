@@ -2,7 +2,7 @@
  * Providers of the simulated vendors, written as a careful author writes one: look first, make, record, wait until
  * ready; delete by id after reading the mark again; repeat only what is safe to repeat.
  */
-import * as v from "valibot";
+import * as v from "npm:valibot@1.5.0";
 import { ForkstackError } from "../../mod.ts";
 import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { formatMarker } from "../../core/engine.ts";

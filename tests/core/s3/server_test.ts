@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
-import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { GetObjectCommand, PutObjectCommand } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { Bucket } from "../../../core/s3/bucket.ts";
 import { listenByNode } from "../../../core/s3/listen.ts";
 import { clientOf, runChecks, someBytes } from "../../emulators/s3_checks.ts";
