@@ -5,7 +5,7 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, inspectResource, outputsOf, scopeOf, withLease } from "./engine.ts";
+import { assertOwn, contextOf, type Engine, inspectResource, outputsOf, scopeOf, withLease } from "./engine.ts";
 import type { Variables } from "./workspace.ts";
 
 /** The variables of an environment as its providers tell them, on a machine that has no file of them. */
@@ -30,6 +30,7 @@ export async function askVariables(engine: Engine, env: string): Promise<Variabl
 /** A resource of a base environment, as the vendor has it. */
 export async function baseResource(engine: Engine, resource: Resource, title: string, env: string) {
   const seen = await inspectResource(engine, resource, title, env);
+  assertOwn(resource, title, seen, "use");
   if (seen.state === "foreign") return { id: seen.id, name: title };
   if (seen.state !== "absent") return seen.fork;
   if (resource.provider.capabilities.parentMayBeAbsent) return { id: title, name: title };

@@ -132,7 +132,9 @@ async function build(
       resource: step.resource,
       title: step.title,
       ...(step.row?.operation === operation ? { begunAt: step.row.createdAt } : {}),
-      ...(origin === "empty" ? {} : { parentTitle: titleOf(engine.project, step.resource, plan.parent) }),
+      ...(origin === "empty"
+        ? {}
+        : { parent: { env: plan.parent, title: titleOf(engine.project, step.resource, plan.parent) } }),
       ...pointOf(step.resource, origin),
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(scripts[step.resource.key] === undefined ? {} : { script: scripts[step.resource.key] }),
@@ -201,7 +203,7 @@ async function undo(
   const { env, operation } = plan;
   const before = await engine.registry.environment(env);
   if (before !== undefined) await worker.write([statements.putEnvironment({ ...before, status: "undoing" })]);
-  const { undone, failures } = await removeRun(engine, worker, env, operation);
+  const { undone, left, failures } = await removeRun(engine, worker, env, operation);
   const reason = isForkstackError(cause) ? cause : undefined;
   const message = messageOf(cause);
   if (failures.length + stuck.length > 0) {
@@ -218,11 +220,17 @@ async function undo(
   }
   const what = undone.length === 0 ? "Nothing had been made" : `Undone: ${undone.join(", ")}`;
   return new ForkstackError(reason?.code ?? "UNEXPECTED", message, {
-    hint: [reason?.hint, `${what}; nothing was left behind`].filter(Boolean).join(". "),
+    hint: [reason?.hint, `${what}; ${leftText(left)}`].filter(Boolean).join(". "),
     retryable: reason?.retryable ?? false,
     details: { ...reason?.details, env },
     cause,
   });
+}
+
+/** What an undo left: never what nothing proves to be this run's. */
+function leftText(left: readonly string[]): string {
+  if (left.length === 0) return "nothing was left behind";
+  return `not touched, since nothing proves that this run made it: ${left.join(", ")}`;
 }
 
 function allFailed(env: string, failures: readonly (Outcome<Step, Made> & { ok: false })[]): ForkstackError {

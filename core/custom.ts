@@ -12,7 +12,7 @@ import * as v from "npm:valibot@1.5.0";
 import { fileUrl, ForkstackError, isForkstackError, type Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import type { Project } from "./config.ts";
-import { formatMarker } from "./engine.ts";
+import { formatMarker } from "./marks.ts";
 import { httpClient } from "./http.ts";
 import { basename, isRunByNode, join } from "./host.ts";
 import type { Provider, Tools } from "./provider.ts";
@@ -162,7 +162,7 @@ const OPTIONAL = ["execute", "reset", "keep", "extend", "usage", "permissions"] 
 
 const CAPABILITIES = v.strictObject({
   copy: v.picklist(["copy-on-write", "full-copy", "schema-only", "empty", "namespace"]),
-  ownership: v.picklist(["marked", "recorded"]),
+  ownership: v.picklist(["marked", "marked-after", "recorded"]),
   outputs: v.picklist(["rereadable", "minted", "shown-once"]),
   nativeExpiry: v.boolean(),
   usage: v.picklist(["none", "bytes", "bytes-and-cost"]),

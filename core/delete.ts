@@ -5,7 +5,16 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, titleOf } from "./config.ts";
-import { contextOf, type Engine, journalOf, lockOptions, removeResource, scopeOf } from "./engine.ts";
+import {
+  contextOf,
+  type Engine,
+  journalOf,
+  lockOptions,
+  markerOf,
+  type Removed,
+  removeResource,
+  scopeOf,
+} from "./engine.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment } from "./lookup.ts";
 import { type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
@@ -101,10 +110,11 @@ async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<Ke
         details: { env, resource: key },
       });
     }
-    const marker = { stack: engine.project.stack, env, resource: key, operation };
+    const title = titleOf(engine.project, resource, env);
+    const marker = markerOf(engine, { env, key, title, operation });
     const line = { ...journalOf(engine, marker, "purge"), id };
     await worker.write([statements.journal({ ...line, phase: "intent" })]);
-    const fork = { id, name: titleOf(engine.project, resource, env), marker, createdAt: at };
+    const fork = { id, name: title, marker, createdAt: at };
     const context = contextOf(engine, resource.provider, { worker, marker });
     await resource.provider.delete(context, fork, scopeOf(engine, resource));
     await worker.write([statements.journal({ ...line, phase: "done" })]);
@@ -148,15 +158,16 @@ function partlyDeleted(
 export async function removeRun(engine: Engine, worker: Worker, env: string, operation: string) {
   const rows = await engine.registry.resources(env);
   const ours = rows.filter((row) => row.operation === operation).reverse();
-  const outcomes = await runSteps(ours, (row) => removeResource(engine, worker, row), {
+  const outcomes = await runSteps(ours, (row) => removeResource(engine, worker, row, { isUndo: true }), {
     goOn: true,
     signal: worker.signal,
   });
   const failures = outcomes.filter((outcome) => !outcome.ok);
-  const undone = outcomes.flatMap((one) => one.ok && one.value.state === "deleted" ? [one.item.key] : []);
+  const keysOf = (state: Removed["state"]) =>
+    outcomes.flatMap((one) => one.ok && one.value.state === state ? [one.item.key] : []);
   if (worker.signal.aborted && outcomes.length < ours.length) throw interrupted(engine, env, worker, "undone");
   if (failures.length === 0) await closeRun(engine, worker, env);
-  return { undone, failures };
+  return { undone: keysOf("deleted"), left: keysOf("kept"), failures };
 }
 
 async function closeRun(engine: Engine, worker: Worker, env: string): Promise<void> {

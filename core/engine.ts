@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { ForkstackError, isForkstackError, type Kind, variablePrefix } from "../mod.ts";
+import { ForkstackError, isForkstackError, type Kind, resourceTitle, variablePrefix } from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import { fileError, type Files } from "./files.ts";
 import { holderOf, type LockOptions, type Worker } from "./lock.ts";
+import { parseMarker } from "./marks.ts";
 import type { Context, Fork, Held, Inspection, Lease, Marker, Provider, Scope, Target } from "./provider.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
-import { forkOf, type Registry, type ResourceRow, statements } from "./registry.ts";
+import { forkOf, type Registry, type ResourceRow, statements, TAKEN_OVER } from "./registry.ts";
 import { sanitize } from "./sanitize.ts";
 import { Secret } from "./secret.ts";
 import type { Variables } from "./workspace.ts";
@@ -75,15 +76,30 @@ export function scopeOf(
   };
 }
 
+/** The mark of one resource of one environment, for the thing that is to bear it. */
+export function markerOf(
+  engine: Engine,
+  of: Pick<ResourceRow, "env" | "key" | "title" | "operation">,
+): Marker {
+  const { project, registry } = engine;
+  const { env, key: resource, operation, title: name } = of;
+  return { stack: project.stack, env, resource, operation, name, registry: registry.id };
+}
+
 /** What a provider may touch, on behalf of one resource of one environment. */
 export function contextOf(
   engine: Engine,
   provider: Provider,
   work: { worker?: Worker; marker?: Marker; rows?: readonly ResourceRow[] } = {},
 ): Context {
-  const { world } = engine;
+  const { world, registry } = engine;
   const { worker, marker, rows = [] } = work;
   const signal = worker?.signal ?? engine.signal;
+  const rowOf = (name: string) => rows.find((one) => one.title === name && one.provider === provider.name);
+  const record = async (step: string, id: string) => {
+    if (worker === undefined || marker === undefined) return;
+    await worker.write([statements.journal({ ...journalOf(engine, marker, step), phase: "record", id })]);
+  };
   return {
     fetch: world.fetch,
     files: world.files,
@@ -95,30 +111,27 @@ export function contextOf(
     progress: (text) => world.progress(marker?.resource ?? provider.kind, text),
     confirm: world.confirm,
     markerOf(name, note) {
-      if (note !== undefined) return parseMarker(note);
-      const row = rows.find((one) => one.title === name && one.provider === provider.name);
-      return row && { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
+      const row = note === undefined ? rowOf(name) : undefined;
+      const found = note === undefined ? row && markerOf(engine, row) : parseMarker(note, name);
+      if (found?.registry === undefined || !registry.owns(found.registry)) return found;
+      return { ...found, registry: registry.id }; // of one that this registry adopted, too
     },
-    async record(step, id) {
-      if (worker === undefined || marker === undefined) return;
-      await worker.write([statements.journal({ ...journalOf(engine, marker, step), phase: "record", id })]);
+    record,
+    async recorded(name) {
+      const row = rowOf(name);
+      const whose = row === undefined ? marker : markerOf(engine, row);
+      if (whose === undefined || whose.name !== name) return [];
+      const told = await registry.recorded(whose.env, whose.resource, whose.operation);
+      const all = row?.id === undefined ? told : [...told, { step: "create", id: row.id }];
+      return all.map((one) => ({ ...one, marker: whose }));
+    },
+    async takeOver(name, id) {
+      world.warn(
+        `Taken over: ${provider.name} "${name}" was empty and stood where this run got no answer; nothing proves that it is ours`,
+      );
+      await record(TAKEN_OVER, id);
     },
   };
-}
-
-/** A marker as the note that vendors hold: `forkstack:v1:stack:env:resource:operation`. */
-export function formatMarker(marker: Marker): string {
-  return ["forkstack", "v1", marker.stack, marker.env, marker.resource, marker.operation].map(encodeURIComponent).join(
-    ":",
-  );
-}
-
-/** The marker of a vendor's note; `undefined` if the note is not ours. */
-export function parseMarker(note: string): Marker | undefined {
-  const [tool, version, stack, env, resource, operation, ...more] = note.split(":");
-  if (tool !== "forkstack" || version !== "v1" || operation === undefined || more.length > 0) return undefined;
-  const decode = (part: string) => decodeURIComponent(part);
-  return { stack: decode(stack), env: decode(env), resource: decode(resource), operation: decode(operation) };
 }
 
 function credentialsOf(engine: Engine, provider: Provider): Record<string, Secret> {
@@ -150,14 +163,20 @@ export function journalOf(engine: Engine, marker: Marker, step: string) {
   };
 }
 
+/** What a resource is to be forked from. */
+export interface WantedParent {
+  readonly env: string;
+  readonly title: string;
+}
+
 /** What is wanted of one resource of a new environment. */
 export interface Wanted {
   readonly env: string;
   readonly operation: string;
   readonly resource: Resource;
   readonly title: string;
-  /** The parent's title; absent if it is to start empty. */
-  readonly parentTitle?: string;
+  /** Absent if it is to start empty. */
+  readonly parent?: WantedParent;
   /** The point in the parent's past, for a provider that can go there. */
   readonly at?: string;
   readonly expiresAt?: string;
@@ -175,14 +194,15 @@ export interface Made {
 
 /** The target of a resource that is wanted. */
 export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
-  const { env, operation, resource, title, parentTitle, at, expiresAt } = wanted;
+  const { env, operation, resource, title, parent, at, expiresAt } = wanted;
   return {
     ...scopeOf(engine, resource),
     name: title,
-    ...(parentTitle === undefined ? {} : { parent: parentTitle }),
+    ...(parent === undefined ? {} : { parent: parent.title }),
     ...(at === undefined ? {} : { at }),
-    marker: { stack: engine.project.stack, env, resource: resource.key, operation },
+    marker: markerOf(engine, { env, key: resource.key, title, operation }),
     begunAt: wanted.begunAt ?? engine.world.now().toISOString(),
+    ...(wanted.begunAt === undefined ? {} : { isResumed: true }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
   };
 }
@@ -218,8 +238,9 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
     },
   };
   try {
-    if (provider.capabilities.ownership === "recorded" && wanted.begunAt === undefined) {
-      await assertAbsent(engine, worker, provider, target);
+    if (wanted.begunAt === undefined) {
+      if (provider.capabilities.ownership !== "marked") await assertAbsent(engine, worker, provider, target);
+      await assertParent(engine, resource, wanted.parent);
     }
     await worker.write([
       statements.putResource(row),
@@ -294,19 +315,51 @@ async function sanitized(
   return fork;
 }
 
-/** Where a vendor stores no mark, the intent is one: but only of a name under which nothing stood before it. */
+/**
+ * Where the mark comes after the thing, or nowhere, nothing may stand at the place before the intent: what appears there
+ * later may then be this run's work.
+ */
 async function assertAbsent(
   engine: Engine,
   worker: Worker,
   provider: Provider,
   target: Target<unknown>,
 ): Promise<void> {
-  const seen = await provider.inspect(contextOf(engine, provider, { worker }), target);
+  const seen = await provider.inspect(contextOf(engine, provider, { worker, marker: target.marker }), target);
   if (seen.state === "absent") return;
   const { env, resource } = target.marker;
-  throw new ForkstackError("FOREIGN", `Cannot make ${resource} "${target.name}": ${provider.name} has one already`, {
-    hint: "Nothing says that it is ours: rename it, or choose another environment name",
-    details: { env, resource, provider: provider.name },
+  const why = seen.state === "foreign" ? seen.reason : `operation ${seen.fork.marker.operation} made it`;
+  throw new ForkstackError(
+    "FOREIGN",
+    `Cannot make ${resource} "${target.name}": ${provider.name} has one already: ${why}`,
+    {
+      hint: "Rename it at the vendor, or choose another environment name",
+      details: { env, resource, provider: provider.name },
+    },
+  );
+}
+
+/** A fork's parent must not be another stack's: derived names of two projects can be equal. */
+export async function assertParent(
+  engine: Engine,
+  resource: Resource,
+  parent: WantedParent | undefined,
+): Promise<void> {
+  if (parent === undefined || resource.provider.capabilities.ownership === "recorded") return; // which bears no mark
+  assertOwn(resource, parent.title, await inspectResource(engine, resource, parent.title, parent.env), "fork");
+}
+
+/** Refuses what bears the mark of another stack, environment or resource than its name stands for. */
+export function assertOwn(
+  { key, provider }: Pick<Resource, "key" | "provider">,
+  title: string,
+  seen: Inspection,
+  verb: "fork" | "use",
+): void {
+  if (seen.state !== "foreign" || seen.holder === undefined) return;
+  throw new ForkstackError("FOREIGN", `Cannot ${verb} ${key} "${title}": ${seen.reason}`, {
+    hint: "Two projects give their resources the same name: change `project` in one forkstack.json, or set `bases`",
+    details: { resource: key, provider: provider.name },
   });
 }
 
@@ -362,7 +415,7 @@ export async function inspectResource(
   env: string,
   rows: readonly ResourceRow[] = [],
 ): Promise<Inspection> {
-  const marker = { stack: engine.project.stack, env, resource: resource.key, operation: "" };
+  const marker = markerOf(engine, { env, key: resource.key, title, operation: "" });
   return await resource.provider.inspect(contextOf(engine, resource.provider, { rows }), {
     ...scopeOf(engine, resource),
     name: title,
@@ -379,10 +432,10 @@ export async function removeResource(
   engine: Engine,
   worker: Worker,
   row: ResourceRow,
-  { keep = false }: { readonly keep?: boolean } = {},
+  { keep = false, isUndo = false }: { readonly keep?: boolean; readonly isUndo?: boolean } = {},
 ): Promise<Removed> {
   const began = engine.world.monotonicMs();
-  const marker: Marker = { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
+  const marker = markerOf(engine, row);
   const line = journalOf(engine, marker, "delete");
   await worker.write([
     statements.putResource({ ...row, state: "deleting" }),
@@ -392,8 +445,10 @@ export async function removeResource(
     const provider = await providerOf(engine, row);
     const scope = scopeOf(engine, row);
     const context = contextOf(engine, provider, { worker, marker, rows: [row] });
-    const held = forkOf(row, engine.project.stack) ??
-      await unansweredFork(provider, context, { ...scope, name: row.title, marker, begunAt: row.createdAt });
+    const isTaken = isUndo && await engine.registry.isTakenOver(row.key, row.operation);
+    const held = isTaken
+      ? "foreign"
+      : forkOf(row, marker) ?? await unansweredFork(provider, context, await unansweredTarget(engine, row));
     const isAside = keep && row.id !== undefined && provider.keep !== undefined && typeof held === "object";
     const kept = isAside ? await provider.keep!(context, held, scope) : undefined;
     const state = held === "foreign" || typeof kept === "object"
@@ -424,6 +479,22 @@ export interface Removed {
   readonly state: "deleted" | "absent" | "kept";
   /** What it is called now, where it was put aside. */
   readonly backup?: string;
+}
+
+/** What a create whose answer never came had asked for: its parent is the vendor's proof of what it made. */
+async function unansweredTarget(engine: Engine, row: ResourceRow): Promise<Target<unknown>> {
+  const environment = await engine.registry.environment(row.env);
+  const parent = environment === undefined || environment.origin === "empty"
+    ? undefined
+    : resourceTitle(row.kind, engine.project.name, environment.parent, row.name);
+  return {
+    ...scopeOf(engine, row),
+    name: row.title,
+    ...(parent === undefined ? {} : { parent }),
+    marker: markerOf(engine, row),
+    begunAt: row.createdAt,
+    isResumed: true,
+  };
 }
 
 /** A create whose answer never came: the vendor is asked what became of it. */

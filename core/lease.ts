@@ -11,6 +11,7 @@ import {
   journalOf,
   LEASE_VARIABLE,
   lockOptions,
+  markerOf,
   outputsOf,
   providerOf,
   scopeOf,
@@ -81,7 +82,7 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
     let renewed: Variables = {};
     for (const row of await engine.registry.resources(env)) {
       const provider = await providerOf(engine, row);
-      const fork = forkOf(row, engine.project.stack);
+      const fork = forkOf(row, markerOf(engine, row));
       const { outputsExpire } = provider.capabilities;
       if (fork === undefined || (provider.extend === undefined && !outputsExpire)) continue;
       await worker.write([

@@ -19,8 +19,12 @@ export type Copy = "copy-on-write" | "full-copy" | "schema-only" | "empty" | "na
 export interface Capabilities {
   /** The best way a fork can be made; a single fork may report a lesser one. */
   readonly copy: Copy;
-  /** `"marked"`: the vendor stores our marker (tag, annotation, label). `"recorded"`: our journal tells. */
-  readonly ownership: "marked" | "recorded";
+  /**
+   * How a fork is known to be ours. `"marked"`: the vendor stores our marker (tag, annotation, label) in the call that
+   * makes it. `"marked-after"`: in a later call. `"recorded"`: nowhere, and what the vendor's own answers said is in our
+   * journal. For the last two the engine sees the place absent before it writes the intent.
+   */
+  readonly ownership: "marked" | "marked-after" | "recorded";
   /** Outputs can be read again, are minted per call, or are shown once at creation. */
   readonly outputs: "rereadable" | "minted" | "shown-once";
   /** The vendor itself deletes the fork when the lease ends. */
@@ -47,6 +51,19 @@ export interface Marker {
   readonly resource: string;
   /** The run that made it; a retried create recognises its own work by it. */
   readonly operation: string;
+  /** The thing's own name: a mark that was copied onto another thing is not that thing's. Absent in marks of 0.1.0. */
+  readonly name?: string;
+  /** The random id of the registry that knows it. Absent in marks of 0.1.0. */
+  readonly registry?: string;
+}
+
+/** What a vendor's own answer said of a thing that this stack made, as it is in the journal. */
+export interface Recorded {
+  /** As given to `Context.record`. */
+  readonly step: string;
+  readonly id: string;
+  /** Whose it was made for. */
+  readonly marker: Marker;
 }
 
 /** One fork as the vendor holds it. Holds no secret: safe to print and to store. */
@@ -69,7 +86,13 @@ export interface Fork {
 export type Inspection =
   | { readonly state: "absent" }
   | { readonly state: "pending" | "ready" | "deleting"; readonly fork: Fork }
-  | { readonly state: "foreign"; readonly id: string; readonly reason: string };
+  | {
+    readonly state: "foreign";
+    readonly id: string;
+    readonly reason: string;
+    /** The mark that it bears, if any: what bears one of another stack is no base environment's resource either. */
+    readonly holder?: Marker;
+  };
 
 /** Everything a provider may touch. It uses no globals, so a test can stand in for all of it. */
 export interface Context {
@@ -85,10 +108,20 @@ export interface Context {
   readonly now: () => Date;
   /** Waits; ends early with the signal's reason. */
   readonly sleep: (ms: number) => Promise<void>;
-  /** Reads the marker back from the vendor's note, or for a `"recorded"` provider from the journal. */
+  /** Reads the marker back from the vendor's note on the thing of this name; one copied from another thing is none. */
   readonly markerOf: (name: string, note?: string) => Marker | undefined;
-  /** Awaited after each call that made something, with the vendor's immutable id. */
+  /** Awaited after each call that made something, with the vendor's immutable id from its own answer. */
   readonly record: (step: string, id: string) => Promise<void>;
+  /**
+   * What `record` journaled of the thing of this name, newest first. An id that stands there is ours; a name alone
+   * proves nothing.
+   */
+  readonly recorded: (name: string) => Promise<readonly Recorded[]>;
+  /**
+   * Takes over an empty thing that nothing proves to be ours, after a call whose answer was lost. Only `create` of a
+   * `Target` that `isResumed` may: the place was seen absent before. The person is told, and no undo deletes it.
+   */
+  readonly takeOver: (name: string, id: string) => Promise<void>;
   /** Tells the person something that stops nothing, e.g. a setting of the server that would lose jobs. */
   readonly warn: (text: string) => void;
   /** Says how far a long step has come, e.g. `"12,000 of 20,000 objects, 830 a second, 10 s left"`. */
@@ -130,8 +163,14 @@ export interface Target<Options> extends Scope<Options>, Lease {
   readonly at?: string;
   /** Whose it will be. */
   readonly marker: Marker;
-  /** When the operation's first attempt wrote its intent (RFC 3339, UTC): nothing of ours at this name is older. */
+  /** When the operation's first attempt wrote its intent (RFC 3339, UTC). It proves nothing of what stands there. */
   readonly begunAt: string;
+  /**
+   * An earlier attempt of the operation wrote its intent, at a place that was seen absent, and its answer may be lost.
+   * What stands there may then be taken for its work with the vendor's own proof, e.g. `parent` as its fork source.
+   * @default {false}
+   */
+  readonly isResumed?: boolean;
 }
 
 /** A resource that is there: a fork of ours, or a base environment's own. */
@@ -196,7 +235,7 @@ export interface Tools {
   /** The class of values that must not be printed. */
   readonly Secret: typeof Secret;
   /** A marker as the note that a vendor stores; `Context.markerOf` reads it back. */
-  readonly formatMarker: (marker: Marker) => string;
+  readonly formatMarker: (marker: Marker, name?: string) => string;
 }
 
 /** One vendor. */

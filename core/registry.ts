@@ -11,7 +11,8 @@ import type { Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { dirname, join, variable } from "./host.ts";
-import type { Copy, Fork } from "./provider.ts";
+import { isRegistryId, newRegistryId } from "./marks.ts";
+import type { Copy, Fork, Marker } from "./provider.ts";
 import { openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
 
 /**
@@ -88,7 +89,10 @@ export interface Lock {
   readonly beat: number;
 }
 
-const VERSION = 2;
+/** The step of the journal by which an empty thing that nothing proves to be ours was taken over. */
+export const TAKEN_OVER = "taken over";
+
+const VERSION = 3;
 const SCHEMA: readonly Statement[] = [
   ["CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"],
   [`CREATE TABLE IF NOT EXISTS environments (
@@ -113,6 +117,7 @@ const SCHEMA: readonly Statement[] = [
 /** What brings a registry to a version from the one before. */
 const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
   2: [["ALTER TABLE environments ADD COLUMN origin TEXT"]],
+  3: [], // the registry's id, which `open` writes; an older forkstack could not read the marks that name it
 };
 
 /**
@@ -127,14 +132,30 @@ export async function openRegistry(project: Project, missing: "create" | "empty"
   }
   try {
     if (await disk.mode(path) === undefined) {
-      if (missing === "empty") return await Registry.open(await openFile(":memory:"), project);
+      if (missing === "empty") {
+        return await Registry.open(await openFile(":memory:"), project, undefined, await keptId(dirname(path)));
+      }
       // Before anything is written there: whatever .forkstack holds is not for git.
       await files.write(join(project.stateRoot, ".forkstack", ".gitignore"), "*\n");
     }
-    return await Registry.open(await openFile(path, neededDurability(project)), project, join(dirname(path), "locks"));
+    const directory = dirname(path);
+    const sql = await openFile(path, neededDurability(project));
+    const registry = await Registry.open(sql, project, join(directory, "locks"), await keptId(directory));
+    if (missing === "create") await keepId(directory, registry.id);
+    return registry;
   } catch (error) {
     throw registryError(path, error);
   }
+}
+
+/** The id of the registry that is, or was, in this directory: marks name it, and it is known when the registry was lost. */
+async function keptId(directory: string): Promise<string | undefined> {
+  const text = (await files.read(join(directory, "registry-id")))?.trim();
+  return text !== undefined && isRegistryId(text) ? text : undefined;
+}
+
+async function keepId(directory: string, id: string): Promise<void> {
+  if (await keptId(directory) !== id) await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 });
 }
 
 /** Where a registry that is a file lies; `undefined` of one on a server. */
@@ -184,19 +205,42 @@ async function migrate(sql: Sql, version: number): Promise<void> {
   }
 }
 
+/** Keys of `meta` that name registries whose forks this one has adopted. */
+const ADOPTED = "adopted:";
+
+/** Gives a registry its id, unless another process was first; the one that it has. */
+async function identify(sql: Sql, id: string): Promise<unknown> {
+  const [, [row]] = await sql.write([
+    ["INSERT INTO meta (key, value) VALUES ('id', ?) ON CONFLICT (key) DO NOTHING", id],
+    ["SELECT value FROM meta WHERE key = 'id'"],
+  ]);
+  return row!.value;
+}
+
 /** The registry of one project. */
 export class Registry {
   readonly #sql: Sql;
   /** Where the holders of locks show that they live; absent for a registry that other machines share. */
   readonly lockDirectory: string | undefined;
+  /** Random: marks name it, so that the forks of another registry of the same stack are not taken for this one's. */
+  readonly id: string;
+  /** Of registries that were lost, whose forks `doctor --rebuild --adopt` gave to this one. */
+  readonly #adopted: Set<string>;
 
-  private constructor(sql: Sql, lockDirectory: string | undefined) {
+  private constructor(sql: Sql, lockDirectory: string | undefined, id: string, adopted: readonly string[]) {
     this.#sql = sql;
     this.lockDirectory = lockDirectory;
+    this.id = id;
+    this.#adopted = new Set(adopted);
   }
 
-  /** Brings the schema up to date; one of a newer forkstack is refused. */
-  static async open(sql: Sql, project: Pick<Project, "name">, lockDirectory?: string): Promise<Registry> {
+  /** Brings the schema up to date; one of a newer forkstack is refused. A new one gets `id`, or a random one. */
+  static async open(
+    sql: Sql,
+    project: Pick<Project, "name">,
+    lockDirectory?: string,
+    id: string = newRegistryId(),
+  ): Promise<Registry> {
     try {
       const tables = (await sql.read(["SELECT name FROM sqlite_schema WHERE type = 'table'"])).map(({ name }) => name);
       if (!tables.includes("meta")) {
@@ -221,7 +265,12 @@ export class Registry {
         throw foreignRegistry(`it is of project "${meta.project}", not "${project.name}"`);
       }
       for (let version = Number(meta.version) + 1; version <= VERSION; version++) await migrate(sql, version);
-      return new Registry(sql, lockDirectory);
+      return new Registry(
+        sql,
+        lockDirectory,
+        String(meta.id ?? await identify(sql, id)),
+        Object.keys(meta).flatMap((key) => key.startsWith(ADOPTED) ? [key.slice(ADOPTED.length)] : []),
+      );
     } catch (error) {
       sql.close();
       throw error;
@@ -230,6 +279,20 @@ export class Registry {
 
   close(): void {
     this.#sql.close();
+  }
+
+  /** Whether a mark that names this registry's id, or none as those of 0.1.0, is of this registry. */
+  owns(id: string | undefined): boolean {
+    return id === undefined || id === this.id || this.#adopted.has(id);
+  }
+
+  /** Takes the forks of another registry for this one's from now on: it was lost. */
+  async adopt(id: string): Promise<void> {
+    await this.#sql.write([[
+      "INSERT INTO meta (key, value) VALUES (?, '') ON CONFLICT (key) DO NOTHING",
+      ADOPTED + id,
+    ]]);
+    this.#adopted.add(id);
   }
 
   /** All environments, by name. */
@@ -310,6 +373,28 @@ export class Registry {
         GROUP BY env, resource, id ORDER BY env, at`,
     ]);
     return rows as unknown as KeptFork[];
+  }
+
+  /** What the vendor's own answers said of what a run made, newest first. */
+  async recorded(env: string, resource: string, operation: string): Promise<{ step: string; id: string }[]> {
+    const rows = await this.#sql.read([
+      `SELECT step, id FROM journal WHERE env = ? AND resource = ? AND operation = ? AND id IS NOT NULL
+        AND phase = 'record' AND step <> '${TAKEN_OVER}' ORDER BY seq DESC`,
+      env,
+      resource,
+      operation,
+    ]);
+    return rows as unknown as { step: string; id: string }[];
+  }
+
+  /** Whether a run took over what nothing proves to be its own: then no undo deletes it. */
+  async isTakenOver(resource: string, operation: string): Promise<boolean> {
+    const rows = await this.#sql.read([
+      `SELECT 1 AS found FROM journal WHERE resource = ? AND operation = ? AND step = '${TAKEN_OVER}' LIMIT 1`,
+      resource,
+      operation,
+    ]);
+    return rows.length > 0;
   }
 
   /** Whether the journal knows of a run: one that it does not was made under another registry. */
@@ -397,14 +482,14 @@ export const statements = {
   ],
 };
 
-/** The fork that a row remembers, if its vendor's answer came. */
-export function forkOf(row: ResourceRow, stack: string): Fork | undefined {
+/** The fork that a row remembers, if its vendor's answer came; `marker` is the row's. */
+export function forkOf(row: ResourceRow, marker: Marker): Fork | undefined {
   if (row.id === undefined) return undefined;
   return {
     id: row.id,
     name: row.title,
     ...(row.parentId === undefined ? {} : { parentId: row.parentId }),
-    marker: { stack, env: row.env, resource: row.key, operation: row.operation },
+    marker,
     createdAt: row.createdAt,
     ...(row.fork === undefined ? {} : { copy: row.fork }),
   };

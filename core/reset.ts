@@ -5,7 +5,16 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, titleOf } from "./config.ts";
-import { contextOf, type Engine, journalOf, lockOptions, providerOf, targetOf } from "./engine.ts";
+import {
+  assertParent,
+  contextOf,
+  type Engine,
+  journalOf,
+  lockOptions,
+  markerOf,
+  providerOf,
+  targetOf,
+} from "./engine.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.ts";
@@ -81,17 +90,21 @@ async function prepare(
   const { provider, reset } = await resetting(engine, row);
   const { origin } = environment;
   const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
+  const parent = origin === "empty"
+    ? undefined
+    : { env: environment.parent, title: titleOf(engine.project, resource, environment.parent) };
+  await assertParent(engine, resource, parent);
   const target = targetOf(engine, {
     env: row.env,
     operation: row.operation,
     resource,
     title: row.title,
-    ...(origin === "empty" ? {} : { parentTitle: titleOf(engine.project, resource, environment.parent) }),
+    ...(parent === undefined ? {} : { parent }),
     ...pointOf(resource, origin),
     begunAt: row.createdAt,
     ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
   });
-  const fork = forkOf(row, engine.project.stack);
+  const fork = forkOf(row, target.marker);
   if (fork === undefined) throw notReady(environment, "reset");
   await worker.write([
     statements.journal({ ...journalOf(engine, target.marker, "reset"), phase: "intent", id: fork.id }),
@@ -117,7 +130,7 @@ async function sanitizeReplacement(row: ResourceRow, provider: Provider, replace
 
 /** Takes a replacement away: under the lock alone, since with another at work it may no longer be this run's. */
 async function discard(engine: Engine, worker: Worker, { row, replacement }: Prepared): Promise<void> {
-  const marker = { stack: engine.project.stack, env: row.env, resource: row.key, operation: row.operation };
+  const marker = markerOf(engine, row);
   await worker.write([statements.journal({ ...journalOf(engine, marker, "reset"), phase: "failed" })]);
   await replacement.discard();
 }

@@ -6,7 +6,7 @@
 import { ForkstackError } from "../mod.ts";
 import { baseResource } from "./ask.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, journalOf, lockOptions, scopeOf } from "./engine.ts";
+import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
 import { fileError } from "./files.ts";
 import { withLock } from "./lock.ts";
 import { readyEnvironment } from "./lookup.ts";
@@ -47,7 +47,7 @@ export async function openKeyring(engine: Engine, env: string, name?: string): P
     async write(changes, check) {
       if (Object.keys(changes).length === 0) return;
       await withLock(engine.registry, env, "secrets", lockOptions(engine), async (worker) => {
-        const marker = { stack: engine.project.stack, env, resource: key, operation };
+        const marker = markerOf(engine, { env, key, title: held.name, operation });
         const context = contextOf(engine, provider, { worker, marker });
         if (check !== undefined) check(await read(context));
         const line = { ...journalOf(engine, marker, "secrets"), id: held.id };

@@ -1,15 +1,25 @@
 /** What the providers share on whose a fork is. */
-import type { Marker } from "../core/provider.ts";
+import type { Context, Inspection, Marker } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
 
-/** Whether two marks are of the same resource of the same environment, whichever run made them. */
+/**
+ * Whether two marks are of the same resource of the same environment, whichever run made them. Two registries of one
+ * stack are two holders; marks of 0.1.0 name no registry.
+ */
 export function isSameHolder(one: Marker, other: Marker): boolean {
-  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
+  const isOneRegistry = one.registry === undefined || other.registry === undefined || one.registry === other.registry;
+  return one.stack === other.stack && one.env === other.env && one.resource === other.resource && isOneRegistry;
 }
 
 /** Whose it is, in words. */
-export function holder({ stack, env, resource }: Marker): string {
-  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"`;
+export function holder({ stack, env, resource, registry }: Marker): string {
+  const of = registry === undefined ? "" : `, in registry ${registry}`;
+  return `it belongs to ${resource} of environment "${env}" of stack "${stack}"${of}`;
+}
+
+/** What `inspect` says of a thing that bears the mark of another. */
+export function others(id: string, marker: Marker): Inspection {
+  return { state: "foreign", id, reason: holder(marker), holder: marker };
 }
 
 /** Why a fork that is there is not what this run is to make or finish; `undefined` if it is. */
@@ -18,6 +28,11 @@ export function isOthers(found: Marker | undefined, wanted: Marker, unmarked: st
   if (!isSameHolder(found, wanted)) return holder(found);
   if (found.operation === wanted.operation) return undefined;
   return `operation ${found.operation} of the same environment made it`;
+}
+
+/** Whose a thing is whose id the vendor's own answer is on record to have given; its name alone proves nothing. */
+export async function recordedOwner(context: Context, name: string, id: string): Promise<Marker | undefined> {
+  return (await context.recorded(name)).find((one) => one.id === id)?.marker;
 }
 
 /** Clocks differ: what a vendor's clock says may be this much off ours. */

@@ -10,7 +10,7 @@
  * - Functions: https://valkey.io/topics/functions-intro/, https://valkey.io/commands/function-load/
  */
 import * as v from "npm:valibot@1.5.0";
-import { formatMarker } from "../core/engine.ts";
+import { formatMarker } from "../core/marks.ts";
 import type { Context, Fork, Marker } from "../core/provider.ts";
 import type { Connection, Place } from "./_redis.ts";
 

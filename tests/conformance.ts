@@ -5,10 +5,11 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
-import type { Context, Fork } from "../core/provider.ts";
+import type { Context, Fork, Marker } from "../core/provider.ts";
+import { foreignCases } from "./conformance_foreign.ts";
 import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
 
-export type { Emulator, Given, Suite, World } from "./world.ts";
+export type { Emulator, Foreign, Given, Suite, World } from "./world.ts";
 
 /** One case. */
 export interface Case {
@@ -25,6 +26,14 @@ export function testProvider<Options>(suite: Suite<Options>): void {
     Deno.test({ name: `${suite.provider.name}: ${name}${reason}`, ignore: skipped !== undefined, fn: run });
   }
 }
+
+/** Whose a fork may be, if not ours. */
+const OTHERS: readonly Partial<Marker>[] = [
+  { stack: "other" },
+  { env: "bob" },
+  { resource: "other.one" },
+  { registry: "fedcba9876543210" },
+];
 
 const MAIN_VARIABLE = {
   database: "DATABASE_URL",
@@ -72,7 +81,7 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
     }),
     "refuses a fork of another stack, environment, resource or operation": within(async (bench) => {
       const target = bench.target("alice");
-      for (const changed of [{ stack: "other" }, { env: "bob" }, { resource: "other.one" }, { operation: "another" }]) {
+      for (const changed of [...OTHERS, { operation: "another" }]) {
         const marker = { ...target.marker, ...changed };
         const holder = { ...target, stack: marker.stack, resource: marker.resource, marker };
         const fork = await bench.create(holder);
@@ -228,7 +237,7 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
     "list() finds a fork as capabilities.ownership claims": within(async (bench) => {
       const target = bench.target("alice");
       const fork = await bench.create(target);
-      if (capabilities.ownership === "marked") {
+      if (capabilities.ownership !== "recorded") {
         bench.journal.clear();
         await bench.assertWhole(target, fork);
         return;
@@ -250,11 +259,11 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       await bench.assertWhole(target, later);
     }),
     "delete() leaves a fork whose marker changed hands": within(async (bench) => {
-      for (const changed of [{ stack: "other" }, { env: "bob" }, { resource: "other.one" }]) {
+      for (const changed of OTHERS) {
         const fork = await bench.create(bench.target("alice"));
         const marker = { ...fork.marker, ...changed };
         bench.journal.set(fork.name, marker);
-        if (capabilities.ownership === "marked") {
+        if (capabilities.ownership !== "recorded") {
           assert(bench.world.rehand, "the emulator needs rehand()");
           await bench.world.rehand(fork, marker);
         }
@@ -475,7 +484,7 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       const made = [];
       for (const [i, name] of names.entries()) {
         assert(name.length === maxLength && pattern.test(name), `"${name}" must match ${pattern}`);
-        const target = { ...bench.target(`long-${i}`), name };
+        const target = bench.target(`long-${i}`, { name });
         const fork = await bench.create(target);
         assert.equal(fork.name, name);
         await bench.assertWhole(target, fork);
@@ -503,6 +512,7 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       assert(!v.safeParse(provider.options as v.GenericSchema, { ...input, noSuchOption: 1 }).success);
       return Promise.resolve();
     }),
+    ...foreignCases(suite),
   };
   const skip = new Map(Object.entries(suite.skip ?? {}));
   for (const name of skip.keys()) {

@@ -109,7 +109,7 @@ export interface Plan {
   readonly at: number;
   readonly fault?: Fault;
   /** Runs when the call begins. */
-  readonly meanwhile?: () => void;
+  readonly meanwhile?: () => void | Promise<void>;
 }
 
 /** Does a call, or not, as planned; throws where it is to break. */
@@ -142,7 +142,7 @@ export function watched(reach: Reach, plan?: Plan): Reach & { readonly calls: Ca
     if (n === MAX_CALLS) throw new Error(`${MAX_CALLS} calls in one run: it never ends`);
     calls.push({ ...call, n });
     if (plan?.at === n) {
-      plan.meanwhile?.();
+      await plan.meanwhile?.();
       if (plan.fault !== undefined && faultsOf({ ...call, n }).includes(plan.fault)) {
         return await plan.fault.strike(act);
       }

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { files } from "../core/files.ts";
-import type { Context } from "../core/provider.ts";
+import type { Context, Marker, Recorded } from "../core/provider.ts";
 
 /** Runs a program to its end; throws if it fails. */
 export const run = promisify(execFile);
@@ -39,6 +39,27 @@ export function treeOf(root: string, at = ""): Map<string, string> {
   return found;
 }
 
+/** What a context keeps of the vendor's own answers, as the engine does with its journal: newest first, by name of the row. */
+export function ledgerOf(journal: Pick<ReadonlyMap<string, Marker>, "get">) {
+  const lines: { step: string; id: string }[] = [];
+  const takenOver: string[] = [];
+  return {
+    takenOver,
+    record(step: string, id: string): Promise<void> {
+      lines.unshift({ step, id });
+      return Promise.resolve();
+    },
+    recorded(name: string): Promise<readonly Recorded[]> {
+      const marker = journal.get(name);
+      return Promise.resolve(marker === undefined ? [] : lines.map((line) => ({ ...line, marker })));
+    },
+    takeOver(name: string): Promise<void> {
+      takenOver.push(name);
+      return Promise.resolve();
+    },
+  };
+}
+
 /** A context for a provider of files on the real file system and the real clock. */
 export function realContext(changed: Partial<Context> = {}): Context {
   return {
@@ -49,7 +70,7 @@ export function realContext(changed: Partial<Context> = {}): Context {
     now: () => new Date(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     markerOf: () => undefined,
-    record: () => Promise.resolve(),
+    ...ledgerOf(new Map()),
     warn: () => {},
     progress: () => {},
     confirm: () => Promise.resolve(),

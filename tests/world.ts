@@ -6,10 +6,12 @@ import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
-import { parseMarker } from "../core/engine.ts";
+import { parseMarker } from "../core/marks.ts";
 import { allows } from "../core/permissions.ts";
 import { Secret } from "../core/secret.ts";
+import { ForkstackError } from "../mod.ts";
 import { type Call, type Fault, faultsOf, type Plan, type Reach, watched } from "./faults.ts";
+import { ledgerOf } from "./helpers.ts";
 
 /** A vendor that starts anew, and full, each time it is opened. */
 export interface Emulator {
@@ -44,8 +46,8 @@ export interface World {
   contentOf?(name: string): Promise<string>;
   /** Writes into a resource, as an application does. */
   change?(name: string): Promise<void>;
-  /** Puts there, by this name, something that has no mark of ours. */
-  placeForeign(name: string): Promise<void>;
+  /** Puts there, by this name, something of somebody else's: with contents, and without a mark, if `as` says nothing. */
+  placeForeign(name: string, as?: Foreign): Promise<void>;
   /** Rewrites the stored marker; needed where `capabilities.ownership` is `"marked"`. */
   rehand?(fork: Fork, marker: Marker): Promise<void>;
   /** A point in the parent's past and a digest of what it held then; needed where `capabilities.pointInTime` is claimed. */
@@ -57,6 +59,14 @@ export interface World {
   /** Every secret that the vendor ever held or gave out: keys, tokens, what is in the parent's data. */
   canaries?(): readonly string[];
   close(): Promise<void>;
+}
+
+/** What somebody else put where a fork would be. */
+export interface Foreign {
+  /** It holds nothing. @default {false} */
+  readonly isEmpty?: boolean;
+  /** It bears a copy of the mark that is stored with the fork of this name; for vendors that store one. */
+  readonly markOf?: string;
 }
 
 /** What is tested. */
@@ -72,6 +82,7 @@ export interface Suite<Options> {
 }
 
 const STACK = "stack-of-the-suite";
+const REGISTRY = "0123456789abcdef";
 export const STARTED_AT = Date.parse("2026-01-01T00:00:00Z");
 const MAX_SLEEPS = 10_000;
 
@@ -86,6 +97,11 @@ export class Bench<Options> {
   readonly canaries: string[];
   readonly recorded: string[] = [];
   readonly journal = new Map<string, Marker>();
+  readonly #ledger = ledgerOf(this.journal);
+  /** Names of empty things that `create` took over, and told of. */
+  readonly takenOver: readonly string[] = this.#ledger.takenOver;
+  /** Runs whose intent is in the journal, by what they make. */
+  readonly #begun = new Set<string>();
   /** Hosts that were asked, though `permissions()` does not name them. */
   readonly undeclared = new Set<string>();
   seeded: ReadonlyMap<string, string> = new Map();
@@ -120,14 +136,15 @@ export class Bench<Options> {
         this.#slept += ms;
         await new Promise((resolve) => setTimeout(resolve, 0));
       },
-      markerOf: (name, note) => note === undefined ? this.journal.get(name) : markerIn(note),
+      markerOf: (name, note) => note === undefined ? this.journal.get(name) : markerIn(name, note),
+      ...this.#ledger,
       warn: (text) => void this.shown.push(text),
       progress: (text) => void this.shown.push(text),
       confirm: () => Promise.resolve(),
       record: (step, id) => {
         this.recorded.push(id);
         this.shown.push({ step, id });
-        return Promise.resolve();
+        return this.#ledger.record(step, id);
       },
       ...this.world.context,
       ...reach,
@@ -141,14 +158,23 @@ export class Bench<Options> {
   }
 
   target(env: string, changed: Partial<Target<Options>> = {}, operation = `operation-of-${env}`): Target<Options> {
-    const marker = { stack: this.scope.stack, env, resource: this.scope.resource, operation };
+    const { name = this.world.titleOf(env) } = changed;
+    const marker = { stack: this.scope.stack, env, resource: this.scope.resource, operation, name, registry: REGISTRY };
     const begunAt = new Date(STARTED_AT).toISOString();
-    return { ...this.scope, name: this.world.titleOf(env), parent: this.world.parent, marker, begunAt, ...changed };
+    return { ...this.scope, name, parent: this.world.parent, marker, begunAt, ...changed };
   }
 
+  /** As the engine does it: the place is seen absent where the mark comes later, then the intent, then the call. */
   async create(target: Target<Options>, context = this.context()): Promise<Fork> {
+    const run = runOf(target.name, target.marker);
+    const isResumed = this.#begun.has(run);
+    if (!isResumed && this.provider.capabilities.ownership !== "marked") {
+      const { state } = await this.inspect(target, context);
+      if (state !== "absent") throw new ForkstackError("FOREIGN", `"${target.name}" is ${state}`, { hint: "" });
+    }
+    this.#begun.add(run);
     if (!this.journal.has(target.name)) this.journal.set(target.name, target.marker);
-    return this.#see(await this.provider.create(context, target));
+    return this.#see(await this.provider.create(context, { ...target, isResumed }));
   }
 
   async inspect(target: Target<Options>, context = this.context()): Promise<Inspection> {
@@ -156,7 +182,9 @@ export class Bench<Options> {
   }
 
   async delete(fork: Fork, context = this.context()): Promise<"deleted" | "absent"> {
-    return await this.provider.delete(context, fork, this.scope);
+    const state = await this.provider.delete(context, fork, this.scope);
+    this.#begun.delete(runOf(fork.name, fork.marker));
+    return state;
   }
 
   async keep(fork: Fork, context = this.context()): Promise<Held | "absent"> {
@@ -258,11 +286,13 @@ export class Bench<Options> {
 
   /** Deletes what can be found of an environment, as the engine undoes a run. */
   async undo(target: Target<Options>): Promise<void> {
-    const seen = await this.inspect(target);
+    const seen = await this.inspect({ ...target, isResumed: true });
     const found = "fork" in seen ? [seen.fork] : [];
+    for (const { id } of found) await this.#ledger.record("proven", id);
     for (const fork of [...found, ...(await this.list())]) {
       if (fork.marker.env === target.marker.env) await this.delete(fork);
     }
+    if (seen.state !== "foreign") this.#begun.delete(runOf(target.name, target.marker));
   }
 
   assertNoCanary(): void {
@@ -284,12 +314,17 @@ export function isDataCopied({ capabilities }: Pick<Provider, "capabilities">): 
   return capabilities.copy === "copy-on-write" || capabilities.copy === "full-copy";
 }
 
-/** The marker in a vendor's note: as the engine writes it, or as JSON. */
-function markerIn(note: string): Marker | undefined {
-  const known = parseMarker(note);
+function runOf(name: string, { operation }: Marker): string {
+  return `${operation} ${name}`;
+}
+
+/** The marker in a vendor's note on the thing of this name: as the engine writes it, or as JSON. */
+function markerIn(name: string, note: string): Marker | undefined {
+  const known = parseMarker(note, name);
   if (known !== undefined) return known;
   try {
-    return JSON.parse(note) as Marker;
+    const marker = JSON.parse(note) as Marker;
+    return marker.name === undefined || marker.name === name ? marker : undefined;
   } catch {
     return undefined; // somebody else's note
   }

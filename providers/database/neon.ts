@@ -8,7 +8,7 @@
  * - Operations: https://neon.com/docs/reference/api/operations
  */
 import * as v from "npm:valibot@1.5.0";
-import { formatMarker } from "../../core/engine.ts";
+import { formatMarker } from "../../core/marks.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";

@@ -11,7 +11,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { formatMarker } from "../../core/engine.ts";
+import { formatMarker } from "../../core/marks.ts";
 import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";

@@ -1,6 +1,7 @@
 /**
  * Turso: libSQL databases over HTTP. A fork is a new database of the same organization, seeded from its parent. Turso
- * stores no note of ours, so the registry tells whose a database is; its `DbId` is checked before anything is deleted.
+ * stores no note of ours: a database is ours if its `DbId` is on record from Turso's own answer, and after a lost reply
+ * if Turso says that it was forked from the parent that this run named.
  *
  * - Platform API: https://docs.turso.tech/api-reference/introduction
  * - Its specification: https://github.com/tursodatabase/turso-docs/blob/main/api-reference/openapi.json
@@ -14,7 +15,7 @@ import { type Context, type Fork, type Held, type Marker, type Provider, Secret 
 import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_api.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
 
 const options = v.strictObject({
   /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
@@ -90,17 +91,31 @@ export default provider;
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = await find(context, target, target.name);
   if (found === undefined) return { state: "absent" };
-  const marker = context.markerOf(found.Name);
-  if (marker === undefined) {
-    return { state: "foreign", id: found.DbId, reason: "the registry does not know it, so forkstack did not make it" };
+  const marker = await recordedOwner(context, found.Name, found.DbId);
+  if (marker !== undefined && !isSameHolder(marker, target.marker)) return others(found.DbId, marker);
+  if (marker !== undefined || await isProven(context, target, found)) {
+    return { state: "ready", fork: forkOf(context, found, marker ?? target.marker) };
   }
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id: found.DbId, reason: holder(marker) };
-  return { state: "ready", fork: forkOf(context, found, marker) };
+  return { state: "foreign", id: found.DbId, reason: UNKNOWN };
+}
+
+const UNKNOWN = "no answer of Turso's on record says that forkstack made it";
+
+/** After a lost reply: whether Turso itself says that it is a fork of the parent that this run named. */
+async function isProven(
+  context: Context,
+  target: Target<Options>,
+  { parent: source }: Database,
+  parent?: Database,
+): Promise<boolean> {
+  if (!target.isResumed || target.parent === undefined || !source) return false;
+  return (parent ?? await find(context, target, target.parent))?.DbId === source.id;
 }
 
 /**
- * The create itself tells whether something stands there: names are unique, and looking first costs a call more. It
- * is never repeated; whatever comes back but a success, the name is looked at again.
+ * The create itself tells whether something stands there: names are unique. It is never repeated; whatever comes back but
+ * a success, the name is looked at again. Where it says that something is there, an earlier attempt may have made it:
+ * that has to be proven.
  */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, marker, options: { organization, group } } = target;
@@ -113,6 +128,8 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   }
   const timestamp = instantOf(target, "turso");
   const parent = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
+  const earlier = target.isResumed ? await find(context, target, name) : undefined;
+  if (earlier !== undefined) return await adopted(context, target, earlier, parent);
   context.signal.throwIfAborted();
   const wantedGroup = group ?? parent?.group ?? "default";
   // https://docs.turso.tech/api-reference/databases/create
@@ -138,23 +155,48 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     const missing = await groupMissing(context, target, wantedGroup);
     throw missing ?? (timestamp && answer.response.status === 400 ? outOfReach(target, "turso", problem) : problem);
   }
-  const isOther = parent !== undefined && taken.parent && taken.parent.id !== parent.DbId;
-  const reason = isOthers(context.markerOf(name), marker, "the registry does not know the one that is there") ??
-    (isOlder(timeOf(taken.DbId) ?? target.begunAt, target) ? "it was there before" : undefined) ??
-    (isOther ? `what is there was not forked from "${target.parent}"` : undefined);
-  if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, problem);
-  await context.record("database", taken.DbId);
-  await settle(context, taken, target);
-  return forkOf(context, taken, marker);
+  return await adopted(context, target, taken, parent, problem);
+}
+
+/** What stands there, as far as it is this run's own work. */
+async function adopted(
+  context: Context,
+  target: Target<Options>,
+  found: Database,
+  parent: Database | undefined,
+  answer?: ForkstackError,
+): Promise<Fork> {
+  const { name, marker } = target;
+  const owner = await recordedOwner(context, name, found.DbId) ??
+    (await isProven(context, target, found, parent) ? marker : undefined);
+  // An empty one was asked for, an answer was lost, and the place had been seen absent before.
+  const isSpare = owner === undefined && answer === undefined && target.isResumed && parent === undefined &&
+    !found.parent && await isEmpty(context, target, found);
+  const reason = isSpare ? undefined : isOthers(owner, marker, UNKNOWN);
+  if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, answer);
+  if (isSpare) await context.takeOver(name, found.DbId);
+  else await context.record("database", found.DbId);
+  await settle(context, found, target);
+  return forkOf(context, found, marker);
+}
+
+async function isEmpty(context: Context, scope: Scope<Options>, { Name, Hostname }: Database): Promise<boolean> {
+  const token = await mint(context, scope, Name, { authorization: "read-only", expiration: "10m" });
+  let count = -1;
+  await asked(context, scope, Name, { url: urlOf(scope, Hostname), token }, async (client) => {
+    const { rows } = await client.execute("SELECT count(*) AS n FROM sqlite_schema");
+    count = Number(rows[0]?.n);
+  }, { mayRepeat: true });
+  return count === 0;
 }
 
 /** Its name addresses a database, but its id proves which: another may bear the name by now. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const found = await find(context, scope, fork.name);
   if (found?.DbId !== fork.id) return "absent";
-  const marker = context.markerOf(fork.name);
-  if (marker !== undefined && !isSameHolder(marker, fork.marker)) {
-    throw foreign(scope, `delete database "${fork.name}": ${holder(marker)}`);
+  const marker = await recordedOwner(context, fork.name, fork.id);
+  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
+    throw foreign(scope, `delete database "${fork.name}": ${marker === undefined ? UNKNOWN : holder(marker)}`);
   }
   if (found.delete_protection) {
     throw new ForkstackError("CONFLICT", `Cannot delete database "${fork.name}": its delete protection is on`, {
@@ -170,7 +212,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   throw await api.refusal(answer, scope, `delete database "${fork.name}"`);
 }
 
-/** Every database of the organization that the registry knows: one forked into another group is ours as well. */
+/** Every database of the organization whose id is on record: one forked into another group is ours as well. */
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   // https://docs.turso.tech/api-reference/databases/list
   const pages = api.pages(
@@ -182,7 +224,7 @@ async function* list(context: Context, scope: Scope<Options>): AsyncIterable<For
   );
   for await (const { databases } of pages) {
     for (const database of databases) {
-      const marker = context.markerOf(database.Name);
+      const marker = await recordedOwner(context, database.Name, database.DbId);
       const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
       if (isOurs) yield forkOf(context, database, marker);
     }

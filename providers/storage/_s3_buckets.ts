@@ -5,10 +5,10 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
-import { formatMarker } from "../../core/engine.ts";
+import { formatMarker } from "../../core/marks.ts";
 import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
 import { type Account, Store, vendorCode, type VendorHeaders } from "./_s3.ts";
 import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./_s3_objects.ts";
 
@@ -55,6 +55,11 @@ export interface Its<Options> {
   account(context: Context, scope: Scope<Options>): Account;
   marks(options: Options): Marks;
   readonly buckets: Buckets<Options>;
+  /**
+   * Whether the store itself tells that the bucket is the fork that this run asked for, where it can; the bucket bears
+   * no mark, and its answer was lost.
+   */
+  isProven?(context: Context, store: Store, target: Target<Options>): Promise<boolean>;
   /** It forks whole buckets, and deletes them so: a mark comes after, and nothing is emptied first. @default {false} */
   readonly isForking?: boolean;
   /**
@@ -105,36 +110,61 @@ async function inspect<Options>(
     const note = await its.marks(target.options).read(store, name);
     const owner = note && ownerOf(context, name, note);
     if (owner !== undefined) {
-      if (!isSameHolder(owner.marker, marker)) return { state: "foreign", id: owner.id, reason: holder(owner.marker) };
+      if (!isSameHolder(owner.marker, marker)) return others(owner.id, owner.marker);
       return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
     }
     if (isLast) break;
-    const unmarked = await unmarkedFork(its, context, store, target, target);
-    if (unmarked !== undefined) return { state: "pending", fork: unmarked };
-    if (context.markerOf(name) === undefined) break; // else another run may have marked it meanwhile
+    const unmarked = await unmarkedFork(its, context, store, target, name) ??
+      await provenFork(its, context, store, target);
+    if (unmarked !== undefined) return { state: unmarked.copy === undefined ? "pending" : "ready", fork: unmarked };
+    if (!target.isResumed) break; // else another attempt may have marked it meanwhile
   }
-  return { state: "foreign", id: name, reason: "it is not marked as ours" };
+  return { state: "foreign", id: name, reason: UNMARKED };
+}
+
+const UNMARKED = "it is not marked as ours";
+
+/** The id of a bucket that has none: its name, and when the store says that it was made. */
+function birthOf(name: string, createdAt: string): string {
+  return `${name} made at ${createdAt}`;
 }
 
 /**
- * A bucket that a run made and did not come to mark, or that lost its mark on its way out. The journal tells of it; it is
- * empty, or a fork that the store made at once, and no older than the run.
+ * A bucket that bears no mark, but whose birth is on record from the store's own answer: a run did not come to mark it,
+ * or its application deleted the mark.
  */
 async function unmarkedFork<Options>(
   its: Its<Options>,
   context: Context,
   store: Store,
   scope: Scope<Options>,
-  { name, marker, begunAt }: Pick<Target<Options>, "name" | "marker" | "begunAt">,
+  name: string,
 ): Promise<Fork | undefined> {
-  const { isForking = false } = its;
-  if (!isForking && its.marks(scope.options).key === undefined) return undefined; // marked as it is made
-  const noted = context.markerOf(name);
-  if (noted === undefined || !isSameHolder(noted, marker)) return undefined;
+  const told = await context.recorded(name);
+  if (told.length === 0) return undefined;
   const createdAt = await its.buckets.createdAt(store, name, context, scope);
-  if (createdAt !== undefined && isOlder(createdAt, { begunAt })) return undefined;
-  if (!isForking) { for await (const _ of objectsOf(store, name)) return undefined; }
-  return { id: `unmarked ${name}`, name, marker: noted, createdAt: createdAt ?? begunAt };
+  const birth = createdAt && birthOf(name, createdAt);
+  const born = told.find(({ id }) => id === birth);
+  if (born === undefined) return undefined;
+  const copy = COPIES.find((one) => told.some(({ step, id }) => step === FILLED + one && id === born.id));
+  const id = told.find(({ step }) => step === "bucket")?.id ?? born.id;
+  return { id, name, marker: born.marker, createdAt: createdAt!, ...(copy === undefined ? {} : { copy }) };
+}
+
+const FILLED = "filled: ";
+const COPIES = ["copy-on-write", "full-copy", "empty"] as const;
+
+/** After a lost reply: a bucket of which the store itself tells that this run asked for it. */
+async function provenFork<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork | undefined> {
+  if (!target.isResumed || !await its.isProven?.(context, store, target)) return undefined;
+  const { name, marker } = target;
+  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  return createdAt === undefined ? undefined : { id: birthOf(name, createdAt), name, marker, createdAt };
 }
 
 async function create<Options>(
@@ -145,7 +175,7 @@ async function create<Options>(
 ): Promise<Fork> {
   const { name, marker, parent } = target;
   const marks = its.marks(target.options);
-  let there = ours(its, target, await inspect(its, context, store, target));
+  let there = await ours(its, context, store, target);
   if (there?.copy !== undefined) return there;
   if (parent !== undefined) { // not by HEAD: its refusals have no code
     await store.send(new store.sdk.ListObjectsV2Command({ Bucket: parent, MaxKeys: 1 }), `fork bucket "${parent}"`);
@@ -154,21 +184,25 @@ async function create<Options>(
   const fresh = freshFork(context, target);
   context.signal.throwIfAborted();
   if (there === undefined && !await its.buckets.make(store, target, noteOf(fresh), context)) {
-    there = ours(its, target, await inspect(its, context, store, target));
+    there = await ours(its, context, store, { ...target, isResumed: false }); // the store said that one is there
     if (there === undefined) throw vanished(its, target);
   }
+  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  const birth = createdAt && birthOf(name, createdAt);
+  if (there === undefined && birth) await context.record("born", birth);
   if ((marks.key !== undefined || its.isForking) && await marks.read(store, name) === undefined) {
     await marks.write(store, name, noteOf(fresh));
   }
   // The mark that is there counts: another attempt may have been first.
   const note = await marks.read(store, name);
   const owner = note && ownerOf(context, name, note);
-  const others = isOthers(owner?.marker, marker, "it is not marked as ours");
-  if (owner === undefined || others !== undefined) throw foreign(its, target, `make bucket "${name}": ${others}`);
+  const why = isOthers(owner?.marker, marker, UNMARKED);
+  if (owner === undefined || why !== undefined) throw foreign(its, target, `make bucket "${name}": ${why}`);
   await context.record("bucket", owner.id);
   if (owner.copy !== undefined) return owner;
-  const whole: Fork = { ...owner, copy: await fill() };
+  const whole = { ...owner, copy: await fill() };
   await marks.write(store, name, noteOf(whole));
+  if (birth) await context.record(FILLED + whole.copy, birth);
   return whole;
 }
 
@@ -183,13 +217,42 @@ function freshFork(context: Context, { name, marker, parent }: Target<unknown>):
 }
 
 /** What an earlier attempt of the operation made, if anything; throws if what is there is not its. */
-function ours<Options>(its: Its<Options>, target: Target<Options>, seen: Inspection): Fork | undefined {
+async function ours<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork | undefined> {
+  const seen = await inspect(its, context, store, target);
   if (seen.state === "absent") return undefined;
   const reason = seen.state === "foreign" ? seen.reason : isOthers(seen.fork.marker, target.marker, "");
-  if (seen.state === "foreign" || reason !== undefined) {
-    throw foreign(its, target, `make bucket "${target.name}": ${reason}`);
-  }
-  return seen.fork;
+  if (seen.state !== "foreign" && reason === undefined) return seen.fork;
+  const spare = seen.state === "foreign" && await spareFork(its, context, store, target);
+  if (spare) return spare;
+  throw foreign(its, target, `make bucket "${target.name}": ${reason}`);
+}
+
+/**
+ * An empty bucket without any mark that appeared at a place which was seen absent, after a call whose answer was lost. A
+ * fork is never empty by chance: a store that forks says what it is a fork of.
+ */
+async function spareFork<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork | undefined> {
+  const { name, marker, isResumed, parent } = target;
+  const marks = its.marks(target.options);
+  const isMarkedLate = its.isForking ? parent === undefined : marks.key !== undefined;
+  if (!isResumed || !isMarkedLate || await its.buckets.look(store, name, context, target) !== "there") return undefined;
+  const note = await marks.read(store, name);
+  if (note !== undefined && "forkstack" in note) return undefined; // another's mark, or a copied one
+  for await (const _ of objectsOf(store, name)) return undefined;
+  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  if (createdAt === undefined) return undefined;
+  await context.takeOver(name, birthOf(name, createdAt));
+  return { id: birthOf(name, createdAt), name, marker, createdAt };
 }
 
 /** Fills a bucket by copying what the options take of the parent; for stores that have no forks. */
@@ -235,24 +298,19 @@ async function remove<Options>(
   fork: Fork,
   scope: Scope<Options>,
 ): Promise<"deleted" | "absent"> {
-  const { name, marker, createdAt: begunAt } = fork;
+  const { name, marker } = fork;
   const marks = its.marks(scope.options);
   const seen = await its.buckets.look(store, name, context, scope);
   if (seen === "absent" || seen === "others") return "absent"; // ours is gone; another's may bear its name
   const note = await marks.read(store, name);
-  const owner = note && ownerOf(context, name, note);
-  if (owner === undefined) {
-    const unmarked = await unmarkedFork(its, context, store, scope, { name, marker, begunAt });
-    if (unmarked === undefined) return "absent";
-  } else {
-    if (owner.id !== fork.id) return "absent";
-    if (!isSameHolder(owner.marker, marker)) {
-      throw foreign(its, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
-    }
-    context.signal.throwIfAborted();
-    if (!its.isForking) await emptyBucket(context, store, name, marks.key);
-    if (marks.key !== undefined) await emptyBucket(context, store, name);
+  const owner = (note && ownerOf(context, name, note)) ?? await unmarkedFork(its, context, store, scope, name);
+  if (owner?.id !== fork.id) return "absent";
+  if (!isSameHolder(owner.marker, marker)) {
+    throw foreign(its, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
   }
+  context.signal.throwIfAborted();
+  if (!its.isForking) await emptyBucket(context, store, name, marks.key);
+  if (marks.key !== undefined) await emptyBucket(context, store, name);
   try {
     await its.buckets.remove(store, name, context, scope);
   } catch (error) {

@@ -153,7 +153,7 @@ const provider: Provider<Options> = {
   kind: "storage",
   capabilities: {
     copy: "full-copy",
-    ownership: "marked",
+    ownership: "marked-after",
     outputs: "minted",
     nativeExpiry: false,
     usage: "bytes",

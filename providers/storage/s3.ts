@@ -69,7 +69,7 @@ const provider: Provider<Options> = {
   kind: "storage",
   capabilities: {
     copy: "full-copy",
-    ownership: "marked",
+    ownership: "marked-after",
     outputs: "rereadable",
     nativeExpiry: false,
     usage: "bytes",

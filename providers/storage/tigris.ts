@@ -46,6 +46,7 @@ const buckets: Buckets<Options> = {
   async make(store, target, _note, context) {
     const { name, parent } = target;
     const snapshot = parent === undefined ? undefined : await snapshotOf(context, store, target, parent);
+    if (snapshot !== undefined) await context.record(SNAPSHOT, snapshot);
     const sent: Record<string, string> = parent === undefined
       ? { [SNAPSHOTS]: "true" }
       : { [SOURCE]: parent, [SOURCE_SNAPSHOT]: snapshot! };
@@ -64,6 +65,16 @@ const buckets: Buckets<Options> = {
   },
   names: namesOf,
 };
+
+/** The step of the journal that names the snapshot: a bucket that is a fork of it is this run's. */
+const SNAPSHOT = "snapshot";
+
+async function isProven(context: Context, store: Store, { name, parent }: Target<Options>): Promise<boolean> {
+  if (parent === undefined) return false;
+  const { [SOURCE]: source, [SOURCE_SNAPSHOT]: snapshot } = await headersOf(store, name, `look at bucket "${name}"`);
+  const told = await context.recorded(name);
+  return source === parent && told.some(({ step, id }) => step === SNAPSHOT && id === snapshot);
+}
 
 /** The version of the snapshot that is to be forked: a new one, or the newest of `Target.at`. */
 async function snapshotOf(context: Context, store: Store, target: Target<Options>, parent: string): Promise<string> {
@@ -136,7 +147,7 @@ const provider: Provider<Options> = {
   kind: "storage",
   capabilities: {
     copy: "copy-on-write",
-    ownership: "marked",
+    ownership: "marked-after",
     outputs: "minted",
     nativeExpiry: false,
     usage: "bytes",
@@ -152,7 +163,15 @@ const provider: Provider<Options> = {
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint, iamEndpoint }) => reaches([endpoint, iamEndpoint]),
-  ...bucketProvider<Options>({ name: "tigris", account, marks: () => TAGS, isForking: true, buckets, prepare }),
+  ...bucketProvider<Options>({
+    name: "tigris",
+    account,
+    marks: () => TAGS,
+    isForking: true,
+    isProven,
+    buckets,
+    prepare,
+  }),
   async outputs(context, held, scope) {
     const { endpoint, keys } = scope.options;
     const own = account(context, scope);

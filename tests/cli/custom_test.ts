@@ -105,7 +105,7 @@ Deno.test({
       import * as v from "npm:valibot@1.5.0";
       import { ForkstackError } from "${repository}mod.ts";
       import { Secret } from "${repository}core/secret.ts";
-      import { formatMarker } from "${repository}core/engine.ts";
+      import { formatMarker } from "${repository}core/marks.ts";
       ${EXAMPLE.replace("export default (", "const make = (")}
       export default make({ v, ForkstackError, Secret, formatMarker });`;
     await using place = await project(FILE, text);

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
 import make from "../../examples/custom-provider/json-file.ts";
-import { formatMarker } from "../../core/engine.ts";
+import { formatMarker } from "../../core/marks.ts";
 import { files } from "../../core/files.ts";
 import { Secret } from "../../core/secret.ts";
 import { ForkstackError, openStack, resourceTitle } from "../../mod.ts";

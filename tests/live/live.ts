@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import * as v from "npm:valibot@1.5.0";
-import { parseMarker } from "../../core/engine.ts";
+import { parseMarker } from "../../core/marks.ts";
 import { httpClient } from "../../core/http.ts";
 import type { Context, Fork, Marker, Provider, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
@@ -15,6 +15,7 @@ import { resourceTitle } from "../../mod.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { type Emulator, testProvider, type World } from "../conformance.ts";
 import { changeBy, digestOf } from "./content.ts";
+import { ledgerOf } from "../helpers.ts";
 
 /** What a vendor has no call for, so that only an emulator can do it. */
 const NEEDS_AN_EMULATOR = {
@@ -73,14 +74,14 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
       };
       const checked = v.parse(provider.options as v.GenericSchema, options);
       const scope = { options: checked, project, stack, resource, root: process.cwd() };
+      const ofRun = { // what bears the run's own project is the run's
+        get: (name: string) => name.startsWith(project) ? { stack, env: "any", resource, operation: "any" } : undefined,
+      };
       const context: Context = {
         ...own,
         signal: new AbortController().signal,
-        markerOf(name, note) { // what bears the run's own project is the run's
-          if (note !== undefined) return parseMarker(note);
-          return name.startsWith(project) ? { stack, env: "any", resource, operation: "any" } : undefined;
-        },
-        record: () => Promise.resolve(),
+        markerOf: (name, note) => note === undefined ? ofRun.get(name) : parseMarker(note, name),
+        ...ledgerOf(ofRun),
         warn: () => {},
         progress: () => {},
         confirm: () => Promise.resolve(),

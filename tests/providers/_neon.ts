@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "npm:postgres@3.4.9";
-import { formatMarker, parseMarker } from "../../core/engine.ts";
+import { formatMarker, parseMarker } from "../../core/marks.ts";
 import { httpClient } from "../../core/http.ts";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
@@ -94,7 +94,7 @@ export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front):
         options: { endpoint: served.url },
         context: {
           files: {} as World["context"]["files"],
-          markerOf: (_name, note) => note === undefined ? undefined : parseMarker(note),
+          markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
           fetch: quickClient(front?.fetch),
         },
         parent: titleOf("base"),

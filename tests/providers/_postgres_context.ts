@@ -1,5 +1,5 @@
 /** The context of a `postgres` provider at a real server; starts none. */
-import { parseMarker } from "../../core/engine.ts";
+import { parseMarker } from "../../core/marks.ts";
 import type { Context, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import type provider from "../../providers/database/postgres.ts";
@@ -11,7 +11,7 @@ export type Options = Target<Parameters<typeof provider.create>[1]["options"]>["
 export function contextOf(url: string, changed: Partial<Context> = {}): Context {
   return realContext({
     credentials: { POSTGRES_URL: new Secret(url) },
-    markerOf: (_name, note) => note === undefined ? undefined : parseMarker(note),
+    markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
     ...changed,
   });
 }

@@ -1,5 +1,5 @@
 /** What the tests of the providers on Redis or Valkey share: a server each, and worlds on it for the suite. */
-import { formatMarker, parseMarker } from "../../core/engine.ts";
+import { formatMarker, parseMarker } from "../../core/marks.ts";
 import type { Context, Fork, Kind, Marker, Provider, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { resourceTitle } from "../../mod.ts";
@@ -14,7 +14,7 @@ export const CANARY = "canary-in-the-parent-0123456789";
 export function contextOf(url: string, changed: Partial<Context> = {}): Context {
   return realContext({
     credentials: { VALKEY_URL: new Secret(url) },
-    markerOf: (_name, note) => note === undefined ? undefined : parseMarker(note),
+    markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
     ...changed,
   });
 }

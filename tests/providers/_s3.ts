@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import * as v from "npm:valibot@1.5.0";
-import { formatMarker, parseMarker } from "../../core/engine.ts";
+import { formatMarker, parseMarker } from "../../core/marks.ts";
 import { httpClient } from "../../core/http.ts";
 import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
 import { Bucket } from "../../core/s3/bucket.ts";
@@ -14,7 +14,7 @@ import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { serveAws } from "../emulators/aws_s3.ts";
 import type { S3Server } from "../emulators/s3rver.ts";
-import { realContext } from "../helpers.ts";
+import { ledgerOf, realContext } from "../helpers.ts";
 
 /** What the parent holds. */
 export const OBJECTS: Readonly<Record<string, string>> = {
@@ -109,7 +109,10 @@ export async function bucketWorld({ server, options, noteOf, setNote, more = {} 
     },
     contentOf,
     change: (name) => put(directory, name, { mine: "mine" }),
-    placeForeign: (name) => put(directory, name, { theirs: "theirs" }),
+    async placeForeign(name, { isEmpty, markOf } = {}) {
+      await put(directory, name, isEmpty ? {} : { theirs: "theirs" });
+      if (markOf !== undefined) await setNote(name, noteOf(markOf));
+    },
     rehand: async (fork, marker) => await setNote(fork.name, { ...noteOf(fork.name), forkstack: noted(marker) }),
     pageSize: 2,
     canaries: () => Object.values(OBJECTS).filter(Boolean),
@@ -150,12 +153,14 @@ export function noted(marker: Marker): string {
 // deno-lint-ignore no-explicit-any -- any provider, any options
 export function shopOf(provider: Provider<any>, credentials: Readonly<Record<string, string>>, standard: object) {
   const journal = new Map<string, Marker>();
+  const ledger = ledgerOf(journal);
   const said: string[] = [];
   const context = (changed: Partial<Context> = {}): Context =>
     realContext({
       fetch: httpClient({ tries: 1 }),
       credentials: Object.fromEntries(Object.entries(credentials).map(([name, value]) => [name, new Secret(value)])),
-      markerOf: (name, note) => note === undefined ? journal.get(name) : parseMarker(note),
+      markerOf: (name, note) => note === undefined ? journal.get(name) : parseMarker(note, name),
+      ...ledger,
       progress: (text) => void said.push(text),
       warn: (text) => void said.push(text),
       sleep: () => Promise.resolve(),

@@ -5,12 +5,14 @@ import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
 import type { Context, Fork, Lease, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/provider.ts";
+import { ledgerOf } from "../helpers.ts";
 
 export const CANARY = "canary-0123456789";
 
 /** A provider of project "shop" at an emulator, with its own clock. */
 export class Shop<Options> {
   readonly journal = new Map<string, Marker>();
+  readonly ledger = ledgerOf(this.journal);
   readonly warned: string[] = [];
   /** Milliseconds; waits of the HTTP client and of the provider pass on it alone. */
   now = Date.parse("2026-06-01T00:00:00Z");
@@ -48,7 +50,7 @@ export class Shop<Options> {
       now: () => new Date(this.now),
       sleep,
       markerOf: (name) => this.journal.get(name),
-      record: () => Promise.resolve(),
+      ...this.ledger,
       warn: (text) => void this.warned.push(text),
       progress: () => {},
       confirm: () => Promise.resolve(),

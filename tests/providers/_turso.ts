@@ -80,7 +80,7 @@ export function tursoEmulator(front?: Front): Emulator {
           database.close();
           return Promise.resolve();
         },
-        placeForeign: (name) => Promise.resolve(void turso.add(name, seed)),
+        placeForeign: (name, as) => Promise.resolve(void turso.add(name, as?.isEmpty ? undefined : seed)),
         pageSize: 3,
         canaries: () => [CANARY, ...turso.dataTokens.keys()],
         async close() {

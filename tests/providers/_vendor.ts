@@ -6,6 +6,7 @@ import { httpClient } from "../../core/http.ts";
 import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
 import type { World } from "../conformance.ts";
+import { ledgerOf } from "../helpers.ts";
 
 /** What stands between a provider and its emulator: Prism, which holds both to the specification. */
 export interface Front {
@@ -44,6 +45,7 @@ export function shopOf<Options>(
   given: Readonly<Record<string, unknown>>,
 ) {
   const journal = new Map<string, Marker>();
+  const ledger = ledgerOf(journal);
   const warnings: string[] = [];
   const context = (changed: Partial<Context> = {}, other: Readonly<Record<string, string>> = {}): Context => ({
     fetch: httpClient({ tries: 2, sleep: (ms, signal) => pause(Math.min(ms, ms > 20_000 ? ms : 1), signal) }),
@@ -55,7 +57,7 @@ export function shopOf<Options>(
     now: () => new Date(),
     sleep: () => pause(0),
     markerOf: (name) => journal.get(name),
-    record: () => Promise.resolve(),
+    ...ledger,
     warn: (text) => void warnings.push(text),
     progress: () => {},
     confirm: () => Promise.reject(new Error("nobody can be asked")),

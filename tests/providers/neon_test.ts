@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
-import { parseMarker } from "../../core/engine.ts";
+import { parseMarker } from "../../core/marks.ts";
 import { Secret } from "../../core/provider.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";
 import provider from "../../providers/database/neon.ts";
@@ -32,7 +32,7 @@ async function openShop(changed: Partial<NeonOptions> = {}, given: Given = {}) {
       credentials: { NEON_API_KEY: new Secret(key) },
       now: () => new Date(neon.now() + waited),
       sleep: (ms) => Promise.resolve(void (waited += ms)),
-      markerOf: (_name, note) => note === undefined ? undefined : parseMarker(note),
+      markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
       warn: (text) => void warnings.push(text),
       ...more,
     });

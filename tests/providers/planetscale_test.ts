@@ -13,7 +13,7 @@ import { FEW_FAULTS } from "../faults.ts";
 import { conformanceCases } from "../conformance.ts";
 import { type Access, type PlanetScaleOptions, startPlanetScale } from "../emulators/planetscale.ts";
 import type { Data } from "../emulators/planetscale_data.ts";
-import { testIf } from "../helpers.ts";
+import { ledgerOf, testIf } from "../helpers.ts";
 import { openStores, planetscaleEmulator, seed } from "./_planetscale.ts";
 import { hasCode } from "./_special.ts";
 
@@ -66,6 +66,7 @@ async function openShop(data: Data | undefined, changed: Partial<PlanetScaleOpti
   planetscale.made.add(main.id);
   if (data) await seed(data, main.id);
   const journal = new Map<string, Marker>();
+  const ledger = ledgerOf(journal);
   const context = (token = "token"): Context => ({
     fetch: httpClient({ tries: 1 }),
     files: {} as Context["files"],
@@ -74,7 +75,7 @@ async function openShop(data: Data | undefined, changed: Partial<PlanetScaleOpti
     now: () => new Date(planetscale.now()),
     sleep: () => new Promise((resolve) => setTimeout(resolve, 0)),
     markerOf: (name) => journal.get(name),
-    record: () => Promise.resolve(),
+    ...ledger,
     warn: () => {},
     progress: () => {},
     confirm: () => Promise.resolve(),

@@ -11,7 +11,7 @@ import provider from "../../providers/database/supabase.ts";
 import { isForkstackError } from "../../mod.ts";
 import { testProvider } from "../conformance.ts";
 import { type Permission, startSupabase, type State, type SupabaseOptions } from "../emulators/supabase.ts";
-import { testIf } from "../helpers.ts";
+import { ledgerOf, testIf } from "../helpers.ts";
 import { hasCode } from "./_special.ts";
 import { NOTES, PROJECT, SEED, server, SKIP, supabaseEmulator, whyNoServer } from "./_supabase.ts";
 
@@ -52,6 +52,7 @@ async function openShop(changed: Partial<SupabaseOptions> = {}, seed = SEED) {
   const supabase = await startSupabase({ server, projectRef: PROJECT, tokens, password: PASSWORD, ...changed });
   await supabase.fill(seed);
   const journal = new Map<string, Marker>();
+  const ledger = ledgerOf(journal);
   const warnings: string[] = [];
   const told: string[] = [];
   let slept = 0;
@@ -63,7 +64,7 @@ async function openShop(changed: Partial<SupabaseOptions> = {}, seed = SEED) {
     now: () => new Date(Date.now() + slept),
     sleep: (ms) => Promise.resolve(void (slept += ms)),
     markerOf: (name) => journal.get(name),
-    record: () => Promise.resolve(),
+    ...ledger,
     warn: (text) => void warnings.push(text),
     progress: (text) => void told.push(text),
     confirm: () => Promise.resolve(),

@@ -10,7 +10,7 @@ import { Secret } from "../../core/provider.ts";
 import provider from "../../providers/database/turso.ts";
 import { testProvider } from "../conformance.ts";
 import { type Scope as TokenScope, startTurso, type TursoOptions } from "../emulators/turso.ts";
-import { temporaryDirectory } from "../helpers.ts";
+import { ledgerOf, temporaryDirectory } from "../helpers.ts";
 import { hasCode } from "./_special.ts";
 import { seedFile, tursoEmulator } from "./_turso.ts";
 
@@ -30,6 +30,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
   const turso = await startTurso({ organization: "acme", tokens: { [TOKEN]: undefined }, ...changed });
   turso.add("shop", file);
   const journal = new Map<string, Marker>();
+  const ledger = ledgerOf(journal);
   const context = (token = TOKEN): Context => ({
     fetch: httpClient({ tries: 2 }),
     files: {} as Context["files"],
@@ -38,7 +39,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
     now: () => new Date(turso.now()),
     sleep: () => Promise.resolve(),
     markerOf: (name) => journal.get(name),
-    record: () => Promise.resolve(),
+    ...ledger,
     warn: () => {},
     progress: () => {},
     confirm: () => Promise.resolve(),
@@ -61,6 +62,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
   return {
     turso,
     journal,
+    ledger,
     context,
     scope,
     target,
@@ -288,13 +290,36 @@ Deno.test("turso: --at asks for the past by its instant; a position of another v
   assert.deepEqual([...shop.turso.databases.keys()], ["shop", "shop-alice"]);
 });
 
-Deno.test("turso: what stood there before the operation began is not its work, whoever bears its name", async () => {
+Deno.test("turso: a database is ours by its id on record, or after a lost reply by the parent that it was forked from", async () => {
   await using shop = await openShop();
-  shop.turso.add("shop-alice", undefined);
-  const begunAt = new Date(shop.turso.now() + 600_000).toISOString();
-  await assert.rejects(shop.create(shop.target("alice", { begunAt })), {
-    code: "FOREIGN",
-    message: /it was there before/,
-  });
-  assert(shop.turso.databases.has("shop-alice"));
+  const target = shop.target("alice");
+  shop.journal.set("shop-alice", target.marker);
+  shop.turso.add("shop-alice", shop.turso.databases.get("shop")); // by whom, nobody knows
+  await assert.rejects(provider.create(shop.context(), target), hasCode("FOREIGN"));
+  assert.equal((await provider.inspect(shop.context(), target)).state, "foreign");
+  const resumed = { ...target, isResumed: true };
+  assert.equal((await provider.inspect(shop.context(), resumed)).state, "ready");
+  const fork = await provider.create(shop.context(), resumed);
+  assert.equal((await provider.inspect(shop.context(), target)).state, "ready", "its id is on record now");
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
+  shop.turso.add("shop-alice", shop.turso.add("shop2", undefined)); // forked from another
+  await assert.rejects(provider.create(shop.context(), resumed), hasCode("FOREIGN"));
+});
+
+Deno.test("turso: an empty database is taken over after a lost reply alone, and told; one that holds something never", async () => {
+  await using shop = await openShop();
+  const target = shop.target("alice", { parent: undefined });
+  const resumed = { ...target, isResumed: true };
+  shop.journal.set("shop-alice", target.marker);
+  const made = shop.turso.add("shop-alice", undefined);
+  await assert.rejects(provider.create(shop.context(), target), hasCode("FOREIGN"));
+  assert.equal((await provider.inspect(shop.context(), resumed)).state, "foreign");
+  assert.equal((await provider.create(shop.context(), resumed)).id, made.id);
+  assert.deepEqual(shop.ledger.takenOver, ["shop-alice"]);
+  const fork = { id: made.id, name: "shop-alice", marker: target.marker, createdAt: target.begunAt };
+  await assert.rejects(provider.delete(shop.context(), fork, shop.scope()), hasCode("FOREIGN"));
+  shop.turso.databases.delete("shop-alice");
+  shop.turso.add("shop-alice", shop.turso.databases.get("shop")!.path);
+  await assert.rejects(provider.create(shop.context(), resumed), hasCode("FOREIGN"));
+  assert.deepEqual(shop.ledger.takenOver, ["shop-alice"]);
 });

@@ -1,0 +1,59 @@
+/**
+ * Marks: who a fork belongs to, as the note that a vendor stores with it.
+ *
+ * @module
+ */
+import type { Marker } from "./provider.ts";
+
+/** Hexadecimal digits of a registry's id, and of the hash of a name. */
+const DIGITS = 16;
+const ENV = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+
+/**
+ * A marker as the note that vendors hold: `forkstack:v2:stack:env:resource:operation:registry:thing`. `thing` is a hash
+ * of the thing's name, so that the note stays short: a tag of AWS takes 256 characters. A part of a fork that bears
+ * another name than the fork, e.g. one that `reset` stages, is marked with its own.
+ */
+export function formatMarker(marker: Marker, name: string | undefined = marker.name): string {
+  const { stack, env, resource, operation, registry = "" } = marker;
+  const parts = name === undefined
+    ? ["v1", stack, env, resource, operation]
+    : ["v2", stack, env, resource, operation, registry, hashOf(name)];
+  return ["forkstack", ...parts].map(encodeURIComponent).join(":");
+}
+
+/** The marker of a note on the thing of this name; `undefined` if the note is not ours, or was copied from another thing. */
+export function parseMarker(note: string, name: string): Marker | undefined {
+  const [tool, version, ...parts] = note.split(":");
+  if (tool !== "forkstack" || parts.length !== (version === "v1" ? 4 : version === "v2" ? 6 : -1)) return undefined;
+  const decoded = parts.map(decode);
+  const [stack, env, resource, operation, registry, thing] = decoded;
+  if (decoded.includes(undefined) || !ENV.test(env!)) return undefined;
+  const marker = { stack: stack!, env: env!, resource: resource!, operation: operation! };
+  if (version === "v1") return marker; // of 0.1.0, which named neither
+  if (thing !== hashOf(name)) return undefined;
+  return { ...marker, name, ...(registry === "" ? {} : { registry: registry! }) };
+}
+
+/** A random id for a registry. */
+export function newRegistryId(): string {
+  return crypto.randomUUID().replaceAll("-", "").slice(0, DIGITS);
+}
+
+/** Whether a text can be the id of a registry. */
+export function isRegistryId(text: string): boolean {
+  return new RegExp(`^[0-9a-f]{${DIGITS}}$`).test(text);
+}
+
+function decode(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
+}
+
+function hashOf(name: string): string {
+  const { createHash } = process.getBuiltinModule("node:crypto");
+  return createHash("sha256").update(name).digest("hex").slice(0, DIGITS);
+}
