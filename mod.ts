@@ -170,6 +170,7 @@ export function stateRoot(root: string): string {
     return root; // `--allow-read=<project>` is a fair grant: what lies above is then none of ours
   }
   if (worktree === undefined || isDirectory(join(worktree, ".git"))) return root;
+  if (!isOwned(join(worktree, ".git"), root)) return root;
   const { basename, dirname, relative, resolve } = process.getBuiltinModule("node:path");
   const gitDir = /^gitdir: (.+)$/m.exec(readText(join(worktree, ".git")) ?? "")?.[1];
   const linked = resolve(worktree, gitDir ?? "");
@@ -177,15 +178,86 @@ export function stateRoot(root: string): string {
   if (common === undefined) return root; // a submodule
   const mainGit = resolve(linked, common.trim());
   if (basename(mainGit) !== ".git") return root; // a bare repository has no main worktree
-  return join(dirname(mainGit), relative(fs().realpathSync(worktree), fs().realpathSync(root)));
+  // Anybody can write a `.git` file. Only the main worktree's own list says that this one belongs to it:
+  // https://git-scm.com/docs/gitrepository-layout (worktrees/<id>/gitdir)
+  const real = (path: string) => ifThere(path, (at) => fs().realpathSync(at));
+  const listed = resolve(linked, readText(join(linked, "gitdir"))?.trim() ?? "");
+  const isListed = basename(listed) === ".git" && real(dirname(listed)) === real(worktree) &&
+    real(dirname(linked)) === real(join(mainGit, "worktrees"));
+  return isListed ? join(dirname(mainGit), relative(real(worktree)!, real(root)!)) : root;
+}
+
+/**
+ * Whether this user, root or the owner of the working directory owns what is at a path, a link itself; also where
+ * nothing is there, or the system has no owners.
+ */
+export function isOwned(path: string, cwd: string): boolean {
+  const owner = ifThere(path, lstat)?.uid;
+  return !owner || owner === ownUid() || owner === ifThere(cwd, stat)?.uid;
+}
+
+/**
+ * Refuses a file that is neither this user's, root's nor of the owner of the working directory; where asked, a link too.
+ *
+ * @throws {ForkstackError} NOT_PERMITTED
+ */
+export function assertOwned(path: string, cwd: string, mayBeLink = true): void {
+  if (!mayBeLink && ifThere(path, lstat)?.isLink) throw notOurs(path, "it is a link");
+  if (!isOwned(path, cwd)) throw notOurs(path, "another user owns it");
+}
+
+/**
+ * Refuses state that another user owns, and a link at or inside `.forkstack/`, on the way from `root` to a path; what is
+ * not in `root`'s `.forkstack/` is none of this function's.
+ *
+ * @throws {ForkstackError} NOT_PERMITTED
+ */
+export function assertState(root: string, path: string, cwd: string): void {
+  const parts = path.slice(root.length + 1).split("/");
+  if (parts[0] !== ".forkstack") return;
+  for (let at = root; parts.length > 0;) {
+    at = join(at, parts.shift()!);
+    if (ifThere(at, lstat)?.isLink) throw notOurs(at, "it is a link");
+    if (at.endsWith("/.forkstack")) assertOwned(at, cwd);
+  }
+}
+
+function notOurs(path: string, state: string): ForkstackError {
+  const isUnknown = deno !== undefined && ownUid() === undefined;
+  const grant = isUnknown ? ", or if it is yours grant --allow-sys=uid" : "";
+  return new ForkstackError("NOT_PERMITTED", `Cannot use ${JSON.stringify(path)}: ${state}`, {
+    hint: state.endsWith("link") ? "Put what it leads to in its place" : `Remove it, make it yours with chown${grant}`,
+  });
+}
+
+/** The user of this process; `undefined` where there are none, and in Deno where it may not be asked. */
+function ownUid(): number | undefined {
+  if (deno === undefined) return process.getuid?.();
+  const { state } = deno.permissions.querySync({ name: "sys", kind: "uid" }); // asking would prompt
+  return state === "granted" ? deno.uid() ?? undefined : undefined;
 }
 
 function readText(path: string): string | undefined {
   return ifThere(path, () => (deno?.readTextFileSync(path) ?? fs().readFileSync(path, "utf8")).replace(/^\uFEFF/, ""));
 }
 
-function stat(path: string): { readonly mtimeMs: number } {
-  return deno === undefined ? fs().statSync(path) : { mtimeMs: deno.statSync(path).mtime?.getTime() ?? 0 };
+/** What stands at a path; `uid` is absent, or 0, where the system has no owners. */
+interface Standing {
+  readonly mtimeMs: number;
+  readonly uid: number | null;
+  readonly isLink: boolean;
+}
+
+const stat = (path: string): Standing => look(path, "statSync");
+const lstat = (path: string): Standing => look(path, "lstatSync");
+
+function look(path: string, call: "statSync" | "lstatSync"): Standing {
+  if (deno === undefined) {
+    const found = fs()[call](path);
+    return { mtimeMs: found.mtimeMs, uid: found.uid, isLink: found.isSymbolicLink() };
+  }
+  const found = deno[call](path);
+  return { mtimeMs: found.mtime?.getTime() ?? 0, uid: found.uid, isLink: found.isSymlink };
 }
 
 function namesIn(path: string): string[] {
@@ -387,6 +459,8 @@ export class Stack {
   readonly decidedBy: "FORKSTACK_ENV" | "ENV" | ".current-env" | "default";
   /** The directory of forkstack.json, or of `.current-env` where there is none. */
   readonly root: string | undefined;
+  readonly #cwd: string;
+  #stateRoot: string | undefined;
   readonly #config: Readonly<Record<string, unknown>> | undefined;
   readonly #read: (name: string) => string | undefined | typeof DENIED;
   readonly #known: Map<string, string | undefined> = new Map();
@@ -398,7 +472,7 @@ export class Stack {
 
   /** Use `openStack()`. */
   constructor(options: OpenOptions = {}) {
-    const cwd = options.cwd ?? cwdOf();
+    const cwd = this.#cwd = (options.cwd ?? cwdOf()).replace(/(.)[\\/]+$/, "$1");
     const read = options.read ?? ((name: string) => deno === undefined ? process.env[name] : deno.env.get(name));
     this.#read = (name) => {
       try {
@@ -421,6 +495,7 @@ export class Stack {
     };
     const configured = find("forkstack.json");
     this.root = configured ?? find(".current-env");
+    if (configured !== undefined && configured !== cwd) assertOwned(join(configured, "forkstack.json"), cwd);
     this.#config = configured === undefined ? undefined : readConfig(join(configured, "forkstack.json"));
     const file = this.#text(".current-env");
     if (by !== undefined) [this.env, this.decidedBy] = [parseEnvName(said as string, by), by];
@@ -450,7 +525,7 @@ export class Stack {
 
   /** The directory that holds `.forkstack/`; `undefined` without a project directory. */
   get stateRoot(): string | undefined {
-    return this.root === undefined ? undefined : stateRoot(this.root);
+    return this.root === undefined ? undefined : this.#stateRoot ??= stateRoot(this.root);
   }
 
   /** The one resource of a kind that is meant, or an error that names the choices. */
@@ -635,11 +710,21 @@ export class Stack {
   }
 
   #keptPath(file: string): string {
-    return join(this.stateRoot!, ".forkstack", "envs", file);
+    return this.#own(join(this.stateRoot!, ".forkstack", "envs", file));
   }
 
+  /** The path of state, once it is this checkout's and this user's. */
+  #own(path: string): string {
+    assertState(this.stateRoot!, path, this.#cwd);
+    return path;
+  }
+
+  /** The text of a pointer. A link may lead to another checkout's, so that `.current-env` is none. */
   #text(file: string): string | undefined {
-    return this.root === undefined ? undefined : readText(join(this.root, file));
+    if (this.root === undefined) return undefined;
+    const path = join(this.root, file);
+    assertOwned(path, this.#cwd, file !== ".current-env");
+    return readText(path);
   }
 
   #variable(name: string): string | undefined {
@@ -659,7 +744,7 @@ export class Stack {
     }
     const state = this.stateRoot;
     if (state === undefined || EMBEDDED_STACK[kind] !== one.provider) return undefined;
-    const path = embeddedPath(kind, state, title);
+    const path = this.#own(embeddedPath(kind, state, title));
     return variable === "DATABASE_URL" ? fileUrl(path) : path;
   }
 

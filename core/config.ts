@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  assertOwned,
   declaredResources,
   envNameOf,
   findUpwards,
@@ -17,6 +18,7 @@ import { PROVIDERS } from "../providers/mod.ts";
 import { files } from "./files.ts";
 import { basename, join } from "./host.ts";
 import { load } from "./load.ts";
+import { checkState } from "./ownership.ts";
 import type { Provider } from "./provider.ts";
 import type { Config } from "./schema.ts";
 import { VERSION } from "./version.ts";
@@ -55,8 +57,12 @@ export interface Project {
   readonly isSealed?: boolean;
 }
 
-/** Finds the project of a directory. Without a forkstack.json upwards it is `"missing"`, or with `init` a new one here. */
-export async function openProject(cwd: string, options: { init: boolean }): Promise<Project> {
+/**
+ * Finds the project of a directory. Without a forkstack.json upwards it is an error, or with `init` a new one here. Its
+ * state is refused if it is not this checkout's and this user's, or with `isStateless` not looked at.
+ */
+export async function openProject(cwd: string, options: { init: boolean; isStateless?: boolean }): Promise<Project> {
+  const { isStateless = false } = options;
   const root = findUpwards(cwd, "forkstack.json");
   if (root === undefined && !options.init) {
     throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
@@ -65,18 +71,24 @@ export async function openProject(cwd: string, options: { init: boolean }): Prom
   }
   if (root === undefined) {
     const name = envNameOf(basename(cwd)) || "app";
-    return { root: cwd, stateRoot: stateRoot(cwd), name, stack: name, config: { project: name }, isNew: true };
+    const roots = { root: cwd, stateRoot: stateRoot(cwd) };
+    if (!isStateless) await checkState(roots);
+    return { ...roots, name, stack: name, config: { project: name }, isNew: true };
   }
+  if (root !== cwd) assertOwned(join(root, "forkstack.json"), cwd);
   const state = stateRoot(root);
-  const { config, isSealed } = await readConfig(root, state);
+  if (!isStateless) await checkState({ root, stateRoot: state });
+  const { config, isSealed } = await readConfig(root, isStateless ? undefined : state);
   const stack = config.stack ?? config.project;
   return { root, stateRoot: state, name: config.project, stack, config, isNew: false, isSealed };
 }
 
-async function readConfig(root: string, state: string): Promise<{ config: Config; isSealed: boolean }> {
+async function readConfig(root: string, state: string | undefined): Promise<{ config: Config; isSealed: boolean }> {
   const path = join(root, "forkstack.json");
   const text = (await files.read(path) ?? "").replace(/^\uFEFF/, "");
-  if (await files.read(sealPath(state)) === sealOf(text)) return { config: JSON.parse(text), isSealed: true };
+  if (state !== undefined && await files.read(sealPath(state)) === sealOf(text)) {
+    return { config: JSON.parse(text), isSealed: true };
+  }
   return {
     config: await (await load<typeof import("./schema.ts")>("core/schema.ts")).parseConfig(path, text),
     isSealed: false,

@@ -10,7 +10,10 @@ const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 /** The file system, call by call; errors carry the system's `code`, e.g. `"ENOENT"`. */
 export interface Disk {
   readText(path: string): Promise<string>;
+  readBytes(path: string): Promise<Uint8Array>;
   names(path: string): Promise<string[]>;
+  /** What is in a directory, links unfollowed. */
+  entries(path: string): Promise<Entry[]>;
   makeDirectory(path: string, mode: number): Promise<void>;
   /** A new file with this text; `EEXIST` where one is. */
   writeNew(path: string, text: string, mode: number): Promise<void>;
@@ -22,6 +25,14 @@ export interface Disk {
   look(path: string): Promise<{ type: "file" | "directory" | "other"; sizeBytes: number; inode: string } | undefined>;
   /** Permission bits, or `undefined` where there is nothing. */
   mode(path: string): Promise<number | undefined>;
+  /** The path without links; itself where there is nothing. */
+  realPath(path: string): Promise<string>;
+}
+
+/** One name in a directory. */
+export interface Entry {
+  readonly name: string;
+  readonly type: "file" | "directory" | "link" | "other";
 }
 
 // Synchronous inside: a hop to another thread costs more than a call on a small file. Whole trees are removed aside.
@@ -29,7 +40,14 @@ const ofDeno = (on: typeof Deno): Disk => ({
   // deno-lint-ignore require-await -- what it throws is a rejection
   readText: async (path) => on.readTextFileSync(path),
   // deno-lint-ignore require-await
+  readBytes: async (path) => on.readFileSync(path),
+  // deno-lint-ignore require-await
   names: async (path) => Array.from(on.readDirSync(path), ({ name }) => name),
+  // deno-lint-ignore require-await
+  entries: async (path) =>
+    Array.from(on.readDirSync(path), ({ name, isSymlink, isFile, isDirectory }) => (
+      { name, type: isSymlink ? "link" : typeOf(isFile, isDirectory) }
+    )),
   // deno-lint-ignore require-await
   makeDirectory: async (path, mode) => on.mkdirSync(path, { recursive: true, mode }),
   // deno-lint-ignore require-await
@@ -67,13 +85,26 @@ const ofDeno = (on: typeof Deno): Disk => ({
       return absent(error as { code?: string });
     }
   },
+  // deno-lint-ignore require-await
+  async realPath(path) {
+    try {
+      return on.realPathSync(path);
+    } catch (error) {
+      return absent(error as { code?: string }) ?? path;
+    }
+  },
 });
 
 const fs = () => import("node:fs/promises");
 
 const ofNode: Disk = {
   readText: async (path) => await (await fs()).readFile(path, "utf8"),
+  readBytes: async (path) => new Uint8Array(await (await fs()).readFile(path)),
   names: async (path) => await (await fs()).readdir(path),
+  entries: async (path) =>
+    (await (await fs()).readdir(path, { withFileTypes: true })).map((one) => (
+      { name: one.name, type: one.isSymbolicLink() ? "link" : typeOf(one.isFile(), one.isDirectory()) }
+    )),
   async makeDirectory(path, mode) {
     await (await fs()).mkdir(path, { recursive: true, mode });
   },
@@ -94,6 +125,7 @@ const ofNode: Disk = {
     return { type: typeOf(found.isFile(), found.isDirectory()), sizeBytes: Number(found.size), inode: `${found.ino}` };
   },
   mode: async (path) => (await (await fs()).stat(path).catch(absent))?.mode,
+  realPath: async (path) => await (await fs()).realpath(path).catch(absent) ?? path,
 };
 
 /** The file system of this runtime. */

@@ -9,11 +9,11 @@ import { envNameOf, findUpwards, ForkstackError, isForkstackError, parseEnvFile,
 import { openProject, type Project, type Resource } from "./config.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
+import { git } from "./git.ts";
 import { basename, dirname, join, variable } from "./host.ts";
 import { isDenos, type Origin, taskLine } from "./origin.ts";
 import { permissionsOf } from "./permissions.ts";
 import { GUARDED } from "./program.ts";
-import { run } from "./run.ts";
 import { jsonProblem, PLAIN_JSON } from "./schema.ts";
 import { changedProjectFiles, checkPointers, type Written } from "./workspace.ts";
 
@@ -41,7 +41,7 @@ export interface Survey {
 
 /** Looks at a directory, and upwards for its forkstack.json. */
 export async function survey(cwd: string): Promise<Survey> {
-  const project = await openProject(cwd, { init: true });
+  const project = await openProject(cwd, { init: true, isStateless: true });
   const { root } = project;
   const manifests: Manifest[] = [];
   for (const name of ["deno.json", "deno.jsonc", "package.json"] as const) {
@@ -88,7 +88,8 @@ function sectionOf(name: Manifest["name"]): "scripts" | "tasks" {
 async function nameOf(root: string, manifests: readonly Manifest[]): Promise<string> {
   const names = manifests.map(({ content }) => content.name).filter((name) => typeof name === "string");
   const isTop = await files.stat(join(root, ".git")) !== undefined; // below it, the repository is more than the project
-  const remote = isTop ? (await run("git", ["-C", root, "config", "--get", "remote.origin.url"]))?.stdout.trim() : "";
+  const asked = ["config", "--local", "--no-includes", "--get", "remote.origin.url"];
+  const remote = isTop ? (await git(root, asked).catch(() => undefined))?.stdout.trim() : ""; // only a suggestion
   names.push(remote?.replace(/\/+$/, "").replace(/\.git$/, "") ?? "");
   return names.map((name) => envNameOf(name.replace(/^.*[/:]/, ""))).find(Boolean) ?? "";
 }

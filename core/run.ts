@@ -16,9 +16,13 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a program to its end, with little of our environment; `undefined` if there is no such program. */
-export async function run(command: string, args: string[]): Promise<Ended | undefined> {
-  const env = { PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
+/** Runs a program to its end, with little of our environment but `more`; `undefined` if there is no such program. */
+export async function run(
+  command: string,
+  args: string[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<Ended | undefined> {
+  const env = { ...more, PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
   if (deno === undefined) return await runByNode(command, args, env);
   try {
     const options = { args, env, clearEnv: true, stdin: "null" as const };

@@ -8,8 +8,9 @@ import type { Project } from "./config.ts";
 import type { World } from "./engine.ts";
 import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
 import { disk } from "./disk.ts";
+import { git } from "./git.ts";
 import { basename, join, rawVariable, variable } from "./host.ts";
-import { run } from "./run.ts";
+import { checkUntracked, POINTERS } from "./ownership.ts";
 import { Secret } from "./secret.ts";
 
 /** The variables of an environment, in the order in which they are written. */
@@ -20,8 +21,6 @@ export interface Place {
   readonly project: Project;
   readonly world: Pick<World, "files">;
 }
-
-const POINTERS = [".current-env", ".env.local"] as const;
 
 /** The environment that this directory points to, and what decided it. */
 export function currentEnv(project: Project): { env: string; decidedBy: string } {
@@ -83,25 +82,7 @@ export async function checkPointers({ project, world: { files } }: Place): Promi
       },
     );
   }
-  const tracked = await trackedByGit(project);
-  if (tracked.length > 0) {
-    throw new ForkstackError(
-      "GIT_TRACKED",
-      `Cannot write ${tracked.join(", ")}: git tracks ${tracked.length === 1 ? "it" : "them"}`,
-      {
-        hint: `Credentials would be committed. Run \`git rm --cached ${tracked.join(" ")}\` and commit`,
-      },
-    );
-  }
-}
-
-async function trackedByGit(project: Project): Promise<string[]> {
-  if (findUpwards(project.root, ".git") === undefined) return [];
-  const listed = await run("git", ["-C", project.root, "ls-files", "-z", "--", ...POINTERS, ".forkstack"]);
-  if (listed === undefined) return []; // no git, no index
-  if (listed.status === 0) return listed.stdout.split("\0").filter(Boolean).map((path) => JSON.stringify(path));
-  const complaint = listed.stderr.split("\n")[0].slice(0, 200);
-  throw new ForkstackError("GIT_FAILED", `Cannot ask git what it tracks: ${complaint}`);
+  await checkUntracked(project, true);
 }
 
 /** Files written beside their places, with all their bytes on the disk, so that `commit` has only names to change. */
@@ -318,11 +299,14 @@ async function lackingLines(project: Project, text: string): Promise<string[]> {
   const bare = (line: string) => line.trim().replace(/^\/|\/$/g, "");
   const written = new Set(text.split(/\r?\n/).map(bare));
   const lacking = wanted.filter(([line]) => !written.has(bare(line)));
-  if (lacking.length === 0 || findUpwards(project.root, ".git") === undefined) return lacking.map(([line]) => line);
-  const examples = lacking.map(([, example]) => example);
-  const ignored = await run("git", ["-C", project.root, "check-ignore", "--no-index", "--", ...examples]);
-  const known = new Set(ignored?.stdout.split("\n"));
-  return lacking.filter(([, example]) => !known.has(example)).map(([line]) => line);
+  const root = lacking.length === 0 ? project.root : await disk.realPath(project.root);
+  const repository = lacking.length === 0 ? undefined : findUpwards(root, ".git");
+  if (repository === undefined) return lacking.map(([line]) => line);
+  const isIgnored = await Promise.all(lacking.map(async ([, example]) => {
+    const path = join(root, example).slice(repository.length).replace(/^[\\/]/, "");
+    return (await git(repository, ["check-ignore", "-q", "--no-index", "--", `./${path}`]))?.status === 0;
+  }));
+  return lacking.filter((_, at) => !isIgnored[at]).map(([line]) => line);
 }
 
 /** The first forkstack.json, and .gitignore with the lines that it lacks. */

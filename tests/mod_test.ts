@@ -759,5 +759,5 @@ Deno.test("secret() takes an empty value for a missing one", async () => {
 Deno.test("mod.ts is one file that imports nothing and stays under its budget", async () => {
   const text = await Deno.readTextFile(new URL("../mod.ts", import.meta.url));
   assert.deepEqual(text.match(/^(?:import|export) .* from .*$/gm) ?? [], []);
-  assert(text.length <= 42_000, `${text.length} characters`);
+  assert(text.length <= 47_000, `${text.length} characters`);
 });

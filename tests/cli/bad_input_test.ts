@@ -320,8 +320,8 @@ Deno.test("what git tracks gets no credential: nothing is written", async () => 
     const wanted = {
       code: 5,
       error: "GIT_TRACKED",
-      says: new RegExp(`Cannot write "${file.replaceAll(".", "\\.")}": git tracks it`),
-      hint: /git rm --cached/,
+      says: new RegExp(`Cannot use "${file.replaceAll(".", "\\.")}": git tracks it`),
+      hint: /git rm -r --cached/,
     };
     await refused(place, ["new", "alice"], wanted);
     await refused(place, ["switch", "dev"], wanted);

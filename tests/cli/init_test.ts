@@ -414,7 +414,7 @@ Deno.test("init says what `new` would stop on: an .env.local of a person's, a fi
   await tracked.git("init", "-q");
   await tracked.write(".current-env", "dev\n");
   await tracked.git("add", "-f", ".current-env");
-  assert.match((await made(tracked)).text, /^warning: Cannot write "\.current-env": git tracks it; /m);
+  assert.match((await made(tracked)).text, /^warning: Cannot use "\.current-env": git tracks it; /m);
 });
 
 /** What each stack has to be told. */
