@@ -11,6 +11,8 @@ export interface Doors {
   readonly region: string;
   /** What an access key is good for. */
   readonly account: (key: string) => Promise<Account | undefined>;
+  /** The origins whose pages may read answers. */
+  readonly origins?: readonly string[];
   /** The command, for its permission set. */
   readonly command: "run" | "serve";
 }
@@ -30,6 +32,8 @@ export async function openBuckets(project: Project, io: Io, doors: Doors, port: 
       region: doors.region,
       account: doors.account,
       directoryOf: (bucket) => embeddedPath("storage", project.stateRoot, bucket),
+      root: project.stateRoot,
+      ...(doors.origins && { origins: doors.origins }),
       onError: (error) => io.say(`error: Cannot answer a request: ${error instanceof Error ? error.message : error}`),
     });
   try {

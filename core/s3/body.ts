@@ -41,20 +41,19 @@ export function bodyOf(headers: Headers, stream: AsyncIterable<Uint8Array> | nul
 
   async function* read(): AsyncGenerator<Uint8Array> {
     const source = received(stream ?? []);
-    const plain = payload.type === "plain" ? source : dechunk(source, payload, trailers);
+    const plain = payload.type === "plain" ? source : dechunk(source, payload, trailerOf(headers), trailers);
     const sha256 = payload.type === "plain" && payload.sha256 !== undefined ? createHash("sha256") : undefined;
     using md5 = md5Of(expectedBytes);
     let size = 0;
     for await (const bytes of plain) {
       size += bytes.length;
+      if (size > (expectedBytes ?? Infinity)) throw incomplete(); // before more of it is on the disk
       digest?.update(bytes);
       sha256?.update(bytes);
       yield bytes;
       await md5.take(bytes);
     }
-    if (expectedBytes !== undefined && size !== expectedBytes) {
-      throw new S3Error("IncompleteBody", "You did not provide the number of bytes specified by the length header");
-    }
+    if (expectedBytes !== undefined && size !== expectedBytes) throw incomplete();
     if (payload.type === "plain" && sha256 !== undefined && !isSame(payload.sha256!, sha256.digest("hex"))) {
       throw new S3Error(
         "XAmzContentSHA256Mismatch",
@@ -70,15 +69,21 @@ export function bodyOf(headers: Headers, stream: AsyncIterable<Uint8Array> | nul
   return { bytes: read(), expectedBytes, md5: () => settled().md5, checksum: () => settled().checksum };
 }
 
+function incomplete(): S3Error {
+  return new S3Error("IncompleteBody", "You did not provide the number of bytes specified by the length header");
+}
+
 /** What comes in; that the sender went away is no failure of this server. */
 async function* received(stream: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const input = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
   let isOver = false;
   try {
     for (;;) {
-      const next = await Promise.resolve(input.next()).catch(() => {
+      const next = await Promise.resolve(input.next()).catch((error) => {
         isOver = true;
-        throw new S3Error("IncompleteBody", "The connection ended before the body did");
+        throw error instanceof S3Error
+          ? error
+          : new S3Error("IncompleteBody", "The connection ended before the body did");
       });
       isOver = next.done === true;
       if (next.done) return;
@@ -114,7 +119,7 @@ function settle(
 ): { md5: string; checksum?: Checksum } {
   const wantedMd5 = headers.get("content-md5");
   if (wantedMd5 !== null) {
-    if (Buffer.from(wantedMd5, "base64").length !== 16) {
+    if (!/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(wantedMd5)) {
       throw new S3Error("InvalidDigest", "The Content-MD5 you specified is not valid.");
     }
     if (Buffer.from(wantedMd5, "base64").toString("hex") !== md5) {
@@ -144,15 +149,20 @@ function lengthOf(headers: Headers, payload: Payload): number | undefined {
   return Number(text);
 }
 
+/** The name of the header that comes after the body. */
+function trailerOf(headers: Headers): string | undefined {
+  return headers.get("x-amz-trailer")?.trim().toLowerCase();
+}
+
 /** The checksum that a request carries, in a header or after its body. */
 function algorithmOf(headers: Headers): string | undefined {
-  const trailer = headers.get("x-amz-trailer")?.trim().toLowerCase();
+  const trailer = trailerOf(headers);
   const named = Object.keys(CHECKSUMS).filter((name) =>
     headers.has(checksumHeader(name)) || trailer === checksumHeader(name)
   );
   if (named.length > 1) throw new S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header");
   if (named.length === 1) return named[0];
-  if (trailer?.startsWith("x-amz-checksum-")) {
+  if (trailer !== undefined) {
     throw new S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported");
   }
   return undefined;
@@ -162,39 +172,52 @@ function algorithmOf(headers: Headers): string | undefined {
 async function* dechunk(
   stream: AsyncIterable<Uint8Array>,
   payload: Payload & { type: "chunked" },
+  announced: string | undefined,
   trailers: Map<string, string>,
 ): AsyncGenerator<Uint8Array> {
   const input = new Input(stream);
   const { signer } = payload;
   for (;;) {
-    const [size, ...extensions] = (await input.line()).split(";");
-    if (!/^[0-9a-f]{1,12}$/i.test(size)) throw new S3Error("InvalidRequest", "The chunked body is malformed");
+    const [, size, signature] = /^([0-9a-f]{1,12})(?:;chunk-signature=([^;]{0,128}))?$/i.exec(await input.line()) ??
+      [];
+    if (size === undefined) throw malformed();
     const left = parseInt(size, 16);
     const hash = signer === undefined ? undefined : createHash("sha256");
     for await (const bytes of input.take(left)) {
       hash?.update(bytes);
       yield bytes;
     }
-    if (signer !== undefined) {
-      const given = extensions.find((one) => one.startsWith("chunk-signature="))?.slice("chunk-signature=".length);
-      checkChunk(signer.chunk(hash!.digest("hex")), given);
-    }
+    if (signer !== undefined) checkChunk(signer.chunk(hash!.digest("hex")), signature);
     if (left === 0) break;
-    if (await input.line() !== "") throw new S3Error("InvalidRequest", "The chunked body is malformed");
+    if (await input.line() !== "") throw malformed();
   }
-  if (payload.hasTrailer) await readTrailers(input, signer, trailers);
-  await input.drain(); // else the connection could not be used again
+  if (payload.hasTrailer) await readTrailers(input, signer, announced, trailers);
+  await input.end(!payload.hasTrailer); // else the connection could not be used again
 }
 
-async function readTrailers(input: Input, signer: ChunkSigner | undefined, trailers: Map<string, string>) {
+function malformed(): S3Error {
+  return new S3Error("InvalidRequest", "The chunked body is malformed");
+}
+
+const TRAILER_SIGNATURE = "x-amz-trailer-signature";
+
+/** Reads what comes after the last chunk: the header that was announced, and its signature if chunks are signed. */
+async function readTrailers(
+  input: Input,
+  signer: ChunkSigner | undefined,
+  announced: string | undefined,
+  trailers: Map<string, string>,
+): Promise<void> {
   let signed = "";
   for (let line = await input.line(); line !== ""; line = await input.line()) {
-    const [name, ...value] = line.split(":");
-    trailers.set(name.trim().toLowerCase(), value.join(":").trim());
-    if (name !== "x-amz-trailer-signature") signed += `${name.trim().toLowerCase()}:${value.join(":").trim()}\n`;
-    if (trailers.size > 10) throw new S3Error("InvalidRequest", "There are too many trailing headers");
+    const [, name, value] = /^([a-z0-9-]+):[ \t]*([\x21-\x7e]*)[ \t]*$/i.exec(line) ?? [];
+    const known = name?.toLowerCase();
+    const isWanted = known === announced || (known === TRAILER_SIGNATURE && signer !== undefined);
+    if (known === undefined || !isWanted || trailers.has(known)) throw malformed();
+    trailers.set(known, value);
+    if (known !== TRAILER_SIGNATURE) signed += `${known}:${value}\n`;
   }
-  if (signer !== undefined) checkChunk(signer.trailer(signed), trailers.get("x-amz-trailer-signature"));
+  if (signer !== undefined) checkChunk(signer.trailer(signed), trailers.get(TRAILER_SIGNATURE));
 }
 
 function checkChunk(expected: string, given: string | undefined): void {
@@ -219,28 +242,32 @@ class Input {
     return value;
   }
 
-  /** Up to the next CRLF, without it; the end of the body also ends the last line. */
+  /** Up to the next CRLF, without it. */
   async line(): Promise<string> {
     for (;;) {
       const end = this.#rest.indexOf(10);
       if (end >= 0) {
         const line = new TextDecoder().decode(this.#rest.subarray(0, end));
         this.#rest = this.#rest.subarray(end + 1);
-        return line.replace(/\r$/, "");
+        if (!line.endsWith("\r") || end > MAX_LINE_BYTES) throw malformed();
+        return line.slice(0, -1);
       }
-      if (this.#rest.length > MAX_LINE_BYTES) throw new S3Error("InvalidRequest", "The chunked body is malformed");
+      if (this.#rest.length > MAX_LINE_BYTES) throw malformed();
       this.#rest = Buffer.concat([this.#rest, await this.#more()]);
     }
   }
 
-  /** Reads what is left, which is nothing but a line's end. */
-  async drain(): Promise<void> {
-    for (let size = this.#rest.length; size <= MAX_LINE_BYTES;) {
+  /** Reads to the end, at which nothing more may be but the last line's. */
+  async end(mayHaveLine: boolean): Promise<void> {
+    let rest = Buffer.from(this.#rest);
+    for (; rest.length <= 2;) {
       const { done, value } = await this.#stream.next();
-      if (done) return;
-      size += value.length;
+      if (done) break;
+      rest = Buffer.concat([rest, value]);
     }
-    throw new S3Error("InvalidRequest", "There is more in the body than its chunks");
+    if (rest.length > 0 && !(mayHaveLine && rest.toString("latin1") === "\r\n")) {
+      throw new S3Error("InvalidRequest", "There is more in the body than its chunks");
+    }
   }
 
   /** So many bytes, as they come. */

@@ -7,9 +7,10 @@
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { S3Error } from "./error.ts";
-import { isAbsent, type Meta, type Opened, openObject, openPlain, writeObject } from "./files.ts";
+import { type Meta, type Opened, openObject, openPlain, writeObject } from "./files.ts";
 import { OBJECTS, STORE } from "./layout.ts";
 import { MAX_KEY_BYTES, pathOfKey, plainPathOfKey } from "./keys.ts";
+import { isAbsent, isReal, linked, look, makeReal } from "./paths.ts";
 
 const LEFTOVER_MS = 24 * 3_600_000;
 
@@ -42,6 +43,16 @@ export class Bucket {
     return (plain === undefined ? undefined : openPlain(plain)) ?? this.#openStored(key);
   }
 
+  /** As `open`, without what is damaged. */
+  openWhole(key: string): Opened | undefined {
+    try {
+      return this.open(key);
+    } catch (error) {
+      if (error instanceof S3Error) return undefined;
+      throw error;
+    }
+  }
+
   /** Opens an object, which must be there. */
   need(key: string): Opened {
     const found = this.open(key);
@@ -50,15 +61,18 @@ export class Bucket {
   }
 
   #openStored(key: string): Opened | undefined {
-    const path = join(this.objects, pathOfKey(key));
-    return isFree(path) ? openObject(path) : undefined;
+    return openObject(join(this.objects, pathOfKey(key)));
   }
 
   #plain(key: string): string | undefined {
     const relative = plainPathOfKey(key, STORE);
-    if (relative === undefined) return undefined;
-    const path = join(this.root, relative);
-    return isFree(path) ? path : undefined;
+    return relative === undefined ? undefined : join(this.root, relative);
+  }
+
+  /** Removes the file that an application wrote by itself, which would hide the object; nothing else of its. */
+  #removePlain(key: string): void {
+    const plain = this.#plain(key);
+    if (plain !== undefined && isReal(plain) && look(plain)?.isFile()) fs.rmSync(plain, { force: true });
   }
 
   /** Writes an object and gives it its key in one step, if `condition` still lets it then. */
@@ -82,19 +96,19 @@ export class Bucket {
       const path = join(this.objects, pathOfKey(key));
       for (let attempt = 1;; attempt++) {
         try {
+          this.#make(dirname(path));
           fs.renameSync(temporary, path);
           break;
         } catch (error) {
-          if (!isAbsent(error) || attempt === 3 || !fs.existsSync(this.root)) throw error;
-          fs.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+          if (!isAbsent(error) || attempt === 3) throw error; // another process may remove an empty directory
         }
       }
+      if (!isReal(path)) throw linked(key);
     } catch (error) {
       fs.rmSync(temporary, { force: true });
       throw error;
     }
-    const plain = this.#plain(key);
-    if (plain !== undefined) fs.rmSync(plain); // it would hide the new object
+    this.#removePlain(key);
   }
 
   /** Removes an object, however it came; gone already is success. */
@@ -102,10 +116,11 @@ export class Bucket {
     checkKey(key);
     this.#check(key, condition);
     const path = join(this.objects, pathOfKey(key));
-    fs.rmSync(path, { force: true });
-    this.#prune(dirname(path));
-    const plain = this.#plain(key);
-    if (plain !== undefined && fs.lstatSync(plain).isFile()) fs.rmSync(plain);
+    if (isReal(path) && look(path)?.isFile()) {
+      fs.rmSync(path, { force: true });
+      this.#prune(dirname(path));
+    }
+    this.#removePlain(key);
   }
 
   /** Removes directories of the store that hold nothing more. */
@@ -134,19 +149,21 @@ export class Bucket {
   /** A directory of the store, made where it is not there; never the bucket itself, which may be deleted by now. */
   workshop(name: "tmp" | "uploads"): string {
     const directory = this.path(name);
-    if (!fs.existsSync(directory)) {
-      try {
-        for (const path of [dirname(directory), directory]) fs.existsSync(path) || fs.mkdirSync(path, 0o700);
-      } catch (error) {
-        if (!isAbsent(error)) throw error;
-        throw new S3Error("NoSuchBucket", "The specified bucket does not exist", { BucketName: this.name });
-      }
-    }
+    this.#make(directory);
     if (name === "tmp" && !swept.has(directory)) {
       swept.add(directory);
       sweep(directory);
     }
     return directory;
+  }
+
+  #make(directory: string): void {
+    try {
+      makeReal(this.root, directory);
+    } catch (error) {
+      if (!isAbsent(error) || fs.existsSync(this.root)) throw error;
+      throw new S3Error("NoSuchBucket", "The specified bucket does not exist", { BucketName: this.name });
+    }
   }
 }
 
@@ -156,23 +173,13 @@ const swept = new Set<string>();
 function sweep(directory: string): void {
   for (const name of fs.readdirSync(directory)) {
     const path = join(directory, name);
-    if (Date.now() - fs.statSync(path).mtimeMs > LEFTOVER_MS) fs.rmSync(path, { recursive: true, force: true });
-  }
-}
-
-/** Whether something is at the path, and no link on the way to it: none may lead out of the bucket. */
-function isFree(path: string): boolean {
-  if (!fs.existsSync(path)) return false; // mostly: without an error being made
-  try {
-    return fs.realpathSync.native(path) === path;
-  } catch (error) {
-    if (isAbsent(error) || (error as { code?: string }).code === "ELOOP") return false;
-    throw error;
+    if ((look(path)?.mtimeMs ?? Infinity) < Date.now() - LEFTOVER_MS) fs.rmSync(path, { recursive: true, force: true });
   }
 }
 
 /** Refuses a key that S3 refuses. */
 export function checkKey(key: string): void {
+  if (!key.isWellFormed()) throw new S3Error("InvalidArgument", "A key must be text in UTF-8");
   if (key.length * 3 <= MAX_KEY_BYTES) return;
   const size = new TextEncoder().encode(key).length;
   if (size <= MAX_KEY_BYTES) return;

@@ -5,8 +5,9 @@
  */
 import { Buffer } from "node:buffer";
 import { S3Error } from "./error.ts";
+import { checkHeaderValue } from "./headers.ts";
 import { listPage } from "./list.ts";
-import { type Call, emptyResponse, xmlOfCall, xmlResponse } from "./request.ts";
+import { type Call, checkVersion, emptyResponse, writeCondition, xmlOfCall, xmlResponse } from "./request.ts";
 import { limitOf } from "./uploads.ts";
 import { elements, textOf, type Xml } from "./xml.ts";
 
@@ -23,6 +24,7 @@ export function getLocation({ region }: Call): Response {
 /** `ListObjectsV2` */
 export function listObjects(call: Call): Response {
   const { bucket, query } = call;
+  if (query.get("list-type") !== "2") throw new S3Error("InvalidArgument", "Invalid List Type specified in Request");
   const token = query.get("continuation-token");
   const startAfter = query.get("start-after") ?? "";
   const { encode, wanted, common } = listing(call);
@@ -58,6 +60,7 @@ export function listObjectsV1(call: Call): Response {
 /** `ListObjectVersions`: each object has one, the version `null` of a bucket without versions. */
 export function listVersions(call: Call): Response {
   const marker = call.query.get("key-marker") ?? "";
+  if (call.query.get("version-id-marker") !== "") checkVersion(call.query.get("version-id-marker"));
   const { encode, wanted, common } = listing(call);
   const page = listPage(call.bucket, { ...wanted, after: marker });
   return xmlResponse("ListVersionsResult", {
@@ -103,7 +106,7 @@ function contentsOf(
   encode: (key: string) => string,
 ): { [name: string]: Xml }[] {
   return keys.flatMap((key) => {
-    using found = bucket.open(key); // gone since it was listed: it is not in the list
+    using found = bucket.openWhole(key); // gone since it was listed: it is not in the list
     return found === undefined ? [] : [{
       Key: encode(key),
       LastModified: new Date(found.meta.modifiedAt).toISOString(),
@@ -131,24 +134,34 @@ function afterOf(token: string): string {
 
 const MAX_DELETES = 1000;
 
+function conditionOf(etag: string) {
+  return writeCondition(new Headers({ "if-match": checkHeaderValue("ETag", etag) }));
+}
+
 /** `DeleteObjects` */
 export async function deleteObjects(call: Call): Promise<Response> {
   const wanted = await xmlOfCall(call, "Delete");
-  const objects = elements(wanted, "Object");
+  const isQuiet = textOf(wanted, "Quiet") === "true";
+  const objects = elements(wanted, "Object").map((object) => ({
+    Key: textOf(object, "Key") ?? "",
+    VersionId: textOf(object, "VersionId"),
+    etag: textOf(object, "ETag"),
+    unknown: Object.keys(object).find((name) => !/^(Key|VersionId|ETag|#text)$/.test(name)),
+  }));
   if (objects.length === 0 || objects.length > MAX_DELETES) {
     throw new S3Error("MalformedXML", "The XML must name between 1 and 1000 objects");
   }
-  const isQuiet = textOf(wanted, "Quiet") === "true";
   const deleted: Xml[] = [], errors: Xml[] = [];
-  for (const object of objects) {
-    const Key = textOf(object, "Key") ?? "";
+  for (const { Key, VersionId, etag, unknown } of objects) {
     try {
       if (Key === "") throw new S3Error("InvalidArgument", "A key must not be empty");
-      call.bucket.delete(Key);
-      if (!isQuiet) deleted.push({ Key });
+      if (unknown !== undefined) throw new S3Error("NotImplemented", `"${unknown}" is not implemented by this server`);
+      checkVersion(VersionId);
+      call.bucket.delete(Key, etag === undefined ? undefined : conditionOf(etag));
+      if (!isQuiet) deleted.push({ Key, VersionId });
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;
-      errors.push({ Key, Code: error.code, Message: error.message });
+      errors.push({ Key, VersionId, Code: error.code, Message: error.message });
     }
   }
   return xmlResponse("DeleteResult", { Deleted: deleted, Error: errors });

@@ -9,6 +9,10 @@ import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { promisify } from "node:util";
 import type { Checksum } from "./body.ts";
+import { CHECKSUMS } from "./checksums.ts";
+import { S3Error } from "./error.ts";
+import { isKept } from "./headers.ts";
+import { openReal } from "./paths.ts";
 
 /** What is known of an object beside its bytes. */
 export interface Meta {
@@ -30,32 +34,67 @@ export interface Opened extends Disposable {
   readonly sizeBytes: number;
   /** Its bytes from `start` up to, not including, `end`; closes it once they are read. */
   read(start: number, end: number): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
-  /** As `read`, for a response whose `content-length` says how many they are: what comes after `end` is not sent. */
-  send(start: number, end: number): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
 }
 
 const MAGIC = Buffer.from("fks3obj1"); // an upload of the same bytes is no danger: only what this server wrote is read so
 const TRAILER_BYTES = MAGIC.length + 4;
 const TAIL_BYTES = 16 * 1024; // a small object comes with its metadata in one read
 const PIECE_BYTES = 2 ** 20;
+const MAX_META_BYTES = 2 ** 20; // 10,000 parts
 
 const readAsync = promisify(fs.read);
-const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 
-/** Opens an object's file; `undefined` if there is none, or something else than a file. */
+/** Opens an object's file; `undefined` if there is none, or something else than a file. Throws if it is damaged. */
 export function openObject(path: string): Opened | undefined {
   return opened(path, (fd, { size }) => {
     const tail = readTail(fd, size, TAIL_BYTES);
     const length = trailerOf(tail);
-    if (length === undefined || length + TRAILER_BYTES > size) {
-      throw new Error(`"${path}" is not an object of this server`);
-    }
+    if (length === undefined || length > MAX_META_BYTES || length + TRAILER_BYTES > size) throw damaged();
     const whole = length + TRAILER_BYTES <= tail.length ? tail : readTail(fd, size, length + TRAILER_BYTES);
     const end = whole.length - TRAILER_BYTES;
-    const meta = JSON.parse(whole.subarray(end - length, end).toString()) as Meta;
+    const meta = metaOfText(whole.subarray(end - length, end).toString());
     const sizeBytes = size - length - TRAILER_BYTES;
     return { meta, sizeBytes, bytes: size <= tail.length ? tail.subarray(0, sizeBytes) : undefined };
   });
+}
+
+/** The error for a file that this server did not write so. */
+function damaged(): S3Error {
+  return new S3Error("InvalidRequest", "The object's file is damaged: it is not what this server wrote");
+}
+
+/** Reads what is known of an object. It may have come from anywhere: nothing of it reaches an answer unchecked. */
+function metaOfText(text: string): Meta {
+  try {
+    const meta = JSON.parse(text) as Meta;
+    const { etag, modifiedAt, parts = [] } = meta;
+    const isWell = /^[0-9a-f]{32}(-\d{1,5})?$/.test(etag) && isInstant(modifiedAt) && isDescription(meta) &&
+      isChecksum(meta.checksum) && parts.every((size) => Number.isSafeInteger(size) && size >= 0);
+    if (isWell) return meta;
+  } catch {
+    // said below
+  }
+  throw damaged();
+}
+
+/** Whether headers and tags are such as an upload may have. */
+export function isDescription({ headers, tags = [] }: Pick<Meta, "headers" | "tags">): boolean {
+  return Object.entries(headers).every(([name, value]) => isKept(name, value)) &&
+    tags.every((tag) => tag.length === 2 && tag.every((one) => typeof one === "string"));
+}
+
+function isChecksum(checksum: Checksum | undefined): boolean {
+  if (checksum === undefined) return true;
+  const { algorithm, value, type } = checksum;
+  return Object.hasOwn(CHECKSUMS, algorithm) && /^[A-Za-z0-9+/]{1,86}={0,2}(-\d{1,5})?$/.test(value) &&
+    /^(FULL_OBJECT|COMPOSITE)$/.test(type);
+}
+
+const LAST_INSTANT = Date.UTC(9999, 11, 31); // beyond, dates are written in another way
+
+/** Whether a date can be written of it. */
+export function isInstant(at: unknown): at is number {
+  return Number.isInteger(at) && at as number >= 0 && at as number <= LAST_INSTANT;
 }
 
 /** Opens a file that an application wrote by itself. Its ETag is no MD5, which the `-` says. */
@@ -64,7 +103,8 @@ export function openPlain(path: string): Opened | undefined {
     const etag = `${Math.floor(mtimeMs).toString(16).padStart(16, "0")}${
       (ino ^ size).toString(16).padStart(16, "0")
     }-1`;
-    return { meta: { etag, modifiedAt: Math.floor(mtimeMs), headers: {} }, sizeBytes: size, bytes: undefined };
+    const modifiedAt = Math.min(Math.max(Math.floor(mtimeMs), 0), LAST_INSTANT);
+    return { meta: { etag, modifiedAt, headers: {} }, sizeBytes: size, bytes: undefined };
   });
 }
 
@@ -75,57 +115,27 @@ interface Parsed {
 }
 
 function opened(path: string, parse: (fd: number, stat: fs.Stats) => Parsed): Opened | undefined {
-  let fd: number;
-  try {
-    fd = fs.openSync(path, "r");
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
+  const file = openReal(path);
+  if (file === undefined) return undefined;
+  const { fd, stat } = file;
   let isOpen = true;
   const close = () => {
     if (isOpen) fs.closeSync(fd);
     isOpen = false;
   };
   try {
-    const stat = fs.fstatSync(fd);
-    if (!stat.isFile()) {
-      close();
-      return undefined;
-    }
     const { meta, sizeBytes, bytes } = parse(fd, stat);
     if (bytes !== undefined) close();
-    const read: Opened["read"] = (start, end) => bytes?.subarray(start, end) ?? streamOf(fd, start, end, close);
     return {
       meta,
       sizeBytes,
-      read,
-      send(start, end) {
-        const file = bytes === undefined && end - start > PIECE_BYTES ? denoFile(path, stat) : undefined;
-        if (file === undefined) return read(start, end);
-        close();
-        file.seekSync(start, 0);
-        return file.readable;
-      },
+      read: (start, end) => bytes?.subarray(start, end) ?? streamOf(fd, start, end, close),
       [Symbol.dispose]: close,
     };
   } catch (error) {
     close();
     throw error;
   }
-}
-
-/**
- * The same file as Deno's server sends it by itself, up to the response's length, in three quarters of the time; if it is
- * still the same that is at the path.
- */
-function denoFile(path: string, { dev, ino }: fs.Stats): Deno.FsFile | undefined {
-  if (deno === undefined || !fs.existsSync(path)) return undefined; // it may be deleted by now
-  const file = deno.openSync(path);
-  const now = file.statSync();
-  if (now.ino === ino && now.dev === dev) return file;
-  file.close();
-  return undefined;
 }
 
 function readTail(fd: number, size: number, wanted: number): Buffer<ArrayBuffer> {
@@ -209,9 +219,4 @@ function footerOf(meta: Meta): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(json.length);
   return Buffer.concat([json, length, MAGIC]);
-}
-
-/** Nothing is there. */
-export function isAbsent(error: unknown): boolean {
-  return /^(ENOENT|ENOTDIR|ENAMETOOLONG)$/.test((error as { code?: string }).code ?? "");
 }

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { sep } from "node:path";
 
 /** The bytes of a key, at most: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html */
 export const MAX_KEY_BYTES = 1024;
@@ -77,10 +78,14 @@ export function entryOfName(name: string): Entry | undefined {
   }
 }
 
+/** What Windows takes for a separator, a stream, a device or another name. */
+const ODD_ON_WINDOWS = /[\\:*?"<>|]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
+
 /** The path at which an application that writes files itself would have put the object, if there is one. */
 export function plainPathOfKey(key: string, hidden: string): string | undefined {
   const parts = key.split("/");
   const isPath = parts.every((part) => part !== "" && part !== "." && part !== ".." && part.length <= 255);
+  if (sep === "\\" && parts.some((part) => ODD_ON_WINDOWS.test(part))) return undefined;
   return isPath && parts[0] !== hidden && !key.includes("\0") ? key : undefined;
 }
 

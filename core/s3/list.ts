@@ -7,9 +7,9 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import type { Bucket } from "./bucket.ts";
-import { isAbsent } from "./files.ts";
 import { STORE } from "./layout.ts";
 import { compareKeys, entryOfName } from "./keys.ts";
+import { isAbsent, isReal } from "./paths.ts";
 
 /** What is asked for. */
 export interface Wanted {
@@ -120,6 +120,7 @@ interface Found {
 
 /** What is in a directory; a link is neither file nor directory, and so is never followed. */
 function entriesOf(directory: string): Found[] {
+  if (!isReal(directory)) return [];
   try {
     return fs.readdirSync(directory, { withFileTypes: true })
       .map((one) => ({ name: one.name, isFile: one.isFile(), isDirectory: one.isDirectory() }));

@@ -1,13 +1,13 @@
 /**
- * A port on which requests come in: Deno's own server where it is there, `node:http` elsewhere. Both hand on the target
- * of a request as it was sent; a `URL` would take `..` out of a key.
+ * A port on which requests come in, by `node:http` in every runtime: it alone ends connections that are half open. It
+ * hands on the target of a request as it was sent; a `URL` would take `..` out of a key.
  *
  * @module
  */
-import { sleep } from "../host.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Readable } from "node:stream";
+import { S3Error } from "./error.ts";
 import type { S3Handler } from "./server.ts";
-
-const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 
 /** A server that listens. */
 export interface Listening {
@@ -16,12 +16,23 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
-/** Listens on loopback; port 0 takes a free one. Fails with `EADDRINUSE` where another process listens. */
-export async function listen(handler: S3Handler, port: number): Promise<Listening> {
-  return deno === undefined ? await listenByNode(handler, port) : listenByDeno(deno, handler, port);
+/** How long a connection may stand still, in milliseconds; one that moves may take as long as it likes. */
+export interface Limits {
+  /** From the first byte of a request, or from the connection, to the end of its headers. */
+  readonly headersMs: number;
+  /** Until the next bytes of a body come. */
+  readonly bodyMs: number;
+  /** Between two requests. */
+  readonly idleMs: number;
+  /** Until the reader of an answer takes more of it. */
+  readonly sendMs: number;
 }
 
+const LIMITS: Limits = { headersMs: 30_000, bodyMs: 60_000, idleMs: 60_000, sendMs: 600_000 };
+
 const HOSTNAME = "127.0.0.1";
+const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
+const ALLOW = METHODS.join(", ");
 
 /** The requests that are under way. */
 class UnderWay {
@@ -30,7 +41,7 @@ class UnderWay {
   isOver = false;
 
   add(ended: Promise<unknown>): void {
-    const settled: Promise<unknown> = ended.catch(() => {}).finally(() => this.#all.delete(settled));
+    const settled: Promise<unknown> = ended.finally(() => this.#all.delete(settled));
     this.#all.add(settled);
   }
 
@@ -40,54 +51,27 @@ class UnderWay {
   }
 }
 
-const MOST_WAITED_MS = 1_000;
-const STOPPING: ResponseInit = { status: 503, headers: { connection: "close" } };
-
-function listenByDeno(on: typeof Deno, handler: S3Handler, port: number): Listening {
+/** Listens on loopback; port 0 takes a free one. Fails with `EADDRINUSE` where another process listens. */
+export async function listen(handler: S3Handler, port: number, limits: Limits = LIMITS): Promise<Listening> {
+  const { createServer } = await import("node:http");
   const underWay = new UnderWay();
-  const close = new AbortController();
-  const server = on.serve(
-    { port, hostname: HOSTNAME, onListen: () => {}, signal: close.signal },
-    (request, { completed }) => {
-      underWay.add(completed);
-      if (underWay.isOver) return new Response(null, STOPPING);
-      return handler(request, request.url.slice(request.url.indexOf("/", "http://".length)));
+  const server = createServer(
+    {
+      headersTimeout: limits.headersMs,
+      requestTimeout: 0, // of the whole request: it would cut a large upload
+      keepAliveTimeout: limits.idleMs,
+      connectionsCheckingInterval: Math.min(limits.headersMs, 5_000),
+    },
+    (incoming, outgoing) => {
+      const closed = new Promise<void>((resolve) => outgoing.on("close", resolve));
+      underWay.add(closed);
+      outgoing.on("error", () => {}); // the reader went away
+      respond(handler, limits, incoming, outgoing, underWay.isOver).catch(() => outgoing.destroy());
     },
   );
-  return {
-    port: server.addr.port,
-    // Deno now and then waits minutes for a connection that is merely kept open (2.9.6, shutdown() too): nobody else does.
-    async stop() {
-      await underWay.end();
-      close.abort();
-      const ended = new AbortController();
-      await Promise.race([server.finished, sleep(MOST_WAITED_MS, ended.signal).catch(() => {})]);
-      ended.abort();
-    },
-  };
-}
-
-/** As `listen`, by `node:http`. */
-export async function listenByNode(handler: S3Handler, port: number): Promise<Listening> {
-  const { createServer } = await import("node:http");
-  const { pipeline, Readable } = await import("node:stream");
-  const underWay = new UnderWay();
-  const server = createServer(async (incoming, outgoing) => {
-    underWay.add(new Promise((resolve) => outgoing.on("close", resolve)));
-    if (underWay.isOver) return void outgoing.writeHead(STOPPING.status!, { connection: "close" }).end();
-    const method = incoming.method ?? "GET";
-    const hasBody = method !== "GET" && method !== "HEAD";
-    const request = new Request(`http://${HOSTNAME}/`, {
-      method,
-      headers: Object.entries(incoming.headersDistinct).flatMap(([name, values]) =>
-        (values ?? []).map((value): [string, string] => [name, value])
-      ),
-      ...(hasBody && { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: "half" }),
-    });
-    const response = await handler(request, incoming.url ?? "/");
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers));
-    if (response.body === null) outgoing.end();
-    else pipeline(Readable.fromWeb(response.body as never), outgoing, () => {}); // either's end by failure is the other's
+  server.on("connect", (_incoming, socket) => {
+    socket.on("error", () => {});
+    socket.end(`HTTP/1.1 405 Method Not Allowed\r\nAllow: ${ALLOW}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -102,4 +86,100 @@ export async function listenByNode(handler: S3Handler, port: number): Promise<Li
       await closed;
     },
   };
+}
+
+async function respond(
+  handler: S3Handler,
+  limits: Limits,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  isOver: boolean,
+): Promise<void> {
+  const method = incoming.method ?? "";
+  if (isOver) return void outgoing.writeHead(503, { connection: "close", "content-length": "0" }).end();
+  // A `Request` can't even be made of TRACE.
+  if (!METHODS.includes(method)) return refuse(outgoing, 405, { allow: ALLOW });
+  const headers = headersOf(incoming);
+  if (headers === undefined) return refuse(outgoing, 400);
+  const hasBody = method !== "GET" && method !== "HEAD";
+  const request = new Request(`http://${HOSTNAME}/`, {
+    method,
+    headers,
+    ...(hasBody && { body: bodyOf(incoming, limits.bodyMs), duplex: "half" }),
+  });
+  const response = await handler(request, incoming.url ?? "/");
+  // What is left of a body that nobody wants would be taken for the next request.
+  const isLeft = !incoming.complete;
+  if (isLeft) response.headers.set("connection", "close");
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  if (response.body !== null) await send(response, outgoing, limits.sendMs);
+  outgoing.end();
+  if (isLeft && !incoming.complete) outgoing.once("finish", () => incoming.socket.destroySoon());
+}
+
+const SMALL_BYTES = 64 * 1024;
+
+/** Sends a body as fast as it is read; either's end by failure is the other's. */
+async function send(response: Response, outgoing: ServerResponse, limitMs: number): Promise<void> {
+  if (Number(response.headers.get("content-length") ?? Infinity) <= SMALL_BYTES) { // a stream would cost more
+    return void outgoing.end(new Uint8Array(await response.arrayBuffer()));
+  }
+  outgoing.setTimeout(limitMs, () => outgoing.destroy());
+  const reader = response.body!.getReader();
+  const closed = new Promise<void>((resolve) => outgoing.once("close", resolve));
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      if (outgoing.write(value)) continue;
+      await Promise.race([closed, new Promise((resolve) => outgoing.once("drain", resolve))]);
+      if (outgoing.destroyed) return;
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+function refuse(outgoing: ServerResponse, status: number, headers: Record<string, string> = {}): void {
+  outgoing.writeHead(status, { ...headers, connection: "close", "content-length": "0" }).end();
+}
+
+/** A request's headers; `undefined` if they are none. */
+function headersOf(incoming: IncomingMessage): Headers | undefined {
+  try {
+    const headers = new Headers();
+    for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
+      headers.append(incoming.rawHeaders[at]!, incoming.rawHeaders[at + 1]!);
+    }
+    return headers;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A request's body as it is asked for. */
+function bodyOf(incoming: Readable, limitMs: number): ReadableStream<Uint8Array> {
+  const pieces = incoming.iterator({ destroyOnReturn: false }); // an answer still goes out
+  return new ReadableStream({
+    async pull(controller) {
+      const next = pieces.next();
+      let timer: ReturnType<typeof setTimeout>;
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() =>
+          reject(
+            new S3Error("RequestTimeout", "The connection to the server was not written to within the timeout period"),
+          ), limitMs);
+      });
+      try {
+        const { done, value } = await Promise.race([next, late]);
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        next.catch(() => {}); // it comes too late
+        controller.error(error);
+      } finally {
+        clearTimeout(timer!);
+      }
+    },
+  }, { highWaterMark: 0 });
 }

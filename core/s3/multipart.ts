@@ -12,7 +12,8 @@ import type { Body, Checksum } from "./body.ts";
 import { type Bucket, checkKey, type Condition } from "./bucket.ts";
 import { CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
-import { isAbsent, type Meta, type Opened, openObject, writeObject } from "./files.ts";
+import { isDescription, isInstant, type Meta, type Opened, openObject, writeObject } from "./files.ts";
+import { isAbsent, isReal, linked, openReal } from "./paths.ts";
 
 /** What an upload will be, as its first request said. */
 export interface Upload {
@@ -40,6 +41,8 @@ export interface NamedPart {
 const MIN_PART_BYTES = 5 * 2 ** 20; // but for the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 const MAX_PARTS = 10_000;
 const NOTE = "upload.json";
+const ID = /^[0-9a-f]{32}$/;
+const MAX_NOTE_BYTES = 2 ** 17; // headers, tags and a key
 
 /** Begins an upload; gives its id. */
 export function beginUpload(bucket: Bucket, upload: Upload): string {
@@ -59,7 +62,7 @@ export function beginUpload(bucket: Bucket, upload: Upload): string {
 /** What an upload will be; it must be there, and be of this key. */
 export function needUpload(bucket: Bucket, key: string, id: string): Upload & { readonly directory: string } {
   const directory = join(bucket.path("uploads"), id);
-  const upload = /^[0-9a-f]{32}$/.test(id) ? readNote(directory) : undefined;
+  const upload = ID.test(id) ? readNote(directory) : undefined;
   if (upload?.key === key) return { ...upload, directory };
   throw new S3Error(
     "NoSuchUpload",
@@ -68,12 +71,22 @@ export function needUpload(bucket: Bucket, key: string, id: string): Upload & { 
   );
 }
 
+/** The note of an upload; `undefined` where there is none that this server would have written. */
 function readNote(directory: string): Upload | undefined {
+  const file = openReal(join(directory, NOTE));
+  if (file === undefined) return undefined;
   try {
-    return JSON.parse(fs.readFileSync(join(directory, NOTE), "utf8")) as Upload;
+    if (file.stat.size > MAX_NOTE_BYTES) return undefined;
+    const upload = JSON.parse(fs.readFileSync(file.fd, "utf8")) as Upload;
+    const { algorithm = "CRC32", type = "COMPOSITE" } = upload.checksum ?? {};
+    const isWell = typeof upload.key === "string" && isInstant(upload.startedAt) && isDescription(upload) &&
+      Object.hasOwn(CHECKSUMS, algorithm) && /^(FULL_OBJECT|COMPOSITE)$/.test(type);
+    return isWell ? upload : undefined;
   } catch (error) {
-    if (isAbsent(error)) return undefined;
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
     throw error;
+  } finally {
+    fs.closeSync(file.fd);
   }
 }
 
@@ -85,15 +98,13 @@ export async function putPart(
   body: Pick<Body, "bytes" | "md5" | "checksum">,
   now: Date,
 ): Promise<Meta> {
-  if (!(Number.isInteger(number) && number >= 1 && number <= MAX_PARTS)) {
-    throw new S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
-  }
   const temporary = bucket.temporary();
   const { meta } = await writeObject(temporary, body.bytes, () => {
     const checksum = body.checksum();
     return { etag: body.md5(), modifiedAt: now.getTime(), headers: {}, ...(checksum && { checksum }) };
   });
   try {
+    if (fs.existsSync(directory) && !isReal(directory)) throw linked("uploads");
     fs.renameSync(temporary, join(directory, String(number)));
   } catch (error) {
     fs.rmSync(temporary, { force: true });
@@ -105,7 +116,8 @@ export async function putPart(
 
 /** The parts that are there, in order. */
 export function partsOf(directory: string): Part[] {
-  const numbers = fs.readdirSync(directory).filter((name) => name !== NOTE).map(Number).sort((a, b) => a - b);
+  const names = isReal(directory) ? fs.readdirSync(directory) : [];
+  const numbers = names.filter((name) => partNumberOf(name) !== undefined).map(Number).sort((a, b) => a - b);
   return numbers.flatMap((number) => {
     using part = openObject(join(directory, String(number)));
     return part === undefined ? [] : [{ number, sizeBytes: part.sizeBytes, meta: part.meta }];
@@ -115,7 +127,7 @@ export function partsOf(directory: string): Part[] {
 /** Every upload of a bucket that is neither complete nor aborted, in the order of keys, then ids. */
 export function uploadsOf(bucket: Bucket): { readonly id: string; readonly upload: Upload }[] {
   const directory = bucket.path("uploads");
-  const ids = fs.existsSync(directory) ? fs.readdirSync(directory) : [];
+  const ids = isReal(directory) ? fs.readdirSync(directory).filter((name) => ID.test(name)) : [];
   return ids.flatMap((id) => {
     const upload = readNote(join(directory, id));
     return upload === undefined ? [] : [{ id, upload }];
@@ -124,7 +136,19 @@ export function uploadsOf(bucket: Bucket): { readonly id: string; readonly uploa
 
 /** Removes an upload with its parts. */
 export function abortUpload(directory: string): void {
-  fs.rmSync(directory, { recursive: true, force: true });
+  if (isReal(directory)) fs.rmSync(directory, { recursive: true, force: true });
+}
+
+/** A part's number, from 1 to 10,000; `undefined` if the text is none. */
+export function partNumberOf(text: string | undefined): number | undefined {
+  return /^[1-9]\d{0,4}$/.test(text ?? "") && Number(text) <= MAX_PARTS ? Number(text) : undefined;
+}
+
+/** As `partNumberOf`; throws if the text is none. */
+export function needPartNumber(text: string | undefined): number {
+  const number = partNumberOf(text);
+  if (number !== undefined) return number;
+  throw new S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
 }
 
 /** Makes the object out of its parts, and ends the upload. */

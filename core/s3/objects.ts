@@ -8,6 +8,8 @@ import type { Checksum } from "./body.ts";
 import { CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 import type { Meta, Opened } from "./files.ts";
+import { checkHeaderValue } from "./headers.ts";
+import { needPartNumber } from "./multipart.ts";
 import {
   bodyOfCall,
   type Call,
@@ -27,7 +29,8 @@ import {
 import { decodePart } from "./signature.ts";
 import { elements, textOf } from "./xml.ts";
 
-const OVERRIDES = [
+/** Headers that a reader may set otherwise, by `response-…`. */
+export const OVERRIDES: readonly string[] = [
   "cache-control",
   "content-disposition",
   "content-encoding",
@@ -42,7 +45,7 @@ export function getObject(call: Call): Response {
   try {
     const overrides = OVERRIDES.flatMap((name) => {
       const value = call.query.get(`response-${name}`);
-      return value === undefined ? [] : [[name, value] as const];
+      return value === undefined ? [] : [[name, checkHeaderValue(`response-${name}`, value)] as const];
     });
     const headers = {
       ...objectHeaders(found),
@@ -61,7 +64,7 @@ export function getObject(call: Call): Response {
     if (range !== undefined) Object.assign(headers, partialHeaders(start, end, found.sizeBytes));
     if (range !== undefined && end - start < found.sizeBytes) dropChecksum(headers); // it is of the whole
     const status = range === undefined ? 200 : 206;
-    if (call.method !== "HEAD") return new Response(found.send(start, end), { status, headers });
+    if (call.method !== "HEAD") return new Response(found.read(start, end), { status, headers });
     found[Symbol.dispose]();
     return new Response(null, { status, headers });
   } catch (error) {
@@ -81,8 +84,11 @@ function dropChecksum(headers: Record<string, string>): void {
 /** The bytes that are asked for, as `[start, end)`; one range, as S3 knows no more. */
 function rangeOf({ headers, query }: Call, { meta, sizeBytes }: Opened): [number, number] | undefined {
   const number = query.get("partNumber");
-  if (number !== undefined) return partRange(number, meta, sizeBytes);
-  return byteRange(headers.get("range"), sizeBytes);
+  if (number === undefined) return byteRange(headers.get("range"), sizeBytes);
+  if (headers.has("range")) {
+    throw new S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter");
+  }
+  return partRange(needPartNumber(number), meta, sizeBytes);
 }
 
 function byteRange(text: string | null, size: number): [number, number] | undefined {
@@ -99,10 +105,10 @@ function byteRange(text: string | null, size: number): [number, number] | undefi
   });
 }
 
-function partRange(number: string, meta: Meta, size: number): [number, number] {
+function partRange(number: number, meta: Meta, size: number): [number, number] {
   const parts = meta.parts ?? [size];
-  const at = Number(number) - 1;
-  if (!Number.isInteger(at) || at < 0 || at >= parts.length) {
+  const at = number - 1;
+  if (at >= parts.length) {
     throw new S3Error("InvalidRange", "The requested partnumber is not satisfiable");
   }
   const start = parts.slice(0, at).reduce((sum, part) => sum + part, 0);
@@ -138,9 +144,9 @@ export function deleteObject({ bucket, key, headers }: Call): Response {
 /** The object that a copy is made of, opened. */
 export function openSource(call: Call): Opened {
   const source = call.headers.get("x-amz-copy-source") ?? "";
-  const [path, version] = source.split("?versionId=");
+  const [path, query] = source.split("?");
   const [bucket, ...key] = decodePart(path.replace(/^\//, "")).split("/");
-  if (key.length === 0 || (version !== undefined && version !== "null")) {
+  if (key.join("") === "" || (query !== undefined && query !== "versionId=null") || source.split("?").length > 2) {
     throw new S3Error("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
   }
   const found = call.bucketOf(bucket).need(key.join("/"));

@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { type Body, bodyOf } from "./body.ts";
 import type { Bucket } from "./bucket.ts";
 import { checksumHeader, CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 import type { Meta, Opened } from "./files.ts";
-import type { Payload } from "./signature.ts";
+import { isKept, KEPT, META } from "./headers.ts";
+import { instantOfHeader, type Payload } from "./signature.ts";
 import { parseXml, type Xml, xmlDocument } from "./xml.ts";
 
 /** A request whose sender is known, to a bucket that is there. */
@@ -21,6 +23,8 @@ export interface Call {
   readonly stream: ReadableStream<Uint8Array> | null;
   readonly payload: Payload;
   readonly region: string;
+  /** The origins whose pages may read answers. */
+  readonly origins: readonly string[];
   readonly now: Date;
   /** Another bucket of the same sender; throws if it is not the sender's, or not there. */
   readonly bucketOf: (name: string) => Bucket;
@@ -35,14 +39,22 @@ const MAX_XML_BYTES = 4 * 2 ** 20; // a thousand keys to delete, each of a kilob
 
 /** The root element of a body of XML. */
 export async function xmlOfCall(call: Call, root: string): Promise<Record<string, unknown>> {
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  const pieces: Uint8Array[] = [];
   let size = 0;
   for await (const piece of bodyOfCall(call).bytes) {
     size += piece.length;
     if (size > MAX_XML_BYTES) throw new S3Error("MalformedXML", "The XML you provided is too large");
-    pieces.push(piece as Uint8Array<ArrayBuffer>);
+    pieces.push(piece);
   }
-  return parseXml(await new Blob(pieces).text(), root);
+  return parseXml(textOfBytes(Buffer.concat(pieces)), root);
+}
+
+function textOfBytes(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new S3Error("MalformedXML", "The XML you provided is not in UTF-8");
+  }
 }
 
 /** An answer of XML. */
@@ -55,25 +67,24 @@ export function emptyResponse(status: number, headers: Record<string, string> = 
   return new Response(null, { status, headers: status === 204 ? headers : { "content-length": "0", ...headers } });
 }
 
-const KEPT = ["cache-control", "content-disposition", "content-language", "content-type", "expires"];
-const KEPT_OF_AMZ = ["x-amz-website-redirect-location"];
 const MAX_META_BYTES = 2048; // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 
 /** Those headers of an upload that come back with the object. */
 export function keptHeaders(headers: Headers): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const name of [...KEPT, ...KEPT_OF_AMZ]) {
+  for (const name of KEPT) {
     const value = headers.get(name);
-    if (value !== null) kept[name] = value;
+    if (value !== null && name !== "content-encoding") kept[name] = value;
   }
   const encodings = (headers.get("content-encoding") ?? "").split(",").map((one) => one.trim())
     .filter((one) => one !== "" && one !== "aws-chunked"); // which is how it was sent, not what it is
   if (encodings.length > 0) kept["content-encoding"] = encodings.join(",");
   let size = 0;
   for (const [name, value] of headers) {
-    if (!name.startsWith("x-amz-meta-")) continue;
+    if (!name.startsWith(META)) continue;
+    if (!isKept(name, value)) throw new S3Error("InvalidArgument", "Metadata must be named", { ArgumentName: name });
     kept[name] = value;
-    size += name.length - "x-amz-meta-".length + value.length;
+    size += name.length - META.length + value.length;
   }
   if (size > MAX_META_BYTES) {
     throw new S3Error("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size");
@@ -110,6 +121,12 @@ export function wantedChecksum(headers: Headers): { algorithm: string; type: "FU
   return { algorithm, type };
 }
 
+/** The version that a request names; there is but one, `null`. */
+export function checkVersion(version: string | undefined): void {
+  if ((version ?? "null") === "null") return;
+  throw new S3Error("InvalidArgument", "Invalid version id specified: the bucket has no versions");
+}
+
 /** Tags as the header `x-amz-tagging` has them. */
 export function tagsOfHeader(header: string | null): Meta["tags"] {
   return header === null ? undefined : checkedTags([...new URLSearchParams(header)]);
@@ -130,10 +147,9 @@ export function checkedTags(tags: NonNullable<Meta["tags"]>): NonNullable<Meta["
 /** Refuses to read what conditions exclude; `true` if the reader has it already. */
 export function isUnmodified(headers: Headers, meta: Meta, prefix = ""): boolean {
   const [match, noneMatch] = ["if-match", "if-none-match"].map((name) => headers.get(prefix + name));
-  const [since, notSince] = ["if-modified-since", "if-unmodified-since"].map((name) => {
-    const at = Date.parse(headers.get(prefix + name) ?? "");
-    return Number.isNaN(at) ? undefined : at;
-  });
+  const [since, notSince] = ["if-modified-since", "if-unmodified-since"].map((name) =>
+    instantOfHeader(headers.get(prefix + name) ?? "")
+  );
   const modifiedAt = Math.floor(meta.modifiedAt / 1000) * 1000; // a header says no more
   if (match !== null ? !isNamed(match, meta) : notSince !== undefined && modifiedAt > notSince) {
     throw preconditionFailed(match !== null ? "If-Match" : "If-Unmodified-Since");

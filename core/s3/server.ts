@@ -7,14 +7,14 @@
 import * as fs from "node:fs";
 import { drain } from "./body.ts";
 import { Bucket } from "./bucket.ts";
-import * as buckets from "./buckets.ts";
+import { allowOrigin, preflight } from "./cors.ts";
 import { diskError, S3Error } from "./error.ts";
-import { isAbsent } from "./files.ts";
+import { checkHonoured, withMoved } from "./headers.ts";
 import { isEmpty } from "./list.ts";
-import * as objects from "./objects.ts";
-import { type Call, emptyResponse, xmlResponse } from "./request.ts";
+import { isAside, operationOf } from "./operations.ts";
+import { isAbsent, isReal, linked, look, makeReal, realBelow } from "./paths.ts";
+import { type Call, checkVersion, emptyResponse, xmlResponse } from "./request.ts";
 import { authenticate, decodePart, type SignedRequest } from "./signature.ts";
-import * as uploads from "./uploads.ts";
 import { xmlDocument } from "./xml.ts";
 
 /** What an access key is good for. */
@@ -35,6 +35,10 @@ export interface S3Options {
   readonly account: (accessKeyId: string) => Account | undefined | Promise<Account | undefined>;
   /** Where a bucket is, or would be. */
   readonly directoryOf: (bucket: string) => string;
+  /** The directory, above all buckets, below which no link is followed. */
+  readonly root: string;
+  /** The origins, e.g. `http://localhost:5173`, whose pages may read answers in a browser. @default {[]} */
+  readonly origins?: readonly string[];
   readonly now?: () => Date;
   /** Told of what is no fault of the request. */
   readonly onError?: (error: unknown) => void;
@@ -49,31 +53,18 @@ export function s3Handler(options: S3Options): S3Handler {
     const id = crypto.randomUUID().replaceAll("-", "").slice(0, 16).toUpperCase();
     let response: Response;
     try {
-      response = request.method === "OPTIONS" ? preflight(request) : await answer(options, request, target);
+      response = request.method === "OPTIONS"
+        ? preflight(request.headers, options.origins ?? [])
+        : await answer(options, request, target);
     } catch (error) {
       if (request.body !== null && !request.body.locked) await drain(request.body[Symbol.asyncIterator]());
       response = errorResponse(error, request, target, id, options);
     }
     response.headers.set("x-amz-request-id", id);
     response.headers.set("server", "forkstack");
-    if (request.headers.has("origin")) {
-      response.headers.set("access-control-allow-origin", "*"); // a signature opens a bucket, never a cookie
-      response.headers.set("access-control-expose-headers", "*");
-    }
+    allowOrigin(request.headers, response.headers, options.origins ?? []);
     return response;
   };
-}
-
-/** A browser asks before it sends a presigned upload. */
-function preflight(request: Request): Response {
-  return new Response(null, {
-    status: 204,
-    headers: {
-      "access-control-allow-methods": "GET, HEAD, PUT, POST, DELETE",
-      "access-control-allow-headers": request.headers.get("access-control-request-headers") ?? "*",
-      "access-control-max-age": "3600",
-    },
-  });
 }
 
 function errorResponse(error: unknown, request: Request, target: string, id: string, options: S3Options): Response {
@@ -93,6 +84,7 @@ function errorResponse(error: unknown, request: Request, target: string, id: str
 }
 
 async function answer(options: S3Options, request: Request, target: string): Promise<Response> {
+  if (!target.startsWith("/")) throw new S3Error("InvalidURI", "Couldn't parse the specified URI");
   const [path, search = ""] = splitOnce(target, "?");
   const query = search === "" ? [] : search.split("&").map((pair) => {
     const [name, value = ""] = splitOnce(pair.replaceAll("+", "%20"), "=");
@@ -106,12 +98,15 @@ async function answer(options: S3Options, request: Request, target: string): Pro
     now,
     secretOf: async (accessKeyId) => (account = await options.account(accessKeyId))?.secretAccessKey,
   });
+  const headers = withMoved(request.headers, query);
+  checkHonoured(headers);
+  const byName = new Map(query);
+  if (byName.size !== query.length) throw new S3Error("InvalidArgument", "A parameter was given more than once");
+  if (path === "/") return await listBuckets(options, account!, request.method, byName);
   const [bucketPart, keyPart = ""] = splitOnce(path.slice(1), "/");
   const [name, key] = [decodePart(bucketPart), decodePart(keyPart)];
-  if (name === "") return await listBuckets(options, account!, request.method);
   if (!account!.opens(name)) throw new S3Error("AccessDenied", "Access Denied");
-  const byName = new Map(query);
-  if (key === "" && byName.size === byName.keys().filter((one) => one === "x-id").toArray().length) {
+  if (key === "" && byName.keys().every(isAside)) {
     if (request.method === "PUT") return makeBucket(options, account!, name);
     if (request.method === "DELETE") return removeBucket(options, account!, name);
   }
@@ -124,112 +119,26 @@ async function answer(options: S3Options, request: Request, target: string): Pro
     bucket: bucketOf(name),
     key,
     query: byName,
-    headers: request.headers,
+    headers,
     stream: request.body,
     payload,
     region: options.region,
+    origins: options.origins ?? [],
     now: now(),
     bucketOf,
   };
-  if ((byName.get("versionId") ?? "null") !== "null") {
-    throw new S3Error("InvalidArgument", "Invalid version id specified: the bucket has no versions");
-  }
-  return await (key === "" ? bucketOperation(call) : objectOperation(call))(call);
-}
-
-type Operation = (call: Call) => Response | Promise<Response>;
-
-/** Queries that name an operation; without one it is the plain one. */
-const SUBRESOURCES = new Set([
-  ...[
-    "accelerate",
-    "acl",
-    "analytics",
-    "attributes",
-    "cors",
-    "delete",
-    "encryption",
-    "intelligent-tiering",
-    "inventory",
-  ],
-  ...["legal-hold", "lifecycle", "location", "logging", "metrics", "notification", "object-lock", "ownershipControls"],
-  ...["policy", "policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select"],
-  ...["tagging", "torrent", "uploads", "uploadId", "versioning", "versions", "website"],
-]);
-
-function bucketOperation(call: Call): Operation {
-  switch (operationOf(call)) {
-    case "HEAD":
-      return buckets.headBucket;
-    case "GET":
-      return call.query.get("list-type") === "2" ? buckets.listObjects : buckets.listObjectsV1;
-    case "GET location":
-      return buckets.getLocation;
-    case "GET uploads":
-      return uploads.listUploads;
-    case "GET versions":
-      return buckets.listVersions;
-    case "GET versioning":
-      return () => xmlResponse("VersioningConfiguration", "");
-    case "GET object-lock":
-      return () => {
-        const message = "Object Lock configuration does not exist for this bucket";
-        throw new S3Error("ObjectLockConfigurationNotFoundError", message);
-      };
-    case "GET tagging":
-      return () => {
-        throw new S3Error("NoSuchTagSet", "The TagSet does not exist");
-      };
-    case "POST delete":
-      return buckets.deleteObjects;
-  }
-  throw notImplemented(call);
-}
-
-function objectOperation(call: Call): Operation {
-  switch (operationOf(call)) {
-    case "GET":
-    case "HEAD":
-      return objects.getObject;
-    case "PUT":
-      return call.headers.has("x-amz-copy-source") ? objects.copyObject : objects.putObject;
-    case "DELETE":
-      return objects.deleteObject;
-    case "GET tagging":
-      return objects.getTagging;
-    case "PUT tagging":
-    case "DELETE tagging":
-      return objects.putTagging;
-    case "POST uploads":
-      return uploads.createUpload;
-    case "PUT uploadId":
-      return uploads.uploadPart;
-    case "POST uploadId":
-      return uploads.finishUpload;
-    case "DELETE uploadId":
-      return uploads.dropUpload;
-    case "GET uploadId":
-      return uploads.listParts;
-  }
-  throw notImplemented(call);
-}
-
-function operationOf({ method, query }: Call): string {
-  const named = query.keys().filter((name) => SUBRESOURCES.has(name)).toArray();
-  return [method, ...named].join(" ");
-}
-
-function notImplemented(call: Call): S3Error {
-  if (/^(GET|HEAD|PUT|POST|DELETE)$/.test(call.method)) {
-    return new S3Error("NotImplemented", `"${operationOf(call)}" is not implemented by this server`);
-  }
-  return new S3Error("MethodNotAllowed", "The specified method is not allowed against this resource.");
+  const operation = operationOf(call);
+  checkVersion(byName.get("versionId"));
+  return await operation(call);
 }
 
 function findBucket(options: S3Options, name: string): Bucket | undefined {
   try {
-    const root = fs.realpathSync.native(options.directoryOf(name)); // a bucket itself may be a link
-    return fs.statSync(root).isDirectory() ? new Bucket(name, root) : undefined;
+    const root = realBelow(options.root, options.directoryOf(name));
+    const found = look(root);
+    if (found === undefined) return undefined;
+    if (!found.isDirectory() || !isReal(root)) throw linked(name);
+    return new Bucket(name, root);
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw error;
@@ -242,13 +151,22 @@ function needBucket(options: S3Options, name: string): Bucket {
   throw new S3Error("NoSuchBucket", "The specified bucket does not exist", { BucketName: name });
 }
 
-async function listBuckets(options: S3Options, account: Account, method: string): Promise<Response> {
+const LIST_READS = ["bucket-region", "continuation-token", "max-buckets", "prefix"];
+
+async function listBuckets(
+  options: S3Options,
+  account: Account,
+  method: string,
+  query: ReadonlyMap<string, string>,
+): Promise<Response> {
   if (method !== "GET") throw new S3Error("MethodNotAllowed", "The specified method is not allowed here.");
-  const found = (await account.buckets()).filter((name) => findBucket(options, name) !== undefined);
-  const Bucket = found.sort().map((Name) => ({
-    Name,
-    CreationDate: fs.statSync(options.directoryOf(Name)).birthtime.toISOString(),
-  }));
+  if (!query.keys().every((name) => isAside(name) || LIST_READS.includes(name))) {
+    throw new S3Error("NotImplemented", "A parameter of the list of buckets is not implemented by this server");
+  }
+  const Bucket = [...await account.buckets()].sort().flatMap((Name) => {
+    const found = findBucket(options, Name);
+    return found === undefined ? [] : [{ Name, CreationDate: fs.statSync(found.root).birthtime.toISOString() }];
+  });
   return xmlResponse("ListAllMyBucketsResult", { Owner: { ID: "forkstack" }, Buckets: { Bucket } });
 }
 
@@ -263,7 +181,7 @@ function makeBucket(options: S3Options, account: Account, name: string): Respons
     });
   }
   if (!account.mayMakeBuckets) throw new S3Error("AccessDenied", "Access Denied: `forkstack new` makes buckets");
-  fs.mkdirSync(options.directoryOf(name), { mode: 0o700 });
+  makeReal(fs.realpathSync.native(options.root), realBelow(options.root, options.directoryOf(name)));
   return emptyResponse(200, { location: `/${name}` });
 }
 

@@ -65,11 +65,17 @@ interface Claim {
 /** Checks the signature; throws the error that S3 gives. */
 export async function authenticate(request: SignedRequest, verifier: Verifier): Promise<Sender> {
   const isPresigned = request.query.some(([name]) => name === "X-Amz-Algorithm");
+  if (isPresigned && request.headers.has("authorization")) {
+    throw new S3Error(
+      "InvalidArgument",
+      "Only one auth mechanism allowed: a presigned URL, or the Authorization header",
+    );
+  }
   const claim = isPresigned ? claimOfQuery(request.query) : claimOfHeaders(request.headers);
   const malformed = isPresigned ? "AuthorizationQueryParametersError" : "AuthorizationHeaderMalformed";
   const [accessKeyId, day, region, service, end, ...more] = claim.credential.split("/");
   const sentAt = instantOf(claim.date);
-  if (end !== "aws4_request" || more.length > 0 || sentAt === undefined || !claim.date.startsWith(day)) {
+  if (end !== "aws4_request" || more.length > 0 || sentAt === undefined || day !== claim.date.slice(0, 8)) {
     throw new S3Error(malformed, "The credential must be <key>/<date>/<region>/<service>/aws4_request");
   }
   if (region !== verifier.region) {
@@ -107,15 +113,15 @@ function claimOfHeaders(headers: Headers): Claim {
   if (!authorization.startsWith(`${ALGORITHM} `)) {
     throw new S3Error("InvalidRequest", `The authorization mechanism is not supported. Please use ${ALGORITHM}.`);
   }
-  const fields = new Map(
-    authorization.slice(ALGORITHM.length).split(",").map((field) => {
-      const [name, ...value] = field.trim().split("=");
-      return [name, value.join("=")] as const;
-    }),
+  const fields = authorization.slice(ALGORITHM.length).split(",").map((field) => {
+    const [name, ...value] = field.trim().split("=");
+    return [name, value.join("=")] as const;
+  });
+  const [credential, signed, signature] = ["Credential", "SignedHeaders", "Signature"].map((name) =>
+    new Map(fields).get(name)
   );
-  const [credential, signed, signature] = ["Credential", "SignedHeaders", "Signature"].map((name) => fields.get(name));
-  if (!credential || !signed || !signature) {
-    throw new S3Error("AuthorizationHeaderMalformed", "The authorization header lacks a field");
+  if (!credential || !signed || !signature || fields.length > 3) {
+    throw new S3Error("AuthorizationHeaderMalformed", "The authorization header lacks a field, or has one too many");
   }
   const payloadHash = headers.get("x-amz-content-sha256");
   if (payloadHash === null) {
@@ -126,13 +132,17 @@ function claimOfHeaders(headers: Headers): Claim {
 }
 
 function claimOfQuery(query: SignedRequest["query"]): Claim {
-  const of = (name: string) => query.find(([one]) => one === `X-Amz-${name}`)?.[1];
+  const of = (name: string) => {
+    const values = query.filter(([one]) => one === `X-Amz-${name}`);
+    if (values.length <= 1) return values[0]?.[1];
+    throw new S3Error("AuthorizationQueryParametersError", `X-Amz-${name} was given more than once`);
+  };
   const [credential, signed, signature, date] = ["Credential", "SignedHeaders", "Signature", "Date"].map(of);
-  const expires = Number(of("Expires"));
+  const expires = /^[1-9]\d{0,5}$/.test(of("Expires") ?? "") ? Number(of("Expires")) : 0;
   if (of("Algorithm") !== ALGORITHM || !credential || !signed || !signature || !date) {
     throw new S3Error("AuthorizationQueryParametersError", "Query-string authentication version 4 lacks a parameter");
   }
-  if (!(Number.isInteger(expires) && expires > 0 && expires <= MAX_EXPIRY_S)) {
+  if (expires === 0 || expires > MAX_EXPIRY_S) {
     throw new S3Error("AuthorizationQueryParametersError", "X-Amz-Expires must be between 1 second and a week");
   }
   const payloadHash = of("Content-Sha256") ?? "UNSIGNED-PAYLOAD";
@@ -141,6 +151,9 @@ function claimOfQuery(query: SignedRequest["query"]): Claim {
 
 /** Unsigned, a header that S3 acts on could be added on the way. */
 function checkSignedHeaders(signed: readonly string[], headers: Headers, isPresigned: boolean): void {
+  if (!signed.every((name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) || new Set(signed).size !== signed.length) {
+    throw new S3Error("AccessDenied", "SignedHeaders must be names in lower case, each of them once");
+  }
   const unsigned = [...headers.keys()].filter((name) => name.startsWith("x-amz-") && !signed.includes(name))
     .filter((name) => !(isPresigned && name === "x-amz-content-sha256"));
   if (signed.includes("host") && unsigned.length === 0) return;
@@ -238,16 +251,31 @@ function instantOf(date: string): number | undefined {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(date);
   if (match === null) return undefined;
   const [year, month, day, hour, minute, second] = match.slice(1).map(Number);
-  return Date.UTC(year, month - 1, day, hour, minute, second);
+  const at = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+  return basic(at) === date ? at.getTime() : undefined; // no 31st of February
+}
+
+function basic(at: Date): string {
+  return at.toISOString().replace(/[-:]|\.\d+/g, "");
+}
+
+/** A header that is a date, as HTTP or ISO 8601 writes one; `undefined` if it is none. */
+export function instantOfHeader(text: string): number | undefined {
+  const at = new Date(
+    /^([A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} |\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d/.test(text) ? text : NaN,
+  );
+  if (Number.isNaN(at.getTime())) return undefined;
+  const isSame = at.toUTCString() === text ||
+    /^.{19}(\.\d{1,9})?Z$/.test(text) && at.toISOString().slice(0, 19) === text.slice(0, 19);
+  return isSame ? at.getTime() : undefined;
 }
 
 /** The header `Date`, which may stand in for `x-amz-date`. */
 function basicDate(date: string | null): string {
-  const at = new Date(date ?? Number.NaN);
-  if (Number.isNaN(at.getTime())) {
-    throw new S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header");
-  }
-  return at.toISOString().replace(/[-:]|\.\d+/g, "");
+  if (date !== null && instantOf(date) !== undefined) return date;
+  const at = instantOfHeader(date ?? "");
+  if (at !== undefined) return basic(new Date(at));
+  throw new S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header");
 }
 
 /** Whether two signatures are the same, in a time that does not tell how far they are. */

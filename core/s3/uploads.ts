@@ -9,6 +9,7 @@ import {
   beginUpload,
   completeUpload,
   type NamedPart,
+  needPartNumber,
   needUpload,
   type Part,
   partsOf,
@@ -52,7 +53,7 @@ export function createUpload({ bucket, key, headers, now }: Call): Response {
 export async function uploadPart(call: Call): Promise<Response> {
   const { bucket, key, query, headers, now } = call;
   const upload = needUpload(bucket, key, query.get("uploadId")!);
-  const number = Number(query.get("partNumber"));
+  const number = needPartNumber(query.get("partNumber"));
   if (!headers.has("x-amz-copy-source")) {
     const meta = await putPart(bucket, upload.directory, number, bodyOfCall(call), now);
     return emptyResponse(200, { etag: `"${meta.etag}"`, ...checksumHeaders(meta) });
@@ -76,7 +77,7 @@ export async function finishUpload(call: Call): Promise<Response> {
   const named = elements(await xmlOfCall(call, "CompleteMultipartUpload"), "Part").map((part): NamedPart => {
     const checksum = algorithm === undefined ? undefined : textOf(part, `Checksum${algorithm}`);
     return {
-      number: Number(textOf(part, "PartNumber")),
+      number: needPartNumber(textOf(part, "PartNumber")),
       etag: textOf(part, "ETag") ?? "",
       ...(checksum !== undefined && { checksum }),
     };
@@ -102,7 +103,7 @@ export function dropUpload({ bucket, key, query }: Call): Response {
 export function listParts({ bucket, key, query }: Call): Response {
   const id = query.get("uploadId")!;
   const { directory } = needUpload(bucket, key, id);
-  const [after, limit] = [Number(query.get("part-number-marker") ?? 0), limitOf(query, "max-parts")];
+  const [after, limit] = [markerOf(query), limitOf(query, "max-parts")];
   const parts = partsOf(directory).filter(({ number }) => number > after);
   const page = parts.slice(0, limit);
   return xmlResponse("ListPartsResult", {
@@ -150,9 +151,15 @@ export function listUploads({ bucket, query }: Call): Response {
   });
 }
 
+function markerOf(query: ReadonlyMap<string, string>): number {
+  const text = query.get("part-number-marker") ?? "0";
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  throw new S3Error("InvalidArgument", "Argument part-number-marker must be an integer", { ArgumentValue: text });
+}
+
 /** How many entries a page may have. */
 export function limitOf(query: ReadonlyMap<string, string>, name: string): number {
-  const text = query.get(name) || "1000";
+  const text = query.get(name) ?? "1000";
   if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 31) return Math.min(Number(text), 1000);
   throw new S3Error("InvalidArgument", `Argument ${name} must be an integer between 0 and 2147483647`, {
     ArgumentName: name,

@@ -45,24 +45,35 @@ const parser = new XMLParser({
 /** What is in a document's root element; text is never taken for a number. */
 export function parseXml(text: string, root: string): Record<string, unknown> {
   try {
+    // S3 has no document types, and without one there are no entities that grow.
+    if (/<!(DOCTYPE|ENTITY)/i.test(text)) throw new TypeError("a document type");
     const document = parser.parse(text, true) as Record<string, unknown>;
     const content = document[root];
     if (typeof content === "object" && content !== null) return content as Record<string, unknown>;
   } catch {
     // said below
   }
-  throw new S3Error("MalformedXML", "The XML you provided was not well-formed or did not validate against our schema");
+  throw malformed();
 }
 
-/** The elements of this name, be it none, one or many. */
+/** The elements of this name, be it none, one or many; each must hold others, or nothing. */
 export function elements(of: Record<string, unknown>, name: string): Record<string, unknown>[] {
-  const found = of[name];
+  const found = Object.hasOwn(of, name) ? of[name] : undefined;
   const all = Array.isArray(found) ? found : found === undefined ? [] : [found];
-  return all.filter((one) => typeof one === "object" && one !== null);
+  return all.map((one) => {
+    if (typeof one === "object" && one !== null) return one;
+    if (typeof one === "string" && one.trim() === "") return {};
+    throw malformed();
+  });
 }
 
-/** The text of an element, if it is there. */
+/** The text of an element, if it is there; once, and nothing but text. */
 export function textOf(of: Record<string, unknown>, name: string): string | undefined {
-  const found = of[name];
-  return typeof found === "string" ? found : undefined;
+  const found = Object.hasOwn(of, name) ? of[name] : undefined;
+  if (found === undefined || typeof found === "string") return found;
+  throw malformed();
+}
+
+function malformed(): S3Error {
+  return new S3Error("MalformedXML", "The XML you provided was not well-formed or did not validate against our schema");
 }

@@ -10,7 +10,7 @@ import { temporaryDirectory } from "../helpers.ts";
 import type { S3Server } from "./s3rver.ts";
 
 /** What may be set. */
-export interface Given extends Partial<Omit<S3Options, "directoryOf">> {
+export interface Given extends Partial<Omit<S3Options, "directoryOf" | "root">> {
   /** Made at the start. */
   readonly buckets?: readonly string[];
   /** Stands before the server, e.g. to count requests, to lose replies, or to add what a vendor has of its own. */
@@ -44,6 +44,8 @@ export async function serveS3(given: Given = {}): Promise<S3Local> {
     region,
     account: given.account ?? ((id) => id === accessKeyId ? everything : given.others?.(id)),
     directoryOf,
+    root: directory,
+    ...(given.origins && { origins: given.origins }),
     onError: given.onError ?? ((error) => failures.push(error)),
     ...(given.now && { now: given.now }),
   });

@@ -1,0 +1,84 @@
+/**
+ * Which operation a request means, by its method and its query. A query that names none is never a plain one: who asks
+ * for `?legal-hold` must not get the object, nor overwrite it.
+ *
+ * @module
+ */
+import * as buckets from "./buckets.ts";
+import { getCors } from "./cors.ts";
+import { S3Error } from "./error.ts";
+import { isMovedHeader, SIGNATURE_PARAMETERS } from "./headers.ts";
+import * as objects from "./objects.ts";
+import { type Call, xmlResponse } from "./request.ts";
+import * as uploads from "./uploads.ts";
+
+interface Operation {
+  readonly run: (call: Call) => Response | Promise<Response>;
+  /** The parameters that it reads. */
+  readonly reads?: readonly string[];
+}
+
+const LIST = ["delimiter", "encoding-type", "max-keys", "prefix"];
+const READ = ["partNumber", "versionId", ...objects.OVERRIDES.map((name) => `response-${name}`)];
+
+/** By method, and the parameter that names it. */
+const OF_BUCKET: Readonly<Record<string, Operation>> = {
+  "HEAD": { run: buckets.headBucket },
+  "GET": { run: buckets.listObjectsV1, reads: [...LIST, "marker"] },
+  "GET list-type": {
+    run: buckets.listObjects,
+    reads: [...LIST, "continuation-token", "fetch-owner", "start-after"],
+  },
+  "GET cors": { run: getCors },
+  "GET location": { run: buckets.getLocation },
+  "GET uploads": {
+    run: uploads.listUploads,
+    reads: ["encoding-type", "key-marker", "max-uploads", "prefix", "upload-id-marker"],
+  },
+  "GET versions": { run: buckets.listVersions, reads: [...LIST, "key-marker", "version-id-marker"] },
+  "GET versioning": { run: () => xmlResponse("VersioningConfiguration", "") },
+  "GET object-lock": {
+    run() {
+      const message = "Object Lock configuration does not exist for this bucket";
+      throw new S3Error("ObjectLockConfigurationNotFoundError", message);
+    },
+  },
+  "GET tagging": {
+    run() {
+      throw new S3Error("NoSuchTagSet", "The TagSet does not exist");
+    },
+  },
+  "POST delete": { run: buckets.deleteObjects },
+};
+
+/** As `OF_BUCKET`. */
+const OF_OBJECT: Readonly<Record<string, Operation>> = {
+  "GET": { run: objects.getObject, reads: READ },
+  "HEAD": { run: objects.getObject, reads: READ },
+  "PUT": { run: (call) => call.headers.has("x-amz-copy-source") ? objects.copyObject(call) : objects.putObject(call) },
+  "DELETE": { run: objects.deleteObject, reads: ["versionId"] },
+  "GET tagging": { run: objects.getTagging, reads: ["versionId"] },
+  "PUT tagging": { run: objects.putTagging, reads: ["versionId"] },
+  "DELETE tagging": { run: objects.putTagging, reads: ["versionId"] },
+  "POST uploads": { run: uploads.createUpload },
+  "PUT uploadId": { run: uploads.uploadPart, reads: ["partNumber"] },
+  "POST uploadId": { run: uploads.finishUpload },
+  "DELETE uploadId": { run: uploads.dropUpload },
+  "GET uploadId": { run: uploads.listParts, reads: ["encoding-type", "max-parts", "part-number-marker"] },
+};
+
+/** Parameters that say nothing of what is meant; who presigns may add some that begin with `x-`. */
+export function isAside(name: string): boolean {
+  return SIGNATURE_PARAMETERS.has(name) || isMovedHeader(name) || /^x-(?!amz-)/.test(name);
+}
+
+/** The operation that a request means. */
+export function operationOf({ method, key, query }: Pick<Call, "method" | "key" | "query">): Operation["run"] {
+  const operations = key === "" ? OF_BUCKET : OF_OBJECT;
+  const names = query.keys().filter((name) => !isAside(name)).toArray();
+  const named = names.find((name) => Object.hasOwn(operations, `${method} ${name}`));
+  const found = operations[named === undefined ? method : `${method} ${named}`];
+  const rest = names.filter((name) => name !== named && !found?.reads?.includes(name));
+  if (found !== undefined && rest.length === 0) return found.run;
+  throw new S3Error("NotImplemented", `"${[method, ...names].join(" ")}" is not implemented by this server`);
+}

@@ -1,0 +1,81 @@
+/**
+ * Paths that no link leads away: each is held against where it really is, before something is done and again after.
+ * No runtime has `openat`; between two of its calls another process may still put a link in the way, which is then seen.
+ *
+ * @module
+ */
+import * as fs from "node:fs";
+import { join, relative, sep } from "node:path";
+import { S3Error } from "./error.ts";
+
+/** Nothing is there. */
+export function isAbsent(error: unknown): boolean {
+  return /^(ENOENT|ENOTDIR|ENAMETOOLONG)$/.test((error as { code?: string }).code ?? "");
+}
+
+/** Whether something is at the path, and no link on the way to it nor at it. */
+export function isReal(path: string): boolean {
+  if (!fs.existsSync(path)) return false; // mostly: without an error being made
+  try {
+    return fs.realpathSync.native(path) === path;
+  } catch (error) {
+    if (isAbsent(error) || (error as { code?: string }).code === "ELOOP") return false;
+    throw error;
+  }
+}
+
+/** What is at the path itself: a link is not followed. */
+export function look(path: string): fs.Stats | undefined {
+  return fs.lstatSync(path, { throwIfNoEntry: false });
+}
+
+/** The path below `root`, with the links above `root` resolved; those below are not. */
+export function realBelow(root: string, path: string): string {
+  return join(fs.realpathSync.native(root), relative(root, path));
+}
+
+/** Makes the directories that lack, one by one, below `root`, which must be there and be real. */
+export function makeReal(root: string, directory: string): void {
+  if (isReal(directory) && look(directory)?.isDirectory()) return;
+  let at = root;
+  for (const name of relative(root, directory).split(sep)) {
+    at = join(at, name);
+    try {
+      fs.mkdirSync(at, 0o700);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EEXIST") throw error;
+    }
+    if (look(at)?.isDirectory() !== true) throw linked(relative(root, at));
+  }
+  if (!isReal(directory)) throw linked(relative(root, directory));
+}
+
+/** The error for what would be written to another place. */
+export function linked(path: string): S3Error {
+  return new S3Error("AccessDenied", `Access Denied: "${path}" is a link, or no directory; links are not followed`);
+}
+
+const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants; // Windows has but the first
+const TRIES = 5;
+
+/** Opens a file; `undefined` if there is none, a link on the way, or something else: a pipe would hold up everything. */
+export function openReal(path: string): { readonly fd: number; readonly stat: fs.Stats } | undefined {
+  if (!fs.existsSync(path)) return undefined;
+  for (let attempt = 1; attempt <= TRIES; attempt++) {
+    const seen = look(path);
+    if (seen?.isFile() !== true) return undefined;
+    let fd: number;
+    try {
+      fd = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    } catch (error) {
+      if (isAbsent(error) || (error as { code?: string }).code === "ELOOP") return undefined;
+      throw error;
+    }
+    const stat = fs.fstatSync(fd);
+    const isSame = stat.isFile() && stat.ino === seen.ino && stat.dev === seen.dev;
+    if (isSame && isReal(path)) return { fd, stat };
+    fs.closeSync(fd);
+    if (isSame) return undefined; // else it was replaced meanwhile
+  }
+  return undefined;
+}
