@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import type { Context, Copy } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { embeddedProvider } from "../_embedded.ts";
+import { runScript } from "./_sqlite_script.ts";
 
 const SNAPSHOT_ATTEMPTS = 50;
 
@@ -29,13 +30,7 @@ export default embeddedProvider({
   },
   async execute(path, sql) {
     using database = await open(path);
-    database.exec("PRAGMA journal_mode = DELETE; BEGIN IMMEDIATE"); // no log is left beside a fork that is to be moved
-    try {
-      database.exec(sql);
-    } catch (error) {
-      throw scriptError(error, sql);
-    }
-    database.exec("COMMIT");
+    runScript(database, sql);
   },
 });
 
@@ -62,14 +57,6 @@ async function snapshot(context: Context, from: string, to: string): Promise<Cop
   } catch (error) {
     throw sqliteError(error, from);
   }
-}
-
-/** The line of a statement that could not be understood is told by what of the script was left, which Deno quotes. */
-function scriptError(error: unknown, sql: string): ForkstackError {
-  const { message } = error as Error;
-  const [, text, rest = "", offset] = /^(.*?) in ([^]*) at offset (\d+)$/.exec(message) ?? [, message];
-  const line = sql.slice(0, sql.length - rest.length + Number(offset)).split("\n").length;
-  return new ForkstackError("SQL_FAILED", offset === undefined ? text! : `line ${line}: ${text}`);
 }
 
 interface Checkpoint {

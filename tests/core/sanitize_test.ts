@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { createEnvironment, planEnvironment } from "../../core/create.ts";
@@ -130,7 +130,7 @@ Deno.test("sqlite: new and reset sanitize; a statement that fails leaves no envi
   on("dev", (dev) => dev.exec("CREATE TABLE users (email TEXT); INSERT INTO users VALUES ('ada@example.com')"));
   const emails = (env: string) =>
     on(env, (database) => database.prepare("SELECT email FROM users").all().map(({ email }) => email));
-  const broken = [["UPDATE nowhere SET x = 'private'", /: no such table: nowhere$/], [
+  const broken = [["UPDATE nowhere SET x = 'private'", /: line 2: no such table: nowhere$/], [
     "UPDATE users\nSETT email = 'private'",
     /: line 3: near "SETT": syntax error$/,
   ]] as const;
@@ -147,4 +147,26 @@ Deno.test("sqlite: new and reset sanitize; a statement that fails leaves no envi
   on("dev", (dev) => dev.exec("INSERT INTO users VALUES ('bob@example.com')"));
   await place.ok("reset", "alice", "--yes");
   equal(emails("alice"), ["user1@example.invalid", "user2@example.invalid"]);
+});
+
+Deno.test("sqlite: a script that reaches for another database leaves no environment, and that database as it is", async () => {
+  const place = await Place.make({ database: { provider: "sqlite", sanitize: "clean.sql" } });
+  await using _ = place;
+  await place.write(".forkstack/sqlite/.keep", "");
+  const [dev, out] = [place.path(".forkstack/sqlite/shop-dev.db"), place.path("out.db")];
+  {
+    using database = new DatabaseSync(dev);
+    database.exec("CREATE TABLE users (email TEXT); INSERT INTO users VALUES ('ada@example.com')");
+  }
+  const before = readFileSync(dev);
+  for (const reaching of [`ATTACH '${dev}' AS dev; DELETE FROM dev.users`, `VACUUM INTO '${out}'`, "COMMIT"]) {
+    await place.write("clean.sql", `DELETE FROM users;\n${reaching};\n`);
+    const { error } = await place.json("new", "alice");
+    equal([error.code, (await place.json("list")).data.environments], ["SANITIZE_FAILED", []]);
+    match(
+      error.message,
+      /line 2: (.* is refused: a script changes its fork alone|cannot VACUUM from within a transaction)/,
+    );
+  }
+  equal([readFileSync(dev).equals(before), existsSync(out)], [true, false]);
 });

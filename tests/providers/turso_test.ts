@@ -323,3 +323,17 @@ Deno.test("turso: an empty database is taken over after a lost reply alone, and 
   await assert.rejects(provider.create(shop.context(), resumed), hasCode("FOREIGN"));
   assert.deepEqual(shop.ledger.takenOver, ["shop-alice"]);
 });
+
+Deno.test("turso: a script's token opens its fork alone: it attaches no other database and no file", async () => {
+  await using shop = await openShop();
+  const fork = await shop.create(shop.target("alice"));
+  const scripts = [
+    "ATTACH 'shop' AS other",
+    "attach DATABASE\n'shop' AS [other]; DELETE FROM other.Track",
+    "COMMIT; ATTACH shop AS o",
+  ];
+  for (const script of [...scripts, "ATTACH '/tmp/x.db' AS x", "VACUUM INTO '/tmp/x.db'"]) {
+    const work = provider.execute!(shop.context(), fork, shop.scope(), `CREATE TABLE made (x);\n${script}`);
+    await assert.rejects(work, script);
+  }
+});
