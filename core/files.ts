@@ -8,6 +8,7 @@ import { ForkstackError, isForkstackError } from "../mod.ts";
 import { allowError } from "./allow.ts";
 import { absent, disk } from "./disk.ts";
 import { basename, dirname, join, system } from "./host.ts";
+import { linksIn, relink } from "./links.ts";
 import { run } from "./run.ts";
 
 /** What stands at a path. */
@@ -28,7 +29,9 @@ export interface Files {
   read(path: string): Promise<string | undefined>;
   /** The names in a directory, sorted; none if it is not there. */
   list(path: string): Promise<string[]>;
-  /** Changes whenever anything in a file or a tree does, behind links too, but for the name `except` at its top. */
+  /** Where a path leads through every link, or `undefined` where nothing is. */
+  real(path: string): Promise<string | undefined>;
+  /** Changes whenever anything in a file or a tree does, a link itself too, but for the name `except` at its top. */
   fingerprint(path: string, except?: string): Promise<string>;
   /**
    * Writes a file at once and whole, by default mode 0600. With `exclusive` it fails with `EEXIST` where one is; so it
@@ -37,11 +40,14 @@ export interface Files {
   write(path: string, text: string, options?: { exclusive?: boolean; direct?: boolean; mode?: number }): Promise<void>;
   /** Makes an empty directory, mode 0700; there already is success. */
   makeDirectory(path: string): Promise<void>;
-  /** Copies a file or a tree to a path where nothing is; links inside a tree are followed, never shared. */
+  /**
+   * Copies a file or a tree to a path where nothing is. No link is followed: one inside the tree leads to the copy's own
+   * file, and one that leads out is `PARENT_UNUSABLE`, as pipes, devices and sockets are.
+   */
   copy(from: string, to: string, except?: string): Promise<"copy-on-write" | "full-copy">;
   /**
    * Gives a tree whose files are never written to, only replaced and removed, a second name to each of them: a hard
-   * link, or where there are none a copy. What goes away meanwhile is left out.
+   * link, or where there are none a copy. What goes away meanwhile is left out; a link is `PARENT_UNUSABLE`.
    */
   share(from: string, to: string): Promise<"copy-on-write" | "full-copy">;
   /** Gives what is at `from` the name `to`; fails with `EEXIST` if something is there. */
@@ -66,8 +72,11 @@ export const files: Files = {
   async list(path) {
     return (await disk.names(path).catch(absent) ?? []).sort();
   },
+  async real(path) {
+    return await (await fs()).realpath(path).catch(absent);
+  },
   async fingerprint(path, except) {
-    return await fingerprint(path, [], except);
+    return await fingerprint(path, except);
   },
   async write(path, text, { exclusive = false, direct = false, mode = 0o600 } = {}) {
     const temporary = temporaryPath(path);
@@ -88,21 +97,19 @@ export const files: Files = {
   },
   async copy(from, to, except) {
     await disk.makeDirectory(dirname(to), 0o700);
-    if (system() === "windows") {
-      const filter = (path: string) => except === undefined || path !== join(from, except);
-      await (await fs()).cp(from, to, { recursive: true, dereference: true, errorOnExist: true, force: false, filter });
-      return "full-copy";
-    }
-    const clone = system() === "darwin" ? "-c" : "--reflink=always";
-    if (await copyTree(["-RLp", clone], from, to, except) === undefined) return "copy-on-write";
-    await disk.remove(to);
-    const failure = await copyTree(["-RLp"], from, to, except);
-    if (failure === undefined) return "full-copy";
-    await disk.remove(to);
-    throw complaintError(failure);
+    const links = await linksIn(from, except);
+    const copied = await copyAll(from, to, except);
+    await relink(to, links);
+    return copied;
   },
   async share(from, to) {
     await disk.makeDirectory(dirname(to), 0o700);
+    const [link] = await linksIn(from);
+    if (link !== undefined) {
+      throw new ForkstackError("PARENT_UNUSABLE", `Cannot share "${join(from, link.path)}": it is a link`, {
+        hint: "Remove it, then run the same command again",
+      });
+    }
     if (system() !== "windows") {
       const failure = await cp([system() === "darwin" ? "-RPpc" : "-RPpl", "--", from, to]);
       const isWhole = failure === undefined ||
@@ -111,7 +118,7 @@ export const files: Files = {
       await disk.remove(to);
       if (failure !== undefined && complaintError(failure).code === "ENOSPC") throw complaintError(failure);
     }
-    return await files.copy(from, to);
+    return await copyAll(from, to);
   },
   async publish(from, to) {
     const isDirectory = await files.stat(from).then((found) => found?.type) === "directory";
@@ -138,8 +145,8 @@ export const files: Files = {
  * `cp` copies, not this process, for two reasons. A POSIX lock falls when its process closes any descriptor of the
  * file, so that reading a database here would drop the lock that keeps it still (https://sqlite.org/howtocorrupt.html,
  * section 2.2). And `--reflink=always` fails where the file system can't clone, which tells the two kinds apart; Deno's
- * `copyFile` ignores `COPYFILE_FICLONE_FORCE`. `-L`: a link into the parent would share what is behind it. `-p`: a fork
- * made by root stays its owner's. Short options, because busybox has no others. What cp complains of ends with the C
+ * `copyFile` ignores `COPYFILE_FICLONE_FORCE`. `-P`: no link is followed, see links.ts. `-p`: a fork made by root stays its
+ * owner's. Short options, because busybox has no others. What cp complains of ends with the C
  * library's own text, the same in glibc, musl and macOS.
  */
 const COMPLAINTS: readonly (readonly [code: string, complaint: RegExp])[] = [
@@ -156,6 +163,23 @@ async function cp(args: string[]): Promise<string | undefined> {
   const ended = await run("cp", args);
   if (ended === undefined) throw Object.assign(new Error("there is no program cp"), { code: "ENOENT" });
   return ended.status === 0 ? undefined : ended.stderr.trim() || `cp ended with ${ended.status}`;
+}
+
+/** Copies a file or a tree, cloned where the file system can; links stay links. */
+async function copyAll(from: string, to: string, except?: string): Promise<"copy-on-write" | "full-copy"> {
+  if (system() === "windows") {
+    const filter = (path: string) => except === undefined || path !== join(from, except);
+    const options = { recursive: true, verbatimSymlinks: true, errorOnExist: true, force: false, filter };
+    await (await fs()).cp(from, to, options);
+    return "full-copy";
+  }
+  const clone = system() === "darwin" ? "-c" : "--reflink=always";
+  if (await copyTree(["-RPp", clone], from, to, except) === undefined) return "copy-on-write";
+  await disk.remove(to);
+  const failure = await copyTree(["-RPp"], from, to, except);
+  if (failure === undefined) return "full-copy";
+  await disk.remove(to);
+  throw complaintError(failure);
 }
 
 const NAMES_AT_ONCE = 200; // of up to 255 bytes each: what a command line holds everywhere
@@ -178,15 +202,13 @@ function complaintError(failure: string): Error & { code: string } {
   return Object.assign(new Error(first), { code });
 }
 
-/** What `Files.fingerprint` is; `above` are the directories on the way, so that a link to one of them ends. */
-async function fingerprint(path: string, above: readonly string[], except?: string): Promise<string> {
-  const found = await (await fs()).stat(path, { bigint: true }).catch(absent);
+/** What `Files.fingerprint` is. */
+async function fingerprint(path: string, except?: string): Promise<string> {
+  const found = await (await fs()).lstat(path, { bigint: true }).catch(absent);
   if (found === undefined) return `${path}\0absent\n`;
   if (!found.isDirectory()) return `${path}\0${found.ino}:${found.size}:${found.mtimeNs}\n`;
-  const self = `${found.dev}:${found.ino}`;
-  if (above.includes(self)) return `${path}\0cycle\n`;
   const names = (await disk.names(path).catch(absent) ?? []).filter((name) => name !== except).sort();
-  const all = await Promise.all(names.map((name) => fingerprint(join(path, name), [...above, self])));
+  const all = await Promise.all(names.map((name) => fingerprint(join(path, name))));
   return [`${path}\0directory\n`, ...all].join("");
 }
 

@@ -22,6 +22,7 @@ import type {
   Target,
 } from "../core/provider.ts";
 import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
+import { isWithin } from "../core/links.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
 import { holder, isSameHolder } from "./_marks.ts";
 
@@ -257,7 +258,7 @@ async function madeByAnother(
         "PARENT_UNUSABLE",
         `Cannot make ${its.kind} "${target.name}": ${(error as Error).message}`,
         {
-          hint: "A link in the parent that leads nowhere can't be copied; remove it, then run the same command again",
+          hint: "Remove the link that leads nowhere, then run the same command again",
           cause: error,
         },
       );
@@ -268,15 +269,38 @@ async function madeByAnother(
   }
 }
 
-/** Where the parent is; `undefined` if it holds nothing. */
+/** Where the parent really is, inside the project; `undefined` if there is none. */
 async function usableParent(its: Embedded, context: Context, target: Target<unknown>): Promise<string | undefined> {
   if (target.parent === undefined) return undefined;
   const path = embeddedPath(its.kind, target.root, target.parent);
-  const found = await context.files.stat(path);
-  if (found === undefined || found.type === its.type || found.type === "other") return found && path;
-  throw new ForkstackError("PARENT_UNUSABLE", `Cannot fork ${its.kind} "${path}": it is a ${found.type}`, {
-    hint: `It must be a ${its.type}; move what stands there away`,
-  });
+  const unusable = (state: string, hint: string) =>
+    new ForkstackError("PARENT_UNUSABLE", `Cannot fork ${its.kind} "${path}": ${state}`, { hint });
+  if (await context.files.stat(path) === undefined) return undefined;
+  const [real, root] = await Promise.all([path, target.root].map((one) => context.files.real(one)));
+  if (real === undefined || root === undefined) {
+    throw unusable(
+      "it is a link that leads nowhere",
+      "Remove the link; a parent may be absent, the fork is empty then",
+    );
+  }
+  if (!isWithin(real, root)) {
+    throw unusable(
+      `it is a link that leads out of "${target.root}"`,
+      "Put what it leads to in its place; forkstack reads nothing outside of the project",
+    );
+  }
+  for (
+    const [at, type] of [
+      [real, its.type],
+      ...companionsOf(its, real).map((one) => [one, "file"] as const),
+    ] as const
+  ) {
+    const found = (await context.files.stat(at))?.type ?? type;
+    if (found === type) continue;
+    const what = found === "other" ? "a link, a pipe, a device or a socket" : `a ${found}`;
+    throw unusable(`${at === real ? "it" : `"${at}"`} is ${what}`, `It must be a ${type}; move what stands there away`);
+  }
+  return real;
 }
 
 /** Deletes the fork with its companions, then its mark. */

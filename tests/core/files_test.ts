@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { fileError, files, sweepTemporary, temporariesOf, temporaryPath } from "../../core/files.ts";
 import { isForkstackError } from "../../mod.ts";
-import { temporaryDirectory, treeOf } from "../helpers.ts";
+import { run, temporaryDirectory, treeOf } from "../helpers.ts";
 
 function inDirectory(name: string, fn: (at: (name: string) => string, root: string) => Promise<void>): void {
   Deno.test(name, async () => {
@@ -97,7 +97,7 @@ inDirectory(
   },
 );
 
-inDirectory("fingerprint() changes with names, content and what links lead to, and ends in a circle", async (at) => {
+inDirectory("fingerprint() changes with names, content and links themselves, and follows none", async (at) => {
   fs.mkdirSync(at("tree/inner"), { recursive: true });
   fs.mkdirSync(at("outside"));
   fs.symlinkSync("..", at("tree/inner/circle"));
@@ -109,7 +109,8 @@ inDirectory("fingerprint() changes with names, content and what links lead to, a
     () => fs.appendFileSync(at("tree/inner/two"), "more"),
     () => fs.utimesSync(at("tree/inner/two"), 1, 1),
     () => fs.mkdirSync(at("tree/inner/empty")),
-    () => fs.writeFileSync(at("outside/three"), "three"),
+    () => fs.unlinkSync(at("tree/link")),
+    () => fs.symlinkSync("elsewhere", at("tree/link")),
   ];
   const seen = [await files.fingerprint(at("tree"))];
   assert.equal(await files.fingerprint(at("tree")), seen[0]);
@@ -118,6 +119,102 @@ inDirectory("fingerprint() changes with names, content and what links lead to, a
     seen.push(await files.fingerprint(at("tree")));
   }
   assert.equal(new Set(seen).size, seen.length);
+  fs.writeFileSync(at("outside/three"), "three");
+  assert.equal(await files.fingerprint(at("tree")), seen.at(-1));
+});
+
+inDirectory(
+  "copy() leads each inner link to the copy's own file, however it is written, and keeps its text if it can",
+  async (at) => {
+    for (const directory of ["tree/v1", "tree/v2", "tree/deep/er"]) fs.mkdirSync(at(directory), { recursive: true });
+    fs.writeFileSync(at("tree/v2/one"), "one");
+    const links: Record<string, string> = {
+      "tree/current": "v2",
+      "tree/latest": "current", // a link to a link
+      "tree/absolute": at("tree/v2/one"),
+      "tree/deep/around": "../../tree/v2", // out of the tree and in again: its text leads into the parent
+      "tree/deep/er/up": "../../current/one",
+      "tree/deep/self": ".",
+      "tree/whole": at("tree"),
+      "tree/dots": `${at("tree")}/deep/../v2/./one`,
+    };
+    for (const [path, to] of Object.entries(links)) fs.symlinkSync(to, at(path));
+    await files.copy(at("tree"), at("copy"));
+    for (const path of Object.keys(links)) {
+      const copied = at(path).replace("/tree/", "/copy/");
+      const parent = fs.realpathSync(at(path));
+      assert.equal(
+        fs.realpathSync(copied),
+        fs.realpathSync(at("copy")) + parent.slice(fs.realpathSync(at("tree")).length),
+      );
+      assert(!fs.readlinkSync(copied).startsWith("/"), copied);
+    }
+    const kept = ["current", "latest", "deep/er/up", "deep/self"];
+    for (const path of kept) assert.equal(fs.readlinkSync(at(`copy/${path}`)), links[`tree/${path}`]);
+    fs.renameSync(at("copy"), at("moved"));
+    assert.equal(fs.readFileSync(at("moved/deep/around/one"), "utf8"), "one");
+  },
+);
+
+const LEADING_OUT: Record<string, (tree: string, outside: string) => void> = {
+  "an absolute link": (tree, outside) => fs.symlinkSync(outside, join(tree, "x")),
+  "a relative link": (tree) => fs.symlinkSync("../outside/secret", join(tree, "x")),
+  "a link to the directory above": (tree) => fs.symlinkSync("..", join(tree, "x")),
+  "a link to the root": (tree) => fs.symlinkSync("/", join(tree, "inner", "x")),
+  "a link to a neighbour whose name begins alike": (tree) => {
+    fs.mkdirSync(`${tree}-other`);
+    fs.symlinkSync(`${tree}-other`, join(tree, "x"));
+  },
+  "a link that leaves by way of another": (tree) => {
+    fs.mkdirSync(join(tree, "inner", "deep"));
+    fs.symlinkSync("../..", join(tree, "inner", "deep", "top"));
+    fs.symlinkSync("inner/deep/top/../outside/secret", join(tree, "x"));
+  },
+};
+
+for (const [what, put] of Object.entries(LEADING_OUT)) {
+  inDirectory(`copy() refuses ${what} that leads out of the tree, and leaves nothing`, async (at, root) => {
+    fs.mkdirSync(at("tree/inner"), { recursive: true });
+    fs.mkdirSync(at("outside"));
+    fs.writeFileSync(at("outside/secret"), "secret");
+    put(at("tree"), at("outside"));
+    const earlier = treeOf(root);
+    await assert.rejects(files.copy(at("tree"), at("copy")), {
+      code: "PARENT_UNUSABLE",
+      message: /^Cannot copy ".*\/(x|top)": it is a link that leads out of ".*tree"$/,
+    });
+    assert.deepEqual(treeOf(root), earlier);
+  });
+}
+
+inDirectory(
+  "copy() refuses a pipe without opening it; a hard link becomes a file of its own",
+  async (at) => {
+    fs.mkdirSync(at("tree/inner"), { recursive: true });
+    fs.writeFileSync(at("outside"), "one");
+    fs.linkSync(at("outside"), at("tree/hard"));
+    await files.copy(at("tree"), at("copy"));
+    fs.writeFileSync(at("copy/hard"), "changed");
+    assert.equal(fs.readFileSync(at("outside"), "utf8"), "one");
+    await run("mkfifo", [at("tree/inner/pipe")]);
+    await assert.rejects(files.copy(at("tree"), at("second")), {
+      code: "PARENT_UNUSABLE",
+      message: /inner\/pipe": it is a pipe/,
+    });
+    fs.rmSync(at("tree/inner/pipe"));
+    assert(!fs.existsSync(at("second")));
+  },
+);
+
+inDirectory("share() refuses a link: nothing but files is shared", async (at) => {
+  fs.mkdirSync(at("tree/inner"), { recursive: true });
+  fs.writeFileSync(at("tree/one"), "one");
+  fs.symlinkSync("../one", at("tree/inner/link"));
+  await assert.rejects(files.share(at("tree"), at("copy")), {
+    code: "PARENT_UNUSABLE",
+    message: /inner\/link": it is a link/,
+  });
+  assert(!fs.existsSync(at("copy")));
 });
 
 inDirectory("copy() gives what cp complained of a code, and leaves nothing", async (at, root) => {

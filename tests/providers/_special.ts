@@ -187,27 +187,42 @@ export function testTrees(provider: Embedded): void {
     });
   }
 
-  withTree(`${name}: links in a parent are followed, never shared`, async (place, parent) => {
-    fs.mkdirSync(join(parent, "a"));
-    fs.mkdirSync(join(place.root, "outside"));
-    fs.writeFileSync(join(parent, "a", "one"), "one");
-    fs.writeFileSync(join(place.root, "outside", "two"), "two");
-    fs.symlinkSync(join(parent, "a", "one"), join(parent, "to-file")); // absolute, into the parent
-    fs.symlinkSync("a", join(parent, "to-directory"));
-    fs.symlinkSync(join(place.root, "outside"), join(parent, "to-outside"));
-    fs.linkSync(join(parent, "a", "one"), join(parent, "hard"));
-    const earlier = treeOf(parent);
-    await place.create();
-    const fork = place.pathOf("alice");
-    for (const path of ["to-file", "to-directory/one", "hard", "a/one"]) {
-      assert(fs.lstatSync(join(fork, path)).isFile(), path);
-      assert.equal(fs.readFileSync(join(fork, path), "utf8"), "one");
-      fs.writeFileSync(join(fork, path), "changed");
-    }
-    fs.writeFileSync(join(fork, "to-outside", "two"), "changed");
-    assert.deepEqual(treeOf(parent), earlier);
-    assert.equal(fs.readFileSync(join(place.root, "outside", "two"), "utf8"), "two");
-  });
+  withTree(
+    `${name}: a link in a parent leads to the fork's own file, and a hard link is a file of its own`,
+    async (place, parent) => {
+      fs.mkdirSync(join(parent, "a"));
+      fs.writeFileSync(join(parent, "a", "one"), "one");
+      fs.symlinkSync(join(parent, "a", "one"), join(parent, "to-file")); // absolute, into the parent
+      fs.symlinkSync("a", join(parent, "to-directory"));
+      fs.linkSync(join(parent, "a", "one"), join(parent, "hard"));
+      const earlier = treeOf(parent);
+      await place.create();
+      const fork = place.pathOf("alice");
+      for (const path of ["to-file", "to-directory/one", "hard", "a/one"]) {
+        assert.equal(fs.readFileSync(join(fork, path), "utf8"), "one");
+      }
+      for (const path of ["to-file", "to-directory/one", "hard", "a/one"]) {
+        fs.writeFileSync(join(fork, path), `changed by way of ${path}`);
+      }
+      assert.equal(fs.readFileSync(join(fork, "to-file"), "utf8"), "changed by way of a/one");
+      assert.equal(fs.readFileSync(join(fork, "hard"), "utf8"), "changed by way of hard");
+      assert.deepEqual(treeOf(parent), earlier);
+    },
+  );
+
+  withTree(
+    `${name}: a link that leads out of a parent is PARENT_UNUSABLE, and nothing of it is read`,
+    async (place, parent) => {
+      fs.mkdirSync(join(place.root, "outside"));
+      fs.writeFileSync(join(place.root, "outside", "two"), "two");
+      fs.symlinkSync(join(place.root, "outside"), join(parent, "to-outside"));
+      await assert.rejects(place.create(), hasCode("PARENT_UNUSABLE"));
+      await place.undo();
+      assert(!fs.readdirSync(place.root).some((entry) => entry.includes("alice")));
+      fs.rmSync(join(parent, "to-outside"));
+      await place.create();
+    },
+  );
 
   withTree(`${name}: names, modes and empty directories are kept`, async (place, parent) => {
     for (const odd of ["-rf", "a b", "new\nline", "ünï-✓", "'\"$`\\", ".hidden", "*", "empty/inner"]) {
@@ -225,36 +240,46 @@ export function testTrees(provider: Embedded): void {
     assert(!fs.existsSync(place.pathOf("alice")));
   });
 
-  withTree(`${name}: a parent that is itself a link is followed`, async (place, parent) => {
-    fs.rmdirSync(parent);
-    fs.mkdirSync(join(place.root, "elsewhere"));
-    fs.writeFileSync(join(place.root, "elsewhere", "one"), "one");
-    fs.symlinkSync(join(place.root, "elsewhere"), parent);
-    const fork = await place.create();
-    assert(fs.lstatSync(place.pathOf("alice")).isDirectory());
-    assert.equal(await place.delete(fork), "deleted");
-    assert.equal(fs.readFileSync(join(place.root, "elsewhere", "one"), "utf8"), "one");
-  });
+  withTree(
+    `${name}: a parent that is itself a link is followed within the project, not out of it`,
+    async (place, parent) => {
+      fs.rmdirSync(parent);
+      using beside = temporaryDirectory();
+      fs.writeFileSync(join(beside.path, "one"), "secret");
+      for (const to of [beside.path, join(place.root, "nowhere"), "/"]) {
+        fs.symlinkSync(to, parent);
+        await assert.rejects(place.create(), hasCode("PARENT_UNUSABLE"));
+        await place.undo();
+        fs.unlinkSync(parent);
+      }
+      fs.mkdirSync(join(place.root, "elsewhere"));
+      fs.writeFileSync(join(place.root, "elsewhere", "one"), "one");
+      fs.symlinkSync(join(place.root, "elsewhere"), parent);
+      const fork = await place.create();
+      assert(fs.lstatSync(place.pathOf("alice")).isDirectory());
+      assert.equal(await place.delete(fork), "deleted");
+      assert.equal(fs.readFileSync(join(place.root, "elsewhere", "one"), "utf8"), "one");
+    },
+  );
 
-  withTree(`${name}: a link that leads nowhere is PARENT_UNUSABLE, a circle an error too`, async (place, parent) => {
+  withTree(`${name}: a link that leads nowhere is PARENT_UNUSABLE, a circle is copied`, async (place, parent) => {
     fs.symlinkSync("nowhere", join(parent, "dangling"));
     await assert.rejects(place.create(), hasCode("PARENT_UNUSABLE"));
     await place.undo();
     fs.rmSync(join(parent, "dangling"));
-    fs.symlinkSync(".", join(parent, "circle"));
-    await assert.rejects(place.create());
-    await place.undo();
     assert(!fs.readdirSync(place.root).some((name) => name.includes("alice")));
+    fs.symlinkSync(".", join(parent, "circle"));
+    await place.create();
+    assert.equal(fs.readlinkSync(join(place.pathOf("alice"), "circle")), ".");
   });
 
-  for (const [what, at] of [["the parent", "dev"], ["what a link in the parent leads to", "outside"]] as const) {
+  for (const [what, at] of [["the parent", "."], ["a directory within the parent", "inner"]] as const) {
     withTree(`${name}: a change of ${what} during each of three copies is PARENT_BUSY`, async (place, parent) => {
-      fs.mkdirSync(place.pathOf("outside"));
-      fs.symlinkSync(place.pathOf("outside"), join(parent, "link"));
+      fs.mkdirSync(join(parent, "inner"));
       let copies = 0;
       const busy = {
         ...files,
-        copy: changing(() => fs.appendFileSync(join(place.pathOf(at), "log"), `${++copies}\n`)),
+        copy: changing(() => fs.appendFileSync(join(parent, at, "log"), `${++copies}\n`)),
       };
       await assert.rejects(place.create("alice", realContext({ files: busy })), hasCode("PARENT_BUSY"));
       assert.equal(copies, 3);

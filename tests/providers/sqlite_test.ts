@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { once } from "node:events";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
@@ -304,4 +304,35 @@ Deno.test("sqlite: a fork under a path with spaces and signs opens in node:sqlit
     "myapp-alice.db",
     "myapp-dev.db",
   ]);
+});
+
+Deno.test("sqlite: a parent or its log that is a link out of the project, or a pipe, is PARENT_UNUSABLE and never opened", async () => {
+  using directory = temporaryDirectory();
+  using beside = temporaryDirectory();
+  const place = new Place(provider, directory.path);
+  const parent = place.pathOf("dev");
+  fs.mkdirSync(dirname(parent), { recursive: true });
+  const secret = join(beside.path, "secret.db");
+  seedRows(secret, 1);
+  const earlier = treeOf(beside.path);
+  const standing: Record<string, () => unknown> = {
+    "a link to a database outside": () => fs.symlinkSync(secret, parent),
+    "a relative link that leads out": () => fs.symlinkSync(relative(dirname(parent), secret), parent),
+    "a link that leads nowhere": () => fs.symlinkSync("nowhere.db", parent),
+    "a pipe": () => run("mkfifo", [parent]),
+    "a log that is a link": () => (seedRows(parent, 1), fs.symlinkSync(secret, `${parent}-wal`)),
+    "a journal that is a link": () => (seedRows(parent, 1), fs.symlinkSync(secret, `${parent}-journal`)),
+  };
+  for (const [what, put] of Object.entries(standing)) {
+    await put();
+    await assert.rejects(place.create(), hasCode("PARENT_UNUSABLE"), what);
+    await place.undo();
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) fs.rmSync(parent + suffix, { force: true });
+  }
+  assert.deepEqual(treeOf(beside.path), earlier);
+  seedRows(join(directory.path, "mine.db"), 3);
+  fs.symlinkSync(join(directory.path, "mine.db"), parent); // within the project
+  await place.create();
+  assert.equal(assertSound(place.pathOf("alice")), 3);
+  assert(fs.lstatSync(place.pathOf("alice")).isFile());
 });

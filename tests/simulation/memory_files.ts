@@ -25,6 +25,7 @@ export function memoryFiles(given: Readonly<Record<string, string>>): Files {
       const text = texts.get(path);
       return Promise.resolve(text === undefined ? undefined : { type: "file", sizeBytes: text.length, identity: path });
     },
+    real: (path) => Promise.resolve(path),
     fingerprint: refuse,
     makeDirectory: refuse,
     copy: refuse,
