@@ -54,7 +54,7 @@ export async function engineIn(
   return {
     project,
     registry: await openRegistry(project, "create"),
-    resources: resources ?? await loadResources(project),
+    resources: resources ?? (await loadResources(project, "nothing")).resources,
     world,
     owner: "bench@here",
     signal: new AbortController().signal,

@@ -53,7 +53,7 @@ export const vendorBenchmarks: readonly Benchmark[] = [{
     };
     const times: [number[], number[]] = [[], []];
     writeFileSync(join(root, "forkstack.json"), JSON.stringify(config));
-    const resources = await loadResources(await openProject(root, { init: false }));
+    const resources = (await loadResources(await openProject(root, { init: false }), "nothing")).resources;
     for (let round = -1; round < ROUNDS; round++) {
       for (const [at, fetch] of [slowly, oneByOne].entries()) {
         const world = worldWith({ fetch, read: (name) => variables[name] });

@@ -99,6 +99,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: [],
     run: by("show", "runStatus"),
   },
+  trust: {
+    summary: "show the code, hosts and files that this repository names, and let forkstack use them",
+    example: "trust",
+    options: ["revoke", "dry-run"],
+    run: by("trust", "runTrust"),
+  },
   permissions: {
     summary: "print the set of Deno's permissions that this stack needs, for deno.json",
     example: "permissions",

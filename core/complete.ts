@@ -136,6 +136,8 @@ async function environments(withBase: boolean): Promise<Candidates> {
 async function recorded(project: Project): Promise<{ name: string; parent: string; status: string }[]> {
   const path = await (await import("./registry.ts")).registryFile(project); // an option needs none of it
   if (path === undefined) return [];
+  const { admit, NOBODY } = await import("./trust.ts");
+  await admit(project, "registry", { ...NOBODY, isHasty: true });
   const { DatabaseSync } = await import("node:sqlite");
   const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
   try {

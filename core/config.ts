@@ -21,6 +21,7 @@ import { load } from "./load.ts";
 import { checkState } from "./ownership.ts";
 import type { Provider } from "./provider.ts";
 import type { Config } from "./schema.ts";
+import { admit, type Admitted, NOBODY, type Person, type Reach } from "./trust.ts";
 import { VERSION } from "./version.ts";
 
 export type { Config } from "./schema.ts";
@@ -37,8 +38,15 @@ export interface Resource {
   // deno-lint-ignore no-explicit-any -- each provider has its own options' type
   readonly provider: Provider<any>;
   readonly options: unknown;
-  /** Of a database: the script that runs on a new fork, as a path or a URL. */
-  readonly sanitize?: string;
+  /** Of a database: the script that runs on a new fork. */
+  readonly sanitize?: {
+    /** A path or a URL. */
+    readonly place: string;
+    /** As it was trusted; absent where the command runs nothing of the repository. */
+    readonly text?: string;
+  };
+  /** Its provider is a file of the repository, and this command runs none: nothing but its name is known. */
+  readonly isUnread?: true;
 }
 
 /** A project: its directory and what it declares. */
@@ -117,21 +125,47 @@ export function keyOf(kind: Kind, name: string | undefined): string {
   return name === undefined ? kind : `${kind}.${name}`;
 }
 
-/** Loads the providers of the stack and checks their options. */
-export async function loadResources(project: Project): Promise<Resource[]> {
+/** The resources of a stack, and which of what they name may be used. */
+export interface Loaded {
+  readonly resources: readonly Resource[];
+  readonly isTrusted: Admitted["isTrusted"];
+}
+
+/** Loads the providers of the stack and checks their options, as far as the command reaches and a person trusts them. */
+export async function loadResources(project: Project, reach: Reach, person: Person = NOBODY): Promise<Loaded> {
   const { parseResource } = await load<typeof import("./schema.ts")>("core/schema.ts");
   const path = join(project.root, "forkstack.json");
-  const resources = await Promise.all(
-    declaredResources(project.config).map(async ({ kind, name, provider: providerName, options: entry }) => {
-      const key = keyOf(kind, name);
-      const provider = Object.hasOwn(PROVIDERS[kind], providerName)
-        ? (await PROVIDERS[kind][providerName]()).default
-        : await (await load<typeof import("./custom.ts")>("core/custom.ts"))
-          .loadCustom(project, kind, key, providerName);
-      const { provider: _, ...given } = entry;
-      return { key, kind, name, provider, file: providerName, ...await parseResource(provider, given, key, path) };
-    }),
-  );
+  const declared = declaredResources(project.config).map(({ kind, name, provider: file, options }) => {
+    const { provider: _, ...given } = options;
+    return { key: keyOf(kind, name), kind, ...(name === undefined ? {} : { name }), file, given };
+  });
+  type Declared = typeof declared[number];
+  const isBuiltIn = ({ kind, file }: Declared) => Object.hasOwn(PROVIDERS[kind], file);
+  const withOptions = async ({ given, ...one }: Declared, provider: Provider, texts: Admitted["scripts"] = {}) => {
+    const { options, sanitize } = await parseResource(provider, given, one.key, path);
+    const text = texts[one.key];
+    const script = sanitize === undefined ? {} : { place: sanitize, ...(text === undefined ? {} : { text }) };
+    return {
+      ...one,
+      provider,
+      options,
+      ...(sanitize === undefined ? {} : { sanitize: script as Resource["sanitize"] }),
+    };
+  };
+  const builtIn = async (one: Declared) => (await PROVIDERS[one.kind][one.file]!()).default;
+  // What is wrong with forkstack.json is told before anybody is asked to trust it.
+  for (const one of declared.filter(isBuiltIn)) await withOptions(one, await builtIn(one));
+  const { code, scripts, isTrusted } = await admit(project, reach, person);
+  const resources = await Promise.all(declared.map(async (one) => {
+    const { key, kind, file, given: { sanitize: _, ...options } } = one as Declared & {
+      given: Record<string, unknown>;
+    };
+    if (isBuiltIn(one)) return await withOptions(one, await builtIn(one), scripts);
+    const { loadCustom, unreadProvider } = await load<typeof import("./custom.ts")>("core/custom.ts");
+    if (reach === "all") return await withOptions(one, await loadCustom(project, kind, key, code[key]!), scripts);
+    const { given: __, ...plain } = one;
+    return { ...plain, provider: unreadProvider(kind, key, file), options, isUnread: true as const };
+  }));
   for (const { key, kind, provider, file } of resources) {
     const other = resources.find((one) =>
       one.kind === kind && one.provider.name === provider.name && one.file !== file
@@ -146,7 +180,8 @@ export async function loadResources(project: Project): Promise<Resource[]> {
       },
     );
   }
-  return resources.map(({ file: _, ...resource }) => resource).sort((a, b) => a.key.localeCompare(b.key));
+  const sorted = resources.map(({ file: _, ...resource }) => resource).sort((a, b) => a.key.localeCompare(b.key));
+  return { resources: sorted, isTrusted };
 }
 
 /** The name that a resource has in an environment, checked against what the vendor accepts. */

@@ -23,7 +23,7 @@ import { type Environment, statements } from "./registry.ts";
 import { describe, type EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
-import { loadScripts } from "./sanitize.ts";
+import { assertRunnable, scriptsOf } from "./sanitize.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
 import type { Variables } from "./workspace.ts";
@@ -43,7 +43,7 @@ export async function planEnvironment(engine: Engine, env: string, options: NewO
   workspace.currentEnv(engine.project); // throws where nobody can tell it
   await workspace.checkPointers(engine);
   const plan = await planFromRegistry(engine, env, options);
-  await loadScripts(engine, resourcesToMake(plan));
+  assertRunnable(resourcesToMake(plan));
   return plan;
 }
 
@@ -86,7 +86,7 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
         : await workspace.changeFiles(engine, { env, activate: false });
       return { unchanged: true, changedFiles };
     }
-    const scripts = await loadScripts(engine, resourcesToMake(plan));
+    const scripts = scriptsOf(resourcesToMake(plan));
     const room = await keepRoom(engine, env);
     try {
       await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);

@@ -1,21 +1,24 @@
 /**
- * Providers of the user's own: `"provider": "./providers/mine.ts"`, or a URL with the hash of the file. What carries a
- * hash is read, hashed and compared before any of it runs, and those bytes run, from memory: not what the file or the
- * server holds a moment later. docs/providers.md is the page for who writes one.
+ * Providers of the user's own: `"provider": "./providers/mine.ts"`, or a URL with the hash of the file. It is read,
+ * with what it imports, shown and hashed before any of it runs (trust.ts), and those texts run, from memory: not what the
+ * file or the server holds a moment later. docs/providers.md is the page for who writes one.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { isAbsolute, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import * as v from "npm:valibot@1.5.0";
-import { fileUrl, ForkstackError, isForkstackError, type Kind } from "../mod.ts";
+import { ForkstackError, isForkstackError, type Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import type { Project } from "./config.ts";
 import { formatMarker } from "./marks.ts";
 import { httpClient } from "./http.ts";
 import { basename, isRunByNode, join } from "./host.ts";
 import type { Provider, Tools } from "./provider.ts";
+import type { Found } from "./imports.ts";
 import { Secret } from "./secret.ts";
 
 const URL_LIKE = /^https:\/\/[^\s?#@]+$|^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/[^\s?#@]+$/;
@@ -47,32 +50,113 @@ export function problemOf(provider: string): string | undefined {
     `\`curl -sL ${place} | openssl dgst -sha256 -binary | base64\` prints`;
 }
 
-/** The provider that a file exports, once its bytes are those that were meant. */
-export async function loadCustom(project: Project, kind: Kind, key: string, provider: string): Promise<Provider> {
+/** The code of a provider: read once, covered as a whole, and run from memory. */
+export interface Code {
+  readonly reference: string;
+  /** What runs, as a module's specifier that holds it. Absent of a URL: it is fetched when it is needed, by its hash. */
+  readonly specifier?: string;
+  /** The texts of the file and of those that it imports, by their paths from forkstack.json's directory. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Reads the code of a provider. Nothing of it runs. */
+export async function readCode(project: Project, key: string, provider: string): Promise<Code> {
   const reference = parsed(provider);
-  const path = join(project.root, reference.place);
-  const what = (state: string, code: string, hint: string, cause?: unknown) =>
-    new ForkstackError(code, `Cannot use provider "${reference.place}" of ${key}: ${state}`, {
-      hint,
-      details: { resource: key },
-      cause,
+  if (reference.isUrl) return { reference: provider, files: {} };
+  const path = pathOf(project, reference.place);
+  const what = failure(key, reference.place);
+  const bytes = await readFile(path).catch((error) => unread(error, what));
+  if (reference.hash !== undefined) assertHash(reference, bytes, what);
+  const texts = new Map<string, string>();
+  const specifier = await specifierOf(path, bytes, { what, texts, isWhole: reference.hash !== undefined });
+  const named = [...texts].map((
+    [file, text],
+  ) => [file === path ? reference.place : pathFrom(project.root, file), text]);
+  return { reference: provider, specifier, files: Object.fromEntries(named) };
+}
+
+/** The provider that code exports. */
+export async function loadCustom(project: Project, kind: Kind, key: string, code: Code): Promise<Provider> {
+  const reference = parsed(code.reference);
+  const what = failure(key, reference.place);
+  const specifier = code.specifier ??
+    await specifierOf(reference.place, await fetchedBytes(project, reference, what), {
+      what,
+      texts: new Map(),
+      isWhole: true,
     });
-  let specifier = fileUrl(reference.place.startsWith("/") ? reference.place : path);
-  if (reference.hash !== undefined) {
-    specifier = specifierOf(reference.place, await checkedBytes(project, reference, path, what), what);
-  } else await stat(path).catch((error) => unread(error, what));
   let exported: unknown;
   try {
     exported = (await import(specifier)).default;
     if (typeof exported === "function") exported = await exported(TOOLS);
   } catch (error) {
-    const { name, message } = error as Error;
-    const said = `${name}: ${message.replaceAll(specifier, basename(reference.place)).split("\n")[0].slice(0, 300)}`;
-    throw what(`it does not load: ${said}`, "PROVIDER_INVALID", "See docs/providers.md for what it may import", error);
+    throw notLoading(error as Error, reference.place, what);
   }
   const problems = problemsOf(exported, kind);
   if (problems.length === 0) return exported as Provider;
   throw what(problems.join("; "), "PROVIDER_INVALID", "See docs/providers.md, and the contract in core/provider.ts");
+}
+
+/** Stands in for a provider of one's own where nothing of the repository runs: its name is all that is known. */
+export function unreadProvider(kind: Kind, key: string, reference: string): Provider {
+  const { place } = parsed(reference);
+  const refuse = (): never => {
+    throw failure(key, place)(
+      "this command runs nothing of the repository",
+      "DRY_RUN_UNSUPPORTED",
+      "Leave out --dry-run",
+    );
+  };
+  return {
+    name: place,
+    kind,
+    capabilities: {
+      copy: "full-copy",
+      ownership: "recorded",
+      outputs: "rereadable",
+      nativeExpiry: false,
+      usage: "none",
+      pointInTime: true,
+      outputsExpire: false,
+      parentMayBeAbsent: true,
+      name: { maxLength: 255, pattern: /^/ },
+    },
+    credentials: [],
+    options: v.strictObject({}),
+    inspect: refuse,
+    create: refuse,
+    delete: refuse,
+    list: refuse,
+    probe: refuse,
+    outputs: refuse,
+    reset: refuse,
+    secrets: { read: refuse, write: refuse },
+  } as unknown as Provider;
+}
+
+function pathOf(project: Project, place: string): string {
+  return resolve(project.root, place);
+}
+
+function pathFrom(root: string, path: string): string {
+  const way = relative(root, path).replaceAll("\\", "/");
+  return /^\.\.?\//.test(way) || isAbsolute(way) ? way : `./${way}`;
+}
+
+function failure(key: string, place: string): Failure {
+  return (state, code, hint, cause) =>
+    new ForkstackError(code, `Cannot use provider "${place}" of ${key}: ${state}`, {
+      hint,
+      details: { resource: key },
+      cause,
+    });
+}
+
+/** What a failed import says is shown without the text that it was given. */
+function notLoading({ name, message, stack }: Error, place: string, what: Failure): ForkstackError {
+  const said = `${name}: ${message.replace(/data:[^\s"',]+,[\w+/=]+/g, basename(place)).split("\n")[0]!.slice(0, 300)}`;
+  const cause = Object.assign(new Error(said), { stack });
+  return what(`it does not load: ${said}`, "PROVIDER_INVALID", "See docs/providers.md for what it may import", cause);
 }
 
 type Failure = (state: string, code: string, hint: string, cause?: unknown) => ForkstackError;
@@ -80,32 +164,29 @@ type Failure = (state: string, code: string, hint: string, cause?: unknown) => F
 /** What a file that imports nothing is given. */
 const TOOLS: Tools = { v, ForkstackError, Secret, formatMarker };
 
-/** The bytes that the hash is of: of a URL those that are kept, or else fetched. */
-async function checkedBytes(
-  project: Project,
-  { place, isUrl, hash }: Reference,
-  path: string,
-  what: Failure,
-): Promise<Uint8Array> {
+/** The bytes of a URL that its hash is of: those that are kept, or else fetched. */
+async function fetchedBytes(project: Project, reference: Reference, what: Failure): Promise<Uint8Array> {
+  const { place, hash } = reference;
   const kept = join(project.stateRoot, ".forkstack", "providers", Buffer.from(hash!, "base64").toString("hex"));
-  if (isUrl) {
-    const bytes = await readFile(kept).catch(() => undefined);
-    if (bytes !== undefined && hashOf(bytes) === hash) return bytes;
-  }
-  const bytes = isUrl ? await fetched(place, what) : await readFile(path).catch((error) => unread(error, what));
-  const found = hashOf(bytes);
-  if (found !== hash) {
-    throw what(
-      "the file is not the one whose hash forkstack.json has; nothing of it ran",
-      "PROVIDER_CHANGED",
-      `Read what changed; if it is meant, write "${place}#sha256-${found}"`,
-    );
-  }
-  if (isUrl && await stat(join(project.stateRoot, ".forkstack")).catch(() => undefined) !== undefined) {
+  const found = await readFile(kept).catch(() => undefined);
+  if (found !== undefined && hashOf(found) === hash) return found;
+  const bytes = await fetched(place, what);
+  assertHash(reference, bytes, what);
+  if (await stat(join(project.stateRoot, ".forkstack")).catch(() => undefined) !== undefined) {
     await mkdir(join(project.stateRoot, ".forkstack", "providers"), { recursive: true, mode: 0o700 });
     await writeFile(kept, bytes, { mode: 0o600 }).catch(() => {}); // only spares the next command a request
   }
   return bytes;
+}
+
+function assertHash({ place, hash }: Reference, bytes: Uint8Array, what: Failure): void {
+  const found = hashOf(bytes);
+  if (found === hash) return;
+  throw what(
+    "the file is not the one whose hash forkstack.json has; nothing of it ran",
+    "PROVIDER_CHANGED",
+    `Read what changed; if it is meant, write "${place}#sha256-${found}"`,
+  );
 }
 
 function hashOf(bytes: Uint8Array): string {
@@ -134,27 +215,90 @@ function unread(error: { code?: string }, what: Failure): never {
   throw what("it can't be read", "NOT_PERMITTED", "Check its mode, and in Deno --allow-read", error);
 }
 
-/** An import, not of types, of a path, a file or what is read on its way. */
-const LOCAL_IMPORT =
-  /^\s*(?:import|export)\b(?!\s+type\b)[^"';()=]*?["']((?:\.{0,2}\/|file:|http:)[^"']*)["']|\bimport\(\s*["']((?:\.{0,2}\/|file:|http:)[^"']*)["']/m;
+/** What a file is made a specifier with. */
+interface Covering {
+  readonly what: Failure;
+  /** Every file that is in it. */
+  readonly texts: Map<string, string>;
+  /** One file alone is covered, by the hash in forkstack.json. */
+  readonly isWhole: boolean;
+}
 
-/** A specifier that holds the bytes themselves. A path from there would lead nowhere, and to what no hash covers. */
-function specifierOf(place: string, bytes: Uint8Array, what: Failure): string {
-  const text = new TextDecoder().decode(bytes);
-  const relative = LOCAL_IMPORT.exec(text);
-  if (relative !== null) {
+const MAX_FILES = 100;
+
+/**
+ * A specifier that holds the text itself, and in the places of the paths that it imports those of these files: what was
+ * read is what runs, whatever the disk holds by then.
+ */
+async function specifierOf(
+  path: string,
+  bytes: Uint8Array,
+  covering: Covering,
+  above: readonly string[] = [],
+): Promise<string> {
+  const { what, texts, isWhole } = covering;
+  let text = new TextDecoder().decode(bytes);
+  texts.set(path, text);
+  if (texts.size > MAX_FILES) throw what(`it imports over ${MAX_FILES} files`, "PROVIDER_INVALID", ONE_FILE);
+  if (path.endsWith(".json")) return dataUrl("application/json", text);
+  const isTypeScript = /\.m?ts$/.test(path);
+  const { importsOf, problemOfImport } = await import("./imports.ts");
+  let found: Found;
+  try {
+    found = importsOf(text, isTypeScript);
+  } catch (error) {
+    throw notLoading(error as Error, path, what);
+  }
+  const [refused] = found.refused;
+  if (refused !== undefined) {
     throw what(
-      `it imports "${relative[1] ?? relative[2]}", which its hash does not cover`,
+      `it could load code that its hash does not cover (${basename(path)}, ${refused})`,
       "PROVIDER_INVALID",
-      "Make it one file: a bundle, or one that takes what it needs from the tools that it is given",
+      ONE_FILE,
     );
   }
-  if (!/\.m?ts$/.test(place)) return `data:text/javascript;base64,${Buffer.from(bytes).toString("base64")}`;
-  if (!isRunByNode()) return `data:application/typescript;base64,${Buffer.from(bytes).toString("base64")}`;
+  for (const { specifier, start, end } of found.imports.toReversed()) {
+    const isPath = /^(\.{0,2}\/|file:)/.test(specifier);
+    const problem = isPath && !isWhole ? undefined : problemOfImport(specifier);
+    if (problem !== undefined) throw what(`it imports "${specifier}", ${problem}`, "PROVIDER_INVALID", ONE_FILE);
+    if (!isPath) continue;
+    const file = importedPath(specifier, path);
+    if (file === undefined || [...above, path].includes(file)) {
+      const state = file === undefined ? "which is no .ts, .js or .json file" : "which imports it in turn";
+      throw what(`it imports "${specifier}", ${state}`, "PROVIDER_INVALID", ONE_FILE);
+    }
+    const more = await readFile(file).catch((error) =>
+      unread(
+        error,
+        (_, __, hint, cause) => what(`it does not load: "${specifier}" can't be read`, "PROVIDER_INVALID", hint, cause),
+      )
+    );
+    const inner = await specifierOf(file, more, covering, [...above, path]);
+    text = text.slice(0, start) + JSON.stringify(inner) + text.slice(end);
+  }
+  if (!isTypeScript) return dataUrl("text/javascript", text);
+  if (!isRunByNode()) return dataUrl("application/typescript", text);
   const { stripTypeScriptTypes } = process.getBuiltinModule("node:module") as unknown as {
     stripTypeScriptTypes(text: string): string;
   };
-  return `data:text/javascript;base64,${Buffer.from(stripTypeScriptTypes(text)).toString("base64")}`;
+  try {
+    return dataUrl("text/javascript", stripTypeScriptTypes(text));
+  } catch (error) {
+    throw notLoading(error as Error, path, what);
+  }
+}
+
+const ONE_FILE = "Make it one file: a bundle, or one that takes what it needs from the tools that it is given";
+
+function importedPath(specifier: string, from: string): string | undefined {
+  const url = new URL(specifier, pathToFileURL(from));
+  return url.search === "" && url.hash === "" && /\.(m?[jt]s|json)$/.test(url.pathname)
+    ? fileURLToPath(url)
+    : undefined;
+}
+
+function dataUrl(type: string, text: string): string {
+  return `data:${type};base64,${Buffer.from(text).toString("base64")}`;
 }
 
 const FUNCTIONS = ["inspect", "create", "delete", "list", "probe", "outputs"] as const;

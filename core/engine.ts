@@ -48,6 +48,8 @@ export interface Engine {
   readonly project: Project;
   readonly registry: Registry;
   readonly resources: readonly Resource[];
+  /** Rejects options of a recorded resource that name a host nobody trusts. */
+  readonly assertTrusted?: (row: Pick<ResourceRow, "key" | "kind" | "options">, provider: Provider) => void;
   readonly world: World;
   readonly owner: string;
   readonly signal: AbortSignal;
@@ -511,10 +513,13 @@ async function unansweredFork(
 /** The provider that made a recorded resource, whatever forkstack.json says by now. */
 export async function providerOf(
   engine: Engine,
-  row: Pick<ResourceRow, "kind" | "provider" | "key">,
+  row: Pick<ResourceRow, "kind" | "provider" | "key" | "options">,
 ): Promise<Provider> {
   const provider = await engine.world.provider(row.kind, row.provider);
-  if (provider !== undefined) return provider;
+  if (provider !== undefined) {
+    engine.assertTrusted?.(row, provider);
+    return provider;
+  }
   throw new ForkstackError(
     "PROVIDER_UNKNOWN",
     `Cannot reach ${row.key}: neither this forkstack nor forkstack.json has its provider "${row.provider}"`,

@@ -83,7 +83,8 @@ export function planNew(known: Known): Plan {
   const steps = known.resources.map((resource): Step => {
     const row = cleanUpFirst ? undefined : rows.find(({ key }) => key === resource.key);
     const title = known.titles[resource.key];
-    if (row !== undefined && (row.provider !== resource.provider.name || row.title !== title)) {
+    const isOther = row !== undefined && row.provider !== resource.provider.name && !resource.isUnread;
+    if (row !== undefined && (isOther || row.title !== title)) {
       throw new ForkstackError(
         "CONFLICT",
         `Cannot complete environment "${env}": its ${resource.key} is ${row.provider} "${row.title}", ` +

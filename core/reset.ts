@@ -23,7 +23,7 @@ import type { Provider, Replacement } from "./provider.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { describe, type EnvironmentResult, reportOf } from "./report.ts";
 import { runSteps } from "./saga.ts";
-import { loadScripts, sanitize } from "./sanitize.ts";
+import { sanitize, scriptsOf } from "./sanitize.ts";
 
 /** One resource that is about to be replaced. */
 interface Prepared {
@@ -52,7 +52,7 @@ export async function resetEnvironment(engine: Engine, env: string): Promise<Env
   await planReset(engine, env);
   await withLock(engine.registry, env, "reset", lockOptions(engine), async (worker) => {
     const { environment, rows } = await planReset(engine, env);
-    const scripts = await loadScripts(engine, engine.resources);
+    const scripts = scriptsOf(engine.resources);
     const outcomes = await runSteps(rows, (row) => prepare(engine, worker, environment, row, scripts[row.key]), {
       signal: worker.signal,
     });

@@ -61,9 +61,13 @@ export interface Sent {
   readonly mayRepeat?: boolean;
 }
 
-/** The option `endpoint` of every HTTP provider; without a standard it may stay unset. */
+/**
+ * The option `endpoint` of every HTTP provider; without a standard it may stay unset. `own` matches the vendor's other
+ * hosts: all that are neither those, the standard one nor this machine work only with trust (core/trust.ts).
+ */
 export function endpointOption<Standard extends string | undefined = undefined>(
   standard?: Standard,
+  own?: RegExp,
 ): v.OptionalSchema<v.GenericSchema<string, string>, Standard> {
   return v.optional(
     v.pipe(
@@ -72,9 +76,19 @@ export function endpointOption<Standard extends string | undefined = undefined>(
         /^(https:\/\/[^\s?#@/]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)\/?$/,
         "must be an https URL without a path, or an http one on 127.0.0.1",
       ),
+      hostMetadata((url) =>
+        url.replace(/\/$/, "") === standard || own?.test(url.replace(/^https:\/\/|\/$/g, "")) === true
+      ),
     ),
     standard as Standard,
   );
+}
+
+/** Marks an option that names a host; `isOwnHost` tells the vendor's own from those that need trust. */
+export function hostMetadata(
+  isOwnHost: (url: string) => boolean,
+): v.MetadataAction<string, { isOwnHost: typeof isOwnHost }> {
+  return v.metadata({ isOwnHost });
 }
 
 /**

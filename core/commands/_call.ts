@@ -43,6 +43,7 @@ export const OPTIONS = {
   "reveal": { type: "boolean", help: "show the values" },
   "resource": { type: "string", help: "which one, where the stack has several", value: "<resource>" },
   "secrets": { type: "boolean", help: "with the environment's secrets as variables, too" },
+  "revoke": { type: "boolean", help: "take back all that was trusted of this project" },
   "yes": { type: "boolean", short: "y", help: "do not ask" },
   "json": { type: "boolean", help: "one JSON document on stdout" },
   "no-color": { type: "boolean", help: "plain text" },

@@ -7,21 +7,33 @@ import { fileError, files } from "../files.ts";
 import { cwd, hostname, sleep, variable } from "../host.ts";
 import { load } from "../load.ts";
 import { openRegistry, type Registry } from "../registry.ts";
+import { admit, assertTrusted, type Reach } from "../trust.ts";
 import type { Secret } from "../secret.ts";
 
+/** How a command opens its project. */
+export interface Opening {
+  /** How far it goes; see `Reach`. @default {"all"} */
+  readonly reach?: Reach;
+  /** Whether it turns out to need no provider: none is loaded then, unless their options are still to be checked. */
+  readonly isLight?: (project: Project) => Promise<boolean>;
+}
+
 /**
- * Opens what a command works with. Only `new` begins a project (`look`: how it would), and `doctor
- * --rebuild` a registry. A command that turns out to be `isLight` needs no provider, and loads none unless their
- * options in forkstack.json are still to be checked.
+ * Opens what a command works with, once a person trusts it as far as the command reaches. Only `new` begins a project
+ * (`look`: how it would), and `doctor --rebuild` a registry.
  */
 export async function withEngine<T>(
   io: Io,
   mode: "begin" | "look" | "work" | "restore",
   work: (engine: Engine) => Promise<T>,
-  isLight?: (project: Project) => Promise<boolean>,
+  { reach: most = "all", isLight }: Opening = {},
 ): Promise<T> {
   const project = await openProject(cwd(), { init: mode === "begin" || mode === "look" });
-  const resources = project.isSealed && await isLight?.(project) ? [] : await loadResources(project);
+  const isShort = await isLight?.(project) === true;
+  const reach = isShort ? "registry" : most;
+  const { resources, isTrusted } = isShort && project.isSealed
+    ? { resources: [], ...await admit(project, reach, io) }
+    : await loadResources(project, reach, io);
   try {
     // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
     const registry = await openRegistry(project, mode === "begin" || mode === "restore" ? "create" : "empty");
@@ -31,6 +43,8 @@ export async function withEngine<T>(
       project,
       registry,
       resources,
+      assertTrusted: ({ key, kind, options }, provider) =>
+        assertTrusted(key, kind, options, provider, resources, isTrusted),
       world: realWorld(io, resources),
       owner: ownerName(),
       signal: io.signal,
@@ -74,7 +88,7 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     confirm: io.confirm,
     provider: async (kind, name) =>
       (await PROVIDERS[kind]?.[name]?.())?.default ??
-        resources.find((one) => one.kind === kind && one.provider.name === name)?.provider,
+        resources.find((one) => one.kind === kind && (one.isUnread || one.provider.name === name))?.provider,
   };
 }
 

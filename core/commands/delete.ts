@@ -42,5 +42,5 @@ export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
     await io.confirm(`Delete ${env} with ${what}?`);
     const result = await deleteEnvironment(engine, env, { purge });
     return { data: result, text: (style) => output.deletedText(result, style) };
-  });
+  }, { reach: flags["dry-run"] ? "registry" : "all" });
 }

@@ -19,5 +19,5 @@ export async function runDoctor({ flags, io }: Call): Promise<Answer> {
       ...(flags.rebuild ? { resources: rebuilt } : {}),
     };
     return { data, text: (style) => output.doctorText(findings, rebuilt, style) };
-  });
+  }, { reach: flags["dry-run"] ? "vendors" : "all" });
 }

@@ -38,7 +38,7 @@ export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<An
   try {
     const found = await survey(cwd());
     const project = found.project.isNew ? await begun(found, wishes, asked) : await kept(found.project, wishes);
-    const resources = await loadResources(project);
+    const { resources } = await loadResources(project, "nothing", io);
     const from = origin();
     const hidden = isDenos(from) ? NO_TASKS : [...NO_TASKS, "permissions"]; // Deno's
     const commands = Object.keys(COMMANDS).filter((name) => !hidden.includes(name));

@@ -46,7 +46,7 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
       data: { environments: deleted.map(({ environment }) => environment) },
       text: (style) => deleted.map((one) => output.deletedText(one, style)).join("\n"),
     };
-  });
+  }, { reach: flags["dry-run"] ? "registry" : "all" });
 }
 
 function pruneIncomplete(failures: readonly unknown[]): ForkstackError {

@@ -26,7 +26,7 @@ export async function runNew({ name, flags, io }: Call): Promise<Answer> {
   const plan = await withEngine(io, "look", async (engine) => {
     env ??= randomName((await engine.registry.environments()).map((one) => one.name));
     return await planEnvironment(engine, env, optionsOf(engine, env));
-  });
+  }, { reach: flags["dry-run"] ? "registry" : "all" });
   if (flags["dry-run"]) {
     const resources = plan.steps.map(({ resource, title, action }) => ({
       ...output.named(resource),

@@ -21,5 +21,5 @@ export async function runReset({ name, flags, io }: Call): Promise<Answer> {
     await io.confirm(`Replace ${what} of ${env} with new forks of ${environment.parent}?`);
     const result = await resetEnvironment(engine, env);
     return { data: result, text: (style) => output.readyText(result, "reset", style) };
-  });
+  }, { reach: flags["dry-run"] ? "registry" : "all" });
 }

@@ -79,7 +79,10 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
       io,
       "work",
       load,
-      async (project) => !flags.secrets && await needsNoProvider({ project, world: { files } }, envOf(project)),
+      {
+        isLight: async (project) =>
+          !flags.secrets && await needsNoProvider({ project, world: { files } }, envOf(project)),
+      },
     );
   } catch (error) {
     const isOffline = isForkstackError(error) && /^(REGISTRY_UNREACHABLE|NETWORK_DENIED)$/.test(error.code);

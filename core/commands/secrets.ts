@@ -48,7 +48,9 @@ export async function runSecrets(call: Call): Promise<Answer> {
   if (names.length < least! || names.length > most!) {
     throw usage(`Cannot run "secrets ${name}": it takes ${action.arguments}`, `For example ${exampleOf(name)}`);
   }
-  return await withEngine(call.io, "work", (engine) => action.run({ call, engine, names }));
+  return await withEngine(call.io, "work", (engine) => action.run({ call, engine, names }), {
+    reach: call.flags["dry-run"] ? "vendors" : "all",
+  });
 }
 
 function exampleOf(action: string): string {

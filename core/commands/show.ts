@@ -6,12 +6,14 @@ import { cwd } from "../host.ts";
 import * as output from "../output.ts";
 import { openRegistry } from "../registry.ts";
 import { describe, describeFromFiles, type EnvironmentResult, listEnvironments } from "../report.ts";
+import { admit } from "../trust.ts";
 import { currentEnv } from "../workspace.ts";
 import { noticeExpired, withEngine } from "./_open.ts";
 
 /** `list` */
 export async function runList({ io }: Call): Promise<Answer> {
   const project = await openProject(cwd(), { init: false });
+  await admit(project, "registry", io);
   const registry = await openRegistry(project, "empty");
   io.atEnd(() => registry.close());
   await noticeExpired(registry, io);
@@ -35,7 +37,7 @@ export async function runStatus({ name, io }: Call): Promise<Answer> {
       io,
       "work",
       async (engine) => answer(await describe(engine, envOf(engine.project), performance.now())),
-      () => Promise.resolve(true),
+      { isLight: () => Promise.resolve(true) },
     );
   } catch (error) {
     if (!isForkstackError(error) || !/^(REGISTRY_UNREACHABLE|NETWORK_DENIED)$/.test(error.code)) throw error;

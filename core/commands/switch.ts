@@ -22,6 +22,10 @@ export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
       await sealConfig(engine.project);
       return { data: result, text: (style) => output.readyText(result, "switch", style) };
     },
-    async (project) => !BASE_ENVS.includes(env) && await needsNoProvider({ project, world: { files } }, env),
+    {
+      isLight: async (project) =>
+        flags["dry-run"] === true ||
+        (!BASE_ENVS.includes(env) && await needsNoProvider({ project, world: { files } }, env)),
+    },
   );
 }

@@ -11,7 +11,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
+import { type Answer, Api, endpointOption, hostMetadata, reaches, seen } from "../_api.ts";
 import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
 
 const options = v.strictObject({
@@ -20,10 +20,14 @@ const options = v.strictObject({
    * Absent: URL groups are not forked, and the schedules keep their destinations.
    */
   destination: v.optional(
-    v.pipe(v.string(), v.regex(/^https:\/\/[^\s/?#@]*\{env\}[^\s/?#@]*$/, "must be like https://{env}.shop.example")),
+    v.pipe(
+      v.string(),
+      v.regex(/^https:\/\/[^\s/?#@]*\{env\}[^\s/?#@]*$/, "must be like https://{env}.shop.example"),
+      hostMetadata(() => false), // what the parent's schedules carry is sent there
+    ),
   ),
   /** The account's region, e.g. `"https://qstash-us-east-1.upstash.io"`. Without TLS only on this machine. */
-  endpoint: endpointOption("https://qstash.upstash.io"),
+  endpoint: endpointOption("https://qstash.upstash.io", /^qstash-(us|eu)-[a-z]+-\d\.upstash\.io$/),
 });
 type Options = v.InferOutput<typeof options>;
 

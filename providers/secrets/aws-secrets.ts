@@ -30,7 +30,7 @@ const options = v.strictObject({
   region: v.pipe(v.string(), v.regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region like "eu-central-1"')),
   ...policyOptions,
   /** Another address of the API, e.g. a VPC endpoint's. Without TLS only on this machine. */
-  endpoint: v.optional(endpointOption("").wrapped),
+  endpoint: v.optional(endpointOption("", /^secretsmanager(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$/).wrapped),
 });
 type Options = v.InferOutput<typeof options>;
 

@@ -27,7 +27,7 @@ const options = v.strictObject({
   keys: v.optional(v.picklist(["temporary", "shared"]), "temporary"),
   endpoint: endpointOption("https://api.cloudflare.com"),
   /** Where S3 is spoken. @default {of the account and its jurisdiction} */
-  s3Endpoint: endpointOption(),
+  s3Endpoint: endpointOption(undefined, /^[0-9a-f]{32}\.((eu|fedramp)\.)?r2\.cloudflarestorage\.com$/),
   ...COPY_OPTIONS,
 });
 type Options = v.InferOutput<typeof options>;

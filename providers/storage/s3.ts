@@ -28,7 +28,7 @@ const options = v.strictObject({
   /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */
   region: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'must be a region like "eu-west-1"')), "us-east-1"),
   /** Another store that speaks S3. Without TLS only on this machine. */
-  endpoint: endpointOption(),
+  endpoint: endpointOption(undefined, /^s3(-fips)?\.(dualstack\.)?[a-z0-9-]+\.amazonaws\.com(\.cn)?$/),
   ...COPY_OPTIONS,
   /** Where the mark is kept: `"object"` for stores whose buckets take no tags. @default {"tags"} */
   mark: v.optional(v.picklist(["tags", "object"]), "tags"),

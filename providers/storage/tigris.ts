@@ -23,9 +23,9 @@ import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf
 
 const options = v.strictObject({
   /** Buckets are asked for there. */
-  endpoint: endpointOption("https://t3.storage.dev"),
+  endpoint: endpointOption("https://t3.storage.dev", /^fly\.storage\.tigris\.dev$/),
   /** Access keys are made there. */
-  iamEndpoint: endpointOption("https://iam.storageapi.dev"),
+  iamEndpoint: endpointOption("https://iam.storageapi.dev", /^(fly\.)?iam\.storage\.tigris\.dev$/),
   /**
    * Where the keys of the application come from: `"scoped"` makes it one that opens its own bucket alone, `"shared"`
    * gives it those of forkstack, which open every bucket. @default {"scoped"}

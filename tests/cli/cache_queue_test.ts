@@ -54,6 +54,7 @@ testIf(WHY_NO_SERVER, "two caches and two queues: new, switch, status, doctor, d
         events: { provider: "inngest", endpoint: inngestUrl },
       },
     });
+    await place.trust(); // the destination
     await seed(real, upstash.add("shop-pages"));
     await seed(real, cloud.add("shop-sessions"));
     seedQueue(qstash, "shop-hooks");

@@ -483,7 +483,7 @@ for (const [stack, answers] of Object.entries(ANSWERS)) {
     }
     const set = lacking.flatMap((one) => ["--set", `${one}=${answers[one]}`]);
     const result = await made(place, ["--stack", stack, ...set]);
-    const resources = await loadResources(await openProject(place.root, { init: false }));
+    const resources = (await loadResources(await openProject(place.root, { init: false }), "nothing")).resources;
     const providers = new Set(resources.map(({ provider }) => provider.name));
     if (stack !== "sqlite-local") {
       for (const one of Object.values(STACKS[stack]?.providers ?? {})) assert(providers.has(one));
@@ -578,7 +578,7 @@ Deno.test("--set names the rest of an embedded stack, which would else no longer
 Deno.test("the tasks may reach the hosts of the stack; what the tasks would lack is told", async () => {
   await using place = await Place.make({});
   const found = await survey(place.root);
-  const [resource] = await loadResources(found.project);
+  const [resource] = (await loadResources(found.project, "nothing")).resources;
   const reaching = (net?: string[]) => {
     const provider = { ...resource!.provider, credentials: [{ variable: "NO_URL", required: true }] };
     return [{

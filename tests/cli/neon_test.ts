@@ -115,6 +115,7 @@ testIf(
     await using project = await openProject({ sanitize: "clean.sql" });
     const { neon, place, main } = project;
     await place.write("clean.sql", "UPDATE notes SET text = 'nobody';\n");
+    await place.trust();
     const dev = neon.branch("shop-dev");
     const lsn = await neon.keep(dev, Date.now() - 600_000);
     await ask(neon.uriOf(dev), "INSERT INTO notes (text) VALUES ('later')");

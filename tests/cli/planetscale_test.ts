@@ -53,6 +53,7 @@ testIf(
     };
     await using place = await Place.make({ project: "shop", database });
     writeFileSync(join(place.root, "clean.sql"), "UPDATE notes SET text = 'nobody';\n");
+    await place.trust();
 
     const made = await cli(place, ["new", "alice", "--ttl", "2d", "--json"]);
     assert.equal(made.code, 0, made.stdout + made.stderr);
@@ -101,6 +102,7 @@ testIf(
     const database = { provider: "planetscale", organization: "acme", database: "store", sanitize: "clean.sql" };
     await using place = await Place.make({ project: "shop", database: { ...database, endpoint: planetscale.url } });
     writeFileSync(join(place.root, "clean.sql"), "CREATE TABLE made (x INTEGER);\nINSERT INTO nowhere VALUES (1);\n");
+    await place.trust();
     const failed = await cli(place, ["new", "alice"]);
     assert.equal(failed.code, 2, failed.stderr);
     assert.match(failed.stderr, /line 2: the server refused it \(ER_NO_SUCH_TABLE\)/);

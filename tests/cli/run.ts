@@ -55,7 +55,8 @@ export async function run(cwd: string, args: readonly string[], options: RunOpti
 /** Runs any command in the environment of `run`. */
 export async function runCommand(cwd: string, command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [file, ...args] = command;
-  const env = { ...baseVariables(), USER: "tester", ...options.env };
+  // What is trusted is kept beside the project, so that a worktree of it finds it too, and never in the tester's own home.
+  const env = { ...baseVariables(), USER: "tester", XDG_STATE_HOME: join(dirname(cwd), ".state"), ...options.env };
   // Not node:child_process: Deno's takes whatever ended after a kill() for killed, whatever its exit code (2.9.6).
   const child = new Deno.Command(file, {
     args,
@@ -148,6 +149,11 @@ export class Place implements AsyncDisposable {
   async json(...args: string[]): Promise<any> {
     const { code, stdout } = await run(this.root, [...args, "--json"]);
     return { ...JSON.parse(stdout), code };
+  }
+
+  /** Trusts what the project names, as a person does who has read it. */
+  async trust(): Promise<void> {
+    await this.ok("trust", "--yes");
   }
 
   async git(...args: string[]): Promise<void> {

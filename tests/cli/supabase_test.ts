@@ -39,6 +39,7 @@ testIf(whyNoServer, "supabase: new with a script, switch, status, doctor and del
   supabase.add("shop-alice2");
   await using place = await Place.make(configOf(supabase.url, { sanitize: "clean.sql" }));
   await place.write("clean.sql", "UPDATE notes SET text = 'clean';");
+  await place.trust();
   const made = await cli(place, "new", "alice", "--ttl", "2d", "--json");
   assert.equal(made.code, 0, made.stdout + made.stderr);
   const { data } = JSON.parse(made.stdout);
@@ -98,11 +99,13 @@ testIf(whyNoServer, "supabase: new that is refused says why by its exit code, an
   await using supabase = await openProject();
   await using place = await Place.make(configOf(supabase.url, { sanitize: "clean.sql" }));
   await place.write("clean.sql", "UPDATE nowhere SET text = 'clean';");
+  await place.trust();
   const unclean = await cli(place, "new", "alice");
   assert.notEqual(unclean.code, 0);
   assert.match(unclean.stderr, /Cannot sanitize database "shop-alice".*line 1/s);
   assert.equal(supabase.branches.size, 0);
   await place.write("clean.sql", "SELECT 1");
+  await place.trust();
   supabase.add("shop-bob");
   const before = [...supabase.branches.values()];
   const expected: [number, RegExp, ...string[]][] = [

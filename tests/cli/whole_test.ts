@@ -44,7 +44,7 @@ function worldOf(on: Files): World {
 async function engineOf(place: Place): Promise<(on?: Files) => Engine> {
   await fillDev(place, 20);
   const project = await openProject(place.root, { init: false });
-  const resources = await loadResources(project);
+  const resources = (await loadResources(project, "nothing")).resources;
   const registry = await openRegistry(project, "create");
   return (on = files) => ({
     project,

@@ -170,7 +170,7 @@ export interface BenchOptions {
   readonly registry?: Registry;
   readonly kinds?: readonly Kind[];
   readonly changed?: Partial<Provider>;
-  /** The script that runs on a new database, as forkstack.json names it. */
+  /** The text of the script that runs on a new database. */
   readonly sanitize?: string;
   readonly signal?: AbortSignal;
 }
@@ -191,7 +191,9 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
       kind,
       provider: fakeProvider(vendor, kind, options.changed),
       options: {},
-      ...(kind === "database" && options.sanitize !== undefined ? { sanitize: options.sanitize } : {}),
+      ...(kind === "database" && options.sanitize !== undefined
+        ? { sanitize: { place: "clean.sql", text: options.sanitize } }
+        : {}),
     }));
   const progress: ResourceReport[] = [];
   const world: World = {

@@ -37,24 +37,26 @@ Deno.test("openProject() finds forkstack.json upwards, and begins one only when 
 
 Deno.test("loadResources() gives the embedded stack where forkstack.json names no provider, by key", async () => {
   await inDirectory(async (root) => {
-    const all = await loadResources(await projectOf(root, { project: "shop" }));
+    const all = (await loadResources(await projectOf(root, { project: "shop" }), "nothing")).resources;
     assert.deepEqual(
       all.map(({ key, provider }) => [key, provider.name]),
       [["database", "sqlite"], ["local", "directory"], ["secrets", "env-file"], ["storage", "local"]],
     );
-    const named = await loadResources(
-      await projectOf(root, { project: "shop", storage: { b: { provider: "local" }, a: { provider: "local" } } }),
-    );
+    const storage = { b: { provider: "local" }, a: { provider: "local" } };
+    const named = (await loadResources(await projectOf(root, { project: "shop", storage }), "nothing")).resources;
     assert.deepEqual(named.map(({ key, name }) => [key, name]), [["storage.a", "a"], ["storage.b", "b"]]);
     const wrong = await projectOf(root, { project: "shop", database: { provider: "sqlite", endpont: "x" } });
-    await assert.rejects(loadResources(wrong), { code: "CONFIG_INVALID", message: /unknown key "database\.endpont"/ });
+    await assert.rejects(loadResources(wrong, "nothing"), {
+      code: "CONFIG_INVALID",
+      message: /unknown key "database\.endpont"/,
+    });
   });
 });
 
 Deno.test("titleOf() refuses what the vendor would, and names its limit", async () => {
   await inDirectory(async (root) => {
     const project = await projectOf(root, { project: "shop", database: { provider: "sqlite" } });
-    const [database] = await loadResources(project);
+    const [database] = (await loadResources(project, "nothing")).resources;
     assert.equal(titleOf(project, database, "alice"), "shop-alice");
     assert.equal(titleOf(project, database, "prod"), "shop");
     const name = { maxLength: 12, pattern: /^[a-z-]+$/ };
@@ -76,7 +78,7 @@ Deno.test("titleOf() refuses what the vendor would, and names its limit", async 
 Deno.test("parentOf() and protectedEnvs() read forkstack.json after the command line", async () => {
   await inDirectory(async (root) => {
     const project = await projectOf(root, { project: "shop" });
-    const resources = await loadResources(project);
+    const resources = (await loadResources(project, "nothing")).resources;
     assert.equal(parentOf(project, resources, undefined), "dev", "an embedded stack has its data in dev");
     assert.equal(parentOf(project, resources, "production"), "prod");
     const cloud = resources.map((one) => ({

@@ -1,7 +1,6 @@
-import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
+import { deepStrictEqual as equal, match, ok, rejects, strictEqual as is } from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { join } from "node:path";
 import { createEnvironment, planEnvironment } from "../../core/create.ts";
 import { resetEnvironment } from "../../core/reset.ts";
 import { ForkstackError } from "../../mod.ts";
@@ -11,8 +10,7 @@ import { type Bench, bench, type BenchOptions, failure } from "./_engine.ts";
 const SCRIPT = "; names removed";
 
 async function shop(options: BenchOptions = {}): Promise<Bench> {
-  const made = await bench({ sanitize: "clean.sql", ...options });
-  writeFileSync(join(made.root, "clean.sql"), SCRIPT);
+  const made = await bench({ sanitize: SCRIPT, ...options });
   made.vendor.parents.set("shop-dev", "rows").set("shop-bucket-dev", "objects");
   return made;
 }
@@ -79,40 +77,23 @@ Deno.test("a reset runs the script on the new data before it takes the old one's
   is(dataOf(one), `new rows${SCRIPT}`);
 });
 
-Deno.test("a script that can't be read stops before anything is made", async () => {
-  for (
-    const [place, state] of [["no.sql", "there is no such file"], ["https://example.com/x.sql", "it answers 404"], [
-      "empty.sql",
-      "it is empty",
-    ]]
-  ) {
-    await using one = await shop({ sanitize: place });
-    writeFileSync(join(one.root, "empty.sql"), " \n");
-    const engine = {
-      ...one.engine,
-      world: { ...one.engine.world, fetch: () => Promise.resolve(new Response("gone", { status: 404 })) },
-    };
-    for (const work of [planEnvironment, createEnvironment]) {
-      const error = await failure(work(engine, "alice", {}) as Promise<unknown>);
-      is(error.code, "SANITIZE_NOT_FOUND");
-      match(error.message, new RegExp(state));
-    }
-    is(one.vendor.held.size, 0);
-    is(await engine.registry.environment("alice"), undefined);
-  }
+Deno.test("a script of a provider that runs none stops before anything is made", async () => {
   await using unable = await shop({ changed: { execute: undefined } });
-  is((await failure(planEnvironment(unable.engine, "alice", {}))).code, "CONFIG_INVALID");
+  for (const work of [planEnvironment, createEnvironment]) {
+    const error = await failure(work(unable.engine, "alice", {}) as Promise<unknown>);
+    is(error.code, "CONFIG_INVALID");
+  }
+  is(unable.vendor.held.size, 0);
 });
 
-Deno.test("a script of a URL is loaded and run", async () => {
-  await using one = await shop({ sanitize: "https://example.com/clean.sql" });
-  const asked: string[] = [];
-  const fetch = ({ url }: Request) => {
-    asked.push(url);
-    return Promise.resolve(new Response(SCRIPT));
-  };
-  await createEnvironment({ ...one.engine, world: { ...one.engine.world, fetch } }, "alice", {});
-  equal([asked, dataOf(one)], [["https://example.com/clean.sql"], `rows${SCRIPT}`]);
+Deno.test("a script that was not read is never left out", async () => {
+  await using one = await shop();
+  const resources = one.engine.resources.map((resource) =>
+    resource.sanitize === undefined ? resource : { ...resource, sanitize: { place: "clean.sql" } }
+  );
+  await rejects(createEnvironment({ ...one.engine, resources }, "alice", {}), /was not read/);
+  is(one.vendor.held.size, 0);
+  is(await one.engine.registry.environment("alice"), undefined);
 });
 
 Deno.test("sqlite: new and reset sanitize; a statement that fails leaves no environment", async () => {
@@ -136,12 +117,14 @@ Deno.test("sqlite: new and reset sanitize; a statement that fails leaves no envi
   ]] as const;
   for (const [statement, message] of broken) {
     await place.write("clean.sql", `UPDATE users SET email = 'x';\n${statement};\n`);
+    await place.trust();
     const failed = await place.json("new", "alice");
     equal([failed.error.code, failed.ok], ["SANITIZE_FAILED", false]);
     match(failed.error.message, message);
     equal((await place.json("list")).data.environments, []);
   }
   await place.write("clean.sql", "UPDATE users SET email = 'user' || rowid || '@example.invalid'; -- all of them\n");
+  await place.trust();
   await place.ok("new", "alice");
   equal([emails("alice"), emails("dev")], [["user1@example.invalid"], ["ada@example.com"]]);
   on("dev", (dev) => dev.exec("INSERT INTO users VALUES ('bob@example.com')"));

@@ -1,0 +1,12 @@
+/**
+ * What changed in a text. A file of its own, so that the package is loaded with it.
+ *
+ * @module
+ */
+import { structuredPatch } from "npm:diff@9.0.0";
+
+/** The lines that changed, each with a few around it. */
+export function differenceOf(before: string, now: string): string {
+  const { hunks } = structuredPatch("", "", before, now, "", "", { context: 3 });
+  return hunks.flatMap(({ newStart, lines }) => [`@@ line ${newStart}`, ...lines]).join("\n");
+}
