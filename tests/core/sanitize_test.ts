@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, match, ok, rejects, strictEqual as is } from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { createEnvironment, planEnvironment } from "../../core/create.ts";
 import { resetEnvironment } from "../../core/reset.ts";
