@@ -53,6 +53,7 @@ function resourcesToMake({ steps }: Plan): Resource[] {
 
 async function planFromRegistry(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
   const { project, registry, resources } = engine;
+  await registry.environment(env); // rejects where its row is damaged: it is none that is not there
   return planNew({
     env,
     parent: parentOf(project, resources, options.from),

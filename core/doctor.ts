@@ -6,12 +6,21 @@
  */
 import { isForkstackError, resourceTitle } from "../mod.ts";
 import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
+import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
-import { contextOf, type Engine, inspectResource, journalOf, lockOptions, providerOf, scopeOf } from "./engine.ts";
+import {
+  contextOf,
+  type Engine,
+  inspectResource,
+  journalOf,
+  lockOptions,
+  recordedResource,
+  scopeOf,
+} from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { mendingCommand, shownStatus } from "./plan.ts";
 import type { Fork } from "./provider.ts";
-import { type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
+import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
@@ -31,22 +40,35 @@ export interface Finding {
 /** Looks at everything; changes nothing. */
 export async function examine(engine: Engine): Promise<Finding[]> {
   const environments = await engine.registry.environments();
-  const rows = new Map(
-    await Promise.all(environments.map(async ({ name }) => [name, await engine.registry.resources(name)] as const)),
-  );
+  const names = new Set(environments.map(({ name }) => name));
+  const recorded = (await engine.registry.allResources()).filter(({ env }) => names.has(env));
+  const rows = Map.groupBy(recorded, ({ env }) => env);
+  const damaged = await damagedRows(engine);
   const found = await Promise.all([
-    ...environments.map((one) => examineEnvironment(engine, one, environments, rows.get(one.name)!)),
+    ...environments.map((one) => examineEnvironment(engine, one, environments, rows.get(one.name) ?? [])),
     ...engine.resources.map((resource) =>
       examineForks(engine, resource, rows).catch((error) => [unasked(engine, error, { resource: resource.key })])
     ),
     examinePointer(engine, environments),
     engine.registry.kept().then((kept) => kept.map(keptFinding)),
+    damaged.map(damagedFinding),
   ]);
   const order = { error: 0, warning: 1, info: 2 };
-  return found.flat().sort((a, b) =>
+  // What is damaged may be what an orphan is of: none is removed before that is settled.
+  const told = damaged.length === 0 ? found.flat() : found.flat().map(({ mend: _, ...finding }) => finding);
+  return told.sort((a, b) =>
     order[a.severity] - order[b.severity] || (a.environment ?? "").localeCompare(b.environment ?? "") ||
     (a.resource ?? "").localeCompare(b.resource ?? "")
   );
+}
+
+function damagedFinding({ error, env }: DamagedRow): Finding {
+  return {
+    severity: "error",
+    ...(env === undefined ? {} : { environment: env }),
+    problem: `damaged: ${error.message}`,
+    fix: "`forkstack doctor --rebuild`",
+  };
 }
 
 function keptFinding({ env, resource, id, at }: KeptFork): Finding {
@@ -124,8 +146,7 @@ function unasked(engine: Engine, error: unknown, about: Pick<Finding, "environme
 }
 
 async function examineResource(engine: Engine, row: ResourceRow): Promise<Finding[]> {
-  const provider = await providerOf(engine, row);
-  const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
+  const resource = await recordedResource(engine, row);
   const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
   if (seen.state === "ready" && seen.fork.id === row.id) return [];
   const what = seen.state === "foreign"
@@ -260,50 +281,61 @@ export async function rebuild(engine: Engine): Promise<ResourceReport[]> {
     const context = contextOf(engine, resource.provider);
     for await (const fork of resource.provider.list(context, scopeOf(engine, resource))) forks.push({ resource, fork });
   }
-  const known = new Set((await engine.registry.environments()).map(({ name }) => name));
-  const lost = [...new Set(forks.map(({ fork }) => fork.marker.env))].filter((env) => !known.has(env)).sort();
-  const envs = [...BASE_ENVS, ...known, ...lost];
+  const known = await engine.registry.environments();
+  const settled = new Set([
+    ...BASE_ENVS,
+    ...known.filter(({ status }) => status !== "creating").map(({ name }) => name),
+  ]);
+  const named = [
+    ...forks.map(({ fork }) => fork.marker.env),
+    ...(await engine.registry.allResources()).map(({ env }) => env),
+  ];
+  const lost = [...new Set(named)].filter((env) => !settled.has(env)).sort();
+  const envs = [...BASE_ENVS, ...known.map(({ name }) => name), ...lost];
   const reports: ResourceReport[] = [];
   for (const env of lost) {
-    const own = forks.filter(({ fork }) => fork.marker.env === env && titlesMatch(engine, fork, env));
+    const own = forks.filter(({ resource, fork }) =>
+      fork.marker.env === env && fork.name === titleOf(engine.project, resource, env)
+    );
     await withLock(engine.registry, env, "rebuild", lockOptions(engine), async (worker) => {
-      if (own.length === 0 || await engine.registry.environment(env) !== undefined) return;
-      const rows = await Promise.all(own.map(({ resource, fork }) => inspectedRow(engine, resource, fork)));
+      const before = await engine.registry.environment(env);
+      const kept = await engine.registry.resources(env);
+      const lacking = own.filter(({ resource }) => !kept.some(({ key }) => key === resource.key));
+      const isNew = before === undefined && own.length + kept.length > 0;
+      if (!isNew && (before?.status !== "creating" || lacking.length === 0)) return;
+      const found = await Promise.all(lacking.map(({ resource, fork }) => inspectedRow(engine, resource, fork)));
+      const rows = [...kept, ...found];
       const isWhole = engine.resources.every(({ key }) => rows.some((row) => row.key === key && row.state === "ready"));
       await worker.write([
         statements.putEnvironment({
-          name: env,
-          parent: parentBy(own, envs, engine.project.name) ?? engine.project.config.parent ?? "dev",
+          ...before ?? {
+            name: env,
+            parent: parentBy(rows, envs, engine.project.name) ?? engine.project.config.parent ?? "dev",
+            owner: engine.owner,
+            operation: rows[0].operation,
+            createdAt: rows.map(({ createdAt }) => createdAt).sort()[0],
+          },
           status: isWhole ? "ready" : "creating",
-          owner: engine.owner,
-          operation: own[0].fork.marker.operation,
-          createdAt: own.map(({ fork }) => fork.createdAt).sort()[0],
         }),
-        ...rows.map((row) => statements.putResource(row)),
+        ...found.map((row) => statements.putResource(row)),
       ]);
-      reports.push(...rows.map((row) => reportOf(row, row.state)));
+      reports.push(...found.map((row) => reportOf(row, row.state)));
     });
   }
   return reports;
 }
 
-function titlesMatch(engine: Engine, fork: Fork, env: string): boolean {
-  return engine.resources.some((resource) => titleOf(engine.project, resource, env) === fork.name);
-}
-
 async function inspectedRow(engine: Engine, resource: Resource, fork: Fork): Promise<ResourceRow> {
   const seen = await inspectResource(engine, resource, fork.name, fork.marker.env);
   const row = rowOf(resource, fork);
-  return seen.state === "ready" ? row : { ...row, state: "creating" };
+  // Where the journal knows of the run, `new` looks there whether the script has run too.
+  const mayLack = resource.sanitize !== undefined && await engine.registry.knowsOperation(fork.marker.operation);
+  return seen.state === "ready" && !mayLack ? row : { ...row, state: "creating" };
 }
 
 /** The environment whose resources the forks name as their parents. */
-function parentBy(
-  own: readonly { resource: Resource; fork: Fork }[],
-  envs: readonly string[],
-  project: string,
-): string | undefined {
+function parentBy(rows: readonly ResourceRow[], envs: readonly string[], project: string): string | undefined {
   return envs.find((env) =>
-    own.some(({ resource, fork }) => fork.parentId === resourceTitle(resource.kind, project, env, resource.name))
+    rows.some(({ kind, name, parentId }) => parentId === resourceTitle(kind, project, env, name))
   );
 }

@@ -7,13 +7,16 @@
 import { ForkstackError, isForkstackError, type Kind, resourceTitle, variablePrefix } from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import { fileError, type Files } from "./files.ts";
+import { load } from "./load.ts";
 import { holderOf, type LockOptions, type Worker } from "./lock.ts";
 import { parseMarker } from "./marks.ts";
 import type { Context, Fork, Held, Inspection, Lease, Marker, Provider, Scope, Target } from "./provider.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
 import { forkOf, type Registry, type ResourceRow, statements, TAKEN_OVER } from "./registry.ts";
+import { FORGET } from "./rows.ts";
 import { sanitize } from "./sanitize.ts";
 import { Secret } from "./secret.ts";
+import { shown } from "./shown.ts";
 import type { Variables } from "./workspace.ts";
 
 /** What the outside world is to the engine; tests and the simulation put their own in its place. */
@@ -444,8 +447,9 @@ export async function removeResource(
     statements.journal({ ...line, phase: "intent", ...(row.id === undefined ? {} : { id: row.id }) }),
   ]);
   try {
-    const provider = await providerOf(engine, row);
-    const scope = scopeOf(engine, row);
+    const resource = await recordedResource(engine, row);
+    const { provider } = resource;
+    const scope = scopeOf(engine, resource);
     const context = contextOf(engine, provider, { worker, marker, rows: [row] });
     const isTaken = isUndo && await engine.registry.isTakenOver(row.key, row.operation);
     const held = isTaken
@@ -532,6 +536,22 @@ export async function providerOf(
 function shownError(error: unknown): { code: string; message: string } {
   if (isForkstackError(error)) return { code: error.code, message: error.message };
   return { code: "UNEXPECTED", message: error instanceof Error ? error.message : String(error) };
+}
+
+/** A recorded resource with the provider that made it, and its options as today's schema has them. */
+export async function recordedResource(engine: Engine, row: ResourceRow): Promise<Resource> {
+  const provider = await providerOf(engine, row);
+  const { recordedOptions } = await load<typeof import("./schema.ts")>("core/schema.ts");
+  const parsed = recordedOptions(provider.options, row.options as Record<string, unknown>);
+  const { key, kind, name, env } = row;
+  if ("options" in parsed) {
+    return { key, kind, ...(name === undefined ? {} : { name }), provider, options: parsed.options };
+  }
+  throw new ForkstackError(
+    "REGISTRY_DAMAGED",
+    `Cannot use ${key} of environment "${env}": its row in the registry is damaged: ${shown(parsed.problem)}`,
+    { hint: FORGET, details: { env, resource: key, provider: provider.name } },
+  );
 }
 
 /** The lock's options for a command. */

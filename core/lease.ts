@@ -13,7 +13,7 @@ import {
   lockOptions,
   markerOf,
   outputsOf,
-  providerOf,
+  recordedResource,
   scopeOf,
 } from "./engine.ts";
 import { withLock } from "./lock.ts";
@@ -81,7 +81,8 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
     const expiresAt = new Date(from + ms).toISOString();
     let renewed: Variables = {};
     for (const row of await engine.registry.resources(env)) {
-      const provider = await providerOf(engine, row);
+      const resource = await recordedResource(engine, row);
+      const { provider } = resource;
       const fork = forkOf(row, markerOf(engine, row));
       const { outputsExpire } = provider.capabilities;
       if (fork === undefined || (provider.extend === undefined && !outputsExpire)) continue;
@@ -89,9 +90,8 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
         statements.journal({ ...journalOf(engine, fork.marker, "extend"), phase: "intent", id: fork.id }),
       ]);
       const context = contextOf(engine, provider, { worker, marker: fork.marker, rows: [row] });
-      const scope = scopeOf(engine, row, expiresAt);
+      const scope = scopeOf(engine, resource, expiresAt);
       await provider.extend?.(context, fork, expiresAt, scope);
-      const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
       if (outputsExpire) renewed = { ...renewed, ...await outputsOf(context, resource, fork, scope) };
     }
     await rewrite(engine, env, renewed, expiresAt);

@@ -177,7 +177,10 @@ async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
     if (parsed.flags.help) return print(await helpText(command, args.includes("-h") ? "short" : "page", out.command));
     const answer = await COMMANDS[command].run({ ...parsed, io });
     if (answer.exitCode !== undefined) return answer.exitCode;
-    return print(isJson ? output.jsonDocument(command, answer.data, undefined, out) : answer.text(out));
+    print(isJson ? output.jsonDocument(command, answer.data, answer.error, out) : answer.text(out));
+    if (answer.error === undefined) return 0;
+    if (!isJson) host.write("stderr", `${output.errorText(answer.error, err)}\n`);
+    return output.exitCodeOf(answer.error);
   } catch (caught) {
     const error = allowError(caught, command);
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort((a, b) => a.key.localeCompare(b.key)) };

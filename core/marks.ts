@@ -41,8 +41,8 @@ export function newRegistryId(): string {
 }
 
 /** Whether a text can be the id of a registry. */
-export function isRegistryId(text: string): boolean {
-  return new RegExp(`^[0-9a-f]{${DIGITS}}$`).test(text);
+export function isRegistryId(text: unknown): text is string {
+  return typeof text === "string" && new RegExp(`^[0-9a-f]{${DIGITS}}$`).test(text);
 }
 
 function decode(part: string): string | undefined {

@@ -13,6 +13,21 @@ import { files } from "./files.ts";
 import { dirname, join, variable } from "./host.ts";
 import { isRegistryId, newRegistryId } from "./marks.ts";
 import type { Copy, Fork, Marker } from "./provider.ts";
+import {
+  checkSchema,
+  damagedRegistry,
+  environmentOf,
+  isEnvName,
+  journalLineOf,
+  keptOf,
+  lockOf,
+  resourceOf,
+  sound,
+  statementError,
+  unansweredOf,
+  UNREADABLE,
+} from "./rows.ts";
+import { quoted } from "./shown.ts";
 import { openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
 
 /**
@@ -89,6 +104,17 @@ export interface Lock {
   readonly beat: number;
 }
 
+/** A row that fails its check. */
+export interface DamagedRow {
+  readonly table: string;
+  /** REGISTRY_DAMAGED, naming the row. */
+  readonly error: ForkstackError;
+  /** The environment that it says it is of, where that is a name. */
+  readonly env?: string;
+  /** Removes the row, and touches nothing else. */
+  readonly forget: Statement;
+}
+
 /** The step of the journal by which an empty thing that nothing proves to be ours was taken over. */
 export const TAKEN_OVER = "taken over";
 
@@ -113,6 +139,8 @@ const SCHEMA: readonly Statement[] = [
   ["CREATE TABLE IF NOT EXISTS fence (id TEXT PRIMARY KEY, env TEXT NOT NULL, token INTEGER NOT NULL)"],
   [`INSERT INTO meta (key, value) VALUES ('version', '${VERSION}') ON CONFLICT (key) DO NOTHING`],
 ];
+
+const SHAPE: Statement = ["SELECT type, name, sql FROM sqlite_schema"];
 
 /** What brings a registry to a version from the one before. */
 const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
@@ -174,7 +202,7 @@ function neededDurability({ config }: Pick<Project, "config">): "power loss" | "
 function registryError(path: string, error: unknown): unknown {
   const message = (error as Error).message ?? "";
   if ((error as { code?: string }).code !== "ERR_SQLITE_ERROR") return error;
-  if (/not a database|malformed/.test(message)) {
+  if (UNREADABLE.test(message)) {
     return new ForkstackError("REGISTRY_DAMAGED", `Cannot open the registry "${path}": ${message}`, {
       hint: "Move it away; `forkstack doctor --rebuild` finds the environments again from their marks",
       cause: error,
@@ -220,6 +248,7 @@ async function identify(sql: Sql, id: string): Promise<unknown> {
 /** The registry of one project. */
 export class Registry {
   readonly #sql: Sql;
+  readonly #project: string;
   /** Where the holders of locks show that they live; absent for a registry that other machines share. */
   readonly lockDirectory: string | undefined;
   /** Random: marks name it, so that the forks of another registry of the same stack are not taken for this one's. */
@@ -227,8 +256,15 @@ export class Registry {
   /** Of registries that were lost, whose forks `doctor --rebuild --adopt` gave to this one. */
   readonly #adopted: Set<string>;
 
-  private constructor(sql: Sql, lockDirectory: string | undefined, id: string, adopted: readonly string[]) {
+  private constructor(
+    sql: Sql,
+    project: string,
+    lockDirectory: string | undefined,
+    id: string,
+    adopted: readonly string[],
+  ) {
     this.#sql = sql;
+    this.#project = project;
     this.lockDirectory = lockDirectory;
     this.id = id;
     this.#adopted = new Set(adopted);
@@ -242,38 +278,41 @@ export class Registry {
     id: string = newRegistryId(),
   ): Promise<Registry> {
     try {
-      const tables = (await sql.read(["SELECT name FROM sqlite_schema WHERE type = 'table'"])).map(({ name }) => name);
-      if (!tables.includes("meta")) {
+      const schema = await sql.read(SHAPE);
+      const tables = schema.filter(({ type }) => type === "table").map(({ name }) => name);
+      const isThere = tables.includes("meta");
+      if (!isThere) {
         const other = tables.find((name) => !/^(sqlite|libsql|_)/.test(String(name)));
-        if (other !== undefined) throw foreignRegistry(`it holds a table "${other}" that is not forkstack's`);
+        if (other !== undefined) throw foreignRegistry(`it holds a table ${quoted(other)} that is not forkstack's`);
         await sql.write([...SCHEMA, [
           "INSERT INTO meta (key, value) VALUES ('project', ?) ON CONFLICT (key) DO NOTHING",
           project.name,
         ]]);
       }
-      const meta = Object.fromEntries(
-        (await sql.read(["SELECT key, value FROM meta"])).map((row) => [row.key, row.value]),
-      );
-      if (Number(meta.version) > VERSION) {
+      const meta = new Map((await sql.read(["SELECT key, value FROM meta"])).map((row) => [row.key, row.value]));
+      const version = String(meta.get("version"));
+      if (!/^[1-9]\d{0,5}$/.test(version)) {
+        throw damagedRegistry(`its version is ${quoted(meta.get("version") ?? null)}`);
+      }
+      if (Number(version) > VERSION) {
         throw new ForkstackError(
           "REGISTRY_NEWER",
-          `Cannot use the registry: its schema is version ${meta.version}, this forkstack knows up to ${VERSION}`,
+          `Cannot use the registry: its schema is version ${version}, this forkstack knows up to ${VERSION}`,
           { hint: "Update forkstack" },
         );
       }
-      if (meta.project !== project.name) {
-        throw foreignRegistry(`it is of project "${meta.project}", not "${project.name}"`);
+      if (isThere) checkSchema(schema);
+      if (meta.get("project") !== project.name) {
+        throw foreignRegistry(`it is of project ${quoted(meta.get("project") ?? null)}, not "${project.name}"`);
       }
-      for (let version = Number(meta.version) + 1; version <= VERSION; version++) await migrate(sql, version);
-      return new Registry(
-        sql,
-        lockDirectory,
-        String(meta.id ?? await identify(sql, id)),
-        Object.keys(meta).flatMap((key) => key.startsWith(ADOPTED) ? [key.slice(ADOPTED.length)] : []),
-      );
+      for (let next = Number(version) + 1; next <= VERSION; next++) await migrate(sql, next);
+      const known: unknown = meta.get("id") ?? await identify(sql, id);
+      if (!isRegistryId(known)) throw damagedRegistry(`its id is ${quoted(known)}`);
+      const adopted = [...meta.keys()].map(String).filter((key) => key.startsWith(ADOPTED));
+      return new Registry(sql, project.name, lockDirectory, known, adopted.map((key) => key.slice(ADOPTED.length)));
     } catch (error) {
       sql.close();
-      throw error;
+      throw statementError(error);
     }
   }
 
@@ -288,37 +327,55 @@ export class Registry {
 
   /** Takes the forks of another registry for this one's from now on: it was lost. */
   async adopt(id: string): Promise<void> {
-    await this.#sql.write([[
+    await this.#write([[
       "INSERT INTO meta (key, value) VALUES (?, '') ON CONFLICT (key) DO NOTHING",
       ADOPTED + id,
     ]]);
     this.#adopted.add(id);
   }
 
-  /** All environments, by name. */
+  async #read(statement: Statement): Promise<Row[]> {
+    return await this.#sql.read(statement).catch((error) => {
+      throw statementError(error);
+    });
+  }
+
+  async #write(statements: readonly Statement[]): Promise<Row[][]> {
+    return await this.#sql.write(statements).catch((error) => {
+      throw statementError(error);
+    });
+  }
+
+  /** All environments whose row is sound, by name; `damaged` gives the others. */
   async environments(): Promise<Environment[]> {
-    return (await this.#sql.read(["SELECT * FROM environments ORDER BY name"])).map(environmentOf);
+    return sound(await this.#read(["SELECT * FROM environments ORDER BY name"]), environmentOf).rows;
   }
 
   async environment(name: string): Promise<Environment | undefined> {
-    const [row] = await this.#sql.read(["SELECT * FROM environments WHERE name = ?", name]);
+    const [row] = await this.#read(["SELECT * FROM environments WHERE name = ?", name]);
     return row && environmentOf(row);
   }
 
   /** The resources of an environment, by key. */
   async resources(env: string): Promise<ResourceRow[]> {
-    return (await this.#sql.read(["SELECT * FROM resources WHERE env = ? ORDER BY key", env])).map(resourceOf);
+    const rows = await this.#read(["SELECT * FROM resources WHERE env = ? ORDER BY key", env]);
+    return rows.map((row) => resourceOf(row, this.#project));
+  }
+
+  /** Every resource of every environment whose row is sound. */
+  async allResources(): Promise<ResourceRow[]> {
+    const rows = await this.#read(["SELECT * FROM resources ORDER BY env, key"]);
+    return sound(rows, (row) => resourceOf(row, this.#project)).rows;
   }
 
   /** The journal of an environment, oldest first. */
   async journal(env: string): Promise<JournalLine[]> {
-    const rows = await this.#sql.read(["SELECT * FROM journal WHERE env = ? ORDER BY seq", env]);
-    return rows.map((row) => present(row) as unknown as JournalLine);
+    return (await this.#read(["SELECT * FROM journal WHERE env = ? ORDER BY seq", env])).map(journalLineOf);
   }
 
   async lock(env: string): Promise<Lock | undefined> {
-    const [row] = await this.#sql.read(["SELECT * FROM locks WHERE env = ? AND owner <> ''", env]);
-    return row as unknown as Lock | undefined;
+    const [row] = await this.#read(["SELECT * FROM locks WHERE env = ? AND owner <> ''", env]);
+    return row && lockOf(row);
   }
 
   /**
@@ -326,7 +383,7 @@ export class Registry {
    * Each holder's `owner` is its alone: asked again, as after a lost reply, it is given the token that it has.
    */
   async acquire(env: string, owner: string, purpose: string, seen?: Lock): Promise<number | Lock> {
-    const [, [holder]] = await this.#sql.write([
+    const [, [holder]] = await this.#write([
       [
         `INSERT INTO locks (env, owner, purpose, token, beat) VALUES (?, ?, ?, 1, 0) ON CONFLICT (env) DO UPDATE
          SET owner = excluded.owner, purpose = excluded.purpose, token = token + 1, beat = beat + 1
@@ -340,44 +397,93 @@ export class Registry {
       ["SELECT * FROM locks WHERE env = ?", env],
       ["DELETE FROM fence WHERE env = ? AND token < (SELECT token FROM locks WHERE env = ?)", env, env],
     ]);
-    return holder.owner === owner ? Number(holder.token) : holder as unknown as Lock;
+    const lock = lockOf(holder);
+    return lock.owner === owner ? lock.token : lock;
   }
 
   /** Shows that the holder lives; false once another has taken over. */
   async beat(env: string, token: number): Promise<boolean> {
-    const [rows] = await this.#sql.write([
+    const [rows] = await this.#write([
       ["UPDATE locks SET beat = beat + 1 WHERE env = ? AND token = ? AND owner <> '' RETURNING beat", env, token],
     ]);
     return rows.length > 0;
   }
 
   async release(env: string, token: number): Promise<void> {
-    await this.#sql.write([
+    await this.#write([
       ["UPDATE locks SET owner = '' WHERE env = ? AND token = ?", env, token],
       ["DELETE FROM fence WHERE env = ? AND token = ?", env, token],
     ]);
   }
 
-  /** Environments whose lease has ended. */
+  /** Environments whose lease has ended, and whose row is sound. */
   async expired(now: string): Promise<Environment[]> {
-    const rows = await this.#sql.read(["SELECT * FROM environments WHERE expires_at <= ? ORDER BY name", now]);
-    return rows.map(environmentOf);
+    return sound(
+      await this.#read(["SELECT * FROM environments WHERE expires_at <= ? ORDER BY name", now]),
+      environmentOf,
+    ).rows;
   }
 
-  /** What was kept of environments that were deleted, and not purged since. */
+  /** Why an environment is not among `environments`; `undefined` if all are. */
+  async environmentsError(): Promise<ForkstackError | undefined> {
+    const [first, ...more] =
+      sound(await this.#read(["SELECT * FROM environments ORDER BY name"]), environmentOf).damaged;
+    if (first === undefined || more.length === 0) return first?.error;
+    const { code, message, hint } = first.error;
+    return new ForkstackError(code, `${message}; so are ${more.length} more`, { hint });
+  }
+
+  /** Rows that fail their check, each with the statement that forgets it. */
+  async damaged(): Promise<DamagedRow[]> {
+    const all = await Promise.all(
+      Object.entries(this.#checks()).map(async ([table, check]) => {
+        const rows = await this.#read([`SELECT rowid AS forkstack_row, * FROM ${table}`]);
+        return sound(rows, check).damaged.map(({ row, error }): DamagedRow => ({
+          table,
+          error,
+          ...(isEnvName(row.env ?? row.name) ? { env: (row.env ?? row.name) as string } : {}),
+          forget: [`DELETE FROM ${table} WHERE rowid = ?`, row.forkstack_row],
+        }));
+      }),
+    );
+    return all.flat();
+  }
+
+  /** Forgets damaged rows; an environment that has lost one of a resource is no more ready than it is known. */
+  async forget(rows: readonly DamagedRow[]): Promise<void> {
+    const envs = rows.flatMap(({ table, env }) => table === "resources" && env !== undefined ? [env] : []);
+    await this.#write([
+      ...rows.map(({ forget }) => forget),
+      ...envs.map((env): Statement => [
+        "UPDATE environments SET status = 'creating' WHERE name = ? AND status = 'ready'",
+        env,
+      ]),
+    ]);
+  }
+
+  #checks(): Readonly<Record<string, (row: Row) => unknown>> {
+    return {
+      environments: environmentOf,
+      resources: (row) => resourceOf(row, this.#project),
+      journal: journalLineOf,
+      locks: (row) => row.owner === "" ? undefined : lockOf(row),
+    };
+  }
+
+  /** What was kept of environments that were deleted, and not purged since; of lines of the journal that are sound. */
   async kept(): Promise<KeptFork[]> {
-    const rows = await this.#sql.read([
+    const rows = await this.#read([
       `SELECT env, resource, operation, id, max(at) AS at FROM journal AS kept
         WHERE step = 'keep' AND phase = 'done' AND id IS NOT NULL AND NOT EXISTS (
           SELECT 1 FROM journal WHERE env = kept.env AND step = 'purge' AND phase = 'done' AND id = kept.id)
         GROUP BY env, resource, id ORDER BY env, at`,
     ]);
-    return rows as unknown as KeptFork[];
+    return sound(rows, keptOf).rows;
   }
 
   /** What the vendor's own answers said of what a run made, newest first. */
   async recorded(env: string, resource: string, operation: string): Promise<{ step: string; id: string }[]> {
-    const rows = await this.#sql.read([
+    const rows = await this.#read([
       `SELECT step, id FROM journal WHERE env = ? AND resource = ? AND operation = ? AND id IS NOT NULL
         AND phase = 'record' AND step <> '${TAKEN_OVER}' ORDER BY seq DESC`,
       env,
@@ -389,7 +495,7 @@ export class Registry {
 
   /** Whether a run took over what nothing proves to be its own: then no undo deletes it. */
   async isTakenOver(resource: string, operation: string): Promise<boolean> {
-    const rows = await this.#sql.read([
+    const rows = await this.#read([
       `SELECT 1 AS found FROM journal WHERE resource = ? AND operation = ? AND step = '${TAKEN_OVER}' LIMIT 1`,
       resource,
       operation,
@@ -399,22 +505,22 @@ export class Registry {
 
   /** Whether the journal knows of a run: one that it does not was made under another registry. */
   async knowsOperation(operation: string): Promise<boolean> {
-    return (await this.#sql.read(["SELECT 1 AS known FROM journal WHERE operation = ? LIMIT 1", operation])).length > 0;
+    return (await this.#read(["SELECT 1 AS known FROM journal WHERE operation = ? LIMIT 1", operation])).length > 0;
   }
 
   /** Runs that began to make a resource more often than they were told of one made. */
   async unanswered(resource: string): Promise<Pick<JournalLine, "env" | "operation" | "at">[]> {
-    const rows = await this.#sql.read([
+    const rows = await this.#read([
       `SELECT env, operation, max(at) AS at FROM journal WHERE resource = ? AND step = 'create'
        GROUP BY env, operation HAVING sum(phase = 'intent') > sum(phase = 'done') ORDER BY max(seq) DESC`,
       resource,
     ]);
-    return rows as unknown as Pick<JournalLine, "env" | "operation" | "at">[];
+    return sound(rows, unansweredOf).rows;
   }
 
   /** Records that an environment was switched to. */
   async touch(env: string, at: string): Promise<void> {
-    await this.#sql.write([["UPDATE environments SET used_at = ? WHERE name = ?", at, env]]);
+    await this.#write([["UPDATE environments SET used_at = ? WHERE name = ?", at, env]]);
   }
 
   /**
@@ -435,7 +541,7 @@ export class Registry {
     } catch (error) {
       const { message } = error as Error;
       if (/UNIQUE constraint failed: fence\.id/.test(message)) return; // the reply of the first time was lost
-      if (!/NOT NULL constraint failed: fence\.token/.test(message)) throw error;
+      if (!/NOT NULL constraint failed: fence\.token/.test(message)) throw statementError(error);
       throw new ForkstackError(
         "LOCK_LOST",
         `Cannot go on with environment "${env}": another worker has taken it over`,
@@ -493,32 +599,4 @@ export function forkOf(row: ResourceRow, marker: Marker): Fork | undefined {
     createdAt: row.createdAt,
     ...(row.fork === undefined ? {} : { copy: row.fork }),
   };
-}
-
-function environmentOf(row: Row): Environment {
-  return present({
-    ...row,
-    created_at: null,
-    expires_at: null,
-    used_at: null,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    usedAt: row.used_at,
-  }) as unknown as Environment;
-}
-
-function resourceOf(row: Row): ResourceRow {
-  return present({
-    ...row,
-    parent_id: null,
-    created_at: null,
-    parentId: row.parent_id,
-    createdAt: row.created_at,
-    options: JSON.parse(String(row.options)),
-  }) as unknown as ResourceRow;
-}
-
-/** A row without its absent values. */
-function present(row: Row): Row {
-  return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
 }

@@ -12,7 +12,7 @@ import {
   journalOf,
   lockOptions,
   markerOf,
-  providerOf,
+  recordedResource,
   targetOf,
 } from "./engine.ts";
 import { fileError } from "./files.ts";
@@ -87,9 +87,9 @@ async function prepare(
   script: string | undefined,
 ): Promise<Prepared> {
   const began = engine.world.monotonicMs();
-  const { provider, reset } = await resetting(engine, row);
+  const { resource, reset } = await resetting(engine, row);
+  const { provider } = resource;
   const { origin } = environment;
-  const resource = { key: row.key, kind: row.kind, name: row.name, provider, options: row.options };
   const parent = origin === "empty"
     ? undefined
     : { env: environment.parent, title: titleOf(engine.project, resource, environment.parent) };
@@ -148,8 +148,9 @@ async function commit(engine: Engine, worker: Worker, { row, replacement, durati
 
 /** The provider of a resource, if it can reset. */
 async function resetting(engine: Engine, row: ResourceRow) {
-  const provider: Provider = await providerOf(engine, row);
-  if (provider.reset !== undefined) return { provider, reset: provider.reset.bind(provider) };
+  const resource = await recordedResource(engine, row);
+  const provider: Provider = resource.provider;
+  if (provider.reset !== undefined) return { resource, reset: provider.reset.bind(provider) };
   throw new ForkstackError(
     "RESET_UNSUPPORTED",
     `Cannot reset ${row.key}: ${row.provider} has no way to keep the old data meanwhile`,

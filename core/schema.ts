@@ -91,6 +91,22 @@ export async function parseResource(
   return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, Object.fromEntries(own)) };
 }
 
+/**
+ * Options as a row recorded them, by today's schema. Those that the provider no longer knows do nothing, and are left
+ * out, so that what an older forkstack made can still be deleted; what is wrong with the others is told.
+ */
+export function recordedOptions(
+  options: OptionsSchema<unknown>,
+  recorded: Readonly<Record<string, unknown>>,
+): { readonly options: unknown } | { readonly problem: string } {
+  const entries = entriesOf(options) as v.ObjectEntries | undefined; // a test's schema may take anything
+  const known = Object.fromEntries(Object.entries(recorded).filter(([key]) => Object.hasOwn(entries ?? {}, key)));
+  const result = v.safeParse(options as v.GenericSchema, entries === undefined ? recorded : known);
+  if (result.success) return { options: result.output };
+  const [issue] = result.issues;
+  return { problem: `option "${v.getDotPath(issue) ?? ""}" ${issue.message}` };
+}
+
 /** The options without which a provider does not work. */
 export function requiredOptions(options: OptionsSchema<unknown>): string[] {
   return Object.entries(entriesOf(options)).filter(([, entry]) => !v.safeParse(entry, undefined).success)

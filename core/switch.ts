@@ -22,9 +22,10 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   return { ...await describe(engine, env, began, current), changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
-/** Rejects unless the environment can be used: it is ready, or always counts as there. */
+/** Rejects unless the environment can be used: it is ready, or always counts as there, and what is recorded of it is sound. */
 async function assertUsable(engine: Engine, env: string): Promise<void> {
   if (!BASE_ENVS.includes(env)) await readyEnvironment(engine.registry, env, "switch to");
+  await engine.registry.resources(env); // rejects where one is damaged
 }
 
 /** Points this directory at an environment that can be used; a base one's variables are asked for each time. */

@@ -1,4 +1,5 @@
 import type { Answer, Call } from "./_call.ts";
+import { forgetDamaged } from "../damage.ts";
 import { examine, rebuild } from "../doctor.ts";
 import * as output from "../output.ts";
 import { withEngine } from "./_open.ts";
@@ -6,6 +7,7 @@ import { withEngine } from "./_open.ts";
 /** `doctor` */
 export async function runDoctor({ flags, io }: Call): Promise<Answer> {
   return await withEngine(io, flags.rebuild && !flags["dry-run"] ? "restore" : "work", async (engine) => {
+    if (flags.rebuild && !flags["dry-run"]) await forgetDamaged(engine);
     const rebuilt = flags.rebuild && !flags["dry-run"] ? await rebuild(engine) : [];
     let findings = await examine(engine);
     const mendable = findings.filter(({ mend }) => mend !== undefined);

@@ -22,13 +22,14 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
   const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
   return await withEngine(io, "work", async (engine) => {
     const environments = await prunable(engine, idleMs);
+    const error = await engine.registry.environmentsError(); // what it is of may have expired, too
     const names = environments.map(({ name }) => name);
     if (names.length === 0 || flags["dry-run"]) {
       const data = {
         environments: environments.map((one) => environmentReport(engine, one)),
         ...(flags["dry-run"] ? { dryRun: true } : {}),
       };
-      return { data, text: () => names.length === 0 ? "Nothing to prune" : `Would delete ${names.join(", ")}` };
+      return { data, text: () => names.length === 0 ? "Nothing to prune" : `Would delete ${names.join(", ")}`, error };
     }
     await io.confirm(`Delete ${names.join(", ")}?`);
     const deleted: DeleteResult[] = [];
@@ -45,6 +46,7 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
     return {
       data: { environments: deleted.map(({ environment }) => environment) },
       text: (style) => deleted.map((one) => output.deletedText(one, style)).join("\n"),
+      error,
     };
   }, { reach: flags["dry-run"] ? "registry" : "all" });
 }

@@ -17,12 +17,17 @@ export async function runList({ io }: Call): Promise<Answer> {
   const registry = await openRegistry(project, "empty");
   io.atEnd(() => registry.close());
   await noticeExpired(registry, io);
-  const [environments, kept] = await Promise.all([listEnvironments({ project, registry }), registry.kept()]);
+  const [environments, kept, error] = await Promise.all([
+    listEnvironments({ project, registry }),
+    registry.kept(),
+    registry.environmentsError(),
+  ]);
   const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
   return {
     data: { environments, ...(kept.length === 0 ? {} : { kept }) },
     text: (style) =>
       [output.listText(environments, base, io.now(), style), ...output.keptLines(kept, style)].join("\n"),
+    error,
   };
 }
 

@@ -27,7 +27,7 @@ await withLock(registry, "alice", "create", options, async (worker) => {
   say("held");
   for await (const line of createInterface({ input: process.stdin })) {
     if (line === "end") break;
-    const at = { operation: "child", env: "alice", resource: "x", step: line, at: new Date().toISOString() };
+    const at = { operation: "child", env: "alice", resource: "database", step: line, at: new Date().toISOString() };
     try {
       await worker.write([statements.journal({ ...at, phase: "intent" })]);
       say("written");

@@ -89,7 +89,7 @@ Deno.test("credentials that end with the lease are asked again when it is extend
   await switchEnvironment(one.engine, "alice");
   equal(one.vendor.calls, [], "what is current is kept");
   const later = new Date(Date.parse(environment.expiresAt!) + DAY).toISOString(); // another machine extends it
-  const token = await one.engine.registry.acquire("alice", "other@there", "extend") as number;
+  const token = await one.engine.registry.acquire("alice", "other@there#1", "extend") as number;
   const row = (await one.engine.registry.environment("alice"))!;
   await one.engine.registry.fenced("alice", token, [statements.putEnvironment({ ...row, expiresAt: later })]);
   await switchEnvironment(one.engine, "alice");
