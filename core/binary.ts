@@ -5,6 +5,7 @@
 import { carry } from "./load.ts";
 
 carry({
+  "core/answers.ts": () => import("./answers.ts"),
   "core/commands/completions.ts": () => import("./commands/completions.ts"),
   "core/commands/delete.ts": () => import("./commands/delete.ts"),
   "core/commands/doctor.ts": () => import("./commands/doctor.ts"),

@@ -133,7 +133,10 @@ export interface Loaded {
 
 /** Loads the providers of the stack and checks their options, as far as the command reaches and a person trusts them. */
 export async function loadResources(project: Project, reach: Reach, person: Person = NOBODY): Promise<Loaded> {
-  const { parseResource } = await load<typeof import("./schema.ts")>("core/schema.ts");
+  const [{ parseResource }, { checked }] = await Promise.all([
+    load<typeof import("./schema.ts")>("core/schema.ts"),
+    load<typeof import("./answers.ts")>("core/answers.ts"),
+  ]);
   const path = join(project.root, "forkstack.json");
   const declared = declaredResources(project.config).map(({ kind, name, provider: file, options }) => {
     const { provider: _, ...given } = options;
@@ -152,7 +155,7 @@ export async function loadResources(project: Project, reach: Reach, person: Pers
       ...(sanitize === undefined ? {} : { sanitize: script as Resource["sanitize"] }),
     };
   };
-  const builtIn = async (one: Declared) => (await PROVIDERS[one.kind][one.file]!()).default;
+  const builtIn = async (one: Declared) => checked((await PROVIDERS[one.kind][one.file]!()).default);
   // What is wrong with forkstack.json is told before anybody is asked to trust it.
   for (const one of declared.filter(isBuiltIn)) await withOptions(one, await builtIn(one));
   const { code, scripts, isTrusted } = await admit(project, reach, person);
@@ -162,7 +165,9 @@ export async function loadResources(project: Project, reach: Reach, person: Pers
     };
     if (isBuiltIn(one)) return await withOptions(one, await builtIn(one), scripts);
     const { loadCustom, unreadProvider } = await load<typeof import("./custom.ts")>("core/custom.ts");
-    if (reach === "all") return await withOptions(one, await loadCustom(project, kind, key, code[key]!), scripts);
+    if (reach === "all") {
+      return await withOptions(one, checked(await loadCustom(project, kind, key, code[key]!)), scripts);
+    }
     const { given: __, ...plain } = one;
     return { ...plain, provider: unreadProvider(kind, key, file), options, isUnread: true as const };
   }));

@@ -13,10 +13,10 @@ import { parseMarker } from "./marks.ts";
 import type { Context, Fork, Held, Inspection, Lease, Marker, Provider, Scope, Target } from "./provider.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
 import { forkOf, type Registry, type ResourceRow, statements, TAKEN_OVER } from "./registry.ts";
-import { FORGET } from "./rows.ts";
+import { FORGET, isLine, isMarker } from "./rows.ts";
 import { sanitize } from "./sanitize.ts";
 import { Secret } from "./secret.ts";
-import { shown } from "./shown.ts";
+import { quoted, shown } from "./shown.ts";
 import type { Variables } from "./workspace.ts";
 
 /** What the outside world is to the engine; tests and the simulation put their own in its place. */
@@ -103,6 +103,9 @@ export function contextOf(
   const rowOf = (name: string) => rows.find((one) => one.title === name && one.provider === provider.name);
   const record = async (step: string, id: string) => {
     if (worker === undefined || marker === undefined) return;
+    if (!isLine(id)) {
+      throw new ForkstackError("ANSWER_INVALID", `Cannot use an answer of ${provider.name}: an id is ${quoted(id)}`);
+    }
     await worker.write([statements.journal({ ...journalOf(engine, marker, step), phase: "record", id })]);
   };
   return {
@@ -118,6 +121,7 @@ export function contextOf(
     markerOf(name, note) {
       const row = note === undefined ? rowOf(name) : undefined;
       const found = note === undefined ? row && markerOf(engine, row) : parseMarker(note, name);
+      if (!isMarker(found)) return undefined;
       if (found?.registry === undefined || !registry.owns(found.registry)) return found;
       return { ...found, registry: registry.id }; // of one that this registry adopted, too
     },

@@ -7,7 +7,8 @@
  */
 import { ForkstackError, type Kind, parseEnvName, resourceTitle } from "../mod.ts";
 import { BASE_ENVS, keyOf } from "./config.ts";
-import type { Copy } from "./provider.ts";
+import { isRegistryId } from "./marks.ts";
+import type { Copy, Marker } from "./provider.ts";
 import type { Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./registry.ts";
 import { isPlain, quoted, shown } from "./shown.ts";
 import type { Row } from "./sql.ts";
@@ -50,17 +51,28 @@ export function isLine(value: unknown, most = 1_024): value is string {
   return typeof value === "string" && value !== "" && value.length <= most && isPlain(value);
 }
 
+/** A way in which data reaches a fork. */
+export function isCopy(value: unknown): boolean {
+  return COPIES.includes(value as string);
+}
+
+/** Whether a mark can be one of ours: what it names are names. */
+export function isMarker(marker: Marker | undefined): boolean {
+  return marker !== undefined && isLine(marker.stack, 100) && isEnvName(marker.env) && isKey(marker.resource) &&
+    isOperation(marker.operation) && (marker.registry === undefined || isRegistryId(marker.registry)) &&
+    (marker.name === undefined || isLine(marker.name, 255));
+}
+
 const oneOf = (list: readonly string[]): Check => (value) => list.includes(value as string);
 const optional = (check: Check): Check => (value) => value === null || value === undefined || check(value);
 const isMade: Check = (value) => isEnvName(value) && !BASE_ENVS.includes(value);
 const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isOrigin: Check = (value) => value === "empty" || isInstant(value) || LSN.test(value as string);
 const isWord: Check = (value) => typeof value === "string" && WORD.test(value);
-const isKey: Check = (value) => {
-  if (typeof value !== "string" || value.length > 100) return false;
-  const [kind, ...name] = value.split(".");
-  return KINDS.includes(kind!) && (name.length === 0 || (name.length === 1 && isWord(name[0])));
-};
+/** A resource's key: `"database"`, `"storage.uploads"`. */
+export function isKey(value: unknown): boolean {
+  return typeof value === "string" && value.split(".", 3).every(isWord) && value.split(".").length <= 2;
+}
 
 const MADE = [isMade, "the name of an environment that was made"] as const;
 const NAMED = [isEnvName, "the name of an environment"] as const;
@@ -93,7 +105,7 @@ const RESOURCE: Columns<string> = {
   operation: RUN,
   id: maybe(LINE),
   parent_id: maybe(LINE),
-  fork: [optional(oneOf(COPIES)), "a way of copying"],
+  fork: [optional(isCopy), "a way of copying"],
   created_at: TIME,
   options: [(value) => optionsOf(value) !== undefined, "a JSON object"],
 };

@@ -4,7 +4,7 @@
  * the fork was copied, the fork is not whole: what stands at its path is ours only if a note beside the owner's file
  * names that very file, else an application that was started early made it.
  */
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
 import type {
   Context,
@@ -23,6 +23,7 @@ import type {
 } from "../core/provider.ts";
 import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
 import { isWithin } from "../core/links.ts";
+import { isInstant, isLine, isMarker } from "../core/rows.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
 import { holder, isSameHolder } from "./_marks.ts";
 
@@ -106,7 +107,8 @@ export function embeddedProviderWith<Options>(
     ...(its.execute === undefined ? {} : {
       async execute(context, fork, scope, sql) {
         const path = pathOf(fork, scope);
-        if ((await readOwner(context, ownerPath(its.kind, scope, fork.name)))?.id === fork.id) {
+        const isHere = (await context.files.stat(path))?.type === its.type;
+        if (isHere && (await readOwner(context, ownerPath(its.kind, scope, fork.name)))?.id === fork.id) {
           return await its.execute!(path, sql);
         }
         throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
@@ -127,12 +129,16 @@ export function embeddedProviderWith<Options>(
 
 type Place = Pick<Scope<unknown>, "root">;
 
+const line = v.pipe(v.string(), v.check((text) => isLine(text)));
 const OWNER = v.object({
-  id: v.string(),
-  name: v.string(),
-  parentId: v.optional(v.string()),
-  marker: v.object({ stack: v.string(), env: v.string(), resource: v.string(), operation: v.string() }),
-  createdAt: v.string(),
+  id: line,
+  name: line,
+  parentId: v.optional(line),
+  marker: v.pipe(
+    v.object({ stack: v.string(), env: v.string(), resource: v.string(), operation: v.string() }),
+    v.check((marker) => isMarker(marker)),
+  ),
+  createdAt: v.pipe(v.string(), v.check((text) => isInstant(text))),
   copy: v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
 });
 
@@ -144,7 +150,9 @@ async function readOwner(context: Context, path: string): Promise<Fork | undefin
   const text = await context.files.read(path);
   if (text === undefined) return undefined;
   try {
-    return v.parse(OWNER, JSON.parse(text));
+    const owner = v.parse(OWNER, JSON.parse(text));
+    if (basename(path).replace(/^[a-z]+\.(.*)\.json$/, "$1") === owner.name) return owner;
+    throw new Error(`it says that it is of "${owner.name}"`);
   } catch (error) {
     throw new ForkstackError("STATE_DAMAGED", `Cannot read the owner file "${path}": it is not what forkstack wrote`, {
       hint: "Compare it with its neighbours; without it the fork counts as foreign",

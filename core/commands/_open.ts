@@ -86,9 +86,13 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     warn: (text) => io.say(`warning: ${text}`),
     progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${text}`),
     confirm: io.confirm,
-    provider: async (kind, name) =>
-      (await PROVIDERS[kind]?.[name]?.())?.default ??
-        resources.find((one) => one.kind === kind && (one.isUnread || one.provider.name === name))?.provider,
+    async provider(kind, name) {
+      const declared = resources.find((one) => one.kind === kind && (one.isUnread || one.provider.name === name))
+        ?.provider;
+      if (declared !== undefined || !Object.hasOwn(PROVIDERS[kind], name)) return declared;
+      const { checked } = await load<typeof import("../answers.ts")>("core/answers.ts");
+      return checked((await PROVIDERS[kind][name]()).default);
+    },
   };
 }
 

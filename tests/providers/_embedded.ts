@@ -142,7 +142,7 @@ async function fill(provider: Provider<Record<never, never>>, contents: Contents
     { stack: "another-stack", env: "alice-3", resource: given.resource },
   ];
   for (const { stack, env, resource } of others) {
-    const marker = { stack, env, resource, operation: "long ago" };
+    const marker = { stack, env, resource, operation: "long-ago" };
     const begunAt = "2026-01-01T00:00:00.000Z";
     const target: Target<Record<never, never>> = { ...scope, stack, resource, name: title(env), marker, begunAt };
     await provider.create(realContext(), { ...target, parent: title("dev") });

@@ -4,6 +4,7 @@
  * still: what it waits for comes when it wakes.
  */
 import { ForkstackError, type Kind } from "../../mod.ts";
+import { checked } from "../../core/answers.ts";
 import type { Engine, World } from "../../core/engine.ts";
 import type { Marker } from "../../core/provider.ts";
 import { Registry } from "../../core/registry.ts";
@@ -52,7 +53,7 @@ export class Process {
     const { project } = simulation;
     const providers = new Map(simulation.vendors.map((vendor) => {
       const provider = fakeProvider(vendor.traits, (request, of) => this.#call(vendor, request, of));
-      return [vendor.traits.name, simulation.plant?.provider?.(provider) ?? provider];
+      return [vendor.traits.name, checked(simulation.plant?.provider?.(provider) ?? provider)];
     }));
     const world: World = {
       fetch: () => Promise.reject(new TypeError("the simulation's providers don't fetch")),
