@@ -178,16 +178,18 @@ async function* dechunk(
   const input = new Input(stream);
   const { signer } = payload;
   for (;;) {
-    const [, size, signature] = /^([0-9a-f]{1,12})(?:;chunk-signature=([^;]{0,128}))?$/i.exec(await input.line()) ??
-      [];
-    if (size === undefined) throw malformed();
+    const [, size, extension] = /^([0-9a-f]{1,12})(?:;(.*))?$/i.exec(await input.line()) ?? [];
+    if (size === undefined || (extension !== undefined && signer === undefined)) throw malformed();
     const left = parseInt(size, 16);
     const hash = signer === undefined ? undefined : createHash("sha256");
     for await (const bytes of input.take(left)) {
       hash?.update(bytes);
       yield bytes;
     }
-    if (signer !== undefined) checkChunk(signer.chunk(hash!.digest("hex")), signature);
+    if (signer !== undefined) {
+      const [, signature] = /^chunk-signature=([0-9a-f]{64})$/.exec(extension ?? "") ?? [];
+      checkChunk(signer.chunk(hash!.digest("hex")), signature);
+    }
     if (left === 0) break;
     if (await input.line() !== "") throw malformed();
   }
