@@ -316,13 +316,14 @@ export function formatEnvLine(name: string, value: string): string {
 
 // Name, then the value in one of three quotes, which may span lines, or bare. One pattern reads and edits, so that an
 // edit cannot see other variables than a reader does. Not node:util's parseEnv: Bun's takes \' for an escape.
-const ASSIGNMENT =
+/** One assignment in an env file: its name, then its value in single, double or back quotes, or bare. */
+export const ENV_ASSIGNMENT: RegExp =
   /^[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(?:'([^']*)'|"([^"]*)"|`([^`]*)`|([^\n]*))[^\n]*\n?/gm;
 
 /** The variables in the text of an env file, read as Node's `--env-file` does. */
 export function parseEnvFile(text: string): Record<string, string> {
   return Object.fromEntries(
-    Array.from(text.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n").matchAll(ASSIGNMENT), (match) => {
+    Array.from(text.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n").matchAll(ENV_ASSIGNMENT), (match) => {
       const [, name, single, double, back, bare = ""] = match;
       return [name, single ?? double?.replaceAll("\\n", "\n") ?? back ?? bare.replace(/#.*/, "").trim()];
     }),
@@ -333,7 +334,7 @@ export function parseEnvFile(text: string): Record<string, string> {
 export function setEnvVariable(text: string, name: string, value: string | null): string {
   const line = value === null ? "" : `${formatEnvLine(name, value)}\n`;
   let found = false;
-  const edited = text.replace(ASSIGNMENT, (whole, key) => {
+  const edited = text.replace(ENV_ASSIGNMENT, (whole, key) => {
     if (key !== name) return whole;
     const kept = found ? "" : line;
     found = true;
@@ -341,6 +342,71 @@ export function setEnvVariable(text: string, name: string, value: string | null)
   });
   if (found || line === "") return edited;
   return `${edited}${edited === "" || edited.endsWith("\n") ? "" : "\n"}${line}`;
+}
+
+// ---- an env file that is shared with a person
+
+/** forkstack's part of an env file: the lines between its two markers. All others are a person's. */
+export interface EnvBlock {
+  /** Offset of its first line, a marker. */
+  readonly begin: number;
+  /** Offset of what follows its last line, a marker. */
+  readonly end: number;
+  /** Lines between the markers. */
+  readonly own: string;
+  /** Directory that it was written for; absent in the format of 0.1.0, which has no markers. */
+  readonly directory?: string;
+}
+
+const MARKER_LINE = /(?<![^\r\n])[ \t]*#[ \t]*(?:>>>|<<<)[ \t]*forkstack[^\r\n]*/g;
+const FORMAT_0_1_0 = /^FORKSTACK_ENV='[^'\r\n]*'\r?\nFORKSTACK_PROJECT='[^'\r\n]*'(?:\r?\n|$)/;
+
+/**
+ * Finds forkstack's block in an env file's text, which begins after its byte order mark. The format of 0.1.0, where
+ * forkstack wrote all lines up to `# yours, kept`, is found too.
+ *
+ * @throws {ForkstackError} ENV_CONFLICT, naming the line, if the markers are not one whole pair.
+ */
+export function findEnvBlock(text: string, name = ".env.local"): EnvBlock | undefined {
+  const [first, last, more] = Array.from(text.matchAll(MARKER_LINE));
+  if (first === undefined) {
+    if (!FORMAT_0_1_0.test(text)) return undefined;
+    const kept = /(?<=\n)# yours, kept\r?(?:\n|$)/.exec(text);
+    const end = kept === null ? text.length : kept.index + kept[0].length;
+    return { begin: 0, end, own: text.slice(0, kept?.index) };
+  }
+  const lineOf = (index: number) => text.slice(0, index).split("\n").length;
+  const damaged = (marker: RegExpExecArray, state: string) =>
+    new ForkstackError("ENV_CONFLICT", `Cannot use ${name}: line ${lineOf(marker.index)}, a marker, ${state}`, {
+      hint: "Leave one pair of marker lines, or delete them and all between, then run `forkstack switch <env>`",
+    });
+  const values = Array.from(text.matchAll(ENV_ASSIGNMENT));
+  for (const marker of [first, last, more]) {
+    const around = marker && values.find((one) => one.index < marker.index && marker.index < one.index + one[0].length);
+    if (around) throw damaged(marker, `is inside the value of ${around[1]} in line ${lineOf(around.index)}`);
+  }
+  const directory = directoryOf(first[0]);
+  if (directory === undefined) throw damaged(first, "begins no block");
+  if (last === undefined) throw damaged(first, "begins a block that no line ends");
+  if (!/^# <<< forkstack[ \t]*$/.test(last[0])) throw damaged(last, "does not end the block before it");
+  if (more !== undefined) throw damaged(more, "follows a block: there may be one");
+  const inside = first.index + first[0].length;
+  return {
+    begin: first.index,
+    end: last.index + last[0].length + /^(?:\r?\n)?/.exec(text.slice(last.index + last[0].length))![0].length,
+    own: text.slice(inside + /^(?:\r?\n)?/.exec(text.slice(inside))![0].length, last.index),
+    directory,
+  };
+}
+
+/** What a block's first line says. */
+function directoryOf(marker: string): string | undefined {
+  try {
+    const { directory } = JSON.parse(/^# >>> forkstack (\{.*\})[ \t]*$/.exec(marker)![1]);
+    return typeof directory === "string" ? directory : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 // ---- configuration
@@ -443,12 +509,24 @@ const FRAGILE = /[$\\'`]/;
 /** Variables that name one thing of one environment: a value found in another's file is that other's. */
 const IDENTITY = /(^|_)(DATABASE_URL|BUCKET_NAME|LOCAL_PATH|QUEUE_PREFIX)$/;
 
+/** Variables that a resource of a kind gives, without its prefix. */
+const GIVEN: Readonly<Record<Kind, RegExp>> = {
+  database: /^DATABASE_(URL|PATH|AUTH_TOKEN)$/,
+  storage: /^(BUCKET_(NAME|PATH)|AWS_[A-Z0-9_]+)$/,
+  secrets: /^SECRETS_FILE$/,
+  cache: /^(CACHE|REDIS)_URL$/,
+  queue: /^QUEUE_(URL|PREFIX)$/,
+  local: /^LOCAL_PATH$/,
+};
+
 /** The variables that are written down. */
 interface Written {
   /** Of this environment. */
   readonly own: ReadonlyMap<string, string>;
-  /** Of `.env.local`, if that is another's. */
+  /** Of forkstack's block in `.env.local`, if that is another's. */
   readonly other: ReadonlyMap<string, string>;
+  /** A person's own lines of `.env.local`: of no environment, and so for keys that none gives. */
+  readonly person: ReadonlyMap<string, string>;
 }
 
 /** One environment's values; see the functions of the same names, which use the process's own. */
@@ -569,7 +647,8 @@ export class Stack {
     const known = this.#known.get(key);
     if (known !== undefined || this.#known.has(key)) return known;
     const one = this.resource(kind, name);
-    const value = this.#find(`${variablePrefix(one?.name)}${variable}`, () => this.#derive(kind, variable, one));
+    const full = `${variablePrefix(one?.name)}${variable}`;
+    const value = this.#find(full, () => this.#derive(kind, variable, one) ?? this.#persons(full));
     this.#known.set(key, value);
     return value;
   }
@@ -593,9 +672,11 @@ export class Stack {
     this.#forgetOld();
     const known = this.#answered.get(key);
     if (known !== undefined) return known;
-    const isThere = this.#load().own.has(key) || (this.#isVouched(key) && this.#variable(key) !== undefined);
+    const inProcess = this.#variable(key);
+    const isThere = this.#load().own.has(key) ||
+      (inProcess !== undefined && this.#isVouched(key) && !this.#isLoaded(key, inProcess));
     const provided = isThere ? undefined : (await this.#provided()).get(key);
-    const value = this.#find(key, () => provided) || fallback; // an empty one counts as unset, as a variable does
+    const value = this.#find(key, () => provided ?? this.#persons(key)) || fallback; // an empty one counts as unset, as a variable does
     if (value === undefined) {
       const hint = `Set it with \`forkstack secrets set ${key}\`, or pass a default`;
       throw this.#error("SECRET_MISSING", `read secret "${key}"`, "it is not set", hint);
@@ -651,13 +732,19 @@ export class Stack {
     return this.#run?.includes(variable) ?? isNamed;
   }
 
+  /** What Bun loaded is another environment's, or a person's own. */
+  #isLoaded(variable: string, inProcess: string): boolean {
+    const { other, person } = this.#load();
+    const written = [other.get(variable), person.get(variable)];
+    return this.#isFileLoaded && written.some((one) => one !== undefined && isFrom(one, inProcess));
+  }
+
   #find(variable: string, derive: () => string | undefined): string | undefined {
-    const { own, other } = this.#load();
+    const { own } = this.#load();
     const truth = () => own.get(variable) ?? derive();
     const inProcess = this.#variable(variable);
     if (inProcess === undefined) return truth();
-    // What Bun loaded is another environment's.
-    const isLoaded = this.#isFileLoaded && other.has(variable) && isFrom(other.get(variable)!, inProcess);
+    const isLoaded = this.#isLoaded(variable, inProcess);
     if (isLoaded || !this.#isVouched(variable)) {
       const value = truth();
       if (value === inProcess) return value;
@@ -674,7 +761,10 @@ export class Stack {
   #load(): Written {
     if (this.#written !== undefined) return this.#written;
     const project = this.#config?.project;
-    const active = variables(this.#text(".env.local"));
+    const text = this.#text(".env.local") ?? "";
+    const block = findEnvBlock(text);
+    const active = variables(block?.own);
+    const person = variables(text.slice(0, block?.begin ?? 0) + text.slice(block?.end ?? 0));
     const kept = this.root === undefined ? undefined : readText(this.#keptPath(`${this.env}.env`));
     const isActive = active.get("FORKSTACK_ENV") === this.env;
     const isOurs = (file: ReadonlyMap<string, string>) =>
@@ -690,15 +780,16 @@ export class Stack {
     }
     // Whoever loads a stale .env.local before the start brings the FORKSTACK_ENV that decides.
     const deployed = this.#read("ENV");
-    const chosen = typeof deployed === "string" && deployed !== active.get("ENV") ? deployed : undefined;
+    const chosen = typeof deployed === "string" && deployed !== person.get("ENV") ? deployed : undefined;
     const said = chosen ?? this.#text(".current-env")?.trim();
-    if (isActive && this.#isFileLoaded && said !== undefined && (ALIASES.get(said) ?? said) !== this.env) {
+    const isNamed = isActive || person.get("FORKSTACK_ENV") === this.env;
+    if (isNamed && this.#isFileLoaded && said !== undefined && (ALIASES.get(said) ?? said) !== this.env) {
       const says = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(said.slice(0, 40))}`;
       const loaded = `.env.local, loaded into the process, is of "${this.env}"`;
       throw this.#doubt(`${loaded}, but ${says}`, "forkstack switch <env>");
     }
     const merged = new Map([...(isActive && isOurs(active) ? active : []), ...(own ?? [])]);
-    return this.#written = { own: merged, other: isActive ? new Map() : active };
+    return this.#written = { own: merged, other: isActive ? new Map() : active, person };
   }
 
   /** What is written of every other environment. */
@@ -707,6 +798,17 @@ export class Stack {
     const names = ifThere(this.#keptPath(""), namesIn) ?? [];
     const files = names.filter((name) => name.endsWith(".env") && name !== `${this.env}.env`);
     return [this.#load().other, ...files.map((name) => variables(readText(this.#keptPath(name))))];
+  }
+
+  /** A person's own line in `.env.local`, for a key that no resource gives. */
+  #persons(key: string): string | undefined {
+    const value = this.#load().person.get(key);
+    if (value === undefined) return undefined;
+    const isGiven = declaredResources(this.#config ?? {}).some(({ kind, name }) => {
+      const prefix = variablePrefix(name);
+      return key.startsWith(prefix) && GIVEN[kind].test(key.slice(prefix.length));
+    });
+    return isGiven ? undefined : value;
   }
 
   #keptPath(file: string): string {

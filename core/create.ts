@@ -41,7 +41,7 @@ export interface NewOptions {
 /** What `new` would do, without doing it; asked before anything is written, so that wrong input leaves no trace. */
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
   workspace.currentEnv(engine.project); // throws where nobody can tell it
-  await workspace.checkPointers(engine);
+  await workspace.checkPointers(engine, { activates: options.switch !== false });
   const plan = await planFromRegistry(engine, env, options);
   assertRunnable(resourcesToMake(plan));
   return plan;

@@ -343,6 +343,8 @@ function problemsOf(exported: unknown, kind: Kind): string[] {
     required: v.boolean(),
   });
   wants(v.is(v.array(credential), one.credentials), '"credentials" must be a list of { variable, required }');
+  const variables = v.optional(v.array(v.pipe(v.string(), v.regex(/^[A-Z][A-Z0-9_]*$/))));
+  wants(v.is(variables, one.variables), '"variables" must be a list of names like "DATABASE_REGION"');
   const { options } = one as { options?: { kind?: unknown; type?: unknown } };
   wants(options?.kind === "schema" && options.type === "strict_object", '"options" must be a strictObject of valibot');
   for (const name of FUNCTIONS) wants(typeof one[name] === "function", `"${name}" must be a function`);

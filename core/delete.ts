@@ -85,8 +85,8 @@ async function leave(engine: Engine, environment: Environment): Promise<string |
   if (env !== environment.name || decidedBy !== ".current-env") return undefined;
   const parent = await engine.registry.environment(environment.parent);
   const next = BASE_ENVS.includes(environment.parent) || parent?.status === "ready" ? environment.parent : "dev";
-  await workspace.checkPointers(engine);
-  await activate(engine, next);
+  await workspace.checkPointers(engine, { anyway: true });
+  await activate(engine, next, { anyway: true });
   return next;
 }
 

@@ -15,9 +15,11 @@ export interface Disk {
   /** What is in a directory, links unfollowed. */
   entries(path: string): Promise<Entry[]>;
   makeDirectory(path: string, mode: number): Promise<void>;
-  /** A new file with this text; `EEXIST` where one is. */
-  writeNew(path: string, text: string, mode: number): Promise<void>;
+  /** A new file with this content; `EEXIST` where one is. */
+  writeNew(path: string, content: string | Uint8Array, mode: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** See `Files.swap`; `undefined` stands for no file. */
+  swap(from: string, to: string, expected: Uint8Array | undefined): Promise<Swapped>;
   link(from: string, to: string): Promise<void>;
   /** Removes a file or a tree; absent is success. */
   remove(path: string): Promise<void>;
@@ -25,6 +27,7 @@ export interface Disk {
   look(path: string): Promise<{ type: "file" | "directory" | "other"; sizeBytes: number; inode: string } | undefined>;
   /** Permission bits, or `undefined` where there is nothing. */
   mode(path: string): Promise<number | undefined>;
+  changeMode(path: string, mode: number): Promise<void>;
   /** The path without links; itself where there is nothing. */
   realPath(path: string): Promise<string>;
 }
@@ -33,6 +36,19 @@ export interface Disk {
 export interface Entry {
   readonly name: string;
   readonly type: "file" | "directory" | "link" | "other";
+}
+
+/** What came of a swap. */
+export interface Swapped {
+  readonly isDone: boolean;
+  /** What the place held right before, and where something was written to it at that moment, right after. */
+  readonly seen: Uint8Array | undefined;
+}
+
+/** Whether two files' contents are the same, absent ones included. */
+export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }
 
 // Synchronous inside: a hop to another thread costs more than a call on a small file. Whole trees are removed aside.
@@ -51,13 +67,40 @@ const ofDeno = (on: typeof Deno): Disk => ({
   // deno-lint-ignore require-await
   makeDirectory: async (path, mode) => on.mkdirSync(path, { recursive: true, mode }),
   // deno-lint-ignore require-await
-  async writeNew(path, text, mode) {
+  async writeNew(path, content, mode) {
     using file = on.openSync(path, { write: true, createNew: true, mode });
-    const bytes = new TextEncoder().encode(text);
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
   },
   // deno-lint-ignore require-await
   rename: async (from, to) => on.renameSync(from, to),
+  async swap(from, to, expected) {
+    if (expected === undefined) {
+      try {
+        on.linkSync(from, to);
+      } catch (error) {
+        if ((error as { code?: string }).code === "EEXIST") return { isDone: false, seen: on.readFileSync(to) };
+        throw error;
+      }
+      on.removeSync(from);
+      return { isDone: true, seen: undefined };
+    }
+    const content = (file: Deno.FsFile) => {
+      file.seekSync(0, on.SeekMode.Start);
+      const bytes = new Uint8Array(file.statSync().size);
+      let length = 0;
+      for (let read = 1; read > 0;) length += read = file.readSync(bytes.subarray(length)) ?? 0;
+      return bytes.subarray(0, length);
+    };
+    let old: Deno.FsFile;
+    try {
+      old = on.openSync(to);
+    } catch (error) {
+      return { isDone: false, seen: absent(error as { code?: string }) };
+    }
+    using file = old;
+    return await swapOpen(() => content(file), () => on.renameSync(from, to), expected);
+  },
   // deno-lint-ignore require-await
   link: async (from, to) => on.linkSync(from, to),
   async remove(path) {
@@ -86,6 +129,8 @@ const ofDeno = (on: typeof Deno): Disk => ({
     }
   },
   // deno-lint-ignore require-await
+  changeMode: async (path, mode) => on.chmodSync(path, mode),
+  // deno-lint-ignore require-await
   async realPath(path) {
     try {
       return on.realPathSync(path);
@@ -108,15 +153,48 @@ const ofNode: Disk = {
   async makeDirectory(path, mode) {
     await (await fs()).mkdir(path, { recursive: true, mode });
   },
-  async writeNew(path, text, mode) {
+  async writeNew(path, content, mode) {
     const file = await (await fs()).open(path, "wx", mode);
     try {
-      await file.writeFile(text);
+      await file.writeFile(content);
     } finally {
       await file.close();
     }
   },
   rename: async (from, to) => await (await fs()).rename(from, to),
+  async swap(from, to, expected) {
+    const { closeSync, fstatSync, linkSync, openSync, readFileSync, readSync, renameSync, rmSync } = await import(
+      "node:fs"
+    );
+    const codeOf = (error: unknown) => (error as { code?: string }).code;
+    if (expected === undefined) {
+      try {
+        linkSync(from, to);
+      } catch (error) {
+        if (codeOf(error) === "EEXIST") return { isDone: false, seen: new Uint8Array(readFileSync(to)) };
+        throw error;
+      }
+      rmSync(from);
+      return { isDone: true, seen: undefined };
+    }
+    let file: number;
+    try {
+      file = openSync(to, "r");
+    } catch (error) {
+      return { isDone: false, seen: absent(error as { code?: string }) };
+    }
+    const content = () => {
+      const bytes = new Uint8Array(fstatSync(file).size);
+      let length = 0;
+      for (let read = 1; read > 0;) length += read = readSync(file, bytes, length, bytes.length - length, length);
+      return bytes.subarray(0, length);
+    };
+    try {
+      return await swapOpen(content, () => renameSync(from, to), expected);
+    } finally {
+      closeSync(file);
+    }
+  },
   link: async (from, to) => await (await fs()).link(from, to),
   remove: async (path) => await (await fs()).rm(path, { recursive: true, force: true }),
   async look(path) {
@@ -125,11 +203,32 @@ const ofNode: Disk = {
     return { type: typeOf(found.isFile(), found.isDirectory()), sizeBytes: Number(found.size), inode: `${found.ino}` };
   },
   mode: async (path) => (await (await fs()).stat(path).catch(absent))?.mode,
+  changeMode: async (path, mode) => await (await fs()).chmod(path, mode),
   realPath: async (path) => await (await fs()).realpath(path).catch(absent) ?? path,
 };
 
 /** The file system of this runtime. */
 export const disk: Disk = deno === undefined ? ofNode : ofDeno(deno);
+
+const SETTLED_MS = 20;
+
+/**
+ * Puts a file in the place of an open one that still has the expected content. An editor that writes to the old file
+ * just then is read to the end of what it saves. An empty file may be one that is being saved, so it is read twice.
+ */
+async function swapOpen(content: () => Uint8Array, rename: () => void, expected: Uint8Array): Promise<Swapped> {
+  const settle = () => new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+  if (expected.length === 0) await settle();
+  const seen = content();
+  if (!sameBytes(seen, expected)) return { isDone: false, seen };
+  rename();
+  let late = content();
+  for (let last = expected; !sameBytes(late, last); late = content()) {
+    last = late;
+    await settle();
+  }
+  return { isDone: true, seen: late };
+}
 
 function typeOf(isFile: boolean, isDirectory: boolean): "file" | "directory" | "other" {
   return isFile ? "file" : isDirectory ? "directory" : "other";

@@ -6,7 +6,7 @@
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { allowError } from "./allow.ts";
-import { absent, disk } from "./disk.ts";
+import { absent, disk, type Swapped } from "./disk.ts";
 import { basename, dirname, join, system } from "./host.ts";
 import { linksIn, relink } from "./links.ts";
 import { run } from "./run.ts";
@@ -27,6 +27,8 @@ export interface Files {
   stat(path: string): Promise<FileInfo | undefined>;
   /** The text of a file, or `undefined` if there is none. */
   read(path: string): Promise<string | undefined>;
+  /** The bytes of a file, or `undefined` if there is none. */
+  readBytes(path: string): Promise<Uint8Array | undefined>;
   /** The names in a directory, sorted; none if it is not there. */
   list(path: string): Promise<string[]>;
   /** Where a path leads through every link, or `undefined` where nothing is. */
@@ -37,7 +39,11 @@ export interface Files {
    * Writes a file at once and whole, by default mode 0600. With `exclusive` it fails with `EEXIST` where one is; so it
    * does with `direct`, which is for temporary files: one may be seen half written.
    */
-  write(path: string, text: string, options?: { exclusive?: boolean; direct?: boolean; mode?: number }): Promise<void>;
+  write(
+    path: string,
+    content: string | Uint8Array,
+    options?: { exclusive?: boolean; direct?: boolean; mode?: number },
+  ): Promise<void>;
   /** Makes an empty directory, mode 0700; there already is success. */
   makeDirectory(path: string): Promise<void>;
   /**
@@ -54,6 +60,11 @@ export interface Files {
   publish(from: string, to: string): Promise<void>;
   /** Gives a file the name `to`, in one step, in the place of a file that has it. */
   replace(from: string, to: string): Promise<void>;
+  /**
+   * Gives a file the name `to` if what has it still holds these bytes, or where none was expected if there is none.
+   * `seen` tells what somebody else wrote instead; that may also be written just as the file takes the name.
+   */
+  swap(from: string, to: string, expected: Uint8Array | undefined): Promise<Swapped>;
   /** Removes a file or a tree; absent is success. */
   remove(path: string): Promise<void>;
 }
@@ -69,6 +80,9 @@ export const files: Files = {
   async read(path) {
     return await disk.readText(path).catch(absent);
   },
+  async readBytes(path) {
+    return await disk.readBytes(path).catch(absent);
+  },
   async list(path) {
     return (await disk.names(path).catch(absent) ?? []).sort();
   },
@@ -78,12 +92,12 @@ export const files: Files = {
   async fingerprint(path, except) {
     return await fingerprint(path, except);
   },
-  async write(path, text, { exclusive = false, direct = false, mode = 0o600 } = {}) {
+  async write(path, content, { exclusive = false, direct = false, mode = 0o600 } = {}) {
     const temporary = temporaryPath(path);
     await disk.makeDirectory(dirname(path), 0o700);
-    if (direct) return await disk.writeNew(path, text, mode);
+    if (direct) return await disk.writeNew(path, content, mode);
     try {
-      await disk.writeNew(temporary, text, mode);
+      await disk.writeNew(temporary, content, mode);
       if (!exclusive) return await disk.rename(temporary, path);
       await disk.link(temporary, path);
       await disk.remove(temporary);
@@ -135,6 +149,9 @@ export const files: Files = {
   },
   async replace(from, to) {
     await disk.rename(from, to);
+  },
+  async swap(from, to, expected) {
+    return await disk.swap(from, to, expected);
   },
   async remove(path) {
     await disk.remove(path);

@@ -145,7 +145,7 @@ export async function planInit(
   tasks: { readonly origin: Origin; readonly commands: readonly string[] },
 ): Promise<InitPlan> {
   const { root } = project;
-  const place = { project, world: { files } };
+  const place = { project, world: { files }, resources };
   const written: Written[] = [...await changedProjectFiles(place)];
   const reports: FileReport[] = [];
   for (const [path, text] of written) {

@@ -110,6 +110,7 @@ async function rewrite(engine: Engine, env: string, renewed: Variables, expiresA
     env,
     variables: { ...kept, ...renewed, [LEASE_VARIABLE]: expiresAt },
     activate,
+    anyway: true,
   });
 }
 

@@ -5,7 +5,8 @@
  * @module
  */
 import { declaredResources, ForkstackError, type Kind, parseEnvFile, variablePrefix } from "../mod.ts";
-import type { Project } from "./config.ts";
+import type { Project, Resource } from "./config.ts";
+import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "./host.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Place } from "./workspace.ts";
@@ -31,6 +32,26 @@ const ALSO_READ: Readonly<Partial<Record<Kind, readonly string[]>>> = {
   storage: ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
   secrets: ["SECRETS_FILE"],
 };
+
+/** Variables that providers of a kind give besides those that the getters hand out. */
+const ALSO_GIVEN: Readonly<Record<Kind, readonly string[]>> = {
+  database: ["DATABASE_PATH"],
+  storage: [],
+  secrets: ["SECRETS_FILE"],
+  cache: ["REDIS_URL", "CACHE_PREFIX"],
+  queue: [],
+  local: [],
+};
+
+/** The variables that forkstack writes for these resources, and those that it writes for every environment. */
+export function variableNames(resources: readonly Pick<Resource, "kind" | "name" | "provider">[]): string[] {
+  return [
+    ...["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", RUN_VARIABLE],
+    ...resources.flatMap(({ kind, name, provider }) =>
+      [...GUARDED[kind], ...ALSO_GIVEN[kind], ...provider.variables ?? []].map((one) => variablePrefix(name) + one)
+    ),
+  ];
+}
 
 /** Says to `mod.ts` what of the process environment is the environment's own though no file says so. */
 const RUN_VARIABLE = "FORKSTACK_RUN";
@@ -80,7 +101,8 @@ function checkSecret(env: string, name: string, secrets: Secrets): true {
 export async function othersVariables({ project, world: { files } }: Place, env: string): Promise<Values[]> {
   const envs = join(project.stateRoot, ".forkstack", "envs");
   const names = (await files.list(envs)).filter((name) => name.endsWith(".env") && name !== `${env}.env`);
-  const paths = [...names.map((name) => join(envs, name)), join(project.root, ".env.local")];
-  const all = await Promise.all(paths.map(async (path) => parseEnvFile(await files.read(path) ?? "")));
+  const kept = names.map(async (name) => parseEnvFile(await files.read(join(envs, name)) ?? ""));
+  const local = await files.readBytes(join(project.root, ".env.local"));
+  const all = [...await Promise.all(kept), local === undefined ? {} : blockVariables(textOfBytes(local))];
   return all.filter((one) => one.FORKSTACK_ENV !== env);
 }

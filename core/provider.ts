@@ -250,6 +250,8 @@ export interface Provider<Options = unknown> {
   readonly credentials: readonly { readonly variable: string; readonly required: boolean }[];
   /** How to come by them, e.g. "`turso auth api-tokens mint forkstack` makes one". Absent where there are none. */
   readonly credentialsHint?: string;
+  /** Variables that `outputs` may give besides those of every provider of its kind. @default {none} */
+  readonly variables?: readonly string[];
   /** The options' schema; also the source of forkstack.schema.json. */
   readonly options: OptionsSchema<Options>;
   /** What `create` and all the others need; `forkstack permissions` prints it. @default {nothing} */

@@ -16,7 +16,7 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   await workspace.checkPointers(engine);
   await assertUsable(engine, env);
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
-  const changedFiles = await activate(engine, env, () => assertUsable(engine, env));
+  const changedFiles = await activate(engine, env, { verify: () => assertUsable(engine, env) });
   await engine.registry.touch(env, engine.world.now().toISOString());
   const { env: current, decidedBy } = workspace.currentEnv(engine.project);
   return { ...await describe(engine, env, began, current), changedFiles, ...(current === env ? {} : { decidedBy }) };
@@ -32,11 +32,11 @@ async function assertUsable(engine: Engine, env: string): Promise<void> {
 export async function activate(
   engine: Engine,
   env: string,
-  verify?: () => Promise<unknown>,
+  { verify, anyway = false }: { readonly verify?: () => Promise<unknown>; readonly anyway?: boolean } = {},
 ): Promise<readonly string[]> {
   const isKept = !BASE_ENVS.includes(env) && await isCurrent(engine, env);
   const variables = isKept ? undefined : await (await import("./ask.ts")).askVariables(engine, env);
-  const wanted = { env, activate: true, ...(variables === undefined ? {} : { variables }) };
+  const wanted = { env, activate: true, anyway, ...(variables === undefined ? {} : { variables }) };
   return await workspace.changeFiles(engine, wanted, verify);
 }
 

@@ -3,14 +3,24 @@
  *
  * @module
  */
-import { findUpwards, ForkstackError, formatEnvLine, isForkstackError, openStack, parseEnvFile } from "../mod.ts";
-import type { Project } from "./config.ts";
+import {
+  findUpwards,
+  ForkstackError,
+  formatEnvLine,
+  isForkstackError,
+  NAME_PATTERN,
+  openStack,
+  parseEnvFile,
+} from "../mod.ts";
+import type { Project, Resource } from "./config.ts";
 import type { World } from "./engine.ts";
+import * as block from "./env_block.ts";
 import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
-import { disk } from "./disk.ts";
+import { disk, sameBytes } from "./disk.ts";
 import { git } from "./git.ts";
-import { basename, join, rawVariable, variable } from "./host.ts";
+import { basename, join, rawVariable, system, variable } from "./host.ts";
 import { checkUntracked, POINTERS } from "./ownership.ts";
+import { variableNames } from "./program.ts";
 import { Secret } from "./secret.ts";
 
 /** The variables of an environment, in the order in which they are written. */
@@ -19,7 +29,9 @@ export type Variables = Readonly<Record<string, string | Secret>>;
 /** A project, and what reaches its files. */
 export interface Place {
   readonly project: Project;
-  readonly world: Pick<World, "files">;
+  readonly world: Pick<World, "files"> & Partial<Pick<World, "warn">>;
+  /** The stack's resources, where they are loaded. */
+  readonly resources?: readonly Resource[];
 }
 
 /** The environment that this directory points to, and what decided it. */
@@ -68,21 +80,43 @@ async function sweep({ project, world: { files } }: Place): Promise<void> {
 }
 
 /**
- * Refuses to go on where a pointer file is not ours to write: git tracks it (a credential would be committed), or a
- * person wrote `.env.local`.
+ * Refuses to go on where git tracks a pointer file, since a credential would be committed, and unless `activates` is
+ * false, where `.env.local` can't take a block: see `checkLocal`.
  */
-export async function checkPointers({ project, world: { files } }: Place): Promise<void> {
-  const local = await files.read(join(project.root, ".env.local"));
-  if (local !== undefined && parseEnvFile(local).FORKSTACK_ENV === undefined) {
-    throw new ForkstackError(
-      "FOREIGN",
-      `Cannot write "${join(project.root, ".env.local")}": forkstack did not make it`,
-      {
-        hint: "Rename it to .env, which forkstack never writes, and run the same command again",
-      },
-    );
+export async function checkPointers(
+  place: Place,
+  { activates = true, anyway = false }: { activates?: boolean; anyway?: boolean } = {},
+): Promise<void> {
+  await checkUntracked(place.project, true);
+  if (activates) await checkLocal(place, anyway);
+}
+
+/** Refuses an `.env.local` that is a link, has damaged markers, or, unless `anyway`, a person's line of our variables. */
+async function checkLocal(place: Place, anyway: boolean): Promise<void> {
+  const { project, world: { files } } = place;
+  const path = localPath(project);
+  const found = await files.stat(path);
+  if (found !== undefined && found.type !== "file") {
+    throw new ForkstackError("FOREIGN", `Cannot write "${path}": it is no regular file`, {
+      hint: "It may lead to another checkout's: put a file of this directory in its place",
+    });
   }
-  await checkUntracked(project, true);
+  const text = block.textOfBytes(await files.readBytes(path) ?? new Uint8Array());
+  const names = new Set(anyway ? [] : variableNames(place.resources ?? []));
+  block.refuseDoubles(text, names, await knownOf(place, text));
+}
+
+function localPath(project: Project): string {
+  return join(project.root, ".env.local");
+}
+
+/** What tells forkstack's lines in a file that 0.1.0 wrote. */
+async function knownOf(place: Place, text: string): Promise<block.Known> {
+  const name = `"${localPath(place.project)}"`;
+  const env = block.blockVariables(text, name).FORKSTACK_ENV;
+  const isName = env !== undefined && env.length <= 63 && NAME_PATTERN.test(env);
+  const variables = isName ? await readVariables(place, env) : undefined;
+  return { name, given: new Set(variableNames(place.resources ?? [])), of: () => variables };
 }
 
 /** Files written beside their places, with all their bytes on the disk, so that `commit` has only names to change. */
@@ -101,15 +135,24 @@ export interface Wanted {
   readonly variables?: Variables;
   /** Point this directory at the environment. */
   readonly activate: boolean;
+  /** A person's line that sets what the environment sets does not stop it. @default {false} */
+  readonly anyway?: boolean;
 }
 
 interface Staged {
   readonly path: string;
   readonly temporary: string;
-  readonly text: string;
-  readonly before: string | undefined;
   readonly mode: number;
+  content: Uint8Array;
+  before: Uint8Array | undefined;
+  /** Permission bits of what was there. */
+  readonly modeBefore: number;
+  /** The content made anew of what a person has saved meanwhile, in a file that is a person's too. */
+  readonly remake?: Remake;
 }
+
+/** A file's content made of what the file says now. */
+type Remake = (now: Uint8Array | undefined) => Promise<Uint8Array>;
 
 /** Prepares all files that change with an environment. The caller has asked `checkPointers` first. */
 export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change> {
@@ -122,6 +165,7 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
     changedFiles: projectFiles.map(([path]) => basename(path)),
     async commit() {
       for (const one of staged) await put(files, one);
+      tellClosed(place, staged);
       // Others may point this directory elsewhere at the same time. Whoever writes last looks last: it makes them agree.
       for (let attempt = 1; wanted.activate && attempt <= 100 && !await pointersAgree(place); attempt++) {
         for (const one of staged) if (isPointer(project, one.path)) await put(files, one);
@@ -132,15 +176,24 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
 }
 
 /** Writes what is wanted beside its places; nothing is left of it where that fails. */
-async function stageAll(place: Place, wanted: () => Promise<readonly Written[]>): Promise<Staged[]> {
+async function stageAll(place: Place, wanted: () => Promise<readonly Planned[]>): Promise<Staged[]> {
   const { project, world: { files } } = place;
   const staged: Staged[] = [];
   let doing = `read the files of "${project.root}"`;
   try {
     await sweep(place);
-    for (const [path, text, mode] of await wanted()) {
+    for (const [path, content, mode] of await wanted()) {
       doing = `write "${path}"`;
-      const one = { path, temporary: temporaryPath(path), text, before: await files.read(path), mode };
+      const before = await files.readBytes(path);
+      const one = {
+        path,
+        temporary: temporaryPath(path),
+        mode,
+        content: typeof content === "string" ? new TextEncoder().encode(content) : await content(before),
+        before,
+        modeBefore: (await disk.mode(path) ?? mode) & 0o777,
+        ...(typeof content === "string" ? {} : { remake: content }),
+      };
       staged.push(one);
       await stage(files, one);
     }
@@ -166,8 +219,20 @@ export async function writeProjectFiles(place: Place, written: readonly Written[
   );
 }
 
-async function stage(files: Files, { temporary, text, mode }: Staged): Promise<void> {
-  await files.write(temporary, text, { mode, direct: true });
+async function stage(files: Files, { temporary, content, mode }: Staged): Promise<void> {
+  await files.remove(temporary);
+  await files.write(temporary, content, { mode, direct: true });
+}
+
+/** Says that others could read a file until now. */
+function tellClosed({ world }: Place, staged: readonly Staged[]): void {
+  if (system() === "windows") return;
+  for (const { path, before, modeBefore, remake } of staged) {
+    if (remake === undefined || before === undefined || (modeBefore & 0o077) === 0) continue;
+    world.warn?.(
+      `"${path}" holds credentials now, so that only you can read it: mode 600, was ${modeBefore.toString(8)}`,
+    );
+  }
 }
 
 /** Gives a staged file its name; staged anew where another command, at work here too, took it for left behind. */
@@ -175,7 +240,8 @@ async function put(files: Files, one: Staged): Promise<void> {
   try {
     for (let attempt = 1;; attempt++) {
       try {
-        return await files.replace(one.temporary, one.path);
+        if (one.remake === undefined) return await files.replace(one.temporary, one.path);
+        return await merge(files, one, one.remake);
       } catch (error) {
         if ((error as { code?: string }).code !== "ENOENT" || attempt === 20) throw error;
         await stage(files, one);
@@ -186,13 +252,38 @@ async function put(files: Files, one: Staged): Promise<void> {
   }
 }
 
+const MOST_SAVES = 100;
+
+/** Puts a file that others write too in its place: whatever they save meanwhile is taken into it. */
+async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
+  const remakeOf = async (now: Uint8Array | undefined) => {
+    one.before = now;
+    one.content = await remake(now);
+    await stage(files, one);
+  };
+  let expected = await files.readBytes(one.path);
+  if (sameBytes(expected, one.content)) return await files.remove(one.temporary);
+  if (!sameBytes(expected, one.before)) await remakeOf(expected);
+  for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
+    const { isDone, seen } = await files.swap(one.temporary, one.path, expected);
+    if (isDone && sameBytes(seen, expected)) return;
+    expected = isDone ? one.content : seen;
+    await remakeOf(seen);
+  }
+  throw new ForkstackError("CONFLICT", `Cannot write "${one.path}": another program changes it all the time`, {
+    hint: "Close what writes it, and run the same command again",
+    retryable: true,
+  });
+}
+
 function isPointer(project: Project, path: string): boolean {
   return POINTERS.some((name) => join(project.root, name) === path);
 }
 
 async function pointersAgree({ project, world: { files } }: Place): Promise<boolean> {
-  const [current, local] = await Promise.all(POINTERS.map((name) => files.read(join(project.root, name))));
-  return current?.trim() === parseEnvFile(local ?? "").FORKSTACK_ENV;
+  const current = await files.read(join(project.root, ".current-env"));
+  const local = await files.readBytes(localPath(project));
+  return current?.trim() === block.blockVariables(block.textOfBytes(local ?? new Uint8Array())).FORKSTACK_ENV;
 }
 
 /** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
@@ -235,12 +326,18 @@ async function allOrNone(
 
 async function putBack(files: Files, staged: readonly Staged[]): Promise<unknown[]> {
   const failures: unknown[] = [];
-  for (const { path, temporary, text, before, mode } of staged.toReversed()) {
+  for (const one of staged.toReversed()) {
+    const { path, temporary, content, before, mode, modeBefore, remake } = one;
     try {
       await files.remove(temporary);
-      if (text === before || await files.read(path) !== text) continue; // not ours, or another's by now
+      if (sameBytes(content, before) && mode === modeBefore) continue;
+      if (remake !== undefined) {
+        await takeBack(files, one);
+        continue;
+      }
+      if (!sameBytes(await files.readBytes(path), content)) continue; // not ours, or another's by now
       if (before === undefined) await files.remove(path);
-      else await files.write(path, before, { mode });
+      else await files.write(path, before, { mode: modeBefore });
     } catch (error) {
       failures.push(fileError(error, `put "${path}" back`));
     }
@@ -248,44 +345,67 @@ async function putBack(files: Files, staged: readonly Staged[]): Promise<unknown
   return failures;
 }
 
+/** Takes forkstack's lines out of a file again, or the earlier ones in; a person's stay as they are by now. */
+async function takeBack(files: Files, { path, temporary, content, before, modeBefore }: Staged): Promise<void> {
+  for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
+    const now = await files.readBytes(path);
+    if (now === undefined) return;
+    const earlier = block.textOfBytes(before ?? new Uint8Array());
+    const restored = block.withoutChange(block.textOfBytes(now), block.textOfBytes(content), earlier);
+    if (restored === undefined) return; // another's by now
+    if (before === undefined && restored === "") return await files.remove(path);
+    await files.write(temporary, block.bytesOfText(restored), { mode: modeBefore, direct: true });
+    const { isDone, seen } = await files.swap(temporary, path, now);
+    if (isDone && sameBytes(seen, now)) return;
+    await files.remove(temporary);
+  }
+  throw new ForkstackError("CONFLICT", "another program changes it all the time");
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A file, what it is to say or how that is made of what it says, and its mode. */
+type Planned = readonly [path: string, content: string | Remake, mode: number];
+
 /** A file, what it is to say, and its mode. */
 export type Written = readonly [path: string, text: string, mode: number];
 
-async function environmentFiles(place: Place, { env, variables, activate }: Wanted): Promise<Written[]> {
-  const { project, world: { files } } = place;
+async function environmentFiles(place: Place, { env, variables, activate, anyway }: Wanted): Promise<Planned[]> {
+  const { project } = place;
   const path = variablesPath(project, env);
-  const text = variables === undefined ? await files.read(path) ?? "" : textOf(project, env, variables);
+  const told = variables === undefined ? await readVariables(place, env) : tellable(project, env, variables);
   return [
-    ...(variables === undefined ? [] : [[path, text, 0o600] as const]),
+    ...(variables === undefined ? [] : [[path, textOf(told!), 0o600] as const]),
     ...(activate
       ? [
-        [join(project.root, ".env.local"), text + await keptLines(place), 0o600] as const,
+        [localPath(project), await localFile(place, told ?? {}, anyway === true), 0o600] as const,
         [join(project.root, ".current-env"), `${env}\n`, 0o600] as const,
       ]
       : []),
   ];
 }
 
-function textOf(project: Project, env: string, variables: Variables): string {
-  const all: Variables = { FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...variables };
-  const lines = Object.entries(all)
-    .map(([name, value]) => formatEnvLine(name, value instanceof Secret ? value.reveal() : value));
-  return `${lines.join("\n")}\n`;
+/** `.env.local` with these variables in forkstack's block, and every other byte as it is. */
+async function localFile(place: Place, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
+  const lines = block.formatBlock(told, await disk.realPath(place.project.root));
+  return async (now) => {
+    const text = block.textOfBytes(now ?? new Uint8Array());
+    const known = await knownOf(place, text);
+    if (!anyway) block.refuseDoubles(text, new Set(Object.keys(told)), known);
+    return block.bytesOfText(block.withBlock(text, lines, known));
+  };
 }
 
-/** What a person added to `.env.local`: variables that are not of the environment it is of. */
-async function keptLines(place: Place): Promise<string> {
-  const local = parseEnvFile(await place.world.files.read(join(place.project.root, ".env.local")) ?? "");
-  const own = local.FORKSTACK_ENV === undefined ? undefined : await readVariables(place, local.FORKSTACK_ENV);
-  if (own === undefined) return "";
-  const added = Object.entries(local).filter(([name]) => own[name] === undefined);
-  return added.length === 0
-    ? ""
-    : `# yours, kept\n${added.map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("")}`;
+function tellable(project: Project, env: string, variables: Variables): Record<string, string> {
+  const all: Variables = { FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...variables };
+  const plain = Object.entries(all).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]);
+  return Object.fromEntries(plain);
+}
+
+function textOf(variables: Readonly<Record<string, string>>): string {
+  return Object.entries(variables).map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("");
 }
 
 /** The lines that .gitignore lacks: neither written there, nor is what they are for ignored by any other. */

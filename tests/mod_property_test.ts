@@ -13,7 +13,7 @@ import {
   setEnvVariable,
   type Stack,
 } from "../mod.ts";
-import { envFile, temporaryProject } from "./runtime_helpers.ts";
+import { envFile, localFile, temporaryProject } from "./runtime_helpers.ts";
 
 const ENVS = ["alice", "bob", "prod", "dev"] as const;
 const env = fc.constantFrom(...ENVS);
@@ -33,6 +33,8 @@ interface World {
   FORKSTACK_ENV?: string;
   pointer?: string;
   local?: string;
+  /** A person's own lines of `.env.local`. */
+  mine: readonly string[];
   kept: readonly string[];
   style: Style;
   /** Which variables the process inherited, and whose they are. */
@@ -47,6 +49,7 @@ const world: fc.Arbitrary<World> = fc.record({
   FORKSTACK_ENV: maybe(fc.oneof({ weight: 5, arbitrary: env }, fc.constantFrom("development", "", "../x"))),
   pointer: maybe(fc.oneof({ weight: 5, arbitrary: env }, fc.constantFrom("", "production", "\0\xff"))),
   local: maybe(env),
+  mine: fc.subarray(TAGGED),
   kept: fc.subarray([...ENVS]),
   style: fc.constantFrom<Style>("plain", "fragile"),
   inherited: fc.uniqueArray(fc.record({ variable: fc.constantFrom(...TAGGED), whose: env }), {
@@ -63,14 +66,20 @@ function variablesOf(whose: string, style: Style): Record<string, string> {
   return { FORKSTACK_ENV: whose, FORKSTACK_PROJECT: "myapp", ...own };
 }
 
+/** The text of `.env.local`: a block, with a person's lines below it. */
+function localOf({ local, mine, style }: World): string {
+  const person = envFile(Object.fromEntries(mine.map((name) => [name, tag("mine", name, style)])));
+  return local === undefined ? person : localFile(variablesOf(local, style), person);
+}
+
 /** The process environment that a program of this world starts with. */
 function processOf(it: World): Record<string, string> {
   const process: Record<string, string> = {};
   if (it.ENV !== undefined) process.ENV = it.ENV;
   if (it.FORKSTACK_ENV !== undefined) process.FORKSTACK_ENV = it.FORKSTACK_ENV;
   for (const { variable, whose } of it.inherited) process[variable] = tag(whose, variable, it.style);
-  if (it.local !== undefined && it.loading !== "none") {
-    for (const [name, value] of Object.entries(variablesOf(it.local, it.style))) {
+  if (it.loading !== "none") {
+    for (const [name, value] of Object.entries(parseEnvFile(localOf(it)))) {
       process[name] ??= it.loading === "changed" ? value.replace(/\$.*/, "") : value; // what was there stays
     }
   }
@@ -116,7 +125,7 @@ Deno.test("each getter gives the current environment's value or throws, in 3,000
       };
       write("forkstack.json", JSON.stringify({ ...config, secrets: { provider: "env-file" } }));
       if (it.pointer !== undefined) write(".current-env", it.pointer);
-      if (it.local !== undefined) write(".env.local", envFile(variablesOf(it.local, it.style)));
+      if (it.local !== undefined || it.mine.length > 0) write(".env.local", localOf(it));
       for (const one of it.kept) write(`.forkstack/envs/${one}.env`, envFile(variablesOf(one, it.style)));
       for (const one of ENVS) {
         write(`.forkstack/secrets/${one}.env`, envFile({ API_KEY: tag(one, "API_KEY", it.style) }));
@@ -147,7 +156,11 @@ Deno.test("each getter gives the current environment's value or throws, in 3,000
         const isElsewhere = isSaid && (it.local === inherited.whose || it.kept.includes(inherited.whose));
         const isProof = isSaid && (/DATABASE_URL|BUCKET/.test(inherited.variable) || it.kept.includes(current));
         const isVouched = isSaid && !(isElsewhere && isProof);
-        if (!isVouched) assert.equal(ownerOf(String(value)), current, `${name} gave ${value}`);
+        // A person's own line, for what no resource of this stack gives.
+        if (ownerOf(String(value)) === "mine") {
+          const isGiven = /<mine>(DATABASE|UPLOADS|API)/.test(String(value));
+          assert(!isGiven || (said !== undefined && it.local === undefined), `${name} gave ${value}`);
+        } else if (!isVouched) assert.equal(ownerOf(String(value)), current, `${name} gave ${value}`);
       }
       rmSync(root, { recursive: true });
     }),

@@ -40,6 +40,11 @@ export function envFile(variables: Readonly<Record<string, string>>): string {
   return Object.entries(variables).map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("");
 }
 
+/** An `.env.local` with forkstack's block, and a person's lines below it. */
+export function localFile(variables: Readonly<Record<string, string>>, person = ""): string {
+  return `# >>> forkstack {"directory":"/somewhere"}\n${envFile(variables)}# <<< forkstack\n${person}`;
+}
+
 /** What a process of its own said. */
 export interface Ran {
   readonly code: number | null;

@@ -110,7 +110,7 @@ async function assertUsable({ registry, world }: Engine, env: string): Promise<v
 /** Asks the providers; what is minted anew each time is written down, or each run would leave another login behind. */
 async function ask(engine: Engine, env: string): Promise<Pick<Settings, "written" | "told">> {
   const isMinted = engine.resources.some(({ provider }) => provider.capabilities.outputs !== "rereadable");
-  if (isMinted) await checkPointers(engine);
+  if (isMinted) await checkPointers(engine, { activates: false });
   const variables = await (await import("../ask.ts")).askVariables(engine, env);
   if (!isMinted) return { told: plain(variables) };
   await changeFiles(engine, { env, variables, activate: false });

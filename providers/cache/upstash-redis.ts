@@ -79,6 +79,7 @@ const provider: Provider<Options> = {
     name: { maxLength: NAME_LENGTH, pattern: /^(?!.*--forking-)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "UPSTASH_EMAIL", required: true }, { variable: "UPSTASH_API_KEY", required: true }],
+  variables: ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"],
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.upstash.io"),

@@ -89,6 +89,7 @@ const provider: Provider<Options> = {
     name: { maxLength: 256, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "NEON_API_KEY", required: true }],
+  variables: ["DATABASE_URL_UNPOOLED"],
   credentialsHint: api.credentialHint,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.neon.tech"),

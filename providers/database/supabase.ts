@@ -64,6 +64,14 @@ const provider: Provider<Options> = {
     { variable: "SUPABASE_ACCESS_TOKEN", required: true },
     { variable: "SUPABASE_DB_PASSWORD", required: false }, // the project's own, for `switch prod`
   ],
+  variables: [
+    "DATABASE_URL_UNPOOLED",
+    "SUPABASE_URL",
+    "SUPABASE_ANON_KEY",
+    "SUPABASE_SERVICE_ROLE_KEY",
+    "SUPABASE_PUBLISHABLE_KEY",
+    "SUPABASE_SECRET_KEY",
+  ],
   credentialsHint: api.credentialHint,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.supabase.co", "*.pooler.supabase.com"),

@@ -57,6 +57,8 @@ const provider: Provider<Options> = {
     name: { maxLength: 63, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
   },
   credentials: [{ variable: "INNGEST_API_KEY", required: true }],
+  // Not its keys: where Inngest does not tell them, they are a person's own lines of .env.local.
+  variables: ["INNGEST_ENV", "INNGEST_API_BASE_URL", "INNGEST_EVENT_API_BASE_URL"],
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),

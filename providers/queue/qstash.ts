@@ -72,6 +72,7 @@ const provider: Provider<Options> = {
     name: { maxLength: 60, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
   },
   credentials: [{ variable: "QSTASH_TOKEN", required: true }],
+  variables: ["QSTASH_URL", "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"],
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),

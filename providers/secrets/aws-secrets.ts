@@ -167,6 +167,7 @@ const provider: Provider<Options> = {
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
+  variables: ["SECRETS_PREFIX", "SECRETS_REGION"],
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint, region }) =>

@@ -72,6 +72,7 @@ const provider: Provider<Options> = {
     name: { maxLength: MAX_NAME - "prd_".length, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "DOPPLER_TOKEN", required: true }],
+  variables: ["DOPPLER_PROJECT", "DOPPLER_CONFIG", "DOPPLER_TOKEN"],
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),

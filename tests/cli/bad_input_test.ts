@@ -2,7 +2,7 @@
  * What a person may get wrong: one clear error, a hint, the exit code of STYLE.md, and nothing changed.
  */
 import assert from "node:assert/strict";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, symlink, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { parseEnv } from "node:util";
 import { openStack } from "../../mod.ts";
@@ -243,17 +243,53 @@ Deno.test("a directory that can't be written is refused, and nothing is begun", 
   await place.ok("new", "bob");
 });
 
-Deno.test(".env.local that a person wrote is refused, and stays as it is", async () => {
-  await using place = await Place.make();
-  await place.write(".env.local", "API_KEY=mine # do not touch\n");
-  const wanted = {
-    code: 5,
-    error: "FOREIGN",
-    says: /Cannot write ".*\.env\.local": forkstack did not make it/,
-    hint: /\.env/,
-  };
-  await refused(place, ["new", "alice"], wanted);
-  await refused(place, ["switch", "dev"], wanted);
+Deno.test(".env.local that a person wrote and that sets what forkstack sets is refused, by line, and stays", async () => {
+  const cases: [config: object, text: string, says: RegExp][] = [
+    [{}, "# by hand\nFORKSTACK_ENV=prod\nKEY=only_copy\n", /line 2 sets FORKSTACK_ENV,/],
+    [{}, "\uFEFFA='1\n2'\r\n  export  DATABASE_URL = x", /line 3 sets DATABASE_URL,/],
+    [{}, "KEY=1\nBUCKET_NAME: mine\n\nFORKSTACK_RUN=x\n", /line 2 sets BUCKET_NAME, line 4 sets FORKSTACK_RUN,/],
+    [{ storage: { up: { provider: "local" } } }, "UP_AWS_SECRET_ACCESS_KEY=\n", /line 1 sets UP_AWS_SECRET_ACCESS_KEY,/],
+  ];
+  for (const [config, text, says] of cases) {
+    await using place = await Place.make(config);
+    await place.write(".env.local", text);
+    const wanted = { code: 5, error: "ENV_CONFLICT", says, hint: /^Remove th.* or rename/ };
+    await refused(place, ["new", "alice"], wanted);
+    await refused(place, ["switch", "dev"], wanted);
+    await place.ok("new", "alice", "--no-switch");
+    assert.equal(await place.read(".env.local"), text);
+  }
+});
+
+Deno.test(".env.local that is a link, a directory or has damaged markers is refused, and stays as it is", async () => {
+  const BEGIN = '# >>> forkstack {"directory":"/x"}';
+  const END = "# <<< forkstack";
+  const cases: [text: string, says: RegExp][] = [
+    [`A=1\n${BEGIN}\nB=2\n`, /line 2, a marker, begins a block that no line ends/],
+    [`A=1\n\n${END}\n`, /line 3, a marker, begins no block/],
+    [`${BEGIN}\n${END}\n${BEGIN}\n${END}\n`, /line 3, a marker, follows a block/],
+    [`${BEGIN}\n${BEGIN}\n${END}\n`, /line 2, a marker, does not end the block/],
+    [`${BEGIN}\n${END}export A=1\n`, /line 2, a marker, does not end the block/],
+    [`# >>> forkstack\nA=1\n${END}\n`, /line 1, a marker, begins no block/],
+    [`# >>> forkstack {"directory":1}\n${END}\n`, /line 1, a marker, begins no block/],
+    [`A='1\n2\n${BEGIN}\nB='x'\n${END}\n`, /line 3, a marker, is inside the value of A in line 1/],
+    [`  #>>> forkstack, said she\n`, /line 1, a marker, begins no block/],
+  ];
+  for (const [text, says] of cases) {
+    await using place = await Place.make();
+    await place.write(".env.local", text);
+    const wanted = { code: 5, error: "ENV_CONFLICT", says, hint: /markers?|pair/ };
+    await refused(place, ["new", "alice"], wanted);
+    await refused(place, ["switch", "dev"], wanted);
+  }
+  const wanted = { code: 5, error: "FOREIGN", says: /\.env\.local": it is no regular file/, hint: /file/ };
+  await using linked = await Place.make();
+  await linked.write("shared.env", "A=1\n");
+  await symlink("shared.env", linked.path(".env.local"));
+  await refused(linked, ["new", "alice"], wanted);
+  await using directory = await Place.make();
+  await directory.write(".env.local/x", "");
+  await refused(directory, ["switch", "dev"], wanted);
 });
 
 Deno.test("what a person adds to .env.local stays over switches, and takes no value along", async () => {
@@ -315,7 +351,7 @@ Deno.test("what git tracks gets no credential: nothing is written", async () => 
   for (const file of [".env.local", ".current-env", ".forkstack/envs/alice.env", ".forkstack/note"]) {
     await using place = await Place.make();
     await place.git("init", "-q");
-    await place.write(file, file === ".current-env" ? "dev\n" : "FORKSTACK_ENV=dev\n");
+    await place.write(file, file === ".current-env" ? "dev\n" : "A=1\n");
     await place.git("add", "-f", file);
     const wanted = {
       code: 5,

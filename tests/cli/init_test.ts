@@ -401,15 +401,15 @@ Deno.test("the guard does stop on what init warns of", async () => {
   assert.match(stderr, /ENV_CONFLICT|the process environment holds a different value/);
 });
 
-Deno.test("init says what `new` would stop on: an .env.local of a person's, a file that git tracks", async () => {
+Deno.test("init says what `new` would stop on: a line of .env.local that sets our variable, a file that git tracks", async () => {
   await using place = await Place.make(null);
-  await place.write(".env.local", "API_KEY=mine\n");
+  await place.write(".env.local", "API_KEY=mine\nDATABASE_URL=mine\n");
   const foreign = await made(place);
   assert.match(
     foreign.text,
-    /^warning: Cannot write ".*\.env\.local": forkstack did not make it; .* will stop on it$/m,
+    /^warning: Cannot write ".*\.env\.local": line 2 sets DATABASE_URL, as forkstack does; .* will stop on it$/m,
   );
-  assert.match(foreign.text, /^ {2}fix: Rename it to \.env/m);
+  assert.match(foreign.text, /^ {2}fix: Remove that line/m);
   await using tracked = await Place.make(null);
   await tracked.git("init", "-q");
   await tracked.write(".current-env", "dev\n");

@@ -41,8 +41,11 @@ Deno.test("prepareFiles() changes nothing until commit(), and undo() before or a
     const second = await prepareFiles(place, wanted);
     await second.commit();
     assert.equal(await read(at(".current-env")), "alice\n");
-    assert.equal(await read(at(".env.local")), "FORKSTACK_ENV='alice'\nFORKSTACK_PROJECT='shop'\nA='1'\nB='two'\n");
-    assert.equal(await read(variablesPath(place.project, "alice")), await read(at(".env.local")));
+    const variables = "FORKSTACK_ENV='alice'\nFORKSTACK_PROJECT='shop'\nA='1'\nB='two'\n";
+    const local = (await read(at(".env.local")))!;
+    assert.match(local, /^# >>> forkstack \{"directory":"[^"]*"\}\n# .*\n/);
+    assert(local.endsWith(`\n${variables}# <<< forkstack\n`), local);
+    assert.equal(await read(variablesPath(place.project, "alice")), variables);
     assert.equal((await stat(at(".env.local"))).mode & 0o777, 0o600);
     assert.deepEqual(await second.undo(), []);
     assert.deepEqual(await all(), before);

@@ -38,13 +38,13 @@ function watch(on: object, name: string, middle?: (...args: never[]) => void): v
   };
 }
 
-watch(files, "write", (path: string, text: string) => {
-  writeFileSync(temporaryPath(path), text.slice(0, text.length / 2), { mode: 0o600 });
+watch(files, "write", (path: string, content: string | Uint8Array) => {
+  writeFileSync(temporaryPath(path), content.slice(0, content.length / 2), { mode: 0o600 });
 });
 watch(files, "copy", (_from: string, to: string) => {
   if (to.includes(".db.forkstack-") && to.includes("sqlite")) return writeFileSync(to, "half of a database");
   mkdirSync(to);
   writeFileSync(`${to}/half`, "");
 });
-for (const name of ["makeDirectory", "publish", "replace", "remove"]) watch(files, name);
+for (const name of ["makeDirectory", "publish", "replace", "swap", "remove"]) watch(files, name);
 for (const name of ["acquire", "fenced", "release", "touch"]) watch(Registry.prototype, name);

@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import { join } from "node:path";
-import { embeddedPath } from "../../mod.ts";
+import { embeddedPath, parseEnvFile } from "../../mod.ts";
 import sqlite from "../../providers/database/sqlite.ts";
 import { type Checkout, forEach, projects } from "./_project.ts";
 
@@ -21,7 +21,7 @@ async function expectWhole(checkout: Checkout, point: string, ended: { code: num
   equal([environment.status, ...resources.map(({ state }) => state)], Array(5).fill("ready"), told("not all ready"));
   equal(checkout.dataOf("alice"), checkout.dataOf("dev"), told("not the parent's data"));
   equal(checkout.read(".current-env"), "alice\n");
-  equal(checkout.read(".env.local"), checkout.read(".forkstack", "envs", "alice.env"));
+  equal(parseEnvFile(checkout.read(".env.local")!), parseEnvFile(checkout.read(".forkstack", "envs", "alice.env")!));
   await expectClean(checkout, told(""));
 }
 

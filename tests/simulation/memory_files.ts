@@ -1,9 +1,14 @@
 /** The files of the one machine on which all simulated processes run, as far as the engine touches files. */
+import { sameBytes } from "../../core/disk.ts";
 import type { Files } from "../../core/files.ts";
 
 /** Files that are only remembered; what the engine's own code does not use is refused. */
 export function memoryFiles(given: Readonly<Record<string, string>>): Files {
   const texts = new Map(Object.entries(given));
+  const bytesOf = (path: string) => {
+    const text = texts.get(path);
+    return text === undefined ? undefined : new TextEncoder().encode(text);
+  };
   const refuse = () => Promise.reject(new TypeError("the simulated machine has no such operation"));
   return {
     read: (path) => Promise.resolve(texts.get(path)),
@@ -12,7 +17,15 @@ export function memoryFiles(given: Readonly<Record<string, string>>): Files {
         [...texts.keys()].filter((one) => one.startsWith(`${path}/`)).map((one) => one.slice(path.length + 1))
           .filter((name) => !name.includes("/")).sort(),
       ),
-    write: (path, text) => Promise.resolve(void texts.set(path, text)),
+    readBytes: (path) => Promise.resolve(bytesOf(path)),
+    write: (path, content) =>
+      Promise.resolve(void texts.set(path, typeof content === "string" ? content : new TextDecoder().decode(content))),
+    async swap(from, to, expected) {
+      const seen = bytesOf(to);
+      if (!sameBytes(seen, expected)) return { isDone: false, seen };
+      await this.replace(from, to);
+      return { isDone: true, seen };
+    },
     replace(from, to) {
       const text = texts.get(from);
       if (text === undefined) return Promise.reject(Object.assign(new Error(`ENOENT: ${from}`), { code: "ENOENT" }));
