@@ -248,7 +248,11 @@ Deno.test(".env.local that a person wrote and that sets what forkstack sets is r
     [{}, "# by hand\nFORKSTACK_ENV=prod\nKEY=only_copy\n", /line 2 sets FORKSTACK_ENV,/],
     [{}, "\uFEFFA='1\n2'\r\n  export  DATABASE_URL = x", /line 3 sets DATABASE_URL,/],
     [{}, "KEY=1\nBUCKET_NAME: mine\n\nFORKSTACK_RUN=x\n", /line 2 sets BUCKET_NAME, line 4 sets FORKSTACK_RUN,/],
-    [{ storage: { up: { provider: "local" } } }, "UP_AWS_SECRET_ACCESS_KEY=\n", /line 1 sets UP_AWS_SECRET_ACCESS_KEY,/],
+    [
+      { storage: { up: { provider: "local" } } },
+      "UP_AWS_SECRET_ACCESS_KEY=\n",
+      /line 1 sets UP_AWS_SECRET_ACCESS_KEY,/,
+    ],
   ];
   for (const [config, text, says] of cases) {
     await using place = await Place.make(config);
