@@ -4,7 +4,7 @@
  * the fork was copied, the fork is not whole: what stands at its path is ours only if a note beside the owner's file
  * names that very file, else an application that was started early made it.
  */
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
 import type {
   Context,
@@ -25,7 +25,8 @@ import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
 import { isWithin } from "../core/links.ts";
 import { isInstant, isLine, isMarker } from "../core/rows.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
-import { holder, isSameHolder } from "./_marks.ts";
+import { formatMarker } from "../core/marks.ts";
+import { holder, isSameHolder, others } from "./_marks.ts";
 
 const noOptions = v.strictObject({});
 type NoOptions = v.InferOutput<typeof noOptions>;
@@ -108,14 +109,14 @@ export function embeddedProviderWith<Options>(
       async execute(context, fork, scope, sql) {
         const path = pathOf(fork, scope);
         const isHere = (await context.files.stat(path))?.type === its.type;
-        if (isHere && (await readOwner(context, ownerPath(its.kind, scope, fork.name)))?.id === fork.id) {
+        if (isHere && (await readOwner(context, its.kind, scope, fork.name))?.id === fork.id) {
           return await its.execute!(path, sql);
         }
         throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
       },
     }),
     async outputs(context, held, scope) {
-      const owner = await readOwner(context, ownerPath(its.kind, scope, held.name));
+      const owner = await readOwner(context, its.kind, scope, held.name);
       const id = owner?.id ?? held.name; // of a base environment too, whoever asks
       return await its.outputs(pathOf(held, scope), { id, name: held.name }, { context, scope });
     },
@@ -135,7 +136,14 @@ const OWNER = v.object({
   name: line,
   parentId: v.optional(line),
   marker: v.pipe(
-    v.object({ stack: v.string(), env: v.string(), resource: v.string(), operation: v.string() }),
+    v.object({
+      stack: v.string(),
+      env: v.string(),
+      resource: v.string(),
+      operation: v.string(),
+      name: v.optional(v.string()),
+      registry: v.optional(v.string()),
+    }),
     v.check((marker) => isMarker(marker)),
   ),
   createdAt: v.pipe(v.string(), v.check((text) => isInstant(text))),
@@ -146,13 +154,15 @@ function ownerPath(kind: Kind, place: Place, name: string): string {
   return join(place.root, ".forkstack", "owners", `${kind}.${name}.json`);
 }
 
-async function readOwner(context: Context, path: string): Promise<Fork | undefined> {
+/** What an owner's file says of the fork of this name; one that was copied from another fork's says nothing. */
+async function readOwner(context: Context, kind: Kind, place: Place, name: string): Promise<Fork | undefined> {
+  const path = ownerPath(kind, place, name);
   const text = await context.files.read(path);
   if (text === undefined) return undefined;
   try {
     const owner = v.parse(OWNER, JSON.parse(text));
-    if (basename(path).replace(/^[a-z]+\.(.*)\.json$/, "$1") === owner.name) return owner;
-    throw new Error(`it says that it is of "${owner.name}"`);
+    const marker = owner.name === name ? context.markerOf(name, formatMarker(owner.marker)) : undefined;
+    return marker && { ...owner, marker };
   } catch (error) {
     throw new ForkstackError("STATE_DAMAGED", `Cannot read the owner file "${path}": it is not what forkstack wrote`, {
       hint: "Compare it with its neighbours; without it the fork counts as foreign",
@@ -165,21 +175,21 @@ async function readOwner(context: Context, path: string): Promise<Fork | undefin
 async function inspect(its: Embedded, context: Context, target: Target<unknown>): Promise<Inspection> {
   const path = embeddedPath(its.kind, target.root, target.name);
   const ownerFile = ownerPath(its.kind, target, target.name);
-  const fork = await readOwner(context, ownerFile);
+  const fork = await readOwner(context, its.kind, target, target.name);
   if (fork === undefined) {
-    for (const at of [path, ...companionsOf(its, path)]) {
+    for (const at of [path, ...companionsOf(its, path), ownerFile]) {
       if (await context.files.stat(at) === undefined) continue;
       return { state: "foreign", id: target.name, reason: `"${at}" is not marked as ours` };
     }
     return { state: "absent" };
   }
-  if (!isSameHolder(fork.marker, target.marker)) return { state: "foreign", id: fork.id, reason: holder(fork.marker) };
+  if (!isSameHolder(fork.marker, target.marker)) return others(fork.id, fork.marker);
   const found = await context.files.stat(path);
   if (found === undefined) return { state: "pending", fork };
   if (fork.copy !== undefined) return { state: "ready", fork };
   const copy = await publishedCopy(context, ownerFile, found.identity);
   if (copy !== undefined) return { state: "ready", fork: { ...fork, copy } };
-  const now = await readOwner(context, ownerFile);
+  const now = await readOwner(context, its.kind, target, target.name);
   if (now?.id !== fork.id || now.copy !== fork.copy) return await inspect(its, context, target); // it changed meanwhile
   return { state: "foreign", id: fork.id, reason: `something else made "${path}" before the fork was whole` };
 }
@@ -195,7 +205,7 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
   if (earlier !== undefined && earlier.marker.operation !== target.marker.operation) {
     throw foreign(kind, target, `operation ${earlier.marker.operation} of the same environment made it`);
   }
-  if (seen.state === "ready") return await settled(context, path, ownerFile, seen.fork);
+  if (seen.state === "ready") return await settled(its, context, target, seen.fork);
 
   const parent = await usableParent(its, context, target);
   const claim: Fork = {
@@ -228,7 +238,7 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
       if (await context.files.stat(companion) !== undefined) throw existing(companion);
     }
     await context.files.publish(partial, path);
-    return await settled(context, path, ownerFile, { ...claim, copy });
+    return await settled(its, context, target, { ...claim, copy });
   } catch (error) {
     await discard(its, context, path, partial, note);
     return await madeByAnother(its, context, target, error);
@@ -315,7 +325,7 @@ async function usableParent(its: Embedded, context: Context, target: Target<unkn
 async function remove(its: Embedded, context: Context, fork: Fork, place: Place): Promise<"deleted" | "absent"> {
   const path = embeddedPath(its.kind, place.root, fork.name);
   const ownerFile = ownerPath(its.kind, place, fork.name);
-  const held = await readOwner(context, ownerFile);
+  const held = await readOwner(context, its.kind, place, fork.name);
   if (held?.id !== fork.id) return "absent";
   if (!isSameHolder(held.marker, fork.marker)) {
     throw new ForkstackError("FOREIGN", `Cannot delete ${its.kind} "${fork.name}": ${holder(held.marker)}`, {
@@ -338,7 +348,7 @@ async function* list(kind: Kind, context: Context, scope: Scope<unknown>): Async
   const directory = dirname(ownerPath(kind, scope, ""));
   for (const name of await context.files.list(directory)) {
     if (!name.startsWith(`${kind}.`) || !name.endsWith(".json")) continue;
-    const fork = await readOwner(context, join(directory, name));
+    const fork = await readOwner(context, kind, scope, name.slice(kind.length + 1, -".json".length));
     if (fork?.marker.stack === scope.stack && fork.marker.resource === scope.resource) yield fork;
   }
 }
@@ -390,8 +400,12 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
 }
 
 /** Notes on record that the fork is whole, and clears away what it took. */
-async function settled(context: Context, path: string, ownerFile: string, fork: Fork): Promise<Fork> {
-  if ((await readOwner(context, ownerFile))?.copy === undefined) await context.files.write(ownerFile, textOf(fork));
+async function settled({ kind }: Embedded, context: Context, target: Target<unknown>, fork: Fork): Promise<Fork> {
+  const path = embeddedPath(kind, target.root, fork.name);
+  const ownerFile = ownerPath(kind, target, fork.name);
+  if ((await readOwner(context, kind, target, fork.name))?.copy === undefined) {
+    await context.files.write(ownerFile, textOf(fork));
+  }
   await sweepTemporary(context.files, path);
   await sweepTemporary(context.files, ownerFile);
   return fork;

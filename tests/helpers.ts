@@ -9,6 +9,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { files } from "../core/files.ts";
+import { parseMarker } from "../core/marks.ts";
 import type { Context, Marker, Recorded } from "../core/provider.ts";
 
 /** Runs a program to its end; throws if it fails. */
@@ -69,7 +70,7 @@ export function realContext(changed: Partial<Context> = {}): Context {
     signal: new AbortController().signal,
     now: () => new Date(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    markerOf: () => undefined,
+    markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
     ...ledgerOf(new Map()),
     warn: () => {},
     progress: () => {},

@@ -174,7 +174,9 @@ export class Bench<Options> {
     }
     this.#begun.add(run);
     if (!this.journal.has(target.name)) this.journal.set(target.name, target.marker);
-    return this.#see(await this.provider.create(context, { ...target, isResumed }));
+    const fork = this.#see(await this.provider.create(context, { ...target, isResumed }));
+    await this.#ledger.record("create", fork.id); // the row has it from now on
+    return fork;
   }
 
   async inspect(target: Target<Options>, context = this.context()): Promise<Inspection> {
@@ -284,15 +286,20 @@ export class Bench<Options> {
     for (const [name, digest] of this.seeded) assert.equal(things.get(name), digest, `${name} is not ours: it changed`);
   }
 
-  /** Deletes what can be found of an environment, as the engine undoes a run. */
-  async undo(target: Target<Options>): Promise<void> {
+  /**
+   * Deletes what can be found of an environment, as the engine undoes a run; gives whether something is left that
+   * nothing proves to be of this run.
+   */
+  async undo(target: Target<Options>): Promise<boolean> {
     const seen = await this.inspect({ ...target, isResumed: true });
     const found = "fork" in seen ? [seen.fork] : [];
     for (const { id } of found) await this.#ledger.record("proven", id);
     for (const fork of [...found, ...(await this.list())]) {
       if (fork.marker.env === target.marker.env) await this.delete(fork);
     }
-    if (seen.state !== "foreign") this.#begun.delete(runOf(target.name, target.marker));
+    const isLeft = seen.state === "foreign";
+    if (!isLeft) this.#begun.delete(runOf(target.name, target.marker));
+    return isLeft;
   }
 
   assertNoCanary(): void {

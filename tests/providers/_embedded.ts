@@ -93,6 +93,7 @@ export function embeddedEmulator(provider: Provider<Record<never, never>>): Emul
         else fs.writeFileSync(join(root, path), bytes, { mode });
       }
       const at = (name: string) => embeddedPath(kind, root, name);
+      const ownerFile = (name: string) => join(root, ".forkstack", "owners", `${kind}.${name}.json`);
       const world: World = {
         project: PROJECT,
         root,
@@ -103,9 +104,15 @@ export function embeddedEmulator(provider: Provider<Record<never, never>>): Emul
         things: () => Promise.resolve(treeOf(root)),
         contentOf: (name) => Promise.resolve(contents.read(at(name))),
         change: (name) => Promise.resolve(contents.change(at(name))),
-        placeForeign: (name) => Promise.resolve(contents.seed(at(name))),
+        placeForeign(name, { isEmpty, markOf } = {}) {
+          if (isEmpty && contents === DIRECTORY) fs.mkdirSync(at(name), { recursive: true });
+          else if (isEmpty) fs.writeFileSync(at(name), "");
+          else contents.seed(at(name));
+          if (markOf !== undefined) fs.copyFileSync(ownerFile(markOf), ownerFile(name));
+          return Promise.resolve();
+        },
         rehand(fork, marker) {
-          const path = join(root, ".forkstack", "owners", `${kind}.${fork.name}.json`);
+          const path = ownerFile(fork.name);
           fs.writeFileSync(path, JSON.stringify({ ...JSON.parse(fs.readFileSync(path, "utf8")), marker }));
           return Promise.resolve();
         },
