@@ -134,10 +134,12 @@ async function environments(withBase: boolean): Promise<Candidates> {
 
 /** What the project's own registry says; one that a team shares is not asked. */
 async function recorded(project: Project): Promise<{ name: string; parent: string; status: string }[]> {
-  const path = await (await import("./registry.ts")).registryFile(project); // an option needs none of it
+  const { isRegistryThere, registryFile } = await import("./registry_file.ts"); // an option needs none of it
+  const path = await registryFile(project);
   if (path === undefined) return [];
   const { admit, NOBODY } = await import("./trust.ts");
   await admit(project, "registry", { ...NOBODY, isHasty: true });
+  if (!await isRegistryThere(project, path)) return [];
   const { DatabaseSync } = await import("node:sqlite");
   const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
   try {

@@ -201,7 +201,8 @@ async function holdSign(directory: string, nonce: string): Promise<() => Promise
 
 /** Whether the process that holds a lock has ended. Always false where the registry is not a file of this machine. */
 async function signIsDown(directory: string | undefined, lock: Lock): Promise<boolean> {
-  return directory !== undefined && await isDown(join(directory, lock.owner.replace(/^.*#/, "")));
+  const sign = /#([0-9a-f]{8})$/.exec(lock.owner)?.[1]; // another text would be a path that the registry chose
+  return directory !== undefined && sign !== undefined && await isDown(join(directory, sign));
 }
 
 /** Whether nobody holds the lock of a sign, which is then removed. */

@@ -8,7 +8,6 @@
  */
 import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind } from "../mod.ts";
 import type { Project } from "./config.ts";
-import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { dirname, join, variable } from "./host.ts";
 import { isRegistryId, newRegistryId } from "./marks.ts";
@@ -27,8 +26,9 @@ import {
   unansweredOf,
   UNREADABLE,
 } from "./rows.ts";
+import { beginAside, foreignRegistry, isOwnPlace, isRegistryThere, registryFile, serverUrl } from "./registry_file.ts";
 import { quoted } from "./shown.ts";
-import { openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
+import { type OpenFile, openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
 
 /**
  * `undoing`: a `new` failed and what it made is being removed. `resetting`: a `reset` has begun to put new forks in the
@@ -149,28 +149,48 @@ const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
 };
 
 /**
- * Opens the registry that forkstack.json names, or the project's own file. Where that is not there yet, it is made, or
- * with `missing: "empty"` an empty one stands in for it, so that looking leaves nothing behind.
+ * Opens the registry that forkstack.json names, or the project's own file; for a command that only looks, so that it is
+ * not written to. Where that is not there yet, it is made, or with `missing: "empty"` an empty one stands in for it, so
+ * that looking leaves nothing behind.
  */
-export async function openRegistry(project: Project, missing: "create" | "empty"): Promise<Registry> {
+export async function openRegistry(
+  project: Project,
+  missing: "create" | "empty",
+  access: "look" | "work" = "work",
+): Promise<Registry> {
   const path = await registryFile(project);
   if (path === undefined) {
-    const { url } = project.config.registry!;
+    const url = serverUrl(project.config.registry!.url);
     return await Registry.open(await openServer(url, variable("FORKSTACK_REGISTRY_TOKEN")), project);
   }
+  const directory = dirname(path);
+  const open = async (how: OpenFile) =>
+    await Registry.open(await openFile(path, how), project, join(directory, "locks"), await keptId(directory));
+  const survives = neededDurability(project);
   try {
-    if (await disk.mode(path) === undefined) {
-      if (missing === "empty") {
-        return await Registry.open(await openFile(":memory:"), project, undefined, await keptId(dirname(path)));
-      }
+    const isThere = await isRegistryThere(project, path);
+    if (!isThere && missing === "empty") {
+      return await Registry.open(await openFile(":memory:"), project, undefined, await keptId(directory));
+    }
+    if (!isThere && isOwnPlace(project)) {
       // Before anything is written there: whatever .forkstack holds is not for git.
       await files.write(join(project.stateRoot, ".forkstack", ".gitignore"), "*\n");
+    } else if (!isThere) {
+      const id = await keptId(directory);
+      await beginAside(
+        path,
+        async (aside) => (await Registry.open(await openFile(aside), project, undefined, id)).close(),
+      );
     }
-    const directory = dirname(path);
-    const sql = await openFile(path, neededDurability(project));
-    const registry = await Registry.open(sql, project, join(directory, "locks"), await keptId(directory));
-    if (missing === "create") await keepId(directory, registry.id);
-    return registry;
+    if (access === "work") {
+      const registry = await open({ survives });
+      if (missing === "create") await keepId(directory, registry.id);
+      return registry;
+    }
+    return await open({ readOnly: true }).catch(async (error) => {
+      if (!/readonly database/.test((error as Error).message)) throw error;
+      return await open({ survives }); // of an older forkstack, and brought up to date first
+    });
   } catch (error) {
     throw registryError(path, error);
   }
@@ -184,13 +204,6 @@ async function keptId(directory: string): Promise<string | undefined> {
 
 async function keepId(directory: string, id: string): Promise<void> {
   if (await keptId(directory) !== id) await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 });
-}
-
-/** Where a registry that is a file lies; `undefined` of one on a server. */
-export async function registryFile(project: Project): Promise<string | undefined> {
-  const url = project.config.registry?.url;
-  if (url === undefined) return join(project.stateRoot, ".forkstack", "registry.db");
-  return url.startsWith("file:") ? (await import("node:url")).fileURLToPath(url) : undefined;
 }
 
 /** Forks on this disk go with it in a power loss; one at a vendor does not, so that its intent must be there before it. */
@@ -215,12 +228,6 @@ function registryError(path: string, error: unknown): unknown {
     });
   }
   return error;
-}
-
-function foreignRegistry(state: string): ForkstackError {
-  return new ForkstackError("REGISTRY_FOREIGN", `Cannot use the registry: ${state}`, {
-    hint: "Give each project a registry of its own, or set `project` of forkstack.json back",
-  });
 }
 
 /** Brings a registry to a version, unless another process is doing so as well and was first. */

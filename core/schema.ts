@@ -8,6 +8,7 @@ import { declaredResources, ForkstackError, type Kind, NAME_PATTERN } from "../m
 import { PROVIDERS } from "../providers/mod.ts";
 import { load } from "./load.ts";
 import type { OptionsSchema } from "./provider.ts";
+import { registryUrlProblem } from "./registry_file.ts";
 import { didYouMean } from "./words.ts";
 
 const name = v.pipe(
@@ -27,7 +28,11 @@ export const CONFIG = v.strictObject({
   protected: v.optional(v.array(name)),
   registry: v.optional(
     v.strictObject({
-      url: v.pipe(v.string(), v.regex(/^(libsql|https?|file):/, "must be a libsql:, https:, http: or file: URL")),
+      url: v.pipe(
+        v.string(),
+        v.regex(/^(libsql|https?|file):/, "must be a libsql:, https:, http: or file: URL"),
+        v.check((url) => registryUrlProblem(url) === undefined, ({ input }) => registryUrlProblem(input) ?? ""),
+      ),
     }),
   ),
   ttl: v.optional(v.pipe(v.string(), v.regex(/^\d+[mhdw]$/, 'must be a duration like "12h" or "3d"'))),
@@ -196,7 +201,7 @@ async function problemsOf(schema: v.GenericSchema, input: unknown, path: string)
       const isMap = typeof value === "object" && value !== null && !("provider" in value);
       return (await problemsOf(isMap ? v.record(name, one) : one, value, keys.join("."))).join("; ");
     }
-    if (issue.type === "regex") return `${at} ${issue.message}`;
+    if (issue.type === "regex" || issue.type === "check") return `${at} ${issue.message}`;
     return `${at} must be ${issue.expected ?? "valid"}, not ${issue.received}`;
   }));
 }

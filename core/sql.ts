@@ -41,23 +41,32 @@ async function sqlite(): Promise<typeof import("node:sqlite")> {
   });
 }
 
-/**
- * A file, made if it is not there, or `:memory:`. What is committed survives the crash of any process; a power loss too
- * unless told otherwise, at the price of waiting for the disk.
- */
-export async function openFile(path: string, survives: "power loss" | "process crash" = "power loss"): Promise<Sql> {
+/** How a file is opened. */
+export interface OpenFile {
+  /**
+   * What is committed survives the crash of any process, and a power loss too unless told otherwise, at the price of
+   * waiting for the disk. @default {"power loss"}
+   */
+  readonly survives?: "power loss" | "process crash";
+  /** It must be there, and is not written to. @default {false} */
+  readonly readOnly?: boolean;
+}
+
+/** A file, made if it is not there, or `:memory:`. */
+export async function openFile(path: string, options: OpenFile = {}): Promise<Sql> {
+  const { survives = "power loss", readOnly = false } = options;
   const { DatabaseSync } = await sqlite();
-  if (path !== ":memory:") {
+  if (path !== ":memory:" && !readOnly) {
     if (await disk.mode(path) === undefined) {
       await disk.makeDirectory(dirname(path), 0o700);
       await disk.writeNew(path, "", 0o600).catch(isThere); // SQLite would make it readable for all
     }
   }
-  const database = new DatabaseSync(path, { timeout: 15_000 });
+  const database = new DatabaseSync(path, { timeout: 15_000, readOnly });
   try {
     // FULL: a commit is on the disk before the call that it announces is made.
     const synchronous = survives === "power loss" ? "FULL" : "NORMAL";
-    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous};`);
+    if (!readOnly) database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous};`);
   } catch (error) {
     database.close();
     throw await fullDisk(path, error);

@@ -20,15 +20,15 @@ export interface Opening {
 
 /**
  * Opens what a command works with, once a person trusts it as far as the command reaches. Only `new` begins a project
- * (`look`: how it would), and `doctor --rebuild` a registry.
+ * (`plan`: how it would), and `doctor --rebuild` a registry; `plan` and `look` change nothing.
  */
 export async function withEngine<T>(
   io: Io,
-  mode: "begin" | "look" | "work" | "restore",
+  mode: "begin" | "plan" | "look" | "work" | "restore",
   work: (engine: Engine) => Promise<T>,
   { reach: most = "all", isLight }: Opening = {},
 ): Promise<T> {
-  const project = await openProject(cwd(), { init: mode === "begin" || mode === "look" });
+  const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan" });
   const isShort = await isLight?.(project) === true;
   const reach = isShort ? "registry" : most;
   const { resources, isTrusted } = isShort && project.isSealed
@@ -36,7 +36,8 @@ export async function withEngine<T>(
     : await loadResources(project, reach, io);
   try {
     // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
-    const registry = await openRegistry(project, mode === "begin" || mode === "restore" ? "create" : "empty");
+    const missing = mode === "begin" || mode === "restore" ? "create" : "empty";
+    const registry = await openRegistry(project, missing, mode === "plan" || mode === "look" ? "look" : "work");
     io.atEnd(() => registry.close());
     if (mode !== "begin") await noticeExpired(registry, io);
     return await work({

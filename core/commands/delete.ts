@@ -9,7 +9,7 @@ import { required, withEngine } from "./_open.ts";
 export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
   const env = parseEnvName(required(name, "delete"));
   const purge = flags.purge === true;
-  return await withEngine(io, "work", async (engine) => {
+  return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
     const kept = purge ? await keptOf(engine, env) : [];
     if (kept.length > 0 && await engine.registry.environment(env) === undefined) {
       const what = kept.map((one) => `${one.resource} "${one.id}"`).join(", ");

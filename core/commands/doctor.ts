@@ -6,8 +6,10 @@ import { withEngine } from "./_open.ts";
 
 /** `doctor` */
 export async function runDoctor({ flags, io }: Call): Promise<Answer> {
-  return await withEngine(io, flags.rebuild && !flags["dry-run"] ? "restore" : "work", async (engine) => {
-    if (flags.rebuild && !flags["dry-run"]) await forgetDamaged(engine);
+  const isDry = flags["dry-run"] === true;
+  const mode = !isDry && flags.rebuild ? "restore" : !isDry && flags.fix ? "work" : "look";
+  return await withEngine(io, mode, async (engine) => {
+    if (mode === "restore") await forgetDamaged(engine);
     const rebuilt = flags.rebuild && !flags["dry-run"] ? await rebuild(engine) : [];
     let findings = await examine(engine);
     const mendable = findings.filter(({ mend }) => mend !== undefined);

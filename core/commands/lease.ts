@@ -20,7 +20,7 @@ export async function runExtend({ name, more, io }: Call): Promise<Answer> {
 /** `prune` */
 export async function runPrune({ flags, io }: Call): Promise<Answer> {
   const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
-  return await withEngine(io, "work", async (engine) => {
+  return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
     const environments = await prunable(engine, idleMs);
     const error = await engine.registry.environmentsError(); // what it is of may have expired, too
     const names = environments.map(({ name }) => name);

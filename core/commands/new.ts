@@ -23,7 +23,7 @@ export async function runNew({ name, flags, io }: Call): Promise<Answer> {
     const expiresAt = leaseEnd(project, env, text(flags.ttl), io.now());
     return expiresAt === undefined ? common : { ...common, expiresAt };
   };
-  const plan = await withEngine(io, "look", async (engine) => {
+  const plan = await withEngine(io, "plan", async (engine) => {
     env ??= randomName((await engine.registry.environments()).map((one) => one.name));
     return await planEnvironment(engine, env, optionsOf(engine, env));
   }, { reach: flags["dry-run"] ? "registry" : "all" });

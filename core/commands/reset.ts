@@ -8,7 +8,7 @@ import { required, withEngine } from "./_open.ts";
 /** `reset <name>` */
 export async function runReset({ name, flags, io }: Call): Promise<Answer> {
   const env = parseEnvName(required(name, "reset"));
-  return await withEngine(io, "work", async (engine) => {
+  return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
     const { environment, rows } = await planReset(engine, env);
     const what = rows.map((row) => `${row.key} "${row.title}"`).join(", ");
     if (flags["dry-run"]) {

@@ -11,7 +11,7 @@ import { text, withEngine } from "./_open.ts";
 /** `serve` */
 export async function runServe({ flags, io }: Call): Promise<Answer> {
   const wanted = portOf(text(flags.port));
-  return await withEngine(io, "work", async (engine) => {
+  return await withEngine(io, "look", async (engine) => {
     const buckets = engine.resources.filter((one) => one.provider.name === EMBEDDED_STACK[one.kind])
       .filter(({ kind }) => kind === "storage");
     if (buckets.length === 0) {

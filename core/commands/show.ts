@@ -14,7 +14,7 @@ import { noticeExpired, withEngine } from "./_open.ts";
 export async function runList({ io }: Call): Promise<Answer> {
   const project = await openProject(cwd(), { init: false });
   await admit(project, "registry", io);
-  const registry = await openRegistry(project, "empty");
+  const registry = await openRegistry(project, "empty", "look");
   io.atEnd(() => registry.close());
   await noticeExpired(registry, io);
   const [environments, kept, error] = await Promise.all([
@@ -40,7 +40,7 @@ export async function runStatus({ name, io }: Call): Promise<Answer> {
   try {
     return await withEngine(
       io,
-      "work",
+      "look",
       async (engine) => answer(await describe(engine, envOf(engine.project), performance.now())),
       { isLight: () => Promise.resolve(true) },
     );
