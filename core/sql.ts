@@ -8,7 +8,7 @@ import type { DatabaseSync as Database, SQLInputValue } from "node:sqlite";
 import { ForkstackError } from "../mod.ts";
 import { disk } from "./disk.ts";
 import { temporaryPath } from "./files.ts";
-import { dirname } from "./host.ts";
+import { dirname, join } from "./host.ts";
 import { load } from "./load.ts";
 
 /** A value that a statement binds. */
@@ -62,7 +62,7 @@ export async function openFile(path: string, options: OpenFile = {}): Promise<Sq
       await disk.writeNew(path, "", 0o600).catch(isThere); // SQLite would make it readable for all
     }
   }
-  const database = new DatabaseSync(path, { timeout: 15_000, readOnly });
+  const database = readOnly ? await openToLook(path) : new DatabaseSync(path, { timeout: 15_000 });
   try {
     // FULL: a commit is on the disk before the call that it announces is made.
     const synchronous = survives === "power loss" ? "FULL" : "NORMAL";
@@ -83,6 +83,41 @@ export async function openFile(path: string, options: OpenFile = {}): Promise<Sq
     read: ([sql, ...args]) => told(() => all(database, sql, args)),
     close: () => database.close(),
   };
+}
+
+/**
+ * Opens a file that is only looked at. Where SQLite can't make the shared memory of its log, in a directory of another
+ * user's or on a read-only disk, a copy is read: without a log nobody is writing, and the file is all there is
+ * (https://sqlite.org/wal.html, section 5). SQLite's own `immutable` is a URL, which Deno's permissions take for a path.
+ */
+async function openToLook(path: string): Promise<Database> {
+  try {
+    return await openReadOnly(path);
+  } catch (error) {
+    const isUnshared = /readonly database|unable to open/.test((error as Error).message);
+    if (!isUnshared || ((await disk.look(`${path}-wal`))?.sizeBytes ?? 0) > 0) throw error;
+    const { copyFile, mkdtemp, rm } = await import("node:fs/promises");
+    const { tmpdir } = await import("node:os");
+    const directory = await mkdtemp(join(tmpdir(), "forkstack-"));
+    try {
+      await copyFile(path, join(directory, "registry.db"));
+      return await openReadOnly(join(directory, "registry.db"));
+    } finally {
+      await rm(directory, { recursive: true }); // what is open stays until it is closed
+    }
+  }
+}
+
+async function openReadOnly(path: string): Promise<Database> {
+  const { DatabaseSync } = await sqlite();
+  const database = new DatabaseSync(path, { timeout: 15_000, readOnly: true });
+  try {
+    database.prepare("SELECT 1 FROM sqlite_schema").get();
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What the commands share: a project, its registry and its world, opened and closed. */
+import { isForkstackError } from "../../mod.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { type Io, usage } from "./_call.ts";
 import { loadResources, openProject, type Project, type Resource } from "../config.ts";
@@ -20,11 +21,12 @@ export interface Opening {
 
 /**
  * Opens what a command works with, once a person trusts it as far as the command reaches. Only `new` begins a project
- * (`plan`: how it would), and `doctor --rebuild` a registry; `plan` and `look` change nothing.
+ * (`plan`: how it would), and `doctor --rebuild` a registry; `plan` and `look` change nothing, and `use` notes in the
+ * registry what was used, if it may.
  */
 export async function withEngine<T>(
   io: Io,
-  mode: "begin" | "plan" | "look" | "work" | "restore",
+  mode: "begin" | "plan" | "look" | "use" | "work" | "restore",
   work: (engine: Engine) => Promise<T>,
   { reach: most = "all", isLight }: Opening = {},
 ): Promise<T> {
@@ -37,7 +39,11 @@ export async function withEngine<T>(
   try {
     // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
     const missing = mode === "begin" || mode === "restore" ? "create" : "empty";
-    const registry = await openRegistry(project, missing, mode === "plan" || mode === "look" ? "look" : "work");
+    const access = mode === "plan" || mode === "look" ? "look" : "work";
+    const registry = await openRegistry(project, missing, access).catch(async (error) => {
+      if (mode !== "use" || !isForkstackError(error) || error.code !== "NOT_PERMITTED") throw error;
+      return await openRegistry(project, missing, "look");
+    });
     io.atEnd(() => registry.close());
     if (mode !== "begin") await noticeExpired(registry, io);
     return await work({

@@ -77,7 +77,7 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
   try {
     return await withEngine(
       io,
-      "work",
+      "use",
       load,
       {
         isLight: async (project) =>
