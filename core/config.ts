@@ -15,6 +15,7 @@ import {
   stateRoot,
 } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
+import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { basename, join } from "./host.ts";
 import { load } from "./load.ts";
@@ -94,7 +95,7 @@ export async function openProject(cwd: string, options: { init: boolean; isState
 async function readConfig(root: string, state: string | undefined): Promise<{ config: Config; isSealed: boolean }> {
   const path = join(root, "forkstack.json");
   const text = (await files.read(path) ?? "").replace(/^\uFEFF/, "");
-  if (state !== undefined && await files.read(sealPath(state)) === sealOf(text)) {
+  if (state !== undefined && (await sealedFiles(state, text)).includes(await stampOf(root))) {
     return { config: JSON.parse(text), isSealed: true };
   }
   return {
@@ -108,16 +109,26 @@ export async function sealConfig(project: Project): Promise<void> {
   if (project.isSealed) return;
   const text = (await files.read(join(project.root, "forkstack.json")) ?? "{}").replace(/^\uFEFF/, "");
   if (JSON.stringify(JSON.parse(text)) !== JSON.stringify(project.config)) return; // edited meanwhile
-  const path = sealPath(project.stateRoot);
-  if (await files.read(path) !== sealOf(text)) await files.write(path, sealOf(text)).catch(() => {}); // only a shortcut
+  const stamp = await stampOf(project.root);
+  const sealed = await sealedFiles(project.stateRoot, text);
+  if (sealed.includes(stamp)) return;
+  const seal = `${VERSION} ${[stamp, ...sealed].slice(0, 20).join(" ")}\n${text}`;
+  await files.write(sealPath(project.stateRoot), seal).catch(() => {}); // only a shortcut
 }
 
 function sealPath(root: string): string {
   return join(root, ".forkstack", "checked.json");
 }
 
-function sealOf(text: string): string {
-  return `${VERSION}\n${text}`;
+/** The files, one in each worktree, that were found right and hold this text. */
+async function sealedFiles(state: string, text: string): Promise<string[]> {
+  const [, version, stamps, sealed] = /^(\S+) ([^\n]*)\n(.*)$/s.exec(await files.read(sealPath(state)) ?? "") ?? [];
+  return version === VERSION && sealed === text ? stamps!.split(" ") : [];
+}
+
+/** One very file: a seal that came along with a repository is of another, and proves nothing. */
+async function stampOf(root: string): Promise<string> {
+  return String(await disk.stamp(join(root, "forkstack.json")));
 }
 
 /** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */

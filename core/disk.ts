@@ -25,6 +25,11 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** What is at the path itself, without following a link; `undefined` where there is nothing. */
   look(path: string): Promise<{ type: "file" | "directory" | "other"; sizeBytes: number; inode: string } | undefined>;
+  /**
+   * Identity of a file and the time of its last change, which nobody can set: who wrote the file elsewhere, such as into
+   * a repository, can't know them. `undefined` where there is nothing.
+   */
+  stamp(path: string): Promise<string | undefined>;
   /** Permission bits, or `undefined` where there is nothing. */
   mode(path: string): Promise<number | undefined>;
   changeMode(path: string, mode: number): Promise<void>;
@@ -121,6 +126,15 @@ const ofDeno = (on: typeof Deno): Disk => ({
     }
   },
   // deno-lint-ignore require-await
+  async stamp(path) {
+    try {
+      const { dev, ino, ctime } = on.statSync(path);
+      return `${dev}:${ino}:${ctime?.getTime()}`;
+    } catch (error) {
+      return absent(error as { code?: string });
+    }
+  },
+  // deno-lint-ignore require-await
   async mode(path) {
     try {
       return on.statSync(path).mode ?? undefined;
@@ -201,6 +215,10 @@ const ofNode: Disk = {
     const found = await (await fs()).lstat(path, { bigint: true }).catch(absent);
     if (found === undefined) return undefined;
     return { type: typeOf(found.isFile(), found.isDirectory()), sizeBytes: Number(found.size), inode: `${found.ino}` };
+  },
+  async stamp(path) {
+    const found = await (await fs()).stat(path, { bigint: true }).catch(absent);
+    return found && `${found.dev}:${found.ino}:${found.ctimeMs}`;
   },
   mode: async (path) => (await (await fs()).stat(path).catch(absent))?.mode,
   changeMode: async (path, mode) => await (await fs()).chmod(path, mode),
