@@ -7,14 +7,25 @@
 import { ForkstackError, isForkstackError, type Kind, resourceTitle, variablePrefix } from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import { fileError, type Files } from "./files.ts";
-import { load } from "./load.ts";
 import { holderOf, type LockOptions, type Worker } from "./lock.ts";
 import { parseMarker } from "./marks.ts";
-import type { Context, Fork, Held, Inspection, Lease, Marker, Provider, Scope, Target } from "./provider.ts";
+import type {
+  Context,
+  Fork,
+  Held,
+  Inspection,
+  Lease,
+  Marker,
+  OptionsSchema,
+  Provider,
+  Scope,
+  Target,
+} from "./provider.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
 import { forkOf, type Registry, type ResourceRow, statements, TAKEN_OVER } from "./registry.ts";
 import { FORGET, isLine, isMarker } from "./rows.ts";
 import { sanitize } from "./sanitize.ts";
+import type { RecordedOptions } from "./schema.ts";
 import { Secret } from "./secret.ts";
 import { quoted, shown } from "./shown.ts";
 import type { Variables } from "./workspace.ts";
@@ -39,6 +50,11 @@ export interface World {
   readonly confirm: (question: string) => Promise<void>;
   /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
   readonly secrets: Secret[];
+  /** Options as a row recorded them, by today's schema of their provider; see schema.ts. */
+  readonly recordedOptions: (
+    options: OptionsSchema<unknown>,
+    recorded: Readonly<Record<string, unknown>>,
+  ) => Promise<RecordedOptions>;
   /** The provider of a kind and name: a built-in one, or a file that forkstack.json names. */
   readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
 }
@@ -545,8 +561,7 @@ function shownError(error: unknown): { code: string; message: string } {
 /** A recorded resource with the provider that made it, and its options as today's schema has them. */
 export async function recordedResource(engine: Engine, row: ResourceRow): Promise<Resource> {
   const provider = await providerOf(engine, row);
-  const { recordedOptions } = await load<typeof import("./schema.ts")>("core/schema.ts");
-  const parsed = recordedOptions(provider.options, row.options as Record<string, unknown>);
+  const parsed = await engine.world.recordedOptions(provider.options, row.options as Record<string, unknown>);
   const { key, kind, name, env } = row;
   if ("options" in parsed) {
     return { key, kind, ...(name === undefined ? {} : { name }), provider, options: parsed.options };

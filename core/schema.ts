@@ -96,6 +96,9 @@ export async function parseResource(
   return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, Object.fromEntries(own)) };
 }
 
+/** What a row's options are today, or what is wrong with them. */
+export type RecordedOptions = { readonly options: unknown } | { readonly problem: string };
+
 /**
  * Options as a row recorded them, by today's schema. Those that the provider no longer knows do nothing, and are left
  * out, so that what an older forkstack made can still be deleted; what is wrong with the others is told.
@@ -103,7 +106,7 @@ export async function parseResource(
 export function recordedOptions(
   options: OptionsSchema<unknown>,
   recorded: Readonly<Record<string, unknown>>,
-): { readonly options: unknown } | { readonly problem: string } {
+): RecordedOptions {
   const entries = entriesOf(options) as v.ObjectEntries | undefined; // a test's schema may take anything
   const known = Object.fromEntries(Object.entries(recorded).filter(([key]) => Object.hasOwn(entries ?? {}, key)));
   const result = v.safeParse(options as v.GenericSchema, entries === undefined ? recorded : known);

@@ -93,6 +93,8 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     warn: (text) => io.say(`warning: ${text}`),
     progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${text}`),
     confirm: io.confirm,
+    recordedOptions: async (...given) =>
+      (await load<typeof import("../schema.ts")>("core/schema.ts")).recordedOptions(...given),
     async provider(kind, name) {
       const declared = resources.find((one) => one.kind === kind && (one.isUnread || one.provider.name === name))
         ?.provider;

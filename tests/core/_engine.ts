@@ -11,6 +11,7 @@ import { files } from "../../core/files.ts";
 import { sleep } from "../../core/host.ts";
 import type { Fork, Inspection, Kind, Provider, Target } from "../../core/provider.ts";
 import { openRegistry, Registry } from "../../core/registry.ts";
+import { recordedOptions } from "../../core/schema.ts";
 import { ForkstackError } from "../../mod.ts";
 import { temporaryDirectory } from "../helpers.ts";
 
@@ -208,6 +209,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     progress: () => {},
     confirm: () => Promise.resolve(),
     secrets: [],
+    recordedOptions: (...given) => Promise.resolve(recordedOptions(...given)),
     provider: (kind, name) =>
       Promise.resolve(name === "fake" ? resources.find((one) => one.kind === kind)?.provider : undefined),
   };

@@ -8,6 +8,7 @@ import { checked } from "../../core/answers.ts";
 import type { Engine, World } from "../../core/engine.ts";
 import type { Marker } from "../../core/provider.ts";
 import { Registry } from "../../core/registry.ts";
+import { recordedOptions } from "../../core/schema.ts";
 import type { Row, Sql, Statement } from "../../core/sql.ts";
 import type { Command } from "./scenario.ts";
 import { fakeProvider } from "./provider.ts";
@@ -67,6 +68,7 @@ export class Process {
       progress: () => {},
       confirm: () => Promise.resolve(),
       secrets: [],
+      recordedOptions: (...given) => Promise.resolve(recordedOptions(...given)),
       provider: (_kind: Kind, name: string) => Promise.resolve(providers.get(name)),
     };
     const sql: Sql = {
