@@ -10,6 +10,7 @@ import type { ResourceReport } from "./report.ts";
 import { load } from "./load.ts";
 import * as host from "./host.ts";
 import * as output from "./output.ts";
+import { shown } from "./shown.ts";
 import { VERSION } from "./version.ts";
 import { ForkstackError } from "../mod.ts";
 
@@ -156,15 +157,15 @@ async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
   if (program.length === 0) atEnd(onInterrupt(interrupt, err)); // else signals are the program's
   const seen = new Map<string, ResourceReport>();
   const io: Io = {
-    say: (line) => host.write("stderr", `${line}\n`),
+    say: tell,
     onProgress(resource) {
       seen.set(resource.key, resource);
-      if (!isJson) host.write("stderr", `${output.resourceLine(resource, err)}\n`);
+      if (!isJson) tell(output.resourceLine(resource, err));
     },
     signal: interrupt.signal,
     now: () => new Date(),
     confirm: (question) =>
-      args.some((one) => one === "--yes" || one === "-y") ? Promise.resolve() : confirm(question, isJson),
+      args.some((one) => one === "--yes" || one === "-y") ? Promise.resolve() : confirm(shown(question), isJson),
     readSecret,
     mayAsk: () => !isJson && host.isTerminal("stdin") && host.isTerminal("stderr"),
     atEnd,
@@ -177,22 +178,30 @@ async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
     if (parsed.flags.help) return print(await helpText(command, args.includes("-h") ? "short" : "page", out.command));
     const answer = await COMMANDS[command].run({ ...parsed, io });
     if (answer.exitCode !== undefined) return answer.exitCode;
-    print(isJson ? output.jsonDocument(command, answer.data, answer.error, out) : answer.text(out));
+    if (isJson) print(output.jsonDocument(command, answer.data, answer.error, out));
+    else if (answer.isValue && !host.isTerminal("stdout")) host.write("stdout", `${answer.text(out)}\n`);
+    else print(answer.text(out));
     if (answer.error === undefined) return 0;
-    if (!isJson) host.write("stderr", `${output.errorText(answer.error, err)}\n`);
+    if (!isJson) tell(output.errorText(answer.error, err));
     return output.exitCodeOf(answer.error);
   } catch (caught) {
     const error = allowError(caught, command);
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort((a, b) => a.key.localeCompare(b.key)) };
     if (isJson) print(output.jsonDocument(command, data, error, out));
-    else host.write("stderr", `${output.errorText(error, err)}\n`);
+    else tell(output.errorText(error, err));
     return output.exitCodeOf(error);
   }
 }
 
+/** A result goes to stdout; what is shown of others' text moves no cursor. */
 function print(text: string): number {
-  host.write("stdout", `${text}\n`);
+  host.write("stdout", `${output.dressed(text)}\n`);
   return 0;
+}
+
+/** Everything else goes to stderr. */
+function tell(text: string): void {
+  host.write("stderr", `${output.dressed(text)}\n`);
 }
 
 /**
@@ -202,10 +211,7 @@ function print(text: string): number {
 function onInterrupt(interrupt: AbortController, style: output.Style): () => void {
   const stop = () => {
     if (interrupt.signal.aborted) host.exit(130);
-    host.write(
-      "stderr",
-      `${output.localCommands("Stopping after what is under way; once more leaves at once", style)}\n`,
-    );
+    tell(output.localCommands("Stopping after what is under way; once more leaves at once", style));
     interrupt.abort(new ForkstackError("INTERRUPTED", "Stopped", { hint: "Run the same command again to go on" }));
   };
   return host.onSignals(["SIGINT", "SIGTERM"], stop);
@@ -216,6 +222,6 @@ function refuse(line: readonly string[], caught: unknown): number {
   const error = allowError(caught, "begin");
   const style = { color: false, command: "forkstack " };
   if (line.includes("--json")) print(output.jsonDocument("help", {}, error, style));
-  else host.write("stderr", `${output.errorText(error, style)}\n`);
+  else tell(output.errorText(error, style));
   return output.exitCodeOf(error);
 }

@@ -10,6 +10,7 @@ import type { Plan } from "./plan.ts";
 import type { EnvironmentReport, EnvironmentResult, ResourceReport } from "./report.ts";
 import type { KeptFork } from "./registry.ts";
 import { Secret } from "./secret.ts";
+import { shown, shownJson, shownLines } from "./shown.ts";
 
 /** How text is dressed; decided for each stream. */
 export interface Style {
@@ -31,7 +32,15 @@ const PAINTS = {
 /** A text in a format, where the stream takes one. */
 export function paint(style: Style, format: keyof typeof PAINTS, text: string): string {
   const [begin, end] = PAINTS[format];
-  return style.color ? `\x1b[${begin}m${text}\x1b[${end}m` : text;
+  return style.color ? `${OURS}${begin}m${text}${OURS}${end}m` : text;
+}
+
+/** Stands for our own escapes until `dressed`, so that nothing that comes with data is taken for one of them. */
+const OURS = `\ufdd0${Math.random()}\ufdd1`;
+
+/** A text as the stream gets it: our formats as escapes, and every other character that would not show by its number. */
+export function dressed(text: string): string {
+  return text.split(OURS).map(shownLines).join("\x1b[");
 }
 
 /** Commands in a text as they are called here. */
@@ -180,7 +189,7 @@ export function doctorText(findings: readonly Finding[], rebuilt: readonly Resou
   if (findings.length === 0) lines.push("Everything is as it should be");
   for (const finding of findings) {
     const format = finding.severity === "error" ? "red" : finding.severity === "warning" ? "yellow" : "dim";
-    lines.push(`${paint(style, format, `${finding.severity}:`)} ${findingTitle(finding)}`);
+    lines.push(`${paint(style, format, `${finding.severity}:`)} ${shown(findingTitle(finding))}`);
     lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(finding.fix, style)}`);
   }
   const mendable = findings.filter(({ mend }) => mend !== undefined).length;
@@ -208,12 +217,13 @@ export function planText(plan: Plan, style: Style): string {
 
 /** An error as people read it: what happened, why, what next. */
 export function errorText(error: unknown, style: Style): string {
-  const lines = [`${paint(style, "red", "error:")} ${isForkstackError(error) ? error.message : unexpected(error)}`];
-  for (const cause of causes(error)) lines.push(`  ${paint(style, "dim", "cause:")} ${cause}`);
+  const message = isForkstackError(error) ? error.message : unexpected(error);
+  const lines = [`${paint(style, "red", "error:")} ${shown(message)}`];
+  for (const cause of causes(error)) lines.push(`  ${paint(style, "dim", "cause:")} ${shown(cause)}`);
   const hint = isForkstackError(error)
     ? error.hint
     : "This should not happen. Run the same command again; what was begun is in the journal";
-  if (hint) lines.push(`  ${paint(style, "cyan", "hint:")} ${localCommands(hint, style)}`);
+  if (hint) lines.push(`  ${paint(style, "cyan", "hint:")} ${localCommands(shown(hint), style)}`);
   return lines.join("\n");
 }
 
@@ -258,7 +268,7 @@ export function jsonDocument(command: string, data: unknown, error: unknown, sty
       },
     }),
   };
-  return JSON.stringify(document, (_key, value) => value instanceof Secret ? "[redacted]" : value, 2);
+  return shownJson(JSON.stringify(document, (_key, value) => value instanceof Secret ? "[redacted]" : value, 2));
 }
 
 const EXIT_CODES: readonly (readonly [RegExp, number])[] = [

@@ -1,14 +1,13 @@
 /**
  * Text of others on its way to a terminal: what would move the cursor, turn the reading direction or show as nothing is
- * shown as its code.
+ * shown by its number.
  *
  * @module
  */
 
-/** Controls, line ends, marks of direction, invisible characters, halves of surrogate pairs, noncharacters. */
-const UNSHOWN =
-  /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/u;
-const EVERY_UNSHOWN = new RegExp(UNSHOWN.source, "gu");
+/** Controls, format characters such as marks of direction, halves of surrogate pairs, private use, line separators. */
+const UNSHOWN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\u2028\u2029]/u;
+const EACH = new RegExp(UNSHOWN, "gu");
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** Whether a text shows as it is, on one line. */
@@ -16,9 +15,21 @@ export function isPlain(text: string): boolean {
   return !UNSHOWN.test(text);
 }
 
-/** A text on one line, with every character that would not show as its code: `\n`, `\x1b`, `\u202e`. */
+/** A text on one line, each character of which shows: `\n`, `\u{1b}`, `\u{202e}`. */
 export function shown(text: string): string {
-  return text.replace(EVERY_UNSHOWN, escaped);
+  return text.replace(EACH, (one) => SHORT[one] ?? numbered(one));
+}
+
+/** A text of lines, each character of which shows; its line ends and tabs stay. */
+export function shownLines(text: string): string {
+  return text.replace(EACH, (one) => one === "\n" || one === "\t" ? one : numbered(one));
+}
+
+/** JSON, as it is for a program, whose strings a terminal shows. */
+export function shownJson(json: string): string {
+  const escaped = (one: string) =>
+    one.split("").map((unit) => `\\u${hex(unit.charCodeAt(0)).padStart(4, "0")}`).join("");
+  return json.replace(EACH, (one) => one === "\n" ? one : escaped(one));
 }
 
 /** A value of others in quotes, at most 60 characters of it; what is no text, by its type. */
@@ -28,13 +39,10 @@ export function quoted(value: unknown): string {
   return value === null || value === undefined ? "missing" : `of type ${typeof value}`;
 }
 
-function escaped(character: string): string {
-  const code = character.codePointAt(0)!;
-  const digits = code.toString(16);
-  return SHORT[character] ??
-    (code < 0x100
-      ? `\\x${digits.padStart(2, "0")}`
-      : code < 0x10000
-      ? `\\u${digits.padStart(4, "0")}`
-      : `\\u{${digits}}`);
+function numbered(character: string): string {
+  return `\\u{${hex(character.codePointAt(0)!)}}`;
+}
+
+function hex(code: number): string {
+  return code.toString(16);
 }

@@ -12,7 +12,8 @@ import { disk } from "./disk.ts";
 import { fileError, files, temporaryPath } from "./files.ts";
 import { dirname, isRunByDeno, join, system, variable } from "./host.ts";
 import { load } from "./load.ts";
-import { itemsText, itemTitle, quoted, shown } from "./trust_text.ts";
+import { shown } from "./shown.ts";
+import { itemsText, itemTitle, quoted } from "./trust_text.ts";
 import {
   type Admitted,
   hashOf,

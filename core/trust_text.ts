@@ -4,16 +4,12 @@
  *
  * @module
  */
+import { shown, shownLines } from "./shown.ts";
 import type { Item } from "./trust.ts";
-
-/** A text in which each character shows. */
-export function shown(text: string): string {
-  return text.replace(/[^\P{C}\n\t]|[\u2028\u2029]/gu, (one) => `\\u{${one.codePointAt(0)!.toString(16)}}`);
-}
 
 /** An item in one line. */
 export function itemTitle({ kind, resource, name, option }: Item): string {
-  const text = shown(name).replaceAll("\n", "\\n");
+  const text = shown(name);
   switch (kind) {
     case "provider":
       return `provider "${text}" of ${resource}`;
@@ -45,5 +41,5 @@ export function itemsText(items: readonly Item[], title: string): string {
 
 /** The contents of a file, each line marked as such. */
 export function quoted(text: string): string {
-  return shown(text.replaceAll("\r\n", "\n")).trimEnd().split("\n").map((line) => `  | ${line}`).join("\n");
+  return shownLines(text.replaceAll("\r\n", "\n")).trimEnd().split("\n").map((line) => `  | ${line}`).join("\n");
 }

@@ -59,6 +59,8 @@ export type Flags = Readonly<Partial<Record<OptionName, string | boolean | strin
 export interface Answer {
   readonly data: unknown;
   readonly text: (style: output.Style) => string;
+  /** The text is a value as it is: a program gets it byte for byte, where no terminal does. */
+  readonly isValue?: boolean;
   /** Why the data is not all of it: told after it, and the exit code is its. */
   readonly error?: ForkstackError | undefined;
   /** Of a program that has run: it has said what there was to say, and nothing is printed. */

@@ -10,6 +10,7 @@ import { load } from "../load.ts";
 import { openRegistry, type Registry } from "../registry.ts";
 import { admit, assertTrusted, type Reach } from "../trust.ts";
 import type { Secret } from "../secret.ts";
+import { shown } from "../shown.ts";
 
 /** How a command opens its project. */
 export interface Opening {
@@ -90,8 +91,8 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     sleep,
     read: variable,
     newId: () => crypto.randomUUID(),
-    warn: (text) => io.say(`warning: ${text}`),
-    progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${text}`),
+    warn: (text) => io.say(`warning: ${shown(text)}`),
+    progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${shown(text)}`),
     confirm: io.confirm,
     recordedOptions: async (...given) =>
       (await load<typeof import("../schema.ts")>("core/schema.ts")).recordedOptions(...given),

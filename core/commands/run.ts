@@ -18,6 +18,7 @@ import { othersVariables, programVariables, type Values } from "../program.ts";
 import { type OnTerminal, runOnTerminal, type Standing, standing } from "../run.ts";
 import { Secret } from "../secret.ts";
 import type { Secrets } from "../secrets.ts";
+import { shown } from "../shown.ts";
 import { isCurrent, needsNoProvider } from "../switch.ts";
 import { changeFiles, checkPointers, currentEnv, readVariables, type Variables } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
@@ -91,7 +92,7 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
     const env = envOf(project);
     const written = await writtenOf(project, env);
     if (written === undefined) throw error;
-    io.say(`${error.message}. The program gets what this machine's files say`);
+    io.say(`${shown(error.message)}. The program gets what this machine's files say`);
     return { project, env, written, secrets: {} };
   }
 }

@@ -6,6 +6,7 @@ import type { Engine } from "../engine.ts";
 import { editText } from "../edit.ts";
 import { isTerminal } from "../host.ts";
 import { Secret } from "../secret.ts";
+import { shown } from "../shown.ts";
 import { type Changes, type Keyring, openKeyring, type Secrets } from "../secrets.ts";
 import { didYouMean } from "../words.ts";
 import { currentEnv } from "../workspace.ts";
@@ -70,13 +71,14 @@ async function list({ call, engine, names: [env] }: Action): Promise<Answer> {
   const keyring = await open(call, engine, env);
   const secrets = await keyring.read();
   const { reveal } = call.flags;
-  const shown = Object.entries(secrets).map(([key, value]) => reveal ? { key, value: value.reveal() } : { key });
+  const listed = Object.entries(secrets).map(([key, value]) => reveal ? { key, value: value.reveal() } : { key });
   return {
-    data: { environment: keyring.env, secrets: shown },
+    data: { environment: keyring.env, secrets: listed },
+    isValue: reveal === true,
     text: () =>
       reveal
         ? editSecretsFile("", plain(secrets)).trimEnd()
-        : Object.keys(secrets).join("\n") || `${keyring.env} has no secrets`,
+        : Object.keys(secrets).map(shown).join("\n") || `${keyring.env} has no secrets`,
   };
 }
 
@@ -88,6 +90,7 @@ async function get({ call, engine, names: [key, env] }: Action): Promise<Answer>
   const isShown = reveal || (!isTerminal("stdout") && !call.flags.json);
   return {
     data: { environment: keyring.env, key, ...(reveal ? { value: value.reveal() } : {}) },
+    isValue: isShown === true,
     text: () => isShown ? value.reveal() : `${key} is set in ${keyring.env}; --reveal shows it`,
   };
 }
@@ -120,8 +123,8 @@ async function diff({ call, engine, names: [one, other] }: Action): Promise<Answ
     same: common.length - different.length,
   };
   const lines = [
-    ...Object.entries(data.onlyIn).flatMap(([env, keys]) => keys.map((key) => `only in ${env}: ${key}`)),
-    ...different.map((key) => `differs: ${key}`),
+    ...Object.entries(data.onlyIn).flatMap(([env, keys]) => keys.map((key) => `only in ${env}: ${shown(key)}`)),
+    ...different.map((key) => `differs: ${shown(key)}`),
   ];
   return { data, text: () => [...lines, `${data.same} are the same in ${a.env} and ${b.env}`].join("\n") };
 }

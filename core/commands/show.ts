@@ -7,6 +7,7 @@ import * as output from "../output.ts";
 import { openRegistry } from "../registry.ts";
 import { describe, describeFromFiles, type EnvironmentResult, listEnvironments } from "../report.ts";
 import { admit } from "../trust.ts";
+import { shown } from "../shown.ts";
 import { currentEnv } from "../workspace.ts";
 import { noticeExpired, withEngine } from "./_open.ts";
 
@@ -49,7 +50,7 @@ export async function runStatus({ name, io }: Call): Promise<Answer> {
     const project = await openProject(cwd(), { init: false });
     const result = await describeFromFiles({ project, world: { files } }, envOf(project), performance.now());
     if (result === undefined) throw error;
-    io.say(`${error.message}. Shown is what this machine's files say`);
+    io.say(`${shown(error.message)}. Shown is what this machine's files say`);
     return answer(result);
   }
 }

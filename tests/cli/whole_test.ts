@@ -13,6 +13,7 @@ import type { Engine, World } from "../../core/engine.ts";
 import { type Files, files } from "../../core/files.ts";
 import { errorText, exitCodeOf, jsonDocument } from "../../core/output.ts";
 import { openRegistry } from "../../core/registry.ts";
+import { recordedOptions } from "../../core/schema.ts";
 import { describe } from "../../core/report.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { isForkstackError } from "../../mod.ts";
@@ -36,6 +37,7 @@ function worldOf(on: Files): World {
     progress: () => {},
     confirm: () => Promise.resolve(),
     secrets: [],
+    recordedOptions: (...given) => Promise.resolve(recordedOptions(...given)),
     provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
   };
 }

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadResources, openProject, parentOf, type Project, protectedEnvs, titleOf } from "../../core/config.ts";
+import {
+  loadResources,
+  openProject,
+  parentOf,
+  type Project,
+  protectedEnvs,
+  sealConfig,
+  titleOf,
+} from "../../core/config.ts";
 import { parseConfig } from "../../core/schema.ts";
 import { isForkstackError } from "../../mod.ts";
 
@@ -109,5 +117,23 @@ Deno.test("parseConfig() reports every problem at once", async () => {
       ]
     ) assert.match(error.message, part);
     return true;
+  });
+});
+
+Deno.test("a seal speaks of one very file: one that came along with another spares no check", async () => {
+  await inDirectory(async (above) => {
+    const root = join(above, "a");
+    await mkdir(join(root, ".forkstack"), { recursive: true });
+    const fresh = await projectOf(root, { project: "shop" });
+    await sealConfig(fresh);
+    assert.equal((await openProject(root, { init: false })).isSealed, true);
+    await cp(root, join(above, "b"), { recursive: true, preserveTimestamps: true });
+    assert.equal((await openProject(join(above, "b"), { init: false })).isSealed, false, "a copy is not checked yet");
+    await writeFile(join(root, "forkstack.json"), '{"project": "shop"}');
+    assert.equal((await openProject(root, { init: false })).isSealed, false, "written again with the same text");
+    for (const text of ["\0", "0.1.0\n{}", `${"9".repeat(99)} x\n{"project": "shop"}`]) {
+      await writeFile(join(root, ".forkstack", "checked.json"), text);
+      assert.equal((await openProject(root, { init: false })).isSealed, false);
+    }
   });
 });

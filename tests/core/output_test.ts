@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import {
   deletedText,
+  dressed,
   duration,
   errorText,
   exitCodeOf,
   jsonDocument,
   listText,
   localCommands,
+  paint,
   resourceLine,
   statusText,
 } from "../../core/output.ts";
@@ -103,8 +105,8 @@ Deno.test("only a style with colour has escapes, and the text is the same", () =
   // deno-lint-ignore no-control-regex -- the escapes are what is taken away
   const escapes = /\x1b\[[\d;]*m/g;
   for (const [at, text] of texts(bright).entries()) {
-    assert.match(text, escapes);
-    assert.equal(text.replace(escapes, ""), texts(plain)[at]);
+    assert.match(dressed(text), escapes);
+    assert.equal(dressed(text).replace(escapes, ""), texts(plain)[at]);
   }
 });
 
@@ -185,4 +187,26 @@ Deno.test("deletedText() names what was kept because it is not ours", () => {
     text,
     'Deleted a: 1 resources in 5 ms\nKept storage "t": it is not ours\nIt was current; now on dev\nNext: `forkstack list`',
   );
+});
+
+Deno.test("what comes with data moves no cursor: dressed() and errorText() show it by its number", () => {
+  const hostile = "\x1b[2J\x1b]0;title\x07\x9b31m\u202egnp\x7f\u2028\0";
+  const bright = { color: true, command: "forkstack " };
+  // deno-lint-ignore no-control-regex -- they are what must not be there
+  const moving = /[\0-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2028]|\x1b(?!\[(1|2|22|31|32|33|36|39)m)/;
+  for (const style of [plain, bright]) {
+    const error = new ForkstackError("X", `Cannot do it:\n${hostile}`, {
+      hint: hostile,
+      cause: new Error(`why ${hostile}`),
+    });
+    const text = dressed(errorText(error, style));
+    assert.doesNotMatch(text, moving);
+    assert.equal(text.split("\n").length, 3, "a line end of a message is no line of ours");
+    assert.match(text, /\\u\{1b\}\[2J/);
+  }
+  const forged = `${paint(bright, "red", "a")}\x1b[31mb`;
+  assert.equal(dressed(forged), "\x1b[31ma\x1b[39m\\u{1b}[31mb", "only our own formats are formats");
+  const json = jsonDocument("list", { text: `${hostile}\u{e0001}` }, undefined, plain);
+  assert.doesNotMatch(json.replaceAll("\n", ""), moving);
+  assert.equal(JSON.parse(json).data.text, `${hostile}\u{e0001}`);
 });

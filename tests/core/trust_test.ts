@@ -5,7 +5,8 @@ import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
 import type { Project } from "../../core/config.ts";
 import { hashOf, hostItems, type Item, namedBy, type Reach } from "../../core/trust.ts";
-import { itemsText, shown } from "../../core/trust_text.ts";
+import { shownLines } from "../../core/shown.ts";
+import { itemsText } from "../../core/trust_text.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { temporaryDirectory } from "../helpers.ts";
 
@@ -201,6 +202,6 @@ Deno.test("what a person is shown holds nothing that a terminal would obey, or s
     name: "https://a\x1b[2K\u202etxe.\r\nhost",
   };
   const text = itemsText([item], "");
-  assert.match(text, /https:\/\/a\\u\{1b\}\[2K\\u\{202e\}txe\.\\u\{d\}\\nhost/);
-  assert.equal(shown("a\tb\nc\u0000\u2028\u200b\ud800ü日"), "a\tb\nc\\u{0}\\u{2028}\\u{200b}\\u{d800}ü日");
+  assert.match(text, /https:\/\/a\\u\{1b\}\[2K\\u\{202e\}txe\.\\r\\nhost/);
+  assert.equal(shownLines("a\tb\nc\u0000\u2028\u200b\ud800ü日"), "a\tb\nc\\u{0}\\u{2028}\\u{200b}\\u{d800}ü日");
 });
