@@ -49,7 +49,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "run a program with an environment's variables, without switching to it",
     arguments: ["[env]"],
     example: "run alice -- npm start",
-    options: ["secrets", "resource"],
+    options: ["secrets", "resource", "cors"],
     runsProgram: true,
     run: by("run", "runRun"),
   },
@@ -120,7 +120,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   serve: {
     summary: "serve the local buckets over S3 until Ctrl-C",
     example: "serve",
-    options: ["port"],
+    options: ["cors", "port"],
     run: by("serve", "runServe"),
   },
   completions: {

@@ -1,6 +1,6 @@
 /** The local buckets over S3, as `serve` and `run` open them. */
 import { declaredResources, EMBEDDED_STACK, embeddedPath, ForkstackError, resourceTitle } from "../../mod.ts";
-import type { Io } from "./_call.ts";
+import { type Flags, type Io, usage } from "./_call.ts";
 import { BASE_ENVS, type Project } from "../config.ts";
 import { files } from "../files.ts";
 import { shown } from "../shown.ts";
@@ -54,9 +54,31 @@ export async function openBuckets(project: Project, io: Io, doors: Doors, port: 
 export async function accountOf(project: Project, env: string, secretAccessKey: string): Promise<Account> {
   const titles = localBuckets(project).map((name) => resourceTitle("storage", project.name, env, name));
   if (BASE_ENVS.includes(env)) { // nobody makes a base environment's bucket but who first uses it
-    for (const title of titles) await files.makeDirectory(embeddedPath("storage", project.stateRoot, title));
+    const { makeReal, realBelow } = await import("../s3/paths.ts");
+    await files.makeDirectory(project.stateRoot);
+    const root = realBelow(project.stateRoot, project.stateRoot);
+    for (const title of titles) {
+      makeReal(root, realBelow(project.stateRoot, embeddedPath("storage", project.stateRoot, title)));
+    }
   }
   return { secretAccessKey, opens: (name) => titles.includes(name), buckets: () => titles };
+}
+
+/** The origins that a person named, whose pages may read answers. */
+export function originsOf(flag: Flags["cors"]): string[] {
+  const given = Array.isArray(flag) ? flag : [];
+  for (const one of given) {
+    const url = URL.parse(one);
+    if (url !== null && /^https?:$/.test(url.protocol) && url.origin === one) continue;
+    const reason = one === "*"
+      ? "every page that you open could read what it gets hold of a URL of"
+      : "it is no origin";
+    throw usage(
+      `Cannot serve with --cors ${JSON.stringify(one)}: ${reason}`,
+      "For example --cors http://localhost:5173",
+    );
+  }
+  return given;
 }
 
 function refusal(command: string, port: number, error: Error & { code?: string }): Error {

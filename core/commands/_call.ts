@@ -28,6 +28,12 @@ export const OPTIONS = {
   "fix": { type: "boolean", help: "mend what is safe to mend" },
   "rebuild": { type: "boolean", help: "find the environments again by their marks, where the registry was lost" },
   "port": { type: "string", help: "listen there instead of the port of forkstack.json", value: "<port>" },
+  "cors": {
+    type: "string",
+    multiple: true,
+    help: "let pages of this origin read the buckets, in a browser; several times",
+    value: "<origin>",
+  },
   "stack": { type: "string", help: "what it is made of: sqlite-local, neon-s3-vault, ...", value: "<stack>" },
   "project": { type: "string", help: "what the project is called", value: "<project>" },
   "set": {

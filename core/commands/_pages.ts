@@ -38,6 +38,7 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   at: "as the parent is now",
   ttl: '"ttl" of forkstack.json, else without end',
   idle: "those whose lease has ended",
+  cors: "no page may read anything",
   port: '"port" of the storage in forkstack.json, else 7833',
   resource: "the only one",
   stack: "sqlite-local; on a terminal it is asked for",
@@ -340,6 +341,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ["serve", "at the port that the environments' variables name"],
       ["serve --port 9000", "at another; the app then needs AWS_ENDPOINT_URL_S3"],
       ["serve --port 0", "at any that is free"],
+      ["serve --cors http://localhost:5173", "a page of this origin may use presigned URLs in a browser"],
     ],
     exits: { 5: "the port is in use" },
     files: {

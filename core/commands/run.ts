@@ -7,7 +7,7 @@
  * would take what it had not written yet, and nobody would know why.
  */
 import { ForkstackError, isForkstackError, openStack, parseEnvName, variablePrefix } from "../../mod.ts";
-import { accountOf, localBuckets, openBuckets } from "./_buckets.ts";
+import { accountOf, localBuckets, openBuckets, originsOf } from "./_buckets.ts";
 import { type Answer, type Call, type Io, usage } from "./_call.ts";
 import { BASE_ENVS, openProject, type Project } from "../config.ts";
 import type { Engine } from "../engine.ts";
@@ -27,10 +27,11 @@ import { text, withEngine } from "./_open.ts";
 export async function runRun(call: Call): Promise<Answer> {
   const { flags, io, program: [command, ...args] } = call;
   if (flags.json) throw usage("Cannot run with --json: what is printed is the program's own", "Leave --json out");
+  const origins = originsOf(flags.cors);
   const seen = standing(); // before anything listens to a signal
   const { project, env, written, told, secrets } = await settingsOf(call);
   const variables = told ?? written!;
-  const served = await serveBuckets(project, env, variables, io);
+  const served = await serveBuckets(project, env, variables, { io, origins });
   const place = { project, world: { files } };
   const vars = programVariables(host.variables(), await othersVariables(place, env), {
     project,
@@ -125,7 +126,12 @@ function plain(variables: Variables): Values {
 }
 
 /** Serves the environment's local buckets for this program alone; the variables that say where. */
-async function serveBuckets(project: Project, env: string, variables: Values, io: Io): Promise<Values> {
+async function serveBuckets(
+  project: Project,
+  env: string,
+  variables: Values,
+  { io, origins }: { io: Io; origins: readonly string[] },
+): Promise<Values> {
   const prefixes = localBuckets(project).map(variablePrefix)
     .filter((prefix) => variables[`${prefix}AWS_SECRET_ACCESS_KEY`] !== undefined);
   if (prefixes.length === 0) return {};
@@ -135,6 +141,7 @@ async function serveBuckets(project: Project, env: string, variables: Values, io
   const { port } = await openBuckets(project, io, {
     region: variables[`${prefixes[0]}AWS_REGION`] ?? "us-east-1",
     account: async (key) => secrets.has(key) ? await accountOf(project, env, secrets.get(key)!) : undefined,
+    origins,
     command: "run",
   }, 0); // it ends with this process
   return Object.fromEntries(prefixes.map((prefix) => [`${prefix}AWS_ENDPOINT_URL_S3`, `http://127.0.0.1:${port}`]));

@@ -1,5 +1,5 @@
 import { EMBEDDED_STACK, ForkstackError, NAME_PATTERN, resourceTitle } from "../../mod.ts";
-import { accountOf, openBuckets } from "./_buckets.ts";
+import { accountOf, openBuckets, originsOf } from "./_buckets.ts";
 import { type Answer, type Call, usage } from "./_call.ts";
 import type { Resource } from "../config.ts";
 import { contextOf, type Engine, scopeOf } from "../engine.ts";
@@ -11,6 +11,7 @@ import { text, withEngine } from "./_open.ts";
 /** `serve` */
 export async function runServe({ flags, io }: Call): Promise<Answer> {
   const wanted = portOf(text(flags.port));
+  const origins = originsOf(flags.cors);
   return await withEngine(io, "look", async (engine) => {
     const buckets = engine.resources.filter((one) => one.provider.name === EMBEDDED_STACK[one.kind])
       .filter(({ kind }) => kind === "storage");
@@ -22,7 +23,7 @@ export async function runServe({ flags, io }: Call): Promise<Answer> {
     const told = await Promise.all(buckets.map((bucket) => settingsOf(engine, bucket)));
     const [{ region }] = told;
     const account = rememberedFor(1_000, (id) => accountOfKey(engine, buckets, id));
-    const doors = { region, account, command: "serve" } as const;
+    const doors = { region, account, origins, command: "serve" } as const;
     const ports = wanted === undefined ? [...new Set(told.map(({ port }) => port))] : [wanted];
     const servers: Listening[] = [];
     for (const port of ports) servers.push(await openBuckets(engine.project, io, doors, port));

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, Secret } from "../../core/provider.ts";
 import { sweepTemporary } from "../../core/files.ts";
+import { readPrivate } from "../../core/private.ts";
 import { OBJECTS, STORE } from "../../core/s3/layout.ts";
 import { ForkstackError } from "../../mod.ts";
 import { embeddedProviderWith, fillTree } from "../_embedded.ts";
@@ -68,13 +69,13 @@ async function secretOf(context: Context, root: string, bucket: string): Promise
 /** The project's secret, made when it is first needed. */
 async function projectSecret(context: Context, path: string): Promise<string> {
   for (let attempt = 1;; attempt++) {
-    const text = (await context.files.read(path))?.trim();
-    if (text !== undefined && /^[0-9a-f]{64}$/.test(text)) {
+    const text = readPrivate(path);
+    if (text !== undefined && isKey(text)) {
       await sweepTemporary(context.files, path);
-      return text;
+      return text.trim();
     }
     if (text !== undefined || attempt === 3) {
-      throw new ForkstackError("STATE_DAMAGED", `Cannot read the key file "${path}": it is not what forkstack wrote`, {
+      throw new ForkstackError("STATE_DAMAGED", `Cannot use the key file "${path}": it is not what forkstack wrote`, {
         hint:
           "Remove it and .forkstack/envs/<env>.env of each environment, then `forkstack switch <env>`: all get new keys",
       });
@@ -87,6 +88,16 @@ async function projectSecret(context: Context, path: string): Promise<string> {
       if (!/^(EEXIST|ENOENT)$/.test((error as { code?: string }).code ?? "")) throw error;
     }
   }
+}
+
+/** Whether a text is a key that was drawn by chance: one that is easily guessed was put there by somebody. */
+function isKey(text: string): boolean {
+  if (!/^[0-9a-f]{64}\n?$/.test(text)) return false;
+  const key = text.trim();
+  const bytes = key.match(/../g)!.map((one) => parseInt(one, 16));
+  const steps = new Set(bytes.slice(1).map((byte, at) => (byte - bytes[at]! + 256) % 256));
+  const isRepeated = [1, 2, 4, 8, 16, 32].some((size) => key === key.slice(0, size).repeat(64 / size));
+  return !isRepeated && steps.size > 8 && new Set(bytes).size > 16; // by chance less than once in 10^15
 }
 
 function hexOf(bytes: Uint8Array): string {
