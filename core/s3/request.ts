@@ -58,8 +58,15 @@ function textOfBytes(bytes: Uint8Array): string {
 }
 
 /** An answer of XML. */
-export function xmlResponse(root: string, content: Xml, status = 200): Response {
-  return new Response(xmlDocument(root, content), { status, headers: { "content-type": "application/xml" } });
+export function xmlResponse(
+  root: string,
+  content: Xml,
+  status = 200,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const bytes = new TextEncoder().encode(xmlDocument(root, content));
+  const own = { "content-type": "application/xml", "content-length": String(bytes.length) };
+  return new Response(bytes, { status, headers: { ...own, ...headers } });
 }
 
 /** An answer without a body. */

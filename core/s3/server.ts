@@ -15,7 +15,6 @@ import { isAside, operationOf } from "./operations.ts";
 import { isAbsent, isReal, linked, look, makeReal, realBelow } from "./paths.ts";
 import { type Call, checkVersion, emptyResponse, xmlResponse } from "./request.ts";
 import { authenticate, decodePart, type SignedRequest } from "./signature.ts";
-import { xmlDocument } from "./xml.ts";
 
 /** What an access key is good for. */
 export interface Account {
@@ -74,13 +73,12 @@ function errorResponse(error: unknown, request: Request, target: string, id: str
     known = new S3Error("InternalError", "We encountered an internal error. Please try again.");
   }
   const { code, message, details, status } = known as S3Error;
-  const headers = {
-    "content-type": "application/xml",
-    ...(details.Region && { "x-amz-bucket-region": details.Region }),
-  };
-  if (request.method === "HEAD") return new Response(null, { status, headers });
+  const headers: Record<string, string> = details.Region === undefined ? {} : { "x-amz-bucket-region": details.Region };
+  if (request.method === "HEAD") {
+    return new Response(null, { status, headers: { "content-type": "application/xml", ...headers } });
+  }
   const content = { Code: code, Message: message, ...details, Resource: target.split("?")[0], RequestId: id };
-  return new Response(xmlDocument("Error", content), { status, headers });
+  return xmlResponse("Error", content, status, headers);
 }
 
 async function answer(options: S3Options, request: Request, target: string): Promise<Response> {
