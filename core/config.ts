@@ -15,6 +15,7 @@ import {
   stateRoot,
 } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
+import { checkBeginning } from "./begin.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { basename, join } from "./host.ts";
@@ -67,11 +68,15 @@ export interface Project {
 }
 
 /**
- * Finds the project of a directory. Without a forkstack.json upwards it is an error, or with `init` a new one here. Its
+ * Finds the project of a directory. Without a forkstack.json upwards it is an error, or with `init` a new one here, but
+ * for a home directory and its like; with `mustBeProject` only where a manifest or the top of a git repository is. Its
  * state is refused if it is not this checkout's and this user's, or with `isStateless` not looked at.
  */
-export async function openProject(cwd: string, options: { init: boolean; isStateless?: boolean }): Promise<Project> {
-  const { isStateless = false } = options;
+export async function openProject(
+  cwd: string,
+  options: { init: boolean; mustBeProject?: boolean; isStateless?: boolean },
+): Promise<Project> {
+  const { mustBeProject = false, isStateless = false } = options;
   const root = findUpwards(cwd, "forkstack.json");
   if (root === undefined && !options.init) {
     throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
@@ -79,6 +84,7 @@ export async function openProject(cwd: string, options: { init: boolean; isState
     });
   }
   if (root === undefined) {
+    await checkBeginning(cwd, { mustBeProject });
     const name = envNameOf(basename(cwd)) || "app";
     const roots = { root: cwd, stateRoot: stateRoot(cwd) };
     if (!isStateless) await checkState(roots);

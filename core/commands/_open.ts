@@ -31,7 +31,7 @@ export async function withEngine<T>(
   work: (engine: Engine) => Promise<T>,
   { reach: most = "all", isLight }: Opening = {},
 ): Promise<T> {
-  const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan" });
+  const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", mustBeProject: true });
   const isShort = await isLight?.(project) === true;
   const reach = isShort ? "registry" : most;
   const { resources, isTrusted } = isShort && project.isSealed

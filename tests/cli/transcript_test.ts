@@ -12,6 +12,7 @@ const EMPTY = { kinds: ["database", "local", "secrets", "storage"], fork: "empty
 
 Deno.test("new, switch, list, status and delete say in one line what was done, and what comes next", async () => {
   await using place = await Place.make(null);
+  await place.write("package.json", "{}\n"); // a project, so that `new` may begin
   const said = async (...args: string[]) => await transcript(place, args);
   assert.equal(
     await said("new", "alice"),
@@ -244,6 +245,8 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
 
 Deno.test("--dry-run says what would be done and changes nothing", async () => {
   await using fresh = await Place.make(null);
+  await fresh.write("package.json", "{}\n");
+  const untouched = await fresh.digest();
   assert.equal(
     await transcript(fresh, ["new", "alice", "--dry-run"]),
     `\
@@ -254,7 +257,7 @@ Would make alice from dev:
   create   storage          local        shop-bucket-alice
 => 0`,
   );
-  assert.equal(await fresh.digest(), "", "not even the registry is made");
+  assert.equal(await fresh.digest(), untouched, "not even the registry is made");
   await using place = await Place.make();
   await place.ok("new", "alice");
   await place.ok("new", "bob");

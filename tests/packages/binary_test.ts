@@ -23,7 +23,7 @@ function forkstack(at: Project, args: readonly string[], env: Record<string, str
 }
 
 Deno.test("the binary makes, lists and deletes an environment where there is no Deno, Bun or Node", () => {
-  using at = temporaryProject();
+  using at = temporaryProject({ "go.mod": "module shop\n" });
   assert.equal(forkstack(at, ["--version"]).stdout, `${config.version}\n`);
   const made = forkstack(at, ["new", "alice"]);
   assert.match(made.stdout, /^alice is ready: 4 resources/, made.stderr);

@@ -64,8 +64,9 @@ class ByUrl implements AsyncDisposable {
   }
 }
 
-Deno.test("by URL: new, list, status, switch and delete in an empty directory", async () => {
+Deno.test("by URL: new, list, status, switch and delete in a project of another language", async () => {
   await using by = await ByUrl.make();
+  await by.place.write("go.mod", "module shop\n");
   const cache = by.emptyCache();
   assert.match((await by.ok(["new", "alice"], { cache })).stdout, /^alice is ready: 4 resources, forked from dev/);
   assert.match((await by.ok(["list"], { cache })).stdout, /^\* {2}alice/m);

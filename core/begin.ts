@@ -1,0 +1,61 @@
+/**
+ * Where a project may begin: in a directory that is one already. `new` alone must not make one of whatever directory it
+ * was typed in, and nothing makes one of a home directory or of one that many share.
+ *
+ * @module
+ */
+import { ForkstackError } from "../mod.ts";
+import { files } from "./files.ts";
+import { dirname, join, variable } from "./host.ts";
+
+/** What the top of a project holds, in the languages that the docs name and their neighbours. */
+const MANIFESTS = new Set(
+  ("package.json deno.json deno.jsonc jsr.json bunfig.toml pyproject.toml setup.py setup.cfg requirements.txt Pipfile " +
+    "environment.yml go.mod go.work Cargo.toml Gemfile composer.json mix.exs rebar.config pom.xml build.gradle " +
+    "build.gradle.kts settings.gradle settings.gradle.kts build.sbt deps.edn project.clj Package.swift pubspec.yaml " +
+    "CMakeLists.txt meson.build build.zig shard.yml gleam.toml stack.yaml dune-project DESCRIPTION Project.toml " +
+    "global.json").split(" "),
+);
+const MANIFEST_NAME = /\.(csproj|fsproj|vbproj|sln|slnx|gemspec|cabal|nimble|rockspec)$/;
+
+/** Directories of everybody, besides those that variables name. */
+const SHARED = ["/tmp", "/var/tmp", "/home", "/Users", "/root", "C:\\Users"];
+
+/** Refuses a directory in which no project may begin: by `init`, or by `new`, for which it `mustBeProject` already. */
+export async function checkBeginning(
+  directory: string,
+  { mustBeProject }: { readonly mustBeProject: boolean },
+): Promise<void> {
+  const own = await files.real(directory) ?? directory;
+  if (dirname(own) === own || /^[A-Z]:[\\/]?$/i.test(own)) throw refused(directory, "it is the root of a file system");
+  const named = async (path: string | undefined) => path !== undefined && await files.real(path) === own;
+  for (const name of ["HOME", "USERPROFILE"]) {
+    if (await named(variable(name))) throw refused(directory, "it is a home directory");
+  }
+  for (const path of [...SHARED, ...["TMPDIR", "TMP", "TEMP"].map(variable)]) {
+    if (await named(path)) throw refused(directory, "it is not of one project alone");
+  }
+  if (!mustBeProject || await isProject(directory)) return;
+  throw new ForkstackError(
+    "CONFIG_MISSING",
+    `Cannot begin a project in "${directory}": it holds no forkstack.json, no manifest such as package.json, and is not the top of a git repository`,
+    { hint: "Go to your project's top directory, or make this one a project with `forkstack init`" },
+  );
+}
+
+async function isProject(directory: string): Promise<boolean> {
+  for (const name of await files.list(directory)) {
+    if (name !== ".git" && !MANIFESTS.has(name) && !MANIFEST_NAME.test(name)) continue;
+    const path = join(directory, name);
+    const real = await files.real(path); // a link to the workspace's manifest is one
+    const type = real === undefined ? undefined : (await files.stat(real))?.type;
+    if (type === "file" || (type === "directory" && name === ".git")) return true;
+  }
+  return false;
+}
+
+function refused(directory: string, state: string): ForkstackError {
+  return new ForkstackError("NOT_PERMITTED", `Cannot begin a project in "${directory}": ${state}`, {
+    hint: "Make a directory of its own for the project, and run `forkstack init` there",
+  });
+}
