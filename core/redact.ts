@@ -4,6 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { findSecrets, type Needles, needlesOf } from "./disguise.ts";
 
 /** Returns the text without the secrets it was made for, and without query strings and connection URLs. */
 export type Redact = (text: string) => string;
@@ -11,19 +12,24 @@ export type Redact = (text: string) => string;
 const MARK = "[redacted]";
 /** Shorter values are no credential, and taking them out would cut up every other word. */
 const MIN_LENGTH = 4;
-/** From here on a secret's base64 is also known inside longer base64, e.g. as the password of a Basic header. */
-const MIN_EMBEDDED_LENGTH = 8;
+/** Of a text that is quoted in one line, nobody reads more. */
+const MAX_READ = 65_536;
 const CREDENTIAL_HEADER = /authorization|cookie|credential|token|secret|password|api-?key/i;
-/** Brackets belong to it, so that a URL with a secret already taken out is still seen whole. */
-const ANY_URL = /\b([a-z][a-z0-9+.-]*):\/\/[^\s"'`<>(){}]+/gi;
+/** Brackets belong to it, so that a URL with a secret already taken out is still seen whole. No scheme is longer. */
+const ANY_URL = /([a-z][a-z0-9+.-]{0,40}):\/\/[^\s"'`<>(){}]+/gi;
 
 /** Makes a `Redact`; the values are asked for when there is first something to redact. */
 export function redactor(values: () => Iterable<string>): Redact {
-  let pattern: RegExp | undefined;
+  let needles: Needles | undefined;
   return (text) => {
-    pattern ??= anyOf([...values()].filter((value) => value.length >= MIN_LENGTH).flatMap(formsOf));
+    needles ??= needlesOf([...values()].filter((value) => value.length >= MIN_LENGTH));
+    let [shown, done] = ["", 0];
     // Secrets first: a secret that is itself a URL must be found before its query is cut off.
-    return text.replace(pattern, MARK).replace(ANY_URL, withoutCredentials);
+    for (const [from, to] of findSecrets(text, needles)) {
+      shown += text.slice(done, from) + MARK;
+      done = to;
+    }
+    return (shown + text.slice(done)).replace(ANY_URL, withoutCredentials);
   };
 }
 
@@ -58,37 +64,8 @@ export function redactedError(error: unknown, redact: Redact, depth = 0): Error 
 /** Text of a vendor on one line, redacted before it is cut, so that no half of a secret is left at the cut. */
 export function quote(text: string, redact: Redact, maxLength = 200): string {
   // deno-lint-ignore no-control-regex
-  const line = redact(text).replace(/[\s\x00-\x1f\x7f-\x9f]+/g, " ").trim();
+  const line = redact(text.slice(0, MAX_READ)).replace(/[\s\x00-\x1f\x7f-\x9f]+/g, " ").trim();
   return line.length > maxLength ? `${line.slice(0, maxLength - 3).toWellFormed()}...` : line;
-}
-
-function formsOf(value: string): string[] {
-  const text = value.toWellFormed();
-  const base64 = [Buffer.from(text).toString("base64"), ...embeddedBase64(text)];
-  const webSafe = base64.map((form) => form.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, ""));
-  const percent = [
-    encodeURI(text),
-    new URLSearchParams([["", text]]).toString().slice(1),
-    ...[text, ...base64].map(encodeURIComponent),
-  ];
-  const lowerPercent = percent.map((form) => form.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase()));
-  return [value, JSON.stringify(text).slice(1, -1), ...percent, ...lowerPercent, ...base64, ...webSafe];
-}
-
-/** What is sure of the value's base64 at each of the three offsets it can have inside a longer text. */
-function embeddedBase64(text: string): string[] {
-  if (text.length < MIN_EMBEDDED_LENGTH) return [];
-  return [0, 1, 2].map((offset) => {
-    const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]);
-    const encoded = bytes.toString("base64").replace(/=+$/, "");
-    return encoded.slice([0, 2, 3][offset], bytes.length % 3 === 0 ? undefined : -1);
-  });
-}
-
-function anyOf(forms: string[]): RegExp {
-  const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length);
-  const escaped = longestFirst.map((form) => form.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
-  return new RegExp(escaped.length > 0 ? escaped.join("|") : "(?!)", "g");
 }
 
 /** Places keep host and path; a `postgres://` and its like is a credential as a whole. */

@@ -1,0 +1,229 @@
+/**
+ * Finds secrets in a text however the text writes them: as they are, in other case, by percent signs, HTML entities or
+ * the escapes of JSON and its like, in hexadecimal or base64, two of these in a row, or broken by white space. The
+ * text is decoded, not the secret encoded: an encoder may write any character of a secret in several ways.
+ *
+ * The time grows with the length of the text, not with its square.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+
+/** A part of a text: from here to before there. */
+export type Span = readonly [from: number, to: number];
+
+/** From here on a secret is known in base64 inside longer base64, and where white space breaks it. */
+const MIN_BROKEN_LENGTH = 8;
+const PREFIX = 4;
+const DEPTH = 2;
+
+/** A text as one of its readers would have it, and for each of its units where it stands in the text that was given. */
+interface View {
+  readonly text: string;
+  readonly from: readonly number[];
+  readonly to: readonly number[];
+}
+
+/** What is looked for: anywhere, and where white space is passed over. */
+export interface Needles {
+  readonly whole: Sought;
+  readonly broken: Sought;
+}
+
+/** Texts by their first characters, the longest first; `mayBegin` spares most places of a text the look. */
+interface Sought {
+  readonly byPrefix: ReadonlyMap<string, readonly string[]>;
+  readonly mayBegin: Uint8Array;
+}
+
+/** Prepares to look for these, each of at least four characters. */
+export function needlesOf(secrets: readonly string[]): Needles {
+  const all = [...new Set(secrets)].flatMap((secret) => [...new Set([secret, secret.toWellFormed()])]);
+  const long = all.filter((secret) => secret.length >= MIN_BROKEN_LENGTH);
+  return {
+    whole: sought(all.flatMap((secret) => [secret, ...encodingsOf(secret)])),
+    broken: sought(long.flatMap((secret) => [secret, ...encodingsOf(secret)]).map((one) => one.replace(IDLE, ""))),
+  };
+}
+
+function sought(needles: readonly string[]): Sought {
+  const byPrefix = new Map<string, string[]>();
+  const mayBegin = new Uint8Array(2 ** 16);
+  for (const needle of new Set(needles.map(folded))) {
+    if (needle.length < PREFIX) continue;
+    const prefix = needle.slice(0, PREFIX);
+    byPrefix.set(prefix, [...byPrefix.get(prefix) ?? [], needle].sort((a, b) => b.length - a.length));
+    mayBegin[hashAt(needle, 0)] = 1;
+  }
+  return { byPrefix, mayBegin };
+}
+
+/** Of the four units from here on. */
+function hashAt(text: string, at: number): number {
+  let hash = 0;
+  for (let unit = at; unit < at + PREFIX; unit++) hash = (hash * 31 + text.charCodeAt(unit)) & 0xffff;
+  return hash;
+}
+
+function encodingsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  const base64 = bytes.toString("base64");
+  return [
+    bytes.toString("hex"),
+    base64,
+    base64.replace(/=+$/, ""),
+    ...(secret.length < MIN_BROKEN_LENGTH ? [] : embeddedBase64(bytes)),
+  ];
+}
+
+/** What is sure of the base64 of bytes at each of the three offsets that they can have inside others. */
+function embeddedBase64(bytes: Buffer): string[] {
+  return [0, 1, 2].map((offset) => {
+    const shifted = Buffer.concat([Buffer.alloc(offset), bytes]);
+    const encoded = shifted.toString("base64").replace(/=+$/, "");
+    return encoded.slice([0, 2, 3][offset], shifted.length % 3 === 0 ? undefined : -1);
+  });
+}
+
+/** The parts of a text in which one of them is written, in order, none touching another. */
+export function findSecrets(text: string, needles: Needles): Span[] {
+  if (needles.whole.byPrefix.size === 0) return [];
+  const units = Array.from({ length: text.length }, (_, at) => at);
+  const raw: View = { text, from: units, to: units.map((at) => at + 1) };
+  const spans = viewsOf(raw).flatMap((view) => {
+    const broken = [[IDLE], [CONTINUED, IDLE], [BETWEEN_BYTES]].map((patterns) => patterns.reduce(without, view));
+    const distinct = broken.filter(({ text }, at) => broken.findIndex((one) => one.text === text) === at);
+    return [...searched(view, needles.whole), ...distinct.flatMap((one) => searched(one, needles.broken))];
+  });
+  // A line may have been broken amid an escape.
+  for (const view of viewsOf(without(raw, IDLE))) spans.push(...searched(without(view, IDLE), needles.broken));
+  const merged: [number, number][] = [];
+  for (const [from, to] of spans.sort((a, b) => a[0] - b[0])) {
+    const last = merged.at(-1);
+    if (last !== undefined && from < last[1]) last[1] = Math.max(last[1], to);
+    else merged.push([from, to]);
+  }
+  return merged;
+}
+
+function searched({ text, from, to }: View, { byPrefix, mayBegin }: Sought): Span[] {
+  const found: Span[] = [];
+  const plain = folded(text);
+  for (let at = 0; at + PREFIX <= plain.length; at++) {
+    if (mayBegin[hashAt(plain, at)] === 0) continue;
+    const needle = byPrefix.get(plain.slice(at, at + PREFIX))?.find((one) => plain.startsWith(one, at));
+    if (needle !== undefined) found.push([from[at], to[at + needle.length - 1]]);
+  }
+  return found;
+}
+
+/** Same length, no case, and base64's two alphabets as one. */
+function folded(text: string): string {
+  const lower = text.toLowerCase();
+  const same = lower.length === text.length
+    ? lower
+    : text.replace(/[^]/g, (one) => one.toLowerCase().length === 1 ? one.toLowerCase() : one);
+  return same.replaceAll("-", "+").replaceAll("_", "/");
+}
+
+/** White space, and what shows nothing. */
+// deno-lint-ignore no-control-regex
+const IDLE = /[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200d\u2060\ufeff]+/g;
+/** What continues a line, in a shell or in a mail. */
+const CONTINUED = /[=\\]\r?\n/g;
+/** What hexadecimal bytes are written with. */
+const BETWEEN_BYTES = /0x|\\x|[\s:;,-]+/gi;
+
+function without(view: View, pattern: RegExp): View {
+  return replaced(view, pattern, () => "");
+}
+
+type Decoder = readonly [pattern: RegExp, decode: (match: RegExpExecArray) => string];
+
+const UTF8 =
+  /%u[0-9a-f]{4}|%[0-7][0-9a-f]|%[cd][0-9a-f]%[89ab][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f]){2}|%f[0-7](?:%[89ab][0-9a-f]){3}/gi;
+const NAMES: Readonly<Record<string, string>> = {
+  ...{ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\xa0", tab: "\t", newline: "\n", excl: "!", num: "#" },
+  ...{ dollar: "$", percnt: "%", lpar: "(", rpar: ")", ast: "*", midast: "*", plus: "+", comma: ",", period: "." },
+  ...{ sol: "/", colon: ":", semi: ";", equals: "=", quest: "?", commat: "@", lsqb: "[", lbrack: "[", bsol: "\\" },
+  ...{ rsqb: "]", rbrack: "]", hat: "^", lowbar: "_", underbar: "_", grave: "`", lcub: "{", lbrace: "{", verbar: "|" },
+  ...{ vert: "|", verticalline: "|", rcub: "}", rbrace: "}", hyphen: "-", dash: "-", shy: "\xad" },
+};
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f", v: "\v", "0": "\0" };
+
+const DECODERS: readonly Decoder[] = [
+  [UTF8, ([one]) => percent(one)],
+  [new RegExp(`${UTF8.source}|\\+`, "gi"), ([one]) => one === "+" ? " " : percent(one)],
+  [
+    /&(?:#x0{0,20}([0-9a-f]{1,6})|#0{0,20}([0-9]{1,7})|([a-z]{2,12}));?/gi,
+    ([all, hex, decimal, name]) =>
+      name === undefined ? character(parseInt(hex ?? decimal, hex ? 16 : 10)) : NAMES[name.toLowerCase()] ?? all,
+  ],
+  [
+    /\\(?:u\{([0-9a-f]{1,6})\}|u([0-9a-f]{4})|x([0-9a-f]{2})|([0-3][0-7]{2})|(\r?\n)|([^]))/gi,
+    ([, braced, four, two, octal, line, one]) =>
+      line !== undefined
+        ? ""
+        : one !== undefined
+        ? ESCAPES[one] ?? one
+        : character(octal === undefined ? parseInt(braced ?? four ?? two, 16) : parseInt(octal, 8)),
+  ],
+];
+
+function percent(one: string): string {
+  if (/^%u/i.test(one)) return String.fromCharCode(parseInt(one.slice(2), 16));
+  try {
+    return decodeURIComponent(one);
+  } catch {
+    return one; // bytes of no character
+  }
+}
+
+function character(code: number): string {
+  return code <= 0x10_ffff ? String.fromCodePoint(code) : "\ufffd";
+}
+
+/** A text itself, and as each decoder has it, and each decoder after another. */
+function viewsOf(raw: View): View[] {
+  const known = new Set([raw.text]);
+  const all = [raw];
+  let last = [raw];
+  for (let depth = 1; depth <= DEPTH; depth++) {
+    last = last.flatMap((view) => DECODERS.map(([pattern, decode]) => replaced(view, pattern, decode)))
+      .filter(({ text }) => !known.has(text) && known.add(text));
+    all.push(...last);
+  }
+  return all;
+}
+
+function replaced(view: View, pattern: RegExp, replacement: (match: RegExpExecArray) => string): View {
+  const pieces: string[] = [];
+  const from: number[] = [];
+  const to: number[] = [];
+  let done = 0;
+  const keep = (end: number) => {
+    pieces.push(view.text.slice(done, end));
+    for (; done < end; done++) {
+      from.push(view.from[done]);
+      to.push(view.to[done]);
+    }
+  };
+  for (const match of view.text.matchAll(pattern)) {
+    keep(match.index);
+    const text = replacement(match);
+    const end = match.index + match[0].length;
+    if (text === match[0]) {
+      keep(end);
+      continue;
+    }
+    pieces.push(text);
+    for (let unit = 0; unit < text.length; unit++) {
+      from.push(view.from[match.index]);
+      to.push(view.to[end - 1]);
+    }
+    done = end;
+  }
+  if (done === 0) return view;
+  keep(view.text.length);
+  return { text: pieces.join(""), from, to };
+}
