@@ -229,21 +229,23 @@ const ofNode: Disk = {
 export const disk: Disk = deno === undefined ? ofNode : ofDeno(deno);
 
 const SETTLED_MS = 20;
+const WRITTEN_MS = 2; // from an open() to the write() after it
 
 /**
  * Puts a file in the place of an open one that still has the expected content. An editor that writes to the old file
  * just then is read to the end of what it saves. An empty file may be one that is being saved, so it is read twice.
  */
 async function swapOpen(content: () => Uint8Array, rename: () => void, expected: Uint8Array): Promise<Swapped> {
-  const settle = () => new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
-  if (expected.length === 0) await settle();
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  if (expected.length === 0) await pause(SETTLED_MS);
   const seen = content();
   if (!sameBytes(seen, expected)) return { isDone: false, seen };
   rename();
+  await pause(WRITTEN_MS);
   let late = content();
   for (let last = expected; !sameBytes(late, last); late = content()) {
     last = late;
-    await settle();
+    await pause(SETTLED_MS);
   }
   return { isDone: true, seen: late };
 }

@@ -97,6 +97,29 @@ export function withoutChange(now: string, written: string, before: string): str
   return mark + text.slice(0, current.block.begin) + restored + text.slice(current.block.end);
 }
 
+/** A file with the edit of a person's lines that leads from one text of it to another, or as it is where none fits. */
+export function withEdit(file: string, from: string, to: string): string {
+  const [base, edited] = [from, to].map((one) => personsText(one));
+  let begin = 0;
+  while (begin < Math.min(base.length, edited.length) && base[begin] === edited[begin]) begin++;
+  let rest = 0;
+  while (rest < Math.min(base.length, edited.length) - begin && base.at(-1 - rest) === edited.at(-1 - rest)) rest++;
+  const end = base.length - rest;
+  const inserted = edited.slice(begin, edited.length - rest);
+  const { mark, text } = unmarked(file);
+  const block = found(file);
+  const shift = block === undefined || begin < block.begin ? 0 : block.end - block.begin;
+  const isBefore = block !== undefined && begin < block.begin;
+  if ((isBefore && end > block.begin) || !personsText(file).startsWith(base.slice(0, end))) return file;
+  return mark + text.slice(0, begin + shift) + inserted + text.slice(end + shift);
+}
+
+function personsText(file: string): string {
+  const { text } = unmarked(file);
+  const block = found(file);
+  return block === undefined ? text : text.slice(0, block.begin) + text.slice(block.end);
+}
+
 function found(file: string) {
   try {
     return findEnvBlock(unmarked(file).text);

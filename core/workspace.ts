@@ -101,9 +101,13 @@ async function checkLocal(place: Place, anyway: boolean): Promise<void> {
       hint: "It may lead to another checkout's: put a file of this directory in its place",
     });
   }
-  const text = block.textOfBytes(await files.readBytes(path) ?? new Uint8Array());
+  const text = textOf(await files.readBytes(path));
   const names = new Set(anyway ? [] : variableNames(place.resources ?? []));
   block.refuseDoubles(text, names, await knownOf(place, text));
+}
+
+function textOf(bytes: Uint8Array | undefined): string {
+  return block.textOfBytes(bytes ?? new Uint8Array());
 }
 
 function localPath(project: Project): string {
@@ -264,11 +268,15 @@ async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
   let expected = await files.readBytes(one.path);
   if (sameBytes(expected, one.content)) return await files.remove(one.temporary);
   if (!sameBytes(expected, one.before)) await remakeOf(expected);
+  let late: readonly [from: string, to: string] | undefined; // what was saved as the file was replaced
   for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
     const { isDone, seen } = await files.swap(one.temporary, one.path, expected);
     if (isDone && sameBytes(seen, expected)) return;
-    expected = isDone ? one.content : seen;
-    await remakeOf(seen);
+    if (isDone) late = [textOf(expected), textOf(seen)];
+    expected = isDone ? await files.readBytes(one.path) : seen;
+    const isAlone = sameBytes(expected, one.content);
+    const merged = late === undefined ? undefined : isAlone ? late[1] : block.withEdit(textOf(expected), ...late);
+    await remakeOf(merged === undefined ? expected : block.bytesOfText(merged));
   }
   throw new ForkstackError("CONFLICT", `Cannot write "${one.path}": another program changes it all the time`, {
     hint: "Close what writes it, and run the same command again",
@@ -283,7 +291,7 @@ function isPointer(project: Project, path: string): boolean {
 async function pointersAgree({ project, world: { files } }: Place): Promise<boolean> {
   const current = await files.read(join(project.root, ".current-env"));
   const local = await files.readBytes(localPath(project));
-  return current?.trim() === block.blockVariables(block.textOfBytes(local ?? new Uint8Array())).FORKSTACK_ENV;
+  return current?.trim() === block.blockVariables(textOf(local)).FORKSTACK_ENV;
 }
 
 /** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
@@ -350,8 +358,8 @@ async function takeBack(files: Files, { path, temporary, content, before, modeBe
   for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
     const now = await files.readBytes(path);
     if (now === undefined) return;
-    const earlier = block.textOfBytes(before ?? new Uint8Array());
-    const restored = block.withoutChange(block.textOfBytes(now), block.textOfBytes(content), earlier);
+    const earlier = textOf(before);
+    const restored = block.withoutChange(textOf(now), textOf(content), earlier);
     if (restored === undefined) return; // another's by now
     if (before === undefined && restored === "") return await files.remove(path);
     await files.write(temporary, block.bytesOfText(restored), { mode: modeBefore, direct: true });
@@ -377,7 +385,7 @@ async function environmentFiles(place: Place, { env, variables, activate, anyway
   const path = variablesPath(project, env);
   const told = variables === undefined ? await readVariables(place, env) : tellable(project, env, variables);
   return [
-    ...(variables === undefined ? [] : [[path, textOf(told!), 0o600] as const]),
+    ...(variables === undefined ? [] : [[path, linesOf(told!), 0o600] as const]),
     ...(activate
       ? [
         [localPath(project), await localFile(place, told ?? {}, anyway === true), 0o600] as const,
@@ -391,7 +399,7 @@ async function environmentFiles(place: Place, { env, variables, activate, anyway
 async function localFile(place: Place, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
   const lines = block.formatBlock(told, await disk.realPath(place.project.root));
   return async (now) => {
-    const text = block.textOfBytes(now ?? new Uint8Array());
+    const text = textOf(now);
     const known = await knownOf(place, text);
     if (!anyway) block.refuseDoubles(text, new Set(Object.keys(told)), known);
     return block.bytesOfText(block.withBlock(text, lines, known));
@@ -404,7 +412,7 @@ function tellable(project: Project, env: string, variables: Variables): Record<s
   return Object.fromEntries(plain);
 }
 
-function textOf(variables: Readonly<Record<string, string>>): string {
+function linesOf(variables: Readonly<Record<string, string>>): string {
   return Object.entries(variables).map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("");
 }
 

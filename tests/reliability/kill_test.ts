@@ -1,6 +1,7 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { embeddedPath, parseEnvFile } from "../../mod.ts";
+import { embeddedPath, findEnvBlock, parseEnvFile } from "../../mod.ts";
 import sqlite from "../../providers/database/sqlite.ts";
 import { type Checkout, forEach, projects } from "./_project.ts";
 
@@ -71,6 +72,23 @@ Deno.test("new, killed at each point, is taken away by delete", async () => {
     ok(code === 0 || error.code === "ENV_NOT_FOUND", `killed at ${point}: ${JSON.stringify(error)}`);
     if (code === 0) expectGone(checkout, point);
     if (code === 0) await expectClean(checkout, point);
+  });
+});
+
+Deno.test("new, killed at each point, loses no byte of a person's .env.local", async () => {
+  using directory = projects();
+  const mine = "\uFEFF# mine\r\nexport PORT=1 # a\nLAST='kept'";
+  writeFileSync(directory.shop.path(".env.local"), mine);
+  const persons = (checkout: Checkout) => {
+    const text = checkout.read(".env.local")!.slice(1);
+    const { begin = 0, end = 0 } = findEnvBlock(text) ?? {};
+    return `\uFEFF${text.slice(0, begin)}${text.slice(end)}`;
+  };
+  await killEach(directory.shop, directory.path, ["new", "alice"], { isThinned: true }, async (checkout, point) => {
+    equal(persons(checkout), mine, point);
+    equal((await checkout.json("new", "alice")).code, 0, point);
+    equal(persons(checkout), mine, point);
+    await expectClean(checkout, point);
   });
 });
 
