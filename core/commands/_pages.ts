@@ -73,7 +73,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
     files: {
       "forkstack.json": "the stack; written if there is none",
       ".forkstack/envs/": "the variables of each environment, mode 0600",
-      ".env.local": "the variables of the current one, for the app",
+      ".env.local": "the variables of the current one, for the app, in a block; your own lines stay",
       ".current-env": CURRENT,
       ".forkstack/registry.db": REGISTRY,
       "credentials": CREDENTIALS,
@@ -82,7 +82,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
   },
   switch: {
     about: [
-      "Writes .env.local and .current-env, so that the app uses that environment from its next start. It changes no " +
+      "Writes its block in .env.local, and .current-env, so that the app uses that environment from its next start. It changes no " +
       "resource. dev and prod always count as there, though nobody made them; their variables are asked of the vendors " +
       "each time.",
     ],
@@ -93,7 +93,11 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ["switch alice --dry-run", "shows what it holds, and changes nothing"],
     ],
     exits: { 3: "", 4: "", 5: "", 6: "" },
-    files: { ".env.local": "the variables of that environment", ".current-env": CURRENT, ".forkstack/envs/": KEPT },
+    files: {
+      ".env.local": "the variables of that environment, in a block; your own lines stay",
+      ".current-env": CURRENT,
+      ".forkstack/envs/": KEPT,
+    },
     seeAlso: ["list", "status", "new"],
   },
   delete: {
