@@ -1,6 +1,6 @@
-"""A command on a terminal of its own: python3 terminal.py < {"command", "steps": [{"until", "type"?, "signal"?}], "columns"?}, as JSON.
+"""A command on a terminal of its own: python3 terminal.py < {"command", "steps": [{"until", "type"?, "write"?, "signal"?}], "columns"?}, as JSON.
 
-Waits until the terminal shows what matches `until`, then types, or sends the command a signal. Prints what was shown and how the command ended.
+Waits until the terminal shows what matches `until`, then writes a file, types, or sends the command a signal. Prints what was shown and how the command ended.
 """
 import fcntl, json, os, pty, re, signal, struct, sys, termios
 
@@ -19,6 +19,9 @@ while True:
     if steps and (found := re.search(steps[0]["until"], shown[at:])):
         at += found.end()
         step = steps.pop(0)
+        if "write" in step:
+            with open(step["write"][0], "w") as file:
+                file.write(step["write"][1])
         os.write(terminal, step.get("type", "").encode())
         if "signal" in step:
             os.kill(pid, signal.Signals[step["signal"]])

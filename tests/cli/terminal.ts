@@ -9,6 +9,8 @@ export interface Step {
   readonly until: string;
   /** Keys, e.g. `"\x03"` for Ctrl-C. */
   readonly type?: string;
+  /** A file that somebody writes at that moment, before the keys, and its text. */
+  readonly write?: readonly [path: string, text: string];
   /** Sent to the command alone, as `kill` does. */
   readonly signal?: string;
 }

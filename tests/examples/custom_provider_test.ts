@@ -60,6 +60,7 @@ Deno.test("the example itself: an environment forked from its dev, read by mod.t
   for (const name of ["forkstack.json", "json-file.ts", "data/notes-dev.json"]) {
     await place.write(name, fs.readFileSync(new URL(`../../examples/custom-provider/${name}`, import.meta.url)));
   }
+  await place.trust();
   await place.ok("new", "alice");
   const stack = openStack({ cwd: place.root, read: () => undefined });
   const url = stack.of("database", "DATABASE_URL");
