@@ -27,6 +27,7 @@ carry({
   "core/help.ts": () => import("./help.ts"),
   "core/http.ts": () => import("./http.ts"),
   "core/libsql.ts": () => import("./libsql.ts"),
+  "core/loaded_env.ts": () => import("./loaded_env.ts"),
   "core/questions.ts": () => import("./questions.ts"),
   "core/schema.ts": () => import("./schema.ts"),
   "core/trust_store.ts": () => import("./trust_store.ts"),

@@ -182,6 +182,11 @@ export function isRunByNode(): boolean {
   return deno === undefined && !("Bun" in globalThis);
 }
 
+/** Whether Bun runs this from its files: unlike a binary of Bun's, it has loaded the directory's `.env` files by then. */
+export function isRunByBun(): boolean {
+  return "Bun" in globalThis && !isBinary(import.meta.url);
+}
+
 /** Waits; rejects with the signal's reason once it is aborted. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -13,7 +13,7 @@ import { fileError, files, temporaryPath } from "./files.ts";
 import { dirname, isRunByDeno, join, system, variable } from "./host.ts";
 import { load } from "./load.ts";
 import { shown } from "./shown.ts";
-import { itemsText, itemTitle, quoted } from "./trust_text.ts";
+import { itemsText, itemTitle, quoted, whatChanged } from "./trust_text.ts";
 import {
   type Admitted,
   hashOf,
@@ -91,14 +91,18 @@ export function untrusted({ items, store }: Look): Item[] {
 export async function ask(whole: Look, person: Pick<Person, "say">): Promise<void> {
   const news = untrusted(whole);
   person.say(itemsText(news, "Not trusted yet:"));
-  for (const item of news) person.say(await contentsOf(whole, item));
+  for (const item of news) {
+    const contents = await contentsOf(whole, item);
+    if (contents !== "") person.say(contents);
+  }
   const { ask: question } = await load<typeof import("./questions.ts")>("core/questions.ts");
   await question.agree(`Trust ${news.length === 1 ? "it" : `these ${news.length}`}?`, false);
 }
 
 /** The contents of an item's files: whole where they are new, else what changed since they were trusted. */
 export async function contentsOf({ code, scripts, store }: Look, item: Item): Promise<string> {
-  const before = store.trusted.findLast((one) => isSamePlace(one, item))?.files;
+  const earlier = store.trusted.findLast((one) => isSamePlace(one, item));
+  const before = earlier?.files;
   const texts = item.kind === "script" ? { [item.name]: scripts[item.resource]! } : code[item.resource]?.files;
   const parts = Object.entries(item.files ?? {}).map(async ([name, hash]) => {
     if (before?.[name] === hash) return "";
@@ -108,7 +112,8 @@ export async function contentsOf({ code, scripts, store }: Look, item: Item): Pr
     const { differenceOf } = await load<typeof import("./difference.ts")>("core/difference.ts");
     return `--- ${shown(name)}, what changed\n${quoted(differenceOf(old, now))}`;
   });
-  return (await Promise.all(parts)).filter(Boolean).join("\n");
+  const changed = earlier === undefined ? [] : whatChanged(earlier, item);
+  return [...changed, ...await Promise.all(parts)].filter(Boolean).join("\n");
 }
 
 /** Whether an item stands where another stood, with other contents. */

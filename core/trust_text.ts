@@ -22,6 +22,15 @@ export function itemTitle({ kind, resource, name, option }: Item): string {
   }
 }
 
+/** What an item was when it was trusted, beside the contents of its files. */
+export function whatChanged(before: Item, now: Item): string[] {
+  const options = (one: Item) => JSON.stringify(one.options);
+  return [
+    ...(before.name === now.name ? [] : [`--- before: ${itemTitle(before)}`]),
+    ...(options(before) === options(now) ? [] : [`--- options before: ${shown(options(before) ?? "none")}`]),
+  ];
+}
+
 const WHAT_IT_GETS: Readonly<Record<Item["kind"], string>> = {
   provider: "runs as you, with your credentials",
   script: "runs on each new fork",

@@ -371,6 +371,23 @@ terminalTest(
     assert.match(shown, /\| \+\/\/ new \\u\{1b\}\]0;end/);
     assert((shown.match(/a line/g) ?? []).length <= 3, shown);
 
+    const config = { project: "shop", database: { provider: `./${FILE}`, region: "a" } };
+    await place.write(
+      "forkstack.json",
+      JSON.stringify({ ...config, storage: { provider: "s3", endpoint: "https://a.example" } }),
+    );
+    await place.trust();
+    config.database.region = "b";
+    await place.write(
+      "forkstack.json",
+      JSON.stringify({ ...config, storage: { provider: "s3", endpoint: "https://b.example" } }),
+    );
+    const moved = await onIt(place, ["trust"], [{ until: "Trust these 2\\?", type: "y" }]);
+    assert.match(moved.shown, /before: endpoint "https:\/\/a\.example" of storage/);
+    assert.match(moved.shown, /options before: \{"region":"a"\}/);
+    assert.doesNotMatch(moved.shown, /writeFileSync/, "the text is as it was");
+
+    await place.write("forkstack.json", JSON.stringify({ project: "shop", database: { provider: `./${FILE}` } }));
     await place.write(FILE, `${MARKING}// as shown\n`);
     const evil = 'process.getBuiltinModule("node:fs").writeFileSync("evil-ran", ""); export default 1;';
     const swap = { until: "Trust it\\?", write: [place.path(FILE), evil] as const, type: "y" };

@@ -178,6 +178,21 @@ runtimeTest("a project of Bun: bunx --bun forkstack new alice, list, switch, del
   lifecycle(at, ["bunx", "--bun", "forkstack"], program, {});
 });
 
+runtimeTest("what Bun loads from the directory's .env files is no choice of the person's", BUN, () => {
+  using at = linked(ofBun);
+  at.write("forkstack.json", '{"project": "myapp", "registry": {"url": "libsql://registry.evil.example"}}');
+  const cli = (...args: string[]) =>
+    run(["bunx", "--bun", "forkstack", ...args, "--json"], {
+      cwd: at.path,
+      env: { XDG_STATE_HOME: join(at.path, "state") },
+    });
+  const { hash } = JSON.parse(succeeds(cli("trust", "--dry-run"))).data;
+  at.write(".env", `FORKSTACK_TRUST=${hash}\n`);
+  assert.equal(JSON.parse(cli("list").stdout).error.code, "NOT_TRUSTED");
+  at.write(".env", `A=${hash.slice(0, 10)}\nFORKSTACK_TRUST="\${A}${hash.slice(10)}"\n`);
+  assert.equal(JSON.parse(cli("list").stdout).error.code, "NOT_TRUSTED");
+});
+
 /** A project that has the package, for one test. */
 function linked(project: Project): Project {
   const at = temporaryProject({ "app.js": APP, "package.json": readFileSync(join(project.path, "package.json")) });

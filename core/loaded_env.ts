@@ -1,0 +1,35 @@
+/**
+ * Variables that Bun put into the process out of a directory's `.env` files, unasked:
+ * https://bun.com/docs/runtime/env. They come with the repository, and are no choice of the person at the shell.
+ *
+ * @module
+ */
+import { parseEnvFile } from "../mod.ts";
+import { files } from "./files.ts";
+
+/** The files that Bun reads, whichever mode it runs in. */
+export const ENV_FILES: readonly string[] = ["", ".production", ".development", ".test"]
+  .flatMap((mode) => [`.env${mode}`, `.env${mode}.local`]);
+
+/**
+ * Forgets them. In the place of the user's own variables they would lead a token to another host; and what `.env.local`
+ * says of the current environment is for the app: here it would decide what is current after a switch too.
+ */
+export async function forgetLoaded(): Promise<void> {
+  const texts = await Promise.all(ENV_FILES.map((file) => files.read(file).catch(() => undefined)));
+  for (const name of texts.flatMap((text) => loadedFrom(text ?? "", process.env))) delete process.env[name];
+}
+
+/**
+ * The names of variables that may have come from a file. Where the file leaves room for doubt (an expansion, an escape,
+ * a line that is read otherwise there) the variable counts as the file's.
+ */
+export function loadedFrom(text: string, variables: Readonly<Record<string, string | undefined>>): string[] {
+  const parsed: Readonly<Record<string, string>> = parseEnvFile(text);
+  const isPlain = !/[$\\`]/.test(text);
+  const named = [...text.matchAll(/^[^\S\n]*(?:export[^\S\n]+)?([^\s=:#]+)[^\S\n]*[=:]/gm)].map(([, name]) => name!);
+  return [...new Set([...named, ...Object.keys(parsed)])].filter((name) => {
+    const value = variables[name];
+    return value !== undefined && !(isPlain && parsed[name] !== undefined && parsed[name] !== value);
+  });
+}
