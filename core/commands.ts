@@ -83,7 +83,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   doctor: {
     summary: "show what is unfinished, orphaned, drifted, expired or foreign, and how to mend it",
     example: "doctor",
-    options: ["fix", "rebuild", "dry-run"],
+    options: ["fix", "rebuild", "adopt", "dry-run"],
     run: by("doctor", "runDoctor"),
   },
   list: {

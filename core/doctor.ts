@@ -19,6 +19,7 @@ import {
 } from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { mendingCommand, shownStatus } from "./plan.ts";
+import { isRegistryId } from "./marks.ts";
 import type { Fork } from "./provider.ts";
 import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
@@ -149,6 +150,7 @@ async function examineResource(engine: Engine, row: ResourceRow): Promise<Findin
   const resource = await recordedResource(engine, row);
   const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
   if (seen.state === "ready" && seen.fork.id === row.id) return [];
+  const isUnmarked = seen.state === "foreign" && seen.holder === undefined;
   const what = seen.state === "foreign"
     ? `foreign: ${seen.reason}`
     : seen.state === "ready"
@@ -159,47 +161,86 @@ async function examineResource(engine: Engine, row: ResourceRow): Promise<Findin
     environment: row.env,
     resource: row.key,
     problem: `drifted: ${row.provider} "${row.title}" is ${what}`,
-    fix: `\`forkstack delete ${row.env}\`, then \`forkstack new ${row.env}\``,
+    fix: `${
+      isUnmarked ? `if it is yours and lost its mark, delete it at ${row.provider}; ` : ""
+    }\`forkstack delete ${row.env}\`, then \`forkstack new ${row.env}\``,
   }];
 }
 
-/** Forks that bear our mark but are of no environment that the registry knows. */
+/** Forks of ours that are of no environment that the registry knows, and what runs without an answer may have left. */
 async function examineForks(
   engine: Engine,
   resource: Resource,
   rows: ReadonlyMap<string, readonly ResourceRow[]>,
 ): Promise<Finding[]> {
   const found: Finding[] = [];
-  const isRecorded = resource.provider.capabilities.ownership === "recorded";
-  const unanswered = isRecorded ? await unansweredRows(engine, resource) : [];
+  const isLate = resource.provider.capabilities.ownership !== "marked";
+  const unanswered = isLate ? await unansweredRows(engine, resource) : [];
   const context = contextOf(engine, resource.provider, { rows: [...rows.values()].flat().concat(unanswered) });
+  const kept = new Set((await engine.registry.kept()).map(({ id }) => id));
   for await (const fork of resource.provider.list(context, scopeOf(engine, resource))) {
-    const { env, operation } = fork.marker;
-    const row = rows.get(env)?.find(({ key }) => key === resource.key);
-    if (row !== undefined && isHome(row, fork)) continue;
-    if (isRecorded) {
-      found.push({
-        severity: "warning",
-        environment: env,
-        resource: resource.key,
-        problem: `unanswered: ${resource.provider.name} "${fork.name}" may be of a run that got no answer`,
-        fix: `look at it: if nobody else made it, delete it at ${resource.provider.name}, which stores no mark of ours`,
-      });
-      continue;
-    }
-    const isKnown = await engine.registry.knowsOperation(operation);
+    const row = rows.get(fork.marker.env)?.find(({ key }) => key === resource.key);
+    if (kept.has(fork.id) || (row !== undefined && isHome(row, fork))) continue;
+    found.push(await forkFinding(engine, resource, fork));
+  }
+  for (const row of unanswered) {
+    if (rows.get(row.env)?.some(({ key }) => key === resource.key)) continue;
+    const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
+    if (seen.state !== "foreign" || seen.holder !== undefined) continue;
     found.push({
-      severity: isKnown ? "error" : "warning",
-      environment: env,
+      severity: "warning",
+      environment: row.env,
       resource: resource.key,
-      problem: isKnown
-        ? `orphaned: ${resource.provider.name} "${fork.name}" was made by a run that ended without it`
-        : `unknown: ${resource.provider.name} "${fork.name}" bears our mark, but this registry never knew of its run`,
-      fix: isKnown ? "`forkstack doctor --fix`" : "`forkstack doctor --rebuild`, if this registry is new",
-      ...(isKnown ? { mend: () => removeOrphan(engine, resource, fork) } : {}),
+      problem: `unproven: ${resource.provider.name} "${row.title}" may be of a run that got no answer`,
+      fix: `look at it: if nobody else made it, delete it at ${resource.provider.name}`,
     });
   }
   return found;
+}
+
+/** What is to be said of a fork that bears our mark and has no row. */
+async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Promise<Finding> {
+  const { env, registry, operation } = fork.marker;
+  const what = `${resource.provider.name} "${fork.name}"`;
+  const about = { severity: "warning", environment: env, resource: resource.key } as const;
+  if (!engine.registry.owns(registry)) {
+    return {
+      ...about,
+      problem: `of another registry: ${what} was made under registry ${registry}, not ${engine.registry.id}`,
+      fix:
+        "share that registry: see `registry` of forkstack.json; if it was lost, `forkstack doctor --rebuild --adopt`",
+    };
+  }
+  if (!await engine.registry.knowsOperation(operation)) {
+    return {
+      ...about,
+      problem: `unknown: ${what} bears our mark, but this registry never knew of its run`,
+      fix: "`forkstack doctor --rebuild`, if this registry is new",
+    };
+  }
+  if (!await isProvenOrphan(engine, resource, fork)) {
+    return {
+      ...about,
+      problem: `unproven: ${what} bears our mark, but nothing proves that a run of this registry made it`,
+      fix: `look at it: if nobody else made it, delete it at ${resource.provider.name}`,
+    };
+  }
+  return {
+    ...about,
+    severity: "error",
+    problem: `orphaned: ${what} was made by a run that ended without it`,
+    fix: "`forkstack doctor --fix`",
+    mend: () => removeOrphan(engine, resource, fork),
+  };
+}
+
+/**
+ * Whether a fork without a row may be deleted: its run made it, and did not take it over. A mark of 0.1.0 does not name
+ * its thing: it may have been copied onto one of another name.
+ */
+async function isProvenOrphan(engine: Engine, resource: Resource, { name, marker }: Fork): Promise<boolean> {
+  if (await engine.registry.isTakenOver(resource.key, marker.operation)) return false;
+  return marker.name === undefined ? name === titleOf(engine.project, resource, marker.env) : marker.name === name;
 }
 
 /** Whether a fork is the one that a row stands for; while no answer has come, that of the row's run may be. */
@@ -207,7 +248,7 @@ function isHome(row: ResourceRow, fork: Fork): boolean {
   return row.id === undefined ? row.operation === fork.marker.operation : row.id === fork.id;
 }
 
-/** What runs began at a vendor that stores no marks, whose answer never came, as far as the journal tells. */
+/** What runs began at a vendor that stores a mark later or none, whose answer never came, as far as the journal tells. */
 async function unansweredRows(engine: Engine, resource: Resource): Promise<ResourceRow[]> {
   return (await engine.registry.unanswered(resource.key)).map(({ env, operation, at }) => ({
     env,
@@ -229,6 +270,7 @@ async function removeOrphan(engine: Engine, resource: Resource, fork: Fork): Pro
     if (environment?.status === "resetting") return; // what waits to take an old one's place: `reset` finishes it
     const row = environment && (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
     if (row !== undefined && isHome(row, fork)) return;
+    if ((await engine.registry.kept()).some(({ id }) => id === fork.id)) return;
     const line = { ...journalOf(engine, fork.marker, "delete"), id: fork.id };
     // No row of it: the list may be behind, and once the fork is gone nothing would lead here again.
     await worker.write([statements.journal({ ...line, phase: "intent" })]);
@@ -271,15 +313,26 @@ function examinePointer(engine: Engine, environments: readonly Environment[]): F
   }];
 }
 
+/** What `rebuild` may do. */
+export interface RebuildOptions {
+  /** Take the forks of other registries of this stack, too: they were lost. @default {false} */
+  readonly adopt?: boolean;
+}
+
 /**
  * Finds the environments again by the marks on their resources, where the registry was lost. What the registry knows
  * stays as it is. An environment that lacks a resource is left `creating`: `new` completes it.
  */
-export async function rebuild(engine: Engine): Promise<ResourceReport[]> {
+export async function rebuild(engine: Engine, { adopt = false }: RebuildOptions = {}): Promise<ResourceReport[]> {
+  const { registry } = engine;
   const forks: { resource: Resource; fork: Fork }[] = [];
   for (const resource of engine.resources) {
     const context = contextOf(engine, resource.provider);
-    for await (const fork of resource.provider.list(context, scopeOf(engine, resource))) forks.push({ resource, fork });
+    for await (const fork of resource.provider.list(context, scopeOf(engine, resource))) {
+      const id = fork.marker.registry;
+      if (adopt && id !== undefined && isRegistryId(id)) await registry.adopt(id);
+      if (registry.owns(id)) forks.push({ resource, fork });
+    }
   }
   const known = await engine.registry.environments();
   const settled = new Set([

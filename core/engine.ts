@@ -531,7 +531,9 @@ async function unansweredFork(
 ): Promise<Fork | undefined | "foreign"> {
   const seen = await provider.inspect(context, target);
   if (seen.state === "absent") return undefined;
-  return seen.state === "foreign" || seen.fork.marker.operation !== target.marker.operation ? "foreign" : seen.fork;
+  if (seen.state === "foreign" || seen.fork.marker.operation !== target.marker.operation) return "foreign";
+  await context.record("proven", seen.fork.id);
+  return seen.fork;
 }
 
 /** The provider that made a recorded resource, whatever forkstack.json says by now. */

@@ -27,6 +27,7 @@ export const OPTIONS = {
   "idle": { type: "string", help: "those not switched to for this long, not the expired ones", value: "<time>" },
   "fix": { type: "boolean", help: "mend what is safe to mend" },
   "rebuild": { type: "boolean", help: "find the environments again by their marks, where the registry was lost" },
+  "adopt": { type: "boolean", help: "with --rebuild: also those of another registry, which was lost" },
   "port": { type: "string", help: "listen there instead of the port of forkstack.json", value: "<port>" },
   "cors": {
     type: "string",

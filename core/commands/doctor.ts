@@ -1,4 +1,4 @@
-import type { Answer, Call } from "./_call.ts";
+import { type Answer, type Call, usage } from "./_call.ts";
 import { forgetDamaged } from "../damage.ts";
 import { examine, rebuild } from "../doctor.ts";
 import * as output from "../output.ts";
@@ -6,11 +6,14 @@ import { withEngine } from "./_open.ts";
 
 /** `doctor` */
 export async function runDoctor({ flags, io }: Call): Promise<Answer> {
+  if (flags.adopt && !flags.rebuild) {
+    throw usage("Cannot adopt: --adopt goes with --rebuild", "Run `forkstack doctor --rebuild --adopt`");
+  }
   const isDry = flags["dry-run"] === true;
   const mode = !isDry && flags.rebuild ? "restore" : !isDry && flags.fix ? "work" : "look";
   return await withEngine(io, mode, async (engine) => {
     if (mode === "restore") await forgetDamaged(engine);
-    const rebuilt = flags.rebuild && !flags["dry-run"] ? await rebuild(engine) : [];
+    const rebuilt = flags.rebuild && !flags["dry-run"] ? await rebuild(engine, { adopt: flags.adopt === true }) : [];
     let findings = await examine(engine);
     const mendable = findings.filter(({ mend }) => mend !== undefined);
     if (flags.fix && !flags["dry-run"] && mendable.length > 0) {

@@ -10,9 +10,11 @@ import type { ResourceReport } from "../../core/report.ts";
 import { files } from "../../core/files.ts";
 import { sleep } from "../../core/host.ts";
 import type { Fork, Inspection, Kind, Provider, Target } from "../../core/provider.ts";
+import { formatMarker } from "../../core/marks.ts";
 import { openRegistry, Registry } from "../../core/registry.ts";
 import { recordedOptions } from "../../core/schema.ts";
 import { ForkstackError } from "../../mod.ts";
+import { isSameHolder } from "../../providers/_marks.ts";
 import { temporaryDirectory } from "../helpers.ts";
 
 /** One resource as the vendor holds it. */
@@ -68,18 +70,20 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
     },
     credentials: [],
     options: v.strictObject({}),
-    inspect(_context, { name, marker }): Promise<Inspection> {
+    inspect(context, { name, marker }): Promise<Inspection> {
       vendor.call("inspect", name);
       const held = vendor.held.get(name);
       if (held === undefined) {
         const isParent = vendor.parents.has(name);
         return Promise.resolve(isParent ? { state: "foreign", id: name, reason: "no mark" } : { state: "absent" });
       }
-      const { stack, env, resource } = held.fork.marker;
-      if (stack === marker.stack && env === marker.env && resource === marker.resource) {
-        return Promise.resolve({ state: held.state, fork: held.fork });
+      const holder = context.markerOf(name, formatMarker(held.fork.marker));
+      const { id } = held.fork;
+      if (holder === undefined) return Promise.resolve({ state: "foreign", id, reason: "no mark" });
+      if (isSameHolder(holder, marker)) {
+        return Promise.resolve({ state: held.state, fork: { ...held.fork, marker: holder } });
       }
-      return Promise.resolve({ state: "foreign", id: held.fork.id, reason: `it is of stack "${stack}"` });
+      return Promise.resolve({ state: "foreign", id, reason: `it is of stack "${holder.stack}"`, holder });
     },
     async create(context, target) {
       const seen = await provider.inspect(context, target);
@@ -91,16 +95,22 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
       const fork = { name, marker, copy: "copy-on-write" as const, ...(parentId === undefined ? {} : { parentId }) };
       return vendor.put(fork, dataOf(parentId));
     },
-    delete(_context, fork) {
+    delete(context, fork) {
       vendor.call("delete", fork.name);
-      if (vendor.held.get(fork.name)?.fork.id !== fork.id) return Promise.resolve("absent");
+      const held = vendor.held.get(fork.name);
+      if (held?.fork.id !== fork.id) return Promise.resolve("absent");
+      const holder = context.markerOf(fork.name, formatMarker(held.fork.marker));
+      if (holder === undefined || !isSameHolder(holder, fork.marker)) {
+        return Promise.reject(new ForkstackError("FOREIGN", `Cannot delete "${fork.name}": it is another's`));
+      }
       vendor.held.delete(fork.name);
       return Promise.resolve("deleted");
     },
-    async *list(_context, scope) {
+    async *list(context, scope) {
       await Promise.resolve();
-      for (const { fork } of vendor.held.values()) {
-        if (fork.marker.stack === scope.stack && fork.marker.resource === scope.resource) yield fork;
+      for (const [name, { fork }] of vendor.held) {
+        const marker = context.markerOf(name, formatMarker(fork.marker));
+        if (marker?.stack === scope.stack && marker.resource === scope.resource) yield { ...fork, marker };
       }
     },
     probe(_context, { name }) {
@@ -160,7 +170,7 @@ export interface Bench extends AsyncDisposable {
   readonly warnings: string[];
   /** The clock of the world; tests set it. */
   nowMs: number;
-  /** Puts an empty registry in the place of this one, as if its file had been lost. */
+  /** Puts an empty registry in the place of this one, as if its file had been lost, but not its id beside it. */
   lostRegistry(): Promise<Engine>;
 }
 
@@ -232,7 +242,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     nowMs: Date.parse("2026-05-01T12:00:00Z"),
     async lostRegistry() {
       const { openFile } = await import("../../core/sql.ts");
-      const registry = await Registry.open(await openFile(":memory:"), project);
+      const registry = await Registry.open(await openFile(":memory:"), project, undefined, registries[0].id);
       registries.push(registry);
       return { ...engine, registry };
     },

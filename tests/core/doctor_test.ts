@@ -142,7 +142,7 @@ Deno.test("--fix finishes the removal of an orphan that an earlier one had begun
 Deno.test("a second fork of a run that has a home is removed, its home's is not", async () => {
   await using one = await withAlice();
   const { marker } = one.vendor.held.get("shop-alice")!.fork;
-  const second = { ...marker, operation: "an-earlier-run" };
+  const second = { ...marker, operation: "an-earlier-run", name: "shop-alice-2" };
   await write(
     one.engine,
     "alice",

@@ -222,7 +222,10 @@ test("open() makes the schema once for openers that come at once", async (open, 
   await registries[0].fenced("alice", token, [statements.putEnvironment(environment("alice"))]);
   for (const registry of registries) is((await registry.environments()).length, 1);
   const meta = await (await sql()).read(["SELECT key, value FROM meta ORDER BY key"]);
-  equal(meta, [{ key: "project", value: "shop" }, { key: "version", value: "2" }]);
+  equal(meta, [{ key: "id", value: registries[0].id }, { key: "project", value: "shop" }, {
+    key: "version",
+    value: "3",
+  }]);
 });
 
 test(
@@ -230,9 +233,9 @@ test(
   async (open, sql) => {
     await open();
     const client = await sql();
-    await client.write([["UPDATE meta SET value = '3' WHERE key = 'version'"]]);
+    await client.write([["UPDATE meta SET value = '4' WHERE key = 'version'"]]);
     is((await failure(open())).code, "REGISTRY_NEWER");
-    await client.write([["UPDATE meta SET value = '2' WHERE key = 'version'"]]);
+    await client.write([["UPDATE meta SET value = '3' WHERE key = 'version'"]]);
     await client.write([["UPDATE meta SET value = 'other' WHERE key = 'project'"]]);
     const error = await failure(open());
     is(error.code, "REGISTRY_FOREIGN");
