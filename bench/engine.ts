@@ -10,6 +10,7 @@ import type { Engine, World } from "../core/engine.ts";
 import { files } from "../core/files.ts";
 import type { Fork, Provider } from "../core/provider.ts";
 import { openRegistry } from "../core/registry.ts";
+import { recordedOptions } from "../core/schema.ts";
 import type { Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import { type Benchmark, median, shown } from "./measure.ts";
@@ -36,6 +37,7 @@ export function worldWith(more: Partial<World> = {}): World {
     confirm: () => Promise.resolve(),
     secrets: [],
     provider: async (kind, name) => (await PROVIDERS[kind]?.[name]?.())?.default,
+    recordedOptions: async (...given) => await recordedOptions(...given),
     ...more,
   };
 }

@@ -10,6 +10,9 @@ export const REPO: string = resolve(fileURLToPath(new URL("..", import.meta.url)
 /** Where what was built lies. */
 export const DIST: string = join(REPO, "dist");
 
+/** The package of npm that holds Bun, in the version that all is tested with. */
+export const BUN = "bun@1.4.5";
+
 /** Does something in a temporary directory. */
 export async function inWorkshop<T>(work: (directory: string) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), "forkstack-build-"));

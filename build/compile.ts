@@ -13,7 +13,7 @@ import { arch, platform } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { unpack } from "./pack.ts";
-import { DIST, inWorkshop, REPO, run } from "./_tools.ts";
+import { BUN, DIST, inWorkshop, REPO, run } from "./_tools.ts";
 
 /** What each target is called by Deno's compiler, and by Bun's. */
 const TARGETS: Readonly<Record<string, { readonly deno: string; readonly bun: string }>> = {
@@ -37,7 +37,7 @@ export async function compileWithBun(targets: readonly string[] = [HERE], direct
     const programs: string[] = [];
     for (const target of targets) {
       const program = programOf(directory, target, targets);
-      await run("bun", [
+      await runBun([
         ...["build", "--compile", `--target=${TARGETS[target].bun}`, "--outfile", program],
         // Each provider is a part of its own, read when it is needed, and translated beforehand: it starts in half the time.
         ...["--splitting", "--bytecode", "--format=esm", "--minify-whitespace", "--minify-syntax"],
@@ -48,6 +48,16 @@ export async function compileWithBun(targets: readonly string[] = [HERE], direct
     }
     return programs;
   });
+}
+
+/** Runs Bun: that of PATH, else by npx. */
+async function runBun(args: readonly string[], cwd: string): Promise<void> {
+  try {
+    await run("bun", args, cwd);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ENOENT") throw error;
+    await run("npx", ["-y", BUN, ...args], cwd);
+  }
 }
 
 /** Compiles with Deno. What runs has all permissions, as every program of the system has. */
@@ -91,7 +101,7 @@ async function main(args: readonly string[]): Promise<number> {
         noBase ? "the base program could not be fetched from dl.deno.land" : said
       }`,
     );
-    if (/spawn bun ENOENT/.test(said)) console.error("  hint: Bun is not here: `npm install --global bun`");
+    if (/spawn npx ENOENT/.test(said)) console.error("  hint: Install Bun, or Node, whose npx fetches it");
     if (noBase) console.error("  hint: `deno task compile --bun` needs nothing from there");
     return 1;
   }

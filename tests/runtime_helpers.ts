@@ -2,10 +2,12 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { formatEnvLine, openStack, type Stack } from "../mod.ts";
+import { BUN } from "../build/_tools.ts";
 import { baseVariables } from "./helpers.ts";
+import { linkedPrograms } from "./tools.ts";
 
 /** A directory with these files in it, which is removed when the variable goes out of scope. */
 export function temporaryProject(files: Readonly<Record<string, string | Uint8Array>> = {}): Project {
@@ -87,11 +89,17 @@ export function node(major: number): Runtime {
 
 /** Bun. */
 export function bun(): Runtime {
-  for (const command of [["bun"], ["npx", "-y", "bun"]] as const) {
+  for (const command of [["bun"], ["npx", "-y", BUN]] as const) {
     const { code, stdout } = run([...command, "-e", "process.stdout.write(process.execPath)"]);
     if (code === 0 && stdout !== "") return { command: [stdout] };
   }
-  return { missing: "neither bun nor npx -y bun runs" };
+  return { missing: `neither bun nor npx -y ${BUN} runs` };
+}
+
+/** A value for PATH in which Bun goes by both of its names, wherever it came from; `using` removes what was made for it. */
+export function pathWithBun(program: string): { readonly value: string; [Symbol.dispose](): void } {
+  const links = linkedPrograms({ bun: program, bunx: program });
+  return { value: `${links.path}${delimiter}${process.env.PATH}`, [Symbol.dispose]: () => links[Symbol.dispose]() };
 }
 
 /** The Deno that runs the tests. */

@@ -6,6 +6,8 @@ import { chmod, symlink, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { parseEnv } from "node:util";
 import { openStack } from "../../mod.ts";
+import { testIf } from "../helpers.ts";
+import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { refused } from "./refused.ts";
 import { Place, run, runCommand } from "./run.ts";
 
@@ -212,12 +214,7 @@ Deno.test("switching to what is not there names the nearest", async () => {
   await refused(place, ["switch", "prd"], { ...wanted, says: /"prd"/, hint: /^Did you mean "prod"\?$/ });
 });
 
-/** Root ignores modes, unless it gives that right up. */
-const WITHOUT_RIGHTS = process.getuid?.() === 0
-  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all", "--"]
-  : [];
-
-Deno.test("a directory that can't be written is refused, and nothing is begun", async () => {
+testIf(WHY_ROOT, "a directory that can't be written is refused, and nothing is begun", async () => {
   const options = { within: WITHOUT_RIGHTS };
   const wanted = {
     code: 2,

@@ -2,7 +2,6 @@
  * Tab, in real shells: what the program answers, and what bash, zsh and fish make of it.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -11,8 +10,10 @@ import { DatabaseSync } from "node:sqlite";
 import process from "node:process";
 import { COMMANDS, COMMON } from "../../core/commands.ts";
 import { SHELLS } from "../../core/complete.ts";
+import { testIf } from "../helpers.ts";
+import { whyMissing } from "../tools.ts";
 import { commandOf, Place, run, runCommand } from "./run.ts";
-import { onTerminal } from "./terminal.ts";
+import { onTerminal, whyNoTerminal } from "./terminal.ts";
 
 /** What is offered after these words, the last of which is begun. */
 async function offered(place: Place, ...words: string[]): Promise<string[]> {
@@ -37,13 +38,6 @@ async function programDirectory(place: Place): Promise<string> {
   await writeFile(join(directory, "forkstack"), `#!/bin/sh\nexec ${quoted} "$@"\n`);
   await chmod(join(directory, "forkstack"), 0o755);
   return directory;
-}
-
-/** Why a shell's tests can't run here. */
-function missing(shell: string): boolean {
-  const isMissing = spawnSync(shell, ["-c", "exit 0"]).status !== 0;
-  if (isMissing && process.env.FORKSTACK_TEST_FULL === "1") throw new Error(`there is no ${shell}`);
-  return isMissing;
 }
 
 Deno.test("what is offered fits its place: commands, options not yet given, environments, actions, shells", async () => {
@@ -154,7 +148,7 @@ Deno.test("names that forkstack would not make are never offered, whoever wrote 
   insert.run("bob", "$(touch pwned)\u001b[31m", "bob");
   database.close();
   assert.deepEqual(await offered(place, "delete", ""), ["al-2", "alice"]);
-  for (const shell of SHELLS) if (!missing(shell)) await tab(place, shell, "switch x");
+  for (const shell of SHELLS) if (whyMissing(shell) === undefined) await tab(place, shell, "switch x");
   assert(!(await readdir(place.root)).includes("pwned"));
 });
 
@@ -183,10 +177,10 @@ async function tab(place: Place, shell: typeof SHELLS[number], line: string): Pr
 }
 
 for (const shell of SHELLS) {
-  Deno.test({
-    name: `${shell}: the script offers what the program says, and runs none of it`,
-    ignore: missing(shell),
-    async fn() {
+  testIf(
+    whyMissing(shell),
+    `${shell}: the script offers what the program says, and runs none of it`,
+    async () => {
       await using place = await placeWithTwo();
       assert.deepEqual(await tab(place, shell, "switch al"), ["al-2", "alice"]);
       assert.deepEqual(await tab(place, shell, ""), [...Object.keys(COMMANDS), "help"].sort());
@@ -196,12 +190,12 @@ for (const shell of SHELLS) {
       assert.deepEqual(await tab(place, shell, "switch $(touch pwned)"), []);
       assert(!(await readdir(place.root)).includes("pwned"));
     },
-  });
+  );
 
-  Deno.test({
-    name: `${shell}: a Tab at the prompt, set up as the help says; after -- the shell's own`,
-    ignore: missing(shell),
-    async fn() {
+  testIf(
+    whyMissing(shell) ?? whyNoTerminal,
+    `${shell}: a Tab at the prompt, set up as the help says; after -- the shell's own`,
+    async () => {
       await using place = await placeWithTwo();
       const home = place.above;
       const env = {
@@ -229,10 +223,10 @@ for (const shell of SHELLS) {
       ], { env });
       assert.equal(await place.read(".current-env"), "alice\n");
     },
-  });
+  );
 }
 
-Deno.test("a shell function of that name brings completion to Deno tasks", async () => {
+testIf(whyMissing("bash"), "a shell function of that name brings completion to Deno tasks", async () => {
   await using place = await placeWithTwo();
   const task = (name: string) => commandOf([name]).join(" ");
   const tasks = { "envs:completions": task("completions"), "envs:switch": task("switch") };

@@ -18,6 +18,8 @@ import { origin as webOrigin } from "../emulators/origin.ts";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
 import { testIf } from "../helpers.ts";
+import { bun, pathWithBun, type Runtime, runtimeTest } from "../runtime_helpers.ts";
+import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { refused } from "./refused.ts";
 import { Place, run, runCommand, type RunOptions, whyNot } from "./run.ts";
 
@@ -116,12 +118,12 @@ Deno.test("init in an empty directory: a project of its name, with tasks that wo
 });
 
 /** The environment in which a project's own tasks find Deno, or the program under test by its name. */
-async function shell(place: Place): Promise<Record<string, string>> {
+async function shell(place: Place, path = process.env.PATH): Promise<Record<string, string>> {
   const bin = join(place.above, "bin");
   await mkdir(bin, { recursive: true });
   const script = `#!/bin/sh\nexec ${PROGRAM === undefined ? `"${process.execPath}"` : PROGRAM} "$@"\n`;
   await writeFile(join(bin, PROGRAM === undefined ? "deno" : "forkstack"), script, { mode: 0o755 });
-  return { PATH: `${bin}:${process.env.PATH}` };
+  return { PATH: `${bin}:${path}` };
 }
 
 Deno.test("after init, the very task that it wrote makes alice", async () => {
@@ -143,16 +145,24 @@ Deno.test("after init, the very task that it wrote makes alice", async () => {
   await task("envs:delete", "alice", "--yes");
 });
 
-for (const manager of ["npm", "bun"]) {
-  const reason = await whyNot(manager, "--version");
-  testIf(
-    reason,
+const whyNoNpm = await whyNot("npm", "--version");
+const MANAGERS: Readonly<Record<string, Runtime>> = {
+  npm: whyNoNpm === undefined ? { command: ["npm"] } : { missing: whyNoNpm },
+  bun: bun(),
+};
+
+for (const [manager, runtime] of Object.entries(MANAGERS)) {
+  runtimeTest(
     `after init, ${manager} runs the scripts that it wrote, and commands are called as there`,
-    async () => {
+    runtime,
+    async ([program]) => {
+      using path = manager === "bun" ? pathWithBun(program) : undefined;
       await using place = await Place.make(null);
       await place.write("package.json", '{ "name": "shop", "private": true }\n');
       await place.ok("init");
-      const made = await runCommand(place.root, [manager, "run", "envs:new", "alice"], { env: await shell(place) });
+      const made = await runCommand(place.root, [manager, "run", "envs:new", "alice"], {
+        env: await shell(place, path?.value),
+      });
       assert.equal(made.code, 0, made.stderr);
       assert.match(made.stdout, new RegExp(`alice is ready: 4 resources.*\`${manager} run envs:switch dev\``, "s"));
     },
@@ -238,12 +248,7 @@ Deno.test("init in a git repository: named by its remote, and .gitignore gets no
   }
 });
 
-/** Root ignores modes, unless it gives that right up. */
-const within = process.getuid?.() === 0
-  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all", "--"]
-  : [];
-
-Deno.test("init in a directory that can't be written: refused, and nothing is changed", async () => {
+testIf(WHY_ROOT, "init in a directory that can't be written: refused, and nothing is changed", async () => {
   await using place = await Place.make(null);
   await place.write("package.json", "{}\n");
   await chmod(place.root, 0o555);
@@ -253,8 +258,12 @@ Deno.test("init in a directory that can't be written: refused, and nothing is ch
     says: /Cannot write ".*shop\/.*": permission denied/,
     hint: /owns/,
   };
-  await refused(place, ["init"], wanted, { within });
-  assert.equal((await run(place.root, ["init", "--dry-run"], { within })).code, 0, "looking is allowed");
+  await refused(place, ["init"], wanted, { within: WITHOUT_RIGHTS });
+  assert.equal(
+    (await run(place.root, ["init", "--dry-run"], { within: WITHOUT_RIGHTS })).code,
+    0,
+    "looking is allowed",
+  );
   await chmod(place.root, 0o755);
 });
 

@@ -4,11 +4,13 @@ import { createHash } from "node:crypto";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseEnvFile } from "../../mod.ts";
-import { baseVariables } from "../helpers.ts";
-import { commandOf, Place, run, runCommand, type RunOptions } from "./run.ts";
+import { baseVariables, testIf } from "../helpers.ts";
+import { whyMissing } from "../tools.ts";
+import { commandOf, Place, run, runCommand, type RunOptions, whyNot } from "./run.ts";
 import { beginRun, DETACHED, Running } from "./running.ts";
 
 const PROGRAM = ["python3", fileURLToPath(new URL("program.py", import.meta.url))];
+const whyNoProgram = whyMissing("python3") ?? await whyNot(...DETACHED, "true");
 /** A shop with the environments alice and bob; bob is current. */
 async function shop(config: object = {}): Promise<Place> {
   const place = await Place.make(config);
@@ -92,7 +94,7 @@ Deno.test("run ends as the program ends", async () => {
   }
 });
 
-Deno.test("run hands on 100 MB of output and what comes on stdin, to the byte", async () => {
+testIf(whyNoProgram, "run hands on 100 MB of output and what comes on stdin, to the byte", async () => {
   await using place = await shop();
   const shown = async (args: string[]) => {
     const script = '"$@" | sha256sum';
@@ -110,7 +112,7 @@ Deno.test("run hands on 100 MB of output and what comes on stdin, to the byte", 
   assert.equal(cut.stdout, "y\ny\ny", "a closed pipe ends the program, and run with it");
 });
 
-Deno.test("run hands on every signal, each time that it comes", async () => {
+testIf(whyNoProgram, "run hands on every signal, each time that it comes", async () => {
   await using place = await shop();
   const heard = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1"] as const;
   const running = beginRun(place, "alice", "--", ...PROGRAM, "hear", ...heard);
@@ -125,7 +127,7 @@ Deno.test("run hands on every signal, each time that it comes", async () => {
   assert(!isAlive(Number(pid)));
 });
 
-Deno.test("run goes on with a program that ignores SIGTERM, until it ends or is killed", async () => {
+testIf(whyNoProgram, "run goes on with a program that ignores SIGTERM, until it ends or is killed", async () => {
   await using place = await shop();
   const running = beginRun(place, "alice", "--", ...PROGRAM, "ignore", "SIGTERM", "SIGINT", "SIGHUP");
   await running.line();
@@ -140,7 +142,7 @@ Deno.test("run goes on with a program that ignores SIGTERM, until it ends or is 
   assert.equal(await stubborn.ended(), 137);
 });
 
-Deno.test("run leaves ignored what it was begun to ignore, as nohup does", async () => {
+testIf(whyNoProgram, "run leaves ignored what it was begun to ignore, as nohup does", async () => {
   await using place = await shop();
   const deaf = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"];
   const command = [...DETACHED, ...deaf, ...commandOf(["run", "alice", "--", ...PROGRAM, "hear"])];
@@ -151,7 +153,7 @@ Deno.test("run leaves ignored what it was begun to ignore, as nohup does", async
   assert.equal(await running.ended(), 5);
 });
 
-Deno.test("run does not wait for grandchildren", async () => {
+testIf(whyNoProgram, "run does not wait for grandchildren", async () => {
   await using place = await shop();
   const running = beginRun(place, "alice", "--", ...PROGRAM, "fork");
   const [, pid] = await running.line();
@@ -160,7 +162,7 @@ Deno.test("run does not wait for grandchildren", async () => {
   process.kill(Number(pid), "SIGKILL");
 });
 
-Deno.test("run, killed, leaves the program running and nothing behind", async () => {
+testIf(whyNoProgram, "run, killed, leaves the program running and nothing behind", async () => {
   await using place = await shop();
   await place.ok("run", "alice", "--", "true");
   const before = await place.digest();

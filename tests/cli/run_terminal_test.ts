@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { commandOf, Place } from "./run.ts";
-import { onTerminal } from "./terminal.ts";
+import { onTerminal, terminalTest } from "./terminal.ts";
 
 const PROGRAM = ["python3", fileURLToPath(new URL("program.py", import.meta.url))];
 const running = (...args: string[]) => commandOf(["run", "alice", "--", ...args]);
@@ -14,7 +14,7 @@ async function shop(): Promise<Place> {
   return place;
 }
 
-Deno.test("run leaves the terminal to the program: it asks for a word unseen, and reads a line", async () => {
+terminalTest("run leaves the terminal to the program: it asks for a word unseen, and reads a line", async () => {
   await using place = await shop();
   const { shown, code } = await onTerminal(place.root, running(...PROGRAM, "ask"), [
     { until: "terminals True True True\r\nWord: ", type: "drow\n" },
@@ -23,26 +23,29 @@ Deno.test("run leaves the terminal to the program: it asks for a word unseen, an
   assert.deepEqual([shown.slice(shown.indexOf("Word")), code], ["Word: \r\nName: alice\r\ngot word alice\r\n", 0]);
 });
 
-Deno.test("run: Ctrl-C reaches the program once each time that it is typed, and does not end what goes on", async () => {
-  await using place = await shop();
-  const { shown, code } = await onTerminal(place.root, running(...PROGRAM, "hear", "SIGINT", "SIGQUIT", "SIGTERM"), [
-    { until: "ready", type: CTRL_C },
-    { until: "heard SIGINT", type: CTRL_C },
-    { until: "heard SIGINT", type: CTRL_BACKSLASH },
-    { until: "heard SIGQUIT", signal: "SIGTERM" }, // of no terminal: handed on
-    { until: "heard SIGTERM", signal: "SIGUSR2" }, // after all that came before it
-  ]);
-  const heard = shown.match(/(?<=heard )\w+/g);
-  assert.deepEqual([heard, code], [["SIGINT", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR2"], 5]);
-});
+terminalTest(
+  "run: Ctrl-C reaches the program once each time that it is typed, and does not end what goes on",
+  async () => {
+    await using place = await shop();
+    const { shown, code } = await onTerminal(place.root, running(...PROGRAM, "hear", "SIGINT", "SIGQUIT", "SIGTERM"), [
+      { until: "ready", type: CTRL_C },
+      { until: "heard SIGINT", type: CTRL_C },
+      { until: "heard SIGINT", type: CTRL_BACKSLASH },
+      { until: "heard SIGQUIT", signal: "SIGTERM" }, // of no terminal: handed on
+      { until: "heard SIGTERM", signal: "SIGUSR2" }, // after all that came before it
+    ]);
+    const heard = shown.match(/(?<=heard )\w+/g);
+    assert.deepEqual([heard, code], [["SIGINT", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR2"], 5]);
+  },
+);
 
-Deno.test("run: Ctrl-C ends what it would end without run", async () => {
+terminalTest("run: Ctrl-C ends what it would end without run", async () => {
   await using place = await shop();
   const steps = [{ until: "ready", type: CTRL_C }];
   assert.equal((await onTerminal(place.root, running("sh", "-c", "echo ready; exec sleep 60"), steps)).code, 130);
 });
 
-Deno.test("run: Ctrl-Z stops it in a shell, and fg goes on", async () => {
+terminalTest("run: Ctrl-Z stops it in a shell, and fg goes on", async () => {
   await using place = await shop();
   const line = running(...PROGRAM, "hear", "SIGINT", "SIGCONT").map((word) => `'${word}'`).join(" ");
   const shell = ["bash", "--norc", "--noprofile", "-i"];

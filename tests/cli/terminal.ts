@@ -1,6 +1,7 @@
 /** Commands on a terminal, as a person has one: a pseudo-terminal that Python opens, for Deno has none. */
 import { fileURLToPath } from "node:url";
 import { testIf } from "../helpers.ts";
+import { whyMissing } from "../tools.ts";
 import { runCommand, type RunOptions, whyNot } from "./run.ts";
 
 /** What a person does. */
@@ -40,7 +41,9 @@ export async function onTerminal(
   return shown;
 }
 
-const whyNoTerminal = await whyNot("python3", "-c", "import fcntl, pty");
+/** Why no terminal can be opened here; `undefined`: one can. */
+export const whyNoTerminal: string | undefined = whyMissing("python3") ??
+  await whyNot("python3", "-c", "import fcntl, pty");
 
 /** Registers a test that needs a terminal; skipped, with the reason, where Python can open none. */
 export function terminalTest(name: string, fn: () => Promise<void>): void {

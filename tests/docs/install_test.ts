@@ -5,17 +5,19 @@ import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { origin } from "../emulators/origin.ts";
-import { bun, deno, node, run, type Runtime, runtimeTest, temporaryProject } from "../runtime_helpers.ts";
+import { bun, deno, node, pathWithBun, run, type Runtime, runtimeTest, temporaryProject } from "../runtime_helpers.ts";
 
 const REPO = fileURLToPath(new URL("../../", import.meta.url));
 const SECTION = /^## Install\n[^]*?(?=^## )/m.exec(readFileSync(join(REPO, "README.md"), "utf8"))![0];
+
+const BUN = bun();
 
 /** The lines of each way, by a line that no other has. */
 const WAYS: Readonly<Record<string, { readonly has: RegExp; readonly needs: Runtime }>> = {
   "by URL": { has: /^ {4}deno run .*<forkstack>/m, needs: deno() },
   "as a package of npm": { has: /^ {4}npm install /m, needs: node(22) },
-  "as a package of Bun": { has: /^ {4}bun add /m, needs: bun() },
-  "as one file": { has: /^ {4}forkstack new /m, needs: bun() },
+  "as a package of Bun": { has: /^ {4}bun add /m, needs: BUN },
+  "as one file": { has: /^ {4}forkstack new /m, needs: BUN },
 };
 
 /** Where Deno, npm and Bun keep what they fetched, whatever the home. */
@@ -43,6 +45,7 @@ for (const [way, { has, needs }] of Object.entries(WAYS)) {
       .replace("deno run", "deno run --allow-import=127.0.0.1") // which https of a usual host does not need
       .replace("<forkstack>", web.url);
     const home = join(above.path, "home");
+    using path = needs === BUN ? pathWithBun(program) : undefined;
     const { code, stdout, stderr } = await new Deno.Command("sh", {
       args: ["-euc", lines],
       cwd: project,
@@ -51,7 +54,10 @@ for (const [way, { has, needs }] of Object.entries(WAYS)) {
         ...CACHES,
         ...(way === "by URL" ? { DENO_DIR: join(home, "deno") } : {}),
         HOME: home,
-        PATH: [join(home, ".local", "bin"), dirname(program), process.env.PATH].join(delimiter),
+        PATH: [
+          ...[join(home, ".local", "bin"), dirname(process.execPath)],
+          path?.value ?? `${dirname(program)}${delimiter}${process.env.PATH}`,
+        ].join(delimiter),
         NO_COLOR: "1",
       },
     }).output();

@@ -8,18 +8,17 @@ import * as fs from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import process from "node:process";
 import { type Connection, createConnection } from "npm:mysql2@3.24.5/promise";
 import { run, temporaryDirectory } from "../helpers.ts";
+import { AS_NOBODY, NOBODY, WHY_ROOT } from "../tools.ts";
 import { freePort, untilUp } from "./ports.ts";
 
-const NOBODY = 65_534;
 const [INSTALL, SERVER] = ["/usr/bin/mariadb-install-db", "/usr/sbin/mariadbd"] as const;
 
 /** Why there is no such server on this machine, or `undefined` if there is. */
 export function whyNoMariaDb(): string | undefined {
   const missing = [INSTALL, SERVER].find((path) => !fs.existsSync(path));
-  return missing && `MariaDB is not installed: there is no ${missing}`;
+  return missing === undefined ? WHY_ROOT : `MariaDB is not installed: there is no ${missing}`;
 }
 
 /** A running server. */
@@ -33,13 +32,10 @@ export interface MariaDb extends AsyncDisposable {
 export async function startMariaDb(): Promise<MariaDb> {
   const directory = temporaryDirectory("forkstack-mariadb-");
   const { path } = directory;
-  if (process.getuid?.() === 0) fs.chownSync(path, NOBODY, NOBODY);
+  if (AS_NOBODY.length > 0) fs.chownSync(path, NOBODY, NOBODY);
   const data = join(path, "data");
-  const asNobody = process.getuid?.() === 0
-    ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"]
-    : ["env"];
   const [file, ...install] = [
-    ...asNobody,
+    ...AS_NOBODY,
     INSTALL,
     ...["--no-defaults", `--datadir=${data}`, "--auth-root-authentication-method=normal"],
     ...["--skip-test-db", "--skip-name-resolve"],
@@ -47,7 +43,7 @@ export async function startMariaDb(): Promise<MariaDb> {
   await run(file!, install, { cwd: path });
   const port = freePort();
   const [program, ...args] = [
-    ...asNobody,
+    ...AS_NOBODY,
     SERVER,
     ...["--no-defaults", `--datadir=${data}`, `--socket=${join(path, "socket")}`, `--pid-file=${join(path, "pid")}`],
     ...["--bind-address=127.0.0.1", `--port=${port}`, "--skip-name-resolve", "--performance-schema=OFF"],

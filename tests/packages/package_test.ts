@@ -5,7 +5,16 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { pack } from "../../build/pack.ts";
 import config from "../../deno.json" with { type: "json" };
-import { bun, node, type Project, type Ran, run, runtimeTest, temporaryProject } from "../runtime_helpers.ts";
+import {
+  bun,
+  node,
+  pathWithBun,
+  type Project,
+  type Ran,
+  run,
+  runtimeTest,
+  temporaryProject,
+} from "../runtime_helpers.ts";
 
 const TYPESCRIPT = "typescript@7.0.2";
 
@@ -175,7 +184,8 @@ runtimeTest("a project of Node 22: npx forkstack new alice, list, switch, delete
 
 runtimeTest("a project of Bun: bunx --bun forkstack new alice, list, switch, delete", BUN, ([program]) => {
   using at = linked(ofBun);
-  lifecycle(at, ["bunx", "--bun", "forkstack"], program, {});
+  using path = pathWithBun(program);
+  lifecycle(at, ["bunx", "--bun", "forkstack"], program, { PATH: path.value });
 });
 
 runtimeTest("what Bun loads from the directory's .env files is no choice of the person's", BUN, () => {

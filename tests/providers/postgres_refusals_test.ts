@@ -6,6 +6,7 @@ import type { Fork, Target } from "../../core/provider.ts";
 import provider from "../../providers/database/postgres.ts";
 import { startServer } from "../emulators/postgres_server.ts";
 import { mountImage, run, temporaryDirectory, testIf, whyNoMount } from "../helpers.ts";
+import { whyMissing } from "../tools.ts";
 import { hasCode } from "./_special.ts";
 import {
   contentOf,
@@ -112,35 +113,39 @@ onServer(old, whyNoOld, "what pg_restore says is told without the password", asy
   assert(!error.message.includes(server.password));
 });
 
-testIf(whyNoOld, "postgres: a server that asks for TLS, and one whose certificate nobody signed", async () => {
-  await using server = await startServer((debian as { bin: string }).bin, {
-    settings: ["ssl=on"],
-    async prepare(data) {
-      await run("openssl", [
-        ..."req -new -x509 -nodes -days 2 -subj /CN=localhost -newkey rsa:2048".split(" "),
-        ...["-keyout", join(data, "server.key"), "-out", join(data, "server.crt")],
-      ]);
-      const rules = join(data, "pg_hba.conf");
-      const closed = "hostnossl secure all all reject\n";
-      fs.writeFileSync(rules, closed + fs.readFileSync(rules, "utf8"));
-    },
-  });
-  await server.query("CREATE DATABASE secure");
-  await make(server, "shop-dev", NOTES);
-  const url = server.url("secure");
-  await refuses(`${url}?sslmode=disable`, "TLS_REQUIRED");
-  await refuses(`${url}?sslmode=verify-full`, "TLS_FAILED");
-  for (const mode of ["prefer", "require"]) {
-    const context = contextOf(`${url}?sslmode=${mode}`);
-    const fork = await provider.create(context, by("dump"));
-    const outputs = await provider.outputs(context, fork, alice);
-    assert.equal(
-      /sslmode=require/.test(String((outputs.DATABASE_URL as { reveal(): string }).reveal())),
-      mode === "require",
-    );
-    await provider.delete(context, fork, alice);
-  }
-});
+testIf(
+  whyNoOld ?? whyMissing("openssl"),
+  "postgres: a server that asks for TLS, and one whose certificate nobody signed",
+  async () => {
+    await using server = await startServer((debian as { bin: string }).bin, {
+      settings: ["ssl=on"],
+      async prepare(data) {
+        await run("openssl", [
+          ..."req -new -x509 -nodes -days 2 -subj /CN=localhost -newkey rsa:2048".split(" "),
+          ...["-keyout", join(data, "server.key"), "-out", join(data, "server.crt")],
+        ]);
+        const rules = join(data, "pg_hba.conf");
+        const closed = "hostnossl secure all all reject\n";
+        fs.writeFileSync(rules, closed + fs.readFileSync(rules, "utf8"));
+      },
+    });
+    await server.query("CREATE DATABASE secure");
+    await make(server, "shop-dev", NOTES);
+    const url = server.url("secure");
+    await refuses(`${url}?sslmode=disable`, "TLS_REQUIRED");
+    await refuses(`${url}?sslmode=verify-full`, "TLS_FAILED");
+    for (const mode of ["prefer", "require"]) {
+      const context = contextOf(`${url}?sslmode=${mode}`);
+      const fork = await provider.create(context, by("dump"));
+      const outputs = await provider.outputs(context, fork, alice);
+      assert.equal(
+        /sslmode=require/.test(String((outputs.DATABASE_URL as { reveal(): string }).reveal())),
+        mode === "require",
+      );
+      await provider.delete(context, fork, alice);
+    }
+  },
+);
 
 onServer(old, whyNoOld, "TLS asked of a server that has none", async (server) => {
   const url = `${server.url()}?sslmode=require`; // it hangs up, as one that is just starting may

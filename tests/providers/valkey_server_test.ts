@@ -12,6 +12,7 @@ import { freePort } from "../emulators/ports.ts";
 import { RESP, Server, WHY_NO_SERVER } from "../emulators/redis_server.ts";
 import { TcpProxy } from "../emulators/tcp_proxy.ts";
 import { run, testIf } from "../helpers.ts";
+import { whyMissing } from "../tools.ts";
 import { hasCode } from "./_special.ts";
 import { contextOf, targetOf } from "./_redis.ts";
 import { seedKeys } from "./_redis_keys.ts";
@@ -355,40 +356,46 @@ for (const policy of ["noeviction", "allkeys-lru"]) {
   );
 }
 
-testIf(WHY_NO_SERVER, "valkey: a server that wants TLS is told apart from one that is down", async () => {
-  const directory = await Deno.makeTempDir();
-  const [caKey, ca, key, request, cert] = ["ca.key", "ca.pem", "key.pem", "request.pem", "cert.pem"].map((name) =>
-    join(directory, name)
-  ) as [string, string, string, string, string];
-  const openssl = (text: string, ...args: string[]) => run("openssl", [...text.split(" "), ...args]);
-  await openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=forkstack-test", "-keyout", caKey, "-out", ca);
-  await openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost", "-keyout", key, "-out", request);
-  await Deno.writeTextFile(join(directory, "names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-  const signed = ["-in", request, "-CA", ca, "-CAkey", caKey, "-out", cert, "-extfile", join(directory, "names")];
-  await openssl("x509 -req -days 2 -CAcreateserial", ...signed);
-  const port = freePort();
-  const tls = [
-    "--tls-port",
-    String(port),
-    "--tls-cert-file",
-    cert,
-    "--tls-key-file",
-    key,
-    "--tls-ca-cert-file",
-    ca,
-  ];
-  await using server = await Server.start(...tls, "--tls-auth-clients", "no");
-  const plain = server.url({ port });
-  await assert.rejects(provider.create(contextOf(plain), wanted("alice")), (error: Error) => {
-    assert.match((error as { hint?: string }).hint!, /rediss:\/\//);
-    return hasCode("CREDENTIALS_TLS")(error);
-  });
-  const secure = plain.replace("redis:", "rediss:");
-  await assert.rejects(provider.create(contextOf(secure), wanted("alice")), hasCode("CREDENTIALS_TLS")); // not trusted
-  const script = fileURLToPath(new URL("./_redis_child.ts", import.meta.url));
-  const target = JSON.stringify(wanted("alice", {}, { parent: undefined }));
-  const env = { ...process.env, VALKEY_URL: secure, DENO_CERT: ca };
-  await run(process.execPath, ["run", "-q", "--no-check", "-A", script, "create", "cache", "valkey", target], { env });
-  assert.equal((await provider.inspect(contextOf(server.url()), wanted("alice"))).state, "ready");
-  await Deno.remove(directory, { recursive: true });
-});
+testIf(
+  WHY_NO_SERVER ?? whyMissing("openssl"),
+  "valkey: a server that wants TLS is told apart from one that is down",
+  async () => {
+    const directory = await Deno.makeTempDir();
+    const [caKey, ca, key, request, cert] = ["ca.key", "ca.pem", "key.pem", "request.pem", "cert.pem"].map((name) =>
+      join(directory, name)
+    ) as [string, string, string, string, string];
+    const openssl = (text: string, ...args: string[]) => run("openssl", [...text.split(" "), ...args]);
+    await openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=forkstack-test", "-keyout", caKey, "-out", ca);
+    await openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost", "-keyout", key, "-out", request);
+    await Deno.writeTextFile(join(directory, "names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
+    const signed = ["-in", request, "-CA", ca, "-CAkey", caKey, "-out", cert, "-extfile", join(directory, "names")];
+    await openssl("x509 -req -days 2 -CAcreateserial", ...signed);
+    const port = freePort();
+    const tls = [
+      "--tls-port",
+      String(port),
+      "--tls-cert-file",
+      cert,
+      "--tls-key-file",
+      key,
+      "--tls-ca-cert-file",
+      ca,
+    ];
+    await using server = await Server.start(...tls, "--tls-auth-clients", "no");
+    const plain = server.url({ port });
+    await assert.rejects(provider.create(contextOf(plain), wanted("alice")), (error: Error) => {
+      assert.match((error as { hint?: string }).hint!, /rediss:\/\//);
+      return hasCode("CREDENTIALS_TLS")(error);
+    });
+    const secure = plain.replace("redis:", "rediss:");
+    await assert.rejects(provider.create(contextOf(secure), wanted("alice")), hasCode("CREDENTIALS_TLS")); // not trusted
+    const script = fileURLToPath(new URL("./_redis_child.ts", import.meta.url));
+    const target = JSON.stringify(wanted("alice", {}, { parent: undefined }));
+    const env = { ...process.env, VALKEY_URL: secure, DENO_CERT: ca };
+    await run(process.execPath, ["run", "-q", "--no-check", "-A", script, "create", "cache", "valkey", target], {
+      env,
+    });
+    assert.equal((await provider.inspect(contextOf(server.url()), wanted("alice"))).state, "ready");
+    await Deno.remove(directory, { recursive: true });
+  },
+);
