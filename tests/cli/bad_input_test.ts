@@ -3,7 +3,6 @@
  */
 import assert from "node:assert/strict";
 import { chmod, symlink, writeFile } from "node:fs/promises";
-import process from "node:process";
 import { parseEnv } from "node:util";
 import { openStack } from "../../mod.ts";
 import { testIf } from "../helpers.ts";
