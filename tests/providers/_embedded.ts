@@ -13,7 +13,7 @@ import { realContext, temporaryDirectory, treeOf } from "../helpers.ts";
 
 const PROJECT = "myapp";
 const CANARY = "canary-in-the-parent-0123456789";
-const BUCKETS_KEY = `${"5ec2e7".repeat(10)}beef`;
+const BUCKETS_KEY = "5ec2e79f2c1e7a4b8d03566ae1f7c29b5d8e40137ac6d2be945f08c3719ad46e"; // as if drawn by chance
 
 /** How a kind's resources are written and read, at their own paths. */
 interface Contents {
