@@ -120,4 +120,25 @@ Deno.test("serve says what keeps it from serving", async () => {
   const wrong = await serve(place.path("."), "--port", "http");
   assert.equal((await wrong.stop()).code, 2);
   assert.match(wrong.said(), /"http" is no port/);
+  for (const origin of ["*", "null", "localhost:5173", "http://localhost:5173/", "ftp://a", "http://A.example"]) {
+    const refused = await serve(place.path("."), "--port", "0", "--cors", "http://localhost:5173", "--cors", origin);
+    assert.equal((await refused.stop()).code, 2, origin);
+    assert.match(refused.said(), /hint: For example --cors http:\/\/localhost:5173/);
+  }
+});
+
+Deno.test("serve --cors lets pages of the origins that it names ask, and no others", async () => {
+  await using place = await Place.make({ project: "shop" });
+  const [named, other] = ["http://localhost:5173", "https://app.test"];
+  const server = await serve(place.path("."), "--port", "0", "--cors", named, "--cors", other);
+  for (const [origin, status] of [[named, 204], [other, 204], ["http://localhost:3000", 403]] as const) {
+    const headers = { origin, "access-control-request-method": "PUT" };
+    const answer = await fetch(`${server.endpoint}/shop-bucket-dev/k`, { method: "OPTIONS", headers });
+    await answer.body?.cancel();
+    assert.deepEqual(
+      [answer.status, answer.headers.get("access-control-allow-origin")],
+      [status, status === 204 ? origin : null],
+    );
+  }
+  assert.equal((await server.stop()).code, 0);
 });
