@@ -246,7 +246,12 @@ function clientOf(sdk: S3, account: Account): S3Client {
   if (client === undefined) {
     const requestHandler = { handle: (sent: Sent, { context }: { context: Context }) => answerTo(context, sent) };
     const maxAttempts = 1; // the HTTP client repeats
-    client = new sdk.S3Client({ ...configOf(account), maxAttempts, requestHandler: requestHandler as never });
+    client = new sdk.S3Client({
+      ...configOf(account),
+      maxAttempts,
+      defaultUserAgentProvider: () => Promise.resolve([["forkstack"]]), // its own would ask for the system's release
+      requestHandler: requestHandler as never,
+    });
     CLIENTS.set(key, client);
     const [oldest] = CLIENTS.keys();
     if (CLIENTS.size > MAX_CLIENTS) CLIENTS.delete(oldest!);

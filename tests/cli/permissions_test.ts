@@ -10,32 +10,10 @@ import type { Kind, Provider } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { startDoppler } from "../emulators/doppler.ts";
-import { type Ended, Place, runCommand } from "./run.ts";
+import { Place, runCommand } from "./run.ts";
+import { PAGE, printed, under } from "./sets.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const PAGE = readFileSync(`${ROOT}docs/permissions.md`, "utf8");
-/** The options of the task that the page has. */
-const TASK = /"deno run (.+) <forkstack>\/cli\.ts new"/.exec(PAGE)![1]!.split(" ");
-
-/** Runs the command line under a permission set of the project's own deno.json. */
-async function cli(
-  place: Place,
-  args: readonly string[],
-  set: object,
-  env: Record<string, string> = {},
-): Promise<Ended> {
-  await place.write("deno.json", JSON.stringify({ permissions: { forkstack: set } }));
-  const command = [Deno.execPath(), "run", "--no-prompt", ...TASK, `${ROOT}cli.ts`, ...args];
-  return await runCommand(place.root, command, { env });
-}
-
-/** The set that is printed for a project. */
-async function printed(place: Place, env: Record<string, string> = {}) {
-  const { code, stdout, stderr } = await cli(place, ["permissions"], { read: true, env: true }, env);
-  assert.equal(code, 0, stderr);
-  return { set: JSON.parse(stdout).permissions.forkstack, stderr };
-}
-
 const COMMANDS: readonly (readonly string[])[] = [
   ["new", "alice", "--ttl", "2d"],
   ["list"],
@@ -57,7 +35,7 @@ Deno.test("the embedded stack: every command works under the set that `permissio
   const { set } = await printed(place);
   assert.deepEqual(set, { read: true, write: true, env: true, run: ["cp", "git"], sys: ["hostname"] });
   for (const args of COMMANDS) {
-    const { code, stdout, stderr } = await cli(place, args, set);
+    const { code, stdout, stderr } = await under(set, place, args);
     assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
   }
 });
@@ -77,7 +55,7 @@ Deno.test("one permission less: the error names what to add, and where", async (
       await using place = await Place.make();
       await place.git("init");
       await place.write("shop.dev.db/data", "of dev"); // a directory is copied by cp
-      const ended = await cli(place, ["new", "alice", "--json"], set);
+      const ended = await under(set, place, ["new", "alice", "--json"]);
       const { error } = JSON.parse(ended.stdout);
       assert(error, ended.stdout);
       assert.match(error.code, code);
@@ -96,12 +74,12 @@ Deno.test("a vendor: its host is in the set, and without it the error names the 
   const { set } = await printed(place, env);
   assert.deepEqual(set.net, [new URL(doppler.url).host]);
   for (const args of [["new", "alice"], ["doctor"], ["delete", "alice", "--yes"]]) {
-    const { code, stdout, stderr } = await cli(place, args, set, env);
+    const { code, stdout, stderr } = await under(set, place, args, env);
     assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
   }
   const { net, ...less } = set;
   for (const narrow of [less, { ...less, net: ["127.0.0.1:1"] }]) {
-    const { code, stdout } = await cli(place, ["new", "alice", "--json"], narrow, env);
+    const { code, stdout } = await under(narrow, place, ["new", "alice", "--json"], env);
     const { error } = JSON.parse(stdout);
     assert.equal(code, 2);
     assert.match(JSON.stringify(error), /NETWORK_DENIED|may not connect/);
@@ -121,7 +99,7 @@ for (
     const { set } = await printed(place, { [variable]: url });
     assert.deepEqual(set.net, ["127.0.0.1:5999"]);
     const { net: _, ...less } = set;
-    const { code, stdout, stderr } = await cli(place, ["new", "alice"], less, { [variable]: url });
+    const { code, stdout, stderr } = await under(less, place, ["new", "alice"], { [variable]: url });
     assert.equal(code, 2, stdout + stderr);
     assert.match(stderr, /Add "127\.0\.0\.1:5999" to "net" of the permission set in deno\.json/);
     assert(!stderr.includes("canary"), stderr);

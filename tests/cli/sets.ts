@@ -1,0 +1,36 @@
+/** The command line under a permission set of the project's own deno.json, as docs/permissions.md has it. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { PermissionSet } from "../../core/permissions.ts";
+import { type Ended, type Place, runCommand } from "./run.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** The page. */
+export const PAGE: string = readFileSync(`${ROOT}docs/permissions.md`, "utf8");
+
+/** The options of the task that the page has. */
+const TASK = /"deno run (.+) <forkstack>\/cli\.ts new"/.exec(PAGE)![1]!.split(" ");
+
+/** Runs it under a set. */
+export async function under(
+  set: object,
+  place: Place,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  await place.write("deno.json", JSON.stringify({ permissions: { forkstack: set } }));
+  const command = [Deno.execPath(), "run", "--no-prompt", ...TASK, `${ROOT}cli.ts`, ...args];
+  return await runCommand(place.root, command, { env });
+}
+
+/** The set that is printed for a project. */
+export async function printed(
+  place: Place,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly set: PermissionSet; readonly stderr: string }> {
+  const { code, stdout, stderr } = await under({ read: true, env: true }, place, ["permissions"], env);
+  assert.equal(code, 0, stderr);
+  return { set: JSON.parse(stdout).permissions.forkstack, stderr };
+}
