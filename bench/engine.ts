@@ -9,7 +9,7 @@ import { deleteEnvironment } from "../core/delete.ts";
 import type { Engine, World } from "../core/engine.ts";
 import { files } from "../core/files.ts";
 import type { Fork, Provider } from "../core/provider.ts";
-import { openRegistry } from "../core/registry.ts";
+import { openRegistry } from "../core/open_registry.ts";
 import { recordedOptions } from "../core/schema.ts";
 import type { Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";

@@ -6,10 +6,8 @@
  *
  * @module
  */
-import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind } from "../mod.ts";
+import { ForkstackError, type Kind } from "../mod.ts";
 import type { Project } from "./config.ts";
-import { files } from "./files.ts";
-import { dirname, join, variable } from "./host.ts";
 import { isRegistryId, newRegistryId } from "./marks.ts";
 import type { Copy, Fork, Marker } from "./provider.ts";
 import {
@@ -24,11 +22,10 @@ import {
   sound,
   statementError,
   unansweredOf,
-  UNREADABLE,
 } from "./rows.ts";
-import { beginAside, foreignRegistry, isOwnPlace, isRegistryThere, registryFile, serverUrl } from "./registry_file.ts";
+import { foreignRegistry } from "./registry_file.ts";
 import { quoted } from "./shown.ts";
-import { type OpenFile, openFile, openServer, type Row, type Sql, type Statement } from "./sql.ts";
+import type { Row, Sql, Statement } from "./sql.ts";
 
 /**
  * `undoing`: a `new` failed and what it made is being removed. `resetting`: a `reset` has begun to put new forks in the
@@ -147,88 +144,6 @@ const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
   2: [["ALTER TABLE environments ADD COLUMN origin TEXT"]],
   3: [], // the registry's id, which `open` writes; an older forkstack could not read the marks that name it
 };
-
-/**
- * Opens the registry that forkstack.json names, or the project's own file; for a command that only looks, so that it is
- * not written to. Where that is not there yet, it is made, or with `missing: "empty"` an empty one stands in for it, so
- * that looking leaves nothing behind.
- */
-export async function openRegistry(
-  project: Project,
-  missing: "create" | "empty",
-  access: "look" | "work" = "work",
-): Promise<Registry> {
-  const path = await registryFile(project);
-  if (path === undefined) {
-    const url = serverUrl(project.config.registry!.url);
-    return await Registry.open(await openServer(url, variable("FORKSTACK_REGISTRY_TOKEN")), project);
-  }
-  const directory = dirname(path);
-  const open = async (how: OpenFile) =>
-    await Registry.open(await openFile(path, how), project, join(directory, "locks"), await keptId(directory));
-  const survives = neededDurability(project);
-  try {
-    const isThere = await isRegistryThere(project, path);
-    if (!isThere && missing === "empty") {
-      return await Registry.open(await openFile(":memory:"), project, undefined, await keptId(directory));
-    }
-    if (!isThere && isOwnPlace(project)) {
-      // Before anything is written there: whatever .forkstack holds is not for git.
-      await files.write(join(project.stateRoot, ".forkstack", ".gitignore"), "*\n");
-    } else if (!isThere) {
-      const id = await keptId(directory);
-      await beginAside(
-        path,
-        async (aside) => (await Registry.open(await openFile(aside), project, undefined, id)).close(),
-      );
-    }
-    if (access === "work") {
-      const registry = await open({ survives });
-      if (missing === "create") await keepId(directory, registry.id);
-      return registry;
-    }
-    return await open({ readOnly: true }).catch(async (error) => {
-      if (!/readonly database/.test((error as Error).message)) throw error;
-      return await open({ survives }); // of an older forkstack, and brought up to date first
-    });
-  } catch (error) {
-    throw registryError(path, error);
-  }
-}
-
-/** The id of the registry that is, or was, in this directory: marks name it, and it is known when the registry was lost. */
-async function keptId(directory: string): Promise<string | undefined> {
-  const text = (await files.read(join(directory, "registry-id")))?.trim();
-  return text !== undefined && isRegistryId(text) ? text : undefined;
-}
-
-async function keepId(directory: string, id: string): Promise<void> {
-  if (await keptId(directory) !== id) await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 });
-}
-
-/** Forks on this disk go with it in a power loss; one at a vendor does not, so that its intent must be there before it. */
-function neededDurability({ config }: Pick<Project, "config">): "power loss" | "process crash" {
-  const isEmbedded = declaredResources(config).every(({ kind, provider }) => EMBEDDED_STACK[kind] === provider);
-  return isEmbedded ? "process crash" : "power loss";
-}
-
-function registryError(path: string, error: unknown): unknown {
-  const message = (error as Error).message ?? "";
-  if ((error as { code?: string }).code !== "ERR_SQLITE_ERROR") return error;
-  if (UNREADABLE.test(message)) {
-    return new ForkstackError("REGISTRY_DAMAGED", `Cannot open the registry "${path}": ${message}`, {
-      hint: "Move it away; `forkstack doctor --rebuild` finds the environments again from their marks",
-      cause: error,
-    });
-  }
-  if (/readonly|unable to open/.test(message)) {
-    return new ForkstackError("NOT_PERMITTED", `Cannot open the registry "${path}": ${message}`, {
-      hint: "Check who owns it, and its mode",
-      cause: error,
-    });
-  }
-  return error;
-}
 
 /** Brings a registry to a version, unless another process is doing so as well and was first. */
 async function migrate(sql: Sql, version: number): Promise<void> {

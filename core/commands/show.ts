@@ -4,7 +4,7 @@ import { openProject, type Project } from "../config.ts";
 import { files } from "../files.ts";
 import { cwd } from "../host.ts";
 import * as output from "../output.ts";
-import { openRegistry } from "../registry.ts";
+import { openRegistry } from "../open_registry.ts";
 import { describe, describeFromFiles, type EnvironmentResult, listEnvironments } from "../report.ts";
 import { admit } from "../trust.ts";
 import { shown } from "../shown.ts";

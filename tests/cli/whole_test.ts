@@ -12,7 +12,7 @@ import { deleteEnvironment } from "../../core/delete.ts";
 import type { Engine, World } from "../../core/engine.ts";
 import { type Files, files } from "../../core/files.ts";
 import { errorText, exitCodeOf, jsonDocument } from "../../core/output.ts";
-import { openRegistry } from "../../core/registry.ts";
+import { openRegistry } from "../../core/open_registry.ts";
 import { recordedOptions } from "../../core/schema.ts";
 import { describe } from "../../core/report.ts";
 import { switchEnvironment } from "../../core/switch.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import type { Project } from "../../core/config.ts";
-import { openRegistry } from "../../core/registry.ts";
+import { openRegistry } from "../../core/open_registry.ts";
 import { registryUrlProblem } from "../../core/registry_file.ts";
 import { temporaryDirectory, treeOf } from "../helpers.ts";
 
@@ -100,7 +100,7 @@ Deno.test("registry.url where nothing is: looking leaves nothing, `create` makes
   const all = await Promise.all([1, 2, 3].map(() => openRegistry(project, "create")));
   for (const one of all) assert.deepEqual(await one.environments(), []);
   for (const one of all) one.close();
-  assert.deepEqual(await readdir(join(at.path, "shared")), ["registry.db"]);
+  assert.deepEqual(await readdir(join(at.path, "shared")), ["registry-id", "registry.db"]);
   (await openRegistry(project, "empty", "look")).close();
 });
 
