@@ -10,6 +10,7 @@ import { keyOf, type Project, type Resource } from "./config.ts";
 import type { Code } from "./custom.ts";
 import { files } from "./files.ts";
 import { join } from "./host.ts";
+import { isWithin } from "./links.ts";
 import { load } from "./load.ts";
 import type { OptionsSchema, Provider } from "./provider.ts";
 import { itemTitle } from "./trust_text.ts";
@@ -186,7 +187,7 @@ async function isInside({ root, stateRoot }: Project, url: string): Promise<bool
   if (!URL.canParse(url) || new URL(url).host !== "") return false;
   const path = await real(fileURLToPath(url));
   const roots = await Promise.all([root, stateRoot].map(real));
-  return roots.some((one) => path.startsWith(`${one}/`.replace(/\/\/$/, "/")));
+  return roots.some((one) => isWithin(path, one));
 }
 
 /** The text of a script by its path, which begins at the directory of forkstack.json. */

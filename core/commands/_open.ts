@@ -98,9 +98,11 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     recordedOptions: async (...given) =>
       (await load<typeof import("../schema.ts")>("core/schema.ts")).recordedOptions(...given),
     async provider(kind, name) {
-      const declared = resources.find((one) => one.kind === kind && (one.isUnread || one.provider.name === name))
-        ?.provider;
-      if (declared !== undefined || !Object.hasOwn(PROVIDERS[kind], name)) return declared;
+      const isBuiltIn = Object.hasOwn(PROVIDERS[kind], name);
+      const declared = resources.find((one) =>
+        one.kind === kind && (one.provider.name === name || (one.isUnread && !isBuiltIn))
+      )?.provider;
+      if (declared !== undefined || !isBuiltIn) return declared;
       const { checked } = await load<typeof import("../answers.ts")>("core/answers.ts");
       return checked((await PROVIDERS[kind][name]()).default);
     },

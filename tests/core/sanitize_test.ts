@@ -144,6 +144,7 @@ Deno.test("sqlite: a script that reaches for another database leaves no environm
   const before = readFileSync(dev);
   for (const reaching of [`ATTACH '${dev}' AS dev; DELETE FROM dev.users`, `VACUUM INTO '${out}'`, "COMMIT"]) {
     await place.write("clean.sql", `DELETE FROM users;\n${reaching};\n`);
+    await place.trust();
     const { error } = await place.json("new", "alice");
     equal([error.code, (await place.json("list")).data.environments], ["SANITIZE_FAILED", []]);
     match(
