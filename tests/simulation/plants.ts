@@ -38,6 +38,25 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
       },
     }),
   },
+  /** Whatever stands there after the intent counts as this run's work. */
+  "adopt-on-rerun": {
+    provider: (provider) => ({
+      ...provider,
+      inspect: async (context, target) => {
+        const seen = await provider.inspect(context, target);
+        return target.isResumed ? adopted(seen, target) : seen;
+      },
+      delete: (context, fork, scope) =>
+        provider.delete(
+          {
+            ...context,
+            recorded: () => Promise.resolve([{ step: "", id: fork.id, marker: fork.marker }]),
+          },
+          fork,
+          scope,
+        ),
+    }),
+  },
   /** A call that no answer came to counts as done, and what it was about as gone. */
   "delete-unasked": {
     provider: (provider) => ({

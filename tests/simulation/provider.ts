@@ -70,9 +70,11 @@ class Client {
   async inspect(context: Context, target: Target<unknown>): Promise<Inspection> {
     const { item } = await this.#safe(context, { op: "find", name: target.name }, target.marker);
     if (item === undefined) return { state: "absent" };
-    const marker = this.#markerOf(context, item);
+    const marker = await this.#markerOf(context, item) ?? this.#proven(target, item);
     if (marker === undefined) return { state: "foreign", id: item.id, reason: "it has no mark of ours" };
-    if (!isSameHolder(marker, target.marker)) return { state: "foreign", id: item.id, reason: "it is another's" };
+    if (!isSameHolder(marker, target.marker)) {
+      return { state: "foreign", id: item.id, reason: "it is another's", holder: marker };
+    }
     return { state: item.state, fork: forkOf(item, marker) };
   }
 
@@ -84,12 +86,18 @@ class Client {
         await this.#untilGone(context, seen.fork);
       } else if (seen.state === "absent") {
         const answer = await this.#make(context, target, target.name, false);
-        if (answer.status === 409 && attempt < 3) continue; // there by now: whose is it?
-        return await this.#untilReady(context, this.#fork(context, answer, target.marker), target.marker);
+        if (answer.status === 409 && attempt < 3) {
+          target = { ...target, isResumed: false }; // there by now: nothing but its mark or the record proves whose
+          continue;
+        }
+        const fork = await this.#fork(context, answer, target.marker);
+        await this.#mark(context, fork);
+        return await this.#untilReady(context, fork, target.marker);
       } else if (seen.fork.marker.operation !== target.marker.operation) {
         throw failure("FOREIGN", `"${target.name}" was made by operation ${seen.fork.marker.operation}`);
       } else {
         await context.record("found", seen.fork.id);
+        await this.#mark(context, seen.fork);
         return await this.#untilReady(context, seen.fork, target.marker);
       }
       if (attempt > 3) throw failure("CONFLICT", `"${target.name}" does not go away`, true);
@@ -100,7 +108,7 @@ class Client {
     if (this.#traits.canReset) await this.#removeStaged(context, fork.name, fork.marker);
     const { item } = await this.#safe(context, { op: "get", id: fork.id }, fork.marker);
     if (item === undefined) return "absent";
-    const marker = this.#markerOf(context, item);
+    const marker = await this.#markerOf(context, item);
     if (marker === undefined || marker.stack !== scope.stack || !isSameHolder(marker, fork.marker)) {
       throw failure("FOREIGN", `"${item.name}" is not ours`);
     }
@@ -112,7 +120,7 @@ class Client {
   async *list(context: Context, scope: Scope<unknown>): AsyncIterable<Fork> {
     const { items = [] } = await this.#safe(context, { op: "list" }, { env: "", resource: scope.resource });
     for (const item of items) {
-      const marker = this.#markerOf(context, item);
+      const marker = await this.#markerOf(context, item);
       if (marker?.stack === scope.stack && marker.resource === scope.resource) yield forkOf(item, marker);
     }
   }
@@ -128,7 +136,7 @@ class Client {
     const { marker } = fork;
     await this.#removeStaged(context, fork.name, marker);
     const answer = await this.#make(context, target, stagedName(fork.name), true);
-    const staged = await this.#untilReady(context, this.#fork(context, answer, marker), marker);
+    const staged = await this.#untilReady(context, await this.#fork(context, answer, marker), marker);
     return {
       commit: async () => {
         const { item } = await this.#once(context, { op: "swap", id: fork.id, by: staged.id }, marker);
@@ -143,14 +151,27 @@ class Client {
     await this.#safe(context, { op: "extend", id: fork.id, expiresAt }, fork.marker);
   }
 
-  #markerOf(context: Context, item: Shown): Marker | undefined {
-    if (this.#traits.ownership === "recorded") return context.markerOf(item.name);
-    return item.note === undefined ? undefined : context.markerOf(item.name, item.note);
+  /** By the note; where there is none yet, or never one, by the vendor's own answer on record. */
+  async #markerOf(context: Context, item: Shown): Promise<Marker | undefined> {
+    if (item.note !== undefined) return context.markerOf(item.name, item.note);
+    if (this.#traits.ownership === "marked") return undefined;
+    return (await context.recorded(item.name)).find(({ id }) => id === item.id)?.marker;
+  }
+
+  /** After a lost reply: what is a fork of the parent that this run named. */
+  #proven(target: Target<unknown>, item: Shown): Marker | undefined {
+    const isLate = this.#traits.ownership !== "marked" && item.note === undefined;
+    return isLate && target.isResumed && item.source === target.parent ? target.marker : undefined;
+  }
+
+  async #mark(context: Context, { id, marker }: Fork): Promise<void> {
+    if (this.#traits.ownership !== "marked-after") return;
+    await this.#safe(context, { op: "mark", id, note: formatMarker(marker) }, marker);
   }
 
   async #make(context: Context, target: Target<unknown>, name: string, isStaged: boolean): Promise<Answer> {
     const { marker, parent } = target;
-    const note = this.#traits.ownership === "marked" ? { note: formatMarker(marker) } : {};
+    const note = this.#traits.ownership === "marked" ? { note: formatMarker(marker, name) } : {};
     const maker = { env: marker.env, resource: marker.resource, operation: marker.operation };
     const request = {
       op: "create" as const,
@@ -165,8 +186,8 @@ class Client {
     return answer;
   }
 
-  #fork(context: Context, answer: Answer, marker: Marker): Fork {
-    if (answer.item !== undefined) return forkOf(answer.item, this.#markerOf(context, answer.item) ?? marker);
+  async #fork(context: Context, answer: Answer, marker: Marker): Promise<Fork> {
+    if (answer.item !== undefined) return forkOf(answer.item, await this.#markerOf(context, answer.item) ?? marker);
     if (answer.status === 404) throw failure("NOT_FOUND", "there is no such parent");
     throw failure("CONFLICT", "the name is taken", true);
   }
@@ -192,7 +213,7 @@ class Client {
   async #removeStaged(context: Context, name: string, of: Marker): Promise<void> {
     const { item } = await this.#safe(context, { op: "find", name: stagedName(name) }, of);
     if (item === undefined) return;
-    const marker = this.#markerOf(context, item);
+    const marker = await this.#markerOf(context, item);
     if (marker === undefined || !isSameHolder(marker, of)) throw failure("FOREIGN", `"${item.name}" is not ours`);
     await this.#safe(context, { op: "delete", id: item.id }, of);
     await this.#untilGone(context, forkOf(item, marker));
@@ -225,7 +246,8 @@ function forkOf(item: Shown, marker: Marker): Fork {
 }
 
 function isSameHolder(one: Marker, other: Marker): boolean {
-  return one.stack === other.stack && one.env === other.env && one.resource === other.resource;
+  const isOneRegistry = one.registry === undefined || other.registry === undefined || one.registry === other.registry;
+  return one.stack === other.stack && one.env === other.env && one.resource === other.resource && isOneRegistry;
 }
 
 function failure(code: string, message: string, retryable = code === "NOT_READY"): ForkstackError {

@@ -26,6 +26,8 @@ export interface Scenario {
   readonly seed: number;
   readonly vendors: readonly Traits[];
   readonly commands: readonly Command[];
+  /** What somebody else makes meanwhile, at the place of an environment where nothing stands just then. */
+  readonly outsiders: readonly { readonly atMs: number; readonly vendor: number; readonly env: string }[];
   /** How often a call goes wrong. */
   readonly faultRate: number;
   /** How often, besides, a process stands still. */
@@ -46,11 +48,12 @@ export function scenarioOf(seed: number): Scenario {
   const count = dice.int("resources", 2, 3);
   const allReset = dice.chance("all reset", 0.7);
   const isRecorded = (at: number) => dice.chance(`recorded ${at}`, 0.15);
+  const isLate = (at: number) => dice.chance(`late ${at}`, 0.15);
   const vendors = (["database", "storage", "cache"] as const).slice(0, count).map((kind, at): Traits => ({
     name: `sim-${kind}`,
     kind,
-    ownership: isRecorded(at) ? "recorded" : "marked",
-    canReset: !isRecorded(at) && (allReset || dice.chance(`reset ${at}`, 0.5)), // where would it note what is staged?
+    ownership: isRecorded(at) ? "recorded" : isLate(at) ? "marked-after" : "marked",
+    canReset: !isRecorded(at) && !isLate(at) && (allReset || dice.chance(`reset ${at}`, 0.5)), // where would it note what is staged?
     canExtend: dice.chance(`extend ${at}`, 0.5),
     latencyMs: dice.pick(`latency ${at}`, [5, 20, 80]),
     readyMs: dice.pick(`ready ${at}`, [0, 0, 150, 600]),
@@ -60,7 +63,12 @@ export function scenarioOf(seed: number): Scenario {
   const workers = dice.int("workers", 1, 3);
   const commands = Array.from({ length: dice.int("commands", 2, 5) }, (_, index) => commandOf(dice, index, workers));
   const faultRate = dice.pick("rate", [0.01, 0.03, 0.03, 0.08]);
-  return { seed, vendors, commands, faultRate, sleepiness: dice.pick("sleepiness", [0, 0, 0, 0.08]) };
+  const outsiders = Array.from({ length: dice.pick("outsiders", [0, 0, 1, 2]) }, (_, index) => ({
+    atMs: dice.int(`outsider ${index} at`, 0, 4_000),
+    vendor: dice.int(`outsider ${index} of`, 0, count - 1),
+    env: dice.pick(`outsider ${index} env`, ENVS),
+  }));
+  return { seed, vendors, commands, outsiders, faultRate, sleepiness: dice.pick("sleepiness", [0, 0, 0, 0.08]) };
 }
 
 function commandOf(dice: Dice, index: number, workers: number): Command {

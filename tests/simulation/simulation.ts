@@ -140,6 +140,7 @@ export class Simulation {
     for (const worker of new Set(this.scenario.commands.map((command) => command.worker))) {
       this.#work(this.scenario.commands.filter((command) => command.worker === worker));
     }
+    for (const one of this.scenario.outsiders) this.loop.after(one.atMs, () => this.#intrude(one));
     await this.#settle();
     this.faults.isOver = true;
     this.tell("no more faults");
@@ -178,7 +179,7 @@ export class Simulation {
       vendor.place(resourceTitle(kind, `${PROJECT}-alice`, "bob"), "outside", note("another", "alice"));
       if (at === 0) vendor.place(resourceTitle(kind, PROJECT, OCCUPIED), "outside");
       const title = resourceTitle(kind, PROJECT, env);
-      const marked = vendor.traits.ownership === "marked" ? note(PROJECT, env) : undefined;
+      const marked = vendor.traits.ownership !== "recorded" ? note(PROJECT, env) : undefined;
       const { id } = vendor.place(title, { env, resource: kind, operation }, marked);
       const row = { env, key: kind, kind, provider: name, title, state: "ready" as const, operation, id, createdAt };
       const line = { operation, env, resource: kind, step: "create", at: createdAt };
@@ -190,6 +191,16 @@ export class Simulation {
     }
     this.database.run(put, true);
     this.watch.remember();
+  }
+
+  /** Somebody else makes something where a fork would be. */
+  #intrude({ vendor: at, env }: Scenario["outsiders"][number]): void {
+    const vendor = this.vendors[at];
+    const name = resourceTitle(vendor.traits.kind, PROJECT, env);
+    if (vendor.items().some((item) => item.name === name)) return;
+    this.tell(`somebody else makes ${vendor.traits.name} "${name}"`);
+    this.count("outsiders");
+    this.watch.intruded(vendor, vendor.place(name, "outside"));
   }
 
   /** One worker runs its commands, each in a process of its own; after a crash it goes on with the next. */
@@ -256,7 +267,7 @@ export class Simulation {
     }
     const findings = await look();
     for (const { severity, environment, problem } of findings) {
-      if (severity === "info" || /^(expired|unanswered)/.test(problem)) continue;
+      if (severity === "info" || /^(expired|unproven)/.test(problem)) continue;
       this.watch.violate(`doctor still finds, for ${environment}: ${problem}`);
     }
     await this.watch.checkEnd(findings);

@@ -43,6 +43,7 @@ const BOUNDS: Readonly<Record<string, number>> = {
   "forward-undo": 50,
   "no-fencing": 100,
   "adopt-by-name": 100,
+  "adopt-on-rerun": 400,
   "delete-unasked": 400,
 };
 

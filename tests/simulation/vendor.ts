@@ -8,8 +8,8 @@ import type { Kind } from "../../mod.ts";
 export interface Traits {
   readonly name: string;
   readonly kind: Kind;
-  /** `marked`: it stores our note. `recorded`: it has no place for one. */
-  readonly ownership: "marked" | "recorded";
+  /** `marked`: it stores our note. `marked-after`: by a call of its own. `recorded`: it has no place for one. */
+  readonly ownership: "marked" | "marked-after" | "recorded";
   readonly canReset: boolean;
   readonly canExtend: boolean;
   readonly latencyMs: number;
@@ -31,7 +31,9 @@ export interface Maker {
 export interface Item {
   readonly id: string;
   readonly name: string;
-  readonly note?: string;
+  note?: string;
+  /** The name of what it is a fork of. */
+  readonly source?: string;
   readonly createdMs: number;
   readonly readyMs: number;
   goneMs?: number;
@@ -57,6 +59,7 @@ export type Request =
     readonly isStaged: boolean;
     readonly maker: Maker;
   }
+  | { readonly op: "mark"; readonly id: string; readonly note: string }
   | { readonly op: "delete"; readonly id: string }
   | { readonly op: "swap"; readonly id: string; readonly by: string }
   | { readonly op: "extend"; readonly id: string; readonly expiresAt: string };
@@ -66,6 +69,7 @@ export interface Shown {
   readonly id: string;
   readonly name: string;
   readonly note?: string;
+  readonly source?: string;
   readonly createdMs: number;
   readonly state: "pending" | "ready" | "deleting";
 }
@@ -79,7 +83,7 @@ export interface Answer {
 
 /** Whether a request changes anything. */
 export function isMutation({ op }: Request): boolean {
-  return op === "create" || op === "delete" || op === "swap" || op === "extend";
+  return op === "create" || op === "mark" || op === "delete" || op === "swap" || op === "extend";
 }
 
 /** One vendor with everything it holds. */
@@ -125,6 +129,11 @@ export class Vendor {
         return { status: 200, items: this.#listed() };
       case "create":
         return this.#create(request);
+      case "mark": {
+        const item = this.byId(request.id);
+        if (item !== undefined) item.note = request.note;
+        return this.#found(item);
+      }
       case "delete": {
         const item = this.byId(request.id);
         if (item !== undefined) item.goneMs ??= this.#now() + this.traits.goneMs;
@@ -155,7 +164,15 @@ export class Vendor {
     if (request.parent !== undefined && parent === undefined) return { status: 404 };
     const { name, note, maker, isStaged } = request;
     const readyMs = this.#now() + this.traits.readyMs;
-    const item = this.#add({ name, note, maker, data: parent?.name ?? "empty", readyMs, isStaged });
+    const item = this.#add({
+      name,
+      note,
+      maker,
+      data: parent?.name ?? "empty",
+      source: parent?.name,
+      readyMs,
+      isStaged,
+    });
     return { status: 201, item: this.#shown(item) };
   }
 
@@ -176,8 +193,15 @@ export class Vendor {
     return item === undefined ? { status: 404 } : { status: 200, item: this.#shown(item) };
   }
 
-  #shown({ id, name, note, createdMs, goneMs, readyMs }: Item): Shown {
+  #shown({ id, name, note, source, createdMs, goneMs, readyMs }: Item): Shown {
     const state = goneMs !== undefined ? "deleting" : readyMs <= this.#now() ? "ready" : "pending";
-    return { id, name, ...(note === undefined ? {} : { note }), createdMs, state };
+    return {
+      id,
+      name,
+      ...(note === undefined ? {} : { note }),
+      ...(source === undefined ? {} : { source }),
+      createdMs,
+      state,
+    };
   }
 }

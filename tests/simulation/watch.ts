@@ -53,6 +53,11 @@ export class Watch {
     );
   }
 
+  /** Notes what somebody else has made: it must not change either. */
+  intruded(vendor: Vendor, item: Item): void {
+    this.#others = [...this.#others, [vendor, item, JSON.stringify(item)]];
+  }
+
   /** A command begins; gives what judges its end: without a code it says that it has done what it was asked. */
   begun(process: Process): (failedWith: string | undefined) => void {
     const { verb, env } = process.command;
@@ -209,7 +214,7 @@ export class Watch {
         if (others.has(item) || item.goneMs !== undefined) continue;
         const row = rows.find((one) => one.id === item.id && one.provider === vendor.traits.name);
         // Where a vendor stores no mark, what came late is shown, not deleted: it might be a person's.
-        const isShown = vendor.traits.ownership === "recorded" &&
+        const isShown = vendor.traits.ownership !== "marked" &&
           findings.some((one) => one.problem.includes(item.name));
         if (row === undefined && !isShown) {
           this.violate(`${item.name} (${item.id}) was left behind: the registry has no such id`);
@@ -255,6 +260,7 @@ export class Watch {
 /** The steps of the journal one of which announces a change. */
 function stepsOf(request: Request, item: Item | undefined): readonly string[] {
   if (request.op === "create") return request.isStaged ? ["reset"] : ["create"];
+  if (request.op === "mark") return ["create"];
   if (request.op === "delete") return item?.isStaged === false ? ["delete"] : ["delete", "reset"];
   return [request.op === "swap" ? "reset" : "extend"];
 }
