@@ -26,7 +26,7 @@ import { isWithin } from "../core/links.ts";
 import { isInstant, isLine, isMarker } from "../core/rows.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
 import { formatMarker } from "../core/marks.ts";
-import { holder, isSameHolder, others } from "./_marks.ts";
+import { holder, isSameHolder, others, unmarked } from "./_marks.ts";
 
 const noOptions = v.strictObject({});
 type NoOptions = v.InferOutput<typeof noOptions>;
@@ -179,7 +179,7 @@ async function inspect(its: Embedded, context: Context, target: Target<unknown>)
   if (fork === undefined) {
     for (const at of [path, ...companionsOf(its, path), ownerFile]) {
       if (await context.files.stat(at) === undefined) continue;
-      return { state: "foreign", id: target.name, reason: `"${at}" is not marked as ours` };
+      return { state: "foreign", id: target.name, reason: await unmarked(context, target.name, `"${at}"`) };
     }
     return { state: "absent" };
   }

@@ -35,6 +35,16 @@ export async function recordedOwner(context: Context, name: string, id: string):
   return (await context.recorded(name)).find((one) => one.id === id)?.marker;
 }
 
+/** Begins the reason where what is on record as ours stands, and bears no mark any more. */
+export const MARK_GONE = "its mark is gone";
+
+/** Why a thing without a mark is foreign: our own answer is on record for its name, so that it lost its mark, or none is. */
+export async function unmarked(context: Context, name: string, what: string): Promise<string> {
+  if ((await context.recorded(name)).length === 0) return `${what} is not marked as ours`;
+  return `${MARK_GONE}: ${what} bears none, though one of this name was made for this environment. If it is that one, ` +
+    "remove it by hand, or put the mark back";
+}
+
 /** Clocks differ: what a vendor's clock says may be this much off ours. */
 const CLOCKS_DIFFER_MS = 120_000;
 

@@ -9,7 +9,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Context, Copy, Fork, Held, Inspection, Kind, Provider, Scope } from "../core/provider.ts";
 import type { OptionsSchema, Secret, Target } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
-import { foreignError, holder, isOthers, isSameHolder } from "./_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, unmarked } from "./_marks.ts";
 import { bytesOf, type Connection, hasKeys, type Place, removeKeys } from "./_redis.ts";
 import { codeOf, holderOf, type Holding, holdings, libraryOf, load, lockOf } from "./_redis_marks.ts";
 import { connected, FOR_WHOM, type Login, loginOf, urlOf } from "./_redis.ts";
@@ -151,13 +151,14 @@ async function inspect<Options>(
   const base = its.base(login, target, target.name);
   const place = its.place(login, target, target.name);
   if (base !== undefined && (base.prefix === undefined || await hasKeys(connection, base))) {
-    return { state: "foreign", id: baseId(base), reason: `${inWords(base)} is not marked as ours` };
+    return { state: "foreign", id: baseId(base), reason: await unmarked(context, target.name, inWords(base)) };
   }
   if (await connection.send("ACL", "GETUSER", user) !== null) {
-    return { state: "foreign", id: `user:${user}`, reason: `the user "${user}" is not marked as ours` };
+    return { state: "foreign", id: `user:${user}`, reason: await unmarked(context, target.name, `the user "${user}"`) };
   }
   if (place.database !== undefined && place.prefix !== base?.prefix && await hasKeys(connection, place as Place)) {
-    return { state: "foreign", id: baseId(place as Place), reason: `${inWords(place as Place)} is not marked as ours` };
+    const reason = await unmarked(context, target.name, inWords(place as Place));
+    return { state: "foreign", id: baseId(place as Place), reason };
   }
   return { state: "absent" };
 }

@@ -15,7 +15,7 @@ import { formatMarker } from "../../core/marks.ts";
 import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, unmarked } from "../_marks.ts";
 import * as pg from "./_postgres.ts";
 import { literal, type Query, quoted } from "./_postgres.ts";
 import { copied } from "./_postgres_copy.ts";
@@ -171,8 +171,11 @@ async function inspect(context: Context, query: Query, target: Target<Options>):
   const id = (database ?? role)!.oid;
   const fork = role && forkOf(context, role, database);
   if (fork === undefined) {
-    const what = database === undefined ? "the role" : "the database";
-    return { state: "foreign", id, reason: `${what} "${target.name}" is not marked as ours` };
+    const marker = role && markerOf(context, role);
+    const isOwn = marker && isSameHolder(marker, target.marker);
+    const what = `${database === undefined ? "the role" : "the database"} "${target.name}"`;
+    const reason = isOwn ? lostMark(role!, database) : undefined;
+    return { state: "foreign", id, reason: reason ?? await unmarked(context, target.name, what) };
   }
   const other = [fork.marker, database && markerOf(context, database)]
     .find((marker) => marker && !isSameHolder(marker, target.marker));
@@ -194,6 +197,16 @@ function forkOf(context: Context, role: Row, database: Row | undefined): Fork | 
     ...(parent === undefined ? {} : { parentId: parent }),
     ...(copy === undefined ? {} : { copy }),
   };
+}
+
+/**
+ * Of a database that the fork's role owns, and that has no comment: it had our mark before it had its name, so that its
+ * application took the mark away, as its owner may. The role's own mark is out of the application's reach.
+ */
+function lostMark(role: Row, database: Row | undefined): string | undefined {
+  if (database === undefined || database.owner !== role.oid || database.note !== null) return undefined;
+  return `${MARK_GONE}: whoever may change the database removed its comment. To put it back, run ` +
+    `\`COMMENT ON DATABASE ${quoted(role.name)} IS ${literal(role.note!).trim()}\` as the role of ${VARIABLE}`;
 }
 
 async function create(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
@@ -287,7 +300,12 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
   if (role === undefined) return "absent";
   const [database] = await query(`${DATABASES} WHERE datname = $1`, [fork.name]) as Row[];
   const held = forkOf(context, role, database);
-  if (held === undefined) throw foreign("delete", fork.name, "it is not marked as ours");
+  if (held === undefined) {
+    const marker = markerOf(context, role);
+    const isOwn = marker && isSameHolder(marker, fork.marker);
+    const reason = isOwn ? lostMark(role, database) : undefined;
+    throw foreign("delete", fork.name, reason ?? await unmarked(context, fork.name, `the role "${fork.name}"`));
+  }
   const other = [held.marker, database && markerOf(context, database)]
     .find((marker) => marker && !isSameHolder(marker, fork.marker));
   if (other) throw foreign("delete", fork.name, holder(other));

@@ -2,7 +2,7 @@
  * What a person does with environments from the first `new` to the last `delete`.
  */
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { parseEnv } from "node:util";
 import { openStack } from "../../mod.ts";
@@ -250,4 +250,20 @@ Deno.test("two runs of new for one environment at once make it once, and both su
   assert.deepEqual(all.map(({ ok }) => ok), [true, true, true]);
   assert.equal(all.filter(({ data }) => data.unchanged === false).length, 1);
   assert.equal(new Set(all.map(({ data }) => JSON.stringify(data.resources))).size, 1);
+});
+
+Deno.test("a fork whose mark is gone is told as that, not as somebody else's", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  await rm(place.path(".forkstack", "owners", "local.shop.alice.db.json"));
+  await rm(place.path(".forkstack", "owners", "database.shop-alice.json"));
+  const { data } = await place.json("doctor");
+  const problems = data.findings.map(({ problem }: { problem: string }) => problem);
+  for (const what of ["shop\\.alice\\.db", "shop-alice"]) {
+    const told = new RegExp(`"${what}" is foreign: its mark is gone: ".*" bears none, .* put the mark back`);
+    assert(problems.some((problem: string) => told.test(problem)), problems.join("\n"));
+  }
+  await place.write("shop.bob.db/theirs", "");
+  const { error } = await place.json("new", "bob");
+  assert.match(error.message, /is not marked as ours/);
 });

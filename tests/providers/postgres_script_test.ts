@@ -123,3 +123,27 @@ onServer(
     assert.deepEqual(rows, [{ text: "masked", owner: "shop-alice" }]);
   },
 );
+
+onServer(
+  current,
+  whyNoCurrent,
+  "a mark that the application took away is told as that, with the statement that puts it back",
+  async (server, context) => {
+    const target = targetOf("alice", { options: { strategy: "template" } });
+    const fork = await provider.create(context, target);
+    for (const taken of ["NULL", "''"]) {
+      await provider.execute!(context, fork, target, `COMMENT ON DATABASE "shop-alice" IS ${taken}`);
+      const seen = await provider.inspect(context, target);
+      assert(seen.state === "foreign" && seen.holder === undefined);
+      assert.match(seen.reason, /^its mark is gone: .*`COMMENT ON DATABASE "shop-alice" IS '.*'`/);
+      await assert.rejects(provider.delete(context, fork, target), { code: "FOREIGN", message: /its mark is gone/ });
+      await server.query(/`(.*)`/.exec(seen.reason)![1]!);
+      assert.equal((await provider.inspect(context, target)).state, "ready");
+    }
+    // A comment of the application's own is not ours to replace unasked: what it says is told, and nothing is advised.
+    await provider.execute!(context, fork, target, `COMMENT ON DATABASE "shop-alice" IS 'my notes'`);
+    const seen = await provider.inspect(context, target);
+    assert(seen.state === "foreign" && !seen.reason.includes("COMMENT ON"), JSON.stringify(seen));
+    await assert.rejects(provider.delete(context, fork, target), { code: "FOREIGN" });
+  },
+);
