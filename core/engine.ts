@@ -477,11 +477,12 @@ export async function removeResource(
       : forkOf(row, marker) ?? await unansweredFork(provider, context, await unansweredTarget(engine, row));
     const isAside = keep && row.id !== undefined && provider.keep !== undefined && typeof held === "object";
     const kept = isAside ? await provider.keep!(context, held, scope) : undefined;
-    const state = held === "foreign" || typeof kept === "object"
+    const found = held === "foreign" || typeof kept === "object"
       ? "kept"
       : held === undefined || kept === "absent"
       ? "absent"
       : await provider.delete(context, held, scope);
+    const state = found === "absent" && row.id !== undefined ? await leftUnmarked(engine, resource, row) : found;
     const backup = typeof kept === "object" ? kept : undefined;
     await worker.write([
       statements.dropResource(row.env, row.key),
@@ -498,6 +499,15 @@ export async function removeResource(
     }
     throw known;
   }
+}
+
+/** Where nothing of ours was found: whether something stands there without a mark, which is left alone and told. */
+async function leftUnmarked(engine: Engine, resource: Resource, row: ResourceRow): Promise<"absent" | "kept"> {
+  if (resource.provider.capabilities.ownership === "recorded") return "absent";
+  const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
+  if (seen.state !== "foreign" || seen.holder !== undefined) return "absent";
+  engine.world.warn(`Left as it is: ${resource.provider.name} "${row.title}": ${seen.reason}`);
+  return "kept";
 }
 
 /** What became of a resource that was to go. */

@@ -263,6 +263,10 @@ Deno.test("a fork whose mark is gone is told as that, not as somebody else's", a
     const told = new RegExp(`"${what}" is foreign: its mark is gone: ".*" bears none, .* put the mark back`);
     assert(problems.some((problem: string) => told.test(problem)), problems.join("\n"));
   }
+  const gone = await place.json("delete", "alice", "--yes");
+  const states = gone.data.resources.map(({ kind, state }: { kind: string; state: string }) => `${kind} ${state}`);
+  assert.deepEqual(states.sort(), ["database kept", "local kept", "secrets deleted", "storage deleted"]);
+  assert.equal((await readdir(place.root)).includes("shop.alice.db"), true);
   await place.write("shop.bob.db/theirs", "");
   const { error } = await place.json("new", "bob");
   assert.match(error.message, /is not marked as ours/);
