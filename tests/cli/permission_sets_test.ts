@@ -265,6 +265,7 @@ const CASES: readonly Case[] = [
 ];
 
 const LIFE: readonly (readonly string[])[] = [
+  ["trust", "--yes"],
   ["new", "alice", "--ttl", "2d"],
   ["status", "alice"],
   ["list"],
