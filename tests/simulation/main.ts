@@ -1,5 +1,6 @@
 /**
- * Runs the simulation by hand: `--seed N` tells one story, `--seeds N` runs many, `--plant name` puts a bug in.
+ * Runs the simulation by hand: `--seed N` tells one story, `--seeds N` runs many, `--plant name` puts a bug in,
+ * `--liar registry` or `--liar vendor` has one of them lie.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -15,28 +16,32 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "20000" },
     from: { type: "string", default: "0" },
     plant: { type: "string" },
+    liar: { type: "string" },
   },
 });
 const { plant } = values;
+const liar = values.liar === undefined
+  ? {}
+  : { liar: values.liar === "vendor" ? "vendor" as const : "registry" as const };
 if (plant !== undefined && PLANTS[plant] === undefined) {
   throw new RangeError(`There is no plant "${plant}"; there is ${Object.keys(PLANTS).join(", ")}`);
 }
 process.exitCode = values.seed === undefined ? await runMany() : await runOne(numberOf(values.seed));
 
 async function runOne(seed: number): Promise<number> {
-  const planted = plant === undefined ? {} : { plant: PLANTS[plant] };
+  const planted = plant === undefined ? liar : { plant: PLANTS[plant], ...liar };
   const { violations, story, hash } = await simulate(scenarioOf(seed), planted);
   console.log(story.join("\n"));
   console.log(`Seed ${seed}: ${violations.length} violations; the story's hash is ${hash.toString(16)}`);
   if (violations.length === 0) return 0;
-  console.log(`\nShrunk:\n${(await shrink(scenarioOf(seed), planted.plant)).join("\n")}`);
+  console.log(`\nShrunk:\n${(await shrink(scenarioOf(seed), planted)).join("\n")}`);
   return 1;
 }
 
 async function runMany(): Promise<number> {
   const [first, count] = [numberOf(values.from), numberOf(values.seeds)];
   const began = performance.now();
-  const { failed, met } = await runSeeds({ first, count, ...(plant === undefined ? {} : { plant }) });
+  const { failed, met } = await runSeeds({ first, count, ...liar, ...(plant === undefined ? {} : { plant }) });
   const seconds = ((performance.now() - began) / 1_000).toFixed(1);
   const kinds = new Map<string, number[]>();
   for (const { seed, violations } of failed) {

@@ -57,6 +57,12 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
         ),
     }),
   },
+  /** The title of a row is taken for what it says: a lying registry names what it likes. */
+  "trust-title": {
+    liar: "registry",
+    registry: (registry, lie) =>
+      replaced(registry, "resources", async (env: string) => (await registry.resources(env)).map(lie)),
+  },
   /** A call that no answer came to counts as done, and what it was about as gone. */
   "delete-unasked": {
     provider: (provider) => ({

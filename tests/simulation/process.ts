@@ -11,6 +11,7 @@ import { Registry } from "../../core/registry.ts";
 import { recordedOptions } from "../../core/schema.ts";
 import type { Row, Sql, Statement } from "../../core/sql.ts";
 import type { Command } from "./scenario.ts";
+import { liedAnswer, liedRow, liedTitle } from "./lies.ts";
 import { fakeProvider } from "./provider.ts";
 import type { Simulation } from "./simulation.ts";
 import { type Answer, isMutation, type Request, type Vendor } from "./vendor.ts";
@@ -73,7 +74,7 @@ export class Process {
     };
     const sql: Sql = {
       write: (statements) => this.#sql(statements, true),
-      read: async (statement) => (await this.#sql([statement], false))[0],
+      read: async (statement) => this.#lied(statement, (await this.#sql([statement], false))[0]!),
       close: () => {},
     };
     this.#isOpening = true; // without faults: opening is not what is tested here
@@ -87,7 +88,10 @@ export class Process {
     })).sort((a, b) => a.key.localeCompare(b.key));
     return {
       project,
-      registry: simulation.plant?.registry?.(registry) ?? registry,
+      registry: simulation.plant?.registry?.(
+        registry,
+        (row) => liedTitle(simulation.faults.dice, `${this.command.index}/title/${this.#ordinal("title")}`, row),
+      ) ?? registry,
       resources,
       world,
       owner: `worker${this.command.worker}@simulation`,
@@ -137,6 +141,17 @@ export class Process {
           resolve();
         }));
     });
+  }
+
+  /** What a lying registry tells of what it holds. */
+  #lied([sql]: Statement, rows: Row[]): Row[] {
+    const { simulation } = this;
+    const isLie = simulation.liar === "registry" && simulation.plant === undefined && !this.#isOpening;
+    if (!isLie || !/FROM (resources|environments|journal)/.test(sql)) return rows;
+    const key = `${this.command.index}/lie/${this.#ordinal("lie")}`;
+    const lied = rows.map((row, at) => liedRow(simulation.faults.dice, `${key}/${at}`, row));
+    for (const [at, row] of lied.entries()) if (row !== rows[at]) simulation.count("lies told");
+    return lied;
   }
 
   /** One transaction on this process's connection, in the order of asking. */
@@ -211,7 +226,9 @@ export class Process {
         return answer(TIMEOUT_MS, () => reject(noAnswer()));
       }
       loop.after(fate === "slow" ? jitter + 1_000 : jitter, () => {
-        const given = act();
+        const told = act();
+        const given = simulation.liar === "vendor" ? liedAnswer(faults.dice, key, told) : told;
+        if (given !== told) simulation.count("lies told");
         if (fate === "crash-after") return this.crash();
         if (fate === "lost") return answer(TIMEOUT_MS - jitter, () => reject(noAnswer()));
         if (fate === "pause") this.#pause();

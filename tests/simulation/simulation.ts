@@ -10,12 +10,13 @@ import { formatMarker } from "../../core/marks.ts";
 import type { Files } from "../../core/files.ts";
 import { extendLease, prunable } from "../../core/lease.ts";
 import type { Provider } from "../../core/provider.ts";
-import { Registry, statements } from "../../core/registry.ts";
+import { Registry, type ResourceRow, statements } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
 import type { Row, Statement } from "../../core/sql.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
 import { Database } from "./database.ts";
 import { Faults } from "./faults.ts";
+import type { Liar } from "./lies.ts";
 import { Loop } from "./loop.ts";
 import { memoryFiles } from "./memory_files.ts";
 import { Process } from "./process.ts";
@@ -29,7 +30,9 @@ import { Watch } from "./watch.ts";
 export interface Plant {
   readonly statements?: (statements: readonly Statement[]) => readonly Statement[];
   readonly provider?: (provider: Provider) => Provider;
-  readonly registry?: (registry: Registry) => Registry;
+  readonly registry?: (registry: Registry, lie: (row: ResourceRow) => ResourceRow) => Registry;
+  /** Who lies; where the plant lies for it, its own lies begin behind the checks. */
+  readonly liar?: Liar;
 }
 
 /** What came of a run. */
@@ -44,6 +47,8 @@ export interface Outcome {
   readonly hash: number;
 }
 
+/** What must hold whoever lies; what was asked for can't be done then. */
+const SAFETY = /did not make|is protected|was changed or deleted|none of ours|hangs|holds a secret/;
 /** A run that lasts longer hangs. */
 const LONGEST_MS = 600_000;
 /** Until the lists of all vendors are up to date. */
@@ -55,15 +60,18 @@ const database = new Database();
 /** Runs a scenario, leaving out the faults that `without` names. */
 export async function simulate(
   scenario: Scenario,
-  options: { plant?: Plant; without?: ReadonlySet<string> } = {},
+  options: { plant?: Plant; without?: ReadonlySet<string>; liar?: Liar } = {},
 ): Promise<Outcome> {
-  return await new Simulation(scenario, options.plant, options.without ?? new Set()).run();
+  const { plant, without = new Set(), liar = plant?.liar } = options;
+  return await new Simulation(scenario, plant, without, liar).run();
 }
 
 /** The world of one run. */
 export class Simulation {
   readonly scenario: Scenario;
   readonly plant: Plant | undefined;
+  /** Who lies, in a run that asks for safety alone. */
+  readonly liar: Liar | undefined;
   readonly loop = new Loop();
   readonly database = database;
   readonly faults: Faults;
@@ -83,9 +91,10 @@ export class Simulation {
   #ids = 0;
   #hash = 0;
 
-  constructor(scenario: Scenario, plant: Plant | undefined, without: ReadonlySet<string>) {
+  constructor(scenario: Scenario, plant: Plant | undefined, without: ReadonlySet<string>, liar?: Liar) {
     this.scenario = scenario;
     this.plant = plant;
+    this.liar = liar;
     this.faults = new Faults(new Dice(scenario.seed), scenario.faultRate, scenario.sleepiness, without);
     this.vendors = scenario.vendors.map((traits) => new Vendor(traits, () => this.loop.nowMs));
     this.files = memoryFiles({
@@ -137,15 +146,20 @@ export class Simulation {
   /** From the beginning to the end. */
   async run(): Promise<Outcome> {
     await this.#setUp();
+    this.faults.isOver = this.liar !== undefined; // one thing at a time
     for (const worker of new Set(this.scenario.commands.map((command) => command.worker))) {
       this.#work(this.scenario.commands.filter((command) => command.worker === worker));
     }
     for (const one of this.scenario.outsiders) this.loop.after(one.atMs, () => this.#intrude(one));
     await this.#settle();
     this.faults.isOver = true;
-    this.tell("no more faults");
-    await this.#mend();
-    const { violations } = this.watch;
+    if (this.liar === undefined) {
+      this.tell("no more faults");
+      await this.#mend();
+    } else this.watch.checkOthers();
+    const violations = this.liar === undefined
+      ? this.watch.violations
+      : this.watch.violations.filter((one) => SAFETY.test(one));
     for (const violation of violations) this.tell(`VIOLATION: ${violation}`);
     return { violations, story: this.story, faults: this.faults.met, tally: this.#tally, hash: this.#hash };
   }

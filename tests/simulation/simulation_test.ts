@@ -24,6 +24,22 @@ Deno.test(`the engine keeps its promises under ${SEEDS} seeds of faults`, async 
   }
 });
 
+for (const liar of ["registry", "vendor"] as const) {
+  const count = 1_500;
+  Deno.test(`a ${liar} that lies harms nothing but what it holds itself, under ${count} seeds`, async () => {
+    const { failed, met } = await runSeeds({ first: 0, count, liar });
+    assert(
+      (met["lies told"] ?? 0) >= count,
+      `it must lie often enough to mean something, not ${met["lies told"]} times`,
+    );
+    if (failed.length === 0) return;
+    const [{ seed, violations }] = failed;
+    const command = `\`deno task simulate --liar ${liar} --seed ${seed}\``;
+    const story = await shrink(scenarioOf(seed), { liar });
+    assert.fail(`${failed.length} seeds fail; ${command}: ${violations.join("; ")}\n${story.join("\n")}`);
+  });
+}
+
 Deno.test("a seed tells the same story each time, whatever ran before it", async () => {
   const hashes = async (seeds: readonly number[]) => {
     const found = new Map<number, number>();
@@ -44,6 +60,7 @@ const BOUNDS: Readonly<Record<string, number>> = {
   "no-fencing": 100,
   "adopt-by-name": 100,
   "adopt-on-rerun": 400,
+  "trust-title": 100,
   "delete-unasked": 400,
 };
 
@@ -62,7 +79,7 @@ Deno.test("shrink() leaves a shorter story that fails in the same way", async ()
   const plant = PLANTS["no-intent"];
   const scenario = scenarioOf(1);
   const { story, violations } = await simulate(scenario, { plant });
-  const short = await shrink(scenario, plant);
+  const short = await shrink(scenario, { plant });
   assert(violations.length > 0);
   assert(short.length < story.length, `${short.length} lines of ${story.length}`);
   assert(short.some((line) => line.includes("VIOLATION: ")));

@@ -2,12 +2,14 @@
  * Runs many seeds on all processors.
  */
 import { availableParallelism } from "node:os";
+import type { Liar } from "./lies.ts";
 
 /** What a thread is handed. */
 export interface Batch {
   readonly first: number;
   readonly count: number;
   readonly plant?: string;
+  readonly liar?: Liar;
 }
 
 /** What came of it. */

@@ -9,11 +9,15 @@ const thread = globalThis as unknown as {
   postMessage: (result: Result) => void;
 };
 
-thread.onmessage = async ({ data: { first, count, plant } }) => {
+thread.onmessage = async ({ data: { first, count, plant, liar } }) => {
   const failed: Result["failed"][number][] = [];
   const met: Record<string, number> = {};
   for (let seed = first; seed < first + count; seed++) {
-    const { violations, tally } = await simulate(scenarioOf(seed), plant === undefined ? {} : { plant: PLANTS[plant] });
+    const options = {
+      ...(plant === undefined ? {} : { plant: PLANTS[plant] }),
+      ...(liar === undefined ? {} : { liar }),
+    };
+    const { violations, tally } = await simulate(scenarioOf(seed), options);
     if (violations.length > 0) failed.push({ seed, violations });
     for (const [what, times] of Object.entries(tally)) met[what] = (met[what] ?? 0) + times;
   }

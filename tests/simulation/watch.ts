@@ -199,13 +199,18 @@ export class Watch {
     if (row !== undefined) this.violate(`${what}, which a ready environment uses`);
   }
 
-  /** Everything that must hold once all is mended. */
-  async checkEnd(findings: readonly Finding[]): Promise<void> {
-    const { database, vendors, files, project } = this.#simulation;
+  /** Whatever stood there before the first command stands there as it was. */
+  checkOthers(): void {
     for (const [vendor, item, before] of this.#others) {
       const now = vendor.byId(item.id);
       if (now === undefined || JSON.stringify(now) !== before) this.violate(`${item.name} was changed or deleted`);
     }
+  }
+
+  /** Everything that must hold once all is mended. */
+  async checkEnd(findings: readonly Finding[]): Promise<void> {
+    const { database, vendors, files, project } = this.#simulation;
+    this.checkOthers();
     const environments = new Map(database.rows(["SELECT * FROM environments"]).map((row) => [String(row.name), row]));
     const rows = database.rows(["SELECT * FROM resources"]);
     const others = new Set(this.#others.map(([, item]) => item));
