@@ -226,7 +226,9 @@ function notOurs(path: string, state: string): ForkstackError {
   const isUnknown = deno !== undefined && ownUid() === undefined;
   const grant = isUnknown ? ", or if it is yours grant --allow-sys=uid" : "";
   return new ForkstackError("NOT_PERMITTED", `Cannot use ${JSON.stringify(path)}: ${state}`, {
-    hint: state.endsWith("link") ? "Put what it leads to in its place" : `Remove it, make it yours with chown${grant}`,
+    hint: state.endsWith("link")
+      ? "Remove it, or put what it leads to in its place"
+      : `Remove it, make it yours with chown${grant}`,
   });
 }
 
