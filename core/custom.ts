@@ -20,6 +20,7 @@ import { basename, isRunByNode, join } from "./host.ts";
 import type { Provider, Tools } from "./provider.ts";
 import type { Found } from "./imports.ts";
 import { Secret } from "./secret.ts";
+import { isEndless } from "./trust.ts";
 
 const URL_LIKE = /^https:\/\/[^\s?#@]+$|^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/[^\s?#@]+$/;
 const MAX_BYTES = 2 ** 20;
@@ -65,6 +66,7 @@ export async function readCode(project: Project, key: string, provider: string):
   if (reference.isUrl) return { reference: provider, files: {} };
   const path = pathOf(project, reference.place);
   const what = failure(key, reference.place);
+  if (await isEndless(path)) throw what("it is no file", "PROVIDER_INVALID", "Name a file");
   const bytes = await readFile(path).catch((error) => unread(error, what));
   if (reference.hash !== undefined) assertHash(reference, bytes, what);
   const texts = new Map<string, string>();
@@ -262,7 +264,8 @@ async function specifierOf(
     const problem = isPath && !isWhole ? undefined : problemOfImport(specifier);
     if (problem !== undefined) throw what(`it imports "${specifier}", ${problem}`, "PROVIDER_INVALID", ONE_FILE);
     if (!isPath) continue;
-    const file = importedPath(specifier, path);
+    const named = importedPath(specifier, path);
+    const file = named === undefined || await isEndless(named) ? undefined : named;
     if (file === undefined || [...above, path].includes(file)) {
       const state = file === undefined ? "which is no .ts, .js or .json file" : "which imports it in turn";
       throw what(`it imports "${specifier}", ${state}`, "PROVIDER_INVALID", ONE_FILE);

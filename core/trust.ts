@@ -192,10 +192,18 @@ async function isInside({ root, stateRoot }: Project, url: string): Promise<bool
 
 /** The text of a script by its path, which begins at the directory of forkstack.json. */
 async function readScript(project: Project, resource: string, place: string): Promise<string> {
-  const text = await files.read(place.startsWith("/") ? place : join(project.root, place));
+  const path = place.startsWith("/") ? place : join(project.root, place);
+  if (await isEndless(path)) throw scriptError(resource, place, "it is no file");
+  const text = await files.read(path);
   if (text === undefined) throw scriptError(resource, place, "there is no such file");
   if (text.trim() === "") throw scriptError(resource, place, "it is empty");
   return text;
+}
+
+/** Whether a path leads to a pipe or a device, which may never end: who names it may mean just that. */
+export async function isEndless(path: string): Promise<boolean> {
+  const found = await (await import("node:fs/promises")).stat(path).catch(() => undefined); // its reader tells why not
+  return found !== undefined && !found.isFile();
 }
 
 /** The error for a script that can't be had. */

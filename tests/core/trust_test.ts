@@ -8,7 +8,7 @@ import { hashOf, hostItems, type Item, namedBy, type Reach } from "../../core/tr
 import { shownLines } from "../../core/shown.ts";
 import { itemsText } from "../../core/trust_text.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
-import { temporaryDirectory } from "../helpers.ts";
+import { run, temporaryDirectory } from "../helpers.ts";
 
 function projectIn(root: string, config: Record<string, unknown>): Project {
   return { root, stateRoot: root, name: "shop", stack: "shop", config: { project: "shop", ...config }, isNew: false };
@@ -95,6 +95,22 @@ Deno.test("a script whose text is not known has no hash, so that no hash lets it
   );
   assert.equal(items.length, 1);
   assert.equal(await hashOf({ name: "shop" }, items), undefined);
+});
+
+Deno.test("a pipe or a device is never read: a command would wait for its end", async () => {
+  using directory = temporaryDirectory();
+  await run("mkfifo", [join(directory.path, "pipe.ts")]);
+  writeFileSync(join(directory.path, "mine.ts"), 'import "./pipe.ts"; export default 1;');
+  const read = (database: object) => namedBy(projectIn(directory.path, { database }), "all", () => Promise.reject());
+  for (const sanitize of ["pipe.ts", "/dev/zero", "."]) {
+    await assert.rejects(read({ provider: "sqlite", sanitize }), {
+      code: "SANITIZE_NOT_FOUND",
+      message: /it is no file/,
+    });
+  }
+  for (const provider of ["./pipe.ts", `./pipe.ts#sha256-${"A".repeat(43)}=`, "./mine.ts"]) {
+    await assert.rejects(read({ provider }), { code: "PROVIDER_INVALID", message: /it is no file|is no \.ts/ });
+  }
 });
 
 Deno.test("what reaches less far names less, and reads nothing more", async () => {
