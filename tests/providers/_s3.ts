@@ -185,7 +185,7 @@ export function shopOf(provider: Provider<any>, credentials: Readonly<Record<str
     journal.set(at.name, at.marker as Marker);
     return await provider.create(with_, at);
   };
-  return { journal, said, context, scope, target, create };
+  return { journal, ledger, said, context, scope, target, create };
 }
 
 /** Random writes to a parent and its forks, as two applications do them: each sees its own, and no other's. */

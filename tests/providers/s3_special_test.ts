@@ -542,3 +542,24 @@ Deno.test("s3: neither parent nor fork sees what is written to the other", async
   await using shop = await openShop();
   await isolation(shop, clientOf(shop.server));
 });
+
+Deno.test("s3: a bucket whose application deleted the mark object is still known, and goes with all that it holds", async () => {
+  await using shop = await openShop({}, OBJECTS, { mark: "object" });
+  const target = shop.target("alice", {}, { mark: "object" });
+  const scope = shop.scope({ mark: "object" }) as never;
+  const fork = await shop.create(target);
+  await put(shop.server.directory, FORK, { mine: "mine" });
+  const client = clientOf(shop.server);
+  await client.send(new s3.DeleteObjectCommand({ Bucket: FORK, Key: ".forkstack.json" }));
+  client.destroy();
+  const seen = await provider.inspect(shop.context(), target as never);
+  assert.equal(seen.state, "ready", show(seen));
+  assert.equal((seen as { fork: { id: string } }).fork.id, fork.id);
+  shop.journal.clear(); // without the record it is anybody's
+  assert.equal((await provider.inspect(shop.context(), target as never)).state, "foreign");
+  assert.equal(await provider.delete(shop.context(), fork, scope), "absent");
+  assert(readdirSync(shop.server.directory).includes(FORK));
+  shop.journal.set(FORK, target.marker as never);
+  assert.equal(await provider.delete(shop.context(), fork, scope), "deleted");
+  assert(!readdirSync(shop.server.directory).includes(FORK));
+});

@@ -158,3 +158,39 @@ Deno.test("tigris: neither parent nor fork sees what is written to the other", a
   await using shop = await openShop();
   await isolation(shop, clientOf(shop.server));
 });
+
+Deno.test("tigris: a bucket whose tags its application removed is still known, and goes with its environment", async () => {
+  await using shop = await openShop();
+  const target = shop.target("alice");
+  const fork = await shop.create(target);
+  shop.server.tags.delete(FORK);
+  const seen = await provider.inspect(shop.context(), target as never);
+  assert.equal(seen.state, "ready", show(seen));
+  assert.equal((seen as { fork: { id: string } }).fork.id, fork.id);
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope() as never), "deleted");
+  await put(shop.server.directory, FORK, { theirs: "theirs" }); // made later: another time of creation
+  assert.equal((await provider.inspect(shop.context(), target as never)).state, "foreign");
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope() as never), "absent");
+  assert(readdirSync(shop.server.directory).includes(FORK));
+});
+
+Deno.test("tigris: after a lost reply a bucket is ours if it is a fork of the very snapshot that was taken for it", async () => {
+  await using shop = await openShop();
+  const target = { ...shop.target("alice"), isResumed: true };
+  const context = shop.context();
+  const lost = async (request: Request) => {
+    const response = await context.fetch(request);
+    if (!request.headers.has("x-tigris-fork-source-bucket")) return response;
+    throw new TypeError("the reply was lost");
+  };
+  await assert.rejects(shop.create(target, { ...context, fetch: lost }));
+  assert.equal((await provider.inspect(context, target as never)).state, "pending");
+  assert.equal((await provider.inspect(context, { ...target, isResumed: false } as never)).state, "foreign");
+  const kind = shop.server.kinds.get(FORK)!;
+  shop.server.kinds.set(FORK, { ...kind, snapshot: `${BigInt(kind.snapshot!) + 1n}` }); // of the parent, but not ours
+  assert.equal((await provider.inspect(context, target as never)).state, "foreign");
+  await assert.rejects(shop.create(target), { code: "FOREIGN" });
+  shop.server.kinds.set(FORK, kind);
+  assert.equal((await shop.create(target)).copy, "copy-on-write");
+  assert.deepEqual(shop.ledger.takenOver, []);
+});
