@@ -474,7 +474,7 @@ export async function removeResource(
     const isTaken = isUndo && await engine.registry.isTakenOver(row.key, row.operation);
     const held = isTaken
       ? "foreign"
-      : forkOf(row, marker) ?? await unansweredFork(provider, context, await unansweredTarget(engine, row));
+      : forkOf(row, marker) ?? await unansweredFork(provider, context, await unansweredTarget(engine, row, scope));
     const isAside = keep && row.id !== undefined && provider.keep !== undefined && typeof held === "object";
     const kept = isAside ? await provider.keep!(context, held, scope) : undefined;
     const found = held === "foreign" || typeof kept === "object"
@@ -518,13 +518,13 @@ export interface Removed {
 }
 
 /** What a create whose answer never came had asked for: its parent is the vendor's proof of what it made. */
-async function unansweredTarget(engine: Engine, row: ResourceRow): Promise<Target<unknown>> {
+async function unansweredTarget(engine: Engine, row: ResourceRow, scope: Scope<unknown>): Promise<Target<unknown>> {
   const environment = await engine.registry.environment(row.env);
   const parent = environment === undefined || environment.origin === "empty"
     ? undefined
     : resourceTitle(row.kind, engine.project.name, environment.parent, row.name);
   return {
-    ...scopeOf(engine, row),
+    ...scope,
     name: row.title,
     ...(parent === undefined ? {} : { parent }),
     marker: markerOf(engine, row),
