@@ -5,8 +5,9 @@
  */
 import { declaredResources, EMBEDDED_STACK, ForkstackError } from "../mod.ts";
 import type { Project } from "./config.ts";
+import { disk } from "./disk.ts";
 import { files } from "./files.ts";
-import { dirname, join, variable } from "./host.ts";
+import { dirname, join, system, variable } from "./host.ts";
 import { isRegistryId } from "./marks.ts";
 import { Registry } from "./registry.ts";
 import { beginAside, isOwnPlace, isRegistryThere, registryFile, serverUrl } from "./registry_file.ts";
@@ -50,6 +51,7 @@ export async function openRegistry(
     if (access === "work") {
       const registry = await open({ survives });
       if (missing === "create") await keepId(directory, registry.id);
+      if (isOwnPlace(project)) await closeFiles(directory);
       return registry;
     }
     return await open({ readOnly: true }).catch(async (error) => {
@@ -69,6 +71,15 @@ async function keptId(directory: string): Promise<string | undefined> {
 
 async function keepId(directory: string, id: string): Promise<void> {
   if (await keptId(directory) !== id) await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 });
+}
+
+/** Takes files with secrets that were open to others from them; what this user does not own stays. */
+async function closeFiles(directory: string): Promise<void> {
+  if (system() === "windows") return;
+  for (const name of ["registry.db", "registry.db-wal", "registry.db-shm", "buckets.key"]) {
+    const mode = await disk.mode(join(directory, name));
+    if (mode !== undefined && (mode & 0o077) !== 0) await disk.changeMode(join(directory, name), 0o600).catch(() => {});
+  }
 }
 
 /** Forks on this disk go with it in a power loss; one at a vendor does not, so that its intent must be there before it. */

@@ -8,7 +8,7 @@ import { openStack } from "../../mod.ts";
 import { testIf } from "../helpers.ts";
 import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { refused } from "./refused.ts";
-import { Place, run, runCommand } from "./run.ts";
+import { commandOf, Place, run, runCommand } from "./run.ts";
 
 Deno.test("a name that is none is refused, wherever a name can stand", async () => {
   await using place = await Place.make();
@@ -418,13 +418,16 @@ Deno.test("files with credentials are for their owner alone, whatever the umask 
   const umask = ["sh", "-c", 'umask 0; exec "$@"', "sh"];
   const { code, stderr } = await run(place.root, ["new", "alice"], { within: umask });
   assert.equal(code, 0, stderr);
-  await chmod(place.path(".env.local"), 0o644);
+  const secretFiles = [".env.local", ".forkstack/envs/dev.env", ".forkstack/registry.db", ".forkstack/buckets.key"];
+  await place.write(".forkstack/envs/dev.env", "");
+  for (const name of [...secretFiles, ".forkstack/secrets/alice.env"]) await chmod(place.path(name), 0o644);
   await run(place.root, ["switch", "dev"], { within: umask });
+  await runCommand(place.root, commandOf(["secrets", "set", "B", "alice"]), { stdin: "2" });
   const lines = (await place.digest()).split("\n");
   const modes = Object.fromEntries(lines.map((line) => line.split(" ", 2)));
-  for (const name of [".env.local", ".current-env", ".forkstack/envs/alice.env", ".forkstack/secrets/alice.env"]) {
+  const others = [".current-env", ".forkstack/envs/alice.env", ".forkstack/secrets/alice.env"];
+  for (const name of [...secretFiles, ...others]) {
     assert.equal(modes[name], "600", name);
   }
   assert.equal(modes[".forkstack/"], "700");
-  assert.equal(modes[".forkstack/registry.db"], "600");
 });

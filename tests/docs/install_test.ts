@@ -1,6 +1,6 @@
 /** A project set up from nothing in each way of the README's section "Install", by the lines that stand there. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -40,6 +40,7 @@ for (const [way, { has, needs }] of Object.entries(WAYS)) {
     symlinkSync(REPO, join(above.path, "forkstack")); // the clone beside the project
     const project = join(above.path, "myapp");
     mkdirSync(project);
+    writeFileSync(join(project, "package.json"), '{ "name": "myapp", "private": true }\n'); // it is a project already
     await using web = await origin();
     const lines = BLOCKS.find((one) => has.test(one))!
       .replace("deno run", "deno run --allow-import=127.0.0.1") // which https of a usual host does not need
