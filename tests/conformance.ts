@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
+import { variableNames } from "../core/program.ts";
 import type { Context, Fork, Marker } from "../core/provider.ts";
 import { foreignCases } from "./conformance_foreign.ts";
 import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
@@ -324,6 +325,15 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       if (capabilities.outputs === "minted") assert.notDeepEqual(again, first);
       const bob = await bench.outputs(await bench.create(bench.target("bob")));
       assert.notDeepEqual(bob, first, "two environments must not share all their outputs");
+    }),
+    "outputs() gives no variable but its kind's and those that it declares": within(async (bench) => {
+      const declared = new Set(variableNames([{ kind: provider.kind, provider }]));
+      const given = Object.keys(await bench.outputs(await bench.create(bench.target("alice"))));
+      assert.deepEqual(
+        given.filter((name) => !declared.has(name)),
+        [],
+        "a person's line of that name is seen too late",
+      );
     }),
     "secrets stay inside": within(async (bench) => {
       const fork = await bench.create(bench.target("alice"));

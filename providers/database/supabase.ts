@@ -71,6 +71,7 @@ const provider: Provider<Options> = {
     "SUPABASE_SERVICE_ROLE_KEY",
     "SUPABASE_PUBLISHABLE_KEY",
     "SUPABASE_SECRET_KEY",
+    "SUPABASE_JWT_SECRET",
   ],
   credentialsHint: api.credentialHint,
   options,

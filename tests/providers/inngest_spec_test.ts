@@ -20,6 +20,7 @@ testIf(missing, "inngest: the suite breaks no rule of Inngest's specification", 
         provider,
         faults: FAULTS,
         emulator: inngestEmulator({}, front as Front),
+        skip: { "outputs() gives no variable but its kind's and those that it declares": "its keys may be a person's" },
       })
     ) {
       if (skipped === undefined) await run();

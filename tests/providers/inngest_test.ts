@@ -10,7 +10,11 @@ import { run } from "../helpers.ts";
 import { inngestEmulator } from "./_inngest.ts";
 import { assertRefused, plain, shopOf } from "./_vendor.ts";
 
-testProvider({ provider, emulator: inngestEmulator() });
+const skip = {
+  "outputs() gives no variable but its kind's and those that it declares":
+    "where Inngest does not tell its keys, they are a person's own lines of .env.local",
+};
+testProvider({ provider, emulator: inngestEmulator(), skip });
 
 const KEY = "sk-inn-api-0123456789";
 
