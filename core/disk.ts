@@ -45,6 +45,7 @@ export interface Entry {
 
 /** What came of a swap. */
 export interface Swapped {
+  /** The file has its new name. */
   readonly isDone: boolean;
   /** What the place held right before, and where something was written to it at that moment, right after. */
   readonly seen: Uint8Array | undefined;

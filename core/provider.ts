@@ -9,6 +9,7 @@ import type { Files } from "./files.ts";
 
 export type { Kind } from "../mod.ts";
 export type { FileInfo, Files } from "./files.ts";
+export type { Swapped } from "./disk.ts";
 export { Secret } from "./secret.ts";
 import type { Secret } from "./secret.ts";
 
