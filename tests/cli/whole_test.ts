@@ -266,7 +266,11 @@ Deno.test("when putting the files back fails too, the message names the file", a
   const engine = await engineOf(place);
   try {
     await make(engine(), "alice");
-    const bad = broken({ replace: [[/\.current-env$/, "EIO"]], write: [[/\.env\.local$/, "EROFS"]] });
+    const refusal = Object.assign(new Error("EROFS: broken"), { code: "EROFS" });
+    let swaps = 0;
+    const swap: Files["swap"] = async (...args) =>
+      ++swaps === 1 ? await files.swap(...args) : await Promise.reject(refusal);
+    const bad = { ...broken({ replace: [[/\.current-env$/, "EIO"]] }), swap };
     const error = await failureOf(make(engine(bad), "bob"));
     assert(isForkstackError(error));
     assert.equal(error.code, "UNDO_INCOMPLETE");
