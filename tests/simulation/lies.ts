@@ -7,7 +7,7 @@ import type { ResourceRow } from "../../core/registry.ts";
 import type { Row } from "../../core/sql.ts";
 import type { Dice } from "./random.ts";
 import { PROJECT, PROTECTED } from "./scenario.ts";
-import type { Answer, Shown } from "./vendor.ts";
+import type { Answer, Item, Shown } from "./vendor.ts";
 
 /** Who lies, in a scenario. */
 export type Liar = "registry" | "vendor";
@@ -34,20 +34,24 @@ function namesOf(kind: string): readonly string[] {
   ];
 }
 
-/** A row of the registry's resources or environments as a lying server tells it; the key is of the draw. */
-export function liedRow(dice: Dice, key: string, row: Row): Row {
+/** What is not ours, of the vendor of one kind. */
+export type Others = (kind: string) => readonly Pick<Item, "id" | "name">[];
+
+/** A row as a lying server tells it; the key is of the draw. */
+export function liedRow(dice: Dice, key: string, row: Row, others: Others): Row {
   if (!dice.chance(`${key} lies`, RATE)) return row;
   const columns = Object.keys(row);
-  const kind = String(row.kind);
   if (columns.includes("title") && dice.chance(`${key} title`, 0.5)) {
-    return { ...row, title: dice.pick(`${key} name`, namesOf(kind)), id: null, state: "creating" };
+    const { id, name } = dice.pick(`${key} other`, others(String(row.kind)));
+    return { ...row, title: name, ...(dice.chance(`${key} id`, 0.7) ? { id } : { id: null, state: "creating" }) };
   }
   return { ...row, [dice.pick(`${key} column`, columns)]: dice.pick(`${key} text`, TEXTS) as string };
 }
 
-/** A row that has been checked already, with a title that nobody checks any more: for a planted bug. */
-export function liedTitle(dice: Dice, key: string, { id: _, ...row }: ResourceRow): ResourceRow {
-  return { ...row, title: dice.pick(`${key} name`, namesOf(row.kind)), state: "creating" };
+/** A row that has been checked already, and then names what is not ours: for a planted bug. */
+export function liedTitle(dice: Dice, key: string, row: ResourceRow, others: Others): ResourceRow {
+  const { id, name } = dice.pick(`${key} other`, others(row.kind));
+  return { ...row, title: name, id };
 }
 
 /** What a lying vendor shows. */

@@ -10,8 +10,8 @@ import type { Marker } from "../../core/provider.ts";
 import { Registry } from "../../core/registry.ts";
 import { recordedOptions } from "../../core/schema.ts";
 import type { Row, Sql, Statement } from "../../core/sql.ts";
-import type { Command } from "./scenario.ts";
-import { liedAnswer, liedRow, liedTitle } from "./lies.ts";
+import { type Command, PROTECTED } from "./scenario.ts";
+import { liedAnswer, liedRow, liedTitle, type Others } from "./lies.ts";
 import { fakeProvider } from "./provider.ts";
 import type { Simulation } from "./simulation.ts";
 import { type Answer, isMutation, type Request, type Vendor } from "./vendor.ts";
@@ -90,7 +90,8 @@ export class Process {
       project,
       registry: simulation.plant?.registry?.(
         registry,
-        (row) => liedTitle(simulation.faults.dice, `${this.command.index}/title/${this.#ordinal("title")}`, row),
+        (row) =>
+          liedTitle(simulation.faults.dice, `${this.command.index}/title/${this.#ordinal("title")}`, row, this.#others),
       ) ?? registry,
       resources,
       world,
@@ -143,13 +144,18 @@ export class Process {
     });
   }
 
+  readonly #others: Others = (kind) => {
+    const vendor = this.simulation.vendors.find(({ traits }) => traits.kind === kind) ?? this.simulation.vendors[0]!;
+    return vendor.items().filter(({ maker }) => maker === "outside" || maker.env === PROTECTED);
+  };
+
   /** What a lying registry tells of what it holds. */
   #lied([sql]: Statement, rows: Row[]): Row[] {
     const { simulation } = this;
     const isLie = simulation.liar === "registry" && simulation.plant === undefined && !this.#isOpening;
     if (!isLie || !/FROM (resources|environments|journal)/.test(sql)) return rows;
     const key = `${this.command.index}/lie/${this.#ordinal("lie")}`;
-    const lied = rows.map((row, at) => liedRow(simulation.faults.dice, `${key}/${at}`, row));
+    const lied = rows.map((row, at) => liedRow(simulation.faults.dice, `${key}/${at}`, row, this.#others));
     for (const [at, row] of lied.entries()) if (row !== rows[at]) simulation.count("lies told");
     return lied;
   }
