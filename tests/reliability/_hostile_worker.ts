@@ -1,5 +1,6 @@
 /** Runs the cases that it is handed, on a thread of its own; see hostile_state_test.ts. */
-import { asProcess, inProcess, type Part, Template, violationsOf } from "./_hostile.ts";
+import { asProcess, inProcess, Template, violationsOf } from "./_hostile.ts";
+import type { Part } from "./_hostile_state.ts";
 
 /** Cases of one kind. */
 export interface Cases {

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { asProcess, inProcess, type Part, Template, violationsOf } from "./_hostile.ts";
+import { asProcess, inProcess, Template, violationsOf } from "./_hostile.ts";
+import type { Part } from "./_hostile_state.ts";
 import type { Cases } from "./_hostile_worker.ts";
 
 const AT_ONCE = 50;
@@ -56,9 +57,9 @@ if (one !== undefined) {
 } else {
   const all: readonly (readonly [Part, number, string])[] = [
     ["row", 2_000, "2,000 registries with one field that a stranger has written"],
-    ["registry", 250, "250 registries with another schema, or other bytes"],
-    ["owner", 300, "300 owners' files with one field that a stranger has written"],
-    ["files", 300, "300 files of variables, keys and pointers that a stranger has written"],
+    ["registry", 120, "120 registries with another schema, or other bytes"],
+    ["owner", 150, "150 owners' files with one field that a stranger has written"],
+    ["files", 150, "150 files of variables, keys and pointers that a stranger has written"],
   ];
   for (const [part, count, name] of all) {
     Deno.test(`${name}: nothing but the project's own changes, and nothing is unexpected`, async () => {
