@@ -58,7 +58,14 @@ export function variablesPath(project: Project, env: string): string {
 
 /** The variables of an environment's own file, or `undefined` if there is none. */
 export async function readVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
-  const text = await place.world.files.read(variablesPath(place.project, env));
+  const path = variablesPath(place.project, env);
+  const text = await place.world.files.read(path);
+  if (text?.includes("\0")) {
+    throw new ForkstackError("STATE_DAMAGED", `Cannot read "${path}": it is not what forkstack wrote`, {
+      hint: `Remove it; \`forkstack switch ${env}\` writes it again`,
+      details: { env },
+    });
+  }
   return text === undefined ? undefined : parseEnvFile(text);
 }
 
