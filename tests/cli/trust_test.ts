@@ -1,9 +1,11 @@
 /** Trust from the command line: what is asked, what is refused before it, and that nothing ran or was sent by then. */
 import assert from "node:assert/strict";
-import { chmod, cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import process from "node:process";
+import { testIf } from "../helpers.ts";
 import { commandOf, Place, run, runCommand, transcript } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
 
@@ -290,6 +292,31 @@ Deno.test("what was kept for another repository, or cannot be this user's, is no
   await symlink(join(place.above, "aside"), trustDirectory(place));
   assert.equal(await code(), "NOT_PERMITTED", "a state directory that is a link");
 });
+
+testIf(
+  process.getuid?.() === 0 ? undefined : "only root can give a file to somebody else",
+  "what another user owns in the state directory is not believed, nor written to",
+  async () => {
+    await using place = await project();
+    await place.trust();
+    const [own] = await readdir(join(trustDirectory(place), "trust"));
+    for (
+      const path of [
+        join(trustDirectory(place), "trust", own!),
+        join(trustDirectory(place), "trust"),
+        trustDirectory(place),
+      ]
+    ) {
+      await chown(path, 65_534, 65_534);
+      for (const args of [["doctor"], ["trust", "--yes"]]) {
+        const { error } = await place.json(...args);
+        assert.deepEqual([error?.code, /another user owns it/.test(error?.message)], ["NOT_PERMITTED", true], path);
+      }
+      await chown(path, 0, 0);
+    }
+    assert.equal(await place.read("it-ran"), undefined);
+  },
+);
 
 Deno.test("the registry is not opened without trust: list, status and plans say so, and a Tab is silent", async () => {
   for (const url of ["libsql://shop-registry.acme.example", "file:///tmp/of-somebody-else/registry.db"]) {
