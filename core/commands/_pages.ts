@@ -206,7 +206,6 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ["doctor", "what is not as it should be"],
       ["doctor --fix --yes", "mends what is safe to mend"],
       ["doctor --rebuild", "after the registry was lost"],
-      ["doctor --rebuild --adopt", "after the registry was lost with the file .forkstack/registry-id"],
       ["doctor --json", "for a monitor: `findings` is empty if all is well"],
     ],
     exits: { 3: "", 5: "", 6: "" },
