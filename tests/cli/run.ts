@@ -177,7 +177,7 @@ export class Place implements AsyncDisposable {
 
 /** What of `digest` a run may leave behind: the registry, what lies beside it, and empty directories. */
 export const SCAFFOLD =
-  /^\.forkstack\/((registry\.db(-wal|-shm)?|checked\.json|buckets\.key|\.gitignore) |((envs|locks|owners|buckets|secrets|sqlite)\/)? )/;
+  /^\.forkstack\/((registry\.db(-wal|-shm)?|registry-id|checked\.json|buckets\.key|\.gitignore) |((envs|locks|owners|buckets|secrets|sqlite)\/)? )/;
 
 function hashOf(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex").slice(0, 16);
