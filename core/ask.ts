@@ -5,7 +5,16 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { assertOwn, contextOf, type Engine, inspectResource, outputsOf, scopeOf, withLease } from "./engine.ts";
+import {
+  assertOwn,
+  contextOf,
+  type Engine,
+  inspectResource,
+  outputsOf,
+  scopeOf,
+  standing,
+  withLease,
+} from "./engine.ts";
 import type { Variables } from "./workspace.ts";
 
 /** The variables of an environment as its providers tell them, on a machine that has no file of them. */
@@ -21,7 +30,9 @@ export async function askVariables(engine: Engine, env: string): Promise<Variabl
         details: { env, resource: resource.key },
       });
     }
-    const held = row?.id === undefined ? await baseResource(engine, resource, title, env) : { id: row.id, name: title };
+    const held = row?.id === undefined
+      ? await baseResource(engine, resource, title, env)
+      : await standing(engine, resource, row, "use");
     return await outputsOf(contextOf(engine, resource.provider), resource, held, scopeOf(engine, resource, expiresAt));
   }));
   return withLease(engine.resources, expiresAt, all);

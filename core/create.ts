@@ -14,6 +14,7 @@ import {
   makeResource,
   outputsOf,
   scopeOf,
+  standing,
   withLease,
 } from "./engine.ts";
 import { fileError } from "./files.ts";
@@ -184,11 +185,12 @@ async function allVariables(
   expiresAt: string | undefined,
   made: readonly Made[],
 ): Promise<Variables> {
-  const all = await Promise.all(plan.steps.map(({ resource, row, title }) => {
+  const all = await Promise.all(plan.steps.map(async ({ resource, row }) => {
     const fresh = made.find((one) => one.row.key === resource.key);
     if (fresh !== undefined) return fresh.variables;
     const context = contextOf(engine, resource.provider);
-    return outputsOf(context, resource, { id: row!.id!, name: title }, scopeOf(engine, resource, expiresAt));
+    const held = await standing(engine, resource, row!, "use");
+    return await outputsOf(context, resource, held, scopeOf(engine, resource, expiresAt));
   }));
   return withLease(plan.steps.map(({ resource }) => resource), expiresAt, all);
 }

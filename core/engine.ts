@@ -370,8 +370,39 @@ export async function assertParent(
   resource: Resource,
   parent: WantedParent | undefined,
 ): Promise<void> {
-  if (parent === undefined || resource.provider.capabilities.ownership === "recorded") return; // which bears no mark
+  if (parent === undefined) return;
+  const row = (await engine.registry.resources(parent.env)).find(({ key }) => key === resource.key);
+  if (row !== undefined) return void await standing(engine, resource, row, "fork");
+  if (resource.provider.capabilities.ownership === "recorded") return; // which bears no mark
   assertOwn(resource, parent.title, await inspectResource(engine, resource, parent.title, parent.env), "fork");
+}
+
+/** A recorded resource as it stands at the vendor: the very fork that its row names, and no other of this name. */
+export async function standing(
+  engine: Engine,
+  resource: Resource,
+  row: ResourceRow,
+  verb: "fork" | "use",
+): Promise<Held> {
+  const { env, key, title } = row;
+  const seen = await inspectResource(engine, resource, title, env, [row]);
+  if ((seen.state === "ready" || seen.state === "pending") && seen.fork.id === row.id) {
+    return { id: row.id, name: title };
+  }
+  const isGone = seen.state === "absent" || seen.state === "deleting";
+  const state = seen.state === "foreign"
+    ? seen.reason
+    : isGone
+    ? `${resource.provider.name} has none`
+    : "another fork has its name";
+  throw new ForkstackError(
+    isGone ? "NOT_FOUND" : "FOREIGN",
+    `Cannot ${verb} ${key} "${title}" of environment "${env}": ${state}`,
+    {
+      hint: "`forkstack doctor` shows what drifted, and how to mend it",
+      details: { env, resource: key, provider: resource.provider.name },
+    },
+  );
 }
 
 /** Refuses what bears the mark of another stack, environment or resource than its name stands for. */

@@ -15,6 +15,7 @@ import {
   outputsOf,
   recordedResource,
   scopeOf,
+  standing,
 } from "./engine.ts";
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
@@ -86,6 +87,7 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
       const fork = forkOf(row, markerOf(engine, row));
       const { outputsExpire } = provider.capabilities;
       if (fork === undefined || (provider.extend === undefined && !outputsExpire)) continue;
+      await standing(engine, resource, row, "use");
       await worker.write([
         statements.journal({ ...journalOf(engine, fork.marker, "extend"), phase: "intent", id: fork.id }),
       ]);

@@ -6,7 +6,7 @@
 import { ForkstackError } from "../mod.ts";
 import { baseResource } from "./ask.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
+import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf, standing } from "./engine.ts";
 import { fileError } from "./files.ts";
 import { withLock } from "./lock.ts";
 import { readyEnvironment } from "./lookup.ts";
@@ -93,7 +93,9 @@ async function heldOf(engine: Engine, resource: Resource, env: string): Promise<
   if (BASE_ENVS.includes(env)) return { held: await baseResource(engine, resource, title, env), operation: "base" };
   await readyEnvironment(engine.registry, env, "use the secrets of");
   const row = (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
-  if (row?.id !== undefined) return { held: { id: row.id, name: title }, operation: row.operation };
+  if (row?.id !== undefined) {
+    return { held: await standing(engine, resource, row, "use"), operation: row.operation };
+  }
   throw new ForkstackError("CONFLICT", `Cannot use ${resource.key} of environment "${env}": it has none`, {
     hint: `Complete it with \`forkstack new ${env}\``,
     details: { env, resource: resource.key },

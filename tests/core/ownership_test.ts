@@ -11,6 +11,8 @@ import type { Capabilities, Context, Fork, Provider, Target } from "../../core/p
 import { openRegistry } from "../../core/open_registry.ts";
 import { statements } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
+import { extendLease } from "../../core/lease.ts";
+import { removeVariables } from "../../core/workspace.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { ForkstackError } from "../../mod.ts";
 import { bench, failure, fakeProvider, Vendor } from "./_engine.ts";
@@ -55,6 +57,36 @@ for (const ownership of ["marked", "marked-after"] as const) {
     equal(await engine.registry.environments(), []);
   });
 }
+
+Deno.test("a row is no proof: what stands at its name by now is neither forked, nor used, nor given a login", async () => {
+  const marker = { stack: "shop", env: "alice", resource: "database", operation: "another" };
+  const others: [Partial<Fork> & { marker: Fork["marker"] }, RegExp][] = [
+    [{ marker: { ...marker, stack: "other", name: "shop-alice" } }, /it is of stack "other"/],
+    [{ marker: { ...marker, name: "shop-bob" } }, /no mark/], // copied
+    [{ marker: { ...marker, name: "shop-alice", registry: "f".repeat(16) } }, /it is of stack "shop"/],
+    [{ marker: { ...marker, name: "shop-alice" }, id: "another-id" }, /another fork has its name/],
+  ];
+  for (const [fork, why] of others) {
+    const vendor = new Vendor();
+    await using one = await bench({ vendor, kinds: ["database"] });
+    await createEnvironment(one.engine, "alice", { switch: false });
+    await removeVariables(one.engine, "alice");
+    vendor.put({ name: "shop-alice", id: vendor.held.get("shop-alice")!.fork.id, ...fork }, "theirs");
+    const calls = vendor.calls.length;
+    for (
+      const use of [
+        () => switchEnvironment(one.engine, "alice"),
+        () => createEnvironment(one.engine, "carol", { from: "alice", switch: false }),
+        () => extendLease(one.engine, "alice", 60_000),
+      ]
+    ) {
+      const error = await failure(use());
+      is(error.code, "FOREIGN");
+      match(error.message, why);
+    }
+    equal(vendor.calls.slice(calls).filter((call) => !call.startsWith("inspect")), []);
+  }
+});
 
 Deno.test("reset() forks no parent that another stack's mark is on by now", async () => {
   const vendor = new Vendor();
