@@ -171,6 +171,7 @@ type Flaw =
   | "resets before the commit"
   | "resets to nothing"
   | "claims outputs that can be read again"
+  | "gives a variable that it does not declare"
   | "believes a copied mark"
   | "takes another registry's fork for its own"
   | "adopts by age"
@@ -381,6 +382,7 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
       name: { maxLength: is("claims names that the vendor refuses") ? 63 : 40, pattern: /^[a-z0-9-]+$/ },
     },
     credentials: [{ variable: "BOX_API_KEY", required: true }],
+    variables: is("gives a variable that it does not declare") ? [] : ["BOX_TOKEN"],
     permissions: () => ({ net: [is("asks a host that it does not declare") ? "*.boxes.test" : "boxes.test:443"] }),
     options: is("takes any option") ? v.object({}) : v.strictObject({}),
     inspect,
@@ -432,6 +434,7 @@ const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
   "resets before the commit": "reset() keeps the old data until commit()",
   "resets to nothing": "reset() keeps the old data until commit()",
   "claims outputs that can be read again": "outputs() are as capabilities.outputs claims",
+  "gives a variable that it does not declare": "outputs() gives no variable but its kind's and those that it declares",
   "believes a copied mark": "a mark of ours that was copied onto another thing is not ours",
   "takes another registry's fork for its own": "refuses a fork of another stack, environment, resource or operation",
   "adopts by age": "what somebody else made between the look and the create stays",
