@@ -1,8 +1,8 @@
 /**
  * Inngest: each environment is an environment there, which the app names by `INNGEST_ENV`. Events and runs are never
  * copied; functions come with the app's next sync. Nothing is deleted: an archived environment triggers nothing any more.
- * Prod is the account's production environment, which is never archived. Inngest stores no note of ours, so the registry
- * tells whose an environment is.
+ * Prod is the account's production environment, which is never archived. Inngest stores no note of ours: an environment
+ * is ours if its id is on record, from Inngest's own answer or as the one that the create asked for.
  *
  * - REST API, version 2: https://api-docs.inngest.com/v2
  * - Environments and their keys: https://www.inngest.com/docs/platform/environments
@@ -12,7 +12,7 @@ import { type Context, type Fork, type Held, type Provider, Secret } from "../..
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches } from "../_api.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
 
 const CLOUD = "https://api.inngest.com";
 
@@ -74,14 +74,18 @@ export default provider;
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = standing(await environments(context, target), target, target.name);
   if (found === undefined) return { state: "absent" };
-  const marker = context.markerOf(target.name);
-  if (marker === undefined || found.type === "PRODUCTION") {
-    return { state: "foreign", id: found.id, reason: "the registry does not know it, so forkstack did not make it" };
-  }
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id: found.id, reason: holder(marker) };
+  const marker = await recordedOwner(context, target.name, found.id);
+  if (marker === undefined || found.type === "PRODUCTION") return { state: "foreign", id: found.id, reason: UNKNOWN };
+  if (!isSameHolder(marker, target.marker)) return others(found.id, marker);
   return { state: "ready", fork: { ...forkOf(found), marker } };
 }
 
+const UNKNOWN = "no answer of Inngest's on record says that forkstack made it";
+
+/**
+ * The create asks for an id, which is on record before: after a lost reply it tells our environment from another's of
+ * the same name. What an environment holds the API does not tell, so none that is not on record is taken over.
+ */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, marker } = target;
   const what = `make environment "${name}"`;
@@ -93,8 +97,10 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   let problem: ForkstackError | undefined;
   if (found === undefined) {
     context.signal.throwIfAborted();
-    // https://api-docs.inngest.com/v2, "Create environment"
-    const answer = await api.send(context, target, "POST", ["envs"], { json: { name } });
+    const id = crypto.randomUUID();
+    await context.record("environment", id);
+    // https://api-docs.inngest.com/v2, "Create environment"; how it takes the id, nobody documents
+    const answer = await api.send(context, target, "POST", ["envs"], { json: { id, name } });
     if (answer.response.ok) {
       const { data } = await api.read(ONE, answer, target, what);
       await context.record("environment", data.id);
@@ -106,10 +112,8 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   }
   const reason = found.type === "PRODUCTION"
     ? "it is the account's production environment"
-    : isOthers(context.markerOf(name), marker, "the registry does not know what is there") ??
-      (isOlder(found.createdAt, target) && !target.options.unarchive ? "it was there before" : undefined);
+    : isOthers(await recordedOwner(context, name, found.id), marker, UNKNOWN);
   if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`, problem);
-  await context.record("environment", found.id);
   return { ...forkOf(found), copy: "empty", marker };
 }
 
@@ -129,6 +133,10 @@ async function unarchived(
       cause: problem,
     });
   }
+  await context.confirm(
+    `Take archived environment "${found.name}" of Inngest back into use? Nothing proves that forkstack made it, and its functions run again.`,
+  );
+  await context.record("environment", found.id);
   return await archive(context, target, found, false);
 }
 
@@ -136,14 +144,16 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const isIt = (one: Environment) => one.id === fork.id && !one.isArchived;
   const found = (await environments(context, scope)).find(isIt);
   if (found === undefined) return "absent";
-  const marker = context.markerOf(fork.name);
+  const marker = await recordedOwner(context, fork.name, fork.id);
   const reason = found.type === "PRODUCTION"
     ? "it is the account's production environment"
     : found.name !== fork.name
     ? `it bears the name "${found.name}" by now`
-    : marker !== undefined && !isSameHolder(marker, fork.marker)
-    ? holder(marker)
-    : undefined;
+    : marker === undefined
+    ? UNKNOWN
+    : isSameHolder(marker, fork.marker)
+    ? undefined
+    : holder(marker);
   if (reason !== undefined) throw foreignError(details(scope), `archive environment "${fork.name}": ${reason}`);
   context.signal.throwIfAborted();
   await archive(context, scope, found, true);
@@ -152,9 +162,9 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
 
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   for (const environment of await environments(context, scope)) {
-    const marker = context.markerOf(environment.name);
-    const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
-    if (isOurs && !environment.isArchived) yield { ...forkOf(environment), marker };
+    if (environment.isArchived) continue;
+    const marker = await recordedOwner(context, environment.name, environment.id);
+    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield { ...forkOf(environment), marker };
   }
 }
 

@@ -13,6 +13,8 @@ export interface InngestOptions {
   readonly type?: "BRANCH" | "TEST";
   /** Whether an archived environment still has its name. @default {false} */
   readonly archivedKeepNames?: boolean;
+  /** Whether a new environment gets the id that its create asks for, which the specification has. @default {true} */
+  readonly honoursIds?: boolean;
   /** Whose keys an environment is told: its own, those that all branches share, or for want of any prod's. @default {"own"} */
   readonly environmentKeys?: "own" | "shared" | "production";
   /** The status for environments beyond the plan. @default {none} */
@@ -46,9 +48,13 @@ export class Inngest {
     this.add("Production", "PRODUCTION");
   }
 
-  add(name: string, type: Environment["type"] = this.options.type ?? "BRANCH"): Environment {
+  add(
+    name: string,
+    type: Environment["type"] = this.options.type ?? "BRANCH",
+    id: string = crypto.randomUUID(),
+  ): Environment {
     const createdAt = new Date().toISOString();
-    const environment = { id: crypto.randomUUID(), name, type, createdAt, isArchived: false };
+    const environment = { id, name, type, createdAt, isArchived: false };
     this.environments.set(environment.id, environment);
     return environment;
   }
@@ -106,16 +112,20 @@ export class Inngest {
     return failed(404, "not_found", "no such route");
   }
 
-  #create({ name }: { name?: string }): Response {
+  #create({ id, name }: { id?: string; name?: string }): Response {
     if (!name) return failed(400, "missing_field", "Environment name is required");
     if (!/^[\w.-]+$/.test(name)) return failed(400, "invalid_field_format", "Environment name is invalid");
-    const { archivedKeepNames = false, limitStatus } = this.options;
+    const { archivedKeepNames = false, limitStatus, honoursIds = true } = this.options;
     const taken = [...this.environments.values()].some((one) =>
       one.name === name && (archivedKeepNames || !one.isArchived)
     );
-    if (taken) return failed(409, "resource_already_exists", "an environment of this name exists");
+    if (taken || (honoursIds && this.environments.has(id ?? ""))) {
+      return failed(409, "resource_already_exists", "an environment of this name exists");
+    }
     if (limitStatus !== undefined) return failed(limitStatus, "validation_error", "no more environments on this plan");
-    return Response.json({ data: this.add(name), metadata: metadata() }, { status: 201 });
+    return Response.json({ data: this.add(name, undefined, honoursIds ? id : undefined), metadata: metadata() }, {
+      status: 201,
+    });
   }
 
   #keys(url: URL, kind: "events" | "signing", name: string | null): Response {

@@ -121,9 +121,59 @@ Deno.test("inngest: an archived environment that keeps its name is taken back on
     /an archived one has the name.*"unarchive" of the queue/s,
   );
   assert.equal(shop.inngest.environments.get(first.id)!.isArchived, true);
-  const again = await shop.create(shop.target("alice", {}, { unarchive: true }));
+  const wanted = shop.target("alice", {}, { unarchive: true });
+  await assert.rejects(shop.create(wanted), /nobody can be asked/);
+  assert.equal(shop.inngest.environments.get(first.id)!.isArchived, true);
+  const asked: string[] = [];
+  const confirm = (question: string) => Promise.resolve(void asked.push(question));
+  const again = await shop.create(wanted, shop.context({ confirm }));
+  assert.match(asked.join(), /^Take archived environment "shop-alice" of Inngest back into use\?/);
   assert.equal(again.id, first.id);
   assert.equal((await provider.inspect(shop.context(), shop.target("alice"))).state, "ready");
+});
+
+for (const honoursIds of [true, false]) {
+  const what = honoursIds ? "is found by the id that it asked for" : "proves nothing where Inngest gives another id";
+  Deno.test(`inngest: a create whose answer was lost ${what}`, async () => {
+    await using shop = await openShop({ honoursIds });
+    const { fetch } = shop.context();
+    const lost = shop.context({
+      async fetch(request) {
+        await (await fetch(request)).text();
+        throw new TypeError("the answer was lost");
+      },
+    });
+    const only = shop.context({
+      fetch: (request) => (request.method === "POST" ? lost : shop.context()).fetch(request),
+    });
+    await assert.rejects(shop.create(shop.target("alice"), only), /lost/);
+    const resumed = shop.target("alice", { isResumed: true });
+    const { id } = shop.inngest.named("shop-alice")!;
+    const seen = await provider.inspect(shop.context(), resumed);
+    assert.equal(seen.state, honoursIds ? "ready" : "foreign");
+    if (honoursIds) return assert.equal((await shop.create(resumed)).id, id);
+    await assertRefused(() => shop.create(resumed), "FOREIGN", /no answer of Inngest's/, { hasRequestId: false });
+    const fork = { id, name: "shop-alice", marker: resumed.marker, createdAt: resumed.begunAt };
+    const work = () => provider.delete(shop.context(), fork, shop.scope());
+    await assertRefused(work, "FOREIGN", /no answer of Inngest's/, { hasRequestId: false });
+    assert.equal(shop.inngest.named("shop-alice")!.id, id);
+  });
+}
+
+Deno.test("inngest: an archived environment, one renamed and one of another's row are nobody's to archive", async () => {
+  await using shop = await openShop();
+  const fork = await shop.create(shop.target("alice"));
+  const theirs = [shop.inngest.add("shop-alice"), shop.inngest.add("shop-bob"), shop.inngest.named("Production")!];
+  for (const { id, name } of theirs) {
+    for (const as of [name, "shop-alice"]) {
+      const work = () => provider.delete(shop.context(), { ...fork, id, name: as }, shop.scope());
+      await assertRefused(work, "FOREIGN", /no answer of Inngest's|by now|production environment/, {
+        hasRequestId: false,
+      });
+    }
+  }
+  assert(theirs.every(({ isArchived }) => !isArchived));
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
 });
 
 const REFUSALS: Record<string, {
@@ -167,7 +217,7 @@ const REFUSALS: Record<string, {
   "an environment of before": {
     code: "FOREIGN",
     before: (inngest) => void Object.assign(inngest.add("shop-alice"), { createdAt: "2024-01-01T00:00:00Z" }),
-    says: /it was there before/,
+    says: /no answer of Inngest's on record/,
     isOurs: true,
   },
 };
