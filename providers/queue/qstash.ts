@@ -1,18 +1,23 @@
 /**
- * QStash: one account, in which names alone set environments apart. An environment has the queue of its name, which says
- * that it exists, and everything called `<name>.…`: a dot is in no environment's name, so that prod's `shop.` is not
- * alice's `shop-alice.`. A fork has the parent's queues, URL groups and schedules, never its messages; its schedules are
- * paused, and were at no moment about to fire. Nothing is ever deleted but by its whole name.
+ * QStash: one account, in which names alone set environments apart. An environment has everything called `<name>.…`: a
+ * dot is in no environment's name, so that prod's `shop.` is not alice's `shop-alice.`. A fork has the parent's queues,
+ * URL groups and schedules, never its messages; its schedules are paused, and were at no moment about to fire.
+ *
+ * QStash stores no note of ours, and its create is an upsert, which does not tell whether something stood there. So an
+ * environment is claimed by a queue whose name only its run knows, `<name>_forkstack-<key>`. It is ours by its name and
+ * `createdAt`, which are on record, as is that the claim then saw nothing else there: only from then on the prefix is the
+ * environment's. Nothing is ever deleted but by its whole name.
  *
  * - API: https://upstash.com/docs/qstash/api-reference
  * - Its specification: https://github.com/upstash/docs/blob/main/qstash/openapi.yaml
  */
+import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, hostMetadata, reaches, seen } from "../_api.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
 
 const options = v.strictObject({
   /**
@@ -88,79 +93,115 @@ export default provider;
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const { name } = target;
   const own = ownedBy(name, await everything(context, target));
-  if (own.anchor === undefined) {
-    const [first] = namesOf(own);
-    if (first === undefined) return { state: "absent" };
-    return {
-      state: "foreign",
-      id: idOf({ name, createdAt: 0 }),
-      reason: `"${first}" is there, and no queue "${name}"`,
-    };
+  const [first] = namesOf(own);
+  if (first === undefined) return { state: "absent" };
+  const found = await claimOf(context, target, own);
+  if (found === undefined) {
+    return { state: "foreign", id: idOf(own.anchors[0] ?? { name, createdAt: 0 }), reason: unknown(first) };
   }
-  const id = idOf(own.anchor);
-  const marker = context.markerOf(name);
-  if (marker === undefined) {
-    return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
+  const { anchor, marker } = found;
+  if (!isSameHolder(marker, target.marker)) return others(idOf(anchor), marker);
+  return { state: "ready", fork: { ...forkOf(anchor, name), marker } };
+}
+
+const unknown = (name: string) => `"${name}" is there, and no answer of QStash's on record says that forkstack made it`;
+
+/** The queue that claims the name, and for whom. */
+async function claimOf(
+  context: Context,
+  { name }: Target<Options>,
+  { anchors }: Owned,
+): Promise<{ anchor: Queue; marker: Marker } | undefined> {
+  for (const anchor of anchors) {
+    const marker = await claimantOf(context, name, anchor);
+    if (marker !== undefined) return { anchor, marker };
   }
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
-  return { state: "ready", fork: { ...forkOf(own.anchor), marker } };
+  return undefined;
+}
+
+/** For whom a queue claims a name: its id is on record, or it bears the name that our run put on record before. */
+async function claimantOf(context: Context, name: string, queue: Queue): Promise<Marker | undefined> {
+  const known = await context.recorded(name);
+  const isKnown = (id: string) => id === idOf(queue) || (id === queue.name && id.startsWith(name + CLAIM));
+  return known.find(({ id }) => isKnown(id))?.marker;
 }
 
 /** Every step is an upsert, and looks first whether it was done: a fork that was cut off is finished by the same. */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, marker } = target;
+  const what = `make queue "${name}"`;
   const all = await everything(context, target);
   const parent = target.parent === undefined ? undefined : ownedBy(target.parent, all);
   if (parent !== undefined && namesOf(parent).length === 0) throw missing(target, target.parent!);
-  const own = ownedBy(name, all);
-  const [first] = namesOf(own);
-  const reason = first === undefined
-    ? undefined
-    : own.anchor === undefined
-    ? `"${first}" is there already`
-    : isOthers(context.markerOf(name), marker, "the registry does not know what is there") ??
-      (isOlder(timeOf(own.anchor), target) ? "it was there before" : undefined);
-  if (reason !== undefined) throw foreignError(details(target), `make queue "${name}": ${reason}`);
-  if (own.anchor === undefined) await putQueue(context, target, { name, parallelism: 1 });
-  const anchor = own.anchor ?? await find(context, target, name);
+  const before = ownedBy(name, all);
+  const [first] = namesOf(before);
+  const earlier = await claimOf(context, target, before);
+  const reason = first === undefined ? undefined : isOthers(earlier?.marker, marker, unknown(first));
+  if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`);
+  if (earlier === undefined) {
+    await context.record("key", claimName(target));
+    await putQueue(context, target, { name: claimName(target), parallelism: 1 });
+  }
+  const anchor = earlier?.anchor ?? await find(context, target, claimName(target));
   if (anchor === undefined) throw missing(target, name);
   await context.record("queue", idOf(anchor));
+  const own = ownedBy(name, await everything(context, target));
+  if (!await isWhole(context, name, anchor)) {
+    const another = namesOf(own).find((one) => one !== anchor.name);
+    if (another !== undefined) throw foreignError(details(target), `${what}: ${unknown(another)}`);
+    await context.record(PREFIX, idOf(anchor));
+  }
   if (parent !== undefined) await fill(context, target, parent, own);
   const origin = parent === undefined
     ? { copy: "empty" } as const
     : { parentId: target.parent!, copy: "schema-only" } as const;
-  return { ...forkOf(anchor), ...origin, marker };
+  return { ...forkOf(anchor, name), ...origin, marker };
 }
 
-/** The queue of the environment's name goes last: until then, what is left is known to be its. */
+/** The step that says that nothing else stood under the prefix once it was claimed. */
+const PREFIX = "prefix";
+
+/** Whether all that bears the prefix is the environment's; a fork in the registry got as far. */
+async function isWhole(context: Context, name: string, anchor: Queue): Promise<boolean> {
+  const known = await context.recorded(name);
+  return known.some(({ step, id }) => id === idOf(anchor) && (step === PREFIX || step === "create"));
+}
+
+/** The queue that claims the name goes last: until then, what is left is known to be its. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
-  const { anchor } = ownedBy(fork.name, await everything(context, scope));
-  if (anchor === undefined || idOf(anchor) !== fork.id) return "absent";
-  const marker = context.markerOf(fork.name);
-  if (marker !== undefined && !isSameHolder(marker, fork.marker)) {
-    throw foreignError(details(scope), `delete queue "${fork.name}": ${holder(marker)}`);
+  const what = `delete queue "${fork.name}"`;
+  const { anchors } = ownedBy(fork.name, await everything(context, scope));
+  const anchor = anchors.find((one) => idOf(one) === fork.id);
+  if (anchor === undefined) return "absent";
+  const marker = await claimantOf(context, fork.name, anchor);
+  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
+    const reason = marker === undefined ? unknown(anchor.name) : holder(marker);
+    throw foreignError(details(scope), `${what}: ${reason}`);
   }
-  await seen(context, { ...details(scope), what: `delete queue "${fork.name}"` }, async () => {
-    const { schedules, groups, queues } = ownedBy(fork.name, await everything(context, scope));
-    // A group goes after the schedules that send to it: https://upstash.com/docs/qstash/api-reference/url-groups
-    for (const { scheduleId } of schedules) await drop(context, scope, "schedules", scheduleId);
-    for (const { name } of groups) await drop(context, scope, "topics", name);
-    for (const { name } of queues) await drop(context, scope, "queues", name);
-    return schedules.length + groups.length + queues.length === 0 ? true : undefined;
-  });
+  if (await isWhole(context, fork.name, anchor)) {
+    await seen(context, { ...details(scope), what }, async () => {
+      const { schedules, groups, queues } = ownedBy(fork.name, await everything(context, scope));
+      // A group goes after the schedules that send to it: https://upstash.com/docs/qstash/api-reference/url-groups
+      for (const { scheduleId } of schedules) await drop(context, scope, "schedules", scheduleId);
+      for (const { name } of groups) await drop(context, scope, "topics", name);
+      for (const { name } of queues) await drop(context, scope, "queues", name);
+      return schedules.length + groups.length + queues.length === 0 ? true : undefined;
+    });
+  }
   return await drop(context, scope, "queues", anchor.name);
 }
 
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   for (const queue of await all(context, scope, "queues", QUEUE)) {
-    const marker = context.markerOf(queue.name);
-    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield { ...forkOf(queue), marker };
+    const [name] = queue.name.split(CLAIM);
+    const marker = await claimantOf(context, name!, queue);
+    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield { ...forkOf(queue, name!), marker };
   }
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
   if (held.id === idOf({ name: held.name, createdAt: 0 })) return void await keys(context, scope); // a base's, by names
-  const found = await find(context, scope, held.name);
+  const found = await find(context, scope, held.id.slice(0, held.id.lastIndexOf("@")));
   if (found === undefined || idOf(found) !== held.id) throw missing(scope, held.name);
 }
 
@@ -304,16 +345,17 @@ const api: Api<Options> = new Api<Options>({
       : undefined,
 });
 
-/** What an environment has: by its own name, and by names that begin with it and a dot. */
+/** What an environment has: what claims its name, and what is called so with a dot. */
 interface Owned {
-  readonly anchor: Queue | undefined;
+  /** A queue of the very name is what 0.1.0 claimed it by, and of a base its own. */
+  readonly anchors: readonly Queue[];
   readonly queues: readonly Queue[];
   readonly groups: readonly Group[];
   readonly schedules: readonly Schedule[];
 }
 
 /** Three lists: these have no pages. */
-async function everything(context: Context, scope: Scope<Options>): Promise<Omit<Owned, "anchor">> {
+async function everything(context: Context, scope: Scope<Options>): Promise<Omit<Owned, "anchors">> {
   return {
     queues: await all(context, scope, "queues", QUEUE),
     groups: await all(context, scope, "topics", GROUP),
@@ -332,20 +374,19 @@ async function all<T>(
   return await api.read(v.array(schema), answer, scope, `list ${kind}`);
 }
 
-function ownedBy(name: string, { queues, groups, schedules }: Omit<Owned, "anchor">): Owned {
+function ownedBy(name: string, { queues, groups, schedules }: Omit<Owned, "anchors">): Owned {
   const isOwn = (one: string) => one.startsWith(`${name}.`);
   return {
-    anchor: queues.find((one) => one.name === name),
+    anchors: queues.filter((one) => one.name === name || one.name.startsWith(name + CLAIM)),
     queues: queues.filter((one) => isOwn(one.name)),
     groups: groups.filter((one) => isOwn(one.name)),
     schedules: schedules.filter(({ scheduleId }) => isOwn(scheduleId)),
   };
 }
 
-function namesOf({ anchor, queues, groups, schedules }: Owned): string[] {
+function namesOf({ anchors, queues, groups, schedules }: Owned): string[] {
   return [
-    ...(anchor ? [anchor.name] : []),
-    ...[...queues, ...groups].map(({ name }) => name),
+    ...[...anchors, ...queues, ...groups].map(({ name }) => name),
     ...schedules.map(({ scheduleId }) => scheduleId),
   ];
 }
@@ -407,6 +448,15 @@ async function drop(
   return answer.response.ok ? "deleted" : "absent";
 }
 
+/** No environment's name has an underscore, so that this is under no environment's prefix. */
+const CLAIM = "_forkstack-";
+
+/** The name by which this run claims another, the same at each attempt. */
+function claimName({ name, marker: { stack, env, resource, operation, registry } }: Target<Options>): string {
+  const run = JSON.stringify([stack, env, resource, operation, registry]);
+  return name + CLAIM + createHash("sha256").update(run).digest("hex").slice(0, 32);
+}
+
 /** Names are used again; with the instant at which it was made, it is this one. */
 const idOf = ({ name, createdAt }: Pick<Queue, "name" | "createdAt">) => `${name}@${createdAt}`;
 
@@ -414,8 +464,8 @@ const timeOf = ({ createdAt }: Queue) => new Date(createdAt).toISOString();
 
 const details = ({ resource }: Scope<Options>) => ({ provider: "qstash", resource });
 
-function forkOf(queue: Queue): Omit<Fork, "marker"> {
-  return { id: idOf(queue), name: queue.name, createdAt: timeOf(queue) };
+function forkOf(queue: Queue, name: string): Omit<Fork, "marker"> {
+  return { id: idOf(queue), name, createdAt: timeOf(queue) };
 }
 
 function missing(scope: Scope<Options>, name: string): ForkstackError {

@@ -59,7 +59,14 @@ export function qstashEmulator(front?: Front): Emulator {
         ...apiWorld(front?.endpoint ?? server!.url, front),
         titleOf,
         things: () => Promise.resolve(thingsOf(qstash)),
-        placeForeign: (name) => Promise.resolve(void qstash.addQueue(name)),
+        placeForeign(name, as) {
+          qstash.addQueue(name, 2);
+          if (!as?.isEmpty) {
+            qstash.addQueue(`${name}.emails`, 2);
+            qstash.messages.set(`msg_${name}`, { messageId: `msg_${name}`, url: "https://x.example", queueName: name });
+          }
+          return Promise.resolve();
+        },
         canaries: () => [CANARY, qstash.keys.current, qstash.keys.next],
         close: async () => await server?.close(),
       };

@@ -29,8 +29,9 @@ Deno.test("qstash: a fork has the parent's queues and settings, groups and sched
   const before = thingsOf(shop.qstash);
   const fork = await shop.create(shop.target("alice", {}, { destination: DESTINATION }));
   const { queues, groups, schedules, messages } = shop.qstash;
+  assert.match(fork.id, /^shop-alice_forkstack-[0-9a-f]{32}@\d+$/);
   assert.deepEqual([...queues.keys()].filter((name) => name.startsWith("shop-")), [
-    "shop-alice",
+    fork.id.split("@")[0],
     "shop-alice.emails",
     "shop-alice.reports",
   ]);
@@ -154,7 +155,7 @@ Deno.test("qstash: delete() takes what the app made under its prefix, each by it
     "/v2/queues/shop-alice.emails",
     "/v2/queues/shop-alice.reports",
     "/v2/queues/shop-alice.made-by-the-app",
-    "/v2/queues/shop-alice",
+    `/v2/queues/${fork.id.split("@")[0]}`,
   ]);
   const left = thingsOf(shop.qstash);
   for (const [name, digest] of before) if (!/alice/.test(name)) assert.equal(left.get(name), digest);
@@ -214,6 +215,63 @@ Deno.test({
   },
 });
 
+/** What an account holds under these names, and how much of it. */
+const foreignOf = (qstash: QStash, ...names: string[]) =>
+  [...thingsOf(qstash)].filter(([thing]) => names.includes(thing.replace(/@.*/, "")));
+
+for (
+  const [what, theirs, put] of [
+    ["a queue of the name", "queue shop-alice", (qstash) => void qstash.addQueue("shop-alice", 7)],
+    ["a queue under the prefix", "queue shop-alice.emails", (qstash) => void qstash.addQueue("shop-alice.emails", 7)],
+    ["a URL group", "group shop-alice.hooks", (qstash) => qstash.addGroup("shop-alice.hooks", "https://x.example")],
+    [
+      "a schedule",
+      "schedule shop-alice.nightly",
+      (qstash) => qstash.addSchedule("shop-alice.nightly", "0 1 * * *", "https://x.example"),
+    ],
+  ] satisfies [string, string, (qstash: QStash) => void][]
+) {
+  Deno.test(`qstash: ${what} that somebody makes while the name is claimed is not changed, nor deleted by the undo`, async () => {
+    await using shop = await openShop();
+    const { fetch } = shop.context();
+    const beside = shop.context({
+      fetch(request) {
+        if (request.method === "POST" && shop.qstash.queues.size === 2) put(shop.qstash);
+        return fetch(request);
+      },
+    });
+    const target = shop.target("alice", {}, { destination: DESTINATION });
+    const says = { hasRequestId: false };
+    await assertRefused(() => shop.create(target, beside), "FOREIGN", /is there, and no answer of QStash's/, says);
+    const before = foreignOf(shop.qstash, theirs);
+    assert.equal(before.length, 1);
+    const seen = await provider.inspect(shop.context(), { ...target, isResumed: true });
+    assert(seen.state === "ready");
+    await assertRefused(() => shop.create(target), "FOREIGN", /is there, and no answer of QStash's/, says);
+    assert.equal(await provider.delete(shop.context(), seen.fork, shop.scope()), "deleted");
+    assert.deepEqual(foreignOf(shop.qstash, theirs), before);
+    assert(![...shop.qstash.queues.keys()].some((name) => name.includes("_forkstack-")));
+    assert.equal((await provider.inspect(shop.context(), target)).state, "foreign");
+  });
+}
+
+Deno.test("qstash: a fork of 0.1.0, which the queue of its name claims, is ours by its row", async () => {
+  await using shop = await openShop();
+  const { createdAt } = shop.qstash.addQueue("shop-alice");
+  shop.qstash.addQueue("shop-alice.emails");
+  const target = shop.target("alice");
+  shop.journal.set(target.name, target.marker);
+  const context = shop.context({
+    recorded: () => Promise.resolve([{ step: "create", id: `shop-alice@${createdAt}`, marker: target.marker }]),
+  });
+  const seen = await provider.inspect(context, target);
+  assert(seen.state === "ready");
+  assert.deepEqual((await Array.fromAsync(provider.list(context, shop.scope()))).map(({ id }) => id), [seen.fork.id]);
+  await provider.probe(context, seen.fork, shop.scope());
+  assert.equal(await provider.delete(context, seen.fork, shop.scope()), "deleted");
+  assert.deepEqual([...shop.qstash.queues.keys()], ["shop.emails", "shop.reports"]);
+});
+
 const REFUSALS: Record<string, {
   code: string;
   says: RegExp;
@@ -245,13 +303,13 @@ const REFUSALS: Record<string, {
   "a name that is taken": {
     code: "FOREIGN",
     before: (qstash) => void qstash.addQueue("shop-alice.emails"),
-    says: /"shop-alice.emails" is there already/,
+    says: /"shop-alice.emails" is there, and no answer of QStash's/,
     isOurs: true,
   },
   "a queue of before": {
     code: "FOREIGN",
     before: (qstash) => void Object.assign(qstash.addQueue("shop-alice"), { createdAt: 1_700_000_000_000 }),
-    says: /it was there before/,
+    says: /"shop-alice" is there, and no answer of QStash's/,
     isOurs: true,
   },
 };
@@ -266,7 +324,7 @@ for (
     const work = () => shop.create(shop.target("alice", target), shop.context({}, { QSTASH_TOKEN: token }));
     await assertRefused(work, code, says, { secrets: [token], hasRequestId: !isOurs });
     const made = [...thingsOf(shop.qstash).keys()].filter((name) => !earlier.has(name)).map((name) =>
-      name.split("@")[0]
+      name.replace(/(_forkstack-[0-9a-f]{32})?@.*/, "")
     );
     assert.deepEqual(made, makes);
   });
