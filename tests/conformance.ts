@@ -422,8 +422,9 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       assert.equal(await bench.keep(later) === "absent", false);
       bench.journal.clear();
       for (const one of [fork, later]) {
+        bench.journal.set(one.name, one.marker); // as a purge has it
         const aside = await bench.keep(one);
-        if (aside !== "absent") await bench.delete({ ...one, ...aside });
+        if (aside !== "absent") await bench.delete({ ...one, id: aside.id });
       }
       assert.deepEqual(await bench.leftovers(), []);
     }),
@@ -442,7 +443,7 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
         const kept = await bench.keep(fork);
         assert(kept !== "absent");
         assert.deepEqual(await bench.inspect(target), { state: "absent" });
-        assert.equal(await bench.delete({ ...fork, ...kept }), "deleted");
+        assert.equal(await bench.delete({ ...fork, id: kept.id }), "deleted");
         await bench.assertGone(target);
       });
     },

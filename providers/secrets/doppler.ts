@@ -1,19 +1,35 @@
 /**
- * Doppler: an environment is a branch config, cloned from its parent's. Doppler stores no note of ours, so the registry
- * tells whose a config is; the config's own id is checked before anything is deleted.
+ * Doppler: an environment is a branch config, cloned from its parent's. Doppler stores no note of ours, so our journal
+ * tells whose a config is, by the slug that Doppler's own answer gave. A clone bears a name of its own until it is whole:
+ * one that nobody else knows, which proves whose it is where the answer was lost.
  *
  * - Configs: https://docs.doppler.com/reference/configs-clone
  * - Secrets: https://docs.doppler.com/reference/secrets-update
  * - Service tokens: https://docs.doppler.com/docs/service-tokens
  * - Limits: https://docs.doppler.com/docs/platform-limits
  */
+import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
-import { ForkstackError } from "../../mod.ts";
-import { Api, endpointOption, reaches, slugOption } from "../_api.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
-import { CONFIGS, ENDPOINT, secretsIn } from "./_doppler.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { endpointOption, reaches, slugOption } from "../_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
+import { CONFIGS, ENDPOINT } from "./_doppler.ts";
+import {
+  api,
+  type Config,
+  configs,
+  CREDENTIALS_HINT,
+  idOf,
+  isConfig,
+  KEY,
+  ONE,
+  partsOf,
+  put,
+  standingAt,
+  values,
+} from "./_doppler_api.ts";
 import { hasPolicy, policyChanges, policyOptions, replacement } from "./_policy.ts";
 
 const configName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,58}[a-z0-9]$/, 'must be a config like "prd"'));
@@ -29,33 +45,12 @@ const options = v.strictObject({
 });
 type Options = v.InferOutput<typeof options>;
 
-const CONFIG = v.object({
-  name: v.string(),
-  environment: v.string(),
-  created_at: v.string(),
-  locked: v.optional(v.boolean()),
-  /** Not in the specification; seen in live answers. */
-  slug: v.optional(v.string()),
-});
-type Config = v.InferOutput<typeof CONFIG>;
-const ONE = v.object({ config: CONFIG });
-const PAGE = v.object({ configs: v.array(CONFIG) });
-const VALUES = v.record(v.string(), v.nullable(v.string()));
-const WRITTEN = v.object({ secrets: v.record(v.string(), v.object({ computed: v.nullish(v.string()) })) });
 const TOKEN = v.object({ token: v.object({ key: v.pipe(v.string(), v.minLength(1)) }) });
 const TOKENS = v.object({ tokens: v.array(v.object({ slug: v.string() })) });
 
 const MAX_NAME = 60;
-const MAX_KEY = 200;
-const MAX_VALUE_BYTES = 50 * 1024;
-const PER_PAGE = 100;
-/** What the API gives if not asked for a number: a server that caps pages lower would be none of Doppler's. */
-const USUAL_PAGE = 20;
 /** For the token of an environment that forkstack did not make: nothing would ever take it away. */
 const BASE_TOKEN_MS = 7 * 86_400_000;
-
-const CREDENTIALS_HINT =
-  "a service account's or a personal token; a service token sees one config alone and can't clone it";
 
 const provider: Provider<Options> = {
   name: "doppler",
@@ -95,27 +90,33 @@ const provider: Provider<Options> = {
 export default provider;
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
-  const base = baseConfig(target, target.name);
   const all = await Array.fromAsync(configs(context, target));
-  const found = all.filter(({ name, environment }) => name === (base ?? `${environment}_${target.name}`));
-  if (found.length > 1) {
-    const names = found.map(({ name }) => `"${name}"`).join(" and ");
-    throw new ForkstackError("CONFLICT", `Cannot tell which config is "${target.name}": there are ${names}`, {
-      hint: "Rename or delete at Doppler the one that forkstack did not make",
-      details: { provider: "doppler", resource: target.resource },
-    });
+  const base = baseConfig(target, target.name);
+  if (base !== undefined) {
+    const found = all.find(({ name }) => name === base);
+    return found ? { state: "foreign", id: idOf(found), reason: "forkstack did not make it" } : { state: "absent" };
   }
-  if (found[0] === undefined) return { state: "absent" };
-  const marker = base === undefined ? context.markerOf(target.name) : undefined;
-  const id = idOf(found[0]);
-  if (marker === undefined) return { state: "foreign", id, reason: "the registry does not know it" };
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
-  return { state: "ready", fork: forkOf(found[0], target.name, marker) };
+  const { made, staged, theirs } = await standingAt(context, target, all);
+  if (made !== undefined && !isSameHolder(made.marker, target.marker)) return others(idOf(made.config), made.marker);
+  if (made !== undefined) return { state: "ready", fork: forkOf(made.config, target.name, made.marker) };
+  if (staged !== undefined) return { state: "pending", fork: forkOf(staged.config, target.name, staged.marker) };
+  return theirs === undefined ? { state: "absent" } : { state: "foreign", id: idOf(theirs), reason: UNKNOWN };
 }
 
-/** The clone itself tells whether something stands there; it is never repeated, the name is looked at instead. */
+const UNKNOWN = "no answer of Doppler's on record says that forkstack made it";
+
+/** The name of a run's clone until it is whole: of the run alone, and on record before Doppler hears of it. */
+function keyOf(environment: string, { marker: { stack, resource, operation }, name }: Target<Options>): string {
+  const digest = createHash("sha256").update(JSON.stringify([stack, resource, name, operation])).digest("hex");
+  return `${environment}_new-${BigInt(`0x${digest}`).toString(36).slice(0, 24)}`.slice(0, MAX_NAME);
+}
+
+/**
+ * Clones under a name of the run's own, applies the policy, and renames: Doppler refuses a name that is taken. No call is
+ * repeated; after a refusal it is looked what stands there.
+ */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
-  const { name, marker, options: { project } } = target;
+  const { name, marker } = target;
   const source = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
   // A root is called as its environment is. Without a parent it is dev's: a branch has to be of one.
   const environment = source?.environment ?? (target.options.configs.dev ?? CONFIGS.dev!);
@@ -126,40 +127,108 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
       details: { provider: "doppler", resource: target.resource, env: marker.env },
     });
   }
-  context.signal.throwIfAborted();
   const what = `make config "${config}"`;
+  let made = target.isResumed ? await earlier(context, target, what) : undefined;
+  made ??= await clone(context, target, keyOf(environment, target), source ?? environment, what);
+  await context.record("config", idOf(made));
+  context.signal.throwIfAborted();
+  try {
+    await applyPolicy(context, target, made, source);
+  } catch (error) {
+    if (!isForkstackError(error) || error.code !== "NOT_FOUND") throw error;
+    const renamed = await earlier(context, target, what); // by a parallel worker of the same run: it is whole
+    if (renamed?.name !== config) throw error;
+    made = renamed;
+  }
+  if (made.name !== config) made = await rename(context, target, made, config, what);
+  return { ...forkOf(made, name, marker), ...(source ? { parentId: source.name } : { copy: "empty" as const }) };
+}
+
+/** What an earlier attempt of the operation made. */
+async function earlier(context: Context, target: Target<Options>, what: string): Promise<Config | undefined> {
+  const all = await Array.fromAsync(configs(context, target));
+  const { made, staged, theirs } = await standingAt(context, target, all);
+  const found = made ?? staged;
+  if (found === undefined && theirs === undefined) return undefined;
+  const reason = isOthers(found?.marker, target.marker, UNKNOWN);
+  if (reason !== undefined) throw foreign(target, `${what}: ${reason}`);
+  return found!.config;
+}
+
+/** A new config by the run's own name: a copy of another, or an empty one of an environment. */
+async function clone(
+  context: Context,
+  target: Target<Options>,
+  key: string,
+  from: Pick<Config, "name"> | string,
+  what: string,
+): Promise<Config> {
+  const { project } = target.options;
+  context.signal.throwIfAborted();
+  await context.record(KEY, key);
   // https://docs.doppler.com/reference/configs-clone, https://docs.doppler.com/reference/configs-create
-  const answer = source === undefined
-    ? await api.send(context, target, "POST", ["configs"], { json: { project, environment, name: config } })
+  const answer = typeof from === "string"
+    ? await api.send(context, target, "POST", ["configs"], { json: { project, environment: from, name: key } })
     : await api.send(context, target, "POST", ["configs", "config", "clone"], {
-      json: { project, config: source.name, name: config },
+      json: { project, config: from.name, name: key },
     });
-  let made: Config | undefined;
-  if (answer.response.ok) made = (await api.read(ONE, answer, target, what)).config;
+  if (answer.response.ok) return (await api.read(ONE, answer, target, what)).config;
+  const problem = await api.refusal(answer, target, what);
+  if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
+  const all = await Array.fromAsync(configs(context, target));
+  const { made, staged } = await standingAt(context, target, all); // of a parallel worker of the same run
+  const there = made ?? staged;
+  if (there?.marker.operation === target.marker.operation) return there.config;
+  if (typeof from !== "string" && !all.some((one) => one.name === from.name)) throw missing(target, from.name, problem);
+  throw problem;
+}
+
+/** Gives a whole config its name. Where that is taken, the config goes again, and what is there stays. */
+async function rename(
+  context: Context,
+  target: Target<Options>,
+  made: Config,
+  name: string,
+  what: string,
+): Promise<Config> {
+  context.signal.throwIfAborted();
+  // https://docs.doppler.com/reference/configs-update
+  const json = { project: target.options.project, config: made.name, name };
+  const answer = await api.send(context, target, "POST", ["configs", "config"], { json });
+  let renamed: Config | undefined;
+  if (answer.response.ok) renamed = (await api.read(ONE, answer, target, what)).config;
   else {
     const problem = await api.refusal(answer, target, what);
     if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
     const all = await Array.fromAsync(configs(context, target));
-    made = all.find((one) => one.name === config);
-    if (made === undefined) {
-      if (source && !all.some((one) => one.name === source.name)) throw missing(target, source.name, problem);
-      throw problem;
+    const there = await standingAt(context, target, all);
+    if (all.some((one) => one.name === made.name && isConfig(one, idOf(made)))) {
+      await drop(context, target, made.name, what);
     }
-    const reason = isOthers(context.markerOf(name), marker, "the registry does not know the one that is there") ??
-      (isOlder(made.created_at, target) ? "what is there is older than this run" : undefined);
+    const found = there.made ?? there.theirs;
+    if (found === undefined) throw problem;
+    const reason = isOthers(there.made?.marker, target.marker, UNKNOWN);
     if (reason !== undefined) throw foreign(target, `${what}: ${reason}`, problem);
+    renamed = there.made!.config; // by a parallel worker of the same run
   }
-  await context.record("config", idOf(made));
-  context.signal.throwIfAborted();
-  await applyPolicy(context, target, made);
-  return { ...forkOf(made, name, marker), ...(source ? { parentId: source.name } : { copy: "empty" as const }) };
+  await context.record("config", idOf(renamed));
+  return renamed;
 }
 
-/** Before anybody has a token of it. With no parent, all that the branch inherits is taken for excluded. */
-async function applyPolicy(context: Context, target: Target<Options>, config: Config): Promise<void> {
+/**
+ * Before it has its name, and anybody a token of it. With no parent, all that the branch inherits is taken for excluded.
+ * What an earlier attempt may have changed already is decided by the parent's values.
+ */
+async function applyPolicy(
+  context: Context,
+  target: Target<Options>,
+  config: Config,
+  source: Pick<Config, "name"> | undefined,
+): Promise<void> {
   const isEmpty = target.parent === undefined;
   if (!isEmpty && !hasPolicy(target.options)) return;
-  const has = await values(context, target, config);
+  const parents = source && target.isResumed ? await values(context, target, source) : {};
+  const has = { ...await values(context, target, config), ...parents };
   const override = Object.entries(target.options.override ?? {});
   const policy = isEmpty
     ? { exclude: ["*"], override: Object.fromEntries(override.filter(([, by]) => typeof by === "string")) }
@@ -174,23 +243,40 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await ours(context, fork, scope, "delete");
   if (found === undefined) return "absent";
   context.signal.throwIfAborted();
-  // https://docs.doppler.com/reference/configs-delete; its tokens end with it
-  const query = { project: scope.options.project, config: found.name };
-  const answer = await api.send(context, scope, "DELETE", ["configs", "config"], { query });
-  if (answer.response.ok) return await answer.response.text(), "deleted";
-  const problem = await api.refusal(answer, scope, `delete config "${found.name}"`);
-  if (answer.response.status < 500 && await ours(context, fork, scope, "delete") === undefined) return "absent";
+  const problem = await drop(context, scope, found.name, `delete config "${found.name}"`);
+  if (problem === undefined) return "deleted";
+  if (await ours(context, fork, scope, "delete") === undefined) return "absent";
   throw problem;
+}
+
+/** Deletes a config; what Doppler says if it refuses. */
+async function drop(
+  context: Context,
+  scope: Scope<Options>,
+  config: string,
+  what: string,
+): Promise<ForkstackError | undefined> {
+  // https://docs.doppler.com/reference/configs-delete; its tokens end with it
+  const query = { project: scope.options.project, config };
+  const answer = await api.send(context, scope, "DELETE", ["configs", "config"], { query });
+  if (answer.response.ok) return void await answer.response.text();
+  const problem = await api.refusal(answer, scope, what);
+  if (answer.response.status >= 500) throw problem;
+  return problem;
 }
 
 /** The config gets another name, by which an interrupted attempt finds it again; its tokens are revoked first. */
 async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {
+  const kept = async (config: Config): Promise<Held> => {
+    await context.record("kept", idOf(config));
+    return { id: idOf(config), name: config.name };
+  };
   const { project } = scope.options;
-  const [, id = ""] = partsOf(fork.id);
+  const [, id] = partsOf(fork.id);
   const digits = Array.from(id, (one) => one.charCodeAt(0)).reduce((sum, one) => (sum * 31 + one) >>> 0, 7);
   const all = await Array.fromAsync(configs(context, scope));
-  const already = all.find((one) => partsOf(idOf(one))[1] === id && one.name.includes("_kept-"));
-  if (already !== undefined) return { id: idOf(already), name: already.name };
+  const already = all.find((one) => isConfig(one, fork.id) && one.name.includes("_kept-"));
+  if (already !== undefined) return await kept(already);
   const found = await ours(context, fork, scope, "keep", all);
   if (found === undefined) return "absent";
   const suffix = `-${digits.toString(36).slice(-6)}`;
@@ -211,14 +297,15 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
   // https://docs.doppler.com/reference/configs-update
   const renamed = await api.send(context, scope, "POST", ["configs", "config"], { json: { ...query, name: aside } });
   const { config } = await api.read(ONE, renamed, scope, `keep config "${found.name}"`);
-  return { id: idOf(config), name: config.name };
+  return await kept(config);
 }
 
-/** Every config of the project that the registry knows. */
+/** Every config of the project whose slug is on record. */
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   for await (const config of configs(context, scope)) {
     const name = config.name.slice(config.environment.length + 1);
-    const marker = config.name === `${config.environment}_${name}` ? context.markerOf(name) : undefined;
+    const { made } = await standingAt(context, { name }, [config]);
+    const marker = made?.marker;
     if (marker?.stack === scope.stack && marker.resource === scope.resource) yield forkOf(config, name, marker);
   }
 }
@@ -265,46 +352,7 @@ async function write(
   await put(context, scope, (await standing(context, held, scope)).name, Object.fromEntries(plain));
 }
 
-// ---- The API ----
-
-/** Refusals hold a text alone, which is not for programs: https://docs.doppler.com/reference/errors */
-const api = new Api<Options>({
-  provider: "doppler",
-  label: "Doppler",
-  statusPage: "https://www.dopplerstatus.com",
-  credential: {
-    variable: "DOPPLER_TOKEN",
-    hint: CREDENTIALS_HINT,
-  },
-  scopes: ({ options: { project } }) => `It needs to read, make and delete configs and tokens of project "${project}"`,
-  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v3`,
-  known: (status, _code, { options: { project } }) =>
-    status === 400
-      ? { state: "Doppler refused it (400)", hint: "The cause says why; a token without access is refused so too" }
-      : status === 404
-      ? { state: `project "${project}" has none`, hint: "Correct `secrets.project`, or what the token may see" }
-      : undefined,
-});
-
-/** Every config of the project. */
-async function* configs(context: Context, scope: Scope<Options>): AsyncIterable<Config> {
-  const { project } = scope.options;
-  const seen = new Set<string>();
-  for (let page = 1;; page++) {
-    // https://docs.doppler.com/reference/configs-list
-    const query = { project, page: `${page}`, per_page: `${PER_PAGE}` };
-    const answer = await api.send(context, scope, "GET", ["configs"], { query });
-    const { configs } = await api.read(PAGE, answer, scope, `list the configs of project "${project}"`);
-    if (page > 1 && configs.length > 0 && configs.every(({ name }) => seen.has(name))) {
-      throw api.strange(answer, scope, `list the configs of project "${project}": a page is there twice`);
-    }
-    for (const config of configs) {
-      if (!seen.has(config.name)) yield config;
-      seen.add(config.name);
-    }
-    if (configs.length < USUAL_PAGE) return; // the API tells neither a total nor a next page
-  }
-}
+// ---- Configs ----
 
 /** The config of an environment that forkstack did not make; of `secrets.app`, "app-prod" is prod's. */
 function baseConfig({ resource, options: { configs } }: Scope<Options>, name: string): string | undefined {
@@ -317,10 +365,16 @@ function baseConfig({ resource, options: { configs } }: Scope<Options>, name: st
 async function parentOf(context: Context, scope: Scope<Options>, name: string) {
   const base = baseConfig(scope, name);
   if (base !== undefined && !base.includes("_")) return { name: base, environment: base };
-  for await (const config of configs(context, scope)) {
-    if (config.name === (base ?? `${config.environment}_${name}`)) return config;
-  }
-  throw missing(scope, base ?? name);
+  const all = await Array.fromAsync(configs(context, scope));
+  const found = all.filter((one) => one.name === (base ?? `${one.environment}_${name}`));
+  if (found[0] === undefined) throw missing(scope, base ?? name);
+  const { made } = await standingAt(context, { name }, found);
+  if (found.length === 1 || made !== undefined) return made?.config ?? found[0];
+  const names = found.map((one) => `"${one.name}"`).join(" and ");
+  throw new ForkstackError("CONFLICT", `Cannot tell which config is "${name}": there are ${names}`, {
+    hint: "Rename or delete at Doppler the one that forkstack did not make",
+    details: { provider: "doppler", resource: scope.resource },
+  });
 }
 
 /** The config with this very id; `all` are those that are there, where they were asked for already. */
@@ -331,7 +385,7 @@ async function byId(
   all?: readonly Config[],
 ): Promise<Config | undefined> {
   const there = all ?? await Array.fromAsync(configs(context, scope));
-  return there.find((one) => idOf(one) === held.id);
+  return there.find((one) => one.name === partsOf(held.id)[0] && isConfig(one, held.id));
 }
 
 async function standing(context: Context, held: Held, scope: Scope<Options>): Promise<Config> {
@@ -344,83 +398,16 @@ async function standing(context: Context, held: Held, scope: Scope<Options>): Pr
 async function ours(context: Context, fork: Fork, scope: Scope<Options>, verb: string, all?: readonly Config[]) {
   const found = await byId(context, fork, scope, all);
   if (found === undefined) return undefined;
-  const marker = context.markerOf(fork.name);
-  if (marker !== undefined && !isSameHolder(marker, fork.marker)) {
-    throw foreign(scope, `${verb} config "${found.name}": ${holder(marker)}`);
+  const told = await context.recorded(fork.name);
+  const marker = told.find(({ id }) => isConfig(found, id))?.marker;
+  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
+    throw foreign(scope, `${verb} config "${found.name}": ${marker === undefined ? UNKNOWN : holder(marker)}`);
   }
   if (!found.locked) return found;
   throw new ForkstackError("CONFLICT", `Cannot ${verb} config "${found.name}": it is locked`, {
     hint: `Unlock it with \`doppler configs unlock ${found.name}\`, then run the same again`,
     details: { provider: "doppler", resource: scope.resource },
   });
-}
-
-/** Values with references resolved. */
-async function values(
-  context: Context,
-  scope: Scope<Options>,
-  { name }: Pick<Config, "name">,
-): Promise<Record<string, Secret>> {
-  // https://docs.doppler.com/reference/secrets-download
-  const answer = await api.send(context, scope, "GET", ["configs", "config", "secrets", "download"], {
-    query: { project: scope.options.project, config: name, format: "json" },
-  });
-  const all = secretsIn(await api.read(VALUES, answer, scope, `read the secrets of config "${name}"`));
-  return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, new Secret(value)]));
-}
-
-/** All in one call, which may be repeated. What is removed is left empty: a branch would inherit it anew. */
-async function put(
-  context: Context,
-  scope: Scope<Options>,
-  config: string,
-  changes: Readonly<Record<string, string | null>>,
-): Promise<void> {
-  if (Object.keys(changes).length === 0) return;
-  checkChanges(scope, changes);
-  const isBase = Object.values(scope.options.configs).includes(config);
-  const secrets = Object.fromEntries(
-    Object.entries(changes).map(([key, value]) => [key, value ?? (isBase ? null : "")]),
-  );
-  // https://docs.doppler.com/reference/secrets-update
-  const answer = await api.send(context, scope, "POST", ["configs", "config", "secrets"], {
-    json: { project: scope.options.project, config, secrets },
-    mayRepeat: true,
-  });
-  const what = `change the secrets of config "${config}"`;
-  const written = await api.read(WRITTEN, answer, scope, what);
-  for (const [key, value] of Object.entries(changes)) {
-    if (value === null && written.secrets[key]?.computed) throw api.strange(answer, scope, `${what}: "${key}" stays`);
-  }
-}
-
-function checkChanges({ resource }: Scope<Options>, changes: Readonly<Record<string, string | null>>): void {
-  const refused = (code: string, state: string, hint: string) =>
-    new ForkstackError(code, `Cannot set ${state}`, { hint, details: { provider: "doppler", resource } });
-  for (const [key, value] of Object.entries(changes)) {
-    if (value === null) continue;
-    if (key.length > MAX_KEY || !/^[A-Z_][A-Z0-9_]*$/.test(key)) {
-      throw refused("NAME_INVALID", `secret "${key}": Doppler takes A-Z, 0-9 and _`, 'Keys look like "API_KEY"');
-    }
-    const bytes = new TextEncoder().encode(value).length;
-    if (bytes > MAX_VALUE_BYTES) {
-      throw refused(
-        "VALUE_TOO_LARGE",
-        `secret "${key}": it has ${bytes} bytes`,
-        `Doppler takes ${MAX_VALUE_BYTES} bytes at most; keep it in a file or a bucket, and its name here`,
-      );
-    }
-  }
-}
-
-/** The name addresses it, the rest tells it from another that may bear the name later. */
-function idOf({ name, slug, created_at }: Config): string {
-  return `${name}:${slug ?? created_at}`;
-}
-
-function partsOf(id: string): [name: string, id: string] {
-  const at = id.indexOf(":");
-  return [id.slice(0, at < 0 ? undefined : at), at < 0 ? "" : id.slice(at + 1)];
 }
 
 function forkOf(config: Config, name: string, marker: Marker): Fork {

@@ -70,7 +70,8 @@ export function dopplerEmulator(front?: Front<Doppler>): Emulator {
           doppler.config(`prd_${name}`)!.secrets.set("MINE", "1").delete("API_KEY");
           return Promise.resolve();
         },
-        placeForeign: (name) => Promise.resolve(void doppler.add(`prd_${name}`, "prd", { THEIRS: CANARY })),
+        placeForeign: (name, { isEmpty } = {}) =>
+          Promise.resolve(void doppler.add(`prd_${name}`, "prd", isEmpty ? {} : { THEIRS: CANARY })),
         canaries: () => [CANARY, ...doppler.tokens.map(({ key }) => key)],
         async close() {
           if (!front) await server[Symbol.asyncDispose]();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Secret } from "../../core/provider.ts";
+import type { Context, Secret } from "../../core/provider.ts";
 import provider from "../../providers/secrets/doppler.ts";
 import { conformanceCases, testProvider } from "../conformance.ts";
 import { type DopplerOptions, startDoppler } from "../emulators/doppler.ts";
@@ -29,13 +29,14 @@ async function openShop(more: Partial<DopplerOptions> = {}, secrets: Record<stri
   return { doppler, shop, [Symbol.asyncDispose]: () => doppler[Symbol.asyncDispose]() };
 }
 
-Deno.test("doppler: a fork of 1,000 secrets is two calls, its token with it", async () => {
+Deno.test("doppler: a fork of 1,000 secrets is two calls, its token one more", async () => {
   const secrets = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`KEY_${i}`, `${CANARY} ${i}`]));
   await using at = await openShop({ limits: { reads: 240, secretReads: 120, writes: 60 } }, secrets);
   const fork = await at.shop.create(at.shop.target("alice"));
   const outputs = await provider.outputs(at.shop.context(), fork, at.shop.scope());
   assert.deepEqual(at.doppler.requests.map(({ what }) => what), [
     "POST configs/config/clone",
+    "POST configs/config",
     "POST configs/config/tokens",
   ]);
   assert.deepEqual(Object.keys(outputs), ["DOPPLER_PROJECT", "DOPPLER_CONFIG", "DOPPLER_TOKEN"]);
@@ -114,7 +115,7 @@ Deno.test("doppler: keep() revokes the tokens and renames the config, which dele
   assert.deepEqual([at.doppler.tokens, at.doppler.config("prd_alice")], [[], undefined]);
   assert.deepEqual(at.doppler.valuesOf(at.doppler.config(kept.name)!), { API_KEY: LIVE });
   assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "absent");
-  assert.equal(await provider.delete(at.shop.context(), { ...fork, ...kept }, at.shop.scope()), "deleted");
+  assert.equal(await provider.delete(at.shop.context(), { ...fork, id: kept.id }, at.shop.scope()), "deleted");
   assert.equal(at.doppler.config(kept.name), undefined);
 });
 
@@ -123,8 +124,8 @@ Deno.test("doppler: calls over the plan's limit wait as long as Doppler says", a
   const forks = [];
   for (let i = 0; i < 20; i++) forks.push(await at.shop.create(at.shop.target(`pr-${i}`)));
   assert.equal(forks.length, 20);
-  assert(at.shop.slept >= 180_000 && at.shop.slept < 300_000, `${at.shop.slept} ms`);
-  assert.equal(at.doppler.requests.filter(({ status }) => status === 429).length, 3);
+  assert(at.shop.slept >= 360_000 && at.shop.slept < 480_000, `${at.shop.slept} ms`);
+  assert.equal(at.doppler.requests.filter(({ status }) => status === 429).length, 6);
 });
 
 Deno.test("doppler: a locked config and one made by somebody else are left alone", async () => {
@@ -138,17 +139,96 @@ Deno.test("doppler: a locked config and one made by somebody else are left alone
       /it is locked.*configs unlock prd_alice/s,
     );
   }
-  at.doppler.add("dev_alice", "dev", {});
-  await refuses(
-    provider.inspect(at.shop.context(), at.shop.target("alice")),
-    "CONFLICT",
-    /"prd_alice" and "dev_alice"/,
-  );
-  at.shop.now -= 600_000;
   at.doppler.add("prd_bob", "prd", { THEIRS: CANARY });
-  at.shop.now += 600_000;
-  await refuses(at.shop.create(at.shop.target("bob")), "FOREIGN", /is older than this run/);
+  const before = at.doppler.configs.map(({ name }) => name);
+  for (const isResumed of [false, true]) {
+    await refuses(at.shop.create(at.shop.target("bob", { isResumed })), "FOREIGN", /no answer of Doppler's on record/);
+  }
+  assert.deepEqual(at.doppler.configs.map(({ name }) => name), before);
   assert.deepEqual(at.doppler.valuesOf(at.doppler.config("prd_bob")!), { API_KEY: LIVE, THEIRS: CANARY });
+});
+
+Deno.test("doppler: another's config of the same suffix is neither taken for the fork nor forked in its place", async () => {
+  await using at = await openShop();
+  const fork = await at.shop.create(at.shop.target("alice"));
+  at.doppler.add("dev_alice", "dev", { THEIRS: CANARY });
+  at.doppler.configs.unshift(at.doppler.configs.pop()!); // it is listed first
+  const seen = await provider.inspect(at.shop.context(), at.shop.target("alice"));
+  assert.deepEqual([seen.state, "fork" in seen && seen.fork.id], ["ready", fork.id]);
+  assert.deepEqual((await Array.fromAsync(provider.list(at.shop.context(), at.shop.scope()))).map(({ id }) => id), [
+    fork.id,
+  ]);
+  at.doppler.add("prd_carol", "prd", {});
+  at.doppler.add("dev_carol", "dev", {});
+  const ofCarol = at.shop.target("dora", { parent: "carol" });
+  await refuses(at.shop.create(ofCarol), "CONFLICT", /"prd_carol" and "dev_carol"/);
+  assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "deleted");
+  assert.equal((await provider.inspect(at.shop.context(), at.shop.target("alice"))).state, "foreign");
+});
+
+/** A context whose calls of one kind are done by Doppler and never answered. */
+function deaf(context: Context, what: string): Context {
+  return {
+    ...context,
+    async fetch(request) {
+      const isIt = `${request.method} ${new URL(request.url).pathname.replace("/v3/", "")}` === what;
+      const answer = await context.fetch(request);
+      if (!isIt) return answer;
+      await answer.text();
+      throw new TypeError("the connection was lost");
+    },
+  };
+}
+
+Deno.test("doppler: a clone whose answer was lost is known by the run's own name, and finished by its rerun", async () => {
+  for (const what of ["POST configs/config/clone", "POST configs/config/secrets", "POST configs/config"]) {
+    await using at = await openShop({}, { API_KEY: LIVE, LIVE_KEY: LIVE });
+    const policy = { exclude: ["LIVE_*"], override: { API_KEY: { from: "LIVE_KEY" } } };
+    const target = at.shop.target("alice", {}, policy);
+    await assert.rejects(at.shop.create(target, deaf(at.shop.context(), what)));
+    const left = at.doppler.configs.filter(({ root }) => !root);
+    assert.equal(left.length, 1, what);
+    const isNamed = what === "POST configs/config";
+    assert.match(left[0]!.name, isNamed ? /^prd_alice$/ : /^prd_new-[0-9a-z]{24}$/);
+    const resumed = { ...target, isResumed: true };
+    const seen = await provider.inspect(at.shop.context(), resumed);
+    assert.equal(seen.state, isNamed ? "ready" : "pending", what);
+    if (!isNamed) { // somebody else's, made meanwhile, is neither taken over nor in the way of the undo
+      const theirs = at.doppler.add("prd_alice", "prd", {});
+      await refuses(at.shop.create(resumed), "FOREIGN", /no answer of Doppler's on record/);
+      assert.deepEqual(at.doppler.configs.filter(({ root }) => !root), [theirs]);
+      continue;
+    }
+    assert.equal((await provider.inspect(at.shop.context(), target)).state, "ready", "its slug was on record before");
+    const fork = await at.shop.create(resumed);
+    assert.deepEqual(await at.shop.secretsOf(fork), { API_KEY: LIVE });
+    assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "deleted");
+  }
+});
+
+Deno.test("doppler: the rerun of a create that was cut off applies the policy once, by what the parent holds", async () => {
+  await using at = await openShop({}, { A: "a", B: "b", LIVE_KEY: LIVE, LIVE_OLD: LIVE });
+  const policy = { exclude: ["LIVE_*"], override: { A: { from: "B" }, B: "x", C: { from: "LIVE_KEY" } } };
+  const target = at.shop.target("alice", {}, policy);
+  await assert.rejects(at.shop.create(target, deaf(at.shop.context(), "POST configs/config/secrets")));
+  at.doppler.config("prd")!.secrets.delete("LIVE_OLD"); // the clone still has it
+  const fork = await at.shop.create({ ...target, isResumed: true });
+  assert.deepEqual(await at.shop.secretsOf(fork), { A: "b", B: "x", C: LIVE });
+});
+
+Deno.test("doppler: what is recorded proves nothing for another config: a like name, time or run", async () => {
+  await using at = await openShop();
+  const fork = await at.shop.create(at.shop.target("alice"));
+  const [config] = at.doppler.configs.splice(at.doppler.configs.findIndex(({ name }) => name === "prd_alice"), 1);
+  const theirs = at.doppler.add("prd_alice", "prd", { THEIRS: CANARY }); // of the same moment
+  assert.equal(theirs.created_at, config!.created_at);
+  const seen = await provider.inspect(at.shop.context(), { ...at.shop.target("alice"), isResumed: true });
+  assert.deepEqual(seen.state, "foreign");
+  assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "absent");
+  const asked = { ...fork, id: (seen as { id: string }).id };
+  await refuses(provider.delete(at.shop.context(), asked, at.shop.scope()), "FOREIGN", /on record/);
+  await refuses(provider.keep!(at.shop.context(), asked, at.shop.scope()), "FOREIGN", /on record/);
+  assert.deepEqual(at.doppler.configs.at(-1), theirs);
 });
 
 const REFUSALS: Record<string, {
@@ -223,11 +303,29 @@ Deno.test("doppler: a value left in a config that was asked to be without it is 
         new Request(request.url, {
           method: "POST",
           headers: request.headers,
-          body: JSON.stringify({ project: "shop", config: "prd_alice", secrets: {} }),
+          body: JSON.stringify({ ...await request.json(), secrets: {} }),
         }),
       );
     },
   };
   const target = at.shop.target("alice", {}, { exclude: ["API_*"] });
   await refuses(at.shop.create(target, lying), "PROVIDER_UNAVAILABLE", /"API_KEY" stays/);
+});
+
+Deno.test("doppler: the undo of a clone whose answer was lost deletes it, and nothing that stands at its name", async () => {
+  await using at = await openShop();
+  const target = at.shop.target("alice");
+  await assert.rejects(at.shop.create(target, deaf(at.shop.context(), "POST configs/config/clone")));
+  assert.equal(
+    (await provider.inspect(at.shop.context(), target)).state,
+    "absent",
+    "a key alone proves nothing to others",
+  );
+  const theirs = at.doppler.add("prd_alice", "prd", {});
+  const seen = await provider.inspect(at.shop.context(), { ...target, isResumed: true });
+  assert(seen.state === "pending");
+  await at.shop.ledger.record("proven", seen.fork.id); // as the engine does
+  assert.equal(await provider.delete(at.shop.context(), seen.fork, at.shop.scope()), "deleted");
+  assert.deepEqual(at.doppler.configs.filter(({ root }) => !root), [theirs]);
+  assert.equal((await provider.inspect(at.shop.context(), { ...target, isResumed: true })).state, "foreign");
 });
