@@ -59,7 +59,7 @@ Deno.test("run gives a program the environment's variables, and changes nothing 
     MINE: "stays",
   };
   const { PATH: _, ...base } = baseVariables();
-  const { PATH, USER, MINE, AWS_ENDPOINT_URL_S3, FORKSTACK_RUN, ...rest } = await environmentOf(
+  const { PATH, USER, MINE, XDG_STATE_HOME: _state, AWS_ENDPOINT_URL_S3, FORKSTACK_RUN, ...rest } = await environmentOf(
     place,
     ["alice"],
     { env: leftovers },
