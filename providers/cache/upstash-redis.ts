@@ -1,8 +1,9 @@
 /**
  * Upstash Redis: each environment has a database of its own. A fork's data comes by a backup of the parent that is
  * restored into the new database; a backup reads, so the parent stays as it is. Until all is there the database bears
- * the name `<name>--forking-<first digits of the parent's id>`: a fork that was cut off is known by it, and so is where
- * its backup is. Upstash stores no note of ours and may hold two databases of one name: the registry tells whose one is.
+ * the name `<name>--forking-<digits>`, which only its run gives, from its own id and the parent's: a fork that was cut off
+ * is known by it, and so is where its backup is. Upstash stores no note of ours and may hold two databases of one name:
+ * one is ours if its id is on record from Upstash's own answer, or while it is forked by that name.
  *
  * - Developer API: https://upstash.com/docs/devops/developer-api/introduction
  * - Its specification: https://github.com/upstash/docs/blob/main/devops/developer-api/openapi.yml
@@ -16,7 +17,17 @@ import { type Context, type Fork, type Held, type Provider, Secret } from "../..
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
+import {
+  bearersOf,
+  DATABASE,
+  type Database,
+  forkingName,
+  isForking,
+  NAME_LENGTH,
+  nameOf,
+  ownerOf,
+} from "./_upstash-redis.ts";
 
 const options = v.strictObject({
   /** The primary region of new databases, e.g. `"eu-west-1"`; absent: the parent's. An empty one needs it. */
@@ -30,16 +41,6 @@ const options = v.strictObject({
 });
 type Options = v.InferOutput<typeof options>;
 
-const DATABASE = v.object({
-  database_id: v.pipe(v.string(), v.minLength(8)),
-  database_name: v.string(),
-  creation_time: v.number(), // seconds
-  state: v.string(), // "active", "suspended" or "passive"
-  modifying_state: v.optional(v.string()),
-  primary_region: v.optional(v.string()),
-  type: v.optional(v.string()),
-});
-type Database = v.InferOutput<typeof DATABASE>;
 /** The specification leaves the credentials out; the vendor's own clients read them. */
 const ACCESS = v.object({
   ...DATABASE.entries,
@@ -53,13 +54,6 @@ const BACKUP = v.object({ backup_id: v.string(), name: v.string(), state: v.stri
 type Backup = v.InferOutput<typeof BACKUP>;
 const STATS = v.object({ current_storage: v.number(), total_monthly_billing: v.number() });
 const PONG = v.object({ result: v.literal("PONG") });
-
-const FORKING = "--forking-";
-const ID_DIGITS = 8;
-/** In place of a parent's digits. */
-const NO_PARENT = "00000000";
-/** No limit is documented; the longest name that is used while forking has 64. */
-const NAME_LENGTH = 64 - FORKING.length - ID_DIGITS;
 
 const CREDENTIALS_HINT =
   "make a key at https://console.upstash.com/account/api, and set UPSTASH_EMAIL to its account or team";
@@ -94,16 +88,23 @@ const provider: Provider<Options> = {
 export default provider;
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
-  const [found] = bearersOf(target.name, await databases(context, target));
-  if (found === undefined) return { state: "absent" };
-  const { database_id: id } = found;
-  const marker = context.markerOf(target.name);
-  if (marker === undefined) {
-    return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
+  const bearers = await bearersOf(context, target.name, await databases(context, target));
+  const [first] = bearers;
+  if (first === undefined) return { state: "absent" };
+  const found = bearers.find(({ owner }) => owner && isSameHolder(owner, target.marker));
+  if (found?.owner !== undefined) {
+    const { database, owner } = found;
+    return {
+      state: isForking(database) ? "pending" : "ready",
+      fork: { ...forkOf(database, target.name), marker: owner },
+    };
   }
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
-  return { state: isForking(found) ? "pending" : "ready", fork: { ...forkOf(found, target.name), marker } };
+  const theirs = bearers.find(({ owner }) => owner !== undefined);
+  if (theirs?.owner !== undefined) return others(theirs.database.database_id, theirs.owner);
+  return { state: "foreign", id: first.database.database_id, reason: UNKNOWN };
 }
+
+const UNKNOWN = "no answer of Upstash's on record says that forkstack made it";
 
 /**
  * As names need not be unique, who makes a database looks again before it goes on: of several the first in the order of
@@ -113,11 +114,12 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   const { name } = target;
   const before = await databases(context, target);
   const parent = target.parent === undefined ? undefined : parentOf(before, target, target.parent);
-  let bearers = oursOf(context, target, parent, before);
+  let bearers = await oursOf(context, target, parent, before);
   const isResumed = bearers.length > 0;
   let made: Database | undefined;
   let problem: ForkstackError | undefined;
   if (!isResumed) {
+    await context.record("key", forkingName(name, target.marker, parent?.database_id));
     const answer = await sendCreate(context, target, parent);
     if (answer.response.ok) {
       made = await api.read(DATABASE, answer, target, `make database "${name}"`);
@@ -126,16 +128,16 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
       problem = await createRefusal(answer, target, before);
       if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
     }
-    bearers = oursOf(context, target, parent, await databases(context, target));
+    bearers = await oursOf(context, target, parent, await databases(context, target));
   }
-  const [first, ...others] = bearers;
+  const [first, ...more] = bearers;
   if (first === undefined) throw problem ?? missing(target, name); // refused, or taken away by another
   if (!isResumed && first.database_id !== made?.database_id) return await yieldTo(context, target, first, parent, made);
   await context.record("database", first.database_id);
   if (isForking(first)) {
     if (parent !== undefined) await fill(context, target, parent, first);
     await settled(context, target, first.database_id);
-    const [winner] = oursOf(context, target, parent, await databases(context, target));
+    const [winner] = await oursOf(context, target, parent, await databases(context, target));
     if (winner?.database_id !== first.database_id) {
       if (winner === undefined) throw missing(target, name);
       return await yieldTo(context, target, winner, parent, first);
@@ -144,7 +146,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     const renamed = await api.send(context, target, "POST", ["rename", first.database_id], { json: { name } });
     await api.read(v.unknown(), renamed, target, `name database "${name}"`);
   }
-  if (isResumed) { for (const { database_id } of others) await drop(context, target, database_id, name); }
+  if (isResumed) { for (const { database_id } of more) await drop(context, target, database_id, name); }
   return madeFrom(parent, first, target);
 }
 
@@ -170,15 +172,21 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ??
     (await databases(context, scope)).find(({ database_id }) => database_id === fork.id); // a 404 says little
   if (found === undefined) return "absent";
-  const marker = context.markerOf(fork.name);
-  const isNamed = bearersOf(fork.name, [found]).length > 0;
-  if (!isNamed || (marker !== undefined && !isSameHolder(marker, fork.marker))) {
-    const reason = isNamed ? holder(marker!) : `it bears the name "${found.database_name}" by now`;
+  const owner = await ownerOf(context, fork.name, found);
+  const reason = nameOf(found) !== fork.name
+    ? `it bears the name "${found.database_name}" by now`
+    : owner === undefined
+    ? UNKNOWN
+    : isSameHolder(owner, fork.marker)
+    ? undefined
+    : holder(owner);
+  if (owner === undefined || reason !== undefined) {
     throw foreign(scope, `delete database "${fork.name}": ${reason}`);
   }
   if (isForking(found)) {
-    const source = found.database_name.slice(-ID_DIGITS);
-    const parent = (await databases(context, scope)).find(({ database_id }) => database_id.startsWith(source));
+    const parent = (await databases(context, scope)).find(({ database_id }) =>
+      found.database_name === forkingName(fork.name, owner, database_id)
+    );
     if (parent !== undefined) await dropBackups(context, scope, parent, found);
   }
   return await drop(context, scope, found.database_id, fork.name);
@@ -186,10 +194,10 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
 
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   for (const database of await databases(context, scope)) {
-    const [name] = database.database_name.split(FORKING);
-    const marker = context.markerOf(name!);
+    const name = nameOf(database);
+    const marker = await ownerOf(context, name, database);
     if (marker?.stack === scope.stack && marker.resource === scope.resource) {
-      yield { ...forkOf(database, name!), marker };
+      yield { ...forkOf(database, name), marker };
     }
   }
 }
@@ -366,7 +374,7 @@ async function sendCreate(context: Context, target: Target<Options>, parent: Dat
   // https://upstash.com/docs/devops/developer-api/redis/create_database_global
   return await api.send(context, target, "POST", ["database"], {
     json: {
-      database_name: `${name}${FORKING}${parent?.database_id.slice(0, ID_DIGITS) ?? NO_PARENT}`,
+      database_name: forkingName(name, target.marker, parent?.database_id),
       platform: /-\d$/.test(region) ? "aws" : "gcp", // us-east-1, us-east4
       primary_region: region,
       eviction,
@@ -421,38 +429,27 @@ async function drop(
   return "deleted";
 }
 
-// ---- Names ----
+// ---- What bears a name ----
 
-const isForking = ({ database_name }: Database) => database_name.includes(FORKING);
-
-/** What bears this name, or did while it was made; first what is done, then the oldest. */
-function bearersOf(name: string, all: readonly Database[]): Database[] {
-  const rank = (one: Database) => [isForking(one) ? 1 : 0, one.creation_time, one.database_id] as const;
-  return all.filter(({ database_name }) =>
-    database_name === name || (database_name.startsWith(name + FORKING) &&
-      database_name.length === name.length + FORKING.length + ID_DIGITS)
-  ).sort((a, b) => {
-    const [x, y] = [rank(a), rank(b)];
-    return x[0] - y[0] || x[1] - y[1] || (x[2] < y[2] ? -1 : 1);
-  });
-}
-
-/** What this operation made at an earlier attempt; anything else at the name is an error. */
-function oursOf(
+/**
+ * What this operation made at an earlier attempt, or a moment ago; anything else at the name is an error, also beside it:
+ * nobody could tell the two apart by their names.
+ */
+async function oursOf(
   context: Context,
   target: Target<Options>,
   parent: Database | undefined,
   all: readonly Database[],
-): Database[] {
-  const found = bearersOf(target.name, all);
-  const source = parent?.database_id.slice(0, ID_DIGITS) ?? NO_PARENT;
-  for (const one of found) {
-    const reason = isOthers(context.markerOf(target.name), target.marker, "the registry does not know what is there") ??
-      (isOlder(timeOf(one), target) ? "it was there before" : undefined) ??
-      (isForking(one) && !one.database_name.endsWith(source) ? "what is there has another parent" : undefined);
+): Promise<Database[]> {
+  const bearers = await bearersOf(context, target.name, all);
+  const wanted = forkingName(target.name, target.marker, parent?.database_id);
+  for (const { database, owner } of bearers) {
+    const isOtherwise = isForking(database) && database.database_name !== wanted;
+    const reason = isOthers(owner, target.marker, UNKNOWN) ??
+      (isOtherwise ? "what is there has another parent" : undefined);
     if (reason !== undefined) throw foreign(target, `make database "${target.name}": ${reason}`);
   }
-  return found;
+  return bearers.map(({ database }) => database);
 }
 
 function parentOf(all: readonly Database[], scope: Scope<Options>, name: string): Database {

@@ -44,7 +44,10 @@ export function upstashEmulator(
         },
         contentOf: async (name) => (await real.digests([upstash.named(name).place]))[0]!,
         change: async (name) => void await real.send(upstash.named(name).place, "SET", "mine", "1"),
-        placeForeign: (name) => Promise.resolve(void upstash.add(name)),
+        async placeForeign(name, as) {
+          const { place } = upstash.add(name);
+          if (!as?.isEmpty) await real.send(place, "SET", "theirs", "1");
+        },
         canaries:
           () => [CANARY, ...[...upstash.databases.values()].flatMap(({ place }) => [place.password, place.restToken])],
         async close() {

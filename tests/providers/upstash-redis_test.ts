@@ -170,6 +170,49 @@ testIf(WHY_NO_SERVER, "upstash-redis: a wrong address is not an absent database"
   await assertRefused(() => provider.inspect(lost, shop.target("alice")), "NOT_FOUND", /404/);
 });
 
+const THEIRS: Record<string, (upstash: Upstash) => void> = {
+  "the name": (upstash) => void upstash.add("shop-alice"),
+  "the name that another run has while it forks": (upstash) => void upstash.add("shop-alice--forking-0123abcd"),
+  "the name, and is older": (upstash) => void Object.assign(upstash.add("shop-alice"), { createdAt: 1_700_000_000 }),
+};
+
+for (const [what, put] of Object.entries(THEIRS)) {
+  testIf(
+    WHY_NO_SERVER,
+    `upstash-redis: a database of somebody else's that gets ${what} beside ours is never taken, and ours is still found`,
+    async () => {
+      await using shop = await openShop();
+      const { fetch } = shop.context();
+      const lost = shop.context({
+        async fetch(request) {
+          const response = await fetch(request);
+          if (!request.url.endsWith("/v2/redis/database")) return response;
+          await response.text();
+          put(shop.upstash);
+          throw new TypeError("the answer was lost");
+        },
+      });
+      await assert.rejects(shop.create(shop.target("alice"), lost), /lost/);
+      const [, ours, theirs] = [...shop.upstash.databases.values()];
+      await real!.send(theirs!.place, "SET", "theirs", "1");
+      const digest = await real!.digests([theirs!.place]);
+      const resumed = shop.target("alice", { isResumed: true });
+      await assertRefused(() => shop.create(resumed), "FOREIGN", /no answer of Upstash's/, { hasRequestId: false });
+      const seen = await provider.inspect(shop.context(), resumed);
+      assert(seen.state === "pending");
+      assert.equal(seen.fork.id, ours!.id);
+      const listed = await Array.fromAsync(provider.list(shop.context(), shop.scope()));
+      assert.deepEqual(listed.map(({ id }) => id), [ours!.id]);
+      const work = () => provider.delete(shop.context(), { ...seen.fork, id: theirs!.id }, shop.scope());
+      await assertRefused(work, "FOREIGN", /no answer of Upstash's/, { hasRequestId: false });
+      assert.equal(await provider.delete(shop.context(), seen.fork, shop.scope()), "deleted");
+      assert.deepEqual([...shop.upstash.databases.keys()], [shop.parent.id, theirs!.id]);
+      assert.deepEqual(await real!.digests([theirs!.place]), digest);
+      assert.equal((await provider.inspect(shop.context(), resumed)).state, "foreign");
+    },
+  );
+}
+
 interface Refusal {
   readonly code: string;
   readonly says: RegExp;
@@ -229,7 +272,7 @@ const REFUSALS: Record<string, Refusal> = {
   "a database of before": {
     code: "FOREIGN",
     before: (upstash) => void Object.assign(upstash.add("shop-alice"), { createdAt: 1_700_000_000 }),
-    says: /it was there before/,
+    says: /no answer of Upstash's on record/,
     isOurs: true,
   },
 };
