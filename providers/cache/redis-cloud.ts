@@ -2,19 +2,21 @@
  * Redis Cloud: each environment has a database of its own in one subscription, with a password of its own. Every change
  * is a task that is waited for, and then for the database to be active. The data of the parent is read and written key
  * by key through here: the vendor's import takes no database of its own kind, and a replica does not say when it is done.
- * A tag at the new database says that its data is whole. Tags can't be set by the create, so the registry tells whose a
- * database is; names are unique in a subscription.
+ * A tag at the new database says that its data is whole. Tags can't be set by the create, so a database is ours if its id
+ * is on record from Redis Cloud's own answer, or after a lost reply if it has the password that this run chose, of which
+ * the hash is on record; names are unique in a subscription.
  *
  * - API: https://redis.io/docs/latest/operate/rc/api/
  * - Tasks: https://redis.io/docs/latest/operate/rc/api/get-started/process-lifecycle/
  */
+import { createHash, randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
-import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
 import { connected, copyAcross, type Login, urlOf } from "../_redis.ts";
 
 const options = v.strictObject({
@@ -103,15 +105,34 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   const found = await standing(context, target, target.name);
   if (found === undefined) return { state: "absent" };
   const id = String(found.databaseId);
-  const marker = context.markerOf(target.name);
-  if (marker === undefined) {
-    return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
-  }
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
+  const marker = await recordedOwner(context, target.name, id) ??
+    (target.isResumed ? await provenOwner(context, target, found) : undefined);
+  if (marker === undefined) return { state: "foreign", id, reason: UNKNOWN };
+  if (!isSameHolder(marker, target.marker)) return others(id, marker);
   const fork = { ...forkOf(found, target), marker };
   if (/delet/.test(found.status)) return { state: "deleting", fork };
   return { state: isUsable(found) && await isWhole(context, target, found) ? "ready" : "pending", fork };
 }
+
+const UNKNOWN = "no answer of Redis Cloud's on record says that forkstack made it";
+
+const keyOf = (password: string) => `password:${createHash("sha256").update(password).digest("hex")}`;
+
+/** Whose a database is by its password, which it tells once it is active: nobody else knows those that a run chose. */
+async function provenOwner(context: Context, scope: Scope<Options>, found: Database): Promise<Marker | undefined> {
+  const known = (await context.recorded(found.name)).filter(({ step }) => step === KEY);
+  if (known.length === 0) return undefined;
+  const what = `look at database "${found.name}"`;
+  const password = await seen(context, { ...details(scope), what }, async () => {
+    const still = await find(context, scope, String(found.databaseId));
+    if (still === undefined || !/pending|draft/.test(still.status)) return still?.security?.password ?? "";
+    return still.security?.password;
+  });
+  return known.find(({ id }) => id === keyOf(password))?.marker;
+}
+
+/** The step that says which password was chosen, by its hash. */
+const KEY = "key";
 
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, marker } = target;
@@ -123,8 +144,11 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     context.signal.throwIfAborted();
     // https://redis.io/docs/latest/operate/rc/api/examples/create-database/
     const { sizeGb = parent?.datasetSizeInGb } = target.options;
+    const password = randomBytes(24).toString("hex");
+    await context.record(KEY, keyOf(password));
     const json = {
       name,
+      password,
       ...(sizeGb === undefined ? {} : { datasetSizeInGb: sizeGb }),
       ...(parent?.dataEvictionPolicy === undefined ? {} : { dataEvictionPolicy: parent.dataEvictionPolicy }),
       ...(parent?.security?.enableTls ? { enableTls: true } : {}),
@@ -139,8 +163,9 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     found = await standing(context, target, name);
     if (found === undefined) throw problem ?? missing(target, name);
   }
-  const reason = isOthers(context.markerOf(name), marker, "the registry does not know what is there") ??
-    (isOlder(found.activatedOn ?? target.begunAt, target) ? "it was there before" : undefined);
+  const owner = await recordedOwner(context, name, String(found.databaseId)) ??
+    await provenOwner(context, target, found);
+  const reason = isOthers(owner, marker, UNKNOWN);
   if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`, problem);
   await context.record("database", String(found.databaseId));
   const ready = await settled(context, target, found.databaseId, what);
@@ -163,11 +188,15 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ?? // a 404 says little
     (await databases(context, scope)).find(({ databaseId }) => String(databaseId) === fork.id);
   if (found === undefined) return "absent";
-  const marker = context.markerOf(fork.name);
-  if (found.name !== fork.name || (marker !== undefined && !isSameHolder(marker, fork.marker))) {
-    const reason = found.name === fork.name ? holder(marker!) : `it bears the name "${found.name}" by now`;
-    throw foreignError(details(scope), `${what}: ${reason}`);
-  }
+  const marker = await recordedOwner(context, fork.name, fork.id);
+  const reason = found.name !== fork.name
+    ? `it bears the name "${found.name}" by now`
+    : marker === undefined
+    ? UNKNOWN
+    : isSameHolder(marker, fork.marker)
+    ? undefined
+    : holder(marker);
+  if (reason !== undefined) throw foreignError(details(scope), `${what}: ${reason}`);
   let isSent = /delet/.test(found.status);
   await seen(context, { ...details(scope), what }, async () => {
     const still = await find(context, scope, fork.id) ??
@@ -186,7 +215,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
 
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   for (const database of await databases(context, scope)) {
-    const marker = context.markerOf(database.name);
+    const marker = await recordedOwner(context, database.name, String(database.databaseId));
     if (marker?.stack === scope.stack && marker.resource === scope.resource) {
       yield { ...forkOf(database, { begunAt: context.now().toISOString() }), marker };
     }

@@ -44,7 +44,10 @@ export function redisCloudEmulator(real: Databases, changed: Partial<RedisCloudO
         },
         contentOf: async (name) => (await real.digests([cloud.named(name).place]))[0]!,
         change: async (name) => void await real.send(cloud.named(name).place, "SET", "mine", "1"),
-        placeForeign: (name) => Promise.resolve(void cloud.add(name)),
+        async placeForeign(name, as) {
+          const { place } = cloud.add(name);
+          if (!as?.isEmpty) await real.send(place, "SET", "theirs", "1");
+        },
         pageSize: 100,
         canaries: () => [CANARY, ...[...cloud.databases.values()].map(({ place }) => place.password)],
         async close() {

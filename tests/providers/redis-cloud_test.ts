@@ -151,10 +151,61 @@ testIf(
     });
     await assert.rejects(shop.create(shop.target("alice"), lost), /lost/);
     assert.equal(shop.cloud.named("shop-alice"), undefined, "the task has not got to it yet");
-    assert.equal((await provider.inspect(shop.context(), shop.target("alice"))).state, "pending");
-    await shop.create(shop.target("alice"));
+    const resumed = shop.target("alice", { isResumed: true });
+    assert.equal((await provider.inspect(shop.context(), resumed)).state, "pending");
+    await shop.create(resumed);
     await shop.assertSame("shop-alice");
     assert.equal(shop.cloud.databases.size, 2);
+  },
+);
+
+const THEIRS: Record<string, (cloud: RedisCloud) => unknown> = {
+  "an empty one": (cloud) => cloud.add("shop-alice"),
+  "a full one": async (cloud) => await real!.send(cloud.add("shop-alice").place, "SET", "theirs", "1"),
+  "one that says that it is whole": (cloud) => cloud.add("shop-alice").tags.set("forkstack-data", "whole"),
+  "one that is in error": (cloud) => Object.assign(cloud.add("shop-alice"), { status: "error" }),
+};
+
+for (const [what, put] of Object.entries(THEIRS)) {
+  testIf(
+    WHY_NO_SERVER,
+    `redis-cloud: where another's takes the name of a create whose answer was lost, ${what} is FOREIGN`,
+    async () => {
+      await using shop = await openShop({ settling: 3 });
+      const { fetch } = shop.context();
+      const lost = shop.context({
+        async fetch(request) {
+          const response = await fetch(request);
+          if (request.method !== "POST") return response;
+          await put(shop.cloud);
+          throw new TypeError("the answer was lost");
+        },
+      });
+      await assert.rejects(shop.create(shop.target("alice"), lost), /lost/);
+      const { id, place, tags } = shop.cloud.named("shop-alice");
+      const before = [await real!.digests([place]), [...tags]];
+      const resumed = shop.target("alice", { isResumed: true });
+      await assertRefused(() => shop.create(resumed), "FOREIGN", /no answer of Redis Cloud's/, { hasRequestId: false });
+      assert.equal((await provider.inspect(shop.context(), resumed)).state, "foreign");
+      const fork = { id: String(id), name: "shop-alice", marker: resumed.marker, createdAt: resumed.begunAt };
+      const work = () => provider.delete(shop.context(), fork, shop.scope());
+      await assertRefused(work, "FOREIGN", /no answer of Redis Cloud's/, { hasRequestId: false });
+      assert.deepEqual(await Array.fromAsync(provider.list(shop.context(), shop.scope())), []);
+      assert.deepEqual([await real!.digests([place]), [...tags]], before);
+    },
+  );
+}
+
+testIf(
+  WHY_NO_SERVER,
+  "redis-cloud: the journal holds the hash of the password that was chosen, never the password",
+  async () => {
+    await using shop = await openShop();
+    await shop.create(shop.target("alice"));
+    const { password } = shop.cloud.named("shop-alice").place;
+    const told = await shop.context().recorded("shop-alice");
+    assert(told.some(({ step, id }) => step === "key" && /^password:[0-9a-f]{64}$/.test(id)));
+    assert(!JSON.stringify(told).includes(password));
   },
 );
 
@@ -258,7 +309,7 @@ const REFUSALS: Record<string, Refusal> = {
   "a name that is taken": {
     code: "FOREIGN",
     before: (cloud) => void Object.assign(cloud.add("shop-alice"), { activatedOn: "2024-01-01T00:00:00Z" }),
-    says: /it was there before/,
+    says: /no answer of Redis Cloud's on record/,
     isOurs: true,
   },
   "a name that is taken unseen": {
