@@ -6,9 +6,10 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
-import type { Context, Held, Scope, Target } from "../../core/provider.ts";
+import type { Context, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";
 import { type Answer, Api, endpointOption } from "../_api.ts";
+import { firstNameOf, isSameHolder, recordedOwner } from "../_marks.ts";
 
 /** The ref of a project or of a branch, which is one too. */
 export const REF = /^[a-z]{20}$/;
@@ -135,6 +136,63 @@ export async function appearing(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+// ---- Ownership ----
+
+/** No limit is documented; names of 80 characters were seen. */
+export const MAX_NAME_LENGTH = 80;
+/** Why what stands there is not a fork. */
+export const UNKNOWN = "no answer of Supabase's on record says that forkstack made it";
+
+/** The name under which a run makes a branch. */
+export function firstName(target: Target<Options>): string {
+  return firstNameOf(target, MAX_NAME_LENGTH);
+}
+
+/** A branch that is a fork, and whose. */
+export interface Own {
+  readonly branch: Branch;
+  readonly marker: Marker;
+}
+
+/** The branch of the fork, if it is on record, or bears the first name where an answer may have been lost. */
+export async function ownIn(
+  context: Context,
+  target: Target<Options>,
+  all: readonly Branch[],
+): Promise<Own | undefined> {
+  const first = firstName(target);
+  for (const branch of all) {
+    if (branch.is_default || (branch.name !== target.name && branch.name !== first)) continue;
+    const marker = await recordedOwner(context, target.name, branch.project_ref) ??
+      (target.isResumed && branch.name === first ? target.marker : undefined);
+    if (marker !== undefined && isSameHolder(marker, target.marker)) return { branch, marker };
+  }
+  return undefined;
+}
+
+/** As `ownIn`, of what may not be in the list yet; with the last list. */
+export async function ownAppearing(
+  context: Context,
+  target: Target<Options>,
+  maxMs: number,
+): Promise<{ readonly own?: Own; readonly all: readonly Branch[] }> {
+  let all: readonly Branch[] = [];
+  for await (const _ of rounds(context, maxMs)) {
+    all = await branches(context, target);
+    const own = await ownIn(context, target, all);
+    if (own !== undefined) return { own, all };
+  }
+  return { all };
+}
+
+/** Whether something on record is there, though no list has it. */
+export async function isUnlisted(context: Context, target: Target<Options>): Promise<boolean> {
+  for (const { id } of await context.recorded(target.name)) {
+    if (await detailOf(context, target, { id, name: target.name }) !== undefined) return true;
+  }
+  return false;
 }
 
 /** Address and password of a branch; `undefined` if there is none. */

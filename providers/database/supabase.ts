@@ -3,7 +3,9 @@
  * replays the project's migrations, or with `withData` is a clone of it. There are no branches of branches.
  *
  * A branch has no field for a note: `git_branch` would have Supabase look for that branch in a connected repository, and
- * `notify_url` is called. So the registry tells whose a branch is; its ref, which is never used again, proves which.
+ * `notify_url` is called. All branches have the same parent, so that this proves nothing either. So a branch is made
+ * under a name that its operation alone gives, and gets its own name once it is whole; it is ours if its ref, which is
+ * never used again, is on record from Supabase's own answer.
  *
  * - Branching: https://supabase.com/docs/guides/deployment/branching
  * - Management API: https://supabase.com/docs/reference/api/introduction
@@ -14,10 +16,12 @@ import { type Context, type Fork, type Held, type Marker, type Provider, Secret 
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
 import { reaches } from "../_api.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { finalNameOf, foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
+import { others, recordedOwner } from "../_marks.ts";
 import { answers, type Login, loginOf, type Purpose, urlOf } from "./_postgres.ts";
 import { runScript } from "./_postgres_script.ts";
 import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./_supabase.ts";
+import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn, UNKNOWN } from "./_supabase.ts";
 import {
   isProject,
   type Options,
@@ -57,8 +61,8 @@ const provider: Provider<Options> = {
     pointInTime: false,
     outputsExpire: false,
     parentMayBeAbsent: false,
-    // No limit is documented; names of 80 characters were seen. The dashboard takes letters, digits, "-" and "_".
-    name: { maxLength: 80, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
+    // The dashboard takes letters, digits, "-" and "_".
+    name: { maxLength: MAX_NAME_LENGTH, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [
     { variable: "SUPABASE_ACCESS_TOKEN", required: true },
@@ -92,18 +96,23 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
     const { ref } = await projectOf(context, target);
     return { state: "foreign", id: ref, reason: "it is the project itself" };
   }
-  const marker = context.markerOf(target.name);
   // What this very operation began a moment ago may not be in the list yet.
-  const isBegun = marker?.operation === target.marker.operation && !BARREN.has(keyOf(target));
-  const lateMs = isBegun ? Date.parse(target.begunAt) + VISIBLE_MS - context.now().getTime() : 0;
-  const found = await appearing(context, target, ({ name }) => name === target.name, lateMs);
-  if (found === undefined) return { state: "absent" };
-  const id = found.project_ref;
-  if (marker === undefined) {
-    return { state: "foreign", id, reason: "the registry does not know it, so forkstack did not make it" };
+  const mayCome = target.isResumed && !BARREN.has(keyOf(target));
+  const lateMs = mayCome ? Date.parse(target.begunAt) + VISIBLE_MS - context.now().getTime() : 0;
+  const { own, all } = await ownAppearing(context, target, lateMs);
+  if (own !== undefined) {
+    const { branch, marker } = own;
+    const isReady = isWhole(branch) && branch.name === target.name;
+    return {
+      state: isLeaving(branch) ? "deleting" : isReady ? "ready" : "pending",
+      fork: forkOf(branch, marker, target),
+    };
   }
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id, reason: holder(marker) };
-  return { state: isLeaving(found) ? "deleting" : isWhole(found) ? "ready" : "pending", fork: forkOf(found, marker) };
+  const found = all.find(({ name, is_default }) => !is_default && name === target.name);
+  if (found === undefined) return { state: "absent" };
+  const marker = await recordedOwner(context, target.name, found.project_ref);
+  if (marker !== undefined) return others(found.project_ref, marker);
+  return { state: "foreign", id: found.project_ref, reason: UNKNOWN };
 }
 
 /** Creates of this process that made nothing, so that nobody waits for it to appear. */
@@ -115,15 +124,18 @@ function keyOf({ name, marker: { operation } }: Target<Options>): string {
 
 /**
  * Looks first: that names are unique is written nowhere. A create is never repeated; it may take longer than a client
- * waits, so after whatever came back but a success or a plain refusal, the name is looked for.
+ * waits, so after whatever came back but a success or a plain refusal, its first name is looked for.
  */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, options: { projectRef, withData } } = target;
   const what = `make database "${name}"`;
   BARREN.add(keyOf(target));
   await assertParent(context, target);
-  const earlier = await find(context, target, (one) => one.name === name);
+  const all = await branches(context, target);
+  const earlier = await ownIn(context, target, all) ??
+    (await isUnlisted(context, target) ? (await ownAppearing(context, target, VISIBLE_MS)).own : undefined);
   if (earlier !== undefined) return await adopt(context, target, earlier);
+  assertFree(target, all);
   context.signal.throwIfAborted();
   let made: Branch | undefined;
   let problem: unknown;
@@ -131,7 +143,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   try {
     // https://supabase.com/docs/reference/api/v1-create-a-branch
     const answer = await api.send(context, target, "POST", ["projects", projectRef, "branches"], {
-      json: { branch_name: name, is_default: false, persistent: false, with_data: withData },
+      json: { branch_name: firstName(target), is_default: false, persistent: false, with_data: withData },
     });
     if (answer.response.ok) made = await api.read(BRANCH, answer, target, what);
     else problem = await refusedCreate(context, target, answer, what);
@@ -141,26 +153,58 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   if (made !== undefined) return await finish(context, target, made);
   const mayBeThere = !isForkstackError(problem) || /^(CONFLICT|PROVIDER_UNAVAILABLE)$/.test(problem.code);
   if (context.signal.aborted) throw problem;
-  const found = mayBeThere ? await appearing(context, target, (one) => one.name === name) : undefined;
-  if (found === undefined) {
+  // This call was sent: what bears its first name is its work, or that of another worker of the same run.
+  const { own } = mayBeThere ? await ownAppearing(context, { ...target, isResumed: true }, VISIBLE_MS) : {};
+  if (own === undefined) {
     BARREN.add(keyOf(target));
     throw problem;
   }
-  return await adopt(context, target, found, problem);
+  return await adopt(context, target, own, problem);
 }
 
-/** Goes on with a branch that is there, if it is this operation's. */
-async function adopt(context: Context, target: Target<Options>, found: Branch, cause?: unknown): Promise<Fork> {
-  const { name, marker } = target;
-  const reason = isOthers(context.markerOf(name), marker, "the registry does not know the one that is there") ??
-    (isOlder(found.created_at, target) ? "it was there before" : undefined);
-  if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, cause);
-  return await finish(context, target, found);
+/** Goes on with a branch of the fork, if it is this operation's. */
+async function adopt(
+  context: Context,
+  target: Target<Options>,
+  { branch, marker }: Own,
+  cause?: unknown,
+): Promise<Fork> {
+  const reason = isOthers(marker, target.marker, UNKNOWN);
+  if (reason !== undefined) throw foreign(target, `make database "${target.name}": ${reason}`, cause);
+  return await finish(context, target, branch);
 }
 
 async function finish(context: Context, target: Target<Options>, { project_ref }: Branch): Promise<Fork> {
   await context.record("branch", project_ref);
-  return forkOf(await settle(context, target, project_ref), target.marker);
+  const settled = await settle(context, target, project_ref);
+  return forkOf(await named(context, target, settled), target.marker, target);
+}
+
+/** Refuses a name that another branch bears. */
+function assertFree(target: Target<Options>, all: readonly Branch[], own?: Branch): void {
+  const taken = all.find(({ name, project_ref }) => name === target.name && project_ref !== own?.project_ref);
+  if (taken !== undefined) throw foreign(target, `make database "${target.name}": ${UNKNOWN}`);
+}
+
+/** Gives a branch that is whole its own name, if nobody else's bears it by now. */
+async function named(context: Context, target: Target<Options>, branch: Branch): Promise<Branch> {
+  const { name } = target;
+  if (branch.name === name) return branch;
+  assertFree(target, await branches(context, target), branch);
+  context.signal.throwIfAborted();
+  // https://supabase.com/docs/reference/api/v1-update-a-branch-config; the same name twice does no harm
+  const answer = await api.send(context, target, "PATCH", ["branches", branch.project_ref], {
+    json: { branch_name: name },
+    mayRepeat: true,
+  });
+  if (answer.response.ok) await answer.response.text();
+  else {
+    const problem = await api.refusal(answer, target, `name database "${name}"`);
+    const all = await branches(context, target);
+    assertFree(target, all, branch); // else somebody was as fast
+    if (!all.some((one) => one.project_ref === branch.project_ref && one.name === name)) throw problem;
+  }
+  return { ...branch, name };
 }
 
 /** Its ref alone says which branch goes, and not before the list says that it is neither the project nor protected. */
@@ -169,10 +213,12 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const own = async () => (await branches(context, scope)).find(({ project_ref }) => project_ref === fork.id);
   const found = await own();
   if (found === undefined) return "absent";
-  const marker = context.markerOf(fork.name);
-  if (marker !== undefined && !isSameHolder(marker, fork.marker)) throw foreign(scope, `${what}: ${holder(marker)}`);
   if (found.is_default || fork.id === scope.options.projectRef) {
     throw foreign(scope, `${what}: it is the project itself`);
+  }
+  const marker = await recordedOwner(context, fork.name, fork.id);
+  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
+    throw foreign(scope, `${what}: ${marker === undefined ? UNKNOWN : holder(marker)}`);
   }
   if (found.persistent) {
     throw problemOf(scope, "CONFLICT", `${what}: it was made persistent`, {
@@ -204,8 +250,13 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
 
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   for (const branch of await branches(context, scope)) {
-    const marker = branch.is_default ? undefined : context.markerOf(branch.name);
-    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield forkOf(branch, marker);
+    if (branch.is_default) continue;
+    for (const name of new Set([branch.name, finalNameOf(branch.name)])) {
+      const marker = await recordedOwner(context, name, branch.project_ref);
+      if (marker?.stack !== scope.stack || marker.resource !== scope.resource) continue;
+      yield forkOf(branch, marker, { name });
+      break;
+    }
   }
 }
 
@@ -426,7 +477,11 @@ function foreign(scope: Scope<Options>, what: string, cause?: unknown): Forkstac
   return foreignError({ provider: "supabase", resource: scope.resource }, what, cause);
 }
 
-function forkOf({ project_ref, name, parent_project_ref, with_data, created_at }: Branch, marker: Marker): Fork {
+function forkOf(
+  { project_ref, parent_project_ref, with_data, created_at }: Branch,
+  marker: Marker,
+  { name }: Pick<Fork, "name">,
+): Fork {
   return {
     id: project_ref,
     name,

@@ -16,6 +16,7 @@ import { Door } from "./supabase_pooler.ts";
 export type Permission =
   | "branches:read"
   | "branches:create"
+  | "branches:write"
   | "branches:delete"
   | "branches:secrets"
   | "keys:read"
@@ -189,7 +190,7 @@ export class Supabase {
         case "GET branches":
           return await this.#detail(branch, may("branches:secrets"));
         case "PATCH branches":
-          return await this.#update(branch, await request.json());
+          return may("branches:write") ? this.#update(branch, await request.json()) : denied();
         case "DELETE branches":
           return may("branches:delete") ? await this.#delete(branch, url.searchParams) : denied();
       }
@@ -272,10 +273,15 @@ export class Supabase {
     return Response.json(this.#shown(branch), { status: 201 });
   }
 
-  async #update(branch: Branch, { persistent, branch_name }: { persistent?: boolean; branch_name?: string }) {
+  /** That a name must be free, and a branch whole, is written nowhere: the stricter is taken to hold. */
+  #update(branch: Branch, { persistent, branch_name: name }: { persistent?: boolean; branch_name?: string }): Response {
+    const { takenStatus = 409 } = this.options;
+    const isTaken = [this.project, ...this.branches.values()].some((one) => one !== branch && one.name === name);
+    if (isTaken) return failed(takenStatus, "Failed to update database branch");
+    if (branch.course[0]![1] === "COMING_UP") return failed(400, "Project not ready.");
     branch.persistent = persistent ?? branch.persistent;
-    branch.name = branch_name ?? branch.name;
-    return await Promise.resolve(Response.json(this.#shown(branch)));
+    branch.name = name ?? branch.name;
+    return Response.json(this.#shown(branch));
   }
 
   async #delete(branch: Branch, query: URLSearchParams): Promise<Response> {

@@ -82,7 +82,7 @@ export function supabaseEmulator({ front, seed = SEED }: { front?: Front; seed?:
         },
         contentOf: (name) => supabase.contentOf(named(name)),
         change: (name) => supabase.change(named(name), "CREATE TABLE mine (x int); INSERT INTO mine VALUES (1)"),
-        placeForeign: (name) => Promise.resolve(void supabase.add(name)),
+        placeForeign: (name, as) => Promise.resolve(void supabase.add(name, { withData: !as?.isEmpty })),
         canaries: () => [CANARY, ...supabase.canaries()],
         async close() {
           if (!front) await listening.close();

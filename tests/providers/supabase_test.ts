@@ -7,6 +7,7 @@ import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
 import type { Context, Fork, Marker, Scope, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/provider.ts";
+import { firstNameOf } from "../../providers/_marks.ts";
 import provider from "../../providers/database/supabase.ts";
 import { isForkstackError } from "../../mod.ts";
 import { testProvider } from "../conformance.ts";
@@ -63,7 +64,7 @@ async function openShop(changed: Partial<SupabaseOptions> = {}, seed = SEED) {
     signal: new AbortController().signal,
     now: () => new Date(Date.now() + slept),
     sleep: (ms) => Promise.resolve(void (slept += ms)),
-    markerOf: (name) => journal.get(name),
+    markerOf: () => undefined,
     ...ledger,
     warn: (text) => void warnings.push(text),
     progress: (text) => void told.push(text),
@@ -166,7 +167,7 @@ test("without data a fork has what the migrations make, and nothing that was mad
   await assert.rejects(ask(url, "SELECT 1 FROM beside"), { code: "42P01" });
 });
 
-test("new is five calls besides waiting, and what a fork answers at three", async () => {
+test("new is seven calls besides waiting, and what a fork answers at three", async () => {
   const course: State[] = [["MIGRATIONS_PASSED", "ACTIVE_HEALTHY"]];
   await using shop = await openShop({ course, hidden: 0, refusing: 0 });
   const fork = await shop.create(shop.target("alice"));
@@ -177,6 +178,8 @@ test("new is five calls besides waiting, and what a fork answers at three", asyn
     "GET projects/{ref}/branches",
     `GET branches/${fork.id}`,
     `GET projects/${fork.id}/config/database/pooler`,
+    "GET projects/{ref}/branches",
+    `PATCH branches/${fork.id}`,
   ]);
   await provider.outputs(shop.context(), fork, shop.scope());
   assert.deepEqual(shop.calls().slice(made.length), [
@@ -369,21 +372,43 @@ for (const takenStatus of [409, 500] as const) {
       const context = shop.context();
       let lists = 0;
       return shop.context(TOKEN, {
-        // Between the look and the create somebody else makes it.
+        // What somebody else makes is not in the list of the first look.
         fetch: (request) => {
           if (request.method === "GET" && lists++ === 0) return Promise.resolve(Response.json([]));
           return context.fetch(request);
         },
       });
     };
-    const fork = await shop.create(target);
-    assert.deepEqual(await shop.create(target, racing()), fork);
+    const { ref } = shop.supabase.add(firstNameOf(target, 80)); // by another worker of the same run
+    const fork = await shop.create(target, racing());
+    assert.equal(fork.id, ref);
+    assert.deepEqual(await shop.create(target, racing()), fork, "what is on record is not made again");
     shop.journal.set(target.name, { ...target.marker, operation: "another" });
     await assert.rejects(provider.create(racing(), target), hasCode("FOREIGN"));
+    assert.equal(shop.supabase.branches.size, 1);
     shop.journal.clear();
     await assert.rejects(provider.create(racing(), target), hasCode("FOREIGN"));
+    assert.equal(shop.supabase.find("shop-alice")!.ref, ref);
   });
 }
+
+test("a name that somebody takes while a branch comes up is left, and ours is undone", async () => {
+  await using shop = await openShop();
+  const target = shop.target("alice");
+  const context = shop.context();
+  const fetch = (request: Request) => {
+    if (request.method === "PATCH") shop.supabase.add("shop-alice");
+    return context.fetch(request);
+  };
+  await assert.rejects(shop.create(target, shop.context(TOKEN, { fetch })), hasCode("FOREIGN"));
+  const theirs = shop.supabase.find("shop-alice")!;
+  assert.equal((await provider.inspect(context, target)).state, "pending", "ours is on record");
+  const { fork } = await provider.inspect(context, { ...target, isResumed: true }) as { fork: Fork };
+  assert.notEqual(fork.id, theirs.ref);
+  assert.equal(await provider.delete(context, fork, shop.scope()), "deleted");
+  assert.deepEqual([...shop.supabase.branches.values()], [theirs]);
+  assert.equal((await provider.inspect(context, target)).state, "foreign");
+});
 
 test("a create that was cut off is seen by what undoes it, though it shows late", async () => {
   await using shop = await openShop({ hidden: 8 });
@@ -403,18 +428,61 @@ test("a create that was cut off is seen by what undoes it, though it shows late"
     },
   });
   await assert.rejects(shop.create(target, dying), /died here/);
-  const seen = await provider.inspect(context, target);
+  assert.equal((await provider.inspect(context, target)).state, "absent", "it is not on record");
+  const seen = await provider.inspect(context, { ...target, isResumed: true });
   assert.equal(seen.state, "pending");
-  const later = { ...target, begunAt: new Date(Date.now() - 600_000).toISOString(), name: "shop-nobody" };
+  const later = {
+    ...target,
+    isResumed: true,
+    begunAt: new Date(Date.now() - 600_000).toISOString(),
+    name: "shop-nobody",
+  };
   const before = shop.calls().length;
   assert.equal((await provider.inspect(context, later)).state, "absent");
   assert.equal(shop.calls().length, before + 1, "what began long ago is not waited for");
 });
 
-test("a branch that is older than the operation is not its work", async () => {
+test("what bears a fork's name is not ours without a record, whenever and however it was made", async () => {
   await using shop = await openShop();
-  shop.supabase.add("shop-alice", { createdAt: new Date(Date.now() - 3_600_000).toISOString() });
-  await assert.rejects(shop.create(shop.target("alice")), hasCode("FOREIGN"));
+  const target = shop.target("alice");
+  shop.journal.set(target.name, target.marker);
+  const hows = [
+    { createdAt: new Date(Date.now() - 3_600_000).toISOString() },
+    { createdAt: new Date(Date.now() + 3_600_000).toISOString() },
+    { withData: false },
+    { course: [["CREATING_PROJECT", "COMING_UP"]] as State[] },
+  ];
+  for (const how of hows) {
+    const branch = shop.supabase.add("shop-alice", how);
+    for (const one of [target, { ...target, isResumed: true }]) {
+      await assert.rejects(provider.create(shop.context(), one), hasCode("FOREIGN"));
+      assert.equal((await provider.inspect(shop.context(), one)).state, "foreign", show(how));
+    }
+    const fork = { id: branch.ref, name: "shop-alice", marker: target.marker, createdAt: branch.createdAt };
+    await assert.rejects(provider.delete(shop.context(), fork, shop.scope()), hasCode("FOREIGN"));
+    assert.deepEqual([...shop.supabase.branches.values()], [branch]);
+    shop.supabase.branches.clear();
+  }
+  assert(!shop.calls().some((call) => !call.startsWith("GET")));
+});
+
+test("what bears the first name of another run, or of this one before it was sent, is nobody's", async () => {
+  await using shop = await openShop();
+  const target = shop.target("alice");
+  shop.journal.set(target.name, target.marker);
+  const first = (operation: string) => firstNameOf({ ...target, marker: { ...target.marker, operation } }, 80);
+  const own = shop.supabase.add(first("make alice"));
+  const other = shop.supabase.add(first("another"));
+  assert.equal((await provider.inspect(shop.context(), target)).state, "absent");
+  assert.deepEqual(await Array.fromAsync(provider.list(shop.context(), shop.scope())), []);
+  const seen = await provider.inspect(shop.context(), { ...target, isResumed: true });
+  assert.equal(seen.state, "pending", "it has not its own name yet");
+  const { fork } = seen as { fork: Fork };
+  assert.deepEqual([fork.id, fork.name], [own.ref, "shop-alice"]);
+  await shop.context().record("proven", fork.id);
+  assert.deepEqual(await Array.fromAsync(provider.list(shop.context(), shop.scope())), [fork]);
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
+  assert.deepEqual([...shop.supabase.branches.values()], [other]);
 });
 
 test("a limit of calls is waited out", async () => {
@@ -431,6 +499,7 @@ test("delete() waits while a branch comes up, and until it is gone", async () =>
   const { ref } = shop.supabase.add("shop-alice", { course: [course[0]!, course[0]!, course[0]!, ...course] });
   const marker = shop.target("alice").marker;
   shop.journal.set("shop-alice", marker);
+  await shop.context().record("branch", ref);
   const fork = { id: ref, name: "shop-alice", marker, createdAt: new Date().toISOString() };
   assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
   assert.equal(shop.supabase.requests.filter(({ method, status }) => method === "DELETE" && status === 400).length, 3);
@@ -502,7 +571,14 @@ test("usage() has the list price of the server's size: Micro, where no other was
 
 // ---- Refusals ----
 
-const ALL: readonly Permission[] = ["branches:read", "branches:create", "branches:secrets", "keys:read", "pooler:read"];
+const ALL: readonly Permission[] = [
+  "branches:read",
+  "branches:create",
+  "branches:write",
+  "branches:secrets",
+  "keys:read",
+  "pooler:read",
+];
 const without = (one: Permission) => [...ALL, "project:read" as const].filter((other) => other !== one);
 const REFUSALS: Record<string, {
   code: string;
@@ -540,6 +616,12 @@ const REFUSALS: Record<string, {
     permissions: without("pooler:read"),
     isMade: true,
     says: /read the pooler of database "shop-alice".*403/s,
+  },
+  "a token that may not rename branches": {
+    code: "CREDENTIALS_DENIED",
+    permissions: without("branches:write"),
+    isMade: true,
+    says: /name database "shop-alice".*403.*rights to branches/s,
   },
   "a project that is not there": {
     code: "NOT_FOUND",
@@ -585,7 +667,7 @@ const REFUSALS: Record<string, {
     code: "FOREIGN",
     target: { name: "shop-there" },
     isOurs: true,
-    says: /"shop-there": it was there before/,
+    says: /"shop-there": no answer of Supabase's on record/,
   },
 };
 
@@ -607,10 +689,11 @@ for (const [what, refusal] of Object.entries(REFUSALS)) {
     if (
       !isMade && refusal.code !== "FOREIGN" && options === undefined && (permissions ?? ALL).includes("branches:read")
     ) {
-      await provider.inspect(shop.context(), shop.target("alice")).catch(() => {});
+      await provider.inspect(shop.context(), { ...shop.target("alice"), isResumed: true }).catch(() => {});
       assert.equal(shop.slept(), waited, "nobody waits for what was refused");
     }
-    const made = [...shop.supabase.branches.values()].map(({ name }) => name).filter((name) => name !== "shop-there");
+    const names = [...shop.supabase.branches.values()].map(({ name }) => name.replace(/-[0-9a-f]{12}$/, ""));
+    const made = names.filter((name) => name !== "shop-there");
     assert.deepEqual(made, isMade ? ["shop-alice"] : []);
   });
 }
