@@ -13,7 +13,7 @@ import { type Context, type Fork, type Held, type Marker, type Provider, Secret 
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, reaches } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
 import {
   api,
   BRANCH,
@@ -113,7 +113,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
     const reason = found.default ? "it is the project's default branch" : "it has no annotation of ours";
     return { state: "foreign", id: found.id, reason };
   }
-  if (!isSameHolder(marker, target.marker)) return { state: "foreign", id: found.id, reason: holder(marker) };
+  if (!isSameHolder(marker, target.marker)) return others(found.id, marker);
   return { state: isReady(found) ? "ready" : "pending", fork: forkOf(found, marker) };
 }
 

@@ -113,7 +113,12 @@ export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front):
         async change(name) {
           await ask(neon.uriOf(named(name)), "CREATE TABLE mine (x int); INSERT INTO mine VALUES (1)");
         },
-        placeForeign: async (name) => void await neon.add(name, { parent: main }),
+        // An annotation is a part of the branch: whoever copies it writes it into a create of their own.
+        placeForeign: async (name, as) => {
+          const annotation = as?.markOf === undefined ? {} : { ...neon.branch(as.markOf).annotation };
+          const content = as?.isEmpty ? { databases: { neondb: "" } } : { parent: main };
+          await neon.add(name, { ...content, annotation });
+        },
         rehand: (fork, marker) => {
           neon.branches.get(fork.id)!.annotation = { forkstack: formatMarker(marker) };
           return Promise.resolve();
