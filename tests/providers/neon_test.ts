@@ -5,6 +5,7 @@ import * as v from "npm:valibot@1.5.0";
 import { parseMarker } from "../../core/marks.ts";
 import { Secret } from "../../core/provider.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";
+import { formatMarker } from "../../core/marks.ts";
 import provider from "../../providers/database/neon.ts";
 import { testProvider } from "../conformance.ts";
 import { type Given, type Key, type NeonOptions, startNeon } from "../emulators/neon.ts";
@@ -109,6 +110,32 @@ test("create() of a fork of another environment looks for its parent first", asy
   const fork = await provider.create(shop.context(), shop.target("alice", { parent: "shop-dev" }));
   assert.deepEqual(callsOf(shop).map((call) => call.split("?")[0]), ["GET branches", "POST branches"]);
   assert.equal(fork.parentId, base.id);
+});
+
+test("an annotation is ours on its own branch alone; whose another's is, is told", async (shop) => {
+  const given = shop.target("alice");
+  const target = { ...given, marker: { ...given.marker, name: given.name, registry: "0123456789abcdef" } };
+  const note = formatMarker(target.marker);
+  const elsewhere = await shop.neon.add("shop-bob", { parent: shop.main, annotation: { forkstack: note, more: "x" } });
+  const bob = { ...shop.target("bob"), isResumed: true };
+  assert.equal((await provider.inspect(shop.context(), bob)).state, "foreign", "it was copied from alice's");
+  await assert.rejects(provider.create(shop.context(), bob), hasCode("FOREIGN"));
+  for (const bad of [`${note}:`, note.toUpperCase(), `${note.slice(0, -1)}~`, "forkstack:v2", ""]) {
+    elsewhere.name = "shop-alice";
+    elsewhere.annotation = { forkstack: bad };
+    assert.equal((await provider.inspect(shop.context(), target)).state, "foreign", bad);
+  }
+  for (const changed of [{ registry: "fedcba9876543210" }, { stack: "another" }, { resource: "database.other" }]) {
+    const marker = { ...target.marker, ...changed };
+    elsewhere.annotation = { forkstack: formatMarker(marker) };
+    const seen = await provider.inspect(shop.context(), target);
+    assert.deepEqual((seen as { holder?: unknown }).holder, marker);
+    const fork = { id: elsewhere.id, name: "shop-alice", marker: target.marker, createdAt: target.begunAt };
+    await assert.rejects(provider.delete(shop.context(), fork, shop.scope()), hasCode("FOREIGN"));
+  }
+  elsewhere.annotation = { forkstack: formatMarker(given.marker) }; // of 0.1.0
+  assert.equal((await provider.inspect(shop.context(), target)).state, "ready");
+  assert(shop.neon.branches.has(elsewhere.id));
 });
 
 test("a branch that bears prod's title beside the default one is never looked at", async (shop) => {
