@@ -3,10 +3,10 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http.ts";
-import type { Context, Held, Scope } from "../../core/provider.ts";
+import type { Context, Fork, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { type ForkstackError, resourceTitle } from "../../mod.ts";
 import { type Answer, Api, type Refusal } from "../_api.ts";
-import { foreignError } from "../_marks.ts";
+import { firstNameOf, foreignError, isSameHolder } from "../_marks.ts";
 import type { Access } from "./_planetscale_sql.ts";
 
 /** Where the branches are. */
@@ -61,7 +61,7 @@ export const api: Api<Place["options"]> = new Api({
   known: (_status, code) => code === "schema_mutation_blocked" ? SAFE_MIGRATIONS : undefined,
 });
 
-export const NEEDED = "read_branch, create_branch, delete_branch and connect_branch " +
+export const NEEDED = "read_branch, create_branch, write_database, delete_branch and connect_branch " +
   "(PostgreSQL: create_branch_password and delete_branch_password)";
 
 function accessHint(database: string, accesses: string): string {
@@ -122,6 +122,82 @@ export async function standing(context: Context, held: Held, scope: Place): Prom
   if (branch?.id !== held.id) throw await missing(answer, scope, held.name);
   return branch;
 }
+
+// ---- Ownership ----
+
+/** What is legal is not documented; this is within what is seen in use. */
+export const MAX_NAME_LENGTH = 60;
+/** Why what stands there is not a fork. */
+export const UNKNOWN = "no answer of PlanetScale's on record says that forkstack made it";
+
+/** A branch that is a fork, and whose. */
+export interface Own {
+  readonly branch: Branch;
+  readonly marker: Marker;
+}
+
+/**
+ * The branch of the fork, given what bears its name: it is on record, or it bears the first name where an answer may
+ * have been lost.
+ */
+export async function ownOf(
+  context: Context,
+  target: Target<Place["options"]>,
+  named: Branch | undefined,
+): Promise<Own | undefined> {
+  const known = await context.recorded(target.name);
+  if (known.length === 0 && !target.isResumed) return undefined;
+  const markerOf = ({ id }: Branch) => {
+    const marker = known.find((one) => one.id === id)?.marker;
+    return marker && isSameHolder(marker, target.marker) ? marker : undefined;
+  };
+  const owner = named && markerOf(named);
+  if (owner) return { branch: named!, marker: owner };
+  const { branch } = await look(context, target, firstNameOf(target, MAX_NAME_LENGTH));
+  const marker = branch && (markerOf(branch) ?? (target.isResumed ? target.marker : undefined));
+  if (marker) return { branch: branch!, marker };
+  if (named !== undefined || branch !== undefined) return undefined;
+  const { branch: renamed } = await look(context, target, target.name); // by another worker, between the two looks
+  const renamer = renamed && markerOf(renamed);
+  return renamer && { branch: renamed!, marker: renamer };
+}
+
+/** The branch of a fork's id, under the fork's name or the one that it was made under. */
+export async function bearing(context: Context, scope: Place, fork: Fork): ReturnType<typeof look> {
+  const seen = await look(context, scope, fork.name);
+  if (seen.branch?.id === fork.id) return seen;
+  const first = await look(context, scope, firstNameOf(fork, MAX_NAME_LENGTH));
+  return first.branch?.id === fork.id ? first : { answer: first.answer };
+}
+
+/** A branch that was just made, under the name that it has by now. */
+export async function madeOne(context: Context, target: Target<Place["options"]>, made: Branch): Promise<Branch> {
+  const seen = await look(context, target, made.name);
+  if (seen.branch?.id === made.id) return seen.branch;
+  return await standing(context, { id: made.id, name: target.name }, target);
+}
+
+/** Gives a branch its own name, if nobody else's bears it by now. */
+export async function named(context: Context, target: Target<Place["options"]>, branch: Branch): Promise<Branch> {
+  const { name } = target;
+  if (branch.name === name) return branch;
+  const what = `name branch "${name}"`;
+  context.signal.throwIfAborted();
+  // https://planetscale.com/docs/api/reference/update_branch
+  const answer = await api.send(context, target, "PATCH", [...pathOf(target), "branches", branch.name], {
+    json: { new_name: name },
+  });
+  if (answer.response.ok) return await api.read(BRANCH, answer, target, what);
+  const problem = await api.refusal(answer, target, what);
+  const { branch: there } = await look(context, target, name);
+  if (there?.id === branch.id) return there; // another worker was as fast
+  if (there !== undefined) throw foreign(target, `make branch "${name}": ${UNKNOWN}`);
+  const { status } = answer.response;
+  if (status === 403 || status === 404) throw await denied(answer, target, what, "write_database");
+  throw problem;
+}
+
+// ---- The list, and refusals ----
 
 export async function* branches(context: Context, scope: Place): AsyncIterable<Branch> {
   const seen = new Set<string>(); // pages move while branches are made and deleted

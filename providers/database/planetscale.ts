@@ -1,7 +1,9 @@
 /**
  * PlanetScale: MySQL on Vitess, or PostgreSQL. A fork is a branch of the one database that the options name. The branch
  * bears the resource's title; the title of `prod` stands for the default branch. PlanetScale stores no note on a branch,
- * and a password's name comes a call too late to be one: the registry tells whose a branch is, its id is checked first.
+ * a password's name comes a call too late to be one, and the default branch is the parent of most. So a branch is made
+ * under a name that its operation alone gives, and gets its own once it is ready; it is ours if its id is on record from
+ * PlanetScale's own answer.
  *
  * - API: https://planetscale.com/docs/api/reference/create_branch, and so on by the names of its operations
  * - Its specification: https://github.com/planetscale/terraform-provider-planetscale/blob/main/schemas/openapi.yaml
@@ -12,10 +14,21 @@ import { type Context, type Fork, type Held, type Marker, type Provider, Secret 
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_api.ts";
-import { holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { finalNameOf, firstNameOf, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
 import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./_planetscale.ts";
 import { denied, foreign, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./_planetscale.ts";
-import { BRANCH, titleOfProd, TOKEN, TOKEN_ID } from "./_planetscale.ts";
+import {
+  bearing,
+  BRANCH,
+  MAX_NAME_LENGTH,
+  named,
+  type Own,
+  ownOf,
+  titleOfProd,
+  TOKEN,
+  TOKEN_ID,
+} from "./_planetscale.ts";
+import { madeOne, UNKNOWN } from "./_planetscale.ts";
 import { type Access, ask, dropTables, runSql, sizeOf, urlOf } from "./_planetscale_sql.ts";
 
 const options = v.strictObject({
@@ -65,7 +78,7 @@ const provider: Provider<Options> = {
     outputsExpire: false,
     parentMayBeAbsent: false,
     // What is legal is not documented; this is within what is seen in use.
-    name: { maxLength: 60, pattern: /^[a-z]([a-z0-9-]*[a-z0-9])?$/ },
+    name: { maxLength: MAX_NAME_LENGTH, pattern: /^[a-z]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: TOKEN_ID, required: true }, { variable: TOKEN, required: true }],
   credentialsHint: api.credentialHint,
@@ -84,41 +97,48 @@ export default provider;
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const { branch } = await find(context, target, target.name);
+  const foreign = (id: string, reason: string): Inspection => ({ state: "foreign", id, reason });
+  if (branch !== undefined && target.name === titleOfProd(target)) {
+    return foreign(branch.id, "it is the database's default branch");
+  }
+  const own = await ownOf(context, target, branch);
+  if (own !== undefined) {
+    const isReady = own.branch.ready && own.branch.name === target.name;
+    return { state: isReady ? "ready" : "pending", fork: forkOf(own.branch, own.marker, target) };
+  }
   if (branch === undefined) return { state: "absent" };
-  const foreign = (reason: string): Inspection => ({ state: "foreign", id: branch.id, reason });
-  if (target.name === titleOfProd(target)) return foreign("it is the database's default branch");
-  const marker = context.markerOf(branch.name);
-  if (marker === undefined) return foreign("the registry does not know it, so forkstack did not make it");
-  if (!isSameHolder(marker, target.marker)) return foreign(holder(marker));
-  return { state: branch.ready ? "ready" : "pending", fork: forkOf(branch, marker) };
+  const marker = await recordedOwner(context, target.name, branch.id);
+  return marker === undefined ? foreign(branch.id, UNKNOWN) : others(branch.id, marker);
 }
 
-/** The create is never repeated; whatever comes back but a success, the name is looked at again. */
+/** The create is never repeated; whatever comes back but a success, its first name is looked at again. */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const what = `make branch "${target.name}"`;
   const at = instantOf(target, "PlanetScale");
   const seen = await databaseOf(context, target, what);
   await assertFit(seen, target, what);
   const parent = target.parent === undefined ? undefined : await parentOf(context, target, seen.database);
-  const limit = limitOf(seen.database, target);
+  const { branch: standing } = await look(context, target, target.name);
+  const own = await ownOf(context, target, standing);
+  if (own === undefined && standing !== undefined) throw foreign(target, `${what}: ${UNKNOWN}`);
   // What reached the limit may be the very branch that an earlier run made.
-  const there = limit && (await look(context, target, target.name)).branch;
-  if (limit && there === undefined) throw await told(seen.answer, target, what, limit);
-  const branch = there === undefined
+  const limit = own === undefined ? limitOf(seen.database, target) : undefined;
+  if (limit) throw await told(seen.answer, target, what, limit);
+  const made = own === undefined
     ? await make(context, target, seen.database, parent, at)
-    : assertOurs(context, target, there, seen.database, parent);
-  await context.record("branch", branch.id);
-  const settled = await settle(context, target, branch);
+    : assertOurs(target, own, seen.database);
+  await context.record("branch", made.id);
+  const settled = await named(context, target, await settle(context, target, made));
   const access = await mint(context, target, settled);
-  MINTED.set(context, (MINTED.get(context) ?? new Map()).set(branch.id, access));
-  await waitForAnswer(context, access, `query branch "${branch.name}"`);
-  const fork = forkOf(settled, target.marker);
+  MINTED.set(context, (MINTED.get(context) ?? new Map()).set(settled.id, access));
+  await waitForAnswer(context, access, `query branch "${settled.name}"`);
+  const fork = forkOf(settled, target.marker, target);
   if (isFilled(target)) return { ...fork, copy: "full-copy" };
   if (access.engine === "postgres" && parent !== undefined) {
-    context.warn(`branch "${branch.name}" starts empty: PlanetScale fills one of PostgreSQL with \`withData\` alone`);
+    context.warn(`branch "${settled.name}" starts empty: PlanetScale fills one of PostgreSQL with \`withData\` alone`);
   }
   if (parent !== undefined) return fork;
-  if (access.engine === "vitess") await dropTables(context, access, `empty branch "${branch.name}"`);
+  if (access.engine === "vitess") await dropTables(context, access, `empty branch "${settled.name}"`);
   const { parentId: _, ...empty } = fork;
   return { ...empty, copy: "empty" };
 }
@@ -126,23 +146,25 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
 /** Its name addresses a branch, but its id proves which: another may bear the name by now. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const what = `delete branch "${fork.name}"`;
-  const { branch, answer: looked } = await look(context, scope, fork.name);
-  if (branch?.id !== fork.id) return "absent";
-  const marker = context.markerOf(fork.name);
-  if (marker !== undefined && !isSameHolder(marker, fork.marker)) throw foreign(scope, `${what}: ${holder(marker)}`);
+  const { branch, answer: looked } = await bearing(context, scope, fork);
+  if (branch === undefined) return "absent";
+  const marker = await recordedOwner(context, fork.name, fork.id);
+  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
+    throw foreign(scope, `${what}: ${marker === undefined ? UNKNOWN : holder(marker)}`);
+  }
   const { database } = await databaseOf(context, scope, what);
   const reason = whyKept(branch, database);
   if (reason !== undefined) throw await told(looked, scope, what, reason);
   context.signal.throwIfAborted();
   // https://planetscale.com/docs/api/reference/delete_branch; its passwords and roles end with it
-  const answer = await api.send(context, scope, "DELETE", [...pathOf(scope), "branches", fork.name]);
+  const answer = await api.send(context, scope, "DELETE", [...pathOf(scope), "branches", branch.name]);
   if (answer.response.ok) return await answer.response.text(), "deleted";
   const { status } = answer.response;
-  if (status === 404 && (await look(context, scope, fork.name)).branch?.id !== fork.id) return "absent";
+  if (status === 404 && (await look(context, scope, branch.name)).branch?.id !== fork.id) return "absent";
   if (status === 403 || status === 404) {
     throw await denied(answer, scope, what, branch.production ? "delete_production_branch" : "delete_branch");
   }
-  const children = status === 401 || status >= 500 ? [] : await childrenOf(context, scope, fork.name);
+  const children = status === 401 || status >= 500 ? [] : await childrenOf(context, scope, branch.name);
   if (children.length === 0) throw await api.refusal(answer, scope, what);
   throw await told(answer, scope, what, {
     code: "CONFLICT_CHILDREN",
@@ -151,12 +173,15 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   });
 }
 
-/** Every branch of the database that the registry knows. */
+/** Every branch of the database whose id is on record. */
 async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
   for await (const branch of branches(context, scope)) {
-    const marker = context.markerOf(branch.name);
-    const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
-    if (isOurs) yield forkOf(branch, marker);
+    for (const name of new Set([branch.name, finalNameOf(branch.name)])) {
+      const marker = await recordedOwner(context, name, branch.id);
+      if (marker?.stack !== scope.stack || marker.resource !== scope.resource) continue;
+      yield forkOf(branch, marker, { name });
+      break;
+    }
   }
 }
 
@@ -297,13 +322,14 @@ async function make(
 ): Promise<Branch> {
   const { name, options: { withData } } = target;
   const what = `make branch "${name}"`;
+  const first = firstNameOf(target, MAX_NAME_LENGTH);
   // The smallest that the vendor's own CLI takes; of PostgreSQL the sizes differ by region, and it has a default.
   const size = database.kind === "mysql" ? { cluster_size: withData ? "PS_10" : "PS_DEV" } : {};
   context.signal.throwIfAborted();
   // https://planetscale.com/docs/api/reference/create_branch
   const answer = await api.send(context, target, "POST", [...pathOf(target), "branches"], {
     json: {
-      name,
+      name: first,
       ...(parent ? { parent_branch: parent.name } : {}),
       ...(at !== undefined ? { restore_point: at } : withData && parent ? { seed_data: "last_successful_backup" } : {}),
       ...size,
@@ -313,9 +339,11 @@ async function make(
   const problem = await api.refusal(answer, target, what);
   const { status } = answer.response;
   if (status === 401) throw problem;
-  // How a taken name is answered is not documented: whoever is there is asked for, whatever the answer was.
-  const { branch } = await look(context, target, name);
-  if (branch !== undefined) return assertOurs(context, target, branch, database, parent, problem);
+  // How a taken name is answered is not documented, and what was acted on may be answered with a failure. This call was
+  // sent: what bears its first name is its work, or that of another worker of the same run, which may have renamed it.
+  const { branch: there } = await look(context, target, target.name);
+  const own = await ownOf(context, { ...target, isResumed: true }, there);
+  if (own !== undefined) return assertOurs(target, own, database, problem);
   if (status === 403 || status === 404) {
     throw await denied(answer, target, what, isFilled(target) ? "create_branch and restore_backup" : "create_branch");
   }
@@ -326,23 +354,11 @@ async function make(
   throw problem;
 }
 
-/** What stands there is what an earlier attempt of this operation made. */
-function assertOurs(
-  context: Context,
-  target: Target<Options>,
-  branch: Branch,
-  database: Database,
-  parent: Branch | undefined,
-  cause?: unknown,
-): Branch {
-  const unmarked = "the registry does not know the one that is there";
+/** The branch that an earlier attempt of this operation made. */
+function assertOurs(target: Target<Options>, { branch, marker }: Own, database: Database, cause?: unknown): Branch {
   const reason = branch.name === database.default_branch
     ? "it is the default branch by now"
-    : isOthers(context.markerOf(target.name), target.marker, unmarked) ??
-      (isOlder(branch.created_at, target) ? "it was there before" : undefined) ??
-      (parent && branch.parent_branch && branch.parent_branch !== parent.name
-        ? `what is there was not forked from "${target.parent}"`
-        : undefined);
+    : isOthers(marker, target.marker, UNKNOWN);
   if (reason === undefined) return branch;
   throw foreign(target, `make branch "${target.name}": ${reason}`, cause);
 }
@@ -359,7 +375,7 @@ async function settle(context: Context, target: Target<Options>, made: Branch): 
       });
     }
     await context.sleep(pause);
-    branch = await standing(context, made, target);
+    branch = await madeOne(context, target, branch);
     context.progress(`branch "${made.name}" is ${branch.state}`);
   }
   return branch;
@@ -463,7 +479,11 @@ function accessOf(engine: Access["engine"], isProduction: boolean): string {
   return engine === "vitess" ? `connect_${branch}` : `create_${branch}_password`;
 }
 
-function forkOf({ id, name, kind, parent_branch, restored_from_branch, created_at }: Branch, marker: Marker): Fork {
+function forkOf(
+  { id, kind, parent_branch, restored_from_branch, created_at }: Branch,
+  marker: Marker,
+  { name }: Pick<Fork, "name">,
+): Fork {
   const copy = restored_from_branch ? "full-copy" : kind === "mysql" ? "schema-only" : "empty";
   return {
     id,

@@ -186,8 +186,7 @@ export class PlanetScale {
         return Response.json(branchShape(branch, this.kind));
       case "PATCH branch":
         if (!may("write_database")) return denied();
-        branch.protected = Boolean(body.deletion_protected ?? branch.protected);
-        return Response.json(branchShape(branch, this.kind));
+        return this.#update(branch, body);
       case "DELETE branch":
         return may(`delete_${kind}`)
           ? await this.#delete(branch, url.searchParams.get("delete_descendants") === "true")
@@ -248,6 +247,18 @@ export class PlanetScale {
     const isFilled = parent.name === this.defaultBranch || this.made.has(parent.id);
     await this.#fill(branch.id, then?.id ?? (isFilled ? parent.id : undefined), isRestored ? "data" : plain);
     return Response.json(branchShape(branch, this.kind), { status: 201 });
+  }
+
+  #update(branch: Branch, { new_name: name = branch.name, deletion_protected: isProtected }: Record<string, unknown>) {
+    if (typeof name !== "string" || !/^[a-z][a-z0-9-]{0,59}$/.test(name)) return invalid("Name is invalid");
+    if (name !== branch.name && this.branches.has(name)) return invalid("Name has already been taken");
+    if (name !== branch.name && branch.settling > 0) return invalid("Branch is not ready");
+    this.branches.delete(branch.name);
+    for (const child of this.branches.values()) if (child.parent === branch.name) child.parent = name;
+    branch.name = name;
+    branch.protected = Boolean(isProtected ?? branch.protected);
+    this.branches.set(name, branch);
+    return Response.json(branchShape(branch, this.kind));
   }
 
   async #delete(branch: Branch, withDescendants: boolean): Promise<Response> {

@@ -8,8 +8,8 @@ type Kind = Data["kind"];
 /** A branch. */
 export interface Branch {
   readonly id: string;
-  readonly name: string;
-  readonly parent: string | null;
+  name: string;
+  parent: string | null;
   readonly restoredFrom: Branch | null;
   readonly createdAt: string;
   readonly cluster: string;

@@ -103,7 +103,11 @@ export function planetscaleEmulator(data: Data, holds: "data" | "schema" | "noth
         },
         contentOf,
         change: (name) => data.run(branchOf(name).id, "CREATE TABLE mine (x INTEGER)"),
-        placeForeign: async (name) => void await planetscale.add(name, {}, false),
+        // With contents it is one that was restored from the default branch, as a fork with data is.
+        placeForeign: async (name, as) => {
+          const isFull = !as?.isEmpty && holds === "data";
+          await planetscale.add(name, { restoredFrom: isFull ? planetscale.branches.get("main")! : null }, false);
+        },
         pageSize: 3,
         canaries: () => [CANARY, ...planetscale.secrets],
         async close() {

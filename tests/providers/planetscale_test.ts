@@ -8,6 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
 import { type Context, type Fork, type Marker, Secret, type Target } from "../../core/provider.ts";
 import { statementsOf } from "../../providers/database/_planetscale_sql.ts";
+import { firstNameOf } from "../../providers/_marks.ts";
 import provider from "../../providers/database/planetscale.ts";
 import { FEW_FAULTS } from "../faults.ts";
 import { conformanceCases } from "../conformance.ts";
@@ -74,7 +75,7 @@ async function openShop(data: Data | undefined, changed: Partial<PlanetScaleOpti
     signal: new AbortController().signal,
     now: () => new Date(planetscale.now()),
     sleep: () => new Promise((resolve) => setTimeout(resolve, 0)),
-    markerOf: (name) => journal.get(name),
+    markerOf: () => undefined,
     ...ledger,
     warn: () => {},
     progress: () => {},
@@ -221,13 +222,18 @@ for (const engine of ["vitess", "postgres"] as const) {
     await provider.outputs(context, alice, shop.scope());
     const word = engine === "vitess" ? "passwords" : "roles";
     const calls = shop.planetscale.requests.map(({ method, path }) =>
-      `${method} ${path.replace(/^.*\/shop(?=$|\/branches)\/?/, "").replace(/roles\/.*/, "roles/x")}`
+      `${method} ${
+        path.replace(/^.*\/shop(?=$|\/branches)\/?/, "").replace(/roles\/.*/, "roles/x").replace(/-[0-9a-f]{12}$/, "-x")
+      }`
     );
     assert.deepEqual(calls, [
       "GET ",
       "GET branches/main",
-      "POST branches",
       "GET branches/shop-alice",
+      "GET branches",
+      "POST branches",
+      "GET branches/shop-alice-x",
+      "PATCH branches/shop-alice-x",
       `POST branches/shop-alice/${word}`,
       ...(engine === "postgres" ? ["GET branches/shop-alice/roles/x"] : []),
     ]);
@@ -323,12 +329,82 @@ Deno.test("planetscale: prod is the default branch, whatever it is called, and n
   assert.deepEqual([...shop.planetscale.branches.keys()], ["trunk", "shop"]);
 });
 
-Deno.test("planetscale: a branch that is older than the operation is not its work", async () => {
+Deno.test("planetscale: what bears a fork's name is not ours without a record, however it was made", async () => {
   await using shop = await openShop(undefined);
-  await shop.planetscale.add("shop-alice");
-  const begunAt = new Date(shop.planetscale.now() + 600_000).toISOString();
-  await assert.rejects(shop.create(shop.target("alice", { begunAt })), hasCode("FOREIGN"));
+  const target = shop.target("alice");
+  const resumed = { ...target, isResumed: true };
+  shop.journal.set(target.name, target.marker);
+  for (const how of [{ parent: "main" }, { restoredFrom: shop.main }, { production: true }, { state: "sleeping" }]) {
+    const branch = await shop.planetscale.add("shop-alice", how, false);
+    for (const one of [target, resumed]) {
+      await assert.rejects(provider.create(shop.context(), one), hasCode("FOREIGN"));
+      assert.equal((await provider.inspect(shop.context(), one)).state, "foreign", show(how));
+    }
+    const fork = { id: branch.id, name: "shop-alice", marker: target.marker, createdAt: branch.createdAt };
+    await assert.rejects(provider.delete(shop.context(), fork, shop.scope()), hasCode("FOREIGN"));
+  }
+  assert(!shop.planetscale.requests.some(({ method }) => method !== "GET"));
 });
+
+Deno.test("planetscale: what bears the first name of another run, or of this one before it was sent, is nobody's", async () => {
+  await using shop = await openShop(undefined);
+  const target = shop.target("alice", {}, {});
+  const first = (operation: string) => firstNameOf({ ...target, marker: { ...target.marker, operation } }, 60);
+  assert.match(first("make alice"), /^shop-alice-[0-9a-f]{12}$/);
+  assert.notEqual(first("make alice"), first("another"));
+  const own = await shop.planetscale.add(first("make alice"), {}, false);
+  await shop.planetscale.add(first("another"), {}, false);
+  shop.journal.set(target.name, target.marker);
+  assert.equal((await provider.inspect(shop.context(), target)).state, "absent", "nothing was sent by then");
+  const seen = await provider.inspect(shop.context(), { ...target, isResumed: true });
+  assert.equal(seen.state, "pending");
+  assert.equal((seen as { fork: Fork }).fork.id, own.id);
+  const { fork } = seen as { fork: Fork };
+  await assert.rejects(
+    provider.delete(shop.context(), fork, shop.scope()),
+    hasCode("FOREIGN"),
+    "it is not on record yet",
+  );
+  await shop.context().record("proven", own.id);
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
+  assert.deepEqual([...shop.planetscale.branches.keys()], ["main", first("another")]);
+});
+
+testIf(
+  whyNo("vitess"),
+  "planetscale: a name that somebody takes while a branch gets ready is left, and ours is undone",
+  async () => {
+    await using shop = await openShop(STORES.vitess as Data);
+    const target = shop.target("alice");
+    const context = shop.context();
+    const fetch = async (request: Request) => {
+      if (request.method === "PATCH") await shop.planetscale.add("shop-alice", {}, false);
+      return await context.fetch(request);
+    };
+    await assert.rejects(shop.create(target, { ...context, fetch }), hasCode("FOREIGN"));
+    const theirs = shop.planetscale.branches.get("shop-alice")!;
+    const seen = await provider.inspect(shop.context(), { ...target, isResumed: true });
+    assert.equal(seen.state, "pending", "ours, under its first name");
+    assert.equal(await provider.delete(shop.context(), (seen as { fork: Fork }).fork, shop.scope()), "deleted");
+    assert.deepEqual([...shop.planetscale.branches.values()], [shop.main, theirs]);
+    assert.equal((await provider.inspect(shop.context(), target)).state, "foreign");
+  },
+);
+
+testIf(
+  whyNo("vitess"),
+  "planetscale: a name of the greatest length has a first name that is legal, and is made",
+  async () => {
+    await using shop = await openShop(STORES.vitess as Data);
+    const name = `shop-${"a".repeat(41)}-${"b".repeat(13)}`;
+    assert.equal(name.length, 60);
+    const fork = await shop.create(shop.target("alice", { name }));
+    assert.equal(fork.name, name);
+    const [sent] = shop.planetscale.requests.filter(({ method }) => method === "POST");
+    assert.match((sent!.body as { name: string }).name, /^[a-z][a-z0-9-]{0,58}[a-z0-9]$/);
+    assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
+  },
+);
 
 testIf(whyNo("vitess"), "planetscale: the branch that reached the plan's limit can be finished", async () => {
   await using shop = await openShop(STORES.vitess as Data, { maxDevelopment: 1 });
@@ -344,6 +420,7 @@ testIf(
     const needed: Access[] = [
       "read_branch",
       "create_branch",
+      "write_database",
       "restore_backup",
       "connect_production_branch",
       "delete_branch",
@@ -402,6 +479,8 @@ for (const [what, { code, says, change }] of Object.entries(KEPT)) {
     const branch = await shop.planetscale.add("shop-alice");
     const { marker } = shop.target("alice");
     const fork: Fork = { id: branch.id, name: "shop-alice", marker, createdAt: branch.createdAt };
+    shop.journal.set(fork.name, marker);
+    await shop.context().record("branch", branch.id);
     await change(shop);
     await assert.rejects(provider.delete(shop.context(), fork, shop.scope()), isTold(code, says));
     assert.equal(shop.planetscale.branches.get("shop-alice"), branch);
@@ -447,7 +526,7 @@ const REFUSALS: Record<string, {
   "a token that may not see branches": {
     code: "CREDENTIALS_DENIED",
     given: { tokens: { "id:token": ["read_database"] } },
-    says: /404.*read_branch, create_branch, delete_branch and connect_branch/s,
+    says: /404.*read_branch, create_branch, write_database, delete_branch and connect_branch/s,
   },
   "a token that may not create": {
     code: "CREDENTIALS_DENIED",
@@ -467,13 +546,19 @@ const REFUSALS: Record<string, {
   },
   "a token that may not connect": {
     code: "CREDENTIALS_DENIED",
-    given: { tokens: { "id:token": ["create_branch"] } },
+    given: { tokens: { "id:token": ["create_branch", "write_database"] } },
     says: /a password for branch "shop-alice".*404.*connect_branch/s,
+    isMade: true,
+  },
+  "a token that may not rename": {
+    code: "CREDENTIALS_DENIED",
+    given: { tokens: { "id:token": ["create_branch"] } },
+    says: /name branch "shop-alice".*404.*write_database/s,
     isMade: true,
   },
   "a token that may make no roles": {
     code: "CREDENTIALS_DENIED",
-    given: { tokens: { "id:token": ["create_branch"] }, kind: "postgresql" },
+    given: { tokens: { "id:token": ["create_branch", "write_database"] }, kind: "postgresql" },
     says: /a role for branch "shop-alice".*404.*create_branch_password/s,
     isMade: true,
   },
@@ -535,7 +620,8 @@ for (const [what, { code, says, given = {}, token, options, target, isMade = fal
     const wanted = shop.target("alice", target, options);
     const isLocal = code === "AT_INVALID"; // it is refused before any request
     await assert.rejects(shop.create(wanted, shop.context(token)), isTold(code, says, !isLocal));
-    assert.equal(shop.planetscale.branches.has("shop-alice"), isMade);
+    const made = [...shop.planetscale.branches.keys()].filter((name) => /^shop-alice(-[0-9a-f]{12})?$/.test(name));
+    assert.equal(made.length, isMade ? 1 : 0);
   });
 }
 
