@@ -21,7 +21,7 @@ const EXCEPTIONS: readonly { readonly reason: string; readonly is: RegExp }[] = 
   {
     reason: "of the routes of branches it lists success and 500 alone; refusals happen all the same",
     is:
-      /^(GET|POST|DELETE) \S+\/branches\S*: \[\{"location":\["response"\],"severity":"Warning","message":"Unable to match the returned status code with those defined in the document: 20[01],500"\}\] \{"message":/,
+      /^(GET|POST|PATCH|DELETE) \S+\/branches\S*: \[\{"location":\["response"\],"severity":"Warning","message":"Unable to match the returned status code with those defined in the document: 20[01],500"\}\] \{"message":/,
   },
   {
     reason: "an entitlement's config must match exactly one of three shapes, but a number's matches that of a flag too",
