@@ -29,6 +29,11 @@ const EXCEPTIONS: readonly (readonly [reason: string, found: RegExp, corrected: 
     /(operationId: create_branch\n[^]*?\n( +)responses:\n)/,
     '$1$2  "422":\n$2    description: Unprocessable\n',
   ],
+  [
+    "nor has update_branch, which gives a name as well",
+    /(operationId: update_branch\n[^]*?\n( +)responses:\n)/,
+    '$1$2  "422":\n$2    description: Unprocessable\n',
+  ],
 ];
 
 function corrected(directory: string): string {
