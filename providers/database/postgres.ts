@@ -2,8 +2,8 @@
  * PostgreSQL on any server, from version 13: a fork is a database of its own, owned by a role of its own.
  *
  * The role comes first, in one transaction with its mark, and goes last: it is the claim, and its OID is the fork's id.
- * A database is filled under a name that carries that OID, marked, and only then renamed: one that bears the fork's
- * name is whole. All of it happens under an advisory lock, which ends with the session that holds it.
+ * A database is filled under a name that carries that OID, and only then renamed: one that bears the fork's name is
+ * whole. It is ours if that role owns it, as the server itself tells, and it bears our mark: a comment can be copied. All of it happens under an advisory lock, which ends with the session that holds it.
  *
  * - https://www.postgresql.org/docs/18/sql-createdatabase.html, .../manage-ag-templatedbs.html, .../app-pgdump.html
  * - SQLSTATEs: https://www.postgresql.org/docs/18/errcodes-appendix.html
@@ -15,7 +15,7 @@ import { formatMarker } from "../../core/marks.ts";
 import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, unmarked } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others, unmarked } from "../_marks.ts";
 import * as pg from "./_postgres.ts";
 import { literal, type Query, quoted } from "./_postgres.ts";
 import { copied } from "./_postgres_copy.ts";
@@ -95,7 +95,7 @@ const provider: Provider<Options> = {
   reset,
   async *list(context, scope) {
     const found = await connected(context, `list the forks of "${scope.project}"`, async (query) => {
-      const roles = await query(`${ROLES} WHERE shobj_description(oid, 'pg_authid') LIKE 'forkstack:v1:%'`) as Row[];
+      const roles = await query(`${ROLES} WHERE shobj_description(oid, 'pg_authid') LIKE 'forkstack:v_:%'`) as Row[];
       const databases = new Map((await query(DATABASES) as Row[]).map((row) => [row.name, row]));
       return roles.map((role) => forkOf(context, role, databases.get(role.name)));
     });
@@ -105,7 +105,7 @@ const provider: Provider<Options> = {
   },
   async probe(context, held) {
     const what = `use database "${held.name}"`;
-    const isFork = await connected(context, what, (query) => isForkHeld(query, held));
+    const isFork = await connected(context, what, (query) => isForkHeld(context, query, held));
     await connected(context, what, async (query) => {
       if (isFork) await query(`SET ROLE ${quoted(held.name)}`);
       await query(pg.PROBE);
@@ -113,7 +113,7 @@ const provider: Provider<Options> = {
   },
   async outputs(context, held) {
     const login = await connected(context, `use database "${held.name}"`, async (query) => {
-      const minted = await isForkHeld(query, held) ? await mintLogin(query, held) : {};
+      const minted = await isForkHeld(context, query, held) ? await mintLogin(query, held) : {};
       return { ...adminOf(context), ...minted, database: held.name };
     });
     await pg.answers(context, login, purposeOf(`use database "${held.name}"`));
@@ -121,7 +121,7 @@ const provider: Provider<Options> = {
   },
   async usage(context, held) {
     const [row] = await connected(context, `measure database "${held.name}"`, async (query) => {
-      await isForkHeld(query, held);
+      await isForkHeld(context, query, held);
       return await query("SELECT pg_database_size(oid)::text AS size FROM pg_database WHERE datname = $1", [held.name]);
     });
     return { sizeBytes: Number(row?.size ?? 0) };
@@ -163,32 +163,41 @@ const DATABASES =
   `SELECT oid::text, datname AS name, datdba::text AS owner, shobj_description(oid, 'pg_database') AS note
   FROM pg_database`;
 
-/** The role and the database of a name; the role's mark counts, and the database's says that it is whole. */
+/** The role and the database of a name: the role's mark counts, and that it owns the database. */
 async function inspect(context: Context, query: Query, target: Target<Options>): Promise<Inspection> {
   const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as Row[];
   const [database] = await query(`${DATABASES} WHERE datname = $1`, [target.name]) as Row[];
   if (role === undefined && database === undefined) return { state: "absent" };
   const id = (database ?? role)!.oid;
+  const marked = database && markerOf(context, database);
   const fork = role && forkOf(context, role, database);
   if (fork === undefined) {
+    if (marked !== undefined && !isSameHolder(marked, target.marker)) return others(id, marked);
     const marker = role && markerOf(context, role);
     const isOwn = marker && isSameHolder(marker, target.marker);
     const what = `${database === undefined ? "the role" : "the database"} "${target.name}"`;
     const reason = isOwn ? lostMark(role!, database) : undefined;
     return { state: "foreign", id, reason: reason ?? await unmarked(context, target.name, what) };
   }
-  const other = [fork.marker, database && markerOf(context, database)]
-    .find((marker) => marker && !isSameHolder(marker, target.marker));
-  if (other) return { state: "foreign", id, reason: holder(other) };
-  return { state: database === undefined ? "pending" : "ready", fork };
+  const isOwned = database?.owner === role!.oid;
+  const other = [fork.marker, isOwned ? marked : undefined].find((one) => one && !isSameHolder(one, target.marker));
+  if (other) return others(id, other);
+  if (database === undefined || isOwned) return { state: database === undefined ? "pending" : "ready", fork };
+  // The claim of a run that was cut off is ours, though somebody else's database has its name by now.
+  if (target.isResumed) return { state: "pending", fork };
+  return { state: "foreign", id, reason: `the role "${target.name}" does not own the database of this name` };
 }
 
-/** The fork of a role; `undefined` if the role, or the database of its name, is not ours. */
+/**
+ * The fork of a role; `undefined` if the role is not ours, or its own database has lost its mark. A database that the
+ * role does not own says nothing of it.
+ */
 function forkOf(context: Context, role: Row, database: Row | undefined): Fork | undefined {
   const marker = markerOf(context, role);
   if (marker === undefined) return undefined;
-  if (database !== undefined && (database.owner !== role.oid || !markerOf(context, database))) return undefined;
-  const { createdAt, parent, copy } = JSON.parse((database ?? role).note!.split(" ").slice(1).join(" ")) as Note;
+  const own = database?.owner === role.oid ? database : undefined;
+  if (own !== undefined && markerOf(context, own) === undefined) return undefined;
+  const { createdAt, parent, copy } = JSON.parse((own ?? role).note!.split(" ").slice(1).join(" ")) as Note;
   return {
     id: role.oid,
     name: role.name,
@@ -212,15 +221,21 @@ function lostMark(role: Row, database: Row | undefined): string | undefined {
 async function create(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
   const seen = await inspect(context, query, target);
   if (seen.state === "foreign") throw foreign("make", target.name, seen.reason);
-  const others = seen.state === "absent" ? undefined : isOthers(seen.fork.marker, target.marker, "");
-  if (others !== undefined) throw foreign("make", target.name, others);
+  const reason = seen.state === "absent" ? undefined : isOthers(seen.fork.marker, target.marker, "");
+  if (reason !== undefined) throw foreign("make", target.name, reason);
   if (seen.state === "ready") return seen.fork;
   await assertParent(query, target);
   const claim = seen.state === "absent" ? await claimed(context, query, target) : seen.fork;
   await context.record("claim", claim.id);
   context.signal.throwIfAborted();
+  await assertFree(query, claim);
   const copy = await fill(context, query, claim, target);
-  await query(`ALTER DATABASE ${quoted(aside("new", claim))} RENAME TO ${quoted(claim.name)}`);
+  try {
+    await query(`ALTER DATABASE ${quoted(aside("new", claim))} RENAME TO ${quoted(claim.name)}`);
+  } catch (error) {
+    if (pg.codeOf(error) === "42P04") await assertFree(query, claim);
+    throw error;
+  }
   return { ...claim, ...(copy === undefined ? {} : { copy }) };
 }
 
@@ -230,10 +245,23 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
     ...(target.parent === undefined ? {} : { parent: target.parent }),
   };
   const name = quoted(target.name);
-  await query(`CREATE ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
-    COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)}`);
+  try {
+    await query(`CREATE ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
+      COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)}`);
+  } catch (error) {
+    if (pg.codeOf(error) !== "42710") throw error;
+    throw foreign("make", target.name, `somebody else made the role "${target.name}" meanwhile`);
+  }
   const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as Row[];
   return forkOf(context, role!, undefined)!;
+}
+
+/** Takes a claim back where somebody else's database got its name meanwhile. */
+async function assertFree(query: Query, claim: Fork): Promise<void> {
+  const [taken] = await query("SELECT 1 FROM pg_database WHERE datname = $1", [claim.name]);
+  if (taken === undefined) return;
+  await removed(query, claim);
+  throw foreign("make", claim.name, "somebody else made a database of this name meanwhile");
 }
 
 /** The parent is there, and a fork's role could not connect to it. */
@@ -299,6 +327,7 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
   const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, [fork.id, fork.name]) as Row[];
   if (role === undefined) return "absent";
   const [database] = await query(`${DATABASES} WHERE datname = $1`, [fork.name]) as Row[];
+  const isOwned = database?.owner === role.oid; // else it is somebody else's, and stays
   const held = forkOf(context, role, database);
   if (held === undefined) {
     const marker = markerOf(context, role);
@@ -306,12 +335,22 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
     const reason = isOwn ? lostMark(role, database) : undefined;
     throw foreign("delete", fork.name, reason ?? await unmarked(context, fork.name, `the role "${fork.name}"`));
   }
-  const other = [held.marker, database && markerOf(context, database)]
-    .find((marker) => marker && !isSameHolder(marker, fork.marker));
+  const other = [held.marker, isOwned ? markerOf(context, database!) : undefined]
+    .find((one) => one && !isSameHolder(one, fork.marker));
   if (other) throw foreign("delete", fork.name, holder(other));
+  try {
+    await removed(query, fork);
+  } catch (error) {
+    if (database === undefined || isOwned || pg.codeOf(error) !== "2BP01") throw error;
+    throw foreign("delete", fork.name, "another role owns it by now, and what is in it is still the fork's role's");
+  }
+  return "deleted";
+}
+
+/** Drops what the fork's role owns, and then the role. */
+async function removed(query: Query, fork: Held): Promise<void> {
   for (const name of [fork.name, aside("new", fork), aside("old", fork)]) await drop(query, fork, name);
   await dropRoles(query, fork);
-  return "deleted";
 }
 
 /** Fills a new database aside; `commit` lets the two change names in one transaction. The logins stay. */
@@ -353,7 +392,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
 async function execute(context: Context, fork: Held, database: string, sql: string): Promise<void> {
   const what = `change database "${fork.name}"`;
   await connected(context, what, async (query) => {
-    if (!await isForkHeld(query, fork)) throw foreign("change", fork.name, "it is not a fork");
+    if (!await isForkHeld(context, query, fork)) throw foreign("change", fork.name, "it is not a fork");
     const minted = await mintLogin(query, fork);
     try {
       await runScript(context, { ...adminOf(context), ...minted, database }, purposeOf(what), sql);
@@ -375,11 +414,13 @@ function aside(purpose: "new" | "old", fork: Held): string {
 }
 
 /** Whether it is a fork, by its role's OID; else it is a base environment's database, by its own. */
-async function isForkHeld(query: Query, held: Held): Promise<boolean> {
+async function isForkHeld(context: Context, query: Query, held: Held): Promise<boolean> {
   const own = [held.id, held.name];
-  const sql = "SELECT 1 FROM pg_roles r JOIN pg_database d ON d.datdba = r.oid AND d.datname = r.rolname " +
-    "WHERE r.oid::text = $1 AND r.rolname = $2 AND shobj_description(r.oid, 'pg_authid') LIKE 'forkstack:v1:%'";
-  if ((await query(sql, own)).length > 0) return true;
+  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, own) as Row[];
+  if (role !== undefined && markerOf(context, role) !== undefined) {
+    const owned = "SELECT 1 FROM pg_database WHERE datdba::text = $1 AND datname = $2";
+    if ((await query(owned, own)).length > 0) return true;
+  }
   if ((await query("SELECT 1 FROM pg_database WHERE oid::text = $1 AND datname = $2", own)).length > 0) return false;
   throw new ForkstackError("NOT_FOUND", `Cannot use database "${held.name}": the server has none of this id`, {
     hint: "`forkstack doctor` tells what is there",

@@ -188,8 +188,8 @@ export class Proxy implements AsyncDisposable {
   readonly #server: Server;
   statements = 0;
   plan: Break | undefined;
-  /** Told of each statement before it is sent on. */
-  onStatement: ((n: number) => void) | undefined;
+  /** Told of each statement, and waited for, before it is sent on. */
+  onStatement: ((n: number) => unknown) | undefined;
 
   constructor(server: Server) {
     this.#server = server;
@@ -224,8 +224,9 @@ export class Proxy implements AsyncDisposable {
         if (!isStarted && new DataView(message.buffer, message.byteOffset).getInt32(4) !== 80877103) isStarted = true;
         else if (isStarted && (message[0] === 0x51 || message[0] === 0x53)) {
           const { plan } = this;
-          this.onStatement?.(this.statements);
-          if (this.statements++ === plan?.at) {
+          const nth = this.statements++;
+          await this.onStatement?.(nth);
+          if (nth === plan?.at) {
             if (plan.when === "before") return cut();
             isDeaf = true;
           }

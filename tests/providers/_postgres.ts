@@ -73,9 +73,11 @@ export async function thingsOf(server: Server): Promise<Map<string, string>> {
 
 /** A fork of `shop-dev`. */
 export function targetOf(env: string, changed: Partial<Target<Options>> = {}): Target<Options> {
-  const marker = { stack: "shop", env, resource: "database", operation: `operation-of-${env}` };
+  const { name = `shop-${env}` } = changed;
+  const of = { stack: "shop", env, resource: "database", operation: `operation-of-${env}` };
+  const marker = { ...of, name, registry: "0123456789abcdef" };
   const scope = { options: {}, project: "shop", stack: "shop", resource: "database", root: "/" };
-  return { ...scope, name: `shop-${env}`, parent: "shop-dev", marker, begunAt: "2026-01-01T00:00:00Z", ...changed };
+  return { ...scope, name, parent: "shop-dev", marker, begunAt: "2026-01-01T00:00:00Z", ...changed };
 }
 
 /** Runs a test on a server that holds `shop-dev` alone. */

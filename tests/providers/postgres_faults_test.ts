@@ -10,6 +10,7 @@ import { hasCode } from "./_special.ts";
 import {
   contentOf,
   contextOf,
+  make,
   namesOf,
   old,
   onServer,
@@ -178,7 +179,150 @@ onServer(
     await server.query("CREATE TABLE half (x int)", half);
     const fork = await provider.create(context, targetOf("alice"));
     assert.equal(await contentOf(server, fork.name), await contentOf(server, "shop-dev"));
+    const [{ note }] = await server.query(
+      "SELECT shobj_description(oid, 'pg_database') AS note FROM pg_database " +
+        "WHERE datname = 'shop-alice'",
+    );
     await server.query(`COMMENT ON DATABASE "shop-alice" IS 'mine now'`);
     await assert.rejects(provider.delete(context, fork, targetOf("alice")), hasCode("FOREIGN"));
+    await server.query(`COMMENT ON DATABASE "shop-alice" IS '${note}'`);
+    assert.equal((await provider.inspect(context, targetOf("alice"))).state, "ready");
+    await server.query(`ALTER DATABASE "shop-alice" OWNER TO postgres`);
+    assert.equal((await provider.inspect(context, targetOf("alice"))).state, "foreign");
+    await assert.rejects(provider.delete(context, fork, targetOf("alice")), hasCode("FOREIGN"));
+    assert.equal(await contentOf(server, fork.name), await contentOf(server, "shop-dev"));
+  },
+);
+
+/** What somebody else makes at the place of `shop-alice`. */
+const THEIRS: Record<string, (server: Server) => Promise<unknown>> = {
+  "an empty database": (server) => make(server, "shop-alice"),
+  "a full database": (server) => make(server, "shop-alice", "CREATE TABLE theirs AS SELECT 1 AS x"),
+  "a database with a copied mark": async (server) => {
+    await make(server, "shop-alice", "CREATE TABLE theirs AS SELECT 1 AS x");
+    const [{ note }] = await server.query(
+      "SELECT shobj_description(oid, 'pg_database') AS note FROM pg_database " +
+        "WHERE datname = 'shop-marked'",
+    );
+    await server.query(`COMMENT ON DATABASE "shop-alice" IS '${note}'`);
+  },
+  "a role with a copied mark": async (server) => {
+    const [{ note }] = await server.query(
+      "SELECT shobj_description(oid, 'pg_authid') AS note FROM pg_roles " +
+        "WHERE rolname = 'shop-marked'",
+    );
+    await server.query(`CREATE ROLE "shop-alice"; COMMENT ON ROLE "shop-alice" IS '${note}'`);
+  },
+};
+
+for (const [what, put] of Object.entries(THEIRS)) {
+  onServer(old, whyNoOld, `${what} that somebody else makes amid create() stays`, async (server, context) => {
+    const template = { options: { strategy: "template" } } as const;
+    const target = targetOf("alice", template);
+    await provider.create(context, targetOf("marked", template));
+    const names = await namesOf(server);
+    await using proxy = new Proxy(server);
+    const through = contextOf(server.url("postgres", proxy.port));
+    await provider.delete(context, await provider.create(through, target), target);
+    const count = proxy.statements;
+    let refused = 0;
+    for (let at = 0; at < count; at++) {
+      const where = `before statement ${at} of ${count}`;
+      const before = await thingsOf(server);
+      let theirs: Map<string, string> | undefined;
+      proxy.statements = 0;
+      proxy.onStatement = async (n) => {
+        if (n !== at || (await namesOf(server)).includes("shop-alice")) return;
+        await put(server);
+        theirs = new Map([...await thingsOf(server)].filter(([name, state]) => before.get(name) !== state));
+      };
+      const made = await provider.create(through, target).then((fork) => ({ fork }), (error) => ({ error }));
+      proxy.onStatement = undefined;
+      if ("fork" in made) {
+        assert.equal(theirs, undefined, where);
+        assert.equal(await provider.delete(context, made.fork, target), "deleted");
+        continue;
+      }
+      refused++;
+      assert(hasCode("FOREIGN")(made.error), where);
+      const seen = await provider.inspect(context, { ...target, isResumed: true });
+      assert.equal(seen.state, "foreign", where);
+      const mine = [...await thingsOf(server)].filter(([name, state]) => before.get(name) !== state);
+      assert(theirs !== undefined && theirs.size > 0);
+      // Of theirs nothing changed, and of ours nothing is left.
+      const later = new Map(mine);
+      for (const [name, state] of theirs) {
+        if (/ shop-alice$/.test(name) && !/forkstack/.test(name)) assert.equal(later.get(name), state, where);
+      }
+      const left = (await namesOf(server)).filter((name) => !names.includes(name));
+      assert.deepEqual(left, ["shop-alice"], where);
+      await server.query(
+        what.startsWith("a role") ? 'DROP ROLE "shop-alice"' : 'DROP DATABASE "shop-alice" WITH (FORCE)',
+      );
+    }
+    assert(refused > 0, "it must have met some of it");
+    await provider.delete(
+      context,
+      (await provider.inspect(context, targetOf("marked")) as { fork: Fork }).fork,
+      targetOf("marked"),
+    );
+  });
+}
+
+onServer(
+  old,
+  whyNoOld,
+  "a claim whose run died is undone, though somebody else's database has its name by now",
+  async (server, context) => {
+    const names = await namesOf(server);
+    const control = new AbortController();
+    const record = () => Promise.resolve(control.abort(new Error("died")));
+    const target = targetOf("alice");
+    await assert.rejects(provider.create(contextOf(server.url(), { record, signal: control.signal }), target), /died/);
+    await make(server, "shop-alice", "CREATE TABLE theirs AS SELECT 1 AS x");
+    const theirs = await contentOf(server, "shop-alice");
+    assert.equal((await provider.inspect(context, target)).state, "foreign");
+    const seen = await provider.inspect(context, { ...target, isResumed: true });
+    assert.equal(seen.state, "pending");
+    assert.equal(await provider.delete(context, (seen as { fork: Fork }).fork, target), "deleted");
+    assert.deepEqual((await namesOf(server)).filter((name) => !names.includes(name)), ["shop-alice"]);
+    assert.equal(await contentOf(server, "shop-alice"), theirs);
+  },
+);
+
+onServer(
+  old,
+  whyNoOld,
+  "marks of 0.1.0, which name neither thing nor registry, are still read",
+  async (server, context) => {
+    const { name: _, registry: __, ...marker } = targetOf("alice").marker;
+    const fork = await provider.create(context, targetOf("alice", { marker }));
+    const [{ note }] = await server.query(
+      "SELECT shobj_description(oid, 'pg_authid') AS note FROM pg_roles " +
+        "WHERE rolname = 'shop-alice'",
+    );
+    assert.match(note, /^forkstack:v1:/);
+    assert.equal((await provider.inspect(context, targetOf("alice"))).state, "ready");
+    assert.deepEqual(await Array.fromAsync(provider.list(context, targetOf("alice"))), [fork]);
+    await provider.outputs(context, fork, targetOf("alice"));
+    assert.equal(await provider.delete(context, fork, targetOf("alice")), "deleted");
+  },
+);
+
+onServer(
+  old,
+  whyNoOld,
+  "what belongs to another registry or stack tells whose it is, and is not deleted",
+  async (server, context) => {
+    const target = targetOf("alice");
+    const fork = await provider.create(context, target);
+    for (const changed of [{ registry: "fedcba9876543210" }, { stack: "shop-alice" }, { env: "bob" }]) {
+      const marker = { ...target.marker, ...changed };
+      const seen = await provider.inspect(context, { ...target, marker });
+      assert.equal(seen.state, "foreign");
+      assert.deepEqual((seen as { holder?: unknown }).holder, target.marker);
+      await assert.rejects(provider.delete(context, { ...fork, marker }, target), hasCode("FOREIGN"));
+    }
+    assert.equal(await contentOf(server, "shop-alice"), await contentOf(server, "shop-dev"));
   },
 );

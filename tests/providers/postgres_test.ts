@@ -65,7 +65,13 @@ function emulator(server: Server): Emulator {
         things: () => thingsOf(server),
         contentOf: (name) => contentOf(server, name),
         change: async (name) => void await server.query("CREATE TABLE mine (x int); INSERT INTO mine VALUES (1)", name),
-        placeForeign: (name) => make(server, name, "CREATE TABLE theirs (x int)"),
+        async placeForeign(name, as) {
+          await make(server, name, as?.isEmpty ? "" : "CREATE TABLE theirs (x int)");
+          if (as?.markOf === undefined) return;
+          const [{ note }] = await server.query(`SELECT shobj_description(oid, 'pg_database') AS note FROM pg_database
+            WHERE datname = '${as.markOf}'`);
+          await server.query(`COMMENT ON DATABASE "${name}" IS '${note}'`);
+        },
         async rehand(fork, marker) {
           for (const what of ["DATABASE", "ROLE"]) {
             const from = what === "ROLE" ? "pg_authid" : "pg_database";
