@@ -9,9 +9,9 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Context, Copy, Fork, Held, Inspection, Kind, Provider, Scope } from "../core/provider.ts";
 import type { OptionsSchema, Secret, Target } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
-import { foreignError, holder, isOthers, isSameHolder, unmarked } from "./_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "./_marks.ts";
 import { bytesOf, type Connection, hasKeys, type Place, removeKeys } from "./_redis.ts";
-import { codeOf, holderOf, type Holding, holdings, libraryOf, load, lockOf } from "./_redis_marks.ts";
+import { claimantOf, codeOf, holderOf, type Holding, holdings, libraryOf, load, lockOf } from "./_redis_marks.ts";
 import { connected, FOR_WHOM, type Login, loginOf, urlOf } from "./_redis.ts";
 
 /** What one provider has of its own. */
@@ -145,8 +145,13 @@ async function inspect<Options>(
   const held = (await holdings(context, connection)).find((one) => one.user === user);
   if (held !== undefined) {
     const { fork, state } = held;
-    if (isSameHolder(fork.marker, target.marker)) return { state, fork };
-    return { state: "foreign", id: fork.id, reason: holder(fork.marker) };
+    if (isSameHolder(fork.marker, target.marker)) return { state: state === "claimed" ? "pending" : state, fork };
+    return others(fork.id, fork.marker);
+  }
+  const claimant = await claimantOf(connection, user);
+  if (claimant !== undefined) {
+    const reason = await unmarked(context, target.name, `the function library "${claimant}"`);
+    return { state: "foreign", id: `library:${claimant}`, reason };
   }
   const base = its.base(login, target, target.name);
   const place = its.place(login, target, target.name);
@@ -193,13 +198,15 @@ async function create<Options>(
   });
   const all = await holdings(context, connection);
   const now = all.find(({ fork }) => fork.id === id);
-  if (lock === undefined || now?.state !== "pending" && now?.state !== "deleting") {
+  if (lock === undefined || now === undefined || now.state === "ready") {
     if (lock !== undefined) await connection.send("FUNCTION", "DELETE", lock);
     if (now === undefined) throw notReady(its, target, "it was deleted meanwhile", "forkstack new");
     return now.fork;
   }
   const { place } = now;
-  if (earlier !== undefined) await removeKeys(connection, place); // what a run that was cut off brought
+  if (now.state !== "claimed") await removeKeys(connection, place); // what a run that was cut off brought
+  else if (await hasKeys(connection, place)) throw foreign(its, target, `somebody made keys in ${inWords(place)}`);
+  else await connection.send("FUNCTION", "LOAD", "REPLACE", codeOf({ ...now, state: "pending" }));
   const from = parent === undefined ? {} : { from: parent.place };
   const copy = await its.fill({ context, connection, target, ...from, to: place, all });
   if (await userOf(connection, now.user, id) === undefined && await isUser(connection, now.user)) {
@@ -237,9 +244,14 @@ async function remove<Options>(
     return undefined;
   });
   const locks = lock === undefined ? [] : [["FUNCTION", "DELETE", lock]];
-  if (await find() === undefined) {
+  const now = await find();
+  if (now === undefined) {
     for (const command of locks) await connection.send(...command);
     return "absent";
+  }
+  if (now.state === "claimed") { // the keys that may be there are nobody's of ours
+    await connection.atomically(["FUNCTION", "DELETE", libraryOf(fork.id)], ...locks);
+    return "deleted";
   }
   if (lock !== undefined) await connection.send("FUNCTION", "LOAD", "REPLACE", codeOf({ ...held, state: "deleting" }));
   if (await userOf(connection, held.user, fork.id) !== undefined) {
@@ -298,7 +310,7 @@ async function claim<Options>(
     createdAt: context.now().toISOString(),
   };
   const user = userName(its, target.name);
-  const loaded = (place: Place) => load(connection, codeOf({ fork, state: "pending", user, place }));
+  const loaded = (place: Place) => load(connection, codeOf({ fork, state: "claimed", user, place }));
   if (wanted.database !== undefined) return await loaded(wanted as Place);
   for (let database = 1;; database++) { // 0 is where a client lands that selects none
     const all = await holdings(context, connection);

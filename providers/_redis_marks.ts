@@ -17,7 +17,8 @@ import type { Connection, Place } from "./_redis.ts";
 /** A fork as the server holds it. */
 export interface Holding {
   readonly fork: Fork;
-  readonly state: "pending" | "ready" | "deleting";
+  /** `"claimed"`: the name is taken, and nobody has looked yet whether the place holds keys of others. */
+  readonly state: "claimed" | "pending" | "ready" | "deleting";
   readonly place: Place;
   readonly user: string;
 }
@@ -28,7 +29,7 @@ const RECORD = v.object({
   id: v.string(),
   name: v.string(),
   user: v.string(),
-  state: v.picklist(["pending", "ready", "deleting"]),
+  state: v.picklist(["claimed", "pending", "ready", "deleting"]),
   database: v.number(),
   prefix: v.optional(v.pipe(v.string(), v.minLength(1))),
   createdAt: v.string(),
@@ -105,6 +106,11 @@ export async function holdings(context: Context, connection: Connection): Promis
     });
   }
   return found;
+}
+
+/** The library that has the name of this user, whoever wrote it: with a mark that was copied it is no fork's. */
+export async function claimantOf(connection: Connection, user: string): Promise<string | undefined> {
+  return (await libraries(connection, "*")).find(([, names]) => names.includes(functionOf(user)))?.[0];
 }
 
 function jsonOf(text: string): unknown {

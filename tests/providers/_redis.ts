@@ -107,7 +107,12 @@ export function emulator<Options>(server: Server, provider: Provider<Options>, o
           await server.admin.set(`${prefix}changed`, crypto.randomUUID());
           await server.admin.select(0);
         },
-        placeForeign: async (name) => void await server.admin.call("ACL", "SETUSER", `${name}.${kind}`, "on", "~*"),
+        async placeForeign(name, as) {
+          if (as?.markOf !== undefined) await copyMark(server, as.markOf, name, kind);
+          else await server.admin.call("ACL", "SETUSER", `${name}.${kind}`, "on", "~*");
+          const prefix = its.prefix?.(name);
+          if (!as?.isEmpty && prefix !== undefined) await server.admin.set(`${prefix}theirs`, "1");
+        },
         rehand: (fork, marker) => rehand(server, fork, marker),
         canaries: () => [CANARY, server.password],
         async close() {
@@ -118,6 +123,22 @@ export function emulator<Options>(server: Server, provider: Provider<Options>, o
       return world;
     },
   };
+}
+
+/** Another's library for the user of this name, with the mark of a fork's copied into it byte for byte. */
+async function copyMark(server: Server, from: string, name: string, kind: Kind): Promise<void> {
+  const all = await server.admin.call("FUNCTION", "LIST", "LIBRARYNAME", "forkstack_fork_*", "WITHCODE") as unknown[][];
+  const code = all.map((one) => one.at(-1) as string).find((text) => text.includes(`"name":"${from}"`))!;
+  const { id, note, user } = JSON.parse(/^-- (.*)$/m.exec(code)![1]!);
+  const [own, functionOf] = [crypto.randomUUID(), (one: string) => one.replaceAll("-", "_").replaceAll(".", "_OF_")];
+  const copied = code.replace(note, "{note}").replaceAll(id, own).replaceAll(
+    id.replaceAll("-", "_"),
+    own.replaceAll("-", "_"),
+  )
+    .replaceAll(`"${from}"`, `"${name}"`).replaceAll(`"${user}"`, `"${name}.${kind}"`)
+    .replaceAll(`_user_${functionOf(user)}'`, `_user_${functionOf(`${name}.${kind}`)}'`)
+    .replace(/^.*forkstack_database_.*$/m, "").replace("{note}", note);
+  await server.admin.call("FUNCTION", "LOAD", copied);
 }
 
 /** Rewrites the mark that the server holds. */

@@ -150,3 +150,30 @@ onServer("a base environment has the prefix that is told, or its name", async (s
     assert.deepEqual([outputs.QUEUE_PREFIX, (outputs.QUEUE_URL as Secret).reveal()], [prefix, server.url()]);
   }
 });
+
+for (
+  const [what, code] of [
+    ["whose text is no record", "-- mine"],
+    ["whose record has no mark", '-- {"name":"shop-alice","user":"shop-alice.queue"}'],
+    ["whose text is empty", "--"],
+  ] as const
+) {
+  onServer(
+    `a function library ${what}, and that has the name of a fork's user, is FOREIGN`,
+    async (server, context) => {
+      const callback = "callback=function() return 1 end";
+      const text =
+        `#!lua name=theirs\n${code}\nredis.register_function{function_name='forkstack_user_shop_alice_OF_queue', ${callback}}`;
+      await server.admin.call("FUNCTION", "LOAD", text);
+      const earlier = await server.things();
+      const target = targetOf("queue", options, "alice");
+      const seen = await provider.inspect(context, target);
+      assert(seen.state === "foreign");
+      assert.deepEqual([seen.id, /library "theirs" is not marked/.test(seen.reason)], ["library:theirs", true]);
+      await assert.rejects(provider.create(context, target), { code: "FOREIGN" });
+      const fork = { id: seen.id, name: target.name, marker: target.marker, createdAt: target.begunAt };
+      assert.equal(await provider.delete(context, fork, target), "absent");
+      assert.deepEqual(await server.things(), earlier);
+    },
+  );
+}
