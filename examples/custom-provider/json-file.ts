@@ -50,13 +50,19 @@ export default ({ v, ForkstackError, formatMarker }: Tools): Provider<Options> =
   const isOurs = (fork: Fork, { stack, resource }: Scope<Options>) =>
     fork.marker.stack === stack && fork.marker.resource === resource;
 
+  /** Whether a mark is of the same environment and registry; marks of forkstack 0.1.0 name no registry. */
+  const isOf = (fork: Fork, { env, registry }: Target<Options>["marker"]) =>
+    fork.marker.env === env && (!registry || !fork.marker.registry || fork.marker.registry === registry);
+
   async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
     const data = await read(context, target, target.name);
     if (data === undefined) return { state: "absent" };
     const fork = forkOf(context, target.name, data);
     if (fork === undefined) return { state: "foreign", id: target.name, reason: "it bears no mark of forkstack" };
-    if (isOurs(fork, target) && fork.marker.env === target.marker.env) return { state: "ready", fork };
-    return { state: "foreign", id: fork.id, reason: "it belongs to another environment" };
+    if (isOurs(fork, target) && isOf(fork, target.marker)) return { state: "ready", fork };
+    const { stack, env } = fork.marker;
+    const reason = `it belongs to environment "${env}" of stack "${stack}"`;
+    return { state: "foreign", id: fork.id, reason, holder: fork.marker };
   }
 
   function foreign(what: string, scope: Scope<Options>) {
@@ -127,7 +133,7 @@ export default ({ v, ForkstackError, formatMarker }: Tools): Provider<Options> =
       const data = await read(context, scope, name);
       const fork = data && forkOf(context, name, data);
       if (fork?.id !== id) return "absent"; // whatever has the name now, it is not this one
-      if (!isOurs(fork, scope) || fork.marker.env !== marker.env) throw foreign(`delete database "${name}"`, scope);
+      if (!isOurs(fork, scope) || !isOf(fork, marker)) throw foreign(`delete database "${name}"`, scope);
       await context.files.remove(pathOf(scope, name));
       return "deleted";
     },

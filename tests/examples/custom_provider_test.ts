@@ -44,7 +44,10 @@ const emulator: Emulator = {
         return Promise.resolve(JSON.stringify(data));
       },
       change: (name) => Promise.resolve(write(name, { ...parse(name), mine: true })),
-      placeForeign: (name) => Promise.resolve(write(name, { notes: ["somebody's"] })),
+      placeForeign(name, { isEmpty, markOf } = {}) {
+        const mark = markOf === undefined ? {} : { forkstack: parse(markOf).forkstack };
+        return Promise.resolve(write(name, { ...mark, ...(isEmpty ? {} : { notes: ["somebody's"] }) }));
+      },
       rehand(fork, marker) {
         const { forkstack, ...data } = parse(fork.name);
         return Promise.resolve(write(fork.name, { forkstack: { ...forkstack, note: formatMarker(marker) }, ...data }));
