@@ -53,7 +53,8 @@ function decode(part: string): string | undefined {
   }
 }
 
-function hashOf(name: string): string {
+/** A short hash of a name, by which a mark names its thing. */
+export function hashOf(name: string): string {
   const { createHash } = process.getBuiltinModule("node:crypto");
   return createHash("sha256").update(name).digest("hex").slice(0, DIGITS);
 }

@@ -235,13 +235,20 @@ function base64(bytes: Uint8Array): string {
   return btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join(""));
 }
 
-/** The paths in an environment's mark. */
-export async function knownPaths(call: Call, prefix: string): Promise<{ id: string; paths: string[] } | undefined> {
+/** The paths in an environment's mark; without any where it is not as forkstack wrote it. */
+export async function knownPaths(call: Call, prefix: string): Promise<{ paths?: string[] } | undefined> {
   const mark = await call("GetSecretValue", { SecretId: prefix + MARK }).catch((error) => {
     if (error instanceof Refused && error.code === "InvalidRequestException") return undefined; // waits for its end
     throw error;
   });
-  return mark === undefined ? undefined : JSON.parse((mark as Value).SecretString ?? "{}");
+  if (mark === undefined) return undefined;
+  try {
+    const { paths } = JSON.parse((mark as Value).SecretString ?? "{}") as { paths?: unknown };
+    const isList = Array.isArray(paths) && paths.every((one) => typeof one === "string");
+    return isList ? { paths } : {};
+  } catch {
+    return {};
+  }
 }
 
 /** Opens the secrets of an environment; nothing is asked yet. */
@@ -270,7 +277,7 @@ export async function openSecrets({ env, project, title, options, read }: Secret
     all: () =>
       explained(`read the secrets of "${env}"`, async () => {
         const mark = await knownPaths(call, prefix);
-        const entries = entriesOf(await valuesAt(call, [prefix], mark?.paths.map((path) => prefix + path)), prefix);
+        const entries = entriesOf(await valuesAt(call, [prefix], mark?.paths?.map((path) => prefix + path)), prefix);
         if (entries.length === 0 && mark === undefined) {
           throw noSuchPlace({ provider: "aws-secrets", label: "AWS", variable: "" }, `secrets at "${prefix}"`);
         }

@@ -1,13 +1,14 @@
 /**
  * What Vault and AWS Secrets Manager share: neither copies for us, so a fork is its parent's entries, read and written
  * one by one. A mark beside them says whose they are. It is there first and goes last, holds the paths of all that is
- * to be made, and says when the fork is whole; every entry bears the mark's id as well.
+ * to be made, and says when the fork is whole; every entry bears the mark's id and its own path as well.
  */
+import { formatMarker, hashOf } from "../../core/marks.ts";
 import { runSteps } from "../../core/saga.ts";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Provider, Replacement, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { foreignError, holder, isOlder, isOthers, isSameHolder } from "../_marks.ts";
+import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others } from "../_marks.ts";
 import { type Policy, policyChanges } from "./_policy.ts";
 
 /** One of the vendor's secrets: a value, or several, by key. */
@@ -32,13 +33,22 @@ export interface Mark {
   readonly paths: readonly string[];
 }
 
+/** The part of an entry's mark that names the entry: a copy of it at another path is not ours. */
+export function pathMark(path: string): string {
+  return hashOf(path);
+}
+
+/** Stands where a mark would, and is none that forkstack wrote. */
+export const STRANGE = "strange";
+
 /** The vendor's calls. */
 export interface Shelf<Options extends Policy> {
   /** The provider's name. */
   readonly provider: string;
   /** Where an environment's entries are, e.g. `"secret/shop/alice/"`. */
   place(scope: Scope<Options>, name: string): string;
-  mark(context: Context, scope: Scope<Options>, name: string): Promise<Mark | undefined>;
+  /** The mark as it is stored; whose it is `markOf` tells. */
+  mark(context: Context, scope: Scope<Options>, name: string): Promise<Mark | typeof STRANGE | undefined>;
   /** `false` if there is one already. */
   addMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<boolean>;
   /** `changed`: what of it did; its whose never does. */
@@ -72,11 +82,12 @@ export interface Shelf<Options extends Policy> {
   ): Promise<"deleted" | "absent" | "foreign">;
   /** What would keep an entry from being written, said before anything is. */
   check(scope: Scope<Options>, name: string, entry: Entry): void;
-  /** Sets and removes values. */
+  /** Sets and removes values; new ones bear the mark, where there is one. */
   write(
     context: Context,
     scope: Scope<Options>,
     name: string,
+    mark: Mark | undefined,
     changes: Readonly<Record<string, Secret | null>>,
   ): Promise<void>;
 }
@@ -97,8 +108,8 @@ export function copies<Options extends Policy>(shelf: Shelf<Options>): Lifecycle
       for (const [key, value] of Object.entries(changes)) {
         if (value !== null) shelf.check(scope, held.name, { path: key, values: { [key]: value } });
       }
-      await standing(shelf, context, held, scope);
-      await shelf.write(context, scope, held.name, changes);
+      const mark = await standing(shelf, context, held, scope);
+      await shelf.write(context, scope, held.name, mark, changes);
     },
   };
   return {
@@ -119,16 +130,46 @@ async function inspect<Options extends Policy>(
   context: Context,
   target: Target<Options>,
 ): Promise<Inspection> {
-  const mark = await shelf.mark(context, target, target.name);
+  const mark = await markOf(shelf, context, target, target.name);
+  const id = shelf.place(target, target.name);
+  if (mark === STRANGE) return { state: "foreign", id, reason: NOT_ITS_MARK };
   if (mark !== undefined) {
-    if (!isSameHolder(mark.marker, target.marker)) {
-      return { state: "foreign", id: mark.id, reason: holder(mark.marker) };
-    }
+    if (!isSameHolder(mark.marker, target.marker)) return others(mark.id, mark.marker);
     return { state: mark.state === "ready" ? "ready" : "pending", fork: forkOf(mark, target.name) };
   }
   const found = await shelf.paths(context, target, target.name);
-  const id = shelf.place(target, target.name);
-  return found.length === 0 ? { state: "absent" } : { state: "foreign", id, reason: unmarked(found.length) };
+  if (found.length === 0) return { state: "absent" };
+  const isGone = (await context.recorded(target.name)).length > 0;
+  const reason = `${isGone ? `${MARK_GONE}: ` : ""}${unmarked(found.length)}${
+    isGone ? ", or whose mark was removed" : ""
+  }`;
+  return { state: "foreign", id, reason };
+}
+
+const NOT_ITS_MARK = "its mark is not what forkstack wrote for it: it was copied there, or changed";
+
+/** The mark of an environment, as far as forkstack wrote it for this very one. */
+async function markOf<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Mark | typeof STRANGE | undefined> {
+  const stored = await shelf.mark(context, scope, name);
+  if (stored === undefined || stored === STRANGE) return stored;
+  const marker = context.markerOf(name, formatMarker(stored.marker));
+  return marker === undefined ? STRANGE : { ...stored, marker };
+}
+
+/** The mark of an environment; `undefined` also where one stands that is not its own. */
+async function ownMark<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Mark | undefined> {
+  const mark = await markOf(shelf, context, scope, name);
+  return mark === STRANGE ? undefined : mark;
 }
 
 function unmarked(count: number): string {
@@ -142,7 +183,7 @@ async function create<Options extends Policy>(
 ): Promise<Fork> {
   const { name, parent, marker } = target;
   const what = `make secrets "${shelf.place(target, name)}"`;
-  const source = parent === undefined || BASE.has(parent) ? undefined : await shelf.mark(context, target, parent);
+  const source = parent === undefined || BASE.has(parent) ? undefined : await ownMark(shelf, context, target, parent);
   const [parents, found] = await shelf.survey(context, target, source?.paths);
   if (parent !== undefined && parents.length === 0 && source === undefined) throw missing(shelf, target, parent);
   const entries = withPolicy(shelf, target, parents);
@@ -160,11 +201,10 @@ async function create<Options extends Policy>(
   // What is there may be of an earlier attempt, and then has its mark.
   const isFree = found.length === 0 && await shelf.addMark(context, target, name, mark);
   if (!isFree) {
-    const there = await shelf.mark(context, target, name);
-    const reason = isOthers(there?.marker, marker, unmarked(found.length)) ??
-      (isOlder(there!.createdAt, target) ? "what is there is older than this run" : undefined);
+    const there = await markOf(shelf, context, target, name);
+    const reason = there === STRANGE ? NOT_ITS_MARK : isOthers(there?.marker, marker, unmarked(found.length));
     if (reason !== undefined) throw foreign(shelf, target, `${what}: ${reason}`);
-    mark = there!;
+    mark = there as Mark;
     if (mark.state === "ready") return forkOf(mark, name);
     const all = [...new Set([...mark.paths, ...paths])];
     if (all.length > mark.paths.length) {
@@ -172,6 +212,12 @@ async function create<Options extends Policy>(
     }
   }
   await context.record("mark", mark.id);
+  // Somebody else may have come between the look and the mark; who comes later sees the mark.
+  const strangers = (await shelf.paths(context, target, name)).filter((path) => !mark.paths.includes(path));
+  if (strangers.length > 0) {
+    if (isFree) await shelf.dropMark(context, target, name, mark);
+    throw foreign(shelf, target, `${what}: ${unmarked(strangers.length)}`);
+  }
   context.signal.throwIfAborted();
   await each(context, entries, (entry) => shelf.add(context, target, name, entry, mark));
   context.signal.throwIfAborted();
@@ -226,7 +272,7 @@ async function entriesOf<Options extends Policy>(
   scope: Scope<Options>,
   name: string,
 ): Promise<Entry[]> {
-  const known = BASE.has(name) ? undefined : await shelf.mark(context, scope, name);
+  const known = BASE.has(name) ? undefined : await ownMark(shelf, context, scope, name);
   const entries = await shelf.entries(context, scope, name, known?.paths);
   if (entries.length === 0 && known === undefined) throw missing(shelf, scope, name);
   return entries;
@@ -311,7 +357,7 @@ export async function ours<Options extends Policy>(
   scope: Scope<Options>,
   verb: string,
 ): Promise<Mark | undefined> {
-  const mark = await shelf.mark(context, scope, fork.name);
+  const mark = await ownMark(shelf, context, scope, fork.name);
   if (mark?.id !== fork.id) return undefined;
   if (isSameHolder(mark.marker, fork.marker)) return mark;
   throw foreign(shelf, scope, `${verb} secrets "${shelf.place(scope, fork.name)}": ${holder(mark.marker)}`);
@@ -323,7 +369,7 @@ async function* list<Options extends Policy>(
   scope: Scope<Options>,
 ): AsyncIterable<Fork> {
   for await (const name of shelf.marked(context, scope)) {
-    const mark = await shelf.mark(context, scope, name);
+    const mark = await ownMark(shelf, context, scope, name);
     if (mark?.marker.stack === scope.stack && mark.marker.resource === scope.resource) yield forkOf(mark, name);
   }
 }
@@ -336,7 +382,7 @@ async function standing<Options extends Policy>(
   scope: Scope<Options>,
 ): Promise<Mark | undefined> {
   const isBase = held.id === shelf.place(scope, held.name);
-  const mark = await shelf.mark(context, scope, held.name);
+  const mark = await ownMark(shelf, context, scope, held.name);
   if (mark !== undefined && mark.id === held.id) return mark;
   if (isBase && (await shelf.paths(context, scope, held.name)).length > 0) return undefined;
   throw missing(shelf, scope, held.name);

@@ -5,6 +5,7 @@
  *
  * - https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
  */
+import { hashOf } from "../../core/marks.ts";
 import { Secret } from "../../core/secret.ts";
 import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../mod.ts";
 import type { Entry } from "./_copies.ts";
@@ -17,6 +18,22 @@ export type Send = (method: string, path: string, json?: unknown) => Promise<unk
 export const MARK = ".forkstack";
 /** The custom metadata of an entry that holds the mark's id. */
 export const MARKED_BY = "forkstack";
+/** The custom metadata that names the entry itself: a copy at another path is not ours. Absent in those of 0.1.0. */
+const MARKED_AT = "forkstack-path";
+
+/** The custom metadata of an entry of ours. */
+export function noteOf(markId: string, path: string): Record<string, string> {
+  return { [MARKED_BY]: markId, [MARKED_AT]: hashOf(path) };
+}
+
+/** Whether an entry's custom metadata is of this mark and this path. */
+export function isMarked(
+  custom: Readonly<Record<string, string>> | null | undefined,
+  markId: string,
+  path: string,
+): boolean {
+  return custom?.[MARKED_BY] === markId && (custom[MARKED_AT] ?? hashOf(path)) === hashOf(path);
+}
 
 /** How an entry was written, to be written so again: a change of it fails where somebody was quicker. */
 interface Form {
@@ -110,7 +127,7 @@ export async function changeTree(
   for (const [key, value] of left) {
     if (value === null) continue;
     if (markId !== undefined) {
-      await send("POST", pathOf(mount, "metadata", prefix, key), { custom_metadata: { [MARKED_BY]: markId } });
+      await send("POST", pathOf(mount, "metadata", prefix, key), { custom_metadata: noteOf(markId, key) });
     }
     const metadata = await send("GET", pathOf(mount, "metadata", prefix, key));
     const version = (metadata as { data?: { current_version?: number } } | undefined)?.data?.current_version ?? 0;

@@ -6,6 +6,7 @@
  * - Quotas: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
  */
 import * as v from "npm:valibot@1.5.0";
+import { formatMarker } from "../../core/marks.ts";
 import type { Context, Fork, Held, Marker, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, reaches } from "../_api.ts";
@@ -22,7 +23,7 @@ import {
   told,
   valuesAt,
 } from "./_aws-secrets.ts";
-import { copies, each, foreign, type Mark, ours, type Shelf } from "./_copies.ts";
+import { copies, each, foreign, type Mark, ours, pathMark, type Shelf, STRANGE } from "./_copies.ts";
 import { policyOptions } from "./_policy.ts";
 
 const options = v.strictObject({
@@ -51,9 +52,9 @@ const NAME_FREE_MS = 120_000;
 const shelf: Shelf<Options> = {
   provider: "aws-secrets",
   place: ({ project }, name) => `${project}/${name}/`,
-  mark: async (context, scope, name) => (await look(context, scope, name))?.mark,
+  mark: look,
   addMark: (context, scope, name, mark) =>
-    make(context, scope, nameOf(scope, name, MARK), { SecretString: notesOf(mark) }, tagsOf(mark), mark.marker),
+    make(context, scope, name, MARK, { SecretString: notesOf(mark) }, tagsOf(mark), mark.marker),
   async setMark(context, scope, name, mark, changed) {
     const call = await to(context, scope, `mark secrets "${shelf.place(scope, name)}"`);
     const SecretId = nameOf(scope, name, MARK);
@@ -93,10 +94,10 @@ const shelf: Shelf<Options> = {
   },
   async add(context, scope, name, entry, mark) {
     const secret = nameOf(scope, name, entry.path);
-    const tags = tagsOf(mark, ["id", "stack", "env", "resource"]);
-    if (await make(context, scope, secret, contentOf(entry), tags, mark.marker)) return;
+    const tags = tagsOf(mark, entry.path, ["id", "path", "stack", "env", "resource", "name", "registry"]);
+    if (await make(context, scope, name, entry.path, contentOf(entry), tags, mark.marker)) return;
     const there = await describe(context, scope, secret);
-    if (there?.tags.id === mark.id) return;
+    if (there && isMarked(there.tags, mark.id, entry.path)) return;
     throw foreign(shelf, scope, `write secret "${secret}": somebody else put one there`);
   },
   async replace(context, scope, name, entry) {
@@ -105,7 +106,7 @@ const shelf: Shelf<Options> = {
     await call("PutSecretValue", { SecretId, ...contentOf(entry), ClientRequestToken: crypto.randomUUID() });
   },
   drop: (context, scope, name, path, mark) =>
-    take(context, scope, nameOf(scope, name, path), mark, { ForceDeleteWithoutRecovery: true }),
+    take(context, scope, name, path, mark, { ForceDeleteWithoutRecovery: true }),
   check(scope, name, { path, values, form }) {
     const secret = nameOf(scope, name, path);
     const isLegal = secret.length <= MAX_NAME && /^[\w/+=.@-]+$/.test(secret) && !/-[A-Za-z0-9]{6}$/.test(secret);
@@ -117,9 +118,8 @@ const shelf: Shelf<Options> = {
     }
     if (form !== "binary") { for (const value of Object.values(values)) checkSize(scope, secret, value.reveal()); }
   },
-  async write(context, scope, name, changes) {
+  async write(context, scope, name, mark, changes) {
     const call = await to(context, scope, `change secrets "${shelf.place(scope, name)}"`);
-    const mark = await shelf.mark(context, scope, name);
     const added = Object.keys(changes).filter((key) => changes[key] !== null && mark && !mark.paths.includes(key));
     if (mark && added.length > 0) {
       await shelf.setMark(context, scope, name, { ...mark, paths: [...mark.paths, ...added] }, "paths");
@@ -194,10 +194,10 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
   const window = { RecoveryWindowInDays: RECOVERY_DAYS };
   const paths = new Set([...mark.paths, ...await shelf.paths(context, scope, fork.name)]);
   await each(context, [...paths], async (path) => {
-    await take(context, scope, nameOf(scope, fork.name, path), mark, window);
+    await take(context, scope, fork.name, path, mark, window);
   });
   context.signal.throwIfAborted();
-  await take(context, scope, nameOf(scope, fork.name, MARK), mark, window);
+  await take(context, scope, fork.name, MARK, mark, window);
   return kept;
 }
 
@@ -206,14 +206,24 @@ async function revive(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const SecretId = nameOf(scope, fork.name, MARK);
   const there = await describe(context, scope, SecretId);
   if (!there?.isScheduled || there.tags.id !== fork.id) return;
+  const marker = markerIn(context, fork.name, there.tags);
+  if (marker === undefined || !isSameHolder(marker, fork.marker)) return;
   await (await to(context, scope, `delete secrets "${shelf.place(scope, fork.name)}"`))("RestoreSecret", { SecretId });
 }
 
 /** Deletes a secret if it bears the mark; one that waits for its end already is left to that, or ended at once. */
-async function take(context: Context, scope: Scope<Options>, secret: string, mark: Mark, how: Input) {
+async function take(
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+  path: string,
+  mark: Mark,
+  how: Input,
+) {
+  const secret = nameOf(scope, name, path);
   const there = await describe(context, scope, secret);
   if (there === undefined) return "absent";
-  if (there.tags.id !== mark.id) return "foreign";
+  if (!isMarked(there.tags, mark.id, path)) return "foreign";
   if (there.isScheduled && !how.ForceDeleteWithoutRecovery) return "deleted";
   context.signal.throwIfAborted();
   const call = await to(context, scope, `delete secret "${secret}"`);
@@ -228,11 +238,13 @@ async function take(context: Context, scope: Scope<Options>, secret: string, mar
 async function make(
   context: Context,
   scope: Scope<Options>,
-  secret: string,
+  name: string,
+  path: string,
   content: Input,
   tags: v.InferOutput<typeof TAGS>,
   marker: Marker,
 ): Promise<boolean> {
+  const secret = nameOf(scope, name, path);
   if (typeof content.SecretString === "string") checkSize(scope, secret, content.SecretString);
   const call = await to(context, scope, `make secret "${secret}"`);
   const ClientRequestToken = crypto.randomUUID();
@@ -245,10 +257,8 @@ async function make(
       if (!isScheduled(error)) throw told(error, `make secret "${secret}"`, scope.resource);
       const there = await describe(context, scope, secret);
       if (there?.isScheduled) {
-        const { stack, env, resource } = marker;
-        if (
-          !isSameHolder({ ...there.tags, operation: "" } as unknown as Marker, { stack, env, resource, operation: "" })
-        ) {
+        const its = isMarked(there.tags, there.tags.id ?? "", path) ? markerIn(context, name, there.tags) : undefined;
+        if (its === undefined || !isSameHolder(its, marker)) {
           throw foreign(shelf, scope, `make secret "${secret}": one that is not ours waits for its deletion`);
         }
         await call("RestoreSecret", { SecretId: there.ARN });
@@ -269,22 +279,44 @@ function isScheduled(error: unknown): boolean {
 // ---- The mark ----
 
 /** The mark, unless it waits for its deletion. */
-async function look(context: Context, scope: Scope<Options>, name: string): Promise<{ mark: Mark } | undefined> {
+async function look(
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Mark | typeof STRANGE | undefined> {
   const there = await describe(context, scope, nameOf(scope, name, MARK));
   if (there === undefined || there.isScheduled) return undefined;
   const call = await to(context, scope, `look at secrets "${shelf.place(scope, name)}"`);
   const known = await knownPaths(call, shelf.place(scope, name));
   if (known === undefined) return undefined; // it went meanwhile
-  const { id, stack, env, resource, operation, parent, createdAt, state } = there.tags;
-  if (!id || !stack || !env || !resource || !operation || !createdAt || !/^(copying|ready)$/.test(state ?? "")) {
-    throw new ForkstackError("STATE_DAMAGED", `Cannot look at secrets "${shelf.place(scope, name)}": damaged tags`, {
-      hint: `Compare the tags of "${nameOf(scope, name, MARK)}" with those of another environment`,
-      details: { provider: "aws-secrets", resource: scope.resource },
-    });
+  const { id, parent, createdAt, state } = there.tags;
+  const marker = storedMarker(there.tags);
+  if (
+    !id || marker === undefined || !createdAt || !/^(copying|ready)$/.test(state ?? "") || known.paths === undefined
+  ) {
+    return STRANGE;
   }
-  const marker = { stack, env, resource, operation };
   const lineage = parent ? { parentId: parent } : {};
-  return { mark: { id, marker, ...lineage, createdAt, state: state as Mark["state"], paths: known.paths } };
+  return { id, marker, ...lineage, createdAt, state: state as Mark["state"], paths: known.paths };
+}
+
+type Tags = Readonly<Partial<Record<string, string>>>;
+
+/** The marker that tags hold; entries have no operation. */
+function storedMarker({ stack, env, resource, operation, name, registry }: Tags): Marker | undefined {
+  if (!stack || !env || !resource || !operation) return undefined;
+  return { stack, env, resource, operation, ...(name ? { name } : {}), ...(registry ? { registry } : {}) };
+}
+
+/** Whose tags say that a secret of an environment of this name is; those copied from another environment's say nothing. */
+function markerIn(context: Context, name: string, tags: Tags): Marker | undefined {
+  const marker = storedMarker({ operation: "-", ...tags });
+  return marker && context.markerOf(name, formatMarker(marker));
+}
+
+/** Whether tags are of this mark and this path; those of 0.1.0 name no path. */
+function isMarked(tags: Tags, markId: string, path: string): boolean {
+  return tags.id === markId && (tags.path ?? pathMark(path)) === pathMark(path);
 }
 
 function notesOf({ id, paths }: Mark): string {
@@ -292,11 +324,12 @@ function notesOf({ id, paths }: Mark): string {
 }
 
 /** Tags take letters, digits, space and `_.:/=+-@`; anything else is written `@2a@`. */
-function tagsOf({ id, marker, parentId, createdAt, state }: Mark, only?: readonly string[]) {
-  const all = { id, ...marker, ...(parentId === undefined ? {} : { parent: parentId }), createdAt, state };
+function tagsOf({ id, marker, parentId, createdAt, state }: Mark, path = MARK, only?: readonly string[]) {
+  const lineage = parentId === undefined ? [] : [["parent", parentId] as const];
+  const whole = [...Object.entries({ id, path: pathMark(path), ...marker, createdAt, state }), ...lineage];
   const escaped = (text: string) =>
     text.replace(/[^\p{L}\p{N} _.:/=+-]/gu, (one) => `@${one.codePointAt(0)!.toString(16)}@`);
-  return Object.entries(all).filter(([key]) => only?.includes(key) ?? true)
+  return whole.filter(([key]) => only?.includes(key) ?? true)
     .map(([key, value]) => ({ Key: `forkstack:${key}`, Value: escaped(value) }));
 }
 

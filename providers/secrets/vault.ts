@@ -9,9 +9,10 @@ import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, reaches } from "../_api.ts";
-import { copies, each, type Entry, foreign, type Mark, type Shelf } from "./_copies.ts";
+import { copies, each, type Entry, foreign, type Mark, type Shelf, STRANGE } from "./_copies.ts";
 import { policyOptions } from "./_policy.ts";
-import { bodyOf, changeTree, entryOf, leavesOf, logIn, MARK, MARKED_BY, pathOf, type Send } from "./_vault.ts";
+import { bodyOf, changeTree, entryOf, isMarked, leavesOf, logIn, MARK, MARKED_BY, noteOf, pathOf } from "./_vault.ts";
+import type { Send } from "./_vault.ts";
 
 const options = v.strictObject({
   /** Where Vault is, as in `VAULT_ADDR`. Without TLS only on this machine: the token goes there. */
@@ -35,6 +36,9 @@ const MARKER = v.object({
   env: v.string(),
   resource: v.string(),
   operation: v.string(),
+  // Absent in marks of 0.1.0.
+  name: v.optional(v.string()),
+  registry: v.optional(v.string()),
   parent: v.optional(v.string()),
   createdAt: v.string(),
   state: v.picklist(["copying", "ready"]),
@@ -97,16 +101,15 @@ const shelf: Shelf<Options> = {
       details: { provider: "vault", resource: scope.resource },
     });
   },
-  async write(context, scope, name, changes) {
+  async write(context, scope, name, mark, changes) {
     const send = to(context, scope, `change secrets "${shelf.place(scope, name)}"`);
-    const id = (await mark(context, scope, name))?.id;
     await changeTree(
       send,
       scope.options.mount,
       prefixOf(scope, name),
       await entries(context, scope, name),
       changes,
-      id,
+      mark?.id,
     );
   },
 };
@@ -152,22 +155,22 @@ function sizeOf(text: string): number {
 
 // ---- The mark: its paths are data, whose it is says the custom metadata ----
 
-async function mark(context: Context, scope: Scope<Options>, name: string): Promise<Mark | undefined> {
+async function mark(
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Mark | typeof STRANGE | undefined> {
   const what = `look at secrets "${shelf.place(scope, name)}"`;
   const path = pathOf(scope.options.mount, "data", scope.project, name, MARK);
   const answer = await to(context, scope, what)("GET", path);
   if (answer === undefined) return undefined;
-  const { data, metadata } = v.parse(MARKED, answer).data;
+  const marked = v.safeParse(MARKED, answer);
+  if (!marked.success) return STRANGE;
+  const { data, metadata } = marked.output.data;
   if (data === null) return undefined; // deleted, but for its metadata
   const found = v.safeParse(MARKER, { ...parsedJson(data.mark), ...withoutPrefix(metadata.custom_metadata ?? {}) });
-  if (!found.success) {
-    throw new ForkstackError("STATE_DAMAGED", `Cannot ${what}: its mark is not what forkstack wrote`, {
-      hint: `Compare "${MARK}" there with that of another environment`,
-      details: { provider: "vault", resource: scope.resource },
-    });
-  }
-  const { id, stack, env, resource, operation, parent, createdAt, state } = found.output;
-  const marker = { stack, env, resource, operation };
+  if (!found.success) return STRANGE;
+  const { id, parent, createdAt, state, ...marker } = found.output;
   return { id, marker, ...(parent ? { parentId: parent } : {}), createdAt, state, paths: data.paths };
 }
 
@@ -181,7 +184,8 @@ function parsedJson(text: string): object {
 
 /** All but the paths, for there are at most 64 keys of 512 characters. */
 function notesOf({ id, marker, parentId, createdAt, state }: Mark): Record<string, string> {
-  return { id, ...marker, ...(parentId === undefined ? {} : { parent: parentId }), createdAt, state };
+  const lineage = parentId === undefined ? {} : { parent: parentId };
+  return { id, ...marker, ...lineage, createdAt, state } as Record<string, string>;
 }
 
 function withoutPrefix(metadata: Readonly<Record<string, string>>): Record<string, string> {
@@ -244,14 +248,14 @@ async function add(context: Context, scope: Scope<Options>, name: string, entry:
   const metadata = pathOf(mount, "metadata", scope.project, name, entry.path);
   const seen = await to(context, scope, what)("GET", metadata);
   const there = seen === undefined ? undefined : v.parse(METADATA, seen).data;
-  if (there !== undefined && there.custom_metadata?.[MARKED_BY] !== mark.id) {
+  if (there !== undefined && !isMarked(there.custom_metadata, mark.id, entry.path)) {
     throw foreign(shelf, scope, `${what}: somebody else put one there`);
   }
   const isThere = there !== undefined && there.current_version > 0 &&
     await entryOf(to(context, scope, what), mount, prefixOf(scope, name), entry.path) !== undefined;
   if (isThere) return;
   if (there === undefined) {
-    await to(context, scope, what)("POST", metadata, { custom_metadata: { [MARKED_BY]: mark.id } });
+    await to(context, scope, what)("POST", metadata, { custom_metadata: noteOf(mark.id, entry.path) });
   }
   const path = pathOf(mount, "data", scope.project, name, entry.path);
   const answer = await ask(context, scope, "POST", path, bodyOf(entry, there?.current_version ?? 0));
@@ -271,7 +275,7 @@ async function drop(context: Context, scope: Scope<Options>, name: string, path:
   const metadata = pathOf(scope.options.mount, "metadata", scope.project, name, path);
   const seen = await to(context, scope, what)("GET", metadata);
   if (seen === undefined) return "absent";
-  if (v.parse(METADATA, seen).data.custom_metadata?.[MARKED_BY] !== mark.id) return "foreign";
+  if (!isMarked(v.parse(METADATA, seen).data.custom_metadata, mark.id, path)) return "foreign";
   context.signal.throwIfAborted();
   await to(context, scope, what)("DELETE", metadata); // all versions, which a deletion of data would leave readable
   return "deleted";

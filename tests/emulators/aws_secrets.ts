@@ -82,6 +82,11 @@ export class AwsSecrets {
     return Object.assign(stored, { createdAt: 0 });
   }
 
+  /** A secret without a value, which CreateSecret makes where it is given none. */
+  putEmpty(name: string): void {
+    this.put(name, "").versions.clear();
+  }
+
   contentOf(name: string): Content | undefined {
     const stored = this.#alive(name);
     return stored?.versions.get(stored.current);
@@ -274,6 +279,10 @@ export class AwsSecrets {
 
   #value(stored: Stored) {
     const { arn, name, versions, current, createdAt } = stored;
+    if (versions.size === 0) {
+      const why = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
+      throw new Refusal("ResourceNotFoundException", why);
+    }
     const rest = { VersionId: current, VersionStages: ["AWSCURRENT"], CreatedDate: createdAt / 1000 };
     return { ARN: arn, Name: name, ...versions.get(current), ...rest };
   }
@@ -290,17 +299,21 @@ export class AwsSecrets {
       const all = this.#matching(Filters, false);
       const from = Number(NextToken ?? 0);
       const next = from + MaxResults < all.length ? { NextToken: String(from + MaxResults) } : {};
-      return { SecretValues: all.slice(from, from + MaxResults).map((one) => this.#value(one)), Errors, ...next };
+      const page = all.slice(from, from + MaxResults).map(({ name }) => name);
+      return { SecretValues: this.#values(page, Errors), Errors, ...next };
     }
-    const SecretValues = (SecretIdList as string[]).flatMap((id) => {
+    return { SecretValues: this.#values(SecretIdList, Errors), Errors };
+  }
+
+  #values(ids: readonly string[], errors: unknown[]) {
+    return ids.flatMap((id) => {
       try {
         return [this.#value(this.#usable(id))];
       } catch (error) {
-        Errors.push({ SecretId: id, ErrorCode: (error as Refusal).type, Message: (error as Error).message });
+        errors.push({ SecretId: id, ErrorCode: (error as Refusal).type, Message: (error as Error).message });
         return [];
       }
     });
-    return { SecretValues, Errors };
   }
 
   #matching(filters: { Key: string; Values: string[] }[] = [], isWithPlanned: boolean): Stored[] {

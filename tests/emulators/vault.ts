@@ -55,6 +55,11 @@ export class Vault {
     this.keys.get(path)!.custom = custom;
   }
 
+  /** Makes an entry of metadata alone, as somebody else does. */
+  note(path: string, custom: Record<string, string>): void {
+    this.#make(path).custom = custom;
+  }
+
   /** The current data; `undefined` where there is none. */
   dataOf(path: string): Readonly<Record<string, unknown>> | undefined {
     const key = this.keys.get(path);

@@ -67,7 +67,14 @@ export function awsEmulator(): Emulator {
           stored.versions.set(stored.current = crypto.randomUUID(), { SecretString: "changed" });
           return Promise.resolve();
         },
-        placeForeign: (name) => Promise.resolve(void aws.put(`myapp/${name}/THEIRS`, CANARY)),
+        placeForeign(name, { isEmpty, markOf } = {}) {
+          const mark = markOf === undefined ? undefined : aws.secrets.get(`myapp/${markOf}/${MARK}`)!;
+          const tags = mark && Object.fromEntries(mark.tags);
+          if (mark) aws.put(`myapp/${name}/${MARK}`, mark.versions.get(mark.current)!, tags);
+          if (!isEmpty) aws.put(`myapp/${name}/THEIRS`, CANARY, tags);
+          else if (!mark) aws.putEmpty(`myapp/${name}/THEIRS`);
+          return Promise.resolve();
+        },
         rehand(fork, marker) {
           const { tags } = aws.secrets.get(`myapp/${fork.name}/${MARK}`)!;
           for (const [key, value] of Object.entries(marker)) tags.set(`forkstack:${key}`, value);

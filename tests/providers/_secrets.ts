@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
+import { parseMarker } from "../../core/marks.ts";
 import type { Context, Fork, Lease, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/provider.ts";
 import { ledgerOf } from "../helpers.ts";
@@ -49,7 +50,7 @@ export class Shop<Options> {
       signal: new AbortController().signal,
       now: () => new Date(this.now),
       sleep,
-      markerOf: (name) => this.journal.get(name),
+      markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
       ...this.ledger,
       warn: (text) => void this.warned.push(text),
       progress: () => {},
@@ -69,9 +70,11 @@ export class Shop<Options> {
   }
 
   target(env: string, more: Partial<Target<Options>> = {}, options?: object): Target<Options> {
-    const marker = { stack: "shop", env, resource: "secrets", operation: `make ${env}` };
+    const { name = env } = more;
+    const operation = `make ${env}`;
+    const marker = { stack: "shop", env, resource: "secrets", operation, name, registry: "0123456789abcdef" };
     const begunAt = new Date(this.now).toISOString();
-    return { ...this.scope(options), name: env, parent: "prod", marker, begunAt, ...more };
+    return { ...this.scope(options), name, parent: "prod", marker, begunAt, ...more };
   }
 
   async create(target: Target<Options>, context = this.context()): Promise<Fork> {

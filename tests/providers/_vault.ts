@@ -63,7 +63,14 @@ export function vaultEmulator(front?: Front<Vault>): Emulator {
           vault.put(`myapp/${name}/db/main`, { CHANGED: "1" }, vault.keys.get(`myapp/${name}/db/main`)!.custom);
           return Promise.resolve();
         },
-        placeForeign: (name) => Promise.resolve(vault.put(`myapp/${name}/THEIRS`, { value: CANARY })),
+        placeForeign(name, { isEmpty, markOf } = {}) {
+          const mark = markOf === undefined ? undefined : vault.dataOf(`myapp/${markOf}/${MARK}`);
+          const notes = vault.keys.get(`myapp/${markOf}/${MARK}`)?.custom;
+          if (mark) vault.put(`myapp/${name}/${MARK}`, mark, { ...notes });
+          if (!isEmpty) vault.put(`myapp/${name}/THEIRS`, { value: CANARY }, mark && { forkstack: String(mark.id) });
+          else if (!mark) vault.note(`myapp/${name}/THEIRS`, { team: "theirs" });
+          return Promise.resolve();
+        },
         rehand(fork, marker) {
           const { custom } = vault.keys.get(`myapp/${fork.name}/${MARK}`)!;
           for (const [key, value] of Object.entries(marker)) custom![`forkstack-${key}`] = value;

@@ -42,7 +42,7 @@ Deno.test("aws-secrets: 1,000 secrets are 50 reads and 1,000 writes, and two wri
   const sent = at.aws.requests.filter(({ status }) => status === 200);
   const of = (what: string) => sent.filter((one) => one.what === what).length;
   assert.deepEqual([of("BatchGetSecretValue"), of("CreateSecret"), of("TagResource")], [50, 1_001, 1]);
-  assert.equal(sent.length, 1_052, "nothing else");
+  assert.equal(sent.length, 1_053, "and one look whether somebody else came before the mark");
   assert(at.aws.requests.length > sent.length && at.shop.slept > 1_000, "it was throttled, and waited");
   assert(most <= 8, `${most} at once`);
   assert.equal(Object.keys(await at.shop.secretsOf(fork)).length, 1_000);
@@ -248,4 +248,35 @@ Deno.test("aws-secrets: the vendor's own client works at the emulator, its signa
   });
   client.destroy();
   wrong.destroy();
+});
+
+Deno.test("aws-secrets: tags count for their own environment, registry and secret, also of what waits for its deletion", async () => {
+  await using at = await openShop();
+  at.aws.put("shop/prod/API_KEY", CANARY);
+  const alice = at.shop.target("alice");
+  const fork = await at.shop.create(alice);
+  const tagsOf = (name: string) => Object.fromEntries(at.aws.secrets.get(name)!.tags);
+  const text = at.aws.contentOf("shop/alice/.forkstack")!;
+  at.aws.put("shop/bob/.forkstack", text, tagsOf("shop/alice/.forkstack"));
+  at.aws.put("shop/carol/.forkstack", "not JSON", { ...tagsOf("shop/alice/.forkstack"), "forkstack:name": "carol" });
+  for (const name of ["bob", "carol"]) {
+    assert.equal((await provider.inspect(at.shop.context(), at.shop.target(name))).state, "foreign");
+    await refuses(at.shop.create(at.shop.target(name)), "FOREIGN", /not what forkstack wrote for it/);
+    assert.equal(await provider.delete(at.shop.context(), { ...fork, name }, at.shop.scope()), "absent");
+  }
+  at.aws.put("shop/dora/API_KEY", CANARY, tagsOf("shop/alice/API_KEY")).deletedAt = at.shop.now + 86_400_000;
+  await refuses(at.shop.create(at.shop.target("dora")), "FOREIGN", /one that is not ours waits for its deletion/);
+  const marker = { ...alice.marker, registry: "fedcba9876543210" };
+  const seen = await provider.inspect(at.shop.context(), { ...alice, marker });
+  assert.deepEqual([seen.state, "holder" in seen && seen.holder], ["foreign", alice.marker]);
+  at.aws.put("shop/alice/COPY", CANARY, tagsOf("shop/alice/API_KEY"));
+  at.aws.put("shop/alice/COPY_OF_MARK", CANARY, tagsOf("shop/alice/.forkstack"));
+  await provider.keep!(at.shop.context(), fork, at.shop.scope());
+  await refuses(at.shop.create({ ...alice, marker }), "FOREIGN", /that forkstack did not make/);
+  assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "deleted");
+  const left = [...at.aws.secrets.values()].filter(({ name }) => name.startsWith("shop/alice/"));
+  assert.deepEqual(left.map(({ name, deletedAt }) => [name, deletedAt]), [
+    ["shop/alice/COPY", undefined],
+    ["shop/alice/COPY_OF_MARK", undefined],
+  ]);
 });

@@ -37,7 +37,7 @@ Deno.test("vault: a fork of 1,000 secrets, eight calls at once, within a quota",
   const secrets = await at.shop.secretsOf(fork);
   assert.equal(Object.keys(secrets).length, 1_000);
   assert.deepEqual(at.vault.dataOf("shop/alice/group-7/KEY_997"), { value: `${CANARY} 997` });
-  assert.deepEqual(at.vault.keys.get("shop/alice/group-7/KEY_997")!.custom, { forkstack: fork.id });
+  assert.deepEqual(at.vault.keys.get("shop/alice/group-7/KEY_997")!.custom?.forkstack, fork.id);
   assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "deleted");
   assert.deepEqual([...at.vault.keys.keys()].filter((path) => path.startsWith("shop/alice/")), []);
 });
@@ -64,7 +64,7 @@ Deno.test("vault: the policy reaches into entries; what is no text stays what it
   );
   await at.shop.write(fork, { POOL: "7", NEW: "1", LOG: null, FLAGS: null });
   assert.deepEqual(at.vault.dataOf("shop/alice/app"), { STRIPE_KEY: "sk_test", POOL: 7 });
-  assert.deepEqual(at.vault.keys.get("shop/alice/NEW")!.custom, { forkstack: fork.id });
+  assert.deepEqual(at.vault.keys.get("shop/alice/NEW")!.custom?.forkstack, fork.id);
 });
 
 Deno.test("vault: an AppRole logs in once a run; a bad one, and a missing token, are told", async () => {
@@ -194,3 +194,27 @@ for (const [what, { code, says, token = TOKEN, options, break: breakIt }] of Obj
     assert.deepEqual([...at.vault.keys.keys()], before);
   });
 }
+
+Deno.test("vault: a mark counts for its own environment and registry, an entry's for its own path", async () => {
+  await using at = await openShop();
+  at.vault.put("shop/prod/A", { value: CANARY });
+  const alice = at.shop.target("alice");
+  const fork = await at.shop.create(alice);
+  const mark = at.vault.keys.get("shop/alice/.forkstack")!;
+  at.vault.put("shop/bob/.forkstack", at.vault.dataOf("shop/alice/.forkstack")!, { ...mark.custom });
+  at.vault.put("shop/carol/.forkstack", { value: "not a mark" });
+  for (const name of ["bob", "carol"]) {
+    const seen = await provider.inspect(at.shop.context(), at.shop.target(name));
+    assert.deepEqual([seen.state, "holder" in seen], ["foreign", false], name);
+    await refuses(at.shop.create(at.shop.target(name)), "FOREIGN", /not what forkstack wrote for it/);
+    assert.equal(await provider.delete(at.shop.context(), { ...fork, name }, at.shop.scope()), "absent");
+  }
+  const listed = await Array.fromAsync(provider.list(at.shop.context(), at.shop.scope()));
+  assert.deepEqual(listed.map(({ name }) => name), ["alice"]);
+  const marker = { ...alice.marker, registry: "fedcba9876543210" };
+  const seen = await provider.inspect(at.shop.context(), { ...alice, marker });
+  assert.deepEqual([seen.state, "holder" in seen && seen.holder], ["foreign", alice.marker]);
+  at.vault.put("shop/alice/COPY", { value: CANARY }, { ...at.vault.keys.get("shop/alice/A")!.custom });
+  assert.equal(await provider.delete(at.shop.context(), fork, at.shop.scope()), "deleted");
+  assert.deepEqual([...at.vault.keys.keys()].filter((path) => path.startsWith("shop/alice/")), ["shop/alice/COPY"]);
+});
