@@ -10,7 +10,7 @@ import { Secret } from "../../core/secret.ts";
 import { ForkstackError, openStack, resourceTitle } from "../../mod.ts";
 import { Place } from "../cli/run.ts";
 import { type Emulator, testProvider } from "../conformance.ts";
-import { temporaryDirectory, treeOf } from "../helpers.ts";
+import { realContext, temporaryDirectory, treeOf } from "../helpers.ts";
 
 const PROJECT = "myapp";
 const CANARY = "canary-in-the-parent-0123456789";
@@ -74,3 +74,43 @@ Deno.test("the example itself: an environment forked from its dev, read by mod.t
 });
 
 testProvider({ provider: make({ v, ForkstackError, Secret, formatMarker }), emulator });
+
+Deno.test("json-file: a mark of another registry, stack or file is foreign, and says whose it is where it is its own", async () => {
+  using directory = temporaryDirectory();
+  const provider = make({ v, ForkstackError, Secret, formatMarker });
+  const scope = {
+    options: { directory: "data" },
+    project: PROJECT,
+    stack: PROJECT,
+    resource: "database",
+    root: directory.path,
+  };
+  const marker = {
+    stack: PROJECT,
+    env: "alice",
+    resource: "database",
+    operation: "1",
+    name: "a",
+    registry: "0".repeat(16),
+  };
+  const target = { ...scope, name: "a", marker, begunAt: "2026-01-01T00:00:00Z" };
+  const fork = await provider.create(realContext(), target);
+  const seen = async (changed: object) => {
+    const wanted = { ...marker, ...changed };
+    return await provider.inspect(realContext(), { ...target, stack: wanted.stack, marker: wanted });
+  };
+  for (const changed of [{ registry: "1".repeat(16) }, { stack: "another" }, { env: "bob" }]) {
+    const found = await seen(changed);
+    assert.deepEqual([found.state, "holder" in found && found.holder], ["foreign", marker], JSON.stringify(changed));
+    const theirs = { ...fork, marker: { ...marker, ...changed } };
+    const place = { ...scope, stack: theirs.marker.stack };
+    await assert.rejects(async () => await provider.delete(realContext(), theirs, place), { code: "FOREIGN" });
+  }
+  assert.equal((await seen({ registry: undefined })).state, "ready", "0.1.0 named none");
+  const path = (name: string) => join(directory.path, "data", `${name}.json`);
+  fs.copyFileSync(path("a"), path("b"));
+  const copied = await provider.inspect(realContext(), { ...target, name: "b", marker: { ...marker, name: "b" } });
+  assert.deepEqual(copied, { state: "foreign", id: "b", reason: "it bears no mark of forkstack" });
+  assert.equal(await provider.delete(realContext(), { ...fork, name: "b" }, scope), "absent");
+  assert.deepEqual(fs.readdirSync(join(directory.path, "data")).sort(), ["a.json", "b.json"]);
+});
