@@ -71,6 +71,7 @@ Deno.test("doppler: new, secrets, extend, delete, list, doctor and purge", async
     "GET configs", // nothing stands at the name
     "POST configs/config/clone",
     "GET configs/config/secrets/download", // what `exclude` matches
+    "POST configs/config", // it is whole, and gets its name
     "GET configs", // it is there
     "POST configs/config/tokens",
   ]);
