@@ -12,6 +12,7 @@ import { files } from "./files.ts";
 import { git } from "./git.ts";
 import { basename, dirname, join, variable } from "./host.ts";
 import { isDenos, type Origin, taskLine } from "./origin.ts";
+import { projectFile } from "./ownership.ts";
 import { permissionsOf } from "./permissions.ts";
 import { GUARDED } from "./program.ts";
 import { jsonProblem, PLAIN_JSON } from "./schema.ts";
@@ -54,8 +55,8 @@ export async function survey(cwd: string): Promise<Survey> {
     if (!/^\.env(\.|$)/.test(name) || /^\.env\.local|\.(prod|production|example|sample|template)\b/.test(name)) {
       continue;
     }
-    if ((await files.stat(join(root, name)))?.type === "directory") continue;
-    envFiles.push({ name, values: parseEnvFile(await files.read(join(root, name)) ?? "") });
+    const path = await projectFile(root, name).catch(() => undefined); // a directory, or somebody else's: no advice then
+    if (path !== undefined) envFiles.push({ name, values: parseEnvFile(await files.read(path) ?? "") });
   }
   if (!project.isNew) return { project, manifests, envFiles };
   const name = await nameOf(root, manifests) || project.name;
@@ -63,7 +64,7 @@ export async function survey(cwd: string): Promise<Survey> {
 }
 
 async function readManifest(root: string, name: Manifest["name"]): Promise<Manifest | undefined> {
-  const text = await files.read(join(root, name));
+  const text = await files.read(await projectFile(root, name));
   if (text === undefined) return undefined;
   const isPlain = name === "package.json";
   const bare = text.replace(/^\uFEFF/, "");
@@ -162,9 +163,7 @@ export async function planInit(
   const target = targetOf(root, manifests, tasks.origin);
   const edited = target && withTasks(target, lines);
   if (target !== undefined && edited !== undefined && edited.added.length > 0) {
-    const { realpathSync } = process.getBuiltinModule("node:fs");
-    // A link stays one, and what it leads to is changed.
-    const path = manifests.includes(target) ? realpathSync(join(root, target.name)) : join(root, target.name);
+    const path = await projectFile(root, target.name); // a link stays one, and what it leads to is changed
     written.push([path, edited.text, (await disk.mode(path) ?? 0o644) & 0o777]);
     const state = manifests.includes(target) ? "changed" as const : "created" as const;
     reports.push({ name: target.name, state, added: edited.added.map((name) => `${name}: ${lines[name]}`) });

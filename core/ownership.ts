@@ -9,6 +9,7 @@ import type { Project } from "./config.ts";
 import { absent, disk } from "./disk.ts";
 import { git } from "./git.ts";
 import { cwd, dirname, join } from "./host.ts";
+import { isWithin } from "./links.ts";
 
 /** The files that point a directory at an environment. */
 export const POINTERS = [".current-env", ".env.local"] as const;
@@ -55,18 +56,53 @@ async function refuseLinks(root: string, directory: string, levels: number): Pro
 export async function checkUntracked({ root, stateRoot }: Roots, isWriting = false): Promise<void> {
   const tracked = await trackedIn(root, [...POINTERS, STATE], isWriting);
   if (stateRoot !== root) tracked.push(...await trackedIn(stateRoot, [STATE], isWriting));
+  refuseTracked(tracked, (them) => {
+    const tops = [...new Set(tracked.map((path) => path.split("/")[0]))].join(" "); // never a name that a stranger chose
+    return `If you made ${them}, run \`git rm -r --cached ${tops}\` and commit; ` +
+      `what came with the repository is not yours: \`git rm -r ${tops}\``;
+  });
+}
+
+/**
+ * Refuses a registry in a file of its own that git tracks, or what lies beside it and goes with it: a commit of somebody
+ * else's would decide what is forkstack's.
+ *
+ * @throws {ForkstackError} GIT_TRACKED, GIT_FAILED
+ */
+export async function checkRegistryUntracked(directory: string, names: readonly string[]): Promise<void> {
+  if (await disk.look(directory) === undefined) return;
+  const tracked = await trackedIn(directory, names, false);
+  refuseTracked(tracked, (them) => `Take ${them} out of the repository, or name another file in "registry.url"`);
+}
+
+function refuseTracked(tracked: readonly string[], hint: (them: string) => string): void {
   if (tracked.length === 0) return;
+  const them = tracked.length === 1 ? "it" : "them";
   const shown = tracked.slice(0, 3).map((path) => JSON.stringify(path));
   if (tracked.length > shown.length) shown.push(`${tracked.length - shown.length} more`);
-  const tops = [...new Set(tracked.map((path) => path.split("/")[0]))].join(" "); // never a name that a stranger chose
-  throw new ForkstackError(
-    "GIT_TRACKED",
-    `Cannot use ${shown.join(", ")}: git tracks ${tracked.length === 1 ? "it" : "them"}`,
-    {
-      hint: `If you made ${tracked.length === 1 ? "it" : "them"}, run \`git rm -r --cached ${tops}\` and commit; ` +
-        `what came with the repository is not yours: \`git rm -r ${tops}\``,
-    },
-  );
+  throw new ForkstackError("GIT_TRACKED", `Cannot use ${shown.join(", ")}: git tracks ${them}`, { hint: hint(them) });
+}
+
+/**
+ * Path of a file that a person keeps in a project, through links that stay inside its checkout: what one leads to
+ * elsewhere is read out and changed for no repository. A path at which nothing is counts as well.
+ *
+ * @throws {ForkstackError} NOT_PERMITTED
+ */
+export async function projectFile(root: string, name: string): Promise<string> {
+  const path = join(root, name);
+  const found = await disk.look(path);
+  if (found === undefined || found.type === "file") return path;
+  const [real, top] = await Promise.all([path, root].map((one) => disk.realPath(one)));
+  const state = found.type === "directory" || (await disk.look(real))?.type !== "file"
+    ? "it is no file, nor a link to one"
+    : isWithin(real, repositoriesAround(top)[0] ?? top)
+    ? undefined
+    : "it is a link that leads out of the repository";
+  if (state === undefined) return real;
+  throw new ForkstackError("NOT_PERMITTED", `Cannot use ${JSON.stringify(path)}: ${state}`, {
+    hint: "Remove it, or put a file of the project in its place",
+  });
 }
 
 /** Those names in a directory, and what is below them, that a repository around it tracks; as our own spelling. */
@@ -138,19 +174,20 @@ async function isPlainlyUntracked(repository: string, names: ReadonlyMap<string,
 
 /** Whether a path in an index, or a directory in one, may bear one of these names, in whatever case. */
 function holdsAny(index: Uint8Array, names: readonly string[]): boolean {
-  const wanted = names.map((name) => new TextEncoder().encode(name));
-  const firsts = wanted.map(([, first]) => first!);
-  for (let at = index.indexOf(46); at >= 0; at = index.indexOf(46, at + 1)) { // all of our names begin with a dot
-    if (!firsts.includes(index[at + 1]! | 0x20)) continue;
-    for (const name of wanted) {
-      const end = index[at + name.length];
-      const isEnd = end === 0 || end === 47; // of the path, or of a directory's name
-      if (isEnd && name.every((code, offset) => code === index[at + offset] || code === (index[at + offset]! | 0x20))) {
-        return true;
+  return names.some((name) => {
+    if (/[^\x20-\x7e]/.test(name)) return true; // whose case is not told by a bit
+    const wanted = new TextEncoder().encode(name.toLowerCase());
+    const isWanted = (at: number) =>
+      wanted.every((code, offset) => code === index[at + offset] || code === (index[at + offset]! | 0x20));
+    for (const first of new Set([name[0]!.toLowerCase(), name[0]!.toUpperCase()])) {
+      const code = first.charCodeAt(0);
+      for (let at = index.indexOf(code); at >= 0; at = index.indexOf(code, at + 1)) {
+        const end = index[at + wanted.length];
+        if ((end === 0 || end === 47) && isWanted(at)) return true; // the end of the path, or of a directory's name
       }
     }
-  }
-  return false;
+    return false;
+  });
 }
 
 async function gitDirectory(repository: string): Promise<string> {

@@ -8,7 +8,8 @@ import { assertOwned, ForkstackError } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { absent, disk } from "./disk.ts";
 import { files, sweepTemporary, temporaryPath } from "./files.ts";
-import { cwd, dirname, join } from "./host.ts";
+import { basename, cwd, dirname, join } from "./host.ts";
+import { checkRegistryUntracked } from "./ownership.ts";
 
 /** The error for a registry that is somebody else's. */
 export function foreignRegistry(state: string): ForkstackError {
@@ -68,13 +69,15 @@ export function registryUrlProblem(url: string): string | undefined {
  * Whether a registry is there, and forkstack's own. The project's own file is taken for that: it tells when it is opened
  * that it is damaged, and may be empty, as a run leaves it that was killed.
  *
- * @throws {ForkstackError} REGISTRY_FOREIGN, or NOT_PERMITTED for a link and for what another user owns.
+ * @throws {ForkstackError} REGISTRY_FOREIGN, NOT_PERMITTED for a link and for what another user owns, or GIT_TRACKED.
  */
 export async function isRegistryThere(project: Project, path: string): Promise<boolean> {
   const found = await disk.look(path);
   if (isOwnPlace(project)) return found !== undefined;
-  const beside = ["locks", "registry-id"].map((name) => join(dirname(path), name));
-  for (const one of [path, `${path}-wal`, `${path}-shm`, ...beside]) assertOwned(one, cwd(), false);
+  const own = ["", "-wal", "-shm", "-journal"].map((suffix) => basename(path) + suffix);
+  const names = [...own, "locks", "registry-id"];
+  for (const name of names) assertOwned(join(dirname(path), name), cwd(), false);
+  await checkRegistryUntracked(dirname(path), names);
   if (found === undefined) return false;
   if (found.type !== "file") throw foreignRegistry(`"${path}" is no file`);
   // Read once: closing a file drops the locks that SQLite holds on it in this process.

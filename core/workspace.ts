@@ -95,6 +95,8 @@ export async function checkPointers(
   { activates = true, anyway = false }: { activates?: boolean; anyway?: boolean } = {},
 ): Promise<void> {
   await checkUntracked(place.project, true);
+  const ignored = await place.world.files.stat(join(place.project.root, ".gitignore"));
+  if (ignored !== undefined && ignored.type !== "file") await changedProjectFiles(place); // before anything is made
   if (activates) await checkLocal(place, anyway);
 }
 
@@ -448,8 +450,14 @@ async function lackingLines(project: Project, text: string): Promise<string[]> {
 export async function changedProjectFiles({ project, world: { files } }: Place): Promise<Written[]> {
   const changed: Written[] = [];
   const path = join(project.root, ".gitignore");
-  const text = await files.read(path) ?? "";
+  const found = await files.stat(path);
+  const text = found?.type === "file" ? await files.read(path) ?? "" : ""; // git, too, follows no link there
   const lacking = await lackingLines(project, text);
+  if (lacking.length > 0 && found !== undefined && found.type !== "file") {
+    throw new ForkstackError("FOREIGN", `Cannot write ${JSON.stringify(path)}: it is no regular file`, {
+      hint: `Put a file in its place: git follows no link there, so that ${lacking[0]} would not be ignored`,
+    });
+  }
   if (lacking.length > 0) {
     const end = text.includes("\r\n") ? "\r\n" : "\n";
     const whole = text === "" || text.endsWith("\n") ? text : text + end;

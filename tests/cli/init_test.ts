@@ -17,7 +17,7 @@ import { QUESTIONS, STACKS } from "../../providers/stacks.ts";
 import { origin as webOrigin } from "../emulators/origin.ts";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
-import { testIf } from "../helpers.ts";
+import { testIf, treeOf } from "../helpers.ts";
 import { bun, pathWithBun, type Runtime, runtimeTest } from "../runtime_helpers.ts";
 import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { refused } from "./refused.ts";
@@ -695,9 +695,49 @@ Deno.test("what is changed while init waits for an answer is not overwritten", a
 
 Deno.test("a manifest that is a link stays one", async () => {
   await using place = await Place.make(null);
+  await mkdir(join(place.above, ".git")); // of the repository that both are in
   await writeFile(join(place.above, "package.json"), '{ "name": "shop" }\n');
   await symlink("../package.json", place.path("package.json"));
   await made(place);
   assert.match(await place.digest(), /^package\.json -> \.\.\/package\.json$/m);
   assertTasks(place.root, await place.read("package.json"), "scripts");
 });
+
+/** What a repository may hold at the place of a file that `init` or `new` writes, and what it would change or read out. */
+const LED_OUT: Readonly<Record<string, (place: Place) => Promise<unknown>>> = {
+  "package.json, a link to another project's": async (place) =>
+    await symlink("../outside/package.json", place.path("package.json")),
+  "deno.json, an absolute link": async (place) =>
+    await symlink(join(place.above, "outside", "package.json"), place.path("deno.json")),
+  "deno.jsonc, a link by a directory that is one": async (place) => {
+    await symlink("../outside", place.path("config"));
+    await symlink("config/package.json", place.path("deno.jsonc"));
+  },
+  "package.json, a link that leads nowhere yet": async (place) =>
+    await symlink("../outside/new.json", place.path("package.json")),
+  "deno.json, a link to a device": async (place) => await symlink("/dev/zero", place.path("deno.json")),
+  ".gitignore, a link to a secret": async (place) => await symlink("../outside/secret", place.path(".gitignore")),
+  ".gitignore, a link inside, which git does not follow": async (place) => {
+    await place.write("ignored", "dist\n");
+    await symlink("ignored", place.path(".gitignore"));
+  },
+};
+
+for (const [what, make] of Object.entries(LED_OUT)) {
+  Deno.test(`init and new change and read out nothing by a link: ${what}`, async () => {
+    await using place = await Place.make(null);
+    await place.git("init", "-q");
+    await mkdir(join(place.above, "outside"));
+    await writeFile(join(place.above, "outside", "package.json"), "{}\n");
+    await writeFile(join(place.above, "outside", "secret"), "password = 1\n");
+    await make(place);
+    const before = treeOf(place.above);
+    const commands = [["init", "--yes"], ["init", "--yes", "--dry-run"]];
+    for (const args of what.startsWith(".gitignore") ? [...commands, ["new", "alice"]] : commands) {
+      const { exitCode, error } = await place.json(...args);
+      assert.match(error?.code ?? "", /^(NOT_PERMITTED|FOREIGN)$/, args.join(" "));
+      assert([2, 5].includes(exitCode ?? 2));
+      assert.deepEqual(treeOf(place.above), before, args.join(" "));
+    }
+  });
+}

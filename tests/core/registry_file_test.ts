@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { copyFile, link, mkdir, readdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import type { Project } from "../../core/config.ts";
@@ -155,3 +155,36 @@ Deno.test("a registry, its log or its locks that are links are refused", async (
   await link(`${path}.real`, path);
   (await refused()).close();
 });
+
+for (
+  const [what, { file, tracked }] of Object.entries({
+    "a registry": { file: "team/registry.db", tracked: "team/registry.db" },
+    "a registry whose name has another case": { file: "State/Team.DB", tracked: "State/Team.DB" },
+    "its log": { file: "team.db", tracked: "team.db-wal" },
+    "its id": { file: "team/registry.db", tracked: "team/registry-id" },
+    "its locks": { file: "registry.db", tracked: "locks/x" },
+    "a name that is not ASCII": { file: "état/régistre.db", tracked: "état/régistre.db" },
+  })
+) {
+  Deno.test(`registry.url of a file in the project: git tracks ${what}, GIT_TRACKED`, async () => {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, file);
+    const git = (...args: string[]) => {
+      const { code, stderr } = new Deno.Command("git", { args: ["-C", directory.path, ...args] }).outputSync();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+    };
+    git("init", "-q");
+    const project = projectAt(directory.path, path);
+    (await openRegistry(project, "create")).close();
+    (await openRegistry(project, "empty", "look")).close();
+    const added = join(directory.path, tracked);
+    await mkdir(dirname(added), { recursive: true });
+    await writeFile(added, "", { flag: "a" });
+    git("add", "-f", tracked);
+    const before = treeOf(directory.path);
+    for (const access of ["look", "work"] as const) {
+      await assert.rejects(openRegistry(project, "empty", access), { code: "GIT_TRACKED" });
+    }
+    assert.deepEqual(treeOf(directory.path), before);
+  });
+}
