@@ -159,6 +159,28 @@ Deno.test("the vendor's own hosts and this machine need no trust; a host that lo
   }
 });
 
+Deno.test("an endpoint is the URL of a host, and shows as it is", async () => {
+  const hosts = [
+    "\x1b[31m",
+    "a\u202eb",
+    "\x7f",
+    "a:99999",
+    "a b".replace(" ", "\u2028"),
+    "[::1",
+    "%",
+    "a:b:c",
+    "\u200b.example",
+  ];
+  for (const name of Object.keys(ENDPOINTS)) {
+    const [kind] = Object.entries(PROVIDERS).find(([, providers]) => name in providers)!;
+    const { entries } = (await PROVIDERS[kind as keyof typeof PROVIDERS][name]!()).default.options as unknown as {
+      entries: Record<string, v.GenericSchema>;
+    };
+    assert(v.is(entries.endpoint!, "https://s3.acme.example:8443/"), name);
+    for (const host of hosts) assert(!v.is(entries.endpoint!, `https://${host}`), `${name} ${JSON.stringify(host)}`);
+  }
+});
+
 Deno.test("every option of a built-in provider that takes a URL or a host is one that needs trust", async () => {
   let count = 0;
   const texts = new Set<string>(); // options that take any text
