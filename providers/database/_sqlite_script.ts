@@ -42,6 +42,10 @@ export function runScript(database: Authorizing, sql: string, hasAuthorizer = "s
     refused ??= refusalBy(code, first?.toLowerCase() ?? "", second?.toLowerCase() ?? "");
     return refused === undefined ? OK : DENY;
   };
+  const end = sql.indexOf("\0"); // the engine would end there, and say nothing of the rest
+  if (end >= 0) {
+    throw scriptError(new Error("a NUL is no part of SQL"), "", sql.slice(0, end).split("\n").length, undefined);
+  }
   // No log is left beside a fork that is to be moved.
   database.exec("PRAGMA journal_mode = DELETE; BEGIN IMMEDIATE");
   if (hasAuthorizer) database.setAuthorizer!(authorize);

@@ -48,6 +48,9 @@ const LEAVING: readonly (readonly [refused: RegExp, script: string])[] = [
   [/PRAGMA writable_schema/, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'x'"],
   [/PRAGMA journal_mode/, "PRAGMA journal_mode = WAL"],
   [/no such table/, "SELECT * FROM pragma_temp_store_directory('@DIR')"],
+  [/NUL/, "SELECT 1;\0ATTACH '@OUT' AS other"],
+  [/NUL/, "\0"],
+  [/NUL/, "DELETE FROM users -- \0\n; VACUUM INTO '@OUT'"],
 ];
 
 /** What a script may do, and what the table `users` then says. */
