@@ -240,7 +240,20 @@ function ownUid(): number | undefined {
 }
 
 function readText(path: string): string | undefined {
-  return ifThere(path, () => (deno?.readTextFileSync(path) ?? fs().readFileSync(path, "utf8")).replace(/^\uFEFF/, ""));
+  return ifThere(path, () => {
+    if (isEndless(path)) throw Object.assign(new Error(path), { code: "it is a pipe or a device" });
+    return (deno?.readTextFileSync(path) ?? fs().readFileSync(path, "utf8")).replace(/^\uFEFF/, "");
+  });
+}
+
+/** Whether a path leads to what may never end, or hold up its reader for ever: a pipe, a device, a socket. */
+function isEndless(path: string): boolean {
+  if (deno === undefined) {
+    const found = fs().statSync(path);
+    return !found.isFile() && !found.isDirectory();
+  }
+  const found = deno.statSync(path);
+  return !found.isFile && !found.isDirectory;
 }
 
 /** What stands at a path; `uid` is absent, or 0, where the system has no owners. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ForkstackError } from "../mod.ts";
 
 const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 
@@ -60,9 +61,15 @@ export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undef
 // Synchronous inside: a hop to another thread costs more than a call on a small file. Whole trees are removed aside.
 const ofDeno = (on: typeof Deno): Disk => ({
   // deno-lint-ignore require-await -- what it throws is a rejection
-  readText: async (path) => on.readTextFileSync(path),
+  async readText(path) {
+    assertEnds(path, on.statSync(path));
+    return on.readTextFileSync(path);
+  },
   // deno-lint-ignore require-await
-  readBytes: async (path) => on.readFileSync(path),
+  async readBytes(path) {
+    assertEnds(path, on.statSync(path));
+    return on.readFileSync(path);
+  },
   // deno-lint-ignore require-await
   names: async (path) => Array.from(on.readDirSync(path), ({ name }) => name),
   // deno-lint-ignore require-await
@@ -157,9 +164,31 @@ const ofDeno = (on: typeof Deno): Disk => ({
 
 const fs = () => import("node:fs/promises");
 
+async function assertEndsIn(path: string): Promise<void> {
+  const found = await (await fs()).stat(path);
+  assertEnds(path, { isFile: found.isFile(), isDirectory: found.isDirectory() });
+}
+
+/**
+ * Refuses to read what may never end, or hold up its reader for ever: a pipe, a device, a socket. A repository may hold a
+ * link to one.
+ */
+function assertEnds(path: string, { isFile, isDirectory }: { isFile: boolean; isDirectory: boolean }): void {
+  if (isFile || isDirectory) return; // a directory has an error of its own
+  throw new ForkstackError("NOT_PERMITTED", `Cannot read ${JSON.stringify(path)}: it is a pipe or a device`, {
+    hint: "Remove it, or put a file in its place",
+  });
+}
+
 const ofNode: Disk = {
-  readText: async (path) => await (await fs()).readFile(path, "utf8"),
-  readBytes: async (path) => new Uint8Array(await (await fs()).readFile(path)),
+  async readText(path) {
+    await assertEndsIn(path);
+    return await (await fs()).readFile(path, "utf8");
+  },
+  async readBytes(path) {
+    await assertEndsIn(path);
+    return new Uint8Array(await (await fs()).readFile(path));
+  },
   names: async (path) => await (await fs()).readdir(path),
   entries: async (path) =>
     (await (await fs()).readdir(path, { withFileTypes: true })).map((one) => (

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertOwned, assertState, findUpwards, ForkstackError, isOwned } from "../mod.ts";
+import { assertOwned, assertState, findUpwards, ForkstackError, isForkstackError, isOwned } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { absent, disk } from "./disk.ts";
 import { git } from "./git.ts";
@@ -168,6 +168,7 @@ async function isPlainlyUntracked(repository: string, names: ReadonlyMap<string,
     if ((await disk.names(own)).some((name) => name.startsWith("sharedindex."))) return false;
     return !holdsAny(index, [...names.keys()]);
   } catch (error) {
+    if (isForkstackError(error)) throw error; // git itself would wait for a pipe's end
     return (error as { code?: string }).code === "ENOENT"; // nothing was ever added
   }
 }

@@ -73,7 +73,10 @@ export function registryUrlProblem(url: string): string | undefined {
  */
 export async function isRegistryThere(project: Project, path: string): Promise<boolean> {
   const found = await disk.look(path);
-  if (isOwnPlace(project)) return found !== undefined;
+  if (isOwnPlace(project)) {
+    if (found?.type === "other") throw foreignRegistry(`"${path}" is no file`); // opening a pipe would wait for ever
+    return found !== undefined;
+  }
   const own = ["", "-wal", "-shm", "-journal"].map((suffix) => basename(path) + suffix);
   const names = [...own, "locks", "registry-id"];
   for (const name of names) assertOwned(join(dirname(path), name), cwd(), false);

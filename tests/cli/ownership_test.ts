@@ -1,6 +1,6 @@
 /** State that is not this checkout's and this user's is refused by every command, before anything of it is read. */
 import assert from "node:assert/strict";
-import { chmod, link, mkdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
+import { chmod, link, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
@@ -369,3 +369,31 @@ testIf(
     assert.equal(known.code, 0, known.stderr);
   },
 );
+
+for (
+  const [file, code] of Object.entries({
+    "forkstack.json": /^(NOT_PERMITTED|FILE_UNREADABLE)$/,
+    ".current-env": /^(NOT_PERMITTED|FILE_UNREADABLE)$/,
+    ".git/index": /^NOT_PERMITTED$/,
+    ".forkstack/registry.db": /^REGISTRY_FOREIGN$/,
+    ".forkstack/registry-id": /^NOT_PERMITTED$/,
+    ".forkstack/envs/alice.env": /^NOT_PERMITTED$/,
+  })
+) {
+  Deno.test(`a pipe or a device at ${file} is refused, and waited for by nobody`, async () => {
+    await using place = await Place.make();
+    await place.git("init", "-q");
+    await place.ok("new", "alice");
+    for (const make of [["mkfifo"], ["ln", "-s", "/dev/zero"]]) {
+      if (make[0] === "ln" && file.startsWith(".forkstack/")) continue; // a link is refused there, whatever it leads to
+      if (make[0] === "ln" && file === ".current-env") continue;
+      await rm(place.path(file), { force: true });
+      const made = await runCommand(place.root, [...make, place.path(file)]);
+      assert.equal(made.code, 0, made.stderr);
+      const { ok, exitCode, error } = await place.json("switch", "alice");
+      assert.equal(ok ?? false, false);
+      assert.match(error.code, code, make.join(" "));
+      assert([2, 5].includes(exitCode ?? 2), String(exitCode));
+    }
+  });
+}
