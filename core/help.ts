@@ -7,7 +7,7 @@ import type { ForkstackError } from "../mod.ts";
 import { type Command, COMMANDS, COMMON } from "./commands.ts";
 import { type OptionName, OPTIONS, usage } from "./commands/_call.ts";
 import { DEFAULTS, EXITS, PAGES } from "./commands/_pages.ts";
-import { localCommands, type Style } from "./output.ts";
+import { commandLine, localCommands, type Style } from "./output.ts";
 import { didYouMean } from "./words.ts";
 
 /** The style of help: `columns` is the terminal's width. */
@@ -78,7 +78,7 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
   const own = known.options.map((option) => `[${signature(option)}]`);
   if (known.runsProgram) own.push("-- …");
   lines.push(
-    `Example:  ${style.command}${known.example}`,
+    `Example:  ${commandLine(known.example, style)}`,
     "",
     ...wrapped(`${synopsis(name, known)}: ${known.summary}.`, width),
     "",
@@ -98,7 +98,7 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
       return [signature(option), localCommands(`${OPTIONS[option].help}${told}`, style)];
     }),
   );
-  section("Examples", examples.map(([line, what]) => [`${style.command}${line}`, localCommands(what, style)]));
+  section("Examples", examples.map(([line, what]) => [commandLine(line, style), localCommands(what, style)]));
   section(
     "Exit codes",
     Object.entries({ 0: "done", 2: EXITS[2], ...exits, 130: EXITS[130] })

@@ -45,7 +45,13 @@ export function dressed(text: string): string {
 
 /** Commands in a text as they are called here. */
 export function localCommands(text: string, style: Pick<Style, "command">): string {
-  return text.replaceAll("`forkstack ", `\`${style.command}`);
+  return text.replaceAll(/`forkstack ([^`]*)/g, (_, line: string) => `\`${commandLine(line, style)}`);
+}
+
+/** A command line as it works here. npm takes options for its own, `--dry-run` and `--yes` too, unless `--` comes first. */
+export function commandLine(line: string, { command }: Pick<Style, "command">): string {
+  const isForNpm = command.startsWith("npm run ") && / -/.test(line);
+  return command + (isForNpm ? line.replace(" ", " -- ") : line);
 }
 
 /** A line for a resource that has changed: what, whose name, how, how long. */

@@ -35,6 +35,21 @@ Deno.test("localCommands() calls each command as it is called here", () => {
   assert.equal(localCommands(hint, plain), hint);
 });
 
+Deno.test("localCommands() writes the -- without which npm takes options for its own", () => {
+  const npm = { command: "npm run envs:" };
+  const cases = [
+    ["`forkstack delete a --purge`, `forkstack list`", "`npm run envs:delete -- a --purge`, `npm run envs:list`"],
+    ["`forkstack doctor --rebuild --adopt`", "`npm run envs:doctor -- --rebuild --adopt`"],
+    ["`forkstack run a -- node app.js`", "`npm run envs:run -- a -- node app.js`"],
+    ["`forkstack extend pr-42 2d`", "`npm run envs:extend pr-42 2d`"],
+  ];
+  for (const [text, wanted] of cases) assert.equal(localCommands(text, npm), wanted);
+  for (const manager of ["pnpm", "yarn", "bun"]) {
+    const line = localCommands("`forkstack prune --idle 7d`", { command: `${manager} run envs:` });
+    assert.equal(line, `\`${manager} run envs:prune --idle 7d\``);
+  }
+});
+
 Deno.test("duration() is in the unit that people would say", () => {
   const cases: [number, string][] = [
     [0, "0 ms"],
