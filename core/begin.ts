@@ -7,6 +7,7 @@
 import { ForkstackError } from "../mod.ts";
 import { files } from "./files.ts";
 import { dirname, join, variable } from "./host.ts";
+import { isDenos, origin, taskLine } from "./origin.ts";
 
 /** What the top of a project holds, in the languages that the docs name and their neighbours. */
 const MANIFESTS = new Set(
@@ -33,14 +34,20 @@ export async function checkBeginning(
     if (await named(variable(name))) throw refused(directory, "it is a home directory");
   }
   for (const path of [...SHARED, ...["TMPDIR", "TMP", "TEMP"].map(variable)]) {
-    if (await named(path)) throw refused(directory, "it is not of one project alone");
+    if (await named(path)) throw refused(directory, "other users and programs share it");
   }
   if (!mustBeProject || await isProject(directory)) return;
   throw new ForkstackError(
     "CONFIG_MISSING",
     `Cannot begin a project in "${directory}": it holds no forkstack.json, no manifest such as package.json, and is not the top of a git repository`,
-    { hint: "Go to your project's top directory, or make this one a project with `forkstack init`" },
+    { hint: `Go to your project's top directory, or make this one a project: \`${initLine(directory)}\`` },
   );
+}
+
+/** `init` as it works where no task starts it yet. */
+export function initLine(directory: string): string {
+  const from = origin();
+  return isDenos(from) && variable("INIT_CWD") === undefined ? taskLine(from, "init", directory, []) : "forkstack init";
 }
 
 async function isProject(directory: string): Promise<boolean> {
@@ -56,6 +63,6 @@ async function isProject(directory: string): Promise<boolean> {
 
 function refused(directory: string, state: string): ForkstackError {
   return new ForkstackError("NOT_PERMITTED", `Cannot begin a project in "${directory}": ${state}`, {
-    hint: "Make a directory of its own for the project, and run `forkstack init` there",
+    hint: "Make a directory for the project, go there, and run the same command again",
   });
 }

@@ -15,7 +15,7 @@ import {
   stateRoot,
 } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
-import { checkBeginning } from "./begin.ts";
+import { checkBeginning, initLine } from "./begin.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { basename, join } from "./host.ts";
@@ -80,7 +80,7 @@ export async function openProject(
   const root = findUpwards(cwd, "forkstack.json");
   if (root === undefined && !options.init) {
     throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
-      hint: "Go to your project, or make this directory one with `forkstack init`",
+      hint: `Go to your project, or make this directory one: \`${initLine(cwd)}\``,
     });
   }
   if (root === undefined) {

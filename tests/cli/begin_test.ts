@@ -1,11 +1,12 @@
 /** Where `new` and `init` begin a project, and where they do not. */
 import assert from "node:assert/strict";
-import { symlinkSync } from "node:fs";
+import { execSync } from "node:child_process";
+import { readFileSync, symlinkSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { checkBeginning } from "../../core/begin.ts";
-import { Place, run } from "./run.ts";
+import { IS_OTHER_PROGRAM, Place, run } from "./run.ts";
 
 /** Deno's cache is under HOME where nothing says otherwise. */
 const CACHE = { DENO_DIR: process.env.DENO_DIR ?? join(process.env.HOME!, ".cache", "deno") };
@@ -54,14 +55,18 @@ Deno.test("new begins no project beside one: in a subdirectory, among documents,
 
 Deno.test("new outside of any project points to init, writes nothing, and works after it", async () => {
   await using place = await Place.make(null);
+  let line = "";
   for (const args of [["new", "alice"], ["new"], ["new", "alice", "--dry-run"]]) {
     const { code, stderr } = await place.run(...args);
     assert.equal(code, 2, stderr);
     assert.match(stderr, /^error: Cannot begin a project in ".*shop": it holds no forkstack\.json/);
     assert.match(stderr, /hint: .*`.*init`/);
+    line = /hint: .*`(.*init)`/.exec(stderr)![1];
   }
   assert.equal(await place.digest(), "");
-  await place.ok("init");
+  if (IS_OTHER_PROGRAM) await place.ok("init");
+  else execSync(line, { cwd: place.root, stdio: "ignore" }); // as pasted
+  assert.match(readFileSync(place.path("forkstack.json"), "utf8"), /"project": "shop"/);
   await place.ok("new", "alice");
 });
 
@@ -79,7 +84,10 @@ Deno.test("neither new nor init begins a project in a home directory, in the roo
     for (const command of ["new", "init"]) {
       const { code, stderr } = await run(place.root, [command], { env: { ...CACHE, ...variables } });
       assert.equal(code, 2, stderr);
-      assert.match(stderr, /Cannot begin a project in ".*shop": it is (a home directory|not of one project alone)/);
+      assert.match(
+        stderr,
+        /Cannot begin a project in ".*shop": (it is a home directory|other users and programs share it)/,
+      );
     }
   }
   assert.equal(await place.digest(), before);
