@@ -56,7 +56,9 @@ export async function examine(engine: Engine): Promise<Finding[]> {
   ]);
   const order = { error: 0, warning: 1, info: 2 };
   // What is damaged may be what an orphan is of: none is removed before that is settled.
-  const told = damaged.length === 0 ? found.flat() : found.flat().map(({ mend: _, ...finding }) => finding);
+  const first = "`forkstack doctor --rebuild` first, then look again";
+  const told = damaged.length === 0 ? found.flat() : found.flat()
+    .map(({ mend, ...finding }) => mend === undefined ? finding : { ...finding, fix: first });
   return told.sort((a, b) =>
     order[a.severity] - order[b.severity] || (a.environment ?? "").localeCompare(b.environment ?? "") ||
     (a.resource ?? "").localeCompare(b.resource ?? "")

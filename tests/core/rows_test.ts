@@ -98,6 +98,7 @@ Deno.test("one damaged row leaves the others usable, and doctor --rebuild is the
   const before = await stat(place.path(".forkstack/sqlite/shop-alice.db"));
   const fix = await place.run("doctor", "--fix", "--yes");
   assert.match(fix.stdout, /damaged: .*"title" is "\.\.\/victim"/);
+  assert.doesNotMatch(fix.stdout, /doctor --fix/, "it mends nothing before the rows are settled");
   await place.run("doctor", "--rebuild", "--yes");
   const after = await place.json("list");
   assert.deepEqual([
