@@ -402,7 +402,7 @@ export function findEnvBlock(text: string, name = ".env.local"): EnvBlock | unde
   }
   const directory = directoryOf(first[0]);
   if (directory === undefined) throw damaged(first, "begins no block");
-  if (last === undefined) throw damaged(first, "begins a block that no line ends");
+  if (last === undefined) throw damaged(first, "has no end marker below it");
   if (!/^# <<< forkstack[ \t]*$/.test(last[0])) throw damaged(last, "does not end the block before it");
   if (more !== undefined) throw damaged(more, "follows a block: there may be one");
   const inside = first.index + first[0].length;

@@ -107,7 +107,7 @@ async function checkLocal(place: Place, anyway: boolean): Promise<void> {
   const found = await files.stat(path);
   if (found !== undefined && found.type !== "file") {
     throw new ForkstackError("FOREIGN", `Cannot write "${path}": it is no regular file`, {
-      hint: "It may lead to another checkout's: put a file of this directory in its place",
+      hint: "Move it away, then run the same command again; a link may lead to another checkout's file",
     });
   }
   const text = textOf(await files.readBytes(path));

@@ -265,7 +265,7 @@ Deno.test(".env.local that is a link, a directory or has damaged markers is refu
   const BEGIN = '# >>> forkstack {"directory":"/x"}';
   const END = "# <<< forkstack";
   const cases: [text: string, says: RegExp][] = [
-    [`A=1\n${BEGIN}\nB=2\n`, /line 2, a marker, begins a block that no line ends/],
+    [`A=1\n${BEGIN}\nB=2\n`, /line 2, a marker, has no end marker below it/],
     [`A=1\n\n${END}\n`, /line 3, a marker, begins no block/],
     [`${BEGIN}\n${END}\n${BEGIN}\n${END}\n`, /line 3, a marker, follows a block/],
     [`${BEGIN}\n${BEGIN}\n${END}\n`, /line 2, a marker, does not end the block/],
