@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { ForkstackError } from "../mod.ts";
 import { isRunByDeno, system, variable, write } from "./host.ts";
 
 /** Loads modules by their path in this repository, and packages by their specifier. */
@@ -21,7 +22,7 @@ export function carry(modules: Carried): void {
 export async function load<Module>(path: string): Promise<Module> {
   const { url } = import.meta;
   const file = /\.js$/.test(url) ? path.replace(/\.ts$/, ".js") : path; // a package holds built JavaScript
-  return await (carried[path]?.() ?? import(new URL(`../${file}`, url).href)) as Module;
+  return await (carried[path]?.() ?? import(new URL(`../${file}`, url).href).catch(unfetched)) as Module;
 }
 
 const announced = new Set<string>();
@@ -35,7 +36,25 @@ export async function loadPackage<Package>(specifier: string): Promise<Package> 
     const [, name, version] = /^npm:(@?[^@]+)@([^/]+)/.exec(specifier)!;
     if (isMissing(name, version)) write("stderr", `Fetching ${name} ${version}\n`);
   }
-  return await import(specifier) as Package;
+  return await import(specifier).catch(unfetched) as Package;
+}
+
+/**
+ * Throws PACKAGE_UNAVAILABLE for what Deno could not fetch, and any other error as it is. Nothing but its text tells
+ * which it was.
+ */
+function unfetched(error: unknown): never {
+  const [first = "", ...below] = error instanceof Error ? error.message.split("\n") : [];
+  const [, name] = /^Failed (?:caching|loading) .*\bpackage ['"]([^'"]+)['"]/.exec(first) ??
+    /^Import '([^']+)' failed|^error sending request for url \(([^)]+)\)/.exec(first)?.filter(Boolean) ?? [];
+  if (name === undefined) throw error;
+  const why = /^\s*0: (.*)/.exec(below[0] ?? "")?.[1] ?? first;
+  throw new ForkstackError("PACKAGE_UNAVAILABLE", `Cannot fetch "${name}": ${why}`, {
+    hint: "Look at your connection, proxy and certificates, then run the same command again; " +
+      "DENO_TLS_CA_STORE=system has Deno take the system's certificates",
+    retryable: true,
+    cause: new Error(first),
+  });
 }
 
 /**
