@@ -198,7 +198,8 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "Compares the registry with the vendors and with this directory: environments that are unfinished or expired, " +
       "resources that are gone, that nobody recorded, or that are somebody else's. Each finding comes with the command " +
       "that mends it. It changes nothing, unless --fix is given: that mends what is safe, after asking.",
-      "--rebuild is for a registry that was lost: it finds the environments again by the marks on their resources. " +
+      "--rebuild is for a registry that was lost or has damaged rows: it forgets these rows and finds the environments " +
+      "again by the marks on their resources. " +
       "Marks name their registry: with --adopt it also takes the environments of another one, which must be lost, " +
       "since two registries with the same environments delete each other's.",
     ],
