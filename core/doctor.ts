@@ -193,7 +193,7 @@ async function examineForks(
       severity: "warning",
       environment: row.env,
       resource: resource.key,
-      problem: `unproven: ${resource.provider.name} "${row.title}" may be of a run that got no answer`,
+      problem: `unproven: ${resource.provider.name} "${row.title}" may come from a run that lost the vendor's answer`,
       fix: `look at it: if nobody else made it, delete it at ${resource.provider.name}`,
     });
   }
@@ -216,7 +216,7 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
   if (!await engine.registry.knowsOperation(operation)) {
     return {
       ...about,
-      problem: `unknown: ${what} bears our mark, but this registry never knew of its run`,
+      problem: `unknown: ${what} bears our mark, but this registry has no record of its run`,
       fix: "`forkstack doctor --rebuild`, if this registry is new",
     };
   }
@@ -230,7 +230,7 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
   return {
     ...about,
     severity: "error",
-    problem: `orphaned: ${what} was made by a run that ended without it`,
+    problem: `orphaned: ${what} was made by forkstack, and no environment holds it`,
     fix: "`forkstack doctor --fix`",
     mend: () => removeOrphan(engine, resource, fork),
   };

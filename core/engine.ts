@@ -152,7 +152,7 @@ export function contextOf(
     },
     async takeOver(name, id) {
       world.warn(
-        `Taken over: ${provider.name} "${name}" was empty and stood where this run got no answer; nothing proves that it is ours`,
+        `Taken over: ${provider.name} "${name}" was empty, at a place where this run had lost the vendor's answer; nothing proves that it is ours`,
       );
       await record(TAKEN_OVER, id);
     },

@@ -24,7 +24,7 @@ async function parse(
     throw await (await load<typeof import("./help.ts")>("core/help.ts")).unknownCommand(command);
   }
   if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
-    const npm = "; npm takes the first -- for itself: `npm run envs:run -- alice -- node app.js`";
+    const npm = "; npm takes the first -- for itself";
     throw usage(
       `Cannot ${command}: no program was named`,
       `Write it after --: \`forkstack ${known.example}\`${host.variable("npm_command") === undefined ? "" : npm}`,
@@ -94,7 +94,7 @@ async function helpText(name: string | undefined, form: "short" | "page", comman
 async function confirm(question: string, isJson: boolean): Promise<void> {
   if (isJson || !host.isTerminal("stdin") || !host.isTerminal("stderr")) {
     throw new ForkstackError("CONFIRM_REQUIRED", "Cannot ask for confirmation: there is no terminal", {
-      hint: "Say yes beforehand with --yes, or look first with --dry-run",
+      hint: "Pass --yes to confirm, or look first with --dry-run",
     });
   }
   await (await load<typeof import("./questions.ts")>("core/questions.ts")).ask.agree(question, false);

@@ -352,7 +352,11 @@ export class Registry {
       sound(await this.#read(["SELECT * FROM environments ORDER BY name"]), environmentOf).damaged;
     if (first === undefined || more.length === 0) return first?.error;
     const { code, message, hint } = first.error;
-    return new ForkstackError(code, `${message}; so are ${more.length} more`, { hint });
+    return new ForkstackError(
+      code,
+      `${message}; ${more.length} more ${more.length === 1 ? "row is" : "rows are"} damaged`,
+      { hint },
+    );
   }
 
   /** Rows that fail their check, each with the statement that forgets it. */

@@ -265,8 +265,8 @@ async function assertOwn(path: string, type: "file" | "directory"): Promise<void
     ? "another user owns it"
     : undefined;
   if (state === undefined) return;
-  throw new ForkstackError("NOT_PERMITTED", `Cannot believe "${path}", which says what is trusted: ${state}`, {
-    hint: `Look at it; if you don't know it, remove it. \`forkstack trust\` makes it anew`,
+  throw new ForkstackError("NOT_PERMITTED", `Cannot use "${path}", which keeps what you trusted: ${state}`, {
+    hint: "Look at it. If it is not yours, remove it, then run `forkstack trust`",
   });
 }
 

@@ -70,12 +70,10 @@ export function originsOf(flag: Flags["cors"]): string[] {
   for (const one of given) {
     const url = URL.parse(one);
     if (url !== null && /^https?:$/.test(url.protocol) && url.origin === one) continue;
-    const reason = one === "*"
-      ? "every page that you open could read what it gets hold of a URL of"
-      : "it is no origin";
+    const reason = one === "*" ? "any web page could then read objects whose URL it knows" : "it must be an origin";
     throw usage(
       `Cannot serve with --cors ${JSON.stringify(one)}: ${reason}`,
-      "For example --cors http://localhost:5173",
+      "For example `forkstack serve --cors http://localhost:5173`",
     );
   }
   return given;
