@@ -90,14 +90,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "show the environments",
     example: "list",
     options: [],
-    run: by("show", "runList"),
+    run: by("list", "runList"),
   },
   status: {
     summary: "show one environment with its resources",
     arguments: ["[env]"],
     example: "status alice",
     options: [],
-    run: by("show", "runStatus"),
+    run: by("status", "runStatus"),
   },
   trust: {
     summary: "show the code, hosts and files that this repository names, and let forkstack use them",

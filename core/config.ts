@@ -15,7 +15,6 @@ import {
   stateRoot,
 } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
-import { checkBeginning, initLine } from "./begin.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { basename, join } from "./host.ts";
@@ -79,11 +78,13 @@ export async function openProject(
   const { mustBeProject = false, isStateless = false } = options;
   const root = findUpwards(cwd, "forkstack.json");
   if (root === undefined && !options.init) {
+    const { initLine } = await load<typeof import("./begin.ts")>("core/begin.ts");
     throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
       hint: `Go to your project, or make this directory one: \`${initLine(cwd)}\``,
     });
   }
   if (root === undefined) {
+    const { checkBeginning } = await load<typeof import("./begin.ts")>("core/begin.ts");
     await checkBeginning(cwd, { mustBeProject });
     const name = envNameOf(basename(cwd)) || "app";
     const roots = { root: cwd, stateRoot: stateRoot(cwd) };

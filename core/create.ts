@@ -5,6 +5,7 @@
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { parentOf, type Resource, titleOf } from "./config.ts";
+import { currentEnv } from "./current.ts";
 import { finishRemoval, interrupted, removeRun } from "./delete.ts";
 import {
   contextOf,
@@ -21,7 +22,8 @@ import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { isPointInTime, type Plan, planNew, pointOf, type Step } from "./plan.ts";
 import { type Environment, statements } from "./registry.ts";
-import { describe, type EnvironmentResult } from "./report.ts";
+import { describe } from "./describe.ts";
+import type { EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
 import { assertRunnable, scriptsOf } from "./sanitize.ts";
@@ -41,7 +43,7 @@ export interface NewOptions {
 
 /** What `new` would do, without doing it; asked before anything is written, so that wrong input leaves no trace. */
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
-  workspace.currentEnv(engine.project); // throws where nobody can tell it
+  currentEnv(engine.project); // throws where nobody can tell it
   await workspace.checkPointers(engine, { activates: options.switch !== false });
   const plan = await planFromRegistry(engine, env, options);
   assertRunnable(resourcesToMake(plan));

@@ -20,7 +20,7 @@ import { basename, isRunByNode, join } from "./host.ts";
 import type { Provider, Tools } from "./provider.ts";
 import type { Found } from "./imports.ts";
 import { Secret } from "./secret.ts";
-import { isEndless } from "./trust.ts";
+import { isEndless } from "./trust_items.ts";
 
 const URL_LIKE = /^https:\/\/[^\s?#@]+$|^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/[^\s?#@]+$/;
 const MAX_BYTES = 2 ** 20;

@@ -5,6 +5,7 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, titleOf } from "./config.ts";
+import { currentEnv } from "./current.ts";
 import {
   contextOf,
   type Engine,
@@ -38,7 +39,7 @@ export async function planDeletion(
   engine: Engine,
   env: string,
 ): Promise<{ environment: Environment; rows: ResourceRow[] }> {
-  workspace.currentEnv(engine.project); // throws where nobody can tell it
+  currentEnv(engine.project); // throws where nobody can tell it
   assertUnprotected(engine.project, env, `delete environment "${env}"`);
   const environment = await madeEnvironment(engine.registry, env, "delete");
   return { environment, rows: await engine.registry.resources(env) };
@@ -81,7 +82,7 @@ export async function deleteEnvironment(
 
 /** Before the current environment goes, the directory points to its parent: the app never meets a half-deleted one. */
 async function leave(engine: Engine, environment: Environment): Promise<string | undefined> {
-  const { env, decidedBy } = workspace.currentEnv(engine.project);
+  const { env, decidedBy } = currentEnv(engine.project);
   if (env !== environment.name || decidedBy !== ".current-env") return undefined;
   const parent = await engine.registry.environment(environment.parent);
   const next = BASE_ENVS.includes(environment.parent) || parent?.status === "ready" ? environment.parent : "dev";

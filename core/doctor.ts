@@ -6,6 +6,7 @@
  */
 import { isForkstackError, resourceTitle } from "../mod.ts";
 import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
+import { currentEnv } from "./current.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
 import {
@@ -18,11 +19,11 @@ import {
   scopeOf,
 } from "./engine.ts";
 import { withLock } from "./lock.ts";
-import { mendingCommand, shownStatus } from "./plan.ts";
+import { mendingCommand } from "./plan.ts";
 import { isRegistryId } from "./marks.ts";
 import type { Fork } from "./provider.ts";
 import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
-import { reportOf, type ResourceReport } from "./report.ts";
+import { reportOf, type ResourceReport, shownStatus } from "./report.ts";
 import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
 
@@ -304,7 +305,7 @@ function rowOf(resource: Resource, fork: Fork): ResourceRow {
 }
 
 function examinePointer(engine: Engine, environments: readonly Environment[]): Finding[] {
-  const { env, decidedBy } = workspace.currentEnv(engine.project);
+  const { env, decidedBy } = currentEnv(engine.project);
   if (BASE_ENVS.includes(env) || environments.some(({ name }) => name === env)) return [];
   return [{
     severity: "error",

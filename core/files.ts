@@ -8,8 +8,7 @@ import { ForkstackError, isForkstackError } from "../mod.ts";
 import { allowError } from "./allow.ts";
 import { absent, disk, type Swapped } from "./disk.ts";
 import { basename, dirname, join, system } from "./host.ts";
-import { linksIn, relink } from "./links.ts";
-import { run } from "./run.ts";
+import { load } from "./load.ts";
 
 /** What stands at a path. */
 export interface FileInfo {
@@ -69,7 +68,9 @@ export interface Files {
   remove(path: string): Promise<void>;
 }
 
-const fs = () => import("node:fs/promises"); // for what is not in disk.ts, which a short command is spared
+// What is not in disk.ts a short command is spared.
+const fs = () => import("node:fs/promises");
+const links = () => load<typeof import("./links.ts")>("core/links.ts");
 
 /** The real file system. */
 export const files: Files = {
@@ -111,14 +112,15 @@ export const files: Files = {
   },
   async copy(from, to, except) {
     await disk.makeDirectory(dirname(to), 0o700);
-    const links = await linksIn(from, except);
+    const { linksIn, relink } = await links();
+    const found = await linksIn(from, except);
     const copied = await copyAll(from, to, except);
-    await relink(to, links);
+    await relink(to, found);
     return copied;
   },
   async share(from, to) {
     await disk.makeDirectory(dirname(to), 0o700);
-    const [link] = await linksIn(from);
+    const [link] = await (await links()).linksIn(from);
     if (link !== undefined) {
       throw new ForkstackError("PARENT_UNUSABLE", `Cannot share "${join(from, link.path)}": it is a link`, {
         hint: "Remove it, then run the same command again",
@@ -177,6 +179,7 @@ const COMPLAINTS: readonly (readonly [code: string, complaint: RegExp])[] = [
 
 /** Runs cp; what it complained of, or `undefined` when it succeeded. */
 async function cp(args: string[]): Promise<string | undefined> {
+  const { run } = await load<typeof import("./run.ts")>("core/run.ts");
   const ended = await run("cp", args);
   if (ended === undefined) throw Object.assign(new Error("there is no program cp"), { code: "ENOENT" });
   return ended.status === 0 ? undefined : ended.stderr.trim() || `cp ended with ${ended.status}`;

@@ -5,6 +5,7 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { type Project, protectedEnvs } from "./config.ts";
+import { currentEnv } from "./current.ts";
 import {
   contextOf,
   type Engine,
@@ -20,7 +21,8 @@ import {
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";
-import { describe, type EnvironmentResult } from "./report.ts";
+import { describe } from "./describe.ts";
+import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
 import type { Variables } from "./workspace.ts";
 
@@ -107,7 +109,7 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
 async function rewrite(engine: Engine, env: string, renewed: Variables, expiresAt: string): Promise<void> {
   const kept = await workspace.readVariables(engine, env);
   if (kept === undefined || Object.keys(renewed).length === 0) return;
-  const activate = workspace.currentEnv(engine.project).env === env;
+  const activate = currentEnv(engine.project).env === env;
   await workspace.changeFiles(engine, {
     env,
     variables: { ...kept, ...renewed, [LEASE_VARIABLE]: expiresAt },

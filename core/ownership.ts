@@ -7,9 +7,8 @@
 import { assertOwned, assertState, findUpwards, ForkstackError, isForkstackError, isOwned } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { absent, disk } from "./disk.ts";
-import { git } from "./git.ts";
 import { cwd, dirname, join } from "./host.ts";
-import { isWithin } from "./links.ts";
+import { load } from "./load.ts";
 
 /** The files that point a directory at an environment. */
 export const POINTERS = [".current-env", ".env.local"] as const;
@@ -93,6 +92,7 @@ export async function projectFile(root: string, name: string): Promise<string> {
   const path = join(root, name);
   const found = await disk.look(path);
   if (found === undefined || found.type === "file") return path;
+  const { isWithin } = await load<typeof import("./links.ts")>("core/links.ts");
   const [real, top] = await Promise.all([path, root].map((one) => disk.realPath(one)));
   const state = found.type === "directory" || (await disk.look(real))?.type !== "file"
     ? "it is no file, nor a link to one"
@@ -206,6 +206,7 @@ async function listed(
 ): Promise<string[] | undefined> {
   const above = directory === repository ? "" : `${directory.slice(repository.length).replace(/^[\\/]/, "")}/`;
   const paths = [...names.keys()].map((name) => `:(top,icase,literal)${above}${name}`);
+  const { git } = await load<typeof import("./git.ts")>("core/git.ts");
   const answer = await git(repository, ["ls-files", "-z", "--", ...paths]);
   if (answer === undefined) return undefined;
   const found: string[] = [];

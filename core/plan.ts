@@ -6,6 +6,7 @@
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Resource } from "./config.ts";
 import type { Environment, ResourceRow } from "./registry.ts";
+import { shownStatus } from "./report.ts";
 
 /** One resource of a plan. */
 export interface Step {
@@ -154,11 +155,6 @@ export function noSuchEnvironment(env: string, verb: string, near: readonly stri
       : `\`forkstack list\` shows what is there${verb === "delete" ? "" : `; \`forkstack new ${env}\` makes it`}`,
     details: { env },
   });
-}
-
-/** The status that people and JSON are shown. */
-export function shownStatus({ status }: Pick<Environment, "status">): "creating" | "ready" | "deleting" | "broken" {
-  return status === "undoing" || status === "resetting" ? "broken" : status;
 }
 
 /**

@@ -1,16 +1,12 @@
 /**
- * What `list` and `status` tell of environments.
+ * What `list` tells of environments, and every command of one.
  *
  * @module
  */
-import { declaredResources, resourceTitle } from "../mod.ts";
-import { BASE_ENVS, keyOf, type Project } from "./config.ts";
+import { currentEnv } from "./current.ts";
 import type { Engine } from "./engine.ts";
-import { madeEnvironment } from "./lookup.ts";
-import { mendingCommand, shownStatus } from "./plan.ts";
 import type { Copy } from "./provider.ts";
 import type { Environment, ResourceRow } from "./registry.ts";
-import * as workspace from "./workspace.ts";
 
 /** What a command says of one resource. */
 export interface ResourceReport {
@@ -60,72 +56,15 @@ export interface EnvironmentResult {
 
 /** Every environment that forkstack made, by name. */
 export async function listEnvironments(engine: Pick<Engine, "project" | "registry">): Promise<EnvironmentReport[]> {
-  const current = workspace.currentEnv(engine.project).env;
+  const current = currentEnv(engine.project).env;
   return (await engine.registry.environments()).map((one) => environmentReport(engine, one, current));
-}
-
-/** One environment with its resources. */
-export async function describe(
-  engine: Engine,
-  env: string,
-  began: number,
-  current: string = workspace.currentEnv(engine.project).env,
-): Promise<EnvironmentResult> {
-  const isBase = BASE_ENVS.includes(env);
-  const environment = isBase
-    ? await engine.registry.environment(env)
-    : await madeEnvironment(engine.registry, env, "show");
-  const rows = await engine.registry.resources(env);
-  const variables = await workspace.readVariables(engine, env) ?? {};
-  return {
-    environment: environment === undefined
-      ? { name: env, status: "ready", current: current === env }
-      : environmentReport(engine, environment, current),
-    resources: environment === undefined
-      ? namedReports(engine.project, env, "base")
-      : rows.map((row) => reportOf(row, row.state)),
-    variables: Object.keys(variables),
-    durationMs: elapsed(began),
-    ...(environment === undefined || environment.status === "ready"
-      ? {}
-      : { finishWith: mendingCommand(environment, await engine.registry.environments()) }),
-  };
-}
-
-/** One environment as this machine's files tell of it, where the registry can't be asked; `undefined` if none does. */
-export async function describeFromFiles(
-  place: workspace.Place,
-  env: string,
-  began: number,
-): Promise<EnvironmentResult | undefined> {
-  const variables = await workspace.readVariables(place, env);
-  if (variables === undefined && !BASE_ENVS.includes(env)) return undefined;
-  return {
-    environment: { name: env, status: "unknown", current: workspace.currentEnv(place.project).env === env },
-    resources: namedReports(place.project, env, "unknown"),
-    variables: Object.keys(variables ?? {}),
-    durationMs: elapsed(began),
-  };
-}
-
-/** The resources of an environment of which nothing is recorded, as forkstack.json has them: no provider is loaded. */
-function namedReports(project: Project, env: string, state: string): ResourceReport[] {
-  const reports = declaredResources(project.config).map(({ kind, name, provider }) => ({
-    key: keyOf(kind, name),
-    kind,
-    ...(name === undefined ? {} : { name }),
-    provider,
-    title: resourceTitle(kind, project.name, env, name),
-    state,
-  }));
-  return reports.sort((a, b) => a.key.localeCompare(b.key));
 }
 
 /** An environment in the words of `--json`. */
 export function environmentReport(
   engine: Pick<Engine, "project">,
   environment: Environment,
-  current: string = workspace.currentEnv(engine.project).env,
+  current: string = currentEnv(engine.project).env,
 ): EnvironmentReport {
   return {
     name: environment.name,
@@ -156,4 +95,9 @@ export function reportOf(row: ResourceRow, state: string, durationMs?: number): 
     state,
     ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs * 10) / 10 }),
   };
+}
+
+/** The status that people and JSON are shown. */
+export function shownStatus({ status }: Pick<Environment, "status">): "creating" | "ready" | "deleting" | "broken" {
+  return status === "undoing" || status === "resetting" ? "broken" : status;
 }

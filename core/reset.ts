@@ -21,7 +21,8 @@ import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.t
 import { notReady, pointOf } from "./plan.ts";
 import type { Provider, Replacement } from "./provider.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
-import { describe, type EnvironmentResult, reportOf } from "./report.ts";
+import { describe } from "./describe.ts";
+import { type EnvironmentResult, reportOf } from "./report.ts";
 import { runSteps } from "./saga.ts";
 import { sanitize, scriptsOf } from "./sanitize.ts";
 

@@ -4,21 +4,24 @@
  * @module
  */
 import { BASE_ENVS } from "./config.ts";
+import { currentEnv, isNamedByProcess } from "./current.ts";
 import { type Engine, LEASE_VARIABLE } from "./engine.ts";
+import { load } from "./load.ts";
 import { readyEnvironment } from "./lookup.ts";
-import { describe, type EnvironmentResult } from "./report.ts";
+import { describe } from "./describe.ts";
+import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
 
 /** Points this directory at an environment. */
 export async function switchEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
   const began = performance.now();
-  if (workspace.isNamedByProcess()) workspace.currentEnv(engine.project); // else this command mends it
+  if (isNamedByProcess()) currentEnv(engine.project); // else this command mends it
   await workspace.checkPointers(engine);
   await assertUsable(engine, env);
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
   const changedFiles = await activate(engine, env, { verify: () => assertUsable(engine, env) });
   await engine.registry.touch(env, engine.world.now().toISOString());
-  const { env: current, decidedBy } = workspace.currentEnv(engine.project);
+  const { env: current, decidedBy } = currentEnv(engine.project);
   return { ...await describe(engine, env, began, current), changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
@@ -35,7 +38,9 @@ export async function activate(
   { verify, anyway = false }: { readonly verify?: () => Promise<unknown>; readonly anyway?: boolean } = {},
 ): Promise<readonly string[]> {
   const isKept = !BASE_ENVS.includes(env) && await isCurrent(engine, env);
-  const variables = isKept ? undefined : await (await import("./ask.ts")).askVariables(engine, env);
+  const variables = isKept
+    ? undefined
+    : await (await load<typeof import("./ask.ts")>("core/ask.ts")).askVariables(engine, env);
   const wanted = { env, activate: true, anyway, ...(variables === undefined ? {} : { variables }) };
   return await workspace.changeFiles(engine, wanted, verify);
 }

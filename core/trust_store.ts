@@ -14,19 +14,8 @@ import { dirname, isRunByDeno, join, system, variable } from "./host.ts";
 import { load } from "./load.ts";
 import { shown } from "./shown.ts";
 import { itemsText, itemTitle, quoted, whatChanged } from "./trust_text.ts";
-import {
-  type Admitted,
-  hashOf,
-  identity,
-  isKnown,
-  type Item,
-  type Named,
-  namedBy,
-  type Person,
-  type Reach,
-  scriptError,
-  sha256,
-} from "./trust.ts";
+import type { Admitted, Item, Named, Person, Reach } from "./trust.ts";
+import { hashOf, identity, isKnown, namedBy, scriptError, sha256 } from "./trust_items.ts";
 
 /** So many answers are kept, the newest: branches with other contents need not ask at each switch. */
 const MOST_ITEMS = 200;

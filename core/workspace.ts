@@ -3,22 +3,14 @@
  *
  * @module
  */
-import {
-  findUpwards,
-  ForkstackError,
-  formatEnvLine,
-  isForkstackError,
-  NAME_PATTERN,
-  openStack,
-  parseEnvFile,
-} from "../mod.ts";
+import { findUpwards, ForkstackError, formatEnvLine, NAME_PATTERN, parseEnvFile } from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import type { World } from "./engine.ts";
 import * as block from "./env_block.ts";
 import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
 import { disk, sameBytes } from "./disk.ts";
 import { git } from "./git.ts";
-import { basename, join, rawVariable, system, variable } from "./host.ts";
+import { basename, join, system } from "./host.ts";
 import { checkUntracked, POINTERS } from "./ownership.ts";
 import { variableNames } from "./program.ts";
 import { Secret } from "./secret.ts";
@@ -32,23 +24,6 @@ export interface Place {
   readonly world: Pick<World, "files"> & Partial<Pick<World, "warn">>;
   /** The stack's resources, where they are loaded. */
   readonly resources?: readonly Resource[];
-}
-
-/** The environment that this directory points to, and what decided it. */
-export function currentEnv(project: Project): { env: string; decidedBy: string } {
-  try {
-    const { env, decidedBy } = openStack({ cwd: project.root, read: rawVariable });
-    return { env, decidedBy };
-  } catch (error) {
-    if (isNamedByProcess() || !isForkstackError(error) || error.code !== "NAME_INVALID") throw error;
-    const hint = "Point to an environment with `forkstack switch dev`";
-    throw new ForkstackError(error.code, error.message, { hint, cause: error });
-  }
-}
-
-/** Whether the process environment says which environment is current, and not a file that could be mended. */
-export function isNamedByProcess(): boolean {
-  return [variable("FORKSTACK_ENV"), variable("ENV")].some((value) => value !== undefined);
 }
 
 /** Where an environment's variables are kept. */

@@ -1,6 +1,7 @@
 /** One command line, on its way from argv to an answer. */
 import { ForkstackError } from "../../mod.ts";
 import type * as output from "../output.ts";
+import type { Registry } from "../registry.ts";
 import type { ResourceReport } from "../report.ts";
 
 /** Where text goes, and what interrupts. */
@@ -90,4 +91,12 @@ export interface Call {
 /** The error for a command line that can't be understood. */
 export function usage(message: string, hint: string): ForkstackError {
   return new ForkstackError("USAGE", message, { hint });
+}
+
+/** One line, on any command, when a lease has ended. */
+export async function noticeExpired(registry: Registry, io: Io): Promise<void> {
+  const names = (await registry.expired(io.now().toISOString())).map(({ name }) => name);
+  if (names.length > 0) {
+    io.say(`Expired: ${names.join(", ")}. \`forkstack prune\` deletes ${names.length === 1 ? "it" : "them"}`);
+  }
 }

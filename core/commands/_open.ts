@@ -1,15 +1,15 @@
 /** What the commands share: a project, its registry and its world, opened and closed. */
 import { isForkstackError } from "../../mod.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
-import { type Io, usage } from "./_call.ts";
+import { type Io, noticeExpired, usage } from "./_call.ts";
 import { loadResources, openProject, type Project, type Resource } from "../config.ts";
 import type { Engine, World } from "../engine.ts";
 import { fileError, files } from "../files.ts";
 import { cwd, hostname, sleep, variable } from "../host.ts";
 import { load } from "../load.ts";
 import { openRegistry } from "../open_registry.ts";
-import type { Registry } from "../registry.ts";
-import { admit, assertTrusted, type Reach } from "../trust.ts";
+import { admit, type Reach } from "../trust.ts";
+import { assertTrusted } from "../trust_items.ts";
 import type { Secret } from "../secret.ts";
 import { shown } from "../shown.ts";
 
@@ -62,14 +62,6 @@ export async function withEngine<T>(
     });
   } catch (error) {
     throw fileError(error, `work in "${project.root}"`);
-  }
-}
-
-/** One line, on any command, when a lease has ended. */
-export async function noticeExpired(registry: Registry, io: Io): Promise<void> {
-  const names = (await registry.expired(io.now().toISOString())).map(({ name }) => name);
-  if (names.length > 0) {
-    io.say(`Expired: ${names.join(", ")}. \`forkstack prune\` deletes ${names.length === 1 ? "it" : "them"}`);
   }
 }
 

@@ -13,6 +13,7 @@ import { BASE_ENVS, openProject, type Project } from "../config.ts";
 import type { Engine } from "../engine.ts";
 import { files } from "../files.ts";
 import * as host from "../host.ts";
+import { load } from "../load.ts";
 import { readyEnvironment } from "../lookup.ts";
 import { othersVariables, programVariables, type Values } from "../program.ts";
 import { type OnTerminal, runOnTerminal, type Standing, standing } from "../run.ts";
@@ -20,7 +21,8 @@ import { Secret } from "../secret.ts";
 import type { Secrets } from "../secrets.ts";
 import { shown } from "../shown.ts";
 import { isCurrent, needsNoProvider } from "../switch.ts";
-import { changeFiles, checkPointers, currentEnv, readVariables, type Variables } from "../workspace.ts";
+import { currentEnv } from "../current.ts";
+import { changeFiles, checkPointers, readVariables, type Variables } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
 
 /** `run [env] -- …` */
@@ -113,7 +115,7 @@ async function assertUsable({ registry, world }: Engine, env: string): Promise<v
 async function ask(engine: Engine, env: string): Promise<Pick<Settings, "written" | "told">> {
   const isMinted = engine.resources.some(({ provider }) => provider.capabilities.outputs !== "rereadable");
   if (isMinted) await checkPointers(engine, { activates: false });
-  const variables = await (await import("../ask.ts")).askVariables(engine, env);
+  const variables = await (await load<typeof import("../ask.ts")>("core/ask.ts")).askVariables(engine, env);
   if (!isMinted) return { told: plain(variables) };
   await changeFiles(engine, { env, variables, activate: false });
   return { written: plain(variables) };

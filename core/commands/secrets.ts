@@ -9,7 +9,7 @@ import { Secret } from "../secret.ts";
 import { shown } from "../shown.ts";
 import { type Changes, type Keyring, openKeyring, type Secrets } from "../secrets.ts";
 import { didYouMean } from "../words.ts";
-import { currentEnv } from "../workspace.ts";
+import { currentEnv } from "../current.ts";
 import { text, withEngine } from "./_open.ts";
 
 /** What each action takes after its name. */

@@ -3,7 +3,7 @@ import type { Answer, Call } from "./_call.ts";
 import { BASE_ENVS, sealConfig } from "../config.ts";
 import { files } from "../files.ts";
 import * as output from "../output.ts";
-import { describe } from "../report.ts";
+import { describe } from "../describe.ts";
 import { needsNoProvider, switchEnvironment } from "../switch.ts";
 import { required, withEngine } from "./_open.ts";
 

@@ -14,7 +14,7 @@ import { type Files, files } from "../../core/files.ts";
 import { errorText, exitCodeOf, jsonDocument } from "../../core/output.ts";
 import { openRegistry } from "../../core/open_registry.ts";
 import { recordedOptions } from "../../core/schema.ts";
-import { describe } from "../../core/report.ts";
+import { describe } from "../../core/describe.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { isForkstackError } from "../../mod.ts";
 import { PROVIDERS } from "../../providers/mod.ts";

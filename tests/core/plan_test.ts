@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Resource } from "../../core/config.ts";
-import { type Known, mendingCommand, noSuchEnvironment, planNew, shownStatus } from "../../core/plan.ts";
+import { type Known, mendingCommand, noSuchEnvironment, planNew } from "../../core/plan.ts";
+import { shownStatus } from "../../core/report.ts";
 import type { Provider } from "../../core/provider.ts";
 import type { Environment, ResourceRow, Status } from "../../core/registry.ts";
 import { isForkstackError } from "../../mod.ts";

@@ -1,36 +1,14 @@
 import { isForkstackError, parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
 import { openProject, type Project } from "../config.ts";
+import { currentEnv } from "../current.ts";
+import { describe, describeFromFiles } from "../describe.ts";
 import { files } from "../files.ts";
 import { cwd } from "../host.ts";
 import * as output from "../output.ts";
-import { openRegistry } from "../open_registry.ts";
-import { describe, describeFromFiles, type EnvironmentResult, listEnvironments } from "../report.ts";
-import { admit } from "../trust.ts";
+import type { EnvironmentResult } from "../report.ts";
 import { shown } from "../shown.ts";
-import { currentEnv } from "../workspace.ts";
-import { noticeExpired, withEngine } from "./_open.ts";
-
-/** `list` */
-export async function runList({ io }: Call): Promise<Answer> {
-  const project = await openProject(cwd(), { init: false });
-  await admit(project, "registry", io);
-  const registry = await openRegistry(project, "empty", "look");
-  io.atEnd(() => registry.close());
-  await noticeExpired(registry, io);
-  const [environments, kept, error] = await Promise.all([
-    listEnvironments({ project, registry }),
-    registry.kept(),
-    registry.environmentsError(),
-  ]);
-  const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
-  return {
-    data: { environments, ...(kept.length === 0 ? {} : { kept }) },
-    text: (style) =>
-      [output.listText(environments, base, io.now(), style), ...output.keptLines(kept, style)].join("\n"),
-    error,
-  };
-}
+import { withEngine } from "./_open.ts";
 
 /** `status [name]` */
 export async function runStatus({ name, io }: Call): Promise<Answer> {

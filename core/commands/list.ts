@@ -1,0 +1,29 @@
+import { type Answer, type Call, noticeExpired } from "./_call.ts";
+import { openProject } from "../config.ts";
+import { currentEnv } from "../current.ts";
+import { cwd } from "../host.ts";
+import { openRegistry } from "../open_registry.ts";
+import * as output from "../output.ts";
+import { listEnvironments } from "../report.ts";
+import { admit } from "../trust.ts";
+
+/** `list` */
+export async function runList({ io }: Call): Promise<Answer> {
+  const project = await openProject(cwd(), { init: false });
+  await admit(project, "registry", io);
+  const registry = await openRegistry(project, "empty", "look");
+  io.atEnd(() => registry.close());
+  await noticeExpired(registry, io);
+  const [environments, kept, error] = await Promise.all([
+    listEnvironments({ project, registry }),
+    registry.kept(),
+    registry.environmentsError(),
+  ]);
+  const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
+  return {
+    data: { environments, ...(kept.length === 0 ? {} : { kept }) },
+    text: (style) =>
+      [output.listText(environments, base, io.now(), style), ...output.keptLines(kept, style)].join("\n"),
+    error,
+  };
+}
