@@ -63,14 +63,6 @@ export function finalNameOf(name: string): string {
   return name.replace(new RegExp(`-[0-9a-f]{${DIGITS}}$`), "");
 }
 
-/** Clocks differ: what a vendor's clock says may be this much off ours. */
-const CLOCKS_DIFFER_MS = 120_000;
-
-/** Whether something stood there before the operation began: it is not its work then, whoever bears its name. */
-export function isOlder(createdAt: string, { begunAt }: { readonly begunAt: string }): boolean {
-  return Date.parse(createdAt) < Date.parse(begunAt) - CLOCKS_DIFFER_MS;
-}
-
 /** The error for what forkstack did not make, or made for another; `what` as in `make database "x": why`. */
 export function foreignError(
   { provider, resource }: { readonly provider: string; readonly resource: string },
