@@ -22,7 +22,7 @@ import type {
   Target,
 } from "./provider.ts";
 import { reportOf, type ResourceReport } from "./report.ts";
-import { forkOf, type Registry, type ResourceRow, statements, TAKEN_OVER } from "./registry.ts";
+import { forkOf, REFUSED, type Registry, type ResourceRow, statements, TAKEN_OVER } from "./registry.ts";
 import { FORGET, isLine, isMarker } from "./rows.ts";
 import { sanitize } from "./sanitize.ts";
 import type { RecordedOptions } from "./schema.ts";
@@ -150,11 +150,15 @@ export function contextOf(
       const all = row?.id === undefined ? told : [...told, { step: "create", id: row.id }];
       return all.map((one) => ({ ...one, marker: whose }));
     },
-    async takeOver(name, id) {
+    refused: (name) => record(REFUSED, name),
+    async takeOver(name, id, isEmpty) {
+      if (marker === undefined || await registry.isRefused(marker.resource, marker.operation)) return false;
+      if (!await isEmpty()) return false;
       world.warn(
         `Taken over: ${provider.name} "${name}" was empty, at a place where this run had lost the vendor's answer; nothing proves that it is ours`,
       );
       await record(TAKEN_OVER, id);
+      return true;
     },
   };
 }

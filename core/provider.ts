@@ -119,10 +119,16 @@ export interface Context {
    */
   readonly recorded: (name: string) => Promise<readonly Recorded[]>;
   /**
-   * Takes over an empty thing that nothing proves to be ours, after a call whose answer was lost. Only `create` of a
-   * `Target` that `isResumed` may: the place was seen absent before. The person is told, and no undo deletes it.
+   * Awaited at once where the vendor answered a create of ours that something of this name is there already: what stands
+   * there is somebody else's, and no attempt of this run takes it over, though this one be killed right after.
    */
-  readonly takeOver: (name: string, id: string) => Promise<void>;
+  readonly refused: (name: string) => Promise<void>;
+  /**
+   * Takes over a thing that nothing proves to be ours, after a call whose answer was lost, if it is empty; gives whether it
+   * did. Only `create` of a `Target` that `isResumed` may: the place was seen absent before. The person is told, and no
+   * undo deletes it. Where a create of the run was `refused`, it is not even looked at.
+   */
+  readonly takeOver: (name: string, id: string, isEmpty: () => Promise<boolean>) => Promise<boolean>;
   /** Tells the person something that stops nothing, e.g. a setting of the server that would lose jobs. */
   readonly warn: (text: string) => void;
   /** Says how far a long step has come, e.g. `"12,000 of 20,000 objects, 830 a second, 10 s left"`. */

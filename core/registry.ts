@@ -114,6 +114,8 @@ export interface DamagedRow {
 
 /** The step of the journal by which an empty thing that nothing proves to be ours was taken over. */
 export const TAKEN_OVER = "taken over";
+/** The step of the journal that says: a create of the run was answered that something is there already. */
+export const REFUSED = "refused";
 
 const VERSION = 3;
 const SCHEMA: readonly Statement[] = [
@@ -411,7 +413,7 @@ export class Registry {
   async recorded(env: string, resource: string, operation: string): Promise<{ step: string; id: string }[]> {
     const rows = await this.#read([
       `SELECT step, id FROM journal WHERE env = ? AND resource = ? AND operation = ? AND id IS NOT NULL
-        AND phase = 'record' AND step <> '${TAKEN_OVER}' ORDER BY seq DESC`,
+        AND phase = 'record' AND step NOT IN ('${TAKEN_OVER}', '${REFUSED}') ORDER BY seq DESC`,
       env,
       resource,
       operation,
@@ -421,10 +423,20 @@ export class Registry {
 
   /** Whether a run took over what nothing proves to be its own: then no undo deletes it. */
   async isTakenOver(resource: string, operation: string): Promise<boolean> {
+    return await this.#isNoted(TAKEN_OVER, resource, operation);
+  }
+
+  /** Whether a create of a run was answered that something is there already: the run takes nothing over then. */
+  async isRefused(resource: string, operation: string): Promise<boolean> {
+    return await this.#isNoted(REFUSED, resource, operation);
+  }
+
+  async #isNoted(step: string, resource: string, operation: string): Promise<boolean> {
     const rows = await this.#read([
-      `SELECT 1 AS found FROM journal WHERE resource = ? AND operation = ? AND step = '${TAKEN_OVER}' LIMIT 1`,
+      "SELECT 1 AS found FROM journal WHERE resource = ? AND operation = ? AND step = ? AND phase = 'record' LIMIT 1",
       resource,
       operation,
+      step,
     ]);
     return rows.length > 0;
   }

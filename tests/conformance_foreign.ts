@@ -6,10 +6,12 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import type { Fork, Target } from "../core/provider.ts";
-import { FAULTS } from "./faults.ts";
+import { type Fault, FAULTS } from "./faults.ts";
 import { type Bench, type Foreign, inWorld, type Suite } from "./world.ts";
 
 const DEATH = FAULTS.find(({ name }) => name === "death before")!;
+/** The call itself is answered, and none after it: a kill right after the answer. */
+const DEATH_AT_NEXT: Fault = { name: "death at the next call", channel: "any", isCrash: true, strike: (act) => act() };
 /** The fork whose mark is copied. */
 const MARKED = "marked";
 
@@ -103,6 +105,23 @@ export function foreignCases<Options>(suite: Suite<Options>): Record<string, () 
           });
         }
       }),
+    "what the vendor said is there already is not taken over by a rerun, though the run was killed at that answer":
+      async () => {
+        for (const wanted of [{}, { parent: undefined }]) {
+          const at = await makingCall(suite, wanted);
+          for (const fault of [undefined, DEATH_AT_NEXT]) {
+            await withEach(async (bench, place) => {
+              const target = bench.target("alice", wanted);
+              const plan = { at, meanwhile: () => place.put(target), ...(fault === undefined ? {} : { fault }) };
+              await bench.attempt(() => bench.create(target, bench.context(plan)));
+              if (!place.isPut) return;
+              await bench.attempt(() => bench.create(target));
+              assert.deepEqual(bench.takenOver, []);
+              await bench.assertOthersUnchanged();
+            });
+          }
+        }
+      },
     "a mark of ours that was copied onto another thing is not ours": async () => {
       if (ownership === "recorded") return;
       await inWorld(suite, async (bench) => {
@@ -176,6 +195,23 @@ async function assertTheirs<Options>(bench: Bench<Options>, target: Target<Optio
     await bench.attempt(() => bench.delete(fork));
     await bench.assertOthersUnchanged();
   }
+}
+
+/** The call of a create that makes the thing: before it nothing stands at the place. */
+async function makingCall<Options>(suite: Suite<Options>, wanted: Partial<Target<Options>>): Promise<number> {
+  let making = 0;
+  await inWorld(suite, async (bench) => {
+    const context = bench.context();
+    await bench.create(bench.target("alice", wanted), context);
+    for (const { n } of context.calls.filter(({ isChange }) => isChange)) {
+      await inWorld(suite, async (other) => {
+        const target = other.target("alice", wanted);
+        await other.attempt(() => other.create(target, other.context({ at: n, fault: DEATH })));
+        if ((await other.inspect(target)).state === "absent") making = n;
+      });
+    }
+  });
+  return making;
 }
 
 /** Once for each call of a create that changes something. */

@@ -177,6 +177,7 @@ type Flaw =
   | "adopts by age"
   | "adopts on a rerun"
   | "takes over in silence"
+  | "forgets that something was there already"
   | "force-deletes on undo"
   | "force-deletes what a row names"
   | "goes by the name on record";
@@ -264,6 +265,10 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
       const seen = await inspect(context, { ...target, name });
       if (seen.state === "foreign") {
         if (is("takes over in silence") && target.isResumed) {
+          return { id: seen.id, name, createdAt: "2026-01-01T00:00:00Z", marker: target.marker };
+        }
+        const isForgetful = is("forgets that something was there already") && target.isResumed;
+        if (isForgetful && await context.takeOver(name, seen.id, () => Promise.resolve(true))) {
           return { id: seen.id, name, createdAt: "2026-01-01T00:00:00Z", marker: target.marker };
         }
         throw new ForkstackError("FOREIGN", `Cannot make box "${name}": it is not ours`);
@@ -442,6 +447,8 @@ const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
     "what somebody else made after the run was killed is not adopted by its rerun, but if it is empty, and told",
   "takes over in silence":
     "what somebody else made after the run was killed is not adopted by its rerun, but if it is empty, and told",
+  "forgets that something was there already":
+    "what the vendor said is there already is not taken over by a rerun, though the run was killed at that answer",
   "force-deletes on undo": "what somebody else made after the run was killed is not deleted by its undo",
   "force-deletes what a row names": "what somebody else made before the run is refused, and stays",
   "goes by the name on record": "another's thing at the name of a fork that is gone is not ours",

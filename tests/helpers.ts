@@ -44,6 +44,8 @@ export function treeOf(root: string, at = ""): Map<string, string> {
 export function ledgerOf(journal: Pick<ReadonlyMap<string, Marker>, "get">) {
   const lines: { step: string; id: string }[] = [];
   const takenOver: string[] = [];
+  const refused = new Set<string>();
+  const runOf = (name: string) => `${name} of ${journal.get(name)?.operation}`;
   return {
     takenOver,
     record(step: string, id: string): Promise<void> {
@@ -54,9 +56,14 @@ export function ledgerOf(journal: Pick<ReadonlyMap<string, Marker>, "get">) {
       const marker = journal.get(name);
       return Promise.resolve(marker === undefined ? [] : lines.map((line) => ({ ...line, marker })));
     },
-    takeOver(name: string): Promise<void> {
-      takenOver.push(name);
+    refused(name: string): Promise<void> {
+      refused.add(runOf(name));
       return Promise.resolve();
+    },
+    async takeOver(name: string, _id: string, isEmpty: () => Promise<boolean>): Promise<boolean> {
+      if (refused.has(runOf(name)) || !await isEmpty()) return false;
+      takenOver.push(name);
+      return true;
     },
   };
 }

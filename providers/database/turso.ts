@@ -150,6 +150,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   const problem = await api.refusal(answer, target, `make database "${name}"`);
   if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
   // Taken is 400, 409 or 422, with no code: whoever is there is asked for, instead of reading the vendor's prose.
+  if ([400, 409, 422].includes(answer.response.status)) await context.refused(name);
   const taken = await find(context, target, name);
   if (taken === undefined) {
     const missing = await groupMissing(context, target, wantedGroup);
@@ -171,11 +172,10 @@ async function adopted(
     (await isProven(context, target, found, parent) ? marker : undefined);
   // An empty one was asked for, an answer was lost, and the place had been seen absent before.
   const isSpare = owner === undefined && answer === undefined && target.isResumed && parent === undefined &&
-    !found.parent && await isEmpty(context, target, found);
+    !found.parent && await context.takeOver(name, found.DbId, () => isEmpty(context, target, found));
   const reason = isSpare ? undefined : isOthers(owner, marker, UNKNOWN);
   if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, answer);
-  if (isSpare) await context.takeOver(name, found.DbId);
-  else await context.record("database", found.DbId);
+  if (!isSpare) await context.record("database", found.DbId);
   await settle(context, found, target);
   return forkOf(context, found, marker);
 }

@@ -184,6 +184,7 @@ async function create<Options>(
   const fresh = freshFork(context, target);
   context.signal.throwIfAborted();
   if (there === undefined && !await its.buckets.make(store, target, noteOf(fresh), context)) {
+    await context.refused(name);
     there = await ours(its, context, store, { ...target, isResumed: false }); // the store said that one is there
     if (there === undefined) throw vanished(its, target);
   }
@@ -248,11 +249,14 @@ async function spareFork<Options>(
   if (!isResumed || !isMarkedLate || await its.buckets.look(store, name, context, target) !== "there") return undefined;
   const note = await marks.read(store, name);
   if (note !== undefined && "forkstack" in note) return undefined; // another's mark, or a copied one
-  for await (const _ of objectsOf(store, name)) return undefined;
   const createdAt = await its.buckets.createdAt(store, name, context, target);
   if (createdAt === undefined) return undefined;
-  await context.takeOver(name, birthOf(name, createdAt));
-  return { id: birthOf(name, createdAt), name, marker, createdAt };
+  const id = birthOf(name, createdAt);
+  const isTaken = await context.takeOver(name, id, async () => {
+    for await (const _ of objectsOf(store, name)) return false;
+    return true;
+  });
+  return isTaken ? { id, name, marker, createdAt } : undefined;
 }
 
 /** Fills a bucket by copying what the options take of the parent; for stores that have no forks. */

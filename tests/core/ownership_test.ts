@@ -201,12 +201,18 @@ function late(vendor: Vendor, how: { isProven: boolean; isTakenOver?: boolean })
     async create(context, target): Promise<Fork> {
       const seen = await shown(context, target);
       if (seen.state === "ready") return seen.fork;
-      if (seen.state === "foreign" && how.isTakenOver && target.isResumed) {
-        await context.takeOver(target.name, seen.id);
+      const isSpare = seen.state === "foreign" && how.isTakenOver && target.isResumed;
+      if (isSpare && await context.takeOver(target.name, seen.id, () => Promise.resolve(true))) {
         vendor.call("settle", target.name);
         return { ...vendor.held.get(target.name)!.fork, marker: target.marker };
       }
       if (seen.state === "foreign") throw new ForkstackError("FOREIGN", "Cannot make it: it is not ours");
+      vendor.call("ask", target.name);
+      if (vendor.held.has(target.name)) {
+        await context.refused(target.name);
+        vendor.call("exists", target.name);
+        throw new ForkstackError("FOREIGN", "Cannot make it: it is there already");
+      }
       const fork = vendor.put({ name: target.name, marker: target.marker, parentId: target.parent }, "");
       vendor.call("reply", target.name);
       await context.record("made", fork.id);
@@ -267,6 +273,22 @@ Deno.test("what a rerun took over is told, is not deleted by its undo, and goes 
   match(one.warnings.join(), /Taken over: fake "shop-alice" was empty/);
   match(hint!, /not touched/);
   equal([...vendor.held.keys()], ["shop-alice"]);
+});
+
+Deno.test("what a create was told is there is not taken over by a rerun, though the run was killed right after", async () => {
+  const vendor = new Vendor();
+  await using one = await bench(late(vendor, { isProven: false, isTakenOver: true }));
+  const marker = { stack: "theirs", env: "alice", resource: "database", operation: "theirs", name: "shop-alice" };
+  vendor.fail = (call) => {
+    if (call.startsWith("ask ")) vendor.put({ name: "shop-alice", marker, parentId: undefined }, "");
+    if (call.startsWith("exists ")) throw new Error("the process died"); // and undid nothing
+  };
+  await cut(one.engine, () => createEnvironment(one.engine, "alice", { switch: false }));
+  const theirs = structuredClone(vendor.held.get("shop-alice"));
+  vendor.fail = () => {};
+  is((await failure(createEnvironment(one.engine, "alice", { switch: false }))).code, "FOREIGN");
+  equal(one.warnings.filter((text) => text.includes("Taken over")), []);
+  equal(vendor.held.get("shop-alice"), theirs);
 });
 
 /** Runs until a call fails, and writes nothing from then on, as a process that was killed. */

@@ -309,10 +309,14 @@ Deno.test("turso: a database is ours by its id on record, or after a lost reply 
 Deno.test("turso: an empty database is taken over after a lost reply alone, and told; one that holds something never", async () => {
   await using shop = await openShop();
   const target = shop.target("alice", { parent: undefined });
+  const told = shop.target("alice", { parent: undefined, marker: { ...target.marker, operation: "told" } });
   const resumed = { ...target, isResumed: true };
-  shop.journal.set("shop-alice", target.marker);
+  shop.journal.set("shop-alice", told.marker);
   const made = shop.turso.add("shop-alice", undefined);
-  await assert.rejects(provider.create(shop.context(), target), hasCode("FOREIGN"));
+  await assert.rejects(provider.create(shop.context(), told), hasCode("FOREIGN"));
+  await assert.rejects(provider.create(shop.context(), { ...told, isResumed: true }), hasCode("FOREIGN"));
+  assert.deepEqual(shop.ledger.takenOver, [], "Turso had said that it is there");
+  shop.journal.set("shop-alice", target.marker);
   assert.equal((await provider.inspect(shop.context(), resumed)).state, "foreign");
   assert.equal((await provider.create(shop.context(), resumed)).id, made.id);
   assert.deepEqual(shop.ledger.takenOver, ["shop-alice"]);
