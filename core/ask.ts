@@ -5,16 +5,8 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import {
-  assertOwn,
-  contextOf,
-  type Engine,
-  inspectResource,
-  outputsOf,
-  scopeOf,
-  standing,
-  withLease,
-} from "./engine.ts";
+import { contextOf, type Engine, inspectResource, outputsOf, scopeOf, withLease } from "./engine.ts";
+import { assertOwn, standing } from "./resource.ts";
 import type { Variables } from "./workspace.ts";
 
 /** The variables of an environment as its providers tell them, on a machine that has no file of them. */

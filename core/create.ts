@@ -7,17 +7,8 @@ import { ForkstackError, isForkstackError } from "../mod.ts";
 import { parentOf, type Resource, titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import { finishRemoval, interrupted, removeRun } from "./delete.ts";
-import {
-  contextOf,
-  type Engine,
-  lockOptions,
-  type Made,
-  makeResource,
-  outputsOf,
-  scopeOf,
-  standing,
-  withLease,
-} from "./engine.ts";
+import { contextOf, type Engine, lockOptions, outputsOf, scopeOf, withLease } from "./engine.ts";
+import { type Made, makeResource, standing } from "./resource.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { isPointInTime, type Plan, planNew, pointOf, type Step } from "./plan.ts";

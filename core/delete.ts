@@ -6,16 +6,8 @@
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
-import {
-  contextOf,
-  type Engine,
-  journalOf,
-  lockOptions,
-  markerOf,
-  type Removed,
-  removeResource,
-  scopeOf,
-} from "./engine.ts";
+import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
+import { type Removed, removeResource } from "./resource.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment } from "./lookup.ts";
 import { type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";

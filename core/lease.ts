@@ -16,8 +16,8 @@ import {
   outputsOf,
   recordedResource,
   scopeOf,
-  standing,
 } from "./engine.ts";
+import { standing } from "./resource.ts";
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";

@@ -5,16 +5,8 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, titleOf } from "./config.ts";
-import {
-  assertParent,
-  contextOf,
-  type Engine,
-  journalOf,
-  lockOptions,
-  markerOf,
-  recordedResource,
-  targetOf,
-} from "./engine.ts";
+import { contextOf, type Engine, journalOf, lockOptions, markerOf, recordedResource } from "./engine.ts";
+import { assertParent, targetOf } from "./resource.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.ts";
