@@ -55,18 +55,18 @@ const count = async (url: string) => (await ask(url, "SELECT count(*)::int AS n 
 
 testIf(
   whyNot,
-  "neon: new, switch, extend, status, doctor and delete, with one call besides polling",
+  "neon: new, switch, extend, status, doctor and delete; new looks at the parent, then makes the branch",
   async () => {
     await using project = await openProject();
     const { neon, place, main } = project;
     const made = await ok(place, "new", "alice", "--ttl", "2d", "--json");
-    assert.deepEqual(callsOf(neon), ["POST branches"]);
+    assert.deepEqual(callsOf(neon), ["GET branches", "POST branches"]);
     const { data } = JSON.parse(made.stdout);
     const branch = neon.branch("shop-alice");
     assert.deepEqual([data.resources[0].title, data.resources[0].id], ["shop-alice", branch.id]);
     const ends = Date.parse(data.environment.expiresAt);
     assert(branch.expiresAt! >= ends && branch.expiresAt! < ends + 1_000, "the lease is Neon's as well");
-    assert.match(branch.annotation.forkstack!, /^forkstack:v1:shop:alice:database:/);
+    assert.match(branch.annotation.forkstack!, /^forkstack:v2:shop:alice:database:/);
 
     const mine = await variables(place);
     await ask(mine.DATABASE_URL!, "INSERT INTO notes (text) VALUES ('alice was here')");
@@ -94,7 +94,7 @@ testIf(
   },
 );
 
-testIf(whyNot, "neon: new makes at most three calls besides polling, from whichever parent", async () => {
+testIf(whyNot, "neon: new makes at most four calls besides polling, from whichever parent", async () => {
   const databases = { neondb: NOTES, second: "" };
   for (const [more, given] of [[{}, {}], [{ database: "neondb", role: "neondb_owner" }, { databases }]] as const) {
     await using project = await openProject(more, given);
@@ -102,7 +102,7 @@ testIf(whyNot, "neon: new makes at most three calls besides polling, from whiche
       project.neon.requests.length = 0;
       await ok(project.place, "new", `of-${from}`, "--from", from);
       const calls = callsOf(project.neon);
-      assert(calls.length <= 3, JSON.stringify(calls));
+      assert(calls.length <= 4, JSON.stringify(calls));
       assert.equal(await count((await variables(project.place)).DATABASE_URL!), 1);
     }
   }
