@@ -120,8 +120,7 @@ export function contextOf(
     progress: (text) => world.progress(marker?.resource ?? provider.kind, text),
     confirm: world.confirm,
     markerOf(name, note) {
-      const row = note === undefined ? rowOf(name) : undefined;
-      const found = note === undefined ? row && markerOf(engine, row) : parseMarker(note, name);
+      const found = parseMarker(note, name);
       if (!isMarker(found)) return undefined;
       if (found?.registry === undefined || !registry.owns(found.registry)) return found;
       return { ...found, registry: registry.id }; // of one that this registry adopted, too

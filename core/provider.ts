@@ -110,7 +110,7 @@ export interface Context {
   /** Waits; ends early with the signal's reason. */
   readonly sleep: (ms: number) => Promise<void>;
   /** Reads the marker back from the vendor's note on the thing of this name; one copied from another thing is none. */
-  readonly markerOf: (name: string, note?: string) => Marker | undefined;
+  readonly markerOf: (name: string, note: string) => Marker | undefined;
   /** Awaited after each call that made something, with the vendor's immutable id from its own answer. */
   readonly record: (step: string, id: string) => Promise<void>;
   /**

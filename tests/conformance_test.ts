@@ -217,7 +217,8 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
 
   async function markerOf(context: Context, row: Row): Promise<Marker | undefined> {
     if (is("believes a copied mark")) return row.note === "" ? undefined : JSON.parse(row.note) as Marker;
-    if (ownership === "marked") return context.markerOf(row.name, is("lists by the journal") ? undefined : row.note);
+    if (is("lists by the journal")) return (await context.recorded(row.name))[0]?.marker;
+    if (ownership === "marked") return context.markerOf(row.name, row.note);
     const told = await context.recorded(row.name);
     return told.find(({ id }) => id === row.id || is("goes by the name on record"))?.marker;
   }

@@ -77,7 +77,7 @@ export function realContext(changed: Partial<Context> = {}): Context {
     signal: new AbortController().signal,
     now: () => new Date(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
+    markerOf: (name, note) => parseMarker(note, name),
     ...ledgerOf(new Map()),
     warn: () => {},
     progress: () => {},

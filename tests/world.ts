@@ -136,7 +136,7 @@ export class Bench<Options> {
         this.#slept += ms;
         await new Promise((resolve) => setTimeout(resolve, 0));
       },
-      markerOf: (name, note) => note === undefined ? this.journal.get(name) : markerIn(name, note),
+      markerOf: (name, note) => markerIn(name, note),
       ...this.#ledger,
       warn: (text) => void this.shown.push(text),
       progress: (text) => void this.shown.push(text),

@@ -80,7 +80,7 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
       const context: Context = {
         ...own,
         signal: new AbortController().signal,
-        markerOf: (name, note) => note === undefined ? ofRun.get(name) : parseMarker(note, name),
+        markerOf: (name, note) => parseMarker(note, name),
         ...ledgerOf(ofRun),
         warn: () => {},
         progress: () => {},
@@ -93,7 +93,7 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
       const outputsOf = async (name: string) => {
         const seen = await provider.inspect(
           context,
-          targetOf(name, context.markerOf(name) ?? context.markerOf(project)!),
+          targetOf(name, ofRun.get(name) ?? ofRun.get(project)!),
         );
         assert(seen.state !== "absent", `${name} is not there`);
         const held = { id: "fork" in seen ? seen.fork.id : seen.id, name };

@@ -94,7 +94,7 @@ export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front):
         options: { endpoint: served.url },
         context: {
           files: {} as World["context"]["files"],
-          markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
+          markerOf: (name, note) => parseMarker(note, name),
           fetch: quickClient(front?.fetch),
         },
         parent: titleOf("base"),

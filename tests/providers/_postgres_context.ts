@@ -11,7 +11,7 @@ export type Options = Target<Parameters<typeof provider.create>[1]["options"]>["
 export function contextOf(url: string, changed: Partial<Context> = {}): Context {
   return realContext({
     credentials: { POSTGRES_URL: new Secret(url) },
-    markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
+    markerOf: (name, note) => parseMarker(note, name),
     ...changed,
   });
 }

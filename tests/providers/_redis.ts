@@ -14,7 +14,7 @@ export const CANARY = "canary-in-the-parent-0123456789";
 export function contextOf(url: string, changed: Partial<Context> = {}): Context {
   return realContext({
     credentials: { VALKEY_URL: new Secret(url) },
-    markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
+    markerOf: (name, note) => parseMarker(note, name),
     ...changed,
   });
 }

@@ -159,7 +159,7 @@ export function shopOf(provider: Provider<any>, credentials: Readonly<Record<str
     realContext({
       fetch: httpClient({ tries: 1 }),
       credentials: Object.fromEntries(Object.entries(credentials).map(([name, value]) => [name, new Secret(value)])),
-      markerOf: (name, note) => note === undefined ? journal.get(name) : parseMarker(note, name),
+      markerOf: (name, note) => parseMarker(note, name),
       ...ledger,
       progress: (text) => void said.push(text),
       warn: (text) => void said.push(text),

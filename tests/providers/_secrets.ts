@@ -50,7 +50,7 @@ export class Shop<Options> {
       signal: new AbortController().signal,
       now: () => new Date(this.now),
       sleep,
-      markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
+      markerOf: (name, note) => parseMarker(note, name),
       ...this.ledger,
       warn: (text) => void this.warned.push(text),
       progress: () => {},

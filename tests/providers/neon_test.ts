@@ -33,7 +33,7 @@ async function openShop(changed: Partial<NeonOptions> = {}, given: Given = {}) {
       credentials: { NEON_API_KEY: new Secret(key) },
       now: () => new Date(neon.now() + waited),
       sleep: (ms) => Promise.resolve(void (waited += ms)),
-      markerOf: (name, note) => note === undefined ? undefined : parseMarker(note, name),
+      markerOf: (name, note) => parseMarker(note, name),
       warn: (text) => void warnings.push(text),
       ...more,
     });
