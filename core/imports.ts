@@ -6,6 +6,7 @@
  */
 import { tsPlugin } from "npm:@sveltejs/acorn-typescript@1.0.13";
 import { Parser } from "npm:acorn@8.19.0";
+import { bare, Bindings, literalOf, type Node, nodesIn, PROCESS_MODULE, TIMERS } from "./bindings.ts";
 
 /** An import of another module. */
 export interface Import {
@@ -22,28 +23,27 @@ export interface Found {
   readonly refused: readonly string[];
 }
 
-interface Node {
-  readonly type: string;
-  readonly start: number;
-  readonly end: number;
-  readonly loc: { readonly start: { readonly line: number } };
-  // deno-lint-ignore no-explicit-any -- each type of node has its own fields
-  readonly [field: string]: any;
-}
-
 /** Names that run text, or load a module, that is not in the file. */
 const LOADERS = new Set([
   ...["eval", "Function", "WebAssembly", "Worker", "SharedWorker", "ShadowRealm", "importScripts"],
   ...["require", "createRequire", "mainModule", "dlopen"],
 ]);
 /** Members that lead to such a thing from any object: `(() => {}).constructor("…")` is `Function("…")`. */
-const UNNAMED = new Set(["getBuiltinModule", "dlopen", "mainModule", "createRequire", "constructor"]);
-/** The global object by its names: a property of it is looked at by its name, so that it has to have one. */
+const UNNAMED = new Set([
+  ...["getBuiltinModule", "dlopen", "mainModule", "createRequire", "constructor", "_linkedBinding"],
+  ...["getOwnPropertyDescriptor", "getOwnPropertyDescriptors", "__lookupGetter__"],
+]);
+/** Names of the global object. */
 const GLOBALS = new Set(["globalThis", "self", "window", "global"]);
+/** Objects that lead to code: the file may name a property of one, but may not pass the object on. */
+const GUARDED = new Set([...GLOBALS, "process", "Deno", "Bun", "Reflect"]);
+/** Properties of guarded objects that load code, beside those that have such a name everywhere. */
+const UNSAFE = new Set(["binding", "internal", "core", "plugin", "FFI"]);
+const SAFE_OF_REFLECT = new Set(["has", "ownKeys"]);
 /** Built-in modules that load others, or run text. */
 const LOADING_MODULES =
   /^(node:)?(module|vm|worker_threads|repl|cluster|inspector(\/promises)?|test(\/reporters)?|sea|wasi)$/;
-const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);
+const OPEN = "whose name is made as it runs";
 
 /** Nodes of TypeScript that hold code; every other one is a type, and gone when the file runs. */
 const WITH_CODE = new Set([
@@ -71,20 +71,49 @@ export function importsOf(text: string, isTypeScript: boolean): Found {
   // deno-lint-ignore no-explicit-any -- the plugin's types are those of an older acorn
   const parser = isTypeScript ? Parser.extend(tsPlugin() as any) : Parser;
   const options = { sourceType: "module", ecmaVersion: "latest", locations: true, allowHashBang: true } as const;
+  const program = parser.parse(text, options) as unknown as Node;
+  const bindings = new Bindings(program);
   const imports: Import[] = [];
   const refused: string[] = [];
   const refuse = ({ loc }: Node, what: string) => void refused.push(`line ${loc.start.line}: ${what}`);
 
   const imported = (source: Node) => {
-    const specifier = textOf(source);
+    const specifier = literalOf(source);
     if (specifier === undefined) return refuse(source, "an import whose name is made as it runs");
     imports.push({ specifier, start: source.start, end: source.end });
   };
 
   /** A thing that is taken out of a module or an object by its name. */
-  const named = (key: Node) => {
-    const name = nameOf(key, false);
+  const named = (key: Node, isComputed = false) => {
+    const name = bindings.nameOf(key, isComputed);
     if (name !== undefined && (LOADERS.has(name) || UNNAMED.has(name))) refuse(key, name);
+  };
+
+  /** The guarded object that an expression is. */
+  const guarded = (node: Node): string | undefined => {
+    const { type, name, object, property, computed } = bare(node);
+    if (type === "Identifier") {
+      if (bindings.isProcess(name)) return "process";
+      return GUARDED.has(name) && bindings.isGlobal(bare(node)) ? name : undefined;
+    }
+    if (type !== "MemberExpression" || !GLOBALS.has(guarded(object) ?? "")) return undefined;
+    const found = bindings.nameOf(property, computed);
+    return found !== undefined && GUARDED.has(found) ? found : undefined;
+  };
+
+  /** Whether a property of a guarded object leads to code. */
+  const isUnsafe = (object: string, name: string) =>
+    LOADERS.has(name) || UNSAFE.has(name) || (object === "Reflect" && !SAFE_OF_REFLECT.has(name)) ||
+    (GLOBALS.has(object) && (GUARDED.has(name) || TIMERS.has(name)));
+
+  /** A place that gives nothing on but a yes or no, as `typeof` does. */
+  const looked = (node: Node) => {
+    const { type, name, object, property, computed } = bare(node);
+    if (guarded(node) !== undefined || bindings.textOf(node) !== undefined) return;
+    if (type === "Identifier" && (LOADERS.has(name) || TIMERS.has(name))) return;
+    const isOfGuarded = type === "MemberExpression" && guarded(object) !== undefined;
+    if (isOfGuarded && bindings.nameOf(property, computed) !== undefined) return;
+    visit(node);
   };
 
   const visit = (node: Node): void => {
@@ -96,31 +125,76 @@ export function importsOf(text: string, isTypeScript: boolean): Found {
     switch (node.type) {
       case "ImportDeclaration":
         if (node.importKind === "type") return;
-        for (const { imported: name } of node.specifiers) if (name) named(name);
+        for (const { imported: name, importKind } of node.specifiers) if (name && importKind !== "type") named(name);
         return imported(node.source);
       case "ExportAllDeclaration":
-        return node.exportKind === "type" ? undefined : imported(node.source);
+        if (node.exportKind === "type") return;
+        if (PROCESS_MODULE.test(node.source.value)) refuse(node, "process as a value");
+        return imported(node.source);
       case "ExportNamedDeclaration":
         if (node.exportKind === "type") return;
         if (!node.source) break;
-        for (const { local } of node.specifiers) named(local);
+        for (const { local } of node.specifiers) {
+          named(local);
+          const isWhole = bindings.nameOf(local, false) === "default" && PROCESS_MODULE.test(node.source.value);
+          if (isWhole) refuse(local, "process as a value");
+        }
         return imported(node.source);
       case "ImportExpression":
+        if (PROCESS_MODULE.test(literalOf(node.source) ?? "")) refuse(node, "process as a value");
         imported(node.source);
         return node.options ? visit(node.options) : undefined;
       case "MetaProperty":
         return node.meta.name === "import" ? refuse(node, "import.meta") : undefined;
       case "Identifier":
-        if (LOADERS.has(node.name) || node.name === "getBuiltinModule") refuse(node, node.name);
-        if (GLOBALS.has(node.name)) refuse(node, `${node.name} as a value`);
+        if ((LOADERS.has(node.name) || node.name === "getBuiltinModule") && bindings.isGlobal(node)) {
+          refuse(node, node.name);
+        }
+        if (guarded(node) !== undefined || bindings.isTimer(node)) refuse(node, `${node.name} as a value`);
         return;
+      case "Literal":
+      case "TemplateLiteral":
+      case "BinaryExpression": {
+        const found = bindings.textOf(node);
+        if (found !== undefined && UNNAMED.has(found)) return refuse(node, `the text "${found}"`);
+        if (/^[!=]==?$/.test(node.operator)) return looked(node.left), looked(node.right);
+        if (node.operator === "in") return visit(node.left), looked(node.right);
+        break;
+      }
+      case "UnaryExpression":
+        if (node.operator === "typeof" || node.operator === "!") return looked(node.argument);
+        break;
+      case "LogicalExpression":
+        if (node.operator === "&&") return looked(node.left), visit(node.right);
+        break;
+      case "IfStatement":
+      case "ConditionalExpression":
+        looked(node.test);
+        visit(node.consequent);
+        return node.alternate ? visit(node.alternate) : undefined;
+      case "SwitchCase":
+        if (node.test) looked(node.test);
+        return node.consequent.forEach(visit);
       case "MemberExpression":
-        if (member(node)) return;
+        return member(node);
+      case "VariableDeclarator":
+        if (taken(node.id, node.init)) return;
+        break;
+      case "AssignmentExpression":
+        if (taken(node.left, node.right)) return;
         break;
       case "ObjectPattern":
-        for (const { type, key, computed } of node.properties) {
-          if (type === "Property" && !(computed && textOf(key) === undefined)) named(key);
-        }
+        for (const { type, key, computed } of node.properties) if (type === "Property") named(key, computed);
+        break;
+      case "ClassDeclaration":
+      case "ClassExpression":
+        if (node.superClass && bindings.isOpen(node.superClass)) refuse(node, `a base ${OPEN}`);
+        break;
+      case "Decorator":
+        if (bindings.isOpen(node.expression)) refuse(node, `a call of a property ${OPEN}`);
+        break;
+      case "TaggedTemplateExpression":
+        if (bindings.isOpen(node.tag)) refuse(node, `a call of a property ${OPEN}`);
         break;
       case "CallExpression":
       case "NewExpression":
@@ -129,81 +203,90 @@ export function importsOf(text: string, isTypeScript: boolean): Found {
     children(node);
   };
 
-  /** Whether a member was seen to, its parts too. */
-  const member = (node: Node): boolean => {
-    const name = nameOf(node.property, node.computed);
-    const { type, name: object } = bare(node.object);
-    const isOfGlobal = type === "Identifier" && (GLOBALS.has(object) || object === "process");
-    if (name === "name" && isConstructor(bare(node.object))) {
-      visit(bare(node.object).object);
-      return true;
-    }
+  const member = (node: Node): void => {
+    const name = bindings.nameOf(node.property, node.computed);
+    const object = bare(node.object);
+    const isConstructor = object.type === "MemberExpression" &&
+      bindings.nameOf(object.property, object.computed) === "constructor";
+    if (name === "name" && isConstructor) return visit(object.object);
     if (name !== undefined && UNNAMED.has(name)) refuse(node, name);
-    if (!isOfGlobal) return false;
-    if (name === undefined) refuse(node, `a property of ${object} whose name is made as it runs`);
-    else if (LOADERS.has(name) || GLOBALS.has(name)) refuse(node, `${object}.${name}`);
+    const guard = guarded(object);
+    if (guard === undefined) {
+      const isOpen = name === undefined && !bindings.isPlainKey(node.property);
+      if (isOpen && bindings.isFunction(object)) refuse(node, `a property of a function ${OPEN}`);
+      return children(node);
+    }
+    if (name === undefined) refuse(node, `a property of ${guard} ${OPEN}`);
+    else if (isUnsafe(guard, name)) refuse(node, `${guard}.${name}`);
     if (node.computed) visit(node.property);
+  };
+
+  /** Whether a pattern takes properties out of a guarded object, and was seen to. */
+  const taken = (pattern: Node, value: Node | null): boolean => {
+    const guard = value && pattern.type === "ObjectPattern" ? guarded(value) : undefined;
+    if (guard === undefined) return false;
+    visit(pattern);
+    takenOf(pattern, guard);
     return true;
+  };
+
+  const takenOf = (pattern: Node, guard: string): void => {
+    for (const { type, key, computed, value, loc } of pattern.properties) {
+      const name = type === "Property" ? bindings.nameOf(key, computed) : undefined;
+      const at = { loc } as Node;
+      const inner = value?.type === "AssignmentPattern" ? value.left : value;
+      if (name === undefined) refuse(at, `a property of ${guard} ${OPEN}`);
+      else if (GLOBALS.has(guard) && GUARDED.has(name) && inner.type === "ObjectPattern") takenOf(inner, name);
+      else if (isUnsafe(guard, name)) refuse(at, `${guard}.${name}`);
+    }
   };
 
   /** Whether a call was seen to, its parts too. */
   const call = (node: Node): boolean => {
     const callee = bare(node.callee);
-    const name = callee.type === "MemberExpression" ? nameOf(callee.property, callee.computed) : undefined;
+    const name = callee.type === "MemberExpression" ? bindings.nameOf(callee.property, callee.computed) : undefined;
     if (name === "getBuiltinModule") {
-      const module = node.arguments.length === 1 ? textOf(node.arguments[0]) : undefined;
+      const module = node.arguments.length === 1 ? bindings.textOf(node.arguments[0]) : undefined;
       if (module === undefined) refuse(node, "a module whose name is made as it runs");
-      else if (LOADING_MODULES.test(module)) refuse(node, module);
-      if (callee.object.type !== "Identifier") visit(callee.object);
+      else if (LOADING_MODULES.test(module) || PROCESS_MODULE.test(module)) refuse(node, module);
+      if (guarded(callee.object) === undefined) visit(callee.object);
       return true;
     }
-    const timer = callee.type === "Identifier" ? callee.name : name;
-    if (TIMERS.has(timer) && /^(Literal|TemplateLiteral|BinaryExpression)$/.test(node.arguments[0]?.type)) {
-      refuse(node, `${timer} with a text`);
+    const isCalled = name !== undefined && /^(call|apply|bind)$/.test(name) && bindings.isOpen(callee.object);
+    if (isCalled || bindings.isOpen(callee)) refuse(node, `a call of a property ${OPEN}`);
+    const isOfGlobal = name !== undefined && TIMERS.has(name) && GLOBALS.has(guarded(callee.object) ?? "");
+    const [first] = node.arguments;
+    if (!isOfGlobal && !bindings.isTimer(callee)) {
+      const isText = first && bindings.textOf(first) !== undefined && !bindings.isPlainKey(first);
+      if (name !== undefined && TIMERS.has(name) && isText) refuse(node, `${name} with a text`);
+      return false;
     }
-    return false;
+    if (first && !bindings.isCallback(first)) refuse(node, `${name ?? callee.name} with what could be a text`);
+    node.arguments.forEach(visit);
+    return true;
   };
 
   const children = (node: Node) => {
     for (const [field, value] of Object.entries(node)) {
       if (!node.computed && NAMES[node.type]?.includes(field)) continue;
-      for (const one of Array.isArray(value) ? value : [value]) {
-        if (typeof one === "object" && one !== null && typeof one.type === "string") visit(one);
-      }
+      for (const one of nodesIn(value)) visit(one);
     }
   };
 
-  visit(parser.parse(text, options) as unknown as Node);
+  visit(program);
   return { imports, refused };
 }
+
+/** A package of an exact version, and a file of it: no part of the path begins with a dot, so that none leaves it. */
+const EXACT_PACKAGE = /^npm:(@[\w-][\w.-]*\/)?[\w-][\w.-]*@\d+\.\d+\.\d+(-[\w.-]+)?(\/[\w-][\w.-]*)*$/;
 
 /** What is wrong with an import of a package or a module of the runtime; `undefined`: nothing. */
 export function problemOfImport(specifier: string): string | undefined {
   if (specifier.startsWith("node:")) {
     return LOADING_MODULES.test(specifier) ? "which loads other code" : undefined;
   }
-  if (/^npm:(@[\w.-]+\/)?[\w.-]+@\d+\.\d+\.\d+(-[\w.]+)?(\/[\w./-]+)?$/.test(specifier)) return undefined;
+  if (EXACT_PACKAGE.test(specifier)) return undefined;
   return specifier.startsWith("npm:")
     ? "which needs an exact version, like npm:name@1.2.3"
     : "which its hash does not cover";
-}
-
-/** A text that stands there as it is. */
-function textOf(node: Node): string | undefined {
-  if (node.type === "Literal" && typeof node.value === "string") return node.value;
-  return node.type === "TemplateLiteral" && node.expressions.length === 0 ? node.quasis[0].value.cooked : undefined;
-}
-
-/** The name of a property, where it stands there as it is. */
-function nameOf(node: Node, isComputed: boolean): string | undefined {
-  return isComputed ? textOf(node) : node.name ?? textOf(node);
-}
-
-function isConstructor({ type, property, computed }: Node): boolean {
-  return type === "MemberExpression" && nameOf(property, computed) === "constructor";
-}
-
-/** An expression without parentheses and types around it. */
-function bare(node: Node): Node {
-  return /^(ChainExpression|ParenthesizedExpression|TS\w+)$/.test(node.type) ? bare(node.expression) : node;
 }
