@@ -28,6 +28,7 @@ const ARITHMETIC = new Set(["-", "*", "/", "%", "**", "|", "&", "^", "<<", ">>",
 export class Bindings {
   /** `undefined` stands for a value that nothing is known of, such as a parameter's. */
   readonly #values = new Map<string, (Node | undefined)[]>();
+  readonly #texts = new Map<Node, string | undefined>();
   readonly #ofProcess = new Set<string>();
   /** Where a name of the file hides the global one. */
   readonly #scopes = new Map<string, Node[]>();
@@ -52,27 +53,33 @@ export class Bindings {
   }
 
   /** The text of an expression that is always the same. */
-  textOf(node: Node, above: readonly Node[] = []): string | undefined {
+  textOf(node: Node): string | undefined {
     const one = bare(node);
-    if (above.includes(one)) return undefined;
-    const inner = (part: Node) => this.textOf(part, [...above, one]);
+    if (this.#texts.has(one)) return this.#texts.get(one);
+    this.#texts.set(one, undefined); // where it leads back to itself
+    const text = this.#fold(one);
+    this.#texts.set(one, text);
+    return text;
+  }
+
+  #fold(one: Node): string | undefined {
     switch (one.type) {
       case "Literal":
         return /^(string|number)$/.test(typeof one.value) ? String(one.value) : undefined;
       case "TemplateLiteral": {
         const texts = one.quasis.flatMap(({ value }: Node, i: number) =>
-          i === 0 ? [value.cooked] : [inner(one.expressions[i - 1]), value.cooked]
+          i === 0 ? [value.cooked] : [this.textOf(one.expressions[i - 1]), value.cooked]
         );
         return texts.some((text: unknown) => typeof text !== "string") ? undefined : texts.join("");
       }
       case "BinaryExpression": {
-        if (one.operator !== "+" || this.#isNumber(one)) return undefined;
-        const [left, right] = [inner(one.left), inner(one.right)];
+        if (one.operator !== "+") return undefined;
+        const [left, right] = [this.textOf(one.left), this.textOf(one.right)];
         return left === undefined || right === undefined ? undefined : left + right;
       }
       case "Identifier": {
         const values = this.#values.get(one.name);
-        return values?.length === 1 && values[0] ? inner(values[0]) : undefined;
+        return values?.length === 1 && values[0] ? this.textOf(values[0]) : undefined;
       }
     }
   }
@@ -218,8 +225,8 @@ export class Bindings {
   #bind(pattern: Node, value?: Node, scope?: Node): void {
     switch (pattern.type) {
       case "Identifier":
-        this.#values.set(pattern.name, [...this.#values.get(pattern.name) ?? [], value]);
-        if (scope) this.#scopes.set(pattern.name, [...this.#scopes.get(pattern.name) ?? [], scope]);
+        listIn(this.#values, pattern.name).push(value);
+        if (scope) listIn(this.#scopes, pattern.name).push(scope);
         return;
       case "AssignmentPattern":
         this.#bind(pattern.left, value, scope);
@@ -242,6 +249,12 @@ export class Bindings {
         }
     }
   }
+}
+
+function listIn<T>(lists: Map<string, T[]>, name: string): T[] {
+  const list = lists.get(name) ?? [];
+  lists.set(name, list);
+  return list;
 }
 
 /** The text of a literal. */
