@@ -349,7 +349,7 @@ Deno.test("guard: a person's line loaded with .env.local is no value of the envi
 
 Deno.test("guard: .env.local with damaged markers is ENV_CONFLICT, naming the line", async () => {
   using at = project({ ".current-env": "alice", ".env.local": localFile(ALICE).replace("# <<<", "#") }, POSTGRES);
-  assert.match((await failure("ENV_CONFLICT", () => url(at))).message, /line 1, a marker, begins a block/);
+  assert.match((await failure("ENV_CONFLICT", () => url(at))).message, /line 1, a marker, has no end marker below it/);
 });
 
 Deno.test("guard: .env.local of 0.1.0 is read as it was", () => {

@@ -56,6 +56,8 @@ export interface World {
   advance?(ms: number): Promise<void>;
   /** Forks that one page of a list holds. @default {2} */
   readonly pageSize?: number;
+  /** Told each id that a run puts on record, for a world whose things are known by these alone. */
+  onRecord?(id: string): void;
   /** Every secret that the vendor ever held or gave out: keys, tokens, what is in the parent's data. */
   canaries?(): readonly string[];
   close(): Promise<void>;
@@ -143,6 +145,7 @@ export class Bench<Options> {
       confirm: () => Promise.resolve(),
       record: (step, id) => {
         this.recorded.push(id);
+        this.world.onRecord?.(id);
         this.shown.push({ step, id });
         return this.#ledger.record(step, id);
       },

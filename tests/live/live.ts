@@ -77,11 +77,16 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
       const ofRun = { // what bears the run's own project is the run's
         get: (name: string) => name.startsWith(project) ? { stack, env: "any", resource, operation: "any" } : undefined,
       };
+      const made = new Set<string>();
       const context: Context = {
         ...own,
         signal: new AbortController().signal,
         markerOf: (name, note) => parseMarker(note, name),
         ...ledgerOf(ofRun),
+        recorded: (name) => {
+          const marker = ofRun.get(name);
+          return Promise.resolve(marker === undefined ? [] : [...made].map((id) => ({ step: "create", id, marker })));
+        },
         warn: () => {},
         progress: () => {},
         confirm: () => Promise.resolve(),
@@ -107,6 +112,7 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
         context: own,
         parent,
         absentParent: `${project}-nobody`,
+        onRecord: (id) => void made.add(id),
         titleOf: (env) => resourceTitle(provider.kind, project, env),
         async things() {
           const all = [...await Array.fromAsync(provider.list(context, scope)), ...foreign];
@@ -114,14 +120,19 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
         },
         contentOf: async (name) => digestOf(await outputsOf(name)),
         change: async (name) => await changeBy(await outputsOf(name)),
-        async placeForeign(name) {
+        async placeForeign(name, { isEmpty } = {}) {
           const marker = { stack: `${stack}-other`, env: "other", resource, operation: "another" };
-          foreign.push(await provider.create(context, targetOf(name, marker)));
+          const its: Context = { ...context, ...ledgerOf({ get: () => marker }) }; // none of this run's records
+          // Not of our parent, which some vendors' forks are known by.
+          foreign.push(await provider.create(its, { ...targetOf(name, marker), parent: undefined }));
+          if (!isEmpty) await changeBy(await provider.outputs(context, foreign.at(-1)!, scope));
         },
         async close() {
           const left = [...foreign, ...await Array.fromAsync(provider.list(context, scope))];
           for (const fork of left.filter(({ name }) => name.startsWith(project))) {
-            const its: Context = { ...context, markerOf: () => fork.marker };
+            const { id, marker } = fork;
+            const recorded = () => Promise.resolve([{ step: "create", id, marker }]);
+            const its: Context = { ...context, markerOf: () => marker, recorded };
             await provider.delete(its, fork, { ...scope, stack: fork.marker.stack });
           }
         },
