@@ -73,10 +73,10 @@ async function keepId(directory: string, id: string): Promise<void> {
   if (await keptId(directory) !== id) await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 });
 }
 
-/** Takes files with secrets that were open to others from them; what this user does not own stays. */
+/** Takes the registry's files that were open to others from them; what this user does not own stays. */
 async function closeFiles(directory: string): Promise<void> {
   if (system() === "windows") return;
-  for (const name of ["registry.db", "registry.db-wal", "registry.db-shm", "buckets.key"]) {
+  for (const name of ["registry.db", "registry.db-wal", "registry.db-shm"]) {
     const mode = await disk.mode(join(directory, name));
     if (mode !== undefined && (mode & 0o077) !== 0) await disk.changeMode(join(directory, name), 0o600).catch(() => {});
   }

@@ -418,7 +418,7 @@ Deno.test("files with credentials are for their owner alone, whatever the umask 
   const umask = ["sh", "-c", 'umask 0; exec "$@"', "sh"];
   const { code, stderr } = await run(place.root, ["new", "alice"], { within: umask });
   assert.equal(code, 0, stderr);
-  const secretFiles = [".env.local", ".forkstack/envs/dev.env", ".forkstack/registry.db", ".forkstack/buckets.key"];
+  const secretFiles = [".env.local", ".forkstack/envs/dev.env", ".forkstack/registry.db"];
   await place.write(".forkstack/envs/dev.env", "");
   for (const name of [...secretFiles, ".forkstack/secrets/alice.env"]) await chmod(place.path(name), 0o644);
   await run(place.root, ["switch", "dev"], { within: umask });
