@@ -651,7 +651,7 @@ export class Stack {
       `read ${full}`,
       "nothing gives a value",
       (this.#read(full) === DENIED ? `Grant --allow-env=${full}, or make` : "Make") +
-        ` the environment with \`forkstack new ${env}\`, point to it with \`forkstack switch ${env}\`, or in a ` +
+        ` the environment with \`forkstack new ${env}\`, point to it with \`forkstack switch <env>\`, or in a ` +
         "deployment set the variable beside FORKSTACK_ENV",
     );
   }
@@ -787,7 +787,7 @@ export class Stack {
     const own = kept === undefined ? (isActive ? active : undefined) : variables(kept);
     if (own !== undefined && !isOurs(own)) {
       const [env, whose] = ["FORKSTACK_ENV", "FORKSTACK_PROJECT"].map((name) => own.get(name) ?? "");
-      throw this.#doubt(`their file says environment "${env}" of project "${whose}"`, `forkstack switch ${this.env}`);
+      throw this.#doubt(`their file says environment "${env}" of project "${whose}"`, "forkstack switch <env>");
     }
     const inProcess = this.#isNamedByProcess ? this.#variable("FORKSTACK_PROJECT") : undefined;
     if (inProcess !== undefined && project !== undefined && inProcess !== project) {

@@ -6,7 +6,7 @@
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { parentOf, type Resource, titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
-import { finishRemoval, interrupted, removeRun } from "./delete.ts";
+import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
 import { contextOf, type Engine, lockOptions, outputsOf, scopeOf, withLease } from "./engine.ts";
 import { type Made, makeResource, standing } from "./resource.ts";
 import { fileError } from "./files.ts";
@@ -199,7 +199,7 @@ async function undo(
   const { env, operation } = plan;
   const before = await engine.registry.environment(env);
   if (before !== undefined) await worker.write([statements.putEnvironment({ ...before, status: "undoing" })]);
-  const { undone, left, failures } = await removeRun(engine, worker, env, operation);
+  const { undone, left, failures, isOff } = await removeRun(engine, worker, env, operation);
   const reason = isForkstackError(cause) ? cause : undefined;
   const message = messageOf(cause);
   if (failures.length + stuck.length > 0) {
@@ -216,7 +216,7 @@ async function undo(
   }
   const what = undone.length === 0 ? "Nothing had been made" : `Undone: ${undone.join(", ")}`;
   return new ForkstackError(reason?.code ?? "UNEXPECTED", message, {
-    hint: [reason?.hint, `${what}; ${leftText(left)}`].filter(Boolean).join(". "),
+    hint: [reason?.hint, `${what}; ${leftText(left)}`, isOff ? OFF : undefined].filter(Boolean).join(". "),
     retryable: reason?.retryable ?? false,
     details: { ...reason?.details, env },
     cause,

@@ -4,26 +4,29 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, titleOf } from "./config.ts";
+import { titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
 import { type Removed, removeResource } from "./resource.ts";
+import { leave } from "./leave.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment } from "./lookup.ts";
 import { type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { elapsed, type EnvironmentReport, environmentReport, reportOf, type ResourceReport } from "./report.ts";
 import { freeRoom } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
-import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
+
+/** Tells a person whose directory was left without a pointer how to go on. */
+export const OFF = "This directory is on no environment now: go on with `forkstack switch dev` or `forkstack new`";
 
 /** What `delete` gives. */
 export interface DeleteResult {
   readonly environment: EnvironmentReport;
   readonly resources: readonly ResourceReport[];
   readonly durationMs: number;
-  /** The environment that is current now, because the deleted one was. */
-  readonly switchedTo?: string;
+  /** This directory pointed to it, and has no pointer now. */
+  readonly left?: true;
 }
 
 /** What `delete` would remove. */
@@ -54,33 +57,17 @@ export async function deleteEnvironment(
   return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
     await freeRoom(engine, env);
     const { environment, rows } = await planDeletion(engine, env);
-    await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]); // before `leave`: see switch
-    const switchedTo = await leave(engine, environment).catch(async (error) => {
-      await worker.write([statements.putEnvironment(environment)]);
-      throw error;
-    });
-    const { outcomes, failures } = await removeAll(engine, worker, environment, !purge);
-    if (failures.length > 0) throw partlyDeleted(env, failures);
+    const { outcomes, failures, isLeft } = await removeAll(engine, worker, environment, !purge);
+    if (failures.length > 0) throw partlyDeleted(env, failures, isLeft);
     if (purge) await purgeAll(engine, worker, env);
     const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
     return {
       environment: { ...environmentReport(engine, environment), status: "deleting", current: false },
       resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
       durationMs: elapsed(began),
-      ...(switchedTo === undefined ? {} : { switchedTo }),
+      ...(isLeft ? { left: true as const } : {}),
     };
   });
-}
-
-/** Before the current environment goes, the directory points to its parent: the app never meets a half-deleted one. */
-async function leave(engine: Engine, environment: Environment): Promise<string | undefined> {
-  const { env, decidedBy } = currentEnv(engine.project);
-  if (env !== environment.name || decidedBy !== ".current-env") return undefined;
-  const parent = await engine.registry.environment(environment.parent);
-  const next = BASE_ENVS.includes(environment.parent) || parent?.status === "ready" ? environment.parent : "dev";
-  await workspace.checkPointers(engine, { anyway: true });
-  await activate(engine, next, { anyway: true });
-  return next;
 }
 
 /** What `delete --purge` takes away of an environment that is gone: what was kept of it. */
@@ -117,7 +104,8 @@ async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<Ke
 
 async function removeAll(engine: Engine, worker: Worker, environment: Environment, keep = true) {
   const env = environment.name;
-  await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]);
+  await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]); // before `leave`: see switch
+  const isLeft = await leave(engine, env); // before anything goes: the app never meets a half-deleted environment
   const rows = (await engine.registry.resources(env)).reverse();
   const outcomes = await runSteps(rows, (row) => removeResource(engine, worker, row, { keep }), {
     goOn: true,
@@ -129,18 +117,19 @@ async function removeAll(engine: Engine, worker: Worker, environment: Environmen
     await workspace.removeVariables(engine, env);
     await worker.write([statements.dropEnvironment(env)]);
   }
-  return { outcomes, failures };
+  return { outcomes, failures, isLeft };
 }
 
 function partlyDeleted(
   env: string,
   failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
+  isLeft = false,
 ): ForkstackError {
   const reasons = failures.map(({ item, error }) =>
     `${item.key}: ${error instanceof Error ? error.message : String(error)}`
   );
   return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
-    hint: `The rest is gone; mend the cause and run \`forkstack delete ${env}\` again`,
+    hint: `The rest is gone; mend the cause and run \`forkstack delete ${env}\` again${isLeft ? `. ${OFF}` : ""}`,
     retryable: true,
     details: { env },
     cause: new AggregateError(failures.map(({ error }) => error)),
@@ -159,17 +148,23 @@ export async function removeRun(engine: Engine, worker: Worker, env: string, ope
   const keysOf = (state: Removed["state"]) =>
     outcomes.flatMap((one) => one.ok && one.value.state === state ? [one.item.key] : []);
   if (worker.signal.aborted && outcomes.length < ours.length) throw interrupted(engine, env, worker, "undone");
-  if (failures.length === 0) await closeRun(engine, worker, env);
-  return { undone: keysOf("deleted"), left: keysOf("kept"), failures };
+  const isOff = failures.length === 0 && await closeRun(engine, worker, env);
+  return { undone: keysOf("deleted"), left: keysOf("kept"), failures, isOff };
 }
 
-async function closeRun(engine: Engine, worker: Worker, env: string): Promise<void> {
+/** Drops an environment that has nothing left; tells whether this directory pointed to it until now. */
+async function closeRun(engine: Engine, worker: Worker, env: string): Promise<boolean> {
   const environment = await engine.registry.environment(env);
   const remaining = await engine.registry.resources(env);
-  if (environment === undefined) return;
-  if (remaining.length > 0) return await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
+  if (environment === undefined) return false;
+  if (remaining.length > 0) {
+    await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
+    return false;
+  }
+  const isLeft = await leave(engine, env);
   await workspace.removeVariables(engine, env);
   await worker.write([statements.dropEnvironment(env)]);
+  return isLeft;
 }
 
 /** Finishes what an earlier `delete`, or the undoing of a `new`, had begun. */

@@ -18,13 +18,13 @@ import {
   recordedResource,
   scopeOf,
 } from "./engine.ts";
+import { leave } from "./leave.ts";
 import { withLock } from "./lock.ts";
 import { mendingCommand } from "./plan.ts";
 import { isRegistryId } from "./marks.ts";
 import type { Fork } from "./provider.ts";
 import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { reportOf, type ResourceReport, shownStatus } from "./report.ts";
-import { activate } from "./switch.ts";
 import * as workspace from "./workspace.ts";
 
 /** One thing that is not as it should be. */
@@ -35,6 +35,8 @@ export interface Finding {
   readonly problem: string;
   /** The command that mends it, or what to look at. */
   readonly fix: string;
+  /** What mending does besides, for the question. */
+  readonly effect?: string;
   /** Mends it, where that is safe without being asked. */
   readonly mend?: () => Promise<void>;
 }
@@ -126,7 +128,9 @@ async function examineEnvironment(
       severity: "info",
       environment: name,
       problem: "this machine has no file of its variables",
-      fix: `\`forkstack switch ${name}\``,
+      fix: protectedEnvs(engine.project).includes(name)
+        ? "none is needed, unless you work on it here"
+        : `\`forkstack switch ${name}\``,
     });
   }
   return [...found, ...drifted.flat()];
@@ -311,8 +315,10 @@ function examinePointer(engine: Engine, environments: readonly Environment[]): F
     severity: "error",
     environment: env,
     problem: `current by ${decidedBy}, but nobody made it`,
-    fix: `\`forkstack new ${env}\`, or \`forkstack switch dev\``,
-    ...(decidedBy === ".current-env" ? { mend: async () => void await activate(engine, "dev") } : {}),
+    fix: `\`forkstack new ${env}\`, \`forkstack switch dev\`, or \`forkstack doctor --fix\`: it removes the pointer`,
+    ...(decidedBy === ".current-env"
+      ? { effect: "this directory will be on no environment", mend: async () => void await leave(engine, env) }
+      : {}),
   }];
 }
 

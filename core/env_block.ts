@@ -74,6 +74,16 @@ export function withBlock(file: string, block: string, known: Known): string {
   throw new TypeError("This should not happen: the block is not found again");
 }
 
+/**
+ * The file without its block.
+ *
+ * @throws {ForkstackError} ENV_CONFLICT as `withBlock` does.
+ */
+export function withoutBlock(file: string, known: Known): string {
+  const { mark, before, after } = partsOf(file, known);
+  return mark + joined(before) + joined(after);
+}
+
 /** The variables in the block of a file; none where it has no block. */
 export function blockVariables(file: string, name?: string): Record<string, string> {
   const { text } = unmarked(file);

@@ -106,8 +106,10 @@ export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "r
   }
   const next = environment.current
     ? verb === "new"
-      ? `the app uses ${environment.name} from its next start; back with \`forkstack switch ${environment.parent}\``
+      ? `the app uses ${environment.name} from its next start; back with \`forkstack switch dev\``
       : "restart the app"
+    : verb === "switch"
+    ? "restart the app"
     : `\`forkstack switch ${environment.name}\``;
   lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
   return lines.join("\n");
@@ -184,8 +186,9 @@ export function deletedText(result: DeleteResult, style: Style): string {
       backup === undefined ? `Kept ${key} "${title}": it is not ours` : `Kept ${key} as a backup: "${backup}"`,
     );
   }
-  if (result.switchedTo !== undefined) lines.push(`It was current; now on ${result.switchedTo}`);
-  lines.push(paint(style, "dim", localCommands("Next: `forkstack list`", style)));
+  if (result.left) lines.push("It was current; this directory is on no environment now");
+  const next = result.left ? "`forkstack switch dev` or `forkstack new`" : "`forkstack list`";
+  lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
   return lines.join("\n");
 }
 

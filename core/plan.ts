@@ -52,7 +52,7 @@ export function planNew(known: Known): Plan {
   const { env, environments, rows } = known;
   if (BASE_ENVS.includes(env)) {
     throw new ForkstackError("ENV_BASE", `Cannot make environment "${env}": it always counts as there`, {
-      hint: `Point to it with \`forkstack switch ${env}\``,
+      hint: env === "dev" ? "Point to it with `forkstack switch dev`" : "Choose another name",
       details: { env },
     });
   }

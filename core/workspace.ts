@@ -37,7 +37,7 @@ export async function readVariables(place: Place, env: string): Promise<Record<s
   const text = await place.world.files.read(path);
   if (text?.includes("\0")) {
     throw new ForkstackError("STATE_DAMAGED", `Cannot read "${path}": it is not what forkstack wrote`, {
-      hint: `Remove it; \`forkstack switch ${env}\` writes it again`,
+      hint: "Remove it; `forkstack switch <env>` writes it again",
       details: { env },
     });
   }
@@ -90,16 +90,18 @@ async function checkLocal(place: Place, anyway: boolean): Promise<void> {
   block.refuseDoubles(text, names, await knownOf(place, text));
 }
 
-function textOf(bytes: Uint8Array | undefined): string {
+/** A file as `env_block.ts` has it. */
+export function textOf(bytes: Uint8Array | undefined): string {
   return block.textOfBytes(bytes ?? new Uint8Array());
 }
 
-function localPath(project: Project): string {
+/** Path of the file that holds the block. */
+export function localPath(project: Project): string {
   return join(project.root, ".env.local");
 }
 
 /** What tells forkstack's lines in a file that 0.1.0 wrote. */
-async function knownOf(place: Place, text: string): Promise<block.Known> {
+export async function knownOf(place: Place, text: string): Promise<block.Known> {
   const name = `"${localPath(place.project)}"`;
   const env = block.blockVariables(text, name).FORKSTACK_ENV;
   const isName = env !== undefined && env.length <= 63 && NAME_PATTERN.test(env);
@@ -207,6 +209,17 @@ export async function writeProjectFiles(place: Place, written: readonly Written[
   );
 }
 
+/** Writes a file that is a person's too as it is made of what it says; its mode stays. */
+export async function rewriteShared(place: Place, path: string, remake: Remake): Promise<void> {
+  const mode = (await disk.mode(path) ?? 0o600) & 0o777;
+  const [one] = await stageAll(place, () => Promise.resolve([[path, remake, mode]]));
+  try {
+    await put(place.world.files, one);
+  } finally {
+    await place.world.files.remove(one.temporary);
+  }
+}
+
 async function stage(files: Files, { temporary, content, mode }: Staged): Promise<void> {
   await files.remove(temporary);
   await files.write(temporary, content, { mode, direct: true });
@@ -289,7 +302,7 @@ export async function changeFiles(
     await change.commit();
     await verify();
   };
-  await allOrNone(commit, change.undo, `Run \`forkstack switch ${wanted.env}\` once more`, wanted.env);
+  await allOrNone(commit, change.undo, "Run the same command again", wanted.env);
   return change.changedFiles;
 }
 

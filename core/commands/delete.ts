@@ -1,9 +1,13 @@
 import { parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
 import { deleteEnvironment, keptOf, planDeletion, purgeKept } from "../delete.ts";
+import { pointsTo } from "../leave.ts";
 import * as output from "../output.ts";
 import { reportOf } from "../report.ts";
 import { required, withEngine } from "./_open.ts";
+
+/** What becomes of the pointer. */
+const leaves = (verb: "will" | "would") => `This directory is on it, and ${verb} be on no environment afterwards`;
 
 /** `delete <name>` */
 export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
@@ -29,17 +33,19 @@ export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
     }
     const { environment, rows } = await planDeletion(engine, env);
     const what = rows.map((row) => `${row.key} "${row.title}" (${row.provider})`).join(", ") || "no resources";
+    const isOn = await pointsTo(engine, env);
     if (flags["dry-run"]) {
       return {
         data: {
           environment: { name: env, parent: environment.parent },
           resources: rows.map((row) => reportOf(row, row.state)),
+          ...(isOn ? { left: true } : {}),
           dryRun: true,
         },
-        text: () => `Would delete ${env}: ${what}`,
+        text: () => `Would delete ${env}: ${what}${isOn ? `\n${leaves("would")}` : ""}`,
       };
     }
-    await io.confirm(`Delete ${env} with ${what}?`);
+    await io.confirm(`${isOn ? `${leaves("will")}. ` : ""}Delete ${env} with ${what}?`);
     const result = await deleteEnvironment(engine, env, { purge });
     return { data: result, text: (style) => output.deletedText(result, style) };
   }, { reach: flags["dry-run"] ? "registry" : "all" });

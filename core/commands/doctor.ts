@@ -17,12 +17,13 @@ export async function runDoctor({ flags, io }: Call): Promise<Answer> {
     let findings = await examine(engine);
     const mendable = findings.filter(({ mend }) => mend !== undefined);
     if (flags.fix && !flags["dry-run"] && mendable.length > 0) {
-      await io.confirm(`Mend ${mendable.map(output.findingTitle).join("; ")}?`);
+      const told = mendable.map((one) => [output.findingTitle(one), one.effect].filter(Boolean).join(", and then "));
+      await io.confirm(`Mend ${told.join("; ")}?`);
       for (const { mend } of mendable) await mend!();
       findings = await examine(engine);
     }
     const data = {
-      findings: findings.map(({ mend: _, ...finding }) => finding),
+      findings: findings.map(({ mend: _, effect: __, ...finding }) => finding),
       ...(flags.rebuild ? { resources: rebuilt } : {}),
     };
     return { data, text: (style) => output.doctorText(findings, rebuilt, style) };

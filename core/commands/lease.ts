@@ -2,6 +2,7 @@ import { ForkstackError, parseEnvName } from "../../mod.ts";
 import { type Answer, type Call, usage } from "./_call.ts";
 import { deleteEnvironment, type DeleteResult } from "../delete.ts";
 import { extendLease, parseDuration, prunable } from "../lease.ts";
+import { pointsTo } from "../leave.ts";
 import * as output from "../output.ts";
 import { environmentReport } from "../report.ts";
 import { required, text, withEngine } from "./_open.ts";
@@ -24,14 +25,19 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
     const environments = await prunable(engine, idleMs);
     const error = await engine.registry.environmentsError(); // what it is of may have expired, too
     const names = environments.map(({ name }) => name);
+    const on: string[] = [];
+    for (const name of names) if (await pointsTo(engine, name)) on.push(name);
+    const leaves = (verb: string) => `This directory is on ${on[0]}, and ${verb} be on no environment afterwards`;
     if (names.length === 0 || flags["dry-run"]) {
       const data = {
         environments: environments.map((one) => environmentReport(engine, one)),
+        ...(on.length > 0 ? { left: true } : {}),
         ...(flags["dry-run"] ? { dryRun: true } : {}),
       };
-      return { data, text: () => names.length === 0 ? "Nothing to prune" : `Would delete ${names.join(", ")}`, error };
+      const told = [`Would delete ${names.join(", ")}`, ...(on.length > 0 ? [leaves("would")] : [])].join("\n");
+      return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error };
     }
-    await io.confirm(`Delete ${names.join(", ")}?`);
+    await io.confirm(`${on.length > 0 ? `${leaves("will")}. ` : ""}Delete ${names.join(", ")}?`);
     const deleted: DeleteResult[] = [];
     const failures: unknown[] = [];
     for (const name of names) {
@@ -44,7 +50,10 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
     }
     if (failures.length > 0) throw pruneIncomplete(failures);
     return {
-      data: { environments: deleted.map(({ environment }) => environment) },
+      data: {
+        environments: deleted.map(({ environment }) => environment),
+        ...(deleted.some(({ left }) => left) ? { left: true } : {}),
+      },
       text: (style) => deleted.map((one) => output.deletedText(one, style)).join("\n"),
       error,
     };

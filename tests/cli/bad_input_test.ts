@@ -184,23 +184,26 @@ Deno.test("a deletion that nobody can be asked about is refused, and says which 
   await refused(place, ["delete", "alice"], wanted, { stdin: "y\n" });
 });
 
-Deno.test("deleting the current environment falls back to its parent and says so", async () => {
+Deno.test("deleting the current environment leaves the directory without a pointer, and says so before and after", async () => {
   await using place = await Place.make();
   await place.ok("new", "alice");
   await place.ok("new", "bob", "--from", "alice");
   await place.ok("new", "carol", "--from", "bob");
-  const values = async () => parseEnv((await place.read(".env.local"))!) as Record<string, string>;
+  const pointers = async () => [await place.read(".current-env"), await place.read(".env.local")];
+  const would = /^This directory is on it, and would be on no environment afterwards$/m;
+  assert.match((await place.ok("delete", "carol", "--dry-run")).stdout, would);
+  assert.doesNotMatch((await place.ok("delete", "bob", "--dry-run")).stdout, would);
   const { data } = await place.json("delete", "carol", "--yes");
-  assert.equal(data.switchedTo, "bob", "the parent is an environment too");
-  assert.deepEqual([await place.read(".current-env"), (await values()).FORKSTACK_ENV], ["bob\n", "bob"]);
-  assert.equal((await values()).BUCKET_NAME, "shop-bucket-bob");
+  assert.deepEqual([data.left, data.switchedTo], [true, undefined], "not even the parent, an environment too");
+  assert.deepEqual(await pointers(), [undefined, undefined]);
+  await place.ok("switch", "bob");
   await place.ok("delete", "alice", "--yes"); // bob's parent goes first
   const { stdout } = await place.ok("delete", "bob", "--yes");
-  assert.match(stdout, /^It was current; now on dev$/m);
-  assert.deepEqual([await place.read(".current-env"), (await values()).FORKSTACK_ENV], ["dev\n", "dev"]);
+  assert.match(stdout, /^It was current; this directory is on no environment now\nNext: `.*switch dev` or `.*new`$/m);
+  assert.deepEqual(await pointers(), [undefined, undefined]);
   await place.ok("new", "dora");
   await place.ok("new", "emil", "--no-switch");
-  assert.equal((await place.json("delete", "emil", "--yes")).data.switchedTo, undefined);
+  assert.equal((await place.json("delete", "emil", "--yes")).data.left, undefined);
   assert.equal(await place.read(".current-env"), "dora\n");
 });
 

@@ -217,6 +217,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
     whole("delete", {
       environment: { name: "alice", parent: "dev" },
       resources: all("alice", "ready", "empty"),
+      left: true,
       dryRun: true,
     }),
   );
@@ -226,7 +227,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
       environment: environmentOf("alice", false, "deleting"),
       resources: all("alice", "deleted", "empty"),
       durationMs: 0,
-      switchedTo: "dev",
+      left: true,
     }),
   );
   assert.deepEqual(

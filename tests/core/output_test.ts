@@ -196,11 +196,12 @@ Deno.test("deletedText() names what was kept because it is not ours", () => {
     environment: environment("a"),
     resources: [{ ...one, state: "deleted" }, { ...one, key: "storage", state: "kept" }],
     durationMs: 5,
-    switchedTo: "dev",
+    left: true,
   }, plain);
   assert.equal(
     text,
-    'Deleted a: 1 resources in 5 ms\nKept storage "t": it is not ours\nIt was current; now on dev\nNext: `forkstack list`',
+    'Deleted a: 1 resources in 5 ms\nKept storage "t": it is not ours\nIt was current; this directory is on no environment now\n' +
+      "Next: `forkstack switch dev` or `forkstack new`",
   );
 });
 

@@ -101,7 +101,7 @@ Deno.test("delete, killed at each point, is completed by the same command", asyn
     expectGone(checkout, point);
     if (code !== 0) await checkout.run("new", "bob", "--no-switch"); // nothing was left to do: the next lock sweeps signs
     await expectClean(checkout, point);
-    equal(checkout.read(".current-env"), "dev\n");
+    equal([checkout.read(".current-env"), checkout.read(".env.local")], [undefined, undefined], point);
   });
 });
 

@@ -1,0 +1,138 @@
+/**
+ * Taking a directory off an environment that goes away. It needs nothing but the directory's own two files: no other
+ * environment takes the place of the one that goes, so that no default can lead to production.
+ *
+ * @module
+ */
+import * as block from "./env_block.ts";
+import { fileError, temporaryPath } from "./files.ts";
+import { join } from "./host.ts";
+import { changeFiles, knownOf, localPath, type Place, readVariables, rewriteShared, textOf } from "./workspace.ts";
+
+/** What the two files say; `undefined` where one says nothing. */
+interface Pointers {
+  readonly pointer: string | undefined;
+  readonly block: string | undefined;
+}
+
+/** Commands that point the directory somewhere else meanwhile, before this one gives up. */
+const MOST_ROUNDS = 20;
+
+/** Whether this directory points to an environment: by `.current-env`, or by its block alone where a command was cut off. */
+export async function pointsTo(place: Place, env: string): Promise<boolean> {
+  return isOn(await pointersOf(place), env);
+}
+
+/**
+ * Leaves this directory without a pointer if it points to an environment, and without a block of it in `.env.local` in
+ * any case; tells whether it did point there. What can't be changed is told, and stops nothing: the environment's own
+ * file goes with it, so that the app stops rather than use another one.
+ */
+export async function leave(place: Place, env: string): Promise<boolean> {
+  let isLeft = false;
+  try {
+    for (let round = 1; round <= MOST_ROUNDS; round++) {
+      const now = await pointersOf(place);
+      if (!isOn(now, env) && now.block !== env) break;
+      isLeft ||= isOn(now, env);
+      // The block first: cut off in between, the pointer still leads to this environment and to no other.
+      const isBlockGone = await removeBlock(place, now.pointer === env ? undefined : env);
+      const isPointerGone = now.pointer !== env ||
+        await removeIf(place, pointerPath(place), (text) => text.trim() === env);
+      if (!isPointerGone || !isBlockGone) break; // told already
+    }
+    await agree(place, env);
+  } catch (error) {
+    tell(place, error, "look at what this directory points to");
+  }
+  return isLeft;
+}
+
+function isOn({ pointer, block }: Pointers, env: string): boolean {
+  return pointer === undefined ? block === env : pointer === env;
+}
+
+function pointerPath({ project }: Place): string {
+  return join(project.root, ".current-env");
+}
+
+async function pointersOf(place: Place): Promise<Pointers> {
+  const { project, world: { files } } = place;
+  const pointer = (await files.read(pointerPath(place)))?.trim();
+  const text = await files.readBytes(localPath(project)).then(textOf, () => "");
+  try {
+    return { pointer, block: block.blockVariables(text).FORKSTACK_ENV };
+  } catch {
+    return { pointer, block: undefined }; // damaged markers: told where the block is to be removed
+  }
+}
+
+/** Removes the block from `.env.local`, where it is of `only`, or of any environment; `false` if that failed. */
+async function removeBlock(place: Place, only: string | undefined): Promise<boolean> {
+  const { project, world: { files } } = place;
+  const path = localPath(project);
+  try {
+    const found = await files.stat(path);
+    if (found === undefined) return true;
+    if (found.type !== "file") {
+      place.world.warn?.(`Left as it is: "${path}" is no regular file; remove forkstack's lines from what it leads to`);
+      return false;
+    }
+    const without = async (now: Uint8Array | undefined) => {
+      const text = textOf(now);
+      const known = await knownOf(place, text);
+      const isMeant = only === undefined || block.blockVariables(text, known.name).FORKSTACK_ENV === only;
+      return isMeant ? block.withoutBlock(text, known) : text;
+    };
+    const before = await files.readBytes(path);
+    if (await without(before) === textOf(before)) return true;
+    await rewriteShared(place, path, async (now) => block.bytesOfText(await without(now)));
+    await removeIf(place, path, (text) => text === "");
+    return true;
+  } catch (error) {
+    tell(place, error, `remove forkstack's block from "${path}"`);
+    return false;
+  }
+}
+
+/** Removes a file that says what it should; one that was written anew meanwhile stays. */
+async function removeIf(place: Place, path: string, isMeant: (text: string) => boolean): Promise<boolean> {
+  const { files } = place.world;
+  const bytesOf = async (at: string) => {
+    const bytes = await files.readBytes(at);
+    return bytes === undefined ? undefined : textOf(bytes);
+  };
+  try {
+    const seen = await bytesOf(path);
+    if (seen === undefined || !isMeant(seen)) return true;
+    const aside = temporaryPath(path);
+    await files.replace(path, aside);
+    const taken = await bytesOf(aside);
+    const isOther = taken !== undefined && !isMeant(taken);
+    if (isOther) await files.swap(aside, path, undefined); // put back, unless a newer one is there by now
+    await files.remove(aside);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return true; // another command was quicker
+    tell(place, error, `remove "${path}"`);
+    return false;
+  }
+}
+
+/** Writes the block of the environment that another command points to meanwhile, if ours took it. Who is last looks last. */
+async function agree(place: Place, env: string): Promise<void> {
+  const { pointer, block } = await pointersOf(place);
+  if (pointer === undefined || pointer === env || block !== undefined) return;
+  const path = localPath(place.project);
+  if (!/^[a-z0-9-]{1,63}$/.test(pointer) || await readVariables(place, pointer) === undefined) return;
+  await changeFiles(place, { env: pointer, activate: true, anyway: true }).catch((error) =>
+    tell(place, error, `write "${path}"`)
+  );
+}
+
+function tell(place: Place, error: unknown, doing: string): void {
+  const known = fileError(error, doing);
+  const message = known instanceof Error ? known.message : String(known);
+  const hint = (known as { hint?: string }).hint;
+  place.world.warn?.(`${message}${hint === undefined ? "" : `; ${hint[0]!.toLowerCase()}${hint.slice(1)}`}`);
+}
