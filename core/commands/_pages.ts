@@ -103,8 +103,9 @@ export const PAGES: Readonly<Record<string, Page>> = {
   delete: {
     about: [
       "Deletes every resource that forkstack made for the environment, after asking. Each is deleted by the vendor's " +
-      "own id, once its mark was read again; what is not ours stays and is named. If the environment was current, its " +
-      "parent is from then on.",
+      "own id, once its mark was read again; what is not ours stays and is named. If this directory is on the " +
+      "environment, it is on none from then on: .current-env and the block in .env.local go, your own lines stay. No " +
+      "other environment takes its place, and nothing of the parent is needed.",
       "Some providers of secrets keep a backup; --purge takes it away, at once or later. Environments in `protected` of " +
       "forkstack.json, dev and prod are never deleted.",
     ],
@@ -116,8 +117,13 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ["delete alice --dry-run", "says what would go"],
     ],
     exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
-    files: { ".forkstack/registry.db": REGISTRY, "credentials": CREDENTIALS },
-    seeAlso: ["prune", "doctor", "docs/secrets.md"],
+    files: {
+      ".forkstack/registry.db": REGISTRY,
+      ".current-env": "removed where it names the environment",
+      ".env.local": "loses forkstack's block then, and keeps every other line; removed if nothing is left",
+      "credentials": CREDENTIALS,
+    },
+    seeAlso: ["prune", "switch", "docs/secrets.md"],
   },
   reset: {
     about: [
@@ -155,7 +161,8 @@ export const PAGES: Readonly<Record<string, Page>> = {
   prune: {
     about: [
       "Deletes every environment whose lease has ended, after asking, each as `forkstack delete` does; or with --idle " +
-      "those that nobody has switched to for so long. What fails does not stop the others. Protected environments stay.",
+      "those that nobody has switched to for so long. What fails does not stop the others. Protected environments stay. Where " +
+      "this directory is on one of them, it is on none from then on.",
     ],
     examples: [
       ["prune --dry-run", "says which would go"],
