@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { NAME_PATTERN } from "../mod.ts";
 import * as block from "./env_block.ts";
 import { fileError, temporaryPath } from "./files.ts";
 import { join } from "./host.ts";
@@ -29,19 +30,20 @@ export async function pointsTo(place: Place, env: string): Promise<boolean> {
  * file goes with it, so that the app stops rather than use another one.
  */
 export async function leave(place: Place, env: string): Promise<boolean> {
-  let isLeft = false;
+  let [isLeft, isTaken] = [false, false];
   try {
     for (let round = 1; round <= MOST_ROUNDS; round++) {
       const now = await pointersOf(place);
       if (!isOn(now, env) && now.block !== env) break;
       isLeft ||= isOn(now, env);
+      isTaken ||= now.block !== undefined;
       // The block first: cut off in between, the pointer still leads to this environment and to no other.
       const isBlockGone = await removeBlock(place, now.pointer === env ? undefined : env);
       const isPointerGone = now.pointer !== env ||
-        await removeIf(place, pointerPath(place), (text) => text.trim() === env);
+        await removeIf(place, pointerPath(place), (bytes) => nameIn(bytes) === env);
       if (!isPointerGone || !isBlockGone) break; // told already
     }
-    await agree(place, env);
+    if (isTaken) await agree(place, env);
   } catch (error) {
     tell(place, error, "look at what this directory points to");
   }
@@ -56,9 +58,15 @@ function pointerPath({ project }: Place): string {
   return join(project.root, ".current-env");
 }
 
+/** The name in a pointer, as `mod.ts` reads it. */
+function nameIn(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes).trim();
+}
+
 async function pointersOf(place: Place): Promise<Pointers> {
   const { project, world: { files } } = place;
-  const pointer = (await files.read(pointerPath(place)))?.trim();
+  const bytes = await files.readBytes(pointerPath(place));
+  const pointer = bytes && nameIn(bytes);
   const text = await files.readBytes(localPath(project)).then(textOf, () => "");
   try {
     return { pointer, block: block.blockVariables(text).FORKSTACK_ENV };
@@ -87,7 +95,7 @@ async function removeBlock(place: Place, only: string | undefined): Promise<bool
     const before = await files.readBytes(path);
     if (await without(before) === textOf(before)) return true;
     await rewriteShared(place, path, async (now) => block.bytesOfText(await without(now)));
-    await removeIf(place, path, (text) => text === "");
+    await removeIf(place, path, (bytes) => bytes.length === 0);
     return true;
   } catch (error) {
     tell(place, error, `remove forkstack's block from "${path}"`);
@@ -96,18 +104,14 @@ async function removeBlock(place: Place, only: string | undefined): Promise<bool
 }
 
 /** Removes a file that says what it should; one that was written anew meanwhile stays. */
-async function removeIf(place: Place, path: string, isMeant: (text: string) => boolean): Promise<boolean> {
+async function removeIf(place: Place, path: string, isMeant: (bytes: Uint8Array) => boolean): Promise<boolean> {
   const { files } = place.world;
-  const bytesOf = async (at: string) => {
-    const bytes = await files.readBytes(at);
-    return bytes === undefined ? undefined : textOf(bytes);
-  };
   try {
-    const seen = await bytesOf(path);
+    const seen = await files.readBytes(path);
     if (seen === undefined || !isMeant(seen)) return true;
     const aside = temporaryPath(path);
     await files.replace(path, aside);
-    const taken = await bytesOf(aside);
+    const taken = await files.readBytes(aside);
     const isOther = taken !== undefined && !isMeant(taken);
     if (isOther) await files.swap(aside, path, undefined); // put back, unless a newer one is there by now
     await files.remove(aside);
@@ -124,7 +128,7 @@ async function agree(place: Place, env: string): Promise<void> {
   const { pointer, block } = await pointersOf(place);
   if (pointer === undefined || pointer === env || block !== undefined) return;
   const path = localPath(place.project);
-  if (!/^[a-z0-9-]{1,63}$/.test(pointer) || await readVariables(place, pointer) === undefined) return;
+  if (!NAME_PATTERN.test(pointer) || await readVariables(place, pointer) === undefined) return;
   await changeFiles(place, { env: pointer, activate: true, anyway: true }).catch((error) =>
     tell(place, error, `write "${path}"`)
   );

@@ -5,12 +5,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
 import type { Resource } from "../../core/config.ts";
-import type { Engine, World } from "../../core/engine.ts";
+import { type Engine, lockOptions, type World } from "../../core/engine.ts";
 import type { ResourceReport } from "../../core/report.ts";
 import { files } from "../../core/files.ts";
 import { sleep } from "../../core/host.ts";
 import type { Fork, Inspection, Kind, Provider, Target } from "../../core/provider.ts";
 import { formatMarker } from "../../core/marks.ts";
+import { withLock } from "../../core/lock.ts";
 import { openRegistry } from "../../core/open_registry.ts";
 import { Registry } from "../../core/registry.ts";
 import { recordedOptions } from "../../core/schema.ts";
@@ -254,6 +255,15 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     },
   };
   return made;
+}
+
+/** Writes to the registry as a worker would. */
+export async function write(
+  engine: Engine,
+  env: string,
+  ...all: Parameters<Engine["registry"]["fenced"]>[2]
+): Promise<void> {
+  await withLock(engine.registry, env, "test", lockOptions(engine), (worker) => worker.write(all));
 }
 
 /** The error of a promise that must fail. */

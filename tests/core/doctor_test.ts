@@ -3,11 +3,9 @@ import { createEnvironment } from "../../core/create.ts";
 import { examine, type Finding, rebuild } from "../../core/doctor.ts";
 import type { Engine } from "../../core/engine.ts";
 import { removeVariables } from "../../core/workspace.ts";
-import { withLock } from "../../core/lock.ts";
 import { statements } from "../../core/registry.ts";
-import { lockOptions } from "../../core/engine.ts";
 import { ForkstackError, type Kind } from "../../mod.ts";
-import { type Bench, bench } from "./_engine.ts";
+import { type Bench, bench, write } from "./_engine.ts";
 
 async function withAlice(): Promise<Bench> {
   const made = await bench();
@@ -24,11 +22,6 @@ function told(findings: readonly Finding[]): string[] {
 
 async function fix(engine: Engine): Promise<void> {
   for (const { mend } of await examine(engine)) await mend?.();
-}
-
-/** Writes to the registry as a worker would. */
-async function write(engine: Engine, env: string, ...all: Parameters<Engine["registry"]["fenced"]>[2]): Promise<void> {
-  await withLock(engine.registry, env, "test", lockOptions(engine), (worker) => worker.write(all));
 }
 
 Deno.test("examine() finds nothing where all is well, and changes nothing", async () => {
