@@ -238,7 +238,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
         const { id: _, ...rest } = resourceOf("dev", kind, "base");
         return rest;
       }),
-      variables,
+      variables: [], // nobody has switched to dev
       durationMs: 0,
     }),
   );
@@ -270,7 +270,8 @@ Would make alice from dev:
   assert.equal(
     await transcript(place, ["delete", "bob", "--dry-run"]),
     'Would delete bob: database "shop-bob" (sqlite), local "shop.bob.db" (directory), secrets "bob" (env-file), ' +
-      'storage "shop-bucket-bob" (local)\n=> 0',
+      'storage "shop-bucket-bob" (local)\n' +
+      "This directory is on it, and would be on no environment afterwards\n=> 0",
   );
   assert.equal(await place.digest(), before);
 });
