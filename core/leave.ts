@@ -5,6 +5,7 @@
  * @module
  */
 import { NAME_PATTERN } from "../mod.ts";
+import { sameBytes } from "./disk.ts";
 import * as block from "./env_block.ts";
 import { fileError, temporaryPath } from "./files.ts";
 import { join } from "./host.ts";
@@ -93,9 +94,10 @@ async function removeBlock(place: Place, only: string | undefined): Promise<bool
       return isMeant ? block.withoutBlock(text, known) : text;
     };
     const before = await files.readBytes(path);
-    if (await without(before) === textOf(before)) return true;
+    const rest = await without(before);
+    if (rest === textOf(before)) return true;
+    if (rest === "") return await removeIf(place, path, (bytes) => sameBytes(bytes, before)); // nothing in it but ours
     await rewriteShared(place, path, async (now) => block.bytesOfText(await without(now)));
-    await removeIf(place, path, (bytes) => bytes.length === 0);
     return true;
   } catch (error) {
     tell(place, error, `remove forkstack's block from "${path}"`);
