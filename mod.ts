@@ -303,18 +303,20 @@ function ifThere<Result>(path: string, look: (path: string) => Result): Result |
 }
 
 /**
- * One line `NAME=value` that reads back the same in the `--env-file` of Deno and Node, npm dotenv, Bun, python-dotenv
- * and a POSIX shell, for every value on which they agree; other values read back in Deno and Node.
+ * One line `NAME=value`. A plain value stands bare, so that Docker's `--env-file`, Make's `include` and systemd read it
+ * too. Any other is quoted so that it reads back the same in the `--env-file` of Deno and Node, npm dotenv, Bun,
+ * python-dotenv and a POSIX shell, where they agree on it; where they do not, in Deno and Node.
  *
- * @throws {ForkstackError} VALUE_UNWRITABLE for a NUL, a carriage return, half a surrogate pair, or a newline, `#`,
+ * @throws {ForkstackError} VALUE_UNWRITABLE for a NUL, a carriage return, U+FFFD, half a surrogate pair, or a newline, `#`,
  * `$` or outer space beside all three quotes.
  */
 export function formatEnvLine(name: string, value: string): string {
   const has = (pattern: RegExp) => pattern.test(value);
-  // Measured (tests/env_file_matrix_test.ts): in single quotes all agree, but for a final backslash, which Bun and
-  // python-dotenv take to escape the quote. In double quotes $ and \n differ, bare
-  // values fail in a shell alone, and backticks there and in python-dotenv.
-  if (!has(/[\0\r]|\p{Cs}/u)) {
+  // Measured (tests/env_file_matrix_test.ts): plain values are read by all, and in single quotes all that know quotes
+  // agree, but for a final backslash, which Bun and python-dotenv take to escape the quote. In double quotes $ and \n
+  // differ, other bare values fail in a shell alone, and backticks there and in python-dotenv.
+  if (has(PLAIN)) return `${name}=${value}`;
+  if (!has(/[\0\r\ufffd]|\p{Cs}/u)) {
     const isBare = !has(/^\s|\s$|^['"`]|[\n#$]/);
     if (has(/^[\w.,:/@%+={}\\-]*\\$/)) return `${name}=${value}`;
     if (!has(/'/)) return `${name}='${value}'`;
@@ -325,33 +327,85 @@ export function formatEnvLine(name: string, value: string): string {
     if (isDouble) return `${name}="${value}"`;
   }
   throw new ForkstackError("VALUE_UNWRITABLE", `Cannot write variable "${name}": no env file reader could hold it`, {
-    hint: "Values must be free of NUL and carriage returns, and of a newline or # or $ beside all three quotes",
+    hint: "Values must be free of NUL, carriage returns and U+FFFD, and of a newline or # or $ beside all three quotes",
   });
 }
 
-// Name, then the value in one of three quotes, which may span lines, or bare. One pattern reads and edits, so that an
-// edit cannot see other variables than a reader does. Not node:util's parseEnv: Bun's takes \' for an escape.
-/** One assignment in an env file: its name, then its value in single, double or back quotes, or bare. */
-export const ENV_ASSIGNMENT: RegExp =
-  /^[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(?:'([^']*)'|"([^"]*)"|`([^`]*)`|([^\n]*))[^\n]*\n?/gm;
+/** Values that need no quotes anywhere. */
+const PLAIN = /^[\p{L}\p{M}\p{N}_.,:/@%+=?-]*$/u;
 
-/** The variables in the text of an env file, read as Node's `--env-file` does. */
-export function parseEnvFile(text: string): Record<string, string> {
-  return Object.fromEntries(
-    Array.from(text.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n").matchAll(ENV_ASSIGNMENT), (match) => {
-      const [, name, single, double, back, bare = ""] = match;
-      return [name, single ?? double?.replaceAll("\\n", "\n") ?? back ?? bare.replace(/#.*/, "").trim()];
-    }),
-  );
+// Name, then the value in one of three quotes, which may span lines, or bare. One pattern reads and edits, so that an
+// edit cannot see other variables than a reader does. Not node:util's parseEnv: Bun's takes \' for an escape, and
+// Node's ends a value at \". Double quotes are tried twice: with escapes, if nothing follows, and else as Node does.
+/**
+ * One assignment in an env file: its name, the space before its value, then the value in single, double (whole, or
+ * up to a quote that does not end it) or back quotes, or bare, and what follows on the line.
+ */
+export const ENV_ASSIGNMENT: RegExp =
+  /(?<![^\r\n])[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=([ \t]*)(?:'([^']*)'|"([^"\\]*(?:\\[^][^"\\]*)*)"(?=[ \t\r]*(?:#[^\n]*)?(?![^\n]))|"([^"]*)"|`([^`]*)`|([^\n]*))([^\n]*)\n?/g;
+
+/** A value in an env file, or the error that says where it can't be read whole. */
+export type EnvValue = string | ForkstackError;
+
+/** The values in the text of an env file, each whole or an error: for files with lines that are not asked for. */
+export function readEnvFile(text: string, name = "an env file"): Map<string, EnvValue> {
+  const lines = text.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n");
+  return new Map(Array.from(lines.matchAll(ENV_ASSIGNMENT), (match) => [match[1], valueOf(match, name)]));
+}
+
+/**
+ * The variables in the text of an env file, read as Node's `--env-file` does, and with `\"` in double quotes.
+ *
+ * @throws {ForkstackError} VALUE_UNREADABLE, naming line and column, for a value that would be read in part.
+ */
+export function parseEnvFile(text: string, name?: string): Record<string, string> {
+  return Object.fromEntries(Array.from(readEnvFile(text, name), ([key, value]) => [key, whole(value)!]));
+}
+
+function whole(value: EnvValue | undefined): string | undefined {
+  if (value instanceof ForkstackError) throw value;
+  return value;
+}
+
+function valueOf(match: RegExpExecArray, file: string): EnvValue {
+  const [all, name, space, single, double, cut, back, bare, rest] = match;
+  const damaged = (part: string, state: string): ForkstackError => {
+    const before = match.input.slice(0, match.index + all.trimEnd().length - part.trimEnd().length).split("\n");
+    const at = `line ${before.length}, column ${before.at(-1)!.length + 1}`;
+    return new ForkstackError("VALUE_UNREADABLE", `Cannot read variable "${name}" of ${file}: ${at}: ${state}`, {
+      hint: "Put the whole value into single quotes, or into double ones if it has a single one",
+    });
+  };
+  const sound = (value: string) =>
+    value.includes("\ufffd") ? damaged(all.slice(all.indexOf("=") + 1), "it is not UTF-8") : value;
+  if (bare !== undefined) {
+    const text = space + bare;
+    const hash = text.indexOf("#");
+    if (/^['"`]/.test(bare)) return damaged(bare, "the quote is not closed");
+    if (hash >= 0 && !/[ \t]/.test(text.charAt(hash - 1))) {
+      return damaged(text.slice(hash), "some programs end the value at this #");
+    }
+    return sound((hash < 0 ? text : text.slice(0, hash)).replace(/^[ \t]+|[ \t]+$/g, ""));
+  }
+  const more = rest.replace(/^[ \t]+/, "");
+  if (more !== "" && !more.startsWith("#")) return damaged(more, "text follows the closing quote");
+  if (cut !== undefined) return damaged(`"${cut}"${rest}`, "the quote is not closed, since its last one is escaped");
+  if (!double?.includes('\\"')) return sound(single ?? double?.replaceAll("\\n", "\n") ?? back);
+  // Node ends the value at \", and all others take it for an escape; on these three they agree.
+  if (/\\[^"\\n]/.test(double.replace(/\\[\\"]/g, ""))) {
+    return damaged(`"${double}"${rest}`, "programs differ on its escapes");
+  }
+  return sound(double.replace(/\\([^])/g, (_, sign) => sign === "n" ? "\n" : sign));
 }
 
 /** The text of an env file with one variable set, added or (`null`) removed; all other lines stay. */
 export function setEnvVariable(text: string, name: string, value: string | null): string {
   const line = value === null ? "" : `${formatEnvLine(name, value)}\n`;
   let found = false;
-  const edited = text.replace(ENV_ASSIGNMENT, (whole, key) => {
-    if (key !== name) return whole;
-    const kept = found ? "" : line;
+  const edited = text.replace(ENV_ASSIGNMENT, (assignment, key) => {
+    if (key !== name) return assignment;
+    const isSame = readEnvFile(assignment).get(name) === value;
+    const kept = found ? "" : isSame ? assignment : line;
     found = true;
     return kept;
   });
@@ -537,11 +591,11 @@ const GIVEN: Readonly<Record<Kind, RegExp>> = {
 /** The variables that are written down. */
 interface Written {
   /** Of this environment. */
-  readonly own: ReadonlyMap<string, string>;
+  readonly own: ReadonlyMap<string, EnvValue>;
   /** Of forkstack's block in `.env.local`, if that is another's. */
-  readonly other: ReadonlyMap<string, string>;
+  readonly other: ReadonlyMap<string, EnvValue>;
   /** A person's own lines of `.env.local`: of no environment, and so for keys that none gives. */
-  readonly person: ReadonlyMap<string, string>;
+  readonly person: ReadonlyMap<string, EnvValue>;
 }
 
 /** One environment's values; see the functions of the same names, which use the process's own. */
@@ -756,7 +810,7 @@ export class Stack {
 
   #find(variable: string, derive: () => string | undefined): string | undefined {
     const { own } = this.#load();
-    const truth = () => own.get(variable) ?? derive();
+    const truth = () => whole(own.get(variable)) ?? derive();
     const inProcess = this.#variable(variable);
     if (inProcess === undefined) return truth();
     const isLoaded = this.#isLoaded(variable, inProcess);
@@ -777,16 +831,19 @@ export class Stack {
     if (this.#written !== undefined) return this.#written;
     const project = this.#config?.project;
     const text = this.#text(".env.local") ?? "";
-    const block = findEnvBlock(text);
-    const active = variables(block?.own);
-    const person = variables(text.slice(0, block?.begin ?? 0) + text.slice(block?.end ?? 0));
-    const kept = this.root === undefined ? undefined : readText(this.#keptPath(`${this.env}.env`));
+    const { begin, end, own: lines } = findEnvBlock(text) ?? { begin: 0, end: 0, own: "" };
+    // Without the other's lines but with their ends, so that an error names the line in the file.
+    const blank = (from: number, to: number) => text.slice(from, to).replace(/[^\r\n]+/g, "");
+    const active = readEnvFile(blank(0, text.indexOf(lines, begin)) + lines, ".env.local");
+    const person = readEnvFile(text.slice(0, begin) + blank(begin, end) + text.slice(end), ".env.local");
+    const path = this.root === undefined ? undefined : this.#keptPath(`${this.env}.env`);
+    const kept = path === undefined ? undefined : readText(path);
     const isActive = active.get("FORKSTACK_ENV") === this.env;
-    const isOurs = (file: ReadonlyMap<string, string>) =>
+    const isOurs = (file: ReadonlyMap<string, EnvValue>) =>
       file.get("FORKSTACK_ENV") === this.env && (project === undefined || file.get("FORKSTACK_PROJECT") === project);
-    const own = kept === undefined ? (isActive ? active : undefined) : variables(kept);
+    const own = kept === undefined ? (isActive ? active : undefined) : readEnvFile(kept, `"${path}"`);
     if (own !== undefined && !isOurs(own)) {
-      const [env, whose] = ["FORKSTACK_ENV", "FORKSTACK_PROJECT"].map((name) => own.get(name) ?? "");
+      const [env, whose] = ["FORKSTACK_ENV", "FORKSTACK_PROJECT"].map((name) => whole(own.get(name)) ?? "");
       throw this.#doubt(`their file says environment "${env}" of project "${whose}"`, "forkstack switch <env>");
     }
     const inProcess = this.#isNamedByProcess ? this.#variable("FORKSTACK_PROJECT") : undefined;
@@ -808,11 +865,11 @@ export class Stack {
   }
 
   /** What is written of every other environment. */
-  #others(): ReadonlyMap<string, string>[] {
+  #others(): ReadonlyMap<string, EnvValue>[] {
     if (this.root === undefined) return [];
     const names = ifThere(this.#keptPath(""), namesIn) ?? [];
     const files = names.filter((name) => name.endsWith(".env") && name !== `${this.env}.env`);
-    return [this.#load().other, ...files.map((name) => variables(readText(this.#keptPath(name))))];
+    return [this.#load().other, ...files.map((name) => readEnvFile(readText(this.#keptPath(name)) ?? ""))];
   }
 
   /** A person's own line in `.env.local`, for a key that no resource gives. */
@@ -823,7 +880,7 @@ export class Stack {
       const prefix = variablePrefix(name);
       return key.startsWith(prefix) && GIVEN[kind].test(key.slice(prefix.length));
     });
-    return isGiven ? undefined : value;
+    return isGiven ? undefined : whole(value);
   }
 
   #keptPath(file: string): string {
@@ -916,13 +973,9 @@ export class Stack {
   }
 }
 
-function variables(text: string | undefined): Map<string, string> {
-  return new Map(Object.entries(parseEnvFile(text ?? "")));
-}
-
-/** The process may have it from a file: as it is, or as Bun changed it. */
-function isFrom(written: string, inProcess: string): boolean {
-  return written === inProcess || FRAGILE.test(written);
+/** The process may have it from a file: as it is, as Bun changed it, or in part. */
+function isFrom(written: EnvValue, inProcess: string): boolean {
+  return written === inProcess || written instanceof ForkstackError || FRAGILE.test(written);
 }
 
 /** What a secrets provider is asked with. */
@@ -966,9 +1019,9 @@ const NO_SECRETS: SecretsSource = {
 const ENCODED = "forkstack-uri:";
 
 /** The secrets in an env file's text; their values may hold anything. */
-export function parseSecretsFile(text: string): Record<string, string> {
+export function parseSecretsFile(text: string, name?: string): Record<string, string> {
   const plain = (value: string) => value.startsWith(ENCODED) ? decodeURIComponent(value.slice(ENCODED.length)) : value;
-  return Object.fromEntries(Object.entries(parseEnvFile(text)).map(([key, value]) => [key, plain(value)]));
+  return Object.fromEntries(Object.entries(parseEnvFile(text, name)).map(([key, value]) => [key, plain(value)]));
 }
 
 /** The text with some secrets set or removed; comments, order and all other lines stay. */
@@ -988,7 +1041,7 @@ export function editSecretsFile(text: string, changes: Readonly<Record<string, s
 /** The secrets in one file, locked while it is changed. */
 export function envFileSecrets(path: string): SecretsSource {
   return {
-    all: () => Promise.resolve(parseSecretsFile(readText(path) ?? "")),
+    all: () => Promise.resolve(parseSecretsFile(readText(path) ?? "", `"${path}"`)),
     async write(changes) {
       const { mkdirSync, renameSync, rmSync, writeFileSync } = fs();
       const made = mkdirSync(parentOf(path), { recursive: true, mode: 0o700 });

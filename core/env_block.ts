@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ENV_ASSIGNMENT, findEnvBlock, ForkstackError, formatEnvLine, parseEnvFile } from "../mod.ts";
+import { ENV_ASSIGNMENT, findEnvBlock, ForkstackError, formatEnvLine, readEnvFile } from "../mod.ts";
 
 /** Lines of a person, and the offset in the file at which they begin. */
 interface Lines {
@@ -84,10 +84,15 @@ export function withoutBlock(file: string, known: Known): string {
   return mark + joined(before) + joined(after);
 }
 
-/** The variables in the block of a file; none where it has no block. */
+/** The variables in the block of a file that can be read whole; none where it has no block. */
 export function blockVariables(file: string, name?: string): Record<string, string> {
   const { text } = unmarked(file);
-  return parseEnvFile(decoded(findEnvBlock(text, name)?.own ?? ""));
+  return variablesOf(findEnvBlock(text, name)?.own ?? "");
+}
+
+function variablesOf(lines: string): Record<string, string> {
+  const all = Array.from(readEnvFile(decoded(lines)));
+  return Object.fromEntries(all.filter((one): one is [string, string] => typeof one[1] === "string"));
 }
 
 /**
@@ -178,7 +183,7 @@ function partsOf(file: string, known: Known): Parts {
  * form that 0.1.0 wrote, of those that the environment's own file has or that a resource gives.
  */
 function personsLines(text: string, own: string, known: Known): Lines[] {
-  const variables = parseEnvFile(decoded(own));
+  const variables = variablesOf(own);
   const kept = known.of(variables.FORKSTACK_ENV ?? "");
   const seen = new Set<string>();
   const lines: Lines[] = [];

@@ -5,7 +5,7 @@
  * @module
  */
 import { applyEdits, modify, parse } from "npm:jsonc-parser@3.3.1";
-import { envNameOf, findUpwards, ForkstackError, isForkstackError, parseEnvFile, variablePrefix } from "../mod.ts";
+import { envNameOf, findUpwards, ForkstackError, isForkstackError, readEnvFile, variablePrefix } from "../mod.ts";
 import { openProject, type Project, type Resource } from "./config.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
@@ -56,7 +56,12 @@ export async function survey(cwd: string): Promise<Survey> {
       continue;
     }
     const path = await projectFile(root, name).catch(() => undefined); // a directory, or somebody else's: no advice then
-    if (path !== undefined) envFiles.push({ name, values: parseEnvFile(await files.read(path) ?? "") });
+    if (path === undefined) continue;
+    const values = Array.from(
+      readEnvFile(await files.read(path) ?? ""),
+      ([key, value]) => [key, typeof value === "string" ? value : ""],
+    );
+    envFiles.push({ name, values: Object.fromEntries(values) });
   }
   if (!project.isNew) return { project, manifests, envFiles };
   const name = await nameOf(root, manifests) || project.name;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { parseEnvFile } from "../mod.ts";
+import { readEnvFile } from "../mod.ts";
 import { files } from "./files.ts";
 
 /** The files that Bun reads, whichever mode it runs in. */
@@ -25,11 +25,11 @@ export async function forgetLoaded(): Promise<void> {
  * a line that is read otherwise there) the variable counts as the file's.
  */
 export function loadedFrom(text: string, variables: Readonly<Record<string, string | undefined>>): string[] {
-  const parsed: Readonly<Record<string, string>> = parseEnvFile(text);
+  const parsed = readEnvFile(text);
   const isPlain = !/[$\\`]/.test(text);
   const named = [...text.matchAll(/^[^\S\n]*(?:export[^\S\n]+)?([^\s=:#]+)[^\S\n]*[=:]/gm)].map(([, name]) => name!);
-  return [...new Set([...named, ...Object.keys(parsed)])].filter((name) => {
+  return [...new Set([...named, ...parsed.keys()])].filter((name) => {
     const value = variables[name];
-    return value !== undefined && !(isPlain && parsed[name] !== undefined && parsed[name] !== value);
+    return value !== undefined && !(isPlain && typeof parsed.get(name) === "string" && parsed.get(name) !== value);
   });
 }

@@ -101,7 +101,9 @@ function checkSecret(env: string, name: string, secrets: Secrets): true {
 export async function othersVariables({ project, world: { files } }: Place, env: string): Promise<Values[]> {
   const envs = join(project.stateRoot, ".forkstack", "envs");
   const names = (await files.list(envs)).filter((name) => name.endsWith(".env") && name !== `${env}.env`);
-  const kept = names.map(async (name) => parseEnvFile(await files.read(join(envs, name)) ?? ""));
+  const kept = names.map(async (name) =>
+    parseEnvFile(await files.read(join(envs, name)) ?? "", `"${join(envs, name)}"`)
+  );
   const local = await files.readBytes(join(project.root, ".env.local"));
   const all = [...await Promise.all(kept), local === undefined ? {} : blockVariables(textOfBytes(local))];
   return all.filter((one) => one.FORKSTACK_ENV !== env);

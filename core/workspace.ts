@@ -41,7 +41,7 @@ export async function readVariables(place: Place, env: string): Promise<Record<s
       details: { env },
     });
   }
-  return text === undefined ? undefined : parseEnvFile(text);
+  return text === undefined ? undefined : parseEnvFile(text, `"${path}"`);
 }
 
 /** Removes an environment's own file. */

@@ -16,7 +16,17 @@ import process from "node:process";
 import { isForkstackError, stateRoot } from "../mod.ts";
 import { onTerminal, terminalTest } from "./cli/terminal.ts";
 import { testIf } from "./helpers.ts";
-import { bun, deno, envFile, node22, type Project, run, type Runtime, temporaryProject } from "./runtime_helpers.ts";
+import {
+  bun,
+  deno,
+  envFile,
+  localFile,
+  node22,
+  type Project,
+  run,
+  type Runtime,
+  temporaryProject,
+} from "./runtime_helpers.ts";
 
 const MOD = new URL("../mod.ts", import.meta.url).href;
 const ALICE = { FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp", DATABASE_URL: "postgres://alice" };
@@ -116,7 +126,7 @@ testIf(notRoot, "getters: what a third user owns is NOT_PERMITTED", () => {
   };
   for (const [name, cwd] of Object.entries(planted)) {
     using at = project();
-    at.write(".env.local", envFile(ALICE));
+    at.write(".env.local", localFile(ALICE));
     mkdirSync(join(at.path, "app/src"), { recursive: true });
     assert.equal(url(at, cwd), ALICE.DATABASE_URL);
     chownSync(join(at.path, name), THIRD, THIRD);

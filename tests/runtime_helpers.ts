@@ -42,6 +42,11 @@ export function envFile(variables: Readonly<Record<string, string>>): string {
   return Object.entries(variables).map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("");
 }
 
+/** The text of an env file as 0.1.0 wrote it: each value in quotes. */
+export function quotedFile(text: string): string {
+  return text.replace(/^(\w+)=([^'"`\n]*)$/gm, "$1='$2'");
+}
+
 /** An `.env.local` with forkstack's block, and a person's lines below it. */
 export function localFile(variables: Readonly<Record<string, string>>, person = ""): string {
   return `# >>> forkstack {"directory":"/somewhere"}\n${envFile(variables)}# <<< forkstack\n${person}`;

@@ -3,7 +3,17 @@ import assert from "node:assert/strict";
 import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bun, deno, envFile, node22, type Project, run, runtimeTest, temporaryProject } from "./runtime_helpers.ts";
+import {
+  bun,
+  deno,
+  envFile,
+  localFile,
+  node22,
+  type Project,
+  run,
+  runtimeTest,
+  temporaryProject,
+} from "./runtime_helpers.ts";
 
 const MOD = fileURLToPath(new URL("../mod.ts", import.meta.url));
 const TEST = fileURLToPath(new URL("./runtime/runtime_test.ts", import.meta.url));
@@ -34,7 +44,7 @@ function application(): Project {
     "package.json": '{"name": "app", "private": true, "type": "module"}',
     ".current-env": "alice\n",
     ".forkstack/envs/alice.env": envFile(variables),
-    ".env.local": envFile(variables),
+    ".env.local": localFile(variables),
   });
   copyFileSync(TEST, join(at.path, "app_test.ts"));
   return at;
@@ -116,7 +126,7 @@ function loaded(url: string, pointer: string): Project {
     "forkstack.json": '{"project": "myapp", "database": {"provider": "postgres"}}',
     "print.ts": `import process from "node:process";\n${PRINT}`,
     ".current-env": pointer,
-    ".env.local": envFile({ FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp", DATABASE_URL: url, HOME_TOWN: "x" }),
+    ".env.local": localFile({ FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp", DATABASE_URL: url, HOME_TOWN: "x" }),
   });
   copyFileSync(MOD, join(at.path, "forkstack.ts"));
   return at;

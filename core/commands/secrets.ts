@@ -145,7 +145,7 @@ async function edit({ call, engine, names: [env] }: Action): Promise<Answer> {
   const before = await keyring.read();
   const head = `# Secrets of ${keyring.env}. What is saved here is what it has from then on.\n`;
   const edited = await editText(engine.project.stateRoot, `${keyring.env}.env`, editSecretsFile(head, plain(before)));
-  const after = parseSecretsFile(edited);
+  const after = parseSecretsFile(edited, "what was saved");
   checkLines(edited, Object.keys(after));
   const changes: Record<string, Secret | null> = {};
   for (const key of Object.keys(before)) if (!Object.hasOwn(after, key)) changes[key] = null;

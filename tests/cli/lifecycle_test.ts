@@ -44,7 +44,7 @@ Deno.test("new --no-switch leaves the current environment as it is", async () =>
   const { stdout } = await place.ok("new", "carol", "--no-switch");
   assert.match(stdout, /^Next: `forkstack switch carol`$/m);
   assert.deepEqual([await place.read(".current-env"), await place.read(".env.local")], before);
-  assert.match((await place.read(".forkstack/envs/carol.env"))!, /^FORKSTACK_ENV='carol'\n/);
+  assert.match((await place.read(".forkstack/envs/carol.env"))!, /^FORKSTACK_ENV=carol\n/);
 });
 
 async function fillDev(place: Place): Promise<void> {

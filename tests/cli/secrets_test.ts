@@ -83,7 +83,7 @@ Deno.test("secrets: list, get, set, unset, diff and copy", async () => {
   const { stdout: piped } = await at.place.run("secrets", "get", "LOG_LEVEL", "alice");
   assert.equal(piped, `it's "\`${CANARY}\r\n\u0000#$ \n`);
   assert.equal(JSON.parse(await at.ok("secrets", "get", "API_KEY", "--json", "--reveal")).data.value, `new-${CANARY}`);
-  assert.match(await at.ok("secrets", "list", "dev", "--reveal"), /^LOG_LEVEL='warn'\nPEM='a\n/);
+  assert.match(await at.ok("secrets", "list", "dev", "--reveal"), /^LOG_LEVEL=warn\nPEM='a\n/);
   const modes = (await at.place.digest()).split("\n").filter((line) => /secrets\/\w+\.env /.test(line));
   assert.deepEqual(modes.map((line) => line.split(" ")[1]), ["600", "644"], "dev.env is as its maker left it");
 });
@@ -140,7 +140,7 @@ Deno.test("secrets: edit opens a 0600 file in a 0700 directory, saves what chang
   assert.match((await at.place.read("../look.text"))!, new RegExp(`STRIPE_LIVE_KEY='${LIVE}'`));
   assert.equal(
     await at.secretsOf("alice"),
-    PARENT.replace(`STRIPE_LIVE_KEY='${LIVE}'\n`, "").replace("warn", "info") + `ADDED='${CANARY}'\n`,
+    PARENT.replace(`STRIPE_LIVE_KEY='${LIVE}'\n`, "").replace("warn", "info") + `ADDED=${CANARY}\n`,
   );
   const failures: [script: string, says: RegExp][] = [
     ["exit 3", /ended with 3/],

@@ -14,6 +14,7 @@ import { resetEnvironment } from "../../core/reset.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { changeFiles } from "../../core/workspace.ts";
 import { findEnvBlock, openStack, parseEnvFile } from "../../mod.ts";
+import { quotedFile } from "../runtime_helpers.ts";
 import { type Bench, bench, failure } from "./_engine.ts";
 
 const read = (one: Bench, name: string) => textOfBytes(readFileSync(join(one.root, name)));
@@ -103,7 +104,7 @@ Deno.test("a credential that went away at the parent is nowhere after a switch, 
     });
     write(one, ".env.local", "MINE=1\n");
     await switchEnvironment(one.engine, "dev");
-    if (isOld) write(one, ".env.local", `${read(one, ".forkstack/envs/dev.env")}# yours, kept\nMINE='1'\n`);
+    if (isOld) write(one, ".env.local", `${quotedFile(read(one, ".forkstack/envs/dev.env"))}# yours, kept\nMINE='1'\n`);
     assert(local(one).includes(GONE));
     credentials = {};
     await switchEnvironment(one.engine, "dev");
@@ -123,7 +124,7 @@ Deno.test("a file of 0.1.0 becomes a block by new and switch, and a person's lin
   for (const command of ["switch dev", "new bob", "switch alice"]) {
     await using one = await bench();
     await make(one.engine, "alice");
-    const old = `${read(one, ".forkstack/envs/alice.env")}export PORT=1 # mine\nKEY='quoted'\n`;
+    const old = `${quotedFile(read(one, ".forkstack/envs/alice.env"))}export PORT=1 # mine\nKEY='quoted'\n`;
     write(one, ".env.local", `\xEF\xBB\xBF${old}`);
     await COMMANDS[command](one.engine);
     assert.equal(personsOf(local(one)), "\xEF\xBB\xBFexport PORT=1 # mine\nKEY='quoted'\n", command);

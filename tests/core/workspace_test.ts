@@ -41,7 +41,7 @@ Deno.test("prepareFiles() changes nothing until commit(), and undo() before or a
     const second = await prepareFiles(place, wanted);
     await second.commit();
     assert.equal(await read(at(".current-env")), "alice\n");
-    const variables = "FORKSTACK_ENV='alice'\nFORKSTACK_PROJECT='shop'\nA='1'\nB='two'\n";
+    const variables = "FORKSTACK_ENV=alice\nFORKSTACK_PROJECT=shop\nA=1\nB=two\n";
     const local = (await read(at(".env.local")))!;
     assert.match(local, /^# >>> forkstack \{"directory":"[^"]*"\}\n# .*\n/);
     assert(local.endsWith(`\n${variables}# <<< forkstack\n`), local);

@@ -65,7 +65,7 @@ for (const [way, { has, needs }] of Object.entries(WAYS)) {
     const said = new TextDecoder().decode(stdout);
     assert.equal(code, 0, said + new TextDecoder().decode(stderr));
     assert.match(said, /^alice is ready: 4 resources, forked from dev/m);
-    assert.match(readFileSync(join(project, ".env.local"), "utf8"), /^FORKSTACK_ENV='alice'$/m);
+    assert.match(readFileSync(join(project, ".env.local"), "utf8"), /^FORKSTACK_ENV=alice$/m);
     assert.equal(web.asked.length > 0, way === "by URL");
   });
 }

@@ -66,7 +66,7 @@ class Checkout implements AsyncDisposable {
 
   async token(env: string): Promise<string> {
     const text = await Deno.readTextFile(this.places(env).secrets);
-    return /^ADMIN_TOKEN='(.+)'$/m.exec(text)![1];
+    return /^ADMIN_TOKEN='?(.+?)'?$/m.exec(text)![1];
   }
 
   async deno(args: string[], env: Record<string, string> = {}) {

@@ -287,7 +287,7 @@ for (const strategy of ["template", "dump", undefined] as const) {
       return ended;
     };
     await on("new", "alice");
-    const urlIn = async () => /^DATABASE_URL='(.*)'$/m.exec((await place.read(".env.local"))!)![1]!;
+    const urlIn = async () => /^DATABASE_URL='?(.*?)'?$/m.exec((await place.read(".env.local"))!)![1]!;
     const url = await urlIn();
     assert.match(url, /^postgres:\/\/shop-alice_[0-9a-f]{12}:.*\/shop-alice$/, "a login of the fork's");
     const [{ n }] = await server.query("SELECT count(*)::int AS n FROM track", "shop-alice", url);

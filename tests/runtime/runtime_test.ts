@@ -51,7 +51,7 @@ if (specifier === undefined) {
     await assert.rejects(m.getSecret("toString"), { code: "SECRET_MISSING" });
     const path = join(cwd, ".forkstack", "secrets", "alice.env");
     if (process.platform !== "win32") assert.equal(statSync(path).mode & 0o777, 0o600);
-    assert.match(readFileSync(path, "utf8"), /^KEY_0='plain'$/m);
+    assert.match(readFileSync(path, "utf8"), /^KEY_0=plain$/m);
   });
 
   test("parseEnvFile() reads any line of formatEnvLine(), also where this runtime's own parser would not", () => {
