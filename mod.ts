@@ -821,7 +821,7 @@ export class Stack {
       throw this.#conflict(variable);
     }
     const isOthers = (own.has(variable) ? own.get(variable) !== inProcess : IDENTITY.test(variable)) &&
-      this.#others().some((file) => file.get(variable) === inProcess);
+      this.#others().some((file) => whole(file.get(variable)) === inProcess);
     if (isOthers) throw this.#conflict(variable);
     return inProcess;
   }
@@ -869,7 +869,7 @@ export class Stack {
     if (this.root === undefined) return [];
     const names = ifThere(this.#keptPath(""), namesIn) ?? [];
     const files = names.filter((name) => name.endsWith(".env") && name !== `${this.env}.env`);
-    return [this.#load().other, ...files.map((name) => readEnvFile(readText(this.#keptPath(name)) ?? ""))];
+    return [this.#load().other, ...files.map((name) => readEnvFile(readText(this.#keptPath(name)) ?? "", name))];
   }
 
   /** A person's own line in `.env.local`, for a key that no resource gives. */

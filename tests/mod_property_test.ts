@@ -220,7 +220,9 @@ Deno.test("formatEnvLine() of any value reads back among others, or is VALUE_UNW
   fc.assert(
     fc.property(value, (text) => {
       const line = lineOf("X", text);
-      if (line === undefined) return assert.match(text, /[\0\r\ufffd\ud800-\udfff]|'/, "only such values may be refused");
+      if (line === undefined) {
+        return assert.match(text, /[\0\r\ufffd\ud800-\udfff]|'/, "only such values may be refused");
+      }
       assert.deepEqual(parseEnvFile(`A='1'\n${line}\nB="2"\n`), { A: "1", X: text, B: "2" });
     }),
     { numRuns: 20_000 },

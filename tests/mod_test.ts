@@ -352,6 +352,21 @@ Deno.test("guard: .env.local with damaged markers is ENV_CONFLICT, naming the li
   assert.match((await failure("ENV_CONFLICT", () => url(at))).message, /line 1, a marker, has no end marker below it/);
 });
 
+Deno.test("guard: a person's line that would be read in part is an error for who asks for it, and for nobody else", async () => {
+  const person = 'A=\'x\'y\nJSON="{\\"a\\":1}"\n';
+  const files = { ".current-env": "alice", ".env.local": localFile(ALICE, person), [secrets]: "GOOD=1\n" };
+  using at = project(files);
+  assert.equal(at.open().current(), "alice");
+  assert.equal(await at.open().secret("GOOD"), "1");
+  assert.equal(await at.open().secret("JSON"), '{"a":1}');
+  const { message } = await failure("VALUE_UNREADABLE", () => at.open().secret("A"));
+  assert.match(message, new RegExp(`"A" of \\.env\\.local: line ${localFile(ALICE).split("\n").length}, column 6: `));
+  at.write(secrets, 'GOOD=1\nBAD="a"b\n');
+  for (const work of [() => at.open().secret("BAD"), () => at.open().secrets()]) {
+    assert.match((await failure("VALUE_UNREADABLE", work)).message, /alice\.env": line 2, column 8: /);
+  }
+});
+
 Deno.test("guard: .env.local of 0.1.0 is read as it was", () => {
   const old = `${quotedFile(envFile(ALICE))}# yours, kept\nMINE='1'\nDATABASE_URL='mine'\n`;
   using at = project({ ".current-env": "alice", ".env.local": old }, POSTGRES);
