@@ -80,7 +80,7 @@ Deno.test("200 mixed commands of 8 processes at once leave everything whole", as
   await expectWhole(shop, data.environments.map(({ name }: { name: string }) => name));
   const current = expectPointersAgree(shop);
   // None, where the current one was deleted last.
-  ok([undefined, ...data.environments.map(({ name }: { name: string }) => name)].includes(current), current);
+  ok([undefined, ...data.environments.map(({ name }: { name: string }) => name)].includes(current), String(current));
   // Nothing is left of what was deleted, and the parent is as it was.
   for (const { name } of data.environments) equal((await shop.run("delete", name, "--yes")).code, 0);
   const left = shop.paths().filter((path) => /(^|[-.\/])[a-e]([.\/]|$)/.test(path.replace(/\.db(\/|$)/, "$1")));
