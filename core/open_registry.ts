@@ -69,8 +69,13 @@ async function keptId(directory: string): Promise<string | undefined> {
   return text !== undefined && isRegistryId(text) ? text : undefined;
 }
 
+/** Keeps it; again where another command at work here took the file for left behind before it had its name. */
 async function keepId(directory: string, id: string): Promise<void> {
-  if (await keptId(directory) !== id) await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 });
+  for (let attempt = 1; await keptId(directory) !== id; attempt++) {
+    await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 }).catch((error) => {
+      if (error.code !== "ENOENT" || attempt === 20) throw error;
+    });
+  }
 }
 
 /** Takes the registry's files that were open to others from them; what this user does not own stays. */

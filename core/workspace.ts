@@ -55,6 +55,7 @@ async function sweep({ project, world: { files } }: Place): Promise<void> {
   for (const name of [...POINTERS, ".gitignore", "forkstack.json"]) {
     await sweepTemporary(files, join(project.root, name));
   }
+  await sweepTemporary(files, join(project.stateRoot, ".forkstack", "registry-id"));
   const envs = join(project.stateRoot, ".forkstack", "envs");
   for (const name of await files.list(envs)) {
     if (/\.forkstack-[0-9a-f]{8}$/.test(name)) await files.remove(join(envs, name));

@@ -36,6 +36,7 @@ Deno.test("40 processes make 40 environments at once where there was no project 
   using directory = projects();
   const fresh = new Checkout(join(directory.path, "fresh"));
   mkdirSync(fresh.root);
+  writeFileSync(join(fresh.root, "package.json"), "{}\n");
   const envs = Array.from({ length: 40 }, (_, at) => `env-${at}`);
   const ended = await Promise.all(envs.map((env) => fresh.run("new", env)));
   equal(ended.filter(({ code }) => code !== 0).map(({ stderr }) => stderr), []);
