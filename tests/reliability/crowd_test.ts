@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, ok, strictEqual as is } from "node:assert/strict";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile } from "../../mod.ts";
 import { Checkout, projects } from "./_project.ts";
