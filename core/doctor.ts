@@ -87,6 +87,9 @@ function keptFinding({ env, resource, id, at }: KeptFork): Finding {
   };
 }
 
+/** Before the command that mends what is left of a protected environment. */
+const UNPROTECT = 'take it out of "protected" in forkstack.json, then ';
+
 async function examineEnvironment(
   engine: Engine,
   environment: Environment,
@@ -95,20 +98,20 @@ async function examineEnvironment(
 ): Promise<Finding[]> {
   const { name, status, expiresAt } = environment;
   const found: Finding[] = [];
+  const isProtected = protectedEnvs(engine.project).includes(name);
   if (status !== "ready") {
     const holder = await engine.registry.lock(name);
+    const isGoing = status === "deleting" || status === "undoing";
     found.push({
       severity: "error",
       environment: name,
       problem: `unfinished: ${shownStatus(environment)}${holder === undefined ? "" : ", somebody is at work on it"}`,
-      fix: mendingCommand(environment, environments),
-      ...(status === "deleting" || status === "undoing" ? { mend: () => finish(engine, name) } : {}),
+      fix: `${isProtected && isGoing ? UNPROTECT : ""}${mendingCommand(environment, environments)}`,
+      // A row alone does not say that a protected one is to go.
+      ...(!isProtected && isGoing ? { mend: () => finish(engine, name) } : {}),
     });
   }
-  if (
-    expiresAt !== undefined && expiresAt <= engine.world.now().toISOString() &&
-    !protectedEnvs(engine.project).includes(name)
-  ) {
+  if (expiresAt !== undefined && expiresAt <= engine.world.now().toISOString() && !isProtected) {
     found.push({
       severity: "warning",
       environment: name,
@@ -232,12 +235,13 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
       fix: `look at it: if nobody else made it, delete it at ${resource.provider.name}`,
     };
   }
+  const isProtected = protectedEnvs(engine.project).includes(env);
   return {
     ...about,
     severity: "error",
     problem: `orphaned: ${what} was made by forkstack, and no environment holds it`,
-    fix: "`forkstack doctor --fix`",
-    mend: () => removeOrphan(engine, resource, fork),
+    fix: `${isProtected ? UNPROTECT : ""}\`forkstack doctor --fix\``,
+    ...(isProtected ? {} : { mend: () => removeOrphan(engine, resource, fork) }),
   };
 }
 

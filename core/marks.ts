@@ -23,7 +23,8 @@ export function formatMarker(marker: Marker, name: string | undefined = marker.n
 }
 
 /** The marker of a note on the thing of this name; `undefined` if the note is not ours, or was copied from another thing. */
-export function parseMarker(note: string, name: string): Marker | undefined {
+export function parseMarker(note: unknown, name: string): Marker | undefined {
+  if (typeof note !== "string") return undefined; // a vendor's answer may hold anything
   const [tool, version, ...parts] = note.split(":");
   if (tool !== "forkstack" || parts.length !== (version === "v1" ? 4 : version === "v2" ? 6 : -1)) return undefined;
   const decoded = parts.map(decode);

@@ -62,7 +62,8 @@ Deno.test("leaving takes the block alone: every other byte and the mode stay, an
   }
   await using old = await bench();
   await make(old.engine, "alice");
-  writeFileSync(at(old, ".env.local"), `${read(old, ".forkstack/envs/alice.env")}# yours, kept\nMINE='1'\n`);
+  const quoted = read(old, ".forkstack/envs/alice.env")!.replace(/=(.*)$/gm, "='$1'"); // as 0.1.0 wrote all values
+  writeFileSync(at(old, ".env.local"), `${quoted}# yours, kept\nMINE='1'\n`);
   await deleteEnvironment(old.engine, "alice");
   assert.deepEqual(pointers(old), [undefined, "MINE='1'\n"], "a file of 0.1.0");
 });
