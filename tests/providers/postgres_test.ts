@@ -315,15 +315,17 @@ testIf(whyNoChinook, "postgres: the command line sanitizes Chinook, or makes not
   await using place = await Place.make({ project: "shop", parent: "dev", database });
   const env = { POSTGRES_URL: server.url(), PATH: process.env.PATH! };
   const on = (...args: string[]) => runCommand(place.root, withNet(commandOf(args)), { env });
-  const script = (last: string) =>
+  const script = async (last: string) => {
     fs.writeFileSync(join(place.root, "clean.sql"), `UPDATE customer SET email = 'x@example.org';\n${last}`);
+    await place.trust();
+  };
   const earlier = await namesOf(server);
-  script("UPDATE customer SET customer_id = 1;\n");
+  await script("UPDATE customer SET customer_id = 1;\n");
   const failed = await on("new", "alice");
   assert.equal(failed.code, 2, failed.stderr);
   assert.match(failed.stderr, /line 2: a unique constraint is violated.*customer_pkey/);
   assert.deepEqual(await namesOf(server), earlier);
-  script("");
+  await script("");
   for (const args of [["new", "alice"], ["reset", "alice", "--yes"]]) {
     const ended = await on(...args);
     assert.equal(ended.code, 0, ended.stderr);
