@@ -455,7 +455,7 @@ const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
   "goes by the name on record": "another's thing at the name of a fork that is gone is not ours",
 };
 /** Flaws of a provider whose vendor stores no note. */
-const WITHOUT_MARKS: readonly Flaw[] = ["goes by the name on record"];
+const WITHOUT_MARKS: readonly Flaw[] = ["goes by the name on record", "forgets that something was there already"];
 
 for (const [flaw, name] of Object.entries(CAUGHT_BY) as [Flaw, string][]) {
   Deno.test(`conformanceCases() catches a provider that ${flaw}`, async () => {
