@@ -62,7 +62,11 @@ export async function openFile(path: string, options: OpenFile = {}): Promise<Sq
       await disk.writeNew(path, "", 0o600).catch(isThere); // SQLite would make it readable for all
     }
   }
-  const database = readOnly ? await openToLook(path) : new DatabaseSync(path, { timeout: 15_000 });
+  const database = readOnly
+    ? await openToLook(path).catch(async (error) => {
+      throw await fullDisk(path, error);
+    })
+    : new DatabaseSync(path, { timeout: 15_000 });
   try {
     // FULL: a commit is on the disk before the call that it announces is made.
     const synchronous = survives === "power loss" ? "FULL" : "NORMAL";
@@ -125,8 +129,8 @@ async function openReadOnly(path: string): Promise<Database> {
  * https://sqlite.org/walformat.html), by that of any failure. Every other error as it is.
  */
 async function fullDisk(path: string, error: unknown): Promise<unknown> {
-  const { code, message } = error as Error & { code?: string };
-  if (code !== "ERR_SQLITE_ERROR" || !/disk is full|disk I\/O error/.test(message)) return error;
+  const { message } = error as Error; // its code is another in each runtime
+  if (!/disk is full|disk I\/O error/.test(message)) return error;
   if (!/disk is full/.test(message) && await hasRoomBeside(path)) return error;
   return new ForkstackError("DISK_FULL", `Cannot write the registry "${path}": the disk is full`, {
     hint: "Free some space and run the same command again",

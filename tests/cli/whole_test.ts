@@ -399,7 +399,7 @@ Deno.test({
       if (code === 0) break;
       failed++;
       assert.match(stderr, /disk is full|disk I\/O error/, `${leave} bytes free: ${stderr}`);
-      assert.match(stderr, /hint: (Free some space|Check the disk: it may be full)/, `${leave} bytes free`);
+      assert.match(stderr, /hint: (Free some space|Check the disk: it may be full)/, `${leave} bytes free: ${stderr}`);
       assert.doesNotMatch(stderr, /This should not happen/, `${leave} bytes free`);
       await small.free();
       assert.equal(await place.digest(except), before, `${leave} bytes free: ${stderr}`);
