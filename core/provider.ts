@@ -62,6 +62,7 @@ export interface Marker {
 export interface Recorded {
   /** As given to `Context.record`. */
   readonly step: string;
+  /** The vendor's immutable id, or what else its answer told that never changes. */
   readonly id: string;
   /** Whose it was made for. */
   readonly marker: Marker;
