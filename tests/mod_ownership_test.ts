@@ -172,7 +172,7 @@ function programOf(runtime: Runtime, directory: string): string | undefined {
 }
 
 testIf(
-  noSetpriv,
+  noSetpriv ?? (process.env.FORKSTACK_TEST_FULL ? undefined : "each runtime is run as another user by CI alone"),
   "getters of another user over root's files, and of root over another's mount, in every runtime",
   () => {
     using programs = temporaryProject();
