@@ -2,7 +2,8 @@
  * Programs that tests call and that a machine with Node alone may lack: had by npm where npm has them; else the tests
  * that need one are skipped by `testIf`, which names it.
  */
-import { existsSync, symlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, symlinkSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { temporaryDirectory } from "./helpers.ts";
@@ -31,6 +32,15 @@ export const WITHOUT_RIGHTS: readonly string[] = IS_ROOT
 
 /** Why the two above can't be used. */
 export const WHY_ROOT: string | undefined = IS_ROOT ? whyMissing("setpriv") : undefined;
+
+/** A path that another user may read: the path itself, else a copy at `copy`, in a directory that all may enter. */
+export function readableByAll(path: string, copy: string): string {
+  if (spawnSync("setpriv", ["--reuid=1000", "--clear-groups", "test", "-r", path]).status === 0) return path;
+  if (existsSync(copy)) return copy;
+  cpSync(path, copy, { recursive: true });
+  spawnSync("chmod", ["-R", "a+rX", copy]);
+  return copy;
+}
 
 /** A directory for PATH in which programs go by these names; `using` removes it. */
 export function linkedPrograms(

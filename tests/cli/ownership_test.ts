@@ -1,11 +1,13 @@
 /** State that is not this checkout's and this user's is refused by every command, before anything of it is read. */
 import assert from "node:assert/strict";
 import { chmod, link, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
 import { main } from "../../core/main.ts";
-import { baseVariables, testIf, treeOf } from "../helpers.ts";
+import { baseVariables, temporaryDirectory, testIf, treeOf } from "../helpers.ts";
+import { readableByAll } from "../tools.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, runCommand } from "./run.ts";
 
 const COMMANDS: readonly (readonly string[])[] = [
@@ -284,13 +286,29 @@ Deno.test("the sign of a lock's holder is no path that the registry chose", asyn
 const notRoot = process.getuid?.() === 0 ? undefined : "needs root, to give files to another user";
 const noSetpriv = notRoot ?? await runCommand(".", ["setpriv", "--version"]).then(() => undefined, () => "no setpriv");
 
+/** Copies of what another user may not read where it lies. */
+const FOR_ALL = temporaryDirectory("forkstack-for-all-");
+globalThis.addEventListener("unload", () => FOR_ALL[Symbol.dispose]());
+await chmod(FOR_ALL.path, 0o755);
+
+function inRepository(name: string): string {
+  return fileURLToPath(new URL(`../../${name}`, import.meta.url));
+}
+
 /** A command line of another user, whom a directory of packages and the like is no obstacle. */
 async function as(uid: number, cwd: string, args: readonly string[], sets: string[] = []) {
-  const command = ["setpriv", `--reuid=${uid}`, "--clear-groups", ...commandOf(args, ...sets)];
+  const command = ["setpriv", `--reuid=${uid}`, "--clear-groups", ...readableCommand(commandOf(args, ...sets))];
   const { code, stdout, stderr } = await runCommand(cwd, command, {
     env: { HOME: "/nonexistent", DENO_DIR: cacheOf() },
   });
   return { code, stdout, stderr };
+}
+
+/** A command whose program, and this clone's shipped code, lie where every user may read them. */
+function readableCommand(command: readonly string[]): string[] {
+  const named = [command[0], ...["deno.json", "deno.lock", "cli.ts", "mod.ts", "core", "providers"].map(inRepository)];
+  const read = new Map(named.map((path) => [path, readableByAll(path, join(FOR_ALL.path, basename(path)))]));
+  return command.map((part) => read.get(part) ?? part.replace(/^--lock=(.*)/, (_, path) => `--lock=${read.get(path)}`));
 }
 
 function cacheOf(): string {
