@@ -9,7 +9,7 @@ import { DEFAULTS, EXITS, PAGES } from "../../core/commands/_pages.ts";
 import { ACTIONS } from "../../core/commands/secrets.ts";
 import { page } from "../../core/help.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, run } from "./run.ts";
-import { onTerminal } from "./terminal.ts";
+import { onTerminal, terminalTest } from "./terminal.ts";
 
 const STYLE = { command: "forkstack " };
 const NAMES = Object.keys(COMMANDS);
@@ -90,7 +90,7 @@ Deno.test("--help and help tell all, -h stays short, a mistyped command is an er
   assert.equal(await place.digest(), "");
 });
 
-Deno.test("help is as wide as the terminal, at most 80, and never waits in a pager", async () => {
+terminalTest("help is as wide as the terminal, at most 80, and never waits in a pager", async () => {
   await using place = await Place.make(null);
   const widest = (text: string) => Math.max(...text.split(/\r?\n/).map((line) => line.length));
   assert(widest((await place.ok("new", "--help")).stdout) <= 80);

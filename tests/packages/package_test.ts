@@ -188,13 +188,14 @@ runtimeTest("a project of Bun: bunx --bun forkstack new alice, list, switch, del
   lifecycle(at, ["bunx", "--bun", "forkstack"], program, { PATH: path.value });
 });
 
-runtimeTest("what Bun loads from the directory's .env files is no choice of the person's", BUN, () => {
+runtimeTest("what Bun loads from the directory's .env files is no choice of the person's", BUN, ([program]) => {
   using at = linked(ofBun);
+  using path = pathWithBun(program);
   at.write("forkstack.json", '{"project": "myapp", "registry": {"url": "libsql://registry.evil.example"}}');
   const cli = (...args: string[]) =>
     run(["bunx", "--bun", "forkstack", ...args, "--json"], {
       cwd: at.path,
-      env: { XDG_STATE_HOME: join(at.path, "state") },
+      env: { PATH: path.value, XDG_STATE_HOME: join(at.path, "state") },
     });
   const { hash } = JSON.parse(succeeds(cli("trust", "--dry-run"))).data;
   at.write(".env", `FORKSTACK_TRUST=${hash}\n`);
