@@ -279,6 +279,7 @@ async function specifierOf(
     const inner = await specifierOf(file, more, covering, [...above, path]);
     text = text.slice(0, start) + JSON.stringify(inner) + text.slice(end);
   }
+  text = asModule(text);
   if (!isTypeScript) return dataUrl("text/javascript", text);
   if (!isRunByNode()) return dataUrl("application/typescript", text);
   const { stripTypeScriptTypes } = process.getBuiltinModule("node:module") as unknown as {
@@ -289,6 +290,11 @@ async function specifierOf(
   } catch (error) {
     throw notLoading(error as Error, path, what);
   }
+}
+
+/** A text that each runtime takes for a module; Bun would run one without exports as CommonJS, which has `module.require`. */
+function asModule(text: string): string {
+  return text.replace(/^(#!.*(\r?\n|[\r\u2028\u2029]|$))?/, "$&export {};");
 }
 
 const ONE_FILE = "Make it one file: a bundle, or one that takes what it needs from the tools that it is given";

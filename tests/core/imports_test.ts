@@ -122,3 +122,20 @@ Deno.test("what runs is what was read, whatever the files hold by then", async (
   await assert.rejects(loadCustom(project, "database", "database", code), { code: "PROVIDER_INVALID" });
   assert.equal(process.getBuiltinModule("node:fs").readFileSync(mark, "utf8"), "as read");
 });
+
+Deno.test("what runs is a module in each runtime, also where a file could pass for CommonJS", async () => {
+  for (
+    const text of [
+      "module.exports = 1;",
+      "// @bun @bun-cjs\n(function (exports, load) { load('x'); })",
+      "#!/usr/bin/env bun\n// @bun @bun-cjs\n(function () {})",
+      "#!/usr/bin/env node",
+      "globalThis.at = __dirname;",
+    ]
+  ) {
+    const { specifier } = await read({ "mine.js": text });
+    const run = Buffer.from(specifier!.split(",")[1]!, "base64").toString();
+    assert.match(run, /^(#!.*\n?)?export \{\};/, text);
+    assert.equal(run.replace("export {};", ""), text);
+  }
+});

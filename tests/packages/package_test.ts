@@ -1,6 +1,7 @@
 /** The npm package of `deno task pack`: what it holds, and that projects of Node 20, Node 22 and Bun install and use it. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { pack } from "../../build/pack.ts";
@@ -202,6 +203,39 @@ runtimeTest("what Bun loads from the directory's .env files is no choice of the 
   assert.equal(JSON.parse(cli("list").stdout).error.code, "NOT_TRUSTED");
   at.write(".env", `A=${hash.slice(0, 10)}\nFORKSTACK_TRUST="\${A}${hash.slice(10)}"\n`);
   assert.equal(JSON.parse(cli("list").stdout).error.code, "NOT_TRUSTED");
+});
+
+const COMMON_JS: readonly string[] = [
+  'module.exports = module.require("LOADED");',
+  'exports.name = module["req" + "uire"]("LOADED");',
+  'globalThis.at = __dirname; arguments[1]("LOADED");',
+  '// @bun @bun-cjs\n(function (exports, load) { load("LOADED"); })',
+  '#!/usr/bin/env bun\n// @bun @bun-cjs\n(function (exports, load) { load("LOADED"); })',
+];
+
+runtimeTest("no form of CommonJS takes code into a provider that its hash does not cover", BUN, () => {
+  using at = linked(ofBun);
+  const [loaded, mark] = ["loaded.cjs", "ran"].map((name) => join(at.path, name));
+  at.write("loaded.cjs", `require("node:fs").writeFileSync(${JSON.stringify(mark)}, "");`);
+  for (const text of COMMON_JS) {
+    const provider = text.replace('"LOADED"', JSON.stringify(loaded));
+    const hash = createHash("sha256").update(provider).digest("base64");
+    at.write("mine.js", provider);
+    at.write(
+      "forkstack.json",
+      JSON.stringify({ project: "myapp", database: { provider: `./mine.js#sha256-${hash}` } }),
+    );
+    const cli = (args: string[], env: Record<string, string> = {}) =>
+      run(["bunx", "--bun", "forkstack", ...args, "--json"], {
+        cwd: at.path,
+        env: { XDG_STATE_HOME: at.path, ...env },
+      });
+    const trusted = JSON.parse(succeeds(cli(["trust", "--dry-run"]))).data.hash;
+    const { error } = JSON.parse(cli(["new", "alice"], { FORKSTACK_TRUST: trusted }).stdout);
+    assert.equal(error.code, "PROVIDER_INVALID", text);
+    assert.match(error.message, /does not load|default export must be/, text);
+    assert.ok(!existsSync(mark), text);
+  }
 });
 
 /** A project that has the package, for one test. */
