@@ -92,10 +92,19 @@ const NUMBERS: Readonly<Record<Signal, number>> = {
   SIGTERM: 15,
 };
 
-/** What Linux says of this process. Deno shows it to `--allow-all` alone, so that it is asked of a child that stands alike. */
+/**
+ * What Linux says of this process; nothing where Deno may not run `cat`. Deno shows it to `--allow-all` alone, so that it
+ * is asked of a child that stands alike.
+ */
 async function ownState(): Promise<string> {
   const paths = ["/proc/self/stat", "/proc/self/status"];
-  if (deno !== undefined) return (await run("cat", paths))?.stdout ?? "";
+  if (deno !== undefined) {
+    const seen = await run("cat", paths).catch((error) => {
+      if (error.name === "NotCapable") return undefined; // the program may be allowed all the same
+      throw error;
+    });
+    return seen?.stdout ?? "";
+  }
   const { readFile } = await import("node:fs/promises"); // a child of Node or Bun ignores nothing
   return (await Promise.all(paths.map((path) => readFile(path, "utf8").catch(() => "")))).join("");
 }

@@ -51,8 +51,21 @@ class UnderWay {
   }
 }
 
-/** Listens on loopback; port 0 takes a free one. Fails with `EADDRINUSE` where another process listens. */
+/** Rejects with Deno's own error where it may not listen: its `node:http` throws that one where nobody can catch it. */
+async function assertMayListen(port: number): Promise<void> {
+  const deno = (globalThis as { Deno?: typeof Deno }).Deno;
+  const host = `${HOSTNAME}:${port}`;
+  const asked = await deno?.permissions.request({ name: "net", host });
+  if (asked === undefined || asked.state === "granted") return;
+  throw new deno!.errors.NotCapable(`Requires net access to "${host}"`);
+}
+
+/**
+ * Listens on loopback; port 0 takes a free one. Fails with `EADDRINUSE` where another process listens, and with
+ * `NotCapable` where Deno may not.
+ */
 export async function listen(handler: S3Handler, port: number, limits: Limits = LIMITS): Promise<Listening> {
+  await assertMayListen(port);
   const { createServer } = await import("node:http");
   const underWay = new UnderWay();
   const server = createServer(

@@ -66,6 +66,37 @@ Deno.test("one permission less: the error names what to add, and where", async (
   }
 });
 
+Deno.test("what listens or runs a program says what it lacks, under a set that gives neither", async (t) => {
+  const cli = { read: true, write: true, env: true, run: ["cp", "git"], sys: ["hostname"] };
+  const net = ["127.0.0.1"];
+  const program = [Deno.execPath(), "--version"];
+  const lacking: Record<string, [set: object, args: string[], hint: string]> = {
+    "serve without net": [cli, ["serve"], "`deno task envs:serve`"],
+    "serve with another port alone": [{ ...cli, net: ["127.0.0.1:1"] }, ["serve", "--port", "0"], "envs:serve`"],
+    "serve with another host alone": [{ ...cli, net: ["db.example"] }, ["serve", "--port", "0"], "envs:serve`"],
+    "run without net": [cli, ["run", "alice", "--", ...program], "`deno task envs:run`"],
+    "run without the program": [{ ...cli, net }, ["run", "alice", "--", ...program], "`deno task envs:run`"],
+  };
+  await using place = await Place.make();
+  await under(cli, place, ["new", "alice"]);
+  for (const [name, [set, args, hint]] of Object.entries(lacking)) {
+    await t.step(name, async () => {
+      const { code, stdout, stderr } = await under(set, place, args);
+      assert.deepEqual([code, stdout], [2, ""], stderr);
+      assert.match(stderr, /^error: Cannot /);
+      assert.ok(stderr.split("\n  hint: ")[1]?.includes(hint), stderr);
+      assert.doesNotMatch(stderr, /Uncaught| {4}at /);
+    });
+  }
+  await t.step("run with the program alone, without `cat`", async () => {
+    const { code, stdout, stderr } = await under({ ...cli, net, run: ["cp", "git", Deno.execPath()] }, place, [
+      ...["run", "alice", "--", ...program],
+    ]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /^deno /);
+  });
+});
+
 Deno.test("a vendor: its host is in the set, and without it the error names the host", async () => {
   const token = "dp.sa.canary-0123456789";
   await using doppler = await startDoppler({ project: "shop", tokens: [token] });
