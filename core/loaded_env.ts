@@ -21,13 +21,20 @@ export async function forgetLoaded(): Promise<void> {
 }
 
 /**
- * The names of variables that may have come from a file. Where the file leaves room for doubt (an expansion, an escape,
- * a line that is read otherwise there) the variable counts as the file's.
+ * What another parser may read otherwise: an expansion, an escape, a control character, white space beyond blanks, tabs
+ * and line ends.
+ */
+// deno-lint-ignore no-control-regex
+const IN_DOUBT = /[$\\`\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|[^\S\t\n\r ]/;
+
+/**
+ * The names of variables that may have come from a file. Where the file leaves room for doubt the variable counts as the
+ * file's, as does one whose name and "=" stand on two lines.
  */
 export function loadedFrom(text: string, variables: Readonly<Record<string, string | undefined>>): string[] {
   const parsed = readEnvFile(text);
-  const isPlain = !/[$\\`]/.test(text);
-  const named = [...text.matchAll(/^[^\S\n]*(?:export[^\S\n]+)?([^\s=:#]+)[^\S\n]*[=:]/gm)].map(([, name]) => name!);
+  const isPlain = !IN_DOUBT.test(text);
+  const named = [...text.matchAll(/^\s*(?:export\s+)?([^\s=:#]+)\s*[=:]/gm)].map(([, name]) => name!);
   return [...new Set([...named, ...parsed.keys()])].filter((name) => {
     const value = variables[name];
     return value !== undefined && !(isPlain && typeof parsed.get(name) === "string" && parsed.get(name) !== value);

@@ -49,3 +49,29 @@ testIf(await whyNot("bun", "--version"), "whatever Bun loads is found, in each m
     assert.deepEqual(left, [], mode);
   }
 });
+
+const QUIRKS: readonly string[] = [
+  ...["V=a\f", "V=a\v", "V=a\xa0", "V=\va", "V=\u2003a", "V=a\x00b", "V=a\rW=1", "#c\rV=1", "\ufeffV=1", "V=a\u2028b"],
+  ...["V\n=1", "V\n\n =1", "export\nV=1", "export V\n=1", "\fV=1", "V=1\nV=2", "V='x'#y", 'V="x\ny"', "V=x\r\n", "V="],
+];
+
+testIf(
+  await whyNot("bun", "--version"),
+  "a line that Bun reads otherwise than we do is the file's all the same",
+  async () => {
+    using directory = temporaryDirectory();
+    const script = join(directory.path, "show.mjs");
+    writeFileSync(script, "console.log(JSON.stringify(process.env))");
+    let loaded = 0;
+    for (const text of QUIRKS) {
+      writeFileSync(join(directory.path, ".env"), `${text}\n`);
+      const env = { PATH: process.env.PATH!, HOME: directory.path };
+      const { stdout } = await run("bun", [script], { cwd: directory.path, env });
+      const { V } = JSON.parse(stdout);
+      if (V === undefined) continue;
+      loaded++;
+      assert.deepEqual(loadedFrom(`${text}\n`, { V }), ["V"], JSON.stringify(text));
+    }
+    assert(loaded >= 10, `Bun loads ${loaded} of them`);
+  },
+);
