@@ -19,7 +19,8 @@ import type { Variables } from "./workspace.ts";
 
 /** What the outside world is to the engine; tests and the simulation put their own in its place. */
 export interface World {
-  readonly fetch: (request: Request) => Promise<Response>;
+  /** Sends a request; `before` is awaited ahead of each sending that may change something, repeats too. */
+  readonly fetch: (request: Request, before?: () => Promise<void>) => Promise<Response>;
   readonly files: Files;
   readonly now: () => Date;
   /** Milliseconds that never go back, of this process alone. */
@@ -110,7 +111,8 @@ export function contextOf(
     await worker.write([statements.journal({ ...journalOf(engine, marker, step), phase: "record", id })]);
   };
   return {
-    fetch: world.fetch,
+    fetch: (request) => world.fetch(request, worker?.fence),
+    fence: worker?.fence ?? (() => Promise.resolve()),
     files: world.files,
     credentials: credentialsOf(engine, provider),
     signal,

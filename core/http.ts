@@ -51,7 +51,11 @@ interface Call extends Exchange {
   readonly body: ArrayBuffer | undefined;
   readonly mayRepeat: boolean;
   readonly signal: AbortSignal;
+  readonly before: () => Promise<void>;
 }
+
+/** Sends a request; `before` is awaited ahead of each sending that may change something, and its rejection ends all. */
+export type HttpClient = (request: Request, before?: () => Promise<void>) => Promise<Response>;
 
 /** How one try ended: an answer, or what was met instead. */
 type Outcome =
@@ -59,7 +63,7 @@ type Outcome =
   | { readonly error: unknown; readonly head: Response | undefined };
 
 const REPEAT_HEADER = "x-forkstack-repeat";
-const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
+const READ_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const PASSING_STATUSES = new Set([408, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 5;
@@ -78,10 +82,12 @@ const SHORTEST_WAIT_MS = 100;
  *
  * Redirects are followed for GET and HEAD within the same origin only.
  *
+ * What is awaited before a sending is not awaited for GET, HEAD and OPTIONS, and its time is not counted.
+ *
  * @throws {ForkstackError} PROVIDER_UNAVAILABLE if no whole answer came; INTERRUPTED if a signal was aborted;
  * PROVIDER_REFUSED for a redirect elsewhere; RESPONSE_TOO_LARGE; NETWORK_DENIED if Deno may not connect to the host.
  */
-export function httpClient(options: HttpOptions = {}): (request: Request) => Promise<Response> {
+export function httpClient(options: HttpOptions = {}): HttpClient {
   const settings: Settings = {
     fetch: options.fetch ?? ((request) => globalThis.fetch(request)),
     now: options.now ?? (() => new Date()),
@@ -98,8 +104,8 @@ export function httpClient(options: HttpOptions = {}): (request: Request) => Pro
   };
   if (!(settings.concurrency >= 1)) throw new RangeError("concurrency must be at least 1");
   const hosts = new Map<string, Slots>();
-  return async (request) => {
-    const call = await prepare(request, settings);
+  return async (request, before = () => Promise.resolve()) => {
+    const call = await prepare(request, before, settings);
     const slots = hosts.get(call.host) ?? new Slots(settings.concurrency);
     hosts.set(call.host, slots);
     try {
@@ -112,11 +118,12 @@ export function httpClient(options: HttpOptions = {}): (request: Request) => Pro
   };
 }
 
-async function prepare(request: Request, settings: Settings): Promise<Call> {
+async function prepare(request: Request, before: () => Promise<void>, settings: Settings): Promise<Call> {
   const { host, protocol } = new URL(request.url);
   if (!/^https?:$/.test(protocol)) throw new TypeError(`Requests go by http or https, not "${protocol}"`);
   const headers = new Headers(request.headers);
-  const mayRepeat = SAFE_METHODS.has(request.method) || headers.get(REPEAT_HEADER) === "safe";
+  const isRead = READ_METHODS.has(request.method);
+  const mayRepeat = isRead || request.method === "DELETE" || headers.get(REPEAT_HEADER) === "safe";
   headers.delete(REPEAT_HEADER);
   const secrets = settings.secrets;
   const redact = redactor(() => [...secrets.map((one) => one.reveal()), ...credentialsOf(headers)]);
@@ -130,6 +137,7 @@ async function prepare(request: Request, settings: Settings): Promise<Call> {
     body,
     mayRepeat,
     signal,
+    before: isRead ? () => Promise.resolve() : before,
     get label() { // only errors and waits are told by it
       return labelOf(request, redact);
     },
@@ -142,9 +150,11 @@ async function send(call: Call, slots: Slots, settings: Settings): Promise<Respo
   let leftMs = settings.totalMs;
   for (let tries = 1;; tries++) {
     await slots.take(call.signal);
-    const startedAt = settings.now().getTime();
+    let startedAt: number;
     let outcome: Outcome;
     try {
+      await call.before(); // after the queue, and after each wait
+      startedAt = settings.now().getTime();
       outcome = await attempt(call, settings);
     } finally {
       slots.free();

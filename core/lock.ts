@@ -20,6 +20,11 @@ export interface Worker {
   readonly signal: AbortSignal;
   /** Writes to the registry, all or nothing; `LOCK_LOST` once another has taken over. */
   write(statements: readonly Statement[]): Promise<void>;
+  /**
+   * Asks the registry whether this worker still holds the lock, and shows that it lives; awaited before each sending
+   * that changes something outside. `LOCK_LOST` once another has taken over.
+   */
+  fence(): Promise<void>;
 }
 
 /** The clock of the lock. */
@@ -72,7 +77,11 @@ export async function withLock<T>(
           throw error;
         }
       });
-      return await work({ signal, write });
+      const fence = shared(async () => {
+        if (!lost.signal.aborted && !await registry.beat(env, token)) lost.abort(takenOver(env));
+        lost.signal.throwIfAborted();
+      });
+      return await work({ signal, write, fence });
     } finally {
       done.abort();
       await beating;
@@ -99,6 +108,18 @@ function grouped(write: (statements: readonly Statement[]) => Promise<void>): Wo
     group.statements.push(...given);
     return group.written;
   };
+}
+
+/** Who asks while a question is under way shares the next one: its answer is of a moment after all of them asked. */
+function shared(ask: () => Promise<void>): () => Promise<void> {
+  let underWay = Promise.resolve();
+  let next: Promise<void> | undefined;
+  async function askNext(): Promise<void> {
+    await underWay.catch(() => {}); // whoever asked was told
+    next = undefined;
+    await (underWay = ask());
+  }
+  return () => next ??= askNext();
 }
 
 /** Raises the beat until the work is done; a holder that can't, or that was taken over, stops. */

@@ -100,6 +100,11 @@ export type Inspection =
 export interface Context {
   /** The one HTTP client: deadline, retry of what is safe to repeat, rate limits, redaction. */
   readonly fetch: (request: Request) => Promise<Response>;
+  /**
+   * Rejects with `LOCK_LOST` once another worker has taken the environment over. `fetch` awaits it ahead of each request
+   * that may change something, repeats too; a client of another protocol does so ahead of each change.
+   */
+  readonly fence: () => Promise<void>;
   /** The file system of embedded providers. */
   readonly files: Files;
   /** The variables that the provider's `credentials` names, as far as they are set. */

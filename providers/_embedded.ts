@@ -215,6 +215,7 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
     marker: target.marker,
     createdAt: earlier?.createdAt ?? context.now().toISOString(),
   };
+  await context.fence();
   if (earlier === undefined) {
     try {
       await context.files.write(ownerFile, textOf(claim), { exclusive: true });
@@ -237,6 +238,7 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
     for (const companion of companionsOf(its, path)) { // a log that is not this database's would be played into it
       if (await context.files.stat(companion) !== undefined) throw existing(companion);
     }
+    await context.fence(); // filling it may have taken long
     await context.files.publish(partial, path);
     return await settled(its, context, target, { ...claim, copy });
   } catch (error) {
@@ -333,6 +335,7 @@ async function remove(its: Embedded, context: Context, fork: Fork, place: Place)
     });
   }
   const found = await context.files.stat(path);
+  await context.fence();
   if (held.copy !== undefined || (found && await publishedCopy(context, ownerFile, found.identity)) !== undefined) {
     for (const companion of companionsOf(its, path)) await context.files.remove(companion); // first: see `create`
     await context.files.remove(path);
@@ -361,6 +364,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
   if (seen.state === "absent" || seen.state === "foreign" || seen.fork.id !== fork.id) {
     throw foreign(its.kind, target, seen.state === "foreign" ? seen.reason : "it is not the fork that was made");
   }
+  await context.fence();
   await sweepTemporary(context.files, path);
   const partial = temporaryPath(path);
   const discard = async () => {
@@ -378,6 +382,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
     ...(its.execute === undefined ? {} : { execute: (sql) => its.execute!(partial, sql) }),
     async commit() {
       const aside: [from: string, to: string][] = [];
+      await context.fence();
       try {
         // A file is replaced in one step, but a log beside it would be played into the new one; a directory can't be.
         for (const old of [...companionsOf(its, path), ...(its.type === "directory" ? [path] : [])]) {

@@ -122,6 +122,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
         if (user === undefined) return its.outputs(urlOf(own), place, held.name);
         const password = randomBytes(24).toString("base64url");
         const known = await userOf(connection, user, held.id) ?? [];
+        await context.fence();
         await putUser(its, connection, { id: held.id, user, place }, [...known.slice(1 - PASSWORDS), hashOf(password)]);
         return its.outputs(urlOf({ ...own, user, password }), place, held.name);
       }),
@@ -209,6 +210,7 @@ async function create<Options>(
   else await connection.send("FUNCTION", "LOAD", "REPLACE", codeOf({ ...now, state: "pending" }));
   const from = parent === undefined ? {} : { from: parent.place };
   const copy = await its.fill({ context, connection, target, ...from, to: place, all });
+  await context.fence(); // filling it may have taken long
   if (await userOf(connection, now.user, id) === undefined && await isUser(connection, now.user)) {
     throw foreign(its, target, `the user "${now.user}" is not marked as ours`);
   }
@@ -235,7 +237,11 @@ async function remove<Options>(
     );
   }
   // Whoever else works on it lost the right to: the connection is closed, so that no command of it comes later.
-  const kill = (_waitedMs: number, client: string) => connection.send("CLIENT", "KILL", "ID", client).then(() => false);
+  const kill = async (_waitedMs: number, client: string) => {
+    await context.fence(); // else it may be this run that lost it
+    await connection.send("CLIENT", "KILL", "ID", client);
+    return false;
+  };
   const lock = await lockOf(context, connection, fork.id, kill).catch(async (error) => {
     if (!/^OOM/.test((error as Error).message)) throw error;
     const other = await holderOf(connection, fork.id); // a full server takes no library, but must be made room on
@@ -310,7 +316,10 @@ async function claim<Options>(
     createdAt: context.now().toISOString(),
   };
   const user = userName(its, target.name);
-  const loaded = (place: Place) => load(connection, codeOf({ fork, state: "claimed", user, place }));
+  const loaded = async (place: Place) => {
+    await context.fence();
+    return await load(connection, codeOf({ fork, state: "claimed", user, place }));
+  };
   if (wanted.database !== undefined) return await loaded(wanted as Place);
   for (let database = 1;; database++) { // 0 is where a client lands that selects none
     const all = await holdings(context, connection);

@@ -136,6 +136,7 @@ export async function lockOf(
   const library = `forkstack_lock_${connection.runId}_${await connection.send("CLIENT", "ID")}`;
   const began = context.now().getTime();
   for (;;) {
+    await context.fence(); // after each wait
     if (await load(connection, libraryText(library, id, [workOf(id)]))) return library;
     const other = await holderOf(connection, id);
     if (other?.client !== undefined) {

@@ -7,6 +7,7 @@ import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
 import { variableNames } from "../core/program.ts";
 import type { Context, Fork, Marker } from "../core/provider.ts";
+import { ForkstackError } from "../mod.ts";
 import { foreignCases } from "./conformance_foreign.ts";
 import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
 
@@ -207,6 +208,19 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       await bench.assertWhole(target, fork);
       assert.equal(await bench.delete(fork), "deleted");
       await bench.assertGone(target);
+    }),
+    "a run that was taken over makes and deletes nothing": within(async (bench) => {
+      const fenced = () =>
+        bench.context(undefined, undefined, () => {
+          throw new ForkstackError("LOCK_LOST", "another worker has taken it over");
+        });
+      const target = bench.target("alice");
+      await bench.refuses(() => provider.create(fenced(), target), "LOCK_LOST");
+      const fork = await bench.create(target);
+      const earlier = await bench.world.things();
+      await bench.refuses(() => provider.delete(fenced(), fork, bench.scope), "LOCK_LOST");
+      assert.deepEqual(await bench.world.things(), earlier);
+      await bench.assertWhole(target, fork);
     }),
     "an abort at any call leaves nothing unnamed": async () => {
       let count = 0;

@@ -48,6 +48,7 @@ export function ledgerOf(journal: Pick<ReadonlyMap<string, Marker>, "get">) {
   const runOf = (name: string) => `${name} of ${journal.get(name)?.operation}`;
   return {
     takenOver,
+    fence: () => Promise.resolve(),
     record(step: string, id: string): Promise<void> {
       lines.unshift({ step, id });
       return Promise.resolve();

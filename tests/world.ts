@@ -123,7 +123,11 @@ export class Bench<Options> {
   }
 
   /** A context whose calls are noted, and broken as the plan says. */
-  context(plan?: Plan, signal = new AbortController().signal): Context & { readonly calls: Call[] } {
+  context(
+    plan?: Plan,
+    signal = new AbortController().signal,
+    fence: Context["fence"] = () => Promise.resolve(),
+  ): Context & { readonly calls: Call[] } {
     const credentials = Object.fromEntries(
       Object.entries(this.credentials).map(([key, value]) => [key, new Secret(value)]),
     );
@@ -151,11 +155,13 @@ export class Bench<Options> {
       },
       ...this.world.context,
       ...reach,
-      fetch: (request) => {
+      fence,
+      fetch: async (request) => {
         const url = new URL(request.url);
         const { net = [] } = this.provider.permissions?.(this.scope.options, credentials) ?? {};
         if (!allows(net, url)) this.undeclared.add(url.host);
-        return reach.fetch(request);
+        if (!/^(GET|HEAD|OPTIONS)$/.test(request.method)) await fence(); // as the one HTTP client does
+        return await reach.fetch(request);
       },
     };
   }

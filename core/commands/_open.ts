@@ -66,17 +66,17 @@ export async function withEngine<T>(
 }
 
 function realWorld(io: Io, resources: readonly Resource[]): World {
-  let client: ((request: Request) => Promise<Response>) | undefined;
+  let client: World["fetch"] | undefined;
   const secrets: Secret[] = [];
   return {
     secrets,
-    async fetch(request) {
+    async fetch(request, before) {
       client ??= (await load<typeof import("../http.ts")>("core/http.ts")).httpClient({
         signal: io.signal,
         secrets,
         log: io.say,
       });
-      return await client(request);
+      return await client(request, before);
     },
     files,
     now: io.now,

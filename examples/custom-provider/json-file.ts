@@ -117,6 +117,7 @@ export default ({ v, ForkstackError, formatMarker }: Tools): Provider<Options> =
         createdAt: context.now().toISOString(),
       };
       const text = `${JSON.stringify({ forkstack: mark, ...data }, null, 2)}\n`;
+      await context.fence();
       try {
         await context.files.write(pathOf(target, target.name), text, { exclusive: true });
       } catch (error) {
@@ -134,6 +135,7 @@ export default ({ v, ForkstackError, formatMarker }: Tools): Provider<Options> =
       const fork = data && forkOf(context, name, data);
       if (fork?.id !== id) return "absent"; // whatever has the name now, it is not this one
       if (!isOurs(fork, scope) || !isOf(fork, marker)) throw foreign(`delete database "${name}"`, scope);
+      await context.fence();
       await context.files.remove(pathOf(scope, name));
       return "deleted";
     },

@@ -20,6 +20,8 @@ export interface Access {
 }
 
 type Signal = Pick<Context, "signal">;
+/** What a statement that changes something needs. */
+type Changing = Pick<Context, "signal" | "fence">;
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
 type Query = (text: string) => Promise<any[]>;
 
@@ -64,11 +66,12 @@ export async function sizeOf(context: Signal, access: Access, what: string): Pro
 }
 
 /** Runs a script; the statement that fails is named by its line, without what may be data. */
-export async function runSql(context: Signal, access: Access, what: string, sql: string): Promise<void> {
+export async function runSql(context: Changing, access: Access, what: string, sql: string): Promise<void> {
   if (access.engine === "postgres") return await runScript(context, postgresOf(access), purposeOf(what), sql);
   await onVitess(context, access, what, async (query) => {
     for (const { text, line } of statementsOf(sql)) {
       context.signal.throwIfAborted();
+      await context.fence();
       await query(text).catch((error) => {
         throw scriptError(error, line);
       });
@@ -77,11 +80,12 @@ export async function runSql(context: Signal, access: Access, what: string, sql:
 }
 
 /** Drops what a branch of Vitess took over from its parent's schema. */
-export async function dropTables(context: Signal, access: Access, what: string): Promise<void> {
+export async function dropTables(context: Changing, access: Access, what: string): Promise<void> {
   await onVitess(context, access, what, async (query) => {
     await query("SET foreign_key_checks = 0");
     for (const row of await query("SHOW FULL TABLES")) {
       const [name, type] = Object.values(row) as [string, string];
+      await context.fence();
       await query(`DROP ${type === "VIEW" ? "VIEW" : "TABLE"} \`${name.replaceAll("`", "``")}\``);
     }
   });

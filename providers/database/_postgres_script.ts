@@ -15,7 +15,7 @@ export interface Statement {
 
 /** Runs it; nothing of it is kept if a statement fails. */
 export async function runScript(
-  context: Pick<Context, "signal">,
+  context: Pick<Context, "signal" | "fence">,
   login: Login,
   purpose: Purpose,
   sql: string,
@@ -23,6 +23,7 @@ export async function runScript(
   const statements = statementsOf(sql);
   for (const one of statements) refuseUnfit(one, purpose);
   await connected(context, login, purpose, async (query) => {
+    await context.fence();
     await query("BEGIN");
     for (const one of statements) {
       context.signal.throwIfAborted();
@@ -30,6 +31,7 @@ export async function runScript(
         throw scriptError(error, one, purpose);
       });
     }
+    await context.fence();
     const end = { text: "", line: statements.at(-1)?.line ?? 1 };
     await query("COMMIT").catch((error) => { // what is deferred is checked here
       throw scriptError(error, end, purpose);

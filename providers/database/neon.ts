@@ -333,6 +333,7 @@ async function filled(context: Context, target: Target<Options>, fork: Fork): Pr
       "SELECT obj_description(oid, 'pg_namespace') AS note FROM pg_namespace WHERE nspname = 'public'",
     );
     if (state?.note === done) return; // an earlier attempt did, and somebody may have filled it since
+    await context.fence();
     await ask(`DO $$ DECLARE one text; BEGIN
       FOR one IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
         EXECUTE format('DROP SCHEMA %I CASCADE', one);

@@ -129,7 +129,10 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
-/** Connects as the role of POSTGRES_URL, to the database named there or to another one. */
+/**
+ * Connects as the role of POSTGRES_URL, to the database named there or to another one. Each statement that changes
+ * something asks the fence first: the one before it may have taken long.
+ */
 function connected<T>(
   context: Context,
   what: string,
@@ -137,8 +140,20 @@ function connected<T>(
   database?: string,
 ): Promise<T> {
   const login = adminOf(context);
-  return pg.connected(context, { ...login, database: database ?? login.database }, purposeOf(what), work);
+  return pg.connected(
+    context,
+    { ...login, database: database ?? login.database },
+    purposeOf(what),
+    (query) =>
+      work(async (text, values) => {
+        if (!READS.test(text)) await context.fence();
+        return await query(text, values);
+      }),
+  );
 }
+
+/** What only looks, or sets something for this connection alone. */
+const READS = /^\s*(SELECT (?!pg_terminate_backend)|SET )/;
 
 function adminOf(context: Context): pg.Login {
   const text = context.credentials[VARIABLE]?.reveal();

@@ -166,7 +166,7 @@ export class Store {
     for (let isCorrected = false;;) {
       try {
         if (!isVerbatim) return await this.#client.send(command, { context: this.#context } as object);
-        this.#verbatim ??= new this.sdk.S3Client({ ...configOf(this.account), maxAttempts: 3 });
+        this.#verbatim ??= fencedClient(this.sdk, this.#context, this.account);
         return await this.#verbatim.send(command);
       } catch (error) {
         const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
@@ -234,6 +234,17 @@ function configOf({ endpoint, region, credentials }: Account) {
     requestChecksumCalculation: "WHEN_REQUIRED" as const, // other stores than Amazon's do not know the newer ones
     responseChecksumValidation: "WHEN_REQUIRED" as const,
   };
+}
+
+/** A client that sends by itself, up to three times: each asks the fence first, as the one HTTP client does. */
+function fencedClient(sdk: S3, context: Context, account: Account): S3Client {
+  const client = new sdk.S3Client({ ...configOf(account), maxAttempts: 3 });
+  client.middlewareStack.add((next) => async (args) => {
+    const { method } = args.request as Sent;
+    if (method !== "GET" && method !== "HEAD") await context.fence();
+    return await next(args);
+  }, { step: "finalizeRequest", priority: "low", name: "forkstackFence" }); // within its retries
+  return client;
 }
 
 const CLIENTS = new Map<string, S3Client>();

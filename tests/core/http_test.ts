@@ -3,8 +3,8 @@ import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { inspect } from "node:util";
 import { gzipSync } from "node:zlib";
-import { type ForkstackError, isForkstackError } from "../../mod.ts";
-import { httpClient, type HttpOptions, readJson, vendorError } from "../../core/http.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { type HttpClient, httpClient, type HttpOptions, readJson, vendorError } from "../../core/http.ts";
 import { Secret } from "../../core/secret.ts";
 
 const TIMEOUT_MS = 30_000;
@@ -59,7 +59,7 @@ interface Bench {
   log: string[];
   seen: { method: string; url: string; headers: IncomingMessage["headers"]; body: string }[];
   connections: () => number;
-  client: (options?: HttpOptions) => (request: Request) => Promise<Response>;
+  client: (options?: HttpOptions) => HttpClient;
   url: (path: string) => string;
 }
 
@@ -178,6 +178,67 @@ for (const method of ["POST", "PUT", "PATCH"]) {
     assert.ok(bench.seen.every((one) => !("x-forkstack-repeat" in one.headers) && one.headers["x-kept"] === "yes"));
   });
 }
+
+// ------------------------------------------------------------------------------------------------------- the fence
+
+/** A fence that lets so many pass. */
+function fenceFor(count: number) {
+  const fence = Object.assign(() => {
+    const isLost = ++fence.asked > count;
+    return isLost ? Promise.reject(new ForkstackError("LOCK_LOST", "taken over")) : Promise.resolve();
+  }, { asked: 0 });
+  return fence;
+}
+
+const SAFE = { "x-forkstack-repeat": "safe" };
+
+for (
+  const [what, method, headers, first] of [
+    ["DELETE after 500", "DELETE", {}, answer(500)],
+    ["DELETE after a reset connection", "DELETE", {}, reset],
+    ["DELETE after an answer that broke off", "DELETE", {}, truncated(200)],
+    ["POST after 429", "POST", {}, answer(429)],
+    ["PATCH after 423", "PATCH", {}, answer(423)],
+    ["POST after 503 with Retry-After", "POST", {}, answer(503, "", { "retry-after": "7" })],
+    ["PUT that is marked safe after 502", "PUT", SAFE, answer(502)],
+  ] as const
+) {
+  test(`httpClient() sends no second ${what} once the lock was taken over`, [first, answer(200)], async (bench) => {
+    const fence = fenceFor(1);
+    const request = () => new Request(bench.url("/x"), { method, headers });
+    const client = bench.client({ concurrency: 1 });
+    assert.equal((await failure(client(request(), fence))).code, "LOCK_LOST");
+    assert.deepEqual([bench.seen.length, fence.asked], [1, 2]);
+    assert.equal((await client(request(), fenceFor(1))).status, 200, "its place was given back");
+  });
+}
+
+test(
+  "httpClient() asks the fence ahead of each sending, after each wait",
+  [answer(500), answer(204)],
+  async (bench) => {
+    const askedAfter: number[][] = [];
+    const fence = () => Promise.resolve(void askedAfter.push([bench.seen.length, bench.clock.waits.length]));
+    await bench.client()(new Request(bench.url("/x"), { method: "DELETE" }), fence);
+    assert.deepEqual(askedAfter, [[0, 0], [1, 1]]);
+  },
+);
+
+for (const method of ["GET", "HEAD", "OPTIONS"]) {
+  test(`httpClient() asks no fence for ${method}`, [answer(500), answer(200)], async (bench) => {
+    assert.equal((await bench.client()(new Request(bench.url("/x"), { method }), fenceFor(0))).status, 200);
+    assert.equal(bench.seen.length, 2);
+  });
+}
+
+test("httpClient() asks the fence when a place is free, not before", [answer(200)], async (bench) => {
+  const client = bench.client({ concurrency: 1 });
+  const seen: number[] = [];
+  const fence = () => Promise.resolve(void seen.push(bench.seen.length));
+  const send = () => client(new Request(bench.url("/x"), { method: "POST", body: "{}" }), fence);
+  await Promise.all([send(), send(), send()]);
+  assert.deepEqual(seen, [0, 1, 2]);
+});
 
 test("httpClient() does not repeat POST after a reset connection", [reset, answer(201)], async (bench) => {
   const error = await failure(bench.client()(new Request(bench.url("/projects"), { method: "POST", body: "{}" })));

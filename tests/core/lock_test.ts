@@ -293,3 +293,85 @@ Deno.test("many at once hold it one after another", async () => {
   );
   equal(tokens, Array.from({ length: 12 }, (_, at) => at + 1));
 });
+
+/** Takes a lock over from whoever holds it, as one does who has seen its beat stand still. */
+async function takeOver(registry: Registry, env: string): Promise<number> {
+  const got = await registry.acquire(env, "eve@there#0123abcd", "delete", await registry.lock(env));
+  ok(typeof got === "number", "the lock must have been free to take");
+  return got;
+}
+
+for (const [where, start] of [["this machine", onFile], ["a server", onServer]] as const) {
+  Deno.test(`fence() shows that its worker lives, and is LOCK_LOST once another has taken over, on ${where}`, async () => {
+    await using shared = await start();
+    const { registry } = shared;
+    let token = 0;
+    const lost = withLock(registry, "alice", "create", options({ beatMs: 60_000 }), async ({ fence, signal }) => {
+      const before = (await registry.lock("alice"))!;
+      await fence();
+      const after = (await registry.lock("alice"))!;
+      ok(after.beat > before.beat, "who waits must not take it for one that has stopped");
+      const got = await registry.acquire("alice", "eve@there#0123abcd", "delete", before);
+      ok(typeof got !== "number", "what was seen before the question is no longer so");
+      token = await takeOver(registry, "alice");
+      is((await failure(fence())).code, "LOCK_LOST");
+      ok(signal.aborted, "no step at its side goes on");
+      is((await failure(fence())).code, "LOCK_LOST");
+    });
+    await lost;
+    is((await registry.lock("alice"))!.token, token, "the lock of who took over stays");
+  });
+}
+
+Deno.test("fence(): many who ask at once share a question, and none is told by one that was asked before", async () => {
+  await using shared = await onFile();
+  const { registry } = shared;
+  const answers: (() => void)[] = [];
+  let asked = 0;
+  const slow: Registry = Object.create(registry, {
+    lockDirectory: { value: registry.lockDirectory },
+    acquire: { value: registry.acquire.bind(registry) },
+    release: { value: registry.release.bind(registry) },
+    beat: {
+      async value(env: string, token: number) {
+        asked++;
+        const isHeld = await registry.beat(env, token);
+        await new Promise<void>((resolve) => answers.push(resolve));
+        return isHeld;
+      },
+    },
+  });
+  const turn = () => sleep(5);
+  await withLock(slow, "alice", "create", options({ beatMs: 60_000 }), async ({ fence }) => {
+    const first = Array.from({ length: 50 }, () => fence());
+    await turn();
+    is(asked, 1);
+    await takeOver(registry, "alice"); // after that question was answered
+    const later = Array.from({ length: 50 }, () => failure(fence()));
+    await turn();
+    is(asked, 1, "the next question waits for the one under way");
+    answers[0]();
+    await Promise.all(first);
+    await turn();
+    is(asked, 2);
+    answers[1]();
+    equal(new Set((await Promise.all(later)).map(({ code }) => code)), new Set(["LOCK_LOST"]));
+  });
+});
+
+Deno.test("fence() that can't ask lets nobody send, and asks again the next time", async () => {
+  const server = await startHrana({ path: ":memory:" });
+  const registry = await Registry.open(await openServer(server.url, undefined), PROJECT);
+  try {
+    await withLock(registry, "alice", "create", options({ beatMs: 60_000 }), async ({ fence, signal }) => {
+      server.intercept = () => 404;
+      is((await failure(fence())).code, "REGISTRY_UNREACHABLE");
+      ok(!signal.aborted);
+      server.intercept = undefined;
+      await fence();
+    });
+  } finally {
+    registry.close();
+    await server.close();
+  }
+});

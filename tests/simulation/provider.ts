@@ -7,7 +7,7 @@ import { ForkstackError } from "../../mod.ts";
 import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { formatMarker } from "../../core/marks.ts";
 import { Secret } from "../../core/secret.ts";
-import type { Answer, Request, Shown, Traits } from "./vendor.ts";
+import { type Answer, isMutation, type Request, type Shown, type Traits } from "./vendor.ts";
 
 /** Sends a request for one resource of one environment; the faults happen on this way. */
 export type Send = (request: Request, of: Pick<Marker, "env" | "resource">) => Promise<Answer>;
@@ -233,6 +233,7 @@ class Client {
 
   async #once(context: Context, request: Request, of: Pick<Marker, "env" | "resource">): Promise<Answer> {
     context.signal.throwIfAborted();
+    if (isMutation(request)) await context.fence(); // as the one HTTP client does
     return await this.#send(request, of);
   }
 }
