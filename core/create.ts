@@ -13,7 +13,7 @@ import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { isPointInTime, type Plan, planNew, pointOf, type Step } from "./plan.ts";
 import { type Environment, statements } from "./registry.ts";
-import { describe } from "./describe.ts";
+import { type Known, lookUp, resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
@@ -67,7 +67,7 @@ async function planFromRegistry(engine: Engine, env: string, options: NewOptions
  */
 export async function createEnvironment(engine: Engine, env: string, options: NewOptions): Promise<EnvironmentResult> {
   const began = performance.now();
-  const result = await withLock(engine.registry, env, "create", lockOptions(engine), async (worker) => {
+  return await withLock(engine.registry, env, "create", lockOptions(engine), async (worker) => {
     await freeRoom(engine, env);
     let plan = await planFromRegistry(engine, env, options);
     if (plan.cleanUpFirst) {
@@ -75,23 +75,24 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
       plan = await planFromRegistry(engine, env, options);
     }
     if (plan.isDone) {
+      const known = await lookUp(engine, env);
       const isSwitch = options.switch !== false;
+      if (isSwitch) await worker.write([statements.touch(env, engine.world.now().toISOString())]);
       const changedFiles = isSwitch
         ? await activate(engine, env)
         : await workspace.changeFiles(engine, { env, activate: false });
-      return { unchanged: true, changedFiles };
+      return { ...await resultOf(engine, env, known, began), unchanged: true, changedFiles };
     }
     const scripts = scriptsOf(resourcesToMake(plan));
     const room = await keepRoom(engine, env);
     try {
       await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
-      return { unchanged: false, changedFiles: await build(engine, worker, plan, options, { room, scripts }) };
+      const { known, changedFiles } = await build(engine, worker, plan, options, { room, scripts });
+      return { ...await resultOf(engine, env, known, began), unchanged: false, changedFiles };
     } finally {
       await room.free();
     }
   });
-  if (options.switch !== false) await engine.registry.touch(env, engine.world.now().toISOString());
-  return { ...await describe(engine, env, began), ...result };
 }
 
 async function creating(engine: Engine, plan: Plan, options: NewOptions): Promise<Environment> {
@@ -115,7 +116,7 @@ async function build(
   plan: Plan,
   options: NewOptions,
   { room, scripts }: { room: Room; scripts: Readonly<Record<string, string>> },
-): Promise<readonly string[]> {
+): Promise<{ readonly known: Known; readonly changedFiles: readonly string[] }> {
   const { env, operation, origin } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
   const { expiresAt } = await creating(engine, plan, options);
@@ -144,8 +145,12 @@ async function build(
     change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
     await change.commit();
     const environment = { ...await creating(engine, plan, options), status: "ready" as const };
-    await worker.write([statements.putEnvironment(environment)]);
-    return change.changedFiles;
+    const rows = await engine.registry.resources(env);
+    await worker.write([
+      statements.putEnvironment(environment),
+      ...(options.switch === false ? [] : [statements.touch(env, engine.world.now().toISOString())]),
+    ]);
+    return { known: { environment, rows }, changedFiles: change.changedFiles };
   } catch (error) {
     const reason = worker.signal.reason ?? error;
     if (isForkstackError(reason) && reason.code === "LOCK_LOST") {

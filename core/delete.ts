@@ -57,17 +57,48 @@ export async function deleteEnvironment(
   return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
     await freeRoom(engine, env);
     const { environment, rows } = await planDeletion(engine, env);
-    const { outcomes, failures, isLeft } = await removeAll(engine, worker, environment, !purge);
-    if (failures.length > 0) throw partlyDeleted(env, failures, isLeft);
-    if (purge) await purgeAll(engine, worker, env);
-    const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
-    return {
-      environment: { ...environmentReport(engine, environment), status: "deleting", current: false },
-      resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
-      durationMs: elapsed(began),
-      ...(isLeft ? { left: true as const } : {}),
-    };
+    const result = await deleted(engine, worker, environment, rows, { keep: !purge, began });
+    if (purge) {
+      await purgeAll(engine, worker, env).catch((error) => {
+        throw notPurged(env, error);
+      });
+    }
+    return result;
   });
+}
+
+/** Takes an environment away if it is meant as it stands under its lock; gives `undefined` if not, or if it is gone. */
+export async function deleteEnvironmentIf(
+  engine: Engine,
+  env: string,
+  isMeant: (environment: Environment) => boolean,
+): Promise<DeleteResult | undefined> {
+  const began = performance.now();
+  return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
+    const environment = await engine.registry.environment(env);
+    if (environment === undefined || !isMeant(environment)) return undefined;
+    await freeRoom(engine, env);
+    const { rows } = await planDeletion(engine, env);
+    return await deleted(engine, worker, environment, rows, { keep: true, began });
+  });
+}
+
+async function deleted(
+  engine: Engine,
+  worker: Worker,
+  environment: Environment,
+  rows: readonly ResourceRow[],
+  { keep, began }: { readonly keep: boolean; readonly began: number },
+): Promise<DeleteResult> {
+  const { outcomes, failures, isLeft } = await removeAll(engine, worker, environment, keep);
+  if (failures.length > 0) throw partlyDeleted(environment.name, failures, isLeft);
+  const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
+  return {
+    environment: { ...environmentReport(engine, environment), status: "deleting", current: false },
+    resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
+    durationMs: elapsed(began),
+    ...(isLeft ? { left: true as const } : {}),
+  };
 }
 
 /** What `delete --purge` takes away of an environment that is gone: what was kept of it. */
@@ -100,6 +131,20 @@ async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<Ke
     await worker.write([statements.journal({ ...line, phase: "done" })]);
   }
   return kept;
+}
+
+function notPurged(env: string, error: unknown): ForkstackError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new ForkstackError(
+    "DELETE_INCOMPLETE",
+    `Cannot delete all that was kept of environment "${env}", which itself is deleted: ${message}`,
+    {
+      hint: `Mend the cause and run \`forkstack delete ${env} --purge\` again`,
+      retryable: true,
+      details: { env },
+      cause: error,
+    },
+  );
 }
 
 async function removeAll(engine: Engine, worker: Worker, environment: Environment, keep = true) {
@@ -171,8 +216,10 @@ async function closeRun(engine: Engine, worker: Worker, env: string): Promise<bo
 export async function finishRemoval(engine: Engine, worker: Worker, env: string): Promise<void> {
   const environment = await engine.registry.environment(env);
   if (environment === undefined) return;
-  const { failures } = environment.status === "undoing"
-    ? await removeRun(engine, worker, env, environment.operation)
+  const { status, operation } = environment;
+  if (status !== "undoing" && status !== "deleting") return; // finished by another, and perhaps made again
+  const { failures } = status === "undoing"
+    ? await removeRun(engine, worker, env, operation)
     : await removeAll(engine, worker, environment);
   if (failures.length > 0) throw partlyDeleted(env, failures);
 }

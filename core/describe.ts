@@ -10,33 +10,60 @@ import type { Engine } from "./engine.ts";
 import { madeEnvironment } from "./lookup.ts";
 import { mendingCommand } from "./plan.ts";
 import { elapsed, environmentReport, type EnvironmentResult, reportOf, type ResourceReport } from "./report.ts";
+import type { Environment, ResourceRow } from "./registry.ts";
 import { type Place, readVariables } from "./workspace.ts";
+
+/** One environment as the registry has it; none, with no rows, for a base one that nobody made. */
+export interface Known {
+  readonly environment: Environment | undefined;
+  readonly rows: readonly ResourceRow[];
+}
 
 /** One environment with its resources. */
 export async function describe(
   engine: Engine,
   env: string,
   began: number,
+  current?: string,
+): Promise<EnvironmentResult> {
+  const known = await lookUp(engine, env);
+  const { environment } = known;
+  return {
+    ...await resultOf(engine, env, known, began, current),
+    ...(environment === undefined || environment.status === "ready"
+      ? {}
+      : { finishWith: mendingCommand(environment, await engine.registry.environments()) }),
+  };
+}
+
+/** Asks the registry; `ENV_NOT_FOUND` for an environment that is neither there nor a base one. */
+export async function lookUp({ registry }: Engine, env: string): Promise<Known> {
+  const environment = BASE_ENVS.includes(env)
+    ? await registry.environment(env)
+    : await madeEnvironment(registry, env, "show");
+  return { environment, rows: await registry.resources(env) };
+}
+
+/**
+ * What a command gives of an environment that it made or changed, by what it knows itself: the registry is not asked
+ * again, for by then it may be out of reach, or the environment deleted, and what was done is done.
+ */
+export async function resultOf(
+  engine: Engine,
+  env: string,
+  { environment, rows }: Known,
+  began: number,
   current: string = currentEnv(engine.project).env,
 ): Promise<EnvironmentResult> {
-  const isBase = BASE_ENVS.includes(env);
-  const environment = isBase
-    ? await engine.registry.environment(env)
-    : await madeEnvironment(engine.registry, env, "show");
-  const rows = await engine.registry.resources(env);
-  const variables = await readVariables(engine, env) ?? {};
   return {
     environment: environment === undefined
       ? { name: env, status: "ready", current: current === env }
       : environmentReport(engine, environment, current),
     resources: environment === undefined
       ? namedReports(engine.project, env, "base")
-      : rows.map((row) => reportOf(row, row.state)),
-    variables: Object.keys(variables),
+      : rows.map((row) => reportOf(row, row.state)).sort((a, b) => a.key < b.key ? -1 : 1),
+    variables: Object.keys(await readVariables(engine, env) ?? {}),
     durationMs: elapsed(began),
-    ...(environment === undefined || environment.status === "ready"
-      ? {}
-      : { finishWith: mendingCommand(environment, await engine.registry.environments()) }),
   };
 }
 

@@ -321,7 +321,12 @@ function examinePointer(engine: Engine, environments: readonly Environment[]): F
     problem: `current by ${decidedBy}, but nobody made it`,
     fix: `\`forkstack new ${env}\`, \`forkstack switch dev\`, or \`forkstack doctor --fix\`: it removes the pointer`,
     ...(decidedBy === ".current-env"
-      ? { effect: "this directory will be on no environment", mend: async () => void await leave(engine, env) }
+      ? {
+        effect: "this directory will be on no environment",
+        mend: async () => {
+          if (await engine.registry.environment(env) === undefined) await leave(engine, env); // else made meanwhile
+        },
+      }
       : {}),
   }];
 }

@@ -21,7 +21,8 @@ import { standing } from "./resource.ts";
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";
-import { describe } from "./describe.ts";
+import { deleteEnvironmentIf, type DeleteResult } from "./delete.ts";
+import { resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
 import type { Variables } from "./workspace.ts";
@@ -77,13 +78,14 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
   const began = performance.now();
   assertUnprotected(engine.project, env, `give environment "${env}" a lease`);
   await readyEnvironment(engine.registry, env, "extend");
-  await withLock(engine.registry, env, "extend", lockOptions(engine), async (worker) => {
+  return await withLock(engine.registry, env, "extend", lockOptions(engine), async (worker) => {
     const environment = await readyEnvironment(engine.registry, env, "extend");
     const now = engine.world.now().getTime();
     const from = Math.max(now, Date.parse(environment.expiresAt ?? "") || now);
     const expiresAt = new Date(from + ms).toISOString();
     let renewed: Variables = {};
-    for (const row of await engine.registry.resources(env)) {
+    const rows = await engine.registry.resources(env);
+    for (const row of rows) {
       const resource = await recordedResource(engine, row);
       const { provider } = resource;
       const fork = forkOf(row, markerOf(engine, row));
@@ -98,11 +100,13 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
       await provider.extend?.(context, fork, expiresAt, scope);
       if (outputsExpire) renewed = { ...renewed, ...await outputsOf(context, resource, fork, scope) };
     }
+    await worker.fence(); // else the files may be those of an environment that is gone by now
     await rewrite(engine, env, renewed, expiresAt);
     // After the vendors: a lease that they end earlier than the registry says would be a surprise.
-    await worker.write([statements.putEnvironment({ ...environment, expiresAt })]);
+    const extended = { ...environment, expiresAt };
+    await worker.write([statements.putEnvironment(extended)]);
+    return await resultOf(engine, env, { environment: extended, rows }, began);
   });
-  return await describe(engine, env, began);
 }
 
 /** Puts renewed credentials into the files of this machine, where it has some; `switch` on another asks for its own. */
@@ -120,12 +124,28 @@ async function rewrite(engine: Engine, env: string, renewed: Variables, expiresA
 
 /** The environments that `prune` would delete: expired ones, or with `idleMs` those not switched to for as long. */
 export async function prunable(engine: Engine, idleMs: number | undefined): Promise<Environment[]> {
-  const now = engine.world.now();
-  const kept = protectedEnvs(engine.project);
-  const environments = idleMs === undefined
-    ? await engine.registry.expired(now.toISOString())
-    : (await engine.registry.environments()).filter((one) =>
-      now.getTime() - Date.parse(one.usedAt ?? one.createdAt) >= idleMs
-    );
-  return environments.filter(({ name }) => !kept.includes(name));
+  return (await engine.registry.environments()).filter((one) => isPrunable(engine, one, idleMs));
+}
+
+function isPrunable(
+  { project, world }: Engine,
+  { name, expiresAt, usedAt, createdAt }: Environment,
+  idleMs: number | undefined,
+): boolean {
+  if (protectedEnvs(project).includes(name)) return false;
+  const now = world.now();
+  if (idleMs === undefined) return expiresAt !== undefined && expiresAt <= now.toISOString();
+  return now.getTime() - Date.parse(usedAt ?? createdAt) >= idleMs;
+}
+
+/**
+ * Deletes an environment that `prunable` gave; `undefined` where it is none of those any more: somebody extended it,
+ * used it, made it again or deleted it meanwhile.
+ */
+export async function pruneEnvironment(
+  engine: Engine,
+  env: string,
+  idleMs: number | undefined,
+): Promise<DeleteResult | undefined> {
+  return await deleteEnvironmentIf(engine, env, (environment) => isPrunable(engine, environment, idleMs));
 }

@@ -458,7 +458,7 @@ export class Registry {
 
   /** Records that an environment was switched to. */
   async touch(env: string, at: string): Promise<void> {
-    await this.#write([["UPDATE environments SET used_at = ? WHERE name = ?", at, env]]);
+    await this.#write([statements.touch(env, at)]);
   }
 
   /**
@@ -512,6 +512,7 @@ export const statements = {
       one.origin ?? null,
     ],
   ],
+  touch: (env: string, at: string): Statement => ["UPDATE environments SET used_at = ? WHERE name = ?", at, env],
   dropEnvironment: (env: string): Statement => ["DELETE FROM environments WHERE name = ?", env],
   putResource: (one: ResourceRow): Statement => [
     `INSERT OR REPLACE INTO resources (env, key, kind, name, provider, title, state, operation, id, parent_id, fork, created_at, options)

@@ -13,7 +13,7 @@ import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.t
 import { notReady, pointOf } from "./plan.ts";
 import type { Provider, Replacement } from "./provider.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
-import { describe } from "./describe.ts";
+import { resultOf } from "./describe.ts";
 import { type EnvironmentResult, reportOf } from "./report.ts";
 import { runSteps } from "./saga.ts";
 import { sanitize, scriptsOf } from "./sanitize.ts";
@@ -43,7 +43,7 @@ export async function planReset(
 export async function resetEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
   const began = performance.now();
   await planReset(engine, env);
-  await withLock(engine.registry, env, "reset", lockOptions(engine), async (worker) => {
+  return await withLock(engine.registry, env, "reset", lockOptions(engine), async (worker) => {
     const { environment, rows } = await planReset(engine, env);
     const scripts = scriptsOf(engine.resources);
     const outcomes = await runSteps(rows, (row) => prepare(engine, worker, environment, row, scripts[row.key]), {
@@ -57,19 +57,17 @@ export async function resetEnvironment(engine: Engine, env: string): Promise<Env
     }
     // From here on it goes forward only: what is cut off is finished by the next `reset`.
     await worker.write([statements.putEnvironment({ ...environment, status: "resetting" })]);
-    const committed = await runSteps(prepared, (one) => commit(engine, worker, one), { goOn: true });
+    const replaced: string[] = [];
+    const committed = await runSteps(prepared, (one) => commit(engine, worker, one, replaced), { goOn: true });
     const failures = committed.flatMap((one) => one.ok ? [] : [one.error]);
-    if (failures.length > 0) {
-      throw new ForkstackError("RESET_INCOMPLETE", `Cannot reset all of environment "${env}": ${messages(failures)}`, {
-        hint: `Run \`forkstack reset ${env}\` again`,
-        retryable: true,
-        details: { env },
-        cause: new AggregateError(failures),
-      });
-    }
-    await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
+    if (failures.length > 0) throw incomplete(env, replaced, failures);
+    const ready = { ...environment, status: "ready" as const };
+    await worker.write([statements.putEnvironment(ready)]).catch((error) => {
+      throw incomplete(env, replaced, [error]);
+    });
+    const fresh = committed.flatMap((one) => one.ok ? [one.value] : []);
+    return await resultOf(engine, env, { environment: ready, rows: fresh }, began);
   });
-  return await describe(engine, env, began);
 }
 
 async function prepare(
@@ -128,15 +126,23 @@ async function discard(engine: Engine, worker: Worker, { row, replacement }: Pre
   await replacement.discard();
 }
 
-async function commit(engine: Engine, worker: Worker, { row, replacement, durationMs }: Prepared): Promise<void> {
+/** Puts a new fork in the old one's place, which from then on is among what was `replaced`; gives its row. */
+async function commit(
+  engine: Engine,
+  worker: Worker,
+  { row, replacement, durationMs }: Prepared,
+  replaced: string[],
+): Promise<ResourceRow> {
   const began = engine.world.monotonicMs();
   const fork = await replacement.commit();
+  replaced.push(row.key);
   const fresh = { ...row, id: fork.id, ...(fork.copy === undefined ? {} : { fork: fork.copy }) };
   await worker.write([
     statements.putResource(fresh),
     statements.journal({ ...journalOf(engine, fork.marker, "reset"), phase: "done", id: fork.id }),
   ]);
   engine.onProgress?.(reportOf(fresh, "ready", durationMs + engine.world.monotonicMs() - began));
+  return fresh;
 }
 
 /** The provider of a resource, if it can reset. */
@@ -151,6 +157,21 @@ async function resetting(engine: Engine, row: ResourceRow) {
       hint:
         `Delete environment "${row.env}" and make it again: \`forkstack delete ${row.env}\`, then \`forkstack new ${row.env}\``,
       details: { env: row.env, resource: row.key, provider: row.provider },
+    },
+  );
+}
+
+/** What stopped a reset that had begun to replace data: what is replaced stays so, whoever works on it now. */
+function incomplete(env: string, replaced: readonly string[], failures: readonly unknown[]): ForkstackError {
+  const done = replaced.length === 0 ? "" : `; already replaced: ${[...replaced].sort().join(", ")}`;
+  return new ForkstackError(
+    "RESET_INCOMPLETE",
+    `Cannot reset all of environment "${env}": ${messages(failures)}${done}`,
+    {
+      hint: `Run \`forkstack reset ${env}\` again`,
+      retryable: true,
+      details: { env },
+      cause: new AggregateError(failures),
     },
   );
 }

@@ -48,6 +48,7 @@ export async function openKeyring(engine: Engine, env: string, name?: string): P
     async write(changes, check) {
       if (Object.keys(changes).length === 0) return;
       await withLock(engine.registry, env, "secrets", lockOptions(engine), async (worker) => {
+        if (!BASE_ENVS.includes(env)) await assertSame(engine, env, key, held);
         const marker = markerOf(engine, { env, key, title: held.name, operation });
         const context = contextOf(engine, provider, { worker, marker });
         if (check !== undefined) check(await read(context));
@@ -58,6 +59,17 @@ export async function openKeyring(engine: Engine, env: string, name?: string): P
       });
     },
   };
+}
+
+/** Rejects where the environment was deleted while its lock was waited for, or made again. */
+async function assertSame({ registry }: Engine, env: string, key: string, held: Held): Promise<void> {
+  await readyEnvironment(registry, env, "use the secrets of");
+  if ((await registry.resources(env)).some((row) => row.key === key && row.id === held.id)) return;
+  throw new ForkstackError("CONFLICT", `Cannot change ${key} of environment "${env}": it was made again meanwhile`, {
+    hint: "Run the same command again, if it is meant for the new one",
+    retryable: true,
+    details: { env, resource: key },
+  });
 }
 
 function told(what: string): (error: unknown) => never {

@@ -8,7 +8,7 @@ import { currentEnv, isNamedByProcess } from "./current.ts";
 import { type Engine, LEASE_VARIABLE } from "./engine.ts";
 import { load } from "./load.ts";
 import { readyEnvironment } from "./lookup.ts";
-import { describe } from "./describe.ts";
+import { type Known, resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
 
@@ -17,18 +17,21 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   const began = performance.now();
   if (isNamedByProcess()) currentEnv(engine.project); // else this command mends it
   await workspace.checkPointers(engine);
-  await assertUsable(engine, env);
-  // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
-  const changedFiles = await activate(engine, env, { verify: () => assertUsable(engine, env) });
+  let known = await usable(engine, env);
   await engine.registry.touch(env, engine.world.now().toISOString());
+  // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
+  const changedFiles = await activate(engine, env, { verify: async () => void (known = await usable(engine, env)) });
   const { env: current, decidedBy } = currentEnv(engine.project);
-  return { ...await describe(engine, env, began, current), changedFiles, ...(current === env ? {} : { decidedBy }) };
+  const result = await resultOf(engine, env, known, began, current);
+  return { ...result, changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
 /** Rejects unless the environment can be used: it is ready, or always counts as there, and what is recorded of it is sound. */
-async function assertUsable(engine: Engine, env: string): Promise<void> {
-  if (!BASE_ENVS.includes(env)) await readyEnvironment(engine.registry, env, "switch to");
-  await engine.registry.resources(env); // rejects where one is damaged
+async function usable(engine: Engine, env: string): Promise<Known> {
+  const environment = BASE_ENVS.includes(env)
+    ? await engine.registry.environment(env)
+    : await readyEnvironment(engine.registry, env, "switch to");
+  return { environment, rows: await engine.registry.resources(env) }; // rejects where one is damaged
 }
 
 /** Points this directory at an environment that can be used; a base one's variables are asked for each time. */

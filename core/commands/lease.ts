@@ -1,7 +1,7 @@
 import { ForkstackError, parseEnvName } from "../../mod.ts";
 import { type Answer, type Call, usage } from "./_call.ts";
-import { deleteEnvironment, type DeleteResult } from "../delete.ts";
-import { extendLease, parseDuration, prunable } from "../lease.ts";
+import type { DeleteResult } from "../delete.ts";
+import { extendLease, parseDuration, prunable, pruneEnvironment } from "../lease.ts";
 import { pointsTo } from "../leave.ts";
 import * as output from "../output.ts";
 import { environmentReport } from "../report.ts";
@@ -42,7 +42,9 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
     const failures: unknown[] = [];
     for (const name of names) {
       try {
-        deleted.push(await deleteEnvironment(engine, name));
+        const result = await pruneEnvironment(engine, name, idleMs);
+        if (result !== undefined) deleted.push(result);
+        else io.say(`Left as it is: ${name} is no longer one to prune`);
       } catch (error) {
         if (io.signal.aborted) throw error;
         failures.push(error);
@@ -54,7 +56,7 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
         environments: deleted.map(({ environment }) => environment),
         ...(deleted.some(({ left }) => left) ? { left: true } : {}),
       },
-      text: (style) => deleted.map((one) => output.deletedText(one, style)).join("\n"),
+      text: (style) => deleted.map((one) => output.deletedText(one, style)).join("\n") || "Nothing to prune",
       error,
     };
   }, { reach: flags["dry-run"] ? "registry" : "all" });

@@ -8,7 +8,7 @@ import { examine } from "../../core/doctor.ts";
 import type { Engine } from "../../core/engine.ts";
 import { formatMarker } from "../../core/marks.ts";
 import type { Files } from "../../core/files.ts";
-import { extendLease, prunable } from "../../core/lease.ts";
+import { extendLease, prunable, pruneEnvironment } from "../../core/lease.ts";
 import type { Provider } from "../../core/provider.ts";
 import { Registry, type ResourceRow, statements } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
@@ -313,6 +313,6 @@ async function runCommand(engine: Engine, command: Command): Promise<void> {
       for (const { mend } of await examine(engine)) await mend?.();
       break;
     case "prune":
-      for (const { name } of await prunable(engine, undefined)) await deleteEnvironment(engine, name);
+      for (const { name } of await prunable(engine, undefined)) await pruneEnvironment(engine, name, undefined);
   }
 }
