@@ -16,7 +16,7 @@ import { PROVIDERS } from "../providers/mod.ts";
 import type { Project } from "./config.ts";
 import { formatMarker } from "./marks.ts";
 import { httpClient } from "./http.ts";
-import { basename, isRunByNode, join } from "./host.ts";
+import { basename, isDeno, join } from "./host.ts";
 import type { Provider, Tools } from "./provider.ts";
 import type { Found } from "./imports.ts";
 import { Secret } from "./secret.ts";
@@ -279,14 +279,10 @@ async function specifierOf(
     const inner = await specifierOf(file, more, covering, [...above, path]);
     text = text.slice(0, start) + JSON.stringify(inner) + text.slice(end);
   }
-  text = asModule(text);
-  if (!isTypeScript) return dataUrl("text/javascript", text);
-  if (!isRunByNode()) return dataUrl("application/typescript", text);
-  const { stripTypeScriptTypes } = process.getBuiltinModule("node:module") as unknown as {
-    stripTypeScriptTypes(text: string): string;
-  };
+  if (!isTypeScript) return dataUrl("text/javascript", asModule(text));
+  if (isDeno()) return dataUrl("application/typescript", asModule(text));
   try {
-    return dataUrl("text/javascript", stripTypeScriptTypes(text));
+    return dataUrl("text/javascript", asModule(withoutTypes(text)));
   } catch (error) {
     throw notLoading(error as Error, path, what);
   }
@@ -295,6 +291,18 @@ async function specifierOf(
 /** A text that each runtime takes for a module; Bun would run one without exports as CommonJS, which has `module.require`. */
 function asModule(text: string): string {
   return text.replace(/^(#!.*(\r?\n|[\r\u2028\u2029]|$))?/, "$&export {};");
+}
+
+/** The text as JavaScript. Bun would read it as TSX, where `<T>(x: T) => x` is something else. */
+function withoutTypes(text: string): string {
+  const { Bun: bun } = globalThis as unknown as {
+    Bun?: { Transpiler: new (options: { loader: "ts"; target: "bun" }) => { transformSync(text: string): string } };
+  };
+  if (bun !== undefined) return new bun.Transpiler({ loader: "ts", target: "bun" }).transformSync(text);
+  const { stripTypeScriptTypes } = process.getBuiltinModule("node:module") as unknown as {
+    stripTypeScriptTypes(text: string): string;
+  };
+  return stripTypeScriptTypes(text);
 }
 
 const ONE_FILE = "Make it one file: a bundle, or one that takes what it needs from the tools that it is given";

@@ -177,9 +177,9 @@ export function basename(path: string): string {
   return path.replace(/^.*[\\/]/s, "");
 }
 
-/** Whether this is Node itself, which runs no TypeScript from memory. */
-export function isRunByNode(): boolean {
-  return deno === undefined && !("Bun" in globalThis);
+/** Whether this is Deno, also in a binary: it runs TypeScript from memory. */
+export function isDeno(): boolean {
+  return deno !== undefined;
 }
 
 /** Whether Bun runs this from its files: unlike a binary of Bun's, it has loaded the directory's `.env` files by then. */

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { tsPlugin } from "npm:@sveltejs/acorn-typescript@1.0.13";
-import { Parser } from "npm:acorn@8.19.0";
+import { parse, type ParserPlugin } from "npm:@babel/parser@7.29.15";
 import { bare, Bindings, literalOf, type Node, nodesIn, PROCESS_MODULE, TIMERS } from "./bindings.ts";
 
 /** An import of another module. */
@@ -49,7 +48,7 @@ const OPEN = "whose name is made as it runs";
 const WITH_CODE = new Set([
   ...["TSAsExpression", "TSSatisfiesExpression", "TSNonNullExpression", "TSTypeAssertion", "TSInstantiationExpression"],
   ...["TSParameterProperty", "TSEnumDeclaration", "TSEnumMember", "TSModuleDeclaration", "TSModuleBlock"],
-  ...["TSExportAssignment", "TSAbstractMethodDefinition", "TSAbstractPropertyDefinition"],
+  ...["TSExportAssignment", "TSAbstractMethodDefinition", "TSAbstractPropertyDefinition", "TSAbstractAccessorProperty"],
 ]);
 /** Fields that hold a name and no reference, unless they are computed. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
@@ -60,18 +59,24 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   AccessorProperty: ["key"],
   TSAbstractMethodDefinition: ["key"],
   TSAbstractPropertyDefinition: ["key"],
+  TSAbstractAccessorProperty: ["key"],
   TSEnumMember: ["id"],
   LabeledStatement: ["label"],
   BreakStatement: ["label"],
   ContinueStatement: ["label"],
 };
 
+/** The tree of https://github.com/estree/estree; and syntax that runtimes know, or a compiler before them. */
+const SYNTAX: ParserPlugin[] = [
+  ["estree", { classFeatures: true }],
+  ...["decorators", "decoratorAutoAccessors", "explicitResourceManagement", "deferredImportEvaluation"] as const,
+];
+
 /** Reads a module; throws a `SyntaxError` where it is none. */
 export function importsOf(text: string, isTypeScript: boolean): Found {
-  // deno-lint-ignore no-explicit-any -- the plugin's types are those of an older acorn
-  const parser = isTypeScript ? Parser.extend(tsPlugin() as any) : Parser;
-  const options = { sourceType: "module", ecmaVersion: "latest", locations: true, allowHashBang: true } as const;
-  const program = parser.parse(text, options) as unknown as Node;
+  const plugins: ParserPlugin[] = isTypeScript ? [...SYNTAX, "typescript"] : SYNTAX;
+  const options = { sourceType: "module", createImportExpressions: true, attachComment: false, plugins } as const;
+  const program = parse(text, options).program as unknown as Node;
   const bindings = new Bindings(program);
   const imports: Import[] = [];
   const refused: string[] = [];

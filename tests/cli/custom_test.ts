@@ -98,6 +98,15 @@ Deno.test("a provider by path may import its neighbours", async () => {
   await lifecycle(place);
 });
 
+Deno.test("a provider may be written in TypeScript of every kind that only has to be left out", async () => {
+  const text = `#!/usr/bin/env -S deno run
+    const kept = async <T>(value: T): Promise<T> => await value;
+    abstract class Base<out T> { abstract of: T; declare in?: T; by = <U>(one: U): U => one; }
+    ${EXAMPLE.replace("const pathOf =", "void kept(<Partial<Base<string>>> {} satisfies object);\n  const pathOf =")}`;
+  await using place = await project(FILE, text);
+  await lifecycle(place);
+});
+
 const isDeno = !IS_OTHER_PROGRAM;
 
 Deno.test({

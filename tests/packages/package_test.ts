@@ -189,6 +189,20 @@ runtimeTest("a project of Bun: bunx --bun forkstack new alice, list, switch, del
   lifecycle(at, ["bunx", "--bun", "forkstack"], program, { PATH: path.value });
 });
 
+for (const [name, runtime] of [["Node 22", NODE_22], ["Bun", BUN]] as const) {
+  runtimeTest(`a provider of one's own in TypeScript, in ${name}`, runtime, ([program]) => {
+    using at = linked(name === "Bun" ? ofBun : ofNpm);
+    at.write("forkstack.json", '{"project": "myapp", "database": {"provider": "./mine.ts"}}');
+    at.write("mine.ts", "export default async <T>(tools: T): Promise<T> => await tools;\n");
+    const bin = join("node_modules", "forkstack", "bin.js");
+    const env = { XDG_STATE_HOME: join(at.path, "state") };
+    const cli = (...args: string[]) => run([program, bin, ...args, "--json"], { cwd: at.path, env });
+    succeeds(cli("trust", "--yes"));
+    const { error } = JSON.parse(cli("new", "alice").stdout);
+    assert.match(error.message, /"name" must be like "my-db"/); // it was read, it ran, and gave no provider
+  });
+}
+
 runtimeTest("what Bun loads from the directory's .env files is no choice of the person's", BUN, ([program]) => {
   using at = linked(ofBun);
   using path = pathWithBun(program);
@@ -213,8 +227,9 @@ const COMMON_JS: readonly string[] = [
   '#!/usr/bin/env bun\n// @bun @bun-cjs\n(function (exports, load) { load("LOADED"); })',
 ];
 
-runtimeTest("no form of CommonJS takes code into a provider that its hash does not cover", BUN, () => {
+runtimeTest("no form of CommonJS takes code into a provider that its hash does not cover", BUN, ([program]) => {
   using at = linked(ofBun);
+  using bins = pathWithBun(program);
   const [loaded, mark] = ["loaded.cjs", "ran"].map((name) => join(at.path, name));
   at.write("loaded.cjs", `require("node:fs").writeFileSync(${JSON.stringify(mark)}, "");`);
   for (const text of COMMON_JS) {
@@ -228,7 +243,7 @@ runtimeTest("no form of CommonJS takes code into a provider that its hash does n
     const cli = (args: string[], env: Record<string, string> = {}) =>
       run(["bunx", "--bun", "forkstack", ...args, "--json"], {
         cwd: at.path,
-        env: { XDG_STATE_HOME: at.path, ...env },
+        env: { PATH: bins.value, XDG_STATE_HOME: at.path, ...env },
       });
     const trusted = JSON.parse(succeeds(cli(["trust", "--dry-run"]))).data.hash;
     const { error } = JSON.parse(cli(["new", "alice"], { FORKSTACK_TRUST: trusted }).stdout);
