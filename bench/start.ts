@@ -4,15 +4,43 @@ import { join } from "node:path";
 import { openStack } from "../mod.ts";
 import { type Benchmark, forkstack, inTurns, median, REPO, run, shown } from "./measure.ts";
 
-/** A project with one environment, current. */
-function project(work: string): string {
+/** Before state was looked at, and what a repository names was trusted: short commands are held against it. */
+const EARLIER = "6f8cb4e";
+
+/** That commit's code; `undefined` where this clone does not reach so far back. */
+function earlier(work: string): string | undefined {
+  const directory = mkdtempSync(join(work, "earlier-"));
+  try {
+    const archive = join(directory, "archive.tar");
+    run(
+      "git",
+      ["archive", "-o", archive, EARLIER, "mod.ts", "cli.ts", "core", "providers", "deno.json", "deno.lock"],
+      REPO,
+    );
+    run("tar", ["-xf", archive], directory);
+    return directory;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The arguments of Deno that run a command from a directory of this code. */
+function inDeno(code: string, ...args: string[]): string[] {
+  const options = [`--lock=${join(code, "deno.lock")}`, "--unstable-npm-lazy-caching", "-c", join(code, "deno.json")];
+  return ["run", "-q", "-P=cli", ...options, join(code, "cli.ts"), ...args];
+}
+
+/** A project with one environment, current, in a repository of its own. */
+function project(work: string, code = REPO): string {
   const root = mkdtempSync(join(work, "start-"));
+  run("git", ["init", "-q"], root);
   writeFileSync(join(root, "forkstack.json"), '{"project": "bench"}');
   writeFileSync(join(root, "empty.ts"), "export {};\n");
-  const command = (name: string) => `deno run -q -c ${join(REPO, "deno.json")} -P=cli ${join(REPO, "cli.ts")} ${name}`;
-  const tasks = { empty: "deno run -q empty.ts", "envs:list": command("list"), "envs:switch": command("switch") };
+  const command = (name: string) => ["deno", ...inDeno(code, name)].join(" ");
+  const commands = { "envs:list": command("list"), "envs:switch": command("switch"), "envs:help": command("--help") };
+  const tasks = { empty: "deno run -q empty.ts", ...commands };
   writeFileSync(join(root, "deno.json"), JSON.stringify({ tasks }));
-  forkstack(root, "new", "alice");
+  run("deno", inDeno(code, "new", "alice"), root);
   return root;
 }
 
@@ -80,16 +108,40 @@ export const startBenchmarks: readonly Benchmark[] = [
       const things = [
         task("envs:list"),
         task("envs:switch", "alice"),
+        task("envs:switch", "dev"),
+        task("envs:help"),
         task("empty"),
         () => run("deno", ["run", "-q", "empty.ts"], root),
       ];
-      const [list, change, emptyTask, empty] = await inTurns(31, things);
-      return [["envs:list", list], ["envs:switch", change]].map(([name, ours]) => ({
+      const times = await inTurns(31, things);
+      const [emptyTask, empty] = times.slice(4);
+      return ["envs:list", "envs:switch alice", "envs:switch dev", "envs:help"].map((name, at) => ({
         name: `command: deno task ${name}`,
-        ours: shown(ours as number),
+        ours: shown(times[at]),
         against: `an empty task ${shown(emptyTask)} (of that the empty file ${shown(empty)})`,
-        ratio: (ours as number) / emptyTask,
+        ratio: times[at] / emptyTask,
         limit: { atMost: 2 },
+      }));
+    },
+  },
+  {
+    name: `command: against ${EARLIER}`,
+    async run(work) {
+      const then = earlier(work);
+      if (then === undefined) return [{ name: this.name, reason: `this clone has no commit ${EARLIER}` }];
+      const [root, rootThen] = [project(work), project(work, then)];
+      const commands = [["list"], ["--help"], ["switch", "alice"], ["switch", "dev"]];
+      const things = commands.flatMap((args) => [
+        () => run("deno", inDeno(REPO, ...args), root),
+        () => run("deno", inDeno(then, ...args), rootThen),
+      ]);
+      const times = await inTurns(30, things);
+      return commands.map((args, at) => ({
+        name: `command: ${args.join(" ")}, against ${EARLIER}`,
+        ours: shown(times[2 * at]),
+        against: `${EARLIER} ${shown(times[2 * at + 1])}`,
+        ratio: times[2 * at] / times[2 * at + 1],
+        limit: { atMost: args[0] === "switch" ? 1.4 : 1.05 },
       }));
     },
   },

@@ -138,6 +138,11 @@ async function stampOf(root: string): Promise<string> {
   return String(await disk.stamp(join(root, "forkstack.json")));
 }
 
+/** Sorts by key, as all reports do: by the characters' numbers, which needs no language to be loaded. */
+export function byKey(one: { readonly key: string }, other: { readonly key: string }): number {
+  return one.key < other.key ? -1 : one.key > other.key ? 1 : 0;
+}
+
 /** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */
 export function keyOf(kind: Kind, name: string | undefined): string {
   return name === undefined ? kind : `${kind}.${name}`;
@@ -203,7 +208,7 @@ export async function loadResources(project: Project, reach: Reach, person: Pers
       },
     );
   }
-  const sorted = resources.map(({ file: _, ...resource }) => resource).sort((a, b) => a.key.localeCompare(b.key));
+  const sorted = resources.map(({ file: _, ...resource }) => resource).sort(byKey);
   return { resources: sorted, isTrusted };
 }
 

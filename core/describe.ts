@@ -4,11 +4,11 @@
  * @module
  */
 import { declaredResources, resourceTitle } from "../mod.ts";
-import { BASE_ENVS, keyOf, type Project } from "./config.ts";
+import { BASE_ENVS, byKey, keyOf, type Project } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import type { Engine } from "./engine.ts";
+import { load } from "./load.ts";
 import { madeEnvironment } from "./lookup.ts";
-import { mendingCommand } from "./plan.ts";
 import { elapsed, environmentReport, type EnvironmentResult, reportOf, type ResourceReport } from "./report.ts";
 import type { Environment, ResourceRow } from "./registry.ts";
 import { type Place, readVariables } from "./workspace.ts";
@@ -32,8 +32,13 @@ export async function describe(
     ...await resultOf(engine, env, known, began, current),
     ...(environment === undefined || environment.status === "ready"
       ? {}
-      : { finishWith: mendingCommand(environment, await engine.registry.environments()) }),
+      : { finishWith: await mending(engine, environment) }),
   };
+}
+
+async function mending({ registry }: Engine, environment: Environment): Promise<string> {
+  const { mendingCommand } = await load<typeof import("./plan.ts")>("core/plan.ts");
+  return mendingCommand(environment, await registry.environments());
 }
 
 /** Asks the registry; `ENV_NOT_FOUND` for an environment that is neither there nor a base one. */
@@ -61,7 +66,7 @@ export async function resultOf(
       : environmentReport(engine, environment, current),
     resources: environment === undefined
       ? namedReports(engine.project, env, "base")
-      : rows.map((row) => reportOf(row, row.state)).sort((a, b) => a.key < b.key ? -1 : 1),
+      : rows.map((row) => reportOf(row, row.state)).sort(byKey),
     variables: Object.keys(await readVariables(engine, env) ?? {}),
     durationMs: elapsed(began),
   };
@@ -93,5 +98,5 @@ function namedReports(project: Project, env: string, state: string): ResourceRep
     title: resourceTitle(kind, project.name, env, name),
     state,
   }));
-  return reports.sort((a, b) => a.key.localeCompare(b.key));
+  return reports.sort(byKey);
 }

@@ -15,7 +15,7 @@ import { FORGET, isLine, isMarker } from "./rows.ts";
 import type { RecordedOptions } from "./schema.ts";
 import { Secret } from "./secret.ts";
 import { quoted, shown } from "./shown.ts";
-import type { Variables } from "./workspace.ts";
+import { LEASE_VARIABLE, type Variables } from "./workspace.ts";
 
 /** What the outside world is to the engine; tests and the simulation put their own in its place. */
 export interface World {
@@ -56,7 +56,7 @@ export interface Engine {
   readonly registry: Registry;
   readonly resources: readonly Resource[];
   /** Rejects options of a recorded resource that name a host nobody trusts. */
-  readonly assertTrusted?: (row: Pick<ResourceRow, "key" | "kind" | "options">, provider: Provider) => void;
+  readonly assertTrusted?: (row: Pick<ResourceRow, "key" | "kind" | "options">, provider: Provider) => Promise<void>;
   readonly world: World;
   readonly owner: string;
   readonly signal: AbortSignal;
@@ -190,9 +190,6 @@ export async function outputsOf(
   return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
 }
 
-/** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
-export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
-
 /** What outputs say together, with the lease's end where some of them end with it. */
 export function withLease(
   resources: readonly Pick<Resource, "provider">[],
@@ -227,7 +224,7 @@ export async function providerOf(
 ): Promise<Provider> {
   const provider = await engine.world.provider(row.kind, row.provider);
   if (provider !== undefined) {
-    engine.assertTrusted?.(row, provider);
+    await engine.assertTrusted?.(row, provider);
     return provider;
   }
   throw new ForkstackError(

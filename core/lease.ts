@@ -10,7 +10,6 @@ import {
   contextOf,
   type Engine,
   journalOf,
-  LEASE_VARIABLE,
   lockOptions,
   markerOf,
   outputsOf,
@@ -116,7 +115,7 @@ async function rewrite(engine: Engine, env: string, renewed: Variables, expiresA
   const activate = currentEnv(engine.project).env === env;
   await workspace.changeFiles(engine, {
     env,
-    variables: { ...kept, ...renewed, [LEASE_VARIABLE]: expiresAt },
+    variables: { ...kept, ...renewed, [workspace.LEASE_VARIABLE]: expiresAt },
     activate,
     anyway: true,
   });

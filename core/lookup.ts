@@ -5,22 +5,27 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Project, protectedEnvs } from "./config.ts";
-import { noSuchEnvironment, notReady } from "./plan.ts";
+import { load } from "./load.ts";
 import type { Environment, Registry } from "./registry.ts";
-import { nearest } from "./words.ts";
 
 /** An environment that forkstack made; `ENV_NOT_FOUND` with the nearest names if it did not. */
 export async function madeEnvironment(registry: Registry, env: string, verb: string): Promise<Environment> {
   const environment = await registry.environment(env);
   if (environment !== undefined) return environment;
   const names = (await registry.environments()).map(({ name }) => name);
-  throw noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...names]));
+  const { nearest } = await load<typeof import("./words.ts")>("core/words.ts");
+  throw (await plan()).noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...names]));
+}
+
+/** The words for what is not as it should be: most commands need none. */
+async function plan(): Promise<typeof import("./plan.ts")> {
+  return await load("core/plan.ts");
 }
 
 /** One that is complete as well. */
 export async function readyEnvironment(registry: Registry, env: string, verb: string): Promise<Environment> {
   const environment = await madeEnvironment(registry, env, verb);
-  if (environment.status !== "ready") throw notReady(environment, verb);
+  if (environment.status !== "ready") throw (await plan()).notReady(environment, verb);
   return environment;
 }
 

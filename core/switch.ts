@@ -5,7 +5,7 @@
  */
 import { BASE_ENVS } from "./config.ts";
 import { currentEnv, isNamedByProcess } from "./current.ts";
-import { type Engine, LEASE_VARIABLE } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { load } from "./load.ts";
 import { readyEnvironment } from "./lookup.ts";
 import { type Known, resultOf } from "./describe.ts";
@@ -51,12 +51,12 @@ export async function activate(
 /** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */
 export async function needsNoProvider(place: workspace.Place, env: string): Promise<boolean> {
   const kept = await workspace.readVariables(place, env);
-  return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
+  return kept !== undefined && kept[workspace.LEASE_VARIABLE] === undefined;
 }
 
 /** Whether this machine has the variables, and none of them ended with a lease that was extended elsewhere. */
 export async function isCurrent(engine: Engine, env: string): Promise<boolean> {
   const kept = await workspace.readVariables(engine, env);
-  if (kept?.[LEASE_VARIABLE] === undefined) return kept !== undefined;
-  return (await engine.registry.environment(env))?.expiresAt === kept[LEASE_VARIABLE];
+  if (kept?.[workspace.LEASE_VARIABLE] === undefined) return kept !== undefined;
+  return (await engine.registry.environment(env))?.expiresAt === kept[workspace.LEASE_VARIABLE];
 }

@@ -18,6 +18,9 @@ import { Secret } from "./secret.ts";
 /** The variables of an environment, in the order in which they are written. */
 export type Variables = Readonly<Record<string, string | Secret>>;
 
+/** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
+export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
+
 /** A project, and what reaches its files. */
 export interface Place {
   readonly project: Project;

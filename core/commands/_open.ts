@@ -9,7 +9,6 @@ import { cwd, hostname, sleep, variable } from "../host.ts";
 import { load } from "../load.ts";
 import { openRegistry } from "../open_registry.ts";
 import { admit, type Reach } from "../trust.ts";
-import { assertTrusted } from "../trust_items.ts";
 import type { Secret } from "../secret.ts";
 import { shown } from "../shown.ts";
 
@@ -52,8 +51,10 @@ export async function withEngine<T>(
       project,
       registry,
       resources,
-      assertTrusted: ({ key, kind, options }, provider) =>
-        assertTrusted(key, kind, options, provider, resources, isTrusted),
+      async assertTrusted({ key, kind, options }, provider) {
+        const { assertTrusted } = await load<typeof import("../trust_items.ts")>("core/trust_items.ts");
+        assertTrusted(key, kind, options, provider, resources, isTrusted);
+      },
       world: realWorld(io, resources),
       owner: ownerName(),
       signal: io.signal,
