@@ -147,44 +147,107 @@ export function embeddedPath(kind: Kind, root: string, title: string): string {
 // ---- files
 
 /**
- * The nearest directory from `from`, an absolute path, upwards that holds `file`.
+ * The nearest directory from `from`, an absolute path, upwards to `top` that holds `file`.
  *
  * @throws {ForkstackError} FILE_UNREADABLE if the process may not look.
  */
-export function findUpwards(from: string, file: string): string | undefined {
+export function findUpwards(from: string, file: string, top?: string): string | undefined {
   for (let at = from.replace(/(.)[\\/]+$/, "$1");; at = parentOf(at)) {
     if (ifThere(join(at === "/" ? "" : at, file), stat) !== undefined) return at;
-    if (parentOf(at) === at) return undefined;
+    if (at === top || parentOf(at) === at) return undefined;
   }
+}
+
+/** The git checkout that a directory is in. */
+interface Checkout {
+  /** Directory of its `.git`. */
+  readonly top: string;
+  /** It is a linked worktree, also one that its repository does not list. */
+  readonly isLinked: boolean;
+  /** Main worktree of a linked one that its repository lists, or the common git directory where that is bare. */
+  readonly main?: string;
+  readonly isBare?: boolean;
+}
+
+function checkoutOf(directory: string): Checkout | undefined {
+  let top: string | undefined;
+  try {
+    top = findUpwards(directory, ".git");
+  } catch {
+    return undefined; // `--allow-read=<project>` is a fair grant: what lies above is then none of ours
+  }
+  if (top === undefined || !isOwned(join(top, ".git"), directory)) return undefined;
+  if (isDirectory(join(top, ".git"))) return { top, isLinked: false };
+  const { basename, dirname, resolve } = process.getBuiltinModule("node:path");
+  const gitDir = /^gitdir: (.+)$/m.exec(readText(join(top, ".git")) ?? "")?.[1];
+  const linked = resolve(top, gitDir ?? "");
+  const commonDir = gitDir === undefined ? undefined : readText(join(linked, "commondir"));
+  if (commonDir === undefined) { // a submodule, or a worktree whose repository was moved away
+    return { top, isLinked: basename(dirname(linked)) === "worktrees" && ifThere(linked, stat) === undefined };
+  }
+  const common = resolve(linked, commonDir.trim());
+  // Anybody can write a `.git` file. Only the repository's own list says that this one belongs to it:
+  // https://git-scm.com/docs/gitrepository-layout (worktrees/<id>/gitdir)
+  const listed = resolve(linked, readText(join(linked, "gitdir"))?.trim() ?? "");
+  const isListed = basename(listed) === ".git" && isSamePlace(dirname(listed), top) &&
+    isSamePlace(dirname(linked), join(common, "worktrees"));
+  if (!isListed) return { top, isLinked: true };
+  // With extensions.worktreeConfig, git keeps `bare` in a file of its own: https://git-scm.com/docs/git-worktree
+  const isBare = ["config", "config.worktree"]
+    .some((file) => /^\s*bare\s*=\s*true\s*$/im.test(readText(join(common, file)) ?? ""));
+  if (isBare) return { top, isLinked: true, main: common, isBare };
+  return { top, isLinked: true, ...(basename(common) === ".git" ? { main: dirname(common) } : {}) };
+}
+
+const realOf = (path: string): string | undefined =>
+  ifThere(path, (at) => deno?.realPathSync(at) ?? fs().realpathSync(at));
+
+function isSamePlace(one: string, other: string): boolean {
+  return one === other || (realOf(one) ?? one) === (realOf(other) ?? other);
 }
 
 /**
  * The directory that holds `.forkstack/`: the project's own, or in a linked git worktree the same place in the main
- * worktree, so that all worktrees of a repository share one registry and one set of environments.
+ * worktree, so that all worktrees of a repository share one registry and one set of environments. Where the repository
+ * is bare it is the common git directory.
  */
 export function stateRoot(root: string): string {
-  let worktree: string | undefined;
-  try {
-    worktree = findUpwards(root, ".git");
-  } catch {
-    return root; // `--allow-read=<project>` is a fair grant: what lies above is then none of ours
+  const { top, main, isBare } = checkoutOf(root) ?? { top: root };
+  if (main === undefined) return root;
+  const { relative } = process.getBuiltinModule("node:path");
+  const below = relative(realOf(top)!, realOf(root)!);
+  if (below === "") return main;
+  return isBare ? join(main, ".forkstack", "projects", below) : join(main, below); // `refs` and `hooks` are git's own
+}
+
+/** Where the files of a project are. */
+export interface ProjectPlace {
+  /** Directory of `.current-env` and `.env.local`, in the checkout at hand. */
+  readonly root: string;
+  /** Directory of forkstack.json: `root`, or its like in the main worktree; absent where there is none. */
+  readonly configRoot?: string;
+  /** The checkout is a linked git worktree, so that no environment is current by default. */
+  readonly isLinkedWorktree: boolean;
+}
+
+/**
+ * The project of a directory. The search upwards ends at the top of the git checkout; a linked worktree without a
+ * forkstack.json has that of the main worktree, and a pointer of its own at the same place.
+ *
+ * @throws {ForkstackError} FILE_UNREADABLE if the process may not look.
+ */
+export function findProject(cwd: string): ProjectPlace | undefined {
+  const { top, main, isBare, isLinked: isLinkedWorktree = false } = checkoutOf(cwd) ?? {};
+  const own = findUpwards(cwd, "forkstack.json", top);
+  if (own !== undefined) return { root: own, configRoot: own, isLinkedWorktree };
+  if (main !== undefined && !isBare) {
+    const configRoot = findUpwards(main + cwd.slice(top!.length), "forkstack.json", main);
+    if (configRoot !== undefined) {
+      return { root: top + configRoot.slice(main.length), configRoot, isLinkedWorktree };
+    }
   }
-  if (worktree === undefined || isDirectory(join(worktree, ".git"))) return root;
-  if (!isOwned(join(worktree, ".git"), root)) return root;
-  const { basename, dirname, relative, resolve } = process.getBuiltinModule("node:path");
-  const gitDir = /^gitdir: (.+)$/m.exec(readText(join(worktree, ".git")) ?? "")?.[1];
-  const linked = resolve(worktree, gitDir ?? "");
-  const common = gitDir === undefined ? undefined : readText(join(linked, "commondir"));
-  if (common === undefined) return root; // a submodule
-  const mainGit = resolve(linked, common.trim());
-  if (basename(mainGit) !== ".git") return root; // a bare repository has no main worktree
-  // Anybody can write a `.git` file. Only the main worktree's own list says that this one belongs to it:
-  // https://git-scm.com/docs/gitrepository-layout (worktrees/<id>/gitdir)
-  const real = (path: string) => ifThere(path, (at) => fs().realpathSync(at));
-  const listed = resolve(linked, readText(join(linked, "gitdir"))?.trim() ?? "");
-  const isListed = basename(listed) === ".git" && real(dirname(listed)) === real(worktree) &&
-    real(dirname(linked)) === real(join(mainGit, "worktrees"));
-  return isListed ? join(dirname(mainGit), relative(real(worktree)!, real(root)!)) : root;
+  const root = findUpwards(cwd, ".current-env", top);
+  return root === undefined ? undefined : { root, isLinkedWorktree };
 }
 
 /**
@@ -365,6 +428,11 @@ export function parseEnvFile(text: string, name?: string): Record<string, string
 function whole(value: EnvValue | undefined): string | undefined {
   if (value instanceof ForkstackError) throw value;
   return value;
+}
+
+function textIn(file: ReadonlyMap<string, EnvValue>, name: string): string | undefined {
+  const value = file.get(name);
+  return typeof value === "string" ? value : undefined;
 }
 
 function valueOf(match: RegExpExecArray, file: string): EnvValue {
@@ -572,12 +640,6 @@ export interface OpenOptions {
 /** Of a variable that the process may not read; unset is another thing. */
 const DENIED = Symbol("denied");
 
-/** Values that Bun hands to the process otherwise than they were written. */
-const FRAGILE = /[$\\'`]/;
-
-/** Variables that name one thing of one environment: a value found in another's file is that other's. */
-const IDENTITY = /(^|_)(DATABASE_URL|BUCKET_NAME|LOCAL_PATH|QUEUE_PREFIX)$/;
-
 /** Variables that a resource of a kind gives, without its prefix. */
 const GIVEN: Readonly<Record<Kind, RegExp>> = {
   database: /^DATABASE_(URL|PATH|AUTH_TOKEN)$/,
@@ -588,31 +650,229 @@ const GIVEN: Readonly<Record<Kind, RegExp>> = {
   local: /^LOCAL_PATH$/,
 };
 
-/** The variables that are written down. */
+/**
+ * Variables of embedded providers that follow from forkstack.json and the place of the state alone, such as
+ * `DATABASE_URL` and `LOCAL_PATH`. A file that says otherwise is stale.
+ *
+ * @param state See `stateRoot`.
+ */
+export function derivedVariables(
+  config: Readonly<Record<string, unknown>> & { readonly project: string },
+  state: string,
+  env: string,
+): Record<string, string> {
+  const all: Record<string, string> = {};
+  for (const { kind, name, provider } of declaredResources(config)) {
+    if (EMBEDDED_STACK[kind] !== provider) continue;
+    const title = resourceTitle(kind, config.project, env, name);
+    const path = embeddedPath(kind, state, title);
+    const own = {
+      database: { DATABASE_URL: fileUrl(path), DATABASE_PATH: path },
+      storage: { BUCKET_NAME: title, BUCKET_PATH: path },
+      secrets: { SECRETS_FILE: path },
+      local: { LOCAL_PATH: path },
+    }[kind as "database"];
+    for (const [variable, value] of Object.entries(own)) all[variablePrefix(name) + variable] = value;
+  }
+  return all;
+}
+
+// ---- the guard
+
+/** Whose a file says that it is. */
+export interface Said {
+  /** Its `FORKSTACK_ENV`. */
+  readonly env?: string;
+  /** Its `FORKSTACK_PROJECT`. */
+  readonly project?: string;
+}
+
+/** What is known of a checkout and its process before anybody decides on an environment. */
+export interface Facts {
+  /** The process's `FORKSTACK_ENV`, `ENV`, `FORKSTACK_PROJECT`, and the environment that its `FORKSTACK_RUN` vouches for. */
+  readonly process?: Said & { readonly deployment?: string; readonly run?: string };
+  /** Project of forkstack.json. */
+  readonly project?: string;
+  /** Text of `.current-env`. */
+  readonly pointer?: string;
+  /** The pointer was written for another directory, which still holds it and has the same state. */
+  readonly isPointerCopied?: boolean;
+  /** The checkout is a linked git worktree. */
+  readonly isLinkedWorktree?: boolean;
+  /** forkstack's block in `.env.local`. */
+  readonly block?: Said;
+  /** `FORKSTACK_ENV` and `ENV` in a person's lines of `.env.local`. */
+  readonly person?: { readonly env?: string; readonly deployment?: string };
+  /** There is a registry, or a file of any environment. */
+  readonly hasState?: boolean;
+  /** The environment's own file under `.forkstack/envs/`. */
+  readonly file?: Said;
+}
+
+/** What is known of one value before anybody decides on it; empty text counts as none. */
+export interface Candidates {
+  /** The process environment. */
+  readonly process?: string;
+  /** `FORKSTACK_RUN` names the variable. */
+  readonly isVouched?: boolean;
+  /** The environment's own file. */
+  readonly file?: EnvValue;
+  /** forkstack's block in `.env.local`, whosever it is. */
+  readonly block?: EnvValue;
+  /** What follows from forkstack.json and the place of the state. */
+  readonly derived?: string;
+  /** It is a place of an embedded provider, so that a file that says otherwise is stale. */
+  readonly isPlace?: boolean;
+  /** The secrets provider. */
+  readonly provided?: string;
+  /** A person's line of `.env.local`, for a key that no resource gives. */
+  readonly person?: EnvValue;
+}
+
+/** Which environment is current, and what decided it. */
+export interface Decision {
+  /** E.g. `"alice"`; absent where nothing decides: in a linked git worktree there is no default. */
+  readonly env?: string;
+  /** What decided it. */
+  readonly decidedBy: "FORKSTACK_ENV" | "ENV" | ".current-env" | "default" | "nothing";
+}
+
+/**
+ * Which environment the facts name, before `guard` has looked at what contradicts it.
+ *
+ * @throws {ForkstackError} NAME_INVALID
+ */
+export function decide({ process = {}, pointer, isLinkedWorktree }: Facts): Decision {
+  const { env, deployment } = process;
+  const said = [["FORKSTACK_ENV", env], ["ENV", deployment], [".current-env", pointer?.trim()]] as const;
+  const [decidedBy, name] = said.find(([, value]) => value !== undefined) ?? [];
+  if (decidedBy !== undefined) return { env: parseEnvName(name!, decidedBy), decidedBy };
+  return isLinkedWorktree ? { decidedBy: "nothing" } : { env: "dev", decidedBy: "default" };
+}
+
+/** A value of the current environment and where it comes from; both absent where nothing gives one. */
+export interface Guarded {
+  readonly env: string;
+  readonly value?: EnvValue;
+  readonly from?: "process" | "file" | "derived" | "provider" | "person";
+}
+
+/**
+ * The guard: from what is known, the current environment and its value of a variable, or an error; never another
+ * environment's. It reads nothing. docs/environments.md has the table of its answers.
+ *
+ * @param variable What to call it in an error; without it only the environment is asked for.
+ * @throws {ForkstackError} NAME_INVALID, ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT
+ */
+export function guard(facts: Facts, variable?: string, candidates: Candidates = {}): Guarded {
+  const { env, decidedBy } = decide(facts);
+  const { process = {}, block, file, person } = facts;
+  const isRun = env !== undefined && process.run === env;
+  const isNamed = decidedBy === "FORKSTACK_ENV" || decidedBy === "ENV";
+  const isBlockLoaded = !isRun && decidedBy === "FORKSTACK_ENV" && block?.env === env && process.project !== undefined;
+  const isFileLoaded = isBlockLoaded || (!isRun && decidedBy === "FORKSTACK_ENV" && person?.env === env);
+  const pointer = facts.pointer?.trim();
+  const fail = (code: string, what: string, state: string, hint: string) => {
+    const of = env === undefined ? "" : ` of environment "${env}" (decided by ${decidedBy})`;
+    throw new ForkstackError(code, `Cannot ${what}${of}: ${state}`, {
+      hint,
+      details: env === undefined ? {} : { env },
+    });
+  };
+  const doubt = (state: string, command = "forkstack switch <env>") =>
+    fail("ENV_CONFLICT", "use the variables", state, `Make them agree with \`${command}\``);
+
+  if (isNamed && facts.project !== undefined && process.project !== undefined && process.project !== facts.project) {
+    doubt(`the process environment is that of project "${process.project}"`, "unset FORKSTACK_PROJECT");
+  }
+  const isOurs = ({ env: whose, project }: Said) =>
+    whose === env && (facts.project === undefined || project === facts.project);
+  const whose = (said: Said) => `says environment "${said.env ?? ""}" of project "${said.project ?? ""}"`;
+  if (file !== undefined && !isOurs(file)) doubt(`their file ${whose(file)}`);
+  if (!isRun && (!isNamed || isFileLoaded)) {
+    if (facts.isPointerCopied) doubt("the pointer is of another directory, which is on it too");
+    if (pointer === undefined && block !== undefined) {
+      doubt(`.env.local has a block of "${block.env}", and there is no .current-env`);
+    }
+    if (block?.env === env && !isOurs(block!)) doubt(`the block in .env.local ${whose(block!)}`);
+  }
+  if (isFileLoaded) {
+    // Whoever loads a stale .env.local before the start brings the FORKSTACK_ENV that decides.
+    const chosen = process.deployment !== person?.deployment ? process.deployment : undefined;
+    const said = chosen ?? pointer;
+    const loaded = `.env.local, loaded into the process, is of "${env}"`;
+    const says = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(said?.slice(0, 40))}`;
+    if (said !== undefined && (ALIASES.get(said) ?? said) !== env) doubt(`${loaded}, but ${says}`);
+  }
+  if (env === undefined) {
+    const hint = "Point it to an environment with `forkstack switch <env>`, or make one with `forkstack new <env>`";
+    return fail("ENV_UNSET", "use an environment", "this git worktree points to none", hint);
+  }
+  const isUnknown = !isRun && file === undefined && env !== "dev" && env !== "prod" &&
+    (!isNamed || isFileLoaded || facts.hasState === true);
+  if (isUnknown) {
+    const hint = `Make it with \`forkstack new ${env}\`, or point to another with \`forkstack switch <env>\``;
+    return fail("ENV_UNKNOWN", "use the variables", "it was never made here, or was deleted", hint);
+  }
+
+  const { process: inProcess, derived, isPlace } = candidates;
+  const given = [
+    ["file", isPlace ? undefined : candidates.file],
+    ["derived", derived],
+    ["provider", candidates.provided],
+    ["person", candidates.person],
+  ] as const;
+  const [from, value] = given.find(([, value]) => value !== undefined) ?? [];
+  const truth: Guarded = from === undefined ? { env } : { env, value: value!, from };
+  if (inProcess === undefined) return truth;
+  if (isRun && candidates.isVouched) return { env, value: inProcess, from: "process" };
+  const isDeployment = isNamed && !isRun && !isBlockLoaded && !facts.hasState;
+  if (isDeployment && (block === undefined || block.env === env || candidates.block !== inProcess)) {
+    return { env, value: inProcess, from: "process" };
+  }
+  const own = [value, candidates.file, block?.env === env ? candidates.block : undefined];
+  const isSame = !isDeployment && own.some((one) => one === inProcess || (isFileLoaded && isChanged(one, inProcess)));
+  if (isSame) return truth;
+  const hint = `Unset ${variable}; in a deployment, leave .forkstack and .env.local out of it`;
+  return fail("ENV_CONFLICT", `read ${variable}`, "the process environment holds a different value", hint);
+}
+
+/** Whether the process may have it from a file that Bun read: with what follows `$` or an escape expanded. */
+function isChanged(written: EnvValue | undefined, inProcess: string): boolean {
+  if (typeof written !== "string") return written !== undefined;
+  const at = written.search(/[$\\'`]/);
+  return at >= 0 && inProcess.startsWith(written.slice(0, at));
+}
+
+/** What is written in files of one environment and of a person. */
 interface Written {
-  /** Of this environment. */
+  /** The environment's own file. */
   readonly own: ReadonlyMap<string, EnvValue>;
-  /** Of forkstack's block in `.env.local`, if that is another's. */
-  readonly other: ReadonlyMap<string, EnvValue>;
+  /** forkstack's block in `.env.local`. */
+  readonly block: ReadonlyMap<string, EnvValue>;
   /** A person's own lines of `.env.local`: of no environment, and so for keys that none gives. */
   readonly person: ReadonlyMap<string, EnvValue>;
+  readonly facts: Facts;
 }
 
 /** One environment's values; see the functions of the same names, which use the process's own. */
 export class Stack {
-  /** The current environment, e.g. `"alice"`, before the guard has looked at it; see `current()`. */
-  readonly env: string;
-  /** What decided it. */
-  readonly decidedBy: "FORKSTACK_ENV" | "ENV" | ".current-env" | "default";
-  /** The directory of forkstack.json, or of `.current-env` where there is none. */
+  /** What decided which environment is current; `"nothing"` in a linked git worktree without a pointer. */
+  readonly decidedBy: Decision["decidedBy"];
+  /** The directory of `.current-env`: that of forkstack.json, or in a linked git worktree its like. */
   readonly root: string | undefined;
   readonly #cwd: string;
   #stateRoot: string | undefined;
-  readonly #config: Readonly<Record<string, unknown>> | undefined;
+  readonly #env: string | undefined;
+  readonly #config: (Readonly<Record<string, unknown>> & { readonly project: string }) | undefined;
   readonly #read: (name: string) => string | undefined | typeof DENIED;
   readonly #known: Map<string, string | undefined> = new Map();
   readonly #storage: Map<string | undefined, StorageConfig> = new Map();
+  /** What is known without the files of variables. */
+  readonly #facts: Facts;
+  #current: string | undefined;
   #written: Written | undefined;
+  #derived: Readonly<Record<string, string>> | undefined;
   #secrets: Promise<ReadonlyMap<string, string>> | undefined;
   readonly #answered: Map<string, string> = new Map();
   #freshUntilMs = 0;
@@ -630,44 +890,63 @@ export class Stack {
         throw error;
       }
     };
-    const [by, said] = (["FORKSTACK_ENV", "ENV"] as const).map((name) => [name, this.#read(name)] as const)
-      .find(([, value]) => typeof value === "string") ?? [];
-    const find = (file: string) => {
-      try {
-        return findUpwards(cwd, file);
-      } catch (error) {
-        if (by === undefined) throw error;
-        return undefined; // a deployment needs no files: its process environment holds it all
-      }
+    const said = (name: string) => {
+      const value = this.#read(name);
+      return value === DENIED ? undefined : value;
     };
-    const configured = find("forkstack.json");
-    this.root = configured ?? find(".current-env");
-    if (configured !== undefined && configured !== cwd) assertOwned(join(configured, "forkstack.json"), cwd);
-    this.#config = configured === undefined ? undefined : readConfig(join(configured, "forkstack.json"));
-    const file = this.#text(".current-env");
-    if (by !== undefined) [this.env, this.decidedBy] = [parseEnvName(said as string, by), by];
-    else if (file !== undefined) {
-      [this.env, this.decidedBy] = [parseEnvName(file.trim(), ".current-env"), ".current-env"];
-    } else if (this.#read("FORKSTACK_ENV") === DENIED || this.#read("ENV") === DENIED) {
+    const [env, deployment, project] = [said("FORKSTACK_ENV"), said("ENV"), said("FORKSTACK_PROJECT") || undefined];
+    const isNamed = env !== undefined || deployment !== undefined;
+    let place: ProjectPlace | undefined;
+    try {
+      place = findProject(cwd);
+    } catch (error) {
+      if (!isNamed) throw error; // a deployment needs no files: its process environment holds it all
+    }
+    this.root = place?.root;
+    const configRoot = place?.configRoot;
+    if (configRoot !== undefined && configRoot !== cwd) assertOwned(join(configRoot, "forkstack.json"), cwd);
+    this.#config = configRoot === undefined ? undefined : readConfig(join(configRoot, "forkstack.json"));
+    const pointer = this.#text(".current-env");
+    const isUnreadable = this.#read("FORKSTACK_ENV") === DENIED || this.#read("ENV") === DENIED;
+    if (!isNamed && pointer === undefined && isUnreadable) {
       const message = "Cannot tell the current environment: FORKSTACK_ENV and ENV are not readable";
       throw new ForkstackError("ENV_UNREADABLE", message, { hint: "Grant --allow-env=FORKSTACK_ENV,ENV" });
-    } else [this.env, this.decidedBy] = ["dev", "default"];
+    }
+    const run = said("FORKSTACK_RUN")?.split(" ")[0];
+    this.#facts = {
+      process: { env, deployment, project, run },
+      project: this.#config?.project,
+      pointer,
+      isLinkedWorktree: place?.isLinkedWorktree,
+    };
+    ({ env: this.#env, decidedBy: this.decidedBy } = decide(this.#facts));
+  }
+
+  /**
+   * The current environment, e.g. `"alice"`, before the guard has looked at it; see `current()`.
+   *
+   * @throws {ForkstackError} ENV_UNSET in a linked git worktree without a pointer.
+   */
+  get env(): string {
+    return this.#env ?? this.current();
   }
 
   /** The current environment, once the guard agrees; see `getCurrentEnv`. */
   current(): string {
-    this.#load();
-    return this.env;
+    return this.#current ??= guard(this.#load().facts).env;
   }
 
   /** The project's name. */
   get project(): string {
-    const name = this.#config?.project ?? this.#variable("FORKSTACK_PROJECT") ??
-      this.#load().own.get("FORKSTACK_PROJECT");
-    if (typeof name === "string") return name;
+    const name = this.#project;
+    if (name !== undefined) return name;
     throw new ForkstackError("CONFIG_MISSING", "Cannot name the project: no forkstack.json was found", {
       hint: 'Create forkstack.json with {"project": "myapp"}, or set FORKSTACK_PROJECT',
     });
+  }
+
+  get #project(): string | undefined {
+    return this.#config?.project ?? this.#facts.process?.project ?? textIn(this.#load().own, "FORKSTACK_PROJECT");
   }
 
   /** The directory that holds `.forkstack/`; `undefined` without a project directory. */
@@ -693,7 +972,7 @@ export class Stack {
    * A variable of one resource, e.g. `BUCKET_NAME` of `uploads` is `UPLOADS_BUCKET_NAME`.
    *
    * @throws {ForkstackError} VALUE_MISSING if nothing gives a value.
-   * @throws {ForkstackError} ENV_CONFLICT if the process environment holds one that may be another environment's.
+   * @throws {ForkstackError} ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT as `guard` does.
    */
   of(kind: Kind, variable: string, name?: string): string {
     const value = this.optionalOf(kind, variable, name);
@@ -716,8 +995,7 @@ export class Stack {
     const known = this.#known.get(key);
     if (known !== undefined || this.#known.has(key)) return known;
     const one = this.resource(kind, name);
-    const full = `${variablePrefix(one?.name)}${variable}`;
-    const value = this.#find(full, () => this.#derive(kind, variable, one) ?? this.#persons(full));
+    const value = this.#find(`${variablePrefix(one?.name)}${variable}`);
     this.#known.set(key, value);
     return value;
   }
@@ -741,11 +1019,10 @@ export class Stack {
     this.#forgetOld();
     const known = this.#answered.get(key);
     if (known !== undefined) return known;
-    const inProcess = this.#variable(key);
-    const isThere = this.#load().own.has(key) ||
-      (inProcess !== undefined && this.#isVouched(key) && !this.#isLoaded(key, inProcess));
+    this.current(); // first: the secrets of an environment in doubt are asked of nobody
+    const isThere = this.#load().own.has(key) || this.#isOfProcess(key);
     const provided = isThere ? undefined : (await this.#provided()).get(key);
-    const value = this.#find(key, () => provided ?? this.#persons(key)) || fallback; // an empty one counts as unset, as a variable does
+    const value = this.#find(key, provided) || fallback; // an empty one counts as unset, as a variable does
     if (value === undefined) {
       const hint = `Set it with \`forkstack secrets set ${key}\`, or pass a default`;
       throw this.#error("SECRET_MISSING", `read secret "${key}"`, "it is not set", hint);
@@ -757,8 +1034,8 @@ export class Stack {
   /** All secrets of this environment; see `getAllSecrets`. */
   async secrets(): Promise<Record<string, string>> {
     this.#forgetOld();
-    this.#load();
-    const all = Array.from(await this.#provided(), ([key, value]) => [key, this.#find(key, () => value)!]);
+    this.current();
+    const all = Array.from(await this.#provided(), ([key, value]) => [key, this.#find(key, value)!]);
     return Object.fromEntries(all);
   }
 
@@ -767,7 +1044,7 @@ export class Stack {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) {
       throw new RangeError(`A secret's key must be like "API_KEY", not "${key}"`);
     }
-    this.#load();
+    this.current();
     await (await this.#secretsSource()).write({ [key]: value });
     this.#freshUntilMs = 0;
   }
@@ -780,107 +1057,88 @@ export class Stack {
     this.#secrets = undefined;
   }
 
-  get #isNamedByProcess(): boolean {
-    return this.decidedBy === "FORKSTACK_ENV" || this.decidedBy === "ENV";
-  }
-
-  /** What `forkstack run` vouches for: FORKSTACK_RUN is its environment, and names that no file tells. */
-  get #run(): readonly string[] | undefined {
-    const [env, ...names] = this.#variable("FORKSTACK_RUN")?.split(" ") ?? [];
-    return env === this.env ? names : undefined;
-  }
-
-  /** An env file was loaded into the process: by Bun unasked, or by `--env-file`. */
-  get #isFileLoaded(): boolean {
-    return !this.#run && this.decidedBy === "FORKSTACK_ENV" && this.#read("FORKSTACK_PROJECT") !== undefined;
-  }
-
-  /** What is loaded replaces nothing inherited, so FORKSTACK_ENV then vouches for the file's values alone. */
-  #isVouched(variable: string): boolean {
-    const isNamed = this.#isNamedByProcess && !(this.#isFileLoaded && this.#load().own.size > 0);
-    return this.#run?.includes(variable) ?? isNamed;
-  }
-
-  /** What Bun loaded is another environment's, or a person's own. */
-  #isLoaded(variable: string, inProcess: string): boolean {
-    const { other, person } = this.#load();
-    const written = [other.get(variable), person.get(variable)];
-    return this.#isFileLoaded && written.some((one) => one !== undefined && isFrom(one, inProcess));
-  }
-
-  #find(variable: string, derive: () => string | undefined): string | undefined {
-    const { own } = this.#load();
-    const truth = () => whole(own.get(variable)) ?? derive();
+  /** Whether the guard takes a value of the process without asking for another. */
+  #isOfProcess(variable: string): boolean {
     const inProcess = this.#variable(variable);
-    if (inProcess === undefined) return truth();
-    const isLoaded = this.#isLoaded(variable, inProcess);
-    if (isLoaded || !this.#isVouched(variable)) {
-      const value = truth();
-      if (value === inProcess) return value;
-      if (value !== undefined && (isLoaded || (this.#isNamedByProcess && isFrom(value, inProcess)))) return value;
-      throw this.#conflict(variable);
+    if (inProcess === undefined) return false;
+    try {
+      return this.#guarded(variable).from === "process";
+    } catch {
+      return false; // it may agree with the provider's
     }
-    const isOthers = (own.has(variable) ? own.get(variable) !== inProcess : IDENTITY.test(variable)) &&
-      this.#others().some((file) => whole(file.get(variable)) === inProcess);
-    if (isOthers) throw this.#conflict(variable);
-    return inProcess;
   }
 
-  /** What is written of this environment, if nothing contradicts that it is current. */
+  #find(variable: string, provided?: string): string | undefined {
+    const { value, from } = this.#guarded(variable, provided);
+    const place = this.#places[variable.replace(/DATABASE_URL$/, "DATABASE_PATH")];
+    if (from === "derived" && place !== undefined) this.#own(place);
+    return whole(value);
+  }
+
+  #guarded(variable: string, provided?: string): Guarded {
+    const { own, block, person, facts } = this.#load();
+    const place = this.#places[variable];
+    return guard(facts, variable, {
+      process: this.#variable(variable),
+      isVouched: this.#variable("FORKSTACK_RUN")?.split(" ").includes(variable, 1),
+      file: own.get(variable),
+      block: block.get(variable),
+      derived: place ?? this.#bucketName(variable),
+      isPlace: place !== undefined,
+      provided,
+      person: this.#isGiven(variable) ? undefined : person.get(variable),
+    });
+  }
+
+  /** What is written of this environment, and what is known from there. */
   #load(): Written {
     if (this.#written !== undefined) return this.#written;
-    const project = this.#config?.project;
     const text = this.#text(".env.local") ?? "";
-    const { begin, end, own: lines } = findEnvBlock(text) ?? { begin: 0, end: 0, own: "" };
+    const found = findEnvBlock(text);
+    const { begin, end, own: lines, directory } = found ?? { begin: 0, end: 0, own: "" };
     // Without the other's lines but with their ends, so that an error names the line in the file.
     const blank = (from: number, to: number) => text.slice(from, to).replace(/[^\r\n]+/g, "");
-    const active = readEnvFile(blank(0, text.indexOf(lines, begin)) + lines, ".env.local");
+    const block = readEnvFile(blank(0, text.indexOf(lines, begin)) + lines, ".env.local");
     const person = readEnvFile(text.slice(0, begin) + blank(begin, end) + text.slice(end), ".env.local");
-    const path = this.root === undefined ? undefined : this.#keptPath(`${this.env}.env`);
+    const path = this.root === undefined || this.#env === undefined ? undefined : this.#keptPath(`${this.#env}.env`);
     const kept = path === undefined ? undefined : readText(path);
-    const isActive = active.get("FORKSTACK_ENV") === this.env;
-    const isOurs = (file: ReadonlyMap<string, EnvValue>) =>
-      file.get("FORKSTACK_ENV") === this.env && (project === undefined || file.get("FORKSTACK_PROJECT") === project);
-    const own = kept === undefined ? (isActive ? active : undefined) : readEnvFile(kept, `"${path}"`);
-    if (own !== undefined && !isOurs(own)) {
-      const [env, whose] = ["FORKSTACK_ENV", "FORKSTACK_PROJECT"].map((name) => whole(own.get(name)) ?? "");
-      throw this.#doubt(`their file says environment "${env}" of project "${whose}"`, "forkstack switch <env>");
-    }
-    const inProcess = this.#isNamedByProcess ? this.#variable("FORKSTACK_PROJECT") : undefined;
-    if (inProcess !== undefined && project !== undefined && inProcess !== project) {
-      throw this.#doubt(`the process environment is that of project "${inProcess}"`, `unset FORKSTACK_PROJECT`);
-    }
-    // Whoever loads a stale .env.local before the start brings the FORKSTACK_ENV that decides.
-    const deployed = this.#read("ENV");
-    const chosen = typeof deployed === "string" && deployed !== person.get("ENV") ? deployed : undefined;
-    const said = chosen ?? this.#text(".current-env")?.trim();
-    const isNamed = isActive || person.get("FORKSTACK_ENV") === this.env;
-    if (isNamed && this.#isFileLoaded && said !== undefined && (ALIASES.get(said) ?? said) !== this.env) {
-      const says = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(said.slice(0, 40))}`;
-      const loaded = `.env.local, loaded into the process, is of "${this.env}"`;
-      throw this.#doubt(`${loaded}, but ${says}`, "forkstack switch <env>");
-    }
-    const merged = new Map([...(isActive && isOurs(active) ? active : []), ...(own ?? [])]);
-    return this.#written = { own: merged, other: isActive ? new Map() : active, person };
+    const own = readEnvFile(kept ?? "", `"${path}"`);
+    const saidBy = (file: ReadonlyMap<string, EnvValue>): Said => ({
+      env: whole(file.get("FORKSTACK_ENV")),
+      project: whole(file.get("FORKSTACK_PROJECT")),
+    });
+    const hasState = kept !== undefined || this.#hasState();
+    const facts: Facts = {
+      ...this.#facts,
+      ...(found === undefined ? {} : { block: saidBy(block) }),
+      ...(kept === undefined ? {} : { file: saidBy(own) }),
+      person: { env: textIn(person, "FORKSTACK_ENV"), deployment: textIn(person, "ENV") },
+      hasState,
+      isPointerCopied: directory !== undefined && this.#facts.pointer !== undefined &&
+        this.#isCopied(directory, hasState),
+    };
+    return this.#written = { own, block, person, facts };
   }
 
-  /** What is written of every other environment. */
-  #others(): ReadonlyMap<string, EnvValue>[] {
-    if (this.root === undefined) return [];
-    const names = ifThere(this.#keptPath(""), namesIn) ?? [];
-    const files = names.filter((name) => name.endsWith(".env") && name !== `${this.env}.env`);
-    return [this.#load().other, ...files.map((name) => readEnvFile(readText(this.#keptPath(name)) ?? "", name))];
+  #hasState(): boolean {
+    if (this.root === undefined) return false;
+    if (ifThere(this.#own(join(this.stateRoot!, ".forkstack", "registry.db")), stat) !== undefined) return true;
+    return ifThere(this.#keptPath(""), namesIn)?.some((name) => name.endsWith(".env")) === true;
   }
 
-  /** A person's own line in `.env.local`, for a key that no resource gives. */
-  #persons(key: string): string | undefined {
-    const value = this.#load().person.get(key);
-    if (value === undefined) return undefined;
-    const isGiven = declaredResources(this.#config ?? {}).some(({ kind, name }) => {
+  /** Whether the pointer was written for a directory that still has it, and that shares its state with this one. */
+  #isCopied(from: string, hasState: boolean): boolean {
+    if (isSamePlace(from, this.root!)) return false;
+    if (hasState && !isSamePlace(stateRoot(from), this.stateRoot!)) return false; // its state came along
+    return ifThere(join(from, ".current-env"), lstat) !== undefined; // else moved, or mounted elsewhere
+  }
+
+  /** Whether a resource gives a variable, so that a person's own line is none of it. */
+  #isGiven(key: string): boolean {
+    return declaredResources(this.#config ?? {}).some(({ kind, name }) => {
       const prefix = variablePrefix(name);
       return key.startsWith(prefix) && GIVEN[kind].test(key.slice(prefix.length));
     });
-    return isGiven ? undefined : whole(value);
   }
 
   #keptPath(file: string): string {
@@ -906,20 +1164,24 @@ export class Stack {
     return value === DENIED || value === "" ? undefined : value;
   }
 
-  /** A value that needs nobody's answer, because it is built from names alone. */
-  #derive(kind: Kind, variable: string, one: Declared | undefined): string | undefined {
-    if (one === undefined || !/^(DATABASE_URL|BUCKET_NAME|BUCKET_PATH|LOCAL_PATH|SECRETS_FILE)$/.test(variable)) {
-      return undefined;
-    }
-    const title = resourceTitle(kind, this.project, this.env, one.name);
-    if (variable === "BUCKET_NAME") return title;
-    if (one.provider === "turso" && variable === "DATABASE_URL" && typeof one.options.organization === "string") {
-      return `libsql://${title}-${one.options.organization}.turso.io`; // https://docs.turso.tech/cli/db/show
-    }
-    const state = this.stateRoot;
-    if (state === undefined || EMBEDDED_STACK[kind] !== one.provider) return undefined;
-    const path = this.#own(embeddedPath(kind, state, title));
-    return variable === "DATABASE_URL" ? fileUrl(path) : path;
+  /** Places of embedded providers. */
+  get #places(): Readonly<Record<string, string>> {
+    if (this.#derived !== undefined) return this.#derived;
+    const { stateRoot: state } = this;
+    return this.#derived = state === undefined || this.#config === undefined
+      ? {}
+      : Object.assign(Object.create(null), derivedVariables(this.#config, state, this.env));
+  }
+
+  /** The name of a vendor's bucket, which needs nobody's answer. */
+  #bucketName(variable: string): string | undefined {
+    const prefix = /^(.+_)?BUCKET_NAME$/.exec(variable)?.[1] ?? "";
+    const config = this.#config ??
+      { storage: { [prefix.slice(0, -1).toLowerCase().replaceAll("_", "-")]: { provider: "" } } };
+    const project = variable === `${prefix}BUCKET_NAME` ? this.#project : undefined;
+    const one = project && declaredResources(config)
+      .find(({ kind, name }) => kind === "storage" && variablePrefix(name || undefined) === prefix);
+    return one && resourceTitle("storage", project, this.env, one.name || undefined);
   }
 
   #provided(): Promise<ReadonlyMap<string, string>> {
@@ -952,18 +1214,9 @@ export class Stack {
       project: this.project,
       title: resourceTitle("secrets", this.project, this.env, one.name),
       options: one.options,
-      read: (name) => this.#find(`${variablePrefix(one.name)}${name}`, () => undefined),
+      read: (name) => this.#find(`${variablePrefix(one.name)}${name}`),
       credential: (name) => this.#variable(name),
     });
-  }
-
-  #doubt(state: string, command: string): ForkstackError {
-    return this.#error("ENV_CONFLICT", "use the variables", state, `Make them agree with \`${command}\``);
-  }
-
-  #conflict(variable: string): ForkstackError {
-    const hint = `Unset ${variable}, or say whose it is with FORKSTACK_ENV=<env> beside it`;
-    return this.#error("ENV_CONFLICT", `read ${variable}`, "the process environment holds a different value", hint);
   }
 
   #error(code: string, what: string, state: string, hint: string, cause?: unknown): ForkstackError {
@@ -971,11 +1224,6 @@ export class Stack {
     const message = `Cannot ${what} of environment "${env}" (decided by ${decidedBy}): ${state}`;
     return new ForkstackError(code, message, { hint, cause, details: { env } });
   }
-}
-
-/** The process may have it from a file: as it is, as Bun changed it, or in part. */
-function isFrom(written: EnvValue, inProcess: string): boolean {
-  return written === inProcess || written instanceof ForkstackError || FRAGILE.test(written);
 }
 
 /** What a secrets provider is asked with. */
@@ -1101,7 +1349,7 @@ function createFile(path: string, text: string): boolean {
   }
 }
 
-function readConfig(path: string): Readonly<Record<string, unknown>> {
+function readConfig(path: string): Readonly<Record<string, unknown>> & { readonly project: string } {
   let config: unknown;
   try {
     config = JSON.parse(readText(path) ?? "");
@@ -1116,7 +1364,7 @@ function readConfig(path: string): Readonly<Record<string, unknown>> {
       hint: "`forkstack status` names every problem in it",
     });
   }
-  return config as Readonly<Record<string, unknown>>;
+  return config as Readonly<Record<string, unknown>> & { readonly project: string };
 }
 
 /** Opens the stack of a directory other than the process's own, or under other variables. */

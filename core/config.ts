@@ -7,7 +7,7 @@ import {
   assertOwned,
   declaredResources,
   envNameOf,
-  findUpwards,
+  findProject,
   ForkstackError,
   type Kind,
   parseEnvName,
@@ -52,8 +52,10 @@ export interface Resource {
 
 /** A project: its directory and what it declares. */
 export interface Project {
-  /** The directory of forkstack.json. */
+  /** The directory of forkstack.json in the checkout at hand, and of the files that point it to an environment. */
   readonly root: string;
+  /** The directory of forkstack.json, where a linked git worktree has none of its own: that of the main one. */
+  readonly configRoot?: string;
   /** The directory that holds `.forkstack/`: the main git worktree's. */
   readonly stateRoot: string;
   readonly name: string;
@@ -76,14 +78,14 @@ export async function openProject(
   options: { init: boolean; mustBeProject?: boolean; isStateless?: boolean },
 ): Promise<Project> {
   const { mustBeProject = false, isStateless = false } = options;
-  const root = findUpwards(cwd, "forkstack.json");
-  if (root === undefined && !options.init) {
+  const found = findProject(cwd);
+  if (found?.configRoot === undefined && !options.init) {
     const { initLine } = await load<typeof import("./begin.ts")>("core/begin.ts");
     throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
       hint: `Go to your project, or make this directory one: \`${initLine(cwd)}\``,
     });
   }
-  if (root === undefined) {
+  if (found?.configRoot === undefined) {
     const { checkBeginning } = await load<typeof import("./begin.ts")>("core/begin.ts");
     await checkBeginning(cwd, { mustBeProject });
     const name = envNameOf(basename(cwd)) || "app";
@@ -91,12 +93,14 @@ export async function openProject(
     if (!isStateless) await checkState(roots);
     return { ...roots, name, stack: name, config: { project: name }, isNew: true };
   }
-  if (root !== cwd) assertOwned(join(root, "forkstack.json"), cwd);
+  const { root, configRoot } = found;
+  if (configRoot !== cwd) assertOwned(join(configRoot, "forkstack.json"), cwd);
   const state = stateRoot(root);
   if (!isStateless) await checkState({ root, stateRoot: state });
-  const { config, isSealed } = await readConfig(root, isStateless ? undefined : state);
+  const { config, isSealed } = await readConfig(configRoot, isStateless ? undefined : state);
   const stack = config.stack ?? config.project;
-  return { root, stateRoot: state, name: config.project, stack, config, isNew: false, isSealed };
+  const roots = { root, ...(configRoot === root ? {} : { configRoot }), stateRoot: state };
+  return { ...roots, name: config.project, stack, config, isNew: false, isSealed };
 }
 
 async function readConfig(root: string, state: string | undefined): Promise<{ config: Config; isSealed: boolean }> {
@@ -114,13 +118,18 @@ async function readConfig(root: string, state: string | undefined): Promise<{ co
 /** Remembers that forkstack.json was found right, so that a short command need not load the schema. */
 export async function sealConfig(project: Project): Promise<void> {
   if (project.isSealed) return;
-  const text = (await files.read(join(project.root, "forkstack.json")) ?? "{}").replace(/^\uFEFF/, "");
+  const text = (await files.read(configPath(project)) ?? "{}").replace(/^\uFEFF/, "");
   if (JSON.stringify(JSON.parse(text)) !== JSON.stringify(project.config)) return; // edited meanwhile
-  const stamp = await stampOf(project.root);
+  const stamp = await stampOf(project.configRoot ?? project.root);
   const sealed = await sealedFiles(project.stateRoot, text);
   if (sealed.includes(stamp)) return;
   const seal = `${VERSION} ${[stamp, ...sealed].slice(0, 20).join(" ")}\n${text}`;
   await files.write(sealPath(project.stateRoot), seal).catch(() => {}); // only a shortcut
+}
+
+/** The path of its forkstack.json. */
+function configPath({ root, configRoot = root }: Project): string {
+  return join(configRoot, "forkstack.json");
 }
 
 function sealPath(root: string): string {
@@ -160,7 +169,7 @@ export async function loadResources(project: Project, reach: Reach, person: Pers
     load<typeof import("./schema.ts")>("core/schema.ts"),
     load<typeof import("./answers.ts")>("core/answers.ts"),
   ]);
-  const path = join(project.root, "forkstack.json");
+  const path = configPath(project);
   const declared = declaredResources(project.config).map(({ kind, name, provider: file, options }) => {
     const { provider: _, ...given } = options;
     return { key: keyOf(kind, name), kind, ...(name === undefined ? {} : { name }), file, given };

@@ -73,7 +73,7 @@ export async function readCode(project: Project, key: string, provider: string):
   const specifier = await specifierOf(path, bytes, { what, texts, isWhole: reference.hash !== undefined });
   const named = [...texts].map((
     [file, text],
-  ) => [file === path ? reference.place : pathFrom(project.root, file), text]);
+  ) => [file === path ? reference.place : pathFrom(project.configRoot ?? project.root, file), text]);
   return { reference: provider, specifier, files: Object.fromEntries(named) };
 }
 
@@ -137,7 +137,7 @@ export function unreadProvider(kind: Kind, key: string, reference: string): Prov
 }
 
 function pathOf(project: Project, place: string): string {
-  return resolve(project.root, place);
+  return resolve(project.configRoot ?? project.root, place);
 }
 
 function pathFrom(root: string, path: string): string {

@@ -58,7 +58,7 @@ export async function resultOf(
   env: string,
   { environment, rows }: Known,
   began: number,
-  current: string = currentEnv(engine.project).env,
+  current: string | undefined = currentEnv(engine.project).env,
 ): Promise<EnvironmentResult> {
   return {
     environment: environment === undefined

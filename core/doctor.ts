@@ -6,7 +6,6 @@
  */
 import { isForkstackError, resourceTitle } from "../mod.ts";
 import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
-import { currentEnv } from "./current.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
 import {
@@ -18,7 +17,7 @@ import {
   recordedResource,
   scopeOf,
 } from "./engine.ts";
-import { leave } from "./leave.ts";
+import { examineCheckout, staleFinding } from "./examine_checkout.ts";
 import { withLock } from "./lock.ts";
 import { mendingCommand } from "./plan.ts";
 import { isRegistryId } from "./marks.ts";
@@ -53,7 +52,7 @@ export async function examine(engine: Engine): Promise<Finding[]> {
     ...engine.resources.map((resource) =>
       examineForks(engine, resource, rows).catch((error) => [unasked(engine, error, { resource: resource.key })])
     ),
-    examinePointer(engine, environments),
+    examineCheckout(engine, environments),
     engine.registry.kept().then((kept) => kept.map(keptFinding)),
     damaged.map(damagedFinding),
   ]);
@@ -126,7 +125,9 @@ async function examineEnvironment(
       ) => [unasked(engine, error, { environment: row.env, resource: row.key })])
     ),
   );
-  if (status === "ready" && await workspace.readVariables(engine, name) === undefined) {
+  const written = status === "ready" ? await workspace.writtenVariables(engine, name) : undefined;
+  if (written !== undefined) found.push(...staleFinding(engine, name, written));
+  else if (status === "ready") {
     found.push({
       severity: "info",
       environment: name,
@@ -310,25 +311,6 @@ function rowOf(resource: Resource, fork: Fork): ResourceRow {
     createdAt: fork.createdAt,
     options: resource.options,
   };
-}
-
-function examinePointer(engine: Engine, environments: readonly Environment[]): Finding[] {
-  const { env, decidedBy } = currentEnv(engine.project);
-  if (BASE_ENVS.includes(env) || environments.some(({ name }) => name === env)) return [];
-  return [{
-    severity: "error",
-    environment: env,
-    problem: `current by ${decidedBy}, but nobody made it`,
-    fix: `\`forkstack new ${env}\`, \`forkstack switch dev\`, or \`forkstack doctor --fix\`: it removes the pointer`,
-    ...(decidedBy === ".current-env"
-      ? {
-        effect: "this directory will be on no environment",
-        mend: async () => {
-          if (await engine.registry.environment(env) === undefined) await leave(engine, env); // else made meanwhile
-        },
-      }
-      : {}),
-  }];
 }
 
 /** What `rebuild` may do. */

@@ -64,7 +64,7 @@ export async function listEnvironments(engine: Pick<Engine, "project" | "registr
 export function environmentReport(
   engine: Pick<Engine, "project">,
   environment: Environment,
-  current: string = currentEnv(engine.project).env,
+  current: string | undefined = currentEnv(engine.project).env,
 ): EnvironmentReport {
   return {
     name: environment.name,

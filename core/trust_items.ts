@@ -128,7 +128,7 @@ async function isInside({ root, stateRoot }: Project, url: string): Promise<bool
 
 /** The text of a script by its path, which begins at the directory of forkstack.json. */
 async function readScript(project: Project, resource: string, place: string): Promise<string> {
-  const path = place.startsWith("/") ? place : join(project.root, place);
+  const path = place.startsWith("/") ? place : join(project.configRoot ?? project.root, place);
   if (await isEndless(path)) throw scriptError(resource, place, "it is no file");
   const text = await files.read(path);
   if (text === undefined) throw scriptError(resource, place, "there is no such file");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findUpwards, ForkstackError, formatEnvLine, NAME_PATTERN, parseEnvFile } from "../mod.ts";
+import { derivedVariables, findUpwards, ForkstackError, formatEnvLine, NAME_PATTERN, parseEnvFile } from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import type { World } from "./engine.ts";
 import * as block from "./env_block.ts";
@@ -34,8 +34,27 @@ export function variablesPath(project: Project, env: string): string {
   return join(project.stateRoot, ".forkstack", "envs", `${env}.env`);
 }
 
-/** The variables of an environment's own file, or `undefined` if there is none. */
+/**
+ * The variables of an environment's own file, or `undefined` if there is none. Paths of embedded providers are those of
+ * today: the file may have been written in another directory.
+ */
 export async function readVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
+  const written = await writtenVariables(place, env);
+  return written && { ...written, ...staleVariables(place.project, env, written) };
+}
+
+/** The variables of embedded providers that differ from what forkstack.json and the place of the state give now. */
+export function staleVariables(
+  { config, stateRoot }: Project,
+  env: string,
+  written: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const derived = Object.entries(derivedVariables(config, stateRoot, env));
+  return Object.fromEntries(derived.filter(([name, value]) => Object.hasOwn(written, name) && written[name] !== value));
+}
+
+/** The variables as an environment's own file has them, stale ones too. */
+export async function writtenVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
   const path = variablesPath(place.project, env);
   const text = await place.world.files.read(path);
   if (text?.includes("\0")) {
@@ -384,12 +403,15 @@ export type Written = readonly [path: string, text: string, mode: number];
 async function environmentFiles(place: Place, { env, variables, activate, anyway }: Wanted): Promise<Planned[]> {
   const { project } = place;
   const path = variablesPath(project, env);
-  const told = variables === undefined ? await readVariables(place, env) : tellable(project, env, variables);
+  const written = variables === undefined ? await writtenVariables(place, env) : tellable(project, env, variables);
+  const stale = staleVariables(project, env, written ?? {});
+  const told = { ...written, ...stale };
+  const isNew = variables !== undefined || Object.keys(stale).length > 0;
   return [
-    ...(variables === undefined ? [] : [[path, linesOf(told!), 0o600] as const]),
+    ...(isNew ? [[path, linesOf(told), 0o600] as const] : []),
     ...(activate
       ? [
-        [localPath(project), await localFile(place, told ?? {}, anyway === true), 0o600] as const,
+        [localPath(project), await localFile(place, told, anyway === true), 0o600] as const,
         [join(project.root, ".current-env"), `${env}\n`, 0o600] as const,
       ]
       : []),

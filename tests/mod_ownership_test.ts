@@ -84,12 +84,12 @@ Deno.test("getters: a path in .forkstack that is handed out is no link, nor is t
   await assert.rejects(stack().setSecret("KEY", "1"), { code: "NOT_PERMITTED" });
 });
 
-Deno.test("getters: another environment's file that is a link is refused where the guard looks at it", () => {
+Deno.test("getters: another environment's file that is a link is no file that they read", () => {
   using at = project();
   symlinkSync("/etc/passwd", join(at.path, ".forkstack/envs/bob.env"));
   assert.equal(url(at), ALICE.DATABASE_URL);
   const given = at.open({ FORKSTACK_ENV: "alice", DATABASE_URL: "postgres://other" });
-  assert.equal(codeOf(() => given.of("database", "DATABASE_URL")), "NOT_PERMITTED");
+  assert.equal(codeOf(() => given.of("database", "DATABASE_URL")), "ENV_CONFLICT");
 });
 
 Deno.test("getters: links above the project, to it, and as .env.local are ordinary", () => {
@@ -296,9 +296,9 @@ const UNLISTED: Readonly<Record<string, (at: ReturnType<typeof repository>) => v
   "a repository with its own directory elsewhere": (at) => {
     at.git("main", "clone", "-q", "--separate-git-dir", "../elsewhere.git", "../main", "../x");
   },
-  "a worktree of a bare repository": (at) => {
-    at.git("main", "clone", "-q", "--bare", "../main", "../bare.git");
-    at.git("bare.git", "worktree", "add", "-q", "../x");
+  "a worktree of a repository with its own directory elsewhere": (at) => {
+    at.git("main", "clone", "-q", "--separate-git-dir", "../elsewhere.git", "../main", "../y");
+    at.git("y", "worktree", "add", "-q", "../x");
   },
 };
 
@@ -310,6 +310,25 @@ for (const [name, make] of Object.entries(UNLISTED)) {
     assert.equal(stateOf(at, "x"), "x/app");
   });
 }
+
+Deno.test("stateRoot(): in a bare layout the state is in the common git directory, whatever that is called", () => {
+  for (const bare of ["bare.git", "shop/.bare", "shop/.git"]) {
+    using at = repository();
+    at.git("main", "clone", "-q", "--bare", "../main", join(at.path, bare));
+    at.git(bare, "worktree", "add", "-q", join(at.path, "shop/one"));
+    at.git(bare, "worktree", "add", "-q", join(at.path, "two"));
+    for (const tree of ["shop/one", "two"]) {
+      assert.equal(stateOf(at, tree), `${bare}/.forkstack/projects/app`);
+      assert.equal(realpathSync(stateRoot(join(at.path, tree))), realpathSync(join(at.path, bare)));
+    }
+    cpSync(join(at.path, "two"), join(at.path, "x"), { recursive: true });
+    assert.equal(stateOf(at, "x"), "x/app", "a copy of a worktree");
+    at.git(bare, "config", "extensions.worktreeConfig", "true");
+    at.git(bare, "config", "--unset", "core.bare");
+    at.git(bare, "config", "--worktree", "core.bare", "true");
+    assert.equal(stateOf(at, "two"), `${bare}/.forkstack/projects/app`);
+  }
+});
 
 testIf(notRoot, "stateRoot(): a third user's `.git` file above the project leads nowhere", () => {
   using at = repository();

@@ -27,6 +27,10 @@ export class Project {
     writeFileSync(join(this.path, name), content);
   }
 
+  remove(name: string): void {
+    rmSync(join(this.path, name), { recursive: true });
+  }
+
   /** The stack of this directory under these variables of the process, and no others. */
   open(variables: Readonly<Record<string, string>> = {}, cwd = "."): Stack {
     return openStack({ cwd: join(this.path, cwd), read: (name) => new Map(Object.entries(variables)).get(name) });

@@ -21,7 +21,7 @@ import { Secret } from "../secret.ts";
 import type { Secrets } from "../secrets.ts";
 import { shown } from "../shown.ts";
 import { isCurrent, needsNoProvider } from "../switch.ts";
-import { currentEnv } from "../current.ts";
+import { meantEnv } from "../current.ts";
 import { changeFiles, checkPointers, readVariables, type Variables } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
 
@@ -60,10 +60,11 @@ interface Settings {
 }
 
 async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
-  const envOf = (project: Project) => name === undefined ? currentEnv(project).env : parseEnvName(name);
+  const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
   const writtenOf = async (project: Project, env: string) => {
     const cwd = project.root;
-    openStack({ cwd, read: (name) => name === "FORKSTACK_ENV" ? env : undefined }).current(); // is it of this environment?
+    const read = (name: string) => /^FORKSTACK_(ENV|RUN)$/.test(name) ? env : undefined; // `run` itself vouches for it
+    openStack({ cwd, read }).current(); // is its file of this environment?
     return await readVariables({ project, world: { files } }, env);
   };
   const load = async (engine: Engine): Promise<Settings> => {

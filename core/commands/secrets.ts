@@ -9,7 +9,7 @@ import { Secret } from "../secret.ts";
 import { shown } from "../shown.ts";
 import { type Changes, type Keyring, openKeyring, type Secrets } from "../secrets.ts";
 import { didYouMean } from "../words.ts";
-import { currentEnv } from "../current.ts";
+import { meantEnv } from "../current.ts";
 import { text, withEngine } from "./_open.ts";
 
 /** What each action takes after its name. */
@@ -170,7 +170,7 @@ function checkLines(edited: string, keys: readonly string[]): void {
 }
 
 async function open({ flags }: Call, engine: Engine, env: string | undefined): Promise<Keyring> {
-  const name = env === undefined ? currentEnv(engine.project).env : parseEnvName(env);
+  const name = env === undefined ? meantEnv(engine.project) : parseEnvName(env);
   return await openKeyring(engine, name, text(flags.resource));
 }
 

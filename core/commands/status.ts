@@ -1,7 +1,7 @@
 import { isForkstackError, parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
 import { openProject, type Project } from "../config.ts";
-import { currentEnv } from "../current.ts";
+import { meantEnv } from "../current.ts";
 import { describe, describeFromFiles } from "../describe.ts";
 import { files } from "../files.ts";
 import { cwd } from "../host.ts";
@@ -12,7 +12,7 @@ import { withEngine } from "./_open.ts";
 
 /** `status [name]` */
 export async function runStatus({ name, io }: Call): Promise<Answer> {
-  const envOf = (project: Project) => name === undefined ? currentEnv(project).env : parseEnvName(name);
+  const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
   const answer = (result: EnvironmentResult): Answer => (
     { data: result, text: (style) => output.statusText(result, io.now(), style) }
   );

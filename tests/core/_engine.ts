@@ -193,12 +193,14 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
   const directory = temporaryDirectory();
   const root = join(directory.path, "shop");
   mkdirSync(root);
-  const config = { project: "shop", ...options.config };
-  writeFileSync(join(root, "forkstack.json"), JSON.stringify({ project: "shop" }));
+  const kinds = options.kinds ?? ["database", "storage"];
+  const declared = { project: "shop", ...Object.fromEntries(kinds.map((kind) => [kind, { provider: "fake" }])) };
+  const config = { ...declared, ...options.config };
+  writeFileSync(join(root, "forkstack.json"), JSON.stringify(declared));
   const project = { root, stateRoot: root, name: "shop", stack: "shop", config, isNew: false };
   const vendor = options.vendor ?? new Vendor();
   const registries = [options.registry ?? await openRegistry(project, "create")];
-  const resources: Resource[] = (options.kinds ?? ["database", "storage"])
+  const resources: Resource[] = kinds
     .map((kind) => ({
       key: kind,
       kind,
