@@ -794,7 +794,7 @@ export function guard(facts: Facts, variable?: string, candidates: Candidates = 
     if (pointer === undefined && block !== undefined) {
       doubt(`.env.local has a block of "${block.env}", and there is no .current-env`);
     }
-    if (block?.env === env && !isOurs(block!)) doubt(`the block in .env.local ${whose(block!)}`);
+    if (block !== undefined && block.env === env && !isOurs(block)) doubt(`the block in .env.local ${whose(block!)}`);
   }
   if (isFileLoaded) {
     // Whoever loads a stale .env.local before the start brings the FORKSTACK_ENV that decides.
@@ -870,6 +870,7 @@ export class Stack {
   readonly #storage: Map<string | undefined, StorageConfig> = new Map();
   /** What is known without the files of variables. */
   readonly #facts: Facts;
+  #isStateHere: boolean | undefined;
   #current: string | undefined;
   #written: Written | undefined;
   #derived: Readonly<Record<string, string>> | undefined;
@@ -1107,15 +1108,17 @@ export class Stack {
       env: whole(file.get("FORKSTACK_ENV")),
       project: whole(file.get("FORKSTACK_PROJECT")),
     });
-    const hasState = kept !== undefined || this.#hasState();
+    const isStateHere = () => this.#isStateHere ??= kept !== undefined || this.#hasState();
     const facts: Facts = {
       ...this.#facts,
       ...(found === undefined ? {} : { block: saidBy(block) }),
       ...(kept === undefined ? {} : { file: saidBy(own) }),
       person: { env: textIn(person, "FORKSTACK_ENV"), deployment: textIn(person, "ENV") },
-      hasState,
+      get hasState() {
+        return isStateHere(); // asked for where it decides: it may have to list thousands of files
+      },
       isPointerCopied: directory !== undefined && this.#facts.pointer !== undefined &&
-        this.#isCopied(directory, hasState),
+        this.#isCopied(directory, isStateHere),
     };
     return this.#written = { own, block, person, facts };
   }
@@ -1127,9 +1130,9 @@ export class Stack {
   }
 
   /** Whether the pointer was written for a directory that still has it, and that shares its state with this one. */
-  #isCopied(from: string, hasState: boolean): boolean {
+  #isCopied(from: string, isStateHere: () => boolean): boolean {
     if (isSamePlace(from, this.root!)) return false;
-    if (hasState && !isSamePlace(stateRoot(from), this.stateRoot!)) return false; // its state came along
+    if (isStateHere() && !isSamePlace(stateRoot(from), this.stateRoot!)) return false; // its state came along
     return ifThere(join(from, ".current-env"), lstat) !== undefined; // else moved, or mounted elsewhere
   }
 

@@ -1,0 +1,121 @@
+/**
+ * The guard against its vectors, which are the table of docs/environments.md: as a pure function, and on a disk in each
+ * runtime. A reader in another language passes the same files: docs/environments.md says how they are read.
+ */
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Candidates, type Facts, guard, isForkstackError } from "../mod.ts";
+import { bun, deno, node22, run, runtimeTest, temporaryProject } from "./runtime_helpers.ts";
+
+type Answer = { env: string; value?: string; from?: string } | { error: string };
+
+/** One way to be on an environment, what is asked there, and the answer. */
+interface Vector {
+  readonly name: string;
+  readonly way: string;
+  readonly state: string;
+  /** Texts by path; `{root}` stands for the directory that they are laid down in. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly process?: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** A variable, or `"env"`. */
+  readonly ask: string;
+  readonly answer: Answer;
+  readonly facts: Facts;
+  readonly candidates?: Candidates;
+}
+
+const DIRECTORY = new URL("vectors/", import.meta.url);
+const VECTORS: readonly Vector[] = ["pointer", "process", "loaded", "worktrees", "copies", "deployments"]
+  .flatMap((name) => JSON.parse(readFileSync(new URL(`${name}.json`, DIRECTORY), "utf8")).vectors);
+
+Deno.test("vectors: each file is read, and each name is there once", () => {
+  assert.equal(readdirSync(DIRECTORY).length, 6);
+  assert.equal(new Set(VECTORS.map(({ name }) => name)).size, VECTORS.length);
+});
+
+for (const { name, ask, answer, facts, candidates } of VECTORS) {
+  Deno.test(`guard(): ${name}`, () => {
+    let said: Answer;
+    try {
+      const { env, value, from } = guard(facts, ask, candidates);
+      if (ask === "env") said = { env };
+      else said = value === undefined ? { error: "VALUE_MISSING" } : { env, value: String(value), from };
+    } catch (error) {
+      assert(isForkstackError(error) && error.hint, String(error));
+      said = { error: error.code };
+    }
+    assert.deepEqual(said, answer);
+  });
+}
+
+/** What a program says in a directory: how each variable is asked for is the table of docs/environments.md. */
+const PROGRAM = `
+  import { openStack } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
+  import { readFileSync } from "node:fs";
+  const KINDS = { DATABASE_URL: "database", BUCKET_NAME: "storage", AWS_ENDPOINT_URL_S3: "storage", CACHE_URL: "cache",
+    SECRETS_FILE: "secrets", LOCAL_PATH: "local" };
+  const said = JSON.parse(readFileSync("vectors.json", "utf8")).map(({ cwd, process, ask }) => {
+    try {
+      const stack = openStack({ cwd, read: (name) => Object.hasOwn(process, name) ? process[name] : undefined });
+      const env = stack.current();
+      return ask === "env" ? { env } : { env, value: stack.of(KINDS[ask], ask) };
+    } catch (error) {
+      return { error: error.code ?? String(error) };
+    }
+  });
+  console.log(JSON.stringify(said));`;
+
+for (const [name, runtime] of Object.entries({ Deno: deno(), Node: node22(), Bun: bun() })) {
+  runtimeTest(`vectors: mod.ts passes each on a disk, in ${name}`, runtime, (command) => {
+    using at = temporaryProject({ "package.json": '{"type": "module"}' });
+    const root = realpathSync(at.path);
+    const laid = VECTORS.map(({ name, files, process = {}, cwd, ask, answer }) => {
+      const here = join(root, name);
+      const filled = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll("{root}", here));
+      for (const [path, text] of Object.entries(filled(files))) {
+        mkdirSync(dirname(join(here, path)), { recursive: true });
+        writeFileSync(join(here, path), text);
+      }
+      return { name, ask, cwd: join(here, cwd), process: filled(process), answer: filled(answer) };
+    });
+    at.write("vectors.json", JSON.stringify(laid));
+    at.write("main.ts", PROGRAM);
+    const own = name === "Deno" ? ["run", "-q", "--no-config", "--no-lock", "--allow-read"] : [];
+    const { stdout, stderr } = run([...command, ...own, "main.ts"], { cwd: root });
+    const said: Answer[] = JSON.parse(stdout || JSON.stringify(stderr));
+    for (const [i, { name, answer }] of laid.entries()) {
+      const { from: _, ...expected } = answer as { from?: string };
+      assert.deepEqual(said[i], expected, name);
+    }
+  });
+}
+
+// ---- the page
+
+const SOURCES: Readonly<Record<string, string>> = {
+  process: "the process",
+  file: "its own file",
+  derived: "derived",
+  person: "your line",
+};
+
+function shown({ ask, answer }: Vector): string {
+  if ("error" in answer) return `\`${answer.error}\``;
+  return ask === "env" ? `\`${answer.env}\`` : `\`${answer.env}\`, ${SOURCES[answer.from!]}`;
+}
+
+Deno.test("docs/environments.md has a row for each vector, and no other", () => {
+  const page = readFileSync(new URL("../docs/environments.md", import.meta.url), "utf8");
+  const lines = page.split("\n").filter((line) => line.startsWith("|"));
+  const rows = lines.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
+    .filter(([way], at, all) => way !== "way" && all[at]!.length === 4 && !/^-+$/.test(way!));
+  const expected = VECTORS.map((one) => [
+    one.way,
+    one.state,
+    one.ask === "env" ? "environment" : `\`${one.ask}\``,
+    shown(one),
+  ]);
+  assert.deepEqual(rows, expected);
+});
