@@ -1131,9 +1131,19 @@ export class Stack {
 
   /** Whether the pointer was written for a directory that still has it, and that shares its state with this one. */
   #isCopied(from: string, isStateHere: () => boolean): boolean {
-    if (isSamePlace(from, this.root!)) return false;
-    if (isStateHere() && !isSamePlace(stateRoot(from), this.stateRoot!)) return false; // its state came along
-    return ifThere(join(from, ".current-env"), lstat) !== undefined; // else moved, or mounted elsewhere
+    const { root, stateRoot: state } = this;
+    if (from === root) return false;
+    const hasState = isStateHere();
+    try {
+      // Asking would prompt.
+      const isGranted = deno?.permissions.querySync({ name: "read", path: from }).state ?? "granted";
+      if (isGranted !== "granted") return state !== root;
+      if (isSamePlace(from, root!)) return false;
+      if (hasState && !isSamePlace(stateRoot(from), state!)) return false; // its state came along
+      return ifThere(join(from, ".current-env"), lstat) !== undefined; // else moved, or mounted elsewhere
+    } catch {
+      return state !== root; // another user's: state in this directory is no other's
+    }
   }
 
   /** Whether a resource gives a variable, so that a person's own line is none of it. */
