@@ -30,6 +30,7 @@ carry({
   "core/git.ts": () => import("./git.ts"),
   "core/help.ts": () => import("./help.ts"),
   "core/http.ts": () => import("./http.ts"),
+  "core/leave.ts": () => import("./leave.ts"),
   "core/libsql.ts": () => import("./libsql.ts"),
   "core/links.ts": () => import("./links.ts"),
   "core/loaded_env.ts": () => import("./loaded_env.ts"),

@@ -36,7 +36,7 @@ export async function planDeletion(
 ): Promise<{ environment: Environment; rows: ResourceRow[] }> {
   currentEnv(engine.project); // throws where nobody can tell it
   assertUnprotected(engine.project, env, `delete environment "${env}"`);
-  const environment = await madeEnvironment(engine.registry, env, "delete");
+  const environment = await madeEnvironment(engine, env, "delete");
   return { environment, rows: await engine.registry.resources(env) };
 }
 

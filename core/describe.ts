@@ -42,10 +42,11 @@ async function mending({ registry }: Engine, environment: Environment): Promise<
 }
 
 /** Asks the registry; `ENV_NOT_FOUND` for an environment that is neither there nor a base one. */
-export async function lookUp({ registry }: Engine, env: string): Promise<Known> {
+export async function lookUp(engine: Engine, env: string): Promise<Known> {
+  const { registry } = engine;
   const environment = BASE_ENVS.includes(env)
     ? await registry.environment(env)
-    : await madeEnvironment(registry, env, "show");
+    : await madeEnvironment(engine, env, "show");
   return { environment, rows: await registry.resources(env) };
 }
 

@@ -10,6 +10,7 @@ import type { Finding } from "./doctor.ts";
 import type { Engine } from "./engine.ts";
 import * as block from "./env_block.ts";
 import { leave } from "./leave.ts";
+import { whyGone } from "./lookup.ts";
 import type { Environment } from "./registry.ts";
 import * as workspace from "./workspace.ts";
 
@@ -17,7 +18,7 @@ import * as workspace from "./workspace.ts";
 export async function examineCheckout(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {
   const { env, decidedBy } = currentEnv(engine.project);
   const isKnown = env === undefined || BASE_ENVS.includes(env) || environments.some(({ name }) => name === env);
-  if (!isKnown) return [unmade(engine, env, decidedBy)];
+  if (!isKnown) return [await unmade(engine, env, decidedBy)];
   const problem = currentProblem(engine.project);
   if (problem?.code === "ENV_UNSET") {
     return [{ severity: "info", problem: `on no environment: ${problem.message}`, fix: problem.hint! }];
@@ -29,11 +30,11 @@ export async function examineCheckout(engine: Engine, environments: readonly Env
   return await examineBlock(engine, env);
 }
 
-function unmade(engine: Engine, env: string, decidedBy: string): Finding {
+async function unmade(engine: Engine, env: string, decidedBy: string): Promise<Finding> {
   return {
     severity: "error",
     environment: env,
-    problem: `current by ${decidedBy}, but nobody made it`,
+    problem: `current by ${decidedBy}, but ${await whyGone(engine, env) ?? "nobody made it"}`,
     fix: `\`forkstack new ${env}\`, \`forkstack switch dev\`, or \`forkstack doctor --fix\`: it removes the pointer`,
     ...(decidedBy === ".current-env"
       ? {

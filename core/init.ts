@@ -11,6 +11,7 @@ import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { git } from "./git.ts";
 import { basename, dirname, join, variable } from "./host.ts";
+import { lackingForImages, withLines } from "./ignore.ts";
 import { isDenos, type Origin, taskLine } from "./origin.ts";
 import { projectFile } from "./ownership.ts";
 import { permissionsOf } from "./permissions.ts";
@@ -152,7 +153,7 @@ export async function planInit(
 ): Promise<InitPlan> {
   const { root } = project;
   const place = { project, world: { files }, resources };
-  const written: Written[] = [...await changedProjectFiles(place)];
+  const written: Written[] = [...await changedProjectFiles(place), ...await imageLines(project)];
   const reports: FileReport[] = [];
   for (const [path, text] of written) {
     const before = await files.read(path);
@@ -192,6 +193,14 @@ export async function planInit(
       ...envFiles.flatMap((file) => envWarnings(file, resources)),
     ],
   };
+}
+
+/** `.dockerignore` with the lines that it lacks: credentials are not for images. */
+async function imageLines(project: Project): Promise<Written[]> {
+  const path = await projectFile(project.root, ".dockerignore");
+  const text = await files.read(path) ?? "";
+  const lacking = lackingForImages(project, await files.list(project.root), text);
+  return lacking.length === 0 ? [] : [[path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]];
 }
 
 /** The manifest that gets the tasks: that of the runtime which runs them, else the other one. */

@@ -76,9 +76,9 @@ export function parsePoint(text: string, now: Date): string {
 export async function extendLease(engine: Engine, env: string, ms: number): Promise<EnvironmentResult> {
   const began = performance.now();
   assertUnprotected(engine.project, env, `give environment "${env}" a lease`);
-  await readyEnvironment(engine.registry, env, "extend");
+  await readyEnvironment(engine, env, "extend");
   return await withLock(engine.registry, env, "extend", lockOptions(engine), async (worker) => {
-    const environment = await readyEnvironment(engine.registry, env, "extend");
+    const environment = await readyEnvironment(engine, env, "extend");
     const now = engine.world.now().getTime();
     const from = Math.max(now, Date.parse(environment.expiresAt ?? "") || now);
     const expiresAt = new Date(from + ms).toISOString();

@@ -7,11 +7,18 @@ import { ForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Project, protectedEnvs } from "./config.ts";
 import { load } from "./load.ts";
 import type { Environment, Registry } from "./registry.ts";
+import type { Place } from "./workspace.ts";
 
-/** An environment that forkstack made; `ENV_NOT_FOUND` with the nearest names if it did not. */
-export async function madeEnvironment(registry: Registry, env: string, verb: string): Promise<Environment> {
+/** What is asked for an environment. */
+type Known = Place & { readonly registry: Registry };
+
+/** An environment that forkstack made; `ENV_NOT_FOUND` with the nearest names, or why it is gone, if there is none. */
+export async function madeEnvironment(known: Known, env: string, verb: string): Promise<Environment> {
+  const { registry } = known;
   const environment = await registry.environment(env);
   if (environment !== undefined) return environment;
+  const gone = await whyGone(known, env);
+  if (gone !== undefined) throw (await plan()).noSuchEnvironment(env, verb, [], gone);
   const names = (await registry.environments()).map(({ name }) => name);
   const { nearest } = await load<typeof import("./words.ts")>("core/words.ts");
   throw (await plan()).noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...names]));
@@ -22,9 +29,19 @@ async function plan(): Promise<typeof import("./plan.ts")> {
   return await load("core/plan.ts");
 }
 
+/**
+ * Why an environment is no more that was there: the journal knows it, or this directory points to it and the registry
+ * was removed, as `git clean -fdx` does. `undefined` of one that was never there.
+ */
+export async function whyGone(known: Known, env: string): Promise<string | undefined> {
+  if (await known.registry.wasMade(env)) return "it was deleted";
+  const { pointsTo } = await load<typeof import("./leave.ts")>("core/leave.ts");
+  return await pointsTo(known, env) ? "it was removed outside forkstack" : undefined;
+}
+
 /** One that is complete as well. */
-export async function readyEnvironment(registry: Registry, env: string, verb: string): Promise<Environment> {
-  const environment = await madeEnvironment(registry, env, verb);
+export async function readyEnvironment(known: Known, env: string, verb: string): Promise<Environment> {
+  const environment = await madeEnvironment(known, env, verb);
   if (environment.status !== "ready") throw (await plan()).notReady(environment, verb);
   return environment;
 }

@@ -7,6 +7,7 @@
 import { assertOwned, assertState, findUpwards, ForkstackError, isForkstackError, isOwned } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { absent, disk } from "./disk.ts";
+import { gitDirectory } from "./git_directory.ts";
 import { cwd, dirname, join } from "./host.ts";
 import { load } from "./load.ts";
 
@@ -189,13 +190,6 @@ function holdsAny(index: Uint8Array, names: readonly string[]): boolean {
     }
     return false;
   });
-}
-
-async function gitDirectory(repository: string): Promise<string> {
-  const path = join(repository, ".git");
-  if ((await disk.look(path))?.type !== "file") return path;
-  const to = /^gitdir: (.+)$/m.exec(await disk.readText(path))?.[1] ?? "";
-  return process.getBuiltinModule("node:path").resolve(repository, to);
 }
 
 /** What git lists of those names in a directory of its repository; `undefined` where there is no git. */

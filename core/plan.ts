@@ -147,12 +147,18 @@ export function notReady(environment: Environment, verb: string): ForkstackError
   });
 }
 
-/** The error for an environment that nobody made. */
-export function noSuchEnvironment(env: string, verb: string, near: readonly string[] = []): ForkstackError {
-  return new ForkstackError("ENV_NOT_FOUND", `Cannot ${verb} environment "${env}": nobody made it`, {
+/** The error for an environment that nobody made, or that is gone for a reason. */
+export function noSuchEnvironment(
+  env: string,
+  verb: string,
+  near: readonly string[] = [],
+  gone?: string,
+): ForkstackError {
+  const make = verb === "delete" ? "" : `; \`forkstack new ${env}\` makes it${gone === undefined ? "" : " again"}`;
+  return new ForkstackError("ENV_NOT_FOUND", `Cannot ${verb} environment "${env}": ${gone ?? "nobody made it"}`, {
     hint: near.length > 0
       ? `Did you mean ${near.map((name) => `"${name}"`).join(" or ")}?`
-      : `\`forkstack list\` shows what is there${verb === "delete" ? "" : `; \`forkstack new ${env}\` makes it`}`,
+      : `\`forkstack list\` shows what is there${make}`,
     details: { env },
   });
 }

@@ -446,6 +446,12 @@ export class Registry {
     return (await this.#read(["SELECT 1 AS known FROM journal WHERE operation = ? LIMIT 1", operation])).length > 0;
   }
 
+  /** Whether a resource of an environment was ever made under this registry. */
+  async wasMade(env: string): Promise<boolean> {
+    const statement = "SELECT 1 AS made FROM journal WHERE env = ? AND step = 'create' AND phase = 'done' LIMIT 1";
+    return (await this.#read([statement, env])).length > 0;
+  }
+
   /** Runs that began to make a resource more often than they were told of one made. */
   async unanswered(resource: string): Promise<Pick<JournalLine, "env" | "operation" | "at">[]> {
     const rows = await this.#read([

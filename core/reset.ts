@@ -31,9 +31,9 @@ export async function planReset(
   env: string,
 ): Promise<{ environment: Environment; rows: ResourceRow[] }> {
   assertUnprotected(engine.project, env, `reset environment "${env}"`);
-  const environment = await madeEnvironment(engine.registry, env, "reset");
+  const environment = await madeEnvironment(engine, env, "reset");
   if (environment.status !== "ready" && environment.status !== "resetting") throw notReady(environment, "reset");
-  if (!BASE_ENVS.includes(environment.parent)) await readyEnvironment(engine.registry, environment.parent, "fork from");
+  if (!BASE_ENVS.includes(environment.parent)) await readyEnvironment(engine, environment.parent, "fork from");
   const rows = await engine.registry.resources(env);
   for (const row of rows) await resetting(engine, row);
   return { environment, rows };

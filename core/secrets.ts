@@ -62,9 +62,9 @@ export async function openKeyring(engine: Engine, env: string, name?: string): P
 }
 
 /** Rejects where the environment was deleted while its lock was waited for, or made again. */
-async function assertSame({ registry }: Engine, env: string, key: string, held: Held): Promise<void> {
-  await readyEnvironment(registry, env, "use the secrets of");
-  if ((await registry.resources(env)).some((row) => row.key === key && row.id === held.id)) return;
+async function assertSame(engine: Engine, env: string, key: string, held: Held): Promise<void> {
+  await readyEnvironment(engine, env, "use the secrets of");
+  if ((await engine.registry.resources(env)).some((row) => row.key === key && row.id === held.id)) return;
   throw new ForkstackError("CONFLICT", `Cannot change ${key} of environment "${env}": it was made again meanwhile`, {
     hint: "Run the same command again, if it is meant for the new one",
     retryable: true,
@@ -104,7 +104,7 @@ function secretsResource({ resources }: Engine, name: string | undefined): Resou
 async function heldOf(engine: Engine, resource: Resource, env: string): Promise<{ held: Held; operation: string }> {
   const title = titleOf(engine.project, resource, env);
   if (BASE_ENVS.includes(env)) return { held: await baseResource(engine, resource, title, env), operation: "base" };
-  await readyEnvironment(engine.registry, env, "use the secrets of");
+  await readyEnvironment(engine, env, "use the secrets of");
   const row = (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
   if (row?.id !== undefined) {
     return { held: await standing(engine, resource, row, "use"), operation: row.operation };

@@ -30,7 +30,7 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
 async function usable(engine: Engine, env: string): Promise<Known> {
   const environment = BASE_ENVS.includes(env)
     ? await engine.registry.environment(env)
-    : await readyEnvironment(engine.registry, env, "switch to");
+    : await readyEnvironment(engine, env, "switch to");
   return { environment, rows: await engine.registry.resources(env) }; // rejects where one is damaged
 }
 

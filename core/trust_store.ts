@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { lstatSync, readFileSync, realpathSync } from "node:fs";
-import { isAbsolute, relative, resolve } from "node:path";
+import { lstatSync, realpathSync } from "node:fs";
+import { isAbsolute, relative } from "node:path";
 import { findUpwards, ForkstackError, isForkstackError } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { fileError, files, temporaryPath } from "./files.ts";
+import { commonDirectory } from "./git_directory.ts";
 import { dirname, isRunByDeno, join, system, variable } from "./host.ts";
 import { load } from "./load.ts";
 import { shown } from "./shown.ts";
@@ -161,7 +162,7 @@ export async function revoke(project: Project): Promise<number> {
 }
 
 async function readStore(project: Project): Promise<Store> {
-  const identity = identityOf(project.root);
+  const identity = await identityOf(project.root);
   if (homeOfState() === undefined) return { ...identity, trusted: [] };
   const path = await storePath(identity);
   await secure(stateDirectory(), false);
@@ -186,27 +187,12 @@ async function storePath({ repository, project }: Identity): Promise<string> {
 }
 
 /** Which repository a directory belongs to, by git's common directory. */
-export function identityOf(root: string): Identity {
+export async function identityOf(root: string): Promise<Identity> {
   const real = realpathSync(root);
   const top = findUpwards(real, ".git");
   if (top === undefined) return { repository: real, project: "" };
-  return { repository: commonDirectory(top), project: relative(top, real).replaceAll("\\", "/") };
-}
-
-/** Git's common directory of a checkout; of a `.git` file that no repository knows, the file itself. */
-function commonDirectory(top: string): string {
-  const own = join(top, ".git");
-  if (lstatSync(own).isDirectory()) return own;
-  try {
-    const linked = resolve(top, /^gitdir: (.+)$/m.exec(readFileSync(own, "utf8"))![1]!);
-    const common = realpathSync(resolve(linked, readFileSync(join(linked, "commondir"), "utf8").trim()));
-    const registered = resolve(linked, readFileSync(join(linked, "gitdir"), "utf8").trim());
-    return realpathSync(registered) === realpathSync(own) && dirname(dirname(realpathSync(linked))) === common
-      ? common
-      : own;
-  } catch {
-    return own;
-  }
+  const repository = await commonDirectory(top) ?? join(top, ".git"); // of a file that no repository knows, itself
+  return { repository, project: relative(top, real).replaceAll("\\", "/") };
 }
 
 /** Where the user's own state is: https://specifications.freedesktop.org/basedir/latest/ */

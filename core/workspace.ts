@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { derivedVariables, findUpwards, ForkstackError, formatEnvLine, NAME_PATTERN, parseEnvFile } from "../mod.ts";
+import {
+  derivedVariables,
+  findUpwards,
+  ForkstackError,
+  formatEnvLine,
+  isForkstackError,
+  NAME_PATTERN,
+  parseEnvFile,
+} from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import type { World } from "./engine.ts";
 import * as block from "./env_block.ts";
@@ -11,6 +19,7 @@ import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts
 import { disk, sameBytes } from "./disk.ts";
 import { git } from "./git.ts";
 import { basename, join, system } from "./host.ts";
+import { ignoreLines, lackingExclude, lackingIn, withLines } from "./ignore.ts";
 import { checkUntracked, POINTERS } from "./ownership.ts";
 import { variableNames } from "./program.ts";
 import { Secret } from "./secret.ts";
@@ -177,6 +186,7 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
   return {
     changedFiles: projectFiles.map(([path]) => basename(path)),
     async commit() {
+      await exclude(place);
       for (const one of staged) await put(files, one);
       tellClosed(place, staged);
       // Others may point this directory elsewhere at the same time. Whoever writes last looks last: it makes them agree.
@@ -232,9 +242,22 @@ export async function writeProjectFiles(place: Place, written: readonly Written[
   );
 }
 
+/** Has git ignore what we write on every branch and in every worktree, where its directory may be written. */
+async function exclude(place: Place): Promise<void> {
+  try {
+    const lacking = await lackingExclude(place.project, place.world.files);
+    if (lacking === undefined) return;
+    const remake = (now: Uint8Array | undefined) => Promise.resolve(block.bytesOfText(lacking.complete(textOf(now))));
+    await rewriteShared(place, lacking.path, remake, 0o644);
+  } catch (error) {
+    const known = fileError(error, "have git ignore what forkstack writes");
+    if (!isForkstackError(known) || known.code !== "NOT_PERMITTED") throw known;
+  }
+}
+
 /** Writes a file that is a person's too as it is made of what it says; its mode stays. */
-export async function rewriteShared(place: Place, path: string, remake: Remake): Promise<void> {
-  const mode = (await disk.mode(path) ?? 0o600) & 0o777;
+export async function rewriteShared(place: Place, path: string, remake: Remake, modeOfNew = 0o600): Promise<void> {
+  const mode = (await disk.mode(path) ?? modeOfNew) & 0o777;
   const [one] = await stageAll(place, () => Promise.resolve([[path, remake, mode]]));
   try {
     await put(place.world.files, one);
@@ -441,15 +464,9 @@ function linesOf(variables: Readonly<Record<string, string>>): string {
 
 /** The lines that .gitignore lacks: neither written there, nor is what they are for ignored by any other. */
 async function lackingLines(project: Project, text: string): Promise<string[]> {
-  const wanted: readonly [line: string, example: string][] = [
-    ["/.forkstack/", ".forkstack/registry.db"],
-    ["/.current-env", ".current-env"],
-    ["/.env.local*", ".env.local.forkstack-0"], // the temporary file beside it holds the same credentials
-    [`/${project.name}.*.db*`, `${project.name}.dev.db/x`],
-  ];
-  const bare = (line: string) => line.trim().replace(/^\/|\/$/g, "");
-  const written = new Set(text.split(/\r?\n/).map(bare));
-  const lacking = wanted.filter(([line]) => !written.has(bare(line)));
+  const all = ignoreLines(project);
+  const unwritten = lackingIn(text, all.map(([line]) => line));
+  const lacking = all.filter(([line]) => unwritten.includes(line));
   const root = lacking.length === 0 ? project.root : await disk.realPath(project.root);
   const repository = lacking.length === 0 ? undefined : findUpwards(root, ".git");
   if (repository === undefined) return lacking.map(([line]) => line);
@@ -473,9 +490,7 @@ export async function changedProjectFiles({ project, world: { files } }: Place):
     });
   }
   if (lacking.length > 0) {
-    const end = text.includes("\r\n") ? "\r\n" : "\n";
-    const whole = text === "" || text.endsWith("\n") ? text : text + end;
-    changed.push([path, whole + lacking.map((line) => line + end).join(""), (await disk.mode(path) ?? 0o644) & 0o777]);
+    changed.push([path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]);
   }
   if (project.isNew) {
     changed.push([join(project.root, "forkstack.json"), `${JSON.stringify(project.config, null, 2)}\n`, 0o644]);

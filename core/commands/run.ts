@@ -102,10 +102,10 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
 }
 
 /** Rejects unless the environment is complete and its lease has not ended. */
-async function assertUsable({ registry, world }: Engine, env: string): Promise<void> {
+async function assertUsable(engine: Engine, env: string): Promise<void> {
   if (BASE_ENVS.includes(env)) return;
-  const { expiresAt } = await readyEnvironment(registry, env, "run in");
-  if (expiresAt === undefined || Date.parse(expiresAt) > world.now().getTime()) return;
+  const { expiresAt } = await readyEnvironment(engine, env, "run in");
+  if (expiresAt === undefined || Date.parse(expiresAt) > engine.world.now().getTime()) return;
   throw new ForkstackError("CONFLICT", `Cannot run in environment "${env}": its lease ended ${expiresAt}`, {
     hint: `It may be deleted at any time; keep it with \`forkstack extend ${env} 2d\``,
     details: { env },

@@ -230,7 +230,7 @@ Deno.test("a linked git worktree has its own current environment and shares all 
   await place.ok("delete", "bob", "--yes");
   const { code, stderr } = await linked("status");
   assert.equal(code, 4, "its environment is gone, which it is told");
-  assert.match(stderr, /Cannot show environment "bob": nobody made it/);
+  assert.match(stderr, /Cannot show environment "bob": it was deleted/);
   assert.equal((await linked("switch", "dev")).code, 0);
   assert.deepEqual((await readdir(`${place.above}/linked`)).filter((name) => name === ".forkstack"), []);
 });
