@@ -4,6 +4,7 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
+import { switchStatements } from "./checkouts.ts";
 import { parentOf, type Resource, titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
@@ -77,7 +78,7 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
     if (plan.isDone) {
       const known = await lookUp(engine, env);
       const isSwitch = options.switch !== false;
-      if (isSwitch) await worker.write([statements.touch(env, engine.world.now().toISOString())]);
+      if (isSwitch) await worker.write(await switchStatements(engine, env));
       const changedFiles = isSwitch
         ? await activate(engine, env)
         : await workspace.changeFiles(engine, { env, activate: false });
@@ -148,7 +149,7 @@ async function build(
     const rows = await engine.registry.resources(env);
     await worker.write([
       statements.putEnvironment(environment),
-      ...(options.switch === false ? [] : [statements.touch(env, engine.world.now().toISOString())]),
+      ...(options.switch === false ? [] : await switchStatements(engine, env)),
     ]);
     return { known: { environment, rows }, changedFiles: change.changedFiles };
   } catch (error) {

@@ -330,6 +330,7 @@ const CAPABILITIES = v.strictObject({
   pointInTime: v.boolean(),
   outputsExpire: v.boolean(),
   parentMayBeAbsent: v.boolean(),
+  embedded: v.optional(v.boolean()),
   name: v.strictObject({ maxLength: v.pipe(v.number(), v.minValue(1)), pattern: v.instance(RegExp) }),
 });
 

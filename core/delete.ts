@@ -4,7 +4,9 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
+import { type CheckoutReport, checkoutReports, checkoutsToForget } from "./checkouts.ts";
 import { titleOf } from "./config.ts";
+import { assertNotOriginals } from "./copied.ts";
 import { currentEnv } from "./current.ts";
 import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
 import { type Removed, removeResource } from "./resource.ts";
@@ -29,15 +31,25 @@ export interface DeleteResult {
   readonly left?: true;
 }
 
+/** An environment that is to go, with what goes with it. */
+export interface PlannedDeletion {
+  readonly environment: Environment;
+  readonly rows: readonly ResourceRow[];
+  /** Directories that are on it. */
+  readonly checkouts: readonly CheckoutReport[];
+}
+
 /** What `delete` would remove. */
 export async function planDeletion(
   engine: Engine,
   env: string,
-): Promise<{ environment: Environment; rows: ResourceRow[] }> {
+): Promise<PlannedDeletion> {
   currentEnv(engine.project); // throws where nobody can tell it
   assertUnprotected(engine.project, env, `delete environment "${env}"`);
   const environment = await madeEnvironment(engine, env, "delete");
-  return { environment, rows: await engine.registry.resources(env) };
+  const rows = await engine.registry.resources(env);
+  await assertNotOriginals(engine, rows, "delete");
+  return { environment, rows, checkouts: (await checkoutReports(engine))(env) };
 }
 
 /** What `delete` is asked for. */
@@ -56,8 +68,7 @@ export async function deleteEnvironment(
   await planDeletion(engine, env);
   return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
     await freeRoom(engine, env);
-    const { environment, rows } = await planDeletion(engine, env);
-    const result = await deleted(engine, worker, environment, rows, { keep: !purge, began });
+    const result = await deleted(engine, worker, await planDeletion(engine, env), { keep: !purge, began });
     if (purge) {
       await purgeAll(engine, worker, env).catch((error) => {
         throw notPurged(env, error);
@@ -78,23 +89,22 @@ export async function deleteEnvironmentIf(
     const environment = await engine.registry.environment(env);
     if (environment === undefined || !isMeant(environment)) return undefined;
     await freeRoom(engine, env);
-    const { rows } = await planDeletion(engine, env);
-    return await deleted(engine, worker, environment, rows, { keep: true, began });
+    return await deleted(engine, worker, await planDeletion(engine, env), { keep: true, began });
   });
 }
 
 async function deleted(
   engine: Engine,
   worker: Worker,
-  environment: Environment,
-  rows: readonly ResourceRow[],
+  { environment, rows, checkouts }: PlannedDeletion,
   { keep, began }: { readonly keep: boolean; readonly began: number },
 ): Promise<DeleteResult> {
   const { outcomes, failures, isLeft } = await removeAll(engine, worker, environment, keep);
   if (failures.length > 0) throw partlyDeleted(environment.name, failures, isLeft);
   const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
+  const others = checkouts.filter(({ current }) => !current);
   return {
-    environment: { ...environmentReport(engine, environment), status: "deleting", current: false },
+    environment: { ...environmentReport(engine, environment, others), status: "deleting", current: false },
     resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
     durationMs: elapsed(began),
     ...(isLeft ? { left: true as const } : {}),
@@ -122,7 +132,10 @@ async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<Ke
       });
     }
     const title = titleOf(engine.project, resource, env);
-    const marker = markerOf(engine, { env, key, title, operation });
+    const { kind, provider, options } = resource;
+    const row = { env, key, kind, provider: provider.name, options, operation, title };
+    await assertNotOriginals(engine, [row], "delete");
+    const marker = markerOf(engine, row);
     const line = { ...journalOf(engine, marker, "purge"), id };
     await worker.write([statements.journal({ ...line, phase: "intent" })]);
     const fork = { id, name: title, marker, createdAt: at };
@@ -160,7 +173,8 @@ async function removeAll(engine: Engine, worker: Worker, environment: Environmen
   const failures = outcomes.filter((outcome) => !outcome.ok);
   if (failures.length === 0) {
     await workspace.removeVariables(engine, env);
-    await worker.write([statements.dropEnvironment(env)]);
+    const forgotten = await checkoutsToForget(engine, env);
+    await worker.write([statements.dropEnvironment(env), ...forgotten.map(statements.dropCheckout)]);
   }
   return { outcomes, failures, isLeft };
 }

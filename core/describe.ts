@@ -4,6 +4,7 @@
  * @module
  */
 import { declaredResources, resourceTitle } from "../mod.ts";
+import { checkoutReports } from "./checkouts.ts";
 import { BASE_ENVS, byKey, keyOf, type Project } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import type { Engine } from "./engine.ts";
@@ -61,10 +62,11 @@ export async function resultOf(
   began: number,
   current: string | undefined = currentEnv(engine.project).env,
 ): Promise<EnvironmentResult> {
+  const checkouts = await checkoutReports(engine).then((on) => on(env), () => undefined);
   return {
     environment: environment === undefined
-      ? { name: env, status: "ready", current: current === env }
-      : environmentReport(engine, environment, current),
+      ? { name: env, status: "ready", ...(checkouts === undefined ? {} : { checkouts }), current: current === env }
+      : environmentReport(engine, environment, checkouts, current),
     resources: environment === undefined
       ? namedReports(engine.project, env, "base")
       : rows.map((row) => reportOf(row, row.state)).sort(byKey),

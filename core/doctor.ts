@@ -6,6 +6,7 @@
  */
 import { isForkstackError, resourceTitle } from "../mod.ts";
 import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
+import { assertNotOriginals } from "./copied.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
 import {
@@ -18,6 +19,7 @@ import {
   scopeOf,
 } from "./engine.ts";
 import { examineCheckout, staleFinding } from "./examine_checkout.ts";
+import { examineOthers } from "./examine_others.ts";
 import { withLock } from "./lock.ts";
 import { mendingCommand } from "./plan.ts";
 import { isRegistryId } from "./marks.ts";
@@ -53,6 +55,7 @@ export async function examine(engine: Engine): Promise<Finding[]> {
       examineForks(engine, resource, rows).catch((error) => [unasked(engine, error, { resource: resource.key })])
     ),
     examineCheckout(engine, environments),
+    examineOthers(engine, environments),
     engine.registry.kept().then((kept) => kept.map(keptFinding)),
     damaged.map(damagedFinding),
   ]);
@@ -283,6 +286,9 @@ async function removeOrphan(engine: Engine, resource: Resource, fork: Fork): Pro
     const row = environment && (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
     if (row !== undefined && isHome(row, fork)) return;
     if ((await engine.registry.kept()).some(({ id }) => id === fork.id)) return;
+    const { key, kind, provider: { name: provider }, options } = resource;
+    const made = { env, key, kind, provider, options, operation: fork.marker.operation, title: fork.name };
+    await assertNotOriginals(engine, [made], "delete");
     const line = { ...journalOf(engine, fork.marker, "delete"), id: fork.id };
     // No row of it: the list may be behind, and once the fork is gone nothing would lead here again.
     await worker.write([statements.journal({ ...line, phase: "intent" })]);

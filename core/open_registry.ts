@@ -9,9 +9,9 @@ import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { dirname, join, system, variable } from "./host.ts";
 import { isRegistryId } from "./marks.ts";
-import { Registry } from "./registry.ts";
+import { type Original, Registry } from "./registry.ts";
 import { beginAside, isOwnPlace, isRegistryThere, registryFile, serverUrl } from "./registry_file.ts";
-import { UNREADABLE } from "./rows.ts";
+import { isPath, UNREADABLE } from "./rows.ts";
 import { type OpenFile, openFile, openServer } from "./sql.ts";
 
 /**
@@ -51,15 +51,54 @@ export async function openRegistry(
     if (access === "work") {
       const registry = await open({ survives });
       if (missing === "create") await keepId(directory, registry.id);
-      if (isOwnPlace(project)) await closeFiles(directory);
+      if (isOwnPlace(project)) {
+        await closeFiles(directory);
+        await settle(registry, directory, true);
+      }
       return registry;
     }
-    return await open({ readOnly: true }).catch(async (error) => {
+    const registry = await open({ readOnly: true }).catch(async (error) => {
       if (!/readonly database/.test((error as Error).message)) throw error;
       return await open({ survives }); // of an older forkstack, and brought up to date first
     });
+    if (isOwnPlace(project)) await settle(registry, directory, false);
+    return registry;
   } catch (error) {
     throw registryError(path, error);
+  }
+}
+
+/**
+ * Tells what the registry is a copy of, and binds it to the directory in which it is now: a moved one simply works, and
+ * of a copy it is known where its original stands.
+ */
+async function settle(registry: Registry, directory: string, mayWrite: boolean): Promise<void> {
+  const own = await disk.realPath(directory);
+  const { home } = registry;
+  const known = registry.originals;
+  const standing: Original[] = [];
+  for (const one of known) {
+    if (await standsAt(one.directory, own, registry.id)) standing.push(one);
+    else if (mayWrite) await registry.forgetOriginal(one.directory);
+  }
+  const isCopy = home !== undefined && home !== own && await standsAt(home, own, registry.id);
+  const isUnbound = home !== own && isPath(own);
+  const last = mayWrite && isUnbound ? await registry.bind(own, isCopy ? home : undefined) : Number.MAX_SAFE_INTEGER;
+  if (isCopy) standing.push({ directory: home, seq: last }); // what the journal knew until now
+  registry.originals = standing;
+}
+
+/** Whether the same registry stands in another directory. What may not be looked at does, as far as anybody can tell. */
+async function standsAt(directory: string, own: string, id: string): Promise<boolean> {
+  if (directory === own) return false;
+  try {
+    if ((await disk.look(join(directory, "registry.db")))?.type !== "file") return false;
+    const other = await keptId(directory);
+    if (other !== undefined && other !== id) return false;
+    const stamps = await Promise.all([directory, own].map((at) => disk.stamp(join(at, "registry.db"))));
+    return stamps[0] !== stamps[1]; // else it is the same file, mounted at two places
+  } catch (error) {
+    return (error as Error).name !== "NotCapable"; // a container's grant does not reach the host's paths
   }
 }
 

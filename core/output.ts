@@ -4,6 +4,7 @@
  * @module
  */
 import { type ForkstackError, isForkstackError } from "../mod.ts";
+import type { CheckoutReport } from "./checkouts.ts";
 import type { DeleteResult } from "./delete.ts";
 import type { Finding } from "./doctor.ts";
 import type { Plan } from "./plan.ts";
@@ -130,13 +131,14 @@ export function listText(
     one.createdAt === undefined ? "" : age(one.createdAt, now),
     one.owner ?? "",
     one.expiresAt === undefined ? "" : timeLeft(one.expiresAt, now),
+    othersText(one.checkouts ?? []),
   ]);
-  if (base !== undefined) rows.unshift(["*", base, "base", "", "", "", ""]);
+  if (base !== undefined) rows.unshift(["*", base, "base", "", "", "", "", ""]);
   if (environments.length === 0) {
     const hint = localCommands("No environments yet. Make one with `forkstack new alice`", style);
     return base === undefined ? hint : `${hint}\nCurrent: ${base}`;
   }
-  const all = [[" ", "NAME", "STATUS", "PARENT", "AGE", "OWNER", "LEASE"], ...rows];
+  const all = [[" ", "NAME", "STATUS", "PARENT", "AGE", "OWNER", "LEASE", "OTHER CHECKOUTS"], ...rows];
   const used = all[0].map((_, at) => at < 2 || rows.some((row) => row[at] !== ""));
   const widths = all[0].map((_, at) => Math.max(...all.map((row) => row[at].length)));
   return all.map((row, line) => {
@@ -155,6 +157,7 @@ export function keptLines(kept: readonly KeptFork[], style: Style): string[] {
 /** One environment in full. */
 export function statusText(result: EnvironmentResult, now: Date, style: Style): string {
   const { environment, resources } = result;
+  const others = othersText(environment.checkouts ?? []);
   const facts = [
     environment.parent && `forked from ${environment.parent}`,
     environment.createdAt && `${age(environment.createdAt, now)} old`,
@@ -164,6 +167,7 @@ export function statusText(result: EnvironmentResult, now: Date, style: Style): 
   const lines = [
     `${paint(style, "bold", environment.name)}  ${environment.status}${environment.current ? ", current" : ""}`,
     ...(facts.length > 0 ? [facts.join(", ")] : []),
+    ...(others === "" ? [] : [`other checkouts on it: ${others}`]),
     ...resources.map((one) => {
       const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
       return `  ${one.key.padEnd(16)} ${one.provider.padEnd(12)} ${one.title.padEnd(28)} ${state}`.trimEnd();
@@ -187,6 +191,10 @@ export function deletedText(result: DeleteResult, style: Style): string {
     );
   }
   if (result.left) lines.push("It was current; this directory is on no environment now");
+  const others = othersText(result.environment.checkouts ?? []);
+  if (others !== "") {
+    lines.push(localCommands(`Still pointing to it: ${others}; go on there with \`forkstack switch dev\``, style));
+  }
   const next = result.left ? "`forkstack switch dev` or `forkstack new`" : "`forkstack list`";
   lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
   return lines.join("\n");
@@ -210,7 +218,16 @@ export function doctorText(findings: readonly Finding[], rebuilt: readonly Resou
 
 /** A finding in one line. */
 export function findingTitle({ environment, resource, problem }: Finding): string {
-  return `${[environment, resource].filter(Boolean).join(" ")}: ${problem}`;
+  const about = [environment, resource].filter(Boolean).join(" ");
+  return about === "" ? problem : `${about}: ${problem}`;
+}
+
+/** Other checkouts on an environment in one text, e.g. `"/app/w" (git branch "topic")`; `""` if there are none. */
+export function othersText(checkouts: readonly CheckoutReport[]): string {
+  return checkouts.filter(({ current }) => !current).map(({ path, host, branch }) => {
+    const about = [branch && `git branch "${branch}"`, host && `on ${host}`].filter(Boolean).join(", ");
+    return `"${path}"${about === "" ? "" : ` (${about})`}`;
+  }).join(", ");
 }
 
 /** A plan of `new`, for `--dry-run`. */

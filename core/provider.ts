@@ -38,6 +38,11 @@ export interface Capabilities {
   readonly outputsExpire: boolean;
   /** A parent that holds nothing is no error: the fork starts empty. True of embedded providers alone. */
   readonly parentMayBeAbsent: boolean;
+  /**
+   * Forks lie inside the state directory (`Scope.root`) and nowhere else, so that a copy of the project has its own.
+   * @default {false}
+   */
+  readonly embedded?: boolean;
   /** Fork names that the vendor accepts; `maxLength` in characters. */
   readonly name: { readonly maxLength: number; readonly pattern: RegExp };
 }

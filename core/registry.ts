@@ -11,10 +11,12 @@ import type { Project } from "./config.ts";
 import { isRegistryId, newRegistryId } from "./marks.ts";
 import type { Copy, Fork, Marker } from "./provider.ts";
 import {
+  checkoutOf,
   checkSchema,
   damagedRegistry,
   environmentOf,
   isEnvName,
+  isPath,
   journalLineOf,
   keptOf,
   lockOf,
@@ -24,6 +26,7 @@ import {
   unansweredOf,
 } from "./rows.ts";
 import { foreignRegistry } from "./registry_file.ts";
+import { MIGRATIONS, SCHEMA, SHAPE, VERSION } from "./registry_schema.ts";
 import { quoted } from "./shown.ts";
 import type { Row, Sql, Statement } from "./sql.ts";
 
@@ -101,6 +104,27 @@ export interface Lock {
   readonly beat: number;
 }
 
+/** One directory that points to an environment. */
+export interface Checkout {
+  /** Name of its machine; empty where the registry is a file of one machine. */
+  readonly host: string;
+  /** Real path of the directory of `.current-env`. */
+  readonly path: string;
+  /** Git's directory of this checkout alone, e.g. `"/app/.git/worktrees/w"`. */
+  readonly gitDir?: string;
+  readonly gitBranch?: string;
+  readonly env: string;
+  readonly usedAt: string;
+}
+
+/** A directory whose registry this one is a copy of. */
+export interface Original {
+  /** Directory of its registry. */
+  readonly directory: string;
+  /** Last line of the journal that was copied. */
+  readonly seq: number;
+}
+
 /** A row that fails its check. */
 export interface DamagedRow {
   readonly table: string;
@@ -117,36 +141,6 @@ export const TAKEN_OVER = "taken over";
 /** The step of the journal that says: a create of the run was answered that something is there already. */
 export const REFUSED = "refused";
 
-const VERSION = 3;
-const SCHEMA: readonly Statement[] = [
-  ["CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"],
-  [`CREATE TABLE IF NOT EXISTS environments (
-    name TEXT PRIMARY KEY, parent TEXT NOT NULL, status TEXT NOT NULL, owner TEXT NOT NULL, operation TEXT NOT NULL,
-    created_at TEXT NOT NULL, expires_at TEXT, used_at TEXT, origin TEXT)`],
-  [`CREATE TABLE IF NOT EXISTS resources (
-    env TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, name TEXT, provider TEXT NOT NULL, title TEXT NOT NULL,
-    state TEXT NOT NULL, operation TEXT NOT NULL, id TEXT, parent_id TEXT, fork TEXT, created_at TEXT NOT NULL,
-    options TEXT NOT NULL,
-    PRIMARY KEY (env, key))`],
-  [`CREATE TABLE IF NOT EXISTS journal (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, operation TEXT NOT NULL, env TEXT NOT NULL, resource TEXT NOT NULL,
-    step TEXT NOT NULL, phase TEXT NOT NULL, id TEXT, at TEXT NOT NULL)`],
-  ["CREATE INDEX IF NOT EXISTS journal_env ON journal (env, resource)"],
-  [`CREATE TABLE IF NOT EXISTS locks (
-    env TEXT PRIMARY KEY, owner TEXT NOT NULL, purpose TEXT NOT NULL, token INTEGER NOT NULL, beat INTEGER NOT NULL)`],
-  // see `fenced`
-  ["CREATE TABLE IF NOT EXISTS fence (id TEXT PRIMARY KEY, env TEXT NOT NULL, token INTEGER NOT NULL)"],
-  [`INSERT INTO meta (key, value) VALUES ('version', '${VERSION}') ON CONFLICT (key) DO NOTHING`],
-];
-
-const SHAPE: Statement = ["SELECT type, name, sql FROM sqlite_schema"];
-
-/** What brings a registry to a version from the one before. */
-const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
-  2: [["ALTER TABLE environments ADD COLUMN origin TEXT"]],
-  3: [], // the registry's id, which `open` writes; an older forkstack could not read the marks that name it
-};
-
 /** Brings a registry to a version, unless another process is doing so as well and was first. */
 async function migrate(sql: Sql, version: number): Promise<void> {
   try {
@@ -159,6 +153,8 @@ async function migrate(sql: Sql, version: number): Promise<void> {
 
 /** Keys of `meta` that name registries whose forks this one has adopted. */
 const ADOPTED = "adopted:";
+/** Keys of `meta` that name directories whose registry this one is a copy of. */
+const ORIGINAL = "original:";
 
 /** Gives a registry its id, unless another process was first; the one that it has. */
 async function identify(sql: Sql, id: string): Promise<unknown> {
@@ -179,19 +175,30 @@ export class Registry {
   readonly id: string;
   /** Of registries that were lost, whose forks `doctor --rebuild --adopt` gave to this one. */
   readonly #adopted: Set<string>;
+  /** Directory that it was bound to last; absent for one on a server. */
+  readonly home: string | undefined;
+  /** What it is a copy of; `open_registry.ts` leaves those that still stand. */
+  originals: readonly Original[];
 
   private constructor(
     sql: Sql,
     project: string,
     lockDirectory: string | undefined,
     id: string,
-    adopted: readonly string[],
+    meta: ReadonlyMap<string, unknown>,
   ) {
     this.#sql = sql;
     this.#project = project;
     this.lockDirectory = lockDirectory;
     this.id = id;
-    this.#adopted = new Set(adopted);
+    const named = (prefix: string) =>
+      [...meta].filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key.slice(prefix.length), value]);
+    this.#adopted = new Set(named(ADOPTED).map(([of]) => String(of)));
+    this.home = homeOf(meta.get("home"));
+    this.originals = named(ORIGINAL).map(([of, seq]) => {
+      if (!/^\d{1,15}$/.test(String(seq))) throw damagedRegistry(`a copy's line is ${quoted(seq)}`);
+      return { directory: homeOf(of)!, seq: Number(seq) };
+    });
   }
 
   /** Brings the schema up to date; one of a newer forkstack is refused. A new one gets `id`, or a random one. */
@@ -213,7 +220,9 @@ export class Registry {
           project.name,
         ]]);
       }
-      const meta = new Map((await sql.read(["SELECT key, value FROM meta"])).map((row) => [row.key, row.value]));
+      const meta = new Map(
+        (await sql.read(["SELECT key, value FROM meta"])).map((row) => [String(row.key), row.value]),
+      );
       const version = String(meta.get("version"));
       if (!/^[1-9]\d{0,5}$/.test(version)) {
         throw damagedRegistry(`its version is ${quoted(meta.get("version") ?? null)}`);
@@ -225,15 +234,15 @@ export class Registry {
           { hint: "Update forkstack" },
         );
       }
-      if (isThere) checkSchema(schema);
+      // Another process may bring it up to date between the two looks.
+      if (isThere) checkSchema(tables.includes("checkouts") ? schema : await sql.read(SHAPE), Number(version));
       if (meta.get("project") !== project.name) {
         throw foreignRegistry(`it is of project ${quoted(meta.get("project") ?? null)}, not "${project.name}"`);
       }
       for (let next = Number(version) + 1; next <= VERSION; next++) await migrate(sql, next);
       const known: unknown = meta.get("id") ?? await identify(sql, id);
       if (!isRegistryId(known)) throw damagedRegistry(`its id is ${quoted(known)}`);
-      const adopted = [...meta.keys()].map(String).filter((key) => key.startsWith(ADOPTED));
-      return new Registry(sql, project.name, lockDirectory, known, adopted.map((key) => key.slice(ADOPTED.length)));
+      return new Registry(sql, project.name, lockDirectory, known, meta);
     } catch (error) {
       sql.close();
       throw statementError(error);
@@ -256,6 +265,33 @@ export class Registry {
       ADOPTED + id,
     ]]);
     this.#adopted.add(id);
+  }
+
+  /**
+   * Binds the registry to a directory. With `copiedFrom`, a directory whose registry it is a copy of, gives the last line
+   * of the journal that came along.
+   */
+  async bind(directory: string, copiedFrom?: string): Promise<number> {
+    const put = "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    const home: Statement = [`INSERT INTO meta (key, value) VALUES ('home', ?) ${put}`, directory];
+    const last: Statement = ["SELECT COALESCE(MAX(seq), 0) AS seq FROM journal"];
+    const copied: Statement = [
+      `INSERT INTO meta (key, value) SELECT ?, COALESCE(MAX(seq), 0) FROM journal WHERE true ${put}`,
+      `${ORIGINAL}${copiedFrom}`,
+    ];
+    const [[row]] = await this.#write([last, home, ...(copiedFrom === undefined ? [] : [copied])]);
+    return row!.seq as number;
+  }
+
+  /** Forgets a directory whose registry it was a copy of. */
+  async forgetOriginal(directory: string): Promise<void> {
+    await this.#write([["DELETE FROM meta WHERE key = ?", ORIGINAL + directory]]);
+  }
+
+  /** Whether the journal knew of a run by one of its lines. */
+  async knewOperation(operation: string, seq: number): Promise<boolean> {
+    const statement = "SELECT 1 AS known FROM journal WHERE operation = ? AND seq <= ? LIMIT 1";
+    return (await this.#read([statement, operation, seq])).length > 0;
   }
 
   async #read(statement: Statement): Promise<Row[]> {
@@ -395,6 +431,7 @@ export class Registry {
       resources: (row) => resourceOf(row, this.#project),
       journal: journalLineOf,
       locks: (row) => row.owner === "" ? undefined : lockOf(row),
+      checkouts: checkoutOf,
     };
   }
 
@@ -462,9 +499,19 @@ export class Registry {
     return sound(rows, unansweredOf).rows;
   }
 
-  /** Records that an environment was switched to. */
-  async touch(env: string, at: string): Promise<void> {
-    await this.#write([statements.touch(env, at)]);
+  /** Records what needs no lock: that an environment was used, and from which directory. */
+  async note(all: readonly Statement[]): Promise<void> {
+    await this.#write(all);
+  }
+
+  /** All checkouts whose row is sound, as they are recorded, by path. */
+  async checkouts(): Promise<Checkout[]> {
+    return sound(await this.#read(["SELECT * FROM checkouts ORDER BY path, host"]), checkoutOf).rows;
+  }
+
+  /** Forgets checkouts: their directory is gone, or on another environment by now. */
+  async forgetCheckouts(all: readonly Checkout[]): Promise<void> {
+    if (all.length > 0) await this.#write(all.map(statements.dropCheckout));
   }
 
   /**
@@ -527,11 +574,29 @@ export const statements = {
     ...[one.id ?? null, one.parentId ?? null, one.fork ?? null, one.createdAt, JSON.stringify(one.options)],
   ],
   dropResource: (env: string, key: string): Statement => ["DELETE FROM resources WHERE env = ? AND key = ?", env, key],
+  putCheckout: (one: Checkout): Statement => [
+    `INSERT OR REPLACE INTO checkouts (host, path, git_dir, git_branch, env, used_at) VALUES (?, ?, ?, ?, ?, ?)`,
+    ...[one.host, one.path, one.gitDir ?? null, one.gitBranch ?? null, one.env, one.usedAt],
+  ],
+  useCheckout: ({ host, path, env, usedAt }: Checkout): Statement => [
+    "UPDATE checkouts SET used_at = ? WHERE host = ? AND path = ? AND env = ?",
+    ...[usedAt, host, path, env],
+  ],
+  dropCheckout: ({ host, path, env, usedAt }: Checkout): Statement => [
+    "DELETE FROM checkouts WHERE host = ? AND path = ? AND env = ? AND used_at = ?", // not one that came anew meanwhile
+    ...[host, path, env, usedAt],
+  ],
   journal: (line: Omit<JournalLine, "seq">): Statement => [
     "INSERT INTO journal (operation, env, resource, step, phase, id, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
     ...[line.operation, line.env, line.resource, line.step, line.phase, line.id ?? null, line.at],
   ],
 };
+
+/** Directory that a row of `meta` names. */
+function homeOf(value: unknown): string | undefined {
+  if (value === undefined || isPath(value)) return value;
+  throw damagedRegistry(`its home is ${quoted(value)}`);
+}
 
 /** The fork that a row remembers, if its vendor's answer came; `marker` is the row's. */
 export function forkOf(row: ResourceRow, marker: Marker): Fork | undefined {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type CheckoutReport, checkoutReports, type Known } from "./checkouts.ts";
 import { currentEnv } from "./current.ts";
 import type { Engine } from "./engine.ts";
 import type { Copy } from "./provider.ts";
@@ -34,6 +35,9 @@ export interface EnvironmentReport {
   readonly owner?: string;
   readonly createdAt?: string;
   readonly expiresAt?: string;
+  readonly usedAt?: string;
+  /** Directories that are on it; absent where the registry could not be asked. */
+  readonly checkouts?: readonly CheckoutReport[];
   readonly current: boolean;
 }
 
@@ -55,15 +59,17 @@ export interface EnvironmentResult {
 }
 
 /** Every environment that forkstack made, by name. */
-export async function listEnvironments(engine: Pick<Engine, "project" | "registry">): Promise<EnvironmentReport[]> {
+export async function listEnvironments(engine: Known): Promise<EnvironmentReport[]> {
   const current = currentEnv(engine.project).env;
-  return (await engine.registry.environments()).map((one) => environmentReport(engine, one, current));
+  const on = await checkoutReports(engine);
+  return (await engine.registry.environments()).map((one) => environmentReport(engine, one, on(one.name), current));
 }
 
 /** An environment in the words of `--json`. */
 export function environmentReport(
   engine: Pick<Engine, "project">,
   environment: Environment,
+  checkouts: readonly CheckoutReport[] | undefined,
   current: string | undefined = currentEnv(engine.project).env,
 ): EnvironmentReport {
   return {
@@ -73,6 +79,8 @@ export function environmentReport(
     owner: environment.owner,
     createdAt: environment.createdAt,
     ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
+    ...(environment.usedAt === undefined ? {} : { usedAt: environment.usedAt }),
+    ...(checkouts === undefined ? {} : { checkouts }),
     current: current === environment.name,
   };
 }

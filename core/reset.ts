@@ -4,7 +4,9 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
+import { type CheckoutReport, checkoutReports } from "./checkouts.ts";
 import { BASE_ENVS, titleOf } from "./config.ts";
+import { assertNotOriginals } from "./copied.ts";
 import { contextOf, type Engine, journalOf, lockOptions, markerOf, recordedResource } from "./engine.ts";
 import { assertParent, targetOf } from "./resource.ts";
 import { fileError } from "./files.ts";
@@ -29,14 +31,15 @@ interface Prepared {
 export async function planReset(
   engine: Engine,
   env: string,
-): Promise<{ environment: Environment; rows: ResourceRow[] }> {
+): Promise<{ environment: Environment; rows: ResourceRow[]; checkouts: readonly CheckoutReport[] }> {
   assertUnprotected(engine.project, env, `reset environment "${env}"`);
   const environment = await madeEnvironment(engine, env, "reset");
   if (environment.status !== "ready" && environment.status !== "resetting") throw notReady(environment, "reset");
   if (!BASE_ENVS.includes(environment.parent)) await readyEnvironment(engine, environment.parent, "fork from");
   const rows = await engine.registry.resources(env);
+  await assertNotOriginals(engine, rows, "reset");
   for (const row of rows) await resetting(engine, row);
-  return { environment, rows };
+  return { environment, rows, checkouts: (await checkoutReports(engine))(env) };
 }
 
 /** Puts new forks in the place of all of an environment's resources, or of none. */

@@ -6,6 +6,7 @@
  */
 import { ForkstackError, isForkstackError, resourceTitle } from "../mod.ts";
 import type { Resource } from "./config.ts";
+import { assertNotOriginals } from "./copied.ts";
 import {
   contextOf,
   type Engine,
@@ -294,6 +295,7 @@ export async function removeResource(
     statements.journal({ ...line, phase: "intent", ...(row.id === undefined ? {} : { id: row.id }) }),
   ]);
   try {
+    await assertNotOriginals(engine, [row], "delete");
     const resource = await recordedResource(engine, row);
     const { provider } = resource;
     const scope = scopeOf(engine, resource);

@@ -9,7 +9,7 @@ import { ForkstackError, type Kind, parseEnvName, resourceTitle } from "../mod.t
 import { BASE_ENVS, keyOf } from "./config.ts";
 import { isRegistryId } from "./marks.ts";
 import type { Copy, Marker } from "./provider.ts";
-import type { Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./registry.ts";
+import type { Checkout, Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./registry.ts";
 import { isPlain, quoted, shown } from "./shown.ts";
 import type { Row } from "./sql.ts";
 
@@ -49,6 +49,11 @@ export function isEnvName(value: unknown): value is string {
 /** A text on one line of up to `most` characters that shows as it is. */
 export function isLine(value: unknown, most = 1_024): value is string {
   return typeof value === "string" && value !== "" && value.length <= most && isPlain(value);
+}
+
+/** An absolute path, without steps upwards. */
+export function isPath(value: unknown): value is string {
+  return isLine(value, 4_096) && /^([\\/]|[A-Za-z]:[\\/])/.test(value) && !/(^|[\\/])\.\.?([\\/]|$)/.test(value);
 }
 
 /** A way in which data reaches a fork. */
@@ -130,10 +135,21 @@ const LOCK: Columns<string> = {
   beat: [isCount, "a number"],
 };
 
+const PATH = [isPath, "an absolute path"] as const;
+const CHECKOUT: Columns<string> = {
+  host: [(value) => value === "" || isLine(value, 255), "the name of a machine"],
+  path: PATH,
+  git_dir: maybe(PATH),
+  git_branch: maybe(LINE),
+  env: NAMED,
+  used_at: TIME,
+};
+
 const environmentNamed: Whose = ({ name }) => `environment ${quoted(name)}`;
 const resourceNamed: Whose = ({ key, env }) => `resource ${quoted(key)} of environment ${quoted(env)}`;
 const journalNamed: Whose = ({ seq, env }) =>
   `a line of the journal${seq === undefined ? "" : ` (${seq})`}, of ${quoted(env)}`;
+const checkoutNamed: Whose = ({ path }) => `the checkout ${quoted(path)}`;
 const lockNamed: Whose = ({ env }) => `the lock of environment ${quoted(env)}`;
 
 function check<Name extends string>(row: Row, columns: Columns<Name>, whose: Whose): void {
@@ -236,6 +252,14 @@ export function lockOf(row: Row): Lock {
   return { env, owner, purpose, token, beat } as unknown as Lock;
 }
 
+/** A checkout, checked. */
+export function checkoutOf(row: Row): Checkout {
+  check(row, CHECKOUT, checkoutNamed);
+  const { host, path, git_dir, git_branch, env, used_at: usedAt } = row;
+  const where = { ...given("gitDir", git_dir), ...given("gitBranch", git_branch) };
+  return { host, path, ...where, env, usedAt } as unknown as Checkout;
+}
+
 function given(name: string, value: unknown): Record<string, unknown> {
   return value === null || value === undefined ? {} : { [name]: value };
 }
@@ -269,13 +293,14 @@ export function sound<T>(
   return { rows: passed, damaged };
 }
 
-const TABLES = ["meta", "environments", "resources", "journal", "locks", "fence"];
+/** Tables, and the version of the schema since which they are there. */
+const TABLES = { meta: 1, environments: 1, resources: 1, journal: 1, locks: 1, fence: 1, checkouts: 4 };
 
 /** Refuses a schema that is not this one: a view or a trigger of a stranger would run in each statement. */
-export function checkSchema(schema: readonly Row[]): void {
+export function checkSchema(schema: readonly Row[], version: number): void {
   const names = schema.filter(({ type }) => type === "table").map(({ name }) => String(name));
-  const lacking = TABLES.find((name) => !names.includes(name));
-  if (lacking !== undefined) throw damagedRegistry(`it has no table "${lacking}"`);
+  const lacking = Object.entries(TABLES).find(([name, since]) => since <= version && !names.includes(name));
+  if (lacking !== undefined) throw damagedRegistry(`it has no table "${lacking[0]}"`);
   for (const { type, name, sql } of schema) {
     const isPlainTable = type === "table" && !/^\s*CREATE\s+VIRTUAL/i.test(String(sql));
     if (isPlainTable || type === "index") continue;

@@ -88,6 +88,7 @@ export function embeddedProviderWith<Options>(
       pointInTime: false,
       outputsExpire: false,
       parentMayBeAbsent: true,
+      embedded: true,
       name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
     },
     credentials: [],

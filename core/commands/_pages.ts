@@ -105,7 +105,8 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "Deletes every resource that forkstack made for the environment, after asking. Each is deleted by the vendor's " +
       "own id, once its mark was read again; what is not ours stays and is named. If this directory is on the " +
       "environment, it is on none from then on: .current-env and the block in .env.local go, your own lines stay. No " +
-      "other environment takes its place, and nothing of the parent is needed.",
+      "other environment takes its place, and nothing of the parent is needed. Other directories on it are named; their " +
+      "pointers stay, and the app there stops with ENV_UNKNOWN.",
       "Some providers of secrets keep a backup; --purge takes it away, at once or later. Environments in `protected` of " +
       "forkstack.json, dev and prod are never deleted.",
     ],
@@ -204,7 +205,9 @@ export const PAGES: Readonly<Record<string, Page>> = {
     about: [
       "Compares the registry with the vendors and with this directory: environments that are unfinished or expired, " +
       "resources that are gone, that nobody recorded, or that are somebody else's. Each finding comes with the command " +
-      "that mends it. It changes nothing, unless --fix is given: that mends what is safe, after asking.",
+      "that mends it. So are a block in .env.local that contradicts .current-env, other directories on an environment " +
+      "that is gone, and a directory whose .forkstack is a copy of another's. It changes nothing, unless --fix is given: " +
+      "that mends what is safe, after asking.",
       "--rebuild is for a registry that was lost or has damaged rows: it forgets these rows and finds the environments " +
       "again by the marks on their resources. " +
       "Marks name their registry: with --adopt it also takes the environments of another one, which must be lost, " +
@@ -222,8 +225,8 @@ export const PAGES: Readonly<Record<string, Page>> = {
   },
   list: {
     about: [
-      "One line for each environment of the registry, by name; * marks the current one. Asks no vendor. Backups that " +
-      "outlived their environment are told below.",
+      "One line for each environment of the registry, by name; * marks the current one. Other directories that are on " +
+      "an environment stand in its line. Asks no vendor. Backups that outlived their environment are told below.",
     ],
     examples: [
       ["list", "the environments, their parents and leases"],

@@ -31,21 +31,31 @@ export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
         text: () => `${flags["dry-run"] ? "Would delete" : "Deleted"} what was kept of ${env}: ${what}`,
       };
     }
-    const { environment, rows } = await planDeletion(engine, env);
+    const { environment, rows, checkouts } = await planDeletion(engine, env);
     const what = rows.map((row) => `${row.key} "${row.title}" (${row.provider})`).join(", ") || "no resources";
     const isOn = await pointsTo(engine, env);
+    const others = output.othersText(checkouts);
     if (flags["dry-run"]) {
       return {
         data: {
-          environment: { name: env, parent: environment.parent },
+          environment: { name: env, parent: environment.parent, checkouts },
           resources: rows.map((row) => reportOf(row, row.state)),
           ...(isOn ? { left: true } : {}),
           dryRun: true,
         },
-        text: () => `Would delete ${env}: ${what}${isOn ? `\n${leaves("would")}` : ""}`,
+        text: () =>
+          [
+            `Would delete ${env}: ${what}`,
+            ...(isOn ? [leaves("would")] : []),
+            ...(others === "" ? [] : [`On it, too: ${others}`]),
+          ].join("\n"),
       };
     }
-    await io.confirm(`${isOn ? `${leaves("will")}. ` : ""}Delete ${env} with ${what}?`);
+    const effects = [
+      ...(isOn ? [leaves("will")] : []),
+      ...(others === "" ? [] : [`On it, too, and left with no environment: ${others}`]),
+    ];
+    await io.confirm([...effects, `Delete ${env} with ${what}?`].join(". "));
     const result = await deleteEnvironment(engine, env, { purge });
     return { data: result, text: (style) => output.deletedText(result, style) };
   }, { reach: flags["dry-run"] ? "registry" : "all" });

@@ -1,5 +1,7 @@
-import { ForkstackError, parseEnvName } from "../../mod.ts";
+import { ForkstackError, isForkstackError, parseEnvName } from "../../mod.ts";
 import { type Answer, type Call, usage } from "./_call.ts";
+import { checkoutReports } from "../checkouts.ts";
+import { assertNotOriginals } from "../copied.ts";
 import type { DeleteResult } from "../delete.ts";
 import { extendLease, parseDuration, prunable, pruneEnvironment } from "../lease.ts";
 import { pointsTo } from "../leave.ts";
@@ -22,22 +24,35 @@ export async function runExtend({ name, more, io }: Call): Promise<Answer> {
 export async function runPrune({ flags, io }: Call): Promise<Answer> {
   const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
   return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
-    const environments = await prunable(engine, idleMs);
-    const error = await engine.registry.environmentsError(); // what it is of may have expired, too
+    const found = await prunable(engine, idleMs);
+    const refusals = new Map<string, ForkstackError>();
+    for (const { name } of found) {
+      const refusal = await assertNotOriginals(engine, await engine.registry.resources(name), "delete").catch(foreign);
+      if (refusal) refusals.set(name, refusal);
+    }
+    const environments = found.filter(({ name }) => !refusals.has(name));
+    const [refusal] = refusals.values();
+    const error = refusal ?? await engine.registry.environmentsError(); // what it is of may have expired, too
     const names = environments.map(({ name }) => name);
     const on: string[] = [];
     for (const name of names) if (await pointsTo(engine, name)) on.push(name);
+    const checkouts = await checkoutReports(engine);
+    const others = names.map((name) => [name, output.othersText(checkouts(name))]).filter(([, text]) => text !== "")
+      .map(([name, text]) => `On ${name}, too: ${text}`);
     const leaves = (verb: string) => `This directory is on ${on[0]}, and ${verb} be on no environment afterwards`;
     if (names.length === 0 || flags["dry-run"]) {
       const data = {
-        environments: environments.map((one) => environmentReport(engine, one)),
+        environments: environments.map((one) => environmentReport(engine, one, checkouts(one.name))),
         ...(on.length > 0 ? { left: true } : {}),
         ...(flags["dry-run"] ? { dryRun: true } : {}),
       };
-      const told = [`Would delete ${names.join(", ")}`, ...(on.length > 0 ? [leaves("would")] : [])].join("\n");
+      const told = [`Would delete ${names.join(", ")}`, ...(on.length > 0 ? [leaves("would")] : []), ...others].join(
+        "\n",
+      );
       return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error };
     }
-    await io.confirm(`${on.length > 0 ? `${leaves("will")}. ` : ""}Delete ${names.join(", ")}?`);
+    const effects = [...(on.length > 0 ? [leaves("will")] : []), ...others];
+    await io.confirm([...effects, `Delete ${names.join(", ")}?`].join(". "));
     const deleted: DeleteResult[] = [];
     const failures: unknown[] = [];
     for (const name of names) {
@@ -60,6 +75,12 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
       error,
     };
   }, { reach: flags["dry-run"] ? "registry" : "all" });
+}
+
+/** The error of what another directory's registry made; any other is thrown. */
+function foreign(error: unknown): ForkstackError {
+  if (isForkstackError(error) && error.code === "FOREIGN") return error;
+  throw error;
 }
 
 function pruneIncomplete(failures: readonly unknown[]): ForkstackError {

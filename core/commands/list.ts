@@ -1,6 +1,7 @@
 import { type Answer, type Call, noticeExpired } from "./_call.ts";
 import { openProject } from "../config.ts";
 import { currentEnv } from "../current.ts";
+import { files } from "../files.ts";
 import { cwd } from "../host.ts";
 import { openRegistry } from "../open_registry.ts";
 import * as output from "../output.ts";
@@ -15,7 +16,7 @@ export async function runList({ io }: Call): Promise<Answer> {
   io.atEnd(() => registry.close());
   await noticeExpired(registry, io);
   const [environments, kept, error] = await Promise.all([
-    listEnvironments({ project, registry }),
+    listEnvironments({ project, registry, world: { files } }),
     registry.kept(),
     registry.environmentsError(),
   ]);

@@ -9,16 +9,22 @@ import { required, withEngine } from "./_open.ts";
 export async function runReset({ name, flags, io }: Call): Promise<Answer> {
   const env = parseEnvName(required(name, "reset"));
   return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
-    const { environment, rows } = await planReset(engine, env);
+    const { environment, rows, checkouts } = await planReset(engine, env);
+    const others = output.othersText(checkouts);
     const what = rows.map((row) => `${row.key} "${row.title}"`).join(", ");
     if (flags["dry-run"]) {
       const resources = rows.map((row) => reportOf(row, row.state));
       return {
-        data: { environment: { name: env, parent: environment.parent }, resources, dryRun: true },
-        text: () => `Would fork ${what} again from ${environment.parent}`,
+        data: { environment: { name: env, parent: environment.parent, checkouts }, resources, dryRun: true },
+        text: () =>
+          `Would fork ${what} again from ${environment.parent}${others === "" ? "" : `\nOn it, too: ${others}`}`,
       };
     }
-    await io.confirm(`Replace ${what} of ${env} with new forks of ${environment.parent}?`);
+    await io.confirm(
+      `${
+        others === "" ? "" : `On it, too: ${others}. `
+      }Replace ${what} of ${env} with new forks of ${environment.parent}?`,
+    );
     const result = await resetEnvironment(engine, env);
     return { data: result, text: (style) => output.readyText(result, "reset", style) };
   }, { reach: flags["dry-run"] ? "registry" : "all" });

@@ -9,6 +9,7 @@
 import { ForkstackError, isForkstackError, openStack, parseEnvName, variablePrefix } from "../../mod.ts";
 import { accountOf, localBuckets, openBuckets, originsOf } from "./_buckets.ts";
 import { type Answer, type Call, type Io, usage } from "./_call.ts";
+import { recordUse } from "../checkouts.ts";
 import { BASE_ENVS, openProject, type Project } from "../config.ts";
 import type { Engine } from "../engine.ts";
 import { files } from "../files.ts";
@@ -76,7 +77,7 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
     const asked = isTold ? { written } : await ask(engine, env);
     const { openKeyring } = await import("../secrets.ts");
     const secrets = flags.secrets ? await (await openKeyring(engine, env, text(flags.resource))).read() : {};
-    await engine.registry.touch(env, io.now().toISOString()).catch(() => {}); // what may only be read can be run, too
+    await recordUse(engine, env).catch(() => {}); // what may only be read can be run, too
     return { project, env, ...asked, secrets };
   };
   try {

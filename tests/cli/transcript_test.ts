@@ -143,8 +143,14 @@ function resourceOf(env: string, kind: string, state: string, fork?: string) {
   return { key: kind, kind, provider, id: "<id>", title, ...(fork === undefined ? {} : { fork }), state };
 }
 
-function environmentOf(name: string, current: boolean, status = "ready") {
-  return { name, parent: "dev", status, owner: `tester@${hostname()}`, createdAt: "<instant>", current };
+/** An environment that this directory is on, or `isUsed` was, if only until now. */
+function environmentOf(place: Place, name: string, current: boolean, status = "ready", isUsed = current) {
+  const made = { name, parent: "dev", status, owner: `tester@${hostname()}`, createdAt: "<instant>" };
+  return { ...made, ...(isUsed ? { usedAt: "<instant>" } : {}), checkouts: current ? [here(place)] : [], current };
+}
+
+function here({ root }: Place) {
+  return { path: root, usedAt: "<instant>", current: true };
 }
 
 /** A `--json` document whose ids, instants and durations are checked and then levelled. */
@@ -155,7 +161,9 @@ async function document(place: Place, ...args: string[]): Promise<any> {
   assert.equal(stderr, "", "with --json nothing needs saying beside the document");
   return JSON.parse(stdout, (key, value) => {
     if (key === "id") return assert.match(value, /^[0-9a-f-]{36}$/) ?? "<id>";
-    if (key === "createdAt") return assert.match(value, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) ?? "<instant>";
+    if (key === "createdAt" || key === "usedAt") {
+      return assert.match(value, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) ?? "<instant>";
+    }
     if (key === "durationMs") return assert(typeof value === "number" && value >= 0) ?? 0;
     return value;
   });
@@ -170,7 +178,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
   const all = (env: string, state: string, fork?: string) =>
     EMPTY.kinds.map((kind) => resourceOf(env, kind, state, fork));
   const ready = {
-    environment: environmentOf("alice", true),
+    environment: environmentOf(place, "alice", true),
     resources: all("alice", "ready", "empty"),
     variables,
     durationMs: 0,
@@ -196,26 +204,30 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
   assert.deepEqual(await document(place, "status"), whole("status", ready));
   assert.deepEqual(
     await document(place, "status", "bob"),
-    whole("status", { ...ready, environment: environmentOf("bob", false), resources: all("bob", "ready", "empty") }),
+    whole("status", {
+      ...ready,
+      environment: environmentOf(place, "bob", false),
+      resources: all("bob", "ready", "empty"),
+    }),
   );
   assert.deepEqual(
     await document(place, "switch", "bob", "--dry-run"),
     whole("switch", {
       ...ready,
-      environment: environmentOf("bob", false),
+      environment: environmentOf(place, "bob", false),
       resources: all("bob", "ready", "empty"),
       dryRun: true,
     }),
   );
   assert.deepEqual(
     await document(place, "list"),
-    whole("list", { environments: [environmentOf("alice", true), environmentOf("bob", false)] }),
+    whole("list", { environments: [environmentOf(place, "alice", true), environmentOf(place, "bob", false)] }),
   );
   assert.deepEqual(await document(place, "switch", "alice"), whole("switch", { ...ready, changedFiles: [] }));
   assert.deepEqual(
     await document(place, "delete", "alice", "--dry-run"),
     whole("delete", {
-      environment: { name: "alice", parent: "dev" },
+      environment: { name: "alice", parent: "dev", checkouts: [here(place)] },
       resources: all("alice", "ready", "empty"),
       left: true,
       dryRun: true,
@@ -224,7 +236,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
   assert.deepEqual(
     await document(place, "delete", "alice", "--yes"),
     whole("delete", {
-      environment: environmentOf("alice", false, "deleting"),
+      environment: environmentOf(place, "alice", false, "deleting", true),
       resources: all("alice", "deleted", "empty"),
       durationMs: 0,
       left: true,
@@ -233,7 +245,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
   assert.deepEqual(
     await document(place, "status", "dev"),
     whole("status", {
-      environment: { name: "dev", status: "ready", current: true },
+      environment: { name: "dev", status: "ready", checkouts: [], current: true },
       resources: EMPTY.kinds.map((kind) => {
         const { id: _, ...rest } = resourceOf("dev", kind, "base");
         return rest;

@@ -225,7 +225,7 @@ test("open() makes the schema once for openers that come at once", async (open, 
   const meta = await (await sql()).read(["SELECT key, value FROM meta ORDER BY key"]);
   equal(meta, [{ key: "id", value: registries[0].id }, { key: "project", value: "shop" }, {
     key: "version",
-    value: "3",
+    value: "4",
   }]);
 });
 
@@ -234,9 +234,9 @@ test(
   async (open, sql) => {
     await open();
     const client = await sql();
-    await client.write([["UPDATE meta SET value = '4' WHERE key = 'version'"]]);
+    await client.write([["UPDATE meta SET value = '5' WHERE key = 'version'"]]);
     is((await failure(open())).code, "REGISTRY_NEWER");
-    await client.write([["UPDATE meta SET value = '3' WHERE key = 'version'"]]);
+    await client.write([["UPDATE meta SET value = '4' WHERE key = 'version'"]]);
     await client.write([["UPDATE meta SET value = 'other' WHERE key = 'project'"]]);
     const error = await failure(open());
     is(error.code, "REGISTRY_FOREIGN");
@@ -251,13 +251,16 @@ test(
     const token = await held(first, "alice");
     await first.fenced("alice", token, [statements.putEnvironment(environment("alice"))]);
     const client = await sql();
-    await client.write([["ALTER TABLE environments DROP COLUMN origin"], [
-      "UPDATE meta SET value = '1' WHERE key = 'version'",
-    ]]);
+    await client.write([
+      ["ALTER TABLE environments DROP COLUMN origin"],
+      ["DROP TABLE checkouts"],
+      ["UPDATE meta SET value = '1' WHERE key = 'version'"],
+    ]);
     const [one, two] = await Promise.all([open(), open()]);
     for (const registry of [one, two]) equal(await registry.environment("alice"), environment("alice"));
     await one.fenced("alice", token, [statements.putEnvironment(environment("bob", { origin: "empty" }))]);
     is((await two.environment("bob"))?.origin, "empty");
+    equal(await two.checkouts(), []);
   },
 );
 

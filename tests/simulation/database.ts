@@ -5,7 +5,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Row, Statement } from "../../core/sql.ts";
 
-const TABLES = ["environments", "resources", "journal", "locks", "fence", "sqlite_sequence"];
+const TABLES = ["environments", "resources", "journal", "locks", "fence", "checkouts", "sqlite_sequence"];
 
 /** The database of this thread. */
 export class Database {
