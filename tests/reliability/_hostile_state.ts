@@ -43,6 +43,7 @@ const COLUMNS = {
   journal: "operation env resource step phase id at".split(" "),
   locks: "env owner purpose token beat".split(" "),
   meta: ["key", "value"],
+  checkouts: "host path git_dir git_branch env used_at".split(" "),
 } as const;
 
 /** Texts that lead somewhere, or mean something to somebody. */
@@ -151,7 +152,7 @@ function valueOf(dice: Dice, above: string): string | number | bigint | null | U
 
 function spoilRow(dice: Dice, root: string, above: string): string {
   symlinkSync("../victim", join(root, "link"));
-  const table = dice.weighted("table", { environments: 9, resources: 13, journal: 4, locks: 3, meta: 1 });
+  const table = dice.weighted("table", { environments: 9, resources: 13, journal: 4, locks: 3, meta: 1, checkouts: 2 });
   const isAimed = table === "resources" && dice.chance("aimed", 0.25);
   const column = isAimed ? "title" : dice.pick<string>("column", COLUMNS[table]);
   const value = isAimed ? dice.pick("path", texts(above).slice(0, 12)) : valueOf(dice, above);
@@ -164,7 +165,8 @@ function spoilRow(dice: Dice, root: string, above: string): string {
     resources: ["WHERE env = ? AND key = ?", env, where],
     journal: ["WHERE env = ? AND phase = 'done'", env],
     locks: ["WHERE env = ?", env],
-    meta: ["WHERE key = ?", dice.pick("meta", ["project", "version", "id"])],
+    meta: ["WHERE key = ?", dice.pick("meta", ["project", "version", "id", "home"])],
+    checkouts: ["WHERE env = ?", env],
   }[table];
   const [condition, ...args] = filter;
   const sql = `UPDATE OR IGNORE ${table} SET "${column}" = ? ${condition}`;
