@@ -29,21 +29,22 @@ export interface CheckoutReport {
   readonly current: boolean;
 }
 
-/** What notes in the registry that this directory is pointed to an environment. */
-export async function switchStatements(engine: Engine, env: string): Promise<Statement[]> {
+/** Notes in the registry that this directory was pointed to an environment. */
+export async function recordSwitch(engine: Engine, env: string): Promise<void> {
+  await engine.registry.touch(env, engine.world.now().toISOString(), await pointedHere(engine, env));
+}
+
+/** What notes this directory as one that is on an environment. */
+export async function pointedHere(engine: Engine, env: string): Promise<Statement[]> {
   const checkout = await checkoutHere(engine, env);
-  const at = engine.world.now().toISOString();
-  return [statements.touch(env, at), ...(checkout === undefined ? [] : [statements.putCheckout(checkout)])];
+  return checkout === undefined ? [] : [statements.putCheckout(checkout)];
 }
 
 /** Notes in the registry that an environment was used, from this directory if that is on it. */
 export async function recordUse(engine: Engine, env: string): Promise<void> {
   const checkout = await checkoutHere(engine, env);
-  const at = engine.world.now().toISOString();
-  await engine.registry.note([
-    statements.touch(env, at),
-    ...(checkout === undefined ? [] : [statements.useCheckout(checkout)]),
-  ]);
+  const more = checkout === undefined ? [] : [statements.useCheckout(checkout)];
+  await engine.registry.touch(env, engine.world.now().toISOString(), more);
 }
 
 /** This directory as a checkout; `undefined` where its path is none that a row can hold. */

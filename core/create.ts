@@ -4,7 +4,7 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
-import { switchStatements } from "./checkouts.ts";
+import { pointedHere } from "./checkouts.ts";
 import { parentOf, type Resource, titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
@@ -14,6 +14,7 @@ import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { isPointInTime, type Plan, planNew, pointOf, type Step } from "./plan.ts";
 import { type Environment, statements } from "./registry.ts";
+import type { Statement } from "./sql.ts";
 import { type Known, lookUp, resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
@@ -78,7 +79,7 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
     if (plan.isDone) {
       const known = await lookUp(engine, env);
       const isSwitch = options.switch !== false;
-      if (isSwitch) await worker.write(await switchStatements(engine, env));
+      if (isSwitch) await worker.write(await switching(engine, env));
       const changedFiles = isSwitch
         ? await activate(engine, env)
         : await workspace.changeFiles(engine, { env, activate: false });
@@ -108,6 +109,10 @@ async function creating(engine: Engine, plan: Plan, options: NewOptions): Promis
     operation: plan.operation,
     ...(plan.origin === undefined ? {} : { origin: plan.origin }),
   };
+}
+
+async function switching(engine: Engine, env: string): Promise<Statement[]> {
+  return [statements.touch(env, engine.world.now().toISOString()), ...await pointedHere(engine, env)];
 }
 
 /** Makes what the plan lacks; when one resource fails, what this run made is removed again. */
@@ -149,7 +154,7 @@ async function build(
     const rows = await engine.registry.resources(env);
     await worker.write([
       statements.putEnvironment(environment),
-      ...(options.switch === false ? [] : await switchStatements(engine, env)),
+      ...(options.switch === false ? [] : await switching(engine, env)),
     ]);
     return { known: { environment, rows }, changedFiles: change.changedFiles };
   } catch (error) {

@@ -499,9 +499,9 @@ export class Registry {
     return sound(rows, unansweredOf).rows;
   }
 
-  /** Records what needs no lock: that an environment was used, and from which directory. */
-  async note(all: readonly Statement[]): Promise<void> {
-    await this.#write(all);
+  /** Records that an environment was used, and what else is to be written with it. */
+  async touch(env: string, at: string, more: readonly Statement[] = []): Promise<void> {
+    await this.#write([statements.touch(env, at), ...more]);
   }
 
   /** All checkouts whose row is sound, as they are recorded, by path. */

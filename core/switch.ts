@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { switchStatements } from "./checkouts.ts";
+import { recordSwitch } from "./checkouts.ts";
 import { BASE_ENVS } from "./config.ts";
 import { currentEnv, isNamedByProcess } from "./current.ts";
 import type { Engine } from "./engine.ts";
 import { load } from "./load.ts";
 import { readyEnvironment } from "./lookup.ts";
 import { type Known, resultOf } from "./describe.ts";
-import { statements } from "./registry.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
 
@@ -20,10 +19,10 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   if (isNamedByProcess()) currentEnv(engine.project); // else this command mends it
   await workspace.checkPointers(engine);
   let known = await usable(engine, env);
-  await engine.registry.note([statements.touch(env, engine.world.now().toISOString())]);
+  await engine.registry.touch(env, engine.world.now().toISOString());
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
   const changedFiles = await activate(engine, env, { verify: async () => void (known = await usable(engine, env)) });
-  await engine.registry.note(await switchStatements(engine, env)).catch((error) =>
+  await recordSwitch(engine, env).catch((error) =>
     engine.world.warn(
       `Not noted that this directory is on ${env}: ${error instanceof Error ? error.message : String(error)}`,
     )
