@@ -107,7 +107,6 @@ export function foreignCases<Options>(suite: Suite<Options>): Record<string, () 
       }),
     "what the vendor said is there already is not taken over by a rerun, though the run was killed at that answer":
       async () => {
-        if (ownership === "marked") return; // nothing without its mark is ever taken over
         for (const wanted of [{}, { parent: undefined }]) {
           const at = await makingCall(suite, wanted);
           if (at === undefined) continue; // it makes no empty ones

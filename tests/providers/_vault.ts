@@ -54,8 +54,8 @@ export function vaultEmulator(front?: Front<Vault>): Emulator {
         things: () =>
           Promise.resolve(
             new Map([...vault.keys].map(([path, { custom, versions, created }]) => {
-              const mark = vault.dataOf(`${path.replace(/^(myapp\/[^/]*)\/.*$/, "$1")}/${MARK}`)?.id ?? "";
-              return [`${path} ${mark}`, digest([custom, created, [...versions]])];
+              const id = path.endsWith(`/${MARK}`) ? vault.dataOf(path)?.id : custom?.forkstack; // its own, of whichever mark
+              return [`${path} ${id ?? ""}`, digest([custom, created, [...versions]])];
             })),
           ),
         contentOf: (name) => Promise.resolve(contentOf(vault, name)),
