@@ -3,6 +3,7 @@
  * whole. A bucket has no id of the store's own, so its mark carries one; the mark says too how it was filled, and until
  * then it is not whole.
  */
+import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { formatMarker } from "../../core/marks.ts";
@@ -192,7 +193,7 @@ async function create<Options>(
   const birth = createdAt && birthOf(name, createdAt);
   if (there === undefined && birth) await context.record("born", birth);
   if ((marks.key !== undefined || its.isForking) && await marks.read(store, name) === undefined) {
-    await marks.write(store, name, noteOf(fresh));
+    await marks.write(store, name, noteOf(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) }));
   }
   // The mark that is there counts: another attempt may have been first.
   const note = await marks.read(store, name);
@@ -215,6 +216,11 @@ function freshFork(context: Context, { name, marker, parent }: Target<unknown>):
     marker,
     createdAt: context.now().toISOString(),
   };
+}
+
+/** The id of a bucket that is marked later: two attempts that do so at the same moment write the same one. */
+function idOf({ operation }: Marker, birth: string): string {
+  return createHash("sha256").update(`${operation}\n${birth}`).digest("hex").slice(0, 32);
 }
 
 /** What an earlier attempt of the operation made, if anything; throws if what is there is not its. */

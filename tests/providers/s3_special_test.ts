@@ -563,29 +563,3 @@ Deno.test("s3: a bucket whose application deleted the mark object is still known
   assert.equal(await provider.delete(shop.context(), fork, scope), "deleted");
   assert(!readdirSync(shop.server.directory).includes(FORK));
 });
-
-for (const key of ["..", "a/./b", "a/../../b"]) {
-  Deno.test(`s3: the SDK's own repeats of a change to "${key}" ask the fence, each of them`, async () => {
-    await using shop = await openShop({ intercept: (request) => failed(503, "SlowDown", request) });
-    let asked = 0;
-    const fence = () => {
-      const isLost = ++asked > 2;
-      return isLost ? Promise.reject(new ForkstackError("LOCK_LOST", "taken over", { hint: "x" })) : Promise.resolve();
-    };
-    const hints = { rejected: "", denied: "" };
-    const { endpoint, credentials } = shop.server;
-    const account = { provider: "s3", resource: "storage", endpoint, region: "us-east-1", credentials, hints };
-    await Store.with(shop.context({ fence }), account, async (store) => {
-      await assert.rejects(
-        store.send(new s3.DeleteObjectCommand({ Bucket: FORK, Key: key }), "x"),
-        hasCode("LOCK_LOST"),
-      );
-      assert.equal(shop.server.requests.length, 2);
-      await assert.rejects(
-        store.send(new s3.GetObjectCommand({ Bucket: FORK, Key: key }), "x"),
-        hasCode("RATE_LIMITED"),
-      );
-      assert.equal(asked, 3, "what only reads asks nobody");
-    });
-  });
-}
