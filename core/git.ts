@@ -55,19 +55,36 @@ function variablesFor(directory: string): Record<string, string> {
   return { ...passed, ...OWN, GIT_CEILING_DIRECTORIES: dirname(directory) };
 }
 
+/** So long git may take. It reads a repository's files as they are: a pipe among them would hold it up for ever. */
+const MOST_MS = 20_000;
+
 /**
  * What git answers in the directory that holds `.git`, without looking further up; `undefined` where there is no program
  * git. The status is 0 or 1, the latter with no output where there is no repository.
  *
- * @throws {ForkstackError} GIT_FAILED with git's own advice, e.g. how to trust a directory of another user's.
+ * @throws {ForkstackError} GIT_FAILED with git's own advice, e.g. how to trust a directory of another user's; or if it does
+ * not answer in time, which is 20 seconds unless `mostMs` says otherwise.
  */
 export async function git(
   directory: string,
   args: readonly string[],
+  mostMs: number = MOST_MS,
 ): Promise<{ readonly status: number; readonly stdout: string } | undefined> {
   const settings = SETTINGS.flatMap((one) => ["-c", one]);
-  const ended = await run("git", ["--no-pager", ...settings, "-C", directory, ...args], variablesFor(directory));
+  const line = ["--no-pager", ...settings, "-C", directory, ...args];
+  const ended = await run("git", line, { env: variablesFor(directory), mostMs });
   if (ended === undefined) return undefined;
+  if (ended.isLate) {
+    throw new ForkstackError(
+      "GIT_FAILED",
+      `Cannot ask git about "${directory}": no answer within ${mostMs / 1_000} s`,
+      {
+        hint:
+          "Look for a pipe or a device among git's files, such as .git/HEAD, .git/index and .git/config and what it " +
+          "includes: `find .git -not -type f -not -type d`; and whether the disk answers",
+      },
+    );
+  }
   const problem = /^(?:fatal|error): .*$/m.exec(ended.stderr)?.[0]; // an answer that lacks a part ends with 0
   if (ended.status <= 1 && problem === undefined) return ended;
   if (/^fatal: not (a git repository|in a git directory)/m.test(ended.stderr)) return { status: 1, stdout: "" };

@@ -14,25 +14,44 @@ export interface Ended {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** It took too long, and was ended. */
+  readonly isLate?: true;
 }
 
-/** Runs a program to its end, with little of our environment but `more`; `undefined` if there is no such program. */
+/** What a program that is run to its end gets besides its arguments. */
+export interface Running {
+  /** Variables beside PATH, HOME and LC_ALL, which are all of our environment that it gets. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** How long it may take before it is ended. @default {Infinity} */
+  readonly mostMs?: number;
+}
+
+/** Runs a program to its end; `undefined` if there is no such program. */
 export async function run(
   command: string,
   args: string[],
-  more: Readonly<Record<string, string>> = {},
+  { env: more, mostMs }: Running = {},
 ): Promise<Ended | undefined> {
   const env = { ...more, PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
-  if (deno === undefined) return await runByNode(command, args, env);
+  if (deno === undefined) return await runByNode(command, args, env, mostMs);
+  const streams = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  let child: Deno.ChildProcess;
   try {
-    const options = { args, env, clearEnv: true, stdin: "null" as const };
-    const { code, stdout, stderr } = await new deno.Command(command, options).output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    return { status: code, stdout: text(stdout), stderr: text(stderr) };
+    child = new deno.Command(command, { args, env, clearEnv: true, ...streams }).spawn();
   } catch (error) {
     if ((error as { code?: string }).code === "ENOENT") return undefined;
     throw error;
   }
+  let isLate: true | undefined;
+  const end = () => {
+    isLate = true;
+    child.kill("SIGKILL");
+  };
+  const timer = mostMs === undefined ? undefined : setTimeout(end, mostMs);
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { status: code, stdout: text(stdout), stderr: text(stderr), ...(isLate && { isLate }) };
 }
 
 /** What a program on this terminal gets besides its arguments. */
@@ -129,11 +148,14 @@ async function runByNode(
   command: string,
   args: readonly string[],
   env: Record<string, string>,
+  mostMs = 0,
 ): Promise<Ended | undefined> {
   const { execFile } = await import("node:child_process");
+  const options = { env, maxBuffer: 2 ** 26, timeout: mostMs, killSignal: "SIGKILL" } as const;
   return await new Promise((resolve, reject) => {
-    execFile(command, args, { env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+    execFile(command, args, options, (error, stdout, stderr) => {
       if (error === null) resolve({ status: 0, stdout, stderr });
+      else if (error.killed && !error.code) resolve({ status: 137, stdout, stderr, isLate: true });
       else if (typeof error.code === "number") resolve({ status: error.code, stdout, stderr });
       else if ((error as { code?: unknown }).code === "ENOENT") resolve(undefined);
       else reject(error);
