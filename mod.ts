@@ -679,7 +679,7 @@ export function derivedVariables(
 
 // ---- the guard
 
-/** Whose a file says that it is. */
+/** Environment and project that a file or a process names. */
 export interface Said {
   /** Its `FORKSTACK_ENV`. */
   readonly env?: string;
@@ -687,7 +687,7 @@ export interface Said {
   readonly project?: string;
 }
 
-/** What is known of a checkout and its process before anybody decides on an environment. */
+/** Facts of a checkout and its process, from which the environment is decided. */
 export interface Facts {
   /** The process's `FORKSTACK_ENV`, `ENV`, `FORKSTACK_PROJECT`, and the environment that its `FORKSTACK_RUN` vouches for. */
   readonly process?: Said & { readonly deployment?: string; readonly run?: string };
@@ -709,7 +709,7 @@ export interface Facts {
   readonly file?: Said;
 }
 
-/** What is known of one value before anybody decides on it; empty text counts as none. */
+/** Candidates for one value, from which it is decided; empty text counts as none. */
 export interface Candidates {
   /** The process environment. */
   readonly process?: string;
@@ -719,7 +719,7 @@ export interface Candidates {
   readonly file?: EnvValue;
   /** forkstack's block in `.env.local`, whosever it is. */
   readonly block?: EnvValue;
-  /** What follows from forkstack.json and the place of the state. */
+  /** As it follows from forkstack.json and the place of the state. */
   readonly derived?: string;
   /** It is a place of an embedded provider, so that a file that says otherwise is stale. */
   readonly isPlace?: boolean;
@@ -729,16 +729,16 @@ export interface Candidates {
   readonly person?: EnvValue;
 }
 
-/** Which environment is current, and what decided it. */
+/** The current environment, and its source. */
 export interface Decision {
   /** E.g. `"alice"`; absent where nothing decides: in a linked git worktree there is no default. */
   readonly env?: string;
-  /** What decided it. */
+  /** Its source. */
   readonly decidedBy: "FORKSTACK_ENV" | "ENV" | ".current-env" | "default" | "nothing";
 }
 
 /**
- * Which environment the facts name, before `guard` has looked at what contradicts it.
+ * Finds the environment that the facts name, before `guard` has looked at what contradicts it.
  *
  * @throws {ForkstackError} NAME_INVALID
  */
@@ -752,8 +752,11 @@ export function decide({ process = {}, pointer, isLinkedWorktree }: Facts): Deci
 
 /** A value of the current environment and where it comes from; both absent where nothing gives one. */
 export interface Guarded {
+  /** E.g. `"alice"`. */
   readonly env: string;
+  /** The value, or the error that says why it can't be read whole. */
   readonly value?: EnvValue;
+  /** Its source. */
   readonly from?: "process" | "file" | "derived" | "provider" | "person";
 }
 
@@ -765,76 +768,102 @@ export interface Guarded {
  * @throws {ForkstackError} NAME_INVALID, ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT
  */
 export function guard(facts: Facts, variable?: string, candidates: Candidates = {}): Guarded {
+  const { env, isRun, isNamed, isBlockLoaded, isFileLoaded } = assertCertain(facts);
+  const { process: inProcess, file, block, derived, isPlace, provided, person } = candidates;
+  const given = [
+    ["file", isPlace ? undefined : file],
+    ["derived", derived],
+    ["provider", provided],
+    ["person", person],
+  ] as const;
+  const [from, value] = given.find(([, value]) => value !== undefined) ?? [];
+  const truth: Guarded = from === undefined ? { env } : { env, value: value!, from };
+  if (inProcess === undefined) return truth;
+  const ofProcess: Guarded = { env, value: inProcess, from: "process" };
+  if (isRun && candidates.isVouched) return ofProcess;
+  const isOwnBlock = facts.block?.env === env;
+  if (isNamed && !isRun && !isBlockLoaded && !facts.hasState) { // a deployment
+    if (facts.block === undefined || isOwnBlock || block !== inProcess) return ofProcess;
+  } else {
+    const own = [value, file, isOwnBlock ? block : undefined];
+    if (own.some((one) => one === inProcess || (isFileLoaded && isChanged(one, inProcess)))) return truth;
+  }
+  const state = "the process environment holds a different value";
+  const hint = `Unset ${variable}; in a deployment, leave .forkstack and .env.local out of it`;
+  throw guardError("ENV_CONFLICT", facts, `read ${variable}`, { state, hint });
+}
+
+/** An environment that nothing contradicts, and how the process came by it. */
+interface Certain {
+  readonly env: string;
+  /** By `forkstack run`, which has looked. */
+  readonly isRun: boolean;
+  /** By a variable. */
+  readonly isNamed: boolean;
+  /** By a file that was loaded before the start: forkstack's block in `.env.local`, or that or a person's line. */
+  readonly isBlockLoaded: boolean;
+  readonly isFileLoaded: boolean;
+}
+
+function assertCertain(facts: Facts): Certain {
   const { env, decidedBy } = decide(facts);
-  const { process = {}, block, file, person } = facts;
+  const { process = {}, project, block, file, person, hasState } = facts;
+  const pointer = facts.pointer?.trim();
   const isRun = env !== undefined && process.run === env;
   const isNamed = decidedBy === "FORKSTACK_ENV" || decidedBy === "ENV";
-  const isBlockLoaded = !isRun && decidedBy === "FORKSTACK_ENV" && block?.env === env && process.project !== undefined;
-  const isFileLoaded = isBlockLoaded || (!isRun && decidedBy === "FORKSTACK_ENV" && person?.env === env);
-  const pointer = facts.pointer?.trim();
-  const fail = (code: string, what: string, state: string, hint: string) => {
-    const of = env === undefined ? "" : ` of environment "${env}" (decided by ${decidedBy})`;
-    throw new ForkstackError(code, `Cannot ${what}${of}: ${state}`, {
-      hint,
-      details: env === undefined ? {} : { env },
-    });
-  };
+  const isByFile = (named: Said | undefined) => !isRun && decidedBy === "FORKSTACK_ENV" && named?.env === env;
+  const isBlockLoaded = isByFile(block) && process.project !== undefined;
+  const isFileLoaded = isBlockLoaded || isByFile(person);
   const doubt = (state: string, command = "forkstack switch <env>") =>
-    fail("ENV_CONFLICT", "use the variables", state, `Make them agree with \`${command}\``);
+    guardError("ENV_CONFLICT", facts, "use the variables", { state, hint: `Make them agree with \`${command}\`` });
 
-  if (isNamed && facts.project !== undefined && process.project !== undefined && process.project !== facts.project) {
-    doubt(`the process environment is that of project "${process.project}"`, "unset FORKSTACK_PROJECT");
+  if (isNamed && project !== undefined && process.project !== undefined && process.project !== project) {
+    throw doubt(`the process environment is that of project "${process.project}"`, "unset FORKSTACK_PROJECT");
   }
-  const isOurs = ({ env: whose, project }: Said) =>
-    whose === env && (facts.project === undefined || project === facts.project);
+  const isOurs = (said: Said) => said.env === env && (project === undefined || said.project === project);
   const whose = (said: Said) => `says environment "${said.env ?? ""}" of project "${said.project ?? ""}"`;
-  if (file !== undefined && !isOurs(file)) doubt(`their file ${whose(file)}`);
+  if (file !== undefined && !isOurs(file)) throw doubt(`their file ${whose(file)}`);
   if (!isRun && (!isNamed || isFileLoaded)) {
-    if (facts.isPointerCopied) doubt("the pointer is of another directory, which is on it too");
+    if (facts.isPointerCopied) throw doubt("the pointer is of another directory, which is on it too");
     if (pointer === undefined && block !== undefined) {
-      doubt(`.env.local has a block of "${block.env}", and there is no .current-env`);
+      throw doubt(`.env.local has a block of "${block.env}", and there is no .current-env`);
     }
-    if (block !== undefined && block.env === env && !isOurs(block)) doubt(`the block in .env.local ${whose(block!)}`);
+    if (block !== undefined && block.env === env && !isOurs(block)) {
+      throw doubt(`the block in .env.local ${whose(block)}`);
+    }
   }
   if (isFileLoaded) {
     // Whoever loads a stale .env.local before the start brings the FORKSTACK_ENV that decides.
     const chosen = process.deployment !== person?.deployment ? process.deployment : undefined;
     const said = chosen ?? pointer;
-    const loaded = `.env.local, loaded into the process, is of "${env}"`;
-    const says = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(said?.slice(0, 40))}`;
-    if (said !== undefined && (ALIASES.get(said) ?? said) !== env) doubt(`${loaded}, but ${says}`);
+    if (said !== undefined && (ALIASES.get(said) ?? said) !== env) {
+      const says = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(said.slice(0, 40))}`;
+      throw doubt(`.env.local, loaded into the process, is of "${env}", but ${says}`);
+    }
   }
   if (env === undefined) {
     const hint = "Point it to an environment with `forkstack switch <env>`, or make one with `forkstack new <env>`";
-    return fail("ENV_UNSET", "use an environment", "this git worktree points to none", hint);
+    throw guardError("ENV_UNSET", facts, "use an environment", { state: "this git worktree points to none", hint });
   }
-  const isUnknown = !isRun && file === undefined && env !== "dev" && env !== "prod" &&
-    (!isNamed || isFileLoaded || facts.hasState === true);
-  if (isUnknown) {
+  const isBase = env === "dev" || env === "prod";
+  if (!isBase && !isRun && file === undefined && (!isNamed || isFileLoaded || hasState)) {
     const hint = `Make it with \`forkstack new ${env}\`, or point to another with \`forkstack switch <env>\``;
-    return fail("ENV_UNKNOWN", "use the variables", "it was never made here, or was deleted", hint);
+    const state = "it was never made here, or was deleted";
+    throw guardError("ENV_UNKNOWN", facts, "use the variables", { state, hint });
   }
+  return { env, isRun, isNamed, isBlockLoaded, isFileLoaded };
+}
 
-  const { process: inProcess, derived, isPlace } = candidates;
-  const given = [
-    ["file", isPlace ? undefined : candidates.file],
-    ["derived", derived],
-    ["provider", candidates.provided],
-    ["person", candidates.person],
-  ] as const;
-  const [from, value] = given.find(([, value]) => value !== undefined) ?? [];
-  const truth: Guarded = from === undefined ? { env } : { env, value: value!, from };
-  if (inProcess === undefined) return truth;
-  if (isRun && candidates.isVouched) return { env, value: inProcess, from: "process" };
-  const isDeployment = isNamed && !isRun && !isBlockLoaded && !facts.hasState;
-  if (isDeployment && (block === undefined || block.env === env || candidates.block !== inProcess)) {
-    return { env, value: inProcess, from: "process" };
-  }
-  const own = [value, candidates.file, block?.env === env ? candidates.block : undefined];
-  const isSame = !isDeployment && own.some((one) => one === inProcess || (isFileLoaded && isChanged(one, inProcess)));
-  if (isSame) return truth;
-  const hint = `Unset ${variable}; in a deployment, leave .forkstack and .env.local out of it`;
-  return fail("ENV_CONFLICT", `read ${variable}`, "the process environment holds a different value", hint);
+function guardError(
+  code: string,
+  facts: Facts,
+  what: string,
+  { state, hint, cause }: { readonly state: string; readonly hint: string; readonly cause?: unknown },
+): ForkstackError {
+  const { env, decidedBy } = decide(facts);
+  const whose = env === undefined ? "" : ` of environment "${env}" (decided by ${decidedBy})`;
+  const details = env === undefined ? {} : { env };
+  return new ForkstackError(code, `Cannot ${what}${whose}: ${state}`, { hint, cause, details });
 }
 
 /** Whether the process may have it from a file that Bun read: with what follows `$` or an escape expanded. */
@@ -844,7 +873,7 @@ function isChanged(written: EnvValue | undefined, inProcess: string): boolean {
   return at >= 0 && inProcess.startsWith(written.slice(0, at));
 }
 
-/** What is written in files of one environment and of a person. */
+/** Values in files, of one environment and of a person. */
 interface Written {
   /** The environment's own file. */
   readonly own: ReadonlyMap<string, EnvValue>;
@@ -1105,8 +1134,8 @@ export class Stack {
     const kept = path === undefined ? undefined : readText(path);
     const own = readEnvFile(kept ?? "", `"${path}"`);
     const saidBy = (file: ReadonlyMap<string, EnvValue>): Said => ({
-      env: whole(file.get("FORKSTACK_ENV")),
-      project: whole(file.get("FORKSTACK_PROJECT")),
+      env: textIn(file, "FORKSTACK_ENV"),
+      project: textIn(file, "FORKSTACK_PROJECT"),
     });
     const isStateHere = () => this.#isStateHere ??= kept !== undefined || this.#hasState();
     const facts: Facts = {
@@ -1233,9 +1262,7 @@ export class Stack {
   }
 
   #error(code: string, what: string, state: string, hint: string, cause?: unknown): ForkstackError {
-    const { env, decidedBy } = this;
-    const message = `Cannot ${what} of environment "${env}" (decided by ${decidedBy}): ${state}`;
-    return new ForkstackError(code, message, { hint, cause, details: { env } });
+    return guardError(code, this.#facts, what, { state, hint, cause });
   }
 }
 
@@ -1395,9 +1422,12 @@ function stack(): Stack {
 // ---- getters
 
 /**
- * The current environment: `FORKSTACK_ENV`, then `ENV`, then `.current-env`, then `"dev"`.
+ * The current environment: `FORKSTACK_ENV`, then `ENV`, then `.current-env`, then `"dev"`, but in a linked git worktree.
  *
- * @throws {ForkstackError} NAME_INVALID if that is not a legal name, ENV_CONFLICT if a stale `.env.local` decided.
+ * @throws {ForkstackError} NAME_INVALID if that is not a legal name.
+ * @throws {ForkstackError} ENV_UNSET in a linked git worktree that points to none.
+ * @throws {ForkstackError} ENV_UNKNOWN if it was never made here, or was deleted.
+ * @throws {ForkstackError} ENV_CONFLICT if files or variables contradict each other: see docs/environments.md.
  */
 export function getCurrentEnv(): string {
   return stack().current();
@@ -1449,8 +1479,8 @@ export function getQueuePrefix(name?: string): string {
 }
 
 /**
- * One secret: from the process environment, the environment's file, then the provider, asked once for all of them, and
- * again after five minutes.
+ * One secret: in a deployment from the process environment; else from the environment's file, then the provider, asked
+ * once for all of them, and again after five minutes.
  *
  * @param options `default` is returned when the secret is nowhere; without it that is an error.
  * @throws {ForkstackError} SECRET_MISSING, naming the key and the environment.
