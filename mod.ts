@@ -807,7 +807,7 @@ interface Certain {
 
 function assertCertain(facts: Facts): Certain {
   const { env, decidedBy } = decide(facts);
-  const { process = {}, project, block, file, person, hasState } = facts;
+  const { process = {}, project, block, file, person } = facts;
   const pointer = facts.pointer?.trim();
   const isRun = env !== undefined && process.run === env;
   const isNamed = decidedBy === "FORKSTACK_ENV" || decidedBy === "ENV";
@@ -846,7 +846,7 @@ function assertCertain(facts: Facts): Certain {
     throw guardError("ENV_UNSET", facts, "use an environment", { state: "this git worktree points to none", hint });
   }
   const isBase = env === "dev" || env === "prod";
-  if (!isBase && !isRun && file === undefined && (!isNamed || isFileLoaded || hasState)) {
+  if (!isBase && !isRun && file === undefined && (!isNamed || isFileLoaded || facts.hasState)) {
     const hint = `Make it with \`forkstack new ${env}\`, or point to another with \`forkstack switch <env>\``;
     const state = "it was never made here, or was deleted";
     throw guardError("ENV_UNKNOWN", facts, "use the variables", { state, hint });
