@@ -150,7 +150,8 @@ async function build(
     const variables = await allVariables(engine, plan, expiresAt, outcomes.flatMap((one) => one.ok ? [one.value] : []));
     change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
     await change.commit();
-    const environment = { ...await creating(engine, plan, options), status: "ready" as const };
+    const usedAt = options.switch === false ? {} : { usedAt: engine.world.now().toISOString() };
+    const environment = { ...await creating(engine, plan, options), ...usedAt, status: "ready" as const };
     const rows = await engine.registry.resources(env);
     await worker.write([
       statements.putEnvironment(environment),

@@ -47,15 +47,12 @@ export async function runDelete({ name, flags, io }: Call): Promise<Answer> {
           [
             `Would delete ${env}: ${what}`,
             ...(isOn ? [leaves("would")] : []),
-            ...(others === "" ? [] : [`On it, too: ${others}`]),
+            ...(others === "" ? [] : [`On ${env}, too: ${others}`]),
           ].join("\n"),
       };
     }
-    const effects = [
-      ...(isOn ? [leaves("will")] : []),
-      ...(others === "" ? [] : [`On it, too, and left with no environment: ${others}`]),
-    ];
-    await io.confirm([...effects, `Delete ${env} with ${what}?`].join(". "));
+    if (others !== "") io.say(`On ${env}, too: ${others}`); // also to whoever passed --yes, or can't be asked
+    await io.confirm(`${isOn ? `${leaves("will")}. ` : ""}Delete ${env} with ${what}?`);
     const result = await deleteEnvironment(engine, env, { purge });
     return { data: result, text: (style) => output.deletedText(result, style) };
   }, { reach: flags["dry-run"] ? "registry" : "all" });

@@ -51,8 +51,8 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
       );
       return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error };
     }
-    const effects = [...(on.length > 0 ? [leaves("will")] : []), ...others];
-    await io.confirm([...effects, `Delete ${names.join(", ")}?`].join(". "));
+    others.forEach(io.say);
+    await io.confirm(`${on.length > 0 ? `${leaves("will")}. ` : ""}Delete ${names.join(", ")}?`);
     const deleted: DeleteResult[] = [];
     const failures: unknown[] = [];
     for (const name of names) {

@@ -17,14 +17,11 @@ export async function runReset({ name, flags, io }: Call): Promise<Answer> {
       return {
         data: { environment: { name: env, parent: environment.parent, checkouts }, resources, dryRun: true },
         text: () =>
-          `Would fork ${what} again from ${environment.parent}${others === "" ? "" : `\nOn it, too: ${others}`}`,
+          `Would fork ${what} again from ${environment.parent}${others === "" ? "" : `\nOn ${env}, too: ${others}`}`,
       };
     }
-    await io.confirm(
-      `${
-        others === "" ? "" : `On it, too: ${others}. `
-      }Replace ${what} of ${env} with new forks of ${environment.parent}?`,
-    );
+    if (others !== "") io.say(`On ${env}, too: ${others}`);
+    await io.confirm(`Replace ${what} of ${env} with new forks of ${environment.parent}?`);
     const result = await resetEnvironment(engine, env);
     return { data: result, text: (style) => output.readyText(result, "reset", style) };
   }, { reach: flags["dry-run"] ? "registry" : "all" });

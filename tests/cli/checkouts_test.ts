@@ -1,6 +1,6 @@
 /** Which directories are on an environment: linked, nested and bare worktrees, submodules, subdirectories, other machines. */
 import assert from "node:assert/strict";
-import { mkdir, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Place, run, runCommand } from "./run.ts";
@@ -46,12 +46,17 @@ Deno.test("list, status and delete say which other worktrees are on an environme
   const { data } = await place.json("status", "alice");
   assert.equal(data.environment.checkouts.length, 3);
   assert.match(data.environment.usedAt, /^\d{4}-/);
-  assert.match((await place.ok("delete", "alice", "--dry-run")).stdout, /On it, too: ".*linked".*".*nested"/);
-  assert.match((await place.ok("reset", "alice", "--dry-run")).stdout, /On it, too: ".*linked".*".*nested"/);
+  assert.match((await place.ok("delete", "alice", "--dry-run")).stdout, /On alice, too: ".*linked".*".*nested"/);
+  assert.match((await place.ok("reset", "alice", "--dry-run")).stdout, /On alice, too: ".*linked".*".*nested"/);
   assert.match((await place.ok("prune", "--idle", "1m", "--dry-run")).stdout, /Nothing to prune/);
   await ok(nested, "switch", "dev");
   assert.deepEqual(await listed(place.root), [`${linked} topic`, `${place.root} main here`]);
   await place.git("worktree", "remove", "--force", nested);
+  for (const command of ["delete", "reset"]) {
+    const { code, stderr } = await place.run(command, "alice"); // nobody can be asked
+    assert.equal(code, 2);
+    assert.match(stderr, /On alice, too: ".*linked" \(git branch "topic"\)\n/);
+  }
   const told = (await place.ok("delete", "alice", "--yes")).stdout;
   assert.match(told, /Still pointing to it: ".*linked" \(git branch "topic"\); go on there with/);
   assert.doesNotMatch(told, /nested/);
@@ -111,6 +116,52 @@ Deno.test("projects in subdirectories, submodules and bare layouts are checkouts
   await runCommand(bare, ["git", "--git-dir=.bare", "worktree", "add", "-q", "--detach", join(bare, "tree"), "main"]);
   await ok(join(bare, "tree"), "new", "alice");
   assert.deepEqual(await listed(join(bare, "tree")), [`${join(bare, "tree")} here`], "a detached HEAD is no branch");
+});
+
+/** Lets the lease of every environment end. */
+function expire(root: string): void {
+  using database = new DatabaseSync(join(root, ".forkstack", "registry.db"));
+  database.exec("UPDATE environments SET expires_at = '2020-01-01T00:00:00.000Z'");
+}
+
+Deno.test("prune names the other directories", async () => {
+  await using place = await repository();
+  const linked = join(place.above, "linked");
+  await place.git("worktree", "add", "-q", linked, "-b", "topic");
+  await place.ok("new", "alice");
+  await place.ok("new", "bob", "--no-switch");
+  await ok(linked, "switch", "alice");
+  expire(place.root);
+  const { stdout } = await place.ok("prune", "--dry-run");
+  assert.match(stdout, /Would delete alice, bob\n.*\nOn alice, too: ".*linked" \(git branch "topic"\)\n$/);
+  const { code, stdout: told, stderr } = await place.run("prune", "--yes");
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /On alice, too: ".*linked"/);
+  assert.match(told, /Still pointing to it: ".*linked"/);
+});
+
+Deno.test("a copied directory deletes, resets and prunes nothing that is not in it", async () => {
+  await using place = await Place.make({ database: { provider: "./json-file.ts" }, secrets: { provider: "env-file" } });
+  const example = new URL("../../examples/custom-provider/json-file.ts", import.meta.url);
+  await place.write("json-file.ts", await readFile(example, "utf8"));
+  await place.trust();
+  await place.ok("new", "alice");
+  const copied = join(place.above, "copied");
+  await runCommand(place.above, ["cp", "-a", place.root, copied]);
+  await ok(copied, "trust", "--yes");
+  expire(copied);
+  for (const args of [["delete", "alice", "--yes"], ["delete", "alice", "--dry-run"], ["reset", "alice", "--yes"]]) {
+    const { code, stderr } = await run(copied, args);
+    assert.equal(code, 5, stderr);
+    assert.match(stderr, /database "shop-alice" of environment "alice": this directory is a copy of ".*\/shop"/);
+  }
+  const { code, stdout, stderr } = await run(copied, ["prune", "--yes"]);
+  assert.deepEqual([code, stdout], [5, "Nothing to prune\n"]);
+  assert.match(stderr, /Cannot delete database "shop-alice"/);
+  assert.match((await run(copied, ["doctor"])).stdout, /warning: this directory is a copy of ".*\/shop"/);
+  assert.match(await ok(copied, "status"), /json-file +shop-alice/);
+  await rm(place.path(".forkstack"), { recursive: true });
+  await ok(copied, "prune", "--yes");
 });
 
 Deno.test("run notes the last use, and only of the directory that is on the environment", async () => {
