@@ -3,17 +3,22 @@
  *
  * @module
  */
-import { ForkstackError } from "../mod.ts";
+import { ForkstackError, isForkstackError } from "../mod.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
 import { contextOf, type Engine, inspectResource, outputsOf, scopeOf, withLease } from "./engine.ts";
-import { assertOwn, standing } from "./resource.ts";
+import { standing } from "./look.ts";
+import type { Held } from "./provider.ts";
+import { assertOwn } from "./resource.ts";
 import type { Variables } from "./workspace.ts";
 
-/** The variables of an environment as its providers tell them, on a machine that has no file of them. */
-export async function askVariables(engine: Engine, env: string): Promise<Variables> {
+/**
+ * Each resource of an environment as it stands at its vendor, by key, with one call each.
+ *
+ * @throws {ForkstackError} NOT_FOUND for one that is gone; FOREIGN for another's; or else what kept a vendor from answering.
+ */
+export async function heldResources(engine: Engine, env: string): Promise<ReadonlyMap<string, Held>> {
   const rows = await engine.registry.resources(env);
-  const expiresAt = (await engine.registry.environment(env))?.expiresAt;
-  const all = await Promise.all(engine.resources.map(async (resource) => {
+  const held = await Promise.allSettled(engine.resources.map(async (resource) => {
     const title = titleOf(engine.project, resource, env);
     const row = rows.find(({ key }) => key === resource.key);
     if (row === undefined && !BASE_ENVS.includes(env)) {
@@ -22,11 +27,36 @@ export async function askVariables(engine: Engine, env: string): Promise<Variabl
         details: { env, resource: resource.key },
       });
     }
-    const held = row?.id === undefined
+    return row?.id === undefined
       ? await baseResource(engine, resource, title, env)
       : await standing(engine, resource, row, "use");
-    return await outputsOf(contextOf(engine, resource.provider), resource, held, scopeOf(engine, resource, expiresAt));
   }));
+  const errors = held.flatMap((one) => one.status === "rejected" ? [one.reason] : []);
+  if (errors.length > 0) throw errors.find((error) => !isForkstackError(error) || !error.retryable) ?? errors[0];
+  return new Map(held.map((one, at) => [engine.resources[at]!.key, (one as PromiseFulfilledResult<Held>).value]));
+}
+
+/**
+ * The variables of an environment as its providers tell them. `held` is what `heldResources` gave, if it was asked
+ * already.
+ */
+export async function askVariables(
+  engine: Engine,
+  env: string,
+  held?: ReadonlyMap<string, Held>,
+): Promise<Variables> {
+  const known = held ?? await heldResources(engine, env);
+  const expiresAt = (await engine.registry.environment(env))?.expiresAt;
+  const all = await Promise.all(
+    engine.resources.map((resource) =>
+      outputsOf(
+        contextOf(engine, resource.provider),
+        resource,
+        known.get(resource.key)!,
+        scopeOf(engine, resource, expiresAt),
+      )
+    ),
+  );
   return withLease(engine.resources, expiresAt, all);
 }
 

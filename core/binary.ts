@@ -41,6 +41,7 @@ carry({
   "core/trust_items.ts": () => import("./trust_items.ts"),
   "core/trust_store.ts": () => import("./trust_store.ts"),
   "core/words.ts": () => import("./words.ts"),
+  "providers/_embedded_look.ts": () => import("../providers/_embedded_look.ts"),
   "providers/cache/redis-cloud.ts": () => import("../providers/cache/redis-cloud.ts"),
   "providers/cache/upstash-redis.ts": () => import("../providers/cache/upstash-redis.ts"),
   "providers/cache/valkey.ts": () => import("../providers/cache/valkey.ts"),

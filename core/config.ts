@@ -6,6 +6,7 @@
 import {
   assertOwned,
   declaredResources,
+  EMBEDDED_STACK,
   envNameOf,
   findProject,
   ForkstackError,
@@ -155,6 +156,11 @@ export function byKey(one: { readonly key: string }, other: { readonly key: stri
 /** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */
 export function keyOf(kind: Kind, name: string | undefined): string {
   return name === undefined ? kind : `${kind}.${name}`;
+}
+
+/** Whether all that a stack declares is on this machine. */
+export function isEmbedded(config: Config): boolean {
+  return declaredResources(config).every(({ kind, provider }) => EMBEDDED_STACK[kind] === provider);
 }
 
 /** The resources of a stack, and which of what they name may be used. */

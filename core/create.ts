@@ -4,23 +4,27 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
+import { askVariables } from "./ask.ts";
 import { pointedHere } from "./checkouts.ts";
 import { parentOf, type Resource, titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
-import { contextOf, type Engine, lockOptions, outputsOf, scopeOf, withLease } from "./engine.ts";
-import { type Made, makeResource, standing } from "./resource.ts";
+import { contextOf, type Engine, journalOf, lockOptions, markerOf, outputsOf, scopeOf, withLease } from "./engine.ts";
+import { type Made, makeResource, removeResource } from "./resource.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
-import { isPointInTime, type Plan, planNew, pointOf, type Step } from "./plan.ts";
-import { type Environment, statements } from "./registry.ts";
-import type { Statement } from "./sql.ts";
 import { type Known, lookUp, resultOf } from "./describe.ts";
+import { assertStanding, lookAt, type Looked } from "./look.ts";
+import { assertUnprotected } from "./lookup.ts";
+import { isPointInTime, type Plan, planNew, pointOf } from "./plan.ts";
+import type { Held } from "./provider.ts";
+import { type Environment, type ResourceRow, statements } from "./registry.ts";
+import type { Statement } from "./sql.ts";
 import type { EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
-import { type Outcome, runSteps } from "./saga.ts";
+import { runSteps } from "./saga.ts";
 import { assertRunnable, scriptsOf } from "./sanitize.ts";
-import { activate } from "./switch.ts";
+import { isCurrent } from "./switch.ts";
 import * as workspace from "./workspace.ts";
 import type { Variables } from "./workspace.ts";
 
@@ -47,7 +51,13 @@ function resourcesToMake({ steps }: Plan): Resource[] {
   return steps.filter(({ action }) => action === "create").map(({ resource }) => resource);
 }
 
-async function planFromRegistry(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
+/** `gone` are the keys of resources that are to be made again, whatever is recorded of them. */
+async function planFromRegistry(
+  engine: Engine,
+  env: string,
+  options: NewOptions,
+  gone: readonly string[] = [],
+): Promise<Plan> {
   const { project, registry, resources } = engine;
   await registry.environment(env); // rejects where its row is damaged: it is none that is not there
   return planNew({
@@ -58,7 +68,7 @@ async function planFromRegistry(engine: Engine, env: string, options: NewOptions
     resources,
     titles: Object.fromEntries(resources.map((resource) => [resource.key, titleOf(project, resource, env)])),
     environments: await registry.environments(),
-    rows: await registry.resources(env),
+    rows: (await registry.resources(env)).filter(({ key }) => !gone.includes(key)),
     newOperation: engine.world.newId(),
   });
 }
@@ -76,25 +86,75 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
       await finishRemoval(engine, worker, env);
       plan = await planFromRegistry(engine, env, options);
     }
+    const { held, gone } = await lookAtKept(engine, plan);
+    if (gone.length > 0) {
+      plan = await planFromRegistry(engine, env, options, gone.map(({ row }) => row.key));
+      assertRunnable(resourcesToMake(plan));
+      await forget(engine, worker, plan, gone);
+    }
     if (plan.isDone) {
       const known = await lookUp(engine, env);
-      const isSwitch = options.switch !== false;
-      if (isSwitch) await worker.write(await switching(engine, env));
-      const changedFiles = isSwitch
-        ? await activate(engine, env)
-        : await workspace.changeFiles(engine, { env, activate: false });
+      const activate = options.switch !== false;
+      if (activate) await worker.write(await switching(engine, env));
+      const variables = !activate || await isCurrent(engine, env) ? undefined : await askVariables(engine, env, held);
+      const wanted = { env, activate, ...(variables === undefined ? {} : { variables }) };
+      const changedFiles = await workspace.changeFiles(engine, wanted);
       return { ...await resultOf(engine, env, known, began), unchanged: true, changedFiles };
     }
     const scripts = scriptsOf(resourcesToMake(plan));
     const room = await keepRoom(engine, env);
     try {
       await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
-      const { known, changedFiles } = await build(engine, worker, plan, options, { room, scripts });
+      const { known, changedFiles } = await build(engine, worker, plan, options, { room, scripts, held });
       return { ...await resultOf(engine, env, known, began), unchanged: false, changedFiles };
     } finally {
       await room.free();
     }
   });
+}
+
+/** How long a vendor may take to say what became of a resource that is recorded as ready. */
+const LOOK_MS = 20_000;
+
+/** Looks at the resources that a plan keeps, before anything is made: those that stand, and those that are gone. */
+async function lookAtKept(
+  engine: Engine,
+  { env, steps }: Plan,
+): Promise<{ readonly held: ReadonlyMap<string, Held>; readonly gone: readonly Looked[] }> {
+  const rows = steps.flatMap(({ action, row }) => action === "keep" && row !== undefined ? [row] : []);
+  const looked = await lookAt(engine, rows, LOOK_MS);
+  const gone = looked.filter(({ standing }) => standing?.state === "gone");
+  await assertStanding(engine, env, looked.filter((one) => !gone.includes(one)), "use");
+  const silent = looked.flatMap(({ row, error }) => error === undefined ? [] : [{ item: row, error }]);
+  if (silent.length > 0) throw allFailed(`Cannot look at environment "${env}"`, env, silent);
+  const held = looked.flatMap(({ row, standing }) =>
+    standing !== undefined && "held" in standing ? [[row.key, standing.held] as const] : []
+  );
+  return { held: new Map(held), gone };
+}
+
+/**
+ * Forgets what is gone, once a person said that it may be forked again. Nothing is deleted that may still be there: where
+ * a vendor told something wrong, it keeps its mark, and `doctor` shows it.
+ */
+async function forget(engine: Engine, worker: Worker, { env, parent }: Plan, gone: readonly Looked[]): Promise<void> {
+  const what = gone.map(({ row }) => `${row.key} "${row.title}"`).join(", ");
+  assertUnprotected(engine.project, env, `fork ${what} of environment "${env}" again`);
+  try {
+    await engine.world.confirm(`${what} of ${env} is gone. Fork it again from ${parent}?`);
+  } catch (error) {
+    if (isForkstackError(error) && error.code === "CONFIRM_REQUIRED") await assertStanding(engine, env, gone, "use");
+    throw error;
+  }
+  for (const { row, standing } of gone) {
+    if (standing?.state === "gone" && standing.hasRemains) await removeResource(engine, worker, row);
+    else {
+      await worker.write([
+        statements.dropResource(env, row.key),
+        statements.journal({ ...journalOf(engine, markerOf(engine, row), "forget"), phase: "done", id: row.id }),
+      ]);
+    }
+  }
 }
 
 async function creating(engine: Engine, plan: Plan, options: NewOptions): Promise<Environment> {
@@ -121,7 +181,11 @@ async function build(
   worker: Worker,
   plan: Plan,
   options: NewOptions,
-  { room, scripts }: { room: Room; scripts: Readonly<Record<string, string>> },
+  { room, scripts, held }: {
+    readonly room: Room;
+    readonly scripts: Readonly<Record<string, string>>;
+    readonly held: ReadonlyMap<string, Held>;
+  },
 ): Promise<{ readonly known: Known; readonly changedFiles: readonly string[] }> {
   const { env, operation, origin } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
@@ -145,9 +209,14 @@ async function build(
   if (worker.signal.aborted && !isComplete) throw interrupted(engine, env, worker, "complete");
   let change: workspace.Change | undefined;
   try {
-    const failures = outcomes.filter((outcome) => !outcome.ok);
-    if (failures.length > 0) throw allFailed(env, failures);
-    const variables = await allVariables(engine, plan, expiresAt, outcomes.flatMap((one) => one.ok ? [one.value] : []));
+    const failures = outcomes.flatMap((one) =>
+      one.ok
+        ? []
+        : [{ item: { key: one.item.resource.key, provider: one.item.resource.provider.name }, error: one.error }]
+    );
+    if (failures.length > 0) throw allFailed(`Cannot create environment "${env}"`, env, failures);
+    const made = outcomes.flatMap((one) => one.ok ? [one.value] : []);
+    const variables = await allVariables(engine, plan, { expiresAt, made, held });
     change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
     await change.commit();
     const usedAt = options.switch === false ? {} : { usedAt: engine.world.now().toISOString() };
@@ -183,19 +252,21 @@ async function isContinued(engine: Engine, env: string, operation: string): Prom
   return now?.operation === operation && (now.status === "creating" || now.status === "ready");
 }
 
-/** The variables of all resources: of those just made, and, asked again, of those that were there. */
+/** The variables of all resources: of those just made, and, asked again, of those that stood there. */
 async function allVariables(
   engine: Engine,
   plan: Plan,
-  expiresAt: string | undefined,
-  made: readonly Made[],
+  { expiresAt, made, held }: {
+    readonly expiresAt: string | undefined;
+    readonly made: readonly Made[];
+    readonly held: ReadonlyMap<string, Held>;
+  },
 ): Promise<Variables> {
-  const all = await Promise.all(plan.steps.map(async ({ resource, row }) => {
+  const all = await Promise.all(plan.steps.map(async ({ resource }) => {
     const fresh = made.find((one) => one.row.key === resource.key);
     if (fresh !== undefined) return fresh.variables;
     const context = contextOf(engine, resource.provider);
-    const held = await standing(engine, resource, row!, "use");
-    return await outputsOf(context, resource, held, scopeOf(engine, resource, expiresAt));
+    return await outputsOf(context, resource, held.get(resource.key)!, scopeOf(engine, resource, expiresAt));
   }));
   return withLease(plan.steps.map(({ resource }) => resource), expiresAt, all);
 }
@@ -211,7 +282,7 @@ async function undo(
   const { env, operation } = plan;
   const before = await engine.registry.environment(env);
   if (before !== undefined) await worker.write([statements.putEnvironment({ ...before, status: "undoing" })]);
-  const { undone, left, failures, isOff } = await removeRun(engine, worker, env, operation);
+  const { rows, undone, left, failures, isOff } = await removeRun(engine, worker, env, operation);
   const reason = isForkstackError(cause) ? cause : undefined;
   const message = messageOf(cause);
   if (failures.length + stuck.length > 0) {
@@ -228,35 +299,49 @@ async function undo(
   }
   const what = undone.length === 0 ? "Nothing had been made" : `Undone: ${undone.join(", ")}`;
   return new ForkstackError(reason?.code ?? "UNEXPECTED", message, {
-    hint: [reason?.hint, `${what}; ${leftText(left)}`, isOff ? OFF : undefined].filter(Boolean).join(". "),
+    hint: [reason?.hint, [what, ...await leftTexts(engine, rows, left)].join("; "), isOff ? OFF : undefined].filter(
+      Boolean,
+    ).join(". "),
     retryable: reason?.retryable ?? false,
     details: { ...reason?.details, env },
     cause,
   });
 }
 
-/** What an undo left: never what nothing proves to be this run's. */
-function leftText(left: readonly string[]): string {
-  if (left.length === 0) return "nothing was left behind";
-  return `not touched, since nothing proves that this run made it: ${left.join(", ")}`;
+/** What an undo left, after a look at each place where this run may have made something. */
+async function leftTexts(engine: Engine, rows: readonly ResourceRow[], left: readonly string[]): Promise<string[]> {
+  const gone = rows.filter(({ key }) => !left.includes(key));
+  const looked = await lookAt(engine, gone, LOOK_MS).catch((error) => gone.map((row): Looked => ({ row, error })));
+  const unseen = looked.filter(({ standing }) => standing === undefined).map(({ row, error }) =>
+    `${row.key} (${messageOf(error)})`
+  );
+  const there = looked.filter(({ standing }) => standing !== undefined && standing.state !== "gone")
+    .map(({ row }) => `${row.key} "${row.title}"`);
+  const texts = [
+    ...(left.length > 0 ? [`not touched, since nothing proves that this run made it: ${left.join(", ")}`] : []),
+    ...(there.length > 0 ? [`still shown by its vendor: ${there.join(", ")}; see \`forkstack doctor\``] : []),
+    ...(unseen.length > 0 ? [`not looked at again: ${unseen.join(", ")}`] : []),
+  ];
+  return texts.length === 0 && rows.length > 0 ? ["nothing was left behind"] : texts;
 }
 
-function allFailed(env: string, failures: readonly (Outcome<Step, Made> & { ok: false })[]): ForkstackError {
-  const reasons = failures.map(({ item, error }) => ({
-    key: item.resource.key,
-    provider: item.resource.provider.name,
-    error,
-    message: messageOf(error),
-  }));
-  const first = reasons.find(({ error }) => isForkstackError(error))?.error as ForkstackError | undefined;
+/** One error for what went wrong with several resources. */
+function allFailed(
+  message: string,
+  env: string,
+  failures: readonly { readonly item: Pick<ResourceRow, "key" | "provider">; readonly error: unknown }[],
+): ForkstackError {
+  const errors = failures.map(({ error }) => error);
+  const first = errors.find(isForkstackError);
+  const { key: resource, provider } = failures[0]!.item;
   return new ForkstackError(
     first?.code ?? "UNEXPECTED",
-    `Cannot create environment "${env}": ${reasons.map(({ key, message }) => `${key}: ${message}`).join("; ")}`,
+    `${message}: ${failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`).join("; ")}`,
     {
       ...(first?.hint === undefined ? {} : { hint: first.hint }),
       retryable: first?.retryable ?? false,
-      details: { ...first?.details, env, resource: reasons[0].key, provider: reasons[0].provider },
-      cause: failures.length === 1 ? failures[0].error : new AggregateError(failures.map(({ error }) => error)),
+      details: { ...first?.details, env, resource, provider },
+      cause: errors.length === 1 ? errors[0] : new AggregateError(errors),
     },
   );
 }

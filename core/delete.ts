@@ -208,7 +208,7 @@ export async function removeRun(engine: Engine, worker: Worker, env: string, ope
     outcomes.flatMap((one) => one.ok && one.value.state === state ? [one.item.key] : []);
   if (worker.signal.aborted && outcomes.length < ours.length) throw interrupted(engine, env, worker, "undone");
   const isOff = failures.length === 0 && await closeRun(engine, worker, env);
-  return { undone: keysOf("deleted"), left: keysOf("kept"), failures, isOff };
+  return { rows: ours, undone: keysOf("deleted"), left: keysOf("kept"), failures, isOff };
 }
 
 /** Drops an environment that has nothing left; tells whether this directory pointed to it until now. */

@@ -9,18 +9,11 @@ import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
 import { assertNotOriginals } from "./copied.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
-import {
-  contextOf,
-  type Engine,
-  inspectResource,
-  journalOf,
-  lockOptions,
-  recordedResource,
-  scopeOf,
-} from "./engine.ts";
+import { contextOf, type Engine, inspectResource, journalOf, lockOptions, scopeOf } from "./engine.ts";
 import { examineCheckout, staleFinding } from "./examine_checkout.ts";
 import { examineOthers } from "./examine_others.ts";
 import { withLock } from "./lock.ts";
+import { goneFix, lookAt, type Standing, UNPROTECT } from "./look.ts";
 import { mendingCommand } from "./plan.ts";
 import { isRegistryId } from "./marks.ts";
 import type { Fork } from "./provider.ts";
@@ -89,8 +82,8 @@ function keptFinding({ env, resource, id, at }: KeptFork): Finding {
   };
 }
 
-/** Before the command that mends what is left of a protected environment. */
-const UNPROTECT = 'take it out of "protected" in forkstack.json, then ';
+/** How long one resource may take to tell how it stands. */
+const LOOK_MS = 30_000;
 
 async function examineEnvironment(
   engine: Engine,
@@ -121,13 +114,16 @@ async function examineEnvironment(
       fix: "`forkstack prune`",
     });
   }
-  const drifted = await Promise.all(
-    rows.filter((row) => row.state === "ready").map((row) =>
-      examineResource(engine, row).catch((
-        error,
-      ) => [unasked(engine, error, { environment: row.env, resource: row.key })])
-    ),
+  const ready = rows.filter((row) => row.state === "ready");
+  const fixOfGone = status === "ready"
+    ? goneFix(engine.project, environment, environments)
+    : mendingCommand(environment, environments);
+  const drifted = (await lookAt(engine, ready, LOOK_MS)).flatMap(({ row, standing, error }) =>
+    standing === undefined
+      ? [unasked(engine, error, { environment: row.env, resource: row.key })]
+      : standingFinding(row, standing, fixOfGone)
   );
+  if (status === "ready") found.push(...outgrown(engine.resources, environment, rows));
   const written = status === "ready" ? await workspace.writtenVariables(engine, name) : undefined;
   if (written !== undefined) found.push(...staleFinding(engine, name, written));
   else if (status === "ready") {
@@ -140,7 +136,33 @@ async function examineEnvironment(
         : `\`forkstack switch ${name}\``,
     });
   }
-  return [...found, ...drifted.flat()];
+  return [...found, ...drifted];
+}
+
+/** What forkstack.json says by now of the resources of an environment that was whole when it was made. */
+function outgrown(
+  resources: readonly Resource[],
+  { name }: Environment,
+  rows: readonly ResourceRow[],
+): Finding[] {
+  const lacking = resources.filter(({ key }) => !rows.some((row) => row.key === key)).map(({ key }): Finding => ({
+    severity: "error",
+    environment: name,
+    resource: key,
+    problem: "lacking: forkstack.json names it, and the environment was made without it",
+    fix: `\`forkstack new ${name}\` adds it`,
+  }));
+  const changed = rows.flatMap(({ key, provider, title }): Finding[] => {
+    const now = resources.find((one) => one.key === key && !one.isUnread)?.provider.name ?? provider;
+    return now === provider ? [] : [{
+      severity: "error",
+      environment: name,
+      resource: key,
+      problem: `changed: it is ${provider} "${title}", and forkstack.json says ${now}`,
+      fix: `\`forkstack delete ${name}\`, then \`forkstack new ${name}\``,
+    }];
+  });
+  return [...lacking, ...changed];
 }
 
 async function finish(engine: Engine, env: string): Promise<void> {
@@ -152,31 +174,27 @@ function unasked(engine: Engine, error: unknown, about: Pick<Finding, "environme
   if (engine.signal.aborted) throw error;
   const message = error instanceof Error ? error.message : String(error);
   const hint = isForkstackError(error) ? error.hint : undefined;
+  const isAsWanted = isForkstackError(error) && error.code === "DRY_RUN_UNSUPPORTED"; // nothing of the repository ran
   return {
-    severity: "error",
+    severity: isAsWanted ? "info" : "error",
     ...about,
     problem: `not examined: ${message}`,
     fix: hint ?? "Mend the cause, then run `forkstack doctor`",
   };
 }
 
-async function examineResource(engine: Engine, row: ResourceRow): Promise<Finding[]> {
-  const resource = await recordedResource(engine, row);
-  const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
-  if (seen.state === "ready" && seen.fork.id === row.id) return [];
-  const isUnmarked = seen.state === "foreign" && seen.holder === undefined;
-  const what = seen.state === "foreign"
-    ? `foreign: ${seen.reason}`
-    : seen.state === "ready"
-    ? "another fork has its name"
-    : seen.state;
+/** What to say of a recorded resource that does not stand as it should. */
+function standingFinding(row: ResourceRow, standing: Standing, fixOfGone: string): Finding[] {
+  if (standing.state === "ready") return [];
+  const about = { severity: "error", environment: row.env, resource: row.key } as const;
+  const what = `${row.provider} "${row.title}"`;
+  if (standing.state === "gone") return [{ ...about, problem: `gone: ${what} is there no more`, fix: fixOfGone }];
+  const isOther = standing.state === "other";
   return [{
-    severity: "error",
-    environment: row.env,
-    resource: row.key,
-    problem: `drifted: ${row.provider} "${row.title}" is ${what}`,
+    ...about,
+    problem: `drifted: ${what} is ${isOther ? `foreign: ${standing.reason}` : standing.state}`,
     fix: `${
-      isUnmarked ? `if it is yours and lost its mark, delete it at ${row.provider}; ` : ""
+      isOther && standing.isUnmarked ? `if it is yours and lost its mark, delete it at ${row.provider}; ` : ""
     }\`forkstack delete ${row.env}\`, then \`forkstack new ${row.env}\``,
   }];
 }

@@ -45,7 +45,15 @@ export interface World {
   ) => Promise<RecordedOptions>;
   /** The provider of a kind and name: a built-in one, or a file that forkstack.json names. */
   readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
+  /** What can look at such a resource, where that is to be had without the rest of the provider. */
+  readonly inspector?: (kind: Kind, name: string) => Promise<Inspector | undefined>;
 }
+
+/** As much of a provider as looking at a resource needs. */
+export type Inspector = Pick<Provider, "name" | "kind" | "credentials" | "credentialsHint" | "inspect">;
+
+/** A resource that can be looked at. */
+export type Inspectable = Pick<Resource, "key" | "options"> & { readonly provider: Inspector };
 
 /** Told as each resource changes. */
 export type Progress = (resource: ResourceReport) => void;
@@ -96,7 +104,7 @@ export function markerOf(
 /** What a provider may touch, on behalf of one resource of one environment. */
 export function contextOf(
   engine: Engine,
-  provider: Provider,
+  provider: Inspector,
   work: { worker?: Worker; marker?: Marker; rows?: readonly ResourceRow[] } = {},
 ): Context {
   const { world, registry } = engine;
@@ -149,7 +157,7 @@ export function contextOf(
   };
 }
 
-function credentialsOf(engine: Engine, provider: Provider): Record<string, Secret> {
+function credentialsOf(engine: Engine, provider: Inspector): Record<string, Secret> {
   const found: Record<string, Secret> = {};
   const lacking: string[] = [];
   for (const { variable, required } of provider.credentials) {
@@ -203,7 +211,7 @@ export function withLease(
 /** Looks at the place of a resource: also that of a base environment, whose resources have no marker and no row. */
 export async function inspectResource(
   engine: Engine,
-  resource: Resource,
+  resource: Inspectable,
   title: string,
   env: string,
   rows: readonly ResourceRow[] = [],

@@ -67,6 +67,8 @@ const READ_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const PASSING_STATUSES = new Set([408, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 5;
+/** Without a network every try ends the same; a resolver that was busy has had its time. */
+const TRIES_OFFLINE = 3;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 /** Also after `Retry-After: 0`: every wait ends, and no loop is hot. */
@@ -84,7 +86,8 @@ const SHORTEST_WAIT_MS = 100;
  *
  * What is awaited before a sending is not awaited for GET, HEAD and OPTIONS, and its time is not counted.
  *
- * @throws {ForkstackError} PROVIDER_UNAVAILABLE if no whole answer came; INTERRUPTED if a signal was aborted;
+ * @throws {ForkstackError} PROVIDER_UNAVAILABLE if no whole answer came; NETWORK_UNREACHABLE if nothing was sent, as the
+ * host's name does not resolve or no network leads there; INTERRUPTED if a signal was aborted;
  * PROVIDER_REFUSED for a redirect elsewhere; RESPONSE_TOO_LARGE; NETWORK_DENIED if Deno may not connect to the host.
  */
 export function httpClient(options: HttpOptions = {}): HttpClient {
@@ -270,7 +273,8 @@ function nextWait(call: Call, outcome: Outcome, tries: number, leftMs: number, s
   const askedMs = answer && retryAfterMs(answer.headers, settings.now());
   const didNotAct = status === 423 || status === 429 || (status === 503 && askedMs !== undefined);
   const failed = "error" in outcome || PASSING_STATUSES.has(status);
-  if (!didNotAct && !(failed && call.mayRepeat && tries < settings.tries)) return {};
+  const mostTries = isOffline(outcome) ? Math.min(TRIES_OFFLINE, settings.tries) : settings.tries;
+  if (!didNotAct && !(failed && call.mayRepeat && tries < mostTries)) return {};
   const jitterMs = settings.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 20));
   const waitMs = Math.ceil(Math.max(SHORTEST_WAIT_MS, askedMs ?? jitterMs));
   if (waitMs < leftMs) return { waitMs };
@@ -301,6 +305,25 @@ function conclude(call: Call, outcome: Outcome, tries: number, retryAt: Date | u
   return outcome.response;
 }
 
+/**
+ * Whether no connection was so much as tried: the host's name does not resolve, or no network leads there. Node and Bun
+ * tell the system's code; Deno tells a name that does not resolve by its text alone (2.9.6).
+ */
+function isOffline(outcome: Outcome): boolean {
+  if (!("error" in outcome) || outcome.head !== undefined) return false;
+  const seen = new Set<unknown>();
+  for (let one = outcome.error; one instanceof Error && !seen.has(one); one = one.cause) {
+    seen.add(one);
+    const { code, message } = one as Error & { code?: unknown };
+    if (OFFLINE_CODES.test(String(code))) return true;
+    if (/client error \(Connect\): (dns error\b|.*\(os error (101|113)\))/.test(message)) return true;
+  }
+  return false;
+}
+
+const OFFLINE_CODES =
+  /^(ENOTFOUND|ENODATA|EAI_[A-Z]+|ENETUNREACH|EHOSTUNREACH|ENETDOWN|DNSException|FailedToOpenSocket)$/;
+
 function reasonOf({ error, head }: { error: unknown; head: Response | undefined }, settings: Settings): string {
   if ((error as Error | undefined)?.name === "TimeoutError") {
     return `no whole answer within ${secondsOf(settings.timeoutMs)}`;
@@ -321,8 +344,20 @@ function unreachable(
   const reason = reasonOf(outcome, settings);
   const state = status === undefined ? reason : `${status}, ${reason}`;
   const times = tries > 1 ? ` (${tries} tries)` : "";
+  const told = { cause: new Error(causeLine(label, [state], requestId, quote(cause.message, redact)), { cause }) };
+  if (isOffline(outcome)) {
+    return new ForkstackError(
+      "NETWORK_UNREACHABLE",
+      redact(`Cannot reach "${host}": this machine finds no way to it`),
+      {
+        ...told,
+        hint: "Nothing was sent. Check the network and the host's name, then run the same command again",
+        retryable: true,
+      },
+    );
+  }
   return new ForkstackError("PROVIDER_UNAVAILABLE", redact(`Cannot reach "${host}": ${reason}${times}`), {
-    cause: new Error(causeLine(label, [state], requestId, quote(cause.message, redact)), { cause }),
+    ...told,
     hint: call.mayRepeat
       ? "Check the network and the vendor's status page, then run the same command again"
       : "The vendor may have acted. Run the same command again: it looks at what exists first",

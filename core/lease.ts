@@ -16,7 +16,7 @@ import {
   recordedResource,
   scopeOf,
 } from "./engine.ts";
-import { standing } from "./resource.ts";
+import { standing } from "./look.ts";
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";

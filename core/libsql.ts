@@ -56,7 +56,7 @@ function serverFetch(url: string, authToken: string | undefined): (request: Requ
 function failed(url: string, error: unknown): never {
   const code = (error as { code?: string }).code ?? "";
   if (/^(SQLITE_|SQL_PARSE_ERROR$)/.test(code)) throw error;
-  if (isForkstackError(error) && error.code !== "PROVIDER_UNAVAILABLE") throw error;
+  if (isForkstackError(error) && !/^(PROVIDER_UNAVAILABLE|NETWORK_UNREACHABLE)$/.test(error.code)) throw error;
   throw unreachable(url, "no answer", error);
 }
 

@@ -181,7 +181,7 @@ async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
     if (isJson) print(output.jsonDocument(command, answer.data, answer.error, out));
     else if (answer.isValue && !host.isTerminal("stdout")) host.write("stdout", `${answer.text(out)}\n`);
     else print(answer.text(out));
-    if (answer.error === undefined) return 0;
+    if (answer.error === undefined) return answer.hasFound ? 1 : 0;
     if (!isJson) tell(output.errorText(answer.error, err));
     return output.exitCodeOf(answer.error);
   } catch (caught) {

@@ -22,8 +22,15 @@ export function formatMarker(marker: Marker, name: string | undefined = marker.n
   return ["forkstack", ...parts].map(encodeURIComponent).join(":");
 }
 
-/** The marker of a note on the thing of this name; `undefined` if the note is not ours, or was copied from another thing. */
+/**
+ * The marker of a note on the thing of this name; `undefined` if the note is not ours, or was copied from another thing.
+ * A note that forkstack keeps in a file of its own is the marker itself.
+ */
 export function parseMarker(note: unknown, name: string): Marker | undefined {
+  if (typeof note === "object" && note !== null) {
+    const marker = note as Marker;
+    return marker.name === undefined || marker.name === name ? marker : undefined;
+  }
   if (typeof note !== "string") return undefined; // a vendor's answer may hold anything
   const [tool, version, ...parts] = note.split(":");
   if (tool !== "forkstack" || parts.length !== (version === "v1" ? 4 : version === "v2" ? 6 : -1)) return undefined;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { declaredResources, EMBEDDED_STACK, ForkstackError } from "../mod.ts";
-import type { Project } from "./config.ts";
+import { ForkstackError } from "../mod.ts";
+import { isEmbedded, type Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { dirname, join, system, variable } from "./host.ts";
@@ -128,8 +128,7 @@ async function closeFiles(directory: string): Promise<void> {
 
 /** Forks on this disk go with it in a power loss; one at a vendor does not, so that its intent must be there before it. */
 function neededDurability({ config }: Pick<Project, "config">): "power loss" | "process crash" {
-  const isEmbedded = declaredResources(config).every(({ kind, provider }) => EMBEDDED_STACK[kind] === provider);
-  return isEmbedded ? "process crash" : "power loss";
+  return isEmbedded(config) ? "process crash" : "power loss";
 }
 
 function registryError(path: string, error: unknown): unknown {

@@ -232,7 +232,7 @@ export function othersText(checkouts: readonly CheckoutReport[]): string {
 
 /** A plan of `new`, for `--dry-run`. */
 export function planText(plan: Plan, style: Style): string {
-  if (plan.isDone) return `${plan.env} is there already; nothing to do`;
+  if (plan.isDone) return `${plan.env} is on record as complete: would look at each resource, and make nothing`;
   const lines = [`Would make ${paint(style, "bold", plan.env)} from ${plan.parent}:`];
   if (plan.cleanUpFirst) lines.push("  first finish removing what an earlier run left");
   for (const { resource, title, action } of plan.steps) {
@@ -299,7 +299,7 @@ export function jsonDocument(command: string, data: unknown, error: unknown, sty
 
 const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
   [
-    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|ENV_UNSET|CONFIRM_|NOT_PERMITTED|NOT_TRUSTED|DRY_RUN_|VALUE_|PROVIDER_(UNKNOWN|CHANGED|INVALID)|RESET_UNSUPPORTED|AT_|TLS_|TOOL_|SANITIZE_FAILED|NETWORK_DENIED|GIT_FAILED|FILE_UNREADABLE)/,
+    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|ENV_UNSET|CONFIRM_|NOT_PERMITTED|NOT_TRUSTED|DRY_RUN_|VALUE_|PROVIDER_(UNKNOWN|CHANGED|INVALID|MISSING)|RESET_UNSUPPORTED|AT_|TLS_|TOOL_|SANITIZE_FAILED|NETWORK_DENIED|GIT_FAILED|FILE_UNREADABLE)/,
     2,
   ],
   [/^COMMAND_NOT_FOUND$/, 127], // what a shell ends with
@@ -307,21 +307,24 @@ const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
   [/^CREDENTIALS_/, 3],
   [/(NOT_FOUND|^ENV_UNKNOWN)$/, 4],
   [
-    /^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|REGISTRY_DAMAGED|STATE_DAMAGED|PLAN_LIMIT|PARENT_|PORT_IN_USE)/,
+    /^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|REGISTRY_DAMAGED|STATE_DAMAGED|PLAN_LIMIT|PARENT_|PORT_IN_USE|SECRETS_LOCKED)/,
     5,
   ],
   [
-    /^(PROVIDER_UNAVAILABLE|PACKAGE_UNAVAILABLE|ANSWER_INVALID|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY|DISK_FULL|DISK_FAILED)/,
+    /^(PROVIDER_UNAVAILABLE|PACKAGE_UNAVAILABLE|ANSWER_INVALID|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY|NETWORK_UNREACHABLE|DISK_FULL|DISK_FAILED|PROVIDER_REFUSED|RESPONSE_TOO_LARGE|DUMP_FAILED|SQL_FAILED)/,
     6,
   ],
   [/_INCOMPLETE$/, 7],
   [/^(INTERRUPTED|CANCELLED)$/, 130],
 ];
 
-/** The exit code of an error: 2 usage, 3 credentials, 4 not found, 5 conflict, 6 unavailable, 7 partly done. */
+/** What no code stands for: 1 is a check's that found something. */
+const UNEXPECTED = 70;
+
+/** The exit code of an error: 2 usage, 3 credentials, 4 not found, 5 conflict, 6 unavailable, 7 partly done, or 70. */
 export function exitCodeOf(error: ForkstackError | unknown): number {
-  if (!isForkstackError(error)) return 1;
-  return EXIT_CODES.find(([pattern]) => pattern.test(error.code))?.[1] ?? 1;
+  if (!isForkstackError(error)) return UNEXPECTED;
+  return EXIT_CODES.find(([pattern]) => pattern.test(error.code))?.[1] ?? UNEXPECTED;
 }
 
 /** The identifying part of a resource's report. */

@@ -89,7 +89,10 @@ export interface Fork {
   readonly copy?: Copy;
 }
 
-/** What stands where the fork would be. A missing parent is a `NOT_FOUND` error, not `"absent"`. */
+/**
+ * What stands where the fork would be. A missing parent is a `NOT_FOUND` error, not `"absent"`. `"deleting"` is what goes,
+ * or has left nothing but its mark.
+ */
 export type Inspection =
   | { readonly state: "absent" }
   | { readonly state: "pending" | "ready" | "deleting"; readonly fork: Fork }
@@ -120,8 +123,11 @@ export interface Context {
   readonly now: () => Date;
   /** Waits; ends early with the signal's reason. */
   readonly sleep: (ms: number) => Promise<void>;
-  /** Reads the marker back from the vendor's note on the thing of this name; one copied from another thing is none. */
-  readonly markerOf: (name: string, note: string) => Marker | undefined;
+  /**
+   * Reads the marker back from the vendor's note on the thing of this name, or from the marker itself where it was kept
+   * whole; one copied from another thing is none.
+   */
+  readonly markerOf: (name: string, note: string | Marker) => Marker | undefined;
   /** Awaited after each call that made something, with the vendor's immutable id from its own answer. */
   readonly record: (step: string, id: string) => Promise<void>;
   /**

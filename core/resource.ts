@@ -19,6 +19,7 @@ import {
 } from "./engine.ts";
 import { fileError } from "./files.ts";
 import type { Worker } from "./lock.ts";
+import { standing } from "./look.ts";
 import type { Context, Fork, Held, Inspection, Provider, Scope, Target } from "./provider.ts";
 import { reportOf } from "./report.ts";
 import { forkOf, type ResourceRow, statements } from "./registry.ts";
@@ -70,7 +71,11 @@ export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
 }
 
 /** Codes of calls that were never sent, or refused before anything was done. */
-const NOTHING_MADE = /^(CREDENTIALS_|NETWORK_DENIED$)/;
+const NOTHING_DONE = /^(CREDENTIALS_|NETWORK_(DENIED|UNREACHABLE)$)/;
+
+function isNothingDone(error: unknown): boolean {
+  return isForkstackError(error) && NOTHING_DONE.test(error.code);
+}
 
 /** Makes one resource, or finishes what an earlier attempt of the operation began, and waits until it answers. */
 export async function makeResource(engine: Engine, worker: Worker, wanted: Wanted): Promise<Made> {
@@ -94,6 +99,17 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
   let isBegun = wanted.begunAt !== undefined;
   const recording: Context = {
     ...context,
+    async fetch(request) {
+      const mayChange = request.method !== "GET" && request.method !== "HEAD";
+      try {
+        const response = await context.fetch(request);
+        isBegun ||= mayChange && response.status !== 401 && response.status !== 403;
+        return response;
+      } catch (error) {
+        isBegun ||= mayChange && !isNothingDone(error);
+        throw error;
+      }
+    },
     async record(step, id) {
       isBegun = true;
       await context.record(step, id);
@@ -101,7 +117,11 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
   };
   try {
     if (wanted.begunAt === undefined) {
-      if (provider.capabilities.ownership !== "marked") await assertAbsent(engine, worker, provider, target);
+      // A provider that refuses does so here, before an intent that would have to be undone. With a parent and a mark that
+      // comes with the thing, the look at the parent is enough.
+      const isMarked = provider.capabilities.ownership === "marked";
+      const seen = isMarked && wanted.parent !== undefined ? undefined : await provider.inspect(context, target);
+      if (seen !== undefined && !isMarked) assertAbsent(provider, target, seen);
       await assertParent(engine, resource, wanted.parent);
     }
     await worker.write([
@@ -128,7 +148,7 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
     return { row: made, variables };
   } catch (error) {
     const known = fileError(error, `make ${resource.key} "${title}"`);
-    if (!isBegun && isForkstackError(known) && NOTHING_MADE.test(known.code)) {
+    if (!isBegun && isNothingDone(known)) {
       // Undoing would only meet the same refusal.
       await worker.write([
         statements.dropResource(wanted.env, resource.key),
@@ -181,13 +201,7 @@ async function sanitized(
  * Where the mark comes after the thing, or nowhere, nothing may stand at the place before the intent: what appears there
  * later may then be this run's work.
  */
-async function assertAbsent(
-  engine: Engine,
-  worker: Worker,
-  provider: Provider,
-  target: Target<unknown>,
-): Promise<void> {
-  const seen = await provider.inspect(contextOf(engine, provider, { worker, marker: target.marker }), target);
+function assertAbsent(provider: Provider, target: Target<unknown>, seen: Inspection): void {
   if (seen.state === "absent") return;
   const { env, resource } = target.marker;
   const why = seen.state === "foreign" ? seen.reason : `operation ${seen.fork.marker.operation} made it`;
@@ -212,34 +226,6 @@ export async function assertParent(
   if (row !== undefined) return void await standing(engine, resource, row, "fork");
   if (resource.provider.capabilities.ownership === "recorded") return; // which bears no mark
   assertOwn(resource, parent.title, await inspectResource(engine, resource, parent.title, parent.env), "fork");
-}
-
-/** A recorded resource as it stands at the vendor: the very fork that its row names, and no other of this name. */
-export async function standing(
-  engine: Engine,
-  resource: Resource,
-  row: ResourceRow,
-  verb: "fork" | "use",
-): Promise<Held> {
-  const { env, key, title } = row;
-  const seen = await inspectResource(engine, resource, title, env, [row]);
-  if ((seen.state === "ready" || seen.state === "pending") && seen.fork.id === row.id) {
-    return { id: row.id, name: title };
-  }
-  const isGone = seen.state === "absent" || seen.state === "deleting";
-  const state = seen.state === "foreign"
-    ? seen.reason
-    : isGone
-    ? `${resource.provider.name} has none`
-    : "another fork has its name";
-  throw new ForkstackError(
-    isGone ? "NOT_FOUND" : "FOREIGN",
-    `Cannot ${verb} ${key} "${title}" of environment "${env}": ${state}`,
-    {
-      hint: "`forkstack doctor` shows what drifted, and how to mend it",
-      details: { env, resource: key, provider: resource.provider.name },
-    },
-  );
 }
 
 /** Refuses what bears the mark of another stack, environment or resource than its name stands for. */
@@ -303,7 +289,7 @@ export async function removeResource(
     const isTaken = isUndo && await engine.registry.isTakenOver(row.key, row.operation);
     const held = isTaken
       ? "foreign"
-      : forkOf(row, marker) ?? await unansweredFork(provider, context, await unansweredTarget(engine, row, scope));
+      : forkOf(row, marker) ?? await unansweredFork(engine, row, provider, context, scope);
     const isAside = keep && row.id !== undefined && provider.keep !== undefined && typeof held === "object";
     const kept = isAside ? await provider.keep!(context, held, scope) : undefined;
     const found = held === "foreign" || typeof kept === "object"
@@ -364,15 +350,39 @@ async function unansweredTarget(engine: Engine, row: ResourceRow, scope: Scope<u
 
 /** A create whose answer never came: the vendor is asked what became of it. */
 async function unansweredFork(
+  engine: Engine,
+  row: ResourceRow,
   provider: Provider,
   context: Context,
-  target: Target<unknown>,
+  scope: Scope<unknown>,
 ): Promise<Fork | undefined | "foreign"> {
-  const seen = await provider.inspect(context, target);
+  const target = await unansweredTarget(engine, row, scope);
+  let seen: Inspection;
+  try {
+    seen = await provider.inspect(context, target);
+  } catch (error) {
+    if (!await isRefusedForGood(engine, row, error)) throw error;
+    engine.world.warn(
+      `Not looked at: ${row.key} "${row.title}": ${(error as Error).message}. No answer is on record that it was made`,
+    );
+    return undefined;
+  }
   if (seen.state === "absent") return undefined;
   if (seen.state === "foreign" || seen.fork.marker.operation !== target.marker.operation) return "foreign";
   await context.record("proven", seen.fork.id);
   return seen.fork;
+}
+
+/** Errors of a place that can hold no fork: an old server, a cluster, a mount or a project that is not there. */
+const NO_PLACE = /^(CONFIG_|PROVIDER_REFUSED$|TOOL_OUTDATED$)|NOT_FOUND$/;
+
+/**
+ * Whether a provider that can't look would have refused the create as well, which begins with the same look, and no
+ * answer of the vendor is on record. What came to be all the same bears a mark, and `doctor` shows it.
+ */
+async function isRefusedForGood(engine: Engine, row: ResourceRow, error: unknown): Promise<boolean> {
+  if (!isForkstackError(error) || error.retryable || !NO_PLACE.test(error.code)) return false;
+  return (await engine.registry.recorded(row.env, row.key, row.operation)).length === 0;
 }
 
 function shownError(error: unknown): { code: string; message: string } {

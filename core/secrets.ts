@@ -7,7 +7,7 @@ import { ForkstackError } from "../mod.ts";
 import { baseResource } from "./ask.ts";
 import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
 import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
-import { standing } from "./resource.ts";
+import { standing } from "./look.ts";
 import { fileError } from "./files.ts";
 import { withLock } from "./lock.ts";
 import { readyEnvironment } from "./lookup.ts";

@@ -11,7 +11,6 @@ import type {
   Copy,
   Fork,
   Held,
-  Inspection,
   Kind,
   OptionsSchema,
   Provider,
@@ -21,24 +20,29 @@ import type {
   SecretsAccess,
   Target,
 } from "../core/provider.ts";
-import { sweepTemporary, temporariesOf, temporaryPath } from "../core/files.ts";
+import { sweepTemporary, temporaryPath } from "../core/files.ts";
 import { isWithin } from "../core/links.ts";
-import { isInstant, isLine, isMarker } from "../core/rows.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
-import { formatMarker } from "../core/marks.ts";
-import { holder, isSameHolder, others, unmarked } from "./_marks.ts";
+import {
+  companionsOf,
+  inspect,
+  noteOf,
+  ownerPath,
+  type Place,
+  publishedCopy,
+  readOwner,
+  type Shape,
+} from "./_embedded_look.ts";
+import { holder, isSameHolder } from "./_marks.ts";
 
 const noOptions = v.strictObject({});
 type NoOptions = v.InferOutput<typeof noOptions>;
 
 /** What one embedded provider has of its own. */
-interface Embedded {
+interface Embedded extends Shape {
   readonly name: string;
-  readonly kind: Kind;
   readonly type: "file" | "directory";
   readonly copy?: Copy;
-  /** Files beside the fork's own that go with it, by what their names add. */
-  readonly companions?: readonly string[];
   /** Copies the parent, if there is one, to `partial`, or makes an empty one there; says which. */
   readonly fill: (
     context: Context,
@@ -127,72 +131,6 @@ export function embeddedProviderWith<Options>(
       return { sizeBytes: sizes.reduce((sum, size) => sum + size, 0) };
     },
   };
-}
-
-type Place = Pick<Scope<unknown>, "root">;
-
-const line = v.pipe(v.string(), v.check((text) => isLine(text)));
-const OWNER = v.object({
-  id: line,
-  name: line,
-  parentId: v.optional(line),
-  marker: v.pipe(
-    v.object({
-      stack: v.string(),
-      env: v.string(),
-      resource: v.string(),
-      operation: v.string(),
-      name: v.optional(v.string()),
-      registry: v.optional(v.string()),
-    }),
-    v.check((marker) => isMarker(marker)),
-  ),
-  createdAt: v.pipe(v.string(), v.check((text) => isInstant(text))),
-  copy: v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
-});
-
-function ownerPath(kind: Kind, place: Place, name: string): string {
-  return join(place.root, ".forkstack", "owners", `${kind}.${name}.json`);
-}
-
-/** What an owner's file says of the fork of this name; one that was copied from another fork's says nothing. */
-async function readOwner(context: Context, kind: Kind, place: Place, name: string): Promise<Fork | undefined> {
-  const path = ownerPath(kind, place, name);
-  const text = await context.files.read(path);
-  if (text === undefined) return undefined;
-  try {
-    const owner = v.parse(OWNER, JSON.parse(text));
-    const marker = owner.name === name ? context.markerOf(name, formatMarker(owner.marker)) : undefined;
-    return marker && { ...owner, marker };
-  } catch (error) {
-    throw new ForkstackError("STATE_DAMAGED", `Cannot read the owner file "${path}": it is not what forkstack wrote`, {
-      hint: "Compare it with its neighbours; without it the fork counts as foreign",
-      cause: error,
-    });
-  }
-}
-
-/** What stands at the fork's path. */
-async function inspect(its: Embedded, context: Context, target: Target<unknown>): Promise<Inspection> {
-  const path = embeddedPath(its.kind, target.root, target.name);
-  const ownerFile = ownerPath(its.kind, target, target.name);
-  const fork = await readOwner(context, its.kind, target, target.name);
-  if (fork === undefined) {
-    for (const at of [path, ...companionsOf(its, path), ownerFile]) {
-      if (await context.files.stat(at) === undefined) continue;
-      return { state: "foreign", id: target.name, reason: await unmarked(context, target.name, `"${at}"`) };
-    }
-    return { state: "absent" };
-  }
-  if (!isSameHolder(fork.marker, target.marker)) return others(fork.id, fork.marker);
-  const found = await context.files.stat(path);
-  if (found === undefined) return { state: "pending", fork };
-  if (fork.copy !== undefined) return { state: "ready", fork };
-  const copy = await publishedCopy(context, ownerFile, found.identity);
-  if (copy !== undefined) return { state: "ready", fork: { ...fork, copy } };
-  const now = await readOwner(context, its.kind, target, target.name);
-  if (now?.id !== fork.id || now.copy !== fork.copy) return await inspect(its, context, target); // it changed meanwhile
-  return { state: "foreign", id: fork.id, reason: `something else made "${path}" before the fork was whole` };
 }
 
 /** Makes the fork whole under a temporary name, then gives it its own. */
@@ -417,21 +355,6 @@ async function settled({ kind }: Embedded, context: Context, target: Target<unkn
   return fork;
 }
 
-/** How a file that is about to be published was copied, by the notes beside the owner's file. */
-async function publishedCopy(context: Context, ownerFile: string, identity: string): Promise<Copy | undefined> {
-  for (const note of await temporariesOf(context.files, ownerFile)) {
-    const text = await context.files.read(note);
-    for (const copy of ["copy-on-write", "full-copy", "empty"] as const) {
-      if (text === noteOf(identity, copy)) return copy;
-    }
-  }
-  return undefined;
-}
-
-function noteOf(identity: string, copy: Copy): string {
-  return `${identity} ${copy}\n`;
-}
-
 /** The bytes of a file or a tree. */
 async function sizeOf(context: Context, path: string): Promise<number> {
   const found = await context.files.stat(path);
@@ -484,10 +407,6 @@ async function shareSealed(context: Context, to: string, from: string, sealed: S
   const [source, target] = [from, to].map((path) => join(path, sealed.directory, sealed.shared));
   if ((await context.files.list(source)).length === 0) return "empty";
   return await context.files.share(source, target);
-}
-
-function companionsOf(its: Embedded, path: string): string[] {
-  return (its.companions ?? []).map((suffix) => path + suffix);
 }
 
 function textOf(fork: Fork): string {

@@ -1,6 +1,5 @@
 /** What the providers share on whose a fork is. */
-import { createHash } from "node:crypto";
-import type { Context, Inspection, Marker, Target } from "../core/provider.ts";
+import type { Context, Inspection, Marker } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
 
 /**
@@ -44,23 +43,6 @@ export async function unmarked(context: Context, name: string, what: string): Pr
   if ((await context.recorded(name)).length === 0) return `${what} is not marked as ours`;
   return `${MARK_GONE}: ${what} bears none, though one of this name was made for this environment. If it is that one, ` +
     "remove it by hand, or put the mark back";
-}
-
-/** Hexadecimal digits at the end of a first name. */
-const DIGITS = 12;
-
-/**
- * A name that one operation alone gives, for vendors that store no note but can rename. A thing is made under it, its id
- * recorded, and then it gets its own name. After a lost reply what bears it is the operation's work.
- */
-export function firstNameOf({ name, marker }: Pick<Target<unknown>, "name" | "marker">, maxLength: number): string {
-  const digits = createHash("sha256").update(`${marker.operation} ${name}`).digest("hex").slice(0, DIGITS);
-  return `${name.slice(0, maxLength - DIGITS - 1).replace(/-$/, "")}-${digits}`;
-}
-
-/** The name that a thing is to get after its first one, but for what was cut off; its name if it has none such. */
-export function finalNameOf(name: string): string {
-  return name.replace(new RegExp(`-[0-9a-f]{${DIGITS}}$`), "");
 }
 
 /** The error for what forkstack did not make, or made for another; `what` as in `make database "x": why`. */

@@ -1,6 +1,7 @@
 /** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
 import { load } from "../core/load.ts";
 import type { Kind, Provider } from "../core/provider.ts";
+import { EMBEDDED_STACK } from "../mod.ts";
 
 // deno-lint-ignore no-explicit-any -- each provider has its own options' type
 type Load = () => Promise<{ readonly default: Provider<any> }>;
@@ -17,4 +18,16 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
 
 function providers(kind: Kind, ...names: string[]): Record<string, Load> {
   return Object.fromEntries(names.map((name) => [name, () => load(`providers/${kind}/${name}.ts`)]));
+}
+
+/** What looks at a resource of an embedded provider without the rest of it; `undefined` for any other provider. */
+export async function inspectorOf(
+  kind: Kind,
+  name: string,
+): Promise<Pick<Provider, "name" | "kind" | "credentials" | "inspect"> | undefined> {
+  if (EMBEDDED_STACK[kind] !== name) return undefined;
+  return (await load<typeof import("./_embedded_look.ts")>("providers/_embedded_look.ts")).embeddedInspector(
+    name,
+    kind,
+  );
 }

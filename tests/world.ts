@@ -335,9 +335,9 @@ function runOf(name: string, { operation }: Marker): string {
 }
 
 /** The marker in a vendor's note on the thing of this name: as the engine writes it, or as JSON. */
-function markerIn(name: string, note: string): Marker | undefined {
+function markerIn(name: string, note: string | Marker): Marker | undefined {
   const known = parseMarker(note, name);
-  if (known !== undefined) return known;
+  if (known !== undefined || typeof note !== "string") return known;
   try {
     const marker = JSON.parse(note) as Marker;
     return marker.name === undefined || marker.name === name ? marker : undefined;

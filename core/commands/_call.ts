@@ -71,6 +71,8 @@ export interface Answer {
   readonly isValue?: boolean;
   /** Why the data is not all of it: told after it, and the exit code is its. */
   readonly error?: ForkstackError | undefined;
+  /** A check found something: the command ends with 1, though it did what it was to do. @default {false} */
+  readonly hasFound?: boolean;
   /** Of a program that has run: it has said what there was to say, and nothing is printed. */
   readonly exitCode?: number;
 }

@@ -1,6 +1,6 @@
 /** What the commands share: a project, its registry and its world, opened and closed. */
 import { isForkstackError } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
+import { inspectorOf, PROVIDERS } from "../../providers/mod.ts";
 import { type Io, noticeExpired, usage } from "./_call.ts";
 import { loadResources, openProject, type Project, type Resource } from "../config.ts";
 import type { Engine, World } from "../engine.ts";
@@ -15,7 +15,7 @@ import { shown } from "../shown.ts";
 /** How a command opens its project. */
 export interface Opening {
   /** How far it goes; see `Reach`. @default {"all"} */
-  readonly reach?: Reach;
+  readonly reach?: Reach | ((project: Project) => Promise<Reach>);
   /** Whether it turns out to need no provider: none is loaded then, unless their options are still to be checked. */
   readonly isLight?: (project: Project) => Promise<boolean>;
 }
@@ -33,7 +33,7 @@ export async function withEngine<T>(
 ): Promise<T> {
   const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", mustBeProject: true });
   const isShort = await isLight?.(project) === true;
-  const reach = isShort ? "registry" : most;
+  const reach = isShort ? "registry" : typeof most === "function" ? await most(project) : most;
   const { resources, isTrusted } = isShort && project.isSealed
     ? { resources: [], ...await admit(project, reach, io) }
     : await loadResources(project, reach, io);
@@ -90,6 +90,7 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     confirm: io.confirm,
     recordedOptions: async (...given) =>
       (await load<typeof import("../schema.ts")>("core/schema.ts")).recordedOptions(...given),
+    inspector: inspectorOf,
     async provider(kind, name) {
       const isBuiltIn = Object.hasOwn(PROVIDERS[kind], name);
       const declared = resources.find((one) =>

@@ -59,14 +59,16 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "this directory at the new environment. Resources are made side by side. Without a forkstack.json it begins a " +
       "project here, with the stack that needs no account.",
       "After a crash, a lost connection or Ctrl-C the same command, run again, finishes the work; `forkstack delete` " +
-      "takes back what was made. For an environment that is there already it changes nothing but what this directory " +
-      "points to.",
+      "takes back what was made. For an environment that is there already it looks at each resource, and changes nothing " +
+      "but what this directory points to. A resource that is gone is forked again, after asking; the others stay as they " +
+      "are. A vendor that does not answer is an error.",
     ],
     arguments: { "[name]": "1 to 63 of a-z, 0-9 and - inside; one is made up if it is left out" },
     examples: [
       ["new alice", "forks the default parent"],
       ["new pr-42 --from dev --ttl 3d", "forks dev, for three days"],
       ["new fix --from prod --at 2h", "forks prod as it was two hours ago, where the vendor can"],
+      ["new alice --yes", "forks again what is gone of an environment, without asking"],
       ["new alice --dry-run --json", "shows the plan to a program, and makes nothing"],
     ],
     exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
@@ -85,6 +87,8 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "Writes its block in .env.local, and .current-env, so that the app uses that environment from its next start. It changes no " +
       "resource. dev and prod always count as there, though nobody made them; their variables are asked of the vendors " +
       "each time.",
+      "First it looks at each resource. One that is gone, or is another's by now, stops it. A vendor that does not answer " +
+      "within 3 s is a warning, so that it works without a network, too, where this machine has the variables.",
     ],
     arguments: { "<env>": "an environment of `forkstack list`, or dev, or prod" },
     examples: [
@@ -219,7 +223,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ["doctor --rebuild", "after the registry was lost"],
       ["doctor --json", "for a monitor: `findings` is empty if all is well"],
     ],
-    exits: { 3: "", 5: "", 6: "" },
+    exits: { 1: "there is an error among the findings", 3: "", 5: "", 6: "" },
     files: { ".forkstack/registry.db": REGISTRY, "credentials": CREDENTIALS },
     seeAlso: ["list", "delete", "docs/reliability.md"],
   },

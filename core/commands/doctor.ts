@@ -26,6 +26,7 @@ export async function runDoctor({ flags, io }: Call): Promise<Answer> {
       findings: findings.map(({ mend: _, effect: __, ...finding }) => finding),
       ...(flags.rebuild ? { resources: rebuilt } : {}),
     };
-    return { data, text: (style) => output.doctorText(findings, rebuilt, style) };
+    const hasFound = findings.some(({ severity }) => severity === "error");
+    return { data, hasFound, text: (style) => output.doctorText(findings, rebuilt, style) };
   }, { reach: flags["dry-run"] ? "vendors" : "all" });
 }

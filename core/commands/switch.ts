@@ -1,6 +1,7 @@
-import { parseEnvName } from "../../mod.ts";
+import { declaredResources, parseEnvName } from "../../mod.ts";
+import { PROVIDERS } from "../../providers/mod.ts";
 import type { Answer, Call } from "./_call.ts";
-import { BASE_ENVS, sealConfig } from "../config.ts";
+import { BASE_ENVS, type Config, isEmbedded, type Project, sealConfig } from "../config.ts";
 import { files } from "../files.ts";
 import * as output from "../output.ts";
 import { describe } from "../describe.ts";
@@ -24,8 +25,19 @@ export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
     },
     {
       isLight: async (project) =>
-        flags["dry-run"] === true ||
-        (!BASE_ENVS.includes(env) && await needsNoProvider({ project, world: { files } }, env)),
+        flags["dry-run"] === true || (isEmbedded(project.config) && await isKept(project, env)),
+      // Where the variables are here, the vendors are looked at and no script runs.
+      reach: async (project) => await isKept(project, env) && !hasOwnCode(project.config) ? "vendors" : "all",
     },
   );
+}
+
+/** Whether this machine has all of the environment's variables. */
+async function isKept(project: Project, env: string): Promise<boolean> {
+  return !BASE_ENVS.includes(env) && await needsNoProvider({ project, world: { files } }, env);
+}
+
+/** Whether a provider is a file of the repository, or of a URL. */
+function hasOwnCode(config: Config): boolean {
+  return declaredResources(config).some(({ kind, provider }) => !Object.hasOwn(PROVIDERS[kind], provider));
 }

@@ -6,7 +6,8 @@ import { vendorError } from "../../core/http.ts";
 import type { Context, Fork, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { type ForkstackError, resourceTitle } from "../../mod.ts";
 import { type Answer, Api, type Refusal } from "../_api.ts";
-import { firstNameOf, foreignError, isSameHolder } from "../_marks.ts";
+import { firstNameOf } from "../_first_name.ts";
+import { foreignError, isSameHolder } from "../_marks.ts";
 import type { Access } from "./_planetscale_sql.ts";
 
 /** Where the branches are. */

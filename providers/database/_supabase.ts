@@ -9,7 +9,8 @@ import { vendorError } from "../../core/http.ts";
 import type { Context, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";
 import { type Answer, Api, endpointOption } from "../_api.ts";
-import { firstNameOf, isSameHolder, recordedOwner } from "../_marks.ts";
+import { firstNameOf } from "../_first_name.ts";
+import { isSameHolder, recordedOwner } from "../_marks.ts";
 
 /** The ref of a project or of a branch, which is one too. */
 export const REF = /^[a-z]{20}$/;

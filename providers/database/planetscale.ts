@@ -14,7 +14,8 @@ import { type Context, type Fork, type Held, type Marker, type Provider, Secret 
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_api.ts";
-import { finalNameOf, firstNameOf, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
+import { finalNameOf, firstNameOf } from "../_first_name.ts";
+import { holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
 import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./_planetscale.ts";
 import { denied, foreign, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./_planetscale.ts";
 import {

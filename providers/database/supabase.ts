@@ -16,8 +16,8 @@ import { type Context, type Fork, type Held, type Marker, type Provider, Secret 
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
 import { reaches } from "../_api.ts";
-import { finalNameOf, foreignError, holder, isOthers, isSameHolder } from "../_marks.ts";
-import { others, recordedOwner } from "../_marks.ts";
+import { finalNameOf } from "../_first_name.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
 import { answers, type Login, loginOf, type Purpose, urlOf } from "./_postgres.ts";
 import { runScript } from "./_postgres_script.ts";
 import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./_supabase.ts";

@@ -277,7 +277,10 @@ Would make alice from dev:
   const before = await place.digest();
   assert.match(await transcript(place, ["new", "carol", "--dry-run"]), /^Would make carol from dev:\n/);
   assert.match(await transcript(place, ["new", "--dry-run"]), /^Would make [a-z]+-[a-z]+ from dev:\n/);
-  assert.equal(await transcript(place, ["new", "alice", "--dry-run"]), "alice is there already; nothing to do\n=> 0");
+  assert.equal(
+    await transcript(place, ["new", "alice", "--dry-run"]),
+    "alice is on record as complete: would look at each resource, and make nothing\n=> 0",
+  );
   assert.equal(await transcript(place, ["switch", "alice", "--dry-run"]), "Would switch to alice\n=> 0");
   assert.equal(
     await transcript(place, ["delete", "bob", "--dry-run"]),

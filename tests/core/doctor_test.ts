@@ -55,13 +55,13 @@ Deno.test("examine() finds what is unfinished, with the command that finishes it
   equal(await one.engine.registry.environments(), []);
 });
 
-Deno.test("examine() finds what drifted: gone, another's, pending; and mends none of it by itself", async () => {
+Deno.test("examine() finds what is gone, another's or pending, and mends none of it by itself", async () => {
   await using one = await withAlice();
   const { held } = one.vendor;
   const mine = held.get("shop-alice")!;
   held.delete("shop-alice");
   held.get("shop-bucket-alice")!.state = "pending";
-  equal(told(await examine(one.engine)), ["error alice database drifted", "error alice storage drifted"]);
+  equal(told(await examine(one.engine)), ["error alice database gone", "error alice storage drifted"]);
   one.vendor.put({ ...mine.fork, id: "other", marker: { ...mine.fork.marker, stack: "another" } }, "theirs");
   const [database] = await examine(one.engine);
   match(database.problem, /"shop-alice" is foreign: it is of stack "another"/);
@@ -148,6 +148,39 @@ Deno.test("a second fork of a run that has a home is removed, its home's is not"
   equal(told(await examine(one.engine)), ["error alice database orphaned mends"]);
   await fix(one.engine);
   equal([...one.vendor.held.keys()].sort(), ["shop-alice", "shop-bucket-alice"]);
+});
+
+Deno.test("a protected environment is never mended by --fix: what is left of it is told, with what comes first", async () => {
+  await using one = await bench();
+  await createEnvironment(one.engine, "staging", { switch: false });
+  const engine = {
+    ...one.engine,
+    project: { ...one.engine.project, config: { project: "shop", protected: ["staging"] } },
+  };
+  const staging = (await engine.registry.environment("staging"))!;
+  const held = [...one.vendor.held.keys()];
+  for (const status of ["deleting", "undoing", "creating", "resetting"] as const) { // a row alone says nothing
+    await write(engine, "staging", statements.putEnvironment({ ...staging, status }));
+    await fix(engine);
+    equal([...one.vendor.held.keys()], held, status);
+    const findings = await examine(engine);
+    equal(told(findings), [`error staging unfinished`], status);
+    if (status === "deleting" || status === "undoing") {
+      match(findings[0]!.fix, /^take it out of "protected" in forkstack.json, then `forkstack delete staging`/);
+    }
+  }
+  const rows = await engine.registry.resources("staging");
+  await write(
+    engine,
+    "staging",
+    ...rows.map(({ key }) => statements.dropResource("staging", key)),
+    statements.dropEnvironment("staging"),
+  );
+  equal(told(await examine(engine)), ["error staging database orphaned", "error staging storage orphaned"]);
+  await fix(engine);
+  equal([...one.vendor.held.keys()], held, "orphans of it, too");
+  await fix(one.engine); // whose forkstack.json no longer protects it
+  equal(one.vendor.held.size, 0);
 });
 
 Deno.test("rebuild() finds environments, parents and completeness again, and leaves the known alone", async () => {

@@ -87,7 +87,7 @@ Deno.test("credentials that end with the lease are asked again when it is extend
   match(readFileSync(join(one.root, ".env.local"), "utf8"), new RegExp(`until/${environment.expiresAt}`));
   one.vendor.calls.length = 0;
   await switchEnvironment(one.engine, "alice");
-  equal(one.vendor.calls, [], "what is current is kept");
+  equal(one.vendor.calls.filter((call) => !call.startsWith("inspect")), [], "what is current is looked at, and kept");
   const later = new Date(Date.parse(environment.expiresAt!) + DAY).toISOString(); // another machine extends it
   const token = await one.engine.registry.acquire("alice", "other@there#1", "extend") as number;
   const row = (await one.engine.registry.environment("alice"))!;

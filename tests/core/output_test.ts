@@ -162,12 +162,12 @@ Deno.test("exitCodeOf() follows STYLE.md", () => {
     [6, "PROVIDER_UNAVAILABLE PACKAGE_UNAVAILABLE RATE_LIMITED RESOURCE_LOCKED REGISTRY_UNREACHABLE"],
     [7, "UNDO_INCOMPLETE DELETE_INCOMPLETE"],
     [130, "INTERRUPTED"],
-    [1, "UNEXPECTED"],
+    [70, "UNEXPECTED SOMETHING_NEW"],
   ];
   for (const [exit, names] of codes) {
     for (const code of names.split(" ")) assert.equal(exitCodeOf(new ForkstackError(code, "x")), exit, code);
   }
-  for (const other of [new Error("x"), "x", undefined]) assert.equal(exitCodeOf(other), 1);
+  for (const other of [new Error("x"), "x", undefined]) assert.equal(exitCodeOf(other), 70);
 });
 
 Deno.test("jsonDocument() holds no secret, and always has schema, command, ok and data", () => {

@@ -8,7 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
 import { type Context, type Fork, type Marker, Secret, type Target } from "../../core/provider.ts";
 import { statementsOf } from "../../providers/database/_planetscale_sql.ts";
-import { firstNameOf } from "../../providers/_marks.ts";
+import { firstNameOf } from "../../providers/_first_name.ts";
 import provider from "../../providers/database/planetscale.ts";
 import { FEW_FAULTS } from "../faults.ts";
 import { conformanceCases } from "../conformance.ts";

@@ -7,7 +7,7 @@ import * as v from "npm:valibot@1.5.0";
 import { httpClient } from "../../core/http.ts";
 import type { Context, Fork, Marker, Scope, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/provider.ts";
-import { firstNameOf } from "../../providers/_marks.ts";
+import { firstNameOf } from "../../providers/_first_name.ts";
 import provider from "../../providers/database/supabase.ts";
 import { isForkstackError } from "../../mod.ts";
 import { testProvider } from "../conformance.ts";
