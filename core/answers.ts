@@ -16,7 +16,7 @@ const VARIABLE = /^(?!FORKSTACK_)[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 
 /** A provider whose answers are checked; one that fails is `ANSWER_INVALID`. */
 export function checked<Options>(provider: Provider<Options>): Provider<Options> {
-  const { execute, reset, keep, extend, usage, permissions, secrets, credentialsHint } = provider;
+  const { execute, reset, keep, extend, remark, usage, permissions, secrets, credentialsHint } = provider;
   const refuse: Refuse = (what, value) => invalid(provider, what, value);
   return {
     name: provider.name,
@@ -46,6 +46,7 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     ...(permissions === undefined ? {} : { permissions: permissions.bind(provider) }),
     ...(execute === undefined ? {} : { execute: execute.bind(provider) }),
     ...(extend === undefined ? {} : { extend: extend.bind(provider) }),
+    ...(remark === undefined ? {} : { remark: remark.bind(provider) }),
     ...(usage === undefined ? {} : { usage: usage.bind(provider) }),
     ...(reset === undefined ? {} : {
       reset: async (context: Context, fork: Fork, target: Target<Options>) =>

@@ -36,6 +36,7 @@ carry({
   "core/loaded_env.ts": () => import("./loaded_env.ts"),
   "core/plan.ts": () => import("./plan.ts"),
   "core/questions.ts": () => import("./questions.ts"),
+  "core/rebuild.ts": () => import("./rebuild.ts"),
   "core/run.ts": () => import("./run.ts"),
   "core/schema.ts": () => import("./schema.ts"),
   "core/trust_items.ts": () => import("./trust_items.ts"),

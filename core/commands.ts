@@ -28,7 +28,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "make an environment with a copy of the whole stack, and switch to it",
     arguments: ["[name]"],
     example: "new alice",
-    options: ["from", "at", "ttl", "empty", "no-switch", "dry-run"],
+    options: ["from", "at", "ttl", "empty", "adopt", "no-switch", "dry-run"],
     run: by("new", "runNew"),
   },
   switch: {
@@ -42,7 +42,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "take an environment away, with everything it holds",
     arguments: ["<env>"],
     example: "delete alice --yes",
-    options: ["purge", "dry-run"],
+    options: ["purge", "if-exists", "adopt", "dry-run"],
     run: by("delete", "runDelete"),
   },
   run: {

@@ -189,7 +189,8 @@ async function build(
 ): Promise<{ readonly known: Known; readonly changedFiles: readonly string[] }> {
   const { env, operation, origin } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
-  const { expiresAt } = await creating(engine, plan, options);
+  const environment = await creating(engine, plan, options);
+  const { expiresAt } = environment;
   if (origin !== undefined && origin !== "empty") tellWithoutPast(engine, plan);
   const outcomes = await runSteps(steps, (step) =>
     makeResource(engine, worker, {
@@ -197,6 +198,7 @@ async function build(
       operation,
       resource: step.resource,
       title: step.title,
+      making: environment,
       ...(step.row?.operation === operation ? { begunAt: step.row.createdAt } : {}),
       ...(origin === "empty"
         ? {}
@@ -220,13 +222,13 @@ async function build(
     change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
     await change.commit();
     const usedAt = options.switch === false ? {} : { usedAt: engine.world.now().toISOString() };
-    const environment = { ...await creating(engine, plan, options), ...usedAt, status: "ready" as const };
+    const ready = { ...await creating(engine, plan, options), ...usedAt, status: "ready" as const };
     const rows = await engine.registry.resources(env);
     await worker.write([
-      statements.putEnvironment(environment),
+      statements.putEnvironment(ready),
       ...(options.switch === false ? [] : await switching(engine, env)),
     ]);
-    return { known: { environment, rows }, changedFiles: change.changedFiles };
+    return { known: { environment: ready, rows }, changedFiles: change.changedFiles };
   } catch (error) {
     const reason = worker.signal.reason ?? error;
     if (isForkstackError(reason) && reason.code === "LOCK_LOST") {

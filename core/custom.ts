@@ -319,7 +319,7 @@ function dataUrl(type: string, text: string): string {
 }
 
 const FUNCTIONS = ["inspect", "create", "delete", "list", "probe", "outputs"] as const;
-const OPTIONAL = ["execute", "reset", "keep", "extend", "usage", "permissions"] as const;
+const OPTIONAL = ["execute", "reset", "keep", "extend", "remark", "usage", "permissions"] as const;
 
 const CAPABILITIES = v.strictObject({
   copy: v.picklist(["copy-on-write", "full-copy", "schema-only", "empty", "namespace"]),

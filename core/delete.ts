@@ -174,7 +174,11 @@ async function removeAll(engine: Engine, worker: Worker, environment: Environmen
   if (failures.length === 0) {
     await workspace.removeVariables(engine, env);
     const forgotten = await checkoutsToForget(engine, env);
-    await worker.write([statements.dropEnvironment(env), ...forgotten.map(statements.dropCheckout)]);
+    await worker.write([
+      statements.dropEnvironment(env),
+      statements.dropAdoption(env),
+      ...forgotten.map(statements.dropCheckout),
+    ]);
   }
   return { outcomes, failures, isLeft };
 }
@@ -222,7 +226,7 @@ async function closeRun(engine: Engine, worker: Worker, env: string): Promise<bo
   }
   const isLeft = await leave(engine, env);
   await workspace.removeVariables(engine, env);
-  await worker.write([statements.dropEnvironment(env)]);
+  await worker.write([statements.dropEnvironment(env), statements.dropAdoption(env)]);
   return isLeft;
 }
 

@@ -1,11 +1,10 @@
 /**
- * What is unfinished, orphaned, drifted, expired or foreign, each with the command that mends it; and the way back when
- * the registry is gone.
+ * What is unfinished, orphaned, drifted, expired or foreign, each with the command that mends it.
  *
  * @module
  */
-import { isForkstackError, resourceTitle } from "../mod.ts";
-import { BASE_ENVS, protectedEnvs, type Resource, titleOf } from "./config.ts";
+import { isForkstackError } from "../mod.ts";
+import { protectedEnvs, type Resource, titleOf } from "./config.ts";
 import { assertNotOriginals } from "./copied.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
@@ -15,10 +14,9 @@ import { examineOthers } from "./examine_others.ts";
 import { withLock } from "./lock.ts";
 import { goneFix, lookAt, type Standing, UNPROTECT } from "./look.ts";
 import { mendingCommand } from "./plan.ts";
-import { isRegistryId } from "./marks.ts";
 import type { Fork } from "./provider.ts";
 import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
-import { reportOf, type ResourceReport, shownStatus } from "./report.ts";
+import { shownStatus } from "./report.ts";
 import * as workspace from "./workspace.ts";
 
 /** One thing that is not as it should be. */
@@ -235,7 +233,7 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
   const { env, registry, operation } = fork.marker;
   const what = `${resource.provider.name} "${fork.name}"`;
   const about = { severity: "warning", environment: env, resource: resource.key } as const;
-  if (!engine.registry.owns(registry)) {
+  if (!engine.registry.owns(fork.marker)) {
     return {
       ...about,
       problem: `of another registry: ${what} was made under registry ${registry}, not ${engine.registry.id}`,
@@ -317,102 +315,4 @@ async function removeOrphan(engine: Engine, resource: Resource, fork: Fork): Pro
       statements.journal({ ...line, phase: "done" }),
     ]);
   });
-}
-
-function rowOf(resource: Resource, fork: Fork): ResourceRow {
-  return {
-    env: fork.marker.env,
-    key: resource.key,
-    kind: resource.kind,
-    ...(resource.name === undefined ? {} : { name: resource.name }),
-    provider: resource.provider.name,
-    title: fork.name,
-    state: "ready",
-    operation: fork.marker.operation,
-    id: fork.id,
-    ...(fork.parentId === undefined ? {} : { parentId: fork.parentId }),
-    ...(fork.copy === undefined ? {} : { fork: fork.copy }),
-    createdAt: fork.createdAt,
-    options: resource.options,
-  };
-}
-
-/** What `rebuild` may do. */
-export interface RebuildOptions {
-  /** Take the forks of other registries of this stack, too: they were lost. @default {false} */
-  readonly adopt?: boolean;
-}
-
-/**
- * Finds the environments again by the marks on their resources, where the registry was lost. What the registry knows
- * stays as it is. An environment that lacks a resource is left `creating`: `new` completes it.
- */
-export async function rebuild(engine: Engine, { adopt = false }: RebuildOptions = {}): Promise<ResourceReport[]> {
-  const { registry } = engine;
-  const forks: { resource: Resource; fork: Fork }[] = [];
-  for (const resource of engine.resources) {
-    const context = contextOf(engine, resource.provider);
-    for await (const fork of resource.provider.list(context, scopeOf(engine, resource))) {
-      const id = fork.marker.registry;
-      if (adopt && id !== undefined && isRegistryId(id)) await registry.adopt(id);
-      if (registry.owns(id)) forks.push({ resource, fork });
-    }
-  }
-  const known = await engine.registry.environments();
-  const settled = new Set([
-    ...BASE_ENVS,
-    ...known.filter(({ status }) => status !== "creating").map(({ name }) => name),
-  ]);
-  const named = [
-    ...forks.map(({ fork }) => fork.marker.env),
-    ...(await engine.registry.allResources()).map(({ env }) => env),
-  ];
-  const lost = [...new Set(named)].filter((env) => !settled.has(env)).sort();
-  const envs = [...BASE_ENVS, ...known.map(({ name }) => name), ...lost];
-  const reports: ResourceReport[] = [];
-  for (const env of lost) {
-    const own = forks.filter(({ resource, fork }) =>
-      fork.marker.env === env && fork.name === titleOf(engine.project, resource, env)
-    );
-    await withLock(engine.registry, env, "rebuild", lockOptions(engine), async (worker) => {
-      const before = await engine.registry.environment(env);
-      const kept = await engine.registry.resources(env);
-      const lacking = own.filter(({ resource }) => !kept.some(({ key }) => key === resource.key));
-      const isNew = before === undefined && own.length + kept.length > 0;
-      if (!isNew && (before?.status !== "creating" || lacking.length === 0)) return;
-      const found = await Promise.all(lacking.map(({ resource, fork }) => inspectedRow(engine, resource, fork)));
-      const rows = [...kept, ...found];
-      const isWhole = engine.resources.every(({ key }) => rows.some((row) => row.key === key && row.state === "ready"));
-      await worker.write([
-        statements.putEnvironment({
-          ...before ?? {
-            name: env,
-            parent: parentBy(rows, envs, engine.project.name) ?? engine.project.config.parent ?? "dev",
-            owner: engine.owner,
-            operation: rows[0].operation,
-            createdAt: rows.map(({ createdAt }) => createdAt).sort()[0],
-          },
-          status: isWhole ? "ready" : "creating",
-        }),
-        ...found.map((row) => statements.putResource(row)),
-      ]);
-      reports.push(...found.map((row) => reportOf(row, row.state)));
-    });
-  }
-  return reports;
-}
-
-async function inspectedRow(engine: Engine, resource: Resource, fork: Fork): Promise<ResourceRow> {
-  const seen = await inspectResource(engine, resource, fork.name, fork.marker.env);
-  const row = rowOf(resource, fork);
-  // Where the journal knows of the run, `new` looks there whether the script has run too.
-  const mayLack = resource.sanitize !== undefined && await engine.registry.knowsOperation(fork.marker.operation);
-  return seen.state === "ready" && !mayLack ? row : { ...row, state: "creating" };
-}
-
-/** The environment whose resources the forks name as their parents. */
-function parentBy(rows: readonly ResourceRow[], envs: readonly string[], project: string): string | undefined {
-  return envs.find((env) =>
-    rows.some(({ kind, name, parentId }) => parentId === resourceTitle(kind, project, env, name))
-  );
 }

@@ -132,7 +132,7 @@ export function contextOf(
     markerOf(name, note) {
       const found = parseMarker(note, name);
       if (!isMarker(found)) return undefined;
-      if (found?.registry === undefined || !registry.owns(found.registry)) return found;
+      if (found?.registry === undefined || !registry.owns(found)) return found;
       return { ...found, registry: registry.id }; // of one that this registry adopted, too
     },
     record,

@@ -17,6 +17,7 @@ import {
   scopeOf,
 } from "./engine.ts";
 import { standing } from "./look.ts";
+import { madeFor } from "./resource.ts";
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
 import { type Environment, forkOf, statements } from "./registry.ts";
@@ -89,7 +90,8 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
       const { provider } = resource;
       const fork = forkOf(row, markerOf(engine, row));
       const { outputsExpire } = provider.capabilities;
-      if (fork === undefined || (provider.extend === undefined && !outputsExpire)) continue;
+      const changes = provider.extend !== undefined || provider.remark !== undefined || outputsExpire;
+      if (fork === undefined || !changes) continue;
       await standing(engine, resource, row, "use");
       await worker.write([
         statements.journal({ ...journalOf(engine, fork.marker, "extend"), phase: "intent", id: fork.id }),
@@ -97,6 +99,8 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
       const context = contextOf(engine, provider, { worker, marker: fork.marker, rows: [row] });
       const scope = scopeOf(engine, resource, expiresAt);
       await provider.extend?.(context, fork, expiresAt, scope);
+      const made = madeFor(resource, { ...environment, expiresAt });
+      await provider.remark?.(context, { ...fork, marker: { ...fork.marker, made } }, scope);
       if (outputsExpire) renewed = { ...renewed, ...await outputsOf(context, resource, fork, scope) };
     }
     await worker.fence(); // else the files may be those of an environment that is gone by now

@@ -17,11 +17,16 @@ export async function madeEnvironment(known: Known, env: string, verb: string): 
   const { registry } = known;
   const environment = await registry.environment(env);
   if (environment !== undefined) return environment;
+  throw await notMade(known, env, verb);
+}
+
+/** `ENV_NOT_FOUND` with the nearest names, or why the environment is gone. */
+export async function notMade(known: Known, env: string, verb: string): Promise<ForkstackError> {
   const gone = await whyGone(known, env);
-  if (gone !== undefined) throw (await plan()).noSuchEnvironment(env, verb, [], gone);
-  const names = (await registry.environments()).map(({ name }) => name);
+  if (gone !== undefined) return (await plan()).noSuchEnvironment(env, verb, [], gone);
+  const names = (await known.registry.environments()).map(({ name }) => name);
   const { nearest } = await load<typeof import("./words.ts")>("core/words.ts");
-  throw (await plan()).noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...names]));
+  return (await plan()).noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...names]));
 }
 
 /** The words for what is not as it should be: most commands need none. */

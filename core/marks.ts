@@ -8,18 +8,53 @@ import type { Marker } from "./provider.ts";
 /** Hexadecimal digits of a registry's id, and of the hash of a name. */
 const DIGITS = 16;
 const ENV = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+/** Characters of a note that every vendor of marks takes: the value of a tag of AWS has the least room. */
+const ROOM = 256;
 
 /**
  * A marker as the note that vendors hold: `forkstack:v2:stack:env:resource:operation:registry:thing`. `thing` is a hash
  * of the thing's name, so that the note stays short: a tag of AWS takes 256 characters. A part of a fork that bears
- * another name than the fork, e.g. one that `reset` stages, is marked with its own.
+ * another name than the fork, e.g. one that `reset` stages, is marked with its own. `made` follows where there is room for it.
  */
 export function formatMarker(marker: Marker, name: string | undefined = marker.name): string {
   const { stack, env, resource, operation, registry = "" } = marker;
   const parts = name === undefined
     ? ["v1", stack, env, resource, operation]
     : ["v2", stack, env, resource, operation, registry, hashOf(name)];
-  return ["forkstack", ...parts].map(encodeURIComponent).join(":");
+  const note = textOf(["forkstack", ...parts]);
+  const whole = name === undefined || marker.made === undefined ? note : `${note}:${textOf([marker.made])}`;
+  return whole.length <= ROOM ? whole : note;
+}
+
+function textOf(parts: readonly string[]): string {
+  return parts.map(encodeURIComponent).join(":");
+}
+
+/** How an environment was made, as far as it is known. */
+export interface Making {
+  readonly parent: string;
+  /** `"empty"`, or a point in the parent's past. */
+  readonly origin?: string;
+  /** The end of its lease; `null`: it has none; absent: unknown. */
+  readonly expiresAt?: string | null;
+}
+
+const UNKNOWN = "unknown";
+
+/** How an environment was made, as `Marker.made` holds it: `prod_empty_2026-12-01T00:00:00.000Z`. */
+export function formatMaking({ parent, origin = "", expiresAt = UNKNOWN }: Making): string {
+  return [parent, origin, expiresAt ?? ""].join("_");
+}
+
+/** What `Marker.made` says; `undefined` if it says nothing that forkstack writes. */
+export function parseMaking(made: string | undefined): Making | undefined {
+  const [, parent, origin, expiresAt] = /^([a-z0-9-]+)_([^_]*)_([^_]*)$/.exec(made ?? "") ?? [];
+  if (parent === undefined || !ENV.test(parent)) return undefined;
+  return {
+    parent,
+    ...(origin === "" ? {} : { origin: origin! }),
+    ...(expiresAt === UNKNOWN ? {} : { expiresAt: expiresAt === "" ? null : expiresAt! }),
+  };
 }
 
 /**
@@ -33,14 +68,21 @@ export function parseMarker(note: unknown, name: string): Marker | undefined {
   }
   if (typeof note !== "string") return undefined; // a vendor's answer may hold anything
   const [tool, version, ...parts] = note.split(":");
-  if (tool !== "forkstack" || parts.length !== (version === "v1" ? 4 : version === "v2" ? 6 : -1)) return undefined;
+  if (tool !== "forkstack" || !(version === "v1" ? [4] : version === "v2" ? [6, 7] : []).includes(parts.length)) {
+    return undefined;
+  }
   const decoded = parts.map(decode);
-  const [stack, env, resource, operation, registry, thing] = decoded;
+  const [stack, env, resource, operation, registry, thing, made] = decoded;
   if (decoded.includes(undefined) || !ENV.test(env!)) return undefined;
   const marker = { stack: stack!, env: env!, resource: resource!, operation: operation! };
   if (version === "v1") return marker; // of 0.1.0, which named neither
-  if (thing !== hashOf(name)) return undefined;
-  return { ...marker, name, ...(registry === "" ? {} : { registry: registry! }) };
+  if (thing !== hashOf(name) || (made !== undefined && parseMaking(made) === undefined)) return undefined;
+  return {
+    ...marker,
+    name,
+    ...(registry === "" ? {} : { registry: registry! }),
+    ...(made === undefined ? {} : { made }),
+  };
 }
 
 /** A random id for a registry. */

@@ -8,6 +8,7 @@ import type { CheckoutReport } from "./checkouts.ts";
 import type { DeleteResult } from "./delete.ts";
 import type { Finding } from "./doctor.ts";
 import type { Plan } from "./plan.ts";
+import type { Recovered, Unregistered } from "./rebuild.ts";
 import type { EnvironmentReport, EnvironmentResult, ResourceReport } from "./report.ts";
 import type { KeptFork } from "./registry.ts";
 import { Secret } from "./secret.ts";
@@ -200,9 +201,26 @@ export function deletedText(result: DeleteResult, style: Style): string {
   return lines.join("\n");
 }
 
+/** What `prune` leaves: environments that marks alone tell of. */
+export function unregisteredLines(found: readonly Unregistered[], style: Style): string[] {
+  if (found.length === 0) return [];
+  const lines = found.map(({ environment, resources, registry }) =>
+    `Not in this registry, left as it is: ${environment} (${resources.join(", ")})${
+      registry === undefined ? "" : `, made under registry ${registry}`
+    }`
+  );
+  const own = found.some(({ registry }) => registry === undefined)
+    ? ["`forkstack doctor --rebuild` takes them up"]
+    : [];
+  const others = found.some(({ registry }) => registry !== undefined)
+    ? ["those of another registry: share it, or if it was lost `forkstack doctor --rebuild --adopt`"]
+    : [];
+  return [...lines, paint(style, "dim", localCommands(`Next: ${[...own, ...others].join("; ")}`, style))];
+}
+
 /** What `doctor` found. */
-export function doctorText(findings: readonly Finding[], rebuilt: readonly ResourceReport[], style: Style): string {
-  const lines = rebuilt.map((one) => `Found again: ${one.key} ${one.provider} "${one.title}"`);
+export function doctorText(findings: readonly Finding[], rebuilt: readonly Recovered[], style: Style): string {
+  const lines = rebuilt.flatMap((one) => recoveredLines(one, style));
   if (findings.length === 0) lines.push("Everything is as it should be");
   for (const finding of findings) {
     const format = finding.severity === "error" ? "red" : finding.severity === "warning" ? "yellow" : "dim";
@@ -214,6 +232,21 @@ export function doctorText(findings: readonly Finding[], rebuilt: readonly Resou
     lines.push(paint(style, "dim", localCommands(`Next: \`forkstack doctor --fix\` mends ${mendable} of them`, style)));
   }
   return lines.join("\n");
+}
+
+function recoveredLines({ environment, unknown, resources }: Recovered, style: Style): string[] {
+  const { name, parent, origin, expiresAt } = environment;
+  const facts = [
+    unknown.includes("parent") ? `parent unknown, "${parent}" is assumed` : `forked from ${parent}`,
+    unknown.includes("origin") ? "origin unknown" : origin === "empty" ? "empty" : origin && `as of ${origin}`,
+    unknown.includes("lease")
+      ? localCommands(`lease unknown: \`forkstack extend ${name} 3d\` gives it one, else it stays`, style)
+      : expiresAt && `its lease ends at ${expiresAt}`,
+  ];
+  return [
+    ...resources.map((one) => `Found again: ${one.key} ${one.provider} "${one.title}"`),
+    `Found again: ${name}, ${facts.filter(Boolean).join("; ")}`,
+  ];
 }
 
 /** A finding in one line. */

@@ -79,7 +79,6 @@ export function planNew(known: Known): Plan {
       { hint: `Delete it first with \`forkstack delete ${env}\`, or choose another name`, details: { env } },
     );
   }
-  checkParent(env, parent, environments);
   checkPoint(known.resources, origin);
   const steps = known.resources.map((resource): Step => {
     const row = cleanUpFirst ? undefined : rows.find(({ key }) => key === resource.key);
@@ -99,6 +98,7 @@ export function planNew(known: Known): Plan {
     return { resource, title, action: row?.state === "ready" ? "keep" : "create", row };
   });
   const isDone = stays?.status === "ready" && steps.every(({ action }) => action === "keep");
+  if (!isDone) checkParent(env, parent, environments); // what is whole needs none
   const operation = stays?.status === "creating" ? stays.operation : known.newOperation;
   return { env, parent, ...(origin === undefined ? {} : { origin }), operation, cleanUpFirst, isDone, steps };
 }

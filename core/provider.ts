@@ -61,6 +61,11 @@ export interface Marker {
   readonly name?: string;
   /** The random id of the registry that knows it. Absent in marks of 0.1.0. */
   readonly registry?: string;
+  /**
+   * How its environment was made, for a registry that is to be rebuilt: the parent, the origin and the lease, e.g.
+   * `"prod_empty_2026-12-01T00:00:00.000Z"`. Proves nothing. Absent in older marks, or where it did not fit.
+   */
+  readonly made?: string;
 }
 
 /** What a vendor's own answer said of a thing that this stack made, as it is in the journal. */
@@ -311,6 +316,11 @@ export interface Provider<Options = unknown> {
   readonly secrets?: SecretsAccess<Options>;
   /** Tells the vendor the new end of the lease, where `capabilities.nativeExpiry` claims that it deletes by itself. */
   extend?(context: Context, fork: Fork, expiresAt: string, scope: Scope<Options>): Promise<void>;
+  /**
+   * Writes the mark of a fork anew, with `fork.marker`, after reading it: a lease in it has changed. Absent where a mark
+   * can't be changed; it then holds no lease.
+   */
+  remark?(context: Context, fork: Fork, scope: Scope<Options>): Promise<void>;
   /** Bytes and cost, where `capabilities.usage` claims it. */
   usage?(context: Context, held: Held, scope: Scope<Options>): Promise<Usage>;
 }

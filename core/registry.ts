@@ -151,7 +151,7 @@ async function migrate(sql: Sql, version: number): Promise<void> {
   }
 }
 
-/** Keys of `meta` that name registries whose forks this one has adopted. */
+/** Keys of `meta` that name registries whose forks this one has adopted, or with `/<env>` those of one environment. */
 const ADOPTED = "adopted:";
 /** Keys of `meta` that name directories whose registry this one is a copy of. */
 const ORIGINAL = "original:";
@@ -173,7 +173,7 @@ export class Registry {
   readonly lockDirectory: string | undefined;
   /** Random: marks name it, so that the forks of another registry of the same stack are not taken for this one's. */
   readonly id: string;
-  /** Of registries that were lost, whose forks `doctor --rebuild --adopt` gave to this one. */
+  /** Registries whose forks `--adopt` gave to this one; with `/<env>` those of one environment. */
   readonly #adopted: Set<string>;
   /** Directory that it was bound to last; absent for one on a server. */
   readonly home: string | undefined;
@@ -253,18 +253,16 @@ export class Registry {
     this.#sql.close();
   }
 
-  /** Whether a mark that names this registry's id, or none as those of 0.1.0, is of this registry. */
-  owns(id: string | undefined): boolean {
-    return id === undefined || id === this.id || this.#adopted.has(id);
+  /** Whether a mark is of this registry: it names its id, none as those of 0.1.0, or one that was adopted. */
+  owns({ registry: id, env }: Pick<Marker, "registry" | "env">): boolean {
+    return id === undefined || id === this.id || this.#adopted.has(id) || this.#adopted.has(`${id}/${env}`);
   }
 
-  /** Takes the forks of another registry for this one's from now on: it was lost. */
-  async adopt(id: string): Promise<void> {
-    await this.#write([[
-      "INSERT INTO meta (key, value) VALUES (?, '') ON CONFLICT (key) DO NOTHING",
-      ADOPTED + id,
-    ]]);
-    this.#adopted.add(id);
+  /** Takes the forks of another registry for this one's: all from now on, or those of `env` as long as it is there. */
+  async adopt(id: string, env?: string): Promise<void> {
+    const key = env === undefined ? id : `${id}/${env}`;
+    await this.#write([["INSERT INTO meta (key, value) VALUES (?, '') ON CONFLICT (key) DO NOTHING", ADOPTED + key]]);
+    this.#adopted.add(key);
   }
 
   /**
@@ -567,6 +565,8 @@ export const statements = {
   ],
   touch: (env: string, at: string): Statement => ["UPDATE environments SET used_at = ? WHERE name = ?", at, env],
   dropEnvironment: (env: string): Statement => ["DELETE FROM environments WHERE name = ?", env],
+  /** What was adopted for one environment ends with it. */
+  dropAdoption: (env: string): Statement => ["DELETE FROM meta WHERE key LIKE ?", `${ADOPTED}%/${env}`],
   putResource: (one: ResourceRow): Statement => [
     `INSERT OR REPLACE INTO resources (env, key, kind, name, provider, title, state, operation, id, parent_id, fork, created_at, options)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -93,6 +93,7 @@ async function prepare(
     operation: row.operation,
     resource,
     title: row.title,
+    making: environment,
     ...(parent === undefined ? {} : { parent }),
     ...pointOf(resource, origin),
     begunAt: row.createdAt,

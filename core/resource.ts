@@ -20,9 +20,10 @@ import {
 import { fileError } from "./files.ts";
 import type { Worker } from "./lock.ts";
 import { standing } from "./look.ts";
+import { formatMaking } from "./marks.ts";
 import type { Context, Fork, Held, Inspection, Provider, Scope, Target } from "./provider.ts";
 import { reportOf } from "./report.ts";
-import { forkOf, type ResourceRow, statements } from "./registry.ts";
+import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { sanitize } from "./sanitize.ts";
 import type { Variables } from "./workspace.ts";
 
@@ -43,6 +44,8 @@ export interface Wanted {
   /** The point in the parent's past, for a provider that can go there. */
   readonly at?: string;
   readonly expiresAt?: string;
+  /** How its environment comes to be, for the mark. */
+  readonly making: Pick<Environment, "parent" | "origin" | "expiresAt">;
   /** When an earlier attempt of the operation put its intent on record; absent if there was none. */
   readonly begunAt?: string;
   /** The text of the script that makes the fork fit to be handed out. */
@@ -63,11 +66,24 @@ export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
     name: title,
     ...(parent === undefined ? {} : { parent: parent.title }),
     ...(at === undefined ? {} : { at }),
-    marker: markerOf(engine, { env, key: resource.key, title, operation }),
+    marker: {
+      ...markerOf(engine, { env, key: resource.key, title, operation }),
+      made: madeFor(resource, wanted.making),
+    },
     begunAt: wanted.begunAt ?? engine.world.now().toISOString(),
     ...(wanted.begunAt === undefined ? {} : { isResumed: true }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
   };
+}
+
+/** What a mark says of how its environment came to be; its lease only where `extend` can change the mark. */
+export function madeFor({ provider }: Pick<Resource, "provider">, making: Wanted["making"]): string {
+  const { parent, origin, expiresAt = null } = making;
+  return formatMaking({
+    parent,
+    ...(origin === undefined ? {} : { origin }),
+    ...(provider.remark === undefined ? {} : { expiresAt }),
+  });
 }
 
 /** Codes of calls that were never sent, or refused before anything was done. */

@@ -7,7 +7,7 @@
  */
 import { ForkstackError, type Kind, parseEnvName, resourceTitle } from "../mod.ts";
 import { BASE_ENVS, keyOf } from "./config.ts";
-import { isRegistryId } from "./marks.ts";
+import { isRegistryId, type Making, parseMaking } from "./marks.ts";
 import type { Copy, Marker } from "./provider.ts";
 import type { Checkout, Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./registry.ts";
 import { isPlain, quoted, shown } from "./shown.ts";
@@ -65,7 +65,15 @@ export function isCopy(value: unknown): boolean {
 export function isMarker(marker: Marker | undefined): boolean {
   return marker !== undefined && isLine(marker.stack, 100) && isEnvName(marker.env) && isKey(marker.resource) &&
     isOperation(marker.operation) && (marker.registry === undefined || isRegistryId(marker.registry)) &&
-    (marker.name === undefined || isLine(marker.name, 255));
+    (marker.name === undefined || isLine(marker.name, 255)) && (marker.made === undefined || isLine(marker.made, 255));
+}
+
+/** How the environment of a mark was made, checked as a row is; `undefined` if the mark does not tell. */
+export function makingOf({ made }: Marker): Making | undefined {
+  const making = parseMaking(made);
+  const isSound = making !== undefined && isEnvName(making.parent) && optional(isOrigin)(making.origin) &&
+    optional(isInstant)(making.expiresAt);
+  return isSound ? making : undefined;
 }
 
 const oneOf = (list: readonly string[]): Check => (value) => list.includes(value as string);

@@ -103,6 +103,7 @@ export function embeddedProviderWith<Options>(
     delete: (context, fork, scope) => remove(its, context, fork, scope),
     reset: (context, fork, target) => reset(its, context, fork, target),
     list: (context, scope) => list(its.kind, context, scope),
+    remark: (context, fork, scope) => remark(its.kind, context, fork, scope),
     async probe(context, held, scope) {
       const path = pathOf(held, scope);
       if ((await context.files.stat(path))?.type === its.type) return await its.open?.(path);
@@ -283,6 +284,12 @@ async function remove(its: Embedded, context: Context, fork: Fork, place: Place)
   await sweepTemporary(context.files, path);
   await context.files.remove(ownerFile);
   return "deleted";
+}
+
+async function remark(kind: Kind, context: Context, fork: Fork, place: Place): Promise<void> {
+  const held = await readOwner(context, kind, place, fork.name);
+  if (held?.id !== fork.id || !isSameHolder(held.marker, fork.marker)) return; // `extend` has looked; it went since
+  await context.files.write(ownerPath(kind, place, fork.name), textOf({ ...held, marker: fork.marker }));
 }
 
 /** Every fork of one resource, by the owner files alone. */

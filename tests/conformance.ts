@@ -95,6 +95,34 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       }
       await bench.assertGone(target);
     }),
+    "its mark says how the environment was made, and remark() changes no more than that": within(async (bench) => {
+      if (capabilities.ownership === "recorded") return assert.equal(provider.remark, undefined);
+      const target = bench.target("alice");
+      const marker = { ...target.marker, made: "some-parent_2026-01-02T03:04:05.678Z_unknown" };
+      const fork = await bench.create({ ...target, marker });
+      const madeOf = async () => {
+        const seen = await bench.inspect(target);
+        const listed = (await bench.list()).find(({ name }) => name === target.name);
+        assert(seen.state === "ready", seen.state);
+        assert.deepEqual(seen.fork, { ...fork, marker: seen.fork.marker });
+        assert.equal(listed?.marker.made, seen.fork.marker.made);
+        return seen.fork.marker.made;
+      };
+      assert.equal(await madeOf(), marker.made);
+      if (provider.remark !== undefined) {
+        const [content, made] = [await bench.contentOf(fork.name), "some-parent_0/1F3D3A8_2026-02-03T04:05:06.789Z"];
+        await provider.remark(bench.context(), { ...fork, marker: { ...marker, made } }, bench.scope);
+        assert.equal(await madeOf(), made);
+        assert.equal(await bench.contentOf(fork.name), content);
+        for (const changed of OTHERS) {
+          const others = { ...fork, marker: { ...marker, ...changed } };
+          await bench.attempt(() => provider.remark!(bench.context(), others, bench.scope));
+          assert.equal(await madeOf(), made, "what is another's is not marked as ours, nor ours as another's");
+        }
+      }
+      assert.equal(await bench.delete(fork), "deleted");
+      await bench.assertGone(target);
+    }),
     "a parent that holds nothing": within(async (bench) => {
       const target = bench.target("alice", { parent: bench.world.absentParent });
       if (!capabilities.parentMayBeAbsent) {

@@ -82,7 +82,8 @@ class Vendor {
       return new Response(null, { status: 204 });
     }
     if (request.method === "PUT") {
-      const { from, expiresAt } = await request.json() as { from?: string; expiresAt?: string };
+      const { from, expiresAt, note } = await request.json() as { from?: string; expiresAt?: string; note?: string };
+      if (note !== undefined) box.note = note;
       if (from !== undefined) box.content = this.boxes.get(from)!.content;
       if (expiresAt !== undefined) this.leases.set(box.id, Date.parse(expiresAt));
       return new Response(null, { status: 204 });
@@ -180,7 +181,10 @@ type Flaw =
   | "forgets that something was there already"
   | "force-deletes on undo"
   | "force-deletes what a row names"
-  | "goes by the name on record";
+  | "goes by the name on record"
+  | "forgets how the environment was made"
+  | "marks another's fork as its own"
+  | "can't change its mark";
 
 /** `ownership`: whether the vendor's note is used, or, as if there were none, the record of its answers. */
 function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): Provider<NoOptions> {
@@ -291,7 +295,7 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
       const body = {
         name,
         parent: is("ignores the parent") ? undefined : parent?.id,
-        note: ownership === "marked" ? JSON.stringify(target.marker) : "",
+        note: ownership === "marked" ? noteOf(target.marker) : "",
         expiresAt: is("claims an expiry that never comes") ? undefined : target.expiresAt,
       };
       try {
@@ -372,6 +376,19 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
     if (!is("forgets to extend a lease")) await call(context, "PUT", `/${fork.id}`, { expiresAt });
   }
 
+  function noteOf({ made, ...marker }: Marker): string {
+    return JSON.stringify(is("forgets how the environment was made") ? marker : { ...marker, made });
+  }
+
+  async function remark(context: Context, fork: Fork): Promise<void> {
+    const row = (await call<Row>(context, "GET", `/${fork.id}`))!;
+    const marker = await markerOf(context, row);
+    const isOurs = (marker !== undefined && isSame(marker, fork.marker)) || is("marks another's fork as its own");
+    if (isOurs && !is("can't change its mark")) {
+      await call(context, "PUT", `/${fork.id}`, { note: noteOf(fork.marker) });
+    }
+  }
+
   const hasUsage = !is("claims usage that it has not");
   return {
     name: "box",
@@ -398,6 +415,7 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
     probe,
     outputs,
     reset,
+    ...(ownership === "marked" ? { remark } : {}),
     ...(is("can't extend a lease") || is("expires without a claim") ? {} : { extend }),
     ...(hasUsage ? { usage: async (context, held) => (await probe(context, held), { sizeBytes: 0 }) } : {}),
   };
@@ -408,6 +426,7 @@ for (const { name, run } of conformanceCases({ provider: boxProvider(undefined, 
   Deno.test(`box without marks: ${name}`, run);
 }
 
+const REMARK = "its mark says how the environment was made, and remark() changes no more than that";
 const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
   "asks a host that it does not declare": "goes from absent to ready and back, each step twice",
   "adopts by name": "refuses a resource of somebody else at our name",
@@ -452,6 +471,9 @@ const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
     "what the vendor said is there already is not taken over by a rerun, though the run was killed at that answer",
   "force-deletes on undo": "what somebody else made after the run was killed is not deleted by its undo",
   "force-deletes what a row names": "what somebody else made before the run is refused, and stays",
+  "forgets how the environment was made": REMARK,
+  "marks another's fork as its own": REMARK,
+  "can't change its mark": REMARK,
   "goes by the name on record": "another's thing at the name of a fork that is gone is not ours",
 };
 /** Flaws of a provider whose vendor stores no note. */

@@ -28,7 +28,8 @@ export const OPTIONS = {
   "idle": { type: "string", help: "those not switched to for this long, not the expired ones", value: "<time>" },
   "fix": { type: "boolean", help: "mend what is safe to mend" },
   "rebuild": { type: "boolean", help: "find the environments again by their marks, where the registry was lost" },
-  "adopt": { type: "boolean", help: "with --rebuild: also those of another registry, which was lost" },
+  "adopt": { type: "boolean", help: "also what another registry made, which was lost" },
+  "if-exists": { type: "boolean", help: "it is no error that there is no such environment" },
   "port": { type: "string", help: "listen there instead of the port of forkstack.json", value: "<port>" },
   "cors": {
     type: "string",

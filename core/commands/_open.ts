@@ -18,6 +18,8 @@ export interface Opening {
   readonly reach?: Reach | ((project: Project) => Promise<Reach>);
   /** Whether it turns out to need no provider: none is loaded then, unless their options are still to be checked. */
   readonly isLight?: (project: Project) => Promise<boolean>;
+  /** The command has opened it before: what is noticed of it was told. @default {false} */
+  readonly isAgain?: boolean;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function withEngine<T>(
   io: Io,
   mode: "begin" | "plan" | "look" | "use" | "work" | "restore",
   work: (engine: Engine) => Promise<T>,
-  { reach: most = "all", isLight }: Opening = {},
+  { reach: most = "all", isLight, isAgain = false }: Opening = {},
 ): Promise<T> {
   const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", mustBeProject: true });
   const isShort = await isLight?.(project) === true;
@@ -46,7 +48,7 @@ export async function withEngine<T>(
       return await openRegistry(project, missing, "look");
     });
     io.atEnd(() => registry.close());
-    if (mode !== "begin") await noticeExpired(registry, io);
+    if (mode !== "begin" && !isAgain) await noticeExpired(registry, io);
     return await work({
       project,
       registry,

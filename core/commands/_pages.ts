@@ -61,7 +61,8 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "After a crash, a lost connection or Ctrl-C the same command, run again, finishes the work; `forkstack delete` " +
       "takes back what was made. For an environment that is there already it looks at each resource, and changes nothing " +
       "but what this directory points to. A resource that is gone is forked again, after asking; the others stay as they " +
-      "are. A vendor that does not answer is an error.",
+      "are. A vendor that does not answer is an error. One that another registry made is refused; if that registry was " +
+      "lost, --adopt goes on with what it made.",
     ],
     arguments: { "[name]": "1 to 63 of a-z, 0-9 and - inside; one is made up if it is left out" },
     examples: [
@@ -113,11 +114,14 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "pointers stay, and the app there stops with ENV_UNKNOWN.",
       "Some providers of secrets keep a backup; --purge takes it away, at once or later. Environments in `protected` of " +
       "forkstack.json, dev and prod are never deleted.",
+      "An environment that the registry does not know is looked for by its marks at the vendors. Those of this registry " +
+      "go, after asking; those of another one with --adopt alone, which says that it was lost. --if-exists is for " +
+      "scripts: exit 0 where there is none.",
     ],
     arguments: { "<env>": "an environment of `forkstack list`, in whatever state it is" },
     examples: [
       ["delete alice", "asks, and deletes it"],
-      ["delete pr-42 --yes", "does not ask: for scripts"],
+      ["delete pr-42 --if-exists --yes", "does not ask, and it may be gone: for scripts"],
       ["delete alice --purge --yes", "with its backups"],
       ["delete alice --dry-run", "says what would go"],
     ],
@@ -128,7 +132,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ".env.local": "loses forkstack's block then, and keeps every other line; removed if nothing is left",
       "credentials": CREDENTIALS,
     },
-    seeAlso: ["prune", "switch", "docs/secrets.md"],
+    seeAlso: ["prune", "switch", "docs/ci.md", "docs/secrets.md"],
   },
   reset: {
     about: [
@@ -168,6 +172,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "Deletes every environment whose lease has ended, after asking, each as `forkstack delete` does; or with --idle " +
       "those that nobody has switched to for so long. What fails does not stop the others. Protected environments stay. Where " +
       "this directory is on one of them, it is on none from then on.",
+      "Environments of which only marks at the vendors tell are listed, and never deleted.",
     ],
     examples: [
       ["prune --dry-run", "says which would go"],
@@ -213,7 +218,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "that is gone, and a directory whose .forkstack is a copy of another's. It changes nothing, unless --fix is given: " +
       "that mends what is safe, after asking.",
       "--rebuild is for a registry that was lost or has damaged rows: it forgets these rows and finds the environments " +
-      "again by the marks on their resources. " +
+      "again by the marks on their resources, with parents, origins and leases as far as the marks tell. " +
       "Marks name their registry: with --adopt it also takes the environments of another one, which must be lost, " +
       "since two registries with the same environments delete each other's.",
     ],

@@ -1,6 +1,7 @@
 import { type Answer, type Call, usage } from "./_call.ts";
 import { forgetDamaged } from "../damage.ts";
-import { examine, rebuild } from "../doctor.ts";
+import { examine } from "../doctor.ts";
+import { load } from "../load.ts";
 import * as output from "../output.ts";
 import { withEngine } from "./_open.ts";
 
@@ -13,7 +14,11 @@ export async function runDoctor({ flags, io }: Call): Promise<Answer> {
   const mode = !isDry && flags.rebuild ? "restore" : !isDry && flags.fix ? "work" : "look";
   return await withEngine(io, mode, async (engine) => {
     if (mode === "restore") await forgetDamaged(engine);
-    const rebuilt = flags.rebuild && !flags["dry-run"] ? await rebuild(engine, { adopt: flags.adopt === true }) : [];
+    const rebuilt = mode === "restore"
+      ? await (await load<typeof import("../rebuild.ts")>("core/rebuild.ts")).rebuild(engine, {
+        adopt: flags.adopt === true,
+      })
+      : [];
     let findings = await examine(engine);
     const mendable = findings.filter(({ mend }) => mend !== undefined);
     if (flags.fix && !flags["dry-run"] && mendable.length > 0) {
@@ -24,7 +29,18 @@ export async function runDoctor({ flags, io }: Call): Promise<Answer> {
     }
     const data = {
       findings: findings.map(({ mend: _, effect: __, ...finding }) => finding),
-      ...(flags.rebuild ? { resources: rebuilt } : {}),
+      ...(flags.rebuild
+        ? {
+          environments: rebuilt.map(({ environment: { name, parent, origin, expiresAt }, unknown }) => ({
+            name,
+            parent,
+            ...(origin === undefined ? {} : { origin }),
+            ...(expiresAt === undefined ? {} : { expiresAt }),
+            ...(unknown.length === 0 ? {} : { unknown }),
+          })),
+          resources: rebuilt.flatMap(({ resources }) => resources),
+        }
+        : {}),
     };
     const hasFound = findings.some(({ severity }) => severity === "error");
     return { data, hasFound, text: (style) => output.doctorText(findings, rebuilt, style) };

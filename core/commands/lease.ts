@@ -5,8 +5,12 @@ import { assertNotOriginals } from "../copied.ts";
 import type { DeleteResult } from "../delete.ts";
 import { extendLease, parseDuration, prunable, pruneEnvironment } from "../lease.ts";
 import { pointsTo } from "../leave.ts";
+import { load } from "../load.ts";
+import type { Engine } from "../engine.ts";
 import * as output from "../output.ts";
+import type { Unregistered } from "../rebuild.ts";
 import { environmentReport } from "../report.ts";
+import { shown } from "../shown.ts";
 import { required, text, withEngine } from "./_open.ts";
 
 /** `extend <name> <time>` */
@@ -23,7 +27,8 @@ export async function runExtend({ name, more, io }: Call): Promise<Answer> {
 /** `prune` */
 export async function runPrune({ flags, io }: Call): Promise<Answer> {
   const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
-  return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
+  const isDry = flags["dry-run"] === true;
+  const answer = await withEngine(io, isDry ? "look" : "work", async (engine) => {
     const found = await prunable(engine, idleMs);
     const refusals = new Map<string, ForkstackError>();
     for (const { name } of found) {
@@ -32,6 +37,7 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
     }
     const environments = found.filter(({ name }) => !refusals.has(name));
     const [refusal] = refusals.values();
+    const unregistered = isDry ? [] : await markedAlone(engine, io);
     const error = refusal ?? await engine.registry.environmentsError(); // what it is of may have expired, too
     const names = environments.map(({ name }) => name);
     const on: string[] = [];
@@ -40,16 +46,16 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
     const others = names.map((name) => [name, output.othersText(checkouts(name))]).filter(([, text]) => text !== "")
       .map(([name, text]) => `On ${name}, too: ${text}`);
     const leaves = (verb: string) => `This directory is on ${on[0]}, and ${verb} be on no environment afterwards`;
-    if (names.length === 0 || flags["dry-run"]) {
+    if (names.length === 0 || isDry) {
       const data = {
         environments: environments.map((one) => environmentReport(engine, one, checkouts(one.name))),
         ...(on.length > 0 ? { left: true } : {}),
-        ...(flags["dry-run"] ? { dryRun: true } : {}),
+        ...(isDry ? { dryRun: true } : {}),
       };
       const told = [`Would delete ${names.join(", ")}`, ...(on.length > 0 ? [leaves("would")] : []), ...others].join(
         "\n",
       );
-      return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error };
+      return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error, unregistered };
     }
     others.forEach(io.say);
     await io.confirm(`${on.length > 0 ? `${leaves("will")}. ` : ""}Delete ${names.join(", ")}?`);
@@ -71,10 +77,40 @@ export async function runPrune({ flags, io }: Call): Promise<Answer> {
         environments: deleted.map(({ environment }) => environment),
         ...(deleted.some(({ left }) => left) ? { left: true } : {}),
       },
-      text: (style) => deleted.map((one) => output.deletedText(one, style)).join("\n") || "Nothing to prune",
+      text: (style: output.Style) =>
+        deleted.map((one) => output.deletedText(one, style)).join("\n") || "Nothing to prune",
       error,
+      unregistered,
     };
-  }, { reach: flags["dry-run"] ? "registry" : "all" });
+  }, { reach: isDry ? "registry" : "all" });
+  const unregistered = isDry ? await markedInPlan(io) : answer.unregistered;
+  return {
+    data: { ...answer.data, ...(unregistered.length === 0 ? {} : { unregistered }) },
+    text: (style) => [answer.text(style), ...output.unregisteredLines(unregistered, style)].join("\n"),
+    error: answer.error,
+  };
+}
+
+/** Environments that marks alone tell of: they are listed, and never deleted. */
+async function markedAlone(engine: Engine, io: Call["io"]): Promise<Unregistered[]> {
+  const { unregistered } = await load<typeof import("../rebuild.ts")>("core/rebuild.ts");
+  return await unregistered(engine, (error) => notLooked(io, error));
+}
+
+/** The same without running anything of the repository; what that needs and lacks hides nothing of the plan. */
+async function markedInPlan(io: Call["io"]): Promise<Unregistered[]> {
+  try {
+    return await withEngine(io, "look", (engine) => markedAlone(engine, io), { reach: "vendors", isAgain: true });
+  } catch (error) {
+    if (io.signal.aborted) throw error;
+    notLooked(io, error);
+    return [];
+  }
+}
+
+function notLooked(io: Call["io"], error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  io.say(`warning: Not looked for environments that this registry does not know: ${shown(message)}`);
 }
 
 /** The error of what another directory's registry made; any other is thrown. */

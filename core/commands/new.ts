@@ -4,8 +4,10 @@ import { sealConfig } from "../config.ts";
 import { createEnvironment, type NewOptions, planEnvironment } from "../create.ts";
 import type { Engine } from "../engine.ts";
 import { leaseEnd, parsePoint } from "../lease.ts";
+import { load } from "../load.ts";
 import { randomName } from "../names.ts";
 import * as output from "../output.ts";
+import { readVariables } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
 
 /** `new [name]` */
@@ -40,9 +42,33 @@ export async function runNew({ name, flags, io }: Call): Promise<Answer> {
     };
   }
   const result = await withEngine(io, "begin", async (engine) => {
-    const made = await createEnvironment(engine, plan.env, optionsOf(engine, plan.env));
+    if (flags.adopt) await adopt(engine, plan.env);
+    else await refuseLost(engine, plan.env);
+    const made = await createEnvironment(engine, plan.env, optionsOf(engine, plan.env)).catch(async (error) => {
+      throw await (await rebuilding()).explained(engine, plan.env, error);
+    });
     await sealConfig(engine.project);
     return made;
   });
   return { data: result, text: (style) => output.readyText(result, "new", style) };
+}
+
+/** Takes up an environment that is there, and that this registry does not know. */
+async function adopt(engine: Engine, env: string): Promise<void> {
+  if (await engine.registry.environment(env) !== undefined) return;
+  const { lookFor, takeUp } = await rebuilding();
+  const { others } = await lookFor(engine, env);
+  await takeUp(engine, env, { adopt: others });
+}
+
+/** Refuses an environment of which this machine has a file and its registry no row: an undo would take the file. */
+async function refuseLost(engine: Engine, env: string): Promise<void> {
+  if (await engine.registry.environment(env) !== undefined || await readVariables(engine, env) === undefined) return;
+  const { lookFor, notMineToMake } = await rebuilding();
+  const error = notMineToMake(env, await lookFor(engine, env));
+  if (error !== undefined) throw error;
+}
+
+async function rebuilding() {
+  return await load<typeof import("../rebuild.ts")>("core/rebuild.ts");
 }

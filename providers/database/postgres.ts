@@ -91,6 +91,11 @@ const provider: Provider<Options> = {
       await lock(context, query, fork.name);
       return await remove(context, query, fork);
     }),
+  remark: (context, fork) =>
+    connected(context, `extend database "${fork.name}"`, async (query) => {
+      await lock(context, query, fork.name);
+      await remark(context, query, fork);
+    }),
   execute: (context, fork, _scope, sql) => execute(context, fork, fork.name, sql),
   reset,
   async *list(context, scope) {
@@ -336,6 +341,23 @@ async function settle(query: Query, name: string, parent: string | undefined, co
   });
   await query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC; ${statements.join(" ")}
     COMMENT ON DATABASE ${name} IS ${comment}`);
+}
+
+/** The mark of the role, and of the database that it owns, in one go; what follows it in the comments stays. */
+async function remark(context: Context, query: Query, fork: Fork): Promise<void> {
+  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, [fork.id, fork.name]) as Row[];
+  const [database] = await query(`${DATABASES} WHERE datname = $1 AND datdba::text = $2`, [
+    fork.name,
+    fork.id,
+  ]) as Row[];
+  const held = role && forkOf(context, role, database);
+  if (held === undefined || !isSameHolder(held.marker, fork.marker)) {
+    throw foreign("extend", fork.name, held === undefined ? "it bears no mark of ours" : holder(held.marker));
+  }
+  const comment = ({ note }: Row) => literal([formatMarker(fork.marker), ...note!.split(" ").slice(1)].join(" "));
+  const name = quoted(fork.name);
+  await query(`COMMENT ON ROLE ${name} IS ${comment(role!)};
+    ${database === undefined ? "" : `COMMENT ON DATABASE ${name} IS ${comment(database)}`}`);
 }
 
 async function remove(context: Context, query: Query, fork: Fork): Promise<"deleted" | "absent"> {

@@ -94,7 +94,7 @@ export interface Shelf<Options extends Policy> {
 
 type Lifecycle<Options> = Pick<
   Provider<Options>,
-  "inspect" | "create" | "delete" | "list" | "probe" | "reset" | "secrets"
+  "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "reset" | "secrets"
 >;
 
 /** The methods of a provider whose forks are copies of entries. */
@@ -117,6 +117,10 @@ export function copies<Options extends Policy>(shelf: Shelf<Options>): Lifecycle
     create: (context, target) => create(shelf, context, target),
     delete: (context, fork, scope) => remove(shelf, context, fork, scope),
     list: (context, scope) => list(shelf, context, scope),
+    async remark(context, fork, scope) {
+      const mark = await ours(shelf, context, fork, scope, "extend");
+      if (mark !== undefined) await shelf.setMark(context, scope, fork.name, { ...mark, marker: fork.marker }, "state");
+    },
     async probe(context, held, scope) {
       await standing(shelf, context, held, scope);
     },

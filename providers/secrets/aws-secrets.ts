@@ -303,9 +303,10 @@ async function look(
 type Tags = Readonly<Partial<Record<string, string>>>;
 
 /** The marker that tags hold; entries have no operation. */
-function storedMarker({ stack, env, resource, operation, name, registry }: Tags): Marker | undefined {
+function storedMarker({ stack, env, resource, operation, name, registry, made }: Tags): Marker | undefined {
   if (!stack || !env || !resource || !operation) return undefined;
-  return { stack, env, resource, operation, ...(name ? { name } : {}), ...(registry ? { registry } : {}) };
+  const more = { ...(name ? { name } : {}), ...(registry ? { registry } : {}), ...(made ? { made } : {}) };
+  return { stack, env, resource, operation, ...more };
 }
 
 /** Whose tags say that a secret of an environment of this name is; those copied from another environment's say nothing. */

@@ -39,6 +39,7 @@ const MARKER = v.object({
   // Absent in marks of 0.1.0.
   name: v.optional(v.string()),
   registry: v.optional(v.string()),
+  made: v.optional(v.string()),
   parent: v.optional(v.string()),
   createdAt: v.string(),
   state: v.picklist(["copying", "ready"]),

@@ -73,7 +73,7 @@ export interface Its<Options> {
 /** The parts of a provider that follow from them. */
 export function bucketProvider<Options>(
   its: Its<Options>,
-): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "usage"> {
+): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "usage"> {
   const opened = <T>(context: Context, scope: Scope<Options>, work: (store: Store) => Promise<T>) =>
     Store.with(context, its.account(context, scope), work);
   return {
@@ -83,6 +83,7 @@ export function bucketProvider<Options>(
     async *list(context, scope) {
       yield* await opened(context, scope, (store) => list(its, context, store, scope));
     },
+    remark: (context, fork, scope) => opened(context, scope, (store) => remark(its, context, store, fork, scope)),
     probe: (context, held, scope) =>
       opened(context, scope, async (store) => {
         await store.send(new store.sdk.HeadBucketCommand({ Bucket: held.name }), `use bucket "${held.name}"`);
@@ -298,6 +299,23 @@ export function filterOf({ include, exclude = [] }: CopyOptions): (key: string) 
   };
   const [isIncluded, isExcluded] = [matcher(include ?? ["*"]), matcher(exclude)];
   return (key) => key !== MARK_OBJECT.key && isIncluded(key) && !isExcluded(key);
+}
+
+async function remark<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  fork: Fork,
+  scope: Scope<Options>,
+): Promise<void> {
+  const marks = its.marks(scope.options);
+  const note = await marks.read(store, fork.name);
+  const owner = note && ownerOf(context, fork.name, note);
+  if (owner === undefined) return; // its application took the mark away, and it is known by its birth
+  if (owner.id !== fork.id || !isSameHolder(owner.marker, fork.marker)) {
+    throw foreign(its, scope, `extend bucket "${fork.name}": ${holder(owner.marker)}`);
+  }
+  await marks.write(store, fork.name, noteOf({ ...owner, marker: fork.marker }));
 }
 
 /** Everything goes but the mark; then the mark, then the bucket. */

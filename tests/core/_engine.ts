@@ -90,7 +90,10 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
     async create(context, target) {
       const seen = await provider.inspect(context, target);
       if (seen.state === "foreign") throw new ForkstackError("FOREIGN", `Cannot make "${target.name}": ${seen.reason}`);
-      if (seen.state !== "absent" && seen.fork.marker.operation === target.marker.operation) return seen.fork;
+      if (seen.state !== "absent") {
+        if (seen.fork.marker.operation === target.marker.operation) return seen.fork;
+        throw new ForkstackError("FOREIGN", `Cannot make "${target.name}": another run made it`);
+      }
       vendor.call("create", target.name);
       vendor.wanted.push(target);
       const { name, parent: parentId, marker } = target;
@@ -153,6 +156,11 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
           return Promise.resolve();
         },
       });
+    },
+    remark(_context, fork) {
+      const held = vendor.held.get(fork.name)!;
+      vendor.held.set(fork.name, { ...held, fork: { ...held.fork, marker: fork.marker } });
+      return Promise.resolve();
     },
     extend(_context, fork, expiresAt) {
       vendor.call("extend", `${fork.name} ${expiresAt}`);

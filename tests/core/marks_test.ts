@@ -1,5 +1,6 @@
 import { deepStrictEqual as equal, strictEqual as is } from "node:assert/strict";
-import { formatMarker, isRegistryId, newRegistryId, parseMarker } from "../../core/marks.ts";
+import { formatMaking, formatMarker, isRegistryId, newRegistryId, parseMaking, parseMarker } from "../../core/marks.ts";
+import { makingOf } from "../../core/rows.ts";
 
 const REGISTRY = "0123456789abcdef";
 const ALICE = { stack: "shop", env: "alice", resource: "storage.up", operation: "run 1", name: "shop-alice" };
@@ -59,4 +60,51 @@ Deno.test("newRegistryId() gives what isRegistryId() takes, each time another", 
   for (const bad of ["", "0123", "g".repeat(16), "0123456789ABCDEF", `${REGISTRY}\n`]) {
     is(isRegistryId(bad), false, bad);
   }
+});
+
+Deno.test("a mark tells how its environment was made, and which of it is unknown", () => {
+  const end = "2026-12-02T22:42:49.123Z";
+  for (
+    const making of [
+      { parent: "prod", expiresAt: null },
+      { parent: "prod", expiresAt: end },
+      { parent: "a-parent-9", origin: "empty" },
+      { parent: "dev", origin: "0/1F3D3A8", expiresAt: end },
+      { parent: "dev", origin: "2026-11-20T10:00:00.000Z", expiresAt: null },
+    ]
+  ) {
+    const made = formatMaking(making);
+    equal(parseMaking(made), making);
+    const note = formatMarker({ ...MARKER, made });
+    is(/^[\w:.%-]+$/.test(note), true, note);
+    equal(parseMarker(note, "shop-alice"), { ...MARKER, made });
+    is(parseMarker(note, "shop-bob"), undefined);
+    equal(makingOf({ ...MARKER, made }), making);
+  }
+  is(makingOf(MARKER), undefined);
+  is(makingOf({ ...MARKER, made: "prod" }), undefined);
+});
+
+Deno.test("makingOf() takes nothing that could not stand in a row of the registry", () => {
+  for (
+    const made of [
+      "../x__",
+      "prod_yesterday_",
+      "prod__never",
+      "prod__2026-13-01T00:00:00Z",
+      "prod_empty\n_",
+      "prod__2026-12-02T22:42:49Z_more",
+      `${"p".repeat(64)}__`,
+      "PROD__",
+    ]
+  ) is(makingOf({ ...MARKER, made }), undefined, made);
+});
+
+Deno.test("formatMarker() leaves out how it was made where it has no room: whose it is comes first", () => {
+  const made = formatMaking({ parent: "p".repeat(63), origin: "2026-11-20T10:00:00.000Z", expiresAt: null });
+  const long = { ...MARKER, stack: "s".repeat(40), env: "e".repeat(40), operation: crypto.randomUUID(), made };
+  const note = formatMarker(long);
+  is(note.length <= 256, true, `${note.length}`);
+  const { made: _, ...whose } = long;
+  equal(parseMarker(note, "shop-alice"), whose);
 });

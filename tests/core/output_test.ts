@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   deletedText,
+  doctorText,
   dressed,
   duration,
   errorText,
@@ -11,6 +12,7 @@ import {
   paint,
   resourceLine,
   statusText,
+  unregisteredLines,
 } from "../../core/output.ts";
 import type { EnvironmentReport } from "../../core/report.ts";
 import { Secret } from "../../core/secret.ts";
@@ -203,6 +205,40 @@ Deno.test("deletedText() names what was kept because it is not ours", () => {
     'Deleted a: 1 resources in 5 ms\nKept storage "t": it is not ours\nIt was current; this directory is on no environment now\n' +
       "Next: `forkstack switch dev` or `forkstack new`",
   );
+});
+
+Deno.test("doctorText() says of an environment that was found again how it was made, and what is unknown", () => {
+  const found = { name: "a", parent: "prod", status: "ready", owner: "o", operation: "1", createdAt: ago(0) } as const;
+  const text = (more: object, unknown: readonly ("parent" | "origin" | "lease")[]) =>
+    doctorText([], [{ environment: { ...found, ...more }, unknown, resources: [] }], plain).split("\n")[0];
+  assert.equal(text({}, []), "Found again: a, forked from prod");
+  assert.equal(
+    text({ origin: "empty", expiresAt: "2026-07-01T00:00:00.000Z" }, []),
+    "Found again: a, forked from prod; empty; its lease ends at 2026-07-01T00:00:00.000Z",
+  );
+  assert.equal(
+    text({}, ["parent", "origin", "lease"]),
+    'Found again: a, parent unknown, "prod" is assumed; origin unknown; ' +
+      "lease unknown: `forkstack extend a 3d` gives it one, else it stays",
+  );
+});
+
+Deno.test("unregisteredLines() names each environment that marks tell of, and the command for those that there are", () => {
+  const [own, other] = [
+    { environment: "a", resources: ["database", "storage"] },
+    { environment: "b", resources: ["database"], registry: "0123456789abcdef" },
+  ];
+  assert.deepEqual(unregisteredLines([], plain), []);
+  assert.deepEqual(unregisteredLines([own], task), [
+    "Not in this registry, left as it is: a (database, storage)",
+    "Next: `deno task envs:doctor --rebuild` takes them up",
+  ]);
+  assert.deepEqual(unregisteredLines([own, other], plain), [
+    "Not in this registry, left as it is: a (database, storage)",
+    "Not in this registry, left as it is: b (database), made under registry 0123456789abcdef",
+    "Next: `forkstack doctor --rebuild` takes them up; " +
+    "those of another registry: share it, or if it was lost `forkstack doctor --rebuild --adopt`",
+  ]);
 });
 
 Deno.test("what comes with data moves no cursor: dressed() and errorText() show it by its number", () => {

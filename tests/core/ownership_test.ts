@@ -3,12 +3,13 @@ import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:ass
 import { askVariables } from "../../core/ask.ts";
 import { createEnvironment } from "../../core/create.ts";
 import { deleteEnvironment } from "../../core/delete.ts";
-import { examine, rebuild } from "../../core/doctor.ts";
+import { examine } from "../../core/doctor.ts";
 import type { Engine } from "../../core/engine.ts";
 import { lockOptions } from "../../core/engine.ts";
 import { withLock } from "../../core/lock.ts";
 import type { Capabilities, Context, Fork, Provider, Target } from "../../core/provider.ts";
 import { openRegistry } from "../../core/open_registry.ts";
+import { rebuild } from "../../core/rebuild.ts";
 import { statements } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
 import { extendLease } from "../../core/lease.ts";
@@ -126,10 +127,11 @@ Deno.test("rebuild() with adopt takes the forks of a registry that was lost, and
   await using one = await bench({ vendor });
   await createEnvironment(one.engine, "alice", { switch: false });
   await using two = await bench({ vendor });
-  equal((await rebuild(two.engine, { adopt: true })).map(({ key }) => key), ["database", "storage"]);
+  const [alice] = await rebuild(two.engine, { adopt: true });
+  equal(alice!.resources.map(({ key }) => key), ["database", "storage"]);
   equal(problems(await examine(two.engine)).filter((line) => !line.endsWith("of its variables")), []);
   const again = await openRegistry(two.engine.project, "empty");
-  ok(again.owns(one.engine.registry.id), "it is remembered");
+  ok(again.owns({ registry: one.engine.registry.id, env: "bob" }), "it is remembered, and of each environment");
   again.close();
   await deleteEnvironment(two.engine, "alice");
   equal([...vendor.held.keys()], []);
@@ -144,7 +146,7 @@ Deno.test("the registry's id is kept beside its file, so that a lost registry st
   }
   const registry = await openRegistry(one.engine.project, "create");
   is(registry.id, id);
-  equal((await rebuild({ ...one.engine, registry })).length, 2);
+  equal((await rebuild({ ...one.engine, registry }))[0]!.resources.length, 2);
   registry.close();
 });
 

@@ -54,6 +54,14 @@ const PLANS: [name: string, known: Partial<Known>, expected: Expected][] = [
     { actions: "keep keep", operation: "op-new", isDone: true },
   ],
   [
+    "all is there, and its parent went since, or is unknown here: nothing is done",
+    {
+      environments: [environment("alice", "ready", "gone")],
+      rows: [row("database"), row("storage.uploads")],
+    },
+    { actions: "keep keep", operation: "op-new", parent: "gone", isDone: true },
+  ],
+  [
     "an unfinished run goes on as itself",
     { environments: [environment("alice", "creating")], rows: [row("database"), row("storage.uploads", "creating")] },
     { actions: "keep create", operation: "op-alice" },

@@ -47,4 +47,4 @@ watch(files, "copy", (_from: string, to: string) => {
   writeFileSync(`${to}/half`, "");
 });
 for (const name of ["makeDirectory", "publish", "replace", "swap", "remove"]) watch(files, name);
-for (const name of ["acquire", "fenced", "release", "touch"]) watch(Registry.prototype, name);
+for (const name of ["acquire", "adopt", "fenced", "release", "touch"]) watch(Registry.prototype, name);

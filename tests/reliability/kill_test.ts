@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { embeddedPath, findEnvBlock, parseEnvFile } from "../../mod.ts";
 import sqlite from "../../providers/database/sqlite.ts";
@@ -102,6 +102,22 @@ Deno.test("delete, killed at each point, is completed by the same command", asyn
     if (code !== 0) await checkout.run("new", "bob", "--no-switch"); // nothing was left to do: the next lock sweeps signs
     await expectClean(checkout, point);
     equal([checkout.read(".current-env"), checkout.read(".env.local")], [undefined, undefined], point);
+  });
+});
+
+Deno.test("delete by marks alone, killed at each point, is completed by the same command", async () => {
+  using directory = projects();
+  equal((await directory.shop.run("new", "alice")).code, 0);
+  for (const name of ["registry.db", "registry.db-wal", "registry.db-shm", "registry-id"]) {
+    rmSync(directory.shop.path(".forkstack", name), { force: true }); // another registry's marks from now on
+  }
+  const args = ["delete", "alice", "--adopt", "--yes"];
+  await killEach(directory.shop, directory.path, args, { isThinned: true }, async (checkout, point) => {
+    const { code, error } = await checkout.json(...args);
+    ok(code === 0 || error.code === "ENV_NOT_FOUND", `killed at ${point}: ${JSON.stringify(error)}`);
+    expectGone(checkout, point);
+    if (code !== 0) await checkout.run("new", "bob", "--no-switch"); // nothing was left to do: the next lock sweeps signs
+    await expectClean(checkout, point);
   });
 });
 
