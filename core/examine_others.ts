@@ -16,7 +16,8 @@ import type { Environment } from "./registry.ts";
 /** Looks at them, as far as somebody can from here. */
 export async function examineOthers(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {
   const names = new Set([...BASE_ENVS, ...environments.map(({ name }) => name)]);
-  const copied = engine.registry.originals.map((original): Finding => {
+  const isLimited = engine.resources.some(({ provider }) => !provider.capabilities.embedded);
+  const copied = (isLimited ? engine.registry.originals : []).map((original): Finding => {
     const name = originalName(original);
     return {
       severity: "warning",

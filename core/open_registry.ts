@@ -9,7 +9,7 @@ import { disk } from "./disk.ts";
 import { files } from "./files.ts";
 import { dirname, join, system, variable } from "./host.ts";
 import { isRegistryId } from "./marks.ts";
-import { type Original, Registry } from "./registry.ts";
+import { type Original, Registry, WHOLE_JOURNAL } from "./registry.ts";
 import { beginAside, isOwnPlace, isRegistryThere, registryFile, serverUrl } from "./registry_file.ts";
 import { isPath, UNREADABLE } from "./rows.ts";
 import { type OpenFile, openFile, openServer } from "./sql.ts";
@@ -83,7 +83,7 @@ async function settle(registry: Registry, directory: string, mayWrite: boolean):
   }
   const isCopy = home !== undefined && home !== own && await standsAt(home, own, registry.id);
   const isUnbound = home !== own && isPath(own);
-  const last = mayWrite && isUnbound ? await registry.bind(own, isCopy ? home : undefined) : Number.MAX_SAFE_INTEGER;
+  const last = mayWrite && isUnbound ? await registry.bind(own, isCopy ? home : undefined) : WHOLE_JOURNAL;
   if (isCopy) standing.push({ directory: home, seq: last }); // what the journal knew until now
   registry.originals = standing;
 }

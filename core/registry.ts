@@ -125,6 +125,9 @@ export interface Original {
   readonly seq: number;
 }
 
+/** Last line of a journal of which nobody has noted yet how far it was copied. */
+export const WHOLE_JOURNAL = Number.MAX_SAFE_INTEGER;
+
 /** A row that fails its check. */
 export interface DamagedRow {
   readonly table: string;
@@ -277,7 +280,9 @@ export class Registry {
       `INSERT INTO meta (key, value) SELECT ?, COALESCE(MAX(seq), 0) FROM journal WHERE true ${put}`,
       `${ORIGINAL}${copiedFrom}`,
     ];
-    const [[row]] = await this.#write([last, home, ...(copiedFrom === undefined ? [] : [copied])]);
+    // Directories that were noted in the original are on its environments, not on this one's.
+    const more = copiedFrom === undefined ? [] : [copied, ["DELETE FROM checkouts"] as const];
+    const [[row]] = await this.#write([last, home, ...more]);
     return row!.seq as number;
   }
 
@@ -504,6 +509,7 @@ export class Registry {
 
   /** All checkouts whose row is sound, as they are recorded, by path. */
   async checkouts(): Promise<Checkout[]> {
+    if (this.originals.some(({ seq }) => seq === WHOLE_JOURNAL)) return []; // still the original's: see `bind`
     return sound(await this.#read(["SELECT * FROM checkouts ORDER BY path, host"]), checkoutOf).rows;
   }
 

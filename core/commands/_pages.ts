@@ -60,16 +60,15 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "project here, with the stack that needs no account.",
       "After a crash, a lost connection or Ctrl-C the same command, run again, finishes the work; `forkstack delete` " +
       "takes back what was made. For an environment that is there already it looks at each resource, and changes nothing " +
-      "but what this directory points to. A resource that is gone is forked again, after asking; the others stay as they " +
-      "are. A vendor that does not answer is an error. One that another registry made is refused; if that registry was " +
-      "lost, --adopt goes on with what it made.",
+      "but what this directory points to. A resource that is gone is forked again, after asking or with --yes; the others " +
+      "stay as they are. A vendor that does not answer is an error. One that another registry made is refused; if that " +
+      "registry was lost, --adopt goes on with what it made.",
     ],
     arguments: { "[name]": "1 to 63 of a-z, 0-9 and - inside; one is made up if it is left out" },
     examples: [
       ["new alice", "forks the default parent"],
       ["new pr-42 --from dev --ttl 3d", "forks dev, for three days"],
       ["new fix --from prod --at 2h", "forks prod as it was two hours ago, where the vendor can"],
-      ["new alice --yes", "forks again what is gone of an environment, without asking"],
       ["new alice --dry-run --json", "shows the plan to a program, and makes nothing"],
     ],
     exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },

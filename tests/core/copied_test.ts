@@ -41,6 +41,7 @@ Deno.test("a copy neither deletes nor resets what its original made at a vendor,
     copy(made.root, join(above, "copy"));
     copy(join(above, "copy"), join(above, "twice"));
     const held = [...made.vendor.held.keys()].sort();
+    assert.equal((await made.engine.registry.checkouts()).length, 1);
     for (const name of ["copy", "twice"]) {
       for (const access of ["look", "work", "work", "look"] as const) {
         const engine = await at(made, join(above, name), access);
@@ -50,6 +51,7 @@ Deno.test("a copy neither deletes nor resets what its original made at a vendor,
           assert.match(error.message, /is a copy of ".*\/(shop|copy)", which made it/);
           assert.match(error.hint!, /Run the command in ".*"; /);
         }
+        assert.deepEqual(await engine.registry.checkouts(), [], "the original's are not on the copy's environment");
         const findings = await examineOthers(engine, await engine.registry.environments());
         assert.ok(findings.some(({ problem }) => /this directory is a copy of ".*\/shop"/.test(problem)));
       }

@@ -139,9 +139,12 @@ Deno.test("a reset says what it has replaced, whatever stops it then", async () 
 });
 
 Deno.test("delete --purge that can't purge says that the environment is deleted", async () => {
-  const keep: Provider["keep"] = (_context, fork) =>
-    Promise.resolve({ id: `${fork.id}-kept`, name: `${fork.name}-kept` });
-  await using one = await withAlice({ changed: { keep }, kinds: ["database"] });
+  const vendor = new Vendor();
+  const keep: Provider["keep"] = (_context, fork) => {
+    vendor.held.delete(fork.name); // it goes by another name now
+    return Promise.resolve({ id: `${fork.id}-kept`, name: `${fork.name}-kept` });
+  };
+  await using one = await withAlice({ vendor, changed: { keep }, kinds: ["database"] });
   await deleteEnvironment(one.engine, "alice"); // leaves a backup
   await createEnvironment(one.engine, "alice", {});
   let deletions = 0;
