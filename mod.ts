@@ -870,7 +870,7 @@ function guardError(
 function isChanged(written: EnvValue | undefined, inProcess: string): boolean {
   if (typeof written !== "string") return written !== undefined;
   const at = written.search(/[$\\'`]/);
-  return at >= 0 && inProcess.startsWith(written.slice(0, at));
+  return at >= 0 && inProcess.replace(/^['"`]/, "").startsWith(written.slice(0, at)); // it may keep the quote, too
 }
 
 /** Values in files, of one environment and of a person. */

@@ -120,13 +120,15 @@ const PRINT = `import * as m from "./forkstack.ts";
   }
   console.log(JSON.stringify([...said, process.env.DATABASE_URL]));`;
 
-/** A project with mod.ts in it and .env.local of alice; the program prints two getters and DATABASE_URL itself. */
+/** A project with mod.ts in it, and the file and .env.local of alice; the program prints two getters and DATABASE_URL itself. */
 function loaded(url: string, pointer: string): Project {
+  const alice = { FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp", DATABASE_URL: url, HOME_TOWN: "x" };
   const at = temporaryProject({
     "forkstack.json": '{"project": "myapp", "database": {"provider": "postgres"}}',
+    ".forkstack/envs/alice.env": envFile(alice),
     "print.ts": `import process from "node:process";\n${PRINT}`,
     ".current-env": pointer,
-    ".env.local": localFile({ FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "myapp", DATABASE_URL: url, HOME_TOWN: "x" }),
+    ".env.local": localFile(alice),
   });
   copyFileSync(MOD, join(at.path, "forkstack.ts"));
   return at;
@@ -172,13 +174,13 @@ for (const [name, { runtime }] of Object.entries(START)) {
   });
 
   runtimeTest(
-    `.env.local of alice loaded by ${name} under FORKSTACK_ENV=bob gives bob's value`,
+    `.env.local of alice loaded by ${name} under FORKSTACK_ENV=bob is ENV_CONFLICT for what it holds`,
     runtime,
     ([program]) => {
       using at = loaded("postgres://alice", "alice\n");
       const bob = { FORKSTACK_ENV: "bob", FORKSTACK_PROJECT: "myapp", DATABASE_URL: "postgres://bob" };
       at.write(".forkstack/envs/bob.env", envFile(bob));
-      assert.deepEqual(print(at, program, { FORKSTACK_ENV: "bob" }), ["bob", bob.DATABASE_URL, "postgres://alice"]);
+      assert.deepEqual(print(at, program, { FORKSTACK_ENV: "bob" }), ["bob", "ENV_CONFLICT", "postgres://alice"]);
     },
   );
 }

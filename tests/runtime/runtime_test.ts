@@ -73,10 +73,15 @@ if (specifier === undefined) {
       const open = (variables: Record<string, string>) =>
         m.openStack({ cwd: join(at, "src"), read: (name: string) => variables[name] });
       const url = (variables: Record<string, string>) => () => open(variables).of("database", "DATABASE_URL");
-      assert.throws(url({}), { code: "VALUE_MISSING" });
-      assert.throws(url({ DATABASE_URL: "of-alice" }), { code: "ENV_CONFLICT" });
+      assert.throws(url({}), { code: "ENV_UNKNOWN" });
+      assert.throws(url({ DATABASE_URL: "of-alice" }), { code: "ENV_UNKNOWN" });
       assert.throws(url({ FORKSTACK_ENV: "../x" }), { code: "NAME_INVALID" });
       assert.equal(url({ FORKSTACK_ENV: "prod", DATABASE_URL: "of-prod" })(), "of-prod");
+      mkdirSync(join(at, ".forkstack", "envs"), { recursive: true });
+      writeFileSync(join(at, ".forkstack", "envs", "bob.env"), "FORKSTACK_ENV=bob\nFORKSTACK_PROJECT=other\n");
+      assert.throws(url({}), { code: "VALUE_MISSING" });
+      assert.throws(url({ DATABASE_URL: "of-alice" }), { code: "ENV_CONFLICT" });
+      assert.throws(url({ FORKSTACK_ENV: "prod", DATABASE_URL: "of-prod" }), { code: "ENV_CONFLICT" });
       let caught: unknown;
       try {
         open({ ENV: "NO" });
