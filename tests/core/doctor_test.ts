@@ -1,4 +1,6 @@
 import { deepStrictEqual as equal, match, strictEqual as is } from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createEnvironment } from "../../core/create.ts";
 import { examine, type Finding } from "../../core/doctor.ts";
 import { rebuild } from "../../core/rebuild.ts";
@@ -220,4 +222,18 @@ Deno.test("examine() tells which provider could not be asked, and all that the o
   const findings = await examine(engine);
   equal(told(findings), [`error alice ${first.key} not examined`]);
   is(findings[0].fix, "try later");
+});
+
+Deno.test("examine() finds a block of another environment than the pointer's, and a block without a pointer", async () => {
+  await using one = await withAlice();
+  await createEnvironment(one.engine, "bob", {});
+  const pointer = join(one.root, ".current-env");
+  equal(told(await examine(one.engine)), []);
+  writeFileSync(pointer, "alice\n");
+  equal(told(await examine(one.engine)), ["warning alice two answers"]);
+  rmSync(pointer);
+  const [doubt, ...rest] = await examine(one.engine);
+  equal([doubt.severity, rest], ["error", []]);
+  match(doubt.problem, /^in doubt: .*\.env\.local has a block of "bob", and there is no \.current-env/);
+  match(doubt.fix, /forkstack switch/);
 });

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openStack } from "../../mod.ts";
+import { derivedVariables, stateRoot } from "../../mod.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CHINOOK = join(ROOT, "../shared/data/chinook/Chinook_Sqlite.sqlite");
@@ -46,14 +46,15 @@ class Checkout implements AsyncDisposable {
     return made;
   }
 
-  /** Where an environment's resources are, by forkstack's own word. */
+  /** Where an environment's resources are, by forkstack's own word; also of one that was deleted. */
   places(env: string) {
-    const stack = openStack({ cwd: this.music, read: (name) => name === "FORKSTACK_ENV" ? env : undefined });
+    const config = JSON.parse(Deno.readTextFileSync(join(this.music, "forkstack.json")));
+    const of = derivedVariables(config, stateRoot(this.music), env);
     return {
-      database: fileURLToPath(stack.of("database", "DATABASE_URL")),
-      bucket: stack.of("storage", "BUCKET_PATH"),
-      secrets: stack.of("secrets", "SECRETS_FILE"),
-      local: stack.of("local", "LOCAL_PATH"),
+      database: of.DATABASE_PATH!,
+      bucket: of.BUCKET_PATH!,
+      secrets: of.SECRETS_FILE!,
+      local: of.LOCAL_PATH!,
     };
   }
 
