@@ -1,7 +1,8 @@
 /**
  * Finds secrets in a text however the text writes them: as they are, in other case, by percent signs, HTML entities or
- * the escapes of JSON and its like, in hexadecimal or base64, two of these in a row, or broken by white space. The
- * text is decoded, not the secret encoded: an encoder may write any character of a secret in several ways.
+ * the escapes of JSON and its like, in hexadecimal or base64, two of these in a row, or broken by white space, colour
+ * sequences and marks that show nothing. The text is decoded, not the secret encoded: an encoder may write any character
+ * of a secret in several ways. Only what is in hexadecimal or base64 is looked for as it is usually written.
  *
  * The time grows with the length of the text, not with its square.
  *
@@ -65,15 +66,36 @@ function hashAt(text: string, at: number): number {
   return hash;
 }
 
+/** The secret in bytes that are written as text, and so what is a way to write it already. */
 function encodingsOf(secret: string): string[] {
-  const bytes = Buffer.from(secret);
+  return [secret, ...writtenOnce(secret)].flatMap(inBytes);
+}
+
+function inBytes(text: string): string[] {
+  const bytes = Buffer.from(text);
   const base64 = bytes.toString("base64");
   return [
     bytes.toString("hex"),
     base64,
     base64.replace(/=+$/, ""),
-    ...(secret.length < MIN_BROKEN_LENGTH ? [] : embeddedBase64(bytes)),
+    ...(text.length < MIN_BROKEN_LENGTH ? [] : embeddedBase64(bytes)),
   ];
+}
+
+/** How encoders usually write it. Base64 of these tells cases and alphabets apart. */
+function writtenOnce(secret: string): Set<string> {
+  const hex = Buffer.from(secret).toString("hex");
+  const base64 = inBytes(secret).slice(1);
+  const html = secret.replace(
+    /[&<>"']/g,
+    (one) => `&${{ "&": "amp", "<": "lt", ">": "gt", '"': "quot" }[one] ?? "#39"};`,
+  );
+  const percent = encodeURIComponent(secret.toWellFormed());
+  return new Set([
+    ...[hex, hex.toUpperCase(), ...base64],
+    ...base64.map((one) => one.replaceAll("+", "-").replaceAll("/", "_")),
+    ...[percent, percent.replaceAll("%20", "+"), JSON.stringify(secret).slice(1, -1), html],
+  ]);
 }
 
 /** What is sure of the base64 of bytes at each of the three offsets that they can have inside others. */
@@ -91,7 +113,7 @@ export function findSecrets(text: string, needles: Needles): Span[] {
   const units = Array.from({ length: text.length }, (_, at) => at);
   const raw: View = { text, from: units, to: units.map((at) => at + 1) };
   const spans = viewsOf(raw).flatMap((view) => {
-    const broken = [[IDLE], [CONTINUED, IDLE], [BETWEEN_BYTES]].map((patterns) => patterns.reduce(without, view));
+    const broken = [[IDLE], [CONTINUED, IDLE], [IDLE, BETWEEN_BYTES]].map((patterns) => patterns.reduce(without, view));
     const distinct = broken.filter(({ text }, at) => broken.findIndex((one) => one.text === text) === at);
     return [...searched(view, needles.whole), ...distinct.flatMap((one) => searched(one, needles.broken))];
   });
@@ -126,9 +148,13 @@ function folded(text: string): string {
   return same.replaceAll("-", "+").replaceAll("_", "/");
 }
 
-/** White space, and what shows nothing. */
-// deno-lint-ignore no-control-regex
-const IDLE = /[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200d\u2060\ufeff]+/g;
+/**
+ * White space, and what shows nothing: marks of direction and variation, and a terminal's sequences, which ECMA-48 begins
+ * by CSI (colours) or by OSC (links), or are an escape and one more.
+ */
+const IDLE =
+  // deno-lint-ignore no-control-regex
+  /(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-~]|[\s\x00-\x1f\x7f-\x9f\p{Cf}\p{DI}])+/gu;
 /** What continues a line, in a shell or in a mail. */
 const CONTINUED = /[=\\]\r?\n/g;
 /** What hexadecimal bytes are written with. */
@@ -149,26 +175,141 @@ const NAMES: Readonly<Record<string, string>> = {
   ...{ rsqb: "]", rbrack: "]", hat: "^", lowbar: "_", underbar: "_", grave: "`", lcub: "{", lbrace: "{", verbar: "|" },
   ...{ vert: "|", verticalline: "|", rcub: "}", rbrace: "}", hyphen: "-", dash: "-", shy: "\xad" },
 };
-const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f", v: "\v", "0": "\0" };
+/** Letters with an accent, as HTML names them: `eacute`, `Scaron`. */
+const ACCENTED = /^([a-z])(grave|acute|circ|tilde|macr|breve|dot|uml|ring|dblac|caron|cedil|ogon)$/i;
+const ACCENTS: Readonly<Record<string, string>> = {
+  ...{
+    grave: "\u0300",
+    acute: "\u0301",
+    circ: "\u0302",
+    tilde: "\u0303",
+    macr: "\u0304",
+    breve: "\u0306",
+    dot: "\u0307",
+  },
+  ...{ uml: "\u0308", ring: "\u030a", dblac: "\u030b", caron: "\u030c", cedil: "\u0327", ogon: "\u0328" },
+};
+/** Other names, of characters in a row. No case is told apart later, so that small letters will do. */
+const ROWS: readonly (readonly [first: number, names: string])[] = [
+  [
+    0xa0,
+    "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 sup3 acute micro " +
+    "para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest",
+  ],
+  [0xd7, "times"],
+  [0xdf, "szlig"],
+  [0xe6, "aelig"],
+  [0xf0, "eth"],
+  [0xf7, "divide oslash"],
+  [0xfe, "thorn"],
+  [0x111, "dstrok"],
+  [0x127, "hstrok"],
+  [0x131, "imath"],
+  [0x142, "lstrok"],
+  [0x153, "oelig"],
+  [0x192, "fnof"],
+  [0x2c6, "circ caron"],
+  [0x2dc, "tilde"],
+  [
+    0x3b1,
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigmaf sigma tau upsilon " +
+    "phi chi psi omega",
+  ],
+  [
+    0x430,
+    "acy bcy vcy gcy dcy iecy zhcy zcy icy jcy kcy lcy mcy ncy ocy pcy rcy scy tcy ucy fcy khcy tscy chcy shcy shchcy " +
+    "hardcy ycy softcy ecy yucy yacy",
+  ],
+  [0x451, "iocy djcy gjcy jukcy dscy iukcy yicy jsercy ljcy njcy tshcy kjcy"],
+  [0x45e, "ubrcy dzcy"],
+  [0x2002, "ensp emsp"],
+  [0x2009, "thinsp"],
+  [0x200c, "zwnj zwj lrm rlm"],
+  [0x2013, "ndash mdash"],
+  [0x2018, "lsquo rsquo sbquo"],
+  [0x201c, "ldquo rdquo bdquo"],
+  [0x2020, "dagger Dagger bull"],
+  [0x2026, "hellip"],
+  [0x2030, "permil"],
+  [0x2032, "prime Prime"],
+  [0x2039, "lsaquo rsaquo"],
+  [0x203e, "oline"],
+  [0x2044, "frasl"],
+  [0x20ac, "euro"],
+  [0x2116, "numero"],
+  [0x2122, "trade"],
+  [0x2190, "larr uarr rarr darr harr"],
+  [0x21d0, "lArr uArr rArr dArr hArr"],
+  [0x2260, "ne equiv"],
+  [0x2264, "le ge"],
+  [0x25ca, "loz"],
+  [0x2660, "spades"],
+  [0x2663, "clubs"],
+  [0x2665, "hearts diams"],
+];
+const IN_ROWS = new Map(
+  ROWS.flatMap(([first, names]) => names.split(" ").map((name, at) => [name, String.fromCharCode(first + at)])),
+);
+
+/** The character that HTML calls so, or `undefined`. */
+function named(name: string): string | undefined {
+  const lower = name.toLowerCase();
+  const [, letter, accent] = ACCENTED.exec(name) ?? [];
+  return NAMES[lower] ?? IN_ROWS.get(name) ?? IN_ROWS.get(lower) ??
+    (accent === undefined ? undefined : `${letter}${ACCENTS[accent.toLowerCase()]}`.normalize());
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  ...{ n: "\n", r: "\r", t: "\t", b: "\b", f: "\f", v: "\v", a: "\x07", e: "\x1b", E: "\x1b", "0": "\0" },
+};
+const ESCAPE = new RegExp(
+  [
+    /u\{([0-9a-fA-F]{1,6})\}/,
+    /U(00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})/,
+    /[uU]([0-9a-fA-F]{4})/,
+    /[xX]([0-9a-fA-F]{2})/,
+    /([0-3][0-7]{2})/,
+    /(\r?\n)/,
+    /([^])/,
+  ].map(({ source }) => source).join("|").replace(/^(.*)$/s, String.raw`\\(?:$1)`),
+  "g",
+);
+/** Characters beyond ASCII by the bytes of their UTF-8, as Git and C write them in octal and Python in hexadecimal. */
+const BYTES = new RegExp(
+  [
+    /\\(?:30[2-7]|3[1-3][0-7])\\2[0-7]{2}|\\3[45][0-7](?:\\2[0-7]{2}){2}|\\36[0-4](?:\\2[0-7]{2}){3}/,
+    /\\x[cdCD][0-9a-fA-F]\\x[89abAB][0-9a-fA-F]/,
+    /\\x[eE][0-9a-fA-F](?:\\x[89abAB][0-9a-fA-F]){2}/,
+    /\\x[fF][0-4](?:\\x[89abAB][0-9a-fA-F]){3}/,
+    ESCAPE,
+  ].map(({ source }) => source).join("|"),
+  "g",
+);
 
 const DECODERS: readonly Decoder[] = [
   [UTF8, ([one]) => percent(one)],
   [new RegExp(`${UTF8.source}|\\+`, "gi"), ([one]) => one === "+" ? " " : percent(one)],
   [
-    /&(?:#x0{0,20}([0-9a-f]{1,6})|#0{0,20}([0-9]{1,7})|([a-z]{2,12}));?/gi,
+    /&(?:#x0{0,20}([0-9a-f]{1,6})|#0{0,20}([0-9]{1,7})|(sup[123]|frac(?:12|14|34)|[a-z]{2,12}));?/gi,
     ([all, hex, decimal, name]) =>
-      name === undefined ? character(parseInt(hex ?? decimal, hex ? 16 : 10)) : NAMES[name.toLowerCase()] ?? all,
+      name === undefined ? character(parseInt(hex ?? decimal, hex ? 16 : 10)) : named(name) ?? all,
   ],
-  [
-    /\\(?:u\{([0-9a-f]{1,6})\}|u([0-9a-f]{4})|x([0-9a-f]{2})|([0-3][0-7]{2})|(\r?\n)|([^]))/gi,
-    ([, braced, four, two, octal, line, one]) =>
-      line !== undefined
-        ? ""
-        : one !== undefined
-        ? ESCAPES[one] ?? one
-        : character(octal === undefined ? parseInt(braced ?? four ?? two, 16) : parseInt(octal, 8)),
-  ],
+  [ESCAPE, escaped],
+  [BYTES, (match) => match.slice(1).every((part) => part === undefined) ? ofBytes(match[0]) : escaped(match)],
 ];
+
+function escaped([, braced, eight, four, two, octal, line, one]: RegExpExecArray): string {
+  if (line !== undefined) return "";
+  if (one !== undefined) return ESCAPES[one] ?? one;
+  return character(octal === undefined ? parseInt(braced ?? eight ?? four ?? two, 16) : parseInt(octal, 8));
+}
+
+function ofBytes(text: string): string {
+  const isHex = /^\\x/.test(text);
+  return percent(
+    text.split(/\\x?/).slice(1).map((byte) => `%${parseInt(byte, isHex ? 16 : 8).toString(16)}`).join(""),
+  );
+}
 
 function percent(one: string): string {
   if (/^%u/i.test(one)) return String.fromCharCode(parseInt(one.slice(2), 16));

@@ -13,6 +13,11 @@ const four = (unit: number) => unit.toString(16).padStart(4, "0");
 const NAMED: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;" };
 const ASCII: Record<string, string> = { "/": "&sol;", "+": "&plus;", "=": "&equals;", ":": "&colon;", "@": "&commat;" };
 
+const BEYOND: Record<string, string> = { "é": "&eacute;", "ß": "&szlig;", "Ж": "&ZHcy;" };
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+const perNonAscii = (text: string, write: (byte: string) => string) =>
+  text.replace(/[\u0080-\u{10ffff}]+/gu, (one) => perByte(one, write));
+
 /** The ways in which a text may write a secret. */
 const WRITTEN: Record<string, (secret: string) => string> = {
   "as it is": (secret) => secret,
@@ -42,6 +47,29 @@ const WRITTEN: Record<string, (secret: string) => string> = {
   "JSON escaped throughout": (secret) => perUnit(secret, (unit) => `\\u${four(unit)}`),
   "JavaScript's braces": (secret) => perPoint(secret, (point) => `\\u{${point.toString(16).toUpperCase()}}`),
   "JSON in a query": (secret) => encodeURIComponent(JSON.stringify(secret)),
+  "by octal bytes": (secret) => perByte(secret, (byte) => `\\${parseInt(byte, 16).toString(8).padStart(3, "0")}`),
+  "as Git quotes a path": (secret) =>
+    perNonAscii(JSON.stringify(secret).slice(1, -1), (byte) => `\\${parseInt(byte, 16).toString(8)}`),
+  "as Python shows bytes": (secret) => perNonAscii(secret.replaceAll("\\", "\\\\"), (byte) => `\\x${byte}`),
+  "as Python escapes": (secret) => perPoint(secret, (point) => `\\U${point.toString(16).padStart(8, "0")}`),
+  "all named entities": (secret) => secret.replace(/[&<>"'éßЖ]/g, (one) => NAMED[one] ?? BEYOND[one]!),
+  "base64 twice": (secret) => base64(base64(secret)),
+  "base64 of base64url": (secret) => base64(Buffer.from(secret).toString("base64url")),
+  "base64 of hexadecimal": (secret) => base64(hex(secret)),
+  "base64 of upper hexadecimal": (secret) => base64(hex(secret).toUpperCase()),
+  "hexadecimal of base64": (secret) => hex(base64(secret)),
+  "base64 of JSON": (secret) => base64(JSON.stringify(secret).slice(1, -1)),
+  "base64 of percent": (secret) => base64(encodeURIComponent(secret)),
+  "base64 of a form": (secret) => base64(encodeURIComponent(secret).replaceAll("%20", "+")),
+  "coloured": (secret) => Array.from(secret).join("\x1b[1;31m"),
+  "coloured by one byte": (secret) => Array.from(secret).join("\x9b0m"),
+  "with a terminal's link": (secret) => Array.from(secret).join("\x1b]8;;http://h\x1b\\"),
+  "with a terminal's title": (secret) => Array.from(secret).join("\x1b]0;t\x07\x1b(B"),
+  "coloured, in JSON": (secret) => JSON.stringify(Array.from(secret).join("\x1b[38;5;9m")).slice(1, -1),
+  "coloured, in a shell's text": (secret) => Array.from(secret, (one) => one === "\\" ? "\\\\" : one).join("\\e[0m"),
+  "with marks of direction": (secret) => Array.from(secret).join("\u202e\u2066\u061c"),
+  "with marks of variation": (secret) => Array.from(secret).join("\ufe0f\u{e0101}\u034f"),
+  "hexadecimal bytes, coloured": (secret) => hex(secret).match(/../g)!.join("\x1b[0m:\x1b[33m"),
   "base64": (secret) => Buffer.from(secret).toString("base64"),
   "base64url": (secret) => Buffer.from(secret).toString("base64url"),
   "base64 in a query": (secret) => encodeURIComponent(Buffer.from(secret).toString("base64")),
@@ -152,6 +180,7 @@ Deno.test("redactor() takes time that grows with the text, not with its square",
   const secret = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab";
   const redact = redactor(() => [secret, "a.b.c.d.e.f.g.h"]);
   const hostile = ["a", "a.", "%25", "&amp;", "\\\\", "&#x0", "+ ", "=\n", "%u0061", "://", "0x"];
+  hostile.push("\x1b[", "\x9b0", "\x9d", "\x1b]", "\x1b ", "\\303", "\\xe2", "&eacute", "\ufe0f");
   for (const piece of hostile) {
     const timeOf = (length: number) => {
       const text = piece.repeat(length / piece.length);
