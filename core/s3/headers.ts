@@ -18,6 +18,9 @@ export function checkHeaderValue(name: string, text: string): string {
   throw new S3Error("InvalidArgument", "A header must be of characters that HTTP has", { ArgumentName: name });
 }
 
+/** Where a website would send on who asks for the object: of each object its own, and of no copy of it. */
+export const REDIRECT = "x-amz-website-redirect-location";
+
 /** Headers of an upload that come back with the object. */
 export const KEPT: readonly string[] = [
   "cache-control",
@@ -26,7 +29,7 @@ export const KEPT: readonly string[] = [
   "content-language",
   "content-type",
   "expires",
-  "x-amz-website-redirect-location",
+  REDIRECT,
 ];
 /** What the names of an application's own headers begin with. */
 export const META = "x-amz-meta-";
@@ -73,7 +76,7 @@ const HONOURED: Readonly<Record<string, RegExp>> = {
   "x-amz-te": ANY,
   "x-amz-trailer": ANY,
   "x-amz-user-agent": ANY,
-  "x-amz-website-redirect-location": ANY,
+  [REDIRECT]: ANY,
   ...Object.fromEntries(Object.keys(CHECKSUMS).map((name) => [`x-amz-checksum-${name.toLowerCase()}`, ANY])),
 };
 
@@ -82,11 +85,26 @@ export function checkHonoured(headers: Headers): void {
   for (const [name, value] of headers) {
     checkHeaderValue(name, value);
     if (!name.startsWith("x-amz-") || name.startsWith(META)) continue;
-    if (Object.hasOwn(HONOURED, name) && HONOURED[name]!.test(value)) continue;
-    throw new S3Error("NotImplemented", "A header you provided implies functionality that is not implemented", {
-      Header: name,
-    });
+    if (!Object.hasOwn(HONOURED, name) || !HONOURED[name]!.test(value)) throw notHonoured(name);
   }
+}
+
+/**
+ * Refuses what describes an object where it would be dropped: in a request that `makes` none; and tags for a copy that is
+ * to have those of its source, since only `x-amz-tagging-directive: REPLACE` says otherwise.
+ */
+export function checkDescribing(headers: Headers, makes: boolean): void {
+  const isTagged = makes &&
+    (!headers.has("x-amz-copy-source") || headers.get("x-amz-tagging-directive") === "REPLACE");
+  for (const [name, isTaken] of Object.entries({ "x-amz-tagging": isTagged, [REDIRECT]: makes })) {
+    if (!isTaken && headers.has(name)) throw notHonoured(name);
+  }
+}
+
+function notHonoured(name: string): S3Error {
+  return new S3Error("NotImplemented", "A header you provided implies functionality that is not implemented", {
+    Header: name,
+  });
 }
 
 /** What a presigned URL says of the signature itself. */

@@ -8,7 +8,7 @@ import type { Checksum } from "./body.ts";
 import { CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 import type { Meta, Opened } from "./files.ts";
-import { checkHeaderValue } from "./headers.ts";
+import { checkHeaderValue, REDIRECT } from "./headers.ts";
 import { needPartNumber } from "./multipart.ts";
 import {
   bodyOfCall,
@@ -183,7 +183,7 @@ export async function copyObject(call: Call): Promise<Response> {
     return {
       etag: digests.md5(),
       modifiedAt: call.now.getTime(),
-      headers: isReplaced ? keptHeaders(headers) : source.meta.headers,
+      headers: isReplaced ? keptHeaders(headers) : copiedHeaders(source.meta, headers),
       ...(tags && { tags }),
       ...(checksum && { checksum }),
     };
@@ -193,6 +193,12 @@ export async function copyObject(call: Call): Promise<Response> {
     LastModified: call.now.toISOString(),
     ...(meta.checksum && { [`Checksum${meta.checksum.algorithm}`]: meta.checksum.value }),
   });
+}
+
+function copiedHeaders({ headers }: Meta, asked: Headers): Meta["headers"] {
+  const { [REDIRECT]: _, ...copied } = headers;
+  const own = asked.get(REDIRECT);
+  return own === null ? copied : { ...copied, [REDIRECT]: own };
 }
 
 /** A copy is no object of parts any more. */

@@ -7,7 +7,7 @@
 import * as buckets from "./buckets.ts";
 import { getCors } from "./cors.ts";
 import { S3Error } from "./error.ts";
-import { isMovedHeader, SIGNATURE_PARAMETERS } from "./headers.ts";
+import { checkDescribing, isMovedHeader, SIGNATURE_PARAMETERS } from "./headers.ts";
 import * as objects from "./objects.ts";
 import { type Call, xmlResponse } from "./request.ts";
 import * as uploads from "./uploads.ts";
@@ -16,6 +16,8 @@ interface Operation {
   readonly run: (call: Call) => Response | Promise<Response>;
   /** The parameters that it reads. */
   readonly reads?: readonly string[];
+  /** It makes an object, which headers describe. */
+  readonly makes?: true;
 }
 
 const LIST = ["delimiter", "encoding-type", "max-keys", "prefix"];
@@ -55,12 +57,15 @@ const OF_BUCKET: Readonly<Record<string, Operation>> = {
 const OF_OBJECT: Readonly<Record<string, Operation>> = {
   "GET": { run: objects.getObject, reads: READ },
   "HEAD": { run: objects.getObject, reads: READ },
-  "PUT": { run: (call) => call.headers.has("x-amz-copy-source") ? objects.copyObject(call) : objects.putObject(call) },
+  "PUT": {
+    run: (call) => call.headers.has("x-amz-copy-source") ? objects.copyObject(call) : objects.putObject(call),
+    makes: true,
+  },
   "DELETE": { run: objects.deleteObject, reads: ["versionId"] },
   "GET tagging": { run: objects.getTagging, reads: ["versionId"] },
   "PUT tagging": { run: objects.putTagging, reads: ["versionId"] },
   "DELETE tagging": { run: objects.putTagging, reads: ["versionId"] },
-  "POST uploads": { run: uploads.createUpload },
+  "POST uploads": { run: uploads.createUpload, makes: true },
   "PUT uploadId": { run: uploads.uploadPart, reads: ["partNumber"] },
   "POST uploadId": { run: uploads.finishUpload },
   "DELETE uploadId": { run: uploads.dropUpload },
@@ -73,12 +78,17 @@ export function isAside(name: string): boolean {
 }
 
 /** The operation that a request means. */
-export function operationOf({ method, key, query }: Pick<Call, "method" | "key" | "query">): Operation["run"] {
+export function operationOf(
+  { method, key, query, headers }: Pick<Call, "method" | "key" | "query" | "headers">,
+): Operation["run"] {
   const operations = key === "" ? OF_BUCKET : OF_OBJECT;
   const names = query.keys().filter((name) => !isAside(name)).toArray();
   const named = names.find((name) => Object.hasOwn(operations, `${method} ${name}`));
   const found = operations[named === undefined ? method : `${method} ${named}`];
   const rest = names.filter((name) => name !== named && !found?.reads?.includes(name));
-  if (found !== undefined && rest.length === 0) return found.run;
+  if (found !== undefined && rest.length === 0) {
+    checkDescribing(headers, found.makes === true);
+    return found.run;
+  }
   throw new S3Error("NotImplemented", `"${[method, ...names].join(" ")}" is not implemented by this server`);
 }

@@ -318,6 +318,50 @@ once("headers that are not honoured are NotImplemented; those that clients send 
   assert.equal((await ask(served, { target: "/shop/k" })).code, "NoSuchKey", "nothing was written");
 });
 
+once("what describes an object is kept with it, or refused where it would be dropped", async (served) => {
+  const described = { "x-amz-tagging": "a=1", "x-amz-website-redirect-location": "/there" };
+  const copy = { "x-amz-copy-source": "/shop/source" };
+  const dropped: Asked[] = [
+    { method: "GET", target: "/shop/source" },
+    { method: "HEAD", target: "/shop/source" },
+    { method: "DELETE", target: "/shop/source" },
+    { ...PUT, target: "/shop/source?tagging=" },
+    { ...PUT, target: "/shop/source?partNumber=1&uploadId=x" },
+    { method: "POST", target: "/shop/source?uploadId=x", body: "x" },
+    { method: "GET", target: "/shop?list-type=2" },
+  ];
+  assert.equal((await ask(served, { ...PUT, target: "/shop/source", headers: described })).status, 200);
+  for (const [name, value] of Object.entries(described)) {
+    for (const request of dropped) {
+      const { status } = await ask(served, { ...request, headers: { [name]: value } });
+      assert.equal(status, 501, `${request.method} ${request.target} ${name}`);
+    }
+  }
+  const others: Record<string, string>[] = [
+    { ...copy, "x-amz-tagging": "b=2" },
+    { ...copy, "x-amz-tagging": "b=2", "x-amz-tagging-directive": "COPY" },
+  ];
+  for (const headers of others) {
+    await refuses(served, [[{ method: "PUT", target: "/shop/copy", headers }, 501, "NotImplemented"]]);
+  }
+  const shown = async (headers: Record<string, string>) => {
+    assert.equal(
+      (await ask(served, { method: "PUT", target: "/shop/copy", headers: { ...copy, ...headers } })).status,
+      200,
+    );
+    const { headers: got } = await ask(served, { method: "HEAD", target: "/shop/copy" });
+    const { body } = await ask(served, { method: "GET", target: "/shop/copy?tagging=" });
+    return [got.get("x-amz-website-redirect-location") ?? undefined, /<Key>(.*?)<.Key>/.exec(body)?.[1]];
+  };
+  assert.deepEqual(await shown({}), [undefined, "a"], "the redirection is of its object alone");
+  assert.deepEqual(await shown({ "x-amz-website-redirect-location": "/new" }), ["/new", "a"]);
+  assert.deepEqual(await shown({ "x-amz-tagging": "b=2", "x-amz-tagging-directive": "REPLACE" }), [undefined, "b"]);
+  assert.deepEqual(
+    await shown({ "x-amz-metadata-directive": "REPLACE", "x-amz-website-redirect-location": "/new" }),
+    ["/new", "a"],
+  );
+});
+
 once("a query that names no operation is never the plain one", async (served) => {
   await isAlive(served);
   for (
