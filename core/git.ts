@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { ForkstackError } from "../mod.ts";
-import { dirname, rawVariable, variable } from "./host.ts";
+import { ForkstackError, isForkstackError } from "../mod.ts";
+import { disk } from "./disk.ts";
+import { dirname, join, rawVariable, variable } from "./host.ts";
 import { run } from "./run.ts";
 
 /**
@@ -55,6 +56,9 @@ function variablesFor(directory: string): Record<string, string> {
   return { ...passed, ...OWN, GIT_CEILING_DIRECTORIES: dirname(directory) };
 }
 
+/** Statuses of a program that SIGHUP, SIGINT or SIGTERM ended. */
+const STOPPED = [129, 130, 143];
+
 /** So long git may take. It reads a repository's files as they are: a pipe among them would hold it up for ever. */
 const MOST_MS = 20_000;
 
@@ -85,14 +89,54 @@ export async function git(
       },
     );
   }
+  if (STOPPED.includes(ended.status)) { // a terminal's Ctrl-C reaches git too
+    throw new ForkstackError("INTERRUPTED", `Stopped while git was asked about "${directory}"`, {
+      hint: "Run the same command again",
+    });
+  }
   const problem = /^(?:fatal|error): .*$/m.exec(ended.stderr)?.[0]; // an answer that lacks a part ends with 0
   if (ended.status <= 1 && problem === undefined) return ended;
   if (/^fatal: not (a git repository|in a git directory)/m.test(ended.stderr)) return { status: 1, stdout: "" };
-  const complaint = (problem ?? ended.stderr.split("\n")[0]!).slice(0, 200);
+  const said = (problem ?? ended.stderr.split("\n")[0]!).slice(0, 200);
+  const complaint = said !== "" ? said : `it said nothing and ended with ${ended.status}`;
   const advice = /^\s*(git config --global --add safe\.directory .+)$/m.exec(ended.stderr)?.[1];
   throw new ForkstackError("GIT_FAILED", `Cannot ask git about "${directory}": ${complaint}`, {
     hint: advice === undefined
       ? `See what \`git -C ${JSON.stringify(directory)} status\` says`
       : `If you trust it, run \`${advice}\`; in a container or CI, set safe.directory by GIT_CONFIG_COUNT`,
   });
+}
+
+/**
+ * Whether git would ignore a path below the directory that holds `.git`, tracked or not.
+ *
+ * @throws {ForkstackError} GIT_FAILED as `git()`, NOT_PERMITTED where a pipe or a device stands in the place of a file
+ * that git would read for it.
+ */
+export async function isIgnored(repository: string, path: string): Promise<boolean> {
+  const parts = path.split(/[\\/]/);
+  const above = parts.map((_, at) => join(repository, ...parts.slice(0, at), ".gitignore"));
+  for (const file of [...above, join(await commonDirectory(repository), "info", "exclude")]) {
+    await textAt(file);
+  }
+  return (await git(repository, ["check-ignore", "-q", "--no-index", "--", `./${path}`]))?.status === 0;
+}
+
+/** As far as the files say it that a linked worktree has; git itself looks at them closer. */
+async function commonDirectory(repository: string): Promise<string> {
+  const from = (directory: string, path: string) => /^([\\/]|[a-z]:)/i.test(path) ? path : join(directory, path);
+  const linked = /^gitdir: (.+)$/m.exec(await textAt(join(repository, ".git")))?.[1];
+  const own = linked === undefined ? join(repository, ".git") : from(repository, linked);
+  const common = (await textAt(join(own, "commondir"))).trim();
+  return common === "" ? own : from(own, common);
+}
+
+/** A file's text, or none where it can't be read as one, which is git's to tell; a pipe is refused. */
+async function textAt(path: string): Promise<string> {
+  try {
+    return await disk.readText(path);
+  } catch (error) {
+    if (isForkstackError(error)) throw error;
+    return "";
+  }
 }

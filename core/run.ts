@@ -151,6 +151,7 @@ async function runByNode(
   mostMs = 0,
 ): Promise<Ended | undefined> {
   const { execFile } = await import("node:child_process");
+  const { constants } = await import("node:os");
   const options = { env, maxBuffer: 2 ** 26, timeout: mostMs, killSignal: "SIGKILL" } as const;
   return await new Promise((resolve, reject) => {
     execFile(command, args, options, (error, stdout, stderr) => {
@@ -158,6 +159,7 @@ async function runByNode(
       else if (error.killed && !error.code) resolve({ status: 137, stdout, stderr, isLate: true });
       else if (typeof error.code === "number") resolve({ status: error.code, stdout, stderr });
       else if ((error as { code?: unknown }).code === "ENOENT") resolve(undefined);
+      else if (error.signal != null) resolve({ status: 128 + constants.signals[error.signal], stdout, stderr });
       else reject(error);
     });
   });

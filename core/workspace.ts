@@ -17,7 +17,7 @@ import type { World } from "./engine.ts";
 import * as block from "./env_block.ts";
 import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
 import { disk, sameBytes } from "./disk.ts";
-import { git } from "./git.ts";
+import { isIgnored } from "./git.ts";
 import { basename, join, system } from "./host.ts";
 import { ignoreLines, lackingExclude, lackingIn, withLines } from "./ignore.ts";
 import { checkUntracked, POINTERS } from "./ownership.ts";
@@ -470,11 +470,12 @@ async function lackingLines(project: Project, text: string): Promise<string[]> {
   const root = lacking.length === 0 ? project.root : await disk.realPath(project.root);
   const repository = lacking.length === 0 ? undefined : findUpwards(root, ".git");
   if (repository === undefined) return lacking.map(([line]) => line);
-  const isIgnored = await Promise.all(lacking.map(async ([, example]) => {
-    const path = join(root, example).slice(repository.length).replace(/^[\\/]/, "");
-    return (await git(repository, ["check-ignore", "-q", "--no-index", "--", `./${path}`]))?.status === 0;
-  }));
-  return lacking.filter((_, at) => !isIgnored[at]).map(([line]) => line);
+  const ignored = await Promise.all(
+    lacking.map(([, example]) =>
+      isIgnored(repository, join(root, example).slice(repository.length).replace(/^[\\/]/, ""))
+    ),
+  );
+  return lacking.filter((_, at) => !ignored[at]).map(([line]) => line);
 }
 
 /** The first forkstack.json, and .gitignore with the lines that it lacks. */
