@@ -276,14 +276,16 @@ async function remove(its: Embedded, context: Context, fork: Fork, place: Place)
   }
   const found = await context.files.stat(path);
   await context.fence();
-  if (held.copy !== undefined || (found && await publishedCopy(context, ownerFile, found.identity)) !== undefined) {
+  const isOurs = held.copy !== undefined ||
+    (found && await publishedCopy(context, ownerFile, found.identity)) !== undefined;
+  if (isOurs) {
     for (const companion of companionsOf(its, path)) await context.files.remove(companion); // first: see `create`
     await context.files.remove(path);
   }
   await sweepTemporary(context.files, ownerFile); // the notes first: see `discard`
   await sweepTemporary(context.files, path);
   await context.files.remove(ownerFile);
-  return "deleted";
+  return isOurs || found === undefined ? "deleted" : "absent";
 }
 
 async function remark(kind: Kind, context: Context, fork: Fork, place: Place): Promise<void> {

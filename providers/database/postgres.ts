@@ -194,10 +194,12 @@ async function inspect(context: Context, query: Query, target: Target<Options>):
   if (fork === undefined) {
     if (marked !== undefined && !isSameHolder(marked, target.marker)) return others(id, marked);
     const marker = role && markerOf(context, role);
-    const isOwn = marker && isSameHolder(marker, target.marker);
+    if (marker !== undefined) { // so it is the database, which the role owns, that has lost its mark
+      const isOwn = isSameHolder(marker, target.marker);
+      return isOwn ? { state: "foreign", id, reason: lostMark(role!, database!) } : others(id, marker);
+    }
     const what = `${database === undefined ? "the role" : "the database"} "${target.name}"`;
-    const reason = isOwn ? lostMark(role!, database) : undefined;
-    return { state: "foreign", id, reason: reason ?? await unmarked(context, target.name, what) };
+    return { state: "foreign", id, reason: await unmarked(context, target.name, what) };
   }
   const isOwned = database?.owner === role!.oid;
   const other = [fork.marker, isOwned ? marked : undefined].find((one) => one && !isSameHolder(one, target.marker));
@@ -217,7 +219,7 @@ function forkOf(context: Context, role: Row, database: Row | undefined): Fork | 
   if (marker === undefined) return undefined;
   const own = database?.owner === role.oid ? database : undefined;
   if (own !== undefined && markerOf(context, own) === undefined) return undefined;
-  const { createdAt, parent, copy } = JSON.parse((own ?? role).note!.split(" ").slice(1).join(" ")) as Note;
+  const { createdAt, parent, copy } = noteOf(own ?? role)!;
   return {
     id: role.oid,
     name: role.name,
@@ -229,13 +231,18 @@ function forkOf(context: Context, role: Row, database: Row | undefined): Fork | 
 }
 
 /**
- * Of a database that the fork's role owns, and that has no comment: it had our mark before it had its name, so that its
- * application took the mark away, as its owner may. The role's own mark is out of the application's reach.
+ * Of a database that a marked role owns, and whose comment is not our mark: it had that before it had its name, so that
+ * its application changed it, as its owner may. The role's own mark is out of the application's reach.
  */
-function lostMark(role: Row, database: Row | undefined): string | undefined {
-  if (database === undefined || database.owner !== role.oid || database.note !== null) return undefined;
-  return `${MARK_GONE}: whoever may change the database removed its comment. To put it back, run ` +
-    `\`COMMENT ON DATABASE ${quoted(role.name)} IS ${literal(role.note!).trim()}\` as the role of ${VARIABLE}`;
+function lostMark(role: Row, database: Row): string {
+  if (database.note === null) {
+    return `${MARK_GONE}: whoever may change the database removed its comment. To put it back, run ` +
+      `\`COMMENT ON DATABASE ${quoted(role.name)} IS ${literal(role.note!).trim()}\` as the role of ${VARIABLE}`;
+  }
+  const what = database.note.startsWith("forkstack:") ? "a mark of another thing, or a damaged one" : "no mark";
+  return `${MARK_GONE}: the comment of database "${role.name}" is ${what}, though the role of this name, which owns it, ` +
+    "is marked as this environment's. If the database is the one that was made for it, remove it by hand, or put the " +
+    "mark back";
 }
 
 async function create(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
@@ -368,9 +375,12 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
   const held = forkOf(context, role, database);
   if (held === undefined) {
     const marker = markerOf(context, role);
-    const isOwn = marker && isSameHolder(marker, fork.marker);
-    const reason = isOwn ? lostMark(role, database) : undefined;
-    throw foreign("delete", fork.name, reason ?? await unmarked(context, fork.name, `the role "${fork.name}"`));
+    const reason = marker === undefined
+      ? await unmarked(context, fork.name, `the role "${fork.name}"`)
+      : isSameHolder(marker, fork.marker)
+      ? lostMark(role, database!)
+      : holder(marker);
+    throw foreign("delete", fork.name, reason);
   }
   const other = [held.marker, isOwned ? markerOf(context, database!) : undefined]
     .find((one) => one && !isSameHolder(one, fork.marker));
@@ -381,7 +391,7 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
     if (database === undefined || isOwned || pg.codeOf(error) !== "2BP01") throw error;
     throw foreign("delete", fork.name, "another role owns it by now, and what is in it is still the fork's role's");
   }
-  return "deleted";
+  return database === undefined || isOwned ? "deleted" : "absent";
 }
 
 /** Drops what the fork's role owns, and then the role. */
@@ -493,7 +503,17 @@ function assertName(name: string): void {
 }
 
 function markerOf(context: Context, row: Row): Marker | undefined {
-  return row.note === null ? undefined : context.markerOf(row.name, row.note.split(" ")[0]);
+  return noteOf(row) === undefined ? undefined : context.markerOf(row.name, row.note!.split(" ")[0]);
+}
+
+/** What stands behind a mark; without it the mark is damaged, and none. */
+function noteOf({ note }: Row): Note | undefined {
+  try {
+    const found = JSON.parse(note!.split(" ").slice(1).join(" ")) as Note | null;
+    return typeof found?.createdAt === "string" ? found : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function foreign(verb: string, name: string, reason: string): ForkstackError {

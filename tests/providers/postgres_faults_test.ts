@@ -284,9 +284,26 @@ onServer(
     assert.equal((await provider.inspect(context, target)).state, "foreign");
     const seen = await provider.inspect(context, { ...target, isResumed: true });
     assert.equal(seen.state, "pending");
-    assert.equal(await provider.delete(context, (seen as { fork: Fork }).fork, target), "deleted");
+    assert.equal(await provider.delete(context, (seen as { fork: Fork }).fork, target), "absent");
     assert.deepEqual((await namesOf(server)).filter((name) => !names.includes(name)), ["shop-alice"]);
     assert.equal(await contentOf(server, "shop-alice"), theirs);
+  },
+);
+
+onServer(
+  old,
+  whyNoOld,
+  "a fork that is gone is not told as deleted where somebody else's database has its name",
+  async (server, context) => {
+    const target = targetOf("alice");
+    const fork = await provider.create(context, target);
+    await server.query(`DROP DATABASE "shop-alice"`);
+    await make(server, "shop-alice", "CREATE TABLE theirs AS SELECT 1 AS x");
+    const theirs = await contentOf(server, "shop-alice");
+    assert.equal(await provider.delete(context, fork, target), "absent");
+    assert.equal(await contentOf(server, "shop-alice"), theirs);
+    const seen = await provider.inspect(context, target);
+    assert(seen.state === "foreign" && seen.holder === undefined, "so that the engine tells that it was left");
   },
 );
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { formatMarker } from "../../core/marks.ts";
 import { statementsOf } from "../../providers/database/_postgres_script.ts";
 import provider from "../../providers/database/postgres.ts";
 import { hasCode } from "./_special.ts";
@@ -140,10 +141,44 @@ onServer(
       await server.query(/`(.*)`/.exec(seen.reason)![1]!);
       assert.equal((await provider.inspect(context, target)).state, "ready");
     }
-    // A comment of the application's own is not ours to replace unasked: what it says is told, and nothing is advised.
-    await provider.execute!(context, fork, target, `COMMENT ON DATABASE "shop-alice" IS 'my notes'`);
-    const seen = await provider.inspect(context, target);
-    assert(seen.state === "foreign" && !seen.reason.includes("COMMENT ON"), JSON.stringify(seen));
-    await assert.rejects(provider.delete(context, fork, target), { code: "FOREIGN" });
+    // A comment of the application's own is not ours to replace unasked: what it is is told, and no statement advised.
+    const damaged =
+      /^its mark is gone: the comment of database "shop-alice" is a mark of another thing, or a damaged one/;
+    const copied = formatMarker({ ...target.marker, stack: "other", name: "other-alice" });
+    for (
+      const [comment, told] of [
+        [
+          "my notes",
+          /^its mark is gone: the comment of database "shop-alice" is no mark, though the role of this name/,
+        ],
+        ["forkstack", /is no mark, though/],
+        ["forkstack:v2:garbled", damaged],
+        [copied, damaged],
+        [formatMarker({ ...target.marker, name: "shop-alice" }).slice(0, -3), damaged],
+        [formatMarker(target.marker), damaged], // without what stands behind it
+        [`${formatMarker(target.marker)} {"createdAt"`, damaged],
+        [`${formatMarker(target.marker)} null`, damaged],
+        [
+          `${formatMarker({ ...target.marker, stack: "other" })} {"createdAt":"2026-01-01T00:00:00Z"}`,
+          /^it belongs to database of environment "alice" of stack "other"/,
+        ],
+      ] as const
+    ) {
+      await server.query(`COMMENT ON DATABASE "shop-alice" IS '${comment}'`);
+      const seen = await provider.inspect(context, target);
+      assert(seen.state === "foreign");
+      assert.match(seen.reason, told);
+      assert(!/COMMENT ON|bears none/.test(seen.reason), seen.reason);
+      const listed = await Array.fromAsync(provider.list(context, target));
+      assert.equal(listed.length, seen.holder === undefined ? 0 : 1);
+      await assert.rejects(provider.delete(context, fork, target), (error: Error) => {
+        assert.equal(error.message, `Cannot delete database "shop-alice": ${seen.reason}`);
+        return true;
+      });
+    }
+    await server.query(`COMMENT ON DATABASE "shop-alice" IS 'x'; COMMENT ON ROLE "shop-alice" IS NULL`);
+    await assert.rejects(provider.delete(context, fork, target), {
+      message: /the role "shop-alice" (bears none|is not)/,
+    });
   },
 );
