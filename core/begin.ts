@@ -27,14 +27,11 @@ export async function checkBeginning(
   directory: string,
   { mustBeProject }: { readonly mustBeProject: boolean },
 ): Promise<void> {
-  const own = await files.real(directory) ?? directory;
-  if (dirname(own) === own || /^[A-Z]:[\\/]?$/i.test(own)) throw refused(directory, "it is the root of a file system");
-  const named = async (path: string | undefined) => path !== undefined && await files.real(path) === own;
-  for (const name of ["HOME", "USERPROFILE"]) {
-    if (await named(variable(name))) throw refused(directory, "it is a home directory");
-  }
-  for (const path of [...SHARED, ...["TMPDIR", "TMP", "TEMP"].map(variable)]) {
-    if (await named(path)) throw refused(directory, "other users and programs share it");
+  const why = await whyNone(directory);
+  if (why !== undefined) {
+    throw new ForkstackError("NOT_PERMITTED", `Cannot begin a project in "${directory}": it is ${why}`, {
+      hint: "Make a directory for the project, go there, and run the same command again",
+    });
   }
   if (!mustBeProject || await isProject(directory)) return;
   throw new ForkstackError(
@@ -61,8 +58,30 @@ async function isProject(directory: string): Promise<boolean> {
   return false;
 }
 
-function refused(directory: string, state: string): ForkstackError {
-  return new ForkstackError("NOT_PERMITTED", `Cannot begin a project in "${directory}": ${state}`, {
-    hint: "Make a directory for the project, go there, and run the same command again",
-  });
+/**
+ * Refuses a forkstack.json that was found above the working directory, in a home directory or its like: whatever is below
+ * would be of that one project. Who works in the very directory means it.
+ */
+export async function checkFound(root: string): Promise<void> {
+  const why = await whyNone(root);
+  if (why === undefined) return;
+  throw new ForkstackError(
+    "NOT_PERMITTED",
+    `Cannot use "${join(root, "forkstack.json")}": it makes a project of ${why}`,
+    {
+      hint: "Remove the file, or move it to the top directory of the project that it is of",
+    },
+  );
+}
+
+/** What a directory is that is never a project; `undefined` for any other. */
+async function whyNone(directory: string): Promise<string | undefined> {
+  const own = await files.real(directory) ?? directory;
+  if (dirname(own) === own || /^[A-Z]:[\\/]?$/i.test(own)) return "the root of a file system";
+  const named = async (path: string | undefined) => path !== undefined && await files.real(path) === own;
+  for (const name of ["HOME", "USERPROFILE"]) if (await named(variable(name))) return "a home directory";
+  for (const path of [...SHARED, ...["TMPDIR", "TMP", "TEMP"].map(variable)]) {
+    if (await named(path)) return "a directory that other users and programs share";
+  }
+  return undefined;
 }

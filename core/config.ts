@@ -95,7 +95,10 @@ export async function openProject(
     return { ...roots, name, stack: name, config: { project: name }, isNew: true };
   }
   const { root, configRoot } = found;
-  if (configRoot !== cwd) assertOwned(join(configRoot, "forkstack.json"), cwd);
+  if (configRoot !== cwd) {
+    assertOwned(join(configRoot, "forkstack.json"), cwd);
+    await (await load<typeof import("./begin.ts")>("core/begin.ts")).checkFound(configRoot);
+  }
   const state = stateRoot(root);
   if (!isStateless) await checkState({ root, stateRoot: state });
   const { config, isSealed } = await readConfig(configRoot, isStateless ? undefined : state);

@@ -86,7 +86,7 @@ Deno.test("neither new nor init begins a project in a home directory, in the roo
       assert.equal(code, 2, stderr);
       assert.match(
         stderr,
-        /Cannot begin a project in ".*shop": (it is a home directory|other users and programs share it)/,
+        /Cannot begin a project in ".*shop": it is a (home directory|directory that other users and programs share)/,
       );
     }
   }
@@ -100,4 +100,29 @@ Deno.test("a home directory that has its forkstack.json already is a project as 
   await using place = await Place.make();
   const { code, stderr } = await run(place.root, ["new", "alice"], { env: { ...CACHE, HOME: place.root } });
   assert.equal(code, 0, stderr);
+});
+
+Deno.test("a stray forkstack.json in a home directory or among everybody's files makes no project of it", async () => {
+  await using place = await Place.make();
+  for (const path of ["code/app/package.json", "plain/a"]) await place.write(path, "{}\n");
+  symlinkSync(place.root, `${place.above}/home`);
+  const before = await place.digest();
+  const all: Record<string, string>[] = [
+    { HOME: place.root },
+    { HOME: `${place.above}/home` },
+    { TMPDIR: `${place.root}/` },
+    { USERPROFILE: place.root },
+  ];
+  for (const variables of all) {
+    for (const [directory, ...args] of [["code/app", "new", "alice"], ["plain", "init", "--yes"], ["code", "status"]]) {
+      const { code, stderr } = await run(place.path(directory!), args, { env: { ...CACHE, ...variables } });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /^error: Cannot use ".*shop\/forkstack\.json": it makes a project of a (home d|d)irectory/m);
+    }
+  }
+  assert.equal(await place.digest(), before);
+  const { code, stderr } = await run(place.path("code/app"), ["new", "alice"], {
+    env: { ...CACHE, HOME: place.above },
+  });
+  assert.equal(code, 0, stderr); // of a project, a directory is as ever
 });
