@@ -52,8 +52,8 @@ interface Embedded extends Shape {
   ) => Promise<Copy>;
   /** Opens what is there, beyond its being there. */
   readonly open?: (path: string) => void | Promise<void>;
-  /** Runs a script on it. */
-  readonly execute?: (path: string, sql: string) => Promise<void>;
+  /** Runs a script on it, until the signal ends it. */
+  readonly execute?: (path: string, sql: string, signal: AbortSignal) => Promise<void>;
 }
 
 interface WithOutputs<Options> extends Embedded {
@@ -116,7 +116,7 @@ export function embeddedProviderWith<Options>(
         const path = pathOf(fork, scope);
         const isHere = (await context.files.stat(path))?.type === its.type;
         if (isHere && (await readOwner(context, its.kind, scope, fork.name))?.id === fork.id) {
-          return await its.execute!(path, sql);
+          return await its.execute!(path, sql, context.signal);
         }
         throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
       },
@@ -327,7 +327,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
   }
   return {
     discard,
-    ...(its.execute === undefined ? {} : { execute: (sql) => its.execute!(partial, sql) }),
+    ...(its.execute === undefined ? {} : { execute: (sql) => its.execute!(partial, sql, context.signal) }),
     async commit() {
       const aside: [from: string, to: string][] = [];
       await context.fence();

@@ -9,34 +9,55 @@
 import type { DatabaseSync } from "node:sqlite";
 import { ForkstackError } from "../../mod.ts";
 
-/** What the script may tell of itself or set: all of it in the file that is open, or in this connection. */
-const PRAGMAS = new Set(
-  ("analysis_limit application_id auto_vacuum cache_size case_sensitive_like collation_list compile_options " +
-    "data_version database_list defer_foreign_keys encoding foreign_key_check foreign_key_list foreign_keys " +
-    "freelist_count function_list ignore_check_constraints incremental_vacuum index_info index_list index_xinfo " +
-    "integrity_check legacy_alter_table max_page_count module_list optimize page_count page_size pragma_list " +
-    "quick_check recursive_triggers reverse_unordered_selects secure_delete table_info table_list table_xinfo " +
-    "trusted_schema user_version").split(" "),
-);
-
-/** What a statement that only works on the file begins with. */
-const ADMITTED = new Set(
-  ("ALTER ANALYZE CREATE DELETE DROP INSERT PRAGMA REINDEX RELEASE REPLACE ROLLBACK SAVEPOINT SELECT UPDATE VALUES WITH")
-    .split(" "),
-);
-
-/** The authorizer's codes, which not every runtime's `constants` holds. */
-const [PRAGMA, TRANSACTION, ATTACH, DETACH, FUNCTION] = [19, 22, 24, 25, 31];
-const [OK, DENY] = [0, 1];
-
 type Authorizer = (code: number, first: string | null, second: string | null) => number;
 type Authorizing = DatabaseSync & { setAuthorizer?(authorizer: Authorizer | null): void };
 
-/**
- * Runs it; nothing of it is kept if a statement fails. The engine cuts the script: so each statement has its line, and
- * Deno's `exec`, whose time grows with the square of a script's length, never sees more than one.
- */
+/** Why a script failed, by its line. */
+export interface Failure {
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** Runs it; nothing of it is kept if a statement fails. */
 export function runScript(database: Authorizing, sql: string, hasAuthorizer = "setAuthorizer" in database): void {
+  const failure = scriptFailure(database, sql, hasAuthorizer);
+  if (failure !== undefined) throw scriptError(failure);
+}
+
+/** The error of a script that failed. */
+export function scriptError({ message, hint }: Failure): ForkstackError {
+  return new ForkstackError("SQL_FAILED", message, hint === undefined ? {} : { hint });
+}
+
+/**
+ * Runs it; gives why it failed, and then keeps nothing of it. The engine cuts the script: so each statement has its line,
+ * and Deno's `exec`, whose time grows with the square of a script's length, never sees more than one.
+ *
+ * Everything that it needs stands inside, since it is run by its own text elsewhere: see `_sqlite_thread.ts`.
+ */
+export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer: boolean): Failure | undefined {
+  /** What the script may tell of itself or set: all of it in the file that is open, or in this connection. */
+  const PRAGMAS = new Set(
+    ("analysis_limit application_id auto_vacuum cache_size case_sensitive_like collation_list compile_options " +
+      "data_version database_list defer_foreign_keys encoding foreign_key_check foreign_key_list foreign_keys " +
+      "freelist_count function_list ignore_check_constraints incremental_vacuum index_info index_list index_xinfo " +
+      "integrity_check legacy_alter_table max_page_count module_list optimize page_count page_size pragma_list " +
+      "quick_check recursive_triggers reverse_unordered_selects secure_delete table_info table_list table_xinfo " +
+      "trusted_schema user_version").split(" "),
+  );
+
+  /** What a statement that only works on the file begins with. */
+  const ADMITTED = new Set(
+    ("ALTER ANALYZE CREATE DELETE DROP INSERT PRAGMA REINDEX RELEASE REPLACE ROLLBACK SAVEPOINT SELECT UPDATE VALUES WITH")
+      .split(" "),
+  );
+
+  /** The authorizer's codes, which not every runtime's `constants` holds. */
+  const [PRAGMA, TRANSACTION, ATTACH, DETACH, FUNCTION] = [19, 22, 24, 25, 31];
+  const [OK, DENY] = [0, 1];
+
+  const WINDOW = 4_096;
+
   let refused: string | undefined;
   const authorize: Authorizer = (code, first, second) => {
     refused ??= refusalBy(code, first?.toLowerCase() ?? "", second?.toLowerCase() ?? "");
@@ -44,7 +65,7 @@ export function runScript(database: Authorizing, sql: string, hasAuthorizer = "s
   };
   const end = sql.indexOf("\0"); // the engine would end there, and say nothing of the rest
   if (end >= 0) {
-    throw scriptError(new Error("a NUL is no part of SQL"), "", sql.slice(0, end).split("\n").length, undefined);
+    return { message: `line ${sql.slice(0, end).split("\n").length}: a NUL is no part of SQL` };
   }
   // No log is left beside a fork that is to be moved.
   database.exec("PRAGMA journal_mode = DELETE; BEGIN IMMEDIATE");
@@ -60,76 +81,76 @@ export function runScript(database: Authorizing, sql: string, hasAuthorizer = "s
       at = beginning(sql, at + statement.length);
     }
   } catch (error) {
-    throw scriptError(error as Error, sql.slice(at), line, refused);
+    return failureOf(error as Error, sql.slice(at), line, refused);
   } finally {
     if (hasAuthorizer) database.setAuthorizer!(null);
   }
   database.exec("COMMIT");
-}
+  return undefined;
 
-/** Names what would leave the file, by what the engine is about to do. `VACUUM`, with or without `INTO`, attaches. */
-function refusalBy(code: number, first: string, second: string): string | undefined {
-  if (code === ATTACH) return "ATTACH or VACUUM";
-  if (code === DETACH) return "DETACH";
-  if (code === TRANSACTION) return first.toUpperCase();
-  if (code === FUNCTION && second === "load_extension") return "load_extension()";
-  return code === PRAGMA && !PRAGMAS.has(first) ? `PRAGMA ${first}` : undefined;
-}
-
-/** Names what may leave the file, by the beginning of a statement. */
-function refusalOf(sql: string, at: number): string | undefined {
-  const word = wordAt(/\w+/y, sql, at)?.[0].toUpperCase() ?? "no verb";
-  if (!ADMITTED.has(word)) return word;
-  if (word === "ROLLBACK") {
-    return wordAt(/ROLLBACK(\s+TRANSACTION(\s+\w+)?)?\s+TO\b/iy, sql, at) === undefined ? word : undefined;
+  /** Names what would leave the file, by what the engine is about to do. `VACUUM`, with or without `INTO`, attaches. */
+  function refusalBy(code: number, first: string, second: string): string | undefined {
+    if (code === ATTACH) return "ATTACH or VACUUM";
+    if (code === DETACH) return "DETACH";
+    if (code === TRANSACTION) return first.toUpperCase();
+    if (code === FUNCTION && second === "load_extension") return "load_extension()";
+    return code === PRAGMA && !PRAGMAS.has(first) ? `PRAGMA ${first}` : undefined;
   }
-  if (word !== "PRAGMA") return undefined;
-  const name = wordAt(/PRAGMA\s+(?:main\s*\.\s*)?(\w+)\b(?!\s*\.)/iy, sql, at)?.[1].toLowerCase() ?? "";
-  return PRAGMAS.has(name) ? undefined : `PRAGMA ${name}`.trim();
-}
 
-function wordAt(pattern: RegExp, sql: string, at: number): RegExpExecArray | undefined {
-  pattern.lastIndex = at;
-  return pattern.exec(sql) ?? undefined;
-}
+  /** Names what may leave the file, by the beginning of a statement. */
+  function refusalOf(sql: string, at: number): string | undefined {
+    const word = wordAt(/\w+/y, sql, at)?.[0].toUpperCase() ?? "no verb";
+    if (!ADMITTED.has(word)) return word;
+    if (word === "ROLLBACK") {
+      return wordAt(/ROLLBACK(\s+TRANSACTION(\s+\w+)?)?\s+TO\b/iy, sql, at) === undefined ? word : undefined;
+    }
+    if (word !== "PRAGMA") return undefined;
+    const name = wordAt(/PRAGMA\s+(?:main\s*\.\s*)?(\w+)\b(?!\s*\.)/iy, sql, at)?.[1].toLowerCase() ?? "";
+    return PRAGMAS.has(name) ? undefined : `PRAGMA ${name}`.trim();
+  }
 
-/** Where the next statement begins: after SQLite's white space, its comments and empty statements. */
-function beginning(sql: string, from: number): number {
-  const idle = /[ \t\n\f\r\uFEFF;]+|--[^\n]*|\/\*[^]*?(?:\*\/|$)/y;
-  let at = from;
-  for (let match = wordAt(idle, sql, at); match !== undefined; match = wordAt(idle, sql, at)) at += match[0].length;
-  return at;
-}
+  function wordAt(pattern: RegExp, sql: string, at: number): RegExpExecArray | undefined {
+    pattern.lastIndex = at;
+    return pattern.exec(sql) ?? undefined;
+  }
 
-const WINDOW = 4_096;
+  /** Where the next statement begins: after SQLite's white space, its comments and empty statements. */
+  function beginning(sql: string, from: number): number {
+    const idle = /[ \t\n\f\r\uFEFF;]+|--[^\n]*|\/\*[^]*?(?:\*\/|$)/y;
+    let at = from;
+    for (let match = wordAt(idle, sql, at); match !== undefined; match = wordAt(idle, sql, at)) at += match[0].length;
+    return at;
+  }
 
-/**
- * One statement, as the engine itself cuts it. It is shown a part first, since it would read all of a long script for
- * each of its statements; one that ends before that part does is whole.
- */
-function statementAt(database: DatabaseSync, sql: string, at: number, hasAuthorizer: boolean): string {
-  for (let length = WINDOW;; length *= 4) {
-    const shown = sql.slice(at, at + length);
-    const isRest = at + length >= sql.length;
-    try {
-      const { sourceSQL } = database.prepare(shown);
-      if (isRest || sourceSQL.length < shown.length) return sourceSQL;
-    } catch (error) {
-      if (!isRest) continue;
-      if (hasAuthorizer) return shown; // Deno's `exec` tells where in its first statement the fault is
-      throw error;
+  /**
+   * One statement, as the engine itself cuts it. It is shown a part first, since it would read all of a long script for
+   * each of its statements; one that ends before that part does is whole.
+   */
+  function statementAt(database: DatabaseSync, sql: string, at: number, hasAuthorizer: boolean): string {
+    for (let length = WINDOW;; length *= 4) {
+      const shown = sql.slice(at, at + length);
+      const isRest = at + length >= sql.length;
+      try {
+        const { sourceSQL } = database.prepare(shown);
+        if (isRest || sourceSQL.length < shown.length) return sourceSQL;
+      } catch (error) {
+        if (!isRest) continue;
+        if (hasAuthorizer) return shown; // Deno's `exec` tells where in its first statement the fault is
+        throw error;
+      }
     }
   }
-}
 
-/** Deno adds to SQLite's own text which byte of the statement it means. */
-function scriptError({ message }: Error, statement: string, line: number, refused: string | undefined): ForkstackError {
-  if (refused !== undefined) {
-    return new ForkstackError("SQL_FAILED", `line ${line}: ${refused} is refused: a script changes its fork alone`, {
-      hint: "Take it out. The file is one transaction on one database; docs/databases.md lists what is refused",
-    });
+  /** Deno adds to SQLite's own text which byte of the statement it means. */
+  function failureOf({ message }: Error, statement: string, line: number, refused: string | undefined): Failure {
+    if (refused !== undefined) {
+      return {
+        message: `line ${line}: ${refused} is refused: a script changes its fork alone`,
+        hint: "Take it out. The file is one transaction on one database; docs/databases.md lists what is refused",
+      };
+    }
+    const [, text, offset] = /^(.*?) in [^]* at offset (\d+)$/.exec(message) ?? [, message, "0"];
+    const before = new TextDecoder().decode(new TextEncoder().encode(statement).subarray(0, Number(offset)));
+    return { message: `line ${line + before.split("\n").length - 1}: ${text}` };
   }
-  const [, text, offset] = /^(.*?) in [^]* at offset (\d+)$/.exec(message) ?? [, message, "0"];
-  const before = new TextDecoder().decode(new TextEncoder().encode(statement).subarray(0, Number(offset)));
-  return new ForkstackError("SQL_FAILED", `line ${line + before.split("\n").length - 1}: ${text}`);
 }

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import type { Context, Copy } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { embeddedProvider } from "../_embedded.ts";
-import { runScript } from "./_sqlite_script.ts";
+import { runAside } from "./_sqlite_thread.ts";
 
 const SNAPSHOT_ATTEMPTS = 50;
 
@@ -28,10 +28,7 @@ export default embeddedProvider({
     using database = await open(path);
     database.prepare("SELECT count(*) FROM sqlite_schema").get();
   },
-  async execute(path, sql) {
-    using database = await open(path);
-    runScript(database, sql);
-  },
+  execute: runAside,
 });
 
 /**

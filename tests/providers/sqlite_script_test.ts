@@ -1,10 +1,12 @@
 /** A script of `sanitize` stays in its fork: in each runtime, by the engine's authorizer and without one. */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { runScript } from "../../providers/database/_sqlite_script.ts";
 import { temporaryDirectory } from "../helpers.ts";
-import { bun, node, node22, run, runtimeTest } from "../runtime_helpers.ts";
+import { bun, deno, node, node22, run, type Runtime, runtimeTest } from "../runtime_helpers.ts";
+import { LONG, type Told } from "./_sqlite_aside.ts";
 import { runCases } from "./_sqlite_script_cases.ts";
 
 for (const hasAuthorizer of [true, false]) {
@@ -43,3 +45,34 @@ Deno.test("runScript() without an authorizer tells the line, and takes a long sc
   assert.equal(database.prepare("SELECT count(*) AS n FROM t").get()!.n, lines);
   database.close();
 });
+
+function assertTold({ ticks, errors, rows }: Told, directory: string): void {
+  assert.deepEqual(rows, ["kept ä😀\u2028"]);
+  assert.deepEqual(ticks, [10, 10, 10]);
+  assert.match(errors[0]!, /^SQL_FAILED: line 2: no such table: nowhere/);
+  assert.match(errors[1]!, /^SQL_FAILED: line 1: ATTACH/);
+  assert.deepEqual(errors.slice(2), [...LONG.map(() => "INTERRUPTED: stopped"), "INTERRUPTED: before"]);
+  assert.deepEqual(readdirSync(directory).filter((name) => /other/.test(name)), []);
+}
+
+const ASIDE: readonly (readonly [name: string, runtime: Runtime, ...args: string[]])[] = [
+  ["Deno, with the permissions of the command line", deno(), "run", "-q", "--no-lock", "-P=cli"],
+  ["Bun", bun()],
+  ["Node 22", node22()],
+  ["Node 24", node(24)],
+];
+
+for (const [name, runtime, ...args] of ASIDE) {
+  runtimeTest(`a script ends amid a long statement, and keeps nothing of it, in ${name}`, runtime, (command) => {
+    using directory = temporaryDirectory();
+    const script = fileURLToPath(new URL("./_sqlite_aside.ts", import.meta.url));
+    const began = performance.now();
+    const { code, stdout, stderr } = run([...command, ...args, script, directory.path], {
+      env: { FORKSTACK_SQLITE_ASIDE: "1", NODE_NO_WARNINGS: "1" },
+      cwd: fileURLToPath(new URL("../../", import.meta.url)),
+    });
+    assert.equal(code, 0, stderr);
+    assertTold(JSON.parse(stdout), directory.path);
+    assert(performance.now() - began < 30_000);
+  });
+}
