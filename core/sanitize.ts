@@ -32,7 +32,7 @@ export async function sanitize(resource: Pick<Resource, "key" | "provider">, tit
   try {
     await run();
   } catch (error) {
-    if (isForkstackError(error) && error.retryable) throw error;
+    if (isForkstackError(error) && (error.retryable || error.code === "INTERRUPTED")) throw error;
     const message = error instanceof Error ? error.message : String(error);
     const known = isForkstackError(error) ? error : undefined;
     throw new ForkstackError("SANITIZE_FAILED", `Cannot sanitize ${resource.key} "${title}": ${message}`, {

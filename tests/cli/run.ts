@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly stdin?: string;
   /** A command in front of Deno's, e.g. `["setpriv", "--bounding-set=-dac_override"]`. */
   readonly within?: readonly string[];
+  /** Given what ends the run with a signal. */
+  readonly onStart?: (kill: (signal: Deno.Signal) => void) => void;
   /** Told each piece of stderr; may end the run with a signal. */
   readonly onStderr?: (text: string, kill: (signal: Deno.Signal) => void) => void;
 }
@@ -72,6 +74,7 @@ export async function runCommand(cwd: string, command: readonly string[], option
       child.kill(signal);
     } catch { /* it has ended */ }
   };
+  options.onStart?.(kill);
   const [stdout, stderr, { code, signal }] = await Promise.all([
     textOf(child.stdout),
     textOf(child.stderr, (text) => options.onStderr?.(text, kill)),
