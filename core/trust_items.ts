@@ -16,7 +16,7 @@ import type { Admitted, Item, Named, Reach } from "./trust.ts";
 import { itemTitle } from "./trust_text.ts";
 
 /** This machine, written plainly: a parser of URLs and the client behind it may not agree on anything else. */
-const LOOPBACK = /^[a-z]+:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?([/?][^\s\\@#]*)?$/;
+const LOOPBACK = /^(https?|libsql):\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?([/?][^\s\\@#]*)?$/;
 
 /** What forkstack.json names of this kind, as far as a command reaches. */
 export async function namedBy(
@@ -50,7 +50,8 @@ export async function namedBy(
 export function hostItems(resource: string, provider: Pick<Provider, "options">, options: object): Item[] {
   return Object.entries(options).flatMap(([option, name]) => {
     const isOwn = ownHosts(provider.options, option);
-    if (isOwn === undefined || typeof name !== "string" || LOOPBACK.test(name) || isOwn(name)) return [];
+    if (isOwn === undefined || typeof name !== "string" || isOwn(name)) return [];
+    if (LOOPBACK.test(name) && /^http/.test(name)) return []; // libsql: is the registry's alone
     return [{ kind: "host", resource, name, option }];
   });
 }

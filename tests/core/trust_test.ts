@@ -155,6 +155,7 @@ Deno.test("the vendor's own hosts and this machine need no trust; a host that lo
       ...["http://evil.example#127.0.0.1", "http://127.0.0.1\\@evil.example", "http://[::1]@evil.example"],
       ...["http://0.0.0.0:9000", "http://127.1", "https://localhost.:9000", "http://127.0.0.1:80:90", "//evil.example"],
       ...["http://127.0.0.1/\\@evil.example", "HTTP://evil.example", "http://127.0.0.1\t@evil.example"],
+      ...["javascript://localhost", "file://localhost", "ftp://127.0.0.1:21", "libsql://localhost", "unix://[::1]"],
     ];
     for (const one of [...others, ...odd]) assert(needs(one), `${name} ${one}`);
   }
@@ -178,6 +179,11 @@ Deno.test("an endpoint is the URL of a host, and shows as it is", async () => {
       entries: Record<string, v.GenericSchema>;
     };
     assert(v.is(entries.endpoint!, "https://s3.acme.example:8443/"), name);
+    for (const scheme of ["javascript", "file", "ftp", "data", "libsql", "ws", "httpss", "http+unix"]) {
+      for (const host of ["localhost", "127.0.0.1:9000", "s3.acme.example"]) {
+        assert(!v.is(entries.endpoint!, `${scheme}://${host}`), `${name} ${scheme} ${host}`);
+      }
+    }
     for (const host of hosts) assert(!v.is(entries.endpoint!, `https://${host}`), `${name} ${JSON.stringify(host)}`);
   }
 });
@@ -229,6 +235,7 @@ Deno.test("a registry needs trust unless it is the project's own file or this ma
       ...["libsql://shop.turso.io", "https://registry.example", "libsql://127.0.0.1\\@evil.example"],
       ...["libsql://127.0.0.1@evil.example", "libsql://localhost.evil.example", "http://127.0.0.1#@evil.example"],
       ...["libsql://127.0.0.1:8080/x@evil.example/\\", "libsql:127.0.0.1"],
+      ...["file://localhost/etc/passwd", "javascript://localhost", "ftp://127.0.0.1", "ws://[::1]:8080"],
     ]
   ) assert(await needs(url), url);
 });
