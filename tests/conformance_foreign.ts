@@ -144,7 +144,8 @@ export function foreignCases<Options>(suite: Suite<Options>): Record<string, () 
         bench.seeded = await bench.world.things();
         await assertTheirs(bench, target);
         assert.deepEqual((await bench.list()).filter(({ name }) => name === target.name), []);
-        await bench.attempt(() => bench.delete(fork));
+        const { value } = await bench.attempt(() => bench.delete(fork));
+        assert.notEqual(value, "deleted", "what was gone already is not told as deleted");
       });
     },
   };
