@@ -149,9 +149,11 @@ Deno.test("doppler: an application is told of a token that is refused, or of ano
   const [alices, bobs] = ["alice", "bob"].map((env) =>
     at.doppler.tokens.find(({ config }) => config.name === `prd_${env}`)!
   );
-  // The token alone, as a deployment has it.
+  // The token alone, as a deployment has it, where no state is.
   await Deno.remove(at.place.path(".forkstack/envs/alice.env"));
   await Deno.remove(at.place.path(".env.local"));
+  const aside = `${at.place.above}/state`;
+  await Deno.rename(at.place.path(".forkstack"), aside);
   const cases: [env: Record<string, string>, says: RegExp][] = [
     [{ FORKSTACK_ENV: "alice", DOPPLER_TOKEN: alices!.key }, new RegExp(`^live ${CANARY}`)],
     [{ FORKSTACK_ENV: "alice", DOPPLER_TOKEN: bobs!.key }, /^ENV_CONFLICT: .*the token is of config "prd_bob"/],
@@ -166,6 +168,7 @@ Deno.test("doppler: an application is told of a token that is refused, or of ano
     assert.match(stdout, says, stderr);
     if (!/live/.test(says.source)) assert(!(stdout + stderr).includes(CANARY));
   }
+  await Deno.rename(aside, at.place.path(".forkstack"));
   // Where alice's own token is written, the person's own in the shell does not stand in the way.
   await at.ok(["switch", "alice"]);
   const { stdout, stderr } = await at.app(code, mod, { DOPPLER_TOKEN: TOKEN });
