@@ -14,9 +14,9 @@
 // Deno's own calls where they are there, else built-ins at first use: `process` costs a Deno process 10 ms, and
 // `node:fs` 18 ms.
 const deno = (globalThis as { Deno?: typeof Deno }).Deno;
-const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
+const fs = (): typeof import("node:fs") => builtin("node:fs") as typeof import("node:fs");
 const cwdOf = (): string => deno?.cwd() ?? process.cwd();
-const join = (...parts: string[]): string => parts.join("/");
+const join = (...parts: string[]): string => parts.join("/").replace(/\/{2,}/g, "/");
 const parentOf = (path: string): string => path.replace(/[\\/][^\\/]*$/, "") || "/";
 
 // ---- errors
@@ -76,6 +76,14 @@ export function isForkstackError(value: unknown): value is ForkstackError {
   return value instanceof Error && (value as Partial<ForkstackError>).isForkstack === Symbol.for("forkstack.error");
 }
 
+/** A module of Node's own, which all three runtimes have. */
+function builtin(name: "node:fs" | "node:path"): unknown {
+  if (process.getBuiltinModule !== undefined) return process.getBuiltinModule(name);
+  throw new ForkstackError("TOOL_OUTDATED", `Cannot use forkstack in Node ${process.versions.node}: it is too old`, {
+    hint: "Run the app with Node 20.16, 22.3 or later, or with Deno or Bun",
+  });
+}
+
 // ---- names
 
 /** The kinds of resource that an environment can have. */
@@ -103,6 +111,16 @@ export function parseEnvName(value: string, source = "environment name"): string
     `Cannot use ${shown} as ${source}: it must be 1 to ${MAX_NAME_LENGTH} characters of a-z, 0-9 and "-" inside`,
     { hint: near && near !== value ? `Use "${near}"` : 'Names look like "alice" or "pr-42"' },
   );
+}
+
+/**
+ * The environment that a process's `ENV` names: none where it holds a `/`, since POSIX shells keep the path of a startup
+ * file there.
+ *
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/sh.html
+ */
+export function deploymentOf(value: string | undefined): string | undefined {
+  return value?.includes("/") ? undefined : value;
 }
 
 /** The legal name nearest to any text, e.g. of the git branch `feature/Login`: `feature-login`; `""` if none. */
@@ -152,8 +170,8 @@ export function embeddedPath(kind: Kind, root: string, title: string): string {
  * @throws {ForkstackError} FILE_UNREADABLE if the process may not look.
  */
 export function findUpwards(from: string, file: string, top?: string): string | undefined {
-  for (let at = from.replace(/(.)[\\/]+$/, "$1");; at = parentOf(at)) {
-    if (ifThere(join(at === "/" ? "" : at, file), stat) !== undefined) return at;
+  for (let at = join(from).replace(/(.)[\\/]+$/, "$1");; at = parentOf(at)) {
+    if (ifThere(join(at, file), stat) !== undefined) return at;
     if (at === top || parentOf(at) === at) return undefined;
   }
 }
@@ -178,7 +196,7 @@ function checkoutOf(directory: string): Checkout | undefined {
   }
   if (top === undefined || !isOwned(join(top, ".git"), directory)) return undefined;
   if (isDirectory(join(top, ".git"))) return { top, isLinked: false };
-  const { basename, dirname, resolve } = process.getBuiltinModule("node:path");
+  const { basename, dirname, resolve } = builtin("node:path") as typeof import("node:path");
   const gitDir = /^gitdir: (.+)$/m.exec(readText(join(top, ".git")) ?? "")?.[1];
   const linked = resolve(top, gitDir ?? "");
   const commonDir = gitDir === undefined ? undefined : readText(join(linked, "commondir"));
@@ -214,7 +232,7 @@ function isSamePlace(one: string, other: string): boolean {
 export function stateRoot(root: string): string {
   const { top, main, isBare } = checkoutOf(root) ?? { top: root };
   if (main === undefined) return root;
-  const { relative } = process.getBuiltinModule("node:path");
+  const { relative } = builtin("node:path") as typeof import("node:path");
   const below = relative(realOf(top)!, realOf(root)!);
   if (below === "") return main;
   return isBare ? join(main, ".forkstack", "projects", below) : join(main, below); // `refs` and `hooks` are git's own
@@ -237,6 +255,7 @@ export interface ProjectPlace {
  * @throws {ForkstackError} FILE_UNREADABLE if the process may not look.
  */
 export function findProject(cwd: string): ProjectPlace | undefined {
+  cwd = join(cwd);
   const { top, main, isBare, isLinked: isLinkedWorktree = false } = checkoutOf(cwd) ?? {};
   const own = findUpwards(cwd, "forkstack.json", top);
   if (own !== undefined) return { root: own, configRoot: own, isLinkedWorktree };
@@ -248,6 +267,29 @@ export function findProject(cwd: string): ProjectPlace | undefined {
   }
   const root = findUpwards(cwd, ".current-env", top);
   return root === undefined ? undefined : { root, isLinkedWorktree };
+}
+
+/** Env files that runtimes load into the process: https://bun.com/docs/runtime/env */
+const LOADED = ["", ".production", ".development", ".test"].flatMap((mode) => [`.env${mode}`, `.env${mode}.local`]);
+
+/**
+ * The directory that holds `.forkstack/` where the user chose one: FORKSTACK_STATE, an absolute path.
+ *
+ * @param directories Those whose env files a runtime may have loaded into the process: what they set is no user's choice.
+ * @throws {ForkstackError} VALUE_INVALID if it is no absolute path, NOT_PERMITTED if an env file there sets it.
+ */
+export function chosenState(path: string | undefined, directories: readonly string[]): string | undefined {
+  if (path === undefined || path === "") return undefined;
+  for (const file of directories.flatMap((directory) => LOADED.map((name) => join(directory, name)))) {
+    if (!/^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]/m.test(readable(file) ?? "")) continue;
+    throw new ForkstackError("NOT_PERMITTED", `Cannot use FORKSTACK_STATE: ${JSON.stringify(file)} sets it`, {
+      hint: "Remove the line: the user chooses where the state is, in the shell, and no file of a project does",
+    });
+  }
+  if (/^(?:\/|[A-Za-z]:[\\/])/.test(path)) return join(path).replace(/(.)[\\/]+$/, "$1");
+  throw new ForkstackError("VALUE_INVALID", `Cannot use FORKSTACK_STATE: ${JSON.stringify(path)} is no absolute path`, {
+    hint: 'Set it to a path like "/home/alice/.local/state/shop", or unset it',
+  });
 }
 
 /**
@@ -276,7 +318,7 @@ export function assertOwned(path: string, cwd: string, mayBeLink = true): void {
  * @throws {ForkstackError} NOT_PERMITTED
  */
 export function assertState(root: string, path: string, cwd: string): void {
-  const parts = path.slice(root.length + 1).split("/");
+  const parts = path.slice(join(root, "/").length).split("/");
   if (parts[0] !== ".forkstack") return;
   for (let at = root; parts.length > 0;) {
     at = join(at, parts.shift()!);
@@ -300,6 +342,15 @@ function ownUid(): number | undefined {
   if (deno === undefined) return process.getuid?.();
   const { state } = deno.permissions.querySync({ name: "sys", kind: "uid" }); // asking would prompt
   return state === "granted" ? deno.uid() ?? undefined : undefined;
+}
+
+/** The text of a file that this process can read: another has loaded nothing of it. */
+function readable(path: string): string | undefined {
+  try {
+    return readText(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function readText(path: string): string | undefined {
@@ -346,6 +397,16 @@ function isDirectory(path: string): boolean {
   return deno?.statSync(path).isDirectory ?? fs().statSync(path).isDirectory();
 }
 
+/** Makes a directory, if this process may: else whoever writes there is told. */
+function makeDirectory(path: string): void {
+  try {
+    if (deno === undefined) fs().mkdirSync(path, { mode: 0o700 });
+    else if (deno.permissions.querySync({ name: "write", path }).state === "granted") {
+      deno.mkdirSync(path, { mode: 0o700 });
+    }
+  } catch { /* it is there by now, or the disk is read-only */ }
+}
+
 /** The `file:` URL of an absolute path. */
 export function fileUrl(path: string): string {
   const [drive, slash] = /^[A-Za-z]:/.test(path) ? ["/", "/"] : ["", "\\"];
@@ -358,6 +419,7 @@ function ifThere<Result>(path: string, look: (path: string) => Result): Result |
   } catch (error) {
     const code = (error as { code?: string }).code;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (isForkstackError(error)) throw error;
     throw new ForkstackError("FILE_UNREADABLE", `Cannot read "${path}": ${code ?? "not permitted"}`, {
       cause: error,
       hint: "Check the file's permissions, and in Deno --allow-read",
@@ -578,7 +640,11 @@ const KINDS: readonly Kind[] = ["database", "storage", "secrets", "cache", "queu
 export function declaredResources(config: Readonly<Record<string, unknown>>): Declared[] {
   const named = KINDS.filter((kind) => config[kind] !== undefined);
   if (named.length === 0) {
-    return Object.entries(EMBEDDED_STACK).map(([kind, provider]) => ({ kind: kind as Kind, provider, options: {} }));
+    return Object.entries(EMBEDDED_STACK).map(([kind, provider]) => ({
+      kind: kind as Kind,
+      provider,
+      options: kind === "local" ? { make: "first use" } : {}, // else each environment leaves a directory in the root
+    }));
   }
   const declared = (kind: Kind, value: unknown, name?: string): Declared => {
     const options = value as Record<string, unknown> | null;
@@ -594,6 +660,23 @@ export function declaredResources(config: Readonly<Record<string, unknown>>): De
     const isOne = typeof value !== "object" || value === null || typeof value.provider === "string";
     if (isOne) return [declared(kind, value)];
     return Object.entries(value).map(([name, one]) => declared(kind, one, name));
+  });
+}
+
+/** Env files that forkstack.json may name: `.env`, `.env.production`, `shop.env`; in a directory that is not hidden too. */
+export const ENV_FILE_PATTERN: RegExp = /^(?:[\w@-][\w.@-]*\/)*(?:\.env(?:\.[\w.-]+)?|\w[\w.-]*\.env)$/;
+
+/**
+ * The env file that holds forkstack's block, as a path in the project; `undefined` for `"envFile": false`.
+ *
+ * @throws {ForkstackError} CONFIG_INVALID if it is no name of an env file in the project.
+ */
+export function envFileOf(config: Readonly<Record<string, unknown>>): string | undefined {
+  const { envFile = ".env.local" } = config;
+  if (envFile === false) return undefined;
+  if (typeof envFile === "string" && ENV_FILE_PATTERN.test(envFile)) return envFile;
+  throw new ForkstackError("CONFIG_INVALID", 'Cannot use forkstack.json: "envFile" names no env file of the project', {
+    hint: 'Write a name like ".env", or false for none',
   });
 }
 
@@ -699,9 +782,11 @@ export interface Facts {
   readonly isPointerCopied?: boolean;
   /** The checkout is a linked git worktree. */
   readonly isLinkedWorktree?: boolean;
-  /** forkstack's block in `.env.local`. */
+  /** What the env file is called in an error. @default {".env.local"} */
+  readonly envFile?: string;
+  /** forkstack's block in the env file. */
   readonly block?: Said;
-  /** `FORKSTACK_ENV` and `ENV` in a person's lines of `.env.local`. */
+  /** `FORKSTACK_ENV` and `ENV` in a person's lines of the env file. */
   readonly person?: { readonly env?: string; readonly deployment?: string };
   /** There is a registry, or a file of any environment. */
   readonly hasState?: boolean;
@@ -717,7 +802,7 @@ export interface Candidates {
   readonly isVouched?: boolean;
   /** The environment's own file. */
   readonly file?: EnvValue;
-  /** forkstack's block in `.env.local`, whosever it is. */
+  /** forkstack's block in the env file, whosever it is. */
   readonly block?: EnvValue;
   /** As it follows from forkstack.json and the place of the state. */
   readonly derived?: string;
@@ -725,7 +810,7 @@ export interface Candidates {
   readonly isPlace?: boolean;
   /** The secrets provider. */
   readonly provided?: string;
-  /** A person's line of `.env.local`, for a key that no resource gives. */
+  /** A person's line of the env file, for a key that no resource gives. */
   readonly person?: EnvValue;
 }
 
@@ -744,7 +829,7 @@ export interface Decision {
  */
 export function decide({ process = {}, pointer, isLinkedWorktree }: Facts): Decision {
   const { env, deployment } = process;
-  const said = [["FORKSTACK_ENV", env], ["ENV", deployment], [".current-env", pointer?.trim()]] as const;
+  const said = [["FORKSTACK_ENV", env], ["ENV", deploymentOf(deployment)], [".current-env", pointer?.trim()]] as const;
   const [decidedBy, name] = said.find(([, value]) => value !== undefined) ?? [];
   if (decidedBy !== undefined) return { env: parseEnvName(name!, decidedBy), decidedBy };
   return isLinkedWorktree ? { decidedBy: "nothing" } : { env: "dev", decidedBy: "default" };
@@ -789,7 +874,7 @@ export function guard(facts: Facts, variable?: string, candidates: Candidates = 
     if (own.some((one) => one === inProcess || (isFileLoaded && isChanged(one, inProcess)))) return truth;
   }
   const state = "the process environment holds a different value";
-  const hint = `Unset ${variable}; in a deployment, leave .forkstack and .env.local out of it`;
+  const hint = `Unset ${variable}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
   throw guardError("ENV_CONFLICT", facts, `read ${variable}`, { state, hint });
 }
 
@@ -800,14 +885,14 @@ interface Certain {
   readonly isRun: boolean;
   /** By a variable. */
   readonly isNamed: boolean;
-  /** By a file that was loaded before the start: forkstack's block in `.env.local`, or that or a person's line. */
+  /** By a file that was loaded before the start: forkstack's block in the env file, or that or a person's line. */
   readonly isBlockLoaded: boolean;
   readonly isFileLoaded: boolean;
 }
 
 function assertCertain(facts: Facts): Certain {
   const { env, decidedBy } = decide(facts);
-  const { process = {}, project, block, file, person } = facts;
+  const { process = {}, project, envFile = ".env.local", block, file, person } = facts;
   const pointer = facts.pointer?.trim();
   const isRun = env !== undefined && process.run === env;
   const isNamed = decidedBy === "FORKSTACK_ENV" || decidedBy === "ENV";
@@ -826,19 +911,19 @@ function assertCertain(facts: Facts): Certain {
   if (!isRun && (!isNamed || isFileLoaded)) {
     if (facts.isPointerCopied) throw doubt("the pointer is of another directory, which is on it too");
     if (pointer === undefined && block !== undefined) {
-      throw doubt(`.env.local has a block of "${block.env}", and there is no .current-env`);
+      throw doubt(`${envFile} has a block of "${block.env}", and there is no .current-env`);
     }
     if (block !== undefined && block.env === env && !isOurs(block)) {
-      throw doubt(`the block in .env.local ${whose(block)}`);
+      throw doubt(`the block in ${envFile} ${whose(block)}`);
     }
   }
   if (isFileLoaded) {
     // Whoever loads a stale .env.local before the start brings the FORKSTACK_ENV that decides.
-    const chosen = process.deployment !== person?.deployment ? process.deployment : undefined;
+    const chosen = process.deployment !== person?.deployment ? deploymentOf(process.deployment) : undefined;
     const said = chosen ?? pointer;
     if (said !== undefined && (ALIASES.get(said) ?? said) !== env) {
       const says = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(said.slice(0, 40))}`;
-      throw doubt(`.env.local, loaded into the process, is of "${env}", but ${says}`);
+      throw doubt(`${envFile}, loaded into the process, is of "${env}", but ${says}`);
     }
   }
   if (env === undefined) {
@@ -877,9 +962,9 @@ function isChanged(written: EnvValue | undefined, inProcess: string): boolean {
 interface Written {
   /** The environment's own file. */
   readonly own: ReadonlyMap<string, EnvValue>;
-  /** forkstack's block in `.env.local`. */
+  /** forkstack's block in the env file. */
   readonly block: ReadonlyMap<string, EnvValue>;
-  /** A person's own lines of `.env.local`: of no environment, and so for keys that none gives. */
+  /** A person's own lines of the env file: of no environment, and so for keys that none gives. */
   readonly person: ReadonlyMap<string, EnvValue>;
   readonly facts: Facts;
 }
@@ -903,6 +988,7 @@ export class Stack {
   #current: string | undefined;
   #written: Written | undefined;
   #derived: Readonly<Record<string, string>> | undefined;
+  readonly #localPaths: Set<string> = new Set();
   #secrets: Promise<ReadonlyMap<string, string>> | undefined;
   readonly #answered: Map<string, string> = new Map();
   #freshUntilMs = 0;
@@ -925,7 +1011,7 @@ export class Stack {
       return value === DENIED ? undefined : value;
     };
     const [env, deployment, project] = [said("FORKSTACK_ENV"), said("ENV"), said("FORKSTACK_PROJECT") || undefined];
-    const isNamed = env !== undefined || deployment !== undefined;
+    const isNamed = env !== undefined || deploymentOf(deployment) !== undefined;
     let place: ProjectPlace | undefined;
     try {
       place = findProject(cwd);
@@ -981,7 +1067,12 @@ export class Stack {
 
   /** The directory that holds `.forkstack/`; `undefined` without a project directory. */
   get stateRoot(): string | undefined {
-    return this.root === undefined ? undefined : this.#stateRoot ??= stateRoot(this.root);
+    return this.root === undefined ? undefined : this.#stateRoot ??= this.#stateOf(this.root);
+  }
+
+  /** Where a checkout's state is: what the user chose is chosen for all of them. */
+  #stateOf(root: string): string {
+    return chosenState(this.#variable("FORKSTACK_STATE"), [this.root!, this.#cwd]) ?? stateRoot(root);
   }
 
   /** The one resource of a kind that is meant, or an error that names the choices. */
@@ -1042,6 +1133,16 @@ export class Stack {
     const frozen = Object.freeze(config as unknown as StorageConfig);
     this.#storage.set(name, frozen);
     return frozen;
+  }
+
+  /** The directory for databases that live in files; see `getLocalPath`. */
+  localPath(name?: string): string {
+    const path = this.of("local", "LOCAL_PATH", name);
+    if (this.#localPaths.has(path)) return path;
+    const isOurs = path === this.#places[`${variablePrefix(this.resource("local", name)?.name)}LOCAL_PATH`];
+    if (isOurs && ifThere(path, stat) === undefined) makeDirectory(path);
+    this.#localPaths.add(path);
+    return path;
   }
 
   /** One secret; see `getSecret`. */
@@ -1123,13 +1224,14 @@ export class Stack {
   /** What is written of this environment, and what is known from there. */
   #load(): Written {
     if (this.#written !== undefined) return this.#written;
-    const text = this.#text(".env.local") ?? "";
-    const found = findEnvBlock(text);
+    const envFile = envFileOf(this.#config ?? {});
+    const text = envFile === undefined ? "" : this.#text(envFile) ?? "";
+    const found = findEnvBlock(text, envFile);
     const { begin, end, own: lines, directory } = found ?? { begin: 0, end: 0, own: "" };
     // Without the other's lines but with their ends, so that an error names the line in the file.
     const blank = (from: number, to: number) => text.slice(from, to).replace(/[^\r\n]+/g, "");
-    const block = readEnvFile(blank(0, text.indexOf(lines, begin)) + lines, ".env.local");
-    const person = readEnvFile(text.slice(0, begin) + blank(begin, end) + text.slice(end), ".env.local");
+    const block = readEnvFile(blank(0, text.indexOf(lines, begin)) + lines, envFile);
+    const person = readEnvFile(text.slice(0, begin) + blank(begin, end) + text.slice(end), envFile);
     const path = this.root === undefined || this.#env === undefined ? undefined : this.#keptPath(`${this.#env}.env`);
     const kept = path === undefined ? undefined : readText(path);
     const own = readEnvFile(kept ?? "", `"${path}"`);
@@ -1140,6 +1242,7 @@ export class Stack {
     const isStateHere = () => this.#isStateHere ??= kept !== undefined || this.#hasState();
     const facts: Facts = {
       ...this.#facts,
+      envFile,
       ...(found === undefined ? {} : { block: saidBy(block) }),
       ...(kept === undefined ? {} : { file: saidBy(own) }),
       person: { env: textIn(person, "FORKSTACK_ENV"), deployment: textIn(person, "ENV") },
@@ -1168,7 +1271,7 @@ export class Stack {
       const isGranted = deno?.permissions.querySync({ name: "read", path: from }).state ?? "granted";
       if (isGranted !== "granted") return state !== root;
       if (isSamePlace(from, root!)) return false;
-      if (hasState && !isSamePlace(stateRoot(from), state!)) return false; // its state came along
+      if (hasState && !isSamePlace(this.#stateOf(from), state!)) return false; // its state came along
       return ifThere(join(from, ".current-env"), lstat) !== undefined; // else moved, or mounted elsewhere
     } catch {
       return state !== root; // another user's: state in this directory is no other's
@@ -1422,7 +1525,8 @@ function stack(): Stack {
 // ---- getters
 
 /**
- * The current environment: `FORKSTACK_ENV`, then `ENV`, then `.current-env`, then `"dev"`, but in a linked git worktree.
+ * The current environment: `FORKSTACK_ENV`, then `ENV` unless it holds a `/`, then `.current-env`, then `"dev"`, but in
+ * a linked git worktree.
  *
  * @throws {ForkstackError} NAME_INVALID if that is not a legal name.
  * @throws {ForkstackError} ENV_UNSET in a linked git worktree that points to none.
@@ -1458,9 +1562,12 @@ export function getStorageConfig(name?: string): StorageConfig {
   return stack().storage(name);
 }
 
-/** The directory for databases that live in files, e.g. `"/app/myapp.alice.db"`. */
+/**
+ * The directory for databases that live in files, e.g. `"/app/myapp.alice.db"`; made on the first call where it is not
+ * there and the process may write.
+ */
 export function getLocalPath(name?: string): string {
-  return stack().of("local", "LOCAL_PATH", name);
+  return stack().localPath(name);
 }
 
 /** The cache's URL, e.g. `"rediss://..."`. */

@@ -1,12 +1,16 @@
 #!/usr/bin/env node
 /**
  * `forkstack` as npm installs it, and where the one file that Bun compiles begins. The version is told before anything
- * else is loaded.
+ * else is loaded, and so is that Node is too old to load it.
  */
 import { VERSION } from "../core/version.ts";
 
 if (/^(--version|-V)$/.test(process.argv[2])) console.log(VERSION);
-else {
+else if (process.getBuiltinModule === undefined) { // https://nodejs.org/api/process.html
+  console.error(`error: Cannot run forkstack in Node ${process.versions.node}: it is too old
+  hint: Run it with Node 22.16 or later, Deno, Bun, or as a binary; the app itself may run in Node 20.16 or later`);
+  process.exitCode = 2;
+} else {
   quietSqlite();
   await import("../core/binary.ts");
 }

@@ -8,6 +8,7 @@ carry({
   "core/answers.ts": () => import("./answers.ts"),
   "core/ask.ts": () => import("./ask.ts"),
   "core/begin.ts": () => import("./begin.ts"),
+  "core/branch.ts": () => import("./branch.ts"),
   "core/commands/completions.ts": () => import("./commands/completions.ts"),
   "core/commands/delete.ts": () => import("./commands/delete.ts"),
   "core/commands/doctor.ts": () => import("./commands/doctor.ts"),

@@ -5,11 +5,14 @@
  */
 import {
   assertOwned,
+  chosenState,
   declaredResources,
   EMBEDDED_STACK,
+  envFileOf,
   envNameOf,
   findProject,
   ForkstackError,
+  isForkstackError,
   type Kind,
   parseEnvName,
   resourceTitle,
@@ -17,12 +20,13 @@ import {
 } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import { disk } from "./disk.ts";
-import { files } from "./files.ts";
-import { basename, join } from "./host.ts";
+import { fileError, files } from "./files.ts";
+import { basename, join, variable } from "./host.ts";
 import { load } from "./load.ts";
 import { checkState } from "./ownership.ts";
 import type { Provider } from "./provider.ts";
 import type { Config } from "./schema.ts";
+import { byKey } from "./shown.ts";
 import { admit, type Admitted, NOBODY, type Person, type Reach } from "./trust.ts";
 import { VERSION } from "./version.ts";
 
@@ -90,26 +94,66 @@ export async function openProject(
     const { checkBeginning } = await load<typeof import("./begin.ts")>("core/begin.ts");
     await checkBeginning(cwd, { mustBeProject });
     const name = envNameOf(basename(cwd)) || "app";
-    const roots = { root: cwd, stateRoot: stateRoot(cwd) };
-    if (!isStateless) await checkState(roots);
-    return { ...roots, name, stack: name, config: { project: name }, isNew: true };
+    const roots = { root: cwd, stateRoot: stateOf(cwd, cwd) };
+    const project = { ...roots, name, stack: name, config: { project: name }, isNew: true };
+    if (!isStateless) await withState(roots.stateRoot, () => checkState(project));
+    return project;
   }
   const { root, configRoot } = found;
   if (configRoot !== cwd) {
     assertOwned(join(configRoot, "forkstack.json"), cwd);
     await (await load<typeof import("./begin.ts")>("core/begin.ts")).checkFound(configRoot);
   }
-  const state = stateRoot(root);
-  if (!isStateless) await checkState({ root, stateRoot: state });
-  const { config, isSealed } = await readConfig(configRoot, isStateless ? undefined : state);
+  const state = stateOf(root, cwd);
+  const path = join(configRoot, "forkstack.json");
+  const text = await files.read(path).then((read = "") => read.replace(/^\uFEFF/, ""), (error) => {
+    throw fileError(error, `read "${path}"`);
+  });
+  const { config, isSealed } = await withState(state, async () => {
+    if (!isStateless) await checkState({ root, stateRoot: state, config: named(text) });
+    return await readConfig(configRoot, text, isStateless ? undefined : state);
+  });
   const stack = config.stack ?? config.project;
   const roots = { root, ...(configRoot === root ? {} : { configRoot }), stateRoot: state };
   return { ...roots, name: config.project, stack, config, isNew: false, isSealed };
 }
 
-async function readConfig(root: string, state: string | undefined): Promise<{ config: Config; isSealed: boolean }> {
+/** Reads the state; what another user's permissions deny is told as that, with ways out. */
+async function withState<T>(state: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const known = fileError(error, `read "${join(state, ".forkstack")}"`);
+    if (isForkstackError(error) || !isForkstackError(known) || known.code !== "NOT_PERMITTED") throw known;
+    throw new ForkstackError(known.code, known.message, {
+      hint: "Run as the user who made it, give it to yours with chown, or choose another place with FORKSTACK_STATE",
+      cause: error,
+    });
+  }
+}
+
+/** The directory that holds `.forkstack/`: the user's choice, else the main worktree's. */
+function stateOf(root: string, cwd: string): string {
+  return chosenState(variable("FORKSTACK_STATE"), [root, cwd]) ?? stateRoot(root);
+}
+
+/** As much of a forkstack.json as tells its files, before its state may be read: a wrong one is told with all its problems. */
+function named(text: string): Config {
+  try {
+    const { envFile } = JSON.parse(text);
+    envFileOf({ envFile });
+    return { project: "", envFile };
+  } catch {
+    return { project: "" };
+  }
+}
+
+async function readConfig(
+  root: string,
+  text: string,
+  state: string | undefined,
+): Promise<{ config: Config; isSealed: boolean }> {
   const path = join(root, "forkstack.json");
-  const text = (await files.read(path) ?? "").replace(/^\uFEFF/, "");
   if (state !== undefined && (await sealedFiles(state, text)).includes(await stampOf(root))) {
     return { config: JSON.parse(text), isSealed: true };
   }
@@ -149,11 +193,6 @@ async function sealedFiles(state: string, text: string): Promise<string[]> {
 /** One very file: a seal that came along with a repository is of another, and proves nothing. */
 async function stampOf(root: string): Promise<string> {
   return String(await disk.stamp(join(root, "forkstack.json")));
-}
-
-/** Sorts by key, as all reports do: by the characters' numbers, which needs no language to be loaded. */
-export function byKey(one: { readonly key: string }, other: { readonly key: string }): number {
-  return one.key < other.key ? -1 : one.key > other.key ? 1 : 0;
 }
 
 /** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */

@@ -15,7 +15,7 @@ import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { type Known, lookUp, resultOf } from "./describe.ts";
 import { assertStanding, lookAt, type Looked } from "./look.ts";
-import { assertUnprotected } from "./lookup.ts";
+import { assertLeased, assertUnprotected } from "./lookup.ts";
 import { isPointInTime, type Plan, planNew, pointOf } from "./plan.ts";
 import type { Held } from "./provider.ts";
 import { type Environment, type ResourceRow, statements } from "./registry.ts";
@@ -95,7 +95,10 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
     if (plan.isDone) {
       const known = await lookUp(engine, env);
       const activate = options.switch !== false;
-      if (activate) await worker.write(await switching(engine, env));
+      if (activate) {
+        assertLeased(known.environment!, engine.world.now(), "switch to");
+        await worker.write(await switching(engine, env));
+      }
       const variables = !activate || await isCurrent(engine, env) ? undefined : await askVariables(engine, env, held);
       const wanted = { env, activate, ...(variables === undefined ? {} : { variables }) };
       const changedFiles = await workspace.changeFiles(engine, wanted);

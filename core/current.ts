@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ForkstackError, isForkstackError, openStack, type Stack } from "../mod.ts";
+import { deploymentOf, ForkstackError, isForkstackError, openStack, type Stack } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { rawVariable, variable } from "./host.ts";
 
@@ -59,5 +59,5 @@ function stackOf(project: Project): Stack {
 
 /** Whether the process environment says which environment is current, and not a file that could be mended. */
 export function isNamedByProcess(): boolean {
-  return [variable("FORKSTACK_ENV"), variable("ENV")].some((value) => value !== undefined);
+  return [variable("FORKSTACK_ENV"), deploymentOf(variable("ENV"))].some((value) => value !== undefined);
 }

@@ -5,13 +5,14 @@
  */
 import { declaredResources, resourceTitle } from "../mod.ts";
 import { checkoutReports } from "./checkouts.ts";
-import { BASE_ENVS, byKey, keyOf, type Project } from "./config.ts";
+import { BASE_ENVS, keyOf, type Project } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import type { Engine } from "./engine.ts";
 import { load } from "./load.ts";
 import { madeEnvironment } from "./lookup.ts";
 import { elapsed, environmentReport, type EnvironmentResult, reportOf, type ResourceReport } from "./report.ts";
 import type { Environment, ResourceRow } from "./registry.ts";
+import { byKey } from "./shown.ts";
 import { type Place, readVariables } from "./workspace.ts";
 
 /** One environment as the registry has it; none, with no rows, for a base one that nobody made. */

@@ -17,6 +17,7 @@ import { mendingCommand } from "./plan.ts";
 import type { Fork } from "./provider.ts";
 import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { shownStatus } from "./report.ts";
+import { compareNames } from "./shown.ts";
 import * as workspace from "./workspace.ts";
 
 /** One thing that is not as it should be. */
@@ -56,8 +57,8 @@ export async function examine(engine: Engine): Promise<Finding[]> {
   const told = damaged.length === 0 ? found.flat() : found.flat()
     .map(({ mend, ...finding }) => mend === undefined ? finding : { ...finding, fix: first });
   return told.sort((a, b) =>
-    order[a.severity] - order[b.severity] || (a.environment ?? "").localeCompare(b.environment ?? "") ||
-    (a.resource ?? "").localeCompare(b.resource ?? "")
+    order[a.severity] - order[b.severity] || compareNames(a.environment ?? "", b.environment ?? "") ||
+    compareNames(a.resource ?? "", b.resource ?? "")
   );
 }
 

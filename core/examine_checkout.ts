@@ -50,6 +50,7 @@ async function unmade(engine: Engine, env: string, decidedBy: string): Promise<F
 /** The block in the env file: of another environment, or with paths of another directory. */
 async function examineBlock(engine: Engine, env: string | undefined): Promise<Finding[]> {
   const path = workspace.localPath(engine.project);
+  if (path === undefined) return [];
   const text = workspace.textOf(await engine.world.files.readBytes(path));
   const written = block.blockVariables(text, `"${path}"`);
   const { FORKSTACK_ENV: whose } = written;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { findUpwards, isOwned } from "../mod.ts";
+import { envFileOf, findUpwards, isOwned } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { type Files, sweepTemporary } from "./files.ts";
@@ -12,13 +12,22 @@ import { commonDirectory } from "./git_directory.ts";
 import { cwd, join } from "./host.ts";
 
 /** Lines for the directory of forkstack.json, each with a path that it ignores. */
-export function ignoreLines({ name }: Pick<Project, "name">): readonly (readonly [line: string, example: string])[] {
+export function ignoreLines(
+  { name, config }: Pick<Project, "name" | "config">,
+): readonly (readonly [line: string, example: string])[] {
   return [
     ["/.forkstack/", ".forkstack/registry.db"],
     ["/.current-env", ".current-env"],
-    ["/.env.local*", ".env.local.forkstack-0"], // the temporary file beside it holds the same credentials
+    ...envFileLines(envFileOf(config)),
     [`/${name}.*.db*`, `${name}.dev.db/x`],
   ];
+}
+
+/** The lines for the env file, and the temporary one beside it, which holds the same credentials. */
+function envFileLines(file: string | undefined): [line: string, example: string][] {
+  if (file === undefined) return [];
+  if (file === ".env.local") return [[`/${file}*`, `${file}.forkstack-0`]];
+  return [[`/${file}`, file], [`/${file}.forkstack-*`, `${file}.forkstack-0`]]; // .env.example is for git
 }
 
 /** Those lines that a text of such lines lacks, however it spells them. */

@@ -26,7 +26,7 @@ export async function pointsTo(place: Place, env: string): Promise<boolean> {
 }
 
 /**
- * Leaves this directory without a pointer if it points to an environment, and without a block of it in `.env.local` in
+ * Leaves this directory without a pointer if it points to an environment, and without a block of it in its env file in
  * any case; tells whether it did point there. What can't be changed is told, and stops nothing: the environment's own
  * file goes with it, so that the app stops rather than use another one.
  */
@@ -68,7 +68,8 @@ async function pointersOf(place: Place): Promise<Pointers> {
   const { project, world: { files } } = place;
   const bytes = await files.readBytes(pointerPath(place));
   const pointer = bytes && nameIn(bytes);
-  const text = await files.readBytes(localPath(project)).then(textOf, () => "");
+  const path = localPath(project);
+  const text = path === undefined ? "" : await files.readBytes(path).then(textOf, () => "");
   try {
     return { pointer, block: block.blockVariables(text).FORKSTACK_ENV };
   } catch {
@@ -76,10 +77,11 @@ async function pointersOf(place: Place): Promise<Pointers> {
   }
 }
 
-/** Removes the block from `.env.local`, where it is of `only`, or of any environment; `false` if that failed. */
+/** Removes the block from the env file, where it is of `only`, or of any environment; `false` if that failed. */
 async function removeBlock(place: Place, only: string | undefined): Promise<boolean> {
   const { project, world: { files } } = place;
   const path = localPath(project);
+  if (path === undefined) return true;
   try {
     const found = await files.stat(path);
     if (found === undefined) return true;
@@ -130,6 +132,7 @@ async function agree(place: Place, env: string): Promise<void> {
   const { pointer, block } = await pointersOf(place);
   if (pointer === undefined || pointer === env || block !== undefined) return;
   const path = localPath(place.project);
+  if (path === undefined) return;
   if (!NAME_PATTERN.test(pointer) || await readVariables(place, pointer) === undefined) return;
   await changeFiles(place, { env: pointer, activate: true, anyway: true }).catch((error) =>
     tell(place, error, `write "${path}"`)

@@ -203,6 +203,9 @@ async function holdSign(directory: string, nonce: string): Promise<() => Promise
   for (const name of await disk.names(directory)) if (/^[0-9a-f]{8}$/.test(name)) await isDown(join(directory, name));
   const path = join(directory, nonce);
   for (;;) {
+    await disk.writeNew(path, "", 0o600).catch((error) => { // SQLite would not tell why it can't
+      if (error.code !== "EEXIST") throw error;
+    });
     const database = new DatabaseSync(path, { timeout: 5_000 });
     try {
       database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE;"); // no journal file that outlives a crash

@@ -51,6 +51,26 @@ export async function readyEnvironment(known: Known, env: string, verb: string):
   return environment;
 }
 
+/** One that can be used: its lease has not ended either. */
+export async function usableEnvironment(
+  known: Known & { readonly world: { readonly now: () => Date } },
+  env: string,
+  verb: string,
+): Promise<Environment> {
+  const environment = await readyEnvironment(known, env, verb);
+  assertLeased(environment, known.world.now(), verb);
+  return environment;
+}
+
+/** `CONFLICT` for an environment whose lease has ended: it may be deleted at any time. */
+export function assertLeased({ name, expiresAt }: Environment, now: Date, verb: string): void {
+  if (expiresAt === undefined || Date.parse(expiresAt) > now.getTime()) return;
+  throw new ForkstackError("CONFLICT", `Cannot ${verb} environment "${name}": its lease ended ${expiresAt}`, {
+    hint: `It may be deleted at any time; keep it with \`forkstack extend ${name} 2d\``,
+    details: { env: name },
+  });
+}
+
 /** `ENV_PROTECTED` for an environment that a command may not change; `what` is what it would do to it. */
 export function assertUnprotected(project: Project, env: string, what: string): void {
   if (!protectedEnvs(project).includes(env)) return;

@@ -10,7 +10,7 @@ import type { ResourceReport } from "./report.ts";
 import { load } from "./load.ts";
 import * as host from "./host.ts";
 import * as output from "./output.ts";
-import { shown } from "./shown.ts";
+import { byKey, shown } from "./shown.ts";
 import { VERSION } from "./version.ts";
 import { ForkstackError } from "../mod.ts";
 
@@ -185,8 +185,8 @@ async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
     if (!isJson) tell(output.errorText(answer.error, err));
     return output.exitCodeOf(answer.error);
   } catch (caught) {
-    const error = allowError(caught, command);
-    const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort((a, b) => a.key.localeCompare(b.key)) };
+    const error = (await import("./files.ts")).fileError(caught, command ?? "begin");
+    const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort(byKey) };
     if (isJson) print(output.jsonDocument(command, data, error, out));
     else tell(output.errorText(error, err));
     return output.exitCodeOf(error);

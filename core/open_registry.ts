@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { ForkstackError } from "../mod.ts";
+import { ForkstackError, isForkstackError } from "../mod.ts";
 import { isEmbedded, type Project } from "./config.ts";
 import { disk } from "./disk.ts";
-import { files } from "./files.ts";
+import { fileError, files } from "./files.ts";
 import { dirname, join, system, variable } from "./host.ts";
 import { isRegistryId } from "./marks.ts";
 import { type Original, Registry, WHOLE_JOURNAL } from "./registry.ts";
@@ -58,7 +58,7 @@ export async function openRegistry(
       return registry;
     }
     const registry = await open({ readOnly: true }).catch(async (error) => {
-      if (!/readonly database/.test((error as Error).message)) throw error;
+      if (!/read-?only/.test((error as Error).message)) throw error;
       return await open({ survives }); // of an older forkstack, and brought up to date first
     });
     if (isOwnPlace(project)) await settle(registry, directory, false);
@@ -133,7 +133,8 @@ function neededDurability({ config }: Pick<Project, "config">): "power loss" | "
 
 function registryError(path: string, error: unknown): unknown {
   const message = (error as Error).message ?? "";
-  if ((error as { code?: string }).code !== "ERR_SQLITE_ERROR") return error;
+  const known = fileError(error, `open the registry "${path}"`);
+  if (isForkstackError(known)) return known;
   if (UNREADABLE.test(message)) {
     return new ForkstackError("REGISTRY_DAMAGED", `Cannot open the registry "${path}": ${message}`, {
       hint: "Move it away; `forkstack doctor --rebuild` finds the environments again from their marks",
@@ -142,7 +143,7 @@ function registryError(path: string, error: unknown): unknown {
   }
   if (/readonly|unable to open/.test(message)) {
     return new ForkstackError("NOT_PERMITTED", `Cannot open the registry "${path}": ${message}`, {
-      hint: "Check who owns it, and its mode",
+      hint: "Check who owns it, and its mode; FORKSTACK_STATE names another place for the state",
       cause: error,
     });
   }

@@ -68,8 +68,8 @@ export function resourceLine(one: ResourceReport, style: Style): string {
 
 /** Milliseconds as people read them. */
 export function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  return ms < 60_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  return ms < 59_950 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
 }
 
 /** What `new` and `switch` say at the end. */
@@ -374,11 +374,21 @@ function age(since: string, now: Date): string {
 
 function timeLeft(until: string, now: Date): string {
   const left = Date.parse(until) - now.getTime();
-  return left > 0 ? `${span(left)} left` : `expired ${span(-left)} ago`;
+  return left > 0 ? `${rounded(left)} left` : `expired ${span(-left)} ago`;
+}
+
+const UNITS: readonly (readonly [sizeMs: number, name: string])[] = [[86_400_000, "d"], [3_600_000, "h"], [
+  60_000,
+  "min",
+]];
+
+/** A time to come, in the largest unit of which there are two: a moment after `2 d` was asked for, that is still left. */
+function rounded(ms: number): string {
+  const [sizeMs, name] = UNITS.find(([size]) => ms > (2 - 1 / 60) * size) ?? [1_000, "s"];
+  return `${Math.max(1, Math.round(ms / sizeMs))} ${name}`;
 }
 
 function span(ms: number): string {
-  const units: readonly [number, string][] = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"]];
-  const unit = units.find(([size]) => ms >= size);
+  const unit = UNITS.find(([size]) => ms >= size);
   return unit === undefined ? `${Math.max(0, Math.round(ms / 1_000))} s` : `${Math.floor(ms / unit[0])} ${unit[1]}`;
 }

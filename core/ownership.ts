@@ -4,19 +4,23 @@
  *
  * @module
  */
-import { assertOwned, assertState, findUpwards, ForkstackError, isForkstackError, isOwned } from "../mod.ts";
+import { assertOwned, assertState, envFileOf, findUpwards, ForkstackError, isForkstackError, isOwned } from "../mod.ts";
 import type { Project } from "./config.ts";
 import { absent, disk } from "./disk.ts";
 import { gitDirectory } from "./git_directory.ts";
-import { cwd, dirname, join } from "./host.ts";
+import { basename, cwd, dirname, join } from "./host.ts";
 import { load } from "./load.ts";
 
-/** The files that point a directory at an environment. */
-export const POINTERS = [".current-env", ".env.local"] as const;
+/** The files that point a directory at an environment, as paths in the project. */
+export function pointersOf({ config }: Pick<Project, "config">): string[] {
+  const envFile = envFileOf(config);
+  return [".current-env", ...(envFile === undefined ? [] : [envFile])];
+}
+
 const STATE = ".forkstack";
 
-/** The directories of a project that hold state. */
-type Roots = Pick<Project, "root" | "stateRoot">;
+/** The directories of a project that hold state, and what names its files. */
+type Roots = Pick<Project, "root" | "stateRoot" | "config">;
 
 /**
  * Refuses state that is not this checkout's and this user's. The getters of `mod.ts` hold the same rules, but for what
@@ -26,7 +30,7 @@ type Roots = Pick<Project, "root" | "stateRoot">;
  */
 export async function checkState(roots: Roots): Promise<void> {
   const here = cwd();
-  for (const name of POINTERS) assertOwned(join(roots.root, name), here, name !== ".current-env");
+  for (const name of pointersOf(roots)) assertOwned(join(roots.root, name), here, name !== ".current-env");
   const state = join(roots.stateRoot, STATE);
   assertState(roots.stateRoot, state, here);
   await refuseLinks(roots.stateRoot, state, 2);
@@ -53,11 +57,18 @@ async function refuseLinks(root: string, directory: string, levels: number): Pro
  *
  * @throws {ForkstackError} GIT_TRACKED, GIT_FAILED
  */
-export async function checkUntracked({ root, stateRoot }: Roots, isWriting = false): Promise<void> {
-  const tracked = await trackedIn(root, [...POINTERS, STATE], isWriting);
+export async function checkUntracked(roots: Roots, isWriting = false): Promise<void> {
+  const { root, stateRoot } = roots;
+  const [inside, deeper] = [false, true].map((is) => pointersOf(roots).filter((name) => name.includes("/") === is));
+  const tracked = await trackedIn(root, [...inside!, STATE], isWriting);
+  for (const name of deeper!) {
+    const found = await trackedIn(join(root, dirname(name)), [basename(name)], isWriting);
+    if (found.length > 0) tracked.push(name);
+  }
   if (stateRoot !== root) tracked.push(...await trackedIn(stateRoot, [STATE], isWriting));
   refuseTracked(tracked, (them) => {
-    const tops = [...new Set(tracked.map((path) => path.split("/")[0]))].join(" "); // never a name that a stranger chose
+    const own = [...pointersOf(roots), STATE]; // never a name that a stranger chose
+    const tops = own.filter((name) => tracked.some((path) => path === name || path.startsWith(`${name}/`))).join(" ");
     return `If you made ${them}, run \`git rm -r --cached ${tops}\` and commit; ` +
       `what came with the repository is not yours: \`git rm -r ${tops}\``;
   });

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { declaredResources, ForkstackError, type Kind, parseEnvFile, variablePrefix } from "../mod.ts";
+import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile, variablePrefix } from "../mod.ts";
 import type { Project, Resource } from "./config.ts";
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "./host.ts";
@@ -104,7 +104,8 @@ export async function othersVariables({ project, world: { files } }: Place, env:
   const kept = names.map(async (name) =>
     parseEnvFile(await files.read(join(envs, name)) ?? "", `"${join(envs, name)}"`)
   );
-  const local = await files.readBytes(join(project.root, ".env.local"));
+  const file = envFileOf(project.config);
+  const local = file === undefined ? undefined : await files.readBytes(join(project.root, file));
   const all = [...await Promise.all(kept), local === undefined ? {} : blockVariables(textOfBytes(local))];
   return all.filter((one) => one.FORKSTACK_ENV !== env);
 }

@@ -27,7 +27,7 @@ import {
 } from "./rows.ts";
 import { foreignRegistry } from "./registry_file.ts";
 import { MIGRATIONS, SCHEMA, SHAPE, VERSION } from "./registry_schema.ts";
-import { quoted } from "./shown.ts";
+import { byKey, byName, quoted } from "./shown.ts";
 import type { Row, Sql, Statement } from "./sql.ts";
 
 /**
@@ -311,7 +311,7 @@ export class Registry {
 
   /** All environments whose row is sound, by name; `damaged` gives the others. */
   async environments(): Promise<Environment[]> {
-    return sound(await this.#read(["SELECT * FROM environments ORDER BY name"]), environmentOf).rows;
+    return byName(sound(await this.#read(["SELECT * FROM environments"]), environmentOf).rows);
   }
 
   async environment(name: string): Promise<Environment | undefined> {
@@ -321,8 +321,8 @@ export class Registry {
 
   /** The resources of an environment, by key. */
   async resources(env: string): Promise<ResourceRow[]> {
-    const rows = await this.#read(["SELECT * FROM resources WHERE env = ? ORDER BY key", env]);
-    return rows.map((row) => resourceOf(row, this.#project));
+    const rows = await this.#read(["SELECT * FROM resources WHERE env = ?", env]);
+    return rows.map((row) => resourceOf(row, this.#project)).sort(byKey);
   }
 
   /** Every resource of every environment whose row is sound. */
@@ -381,10 +381,8 @@ export class Registry {
 
   /** Environments whose lease has ended, and whose row is sound. */
   async expired(now: string): Promise<Environment[]> {
-    return sound(
-      await this.#read(["SELECT * FROM environments WHERE expires_at <= ? ORDER BY name", now]),
-      environmentOf,
-    ).rows;
+    const rows = await this.#read(["SELECT * FROM environments WHERE expires_at <= ?", now]);
+    return byName(sound(rows, environmentOf).rows);
   }
 
   /** Why an environment is not among `environments`; `undefined` if all are. */

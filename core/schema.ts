@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "npm:valibot@1.5.0";
-import { declaredResources, ForkstackError, type Kind, NAME_PATTERN } from "../mod.ts";
+import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, NAME_PATTERN } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import { load } from "./load.ts";
 import type { OptionsSchema } from "./provider.ts";
@@ -34,6 +34,13 @@ export const CONFIG = v.strictObject({
         v.check((url) => registryUrlProblem(url) === undefined, ({ input }) => registryUrlProblem(input) ?? ""),
       ),
     }),
+  ),
+  /** The env file that holds forkstack's block; `false`: none is written. */
+  envFile: v.optional(
+    v.union([
+      v.literal(false),
+      v.pipe(v.string(), v.regex(ENV_FILE_PATTERN)),
+    ]),
   ),
   ttl: v.optional(v.pipe(v.string(), v.regex(/^\d+[mhdw]$/, 'must be a duration like "12h" or "3d"'))),
   database: v.optional(KIND),
@@ -199,6 +206,7 @@ async function problemsOf(schema: v.GenericSchema, input: unknown, path: string)
       return `unknown key ${at}${await didYouMean(keys[keys.length - 1] ?? "", known)}`;
     }
     if (/_object$/.test(issue.type) && issue.received === "undefined") return `${at} is missing`;
+    if (keys[0] === "envFile") return `${at} must name an env file of the project, like ".env", or be false`;
     if (issue.type === "union" && schema === CONFIG) { // a kind: tell what is wrong with the form that was meant
       const value = issue.input;
       const isMap = typeof value === "object" && value !== null && !("provider" in value);

@@ -46,3 +46,24 @@ function numbered(character: string): string {
 function hex(code: number): string {
   return code.toString(16);
 }
+
+/** Compares names as people sort them, numbers as numbers: `pr-2` comes before `pr-10`. */
+export function compareNames(one: string, other: string): number {
+  const [a, b] = [sortKey(one), sortKey(other)];
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function sortKey(name: string): string {
+  return `${name.replace(/\d+/g, (digits) => digits.padStart(80, "0"))} ${name}`;
+}
+
+/** Compares what has a key by it; see `compareNames`. */
+export function byKey(one: { readonly key: string }, other: { readonly key: string }): number {
+  return compareNames(one.key, other.key);
+}
+
+/** Rows sorted by name; see `compareNames`. */
+export function byName<Named extends { readonly name: string }>(rows: readonly Named[]): Named[] {
+  const keyed = rows.map((row) => [sortKey(row.name), row] as const);
+  return keyed.sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
+}

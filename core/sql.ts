@@ -83,7 +83,10 @@ export async function openFile(path: string, options: OpenFile = {}): Promise<Sq
     }
   };
   return {
-    write: (statements) => told(() => transaction(database, statements)),
+    write: (statements) =>
+      told(() => transaction(database, statements)).catch((error) => {
+        throw notWritable(path, error);
+      }),
     read: ([sql, ...args]) => told(() => all(database, sql, args)),
     close: () => database.close(),
   };
@@ -91,24 +94,46 @@ export async function openFile(path: string, options: OpenFile = {}): Promise<Sq
 
 /**
  * Opens a file that is only looked at. Where SQLite can't make the shared memory of its log, in a directory of another
- * user's or on a read-only disk, a copy is read: without a log nobody is writing, and the file is all there is
- * (https://sqlite.org/wal.html, section 5). SQLite's own `immutable` is a URL, which Deno's permissions take for a path.
+ * user's or on a read-only disk, a copy is read (https://sqlite.org/wal.html, section 5). SQLite's own `immutable` is a
+ * URL, which Deno's permissions take for a path.
  */
 async function openToLook(path: string): Promise<Database> {
   try {
     return await openReadOnly(path);
   } catch (error) {
-    const isUnshared = /readonly database|unable to open/.test((error as Error).message);
-    if (!isUnshared || ((await disk.look(`${path}-wal`))?.sizeBytes ?? 0) > 0) throw error;
-    const { copyFile, mkdtemp, rm } = await import("node:fs/promises");
-    const { tmpdir } = await import("node:os");
-    const directory = await mkdtemp(join(tmpdir(), "forkstack-"));
-    try {
-      await copyFile(path, join(directory, "registry.db"));
-      return await openReadOnly(join(directory, "registry.db"));
-    } finally {
-      await rm(directory, { recursive: true }); // what is open stays until it is closed
+    if (!/readonly database|unable to open/.test((error as Error).message)) throw error;
+    return await openCopy(path).catch(() => {
+      throw error;
+    });
+  }
+}
+
+const MOST_COPIES = 5;
+
+/** Opens a copy of a file and its log, of which neither was written to while they were copied. */
+async function openCopy(path: string): Promise<Database> {
+  const { copyFile, mkdtemp, rm } = await import("node:fs/promises");
+  const { tmpdir } = await import("node:os");
+  const stamps = async () => (await Promise.all(["", "-wal"].map((suffix) => disk.stamp(path + suffix)))).join(" ");
+  const directory = await mkdtemp(join(tmpdir(), "forkstack-"));
+  try {
+    const copy = join(directory, "registry.db");
+    for (let attempt = 1; attempt <= MOST_COPIES; attempt++) {
+      const before = await stamps();
+      await copyFile(path, copy);
+      const hasLog = await disk.look(`${path}-wal`) !== undefined;
+      if (hasLog) await copyFile(`${path}-wal`, `${copy}-wal`);
+      if (await stamps() !== before) continue;
+      await disk.changeMode(copy, 0o600);
+      if (hasLog) await disk.changeMode(`${copy}-wal`, 0o600);
+      const { DatabaseSync } = await sqlite();
+      const database = new DatabaseSync(copy); // its log is read with shared memory that is ours
+      database.prepare("SELECT 1 FROM sqlite_schema").get();
+      return database;
     }
+    throw new Error("it is written to all the time");
+  } finally {
+    await rm(directory, { recursive: true }); // what is open stays until it is closed
   }
 }
 
@@ -134,6 +159,15 @@ async function fullDisk(path: string, error: unknown): Promise<unknown> {
   if (!/disk is full/.test(message) && await hasRoomBeside(path)) return error;
   return new ForkstackError("DISK_FULL", `Cannot write the registry "${path}": the disk is full`, {
     hint: "Free some space and run the same command again",
+    cause: error,
+  });
+}
+
+/** The error for a file that may only be read, as the disk it is on; every other as it is. */
+function notWritable(path: string, error: unknown): unknown {
+  if (!/readonly database/.test((error as Error).message)) return error;
+  return new ForkstackError("NOT_PERMITTED", `Cannot write the registry "${path}": it is read-only`, {
+    hint: "Check who owns it, and its mode; FORKSTACK_STATE names another place for the state",
     cause: error,
   });
 }

@@ -10,7 +10,7 @@ import { currentEnv, isNamedByProcess } from "./current.ts";
 import { type Engine, type Inspectable, recordedResource } from "./engine.ts";
 import { load } from "./load.ts";
 import { assertStanding, before, lookAt } from "./look.ts";
-import { readyEnvironment } from "./lookup.ts";
+import { usableEnvironment } from "./lookup.ts";
 import { type Known, resultOf } from "./describe.ts";
 import type { ResourceRow } from "./registry.ts";
 import type { EnvironmentResult } from "./report.ts";
@@ -47,11 +47,14 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   return { ...result, resources, changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
-/** Rejects unless the environment can be used: it is ready, or always counts as there, and what is recorded of it is sound. */
-async function usable(engine: Engine, env: string): Promise<Known> {
+/**
+ * The environment to switch to, or the error that says why it can't be used: it is not ready, its lease has ended, or
+ * what is recorded of it is damaged. A base one is always there.
+ */
+export async function usable(engine: Engine, env: string): Promise<Known> {
   const environment = BASE_ENVS.includes(env)
     ? await engine.registry.environment(env)
-    : await readyEnvironment(engine, env, "switch to");
+    : await usableEnvironment(engine, env, "switch to");
   return { environment, rows: await engine.registry.resources(env) }; // rejects where one is damaged
 }
 
@@ -81,7 +84,9 @@ async function lookAtKept(engine: Engine, env: string, rows: readonly ResourceRo
 /** What looks at a resource by itself, if there is such a thing, and else its provider. */
 async function inspectable(engine: Engine, row: ResourceRow): Promise<Inspectable> {
   const alone = await engine.world.inspector?.(row.kind, row.provider);
-  return alone === undefined ? await recordedResource(engine, row) : { key: row.key, options: {}, provider: alone };
+  return alone === undefined
+    ? await recordedResource(engine, row)
+    : { key: row.key, options: row.options, provider: alone };
 }
 
 /**

@@ -195,10 +195,11 @@ export async function identityOf(root: string): Promise<Identity> {
   return { repository, project: relative(top, real).replaceAll("\\", "/") };
 }
 
-/** Where the user's own state is: https://specifications.freedesktop.org/basedir/latest/ */
+/** Where the user's own state is, by their choice or by https://specifications.freedesktop.org/basedir/latest/ */
 function homeOfState(): string | undefined {
-  const named = variable("XDG_STATE_HOME");
-  if (named !== undefined && isAbsolute(named)) return named;
+  for (const named of [variable("FORKSTACK_STATE"), variable("XDG_STATE_HOME")]) {
+    if (named !== undefined && isAbsolute(named)) return named;
+  }
   if (system() === "windows") return variable("LOCALAPPDATA");
   const home = variable("HOME");
   return home === undefined || !isAbsolute(home) ? undefined : join(home, ".local", "state");

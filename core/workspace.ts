@@ -5,6 +5,7 @@
  */
 import {
   derivedVariables,
+  envFileOf,
   findUpwards,
   ForkstackError,
   formatEnvLine,
@@ -18,9 +19,9 @@ import * as block from "./env_block.ts";
 import { fileError, type Files, sweepTemporary, temporaryPath } from "./files.ts";
 import { disk, sameBytes } from "./disk.ts";
 import { isIgnored } from "./git.ts";
-import { basename, join, system } from "./host.ts";
+import { basename, dirname, join, system } from "./host.ts";
 import { ignoreLines, lackingExclude, lackingIn, withLines } from "./ignore.ts";
-import { checkUntracked, POINTERS } from "./ownership.ts";
+import { checkUntracked, pointersOf } from "./ownership.ts";
 import { variableNames } from "./program.ts";
 import { Secret } from "./secret.ts";
 
@@ -83,7 +84,7 @@ export async function removeVariables(place: Place, env: string): Promise<void> 
 
 /** Removes what runs that died left of the files here; some hold credentials. */
 async function sweep({ project, world: { files } }: Place): Promise<void> {
-  for (const name of [...POINTERS, ".gitignore", "forkstack.json"]) {
+  for (const name of [...pointersOf(project), ".gitignore", "forkstack.json"]) {
     await sweepTemporary(files, join(project.root, name));
   }
   await sweepTemporary(files, join(project.stateRoot, ".forkstack", "registry-id"));
@@ -95,7 +96,7 @@ async function sweep({ project, world: { files } }: Place): Promise<void> {
 
 /**
  * Refuses to go on where git tracks a pointer file, since a credential would be committed, and unless `activates` is
- * false, where `.env.local` can't take a block: see `checkLocal`.
+ * false, where the env file can't take a block: see `checkLocal`.
  */
 export async function checkPointers(
   place: Place,
@@ -107,14 +108,23 @@ export async function checkPointers(
   if (activates) await checkLocal(place, anyway);
 }
 
-/** Refuses an `.env.local` that is a link, has damaged markers, or, unless `anyway`, a person's line of our variables. */
+/**
+ * Refuses an env file that is a link or lies behind one, has damaged markers, or, unless `anyway`, a person's line of our
+ * variables.
+ */
 async function checkLocal(place: Place, anyway: boolean): Promise<void> {
   const { project, world: { files } } = place;
   const path = localPath(project);
-  const found = await files.stat(path);
-  if (found !== undefined && found.type !== "file") {
-    throw new ForkstackError("FOREIGN", `Cannot write "${path}": it is no regular file`, {
-      hint: "Move it away, then run the same command again; a link may lead to another checkout's file",
+  if (path === undefined) return;
+  const [found, directory] = [await files.stat(path), dirname(path)];
+  if (found !== undefined && found.type !== "file") throw foreignFile(path, "it is no regular file");
+  const isDeeper = directory !== project.root;
+  const real = isDeeper ? await disk.realPath(directory) : directory;
+  const straight = isDeeper ? join(await disk.realPath(project.root), directory.slice(project.root.length)) : directory;
+  if (real !== straight) throw foreignFile(path, `"${directory}" is a link, or behind one`);
+  if (isDeeper && await files.stat(directory) === undefined) {
+    throw new ForkstackError("CONFIG_INVALID", `Cannot write "${path}": there is no directory "${directory}"`, {
+      hint: 'Make it, or name another file in "envFile" of forkstack.json',
     });
   }
   const text = textOf(await files.readBytes(path));
@@ -122,19 +132,26 @@ async function checkLocal(place: Place, anyway: boolean): Promise<void> {
   block.refuseDoubles(text, names, await knownOf(place, text));
 }
 
+function foreignFile(path: string, state: string): ForkstackError {
+  return new ForkstackError("FOREIGN", `Cannot write "${path}": ${state}`, {
+    hint: "Move it away, then run the same command again; a link may lead to another checkout's file",
+  });
+}
+
 /** A file as `env_block.ts` has it. */
 export function textOf(bytes: Uint8Array | undefined): string {
   return block.textOfBytes(bytes ?? new Uint8Array());
 }
 
-/** Path of the file that holds the block. */
-export function localPath(project: Project): string {
-  return join(project.root, ".env.local");
+/** Path of the file that holds the block; `undefined` where none does. */
+export function localPath({ root, config }: Project): string | undefined {
+  const file = envFileOf(config);
+  return file === undefined ? undefined : join(root, file);
 }
 
 /** What tells forkstack's lines in a file that 0.1.0 wrote. */
 export async function knownOf(place: Place, text: string): Promise<block.Known> {
-  const name = `"${localPath(place.project)}"`;
+  const name = `"${localPath(place.project) ?? ""}"`;
   const env = block.blockVariables(text, name).FORKSTACK_ENV;
   const isName = env !== undefined && env.length <= 63 && NAME_PATTERN.test(env);
   const variables = isName ? await readVariables(place, env) : undefined;
@@ -180,7 +197,7 @@ type Remake = (now: Uint8Array | undefined) => Promise<Uint8Array>;
 export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change> {
   const { project, world: { files } } = place;
   const projectFiles = await changedProjectFiles(place);
-  // .gitignore first: never is there a credential that git does not ignore. .env.local before .current-env: in
+  // .gitignore first: never is there a credential that git does not ignore. The env file before .current-env: in
   // between, the runtime stops rather than mix the two.
   const staged = await stageAll(place, async () => [...projectFiles, ...await environmentFiles(place, wanted)]);
   return {
@@ -274,8 +291,8 @@ async function stage(files: Files, { temporary, content, mode }: Staged): Promis
 /** Says that others could read a file until now. */
 function tellClosed({ world }: Place, staged: readonly Staged[]): void {
   if (system() === "windows") return;
-  for (const { path, before, modeBefore, remake } of staged) {
-    if (remake === undefined || before === undefined || (modeBefore & 0o077) === 0) continue;
+  for (const { path, before, mode, modeBefore, remake } of staged) {
+    if (remake === undefined || before === undefined || mode === modeBefore || (modeBefore & 0o077) === 0) continue;
     world.warn?.(
       `"${path}" holds credentials now, so that only you can read it: mode 600, was ${modeBefore.toString(8)}`,
     );
@@ -328,12 +345,14 @@ async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
 }
 
 function isPointer(project: Project, path: string): boolean {
-  return POINTERS.some((name) => join(project.root, name) === path);
+  return pointersOf(project).some((name) => join(project.root, name) === path);
 }
 
 async function pointersAgree({ project, world: { files } }: Place): Promise<boolean> {
+  const path = localPath(project);
+  if (path === undefined) return true;
   const current = await files.read(join(project.root, ".current-env"));
-  const local = await files.readBytes(localPath(project));
+  const local = await files.readBytes(path);
   return current?.trim() === block.blockVariables(textOf(local)).FORKSTACK_ENV;
 }
 
@@ -426,6 +445,7 @@ export type Written = readonly [path: string, text: string, mode: number];
 async function environmentFiles(place: Place, { env, variables, activate, anyway }: Wanted): Promise<Planned[]> {
   const { project } = place;
   const path = variablesPath(project, env);
+  const local = localPath(project);
   const written = variables === undefined ? await writtenVariables(place, env) : tellable(project, env, variables);
   const stale = staleVariables(project, env, written ?? {});
   const told = { ...written, ...stale };
@@ -434,14 +454,15 @@ async function environmentFiles(place: Place, { env, variables, activate, anyway
     ...(isNew ? [[path, linesOf(told), 0o600] as const] : []),
     ...(activate
       ? [
-        [localPath(project), await localFile(place, told, anyway === true), 0o600] as const,
+        ...await formerFile(place),
+        ...(local === undefined ? [] : [[local, await localFile(place, told, anyway === true), 0o600] as const]),
         [join(project.root, ".current-env"), `${env}\n`, 0o600] as const,
       ]
       : []),
   ];
 }
 
-/** `.env.local` with these variables in forkstack's block, and every other byte as it is. */
+/** The env file with these variables in forkstack's block, and every other byte as it is. */
 async function localFile(place: Place, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
   const lines = block.formatBlock(told, await disk.realPath(place.project.root));
   return async (now) => {
@@ -450,6 +471,20 @@ async function localFile(place: Place, told: Readonly<Record<string, string>>, a
     if (!anyway) block.refuseDoubles(text, new Set(Object.keys(told)), known);
     return block.bytesOfText(block.withBlock(text, lines, known));
   };
+}
+
+/** `.env.local` without the block that it has from before forkstack.json named another file, or none. */
+async function formerFile(place: Place): Promise<Planned[]> {
+  const { project, world: { files } } = place;
+  const path = join(project.root, ".env.local");
+  if (path === localPath(project) || (await files.stat(path))?.type !== "file") return [];
+  const before = textOf(await files.readBytes(path));
+  if (Object.keys(block.blockVariables(before, `"${path}"`)).length === 0) return [];
+  const without = async (now: Uint8Array | undefined) => {
+    const text = textOf(now);
+    return block.bytesOfText(block.withoutBlock(text, await knownOf(place, text)));
+  };
+  return [[path, without, (await disk.mode(path) ?? 0o600) & 0o777]];
 }
 
 function tellable(project: Project, env: string, variables: Variables): Record<string, string> {

@@ -26,6 +26,8 @@ import { embeddedPath, ForkstackError } from "../mod.ts";
 import {
   companionsOf,
   inspect,
+  isEmptyLater,
+  isMadeAtFirstUse,
   noteOf,
   ownerPath,
   type Place,
@@ -39,7 +41,7 @@ const noOptions = v.strictObject({});
 type NoOptions = v.InferOutput<typeof noOptions>;
 
 /** What one embedded provider has of its own. */
-interface Embedded extends Shape {
+interface Embedded<Options> extends Shape {
   readonly name: string;
   readonly type: "file" | "directory";
   readonly copy?: Copy;
@@ -48,7 +50,7 @@ interface Embedded extends Shape {
     context: Context,
     partial: string,
     parent: string | undefined,
-    scope: Scope<unknown>,
+    scope: Scope<Options>,
   ) => Promise<Copy>;
   /** Opens what is there, beyond its being there. */
   readonly open?: (path: string) => void | Promise<void>;
@@ -56,7 +58,7 @@ interface Embedded extends Shape {
   readonly execute?: (path: string, sql: string, signal: AbortSignal) => Promise<void>;
 }
 
-interface WithOutputs<Options> extends Embedded {
+interface WithOutputs<Options> extends Embedded<Options> {
   readonly outputs: (path: string, held: Held, asked: Asked<Options>) => Outputs | Promise<Outputs>;
   readonly secrets?: SecretsAccess<Options>;
 }
@@ -106,7 +108,10 @@ export function embeddedProviderWith<Options>(
     remark: (context, fork, scope) => remark(its.kind, context, fork, scope),
     async probe(context, held, scope) {
       const path = pathOf(held, scope);
-      if ((await context.files.stat(path))?.type === its.type) return await its.open?.(path);
+      const found = await context.files.stat(path);
+      if (found?.type === its.type) return await its.open?.(path);
+      const owner = found === undefined ? await readOwner(context, its.kind, scope, held.name) : undefined;
+      if (owner !== undefined && isEmptyLater(owner, scope)) return;
       throw new ForkstackError("NOT_READY", `Cannot use ${its.kind} "${path}": there is no ${its.type}`, {
         retryable: true,
       });
@@ -135,7 +140,7 @@ export function embeddedProviderWith<Options>(
 }
 
 /** Makes the fork whole under a temporary name, then gives it its own. */
-async function create(its: Embedded, context: Context, target: Target<unknown>): Promise<Fork> {
+async function create<O>(its: Embedded<O>, context: Context, target: Target<O>): Promise<Fork> {
   const { kind } = its;
   const path = embeddedPath(kind, target.root, target.name);
   const ownerFile = ownerPath(kind, target, target.name);
@@ -167,6 +172,9 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
   await context.record("claim", claim.id);
   context.signal.throwIfAborted();
 
+  if (parent === undefined && isMadeAtFirstUse(target.options)) {
+    return await settled(its, context, target, { ...claim, copy: "empty" });
+  }
   const partial = temporaryPath(path);
   const note = ownerFile + partial.slice(path.length);
   try {
@@ -192,7 +200,13 @@ async function create(its: Embedded, context: Context, target: Target<unknown>):
  * file has its name already, the note stays, and the next run goes on from there. What can't be removed now is swept
  * by that run too; the error that led here matters more.
  */
-async function discard(its: Embedded, context: Context, path: string, partial: string, note: string): Promise<void> {
+async function discard<O>(
+  its: Embedded<O>,
+  context: Context,
+  path: string,
+  partial: string,
+  note: string,
+): Promise<void> {
   const [found, text] = await Promise.allSettled([context.files.stat(path), context.files.read(note)]);
   if (found.status === "rejected" || text.status === "rejected") return;
   if (found.value !== undefined && text.value?.startsWith(`${found.value.identity} `)) return;
@@ -202,10 +216,10 @@ async function discard(its: Embedded, context: Context, path: string, partial: s
 }
 
 /** The fork, if what stopped this attempt is that another of the same operation was first; else throws. */
-async function madeByAnother(
-  its: Embedded,
+async function madeByAnother<O>(
+  its: Embedded<O>,
   context: Context,
-  target: Target<unknown>,
+  target: Target<O>,
   error: unknown,
 ): Promise<Fork> {
   // It had published its own, or swept ours away when it was done.
@@ -230,7 +244,7 @@ async function madeByAnother(
 }
 
 /** Where the parent really is, inside the project; `undefined` if there is none. */
-async function usableParent(its: Embedded, context: Context, target: Target<unknown>): Promise<string | undefined> {
+async function usableParent<O>(its: Embedded<O>, context: Context, target: Target<O>): Promise<string | undefined> {
   if (target.parent === undefined) return undefined;
   const path = embeddedPath(its.kind, target.root, target.parent);
   const unusable = (state: string, hint: string) =>
@@ -264,7 +278,7 @@ async function usableParent(its: Embedded, context: Context, target: Target<unkn
 }
 
 /** Deletes the fork with its companions, then its mark. */
-async function remove(its: Embedded, context: Context, fork: Fork, place: Place): Promise<"deleted" | "absent"> {
+async function remove<O>(its: Embedded<O>, context: Context, fork: Fork, place: Place): Promise<"deleted" | "absent"> {
   const path = embeddedPath(its.kind, place.root, fork.name);
   const ownerFile = ownerPath(its.kind, place, fork.name);
   const held = await readOwner(context, its.kind, place, fork.name);
@@ -305,7 +319,7 @@ async function* list(kind: Kind, context: Context, scope: Scope<unknown>): Async
 }
 
 /** Makes a new fork aside; `commit` gives it the old one's place, and puts all back if it can't. */
-async function reset(its: Embedded, context: Context, fork: Fork, target: Target<unknown>): Promise<Replacement> {
+async function reset<O>(its: Embedded<O>, context: Context, fork: Fork, target: Target<O>): Promise<Replacement> {
   const path = embeddedPath(its.kind, target.root, fork.name);
   const ownerFile = ownerPath(its.kind, target, fork.name);
   const seen = await inspect(its, context, target);
@@ -318,9 +332,12 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
   const discard = async () => {
     for (const leftover of [partial, ...companionsOf(its, partial)]) await context.files.remove(leftover);
   };
-  let copy: Copy;
+  let copy: Copy = "empty";
+  let isFilled = true;
   try {
-    copy = await its.fill(context, partial, await usableParent(its, context, target), target);
+    const parent = await usableParent(its, context, target);
+    isFilled = parent !== undefined || !isMadeAtFirstUse(target.options);
+    if (isFilled) copy = await its.fill(context, partial, parent, target);
   } catch (error) {
     await discard();
     throw error;
@@ -339,7 +356,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
           await context.files.replace(old, to);
           aside.push([old, to]);
         }
-        await context.files.replace(partial, path);
+        if (isFilled) await context.files.replace(partial, path);
       } catch (error) {
         for (const [old, to] of aside.reverse()) await context.files.replace(to, old);
         throw error;
@@ -353,7 +370,7 @@ async function reset(its: Embedded, context: Context, fork: Fork, target: Target
 }
 
 /** Notes on record that the fork is whole, and clears away what it took. */
-async function settled({ kind }: Embedded, context: Context, target: Target<unknown>, fork: Fork): Promise<Fork> {
+async function settled<O>({ kind }: Embedded<O>, context: Context, target: Target<O>, fork: Fork): Promise<Fork> {
   const path = embeddedPath(kind, target.root, fork.name);
   const ownerFile = ownerPath(kind, target, fork.name);
   if ((await readOwner(context, kind, target, fork.name))?.copy === undefined) {

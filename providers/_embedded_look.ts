@@ -81,6 +81,7 @@ export async function inspect(its: Shape, context: Context, target: Target<unkno
   }
   if (!isSameHolder(fork.marker, target.marker)) return others(fork.id, fork.marker);
   const found = await context.files.stat(path);
+  if (found === undefined && isEmptyLater(fork, target)) return { state: "ready", fork };
   if (found === undefined) return { state: fork.copy === undefined ? "pending" : "deleting", fork };
   if (fork.copy !== undefined) return { state: "ready", fork };
   const copy = await publishedCopy(context, ownerFile, found.identity);
@@ -88,6 +89,16 @@ export async function inspect(its: Shape, context: Context, target: Target<unkno
   const now = await readOwner(context, its.kind, target, target.name);
   if (now?.id !== fork.id || now.copy !== fork.copy) return await inspect(its, context, target); // it changed meanwhile
   return { state: "foreign", id: fork.id, reason: `something else made "${path}" before the fork was whole` };
+}
+
+/** Whether a fork is whole though nothing stands at its path: an application makes it at first use, and none has yet. */
+export function isEmptyLater({ copy }: Fork, { options }: Scope<unknown>): boolean {
+  return copy === "empty" && isMadeAtFirstUse(options);
+}
+
+/** Whether a resource's options leave it to the application to make what stands at its path. */
+export function isMadeAtFirstUse(options: unknown): boolean {
+  return (options as { make?: unknown } | null)?.make === "first use";
 }
 
 /** How a file that is about to be published was copied, by the notes beside the owner's file. */

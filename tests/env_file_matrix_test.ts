@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parse } from "npm:dotenv@18.0.10";
 import fc from "npm:fast-check@4.10.2";
 import { formatEnvLine, isForkstackError, parseEnvFile, readEnvFile, setEnvVariable } from "../mod.ts";
+import { installReaders } from "./env_readers.ts";
 import { bun, node22, type Project, run, type Runtime, runtimeTest, temporaryProject } from "./runtime_helpers.ts";
 
 /** Values by what they have in common, and the readers that are known to differ on them. */
@@ -22,16 +23,19 @@ const CLASSES: Readonly<Record<string, { values: readonly string[]; except?: rea
   "shell signs": { values: ["a;b", "a&b|c", "!", "~", "*", "(a)", "<a>", "%PATH%", "[a]", "a\\b", "a\\nb", "\\t"] },
   "other scripts": { values: ["é", "日本語", "😀", "\u2028", "\u0085", "\u001b[1m"] },
   "single quotes": { values: ["'", "it's", "a 'b' c", "it's #1", "it's\ntwo", "''", " 'a' ", "it's \\d"] },
-  // Bun expands $ in every quote, python-dotenv ${...}.
-  "dollars": { values: ["$", "a$", "$HOME", "a$HOME b", "$1", "$$", "$(id)"], except: ["bun"] },
-  "braced dollars": { values: ["${HOME}", "a${HOME:-b}", "${"], except: ["bun", "python-dotenv"] },
+  // Bun, Next and Vite expand $ in every quote, python-dotenv ${...}; compose-go knows no backticks.
+  "dollars": { values: ["$", "a$", "$HOME", "a$HOME b", "$1", "$$", "$(id)"], except: ["bun", "next", "vite"] },
+  "braced dollars": { values: ["${HOME}", "a${HOME:-b}", "${"], except: ["bun", "next", "vite", "python-dotenv"] },
   "doubled backslashes": { values: ["\\\\b", "a\\\\b", "\\\\\\\\x"], except: ["python-dotenv"] },
   "a final backslash": { values: ["\\", "\\\\", "C:\\dir\\", "ab\\"], except: ["sh"] },
-  "a final backslash after a space": { values: ["a b\\", "a;b\\"], except: ["bun", "python-dotenv"] },
+  "a final backslash after a space": { values: ["a b\\", "a;b\\"], except: ["bun", "compose-go", "python-dotenv"] },
   "single and double quotes": { values: [`it's "a"`, `a'"`, `a"'b`], except: ["sh"] },
-  "single quotes and dollars": { values: ["it's $HOME", "'$'"], except: ["bun", "python-dotenv", "sh"] },
+  "single quotes and dollars": {
+    values: ["it's $HOME", "'$'"],
+    except: ["bun", "compose-go", "next", "vite", "python-dotenv", "sh"],
+  },
   "single quotes and backticks": { values: ["it's `a`", "`'"], except: ["sh"] },
-  "single quotes and escapes": { values: ["it's\\n", "'\\\\n"], except: ["python-dotenv", "sh"] },
+  "single quotes and escapes": { values: ["it's\\n", "'\\\\n"], except: ["compose-go", "python-dotenv", "sh"] },
   "three quotes": { values: ["a'b\"c`d", 'it\'s `a` "b"'], except: ["sh"] },
 };
 
@@ -66,8 +70,26 @@ function program(name: string, ...look: string[]): Runtime {
   return run([name, ...look]).code === 0 ? { command: [name] } : { missing: `${name} is not installed` };
 }
 
+/** A reader of the `.env.local` of a directory. */
+function ofDirectory(...command: [string, ...string[]]): Reader {
+  return (file) => {
+    using at = temporaryProject({ ".env.local": Deno.readTextFileSync(file) });
+    return printed(...command, at.path);
+  };
+}
+
+/** What a command prints, as JSON. */
+function printed(...command: [string, ...string[]]): Record<string, string> {
+  const { code, stdout, stderr } = run(command);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+const INSTALLED = installReaders(node22());
+Deno.test.afterAll(() => INSTALLED.directory[Symbol.dispose]());
+
 const here: Runtime = { command: [Deno.execPath()] };
-const READERS: Readonly<Record<string, readonly [Runtime, (program: string) => Reader]>> = {
+const READERS: Readonly<Record<string, readonly [Runtime, (program: string, ...more: string[]) => Reader]>> = {
   "deno": [here, (deno) => command((file, print) => [deno, "run", "--no-config", "-E", `--env-file=${file}`, print])],
   "node": [node22(), (node) => command((file, print) => [node, `--env-file=${file}`, print])],
   "bun": [bun(), (bun) => command((file, print) => [bun, `--env-file=${file}`, print])],
@@ -77,6 +99,9 @@ const READERS: Readonly<Record<string, readonly [Runtime, (program: string) => R
     assert.equal(code, 0, stderr);
     return JSON.parse(stdout);
   }],
+  "next": [INSTALLED.next, ofDirectory],
+  "vite": [INSTALLED.vite, ofDirectory],
+  "compose-go": [INSTALLED.compose, (...command) => (file) => printed(...command, file)],
   "sh": [
     here,
     (deno) =>
@@ -90,13 +115,13 @@ for (const [name, [runtime, reader]] of Object.entries(READERS)) {
   runtimeTest(
     `formatEnvLine() writes what ${name} reads: ${classes.map(([one]) => one).join(", ")}`,
     runtime,
-    ([program]) => {
+    (words) => {
       using at = temporaryProject();
       // All in one file: a value read wrongly may also swallow the next one.
       const values = classes.flatMap(([one, { values }]) => values.map((value) => ({ one, value })));
       const wanted = Object.fromEntries(values.map(({ value }, index) => [`V${index}`, value]));
       at.write("all.env", textOf(wanted));
-      const got = reader(program)(join(at.path, "all.env"), Object.keys(wanted), at);
+      const got = reader(...words)(join(at.path, "all.env"), Object.keys(wanted), at);
       for (const [index, { one, value }] of values.entries()) {
         assert.equal(got[`V${index}`], value, `${name} reads ${JSON.stringify(value)} of "${one}"`);
       }
@@ -108,12 +133,12 @@ for (const [name, [runtime, reader]] of Object.entries(READERS)) {
 for (const [one, { values, except }] of Object.entries(CLASSES)) {
   for (const name of except ?? []) {
     const [runtime, reader] = READERS[name];
-    runtimeTest(`${name} still differs on ${one}`, runtime, ([program]) => {
+    runtimeTest(`${name} still differs on ${one}`, runtime, (words) => {
       using at = temporaryProject();
       const isWrong = values.some((value, index) => {
         at.write(`${index}.env`, `${formatEnvLine("V", value)}\nNEXT='1'\n`);
         try {
-          const { V, NEXT } = reader(program)(join(at.path, `${index}.env`), ["V", "NEXT"], at);
+          const { V, NEXT } = reader(...words)(join(at.path, `${index}.env`), ["V", "NEXT"], at);
           return V !== value || NEXT !== "1";
         } catch {
           return true; // sh stops at an open quote
@@ -125,7 +150,7 @@ for (const [one, { values, except }] of Object.entries(CLASSES)) {
 }
 
 /** Readers that know no quotes, or other ones, or expand: each must agree on plain values. */
-const PLAIN_READERS: Readonly<Record<string, readonly [Runtime, (program: string) => Reader]>> = {
+const PLAIN_READERS: Readonly<Record<string, readonly [Runtime, (program: string, ...more: string[]) => Reader]>> = {
   "make's include": [program("make", "--version"), (make) => (file, names, at) => {
     at.write("print.mjs", PRINT);
     at.write("names.json", JSON.stringify(names));
@@ -134,6 +159,15 @@ const PLAIN_READERS: Readonly<Record<string, readonly [Runtime, (program: string
     const { code, stdout, stderr } = run([make, "-s"], { cwd: at.path });
     assert.equal(code, 0, stderr);
     return JSON.parse(stdout);
+  }],
+  "docker run --env-file": [INSTALLED.docker, (...command) => (file) => printed(...command, file)],
+  // Of environment.d, which EnvironmentFile= shares its parser with. It leaves out what is empty, and quotes for a shell.
+  "systemd": [INSTALLED.systemd, (generator) => (file, names) => {
+    using at = temporaryProject({ "environment.d/all.conf": Deno.readTextFileSync(file) });
+    const { code, stdout, stderr } = run([generator], { env: { XDG_CONFIG_HOME: at.path } });
+    assert.equal(code, 0, stderr);
+    const lines = Array.from(stdout.matchAll(/^(\w+)=("?)(.*)\2$/gm), ([, name, , value]) => [name, value]);
+    return { ...Object.fromEntries(names.map((name) => [name, ""])), ...Object.fromEntries(lines) };
   }],
   "direnv": [program("direnv", "version"), (direnv) => (file, _names, at) => {
     const { code, stdout, stderr } = run([direnv, "dotenv", "json", file], { cwd: at.path });
@@ -168,12 +202,12 @@ function linesOf(file: string): string[] {
 }
 
 for (const [name, [runtime, reader]] of Object.entries(PLAIN_READERS)) {
-  runtimeTest(`formatEnvLine() writes plain values so that ${name} reads them`, runtime, ([program]) => {
+  runtimeTest(`formatEnvLine() writes plain values so that ${name} reads them`, runtime, (words) => {
     using at = temporaryProject();
     const { values } = CLASSES["plain values"];
     const wanted = Object.fromEntries(values.map((value, index) => [`V${index}`, value]));
     at.write("all.env", textOf(wanted));
-    const got = reader(program)(join(at.path, "all.env"), Object.keys(wanted), at);
+    const got = reader(...words)(join(at.path, "all.env"), Object.keys(wanted), at);
     assert.deepEqual(Object.fromEntries(Object.keys(wanted).map((one) => [one, got[one]])), wanted);
   });
 }
@@ -197,12 +231,15 @@ const DIFFERS: Readonly<Record<string, RegExp>> = {
   "bun": /\$|\\$/,
   "npm dotenv": /\\$/, // in quotes it reads on, if a later line has the quote at its end
   "python-dotenv": /\$\{|\\|'[^]*["$`#\n]|["$`#\n][^]*'/,
+  "next": /\$|\\$/,
+  "vite": /\$|\\$/,
+  "compose-go": /'|\\$/,
   "sh": /\\$|'[^]*["$`\\]|["$`\\][^]*'/,
   ...Object.fromEntries(Object.keys(PLAIN_READERS).map((name) => [name, /[^\p{L}\p{M}\p{N}_.,:/@%+=?-]/u])),
 };
 
 for (const [name, [runtime, reader]] of Object.entries({ ...READERS, ...PLAIN_READERS })) {
-  runtimeTest(`${name} reads any value as it was written, or it is VALUE_UNWRITABLE`, runtime, ([program]) => {
+  runtimeTest(`${name} reads any value as it was written, or it is VALUE_UNWRITABLE`, runtime, (words) => {
     using at = temporaryProject();
     const values = fc.sample(anyValue, 2_000).filter((value) => {
       if (DIFFERS[name]?.test(value)) return false;
@@ -216,7 +253,7 @@ for (const [name, [runtime, reader]] of Object.entries({ ...READERS, ...PLAIN_RE
     assert(values.length > 300, `${values.length} values`);
     const wanted = Object.fromEntries(values.map((value, index) => [`V${index}`, value]));
     at.write("any.env", textOf(wanted));
-    const got = reader(program)(join(at.path, "any.env"), Object.keys(wanted), at);
+    const got = reader(...words)(join(at.path, "any.env"), Object.keys(wanted), at);
     for (const [key, value] of Object.entries(wanted)) {
       assert.equal(got[key], value, `${name}: ${JSON.stringify(value)}`);
     }

@@ -245,6 +245,11 @@ Deno.test("stateRoot(): a worktree that the main one lists has the main one's st
   assert.equal(stateOf(at, "moved"), "main/app");
 });
 
+Deno.test("stateRoot(): where the project is the whole repository, nothing stands behind the directory's name", () => {
+  using at = repository();
+  assert.equal(stateRoot(join(at.path, "linked")), realpathSync(join(at.path, "main")));
+});
+
 Deno.test("stateRoot(): after the main worktree was moved by hand, once it is repaired", () => {
   using at = repository();
   renameSync(join(at.path, "main"), join(at.path, "other"));

@@ -64,7 +64,10 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "stay as they are. A vendor that does not answer is an error. One that another registry made is refused; if that " +
       "registry was lost, --adopt goes on with what it made.",
     ],
-    arguments: { "[name]": "1 to 63 of a-z, 0-9 and - inside; one is made up if it is left out" },
+    arguments: {
+      "[name]": "1 to 63 of a-z, 0-9 and - inside; left out, it is that of the git branch, feature-login of " +
+        "feature/Login, or of the directory where no branch is checked out; else one is made up",
+    },
     examples: [
       ["new alice", "forks the default parent"],
       ["new pr-42 --from dev --ttl 3d", "forks dev, for three days"],

@@ -5,7 +5,6 @@ import { createEnvironment, type NewOptions, planEnvironment } from "../create.t
 import type { Engine } from "../engine.ts";
 import { leaseEnd, parsePoint } from "../lease.ts";
 import { load } from "../load.ts";
-import { randomName } from "../names.ts";
 import * as output from "../output.ts";
 import { readVariables } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
@@ -26,7 +25,7 @@ export async function runNew({ name, flags, io }: Call): Promise<Answer> {
     return expiresAt === undefined ? common : { ...common, expiresAt };
   };
   const plan = await withEngine(io, "plan", async (engine) => {
-    env ??= randomName((await engine.registry.environments()).map((one) => one.name));
+    env ??= await nameFor(engine);
     return await planEnvironment(engine, env, optionsOf(engine, env));
   }, { reach: flags["dry-run"] ? "registry" : "all" });
   if (flags["dry-run"]) {
@@ -71,4 +70,10 @@ async function refuseLost(engine: Engine, env: string): Promise<void> {
 
 async function rebuilding() {
   return await load<typeof import("../rebuild.ts")>("core/rebuild.ts");
+}
+
+/** A name for an environment that nobody named. */
+async function nameFor({ project, registry }: Engine): Promise<string> {
+  const { unnamed } = await load<typeof import("../branch.ts")>("core/branch.ts");
+  return await unnamed(project.root, async () => (await registry.environments()).map(({ name }) => name));
 }

@@ -15,7 +15,7 @@ import type { Engine } from "../engine.ts";
 import { files } from "../files.ts";
 import * as host from "../host.ts";
 import { load } from "../load.ts";
-import { readyEnvironment } from "../lookup.ts";
+import { usableEnvironment } from "../lookup.ts";
 import { othersVariables, programVariables, type Values } from "../program.ts";
 import { type OnTerminal, runOnTerminal, type Standing, standing } from "../run.ts";
 import { Secret } from "../secret.ts";
@@ -71,7 +71,7 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
   const load = async (engine: Engine): Promise<Settings> => {
     const { project } = engine;
     const env = envOf(project);
-    await assertUsable(engine, env);
+    if (!BASE_ENVS.includes(env)) await usableEnvironment(engine, env, "run in");
     const written = await writtenOf(project, env);
     const isTold = written !== undefined && (BASE_ENVS.includes(env) || await isCurrent(engine, env));
     const asked = isTold ? { written } : await ask(engine, env);
@@ -91,26 +91,25 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
       },
     );
   } catch (error) {
-    const isOffline = isForkstackError(error) && /^(REGISTRY_UNREACHABLE|NETWORK_DENIED)$/.test(error.code);
-    if (!isOffline || flags.secrets) throw error;
+    if (!isForkstackError(error) || !UNASKED.test(error.code) || flags.secrets) throw error;
     const project = await openProject(host.cwd(), { init: false });
+    if (error.code === "ENV_NOT_FOUND" && !await lacksRegistry(project)) throw error;
     const env = envOf(project);
     const written = await writtenOf(project, env);
     if (written === undefined) throw error;
-    io.say(`${shown(error.message)}. The program gets what this machine's files say`);
+    const why = error.code === "ENV_NOT_FOUND" ? "There is no registry here" : shown(error.message);
+    io.say(`${why}. The program gets what this machine's files say`);
     return { project, env, written, secrets: {} };
   }
 }
 
-/** Rejects unless the environment is complete and its lease has not ended. */
-async function assertUsable(engine: Engine, env: string): Promise<void> {
-  if (BASE_ENVS.includes(env)) return;
-  const { expiresAt } = await readyEnvironment(engine, env, "run in");
-  if (expiresAt === undefined || Date.parse(expiresAt) > engine.world.now().getTime()) return;
-  throw new ForkstackError("CONFLICT", `Cannot run in environment "${env}": its lease ended ${expiresAt}`, {
-    hint: `It may be deleted at any time; keep it with \`forkstack extend ${env} 2d\``,
-    details: { env },
-  });
+/** The registry could not be asked, or, with `ENV_NOT_FOUND`, may not be here: the environment's own file is enough. */
+const UNASKED = /^(REGISTRY_UNREACHABLE|NETWORK_DENIED|NOT_PERMITTED|FILE_UNREADABLE|ENV_NOT_FOUND)$/;
+
+/** Whether the project's own registry is not here, as in a container that was given the environment's file alone. */
+async function lacksRegistry(project: Project): Promise<boolean> {
+  if (project.config.registry !== undefined) return false;
+  return await files.stat(host.join(project.stateRoot, ".forkstack", "registry.db")) === undefined;
 }
 
 /** Asks the providers; what is minted anew each time is written down, or each run would leave another login behind. */

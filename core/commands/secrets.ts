@@ -49,7 +49,8 @@ export async function runSecrets(call: Call): Promise<Answer> {
   if (names.length < least! || names.length > most!) {
     throw usage(`Cannot run "secrets ${name}": it takes ${action.arguments}`, `For example ${exampleOf(name)}`);
   }
-  return await withEngine(call.io, "work", (engine) => action.run({ call, engine, names }), {
+  const isLook = /^(list|get|diff)$/.test(name) || call.flags["dry-run"] === true;
+  return await withEngine(call.io, isLook ? "look" : "work", (engine) => action.run({ call, engine, names }), {
     reach: call.flags["dry-run"] ? "vendors" : "all",
   });
 }

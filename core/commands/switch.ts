@@ -4,8 +4,8 @@ import type { Answer, Call } from "./_call.ts";
 import { BASE_ENVS, type Config, isEmbedded, type Project, sealConfig } from "../config.ts";
 import { files } from "../files.ts";
 import * as output from "../output.ts";
-import { describe } from "../describe.ts";
-import { needsNoProvider, switchEnvironment } from "../switch.ts";
+import { resultOf } from "../describe.ts";
+import { needsNoProvider, switchEnvironment, usable } from "../switch.ts";
 import { required, withEngine } from "./_open.ts";
 
 /** `switch <name>` */
@@ -13,10 +13,11 @@ export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
   const env = parseEnvName(required(name, "switch"));
   return await withEngine(
     io,
-    "work",
+    flags["dry-run"] ? "look" : "work",
     async (engine) => {
       if (flags["dry-run"]) {
-        const result = await describe(engine, env, performance.now());
+        const began = performance.now();
+        const result = await resultOf(engine, env, await usable(engine, env), began);
         return { data: { ...result, dryRun: true }, text: () => `Would switch to ${env}` };
       }
       const result = await switchEnvironment(engine, env);

@@ -3,9 +3,16 @@
  * open, and only their own code knows how to copy a live one: what writes there has to pause during a fork, and a
  * directory that changes meanwhile is an error, never a torn copy.
  */
-import { embeddedProvider, fillTree } from "../_embedded.ts";
+import * as v from "npm:valibot@1.5.0";
+import { embeddedProviderWith, fillTree } from "../_embedded.ts";
 
-export default embeddedProvider({
+const options = v.strictObject({
+  /** Who makes the directory where the parent has none: `new`, at once, or whoever uses it first. */
+  make: v.optional(v.picklist(["at once", "first use"]), "at once"),
+});
+type Options = v.InferOutput<typeof options>;
+
+export default embeddedProviderWith<Options>(options, {
   name: "directory",
   kind: "local",
   type: "directory",

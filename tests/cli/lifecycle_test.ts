@@ -22,6 +22,37 @@ Deno.test("new without a name finds a readable one that is free", async () => {
   assert.equal(names.size, 3);
 });
 
+Deno.test("the default stack leaves nothing in the root for each environment, until the app asks for its directory", async () => {
+  await using place = await Place.make();
+  const before = (await readdir(place.root)).length + 4; // .forkstack, .gitignore, .current-env, .env.local
+  for (let n = 1; n <= 3; n++) await place.ok("new", `agent-${n}`);
+  assert.equal((await readdir(place.root)).length, before, (await readdir(place.root)).join(" "));
+  const used = (env: string) =>
+    openStack({ cwd: place.root, read: (name) => name === "FORKSTACK_ENV" ? env : undefined });
+  await place.write("shop.dev.db/graph.bin", "of dev");
+  const path = used("agent-2").localPath();
+  assert.deepEqual(await readdir(path), []);
+  assert.equal(used("agent-2").localPath(), path, "once more");
+  await place.ok("new", "agent-4", "--from", "agent-1");
+  await place.ok("new", "agent-5");
+  assert.deepEqual(await readdir(place.path("shop.agent-5.db")), ["graph.bin"], "a copy is there from the start");
+  assert.equal((await place.json("doctor")).data.findings.length, 0);
+  await place.ok("reset", "agent-4", "--yes");
+  for (let n = 1; n <= 5; n++) await place.ok("delete", `agent-${n}`, "--yes");
+  assert.deepEqual((await readdir(place.root)).filter((name) => name.endsWith(".db")), ["shop.dev.db"]);
+});
+
+Deno.test("new without a name takes the git branch's, and the same again when it is run again", async () => {
+  await using place = await Place.make();
+  await place.git("init", "-q", "-b", "feature/Login");
+  for (const unchanged of [undefined, true]) {
+    const { data } = await place.json("new");
+    assert.deepEqual([data.environment.name, data.unchanged || undefined], ["feature-login", unchanged]);
+  }
+  const { error } = await place.json("new", "feature/Other");
+  assert.deepEqual([error.code, error.hint], ["NAME_INVALID", 'Use "feature-other"']);
+});
+
 Deno.test("new of what is there is success and changes nothing", async () => {
   await using place = await Place.make();
   await place.ok("new", "alice");
@@ -88,7 +119,7 @@ Deno.test("new --empty starts with nothing, and says so", async () => {
   await fillDev(place);
   const { data } = await place.json("new", "alice", "--empty");
   assert(data.resources.every((one: { fork: string }) => one.fork === "empty"));
-  assert.deepEqual(await readdir(place.path("shop.alice.db")), []);
+  assert.equal((await readdir(place.root)).includes("shop.alice.db"), false, "whoever uses it makes it");
   assert.deepEqual(await readdir(place.path(".forkstack/buckets/shop-bucket-alice")), []);
   assert.equal(await place.read(".forkstack/sqlite/shop-alice.db"), "");
 });
@@ -256,6 +287,7 @@ Deno.test("two runs of new for one environment at once make it once, and both su
 Deno.test("a fork whose mark is gone is told as that, not as somebody else's", async () => {
   await using place = await Place.make();
   await place.ok("new", "alice");
+  await place.write("shop.alice.db/graph.bin", "hers");
   await rm(place.path(".forkstack", "owners", "local.shop.alice.db.json"));
   await rm(place.path(".forkstack", "owners", "database.shop-alice.json"));
   const { data } = await place.json("doctor");

@@ -222,7 +222,7 @@ function inRegistry(place: Place, sql: string): void {
   registry.exec(sql);
 }
 
-Deno.test("run refuses an environment that is not complete, or whose lease has ended", async () => {
+Deno.test("run and switch refuse an environment that is not complete, or whose lease has ended", async () => {
   await using place = await shop();
   await place.ok("new", "carol", "--ttl", "1h");
   assert.equal((await place.run("run", "carol", "--", "true")).code, 0);
@@ -235,6 +235,17 @@ Deno.test("run refuses an environment that is not complete, or whose lease has e
     expired.stderr,
     /Cannot run in environment "carol": its lease ended 2026-01-01.*\n.*forkstack extend carol/,
   );
+  const pointer = await place.read(".current-env");
+  for (const args of [["switch", "carol"], ["switch", "carol", "--dry-run"], ["new", "carol"]]) {
+    const refused = await place.run(...args);
+    assert.equal(refused.code, 5, args.join(" "));
+    assert.match(refused.stderr, /Cannot switch to environment "carol": its lease ended.*\n.*forkstack extend carol/);
+  }
+  assert.equal(await place.read(".current-env"), pointer);
+  await place.ok("extend", "carol", "2d");
+  await place.ok("switch", "carol");
+  const { data: { environments } } = await place.json("list");
+  assert.deepEqual(environments.map(({ name }: { name: string }) => name), ["alice", "bob", "carol"]);
   const deleting = await place.run("run", "bob", "--", "true");
   assert.equal(deleting.code, 5);
   assert.match(deleting.stderr, /Cannot run in environment "bob": it is deleting\n {2}hint: Finish with/);

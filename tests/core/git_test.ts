@@ -69,7 +69,7 @@ Deno.test("git() ends where a file that a setting includes is a pipe", async () 
 
 Deno.test("a command that only looks is told of a pipe at once, without git", async () => {
   using directory = repository(".git/index");
-  const roots = { root: directory.path, stateRoot: directory.path };
+  const roots = { root: directory.path, stateRoot: directory.path, config: { project: "shop" } };
   await assert.rejects(checkUntracked(roots), { code: "NOT_PERMITTED", message: /it is a pipe or a device/ });
 });
 

@@ -16,6 +16,7 @@ import {
 } from "../../core/output.ts";
 import type { EnvironmentReport } from "../../core/report.ts";
 import { Secret } from "../../core/secret.ts";
+import { compareNames } from "../../core/shown.ts";
 import { ForkstackError } from "../../mod.ts";
 
 const plain = { color: false, command: "forkstack " };
@@ -58,7 +59,9 @@ Deno.test("duration() is in the unit that people would say", () => {
     [12.4, "12 ms"],
     [999, "999 ms"],
     [1_000, "1.0 s"],
+    [999.7, "1.0 s"],
     [59_940, "59.9 s"],
+    [59_970, "1 min"],
     [60_000, "1 min"],
     [150_000, "3 min"],
   ];
@@ -100,6 +103,39 @@ Deno.test("listText() is a table with the current environment marked, whoever it
   );
   assert.match(listText(all.slice(0, 1), "prod", now, plain), /\n\* {2}prod +base\n/);
   assert.equal(listText([], undefined, now, task), "No environments yet. Make one with `deno task envs:new alice`");
+});
+
+Deno.test("listText() tells how much of a lease is left as people would say it", () => {
+  const left: [number, string][] = [
+    [2 * day, "2 d"],
+    [2 * day - 4 * second, "2 d"], // a moment after `new --ttl 2d`
+    [2 * day - 20 * minute, "2 d"],
+    [2 * day - hour, "47 h"],
+    [3 * day - hour, "3 d"],
+    [2.4 * day, "2 d"],
+    [day, "24 h"],
+    [2 * hour - second, "2 h"],
+    [90 * minute, "90 min"],
+    [90 * second, "90 s"],
+    [1, "1 s"],
+    [3_650 * day, "3650 d"],
+  ];
+  for (const [ms, text] of left) {
+    const [, line] = listText([environment("a", { expiresAt: ago(-ms) })], undefined, now, plain).split("\n");
+    assert(line.endsWith(`  ${text} left`), `${ms}: ${line}`);
+  }
+});
+
+Deno.test("compareNames() sorts numbers as numbers, and whatever else as text", () => {
+  const sorted = ["agent-1", "agent-2", "agent-10", "agent-10-a", "alice", "pr-2", "pr-02", "pr-10", "v1-9", "v1-10"];
+  const others = sorted.toReversed();
+  for (const given of [sorted, others]) {
+    const found = given.toSorted(compareNames);
+    assert.deepEqual(found.filter((name) => name !== "pr-02"), sorted.filter((name) => name !== "pr-02"));
+  }
+  assert.deepEqual(others.toSorted(compareNames), sorted.toSorted(compareNames), "in whatever order they come");
+  assert.equal(compareNames("a", "a"), 0);
+  assert.equal(compareNames(`x${"9".repeat(62)}`, `x1${"0".repeat(61)}`) > 0, true, "longer than a number holds");
 });
 
 Deno.test("only a style with colour has escapes, and the text is the same", () => {

@@ -134,6 +134,23 @@ test("environments, resources and journal read back as they were written", async
   equal(await other.environments(), []);
 });
 
+test("environments and resources are sorted by name, numbers as numbers", async (open) => {
+  const registry = await open();
+  const names = ["pr-9", "pr-10", "pr-100", "alice", "pr-2"];
+  const token = await held(registry, "pr-2");
+  const expiresAt = "2026-01-01T00:00:00.000Z";
+  const keys = ["storage.part-10", "storage.part-2"];
+  const parts = ["part-10", "part-2"].map((name) =>
+    statements.putResource(row("pr-2", { key: `storage.${name}`, name, title: `shop-${name}-bucket-pr-2` }))
+  );
+  const environments = names.map((name) => statements.putEnvironment({ ...environment(name), expiresAt }));
+  await registry.fenced("pr-2", token, [...environments, ...parts]);
+  const sorted = ["alice", "pr-2", "pr-9", "pr-10", "pr-100"];
+  equal((await registry.environments()).map(({ name }) => name), sorted);
+  equal((await registry.expired("2026-02-01T00:00:00.000Z")).map(({ name }) => name), sorted);
+  equal((await registry.resources("pr-2")).map(({ key }) => key), keys.toReversed());
+});
+
 test("fenced() writes all or nothing, and nothing once the lock is another's", async (open) => {
   const [one, two] = [await open(), await open()];
   const token = await held(one, "alice");

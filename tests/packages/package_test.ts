@@ -158,6 +158,22 @@ runtimeTest("the command line in Node 20 says what it needs, and leaves nothing"
   assert.equal(succeeds(run([program, bin, "--version"], { cwd: at.path })), `${config.version}\n`);
 });
 
+runtimeTest("Node below 20.16 is told what it lacks, by the command line and by an app", NODE_20, ([program]) => {
+  using at = linked(ofNpm);
+  at.write("old.mjs", "delete process.getBuiltinModule; // came with 20.16");
+  const old = (...args: string[]) => run([program, "--import", "./old.mjs", ...args], { cwd: at.path });
+  const bin = join("node_modules", "forkstack", "bin.js");
+  for (const args of [["new", "alice"], ["list", "--json"], []]) {
+    const { code, stdout, stderr } = old(bin, ...args);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.match(stderr, /^error: Cannot run forkstack in Node 20[\d.]+: it is too old\n {2}hint: .*Node 22\.16/);
+  }
+  assert.equal(succeeds(old(bin, "-V")), `${config.version}\n`);
+  const call = `import { getDatabaseUrl } from "forkstack";
+    try { getDatabaseUrl(); } catch (error) { console.log(error.code, error.hint); }`;
+  assert.match(succeeds(old("--input-type=module", "-e", call)), /^TOOL_OUTDATED .*Node 20\.16/);
+});
+
 /** An environment from its beginning to its end, by whatever stands before `new`. */
 function lifecycle(at: Project, forkstack: readonly [string, ...string[]], app: string, env: Record<string, string>) {
   const cli = (...args: string[]) => run([...forkstack, ...args], { cwd: at.path, env });
