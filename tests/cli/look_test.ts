@@ -19,6 +19,7 @@ for (const [kind, path] of Object.entries(KEPT)) {
   Deno.test(`an embedded ${kind} that somebody removed is told as gone, and new --yes or reset mends it`, async () => {
     await using place = await Place.make();
     await place.write(".forkstack/sqlite/shop-dev.db", "");
+    await place.write("shop.dev.db/parents", ""); // an empty one is made at first use
     await place.ok("new", "alice");
     await place.write("shop.alice.db/mine", "kept");
     await rm(place.path(...path), { recursive: true });

@@ -79,7 +79,7 @@ Deno.test("directory: a copy that is gone is no directory that nobody has used y
   const fork = await provider.create(context, target);
   assert.notEqual(fork.copy, "empty");
   await Deno.remove(join(at.path, target.name), { recursive: true });
-  assert.equal((await provider.inspect(context, target)).state, "pending");
+  assert.equal((await provider.inspect(context, target)).state, "deleting");
 });
 
 Deno.test("directory: what a stack names itself is made at once, and gone where it is gone", async () => {
@@ -88,6 +88,6 @@ Deno.test("directory: what a stack names itself is made at once, and gone where 
   const fork = await provider.create(context, target);
   assert.deepEqual(readdirSync(join(at.path, target.name)), []);
   await Deno.remove(join(at.path, target.name));
-  assert.equal((await provider.inspect(context, target)).state, "pending");
+  assert.equal((await provider.inspect(context, target)).state, "deleting");
   await assert.rejects(() => provider.probe(context, fork, target), /there is no directory/);
 });
