@@ -181,12 +181,15 @@ function problemsOf({ code, stdout, stderr }: Ended, isJson: boolean): string[] 
   if (said.length > 200_000) problems.push(`prints ${said.length} characters`);
   if (isJson) {
     try {
-      const { error } = JSON.parse(stdout);
-      if ((error === undefined) !== (code === 0)) problems.push(`ends with ${code} and error ${JSON.stringify(error)}`);
+      const { error, data } = JSON.parse(stdout);
+      const isFound = code === 1 && data?.findings?.some(({ severity }: { severity: string }) => severity === "error");
+      if ((error === undefined) !== (code === 0) && !isFound) {
+        problems.push(`ends with ${code} and error ${JSON.stringify(error)}`);
+      }
     } catch {
       problems.push(`prints no JSON: ${stdout.slice(0, 200)}`);
     }
-  } else if (code !== 0 && !/^error: /m.test(stderr)) {
+  } else if (code !== 0 && !/^error: /m.test(code === 1 ? said : stderr)) { // 1: an error among doctor's findings
     problems.push(`ends with ${code} and says no error: ${said.slice(0, 200)}`);
   }
   return problems;
