@@ -149,7 +149,9 @@ Deno.test({
         const whole = [old, checkout.dataOf("dev")].map((one) => JSON.stringify(one));
         ok(whole.includes(now), `killed at ${point}: half of its data is new`);
       }
-      await expectWhole(checkout, point, await checkout.json(...args));
+      const done = await checkout.json(...args);
+      await checkout.json("switch", "alice"); // the checkout is a copy: paths in its files are another's
+      await expectWhole(checkout, point, done);
     });
   },
 });
