@@ -19,8 +19,10 @@ Deno.test(`the engine keeps its promises under ${SEEDS} seeds of faults`, async 
     );
   }
   const rare = ["vendor late", "vendor lost", "vendor crash-after", "registry crash-after", "registry jump"];
-  for (const what of [...rare, "changes sent by a worker that was taken over", "writes refused by the fence"]) {
-    assert((met[what] ?? 0) >= 100, `"${what}" must be met often enough to mean something, not ${met[what]} times`);
+  // Rarest of all: the lock is lost between the fence's answer and the sending.
+  const least = { "changes sent by a worker that was taken over": 30, "writes refused by the fence": 100 };
+  for (const [what, times] of [...rare.map((one) => [one, 100] as const), ...Object.entries(least)]) {
+    assert((met[what] ?? 0) >= times, `"${what}" must be met often enough to mean something, not ${met[what]} times`);
   }
 });
 
