@@ -28,7 +28,6 @@ carry({
   "core/custom.ts": () => import("./custom.ts"),
   "core/difference.ts": () => import("./difference.ts"),
   "core/distance.ts": () => import("./distance.ts"),
-  "core/files.ts": () => import("./files.ts"),
   "core/git.ts": () => import("./git.ts"),
   "core/help.ts": () => import("./help.ts"),
   "core/http.ts": () => import("./http.ts"),

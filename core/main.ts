@@ -185,8 +185,7 @@ async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
     if (!isJson) tell(output.errorText(answer.error, err));
     return output.exitCodeOf(answer.error);
   } catch (caught) {
-    const error = await load<typeof import("./files.ts")>("core/files.ts")
-      .then(({ fileError }) => fileError(caught, command ?? "begin"), () => caught);
+    const error = (await import("./files.ts")).fileError(caught, command ?? "begin"); // not `load`: it may not read
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort(byKey) };
     if (isJson) print(output.jsonDocument(command, data, error, out));
     else tell(output.errorText(error, err));
