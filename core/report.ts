@@ -31,7 +31,7 @@ export interface EnvironmentReport {
   readonly name: string;
   readonly parent?: string;
   /** `unknown`: the registry could not be asked. */
-  readonly status: "creating" | "ready" | "deleting" | "broken" | "unknown";
+  readonly status: "creating" | "ready" | "deleting" | "broken" | "unknown" | "gone";
   readonly owner?: string;
   readonly createdAt?: string;
   readonly expiresAt?: string;

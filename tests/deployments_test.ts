@@ -83,13 +83,19 @@ for (const [name, runtime] of Object.entries(RUNTIMES)) {
   });
 }
 
+/** A copy of a project with the app in it, as an image has it. */
+function copied(root: string, to: string): string {
+  const app = join(to, "app");
+  cpSync(root, app, { recursive: true });
+  addApp(app);
+  return app;
+}
+
 Deno.test("deployment: an image with COPY . . works on the copy of the data in it, moved from where it was made", async () => {
   await using place = await Place.make();
   await place.ok("new", "alice");
   using at = temporaryProject();
-  const app = join(at.path, "app");
-  cpSync(place.root, app, { recursive: true });
-  addApp(app);
+  const app = copied(place.root, at.path);
   const [, command] = ["Deno", [process.execPath]] as const;
   const own = `alice file://${app}/.forkstack/sqlite/shop-alice.db shop-bucket-alice`;
   const loaded = Object.fromEntries(
@@ -119,9 +125,7 @@ for (const [name, runtime] of Object.entries(RUNTIMES)) {
       await using place = await Place.make();
       await place.ok("new", "alice");
       using at = temporaryProject();
-      const app = join(at.path, "app");
-      cpSync(place.root, app, { recursive: true });
-      addApp(app);
+      const app = copied(place.root, at.path);
       chmodSync(at.path, 0o755);
       // COPY --chown=node, so that the app can read what forkstack keeps for its owner alone.
       const give = (uid: number) => run(["chown", "-R", `${uid}:${uid}`, app]);

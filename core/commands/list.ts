@@ -1,5 +1,5 @@
 import { type Answer, type Call, noticeExpired } from "./_call.ts";
-import { openProject } from "../config.ts";
+import { BASE_ENVS, openProject } from "../config.ts";
 import { currentEnv } from "../current.ts";
 import { files } from "../files.ts";
 import { cwd } from "../host.ts";
@@ -20,11 +20,16 @@ export async function runList({ io }: Call): Promise<Answer> {
     registry.kept(),
     registry.environmentsError(),
   ]);
-  const base = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
+  const unlisted = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
+  const isBase = unlisted !== undefined && BASE_ENVS.includes(unlisted);
+  const gone = unlisted === undefined || isBase ? [] : [{ name: unlisted, status: "gone" as const, current: true }];
   return {
     data: { environments, ...(kept.length === 0 ? {} : { kept }) },
     text: (style) =>
-      [output.listText(environments, base, io.now(), style), ...output.keptLines(kept, style)].join("\n"),
+      [
+        output.listText([...gone, ...environments], isBase ? unlisted : undefined, io.now(), style),
+        ...output.keptLines(kept, style),
+      ].join("\n"),
     error,
   };
 }

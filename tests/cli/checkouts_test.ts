@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Place, run, runCommand } from "./run.ts";
+import { Place, repository, run, runCommand } from "./run.ts";
 
 /** What `list` says of checkouts, a line each. */
 async function listed(directory: string, env = "alice"): Promise<string[]> {
@@ -19,15 +19,6 @@ async function ok(directory: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(directory, args);
   assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
   return stdout;
-}
-
-async function repository(below = ""): Promise<Place> {
-  const place = await Place.make(null);
-  await place.write(`${below}forkstack.json`, '{"project":"shop"}');
-  await place.git("init", "-q");
-  await place.git("add", ".");
-  await place.git("commit", "-qm", "begin");
-  return place;
 }
 
 Deno.test("list, status and delete say which other worktrees are on an environment", async () => {
@@ -60,6 +51,7 @@ Deno.test("list, status and delete say which other worktrees are on an environme
   const told = (await place.ok("delete", "alice", "--yes")).stdout;
   assert.match(told, /Still pointing to it: ".*linked" \(git branch "topic"\); go on there with/);
   assert.doesNotMatch(told, /nested/);
+  assert.match(await ok(linked, "list"), /^\* {2}alice +gone$/m, "no base, whatever its pointer says");
   const { stdout } = await run(place.root, ["doctor"]);
   assert.match(stdout, /alice: current in ".*linked", but it was deleted/);
   await place.ok("new", "alice", "--no-switch");

@@ -4,7 +4,7 @@ import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { testIf } from "../helpers.ts";
 import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
-import { Place, run, runCommand } from "./run.ts";
+import { Place, repository, run, runCommand } from "./run.ts";
 
 const EXCLUDE = ".git/info/exclude";
 const LINES = ["/.forkstack/", "/.current-env", "/.env.local*", "/shop.*.db*", "/*.forkstack-????????"];
@@ -19,15 +19,6 @@ async function staged(place: Place, top: string, branch?: string): Promise<strin
   const { stdout } = await git("status", "--porcelain");
   await git("reset", "-q");
   return stdout.replaceAll(place.above, "");
-}
-
-async function repository(below = ""): Promise<Place> {
-  const place = await Place.make(null);
-  await place.write(`${below}forkstack.json`, '{"project":"shop"}');
-  await place.git("init", "-q");
-  await place.git("add", ".");
-  await place.git("commit", "-qm", "begin");
-  return place;
 }
 
 async function made(directory: string, env = "alice"): Promise<void> {

@@ -248,3 +248,13 @@ export async function whyNot(...command: string[]): Promise<string | undefined> 
     (error) => (error as Error).message,
   );
 }
+
+/** A git repository whose first commit is a project, in a directory of its own below the top if one is named. */
+export async function repository(below = ""): Promise<Place> {
+  const place = await Place.make(null);
+  await place.write(`${below}forkstack.json`, '{"project":"shop"}');
+  await place.git("init", "-q");
+  await place.git("add", ".");
+  await place.git("commit", "-qm", "begin");
+  return place;
+}
