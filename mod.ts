@@ -238,7 +238,7 @@ export function stateRoot(root: string): string {
   return isBare ? join(main, ".forkstack", "projects", below) : join(main, below); // `refs` and `hooks` are git's own
 }
 
-/** Where the files of a project are. */
+/** The directories of a project. */
 export interface ProjectPlace {
   /** Directory of `.current-env` and `.env.local`, in the checkout at hand. */
   readonly root: string;
@@ -782,7 +782,7 @@ export interface Facts {
   readonly isPointerCopied?: boolean;
   /** The checkout is a linked git worktree. */
   readonly isLinkedWorktree?: boolean;
-  /** What the env file is called in an error. @default {".env.local"} */
+  /** Name of the env file in an error. @default {".env.local"} */
   readonly envFile?: string;
   /** forkstack's block in the env file. */
   readonly block?: Said;
@@ -971,7 +971,7 @@ interface Written {
 
 /** One environment's values; see the functions of the same names, which use the process's own. */
 export class Stack {
-  /** What decided which environment is current; `"nothing"` in a linked git worktree without a pointer. */
+  /** The source that decided which environment is current; `"nothing"` in a linked git worktree without a pointer. */
   readonly decidedBy: Decision["decidedBy"];
   /** The directory of `.current-env`: that of forkstack.json, or in a linked git worktree its like. */
   readonly root: string | undefined;
@@ -982,7 +982,7 @@ export class Stack {
   readonly #read: (name: string) => string | undefined | typeof DENIED;
   readonly #known: Map<string, string | undefined> = new Map();
   readonly #storage: Map<string | undefined, StorageConfig> = new Map();
-  /** What is known without the files of variables. */
+  /** Facts that are known without the files of variables. */
   readonly #facts: Facts;
   #isStateHere: boolean | undefined;
   #current: string | undefined;
@@ -1070,7 +1070,7 @@ export class Stack {
     return this.root === undefined ? undefined : this.#stateRoot ??= this.#stateOf(this.root);
   }
 
-  /** Where a checkout's state is: what the user chose is chosen for all of them. */
+  /** Directory of a checkout's state: the user's choice holds for all checkouts. */
   #stateOf(root: string): string {
     return chosenState(this.#variable("FORKSTACK_STATE"), [this.root!, this.#cwd]) ?? stateRoot(root);
   }
@@ -1221,7 +1221,7 @@ export class Stack {
     });
   }
 
-  /** What is written of this environment, and what is known from there. */
+  /** Reads what is written of this environment, and the facts that follow. */
   #load(): Written {
     if (this.#written !== undefined) return this.#written;
     const envFile = envFileOf(this.#config ?? {});

@@ -74,7 +74,7 @@ export async function checkFound(root: string): Promise<void> {
   );
 }
 
-/** What a directory is that is never a project; `undefined` for any other. */
+/** Reason why a directory is never a project; `undefined` for any other. */
 async function whyNone(directory: string): Promise<string | undefined> {
   const own = await files.real(directory) ?? directory;
   if (dirname(own) === own || /^[A-Z]:[\\/]?$/i.test(own)) return "the root of a file system";

@@ -13,7 +13,7 @@ import { type Checkout, type Registry, statements } from "./registry.ts";
 import { isLine, isPath } from "./rows.ts";
 import type { Statement } from "./sql.ts";
 
-/** What is needed to look at checkouts. */
+/** Access that looking at checkouts needs. */
 export type Known = Pick<Engine, "project" | "registry"> & { readonly world: Pick<Engine["world"], "files"> };
 
 /** A checkout in the words of `--json`. */
@@ -34,7 +34,7 @@ export async function recordSwitch(engine: Engine, env: string): Promise<void> {
   await engine.registry.touch(env, engine.world.now().toISOString(), await pointedHere(engine, env));
 }
 
-/** What notes this directory as one that is on an environment. */
+/** Statements that note this directory as one that is on an environment. */
 export async function pointedHere(engine: Engine, env: string): Promise<Statement[]> {
   const checkout = await checkoutHere(engine, env);
   return checkout === undefined ? [] : [statements.putCheckout(checkout)];
@@ -91,7 +91,7 @@ export async function lookAtCheckouts({ registry, world }: Known): Promise<Check
   };
 }
 
-/** What `--json` says of the checkouts that are on an environment. */
+/** The checkouts that are on an environment, as `--json` has them. */
 export async function checkoutReports(known: Known): Promise<(env: string) => CheckoutReport[]> {
   const [{ standing }, here] = await Promise.all([lookAtCheckouts(known), disk.realPath(known.project.root)]);
   const own = hostOf(known.registry);

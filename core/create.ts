@@ -27,6 +27,7 @@ import { assertRunnable, scriptsOf } from "./sanitize.ts";
 import { isCurrent } from "./switch.ts";
 import * as workspace from "./workspace.ts";
 import type { Variables } from "./workspace.ts";
+import { messageOf } from "./shown.ts";
 
 /** What `new` is asked for. */
 export interface NewOptions {
@@ -313,7 +314,7 @@ async function undo(
   });
 }
 
-/** What an undo left, after a look at each place where this run may have made something. */
+/** Tells what an undo left, after a look at each place where this run may have made something. */
 async function leftTexts(engine: Engine, rows: readonly ResourceRow[], left: readonly string[]): Promise<string[]> {
   const gone = rows.filter(({ key }) => !left.includes(key));
   const looked = await lookAt(engine, gone, LOOK_MS).catch((error) => gone.map((row): Looked => ({ row, error })));
@@ -349,8 +350,4 @@ function allFailed(
       cause: errors.length === 1 ? errors[0] : new AggregateError(errors),
     },
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

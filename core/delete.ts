@@ -18,6 +18,7 @@ import { elapsed, type EnvironmentReport, environmentReport, reportOf, type Reso
 import { freeRoom } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
 import * as workspace from "./workspace.ts";
+import { messageOf } from "./shown.ts";
 
 /** Tells a person whose directory was left without a pointer how to go on. */
 export const OFF = "This directory is on no environment now: go on with `forkstack switch dev` or `forkstack new`";
@@ -147,7 +148,7 @@ async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<Ke
 }
 
 function notPurged(env: string, error: unknown): ForkstackError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new ForkstackError(
     "DELETE_INCOMPLETE",
     `Cannot delete all that was kept of environment "${env}", which itself is deleted: ${message}`,
@@ -188,9 +189,7 @@ function partlyDeleted(
   failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
   isLeft = false,
 ): ForkstackError {
-  const reasons = failures.map(({ item, error }) =>
-    `${item.key}: ${error instanceof Error ? error.message : String(error)}`
-  );
+  const reasons = failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`);
   return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
     hint: `The rest is gone; mend the cause and run \`forkstack delete ${env}\` again${isLeft ? `. ${OFF}` : ""}`,
     retryable: true,

@@ -53,7 +53,7 @@ export async function lookUp(engine: Engine, env: string): Promise<Known> {
 }
 
 /**
- * What a command gives of an environment that it made or changed, by what it knows itself: the registry is not asked
+ * The result of a command that made or changed an environment, by what it knows itself: the registry is not asked
  * again, for by then it may be out of reach, or the environment deleted, and what was done is done.
  */
 export async function resultOf(

@@ -1,5 +1,5 @@
 /**
- * What is unfinished, orphaned, drifted, expired or foreign, each with the command that mends it.
+ * Findings: things unfinished, orphaned, drifted, expired or foreign, each with the command that mends it.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { mendingCommand } from "./plan.ts";
 import type { Fork } from "./provider.ts";
 import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
 import { shownStatus } from "./report.ts";
-import { compareNames } from "./shown.ts";
+import { compareNames, messageOf } from "./shown.ts";
 import * as workspace from "./workspace.ts";
 
 /** One thing that is not as it should be. */
@@ -138,7 +138,7 @@ async function examineEnvironment(
   return [...found, ...drifted];
 }
 
-/** What forkstack.json says by now of the resources of an environment that was whole when it was made. */
+/** Findings where forkstack.json has outgrown an environment that was whole when it was made. */
 function outgrown(
   resources: readonly Resource[],
   { name }: Environment,
@@ -171,7 +171,7 @@ async function finish(engine: Engine, env: string): Promise<void> {
 /** A provider that can't be asked hides nothing of what the others say. */
 function unasked(engine: Engine, error: unknown, about: Pick<Finding, "environment" | "resource">): Finding {
   if (engine.signal.aborted) throw error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const hint = isForkstackError(error) ? error.hint : undefined;
   const isAsWanted = isForkstackError(error) && error.code === "DRY_RUN_UNSUPPORTED"; // nothing of the repository ran
   return {
@@ -182,7 +182,7 @@ function unasked(engine: Engine, error: unknown, about: Pick<Finding, "environme
   };
 }
 
-/** What to say of a recorded resource that does not stand as it should. */
+/** The finding for a recorded resource that does not stand as it should. */
 function standingFinding(row: ResourceRow, standing: Standing, fixOfGone: string): Finding[] {
   if (standing.state === "ready") return [];
   const about = { severity: "error", environment: row.env, resource: row.key } as const;

@@ -45,7 +45,7 @@ export interface World {
   ) => Promise<RecordedOptions>;
   /** The provider of a kind and name: a built-in one, or a file that forkstack.json names. */
   readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
-  /** What can look at such a resource, where that is to be had without the rest of the provider. */
+  /** Looks at such a resource, where that is to be had without the rest of the provider. */
   readonly inspector?: (kind: Kind, name: string) => Promise<Inspector | undefined>;
 }
 

@@ -14,7 +14,7 @@ import { whyGone } from "./lookup.ts";
 import type { Environment } from "./registry.ts";
 import * as workspace from "./workspace.ts";
 
-/** What is wrong with this directory's pointer and with the block in its env file. */
+/** Findings on this directory's pointer and on the block in its env file. */
 export async function examineCheckout(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {
   const { env, decidedBy } = currentEnv(engine.project);
   const isKnown = env === undefined || BASE_ENVS.includes(env) || environments.some(({ name }) => name === env);

@@ -1,5 +1,5 @@
 /**
- * What `doctor` says of other directories: those on an environment that is gone, and the original of a registry that
+ * Findings on other directories: those on an environment that is gone, and the original of a registry that
  * came along with a copy.
  *
  * @module

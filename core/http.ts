@@ -84,7 +84,7 @@ const SHORTEST_WAIT_MS = 100;
  *
  * Redirects are followed for GET and HEAD within the same origin only.
  *
- * What is awaited before a sending is not awaited for GET, HEAD and OPTIONS, and its time is not counted.
+ * `before` is not awaited ahead of GET, HEAD and OPTIONS, and its time is not counted.
  *
  * @throws {ForkstackError} PROVIDER_UNAVAILABLE if no whole answer came; NETWORK_UNREACHABLE if nothing was sent, as the
  * host's name does not resolve or no network leads there; INTERRUPTED if a signal was aborted;

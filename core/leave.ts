@@ -9,6 +9,7 @@ import { sameBytes } from "./disk.ts";
 import * as block from "./env_block.ts";
 import { fileError, temporaryPath } from "./files.ts";
 import { join } from "./host.ts";
+import { messageOf } from "./shown.ts";
 import { changeFiles, knownOf, localPath, type Place, readVariables, rewriteShared, textOf } from "./workspace.ts";
 
 /** What the two files say; `undefined` where one says nothing. */
@@ -141,7 +142,7 @@ async function agree(place: Place, env: string): Promise<void> {
 
 function tell(place: Place, error: unknown, doing: string): void {
   const known = fileError(error, doing);
-  const message = known instanceof Error ? known.message : String(known);
+  const message = messageOf(known);
   const hint = (known as { hint?: string }).hint;
   place.world.warn?.(`${message}${hint === undefined ? "" : `; ${hint[0]!.toLowerCase()}${hint.slice(1)}`}`);
 }

@@ -21,7 +21,7 @@ export async function forgetLoaded(): Promise<void> {
 }
 
 /**
- * What another parser may read otherwise: an expansion, an escape, a control character, white space beyond blanks, tabs
+ * Text that another parser may read otherwise: an expansion, an escape, a control character, white space beyond blanks, tabs
  * and line ends.
  */
 // deno-lint-ignore no-control-regex

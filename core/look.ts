@@ -18,7 +18,7 @@ export type Standing =
   /** Something bears its name, and is not the fork that was made. */
   | { readonly state: "other"; readonly reason: string; readonly isUnmarked: boolean };
 
-/** What came of looking at one resource. */
+/** The outcome of looking at one resource. */
 export interface Looked {
   readonly row: ResourceRow;
   /** Absent where nobody told it. */
@@ -27,7 +27,7 @@ export interface Looked {
   readonly error?: unknown;
 }
 
-/** What a provider saw at the place of a recorded resource: the very fork that its row names, and no other, counts. */
+/** Judges what a provider saw at the place of a recorded resource: the very fork that its row names, and no other, counts. */
 export function standingOf(seen: Inspection, row: ResourceRow): Standing {
   if (seen.state === "absent" || seen.state === "deleting") {
     return { state: "gone", hasRemains: seen.state === "deleting" };

@@ -9,7 +9,7 @@ import { load } from "./load.ts";
 import type { Environment, Registry } from "./registry.ts";
 import type { Place } from "./workspace.ts";
 
-/** What is asked for an environment. */
+/** A project with its registry, which is asked for an environment. */
 type Known = Place & { readonly registry: Registry };
 
 /** An environment that forkstack made; `ENV_NOT_FOUND` with the nearest names, or why it is gone, if there is none. */

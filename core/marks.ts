@@ -46,7 +46,7 @@ export function formatMaking({ parent, origin = "", expiresAt = UNKNOWN }: Makin
   return [parent, origin, expiresAt ?? ""].join("_");
 }
 
-/** What `Marker.made` says; `undefined` if it says nothing that forkstack writes. */
+/** Reads `Marker.made`; `undefined` if it is nothing that forkstack writes. */
 export function parseMaking(made: string | undefined): Making | undefined {
   const [, parent, origin, expiresAt] = /^([a-z0-9-]+)_([^_]*)_([^_]*)$/.exec(made ?? "") ?? [];
   if (parent === undefined || !ENV.test(parent)) return undefined;

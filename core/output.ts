@@ -201,7 +201,7 @@ export function deletedText(result: DeleteResult, style: Style): string {
   return lines.join("\n");
 }
 
-/** What `prune` leaves: environments that marks alone tell of. */
+/** Lines for what `prune` leaves: environments that marks alone tell of. */
 export function unregisteredLines(found: readonly Unregistered[], style: Style): string[] {
   if (found.length === 0) return [];
   const lines = found.map(({ environment, resources, registry }) =>
@@ -351,7 +351,7 @@ const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
   [/^(INTERRUPTED|CANCELLED)$/, 130],
 ];
 
-/** What no code stands for: 1 is a check's that found something. */
+/** The exit code where no other fits: 1 is a check's that found something. */
 const UNEXPECTED = 70;
 
 /** The exit code of an error: 2 usage, 3 credentials, 4 not found, 5 conflict, 6 unavailable, 7 partly done, or 70. */

@@ -95,7 +95,7 @@ export interface Fork {
 }
 
 /**
- * What stands where the fork would be. A missing parent is a `NOT_FOUND` error, not `"absent"`. `"deleting"` is what goes,
+ * The thing that stands where the fork would be. A missing parent is a `NOT_FOUND` error, not `"absent"`. `"deleting"` is what goes,
  * or has left nothing but its mark.
  */
 export type Inspection =

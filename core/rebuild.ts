@@ -114,10 +114,10 @@ export async function explained(engine: Engine, env: string, error: unknown): Pr
   });
 }
 
-/** What an environment was found to be. */
+/** An environment that was found again. */
 export interface Recovered {
   readonly environment: Environment;
-  /** What its marks do not tell. */
+  /** Facts that its marks do not tell. */
   readonly unknown: readonly ("parent" | "origin" | "lease")[];
   readonly resources: readonly ResourceReport[];
 }
@@ -202,7 +202,7 @@ async function knownNames(engine: Engine): Promise<string[]> {
   return [...BASE_ENVS, ...(await engine.registry.environments()).map(({ name }) => name)];
 }
 
-/** What `rebuild` may do. */
+/** Options of `rebuild`. */
 export interface RebuildOptions {
   /** Take the forks of other registries of this stack, too: they were lost. @default {false} */
   readonly adopt?: boolean;

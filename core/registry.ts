@@ -180,7 +180,7 @@ export class Registry {
   readonly #adopted: Set<string>;
   /** Directory that it was bound to last; absent for one on a server. */
   readonly home: string | undefined;
-  /** What it is a copy of; `open_registry.ts` leaves those that still stand. */
+  /** Registries that it is a copy of; `open_registry.ts` leaves those that still stand. */
   originals: readonly Original[];
 
   private constructor(
@@ -569,7 +569,7 @@ export const statements = {
   ],
   touch: (env: string, at: string): Statement => ["UPDATE environments SET used_at = ? WHERE name = ?", at, env],
   dropEnvironment: (env: string): Statement => ["DELETE FROM environments WHERE name = ?", env],
-  /** What was adopted for one environment ends with it. */
+  /** Ends the adoption that held for one environment. */
   dropAdoption: (env: string): Statement => ["DELETE FROM meta WHERE key LIKE ?", `${ADOPTED}%/${env}`],
   putResource: (one: ResourceRow): Statement => [
     `INSERT OR REPLACE INTO resources (env, key, kind, name, provider, title, state, operation, id, parent_id, fork, created_at, options)

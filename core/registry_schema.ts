@@ -34,10 +34,10 @@ export const SCHEMA: readonly Statement[] = [
   [`INSERT INTO meta (key, value) VALUES ('version', '${VERSION}') ON CONFLICT (key) DO NOTHING`],
 ];
 
-/** What a database holds. */
+/** Query for the tables and indexes of a database. */
 export const SHAPE: Statement = ["SELECT type, name, sql FROM sqlite_schema"];
 
-/** What brings a registry to a version from the one before. */
+/** Statements that bring a registry to a version from the one before. */
 export const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
   2: [["ALTER TABLE environments ADD COLUMN origin TEXT"]],
   3: [], // the registry's id, which `open` writes; an older forkstack could not read the marks that name it

@@ -19,6 +19,7 @@ import { resultOf } from "./describe.ts";
 import { type EnvironmentResult, reportOf } from "./report.ts";
 import { runSteps } from "./saga.ts";
 import { sanitize, scriptsOf } from "./sanitize.ts";
+import { messageOf } from "./shown.ts";
 
 /** One resource that is about to be replaced. */
 interface Prepared {
@@ -165,7 +166,7 @@ async function resetting(engine: Engine, row: ResourceRow) {
   );
 }
 
-/** What stopped a reset that had begun to replace data: what is replaced stays so, whoever works on it now. */
+/** The error of a reset that had begun to replace data: that stays replaced, whoever works on it now. */
 function incomplete(env: string, replaced: readonly string[], failures: readonly unknown[]): ForkstackError {
   const done = replaced.length === 0 ? "" : `; already replaced: ${[...replaced].sort().join(", ")}`;
   return new ForkstackError(
@@ -199,5 +200,5 @@ function stopped(engine: Engine, worker: Worker, env: string): unknown {
 }
 
 function messages(failures: readonly unknown[]): string {
-  return failures.map((error) => error instanceof Error ? error.message : String(error)).join("; ");
+  return failures.map(messageOf).join("; ");
 }

@@ -26,6 +26,7 @@ import { reportOf } from "./report.ts";
 import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { sanitize } from "./sanitize.ts";
 import type { Variables } from "./workspace.ts";
+import { messageOf } from "./shown.ts";
 
 /** What a resource is to be forked from. */
 export interface WantedParent {
@@ -76,7 +77,7 @@ export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
   };
 }
 
-/** What a mark says of how its environment came to be; its lease only where `extend` can change the mark. */
+/** Text for a mark on how its environment came to be; its lease only where `extend` can change the mark. */
 export function madeFor({ provider }: Pick<Resource, "provider">, making: Wanted["making"]): string {
   const { parent, origin, expiresAt = null } = making;
   return formatMaking({
@@ -403,5 +404,5 @@ async function isRefusedForGood(engine: Engine, row: ResourceRow, error: unknown
 
 function shownError(error: unknown): { code: string; message: string } {
   if (isForkstackError(error)) return { code: error.code, message: error.message };
-  return { code: "UNEXPECTED", message: error instanceof Error ? error.message : String(error) };
+  return { code: "UNEXPECTED", message: messageOf(error) };
 }

@@ -18,7 +18,7 @@ export interface Ended {
   readonly isLate?: true;
 }
 
-/** What a program that is run to its end gets besides its arguments. */
+/** Settings of a program that is run to its end. */
 export interface Running {
   /** Variables beside PATH, HOME and LC_ALL, which are all of our environment that it gets. */
   readonly env?: Readonly<Record<string, string>>;
@@ -112,7 +112,7 @@ const NUMBERS: Readonly<Record<Signal, number>> = {
 };
 
 /**
- * What Linux says of this process; nothing where Deno may not run `cat`. Deno shows it to `--allow-all` alone, so that it
+ * Reads what Linux says of this process; nothing where Deno may not run `cat`. Deno shows it to `--allow-all` alone, so that it
  * is asked of a child that stands alike.
  */
 async function ownState(): Promise<string> {

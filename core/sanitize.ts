@@ -5,6 +5,7 @@
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import type { Resource } from "./config.ts";
+import { messageOf } from "./shown.ts";
 
 /** The scripts of the resources that have one, by key. */
 export function scriptsOf(resources: readonly Resource[]): Readonly<Record<string, string>> {
@@ -33,7 +34,7 @@ export async function sanitize(resource: Pick<Resource, "key" | "provider">, tit
     await run();
   } catch (error) {
     if (isForkstackError(error) && (error.retryable || error.code === "INTERRUPTED")) throw error;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const known = isForkstackError(error) ? error : undefined;
     throw new ForkstackError("SANITIZE_FAILED", `Cannot sanitize ${resource.key} "${title}": ${message}`, {
       hint: known?.hint ?? "Mend the script, then run the same command again",

@@ -67,3 +67,8 @@ export function byName<Named extends { readonly name: string }>(rows: readonly N
   const keyed = rows.map((row) => [sortKey(row.name), row] as const);
   return keyed.sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
 }
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -15,6 +15,7 @@ import { type Known, resultOf } from "./describe.ts";
 import type { ResourceRow } from "./registry.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
+import { messageOf } from "./shown.ts";
 
 /** How long a vendor may take to say what became of a resource: without a network a switch works, too. */
 const LOOK_MS = 3_000;
@@ -81,7 +82,7 @@ async function lookAtKept(engine: Engine, env: string, rows: readonly ResourceRo
   return unseen.map(({ row }) => row.key);
 }
 
-/** What looks at a resource by itself, if there is such a thing, and else its provider. */
+/** Finds what looks at a resource by itself, if there is such a thing, and else its provider. */
 async function inspectable(engine: Engine, row: ResourceRow): Promise<Inspectable> {
   const alone = await engine.world.inspector?.(row.kind, row.provider);
   return alone === undefined
@@ -112,10 +113,6 @@ async function asked(
     return { unseen: engine.resources.map(({ key }) => key) };
   }
   return { variables: await askVariables(engine, env, held) };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */

@@ -195,7 +195,7 @@ export async function identityOf(root: string): Promise<Identity> {
   return { repository, project: relative(top, real).replaceAll("\\", "/") };
 }
 
-/** Where the user's own state is, by their choice or by https://specifications.freedesktop.org/basedir/latest/ */
+/** Directory of the user's own state, by their choice or by https://specifications.freedesktop.org/basedir/latest/ */
 function homeOfState(): string | undefined {
   for (const named of [variable("FORKSTACK_STATE"), variable("XDG_STATE_HOME")]) {
     if (named !== undefined && isAbsolute(named)) return named;

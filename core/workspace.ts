@@ -24,6 +24,7 @@ import { ignoreLines, lackingExclude, lackingIn, withLines } from "./ignore.ts";
 import { checkUntracked, pointersOf } from "./ownership.ts";
 import { variableNames } from "./program.ts";
 import { Secret } from "./secret.ts";
+import { messageOf } from "./shown.ts";
 
 /** The variables of an environment, in the order in which they are written. */
 export type Variables = Readonly<Record<string, string | Secret>>;
@@ -430,10 +431,6 @@ async function takeBack(files: Files, { path, temporary, content, before, modeBe
     await files.remove(temporary);
   }
   throw new ForkstackError("CONFLICT", "another program changes it all the time");
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** A file, what it is to say or how that is made of what it says, and its mode. */

@@ -9,7 +9,7 @@ import { isInstant, isLine, isMarker } from "../core/rows.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
 import { isSameHolder, others, unmarked } from "./_marks.ts";
 
-/** What of an embedded provider tells where its forks lie. */
+/** As much of an embedded provider as tells where its forks lie. */
 export interface Shape {
   readonly kind: Kind;
   /** Files beside the fork's own that go with it, by what their names add. */
@@ -27,12 +27,12 @@ export function embeddedInspector(
   return { name, kind, credentials: [], inspect: (context, target) => inspect({ kind }, context, target) };
 }
 
-/** Where it stands whose a fork is. */
+/** Path of the file that says whose a fork is. */
 export function ownerPath(kind: Kind, place: Place, name: string): string {
   return join(place.root, ".forkstack", "owners", `${kind}.${name}.json`);
 }
 
-/** What an owner's file says of the fork of this name; one that was copied from another fork's says nothing. */
+/** Reads an owner's file of the fork of this name; one that was copied from another fork's says nothing. */
 export async function readOwner(context: Context, kind: Kind, place: Place, name: string): Promise<Fork | undefined> {
   const path = ownerPath(kind, place, name);
   const text = await context.files.read(path);
@@ -58,7 +58,7 @@ export async function readOwner(context: Context, kind: Kind, place: Place, name
 
 const COPIES: readonly unknown[] = ["copy-on-write", "full-copy", "empty"] satisfies Copy[];
 
-/** What an owner's file holds, checked by hand: valibot would make `switch` wait. */
+/** Checks the content of an owner's file by hand: valibot would make `switch` wait. */
 function soundOwner(value: Partial<Fork> | null): Fork {
   const { id, name, parentId, marker, createdAt, copy } = value ?? {};
   const isSound = isLine(id) && isLine(name) && (parentId === undefined || isLine(parentId)) && isMarker(marker) &&
@@ -112,7 +112,7 @@ export async function publishedCopy(context: Context, ownerFile: string, identit
   return undefined;
 }
 
-/** What a note says of a file that is whole, and is about to be published. */
+/** Text of the note on a file that is whole, and is about to be published. */
 export function noteOf(identity: string, copy: Copy): string {
   return `${identity} ${copy}\n`;
 }

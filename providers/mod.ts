@@ -20,7 +20,7 @@ function providers(kind: Kind, ...names: string[]): Record<string, Load> {
   return Object.fromEntries(names.map((name) => [name, () => load(`providers/${kind}/${name}.ts`)]));
 }
 
-/** What looks at a resource of an embedded provider without the rest of it; `undefined` for any other provider. */
+/** Loads the look at a resource of an embedded provider without the rest of it; `undefined` for any other provider. */
 export async function inspectorOf(
   kind: Kind,
   name: string,

@@ -32,7 +32,7 @@ console.log(said.join(" "));
 const RUNTIMES: Readonly<Record<string, Runtime>> = { Deno: deno(), Node: node22(), Bun: bun() };
 const DENO = ["run", "-q", "--no-config", "--no-lock", "--no-prompt", "--allow-read=.", "--allow-env"];
 
-/** What the app in a directory says under these variables alone. */
+/** The answer of the app in a directory under these variables alone. */
 function said(
   name: string,
   command: readonly string[],

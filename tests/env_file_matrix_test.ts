@@ -78,7 +78,7 @@ function ofDirectory(...command: [string, ...string[]]): Reader {
   };
 }
 
-/** What a command prints, as JSON. */
+/** The output of a command, read as JSON. */
 function printed(...command: [string, ...string[]]): Record<string, string> {
   const { code, stdout, stderr } = run(command);
   assert.equal(code, 0, stderr);

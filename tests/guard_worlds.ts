@@ -29,7 +29,7 @@ export function tag(whose: string, variable: string, style: Style): string {
 /** A state of a checkout and its process. */
 export interface World {
   readonly layout: "plain" | "main" | "linked" | "nested" | "bare" | "submodule";
-  /** Where the files that point the directory at an environment come from. */
+  /** Origin of the files that point the directory at an environment. */
   readonly history: "made here" | "moved" | "mounted elsewhere" | "copied whole" | "pointers copied";
   readonly ENV?: string;
   readonly FORKSTACK_ENV?: string;
@@ -78,7 +78,7 @@ export const world = fc.record({
 /** A world that lies on the disk. */
 export interface Laid {
   readonly cwd: string;
-  /** Where the state is, and where it was when the files were written. */
+  /** Directory of the state, now and when the files were written. */
   readonly state: string;
   readonly process: Readonly<Record<string, string>>;
 }
@@ -169,7 +169,7 @@ function placesOf(it: World, root: string, write: (path: string, text: string) =
   }
 }
 
-/** What the file of an environment says, as it was written. */
+/** The file of an environment, as it was written. */
 function variablesOf(it: World, whose: string, then: string): Record<string, string> {
   const own = Object.fromEntries(TAGGED.map((name) => [name, valueOf(it, name, whose, then)]));
   return { FORKSTACK_ENV: whose, FORKSTACK_PROJECT: "myapp", ...own };
@@ -211,7 +211,7 @@ function processOf(it: World, local: string, then: string): Record<string, strin
   return process;
 }
 
-/** What a person means in a world, told from how it came about and not from its files. */
+/** The environment that a person means in a world, told from how it came about and not from its files. */
 export interface Meaning {
   /** The environment; absent where nobody can tell, so that no getter may give a value. */
   readonly env?: string;

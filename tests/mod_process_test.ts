@@ -1,4 +1,4 @@
-/** What the process has that is none of forkstack's: a shell's ENV, a working directory at the root of a disk, an old Node. */
+/** Things of the process that are none of forkstack's: a shell's ENV, a working directory at the root of a disk, an old Node. */
 import assert from "node:assert/strict";
 import { mkdirSync, realpathSync, symlinkSync } from "node:fs";
 import { join } from "node:path";

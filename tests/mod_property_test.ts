@@ -36,7 +36,7 @@ function ownerOf(value: string): string | undefined {
   return /^<(\w+)>/.exec(value)?.[1] ?? (derived ? derived[1] ?? "prod" : undefined);
 }
 
-/** What no resource of this stack gives, so that a person's own line counts. */
+/** Whether no resource of this stack gives a value, so that a person's own line counts. */
 const isPersons = (value: string) => /<mine>\$?(AWS_REGION|CACHE_URL)/.test(value);
 
 const STATES = process.env.FORKSTACK_TEST_FULL === "1" ? 40_000 : 1_000;

@@ -50,7 +50,7 @@ for (const { name, ask, answer, facts, candidates } of VECTORS) {
   });
 }
 
-/** What a program says in a directory: how each variable is asked for is the table of docs/environments.md. */
+/** The answer of a program in a directory: how each variable is asked for is the table of docs/environments.md. */
 const PROGRAM = `
   import { openStack } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
   import { readFileSync } from "node:fs";

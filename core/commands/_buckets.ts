@@ -3,7 +3,7 @@ import { declaredResources, EMBEDDED_STACK, embeddedPath, ForkstackError, resour
 import { type Flags, type Io, usage } from "./_call.ts";
 import { BASE_ENVS, type Project } from "../config.ts";
 import { files } from "../files.ts";
-import { shown } from "../shown.ts";
+import { messageOf, shown } from "../shown.ts";
 import { listen, type Listening } from "../s3/listen.ts";
 import type { Account, S3Handler } from "../s3/server.ts";
 
@@ -35,8 +35,7 @@ export async function openBuckets(project: Project, io: Io, doors: Doors, port: 
       directoryOf: (bucket) => embeddedPath("storage", project.stateRoot, bucket),
       root: project.stateRoot,
       ...(doors.origins && { origins: doors.origins }),
-      onError: (error) =>
-        io.say(`error: Cannot answer a request: ${shown(error instanceof Error ? error.message : String(error))}`),
+      onError: (error) => io.say(`error: Cannot answer a request: ${shown(messageOf(error))}`),
     });
   try {
     const listening = await listen(

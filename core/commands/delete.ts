@@ -88,7 +88,7 @@ async function deleteRecorded({ flags, io }: Call, env: string): Promise<Answer 
   return found ?? await withEngine(io, "look", (engine) => tracesOf(engine, env), { reach: "vendors", isAgain: true });
 }
 
-/** What stands at the names of an environment without a row; `ENV_NOT_FOUND` where nothing bears its mark. */
+/** Looks at the names of an environment without a row; `ENV_NOT_FOUND` where nothing bears its mark. */
 async function tracesOf(engine: Engine, env: string): Promise<Marked> {
   const traces = await (await rebuilding()).lookFor(engine, env);
   if (traces.ours.length + traces.others.length > 0) return { ...traces, isOn: await pointsTo(engine, env) };

@@ -10,7 +10,7 @@ import type { Engine } from "../engine.ts";
 import * as output from "../output.ts";
 import type { Unregistered } from "../rebuild.ts";
 import { environmentReport } from "../report.ts";
-import { shown } from "../shown.ts";
+import { messageOf, shown } from "../shown.ts";
 import { required, text, withEngine } from "./_open.ts";
 
 /** `extend <name> <time>` */
@@ -109,7 +109,7 @@ async function markedInPlan(io: Call["io"]): Promise<Unregistered[]> {
 }
 
 function notLooked(io: Call["io"], error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   io.say(`warning: Not looked for environments that this registry does not know: ${shown(message)}`);
 }
 
@@ -120,7 +120,7 @@ function foreign(error: unknown): ForkstackError {
 }
 
 function pruneIncomplete(failures: readonly unknown[]): ForkstackError {
-  const messages = failures.map((error) => error instanceof Error ? error.message : String(error));
+  const messages = failures.map(messageOf);
   return new ForkstackError("PRUNE_INCOMPLETE", messages.join("; "), {
     hint: "Run `forkstack prune` again, or look with `forkstack doctor`",
     retryable: true,

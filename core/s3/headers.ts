@@ -18,7 +18,7 @@ export function checkHeaderValue(name: string, text: string): string {
   throw new S3Error("InvalidArgument", "A header must be of characters that HTTP has", { ArgumentName: name });
 }
 
-/** Where a website would send on who asks for the object: of each object its own, and of no copy of it. */
+/** The address that a website sends on to from the object: each object has its own, and a copy none. */
 export const REDIRECT = "x-amz-website-redirect-location";
 
 /** Headers of an upload that come back with the object. */

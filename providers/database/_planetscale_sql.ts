@@ -20,7 +20,7 @@ export interface Access {
 }
 
 type Signal = Pick<Context, "signal">;
-/** What a statement that changes something needs. */
+/** Needs of a statement that changes something. */
 type Changing = Pick<Context, "signal" | "fence">;
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
 type Query = (text: string) => Promise<any[]>;

@@ -36,7 +36,7 @@ export function scriptError({ message, hint }: Failure): ForkstackError {
  * Everything that it needs stands inside, since it is run by its own text elsewhere: see `_sqlite_thread.ts`.
  */
 export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer: boolean): Failure | undefined {
-  /** What the script may tell of itself or set: all of it in the file that is open, or in this connection. */
+  /** Pragmas that the script may read or set: all in the file that is open, or in this connection. */
   const PRAGMAS = new Set(
     ("analysis_limit application_id auto_vacuum cache_size case_sensitive_like collation_list compile_options " +
       "data_version database_list defer_foreign_keys encoding foreign_key_check foreign_key_list foreign_keys " +
@@ -46,7 +46,7 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
       "trusted_schema user_version").split(" "),
   );
 
-  /** What a statement that only works on the file begins with. */
+  /** First words of a statement that only works on the file. */
   const ADMITTED = new Set(
     ("ALTER ANALYZE CREATE DELETE DROP INSERT PRAGMA REINDEX RELEASE REPLACE ROLLBACK SAVEPOINT SELECT UPDATE VALUES WITH")
       .split(" "),
@@ -114,7 +114,7 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
     return pattern.exec(sql) ?? undefined;
   }
 
-  /** Where the next statement begins: after SQLite's white space, its comments and empty statements. */
+  /** Offset of the next statement: after SQLite's white space, its comments and empty statements. */
   function beginning(sql: string, from: number): number {
     const idle = /[ \t\n\f\r\uFEFF;]+|--[^\n]*|\/\*[^]*?(?:\*\/|$)/y;
     let at = from;

@@ -10,7 +10,7 @@ interface Task {
   readonly sql: string;
 }
 
-/** What came of it; an error is one of opening the file or of closing the transaction. */
+/** The outcome; an error is one of opening the file or of closing the transaction. */
 type Answer = { readonly failure?: Failure } | { readonly error: { readonly message: string; readonly code?: string } };
 
 /** Answers a task. In a text of its own it needs no file: see core/s3/md5.ts. */

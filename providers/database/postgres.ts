@@ -157,7 +157,7 @@ function connected<T>(
   );
 }
 
-/** What only looks, or sets something for this connection alone. */
+/** Statements that only look, or set something for this connection alone. */
 const READS = /^\s*(SELECT (?!pg_terminate_backend)|SET )/;
 
 function adminOf(context: Context): pg.Login {
@@ -231,8 +231,8 @@ function forkOf(context: Context, role: Row, database: Row | undefined): Fork | 
 }
 
 /**
- * Of a database that a marked role owns, and whose comment is not our mark: it had that before it had its name, so that
- * its application changed it, as its owner may. The role's own mark is out of the application's reach.
+ * Tells of a database that a marked role owns, and whose comment is not our mark: it had that before it had its name,
+ * so that its application changed it, as its owner may. The role's own mark is out of the application's reach.
  */
 function lostMark(role: Row, database: Row): string {
   if (database.note === null) {
@@ -506,7 +506,7 @@ function markerOf(context: Context, row: Row): Marker | undefined {
   return noteOf(row) === undefined ? undefined : context.markerOf(row.name, row.note!.split(" ")[0]);
 }
 
-/** What stands behind a mark; without it the mark is damaged, and none. */
+/** The end of a mark; without it the mark is damaged, and none. */
 function noteOf({ note }: Row): Note | undefined {
   try {
     const found = JSON.parse(note!.split(" ").slice(1).join(" ")) as Note | null;

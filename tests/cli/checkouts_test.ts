@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Place, repository, run, runCommand } from "./run.ts";
 
-/** What `list` says of checkouts, a line each. */
+/** The checkouts that `list` tells, a line each. */
 async function listed(directory: string, env = "alice"): Promise<string[]> {
   const { stdout } = await run(directory, ["list", "--json"]);
   const { data } = JSON.parse(stdout);

@@ -1,4 +1,4 @@
-/** What a machine does with environments that its registry does not know: it was lost, or is another machine's. */
+/** Environments that the registry of a machine does not know: it was lost, or is another machine's. */
 import assert from "node:assert/strict";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -48,7 +48,7 @@ async function remark(place: Place, of: string, changed: object): Promise<void> 
   await writeFile(ownerFile(place, of), JSON.stringify({ ...owner, marker: { ...owner.marker, ...changed } }));
 }
 
-/** What is left of an environment on the embedded stack. */
+/** Paths that are left of an environment on the embedded stack. */
 async function leftOf(place: Place, env: string): Promise<string[]> {
   const all = await readdir(place.root, { recursive: true });
   return all.filter((path) => path.includes(env) && !path.startsWith(".forkstack/locks")).sort();

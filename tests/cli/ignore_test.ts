@@ -1,4 +1,4 @@
-/** What forkstack writes is ignored by git on every branch and in every worktree, and kept out of images. */
+/** Files of forkstack are ignored by git on every branch and in every worktree, and kept out of images. */
 import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { Place, repository, run, runCommand } from "./run.ts";
 const EXCLUDE = ".git/info/exclude";
 const LINES = ["/.forkstack/", "/.current-env", "/.env.local*", "/shop.*.db*", "/*.forkstack-????????"];
 
-/** What `git add -A` stages in a checkout, after `git stash -u` and `git checkout` of a branch where there is one. */
+/** Lists what `git add -A` stages in a checkout, after `git stash -u` and `git checkout` of a branch where there is one. */
 async function staged(place: Place, top: string, branch?: string): Promise<string> {
   const who = ["-c", "user.name=tester", "-c", "user.email=tester@example.com"];
   const git = async (...args: string[]) => await runCommand(top, ["git", ...who, ...args]);

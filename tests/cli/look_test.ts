@@ -7,7 +7,7 @@ import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
 import { commandOf, type Ended, Place, runCommand } from "./run.ts";
 
-/** What each kind of the embedded stack is kept in. */
+/** Path in which each kind of the embedded stack is kept. */
 const KEPT: Readonly<Record<string, readonly string[]>> = {
   database: [".forkstack", "sqlite", "shop-alice.db"],
   storage: [".forkstack", "buckets", "shop-bucket-alice"],

@@ -1,4 +1,4 @@
-/** Where the state is, and what works where it can't be written or read. */
+/** The place of the state, and what works where it can't be written or read. */
 import assert from "node:assert/strict";
 import { chmod, copyFile, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What is recorded is not taken for fact: `switch`, `new` and `doctor` look at each resource. */
+/** Records are not taken for fact: `switch`, `new` and `doctor` look at each resource. */
 import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -41,7 +41,7 @@ async function withAlice(options: BenchOptions = {}): Promise<Bench> {
 
 const unreachable = () => Promise.reject(new ForkstackError("REGISTRY_UNREACHABLE", "no answer"));
 
-/** What comes once the command has let go of the lock. */
+/** Events that come once the command has let go of the lock. */
 const AFTERWARDS: Readonly<Record<string, (engine: Engine, env: string) => Promise<Partial<Registry>>>> = {
   "a delete comes right after it": async (engine, env) => {
     await deleteEnvironment(engine, env);

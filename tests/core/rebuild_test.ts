@@ -16,7 +16,7 @@ async function facts(engine: Engine): Promise<unknown[]> {
   );
 }
 
-/** What marks say of how environments were made; `undefined`: nothing, as those of an older forkstack. */
+/** Marks on how environments were made; `undefined`: none, as those of an older forkstack. */
 function rewriteMarks({ vendor }: Bench, made: (name: string, old: string | undefined) => string | undefined): void {
   for (const [name, held] of vendor.held) {
     const { made: old, ...marker } = held.fork.marker;

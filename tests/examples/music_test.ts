@@ -46,7 +46,7 @@ class Checkout implements AsyncDisposable {
     return made;
   }
 
-  /** Where an environment's resources are, by forkstack's own word; also of one that was deleted. */
+  /** Paths of an environment's resources, by forkstack's own word; also of one that was deleted. */
   places(env: string) {
     const config = JSON.parse(Deno.readTextFileSync(join(this.music, "forkstack.json")));
     const of = derivedVariables(config, stateRoot(this.music), env);

@@ -1,4 +1,4 @@
-/** What is special to `s3` where another worker takes over: the SDK repeats by itself. */
+/** `s3` where another worker takes over: the SDK repeats by itself. */
 import assert from "node:assert/strict";
 import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import { ForkstackError } from "../../mod.ts";

@@ -133,7 +133,7 @@ Deno.test("by URL: the set of permissions that is printed is enough, from that h
   assert.equal(code, 0, stderr);
 });
 
-/** What no short command may load: providers, what they share but a look at what is embedded, the schema, and what has a package. */
+/** Modules that no short command may load: providers, what they share but a look at what is embedded, the schema, and what has a package. */
 const HEAVY =
   /^\/providers\/(?!mod\.ts$|(_embedded_look|_marks)\.ts$)|^\/core\/(schema|libsql|http|distance|prompts|s3\/.*)\.ts$/;
 const SHORT: Readonly<Record<string, readonly string[]>> = {
