@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import * as v from "npm:valibot@1.5.0";
-import { loadResources, openProject, type Resource } from "../core/config.ts";
+import { loadResources, openProject } from "../core/config.ts";
 import { createEnvironment, planEnvironment } from "../core/create.ts";
 import { deleteEnvironment } from "../core/delete.ts";
 import type { Engine, World } from "../core/engine.ts";
@@ -14,6 +14,7 @@ import { recordedOptions } from "../core/schema.ts";
 import type { Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import { type Benchmark, median, shown } from "./measure.ts";
+import type { Resource } from "../core/project.ts";
 
 /** Waits. */
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

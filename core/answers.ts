@@ -6,9 +6,9 @@
  */
 import { ForkstackError } from "../mod.ts";
 import type { Context, Fork, Held, Inspection, Provider, Replacement, Scope, Target } from "./provider.ts";
-import { isCopy, isInstant, isLine, isMarker } from "./rows.ts";
 import { Secret } from "./secret.ts";
 import { quoted } from "./shown.ts";
+import { isCopy, isInstant, isLine, isMarker } from "./field_checks.ts";
 
 /** More forks of one resource than any project has: a list that never ends. */
 const MOST_FORKS = 100_000;

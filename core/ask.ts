@@ -4,12 +4,14 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
-import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, inspectResource, outputsOf, scopeOf, withLease } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { standing } from "./look.ts";
 import type { Held } from "./provider.ts";
 import { assertOwn } from "./resource.ts";
-import type { Variables } from "./workspace.ts";
+import { BASE_ENVS, type Resource, titleOf } from "./project.ts";
+import type { Variables } from "./secret.ts";
+import { outputsOf, withLease } from "./outputs.ts";
+import { contextOf, inspectResource, scopeOf } from "./context.ts";
 
 /**
  * Each resource of an environment as it stands at its vendor, by key, with one call each.

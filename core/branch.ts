@@ -4,10 +4,10 @@
  * @module
  */
 import { envNameOf, findUpwards, ForkstackError, parseEnvName } from "../mod.ts";
-import { BASE_ENVS } from "./config.ts";
 import { git } from "./git.ts";
 import { basename } from "./host.ts";
 import { randomName } from "./names.ts";
+import { BASE_ENVS } from "./project.ts";
 
 /** Branches that everybody shares: an environment of that name would be taken for one of them. */
 const SHARED = ["main", "master", "trunk"];

@@ -9,9 +9,11 @@ import type { Engine } from "./engine.ts";
 import { disk } from "./disk.ts";
 import { gitDirectory } from "./git_directory.ts";
 import { hostname, join } from "./host.ts";
-import { type Checkout, type Registry, statements } from "./registry.ts";
-import { isLine, isPath } from "./rows.ts";
+import type { Registry } from "./registry.ts";
 import type { Statement } from "./sql.ts";
+import type { Checkout } from "./records.ts";
+import { statements } from "./statements.ts";
+import { isLine, isPath } from "./field_checks.ts";
 
 /** Access that looking at checkouts needs. */
 export type Known = Pick<Engine, "project" | "registry"> & { readonly world: Pick<Engine["world"], "files"> };

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Answer, Call, OptionName } from "./commands/_call.ts";
+import type { Answer, Call } from "./commands/_call.ts";
 import { load } from "./load.ts";
+import type { OptionName } from "./options.ts";
 
 /** One command. */
 export interface Command {

@@ -7,13 +7,11 @@
 import { load } from "./load.ts";
 import { declaredResources, parseEnvName } from "../mod.ts";
 import { COMMANDS, COMMON } from "./commands.ts";
-import { type OptionName, OPTIONS } from "./commands/_call.ts";
-import { BASE_ENVS, openProject, type Project } from "./config.ts";
+import { openProject } from "./config.ts";
 import { files } from "./files.ts";
 import { cwd, join } from "./host.ts";
-
-/** The shells that there is a script for. */
-export const SHELLS = ["bash", "zsh", "fish"] as const;
+import { BASE_ENVS, type Project } from "./project.ts";
+import { type OptionName, OPTIONS, SHELLS } from "./options.ts";
 
 /** What fits, and a few words on it. */
 type Candidates = Record<string, string>;
@@ -137,7 +135,8 @@ async function recorded(project: Project): Promise<{ name: string; parent: strin
   const { isRegistryThere, registryFile } = await import("./registry_file.ts"); // an option needs none of it
   const path = await registryFile(project);
   if (path === undefined) return [];
-  const { admit, NOBODY } = await import("./trust.ts");
+  const { admit } = await import("./trust.ts");
+  const { NOBODY } = await import("./trusted.ts");
   await admit(project, "registry", { ...NOBODY, isHasty: true });
   if (!await isRegistryThere(project, path)) return [];
   const { DatabaseSync } = await import("node:sqlite");

@@ -5,9 +5,10 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { type Engine, providerOf } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { basename, dirname } from "./host.ts";
-import type { Original, ResourceRow } from "./registry.ts";
+import type { Original, ResourceRow } from "./records.ts";
+import { providerOf } from "./context.ts";
 
 /** Directory that a person knows an original by. */
 export function originalName({ directory }: Original): string {

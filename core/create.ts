@@ -6,10 +6,9 @@
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { askVariables } from "./ask.ts";
 import { pointedHere } from "./checkouts.ts";
-import { parentOf, type Resource, titleOf } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
-import { contextOf, type Engine, journalOf, lockOptions, markerOf, outputsOf, scopeOf, withLease } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { type Made, makeResource, removeResource } from "./resource.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
@@ -18,7 +17,6 @@ import { assertStanding, lookAt, type Looked } from "./look.ts";
 import { assertLeased, assertUnprotected } from "./lookup.ts";
 import { isPointInTime, type Plan, planNew, pointOf } from "./plan.ts";
 import type { Held } from "./provider.ts";
-import { type Environment, type ResourceRow, statements } from "./registry.ts";
 import type { Statement } from "./sql.ts";
 import type { EnvironmentResult } from "./report.ts";
 import { freeRoom, keepRoom, type Room } from "./room.ts";
@@ -26,8 +24,13 @@ import { runSteps } from "./saga.ts";
 import { assertRunnable, scriptsOf } from "./sanitize.ts";
 import { isCurrent } from "./switch.ts";
 import * as workspace from "./workspace.ts";
-import type { Variables } from "./workspace.ts";
 import { messageOf } from "./shown.ts";
+import type { Environment, ResourceRow } from "./records.ts";
+import { statements } from "./statements.ts";
+import { parentOf, type Resource, titleOf } from "./project.ts";
+import type { Variables } from "./secret.ts";
+import { outputsOf, withLease } from "./outputs.ts";
+import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "./context.ts";
 
 /** What `new` is asked for. */
 export interface NewOptions {

@@ -4,8 +4,8 @@
  * @module
  */
 import { deploymentOf, ForkstackError, isForkstackError, openStack, type Stack } from "../mod.ts";
-import type { Project } from "./config.ts";
 import { rawVariable, variable } from "./host.ts";
+import type { Project } from "./project.ts";
 
 /** The environment that a directory is on, whether or not its files agree. */
 export interface Current {

@@ -13,52 +13,18 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import * as v from "npm:valibot@1.5.0";
 import { ForkstackError, isForkstackError, type Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
-import type { Project } from "./config.ts";
 import { formatMarker } from "./marks.ts";
 import { httpClient } from "./http.ts";
 import { basename, isDeno, join } from "./host.ts";
 import type { Provider, Tools } from "./provider.ts";
 import type { Found } from "./imports.ts";
 import { Secret } from "./secret.ts";
-import { isEndless } from "./trust_items.ts";
+import type { Project } from "./project.ts";
+import { parsed, type Reference } from "./provider_reference.ts";
+import type { Code } from "./trusted.ts";
+import { isEndless } from "./disk.ts";
 
-const URL_LIKE = /^https:\/\/[^\s?#@]+$|^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/[^\s?#@]+$/;
 const MAX_BYTES = 2 ** 20;
-
-/** What a reference is made of. */
-interface Reference {
-  readonly place: string;
-  readonly isUrl: boolean;
-  /** SHA-256 in base64. */
-  readonly hash: string | undefined;
-}
-
-function parsed(provider: string): Reference {
-  const [place, ...hash] = provider.split("#");
-  return { place, isUrl: /^[a-z]+:/.test(place), hash: hash.length === 0 ? undefined : hash.join("#").slice(7) };
-}
-
-/** What is wrong with the reference to a file, before it is looked at; `undefined`: nothing. */
-export function problemOf(provider: string): string | undefined {
-  const { place, isUrl, hash } = parsed(provider);
-  if (isUrl && !URL_LIKE.test(place)) return "must be an https URL without user and query, or a path";
-  if (!/\.m?[jt]s$/.test(place)) return "must name a file that ends with .ts or .js";
-  if (hash !== undefined && !/^sha256-[\w+/]{43}=$/.test(provider.slice(place.length + 1))) {
-    return 'must end with the hash of the file, "#sha256-" and 44 characters of base64, or without a "#"';
-  }
-  if (!isUrl || hash !== undefined) return undefined;
-  return `is a URL and must end with the hash of its file, "#sha256-…": read the file, then take what ` +
-    `\`curl -sL ${place} | openssl dgst -sha256 -binary | base64\` prints`;
-}
-
-/** The code of a provider: read once, covered as a whole, and run from memory. */
-export interface Code {
-  readonly reference: string;
-  /** What runs, as a module's specifier that holds it. Absent of a URL: it is fetched when it is needed, by its hash. */
-  readonly specifier?: string;
-  /** The texts of the file and of those that it imports, by their paths from forkstack.json's directory. */
-  readonly files: Readonly<Record<string, string>>;
-}
 
 /** Reads the code of a provider. Nothing of it runs. */
 export async function readCode(project: Project, key: string, provider: string): Promise<Code> {

@@ -4,8 +4,10 @@
  * @module
  */
 import { isForkstackError } from "../mod.ts";
-import { type Engine, recordedResource } from "./engine.ts";
-import { type DamagedRow, statements } from "./registry.ts";
+import type { Engine } from "./engine.ts";
+import type { DamagedRow } from "./records.ts";
+import { statements } from "./statements.ts";
+import { recordedResource } from "./context.ts";
 
 /** All of them, also those whose options the provider would refuse. */
 export async function damagedRows(engine: Engine): Promise<DamagedRow[]> {

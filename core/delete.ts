@@ -5,20 +5,23 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { type CheckoutReport, checkoutReports, checkoutsToForget } from "./checkouts.ts";
-import { titleOf } from "./config.ts";
 import { assertNotOriginals } from "./copied.ts";
 import { currentEnv } from "./current.ts";
-import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { type Removed, removeResource } from "./resource.ts";
 import { leave } from "./leave.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment } from "./lookup.ts";
-import { type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
-import { elapsed, type EnvironmentReport, environmentReport, reportOf, type ResourceReport } from "./report.ts";
+import { type EnvironmentReport, environmentReport } from "./report.ts";
 import { freeRoom } from "./room.ts";
 import { type Outcome, runSteps } from "./saga.ts";
 import * as workspace from "./workspace.ts";
 import { messageOf } from "./shown.ts";
+import type { Environment, KeptFork, ResourceRow } from "./records.ts";
+import { statements } from "./statements.ts";
+import { titleOf } from "./project.ts";
+import { elapsed, reportOf, type ResourceReport } from "./resource_report.ts";
+import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "./context.ts";
 
 /** Tells a person whose directory was left without a pointer how to go on. */
 export const OFF = "This directory is on no environment now: go on with `forkstack switch dev` or `forkstack new`";

@@ -5,15 +5,16 @@
  */
 import { declaredResources, resourceTitle } from "../mod.ts";
 import { checkoutReports } from "./checkouts.ts";
-import { BASE_ENVS, keyOf, type Project } from "./config.ts";
 import { currentEnv } from "./current.ts";
 import type { Engine } from "./engine.ts";
-import { load } from "./load.ts";
 import { madeEnvironment } from "./lookup.ts";
-import { elapsed, environmentReport, type EnvironmentResult, reportOf, type ResourceReport } from "./report.ts";
-import type { Environment, ResourceRow } from "./registry.ts";
+import { environmentReport, type EnvironmentResult } from "./report.ts";
 import { byKey } from "./shown.ts";
-import { type Place, readVariables } from "./workspace.ts";
+import { readVariables } from "./workspace.ts";
+import type { Environment, ResourceRow } from "./records.ts";
+import { BASE_ENVS, keyOf, type Project } from "./project.ts";
+import { elapsed, mendingCommand, reportOf, type ResourceReport } from "./resource_report.ts";
+import type { Place } from "./place.ts";
 
 /** One environment as the registry has it; none, with no rows, for a base one that nobody made. */
 export interface Known {
@@ -39,7 +40,6 @@ export async function describe(
 }
 
 async function mending({ registry }: Engine, environment: Environment): Promise<string> {
-  const { mendingCommand } = await load<typeof import("./plan.ts")>("core/plan.ts");
   return mendingCommand(environment, await registry.environments());
 }
 

@@ -289,3 +289,9 @@ export function absent(error: { code?: string }): undefined {
   if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
   throw error;
 }
+
+/** Whether a path leads to a pipe or a device, which may never end: who names it may mean just that. */
+export async function isEndless(path: string): Promise<boolean> {
+  const found = await (await import("node:fs/promises")).stat(path).catch(() => undefined); // its reader tells why not
+  return found !== undefined && !found.isFile();
+}

@@ -4,35 +4,23 @@
  * @module
  */
 import { isForkstackError } from "../mod.ts";
-import { protectedEnvs, type Resource, titleOf } from "./config.ts";
 import { assertNotOriginals } from "./copied.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
-import { contextOf, type Engine, inspectResource, journalOf, lockOptions, scopeOf } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { examineCheckout, staleFinding } from "./examine_checkout.ts";
 import { examineOthers } from "./examine_others.ts";
 import { withLock } from "./lock.ts";
 import { goneFix, lookAt, type Standing, UNPROTECT } from "./look.ts";
-import { mendingCommand } from "./plan.ts";
 import type { Fork } from "./provider.ts";
-import { type DamagedRow, type Environment, type KeptFork, type ResourceRow, statements } from "./registry.ts";
-import { shownStatus } from "./report.ts";
 import { compareNames, messageOf } from "./shown.ts";
 import * as workspace from "./workspace.ts";
-
-/** One thing that is not as it should be. */
-export interface Finding {
-  readonly severity: "error" | "warning" | "info";
-  readonly environment?: string;
-  readonly resource?: string;
-  readonly problem: string;
-  /** The command that mends it, or what to look at. */
-  readonly fix: string;
-  /** What mending does besides, for the question. */
-  readonly effect?: string;
-  /** Mends it, where that is safe without being asked. */
-  readonly mend?: () => Promise<void>;
-}
+import type { DamagedRow, Environment, KeptFork, ResourceRow } from "./records.ts";
+import { statements } from "./statements.ts";
+import { protectedEnvs, type Resource, titleOf } from "./project.ts";
+import { mendingCommand, shownStatus } from "./resource_report.ts";
+import { contextOf, inspectResource, journalOf, lockOptions, scopeOf } from "./context.ts";
+import type { Finding } from "./finding.ts";
 
 /** Looks at everything; changes nothing. */
 export async function examine(engine: Engine): Promise<Finding[]> {

@@ -4,15 +4,16 @@
  *
  * @module
  */
-import { BASE_ENVS } from "./config.ts";
 import { currentEnv, currentProblem } from "./current.ts";
-import type { Finding } from "./doctor.ts";
 import type { Engine } from "./engine.ts";
 import * as block from "./env_block.ts";
 import { leave } from "./leave.ts";
 import { whyGone } from "./lookup.ts";
-import type { Environment } from "./registry.ts";
 import * as workspace from "./workspace.ts";
+import type { Environment } from "./records.ts";
+import { BASE_ENVS } from "./project.ts";
+import type { Finding } from "./finding.ts";
+import { localPath, textOf, variablesPath } from "./place.ts";
 
 /** Findings on this directory's pointer and on the block in its env file. */
 export async function examineCheckout(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {
@@ -49,9 +50,9 @@ async function unmade(engine: Engine, env: string, decidedBy: string): Promise<F
 
 /** The block in the env file: of another environment, or with paths of another directory. */
 async function examineBlock(engine: Engine, env: string | undefined): Promise<Finding[]> {
-  const path = workspace.localPath(engine.project);
+  const path = localPath(engine.project);
   if (path === undefined) return [];
-  const text = workspace.textOf(await engine.world.files.readBytes(path));
+  const text = textOf(await engine.world.files.readBytes(path));
   const written = block.blockVariables(text, `"${path}"`);
   const { FORKSTACK_ENV: whose } = written;
   if (whose === undefined || env === undefined) return [];
@@ -74,7 +75,7 @@ export function staleFinding(engine: Engine, env: string, written: Readonly<Reco
   const stale = Object.keys(workspace.staleVariables(engine.project, env, written));
   if (stale.length === 0) return [];
   const mend = async () => void await workspace.changeFiles(engine, { env, activate: false });
-  return [staleTold(env, stale, workspace.variablesPath(engine.project, env), mend)];
+  return [staleTold(env, stale, variablesPath(engine.project, env), mend)];
 }
 
 function staleTold(env: string, stale: readonly string[], path: string, mend: () => Promise<void>): Finding {

@@ -5,13 +5,13 @@
  * @module
  */
 import { lookAtCheckouts } from "./checkouts.ts";
-import { BASE_ENVS } from "./config.ts";
 import { originalName } from "./copied.ts";
-import type { Finding } from "./doctor.ts";
 import type { Engine } from "./engine.ts";
 import { disk } from "./disk.ts";
 import { whyGone } from "./lookup.ts";
-import type { Environment } from "./registry.ts";
+import type { Environment } from "./records.ts";
+import { BASE_ENVS } from "./project.ts";
+import type { Finding } from "./finding.ts";
 
 /** Looks at them, as far as somebody can from here. */
 export async function examineOthers(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {

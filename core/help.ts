@@ -5,10 +5,11 @@
  */
 import type { ForkstackError } from "../mod.ts";
 import { type Command, COMMANDS, COMMON } from "./commands.ts";
-import { type OptionName, OPTIONS, usage } from "./commands/_call.ts";
+import { usage } from "./commands/_call.ts";
 import { DEFAULTS, EXITS, PAGES } from "./commands/_pages.ts";
-import { commandLine, localCommands, type Style } from "./output.ts";
 import { didYouMean } from "./words.ts";
+import { commandLine, localCommands, type Style } from "./style.ts";
+import { type OptionName, OPTIONS } from "./options.ts";
 
 /** The style of help: `columns` is the terminal's width. */
 export type HelpStyle = Pick<Style, "command"> & { readonly columns?: number };

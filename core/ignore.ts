@@ -5,11 +5,12 @@
  * @module
  */
 import { envFileOf, findUpwards, isOwned } from "../mod.ts";
-import type { Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { type Files, sweepTemporary } from "./files.ts";
 import { commonDirectory } from "./git_directory.ts";
 import { cwd, join } from "./host.ts";
+import type { Project } from "./project.ts";
+import { isIgnored } from "./git.ts";
 
 /** Lines for the directory of forkstack.json, each with a path that it ignores. */
 export function ignoreLines(
@@ -90,4 +91,20 @@ function repositoryOf(directory: string): string | undefined {
   } catch {
     return undefined; // what may not be read above is none of this project's
   }
+}
+
+/** The lines that .gitignore lacks: neither written there, nor is what they are for ignored by any other. */
+export async function lackingLines(project: Project, text: string): Promise<string[]> {
+  const all = ignoreLines(project);
+  const unwritten = lackingIn(text, all.map(([line]) => line));
+  const lacking = all.filter(([line]) => unwritten.includes(line));
+  const root = lacking.length === 0 ? project.root : await disk.realPath(project.root);
+  const repository = lacking.length === 0 ? undefined : findUpwards(root, ".git");
+  if (repository === undefined) return lacking.map(([line]) => line);
+  const ignored = await Promise.all(
+    lacking.map(([, example]) =>
+      isIgnored(repository, join(root, example).slice(repository.length).replace(/^[\\/]/, ""))
+    ),
+  );
+  return lacking.filter((_, at) => !ignored[at]).map(([line]) => line);
 }

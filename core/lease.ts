@@ -3,46 +3,24 @@
  *
  * @module
  */
-import { ForkstackError } from "../mod.ts";
-import { type Project, protectedEnvs } from "./config.ts";
 import { currentEnv } from "./current.ts";
-import {
-  contextOf,
-  type Engine,
-  journalOf,
-  lockOptions,
-  markerOf,
-  outputsOf,
-  recordedResource,
-  scopeOf,
-} from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { standing } from "./look.ts";
 import { madeFor } from "./resource.ts";
 import { withLock } from "./lock.ts";
 import { assertUnprotected, readyEnvironment } from "./lookup.ts";
-import { type Environment, forkOf, statements } from "./registry.ts";
 import { deleteEnvironmentIf, type DeleteResult } from "./delete.ts";
 import { resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
-import type { Variables } from "./workspace.ts";
-
-const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-const LONGEST_DAYS = 3_650;
-
-/** A duration like `90m`, `12h`, `3d` or `2w` in milliseconds. */
-export function parseDuration(text: string, source: string): number {
-  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
-  const ms = Number(count) * (UNITS[unit] ?? NaN);
-  if (ms > 0 && ms <= LONGEST_DAYS * UNITS.d) return ms;
-  throw new ForkstackError(
-    "USAGE",
-    `Cannot use "${text}" as ${source}: it must be a duration up to ${LONGEST_DAYS} days`,
-    {
-      hint: "Durations look like 90m, 12h, 3d or 2w",
-    },
-  );
-}
+import { type Environment, forkOf } from "./records.ts";
+import { statements } from "./statements.ts";
+import { type Project, protectedEnvs } from "./project.ts";
+import type { Variables } from "./secret.ts";
+import { outputsOf } from "./outputs.ts";
+import { contextOf, journalOf, lockOptions, markerOf, recordedResource, scopeOf } from "./context.ts";
+import { parseDuration } from "./duration.ts";
+import { LEASE_VARIABLE } from "./outputs.ts";
 
 /** The end of a new environment's lease: of `--ttl`, else of `ttl` in forkstack.json; protected ones have none. */
 export function leaseEnd(project: Project, env: string, ttl: string | undefined, now: Date): string | undefined {
@@ -52,25 +30,6 @@ export function leaseEnd(project: Project, env: string, ttl: string | undefined,
   if (text === undefined) return undefined;
   return new Date(now.getTime() + parseDuration(text, ttl === undefined ? '"ttl" of forkstack.json' : "--ttl"))
     .toISOString();
-}
-
-/**
- * A point in a parent's past: an instant such as `2026-11-20T10:00:00Z`, a duration ago such as `2h`, or a position of
- * the vendor's own (an LSN such as `0/1F3D3A8`).
- */
-export function parsePoint(text: string, now: Date): string {
-  if (/^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/.test(text)) return text.toUpperCase();
-  if (/^\d+[mhdw]$/.test(text)) return new Date(now.getTime() - parseDuration(text, "--at")).toISOString();
-  const at = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text) ? new Date(text) : undefined;
-  if (at === undefined || Number.isNaN(at.getTime())) {
-    throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it is no point in time`, {
-      hint: "It looks like 2026-11-20T10:00:00Z, like 2h (ago), or is a position of the vendor's own (an LSN)",
-    });
-  }
-  if (at <= now) return at.toISOString();
-  throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it has not come yet`, {
-    hint: `It is ${now.toISOString()} now`,
-  });
 }
 
 /** Lets an environment live longer: until its lease's end, or now where that is past or there is none, plus `ms`. */
@@ -119,7 +78,7 @@ async function rewrite(engine: Engine, env: string, renewed: Variables, expiresA
   const activate = currentEnv(engine.project).env === env;
   await workspace.changeFiles(engine, {
     env,
-    variables: { ...kept, ...renewed, [workspace.LEASE_VARIABLE]: expiresAt },
+    variables: { ...kept, ...renewed, [LEASE_VARIABLE]: expiresAt },
     activate,
     anyway: true,
   });

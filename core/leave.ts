@@ -10,7 +10,9 @@ import * as block from "./env_block.ts";
 import { fileError, temporaryPath } from "./files.ts";
 import { join } from "./host.ts";
 import { messageOf } from "./shown.ts";
-import { changeFiles, knownOf, localPath, type Place, readVariables, rewriteShared, textOf } from "./workspace.ts";
+import { changeFiles, knownOf, readVariables } from "./workspace.ts";
+import { localPath, type Place, textOf } from "./place.ts";
+import { rewriteShared } from "./staged_files.ts";
 
 /** What the two files say; `undefined` where one says nothing. */
 interface Pointers {

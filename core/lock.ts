@@ -11,8 +11,9 @@
 import { ForkstackError, isForkstackError } from "../mod.ts";
 import { disk } from "./disk.ts";
 import { join } from "./host.ts";
-import type { Lock, Registry } from "./registry.ts";
+import type { Registry } from "./registry.ts";
 import type { Statement } from "./sql.ts";
+import type { Lock } from "./records.ts";
 
 /** What holds the lock and writes under it. */
 export interface Worker {

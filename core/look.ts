@@ -4,11 +4,12 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
-import { BASE_ENVS, type Project, protectedEnvs } from "./config.ts";
-import { type Engine, type Inspectable, inspectResource, recordedResource } from "./engine.ts";
-import { mendingCommand } from "./plan.ts";
+import type { Engine, Inspectable } from "./engine.ts";
 import type { Held, Inspection } from "./provider.ts";
-import type { Environment, ResourceRow } from "./registry.ts";
+import type { Environment, ResourceRow } from "./records.ts";
+import { BASE_ENVS, type Project, protectedEnvs } from "./project.ts";
+import { mendingCommand } from "./resource_report.ts";
+import { inspectResource, recordedResource } from "./context.ts";
 
 /** How a recorded resource stands at its vendor. */
 export type Standing =

@@ -4,10 +4,11 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, type Project, protectedEnvs } from "./config.ts";
 import { load } from "./load.ts";
-import type { Environment, Registry } from "./registry.ts";
-import type { Place } from "./workspace.ts";
+import type { Registry } from "./registry.ts";
+import type { Environment } from "./records.ts";
+import { BASE_ENVS, type Project, protectedEnvs } from "./project.ts";
+import type { Place } from "./place.ts";
 
 /** A project with its registry, which is asked for an environment. */
 type Known = Place & { readonly registry: Registry };

@@ -4,85 +4,18 @@
  * @module
  */
 import { allowError } from "./allow.ts";
-import { type Command, COMMANDS, COMMON } from "./commands.ts";
-import { type Call, type Flags, type Io, type OptionName, OPTIONS, usage } from "./commands/_call.ts";
-import type { ResourceReport } from "./report.ts";
+import { COMMANDS } from "./commands.ts";
+import type { Io } from "./commands/_call.ts";
 import { load } from "./load.ts";
 import * as host from "./host.ts";
 import * as output from "./output.ts";
 import { byKey, shown } from "./shown.ts";
 import { VERSION } from "./version.ts";
 import { ForkstackError } from "../mod.ts";
-
-async function parse(
-  args: string[],
-  program: readonly string[],
-): Promise<Omit<Call, "io"> & { command: string }> {
-  const [command, ...rest] = args;
-  const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (known === undefined) {
-    throw await (await load<typeof import("./help.ts")>("core/help.ts")).unknownCommand(command);
-  }
-  if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
-    const npm = "; npm takes the first -- for itself";
-    throw usage(
-      `Cannot ${command}: no program was named`,
-      `Write it after --: \`forkstack ${known.example}\`${host.variable("npm_command") === undefined ? "" : npm}`,
-    );
-  }
-  const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
-    ? await parseOptions(command, known, rest)
-    : { positionals: rest, flags: {} };
-  const most = known.arguments?.length ?? 0;
-  if (positionals.length > most) {
-    throw usage(
-      `Cannot run "${command}": "${positionals[most]}" is one argument too many`,
-      `For example \`forkstack ${known.example}\``,
-    );
-  }
-  return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), program, flags };
-}
-
-/** What is ours, and what follows `--` where a command runs a program: none of that is ours to read. */
-function splitProgram(args: string[]): [own: string[], program: string[]] {
-  const at = Object.hasOwn(COMMANDS, args[0] ?? "") && COMMANDS[args[0]].runsProgram ? args.indexOf("--") : -1;
-  return at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
-}
-
-async function parseOptions(
-  command: string,
-  known: Command,
-  args: string[],
-): Promise<{ positionals: string[]; flags: Flags }> {
-  const options = Object.fromEntries([...known.options, ...COMMON].map((name) => [name, OPTIONS[name]]));
-  const { parseArgs } = await import("node:util"); // 4 ms that a command without options is spared
-  const { values, positionals, tokens } = parseArgs({
-    args,
-    options,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  });
-  for (const token of tokens) {
-    if (token.kind !== "option") continue;
-    const option = Object.hasOwn(options, token.name) ? options[token.name as OptionName] : undefined;
-    if (option === undefined) {
-      const { nearest } = await load<typeof import("./words.ts")>("core/words.ts");
-      const near = await nearest(token.name, Object.keys(options));
-      throw usage(
-        `Cannot run "${command}": it has no option ${token.rawName}`,
-        near.length > 0 ? `Did you mean --${near[0]}?` : `\`forkstack ${command} --help\` lists its options`,
-      );
-    }
-    if (option.type === "string" && (!token.value || (!token.inlineValue && token.value.startsWith("-")))) {
-      throw usage(`Cannot run "${command}": --${token.name} needs a value`, `For example --${token.name} dev`);
-    }
-    if (option.type === "boolean" && token.value !== undefined) {
-      throw usage(`Cannot run "${command}": --${token.name} takes no value`, `Write --${token.name} alone`);
-    }
-  }
-  return { positionals, flags: values as Flags };
-}
+import type { ResourceReport } from "./resource_report.ts";
+import { parse, splitProgram } from "./parse.ts";
+import { dressed, localCommands, type Style } from "./style.ts";
+import { errorText, exitCodeOf, jsonDocument } from "./errors.ts";
 
 /** Help, where it is asked for: of all commands, or in short or in full of one. */
 async function helpText(name: string | undefined, form: "short" | "page", command: string): Promise<string> {
@@ -121,7 +54,7 @@ function scriptPrefix(): string | undefined {
   return isScript && manager !== undefined && manager !== "deno" ? `${manager} run envs:` : undefined;
 }
 
-function styleOf(stream: "stdout" | "stderr", args: readonly string[]): output.Style {
+function styleOf(stream: "stdout" | "stderr", args: readonly string[]): Style {
   const color = host.isTerminal(stream) && host.variable("NO_COLOR") === undefined && !args.includes("--no-color");
   return { color, command: scriptPrefix() ?? commandPrefix() };
 }
@@ -178,40 +111,40 @@ async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
     if (parsed.flags.help) return print(await helpText(command, args.includes("-h") ? "short" : "page", out.command));
     const answer = await COMMANDS[command].run({ ...parsed, io });
     if (answer.exitCode !== undefined) return answer.exitCode;
-    if (isJson) print(output.jsonDocument(command, answer.data, answer.error, out));
+    if (isJson) print(jsonDocument(command, answer.data, answer.error, out));
     else if (answer.isValue && !host.isTerminal("stdout")) host.write("stdout", `${answer.text(out)}\n`);
     else print(answer.text(out));
     if (answer.error === undefined) return answer.hasFound ? 1 : 0;
-    if (!isJson) tell(output.errorText(answer.error, err));
-    return output.exitCodeOf(answer.error);
+    if (!isJson) tell(errorText(answer.error, err));
+    return exitCodeOf(answer.error);
   } catch (caught) {
     const error = (await import("./files.ts")).fileError(caught, command ?? "begin"); // not `load`: it may not read
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort(byKey) };
-    if (isJson) print(output.jsonDocument(command, data, error, out));
-    else tell(output.errorText(error, err));
-    return output.exitCodeOf(error);
+    if (isJson) print(jsonDocument(command, data, error, out));
+    else tell(errorText(error, err));
+    return exitCodeOf(error);
   }
 }
 
 /** A result goes to stdout; what is shown of others' text moves no cursor. */
 function print(text: string): number {
-  host.write("stdout", `${output.dressed(text)}\n`);
+  host.write("stdout", `${dressed(text)}\n`);
   return 0;
 }
 
 /** Everything else goes to stderr. */
 function tell(text: string): void {
-  host.write("stderr", `${output.dressed(text)}\n`);
+  host.write("stderr", `${dressed(text)}\n`);
 }
 
 /**
  * The first Ctrl-C stops after the calls in flight; the second leaves at once: the journal is enough. Gives what takes
  * the handlers back.
  */
-function onInterrupt(interrupt: AbortController, style: output.Style): () => void {
+function onInterrupt(interrupt: AbortController, style: Style): () => void {
   const stop = () => {
     if (interrupt.signal.aborted) host.exit(130);
-    tell(output.localCommands("Stopping after what is under way; once more leaves at once", style));
+    tell(localCommands("Stopping after what is under way; once more leaves at once", style));
     interrupt.abort(new ForkstackError("INTERRUPTED", "Stopped", { hint: "Run the same command again to go on" }));
   };
   return host.onSignals(["SIGINT", "SIGTERM"], stop);
@@ -221,7 +154,7 @@ function onInterrupt(interrupt: AbortController, style: output.Style): () => voi
 function refuse(line: readonly string[], caught: unknown): number {
   const error = allowError(caught, "begin");
   const style = { color: false, command: "forkstack " };
-  if (line.includes("--json")) print(output.jsonDocument("help", {}, error, style));
-  else tell(output.errorText(error, style));
-  return output.exitCodeOf(error);
+  if (line.includes("--json")) print(jsonDocument("help", {}, error, style));
+  else tell(errorText(error, style));
+  return exitCodeOf(error);
 }

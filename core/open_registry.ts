@@ -4,15 +4,18 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
-import { isEmbedded, type Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { fileError, files } from "./files.ts";
 import { dirname, join, system, variable } from "./host.ts";
 import { isRegistryId } from "./marks.ts";
-import { type Original, Registry, WHOLE_JOURNAL } from "./registry.ts";
+import { Registry, WHOLE_JOURNAL } from "./registry.ts";
 import { beginAside, isOwnPlace, isRegistryThere, registryFile, serverUrl } from "./registry_file.ts";
-import { isPath, UNREADABLE } from "./rows.ts";
-import { type OpenFile, openFile, openServer } from "./sql.ts";
+import { UNREADABLE } from "./rows.ts";
+import { type OpenFile, openFile, type Sql } from "./sql.ts";
+import type { Original } from "./records.ts";
+import { isPath } from "./field_checks.ts";
+import { isEmbedded, type Project } from "./project.ts";
+import { load } from "./load.ts";
 
 /**
  * Opens the registry that forkstack.json names, or the project's own file; for a command that only looks, so that it is
@@ -148,4 +151,9 @@ function registryError(path: string, error: unknown): unknown {
     });
   }
   return error;
+}
+
+/** A libSQL server or Turso database. */
+export async function openServer(url: string, authToken: string | undefined): Promise<Sql> {
+  return await (await load<typeof import("./libsql.ts")>("core/libsql.ts")).open(url, authToken);
 }

@@ -3,58 +3,17 @@
  *
  * @module
  */
-import { type ForkstackError, isForkstackError } from "../mod.ts";
 import type { CheckoutReport } from "./checkouts.ts";
 import type { DeleteResult } from "./delete.ts";
-import type { Finding } from "./doctor.ts";
 import type { Plan } from "./plan.ts";
 import type { Recovered, Unregistered } from "./rebuild.ts";
-import type { EnvironmentReport, EnvironmentResult, ResourceReport } from "./report.ts";
-import type { KeptFork } from "./registry.ts";
-import { Secret } from "./secret.ts";
-import { shown, shownJson, shownLines } from "./shown.ts";
-
-/** How text is dressed; decided for each stream. */
-export interface Style {
-  readonly color: boolean;
-  /** What commands are called here: `"deno task envs:"` or `"forkstack "`. */
-  readonly command: string;
-}
-
-/** Select Graphic Rendition: what begins and what ends it. */
-const PAINTS = {
-  bold: [1, 22],
-  dim: [2, 22],
-  red: [31, 39],
-  green: [32, 39],
-  yellow: [33, 39],
-  cyan: [36, 39],
-} as const;
-
-/** A text in a format, where the stream takes one. */
-export function paint(style: Style, format: keyof typeof PAINTS, text: string): string {
-  const [begin, end] = PAINTS[format];
-  return style.color ? `${OURS}${begin}m${text}${OURS}${end}m` : text;
-}
-
-/** Stands for our own escapes until `dressed`, so that nothing that comes with data is taken for one of them. */
-const OURS = `\ufdd0${Math.random()}\ufdd1`;
-
-/** A text as the stream gets it: our formats as escapes, and every other character that would not show by its number. */
-export function dressed(text: string): string {
-  return text.split(OURS).map(shownLines).join("\x1b[");
-}
-
-/** Commands in a text as they are called here. */
-export function localCommands(text: string, style: Pick<Style, "command">): string {
-  return text.replaceAll(/`forkstack ([^`]*)/g, (_, line: string) => `\`${commandLine(line, style)}`);
-}
-
-/** A command line as it works here. npm takes options for its own, `--dry-run` and `--yes` too, unless `--` comes first. */
-export function commandLine(line: string, { command }: Pick<Style, "command">): string {
-  const isForNpm = command.startsWith("npm run ") && / -/.test(line);
-  return command + (isForNpm ? line.replace(" ", " -- ") : line);
-}
+import type { EnvironmentReport, EnvironmentResult } from "./report.ts";
+import { shown } from "./shown.ts";
+import type { KeptFork } from "./records.ts";
+import type { ResourceReport } from "./resource_report.ts";
+import type { Finding } from "./finding.ts";
+import { age, duration, timeLeft } from "./duration.ts";
+import { localCommands, paint, type Style } from "./style.ts";
 
 /** A line for a resource that has changed: what, whose name, how, how long. */
 export function resourceLine(one: ResourceReport, style: Style): string {
@@ -64,12 +23,6 @@ export function resourceLine(one: ResourceReport, style: Style): string {
   const how = one.state === "ready" ? one.fork ?? "" : one.error?.code ?? one.state;
   const time = one.durationMs === undefined ? "" : paint(style, "dim", duration(one.durationMs));
   return `  ${mark} ${one.key.padEnd(16)} ${one.title.padEnd(28)} ${how.padEnd(14)} ${time}`.trimEnd();
-}
-
-/** Milliseconds as people read them. */
-export function duration(ms: number): string {
-  if (ms < 999.5) return `${Math.round(ms)} ms`;
-  return ms < 59_950 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
 }
 
 /** What `new` and `switch` say at the end. */
@@ -274,121 +227,10 @@ export function planText(plan: Plan, style: Style): string {
   return lines.join("\n");
 }
 
-/** An error as people read it: what happened, why, what next. */
-export function errorText(error: unknown, style: Style): string {
-  const message = isForkstackError(error) ? error.message : unexpected(error);
-  const lines = [`${paint(style, "red", "error:")} ${shown(message)}`];
-  for (const cause of causes(error)) lines.push(`  ${paint(style, "dim", "cause:")} ${shown(cause)}`);
-  const hint = isForkstackError(error)
-    ? error.hint
-    : "This should not happen. Run the same command again; what was begun is in the journal";
-  if (hint) lines.push(`  ${paint(style, "cyan", "hint:")} ${localCommands(shown(hint), style)}`);
-  return lines.join("\n");
-}
-
-function unexpected(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-}
-
-/** The messages underneath an error that its own does not repeat; at most five. */
-function causes(error: unknown): string[] {
-  const found: string[] = [];
-  const shown = error instanceof Error ? error.message : "";
-  const queue = [(error as { cause?: unknown })?.cause];
-  const seen = new Set<unknown>(); // a cause may lead back to itself
-  while (queue.length > 0 && found.length < 5) {
-    const one = queue.shift();
-    if (!(one instanceof Error) || seen.has(one)) continue;
-    seen.add(one);
-    if (one instanceof AggregateError) queue.push(...one.errors);
-    else if (!shown.includes(one.message) && !found.includes(one.message)) {
-      found.push(one.message.split("\n")[0].slice(0, 300));
-    }
-    queue.push(one.cause);
-  }
-  return found;
-}
-
-/** The document of `--json`. */
-export function jsonDocument(command: string, data: unknown, error: unknown, style: Pick<Style, "command">): string {
-  const known = isForkstackError(error) ? error : undefined;
-  const document = {
-    schema: 1,
-    command,
-    ok: error === undefined,
-    data: data ?? {},
-    ...(error === undefined ? {} : {
-      error: {
-        code: known?.code ?? "UNEXPECTED",
-        message: known?.message ?? unexpected(error),
-        ...(known?.hint === undefined ? {} : { hint: localCommands(known.hint, style) }),
-        retryable: known?.retryable ?? false,
-        ...(known === undefined ? {} : { details: known.details }),
-      },
-    }),
-  };
-  return shownJson(JSON.stringify(document, (_key, value) => value instanceof Secret ? "[redacted]" : value, 2));
-}
-
-const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
-  [
-    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|ENV_UNSET|CONFIRM_|NOT_PERMITTED|NOT_TRUSTED|DRY_RUN_|VALUE_|PROVIDER_(UNKNOWN|CHANGED|INVALID|MISSING)|RESET_UNSUPPORTED|AT_|TLS_|TOOL_|SANITIZE_FAILED|NETWORK_DENIED|GIT_FAILED|FILE_UNREADABLE)/,
-    2,
-  ],
-  [/^COMMAND_NOT_FOUND$/, 127], // what a shell ends with
-  [/^COMMAND_NOT_EXECUTABLE$/, 126],
-  [/^CREDENTIALS_/, 3],
-  [/(NOT_FOUND|^ENV_UNKNOWN)$/, 4],
-  [
-    /^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|REGISTRY_DAMAGED|STATE_DAMAGED|PLAN_LIMIT|PARENT_|PORT_IN_USE|SECRETS_LOCKED)/,
-    5,
-  ],
-  [
-    /^(PROVIDER_UNAVAILABLE|PACKAGE_UNAVAILABLE|ANSWER_INVALID|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY|NETWORK_UNREACHABLE|DISK_FULL|DISK_FAILED|PROVIDER_REFUSED|RESPONSE_TOO_LARGE|DUMP_FAILED|SQL_FAILED)/,
-    6,
-  ],
-  [/_INCOMPLETE$/, 7],
-  [/^(INTERRUPTED|CANCELLED)$/, 130],
-];
-
-/** The exit code where no other fits: 1 is a check's that found something. */
-const UNEXPECTED = 70;
-
-/** The exit code of an error: 2 usage, 3 credentials, 4 not found, 5 conflict, 6 unavailable, 7 partly done, or 70. */
-export function exitCodeOf(error: ForkstackError | unknown): number {
-  if (!isForkstackError(error)) return UNEXPECTED;
-  return EXIT_CODES.find(([pattern]) => pattern.test(error.code))?.[1] ?? UNEXPECTED;
-}
-
 /** The identifying part of a resource's report. */
 export function named(
   resource: { key: string; kind: string; name?: string },
 ): { key: string; kind: string; name?: string } {
   const { key, kind, name } = resource;
   return { key, kind, ...(name === undefined ? {} : { name }) };
-}
-
-function age(since: string, now: Date): string {
-  return span(now.getTime() - Date.parse(since));
-}
-
-function timeLeft(until: string, now: Date): string {
-  const left = Date.parse(until) - now.getTime();
-  return left > 0 ? `${rounded(left)} left` : `expired ${span(-left)} ago`;
-}
-
-const UNITS: readonly (readonly [sizeMs: number, name: string])[] = [[86_400_000, "d"], [3_600_000, "h"], [
-  60_000,
-  "min",
-]];
-
-/** A time to come, in the largest unit of which there are two: a moment after `2 d` was asked for, that is still left. */
-function rounded(ms: number): string {
-  const [sizeMs, name] = UNITS.find(([size]) => ms > (2 - 1 / 60) * size) ?? [1_000, "s"];
-  return `${Math.max(1, Math.round(ms / sizeMs))} ${name}`;
-}
-
-function span(ms: number): string {
-  const unit = UNITS.find(([size]) => ms >= size);
-  return unit === undefined ? `${Math.max(0, Math.round(ms / 1_000))} s` : `${Math.floor(ms / unit[0])} ${unit[1]}`;
 }

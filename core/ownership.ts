@@ -5,11 +5,11 @@
  * @module
  */
 import { assertOwned, assertState, envFileOf, findUpwards, ForkstackError, isForkstackError, isOwned } from "../mod.ts";
-import type { Project } from "./config.ts";
 import { absent, disk } from "./disk.ts";
 import { gitDirectory } from "./git_directory.ts";
 import { basename, cwd, dirname, join } from "./host.ts";
 import { load } from "./load.ts";
+import type { Project } from "./project.ts";
 
 /** The files that point a directory at an environment, as paths in the project. */
 export function pointersOf({ config }: Pick<Project, "config">): string[] {

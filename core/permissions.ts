@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Project, Resource } from "./config.ts";
 import type { Provider } from "./provider.ts";
 import { Secret } from "./secret.ts";
+import type { Project, Resource } from "./project.ts";
 
 /** A permission set as deno.json has it. */
 export interface PermissionSet {

@@ -4,9 +4,9 @@
  * @module
  */
 import { ForkstackError } from "../mod.ts";
-import { BASE_ENVS, type Resource } from "./config.ts";
-import type { Environment, ResourceRow } from "./registry.ts";
-import { shownStatus } from "./report.ts";
+import type { Environment, ResourceRow } from "./records.ts";
+import { BASE_ENVS, type Resource } from "./project.ts";
+import { mendingCommand, shownStatus } from "./resource_report.ts";
 
 /** One resource of a plan. */
 export interface Step {
@@ -161,17 +161,4 @@ export function noSuchEnvironment(
       : `\`forkstack list\` shows what is there${make}`,
     details: { env },
   });
-}
-
-/**
- * The command that mends an environment that is not ready: it completes it, or, where the parent has gone since, takes
- * it away.
- */
-export function mendingCommand(environment: Environment, environments?: readonly Environment[]): string {
-  const { name, status, parent } = environment;
-  const isWithoutParent = environments !== undefined && !BASE_ENVS.includes(parent) &&
-    !environments.some((one) => one.name === parent && one.status !== "deleting" && one.status !== "undoing");
-  if (isWithoutParent) return `\`forkstack delete ${name}\``;
-  const verb = status === "creating" ? "new" : status === "resetting" ? "reset" : "delete";
-  return `\`forkstack ${verb} ${name}\``;
 }

@@ -5,11 +5,11 @@
  * @module
  */
 import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile, variablePrefix } from "../mod.ts";
-import type { Project, Resource } from "./config.ts";
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "./host.ts";
-import type { Secrets } from "./secrets.ts";
-import type { Place } from "./workspace.ts";
+import type { Project, Resource } from "./project.ts";
+import type { Secrets } from "./secret.ts";
+import type { Place } from "./place.ts";
 
 /** Plain values by variable. */
 export type Values = Readonly<Record<string, string>>;

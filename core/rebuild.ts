@@ -5,14 +5,16 @@
  * @module
  */
 import { ForkstackError, isForkstackError, resourceTitle } from "../mod.ts";
-import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, inspectResource, lockOptions, scopeOf } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { isRegistryId } from "./marks.ts";
 import type { Fork } from "./provider.ts";
-import { type Environment, type ResourceRow, statements } from "./registry.ts";
-import { reportOf, type ResourceReport } from "./report.ts";
-import { makingOf } from "./rows.ts";
+import type { Environment, ResourceRow } from "./records.ts";
+import { statements } from "./statements.ts";
+import { makingOf } from "./field_checks.ts";
+import { BASE_ENVS, type Resource, titleOf } from "./project.ts";
+import { reportOf, type ResourceReport } from "./resource_report.ts";
+import { contextOf, inspectResource, lockOptions, scopeOf } from "./context.ts";
 
 /** A fork that bears our mark, with its resource. */
 export interface Found {

@@ -6,17 +6,14 @@
  *
  * @module
  */
-import { ForkstackError, type Kind } from "../mod.ts";
-import type { Project } from "./config.ts";
+import { ForkstackError } from "../mod.ts";
 import { isRegistryId, newRegistryId } from "./marks.ts";
-import type { Copy, Fork, Marker } from "./provider.ts";
+import type { Marker } from "./provider.ts";
 import {
   checkoutOf,
   checkSchema,
   damagedRegistry,
   environmentOf,
-  isEnvName,
-  isPath,
   journalLineOf,
   keptOf,
   lockOf,
@@ -29,115 +26,22 @@ import { foreignRegistry } from "./registry_file.ts";
 import { MIGRATIONS, SCHEMA, SHAPE, VERSION } from "./registry_schema.ts";
 import { byKey, byName, quoted } from "./shown.ts";
 import type { Row, Sql, Statement } from "./sql.ts";
-
-/**
- * `undoing`: a `new` failed and what it made is being removed. `resetting`: a `reset` has begun to put new forks in the
- * place of the old. Both are shown as `broken`, as nothing else is.
- */
-export type Status = "creating" | "ready" | "deleting" | "undoing" | "resetting";
-
-/** One environment. */
-export interface Environment {
-  readonly name: string;
-  readonly parent: string;
-  readonly status: Status;
-  readonly owner: string;
-  /** The run that is making or changing it, or did last. */
-  readonly operation: string;
-  readonly createdAt: string;
-  readonly expiresAt?: string;
-  readonly usedAt?: string;
-  /** What it was forked from beside its parent: `"empty"`, or a point in the parent's past. */
-  readonly origin?: string;
-}
-
-/** One resource of an environment, as far as it is known. */
-export interface ResourceRow {
-  readonly env: string;
-  readonly key: string;
-  readonly kind: Kind;
-  readonly name?: string;
-  readonly provider: string;
-  readonly title: string;
-  readonly state: "creating" | "ready" | "deleting";
-  readonly operation: string;
-  /** The vendor's id; absent while no answer has come. */
-  readonly id?: string;
-  readonly parentId?: string;
-  readonly fork?: Copy;
-  readonly createdAt: string;
-  /** The provider's options when it was made: it is deleted with these, whatever forkstack.json says by then. */
-  readonly options: unknown;
-}
-
-/** One line of the journal. */
-export interface JournalLine {
-  readonly seq: number;
-  readonly operation: string;
-  readonly env: string;
-  readonly resource: string;
-  readonly step: string;
-  readonly phase: "intent" | "record" | "done" | "failed";
-  readonly id?: string;
-  readonly at: string;
-}
-
-/** A fork that outlived its environment, as a backup. */
-export interface KeptFork {
-  readonly env: string;
-  readonly resource: string;
-  readonly operation: string;
-  readonly id: string;
-  /** Since when. */
-  readonly at: string;
-}
-
-/** Who works on an environment. */
-export interface Lock {
-  readonly env: string;
-  /** `user@host:pid:nonce` */
-  readonly owner: string;
-  readonly purpose: string;
-  /** Grows with every holder. */
-  readonly token: number;
-  /** Grows while the holder lives. */
-  readonly beat: number;
-}
-
-/** One directory that points to an environment. */
-export interface Checkout {
-  /** Name of its machine; empty where the registry is a file of one machine. */
-  readonly host: string;
-  /** Real path of the directory of `.current-env`. */
-  readonly path: string;
-  /** Git's directory of this checkout alone, e.g. `"/app/.git/worktrees/w"`. */
-  readonly gitDir?: string;
-  readonly gitBranch?: string;
-  readonly env: string;
-  readonly usedAt: string;
-}
-
-/** A directory whose registry this one is a copy of. */
-export interface Original {
-  /** Directory of its registry. */
-  readonly directory: string;
-  /** Last line of the journal that was copied. */
-  readonly seq: number;
-}
+import type {
+  Checkout,
+  DamagedRow,
+  Environment,
+  JournalLine,
+  KeptFork,
+  Lock,
+  Original,
+  ResourceRow,
+} from "./records.ts";
+import { ADOPTED, statements } from "./statements.ts";
+import { isEnvName, isPath } from "./field_checks.ts";
+import type { Project } from "./project.ts";
 
 /** Last line of a journal of which nobody has noted yet how far it was copied. */
 export const WHOLE_JOURNAL = Number.MAX_SAFE_INTEGER;
-
-/** A row that fails its check. */
-export interface DamagedRow {
-  readonly table: string;
-  /** REGISTRY_DAMAGED, naming the row. */
-  readonly error: ForkstackError;
-  /** The environment that it says it is of, where that is a name. */
-  readonly env?: string;
-  /** Removes the row, and touches nothing else. */
-  readonly forget: Statement;
-}
 
 /** The step of the journal by which an empty thing that nothing proves to be ours was taken over. */
 export const TAKEN_OVER = "taken over";
@@ -154,8 +58,6 @@ async function migrate(sql: Sql, version: number): Promise<void> {
   }
 }
 
-/** Keys of `meta` that name registries whose forks this one has adopted, or with `/<env>` those of one environment. */
-const ADOPTED = "adopted:";
 /** Keys of `meta` that name directories whose registry this one is a copy of. */
 const ORIGINAL = "original:";
 
@@ -549,68 +451,8 @@ export class Registry {
   }
 }
 
-/** The statements of the engine; each names what it records. */
-export const statements = {
-  putEnvironment: (one: Environment): Statement => [
-    `INSERT INTO environments (name, parent, status, owner, operation, created_at, expires_at, used_at, origin)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
-     SET status = excluded.status, operation = excluded.operation, expires_at = excluded.expires_at`,
-    ...[
-      one.name,
-      one.parent,
-      one.status,
-      one.owner,
-      one.operation,
-      one.createdAt,
-      one.expiresAt ?? null,
-      one.usedAt ?? null,
-      one.origin ?? null,
-    ],
-  ],
-  touch: (env: string, at: string): Statement => ["UPDATE environments SET used_at = ? WHERE name = ?", at, env],
-  dropEnvironment: (env: string): Statement => ["DELETE FROM environments WHERE name = ?", env],
-  /** Ends the adoption that held for one environment. */
-  dropAdoption: (env: string): Statement => ["DELETE FROM meta WHERE key LIKE ?", `${ADOPTED}%/${env}`],
-  putResource: (one: ResourceRow): Statement => [
-    `INSERT OR REPLACE INTO resources (env, key, kind, name, provider, title, state, operation, id, parent_id, fork, created_at, options)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ...[one.env, one.key, one.kind, one.name ?? null, one.provider, one.title, one.state, one.operation],
-    ...[one.id ?? null, one.parentId ?? null, one.fork ?? null, one.createdAt, JSON.stringify(one.options)],
-  ],
-  dropResource: (env: string, key: string): Statement => ["DELETE FROM resources WHERE env = ? AND key = ?", env, key],
-  putCheckout: (one: Checkout): Statement => [
-    `INSERT OR REPLACE INTO checkouts (host, path, git_dir, git_branch, env, used_at) VALUES (?, ?, ?, ?, ?, ?)`,
-    ...[one.host, one.path, one.gitDir ?? null, one.gitBranch ?? null, one.env, one.usedAt],
-  ],
-  useCheckout: ({ host, path, env, usedAt }: Checkout): Statement => [
-    "UPDATE checkouts SET used_at = ? WHERE host = ? AND path = ? AND env = ?",
-    ...[usedAt, host, path, env],
-  ],
-  dropCheckout: ({ host, path, env, usedAt }: Checkout): Statement => [
-    "DELETE FROM checkouts WHERE host = ? AND path = ? AND env = ? AND used_at = ?", // not one that came anew meanwhile
-    ...[host, path, env, usedAt],
-  ],
-  journal: (line: Omit<JournalLine, "seq">): Statement => [
-    "INSERT INTO journal (operation, env, resource, step, phase, id, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    ...[line.operation, line.env, line.resource, line.step, line.phase, line.id ?? null, line.at],
-  ],
-};
-
 /** Directory that a row of `meta` names. */
 function homeOf(value: unknown): string | undefined {
   if (value === undefined || isPath(value)) return value;
   throw damagedRegistry(`its home is ${quoted(value)}`);
-}
-
-/** The fork that a row remembers, if its vendor's answer came; `marker` is the row's. */
-export function forkOf(row: ResourceRow, marker: Marker): Fork | undefined {
-  if (row.id === undefined) return undefined;
-  return {
-    id: row.id,
-    name: row.title,
-    ...(row.parentId === undefined ? {} : { parentId: row.parentId }),
-    marker,
-    createdAt: row.createdAt,
-    ...(row.fork === undefined ? {} : { copy: row.fork }),
-  };
 }

@@ -6,25 +6,8 @@
 import { type CheckoutReport, checkoutReports, type Known } from "./checkouts.ts";
 import { currentEnv } from "./current.ts";
 import type { Engine } from "./engine.ts";
-import type { Copy } from "./provider.ts";
-import type { Environment, ResourceRow } from "./registry.ts";
-
-/** What a command says of one resource. */
-export interface ResourceReport {
-  readonly key: string;
-  readonly kind: string;
-  readonly name?: string;
-  readonly provider: string;
-  readonly id?: string;
-  readonly title: string;
-  readonly fork?: Copy;
-  readonly state: string;
-  /** What it is called now, where a deletion kept it as a backup. */
-  readonly backup?: string;
-  readonly durationMs?: number;
-  /** Why it failed. */
-  readonly error?: { readonly code: string; readonly message: string };
-}
+import type { Environment } from "./records.ts";
+import { type ResourceReport, shownStatus } from "./resource_report.ts";
 
 /** One environment in the words of `--json`. */
 export interface EnvironmentReport {
@@ -83,29 +66,4 @@ export function environmentReport(
     ...(checkouts === undefined ? {} : { checkouts }),
     current: current === environment.name,
   };
-}
-
-/** Milliseconds since `began`, a reading of `performance.now()`. */
-export function elapsed(began: number): number {
-  return Math.round((performance.now() - began) * 10) / 10;
-}
-
-/** What a command says of a recorded resource. */
-export function reportOf(row: ResourceRow, state: string, durationMs?: number): ResourceReport {
-  return {
-    key: row.key,
-    kind: row.kind,
-    ...(row.name === undefined ? {} : { name: row.name }),
-    provider: row.provider,
-    ...(row.id === undefined ? {} : { id: row.id }),
-    title: row.title,
-    ...(row.fork === undefined ? {} : { fork: row.fork }),
-    state,
-    ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs * 10) / 10 }),
-  };
-}
-
-/** The status that people and JSON are shown. */
-export function shownStatus({ status }: Pick<Environment, "status">): "creating" | "ready" | "deleting" | "broken" {
-  return status === "undoing" || status === "resetting" ? "broken" : status;
 }

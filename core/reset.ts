@@ -5,21 +5,24 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { type CheckoutReport, checkoutReports } from "./checkouts.ts";
-import { BASE_ENVS, titleOf } from "./config.ts";
 import { assertNotOriginals } from "./copied.ts";
-import { contextOf, type Engine, journalOf, lockOptions, markerOf, recordedResource } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { assertParent, targetOf } from "./resource.ts";
 import { fileError } from "./files.ts";
 import { withLock, type Worker } from "./lock.ts";
 import { assertUnprotected, madeEnvironment, readyEnvironment } from "./lookup.ts";
 import { notReady, pointOf } from "./plan.ts";
 import type { Provider, Replacement } from "./provider.ts";
-import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { resultOf } from "./describe.ts";
-import { type EnvironmentResult, reportOf } from "./report.ts";
+import type { EnvironmentResult } from "./report.ts";
 import { runSteps } from "./saga.ts";
 import { sanitize, scriptsOf } from "./sanitize.ts";
 import { messageOf } from "./shown.ts";
+import { type Environment, forkOf, type ResourceRow } from "./records.ts";
+import { statements } from "./statements.ts";
+import { BASE_ENVS, titleOf } from "./project.ts";
+import { reportOf } from "./resource_report.ts";
+import { contextOf, journalOf, lockOptions, markerOf, recordedResource } from "./context.ts";
 
 /** One resource that is about to be replaced. */
 interface Prepared {

@@ -5,28 +5,22 @@
  * @module
  */
 import { ForkstackError, isForkstackError, resourceTitle } from "../mod.ts";
-import type { Resource } from "./config.ts";
 import { assertNotOriginals } from "./copied.ts";
-import {
-  contextOf,
-  type Engine,
-  inspectResource,
-  journalOf,
-  markerOf,
-  outputsOf,
-  recordedResource,
-  scopeOf,
-} from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { fileError } from "./files.ts";
 import type { Worker } from "./lock.ts";
 import { standing } from "./look.ts";
 import { formatMaking } from "./marks.ts";
 import type { Context, Fork, Held, Inspection, Provider, Scope, Target } from "./provider.ts";
-import { reportOf } from "./report.ts";
-import { type Environment, forkOf, type ResourceRow, statements } from "./registry.ts";
 import { sanitize } from "./sanitize.ts";
-import type { Variables } from "./workspace.ts";
 import { messageOf } from "./shown.ts";
+import { type Environment, forkOf, type ResourceRow } from "./records.ts";
+import { statements } from "./statements.ts";
+import type { Resource } from "./project.ts";
+import type { Variables } from "./secret.ts";
+import { reportOf } from "./resource_report.ts";
+import { outputsOf } from "./outputs.ts";
+import { contextOf, inspectResource, journalOf, markerOf, recordedResource, scopeOf } from "./context.ts";
 
 /** What a resource is to be forked from. */
 export interface WantedParent {

@@ -5,87 +5,35 @@
  *
  * @module
  */
-import { ForkstackError, type Kind, parseEnvName, resourceTitle } from "../mod.ts";
-import { BASE_ENVS, keyOf } from "./config.ts";
-import { isRegistryId, type Making, parseMaking } from "./marks.ts";
-import type { Copy, Marker } from "./provider.ts";
-import type { Checkout, Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./registry.ts";
-import { isPlain, quoted, shown } from "./shown.ts";
+import { ForkstackError, type Kind, resourceTitle } from "../mod.ts";
+import { quoted, shown } from "./shown.ts";
 import type { Row } from "./sql.ts";
+import type { Checkout, Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./records.ts";
+import {
+  type Check,
+  isCopy,
+  isEnvName,
+  isInstant,
+  isKey,
+  isLine,
+  isOperation,
+  isOrigin,
+  isPath,
+  isWord,
+  optional,
+} from "./field_checks.ts";
+import { BASE_ENVS, keyOf } from "./project.ts";
 
 /** What a row is called in an error: `environment "alice"`, `database of environment "alice"`. */
 type Whose = (row: Row) => string;
-type Check = (value: unknown) => boolean;
 /** A column, what its values must be, and what that is called. */
 type Columns<Name extends string> = Readonly<Record<Name, readonly [check: Check, must: string]>>;
 
 const KINDS: readonly string[] = ["database", "storage", "secrets", "cache", "queue", "local"] satisfies Kind[];
-const COPIES: readonly string[] = ["copy-on-write", "full-copy", "schema-only", "empty", "namespace"] satisfies Copy[];
-const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
-const LSN = /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/;
-const WORD = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const OPERATION = /^[\w.:-]{1,100}$/;
-
-/** An instant in RFC 3339. */
-export function isInstant(value: unknown): boolean {
-  return typeof value === "string" && INSTANT.test(value) && !Number.isNaN(Date.parse(value));
-}
-
-/** The id of a run. */
-export function isOperation(value: unknown): boolean {
-  return typeof value === "string" && OPERATION.test(value);
-}
-
-/** An environment's legal name, as it is stored: no alias. */
-export function isEnvName(value: unknown): value is string {
-  if (typeof value !== "string" || value.length > 63) return false;
-  try {
-    return parseEnvName(value) === value;
-  } catch {
-    return false;
-  }
-}
-
-/** A text on one line of up to `most` characters that shows as it is. */
-export function isLine(value: unknown, most = 1_024): value is string {
-  return typeof value === "string" && value !== "" && value.length <= most && isPlain(value);
-}
-
-/** An absolute path, without steps upwards. */
-export function isPath(value: unknown): value is string {
-  return isLine(value, 4_096) && /^([\\/]|[A-Za-z]:[\\/])/.test(value) && !/(^|[\\/])\.\.?([\\/]|$)/.test(value);
-}
-
-/** A way in which data reaches a fork. */
-export function isCopy(value: unknown): boolean {
-  return COPIES.includes(value as string);
-}
-
-/** Whether a mark can be one of ours: what it names are names. */
-export function isMarker(marker: Marker | undefined): boolean {
-  return marker !== undefined && isLine(marker.stack, 100) && isEnvName(marker.env) && isKey(marker.resource) &&
-    isOperation(marker.operation) && (marker.registry === undefined || isRegistryId(marker.registry)) &&
-    (marker.name === undefined || isLine(marker.name, 255)) && (marker.made === undefined || isLine(marker.made, 255));
-}
-
-/** How the environment of a mark was made, checked as a row is; `undefined` if the mark does not tell. */
-export function makingOf({ made }: Marker): Making | undefined {
-  const making = parseMaking(made);
-  const isSound = making !== undefined && isEnvName(making.parent) && optional(isOrigin)(making.origin) &&
-    optional(isInstant)(making.expiresAt);
-  return isSound ? making : undefined;
-}
 
 const oneOf = (list: readonly string[]): Check => (value) => list.includes(value as string);
-const optional = (check: Check): Check => (value) => value === null || value === undefined || check(value);
 const isMade: Check = (value) => isEnvName(value) && !BASE_ENVS.includes(value);
 const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
-const isOrigin: Check = (value) => value === "empty" || isInstant(value) || LSN.test(value as string);
-const isWord: Check = (value) => typeof value === "string" && WORD.test(value);
-/** A resource's key: `"database"`, `"storage.uploads"`. */
-export function isKey(value: unknown): boolean {
-  return typeof value === "string" && value.split(".", 3).every(isWord) && value.split(".").length <= 2;
-}
 
 const MADE = [isMade, "the name of an environment that was made"] as const;
 const NAMED = [isEnvName, "the name of an environment"] as const;

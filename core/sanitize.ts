@@ -4,8 +4,8 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../mod.ts";
-import type { Resource } from "./config.ts";
 import { messageOf } from "./shown.ts";
+import type { Resource } from "./project.ts";
 
 /** The scripts of the resources that have one, by key. */
 export function scriptsOf(resources: readonly Resource[]): Readonly<Record<string, string>> {

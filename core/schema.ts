@@ -6,10 +6,10 @@
 import * as v from "npm:valibot@1.5.0";
 import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, NAME_PATTERN } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
-import { load } from "./load.ts";
 import type { OptionsSchema } from "./provider.ts";
-import { registryUrlProblem } from "./registry_file.ts";
 import { didYouMean } from "./words.ts";
+import { registryUrlProblem } from "./registry_url.ts";
+import { problemOf } from "./provider_reference.ts";
 
 const name = v.pipe(
   v.string(),
@@ -227,7 +227,7 @@ async function resourceProblems(input: Record<string, unknown>): Promise<string[
   ) {
     const at = `"${[kind, name, "provider"].filter(Boolean).join(".")}"`;
     if (CUSTOM.test(provider)) {
-      const problem = (await load<typeof import("./custom.ts")>("core/custom.ts")).problemOf(provider);
+      const problem = problemOf(provider);
       if (problem !== undefined) problems.push(`${at} ${problem}`);
     } else if (kinds.length > 0 && !Object.hasOwn(PROVIDERS[kind], provider) && provider !== "undefined") {
       const known = Object.keys(PROVIDERS[kind]);

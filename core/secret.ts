@@ -41,3 +41,12 @@ export class Secret {
     return "[redacted]";
   }
 }
+
+/** The variables of an environment, in the order in which they are written. */
+export type Variables = Readonly<Record<string, string | Secret>>;
+
+/** Values by key. */
+export type Secrets = Readonly<Record<string, Secret>>;
+
+/** What is to be set, and with `null` removed. */
+export type Changes = Readonly<Record<string, Secret | null>>;

@@ -5,19 +5,16 @@
  */
 import { ForkstackError } from "../mod.ts";
 import { baseResource } from "./ask.ts";
-import { BASE_ENVS, type Resource, titleOf } from "./config.ts";
-import { contextOf, type Engine, journalOf, lockOptions, markerOf, scopeOf } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { standing } from "./look.ts";
 import { fileError } from "./files.ts";
 import { withLock } from "./lock.ts";
 import { readyEnvironment } from "./lookup.ts";
-import type { Context, Held, Scope, Secret, SecretsAccess } from "./provider.ts";
-import { statements } from "./registry.ts";
-
-/** Values by key. */
-export type Secrets = Readonly<Record<string, Secret>>;
-/** What is to be set, and with `null` removed. */
-export type Changes = Readonly<Record<string, Secret | null>>;
+import type { Context, Held, Scope, SecretsAccess } from "./provider.ts";
+import { statements } from "./statements.ts";
+import { BASE_ENVS, type Resource, titleOf } from "./project.ts";
+import type { Changes, Secrets } from "./secret.ts";
+import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "./context.ts";
 
 /** The secrets of one environment. */
 export interface Keyring {

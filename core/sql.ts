@@ -9,7 +9,6 @@ import { ForkstackError } from "../mod.ts";
 import { disk } from "./disk.ts";
 import { temporaryPath } from "./files.ts";
 import { dirname, join } from "./host.ts";
-import { load } from "./load.ts";
 
 /** A value that a statement binds. */
 export type SqlValue = string | number | null;
@@ -202,9 +201,4 @@ function transaction(database: Database, statements: readonly Statement[]): Row[
 
 function all(database: Database, sql: string, args: SQLInputValue[]): Row[] {
   return database.prepare(sql).all(...args).map((row) => ({ ...row })) as unknown as Row[];
-}
-
-/** A libSQL server or Turso database. */
-export async function openServer(url: string, authToken: string | undefined): Promise<Sql> {
-  return await (await load<typeof import("./libsql.ts")>("core/libsql.ts")).open(url, authToken);
 }

@@ -5,17 +5,21 @@
  */
 import { declaredResources, isForkstackError } from "../mod.ts";
 import { recordSwitch } from "./checkouts.ts";
-import { BASE_ENVS, keyOf } from "./config.ts";
 import { currentEnv, isNamedByProcess } from "./current.ts";
-import { type Engine, type Inspectable, recordedResource } from "./engine.ts";
+import type { Engine, Inspectable } from "./engine.ts";
 import { load } from "./load.ts";
 import { assertStanding, before, lookAt } from "./look.ts";
 import { usableEnvironment } from "./lookup.ts";
 import { type Known, resultOf } from "./describe.ts";
-import type { ResourceRow } from "./registry.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "./workspace.ts";
 import { messageOf } from "./shown.ts";
+import type { ResourceRow } from "./records.ts";
+import { BASE_ENVS, keyOf } from "./project.ts";
+import { recordedResource } from "./context.ts";
+import { LEASE_VARIABLE } from "./outputs.ts";
+import type { Variables } from "./secret.ts";
+import type { Place } from "./place.ts";
 
 /** How long a vendor may take to say what became of a resource: without a network a switch works, too. */
 const LOOK_MS = 3_000;
@@ -97,7 +101,7 @@ async function inspectable(engine: Engine, row: ResourceRow): Promise<Inspectabl
 async function asked(
   engine: Engine,
   env: string,
-): Promise<{ readonly variables?: workspace.Variables; readonly unseen?: readonly string[] }> {
+): Promise<{ readonly variables?: Variables; readonly unseen?: readonly string[] }> {
   const { askVariables, heldResources } = await load<typeof import("./ask.ts")>("core/ask.ts");
   if (await workspace.readVariables(engine, env) === undefined) return { variables: await askVariables(engine, env) };
   let held;
@@ -116,14 +120,14 @@ async function asked(
 }
 
 /** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */
-export async function needsNoProvider(place: workspace.Place, env: string): Promise<boolean> {
+export async function needsNoProvider(place: Place, env: string): Promise<boolean> {
   const kept = await workspace.readVariables(place, env);
-  return kept !== undefined && kept[workspace.LEASE_VARIABLE] === undefined;
+  return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
 }
 
 /** Whether this machine has the variables, and none of them ended with a lease that was extended elsewhere. */
 export async function isCurrent(engine: Engine, env: string): Promise<boolean> {
   const kept = await workspace.readVariables(engine, env);
-  if (kept?.[workspace.LEASE_VARIABLE] === undefined) return kept !== undefined;
-  return (await engine.registry.environment(env))?.expiresAt === kept[workspace.LEASE_VARIABLE];
+  if (kept?.[LEASE_VARIABLE] === undefined) return kept !== undefined;
+  return (await engine.registry.environment(env))?.expiresAt === kept[LEASE_VARIABLE];
 }

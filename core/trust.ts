@@ -4,55 +4,9 @@
  *
  * @module
  */
-import type { Project } from "./config.ts";
-import type { Code } from "./custom.ts";
 import { load } from "./load.ts";
-
-/**
- * How far a command goes: it works with everything; it asks built-in vendors and runs nothing of the repository; it
- * opens the registry alone; or none of these.
- */
-export type Reach = "all" | "vendors" | "registry" | "nothing";
-
-/** One thing that works only with trust. */
-export interface Item {
-  readonly kind: "provider" | "script" | "host" | "registry";
-  /** `"database"`, `"storage.uploads"`, or `"registry"`. */
-  readonly resource: string;
-  /** The path, the URL or the host, as forkstack.json has it. */
-  readonly name: string;
-  /** Of a host: the option that names it. */
-  readonly option?: string;
-  /** SHA-256 of the contents, file by file, in hexadecimal. */
-  readonly files?: Readonly<Record<string, string>>;
-  /** Of a provider: the rest of its entry, which only it understands. */
-  readonly options?: unknown;
-}
-
-/** What a project names, with the contents that were read: those are shown, hashed, and run. */
-export interface Named {
-  readonly items: readonly Item[];
-  /** Providers of one's own, by the key of their resource. */
-  readonly code: Readonly<Record<string, Code>>;
-  /** Scripts, by the key of their resource. */
-  readonly scripts: Readonly<Record<string, string>>;
-}
-
-/** What was let in. */
-export interface Admitted extends Pick<Named, "code" | "scripts"> {
-  readonly isTrusted: (item: Item) => boolean;
-}
-
-/** Who is at the command line. */
-export interface Person {
-  readonly say: (line: string) => void;
-  readonly mayAsk: () => boolean;
-  /** Somebody waits for the answer: nothing is fetched. @default {false} */
-  readonly isHasty?: true;
-}
-
-/** A process without a terminal. */
-export const NOBODY: Person = { say: () => {}, mayAsk: () => false };
+import type { Project } from "./project.ts";
+import type { Admitted, Person, Reach } from "./trusted.ts";
 
 const NOTHING: Admitted = { code: {}, scripts: {}, isTrusted: () => false };
 

@@ -5,15 +5,15 @@
  */
 import { declaredResources, ForkstackError, type Kind } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
-import { keyOf, type Project, type Resource } from "./config.ts";
-import type { Code } from "./custom.ts";
 import { files } from "./files.ts";
 import { join } from "./host.ts";
 import { isWithin } from "./links.ts";
 import { load } from "./load.ts";
 import type { OptionsSchema, Provider } from "./provider.ts";
-import type { Admitted, Item, Named, Reach } from "./trust.ts";
 import { itemTitle } from "./trust_text.ts";
+import { keyOf, type Project, type Resource } from "./project.ts";
+import type { Admitted, Code, Item, Named, Reach } from "./trusted.ts";
+import { isEndless } from "./disk.ts";
 
 /** This machine, written plainly: a parser of URLs and the client behind it may not agree on anything else. */
 const LOOPBACK = /^(https?|libsql):\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?([/?][^\s\\@#]*)?$/;
@@ -135,12 +135,6 @@ async function readScript(project: Project, resource: string, place: string): Pr
   if (text === undefined) throw scriptError(resource, place, "there is no such file");
   if (text.trim() === "") throw scriptError(resource, place, "it is empty");
   return text;
-}
-
-/** Whether a path leads to a pipe or a device, which may never end: who names it may mean just that. */
-export async function isEndless(path: string): Promise<boolean> {
-  const found = await (await import("node:fs/promises")).stat(path).catch(() => undefined); // its reader tells why not
-  return found !== undefined && !found.isFile();
 }
 
 /** The error for a script that can't be had. */

@@ -7,7 +7,6 @@
 import { lstatSync, realpathSync } from "node:fs";
 import { isAbsolute, relative } from "node:path";
 import { findUpwards, ForkstackError, isForkstackError } from "../mod.ts";
-import type { Project } from "./config.ts";
 import { disk } from "./disk.ts";
 import { fileError, files, temporaryPath } from "./files.ts";
 import { commonDirectory } from "./git_directory.ts";
@@ -15,8 +14,9 @@ import { dirname, isRunByDeno, join, system, variable } from "./host.ts";
 import { load } from "./load.ts";
 import { shown } from "./shown.ts";
 import { itemsText, itemTitle, quoted, whatChanged } from "./trust_text.ts";
-import type { Admitted, Item, Named, Person, Reach } from "./trust.ts";
 import { hashOf, identity, isKnown, namedBy, scriptError, sha256 } from "./trust_items.ts";
+import type { Project } from "./project.ts";
+import type { Admitted, Item, Named, Person, Reach } from "./trusted.ts";
 
 /** So many answers are kept, the newest: branches with other contents need not ask at each switch. */
 const MOST_ITEMS = 200;

@@ -5,7 +5,7 @@
  * @module
  */
 import { shown, shownLines } from "./shown.ts";
-import type { Item } from "./trust.ts";
+import type { Item } from "./trusted.ts";
 
 /** An item in one line. */
 export function itemTitle({ kind, resource, name, option }: Item): string {

@@ -5,9 +5,9 @@
 import type { Context, Copy, Fork, Inspection, Kind, Provider, Scope, Target } from "../core/provider.ts";
 import { temporariesOf } from "../core/files.ts";
 import { join } from "../core/host.ts";
-import { isInstant, isLine, isMarker } from "../core/rows.ts";
 import { embeddedPath, ForkstackError } from "../mod.ts";
 import { isSameHolder, others, unmarked } from "./_marks.ts";
+import { isInstant, isLine, isMarker } from "../core/field_checks.ts";
 
 /** As much of an embedded provider as tells where its forks lie. */
 export interface Shape {

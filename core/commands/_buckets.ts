@@ -1,11 +1,12 @@
 /** The local buckets over S3, as `serve` and `run` open them. */
 import { declaredResources, EMBEDDED_STACK, embeddedPath, ForkstackError, resourceTitle } from "../../mod.ts";
-import { type Flags, type Io, usage } from "./_call.ts";
-import { BASE_ENVS, type Project } from "../config.ts";
+import { type Io, usage } from "./_call.ts";
 import { files } from "../files.ts";
 import { messageOf, shown } from "../shown.ts";
 import { listen, type Listening } from "../s3/listen.ts";
 import type { Account, S3Handler } from "../s3/server.ts";
+import { BASE_ENVS, type Project } from "../project.ts";
+import type { Flags } from "../options.ts";
 
 /** Whom the buckets are opened to. */
 export interface Doors {

@@ -2,15 +2,17 @@
 import { isForkstackError } from "../../mod.ts";
 import { inspectorOf, PROVIDERS } from "../../providers/mod.ts";
 import { type Io, noticeExpired, usage } from "./_call.ts";
-import { loadResources, openProject, type Project, type Resource } from "../config.ts";
+import { loadResources, openProject } from "../config.ts";
 import type { Engine, World } from "../engine.ts";
 import { fileError, files } from "../files.ts";
 import { cwd, hostname, sleep, variable } from "../host.ts";
 import { load } from "../load.ts";
 import { openRegistry } from "../open_registry.ts";
-import { admit, type Reach } from "../trust.ts";
+import { admit } from "../trust.ts";
 import type { Secret } from "../secret.ts";
 import { shown } from "../shown.ts";
+import type { Project, Resource } from "../project.ts";
+import type { Reach } from "../trusted.ts";
 
 /** How a command opens its project. */
 export interface Opening {

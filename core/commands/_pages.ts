@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { OptionName } from "./_call.ts";
+import type { OptionName } from "../options.ts";
 
 /** The page of one command. */
 export interface Page {

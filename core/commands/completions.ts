@@ -1,6 +1,6 @@
 import { type Answer, type Call, usage } from "./_call.ts";
-import { SHELLS } from "../complete.ts";
 import { didYouMean } from "../words.ts";
+import { SHELLS } from "../options.ts";
 
 /** The function hands the words to the program and its answer to the shell; nothing of either is ever evaluated. */
 const SCRIPTS: Readonly<Record<typeof SHELLS[number], string>> = {

@@ -7,8 +7,9 @@ import { load } from "../load.ts";
 import { assertUnprotected, notMade } from "../lookup.ts";
 import * as output from "../output.ts";
 import type { Other, Traces } from "../rebuild.ts";
-import { reportOf } from "../report.ts";
 import { required, withEngine } from "./_open.ts";
+import { reportOf } from "../resource_report.ts";
+import type { Style } from "../style.ts";
 
 /** What becomes of the pointer. */
 const leaves = (verb: "will" | "would") => `This directory is on it, and ${verb} be on no environment afterwards`;
@@ -83,7 +84,7 @@ async function deleteRecorded({ flags, io }: Call, env: string): Promise<Answer 
     if (others !== "") io.say(`On ${env}, too: ${others}`); // also to whoever passed --yes, or can't be asked
     await io.confirm(`${isOn ? `${leaves("will")}. ` : ""}Delete ${env} with ${what}?`);
     const result = await deleteEnvironment(engine, env, { purge });
-    return { data: result, text: (style: output.Style) => output.deletedText(result, style) };
+    return { data: result, text: (style: Style) => output.deletedText(result, style) };
   }, { reach: isDry ? "registry" : "all" });
   return found ?? await withEngine(io, "look", (engine) => tracesOf(engine, env), { reach: "vendors", isAgain: true });
 }

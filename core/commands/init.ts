@@ -3,17 +3,20 @@ import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../mod.ts";
 import { STACKS } from "../../providers/stacks.ts";
 import type { Answer, Call } from "./_call.ts";
 import { COMMANDS } from "../commands.ts";
-import { loadResources, type Project, type Resource } from "../config.ts";
+import { loadResources } from "../config.ts";
 import { fileError, files } from "../files.ts";
 import { cwd, join } from "../host.ts";
-import { type CredentialReport, type InitPlan, planInit, signsOf, type Survey, survey } from "../init.ts";
+import { type CredentialReport, type InitPlan, planInit } from "../init.ts";
 import { isDenos, origin, schemaPath } from "../origin.ts";
 import * as output from "../output.ts";
 import { type Ask, ask as onTerminal } from "../questions.ts";
 import { parseConfig } from "../schema.ts";
 import { contradiction, draftOf, fill, gapsOf, missing, providersOf } from "../stack.ts";
-import { writeProjectFiles } from "../workspace.ts";
 import { text } from "./_open.ts";
+import type { Project, Resource } from "../project.ts";
+import { signsOf, type Survey, survey } from "../survey.ts";
+import { writeProjectFiles } from "../staged_files.ts";
+import { localCommands, paint, type Style } from "../style.ts";
 
 /** The commands that a project has no task for: they are run before it has any, or once. */
 const NO_TASKS = ["init", "completions"];
@@ -133,34 +136,34 @@ function initText(
   resources: readonly Resource[],
   { files, kept, credentials, warnings }: InitPlan,
   isDry: boolean,
-  style: output.Style,
+  style: Style,
 ): string {
   const what = resources.map(({ key, provider }) => `${key} ${provider.name}`).join(", ");
   const lines = files.length === 0
-    ? [`${output.paint(style, "bold", name)} is ready already: ${what}`]
-    : [`${isDry ? "Would make" : "Made"} ${output.paint(style, "bold", name)} ready in ${root}: ${what}`];
+    ? [`${paint(style, "bold", name)} is ready already: ${what}`]
+    : [`${isDry ? "Would make" : "Made"} ${paint(style, "bold", name)} ready in ${root}: ${what}`];
   for (const file of files) {
-    const mark = output.paint(style, "green", file.state === "created" ? "+" : "~");
+    const mark = paint(style, "green", file.state === "created" ? "+" : "~");
     const names = file.added.map((line) => /^envs:\w+(?=: )/.exec(line)?.[0] ?? line);
     const isShort = !isDry && file.name !== "forkstack.json";
     lines.push(`  ${mark} ${file.name}${isShort ? `: ${names.join(", ")}` : ""}`);
-    if (!isShort) lines.push(...file.added.map((line) => output.paint(style, "dim", `      ${line}`)));
+    if (!isShort) lines.push(...file.added.map((line) => paint(style, "dim", `      ${line}`)));
   }
   if (kept.length > 0) lines.push(`Left as they are, though forkstack would write others: ${kept.join(", ")}`);
   lines.push(...credentials.map((one) => credentialLine(one, style)));
   for (const { problem, fix } of warnings) {
-    lines.push(`${output.paint(style, "yellow", "warning:")} ${output.localCommands(problem, style)}`);
-    lines.push(`  ${output.paint(style, "cyan", "fix:")} ${output.localCommands(fix, style)}`);
+    lines.push(`${paint(style, "yellow", "warning:")} ${localCommands(problem, style)}`);
+    lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(fix, style)}`);
   }
   const next = credentials.some(({ state }) => state === "missing") ? "set the credentials, then " : "";
-  lines.push(output.paint(style, "dim", output.localCommands(`Next: ${next}\`forkstack new alice\``, style)));
+  lines.push(paint(style, "dim", localCommands(`Next: ${next}\`forkstack new alice\``, style)));
   return lines.join("\n");
 }
 
-function credentialLine({ provider, state, variables, hint }: CredentialReport, style: output.Style): string {
+function credentialLine({ provider, state, variables, hint }: CredentialReport, style: Style): string {
   const names = variables.filter((one) => one.state === state).map(({ variable }) => variable);
   const told = `${provider} needs ${names.join(", ")}`;
   return state === "set"
-    ? `${told}: ${output.paint(style, "green", "set")}`
-    : `${told}: ${output.paint(style, "yellow", "missing")}${hint === undefined ? "" : `; ${hint}`}`;
+    ? `${told}: ${paint(style, "green", "set")}`
+    : `${told}: ${paint(style, "yellow", "missing")}${hint === undefined ? "" : `; ${hint}`}`;
 }

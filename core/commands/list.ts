@@ -1,5 +1,5 @@
 import { type Answer, type Call, noticeExpired } from "./_call.ts";
-import { BASE_ENVS, openProject } from "../config.ts";
+import { openProject } from "../config.ts";
 import { currentEnv } from "../current.ts";
 import { files } from "../files.ts";
 import { cwd } from "../host.ts";
@@ -7,6 +7,7 @@ import { openRegistry } from "../open_registry.ts";
 import * as output from "../output.ts";
 import { listEnvironments } from "../report.ts";
 import { admit } from "../trust.ts";
+import { BASE_ENVS } from "../project.ts";
 
 /** `list` */
 export async function runList({ io }: Call): Promise<Answer> {

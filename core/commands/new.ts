@@ -3,11 +3,12 @@ import { type Answer, type Call, usage } from "./_call.ts";
 import { sealConfig } from "../config.ts";
 import { createEnvironment, type NewOptions, planEnvironment } from "../create.ts";
 import type { Engine } from "../engine.ts";
-import { leaseEnd, parsePoint } from "../lease.ts";
+import { leaseEnd } from "../lease.ts";
 import { load } from "../load.ts";
 import * as output from "../output.ts";
 import { readVariables } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
+import { parsePoint } from "../duration.ts";
 
 /** `new [name]` */
 export async function runNew({ name, flags, io }: Call): Promise<Answer> {

@@ -1,9 +1,9 @@
 import { parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
 import * as output from "../output.ts";
-import { reportOf } from "../report.ts";
 import { planReset, resetEnvironment } from "../reset.ts";
 import { required, withEngine } from "./_open.ts";
+import { reportOf } from "../resource_report.ts";
 
 /** `reset <name>` */
 export async function runReset({ name, flags, io }: Call): Promise<Answer> {

@@ -10,7 +10,7 @@ import { ForkstackError, isForkstackError, openStack, parseEnvName, variablePref
 import { accountOf, localBuckets, openBuckets, originsOf } from "./_buckets.ts";
 import { type Answer, type Call, type Io, usage } from "./_call.ts";
 import { recordUse } from "../checkouts.ts";
-import { BASE_ENVS, openProject, type Project } from "../config.ts";
+import { openProject } from "../config.ts";
 import type { Engine } from "../engine.ts";
 import { files } from "../files.ts";
 import * as host from "../host.ts";
@@ -18,13 +18,13 @@ import { load } from "../load.ts";
 import { usableEnvironment } from "../lookup.ts";
 import { othersVariables, programVariables, type Values } from "../program.ts";
 import { type OnTerminal, runOnTerminal, type Standing, standing } from "../run.ts";
-import { Secret } from "../secret.ts";
-import type { Secrets } from "../secrets.ts";
+import { Secret, type Secrets, type Variables } from "../secret.ts";
 import { shown } from "../shown.ts";
 import { isCurrent, needsNoProvider } from "../switch.ts";
 import { meantEnv } from "../current.ts";
-import { changeFiles, checkPointers, readVariables, type Variables } from "../workspace.ts";
+import { changeFiles, checkPointers, readVariables } from "../workspace.ts";
 import { text, withEngine } from "./_open.ts";
+import { BASE_ENVS, type Project } from "../project.ts";
 
 /** `run [env] -- …` */
 export async function runRun(call: Call): Promise<Answer> {

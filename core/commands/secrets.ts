@@ -1,16 +1,16 @@
 /** `secrets <action>`: keys for people, values only where they were asked for. */
 import { editSecretsFile, ForkstackError, parseEnvName, parseSecretsFile, setEnvVariable } from "../../mod.ts";
 import { type Answer, type Call, usage } from "./_call.ts";
-import { protectedEnvs } from "../config.ts";
 import type { Engine } from "../engine.ts";
 import { editText } from "../edit.ts";
 import { isTerminal } from "../host.ts";
-import { Secret } from "../secret.ts";
+import { type Changes, Secret, type Secrets } from "../secret.ts";
 import { shown } from "../shown.ts";
-import { type Changes, type Keyring, openKeyring, type Secrets } from "../secrets.ts";
+import { type Keyring, openKeyring } from "../secrets.ts";
 import { didYouMean } from "../words.ts";
 import { meantEnv } from "../current.ts";
 import { text, withEngine } from "./_open.ts";
+import { protectedEnvs } from "../project.ts";
 
 /** What each action takes after its name. */
 export const ACTIONS = {

@@ -1,12 +1,13 @@
 import { EMBEDDED_STACK, ForkstackError, NAME_PATTERN, resourceTitle } from "../../mod.ts";
 import { accountOf, openBuckets, originsOf } from "./_buckets.ts";
 import { type Answer, type Call, usage } from "./_call.ts";
-import type { Resource } from "../config.ts";
-import { contextOf, type Engine, scopeOf } from "../engine.ts";
+import type { Engine } from "../engine.ts";
 import type { Listening } from "../s3/listen.ts";
 import type { Account } from "../s3/server.ts";
 import { Secret } from "../secret.ts";
 import { text, withEngine } from "./_open.ts";
+import type { Resource } from "../project.ts";
+import { contextOf, scopeOf } from "../context.ts";
 
 /** `serve` */
 export async function runServe({ flags, io }: Call): Promise<Answer> {

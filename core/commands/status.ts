@@ -1,6 +1,6 @@
 import { isForkstackError, parseEnvName } from "../../mod.ts";
 import type { Answer, Call } from "./_call.ts";
-import { openProject, type Project } from "../config.ts";
+import { openProject } from "../config.ts";
 import { meantEnv } from "../current.ts";
 import { describe, describeFromFiles } from "../describe.ts";
 import { files } from "../files.ts";
@@ -9,6 +9,7 @@ import * as output from "../output.ts";
 import type { EnvironmentResult } from "../report.ts";
 import { shown } from "../shown.ts";
 import { withEngine } from "./_open.ts";
+import type { Project } from "../project.ts";
 
 /** `status [name]` */
 export async function runStatus({ name, io }: Call): Promise<Answer> {

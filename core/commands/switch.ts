@@ -1,12 +1,13 @@
 import { declaredResources, parseEnvName } from "../../mod.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import type { Answer, Call } from "./_call.ts";
-import { BASE_ENVS, type Config, isEmbedded, type Project, sealConfig } from "../config.ts";
+import { type Config, sealConfig } from "../config.ts";
 import { files } from "../files.ts";
 import * as output from "../output.ts";
 import { resultOf } from "../describe.ts";
 import { needsNoProvider, switchEnvironment, usable } from "../switch.ts";
 import { required, withEngine } from "./_open.ts";
+import { BASE_ENVS, isEmbedded, type Project } from "../project.ts";
 
 /** `switch <name>` */
 export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {

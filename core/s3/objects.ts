@@ -26,8 +26,8 @@ import {
   xmlOfCall,
   xmlResponse,
 } from "./request.ts";
-import { decodePart } from "./signature.ts";
 import { elements, textOf } from "./xml.ts";
+import { decodePart } from "./sigv4.ts";
 
 /** Headers that a reader may set otherwise, by `response-…`. */
 export const OVERRIDES: readonly string[] = [

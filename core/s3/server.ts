@@ -14,7 +14,8 @@ import { isEmpty } from "./list.ts";
 import { isAside, operationOf } from "./operations.ts";
 import { isAbsent, isReal, linked, look, makeReal, realBelow } from "./paths.ts";
 import { type Call, checkVersion, emptyResponse, xmlResponse } from "./request.ts";
-import { authenticate, decodePart, type SignedRequest } from "./signature.ts";
+import { authenticate } from "./signature.ts";
+import { decodePart, type SignedRequest } from "./sigv4.ts";
 
 /** What an access key is good for. */
 export interface Account {

@@ -14,8 +14,8 @@ import type {
 import { createHash, createHmac } from "node:crypto";
 import { loadPackage } from "../../core/load.ts";
 import type { Context } from "../../core/provider.ts";
-import { canonicalRequest, signingKey } from "../../core/s3/signature.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { canonicalRequest, signingKey } from "../../core/s3/sigv4.ts";
 
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
 

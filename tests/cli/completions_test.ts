@@ -9,11 +9,11 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import process from "node:process";
 import { COMMANDS, COMMON } from "../../core/commands.ts";
-import { SHELLS } from "../../core/complete.ts";
 import { testIf } from "../helpers.ts";
 import { whyMissing } from "../tools.ts";
 import { commandOf, Place, run, runCommand } from "./run.ts";
 import { onTerminal, whyNoTerminal } from "./terminal.ts";
+import { SHELLS } from "../../core/options.ts";
 
 /** What is offered after these words, the last of which is begun. */
 async function offered(place: Place, ...words: string[]): Promise<string[]> {

@@ -4,12 +4,12 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { COMMANDS, COMMON } from "../../core/commands.ts";
-import { type OptionName, OPTIONS } from "../../core/commands/_call.ts";
 import { DEFAULTS, EXITS, PAGES } from "../../core/commands/_pages.ts";
 import { ACTIONS } from "../../core/commands/secrets.ts";
 import { page } from "../../core/help.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, run } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
+import { type OptionName, OPTIONS } from "../../core/options.ts";
 
 const STYLE = { command: "forkstack " };
 const NAMES = Object.keys(COMMANDS);

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import type { Io } from "../../core/commands/_call.ts";
 import { runInit } from "../../core/commands/init.ts";
 import { loadResources, openProject } from "../../core/config.ts";
-import { planInit, survey } from "../../core/init.ts";
+import { planInit } from "../../core/init.ts";
 import type { Ask } from "../../core/questions.ts";
 import { optionProblem, requiredOptions, typedOption } from "../../core/schema.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
@@ -22,6 +22,7 @@ import { bun, pathWithBun, type Runtime, runtimeTest } from "../runtime_helpers.
 import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { refused } from "./refused.ts";
 import { Place, run, runCommand, type RunOptions, whyNot } from "./run.ts";
+import { survey } from "../../core/survey.ts";
 
 const CLI = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 /** The program under test where that is a binary or a package: tasks call it by its name. */

@@ -11,7 +11,6 @@ import { createEnvironment, planEnvironment } from "../../core/create.ts";
 import { deleteEnvironment } from "../../core/delete.ts";
 import type { Engine, World } from "../../core/engine.ts";
 import { type Files, files } from "../../core/files.ts";
-import { errorText, exitCodeOf, jsonDocument } from "../../core/output.ts";
 import { openRegistry } from "../../core/open_registry.ts";
 import { recordedOptions } from "../../core/schema.ts";
 import { describe } from "../../core/describe.ts";
@@ -20,6 +19,7 @@ import { isForkstackError } from "../../mod.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { type Fault, FAULTS, faultsOf, watched } from "../faults.ts";
 import { Place, run, runCommand, SCAFFOLD } from "./run.ts";
+import { errorText, exitCodeOf, jsonDocument } from "../../core/errors.ts";
 
 const PLAIN = { command: "forkstack ", color: false };
 

@@ -4,9 +4,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
-import type { Resource } from "../../core/config.ts";
-import { type Engine, lockOptions, type World } from "../../core/engine.ts";
-import type { ResourceReport } from "../../core/report.ts";
+import type { Engine, World } from "../../core/engine.ts";
 import { files } from "../../core/files.ts";
 import { sleep } from "../../core/host.ts";
 import type { Fork, Inspection, Kind, Provider, Target } from "../../core/provider.ts";
@@ -18,6 +16,9 @@ import { recordedOptions } from "../../core/schema.ts";
 import { ForkstackError } from "../../mod.ts";
 import { isSameHolder } from "../../providers/_marks.ts";
 import { temporaryDirectory } from "../helpers.ts";
+import type { Resource } from "../../core/project.ts";
+import type { ResourceReport } from "../../core/resource_report.ts";
+import { lockOptions } from "../../core/context.ts";
 
 /** One resource as the vendor holds it. */
 interface Held {

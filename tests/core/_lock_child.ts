@@ -5,9 +5,11 @@
 import { createInterface } from "node:readline";
 import process from "node:process";
 import { withLock } from "../../core/lock.ts";
-import { Registry, statements } from "../../core/registry.ts";
-import { openFile, openServer } from "../../core/sql.ts";
+import { Registry } from "../../core/registry.ts";
+import { openFile } from "../../core/sql.ts";
 import { sleep } from "../../core/host.ts";
+import { statements } from "../../core/statements.ts";
+import { openServer } from "../../core/open_registry.ts";
 
 const [place, locks] = process.argv.slice(2);
 const isServer = place.startsWith("http");

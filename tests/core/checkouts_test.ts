@@ -4,9 +4,10 @@ import { hostname } from "node:os";
 import { checkoutReports, checkoutsToForget, lookAtCheckouts, recordSwitch, recordUse } from "../../core/checkouts.ts";
 import { createEnvironment } from "../../core/create.ts";
 import { deleteEnvironment } from "../../core/delete.ts";
-import { Registry, statements } from "../../core/registry.ts";
+import { Registry } from "../../core/registry.ts";
 import { openFile } from "../../core/sql.ts";
 import { bench } from "./_engine.ts";
+import { statements } from "../../core/statements.ts";
 
 const AT = "2026-05-01T12:00:00.000Z";
 

@@ -2,17 +2,10 @@ import assert from "node:assert/strict";
 import { cp, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  loadResources,
-  openProject,
-  parentOf,
-  type Project,
-  protectedEnvs,
-  sealConfig,
-  titleOf,
-} from "../../core/config.ts";
+import { loadResources, openProject, sealConfig } from "../../core/config.ts";
 import { parseConfig } from "../../core/schema.ts";
 import { isForkstackError } from "../../mod.ts";
+import { parentOf, type Project, protectedEnvs, titleOf } from "../../core/project.ts";
 
 async function inDirectory(work: (root: string) => Promise<void>): Promise<void> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "forkstack-config-")));

@@ -12,7 +12,7 @@ import { openRegistry } from "../../core/open_registry.ts";
 import type { Registry } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
 import { type Bench, bench, failure, write } from "./_engine.ts";
-import { statements } from "../../core/registry.ts";
+import { statements } from "../../core/statements.ts";
 
 const opened: Registry[] = [];
 

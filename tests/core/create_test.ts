@@ -1,9 +1,9 @@
 import { deepStrictEqual as equal, match, strictEqual as is } from "node:assert/strict";
 import { createEnvironment } from "../../core/create.ts";
 import { deleteEnvironment } from "../../core/delete.ts";
-import { statements } from "../../core/registry.ts";
 import { ForkstackError } from "../../mod.ts";
 import { bench, failure, fakeProvider, Vendor, write } from "./_engine.ts";
+import { statements } from "../../core/statements.ts";
 
 const refused = (code: string) => () => Promise.reject(new ForkstackError(code, `Cannot use fake: ${code}`));
 

@@ -2,13 +2,14 @@ import { deepStrictEqual as equal, match, strictEqual as is } from "node:assert/
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createEnvironment } from "../../core/create.ts";
-import { examine, type Finding } from "../../core/doctor.ts";
+import { examine } from "../../core/doctor.ts";
 import { rebuild } from "../../core/rebuild.ts";
 import type { Engine } from "../../core/engine.ts";
 import { removeVariables } from "../../core/workspace.ts";
-import { statements } from "../../core/registry.ts";
 import { ForkstackError, type Kind } from "../../mod.ts";
 import { type Bench, bench, write } from "./_engine.ts";
+import { statements } from "../../core/statements.ts";
+import type { Finding } from "../../core/finding.ts";
 
 async function withAlice(): Promise<Bench> {
   const made = await bench();

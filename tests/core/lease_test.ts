@@ -2,14 +2,15 @@ import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:ass
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createEnvironment } from "../../core/create.ts";
-import { extendLease, leaseEnd, parseDuration, parsePoint, prunable } from "../../core/lease.ts";
+import { extendLease, leaseEnd, prunable } from "../../core/lease.ts";
 import { listText } from "../../core/output.ts";
 import { listEnvironments } from "../../core/report.ts";
-import { statements } from "../../core/registry.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { readVariables } from "../../core/workspace.ts";
 import { projects } from "../reliability/_project.ts";
 import { type Bench, bench, failure, fakeProvider, Vendor } from "./_engine.ts";
+import { statements } from "../../core/statements.ts";
+import { parseDuration, parsePoint } from "../../core/duration.ts";
 
 const DAY = 86_400_000;
 

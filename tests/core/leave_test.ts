@@ -9,10 +9,10 @@ import type { Engine } from "../../core/engine.ts";
 import { blockVariables } from "../../core/env_block.ts";
 import { files } from "../../core/files.ts";
 import { pointsTo } from "../../core/leave.ts";
-import { statements } from "../../core/registry.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { openStack } from "../../mod.ts";
 import { type Bench, bench, failure, write } from "./_engine.ts";
+import { statements } from "../../core/statements.ts";
 
 const at = (one: Bench, name: string) => join(one.root, name);
 const read = (one: Bench, name: string) =>

@@ -6,12 +6,15 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { type LockOptions, withLock, type Worker } from "../../core/lock.ts";
-import { type Lock, Registry, statements } from "../../core/registry.ts";
-import { openFile, openServer } from "../../core/sql.ts";
+import { Registry } from "../../core/registry.ts";
+import { openFile } from "../../core/sql.ts";
 import { startHrana } from "../emulators/hrana.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { sleep } from "../../core/host.ts";
 import { failure } from "./_engine.ts";
+import type { Lock } from "../../core/records.ts";
+import { statements } from "../../core/statements.ts";
+import { openServer } from "../../core/open_registry.ts";
 
 const PROJECT = { name: "shop" };
 const STALE_MS = 400;

@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal, strictEqual as is } from "node:assert/strict";
 import { formatMaking, formatMarker, isRegistryId, newRegistryId, parseMaking, parseMarker } from "../../core/marks.ts";
-import { makingOf } from "../../core/rows.ts";
+import { makingOf } from "../../core/field_checks.ts";
 
 const REGISTRY = "0123456789abcdef";
 const ALICE = { stack: "shop", env: "alice", resource: "storage.up", operation: "run 1", name: "shop-alice" };

@@ -1,23 +1,12 @@
 import assert from "node:assert/strict";
-import {
-  deletedText,
-  doctorText,
-  dressed,
-  duration,
-  errorText,
-  exitCodeOf,
-  jsonDocument,
-  listText,
-  localCommands,
-  paint,
-  resourceLine,
-  statusText,
-  unregisteredLines,
-} from "../../core/output.ts";
+import { deletedText, doctorText, listText, resourceLine, statusText, unregisteredLines } from "../../core/output.ts";
 import type { EnvironmentReport } from "../../core/report.ts";
 import { Secret } from "../../core/secret.ts";
 import { compareNames } from "../../core/shown.ts";
 import { ForkstackError } from "../../mod.ts";
+import { duration } from "../../core/duration.ts";
+import { dressed, localCommands, paint } from "../../core/style.ts";
+import { errorText, exitCodeOf, jsonDocument } from "../../core/errors.ts";
 
 const plain = { color: false, command: "forkstack " };
 const task = { color: false, command: "deno task envs:" };

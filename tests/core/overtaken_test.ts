@@ -3,18 +3,20 @@ import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:ass
 import { createEnvironment } from "../../core/create.ts";
 import { deleteEnvironment } from "../../core/delete.ts";
 import { examine } from "../../core/doctor.ts";
-import { contextOf, type Engine } from "../../core/engine.ts";
+import type { Engine } from "../../core/engine.ts";
 import { httpClient } from "../../core/http.ts";
 import { pointsTo } from "../../core/leave.ts";
 import { extendLease, prunable, pruneEnvironment } from "../../core/lease.ts";
 import type { Context, Provider } from "../../core/provider.ts";
-import { type Registry, statements } from "../../core/registry.ts";
+import type { Registry } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
 import { openKeyring } from "../../core/secrets.ts";
 import { Secret } from "../../core/secret.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Bench, bench, type BenchOptions, failure, fakeProvider, Vendor, write } from "./_engine.ts";
+import { statements } from "../../core/statements.ts";
+import { contextOf } from "../../core/context.ts";
 
 const DAY = 86_400_000;
 /** Nobody else shows up but when the test says so. */

@@ -5,18 +5,18 @@ import { createEnvironment } from "../../core/create.ts";
 import { deleteEnvironment } from "../../core/delete.ts";
 import { examine } from "../../core/doctor.ts";
 import type { Engine } from "../../core/engine.ts";
-import { lockOptions } from "../../core/engine.ts";
 import { withLock } from "../../core/lock.ts";
 import type { Capabilities, Context, Fork, Provider, Target } from "../../core/provider.ts";
 import { openRegistry } from "../../core/open_registry.ts";
 import { rebuild } from "../../core/rebuild.ts";
-import { statements } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
 import { extendLease } from "../../core/lease.ts";
 import { removeVariables } from "../../core/workspace.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { ForkstackError } from "../../mod.ts";
 import { bench, failure, fakeProvider, Vendor } from "./_engine.ts";
+import { statements } from "../../core/statements.ts";
+import { lockOptions } from "../../core/context.ts";
 
 async function write(engine: Engine, env: string, ...all: Parameters<Engine["registry"]["fenced"]>[2]): Promise<void> {
   await withLock(engine.registry, env, "test", lockOptions(engine), (worker) => worker.write(all));

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { Resource } from "../../core/config.ts";
-import { type Known, mendingCommand, noSuchEnvironment, planNew } from "../../core/plan.ts";
-import { shownStatus } from "../../core/report.ts";
+import { type Known, noSuchEnvironment, planNew } from "../../core/plan.ts";
 import type { Provider } from "../../core/provider.ts";
-import type { Environment, ResourceRow, Status } from "../../core/registry.ts";
 import { isForkstackError } from "../../mod.ts";
+import type { Environment, ResourceRow, Status } from "../../core/records.ts";
+import type { Resource } from "../../core/project.ts";
+import { mendingCommand, shownStatus } from "../../core/resource_report.ts";
 
 function resource(key: string, provider = "sqlite"): Resource {
   const [kind, name] = key.split(".") as [Resource["kind"], string | undefined];

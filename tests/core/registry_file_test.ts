@@ -3,10 +3,10 @@ import { copyFile, link, mkdir, readdir, readFile, rename, symlink, writeFile } 
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
-import type { Project } from "../../core/config.ts";
 import { openRegistry } from "../../core/open_registry.ts";
-import { registryUrlProblem } from "../../core/registry_file.ts";
 import { temporaryDirectory, treeOf } from "../helpers.ts";
+import { registryUrlProblem } from "../../core/registry_url.ts";
+import type { Project } from "../../core/project.ts";
 
 const ALLOWED = [
   "libsql://shop.example",

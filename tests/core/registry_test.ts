@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createEnvironment } from "../../core/create.ts";
-import { openRegistry } from "../../core/open_registry.ts";
-import { type Environment, Registry, type ResourceRow, statements } from "../../core/registry.ts";
-import { openFile, openServer, type Sql } from "../../core/sql.ts";
+import { openRegistry, openServer } from "../../core/open_registry.ts";
+import { Registry } from "../../core/registry.ts";
+import { openFile, type Sql } from "../../core/sql.ts";
 import { switchEnvironment } from "../../core/switch.ts";
 import { openStack, parseEnvFile } from "../../mod.ts";
 import { commandOf, type Ended, Place, runCommand } from "../cli/run.ts";
@@ -15,6 +15,8 @@ import { hranaHandler, type HranaServer, startHrana } from "../emulators/hrana.t
 import { temporaryDirectory, testIf } from "../helpers.ts";
 import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { bench, failure, Vendor } from "./_engine.ts";
+import type { Environment, ResourceRow } from "../../core/records.ts";
+import { statements } from "../../core/statements.ts";
 
 const TOKEN = "t0ken-canary";
 const PROJECT = { name: "shop" };

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { stat } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
-import { environmentOf, isEnvName, isInstant, lockOf, resourceOf } from "../../core/rows.ts";
+import { environmentOf, lockOf, resourceOf } from "../../core/rows.ts";
 import { quoted, shown } from "../../core/shown.ts";
 import { Place } from "../cli/run.ts";
+import { isEnvName, isInstant } from "../../core/field_checks.ts";
 
 const AT = "2026-05-01T12:00:00.000Z";
 const ENVIRONMENT = {

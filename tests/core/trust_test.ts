@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
-import type { Project } from "../../core/config.ts";
-import type { Item, Reach } from "../../core/trust.ts";
 import { hashOf, hostItems, namedBy } from "../../core/trust_items.ts";
 import { shownLines } from "../../core/shown.ts";
 import { itemsText } from "../../core/trust_text.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { run, temporaryDirectory } from "../helpers.ts";
+import type { Project } from "../../core/project.ts";
+import type { Item, Reach } from "../../core/trusted.ts";
 
 function projectIn(root: string, config: Record<string, unknown>): Project {
   return { root, stateRoot: root, name: "shop", stack: "shop", config: { project: "shop", ...config }, isNew: false };

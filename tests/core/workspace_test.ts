@@ -5,14 +5,9 @@ import { join } from "node:path";
 import { openProject } from "../../core/config.ts";
 import { files } from "../../core/files.ts";
 import { Secret } from "../../core/secret.ts";
-import {
-  changeFiles,
-  type Place,
-  prepareFiles,
-  readVariables,
-  variablesPath,
-  writeProjectFiles,
-} from "../../core/workspace.ts";
+import { changeFiles, prepareFiles, readVariables } from "../../core/workspace.ts";
+import { type Place, variablesPath } from "../../core/place.ts";
+import { writeProjectFiles } from "../../core/staged_files.ts";
 
 async function inProject(work: (place: Place, at: (name: string) => string) => Promise<void>): Promise<void> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "forkstack-workspace-")));

@@ -2,9 +2,10 @@
  * Bugs that the simulation must find, put in by changing what the engine is given, never the engine.
  */
 import type { Fork, Inspection, Target } from "../../core/provider.ts";
-import type { Registry, ResourceRow } from "../../core/registry.ts";
+import type { Registry } from "../../core/registry.ts";
 import type { Statement } from "../../core/sql.ts";
 import type { Plant } from "./simulation.ts";
+import type { ResourceRow } from "../../core/records.ts";
 
 /** By name. */
 export const PLANTS: Readonly<Record<string, Plant>> = {

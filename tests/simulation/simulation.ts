@@ -3,14 +3,13 @@
  */
 import { createEnvironment, planEnvironment } from "../../core/create.ts";
 import { deleteEnvironment } from "../../core/delete.ts";
-import type { Project } from "../../core/config.ts";
 import { examine } from "../../core/doctor.ts";
 import type { Engine } from "../../core/engine.ts";
 import { formatMarker } from "../../core/marks.ts";
 import type { Files } from "../../core/files.ts";
 import { extendLease, prunable, pruneEnvironment } from "../../core/lease.ts";
 import type { Provider } from "../../core/provider.ts";
-import { Registry, type ResourceRow, statements } from "../../core/registry.ts";
+import { Registry } from "../../core/registry.ts";
 import { resetEnvironment } from "../../core/reset.ts";
 import type { Row, Statement } from "../../core/sql.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
@@ -25,6 +24,9 @@ import { Dice } from "./random.ts";
 import { type Command, OCCUPIED, PROJECT, PROTECTED, type Scenario } from "./scenario.ts";
 import { type Answer, type Request, Vendor } from "./vendor.ts";
 import { Watch } from "./watch.ts";
+import type { ResourceRow } from "../../core/records.ts";
+import { statements } from "../../core/statements.ts";
+import type { Project } from "../../core/project.ts";
 
 /** A bug put in from outside: pieces of the engine's world wrapped or changed. */
 export interface Plant {

@@ -6,7 +6,6 @@
  * any once the registry has told it of the takeover, is a violation; what the one leaves behind must be found and mended.
  */
 import { parseEnvFile, resourceTitle } from "../../mod.ts";
-import type { Finding } from "../../core/doctor.ts";
 import type { Marker } from "../../core/provider.ts";
 import type { Row, Statement } from "../../core/sql.ts";
 import type { Process } from "./process.ts";
@@ -14,6 +13,7 @@ import { SECRET } from "./provider.ts";
 import { PROJECT, PROTECTED } from "./scenario.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Item, Request, Vendor } from "./vendor.ts";
+import type { Finding } from "../../core/finding.ts";
 
 /** Statements that change what is known, by how they begin, and where their environment's name stands. */
 const KNOWLEDGE: readonly (readonly [begins: string, env: number])[] = [

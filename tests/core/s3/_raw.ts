@@ -9,8 +9,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { stop, transform } from "npm:esbuild@0.28.0";
-import { canonicalRequest, signingKey } from "../../../core/s3/signature.ts";
 import { bun, deno, node22, run, type Runtime, temporaryProject } from "../../runtime_helpers.ts";
+import { canonicalRequest, signingKey } from "../../../core/s3/sigv4.ts";
 
 export const ORIGIN = "http://localhost:5173";
 export const RUNTIMES: readonly (readonly [name: string, runtime: Runtime])[] = [

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { bodyOf } from "../../../core/s3/body.ts";
 import { S3Error } from "../../../core/s3/error.ts";
-import { authenticate, type SignedRequest, type Verifier } from "../../../core/s3/signature.ts";
+import { authenticate, type Verifier } from "../../../core/s3/signature.ts";
+import type { SignedRequest } from "../../../core/s3/sigv4.ts";
 
 const KEY = "AKIAIOSFODNN7EXAMPLE";
 const SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
