@@ -3,11 +3,11 @@
  *
  * @module
  */
-import * as host from "./core/host.ts";
-import { load } from "./core/load.ts";
-import { main } from "./core/main.ts";
+import * as host from "./core/system/host.ts";
+import { load } from "./core/system/lazy.ts";
+import { main } from "./core/cli/main.ts";
 
 if (host.isRunByBun()) {
-  await (await load<typeof import("./core/loaded_env.ts")>("core/loaded_env.ts")).forgetLoaded();
+  await (await load<typeof import("./core/workspace/loaded_env.ts")>("core/workspace/loaded_env.ts")).forgetLoaded();
 }
 host.exit(await main(host.args())); // open timers and signal handlers must not keep it

@@ -1344,7 +1344,7 @@ export class Stack {
     if (one === undefined) return NO_SECRETS;
     if (one.provider === "env-file") return envFileSecrets(this.of("secrets", "SECRETS_FILE"));
     // Beside this file in a checkout, a package and on a URL's origin; a lone copy has no providers.
-    const file = `./providers/secrets/_${one.provider}${/\.js([?#]|$)/.test(import.meta.url) ? ".js" : ".ts"}`;
+    const file = `./providers/secrets/runtime/${one.provider}${/\.js([?#]|$)/.test(import.meta.url) ? ".js" : ".ts"}`;
     let module: { openSecrets(request: SecretsRequest): SecretsSource | Promise<SecretsSource> };
     try {
       if (!/^[a-z0-9-]+$/.test(one.provider)) throw new RangeError("Only a built-in provider can be loaded here");
@@ -1385,7 +1385,7 @@ export interface SecretsRequest {
   readonly credential: ReadVariable;
 }
 
-/** Where secrets come from; `openSecrets(request)` of `providers/secrets/_<provider>.ts` makes one. */
+/** Where secrets come from; `openSecrets(request)` of `providers/secrets/runtime/<provider>.ts` makes one. */
 export interface SecretsSource {
   /** Every secret of the environment. */
   all(): Promise<Record<string, string>>;

@@ -5,11 +5,11 @@
  */
 import type * as valibot from "npm:valibot@1.5.0";
 import type { ForkstackError, Kind } from "../mod.ts";
-import type { Files } from "./files.ts";
+import type { Files } from "./system/files.ts";
 
 export type { Kind } from "../mod.ts";
-export type { FileInfo, Files } from "./files.ts";
-export type { Swapped } from "./disk.ts";
+export type { FileInfo, Files } from "./system/files.ts";
+export type { Swapped } from "./system/disk.ts";
 export { Secret } from "./secret.ts";
 import type { Secret } from "./secret.ts";
 
@@ -244,7 +244,7 @@ export interface Permissions {
   readonly run?: readonly string[];
 }
 
-/** A valibot schema of an object, as far as the contract needs it; see core/schema.ts. */
+/** A valibot schema of an object, as far as the contract needs it; see core/project/schema.ts. */
 export interface OptionsSchema<Options> {
   /** What every valibot schema says of itself. */
   readonly kind: "schema";

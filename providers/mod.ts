@@ -1,5 +1,5 @@
 /** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
-import { load } from "../core/load.ts";
+import { load } from "../core/system/lazy.ts";
 import type { Kind, Provider } from "../core/provider.ts";
 import { EMBEDDED_STACK } from "../mod.ts";
 
@@ -26,8 +26,9 @@ export async function inspectorOf(
   name: string,
 ): Promise<Pick<Provider, "name" | "kind" | "credentials" | "inspect"> | undefined> {
   if (EMBEDDED_STACK[kind] !== name) return undefined;
-  return (await load<typeof import("./_embedded_look.ts")>("providers/_embedded_look.ts")).embeddedInspector(
-    name,
-    kind,
-  );
+  return (await load<typeof import("./_shared/embedded_look.ts")>("providers/_shared/embedded_look.ts"))
+    .embeddedInspector(
+      name,
+      kind,
+    );
 }

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
-import { variableNames } from "../core/program.ts";
+import { variableNames } from "../core/workspace/program_env.ts";
 import type { Context, Fork, Marker } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
 import { foreignCases } from "./conformance_foreign.ts";

@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
-import { files } from "../core/files.ts";
-import { parseMarker } from "../core/marks.ts";
+import { files } from "../core/system/files.ts";
+import { parseMarker } from "../core/marker.ts";
 import type { Context, Marker, Recorded } from "../core/provider.ts";
 
 /** Runs a program to its end; throws if it fails. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { formatEnvLine, openStack, type Stack } from "../mod.ts";
-import { BUN } from "../build/_tools.ts";
+import { BUN } from "../tools/build/_tools.ts";
 import { baseVariables } from "./helpers.ts";
 import { linkedPrograms } from "./tools.ts";
 

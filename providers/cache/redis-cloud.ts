@@ -11,13 +11,13 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { vendorError } from "../../core/http.ts";
+import { vendorError } from "../../core/http/client.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
-import { connected, copyAcross, type Login, urlOf } from "../_redis.ts";
+import { type Answer, Api, endpointOption, reaches, seen } from "../_shared/json_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
+import { connected, copyAcross, type Login, urlOf } from "../_shared/redis_connection.ts";
 
 const options = v.strictObject({
   /** The number of the subscription that holds the databases, as in the address of the console, e.g. `154714`. */

@@ -12,12 +12,12 @@
  */
 import { Buffer } from "node:buffer";
 import * as v from "npm:valibot@1.5.0";
-import { readJson, vendorError } from "../../core/http.ts";
+import { readJson, vendorError } from "../../core/http/client.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches, seen } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
+import { type Answer, Api, endpointOption, reaches, seen } from "../_shared/json_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
 import {
   bearersOf,
   DATABASE,
@@ -27,7 +27,7 @@ import {
   NAME_LENGTH,
   nameOf,
   ownerOf,
-} from "./_upstash-redis.ts";
+} from "./upstash_api.ts";
 
 const options = v.strictObject({
   /** The primary region of new databases, e.g. `"eu-west-1"`; absent: the parent's. An empty one needs it. */

@@ -10,8 +10,8 @@ import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Copy, Provider } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";
-import { copyKeys, fieldsOf } from "../_redis.ts";
-import { type Filling, redisProvider } from "../_redis_forks.ts";
+import { copyKeys, fieldsOf } from "../_shared/redis_connection.ts";
+import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 
 const options = v.strictObject({
   /**

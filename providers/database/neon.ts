@@ -8,12 +8,12 @@
  * - Operations: https://neon.com/docs/reference/api/operations
  */
 import * as v from "npm:valibot@1.5.0";
-import { formatMarker } from "../../core/marks.ts";
+import { formatMarker } from "../../core/marker.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { endpointOption, reaches } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
+import { endpointOption, reaches } from "../_shared/json_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
 import {
   api,
   BRANCH,
@@ -33,9 +33,9 @@ import {
   whatIsMissing,
   whyNotDeleted,
   whyNotMade,
-} from "./_neon.ts";
-import { answers, connected, literal, type Login, loginOf } from "./_postgres.ts";
-import { runScript } from "./_postgres_script.ts";
+} from "./neon_api.ts";
+import { answers, connected, literal, type Login, loginOf } from "../_shared/postgres.ts";
+import { runScript } from "../_shared/postgres_script.ts";
 
 const nameOption = (what: string) => v.optional(v.pipe(v.string(), v.minLength(1, `must be the name of a ${what}`)));
 

@@ -13,11 +13,11 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_api.ts";
-import { finalNameOf, firstNameOf } from "../_first_name.ts";
-import { holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
-import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./_planetscale.ts";
-import { denied, foreign, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./_planetscale.ts";
+import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_shared/json_api.ts";
+import { finalNameOf, firstNameOf } from "../_shared/first_name.ts";
+import { holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
+import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./planetscale_api.ts";
+import { denied, foreign, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./planetscale_api.ts";
 import {
   bearing,
   BRANCH,
@@ -28,9 +28,9 @@ import {
   titleOfProd,
   TOKEN,
   TOKEN_ID,
-} from "./_planetscale.ts";
-import { madeOne, UNKNOWN } from "./_planetscale.ts";
-import { type Access, ask, dropTables, runSql, sizeOf, urlOf } from "./_planetscale_sql.ts";
+} from "./planetscale_api.ts";
+import { madeOne, UNKNOWN } from "./planetscale_api.ts";
+import { type Access, ask, dropTables, runSql, sizeOf, urlOf } from "./planetscale_sql.ts";
 
 const options = v.strictObject({
   /** The organization's name, as in the address of the dashboard, e.g. `"acme"`. */

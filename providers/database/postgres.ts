@@ -11,16 +11,16 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { formatMarker } from "../../core/marks.ts";
+import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others, unmarked } from "../_marks.ts";
-import * as pg from "./_postgres.ts";
-import { literal, type Query, quoted } from "./_postgres.ts";
-import { copied } from "./_postgres_copy.ts";
-import { ADOPT, dropLogin, dropRoles, mintLogin } from "./_postgres_roles.ts";
-import { runScript } from "./_postgres_script.ts";
+import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others, unmarked } from "../_shared/ownership.ts";
+import * as pg from "../_shared/postgres.ts";
+import { literal, type Query, quoted } from "../_shared/postgres.ts";
+import { copied } from "./postgres_copy.ts";
+import { ADOPT, dropLogin, dropRoles, mintLogin } from "./postgres_roles.ts";
+import { runScript } from "../_shared/postgres_script.ts";
 
 /** Holds the URL of a role that may make databases and roles. */
 const VARIABLE = "POSTGRES_URL";

@@ -7,8 +7,8 @@
 import { pathToFileURL } from "node:url";
 import type { Context, Copy } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { embeddedProvider } from "../_embedded.ts";
-import { runAside } from "./_sqlite_thread.ts";
+import { embeddedProvider } from "../_shared/embedded.ts";
+import { runAside } from "./sqlite_thread.ts";
 
 const SNAPSHOT_ATTEMPTS = 50;
 

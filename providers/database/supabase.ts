@@ -15,13 +15,13 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
-import { reaches } from "../_api.ts";
-import { finalNameOf } from "../_first_name.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
-import { answers, type Login, loginOf, type Purpose, urlOf } from "./_postgres.ts";
-import { runScript } from "./_postgres_script.ts";
-import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./_supabase.ts";
-import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn, UNKNOWN } from "./_supabase.ts";
+import { reaches } from "../_shared/json_api.ts";
+import { finalNameOf } from "../_shared/first_name.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
+import { answers, type Login, loginOf, type Purpose, urlOf } from "../_shared/postgres.ts";
+import { runScript } from "../_shared/postgres_script.ts";
+import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./supabase_api.ts";
+import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn, UNKNOWN } from "./supabase_api.ts";
 import {
   isProject,
   type Options,
@@ -31,7 +31,7 @@ import {
   refusedCreate,
   rounds,
   VISIBLE_MS,
-} from "./_supabase.ts";
+} from "./supabase_api.ts";
 
 const POOLERS = v.array(v.object({
   database_type: v.string(),

@@ -9,13 +9,13 @@
  */
 import type { Client } from "npm:@libsql/client@0.18.0/web";
 import * as v from "npm:valibot@1.5.0";
-import { vendorError } from "../../core/http.ts";
-import { loadPackage } from "../../core/load.ts";
+import { vendorError } from "../../core/http/client.ts";
+import { loadPackage } from "../../core/system/lazy.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
+import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_shared/json_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
 
 const options = v.strictObject({
   /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */

@@ -4,7 +4,7 @@
  * directory that changes meanwhile is an error, never a torn copy.
  */
 import * as v from "npm:valibot@1.5.0";
-import { embeddedProviderWith, fillTree } from "../_embedded.ts";
+import { embeddedProviderWith, fillTree } from "../_shared/embedded.ts";
 
 const options = v.strictObject({
   /** Who makes the directory where the parent has none: `new`, at once, or whoever uses it first. */

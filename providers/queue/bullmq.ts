@@ -7,8 +7,8 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { type Copy, type Provider, Secret } from "../../core/provider.ts";
-import { fieldsOf } from "../_redis.ts";
-import { type Filling, redisProvider } from "../_redis_forks.ts";
+import { fieldsOf } from "../_shared/redis_connection.ts";
+import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 
 const options = v.strictObject({
   /** The logical database of the queues' keys. Without it: that of the URL. */

@@ -11,8 +11,8 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { Api, endpointOption, reaches } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_marks.ts";
+import { Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
 
 const CLOUD = "https://api.inngest.com";
 

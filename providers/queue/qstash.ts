@@ -16,8 +16,8 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, hostMetadata, reaches, seen } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
+import { type Answer, Api, endpointOption, hostMetadata, reaches, seen } from "../_shared/json_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
 
 const options = v.strictObject({
   /**

@@ -6,11 +6,11 @@
  * - Quotas: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
  */
 import * as v from "npm:valibot@1.5.0";
-import { formatMarker } from "../../core/marks.ts";
+import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Held, Marker, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { endpointOption, reaches } from "../_api.ts";
-import { isSameHolder } from "../_marks.ts";
+import { endpointOption, reaches } from "../_shared/json_api.ts";
+import { isSameHolder } from "../_shared/ownership.ts";
 import {
   type Call,
   callerOf,
@@ -22,9 +22,9 @@ import {
   Refused,
   told,
   valuesAt,
-} from "./_aws-secrets.ts";
-import { copies, each, foreign, type Mark, ours, pathMark, type Shelf, STRANGE } from "./_copies.ts";
-import { policyOptions } from "./_policy.ts";
+} from "./runtime/aws-secrets.ts";
+import { copies, each, foreign, type Mark, ours, pathMark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
+import { policyOptions } from "../_shared/secret_policy.ts";
 
 const options = v.strictObject({
   /** The region, e.g. `"eu-central-1"`. */

@@ -13,9 +13,9 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { endpointOption, reaches, slugOption } from "../_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others } from "../_marks.ts";
-import { CONFIGS, ENDPOINT } from "./_doppler.ts";
+import { endpointOption, reaches, slugOption } from "../_shared/json_api.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
+import { CONFIGS, ENDPOINT } from "./runtime/doppler.ts";
 import {
   api,
   type Config,
@@ -29,8 +29,8 @@ import {
   put,
   standingAt,
   values,
-} from "./_doppler_api.ts";
-import { hasPolicy, policyChanges, policyOptions, replacement } from "./_policy.ts";
+} from "./doppler_api.ts";
+import { hasPolicy, policyChanges, policyOptions, replacement } from "../_shared/secret_policy.ts";
 
 const configName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,58}[a-z0-9]$/, 'must be a config like "prd"'));
 

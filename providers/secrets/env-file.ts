@@ -4,8 +4,8 @@
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import { editSecretsFile, embeddedPath, envFileSecrets, parseSecretsFile } from "../../mod.ts";
-import { embeddedProviderWith } from "../_embedded.ts";
-import { type Policy, policyChanges, policyOptions } from "./_policy.ts";
+import { embeddedProviderWith } from "../_shared/embedded.ts";
+import { type Policy, policyChanges, policyOptions } from "../_shared/secret_policy.ts";
 
 const options = v.strictObject(policyOptions);
 

@@ -8,11 +8,22 @@
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches } from "../_api.ts";
-import { copies, each, type Entry, foreign, type Mark, type Shelf, STRANGE } from "./_copies.ts";
-import { policyOptions } from "./_policy.ts";
-import { bodyOf, changeTree, entryOf, isMarked, leavesOf, logIn, MARK, MARKED_BY, noteOf, pathOf } from "./_vault.ts";
-import type { Send } from "./_vault.ts";
+import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { copies, each, type Entry, foreign, type Mark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
+import { policyOptions } from "../_shared/secret_policy.ts";
+import {
+  bodyOf,
+  changeTree,
+  entryOf,
+  isMarked,
+  leavesOf,
+  logIn,
+  MARK,
+  MARKED_BY,
+  noteOf,
+  pathOf,
+} from "./runtime/vault.ts";
+import type { Send } from "./runtime/vault.ts";
 
 const options = v.strictObject({
   /** Where Vault is, as in `VAULT_ADDR`. Without TLS only on this machine: the token goes there. */

@@ -6,11 +6,11 @@
 import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, Secret } from "../../core/provider.ts";
-import { sweepTemporary } from "../../core/files.ts";
-import { readPrivate } from "../../core/private.ts";
+import { sweepTemporary } from "../../core/system/files.ts";
+import { readPrivate } from "../../core/system/private.ts";
 import { OBJECTS, STORE } from "../../core/s3/layout.ts";
 import { ForkstackError } from "../../mod.ts";
-import { embeddedProviderWith, fillTree } from "../_embedded.ts";
+import { embeddedProviderWith, fillTree } from "../_shared/embedded.ts";
 
 const DEFAULT_PORT = 7833;
 

@@ -9,9 +9,9 @@ import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Held, type Lease, type Provider, type Scope, Secret } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches } from "../_api.ts";
-import type { Account } from "./_s3.ts";
-import { bucketProvider, type Buckets, COPY_OPTIONS, MARK_OBJECT, prepareCopy } from "./_s3_buckets.ts";
+import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import type { Account } from "../_shared/s3_client.ts";
+import { bucketProvider, type Buckets, COPY_OPTIONS, MARK_OBJECT, prepareCopy } from "../_shared/s3_buckets.ts";
 
 const options = v.strictObject({
   /** The account's id, 32 hexadecimal digits: the dashboard shows it beside "R2". */

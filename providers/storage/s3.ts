@@ -7,8 +7,8 @@
 import * as v from "npm:valibot@1.5.0";
 import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { type Context, type Provider, type Scope, Secret } from "../../core/provider.ts";
-import { endpointOption, reaches } from "../_api.ts";
-import { type Account, credentialsOf, standardEndpoint } from "./_s3.ts";
+import { endpointOption, reaches } from "../_shared/json_api.ts";
+import { type Account, credentialsOf, standardEndpoint } from "../_shared/s3_client.ts";
 import {
   bucketProvider,
   type Buckets,
@@ -22,7 +22,7 @@ import {
   removeBucket,
   TAGS,
   tagSetOf,
-} from "./_s3_buckets.ts";
+} from "../_shared/s3_buckets.ts";
 
 const options = v.strictObject({
   /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */

@@ -6,7 +6,7 @@
  * - Headers, and keys of one bucket: https://github.com/tigrisdata/storage (its own SDK; read in November 2026)
  */
 import * as v from "npm:valibot@1.5.0";
-import { readJson, vendorError } from "../../core/http.ts";
+import { readJson, vendorError } from "../../core/http/client.ts";
 import {
   type Context,
   type Copy,
@@ -17,9 +17,17 @@ import {
   type Target,
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { endpointOption, instantOf, outOfReach, reaches } from "../_api.ts";
-import { type Account, credentialsOf, sign, type Store } from "./_s3.ts";
-import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf, TAGS } from "./_s3_buckets.ts";
+import { endpointOption, instantOf, outOfReach, reaches } from "../_shared/json_api.ts";
+import { type Account, credentialsOf, sign, type Store } from "../_shared/s3_client.ts";
+import {
+  bucketProvider,
+  type Buckets,
+  createdAtOf,
+  isTaken,
+  lookByHead,
+  namesOf,
+  TAGS,
+} from "../_shared/s3_buckets.ts";
 
 const options = v.strictObject({
   /** Buckets are asked for there. */

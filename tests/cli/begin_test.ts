@@ -5,7 +5,7 @@ import { readFileSync, symlinkSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { checkBeginning } from "../../core/begin.ts";
+import { checkBeginning } from "../../core/project/begin.ts";
 import { IS_OTHER_PROGRAM, Place, run } from "./run.ts";
 
 /** Deno's cache is under HOME where nothing says otherwise. */

@@ -8,12 +8,12 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import process from "node:process";
-import { COMMANDS, COMMON } from "../../core/commands.ts";
+import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
 import { testIf } from "../helpers.ts";
 import { whyMissing } from "../tools.ts";
 import { commandOf, Place, run, runCommand } from "./run.ts";
 import { onTerminal, whyNoTerminal } from "./terminal.ts";
-import { SHELLS } from "../../core/options.ts";
+import { SHELLS } from "../../core/cli/options.ts";
 
 /** What is offered after these words, the last of which is begun. */
 async function offered(place: Place, ...words: string[]): Promise<string[]> {

@@ -137,7 +137,9 @@ Deno.test("doppler: an application by URL gets every secret in one call, and its
     "POST configs/config/secrets",
     "GET configs/config/secrets/download",
   ]);
-  assert(web.asked.includes("/providers/secrets/_doppler.ts") && !web.asked.includes("/providers/secrets/doppler.ts"));
+  assert(
+    web.asked.includes("/providers/secrets/runtime/doppler.ts") && !web.asked.includes("/providers/secrets/doppler.ts"),
+  );
 });
 
 Deno.test("doppler: an application is told of a token that is refused, or of another environment", async () => {

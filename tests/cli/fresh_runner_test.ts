@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { main } from "../../core/main.ts";
+import { main } from "../../core/cli/main.ts";
 import { startNeon } from "../emulators/neon.ts";
 import { startTurso } from "../emulators/turso.ts";
 import { startVault } from "../emulators/vault.ts";

@@ -3,13 +3,13 @@
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { COMMANDS, COMMON } from "../../core/commands.ts";
-import { DEFAULTS, EXITS, PAGES } from "../../core/commands/_pages.ts";
-import { ACTIONS } from "../../core/commands/secrets.ts";
-import { page } from "../../core/help.ts";
+import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
+import { DEFAULTS, EXITS, PAGES } from "../../core/cli/help_pages.ts";
+import { ACTIONS } from "../../core/cli/commands/secrets.ts";
+import { page } from "../../core/cli/help.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, run } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
-import { type OptionName, OPTIONS } from "../../core/options.ts";
+import { type OptionName, OPTIONS } from "../../core/cli/options.ts";
 
 const STYLE = { command: "forkstack " };
 const NAMES = Object.keys(COMMANDS);

@@ -6,14 +6,14 @@ import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import type { Io } from "../../core/commands/_call.ts";
-import { runInit } from "../../core/commands/init.ts";
-import { loadResources, openProject } from "../../core/config.ts";
-import { planInit } from "../../core/init.ts";
-import type { Ask } from "../../core/questions.ts";
-import { optionProblem, requiredOptions, typedOption } from "../../core/schema.ts";
+import type { Io } from "../../core/cli/command_line.ts";
+import { runInit } from "../../core/cli/commands/init.ts";
+import { loadResources, openProject } from "../../core/project/open_project.ts";
+import { planInit } from "../../core/setup/plan_setup.ts";
+import type { Ask } from "../../core/system/prompts.ts";
+import { optionProblem, requiredOptions, typedOption } from "../../core/project/schema.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
-import { QUESTIONS, STACKS } from "../../providers/stacks.ts";
+import { QUESTIONS, STACKS } from "../../providers/presets.ts";
 import { origin as webOrigin } from "../emulators/origin.ts";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
@@ -22,7 +22,7 @@ import { bun, pathWithBun, type Runtime, runtimeTest } from "../runtime_helpers.
 import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { refused } from "./refused.ts";
 import { Place, run, runCommand, type RunOptions, whyNot } from "./run.ts";
-import { survey } from "../../core/survey.ts";
+import { survey } from "../../core/setup/survey.ts";
 
 const CLI = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 /** The program under test where that is a binary or a package: tasks call it by its name. */

@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { main } from "../../core/main.ts";
+import { main } from "../../core/cli/main.ts";
 import { baseVariables, temporaryDirectory, testIf, treeOf } from "../helpers.ts";
 import { readableByAll } from "../tools.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, runCommand } from "./run.ts";

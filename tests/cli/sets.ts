@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { PermissionSet } from "../../core/permissions.ts";
+import type { PermissionSet } from "../../core/project/permissions.ts";
 import { type Ended, type Place, runCommand } from "./run.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));

@@ -3,9 +3,9 @@
  */
 import assert from "node:assert/strict";
 import { hostname } from "node:os";
-import { openProject } from "../../core/config.ts";
-import { withLock } from "../../core/lock.ts";
-import { openRegistry } from "../../core/open_registry.ts";
+import { openProject } from "../../core/project/open_project.ts";
+import { withLock } from "../../core/state/lock.ts";
+import { openRegistry } from "../../core/state/open_registry.ts";
 import { IS_OTHER_PROGRAM, Place, run, transcript } from "./run.ts";
 
 const EMPTY = { kinds: ["database", "local", "secrets", "storage"], fork: "empty" };

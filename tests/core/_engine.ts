@@ -4,21 +4,21 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
-import type { Engine, World } from "../../core/engine.ts";
-import { files } from "../../core/files.ts";
-import { sleep } from "../../core/host.ts";
+import type { Engine, World } from "../../core/engine/engine.ts";
+import { files } from "../../core/system/files.ts";
+import { sleep } from "../../core/system/host.ts";
 import type { Fork, Inspection, Kind, Provider, Target } from "../../core/provider.ts";
-import { formatMarker } from "../../core/marks.ts";
-import { withLock } from "../../core/lock.ts";
-import { openRegistry } from "../../core/open_registry.ts";
-import { Registry } from "../../core/registry.ts";
-import { recordedOptions } from "../../core/schema.ts";
+import { formatMarker } from "../../core/marker.ts";
+import { withLock } from "../../core/state/lock.ts";
+import { openRegistry } from "../../core/state/open_registry.ts";
+import { Registry } from "../../core/state/registry.ts";
+import { recordedOptions } from "../../core/project/schema.ts";
 import { ForkstackError } from "../../mod.ts";
-import { isSameHolder } from "../../providers/_marks.ts";
+import { isSameHolder } from "../../providers/_shared/ownership.ts";
 import { temporaryDirectory } from "../helpers.ts";
-import type { Resource } from "../../core/project.ts";
-import type { ResourceReport } from "../../core/resource_report.ts";
-import { lockOptions } from "../../core/context.ts";
+import type { Resource } from "../../core/project/project.ts";
+import type { ResourceReport } from "../../core/engine/resource_report.ts";
+import { lockOptions } from "../../core/engine/context.ts";
 
 /** One resource as the vendor holds it. */
 interface Held {
@@ -254,7 +254,7 @@ export async function bench(options: BenchOptions = {}): Promise<Bench> {
     warnings: [],
     nowMs: Date.parse("2026-05-01T12:00:00Z"),
     async lostRegistry() {
-      const { openFile } = await import("../../core/sql.ts");
+      const { openFile } = await import("../../core/state/sql.ts");
       const registry = await Registry.open(await openFile(":memory:"), project, undefined, registries[0].id);
       registries.push(registry);
       return { ...engine, registry };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { Kind, Provider } from "../../core/provider.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
-import { STACKS } from "../../providers/stacks.ts";
+import { STACKS } from "../../providers/presets.ts";
 
 const yes = (is: boolean) => is ? "yes" : "no";
 
@@ -53,9 +53,9 @@ function tableOf(text: string, first: string): string[][] {
   return lines.slice(at, end).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
 }
 
-Deno.test("README has figures as bench/RESULTS.md has them, those of the S3 server among them", () => {
+Deno.test("README has figures as tools/bench/RESULTS.md has them, those of the S3 server among them", () => {
   const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
-  const measured = tableOf(read("bench/RESULTS.md"), "claim");
+  const measured = tableOf(read("tools/bench/RESULTS.md"), "claim");
   const [, , ...told] = tableOf(read("README.md"), "claim");
   assert(told.length >= 8, `${told.length} rows`);
   for (const [claim, ...figures] of told) {

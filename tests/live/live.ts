@@ -7,8 +7,8 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import * as v from "npm:valibot@1.5.0";
-import { parseMarker } from "../../core/marks.ts";
-import { httpClient } from "../../core/http.ts";
+import { parseMarker } from "../../core/marker.ts";
+import { httpClient } from "../../core/http/client.ts";
 import type { Context, Fork, Marker, Provider, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { resourceTitle } from "../../mod.ts";

@@ -1,6 +1,6 @@
 /** The one file that `deno task compile --bun` makes; CI runs all of tests/cli against it as well. */
 import assert from "node:assert/strict";
-import { compileWithBun } from "../../build/compile.ts";
+import { compileWithBun } from "../../tools/build/compile.ts";
 import config from "../../deno.json" with { type: "json" };
 import { PROVIDERS } from "../../providers/mod.ts";
 import { type Project, type Ran, run, temporaryProject } from "../runtime_helpers.ts";

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { pack } from "../../build/pack.ts";
+import { pack } from "../../tools/build/pack.ts";
 import config from "../../deno.json" with { type: "json" };
 import {
   bun,
@@ -19,7 +19,7 @@ import {
 
 const TYPESCRIPT = "typescript@7.0.2";
 
-/** What npm fetches, as bench/package.ts has it too, and what then lies in node_modules/forkstack. */
+/** What npm fetches, as tools/bench/package.ts has it too, and what then lies in node_modules/forkstack. */
 const MOST_PACKED_BYTES = 350 * 2 ** 10;
 const MOST_UNPACKED_BYTES = 1.25 * 2 ** 20;
 
@@ -133,7 +133,7 @@ runtimeTest("its types pass the strictest check of TypeScript, without Node's", 
 
 runtimeTest("every module of the package, and what it needs from others, loads in Node 22", NODE_22, ([program]) => {
   const modules = installed().filter((file) => /^(core|providers|mod).*\.js$/.test(file))
-    .filter((file) => file !== "core/binary.js"); // it runs the command line
+    .filter((file) => file !== "tools/build/binary.js"); // it runs the command line
   const others = new Set(modules.flatMap(importsOf).filter((specifier) => !specifier.startsWith(".")));
   const all = [...others, ...modules.map((file) => `./node_modules/forkstack/${file}`)];
   const script = `for (const one of ${JSON.stringify(all)}) await import(one);`;

@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { files } from "../../core/files.ts";
+import { files } from "../../core/system/files.ts";
 import type { Kind, Provider, Scope, Target } from "../../core/provider.ts";
 import { embeddedPath, resourceTitle } from "../../mod.ts";
 import type { Emulator, Given, World } from "../conformance.ts";

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "npm:postgres@3.4.9";
-import { formatMarker, parseMarker } from "../../core/marks.ts";
-import { httpClient } from "../../core/http.ts";
+import { formatMarker, parseMarker } from "../../core/marker.ts";
+import { httpClient } from "../../core/http/client.ts";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { type Branch, Neon, type NeonOptions } from "../emulators/neon.ts";

@@ -1,5 +1,5 @@
 /** The context of a `postgres` provider at a real server; starts none. */
-import { parseMarker } from "../../core/marks.ts";
+import { parseMarker } from "../../core/marker.ts";
 import type { Context, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import type provider from "../../providers/database/postgres.ts";

@@ -1,5 +1,5 @@
 /** What the tests of the providers on Redis or Valkey share: a server each, and worlds on it for the suite. */
-import { formatMarker, parseMarker } from "../../core/marks.ts";
+import { formatMarker, parseMarker } from "../../core/marker.ts";
 import type { Context, Fork, Kind, Marker, Provider, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { resourceTitle } from "../../mod.ts";

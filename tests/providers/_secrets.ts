@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
-import { httpClient } from "../../core/http.ts";
-import { parseMarker } from "../../core/marks.ts";
+import { httpClient } from "../../core/http/client.ts";
+import { parseMarker } from "../../core/marker.ts";
 import type { Context, Fork, Lease, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/provider.ts";
 import { ledgerOf } from "../helpers.ts";

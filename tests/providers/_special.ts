@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Context, Fork, Provider, Scope, Target } from "../../core/provider.ts";
-import { fileError, files } from "../../core/files.ts";
+import { fileError, files } from "../../core/system/files.ts";
 import { embeddedPath, isForkstackError, resourceTitle } from "../../mod.ts";
 import { mountImage, realContext, temporaryDirectory, testIf, treeOf, whyNoMount } from "../helpers.ts";
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
-import { runAside } from "../../providers/database/_sqlite_thread.ts";
+import { runAside } from "../../providers/database/sqlite_thread.ts";
 
 /** A statement that takes a minute, and one that takes hours. */
 export const LONG = [

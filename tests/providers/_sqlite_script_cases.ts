@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
-import { runScript } from "../../providers/database/_sqlite_script.ts";
+import { runScript } from "../../providers/database/sqlite_script.ts";
 
 /** By what is refused; `@OUT` is a path where nothing may appear, `@IN` another database, which may not change. */
 const LEAVING: readonly (readonly [refused: RegExp, script: string])[] = [

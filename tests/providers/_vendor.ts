@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
-import { httpClient } from "../../core/http.ts";
+import { httpClient } from "../../core/http/client.ts";
 import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
 import type { World } from "../conformance.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { formatMarker } from "../../core/marks.ts";
-import { statementsOf } from "../../providers/database/_postgres_script.ts";
+import { formatMarker } from "../../core/marker.ts";
+import { statementsOf } from "../../providers/_shared/postgres_script.ts";
 import provider from "../../providers/database/postgres.ts";
 import { hasCode } from "./_special.ts";
 import { CANARY, contentOf, current, make, onServer, targetOf, thingsOf, whyNoCurrent } from "./_postgres.ts";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import postgres from "npm:postgres@3.4.9";
-import { formatMarker } from "../../core/marks.ts";
+import { formatMarker } from "../../core/marker.ts";
 import provider from "../../providers/database/postgres.ts";
 import { commandOf, Place, runCommand } from "../cli/run.ts";
 import { type Emulator, testProvider, type World } from "../conformance.ts";

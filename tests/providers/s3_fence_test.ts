@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import { ForkstackError } from "../../mod.ts";
-import { Store } from "../../providers/storage/_s3.ts";
+import { Store } from "../../providers/_shared/s3_client.ts";
 import provider from "../../providers/storage/s3.ts";
 import { failed, serveAws } from "../emulators/aws_s3.ts";
 import { hasCode } from "./_special.ts";

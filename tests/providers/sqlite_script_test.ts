@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { runScript } from "../../providers/database/_sqlite_script.ts";
+import { runScript } from "../../providers/database/sqlite_script.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { bun, deno, node, node22, run, type Runtime, runtimeTest } from "../runtime_helpers.ts";
 import { LONG, type Told } from "./_sqlite_aside.ts";

@@ -7,7 +7,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { files } from "../../core/files.ts";
+import { files } from "../../core/system/files.ts";
 import provider from "../../providers/database/sqlite.ts";
 import { testProvider } from "../conformance.ts";
 import { mountImage, realContext, run, temporaryDirectory, testIf, treeOf, whyNoMount } from "../helpers.ts";

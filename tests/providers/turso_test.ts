@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Marker, Scope, Target } from "../../core/provider.ts";
-import { httpClient } from "../../core/http.ts";
+import { httpClient } from "../../core/http/client.ts";
 import { Secret } from "../../core/provider.ts";
 import provider from "../../providers/database/turso.ts";
 import { testProvider } from "../conformance.ts";

@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { main } from "../../core/main.ts";
+import { main } from "../../core/cli/main.ts";
 import { commandOf, runCommand } from "../cli/run.ts";
 import { temporaryDirectory, treeOf } from "../helpers.ts";
 import { Dice } from "../simulation/random.ts";

@@ -6,8 +6,8 @@
  */
 import { mkdirSync, writeFileSync, writeSync } from "node:fs";
 import process from "node:process";
-import { files, temporaryPath } from "../../core/files.ts";
-import { Registry } from "../../core/registry.ts";
+import { files, temporaryPath } from "../../core/system/files.ts";
+import { Registry } from "../../core/state/registry.ts";
 
 const wanted = Number(process.env.TEST_POINT ?? Infinity);
 const standsStill = process.env.TEST_AT !== "signal";

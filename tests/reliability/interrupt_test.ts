@@ -1,8 +1,8 @@
 import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
-import { withLock } from "../../core/lock.ts";
-import { Registry } from "../../core/registry.ts";
-import { openFile } from "../../core/sql.ts";
-import { sleep } from "../../core/host.ts";
+import { withLock } from "../../core/state/lock.ts";
+import { Registry } from "../../core/state/registry.ts";
+import { openFile } from "../../core/state/sql.ts";
+import { sleep } from "../../core/system/host.ts";
 import { type Checkout, projects } from "./_project.ts";
 
 const PROMPT_MS = 2_000;

@@ -155,7 +155,7 @@ Deno.test("no provider, SDK or schema library is loaded by a command that does n
     await t.step(name, async () => {
       by.web.asked.length = 0;
       await by.ok(args, { more: ["--no-npm"] }); // a package would be an error
-      assert(by.web.asked.includes("/core/commands.ts"));
+      assert(by.web.asked.includes("/core/cli/command_table.ts"));
       assert.deepEqual(by.web.asked.filter((path) => HEAVY.test(path)), []);
       // A dozen for the text of a command that does nothing; a few more by what other commands share.
       assert(by.web.asked.length <= (/--(version|help)/.test(name) ? 18 : 50), by.web.asked.join("\n"));

@@ -1,4 +1,4 @@
-/** What shipped code loads when it needs it, and which packages, by its text: core/binary.ts has all of it, the lock files one version. */
+/** What shipped code loads when it needs it, and which packages, by its text: tools/build/binary.ts has all of it, the lock files one version. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ function found(text: string, pattern: RegExp): string[] {
   return Array.from(text.matchAll(pattern), ([, one]) => one);
 }
 
-Deno.test("core/binary.ts carries what load() is asked for, and nothing else", async () => {
+Deno.test("tools/build/binary.ts carries what load() is asked for, and nothing else", async () => {
   const asked = new Set<string>();
   for (const [path, text] of SHIPPED) {
     const types = found(text, /load<typeof import\("([^"]+)"\)>/g).map((type) =>
@@ -42,27 +42,27 @@ Deno.test("core/binary.ts carries what load() is asked for, and nothing else", a
   for (const text of SHIPPED.values()) {
     for (const one of found(text, /loadPackage<[^;]*>\(\s*"(npm:[^"]+)"/g)) asked.add(one);
   }
-  for (const file of found(SHIPPED.get("core/commands.ts")!, /\bby\("(\w+)", "\w+"\)/g)) {
-    asked.add(`core/commands/${file}.ts`);
+  for (const file of found(SHIPPED.get("core/cli/command_table.ts")!, /\bby\("(\w+)", "\w+"\)/g)) {
+    asked.add(`core/cli/commands/${file}.ts`);
   }
   for (const [kind, providers] of Object.entries(PROVIDERS)) {
     for (const name of Object.keys(providers)) asked.add(`providers/${kind}/${name}.ts`);
   }
-  const text = SHIPPED.get("core/binary.ts")!;
+  const text = SHIPPED.get("tools/build/binary.ts")!;
   const carried = found(text, /^ {2}"([^"]+)": \(\) => import\(/gm);
   assert.deepEqual(carried.toSorted(), [...asked].toSorted());
   const imported = found(text, /=> import\("([^"]+)"\)/g).map((one) =>
-    one.startsWith("npm:") ? one : new URL(one, "file:///core/").pathname.slice(1)
+    one.startsWith("npm:") ? one : new URL(one, "file:///tools/build/").pathname.slice(1)
   );
   assert.deepEqual(imported, carried, "each under its own path");
   for (const path of carried) assert(path.startsWith("npm:") || SHIPPED.has(path), path);
   await Promise.all(Object.values(PROVIDERS).flatMap((of) => Object.values(of)).map((load) => load()));
 });
 
-Deno.test("each command is a function of the file that core/commands.ts names", async () => {
-  for (const [, file, name] of SHIPPED.get("core/commands.ts")!.matchAll(/\bby\("(\w+)", "(\w+)"\)/g)) {
+Deno.test("each command is a function of the file that core/cli/command_table.ts names", async () => {
+  for (const [, file, name] of SHIPPED.get("core/cli/command_table.ts")!.matchAll(/\bby\("(\w+)", "(\w+)"\)/g)) {
     assert.equal(
-      typeof (await import(new URL(`../../core/commands/${file}.ts`, import.meta.url).href))[name],
+      typeof (await import(new URL(`../../core/cli/commands/${file}.ts`, import.meta.url).href))[name],
       "function",
     );
   }

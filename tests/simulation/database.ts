@@ -3,7 +3,7 @@
  * prepared.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { Row, Statement } from "../../core/sql.ts";
+import type { Row, Statement } from "../../core/state/sql.ts";
 
 const TABLES = ["environments", "resources", "journal", "locks", "fence", "checkouts", "sqlite_sequence"];
 

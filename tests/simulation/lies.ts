@@ -3,11 +3,11 @@
  * never the truth that the invariants are held against.
  */
 import { resourceTitle } from "../../mod.ts";
-import type { Row } from "../../core/sql.ts";
+import type { Row } from "../../core/state/sql.ts";
 import type { Dice } from "./random.ts";
 import { PROJECT, PROTECTED } from "./scenario.ts";
 import type { Answer, Item, Shown } from "./vendor.ts";
-import type { ResourceRow } from "../../core/records.ts";
+import type { ResourceRow } from "../../core/state/records.ts";
 
 /** Who lies, in a scenario. */
 export type Liar = "registry" | "vendor";

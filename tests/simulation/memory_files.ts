@@ -1,6 +1,6 @@
 /** The files of the one machine on which all simulated processes run, as far as the engine touches files. */
-import { sameBytes } from "../../core/disk.ts";
-import type { Files } from "../../core/files.ts";
+import { sameBytes } from "../../core/system/disk.ts";
+import type { Files } from "../../core/system/files.ts";
 
 /** Files that are only remembered; what the engine's own code does not use is refused. */
 export function memoryFiles(given: Readonly<Record<string, string>>): Files {

@@ -2,10 +2,10 @@
  * Bugs that the simulation must find, put in by changing what the engine is given, never the engine.
  */
 import type { Fork, Inspection, Target } from "../../core/provider.ts";
-import type { Registry } from "../../core/registry.ts";
-import type { Statement } from "../../core/sql.ts";
+import type { Registry } from "../../core/state/registry.ts";
+import type { Statement } from "../../core/state/sql.ts";
 import type { Plant } from "./simulation.ts";
-import type { ResourceRow } from "../../core/records.ts";
+import type { ResourceRow } from "../../core/state/records.ts";
 
 /** By name. */
 export const PLANTS: Readonly<Record<string, Plant>> = {

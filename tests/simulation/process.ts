@@ -4,12 +4,12 @@
  * still: what it waits for comes when it wakes.
  */
 import { ForkstackError, type Kind } from "../../mod.ts";
-import { checked } from "../../core/answers.ts";
-import type { Engine, World } from "../../core/engine.ts";
+import { checked } from "../../core/project/checked_provider.ts";
+import type { Engine, World } from "../../core/engine/engine.ts";
 import type { Marker } from "../../core/provider.ts";
-import { Registry } from "../../core/registry.ts";
-import { recordedOptions } from "../../core/schema.ts";
-import type { Row, Sql, Statement } from "../../core/sql.ts";
+import { Registry } from "../../core/state/registry.ts";
+import { recordedOptions } from "../../core/project/schema.ts";
+import type { Row, Sql, Statement } from "../../core/state/sql.ts";
 import { type Command, PROTECTED } from "./scenario.ts";
 import { liedAnswer, liedRow, liedTitle, type Others } from "./lies.ts";
 import { fakeProvider } from "./provider.ts";

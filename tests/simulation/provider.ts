@@ -5,7 +5,7 @@
 import * as v from "npm:valibot@1.5.0";
 import { ForkstackError } from "../../mod.ts";
 import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
-import { formatMarker } from "../../core/marks.ts";
+import { formatMarker } from "../../core/marker.ts";
 import { Secret } from "../../core/secret.ts";
 import { type Answer, isMutation, type Request, type Shown, type Traits } from "./vendor.ts";
 

@@ -1,17 +1,17 @@
 /**
  * One run: the world of a scenario, its processes, then the end of all faults, the mending, and what must hold then.
  */
-import { createEnvironment, planEnvironment } from "../../core/create.ts";
-import { deleteEnvironment } from "../../core/delete.ts";
-import { examine } from "../../core/doctor.ts";
-import type { Engine } from "../../core/engine.ts";
-import { formatMarker } from "../../core/marks.ts";
-import type { Files } from "../../core/files.ts";
-import { extendLease, prunable, pruneEnvironment } from "../../core/lease.ts";
+import { createEnvironment, planEnvironment } from "../../core/lifecycle/create.ts";
+import { deleteEnvironment } from "../../core/lifecycle/delete.ts";
+import { examine } from "../../core/lifecycle/doctor.ts";
+import type { Engine } from "../../core/engine/engine.ts";
+import { formatMarker } from "../../core/marker.ts";
+import type { Files } from "../../core/system/files.ts";
+import { extendLease, prunable, pruneEnvironment } from "../../core/lifecycle/lease.ts";
 import type { Provider } from "../../core/provider.ts";
-import { Registry } from "../../core/registry.ts";
-import { resetEnvironment } from "../../core/reset.ts";
-import type { Row, Statement } from "../../core/sql.ts";
+import { Registry } from "../../core/state/registry.ts";
+import { resetEnvironment } from "../../core/lifecycle/reset.ts";
+import type { Row, Statement } from "../../core/state/sql.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
 import { Database } from "./database.ts";
 import { Faults } from "./faults.ts";
@@ -24,9 +24,9 @@ import { Dice } from "./random.ts";
 import { type Command, OCCUPIED, PROJECT, PROTECTED, type Scenario } from "./scenario.ts";
 import { type Answer, type Request, Vendor } from "./vendor.ts";
 import { Watch } from "./watch.ts";
-import type { ResourceRow } from "../../core/records.ts";
-import { statements } from "../../core/statements.ts";
-import type { Project } from "../../core/project.ts";
+import type { ResourceRow } from "../../core/state/records.ts";
+import { statements } from "../../core/state/statements.ts";
+import type { Project } from "../../core/project/project.ts";
 
 /** A bug put in from outside: pieces of the engine's world wrapped or changed. */
 export interface Plant {

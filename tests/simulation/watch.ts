@@ -7,13 +7,13 @@
  */
 import { parseEnvFile, resourceTitle } from "../../mod.ts";
 import type { Marker } from "../../core/provider.ts";
-import type { Row, Statement } from "../../core/sql.ts";
+import type { Row, Statement } from "../../core/state/sql.ts";
 import type { Process } from "./process.ts";
 import { SECRET } from "./provider.ts";
 import { PROJECT, PROTECTED } from "./scenario.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Item, Request, Vendor } from "./vendor.ts";
-import type { Finding } from "../../core/finding.ts";
+import type { Finding } from "../../core/lifecycle/finding.ts";
 
 /** Statements that change what is known, by how they begin, and where their environment's name stands. */
 const KNOWLEDGE: readonly (readonly [begins: string, env: number])[] = [

@@ -11,7 +11,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import { getSignedUrl } from "npm:@aws-sdk/s3-request-presigner@3.1162.0";
-import { files } from "../../../core/files.ts";
+import { files } from "../../../core/system/files.ts";
 import provider from "../../../providers/storage/local.ts";
 import { clientOf, HOSTILE_KEYS, inOrder } from "../../emulators/s3_checks.ts";
 import { type S3Local, serveS3 } from "../../emulators/s3_local.ts";

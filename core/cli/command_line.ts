@@ -1,0 +1,62 @@
+/** One command line, on its way from argv to an answer. */
+import { ForkstackError } from "../../mod.ts";
+import type { Registry } from "../state/registry.ts";
+import type { ResourceReport } from "../engine/resource_report.ts";
+import type { Flags } from "./options.ts";
+import type { Style } from "./style.ts";
+
+/** Where text goes, and what interrupts. */
+export interface Io {
+  readonly say: (line: string) => void;
+  readonly onProgress: (resource: ResourceReport) => void;
+  readonly signal: AbortSignal;
+  readonly now: () => Date;
+  /** Asks on the terminal; rejects with `CONFIRM_REQUIRED` where there is none, `CANCELLED` if the answer is no. */
+  readonly confirm: (question: string) => Promise<void>;
+  /** A value from stdin; on a terminal it is asked for, unseen. */
+  readonly readSecret: (question: string) => Promise<string>;
+  /** Whether a person is there to be asked. */
+  readonly mayAsk: () => boolean;
+  /** Told how to close what the command opened, for a process that goes on after it. */
+  readonly atEnd: (close: () => unknown) => void;
+}
+
+/** What a command gives back: data for `--json`, text for people. */
+export interface Answer {
+  readonly data: unknown;
+  readonly text: (style: Style) => string;
+  /** The text is a value as it is: a program gets it byte for byte, where no terminal does. */
+  readonly isValue?: boolean;
+  /** Why the data is not all of it: told after it, and the exit code is its. */
+  readonly error?: ForkstackError | undefined;
+  /** A check found something: the command ends with 1, though it did what it was to do. @default {false} */
+  readonly hasFound?: boolean;
+  /** Of a program that has run: it has said what there was to say, and nothing is printed. */
+  readonly exitCode?: number;
+}
+
+/** One command line, parsed. */
+export interface Call {
+  readonly name: string | undefined;
+  /** What follows the name. */
+  readonly more: string | undefined;
+  /** What follows that. */
+  readonly rest: readonly string[];
+  /** What follows `--`, for a command that runs a program. */
+  readonly program: readonly string[];
+  readonly flags: Flags;
+  readonly io: Io;
+}
+
+/** The error for a command line that can't be understood. */
+export function usage(message: string, hint: string): ForkstackError {
+  return new ForkstackError("USAGE", message, { hint });
+}
+
+/** One line, on any command, when a lease has ended. */
+export async function noticeExpired(registry: Registry, io: Io): Promise<void> {
+  const names = (await registry.expired(io.now().toISOString())).map(({ name }) => name);
+  if (names.length > 0) {
+    io.say(`Expired: ${names.join(", ")}. \`forkstack prune\` deletes ${names.length === 1 ? "it" : "them"}`);
+  }
+}

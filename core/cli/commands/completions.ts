@@ -1,0 +1,77 @@
+import { type Answer, type Call, usage } from "../command_line.ts";
+import { didYouMean } from "../../text/did_you_mean.ts";
+import { SHELLS } from "../options.ts";
+
+/** The function hands the words to the program and its answer to the shell; nothing of either is ever evaluated. */
+const SCRIPTS: Readonly<Record<typeof SHELLS[number], string>> = {
+  // Plain enough for the bash 3.2 of macOS, which has neither mapfile nor compopt.
+  bash: `\
+_forkstack() {
+  local at line
+  COMPREPLY=()
+  for ((at = 1; at < COMP_CWORD; at++)); do
+    [ "\${COMP_WORDS[at]}" = -- ] || continue
+    if ((at + 1 < COMP_CWORD)); then
+      compopt -o default 2>/dev/null
+      return
+    fi
+    while IFS= read -r line; do
+      COMPREPLY[\${#COMPREPLY[@]}]=$line
+    done < <(compgen -c -- "\${COMP_WORDS[COMP_CWORD]}")
+    return
+  done
+  while IFS=$'\\t' read -r line _; do
+    [ -z "$line" ] || COMPREPLY[\${#COMPREPLY[@]}]=$line
+  done < <(forkstack completions -- "\${COMP_WORDS[@]:1:COMP_CWORD}" </dev/null 2>/dev/null)
+}
+complete -F _forkstack forkstack`,
+  zsh: `\
+#compdef forkstack
+_forkstack() {
+  local line
+  local -i at=\${words[(i)--]}
+  local -a found before
+  if ((at < CURRENT)); then
+    words=("\${(@)words[at+1,-1]}")
+    ((CURRENT -= at))
+    _normal
+    return
+  fi
+  ((CURRENT > 2)) && before=("\${(@Q)words[2,CURRENT-1]}")
+  while IFS= read -r line; do
+    [[ -z $line ]] || found+=("\${line/$'\\t'/:}")
+  done < <(forkstack completions -- "\${(@)before}" "\${(Q)PREFIX}" </dev/null 2>/dev/null)
+  _describe forkstack found
+}
+if [[ \${funcstack[1]} == _forkstack ]]; then
+  _forkstack "$@"
+else
+  compdef _forkstack forkstack
+fi`,
+  fish: `\
+function __forkstack_complete
+    set -l words (commandline -opc)
+    set -l begun (commandline -ct)
+    set -e words[1]
+    if set -l at (contains -i -- -- $words)
+        set -e words[1..$at]
+        complete -C (string join ' ' -- (string escape -- $words) "$begun")
+        return
+    end
+    forkstack completions -- $words "$begun" </dev/null 2>/dev/null
+end
+complete -c forkstack -f -a '(__forkstack_complete)'`,
+};
+
+/** `completions <shell>` */
+export async function runCompletions({ name: shell }: Call): Promise<Answer> {
+  if (shell === undefined) {
+    throw usage("Cannot print completions: no shell was named", `One of ${SHELLS.join(", ")}`);
+  }
+  if (!Object.hasOwn(SCRIPTS, shell)) {
+    const near = await didYouMean(shell, SHELLS);
+    throw usage(`Cannot print completions for "${shell}": there are none${near}`, `One of ${SHELLS.join(", ")}`);
+  }
+  const script = SCRIPTS[shell as keyof typeof SCRIPTS];
+  return { data: { shell, script }, text: () => script };
+}

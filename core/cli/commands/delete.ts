@@ -1,0 +1,158 @@
+import { isForkstackError, parseEnvName } from "../../../mod.ts";
+import type { Answer, Call } from "../command_line.ts";
+import { deleteEnvironment, type DeleteResult, keptOf, planDeletion, purgeKept } from "../../lifecycle/delete.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { pointsTo } from "../../workspace/leave.ts";
+import { load } from "../../system/lazy.ts";
+import { assertUnprotected, notMade } from "../../lifecycle/find_environment.ts";
+import * as output from "../output.ts";
+import type { Other, Traces } from "../../lifecycle/rebuild.ts";
+import { required, withEngine } from "../session.ts";
+import { reportOf } from "../../engine/resource_report.ts";
+import type { Style } from "../style.ts";
+
+/** What becomes of the pointer. */
+const leaves = (verb: "will" | "would") => `This directory is on it, and ${verb} be on no environment afterwards`;
+
+/** `delete <name>` */
+export async function runDelete(call: Call): Promise<Answer> {
+  const env = parseEnvName(required(call.name, "delete"));
+  try {
+    const found = await deleteRecorded(call, env);
+    return "data" in found ? found : await deleteMarked(call, env, found);
+  } catch (error) {
+    const isGone = isForkstackError(error) && error.code === "ENV_NOT_FOUND";
+    if (!call.flags["if-exists"] || !isGone) throw error;
+    const data = { environment: { name: env }, resources: [] };
+    return { data, text: () => `No environment named "${env}": nothing to delete` };
+  }
+}
+
+/** Whatever stands at the vendors of an environment without a row. */
+interface Marked extends Traces {
+  /** This directory points to it. */
+  readonly isOn: boolean;
+}
+
+/** Deletes what the registry knows; for an environment without a row it tells what stands at the vendors. */
+async function deleteRecorded({ flags, io }: Call, env: string): Promise<Answer | Marked> {
+  const purge = flags.purge === true;
+  const isDry = flags["dry-run"] === true;
+  const found = await withEngine(io, isDry ? "look" : "work", async (engine) => {
+    const kept = purge ? await keptOf(engine, env) : [];
+    const isRecorded = await engine.registry.environment(env) !== undefined;
+    if (kept.length > 0 && !isRecorded) {
+      const what = kept.map((one) => `${one.resource} "${one.id}"`).join(", ");
+      const resources = kept.map(({ resource: key, id }) => ({
+        key,
+        id,
+        state: isDry ? "kept" : "deleted",
+      }));
+      if (!isDry) {
+        await io.confirm(`Delete what was kept of ${env}: ${what}?`);
+        await purgeKept(engine, env);
+      }
+      return {
+        data: { environment: { name: env }, resources, ...(isDry ? { dryRun: true } : {}) },
+        text: () => `${isDry ? "Would delete" : "Deleted"} what was kept of ${env}: ${what}`,
+      };
+    }
+    if (!isRecorded) {
+      assertUnprotected(engine.project, env, `delete environment "${env}"`);
+      return isDry ? undefined : await tracesOf(engine, env);
+    }
+    const { environment, rows, checkouts } = await planDeletion(engine, env);
+    const what = rows.map((row) => `${row.key} "${row.title}" (${row.provider})`).join(", ") || "no resources";
+    const isOn = await pointsTo(engine, env);
+    const others = output.othersText(checkouts);
+    if (isDry) {
+      return {
+        data: {
+          environment: { name: env, parent: environment.parent, checkouts },
+          resources: rows.map((row) => reportOf(row, row.state)),
+          ...(isOn ? { left: true } : {}),
+          dryRun: true,
+        },
+        text: () =>
+          [
+            `Would delete ${env}: ${what}`,
+            ...(isOn ? [leaves("would")] : []),
+            ...(others === "" ? [] : [`On ${env}, too: ${others}`]),
+          ].join("\n"),
+      };
+    }
+    if (others !== "") io.say(`On ${env}, too: ${others}`); // also to whoever passed --yes, or can't be asked
+    await io.confirm(`${isOn ? `${leaves("will")}. ` : ""}Delete ${env} with ${what}?`);
+    const result = await deleteEnvironment(engine, env, { purge });
+    return { data: result, text: (style: Style) => output.deletedText(result, style) };
+  }, { reach: isDry ? "registry" : "all" });
+  return found ?? await withEngine(io, "look", (engine) => tracesOf(engine, env), { reach: "vendors", isAgain: true });
+}
+
+/** Looks at the names of an environment without a row; `ENV_NOT_FOUND` where nothing bears its mark. */
+async function tracesOf(engine: Engine, env: string): Promise<Marked> {
+  const traces = await (await rebuilding()).lookFor(engine, env);
+  if (traces.ours.length + traces.others.length > 0) return { ...traces, isOn: await pointsTo(engine, env) };
+  const error = await notMade(engine, env, "delete");
+  for (const { resource, title, reason } of traces.foreign) {
+    engine.world.warn(`Left as it is: ${resource.provider.name} "${title}": ${reason}`);
+  }
+  throw error;
+}
+
+/** Deletes what bears the environment's marks, though no registry here knows it: those of others with `--adopt` alone. */
+async function deleteMarked({ flags, io }: Call, env: string, marked: Marked): Promise<Answer> {
+  const { ours, others, foreign, isOn } = marked;
+  const { otherRegistrys, takeUp } = await rebuilding();
+  const adopted = flags.adopt ? others : [];
+  const left = flags.adopt ? foreign : [...others, ...foreign];
+  const error = flags.adopt || others.length === 0 ? undefined : otherRegistrys(env, others, "delete all of");
+  if (ours.length + adopted.length === 0) throw otherRegistrys(env, others, "delete");
+  const going = [
+    ...ours.map(({ resource, fork }) => ({ resource, title: fork.name, id: fork.id })),
+    ...adopted.map(({ resource, title }) => ({ resource, title })),
+  ];
+  const what = going.map(({ resource, title }) => `${resource.key} "${title}" (${resource.provider.name})`).join(", ");
+  const kept = left.map((one) => keptReport(one));
+  if (flags["dry-run"]) {
+    const resources = going.map(({ resource, ...rest }) => ({
+      ...output.named(resource),
+      provider: resource.provider.name,
+      ...rest,
+      state: "ready",
+    }));
+    return {
+      data: {
+        environment: { name: env },
+        resources: [...resources, ...kept],
+        ...(isOn ? { left: true } : {}),
+        dryRun: true,
+      },
+      text: () =>
+        `Would delete ${env}, which this registry does not know, by its marks: ${what}${
+          isOn ? `\n${leaves("would")}` : ""
+        }`,
+      error,
+    };
+  }
+  await io.confirm(
+    `${isOn ? `${leaves("will")}. ` : ""}Delete ${env}, which this registry does not know, by its marks: ${what}?`,
+  );
+  const result = await withEngine(io, "restore", async (engine): Promise<DeleteResult> => {
+    for (const { resource, title, reason } of left) {
+      engine.world.warn(`Left as it is: ${resource.provider.name} "${title}": ${reason}`);
+    }
+    await takeUp(engine, env, { adopt: adopted, isGoing: true });
+    return await deleteEnvironment(engine, env, { purge: flags.purge === true });
+  }, { isAgain: true });
+  const data = { ...result, resources: [...result.resources, ...kept] };
+  return { data, text: (style) => output.deletedText(data, style), error };
+}
+
+function keptReport({ resource, title }: Other) {
+  return { ...output.named(resource), provider: resource.provider.name, title, state: "kept" };
+}
+
+async function rebuilding() {
+  return await load<typeof import("../../lifecycle/rebuild.ts")>("core/lifecycle/rebuild.ts");
+}

@@ -1,0 +1,169 @@
+/** `init`: an existing project made ready. */
+import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
+import { STACKS } from "../../../providers/presets.ts";
+import type { Answer, Call } from "../command_line.ts";
+import { COMMANDS } from "../command_table.ts";
+import { loadResources } from "../../project/open_project.ts";
+import { fileError, files } from "../../system/files.ts";
+import { cwd, join } from "../../system/host.ts";
+import { type CredentialReport, type InitPlan, planInit } from "../../setup/plan_setup.ts";
+import { isDenos, origin, schemaPath } from "../../project/task_line.ts";
+import * as output from "../output.ts";
+import { type Ask, ask as onTerminal } from "../../system/prompts.ts";
+import { parseConfig } from "../../project/schema.ts";
+import { contradiction, draftOf, fill, gapsOf, missing, providersOf } from "../../setup/draft_config.ts";
+import { text } from "../session.ts";
+import type { Project, Resource } from "../../project/project.ts";
+import { signsOf, type Survey, survey } from "../../setup/survey.ts";
+import { writeProjectFiles } from "../../workspace/staged_files.ts";
+import { localCommands, paint, type Style } from "../style.ts";
+
+/** The commands that a project has no task for: they are run before it has any, or once. */
+const NO_TASKS = ["init", "completions"];
+const STANDARD = "sqlite-local";
+
+/** What was asked for. */
+interface Wishes {
+  readonly project?: string;
+  readonly stack?: string;
+  readonly settings: readonly string[];
+}
+
+/** `init` */
+export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<Answer> {
+  const asked = flags.yes !== true && io.mayAsk() ? ask : undefined;
+  const wishes: Wishes = {
+    ...(text(flags.project) === undefined ? {} : { project: projectName(text(flags.project)!) }),
+    ...(text(flags.stack) === undefined ? {} : { stack: text(flags.stack) }),
+    settings: Array.isArray(flags.set) ? flags.set : [],
+  };
+  const isDry = flags["dry-run"] === true;
+  try {
+    const found = await survey(cwd());
+    const project = found.project.isNew ? await begun(found, wishes, asked) : await kept(found.project, wishes);
+    const { resources } = await loadResources(project, "nothing", io);
+    const from = origin();
+    const hidden = isDenos(from) ? NO_TASKS : [...NO_TASKS, "permissions"]; // Deno's
+    const commands = Object.keys(COMMANDS).filter((name) => !hidden.includes(name));
+    const look = async (now: Survey) => await planInit({ ...now, project }, resources, { origin: from, commands });
+    const plan = await look(found);
+    if (!isDry && plan.files.length > 0) {
+      if (asked !== undefined) {
+        await asked.agree(`Write ${plan.files.map(({ name }) => name).join(", ")}?`);
+        const now = await survey(cwd()); // a person's answer takes its time
+        const isSame = now.project.isNew === project.isNew &&
+          JSON.stringify((await look(now)).written) === JSON.stringify(plan.written);
+        if (!isSame) throw changedMeanwhile(project);
+      }
+      io.signal.throwIfAborted();
+      await writeProjectFiles({ project, world: { files } }, plan.written);
+    }
+    return {
+      data: {
+        project: project.name,
+        root: project.root,
+        resources: resources.map(({ provider, ...one }) => ({ ...output.named(one), provider: provider.name })),
+        files: plan.files,
+        kept: plan.kept,
+        credentials: plan.credentials,
+        warnings: plan.warnings,
+        ...(isDry ? { dryRun: true } : {}),
+      },
+      text: (style) => initText(project, resources, plan, isDry, { ...style, command: plan.command }),
+    };
+  } catch (error) {
+    throw fileError(error, `make "${cwd()}" ready`);
+  }
+}
+
+function changedMeanwhile({ root }: Project): ForkstackError {
+  return new ForkstackError("CONFLICT", `Cannot make "${root}" ready: its files were changed meanwhile`, {
+    hint: "Nothing was written; run the same command again",
+  });
+}
+
+function projectName(value: string): string {
+  const name = parseEnvName(value, "project name");
+  return NAME_PATTERN.test(value) ? value : name; // `development` is a fair name for a project
+}
+
+/** A project that has its forkstack.json: a person's, so that it must say already what is asked for. */
+async function kept(project: Project, wishes: Wishes): Promise<Project> {
+  const at = await contradiction(project.config, wishes);
+  if (at === undefined) return project;
+  const path = join(project.root, "forkstack.json");
+  throw new ForkstackError("CONFLICT", `Cannot change "${path}": it is there, and "${at}" is not what was asked for`, {
+    hint: "Edit it; `forkstack init` without these options adds the rest",
+  });
+}
+
+/** A project with a new forkstack.json: by the options, by answers where somebody can be asked, else by what is there. */
+async function begun(found: Survey, wishes: Wishes, ask: Ask | undefined): Promise<Project> {
+  const name = wishes.project ?? await ask?.text("What is the project called?", {
+    initial: found.project.name,
+    example: "myapp",
+    check: (value) => NAME_PATTERN.test(value) ? undefined : 'Must be like "myapp": a-z, 0-9 and "-" inside',
+  }) ?? found.project.name;
+  const stack = wishes.stack ?? await ask?.choose(
+    "Which stack?",
+    Object.entries(STACKS).map(([value, { title }]) => ({ value, label: value, hint: title })),
+    likelyStack(found),
+  ) ?? STANDARD;
+  const $schema = schemaPath(origin(), found.project.root);
+  const begin = { ...($schema === undefined ? {} : { $schema }), project: name };
+  const draft = await draftOf(begin, await providersOf(stack), wishes.settings);
+  const gaps = await gapsOf(draft);
+  const open = gaps.filter(({ initial }) => initial === undefined);
+  if (ask === undefined && open.length > 0) throw missing(stack, open);
+  for (const gap of gaps) {
+    const { ask: question, initial, example, check } = gap;
+    const answer = await ask?.text(question, { ...(initial === undefined ? {} : { initial }), example, check });
+    await fill(draft, gap, answer ?? initial!);
+  }
+  const path = join(found.project.root, "forkstack.json");
+  const config = await parseConfig(path, JSON.stringify(draft));
+  return { ...found.project, name: config.project, stack: config.stack ?? config.project, config };
+}
+
+/** The stack whose database the project seems to use already. */
+function likelyStack(found: Survey): string {
+  const signs = signsOf(found);
+  return Object.entries(STACKS).find(([, { signs: pattern }]) => pattern?.test(signs))?.[0] ?? STANDARD;
+}
+
+function initText(
+  { name, root }: Project,
+  resources: readonly Resource[],
+  { files, kept, credentials, warnings }: InitPlan,
+  isDry: boolean,
+  style: Style,
+): string {
+  const what = resources.map(({ key, provider }) => `${key} ${provider.name}`).join(", ");
+  const lines = files.length === 0
+    ? [`${paint(style, "bold", name)} is ready already: ${what}`]
+    : [`${isDry ? "Would make" : "Made"} ${paint(style, "bold", name)} ready in ${root}: ${what}`];
+  for (const file of files) {
+    const mark = paint(style, "green", file.state === "created" ? "+" : "~");
+    const names = file.added.map((line) => /^envs:\w+(?=: )/.exec(line)?.[0] ?? line);
+    const isShort = !isDry && file.name !== "forkstack.json";
+    lines.push(`  ${mark} ${file.name}${isShort ? `: ${names.join(", ")}` : ""}`);
+    if (!isShort) lines.push(...file.added.map((line) => paint(style, "dim", `      ${line}`)));
+  }
+  if (kept.length > 0) lines.push(`Left as they are, though forkstack would write others: ${kept.join(", ")}`);
+  lines.push(...credentials.map((one) => credentialLine(one, style)));
+  for (const { problem, fix } of warnings) {
+    lines.push(`${paint(style, "yellow", "warning:")} ${localCommands(problem, style)}`);
+    lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(fix, style)}`);
+  }
+  const next = credentials.some(({ state }) => state === "missing") ? "set the credentials, then " : "";
+  lines.push(paint(style, "dim", localCommands(`Next: ${next}\`forkstack new alice\``, style)));
+  return lines.join("\n");
+}
+
+function credentialLine({ provider, state, variables, hint }: CredentialReport, style: Style): string {
+  const names = variables.filter((one) => one.state === state).map(({ variable }) => variable);
+  const told = `${provider} needs ${names.join(", ")}`;
+  return state === "set"
+    ? `${told}: ${paint(style, "green", "set")}`
+    : `${told}: ${paint(style, "yellow", "missing")}${hint === undefined ? "" : `; ${hint}`}`;
+}

@@ -1,0 +1,36 @@
+import { type Answer, type Call, noticeExpired } from "../command_line.ts";
+import { openProject } from "../../project/open_project.ts";
+import { currentEnv } from "../../workspace/current.ts";
+import { files } from "../../system/files.ts";
+import { cwd } from "../../system/host.ts";
+import { openRegistry } from "../../state/open_registry.ts";
+import * as output from "../output.ts";
+import { listEnvironments } from "../../lifecycle/report.ts";
+import { admit } from "../../project/trust.ts";
+import { BASE_ENVS } from "../../project/project.ts";
+
+/** `list` */
+export async function runList({ io }: Call): Promise<Answer> {
+  const project = await openProject(cwd(), { init: false });
+  await admit(project, "registry", io);
+  const registry = await openRegistry(project, "empty", "look");
+  io.atEnd(() => registry.close());
+  await noticeExpired(registry, io);
+  const [environments, kept, error] = await Promise.all([
+    listEnvironments({ project, registry, world: { files } }),
+    registry.kept(),
+    registry.environmentsError(),
+  ]);
+  const unlisted = environments.some((one) => one.current) ? undefined : currentEnv(project).env;
+  const isBase = unlisted !== undefined && BASE_ENVS.includes(unlisted);
+  const gone = unlisted === undefined || isBase ? [] : [{ name: unlisted, status: "gone" as const, current: true }];
+  return {
+    data: { environments, ...(kept.length === 0 ? {} : { kept }) },
+    text: (style) =>
+      [
+        output.listText([...gone, ...environments], isBase ? unlisted : undefined, io.now(), style),
+        ...output.keptLines(kept, style),
+      ].join("\n"),
+    error,
+  };
+}

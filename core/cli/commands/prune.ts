@@ -1,0 +1,124 @@
+/**
+ * The command `prune`.
+ *
+ * @module
+ */
+import * as output from "../output.ts";
+import { ForkstackError, isForkstackError } from "../../../mod.ts";
+import type { Answer, Call } from "../command_line.ts";
+import { checkoutReports } from "../../workspace/checkouts.ts";
+import { assertNotOriginals } from "../../engine/copied.ts";
+import type { DeleteResult } from "../../lifecycle/delete.ts";
+import { prunable, pruneEnvironment } from "../../lifecycle/lease.ts";
+import { pointsTo } from "../../workspace/leave.ts";
+import { load } from "../../system/lazy.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Unregistered } from "../../lifecycle/rebuild.ts";
+import { environmentReport } from "../../lifecycle/report.ts";
+import { messageOf, shown } from "../../text/printable.ts";
+import { text, withEngine } from "../session.ts";
+import { parseDuration } from "../../text/duration.ts";
+import type { Style } from "../style.ts";
+
+/** `prune` */
+export async function runPrune({ flags, io }: Call): Promise<Answer> {
+  const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
+  const isDry = flags["dry-run"] === true;
+  const answer = await withEngine(io, isDry ? "look" : "work", async (engine) => {
+    const found = await prunable(engine, idleMs);
+    const refusals = new Map<string, ForkstackError>();
+    for (const { name } of found) {
+      const refusal = await assertNotOriginals(engine, await engine.registry.resources(name), "delete").catch(foreign);
+      if (refusal) refusals.set(name, refusal);
+    }
+    const environments = found.filter(({ name }) => !refusals.has(name));
+    const [refusal] = refusals.values();
+    const unregistered = isDry ? [] : await markedAlone(engine, io);
+    const error = refusal ?? await engine.registry.environmentsError(); // what it is of may have expired, too
+    const names = environments.map(({ name }) => name);
+    const on: string[] = [];
+    for (const name of names) if (await pointsTo(engine, name)) on.push(name);
+    const checkouts = await checkoutReports(engine);
+    const others = names.map((name) => [name, output.othersText(checkouts(name))]).filter(([, text]) => text !== "")
+      .map(([name, text]) => `On ${name}, too: ${text}`);
+    const leaves = (verb: string) => `This directory is on ${on[0]}, and ${verb} be on no environment afterwards`;
+    if (names.length === 0 || isDry) {
+      const data = {
+        environments: environments.map((one) => environmentReport(engine, one, checkouts(one.name))),
+        ...(on.length > 0 ? { left: true } : {}),
+        ...(isDry ? { dryRun: true } : {}),
+      };
+      const told = [`Would delete ${names.join(", ")}`, ...(on.length > 0 ? [leaves("would")] : []), ...others].join(
+        "\n",
+      );
+      return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error, unregistered };
+    }
+    others.forEach(io.say);
+    await io.confirm(`${on.length > 0 ? `${leaves("will")}. ` : ""}Delete ${names.join(", ")}?`);
+    const deleted: DeleteResult[] = [];
+    const failures: unknown[] = [];
+    for (const name of names) {
+      try {
+        const result = await pruneEnvironment(engine, name, idleMs);
+        if (result !== undefined) deleted.push(result);
+        else io.say(`Left as it is: ${name} is no longer one to prune`);
+      } catch (error) {
+        if (io.signal.aborted) throw error;
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw pruneIncomplete(failures);
+    return {
+      data: {
+        environments: deleted.map(({ environment }) => environment),
+        ...(deleted.some(({ left }) => left) ? { left: true } : {}),
+      },
+      text: (style: Style) => deleted.map((one) => output.deletedText(one, style)).join("\n") || "Nothing to prune",
+      error,
+      unregistered,
+    };
+  }, { reach: isDry ? "registry" : "all" });
+  const unregistered = isDry ? await markedInPlan(io) : answer.unregistered;
+  return {
+    data: { ...answer.data, ...(unregistered.length === 0 ? {} : { unregistered }) },
+    text: (style) => [answer.text(style), ...output.unregisteredLines(unregistered, style)].join("\n"),
+    error: answer.error,
+  };
+}
+
+/** Environments that marks alone tell of: they are listed, and never deleted. */
+async function markedAlone(engine: Engine, io: Call["io"]): Promise<Unregistered[]> {
+  const { unregistered } = await load<typeof import("../../lifecycle/rebuild.ts")>("core/lifecycle/rebuild.ts");
+  return await unregistered(engine, (error) => notLooked(io, error));
+}
+
+/** The same without running anything of the repository; what that needs and lacks hides nothing of the plan. */
+async function markedInPlan(io: Call["io"]): Promise<Unregistered[]> {
+  try {
+    return await withEngine(io, "look", (engine) => markedAlone(engine, io), { reach: "vendors", isAgain: true });
+  } catch (error) {
+    if (io.signal.aborted) throw error;
+    notLooked(io, error);
+    return [];
+  }
+}
+
+function notLooked(io: Call["io"], error: unknown): void {
+  const message = messageOf(error);
+  io.say(`warning: Not looked for environments that this registry does not know: ${shown(message)}`);
+}
+
+/** The error of what another directory's registry made; any other is thrown. */
+function foreign(error: unknown): ForkstackError {
+  if (isForkstackError(error) && error.code === "FOREIGN") return error;
+  throw error;
+}
+
+function pruneIncomplete(failures: readonly unknown[]): ForkstackError {
+  const messages = failures.map(messageOf);
+  return new ForkstackError("PRUNE_INCOMPLETE", messages.join("; "), {
+    hint: "Run `forkstack prune` again, or look with `forkstack doctor`",
+    retryable: true,
+    cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
+  });
+}

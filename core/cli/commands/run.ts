@@ -1,0 +1,218 @@
+/**
+ * `run [env] -- …`. This process stays the program's parent, to serve its local buckets, and is otherwise as
+ * little there as it can be: the terminal is the program's, and so are the signals and the exit code.
+ *
+ * A signal goes on to the program each time that it comes; what the program makes of it is its own affair. One that
+ * ignores SIGTERM goes on living, and this process with it, until it ends or somebody kills it: a timer that killed it
+ * would take what it had not written yet, and nobody would know why.
+ */
+import { ForkstackError, isForkstackError, openStack, parseEnvName, variablePrefix } from "../../../mod.ts";
+import { accountOf, localBuckets, openBuckets, originsOf } from "../local_buckets.ts";
+import { type Answer, type Call, type Io, usage } from "../command_line.ts";
+import { recordUse } from "../../workspace/checkouts.ts";
+import { openProject } from "../../project/open_project.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { files } from "../../system/files.ts";
+import * as host from "../../system/host.ts";
+import { load } from "../../system/lazy.ts";
+import { usableEnvironment } from "../../lifecycle/find_environment.ts";
+import { othersVariables, programVariables, type Values } from "../../workspace/program_env.ts";
+import { type OnTerminal, runOnTerminal, type Standing, standing } from "../../system/subprocess.ts";
+import { Secret, type Secrets, type Variables } from "../../secret.ts";
+import { shown } from "../../text/printable.ts";
+import { isCurrent, needsNoProvider } from "../../lifecycle/switch.ts";
+import { meantEnv } from "../../workspace/current.ts";
+import { changeFiles, checkPointers, readVariables } from "../../workspace/env_files.ts";
+import { text, withEngine } from "../session.ts";
+import { BASE_ENVS, type Project } from "../../project/project.ts";
+
+/** `run [env] -- …` */
+export async function runRun(call: Call): Promise<Answer> {
+  const { flags, io, program: [command, ...args] } = call;
+  if (flags.json) throw usage("Cannot run with --json: what is printed is the program's own", "Leave --json out");
+  const origins = originsOf(flags.cors);
+  const seen = standing(); // before anything listens to a signal
+  const { project, env, written, told, secrets } = await settingsOf(call);
+  const variables = told ?? written!;
+  const served = await serveBuckets(project, env, variables, { io, origins });
+  const place = { project, world: { files } };
+  const vars = programVariables(host.variables(), await othersVariables(place, env), {
+    project,
+    env,
+    variables,
+    unwritten: { ...told, ...served },
+    secrets,
+  });
+  const stands = await seen;
+  const { ignored } = stands;
+  const exitCode = await withSignals(stands, (onStart) => start(command!, args, { env: vars, ignored, onStart }));
+  return { data: {}, text: () => "", exitCode };
+}
+
+/** What is known of the environment before anything starts. */
+interface Settings {
+  readonly project: Project;
+  readonly env: string;
+  /** The variables as its file has them. */
+  readonly written?: Values;
+  /** As its providers tell them, where no file does. */
+  readonly told?: Values;
+  readonly secrets: Secrets;
+}
+
+async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
+  const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
+  const writtenOf = async (project: Project, env: string) => {
+    const cwd = project.root;
+    const read = (name: string) => /^FORKSTACK_(ENV|RUN)$/.test(name) ? env : undefined; // `run` itself vouches for it
+    openStack({ cwd, read }).current(); // is its file of this environment?
+    return await readVariables({ project, world: { files } }, env);
+  };
+  const load = async (engine: Engine): Promise<Settings> => {
+    const { project } = engine;
+    const env = envOf(project);
+    if (!BASE_ENVS.includes(env)) await usableEnvironment(engine, env, "run in");
+    const written = await writtenOf(project, env);
+    const isTold = written !== undefined && (BASE_ENVS.includes(env) || await isCurrent(engine, env));
+    const asked = isTold ? { written } : await ask(engine, env);
+    const { openKeyring } = await import("../../lifecycle/secrets.ts");
+    const secrets = flags.secrets ? await (await openKeyring(engine, env, text(flags.resource))).read() : {};
+    await recordUse(engine, env).catch(() => {}); // what may only be read can be run, too
+    return { project, env, ...asked, secrets };
+  };
+  try {
+    return await withEngine(
+      io,
+      "use",
+      load,
+      {
+        isLight: async (project) =>
+          !flags.secrets && await needsNoProvider({ project, world: { files } }, envOf(project)),
+      },
+    );
+  } catch (error) {
+    if (!isForkstackError(error) || !UNASKED.test(error.code) || flags.secrets) throw error;
+    const project = await openProject(host.cwd(), { init: false });
+    if (error.code === "ENV_NOT_FOUND" && !await lacksRegistry(project)) throw error;
+    const env = envOf(project);
+    const written = await writtenOf(project, env);
+    if (written === undefined) throw error;
+    const why = error.code === "ENV_NOT_FOUND" ? "There is no registry here" : shown(error.message);
+    io.say(`${why}. The program gets what this machine's files say`);
+    return { project, env, written, secrets: {} };
+  }
+}
+
+/** The registry could not be asked, or, with `ENV_NOT_FOUND`, may not be here: the environment's own file is enough. */
+const UNASKED = /^(REGISTRY_UNREACHABLE|NETWORK_DENIED|NOT_PERMITTED|FILE_UNREADABLE|ENV_NOT_FOUND)$/;
+
+/** Whether the project's own registry is not here, as in a container that was given the environment's file alone. */
+async function lacksRegistry(project: Project): Promise<boolean> {
+  if (project.config.registry !== undefined) return false;
+  return await files.stat(host.join(project.stateRoot, ".forkstack", "registry.db")) === undefined;
+}
+
+/** Asks the providers; what is minted anew each time is written down, or each run would leave another login behind. */
+async function ask(engine: Engine, env: string): Promise<Pick<Settings, "written" | "told">> {
+  const isMinted = engine.resources.some(({ provider }) => provider.capabilities.outputs !== "rereadable");
+  if (isMinted) await checkPointers(engine, { activates: false });
+  const variables = await (await load<typeof import("../../lifecycle/variables.ts")>("core/lifecycle/variables.ts"))
+    .askVariables(engine, env);
+  if (!isMinted) return { told: plain(variables) };
+  await changeFiles(engine, { env, variables, activate: false });
+  return { written: plain(variables) };
+}
+
+function plain(variables: Variables): Values {
+  return Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]),
+  );
+}
+
+/** Serves the environment's local buckets for this program alone; the variables that say where. */
+async function serveBuckets(
+  project: Project,
+  env: string,
+  variables: Values,
+  { io, origins }: { io: Io; origins: readonly string[] },
+): Promise<Values> {
+  const prefixes = localBuckets(project).map(variablePrefix)
+    .filter((prefix) => variables[`${prefix}AWS_SECRET_ACCESS_KEY`] !== undefined);
+  if (prefixes.length === 0) return {};
+  const secrets = new Map(
+    prefixes.map((prefix) => [variables[`${prefix}AWS_ACCESS_KEY_ID`], variables[`${prefix}AWS_SECRET_ACCESS_KEY`]!]),
+  );
+  const { port } = await openBuckets(project, io, {
+    region: variables[`${prefixes[0]}AWS_REGION`] ?? "us-east-1",
+    account: async (key) => secrets.has(key) ? await accountOf(project, env, secrets.get(key)!) : undefined,
+    origins,
+    command: "run",
+  }, 0); // it ends with this process
+  return Object.fromEntries(prefixes.map((prefix) => [`${prefix}AWS_ENDPOINT_URL_S3`, `http://127.0.0.1:${port}`]));
+}
+
+/** Hands signals on to a program for as long as it runs. */
+async function withSignals(
+  { isForeground, ignored }: Standing,
+  run: (onStart: OnTerminal["onStart"]) => Promise<number>,
+): Promise<number> {
+  let kill: ((signal: host.Signal) => void) | undefined;
+  const early: host.Signal[] = []; // came before the program was there
+  // The terminal sends these to the program as well, and to many a second one means "at once".
+  const unpassed = isForeground ? [...ignored, "SIGINT", "SIGQUIT"] : ignored;
+  // All are listened to: once Deno listens to one, it ends on others.
+  const pass = (signal: host.Signal) => {
+    if (unpassed.includes(signal)) return;
+    try {
+      if (kill === undefined) early.push(signal);
+      else kill(signal);
+    } catch { /* it has ended */ }
+  };
+  const stop = host.onSignals(host.SIGNALS, pass);
+  try {
+    return await run((how) => {
+      kill = how;
+      early.splice(0).forEach(pass);
+    });
+  } finally {
+    stop();
+  }
+}
+
+async function start(command: string, args: readonly string[], how: OnTerminal): Promise<number> {
+  try {
+    return await runOnTerminal(command, args, how);
+  } catch (error) {
+    throw startError(command, error as Error & { code?: string });
+  }
+}
+
+/** Why a program did not start; the exit codes are a shell's. */
+function startError(command: string, cause: Error & { code?: string }): Error {
+  const shown = command.slice(0, 200).replace(/[\s=].+/s, "…"); // what follows may be a secret
+  const known = (code: string, state: string, hint: string) =>
+    new ForkstackError(code, `Cannot run "${shown}": ${state}`, { hint });
+  if (cause.name === "NotCapable") {
+    const hint = "Use `deno task envs:run`, which has the permission set run";
+    return known("NOT_PERMITTED", "Deno was not allowed to", hint);
+  }
+  if (cause.code === "E2BIG") {
+    const hint = "Variables and arguments together have a limit, on Linux of 128 KiB for each";
+    return known("VALUE_TOO_LONG", "its arguments or variables are longer than the system takes", hint);
+  }
+  if (cause.code === "EACCES" || cause.code === "ENOEXEC") {
+    const hint = /[\\/]/.test(command) ? "Make it executable with chmod +x" : "Look at what PATH finds by that name";
+    return known("COMMAND_NOT_EXECUTABLE", "it is not executable", hint);
+  }
+  if (cause.code !== "ENOENT") return cause;
+  if (/[\s=|&;<>$]/.test(command)) {
+    return known("COMMAND_NOT_FOUND", "there is no such program", "What a shell is to read goes to one: -- sh -c '…'");
+  }
+  return known(
+    "COMMAND_NOT_FOUND",
+    "there is no such program",
+    /[\\/]/.test(command)
+      ? `It is looked for from "${host.cwd()}"; if it is there, the interpreter in its first line is not`
+      : "It is looked for in PATH",
+  );
+}

@@ -1,0 +1,218 @@
+/** `secrets <action>`: keys for people, values only where they were asked for. */
+import { editSecretsFile, ForkstackError, parseEnvName, parseSecretsFile, setEnvVariable } from "../../../mod.ts";
+import { type Answer, type Call, usage } from "../command_line.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { editText } from "../editor.ts";
+import { isTerminal } from "../../system/host.ts";
+import { type Changes, Secret, type Secrets } from "../../secret.ts";
+import { shown } from "../../text/printable.ts";
+import { type Keyring, openKeyring } from "../../lifecycle/secrets.ts";
+import { didYouMean } from "../../text/did_you_mean.ts";
+import { meantEnv } from "../../workspace/current.ts";
+import { text, withEngine } from "../session.ts";
+import { protectedEnvs } from "../../project/project.ts";
+
+/** What each action takes after its name. */
+export const ACTIONS = {
+  list: { arguments: "[env]", run: list },
+  get: { arguments: "<key> [env]", run: get },
+  set: { arguments: "<key> [env] < value", run: set },
+  unset: { arguments: "<key> [env]", run: unset },
+  diff: { arguments: "<env> [env]", run: diff },
+  copy: { arguments: "<key or pattern> <from> [to]", run: copy },
+  edit: { arguments: "[env]", run: edit },
+} as const;
+
+/** An action on its way: `names` are the arguments that follow it. */
+interface Action {
+  readonly call: Call;
+  readonly engine: Engine;
+  readonly names: readonly string[];
+}
+
+/** `secrets <action>` */
+export async function runSecrets(call: Call): Promise<Answer> {
+  const { name = "", more, rest } = call;
+  const known = Object.keys(ACTIONS);
+  if (!Object.hasOwn(ACTIONS, name)) {
+    const near = name === "" ? "" : await didYouMean(name, known);
+    throw usage(
+      name === "" ? "Cannot run secrets: no action was named" : `Cannot run "secrets ${name}": there is none${near}`,
+      Object.entries(ACTIONS).map(([one, { arguments: takes }]) => `${one} ${takes}`).join(", "),
+    );
+  }
+  const action = ACTIONS[name as keyof typeof ACTIONS];
+  const names = [more, ...rest].filter((one) => one !== undefined);
+  const [least, most] = [/</, /[<[]/].map((mark) =>
+    action.arguments.split(/ (?=[<[])/).filter((one) => mark.test(one) && !one.startsWith("< ")).length
+  );
+  if (names.length < least! || names.length > most!) {
+    throw usage(`Cannot run "secrets ${name}": it takes ${action.arguments}`, `For example ${exampleOf(name)}`);
+  }
+  const isLook = /^(list|get|diff)$/.test(name) || call.flags["dry-run"] === true;
+  return await withEngine(call.io, isLook ? "look" : "work", (engine) => action.run({ call, engine, names }), {
+    reach: call.flags["dry-run"] ? "vendors" : "all",
+  });
+}
+
+function exampleOf(action: string): string {
+  const examples: Readonly<Record<string, string>> = {
+    list: "list",
+    get: "get API_KEY alice",
+    set: "set API_KEY < key.txt",
+    unset: "unset API_KEY",
+    diff: "diff alice prod",
+    copy: "copy API_KEY prod alice",
+    edit: "edit",
+  };
+  return `\`forkstack secrets ${examples[action]}\``;
+}
+
+async function list({ call, engine, names: [env] }: Action): Promise<Answer> {
+  const keyring = await open(call, engine, env);
+  const secrets = await keyring.read();
+  const { reveal } = call.flags;
+  const listed = Object.entries(secrets).map(([key, value]) => reveal ? { key, value: value.reveal() } : { key });
+  return {
+    data: { environment: keyring.env, secrets: listed },
+    isValue: reveal === true,
+    text: () =>
+      reveal
+        ? editSecretsFile("", plain(secrets)).trimEnd()
+        : Object.keys(secrets).map(shown).join("\n") || `${keyring.env} has no secrets`,
+  };
+}
+
+async function get({ call, engine, names: [key, env] }: Action): Promise<Answer> {
+  const keyring = await open(call, engine, env);
+  const value = (await keyring.read())[key!];
+  if (value === undefined) throw missing(keyring.env, key!);
+  const { reveal } = call.flags;
+  const isShown = reveal || (!isTerminal("stdout") && !call.flags.json);
+  return {
+    data: { environment: keyring.env, key, ...(reveal ? { value: value.reveal() } : {}) },
+    isValue: isShown === true,
+    text: () => isShown ? value.reveal() : `${key} is set in ${keyring.env}; --reveal shows it`,
+  };
+}
+
+async function set({ call, engine, names: [key, env] }: Action): Promise<Answer> {
+  const keyring = await open(call, engine, checkedKey(key!) && env);
+  const value = await call.io.readSecret(`Value of ${key} in ${keyring.env}`);
+  if (value === "") {
+    throw usage(`Cannot set "${key}": no value came on stdin`, `To remove it: \`forkstack secrets unset ${key}\``);
+  }
+  return await change(call, engine, keyring, { [key!]: new Secret(value) });
+}
+
+async function unset({ call, engine, names: [key, env] }: Action): Promise<Answer> {
+  const keyring = await open(call, engine, env);
+  if (!Object.hasOwn(await keyring.read(), key!)) throw missing(keyring.env, key!);
+  return await change(call, engine, keyring, { [key!]: null });
+}
+
+async function diff({ call, engine, names: [one, other] }: Action): Promise<Answer> {
+  const [a, b] = [await open(call, engine, one), await open(call, engine, other)];
+  const [left, right] = await Promise.all([a.read(), b.read()]);
+  const onlyIn = (these: Secrets, those: Secrets) => Object.keys(these).filter((key) => !Object.hasOwn(those, key));
+  const common = Object.keys(left).filter((key) => Object.hasOwn(right, key));
+  const different = common.filter((key) => left[key]!.reveal() !== right[key]!.reveal());
+  const data = {
+    environments: [a.env, b.env],
+    onlyIn: { [a.env]: onlyIn(left, right), [b.env]: onlyIn(right, left) },
+    different,
+    same: common.length - different.length,
+  };
+  const lines = [
+    ...Object.entries(data.onlyIn).flatMap(([env, keys]) => keys.map((key) => `only in ${env}: ${shown(key)}`)),
+    ...different.map((key) => `differs: ${shown(key)}`),
+  ];
+  return { data, text: () => [...lines, `${data.same} are the same in ${a.env} and ${b.env}`].join("\n") };
+}
+
+async function copy({ call, engine, names: [pattern, from, to] }: Action): Promise<Answer> {
+  const [source, keyring] = [await open(call, engine, from), await open(call, engine, to)];
+  const wanted = new RegExp(`^${pattern!.replace(/[^\w*]/g, "\\$&").replaceAll("*", ".*")}$`);
+  const found = Object.entries(await source.read()).filter(([key]) => wanted.test(key));
+  if (found.length === 0) throw missing(source.env, pattern!);
+  return await change(call, engine, keyring, Object.fromEntries(found));
+}
+
+async function edit({ call, engine, names: [env] }: Action): Promise<Answer> {
+  if (!isTerminal("stdin") && call.flags.json) {
+    throw usage("Cannot edit: --json has no terminal", "Use `forkstack secrets set`");
+  }
+  const keyring = await open(call, engine, env);
+  const before = await keyring.read();
+  const head = `# Secrets of ${keyring.env}. What is saved here is what it has from then on.\n`;
+  const edited = await editText(engine.project.stateRoot, `${keyring.env}.env`, editSecretsFile(head, plain(before)));
+  const after = parseSecretsFile(edited, "what was saved");
+  checkLines(edited, Object.keys(after));
+  const changes: Record<string, Secret | null> = {};
+  for (const key of Object.keys(before)) if (!Object.hasOwn(after, key)) changes[key] = null;
+  for (const [key, value] of Object.entries(after)) {
+    if (before[key]?.reveal() !== value) changes[checkedKey(key)] = new Secret(value);
+  }
+  return await change(call, engine, keyring, changes, (now) => {
+    const moved = Object.keys(changes).filter((key) => now[key]?.reveal() !== before[key]?.reveal());
+    if (moved.length === 0) return;
+    throw new ForkstackError("CONFLICT", `Cannot save ${moved.join(", ")}: changed by somebody else meanwhile`, {
+      hint: "Nothing was saved; edit again",
+      details: { env: keyring.env, resource: keyring.resource },
+    });
+  });
+}
+
+/** A line that is neither a variable nor a comment would be a secret lost by a slip of the keyboard. */
+function checkLines(edited: string, keys: readonly string[]): void {
+  const rest = keys.reduce((left, key) => setEnvVariable(left, key, null), edited.replace(/\r\n?/g, "\n"));
+  const at = rest.split("\n").findIndex((line) => line.trim() !== "" && !line.trim().startsWith("#"));
+  if (at >= 0) throw usage("Cannot save: a line is not KEY=value; nothing was changed", "Comments begin with #");
+}
+
+async function open({ flags }: Call, engine: Engine, env: string | undefined): Promise<Keyring> {
+  const name = env === undefined ? meantEnv(engine.project) : parseEnvName(env);
+  return await openKeyring(engine, name, text(flags.resource));
+}
+
+/** Writes, after asking where others live by what is changed. */
+async function change(
+  { flags, io }: Call,
+  engine: Engine,
+  keyring: Keyring,
+  changes: Changes,
+  check?: (now: Secrets) => void,
+): Promise<Answer> {
+  const of = (isUnset: boolean) => Object.keys(changes).filter((key) => (changes[key] === null) === isUnset).sort();
+  const data = {
+    environment: keyring.env,
+    set: of(false),
+    unset: of(true),
+    ...(flags["dry-run"] ? { dryRun: true } : {}),
+  };
+  const parts = [["set", data.set], ["unset", data.unset]] as const;
+  const what = parts.flatMap(([verb, keys]) => keys.length > 0 ? [`${verb} ${keys.join(", ")}`] : []).join("; ");
+  if (what === "") return { data, text: () => `Nothing to change in ${keyring.env}` };
+  if (flags["dry-run"]) return { data, text: () => `Would change ${keyring.env}: ${what}` };
+  if (protectedEnvs(engine.project).includes(keyring.env)) {
+    await io.confirm(`${keyring.env} is protected. Change it: ${what}?`);
+  }
+  await keyring.write(changes, check);
+  return { data, text: () => `Changed ${keyring.env}: ${what}` };
+}
+
+function plain(secrets: Secrets): Record<string, string> {
+  return Object.fromEntries(Object.entries(secrets).map(([key, value]) => [key, value.reveal()]));
+}
+
+function checkedKey(key: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) return key;
+  throw usage(`Cannot use "${key}" as a key: it must be like "API_KEY"`, "Letters, digits and _, no digit first");
+}
+
+function missing(env: string, key: string): ForkstackError {
+  return new ForkstackError("SECRET_NOT_FOUND", `Cannot find secret "${key}": environment "${env}" has none`, {
+    hint: `\`forkstack secrets list ${env}\` shows its keys`,
+    details: { env },
+  });
+}

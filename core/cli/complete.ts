@@ -1,0 +1,163 @@
+/**
+ * What fits where somebody pressed Tab. The scripts of `forkstack completions` ask with the words of the command line.
+ * It reads what is on this machine, changes nothing, asks no network; in doubt it says nothing.
+ *
+ * @module
+ */
+import { load } from "../system/lazy.ts";
+import { declaredResources, parseEnvName } from "../../mod.ts";
+import { COMMANDS, COMMON } from "./command_table.ts";
+import { openProject } from "../project/open_project.ts";
+import { files } from "../system/files.ts";
+import { cwd, join } from "../system/host.ts";
+import { BASE_ENVS, type Project } from "../project/project.ts";
+import { type OptionName, OPTIONS, SHELLS } from "./options.ts";
+
+/** What fits, and a few words on it. */
+type Candidates = Record<string, string>;
+
+/** While another process writes, names are asked of the files alone after so long: somebody waits for the Tab. */
+const BUSY_MS = 200;
+
+/** Nothing else can be told to a shell: what it inserts, it may run. */
+const HARMLESS = /^[\w.,%+@/=-]+$/;
+
+/** A line for each word that fits at the end of `words`, the last of which is begun or empty: the word, a tab, about it. */
+export async function completions(words: readonly string[]): Promise<string> {
+  const joined = words.filter((word, at) => word !== "=" || !words[at - 1]?.startsWith("--")); // bash: --from = al
+  if (joined.length < words.length && words.at(-1) === "=") joined.push("");
+  const inline = /^(--[^=]+=)(.*)$/s.exec(joined.at(-1) ?? "");
+  const prefix = inline?.[1] ?? "";
+  const begun = inline?.[2] ?? joined.at(-1) ?? "";
+  const before = [...joined.slice(0, -1), ...(inline === null ? [] : [prefix.slice(0, -1)])];
+  const found = await candidates(before, begun).catch(() => ({}));
+  return Object.entries(found)
+    .filter(([word]) => word.startsWith(begun) && HARMLESS.test(word))
+    .map(([word, about]) => `${prefix}${word}\t${about.replace(/[^ -~]/g, "")}`)
+    .join("\n");
+}
+
+async function candidates(before: readonly string[], begun: string): Promise<Candidates> {
+  const [command, ...rest] = before;
+  if (command === undefined) {
+    if (!begun.startsWith("-")) return { ...commands(), help: "tell all about a command" };
+    return { "--help": "show the commands", "--version": "show the version" };
+  }
+  if (command === "help" && rest.length === 0) return commands();
+  if (!Object.hasOwn(COMMANDS, command) || rest.includes("--")) return {};
+  const own = [...COMMANDS[command].options, ...COMMON];
+  const given: OptionName[] = [];
+  const positionals: string[] = [];
+  let open: OptionName | undefined; // waits for its value
+  for (const word of rest) {
+    const option = own.find((name) => word.replace(/=.*/s, "") === `--${name}` || word === shortOf(name));
+    if (open !== undefined) open = undefined;
+    else if (option === undefined) positionals.push(word);
+    else {
+      given.push(option);
+      open = "value" in OPTIONS[option] && !word.includes("=") ? option : undefined;
+    }
+  }
+  if (open !== undefined) return await values(labelOf(open), command);
+  const label = (await labelsOf(command, positionals))[positionals.length];
+  const options = () =>
+    Object.fromEntries(
+      own.filter((name) => !given.includes(name)).map((name) => [`--${name}`, OPTIONS[name].help]),
+    );
+  return begun.startsWith("-") || label === undefined ? options() : await values(label, command);
+}
+
+function commands(): Candidates {
+  return Object.fromEntries(Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary]));
+}
+
+function shortOf(name: OptionName): string | undefined {
+  const option = OPTIONS[name];
+  return "short" in option ? `-${option.short}` : undefined;
+}
+
+function labelOf(name: OptionName): string {
+  const option = OPTIONS[name];
+  return "value" in option ? option.value : "";
+}
+
+/** What stands at each place of a command, as its synopsis says. */
+async function labelsOf(command: string, positionals: readonly string[]): Promise<readonly string[]> {
+  if (command !== "secrets" || positionals.length === 0) return COMMANDS[command].arguments ?? [];
+  const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/cli/commands/secrets.ts");
+  const [action] = positionals as (keyof typeof ACTIONS)[];
+  return Object.hasOwn(ACTIONS, action)
+    ? ["<action>", ...ACTIONS[action].arguments.match(/<[^<>]+>|\[[^\]]+\]/g)!]
+    : [];
+}
+
+/** What can stand in a place that the synopsis calls so. */
+async function values(label: string, command: string): Promise<Candidates> {
+  switch (label.replace(/[<>[\]]/g, "")) {
+    case "env":
+    case "from":
+    case "to":
+      return await environments(!/^(delete|reset|extend)$/.test(command));
+    case "resource":
+      return resources(await openProject(cwd(), { init: false }));
+    case "action": {
+      const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/cli/commands/secrets.ts");
+      return Object.fromEntries(Object.entries(ACTIONS).map(([name, one]) => [name, one.arguments]));
+    }
+    case "stack": {
+      const { STACKS } = await import("../../providers/presets.ts");
+      return Object.fromEntries(Object.entries(STACKS).map(([name, { title }]) => [name, title]));
+    }
+    case "shell":
+      return Object.fromEntries(SHELLS.map((name) => [name, `the script for ${name}`]));
+    default:
+      return {};
+  }
+}
+
+/** The environments that this machine knows of; those that can't be deleted only where they are wanted. */
+async function environments(withBase: boolean): Promise<Candidates> {
+  const project = await openProject(cwd(), { init: false });
+  const found: Candidates = withBase ? Object.fromEntries(BASE_ENVS.map((name) => [name, "always there"])) : {};
+  for (const file of await files.list(join(project.stateRoot, ".forkstack", "envs"))) {
+    const name = /^(.+)\.env$/.exec(file)?.[1] ?? "";
+    if (isName(name) && !BASE_ENVS.includes(name)) found[name] = "";
+  }
+  const rows = await recorded(project).catch(() => []);
+  for (const { name, parent, status } of rows) {
+    if (isName(name) && isName(parent)) found[name] = `${status}, forked from ${parent}`;
+  }
+  return found;
+}
+
+/** What the project's own registry says; one that a team shares is not asked. */
+async function recorded(project: Project): Promise<{ name: string; parent: string; status: string }[]> {
+  const { isRegistryThere, registryFile } = await import("../state/registry_file.ts"); // an option needs none of it
+  const path = await registryFile(project);
+  if (path === undefined) return [];
+  const { admit } = await import("../project/trust.ts");
+  const { NOBODY } = await import("../project/trusted.ts");
+  await admit(project, "registry", { ...NOBODY, isHasty: true });
+  if (!await isRegistryThere(project, path)) return [];
+  const { DatabaseSync } = await import("node:sqlite");
+  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
+  try {
+    const rows = database.prepare("SELECT name, parent, status FROM environments ORDER BY name").all();
+    return rows as { name: string; parent: string; status: string }[];
+  } finally {
+    database.close();
+  }
+}
+
+function resources({ config }: Project): Candidates {
+  const secrets = declaredResources(config).filter(({ kind }) => kind === "secrets");
+  return Object.fromEntries(secrets.flatMap(({ name, provider }) => name === undefined ? [] : [[name, provider]]));
+}
+
+function isName(text: string): boolean {
+  try {
+    return parseEnvName(text) === text;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * Results as people read them and as `--json` has them. Nothing here writes: `main.ts` does.
+ *
+ * @module
+ */
+import type { CheckoutReport } from "../workspace/checkouts.ts";
+import type { DeleteResult } from "../lifecycle/delete.ts";
+import type { Plan } from "../lifecycle/plan.ts";
+import type { Recovered, Unregistered } from "../lifecycle/rebuild.ts";
+import type { EnvironmentReport, EnvironmentResult } from "../lifecycle/report.ts";
+import { shown } from "../text/printable.ts";
+import type { KeptFork } from "../state/records.ts";
+import type { ResourceReport } from "../engine/resource_report.ts";
+import type { Finding } from "../lifecycle/finding.ts";
+import { age, duration, timeLeft } from "../text/duration.ts";
+import { localCommands, paint, type Style } from "./style.ts";
+
+/** A line for a resource that has changed: what, whose name, how, how long. */
+export function resourceLine(one: ResourceReport, style: Style): string {
+  const mark = one.state === "failed"
+    ? paint(style, "red", "x")
+    : paint(style, "green", one.state === "ready" ? "+" : "-");
+  const how = one.state === "ready" ? one.fork ?? "" : one.error?.code ?? one.state;
+  const time = one.durationMs === undefined ? "" : paint(style, "dim", duration(one.durationMs));
+  return `  ${mark} ${one.key.padEnd(16)} ${one.title.padEnd(28)} ${how.padEnd(14)} ${time}`.trimEnd();
+}
+
+/** What `new` and `switch` say at the end. */
+export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "reset", style: Style): string {
+  const { environment, resources } = result;
+  const name = paint(style, "bold", environment.name);
+  const empty = resources.filter(({ fork }) => fork === "empty").map(({ key }) => key);
+  const lines = [
+    verb === "switch"
+      ? `Now on ${name}`
+      : verb === "reset"
+      ? `${name} is forked again from ${environment.parent}: ${resources.length} resources in ${
+        duration(result.durationMs)
+      }`
+      : result.unchanged
+      ? `${name} is there already: ${resources.length} resources, forked from ${environment.parent}`
+      : `${name} is ready: ${resources.length} resources, forked from ${environment.parent} in ${
+        duration(result.durationMs)
+      }`,
+  ];
+  if (!result.unchanged && verb === "new" && empty.length > 0) {
+    lines.push(`${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty: ${environment.parent} holds none yet`);
+  }
+  if (result.changedFiles?.length) lines.push(`Wrote ${result.changedFiles.join(", ")}`);
+  if (verb === "new" && environment.expiresAt !== undefined) {
+    lines.push(`Lease ends ${environment.expiresAt}; longer with \`${style.command}extend ${environment.name} 2d\``);
+  }
+  if (!environment.current && result.decidedBy !== undefined) {
+    lines.push(
+      paint(
+        style,
+        "yellow",
+        `${result.decidedBy} is set in this shell and still decides: unset it to use ${environment.name}`,
+      ),
+    );
+  }
+  const next = environment.current
+    ? verb === "new"
+      ? `the app uses ${environment.name} from its next start; back with \`forkstack switch dev\``
+      : "restart the app"
+    : verb === "switch"
+    ? "restart the app"
+    : `\`forkstack switch ${environment.name}\``;
+  lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
+  return lines.join("\n");
+}
+
+/** The environments as a table. */
+export function listText(
+  environments: readonly EnvironmentReport[],
+  base: string | undefined,
+  now: Date,
+  style: Style,
+): string {
+  const rows = environments.map((one) => [
+    one.current ? "*" : " ",
+    one.name,
+    one.status,
+    one.parent ?? "",
+    one.createdAt === undefined ? "" : age(one.createdAt, now),
+    one.owner ?? "",
+    one.expiresAt === undefined ? "" : timeLeft(one.expiresAt, now),
+    othersText(one.checkouts ?? []),
+  ]);
+  if (base !== undefined) rows.unshift(["*", base, "base", "", "", "", "", ""]);
+  if (environments.length === 0) {
+    const hint = localCommands("No environments yet. Make one with `forkstack new alice`", style);
+    return base === undefined ? hint : `${hint}\nCurrent: ${base}`;
+  }
+  const all = [[" ", "NAME", "STATUS", "PARENT", "AGE", "OWNER", "LEASE", "OTHER CHECKOUTS"], ...rows];
+  const used = all[0].map((_, at) => at < 2 || rows.some((row) => row[at] !== ""));
+  const widths = all[0].map((_, at) => Math.max(...all.map((row) => row[at].length)));
+  return all.map((row, line) => {
+    const text = row.map((cell, at) => cell.padEnd(widths[at])).filter((_, at) => used[at]).join("  ").trimEnd();
+    return line === 0 ? paint(style, "dim", text) : row[0] === "*" ? paint(style, "bold", text) : text;
+  }).join("\n");
+}
+
+/** A line for each backup of an environment that is gone. */
+export function keptLines(kept: readonly KeptFork[], style: Style): string[] {
+  return kept.map(({ env, resource, id }) =>
+    localCommands(`Kept of ${env}: ${resource} "${id}"; \`forkstack delete ${env} --purge\` takes it away`, style)
+  );
+}
+
+/** One environment in full. */
+export function statusText(result: EnvironmentResult, now: Date, style: Style): string {
+  const { environment, resources } = result;
+  const others = othersText(environment.checkouts ?? []);
+  const facts = [
+    environment.parent && `forked from ${environment.parent}`,
+    environment.createdAt && `${age(environment.createdAt, now)} old`,
+    environment.owner && `by ${environment.owner}`,
+    environment.expiresAt && timeLeft(environment.expiresAt, now),
+  ].filter(Boolean);
+  const lines = [
+    `${paint(style, "bold", environment.name)}  ${environment.status}${environment.current ? ", current" : ""}`,
+    ...(facts.length > 0 ? [facts.join(", ")] : []),
+    ...(others === "" ? [] : [`other checkouts on it: ${others}`]),
+    ...resources.map((one) => {
+      const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
+      return `  ${one.key.padEnd(16)} ${one.provider.padEnd(12)} ${one.title.padEnd(28)} ${state}`.trimEnd();
+    }),
+  ];
+  if (result.variables.length > 0) lines.push(`Variables: ${result.variables.join(", ")}`);
+  if (result.finishWith !== undefined) lines.push(localCommands(`Finish with ${result.finishWith}`, style));
+  return lines.join("\n");
+}
+
+/** What `delete` says at the end. */
+export function deletedText(result: DeleteResult, style: Style): string {
+  const gone = result.resources.filter(({ state }) => state === "deleted").length;
+  const kept = result.resources.filter(({ state }) => state === "kept");
+  const lines = [
+    `Deleted ${paint(style, "bold", result.environment.name)}: ${gone} resources in ${duration(result.durationMs)}`,
+  ];
+  for (const { key, title, backup } of kept) {
+    lines.push(
+      backup === undefined ? `Kept ${key} "${title}": it is not ours` : `Kept ${key} as a backup: "${backup}"`,
+    );
+  }
+  if (result.left) lines.push("It was current; this directory is on no environment now");
+  const others = othersText(result.environment.checkouts ?? []);
+  if (others !== "") {
+    lines.push(localCommands(`Still pointing to it: ${others}; go on there with \`forkstack switch dev\``, style));
+  }
+  const next = result.left ? "`forkstack switch dev` or `forkstack new`" : "`forkstack list`";
+  lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
+  return lines.join("\n");
+}
+
+/** Lines for what `prune` leaves: environments that marks alone tell of. */
+export function unregisteredLines(found: readonly Unregistered[], style: Style): string[] {
+  if (found.length === 0) return [];
+  const lines = found.map(({ environment, resources, registry }) =>
+    `Not in this registry, left as it is: ${environment} (${resources.join(", ")})${
+      registry === undefined ? "" : `, made under registry ${registry}`
+    }`
+  );
+  const own = found.some(({ registry }) => registry === undefined)
+    ? ["`forkstack doctor --rebuild` takes them up"]
+    : [];
+  const others = found.some(({ registry }) => registry !== undefined)
+    ? ["those of another registry: share it, or if it was lost `forkstack doctor --rebuild --adopt`"]
+    : [];
+  return [...lines, paint(style, "dim", localCommands(`Next: ${[...own, ...others].join("; ")}`, style))];
+}
+
+/** What `doctor` found. */
+export function doctorText(findings: readonly Finding[], rebuilt: readonly Recovered[], style: Style): string {
+  const lines = rebuilt.flatMap((one) => recoveredLines(one, style));
+  if (findings.length === 0) lines.push("Everything is as it should be");
+  for (const finding of findings) {
+    const format = finding.severity === "error" ? "red" : finding.severity === "warning" ? "yellow" : "dim";
+    lines.push(`${paint(style, format, `${finding.severity}:`)} ${shown(findingTitle(finding))}`);
+    lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(finding.fix, style)}`);
+  }
+  const mendable = findings.filter(({ mend }) => mend !== undefined).length;
+  if (mendable > 0) {
+    lines.push(paint(style, "dim", localCommands(`Next: \`forkstack doctor --fix\` mends ${mendable} of them`, style)));
+  }
+  return lines.join("\n");
+}
+
+function recoveredLines({ environment, unknown, resources }: Recovered, style: Style): string[] {
+  const { name, parent, origin, expiresAt } = environment;
+  const facts = [
+    unknown.includes("parent") ? `parent unknown, "${parent}" is assumed` : `forked from ${parent}`,
+    unknown.includes("origin") ? "origin unknown" : origin === "empty" ? "empty" : origin && `as of ${origin}`,
+    unknown.includes("lease")
+      ? localCommands(`lease unknown: \`forkstack extend ${name} 3d\` gives it one, else it stays`, style)
+      : expiresAt && `its lease ends at ${expiresAt}`,
+  ];
+  return [
+    ...resources.map((one) => `Found again: ${one.key} ${one.provider} "${one.title}"`),
+    `Found again: ${name}, ${facts.filter(Boolean).join("; ")}`,
+  ];
+}
+
+/** A finding in one line. */
+export function findingTitle({ environment, resource, problem }: Finding): string {
+  const about = [environment, resource].filter(Boolean).join(" ");
+  return about === "" ? problem : `${about}: ${problem}`;
+}
+
+/** Other checkouts on an environment in one text, e.g. `"/app/w" (git branch "topic")`; `""` if there are none. */
+export function othersText(checkouts: readonly CheckoutReport[]): string {
+  return checkouts.filter(({ current }) => !current).map(({ path, host, branch }) => {
+    const about = [branch && `git branch "${branch}"`, host && `on ${host}`].filter(Boolean).join(", ");
+    return `"${path}"${about === "" ? "" : ` (${about})`}`;
+  }).join(", ");
+}
+
+/** A plan of `new`, for `--dry-run`. */
+export function planText(plan: Plan, style: Style): string {
+  if (plan.isDone) return `${plan.env} is on record as complete: would look at each resource, and make nothing`;
+  const lines = [`Would make ${paint(style, "bold", plan.env)} from ${plan.parent}:`];
+  if (plan.cleanUpFirst) lines.push("  first finish removing what an earlier run left");
+  for (const { resource, title, action } of plan.steps) {
+    lines.push(`  ${action.padEnd(8)} ${resource.key.padEnd(16)} ${resource.provider.name.padEnd(12)} ${title}`);
+  }
+  return lines.join("\n");
+}
+
+/** The identifying part of a resource's report. */
+export function named(
+  resource: { key: string; kind: string; name?: string },
+): { key: string; kind: string; name?: string } {
+  const { key, kind, name } = resource;
+  return { key, kind, ...(name === undefined ? {} : { name }) };
+}

@@ -1,0 +1,80 @@
+/**
+ * Parses a command line.
+ *
+ * @module
+ */
+import * as host from "../system/host.ts";
+import { type Command, COMMANDS, COMMON } from "./command_table.ts";
+import { type Call, usage } from "./command_line.ts";
+import { load } from "../system/lazy.ts";
+import { type Flags, type OptionName, OPTIONS } from "./options.ts";
+
+export async function parse(
+  args: string[],
+  program: readonly string[],
+): Promise<Omit<Call, "io"> & { command: string }> {
+  const [command, ...rest] = args;
+  const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+  if (known === undefined) {
+    throw await (await load<typeof import("./help.ts")>("core/cli/help.ts")).unknownCommand(command);
+  }
+  if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
+    const npm = "; npm takes the first -- for itself";
+    throw usage(
+      `Cannot ${command}: no program was named`,
+      `Write it after --: \`forkstack ${known.example}\`${host.variable("npm_command") === undefined ? "" : npm}`,
+    );
+  }
+  const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
+    ? await parseOptions(command, known, rest)
+    : { positionals: rest, flags: {} };
+  const most = known.arguments?.length ?? 0;
+  if (positionals.length > most) {
+    throw usage(
+      `Cannot run "${command}": "${positionals[most]}" is one argument too many`,
+      `For example \`forkstack ${known.example}\``,
+    );
+  }
+  return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), program, flags };
+}
+
+/** What is ours, and what follows `--` where a command runs a program: none of that is ours to read. */
+export function splitProgram(args: string[]): [own: string[], program: string[]] {
+  const at = Object.hasOwn(COMMANDS, args[0] ?? "") && COMMANDS[args[0]].runsProgram ? args.indexOf("--") : -1;
+  return at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
+}
+
+async function parseOptions(
+  command: string,
+  known: Command,
+  args: string[],
+): Promise<{ positionals: string[]; flags: Flags }> {
+  const options = Object.fromEntries([...known.options, ...COMMON].map((name) => [name, OPTIONS[name]]));
+  const { parseArgs } = await import("node:util"); // 4 ms that a command without options is spared
+  const { values, positionals, tokens } = parseArgs({
+    args,
+    options,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const option = Object.hasOwn(options, token.name) ? options[token.name as OptionName] : undefined;
+    if (option === undefined) {
+      const { nearest } = await load<typeof import("../text/did_you_mean.ts")>("core/text/did_you_mean.ts");
+      const near = await nearest(token.name, Object.keys(options));
+      throw usage(
+        `Cannot run "${command}": it has no option ${token.rawName}`,
+        near.length > 0 ? `Did you mean --${near[0]}?` : `\`forkstack ${command} --help\` lists its options`,
+      );
+    }
+    if (option.type === "string" && (!token.value || (!token.inlineValue && token.value.startsWith("-")))) {
+      throw usage(`Cannot run "${command}": --${token.name} needs a value`, `For example --${token.name} dev`);
+    }
+    if (option.type === "boolean" && token.value !== undefined) {
+      throw usage(`Cannot run "${command}": --${token.name} takes no value`, `Write --${token.name} alone`);
+    }
+  }
+  return { positionals, flags: values as Flags };
+}

@@ -1,0 +1,126 @@
+/** What the commands share: a project, its registry and its world, opened and closed. */
+import { isForkstackError } from "../../mod.ts";
+import { inspectorOf, PROVIDERS } from "../../providers/mod.ts";
+import { type Io, noticeExpired, usage } from "./command_line.ts";
+import { loadResources, openProject } from "../project/open_project.ts";
+import type { Engine, World } from "../engine/engine.ts";
+import { fileError, files } from "../system/files.ts";
+import { cwd, hostname, sleep, variable } from "../system/host.ts";
+import { load } from "../system/lazy.ts";
+import { openRegistry } from "../state/open_registry.ts";
+import { admit } from "../project/trust.ts";
+import type { Secret } from "../secret.ts";
+import { shown } from "../text/printable.ts";
+import type { Project, Resource } from "../project/project.ts";
+import type { Reach } from "../project/trusted.ts";
+
+/** How a command opens its project. */
+export interface Opening {
+  /** How far it goes; see `Reach`. @default {"all"} */
+  readonly reach?: Reach | ((project: Project) => Promise<Reach>);
+  /** Whether it turns out to need no provider: none is loaded then, unless their options are still to be checked. */
+  readonly isLight?: (project: Project) => Promise<boolean>;
+  /** The command has opened it before: what is noticed of it was told. @default {false} */
+  readonly isAgain?: boolean;
+}
+
+/**
+ * Opens what a command works with, once a person trusts it as far as the command reaches. Only `new` begins a project
+ * (`plan`: how it would), and `doctor --rebuild` a registry; `plan` and `look` change nothing, and `use` notes in the
+ * registry what was used, if it may.
+ */
+export async function withEngine<T>(
+  io: Io,
+  mode: "begin" | "plan" | "look" | "use" | "work" | "restore",
+  work: (engine: Engine) => Promise<T>,
+  { reach: most = "all", isLight, isAgain = false }: Opening = {},
+): Promise<T> {
+  const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", mustBeProject: true });
+  const isShort = await isLight?.(project) === true;
+  const reach = isShort ? "registry" : typeof most === "function" ? await most(project) : most;
+  const { resources, isTrusted } = isShort && project.isSealed
+    ? { resources: [], ...await admit(project, reach, io) }
+    : await loadResources(project, reach, io);
+  try {
+    // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
+    const missing = mode === "begin" || mode === "restore" ? "create" : "empty";
+    const access = mode === "plan" || mode === "look" ? "look" : "work";
+    const registry = await openRegistry(project, missing, access).catch(async (error) => {
+      if (mode !== "use" || !isForkstackError(error) || error.code !== "NOT_PERMITTED") throw error;
+      return await openRegistry(project, missing, "look");
+    });
+    io.atEnd(() => registry.close());
+    if (mode !== "begin" && !isAgain) await noticeExpired(registry, io);
+    return await work({
+      project,
+      registry,
+      resources,
+      async assertTrusted({ key, kind, options }, provider) {
+        const { assertTrusted } = await load<typeof import("../project/trust_items.ts")>("core/project/trust_items.ts");
+        assertTrusted(key, kind, options, provider, resources, isTrusted);
+      },
+      world: realWorld(io, resources),
+      owner: ownerName(),
+      signal: io.signal,
+      onProgress: io.onProgress,
+      onWait: (holder, purpose) => io.say(`Waiting for ${holder}, who is at work on this environment (${purpose})`),
+    });
+  } catch (error) {
+    throw fileError(error, `work in "${project.root}"`);
+  }
+}
+
+function realWorld(io: Io, resources: readonly Resource[]): World {
+  let client: World["fetch"] | undefined;
+  const secrets: Secret[] = [];
+  return {
+    secrets,
+    async fetch(request, before) {
+      client ??= (await load<typeof import("../http/client.ts")>("core/http/client.ts")).httpClient({
+        signal: io.signal,
+        secrets,
+        log: io.say,
+      });
+      return await client(request, before);
+    },
+    files,
+    now: io.now,
+    monotonicMs: () => performance.now(),
+    sleep,
+    read: variable,
+    newId: () => crypto.randomUUID(),
+    warn: (text) => io.say(`warning: ${shown(text)}`),
+    progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${shown(text)}`),
+    confirm: io.confirm,
+    recordedOptions: async (...given) =>
+      (await load<typeof import("../project/schema.ts")>("core/project/schema.ts")).recordedOptions(...given),
+    inspector: inspectorOf,
+    async provider(kind, name) {
+      const isBuiltIn = Object.hasOwn(PROVIDERS[kind], name);
+      const declared = resources.find((one) =>
+        one.kind === kind && (one.provider.name === name || (one.isUnread && !isBuiltIn))
+      )?.provider;
+      if (declared !== undefined || !isBuiltIn) return declared;
+      const { checked } = await load<typeof import("../project/checked_provider.ts")>(
+        "core/project/checked_provider.ts",
+      );
+      return checked((await PROVIDERS[kind][name]()).default);
+    },
+  };
+}
+
+function ownerName(): string {
+  const user = variable("USER") ?? variable("LOGNAME") ?? variable("USERNAME") ?? "someone";
+  return `${user}@${hostname()}`;
+}
+
+/** The name that a command needs. */
+export function required(name: string | undefined, command: string): string {
+  if (name !== undefined) return name;
+  throw usage(`Cannot ${command}: no environment was named`, `For example \`forkstack ${command} alice\``);
+}
+
+/** An option that takes a value. */
+export function text(flag: string | boolean | string[] | undefined): string | undefined {
+  return typeof flag === "string" ? flag : undefined;
+}

@@ -1,0 +1,192 @@
+/**
+ * Contexts and targets that providers are called with.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import { holderOf, type LockOptions, type Worker } from "../state/lock.ts";
+import { parseMarker } from "../marker.ts";
+import type { Context, Inspection, Lease, Marker, Provider, Scope } from "../provider.ts";
+import { REFUSED, TAKEN_OVER } from "../state/registry.ts";
+import { FORGET } from "../state/rows.ts";
+import { Secret } from "../secret.ts";
+import { quoted, shown } from "../text/printable.ts";
+import type { ResourceRow } from "../state/records.ts";
+import { statements } from "../state/statements.ts";
+import { isLine, isMarker } from "../project/field_checks.ts";
+import type { Resource } from "../project/project.ts";
+import type { Engine, Inspectable, Inspector } from "./engine.ts";
+
+/** The resource as its provider sees it, whichever environment. */
+export function scopeOf(
+  engine: Engine,
+  resource: Pick<Resource, "key" | "options">,
+  expiresAt?: string,
+): Scope<unknown> & Lease {
+  const { project } = engine;
+  return {
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    options: resource.options,
+    project: project.name,
+    stack: project.stack,
+    resource: resource.key,
+    root: project.stateRoot,
+  };
+}
+
+/** The mark of one resource of one environment, for the thing that is to bear it. */
+export function markerOf(
+  engine: Engine,
+  of: Pick<ResourceRow, "env" | "key" | "title" | "operation">,
+): Marker {
+  const { project, registry } = engine;
+  const { env, key: resource, operation, title: name } = of;
+  return { stack: project.stack, env, resource, operation, name, registry: registry.id };
+}
+
+/** What a provider may touch, on behalf of one resource of one environment. */
+export function contextOf(
+  engine: Engine,
+  provider: Inspector,
+  work: { worker?: Worker; marker?: Marker; rows?: readonly ResourceRow[] } = {},
+): Context {
+  const { world, registry } = engine;
+  const { worker, marker, rows = [] } = work;
+  const signal = worker?.signal ?? engine.signal;
+  const rowOf = (name: string) => rows.find((one) => one.title === name && one.provider === provider.name);
+  const record = async (step: string, id: string) => {
+    if (worker === undefined || marker === undefined) return;
+    if (!isLine(id)) {
+      throw new ForkstackError("ANSWER_INVALID", `Cannot use an answer of ${provider.name}: an id is ${quoted(id)}`);
+    }
+    await worker.write([statements.journal({ ...journalOf(engine, marker, step), phase: "record", id })]);
+  };
+  return {
+    fetch: (request) => world.fetch(request, worker?.fence),
+    fence: worker?.fence ?? (() => Promise.resolve()),
+    files: world.files,
+    credentials: credentialsOf(engine, provider),
+    signal,
+    now: world.now,
+    sleep: (ms) => world.sleep(ms, signal),
+    warn: world.warn,
+    progress: (text) => world.progress(marker?.resource ?? provider.kind, text),
+    confirm: world.confirm,
+    markerOf(name, note) {
+      const found = parseMarker(note, name);
+      if (!isMarker(found)) return undefined;
+      if (found?.registry === undefined || !registry.owns(found)) return found;
+      return { ...found, registry: registry.id }; // of one that this registry adopted, too
+    },
+    record,
+    async recorded(name) {
+      const row = rowOf(name);
+      const whose = row === undefined ? marker : markerOf(engine, row);
+      if (whose === undefined || whose.name !== name) return [];
+      const told = await registry.recorded(whose.env, whose.resource, whose.operation);
+      const all = row?.id === undefined ? told : [...told, { step: "create", id: row.id }];
+      return all.map((one) => ({ ...one, marker: whose }));
+    },
+    refused: (name) => record(REFUSED, name),
+    async takeOver(name, id, isEmpty) {
+      if (marker === undefined || await registry.isRefused(marker.resource, marker.operation)) return false;
+      if (!await isEmpty()) return false;
+      world.warn(
+        `Taken over: ${provider.name} "${name}" was empty, at a place where this run had lost the vendor's answer; nothing proves that it is ours`,
+      );
+      await record(TAKEN_OVER, id);
+      return true;
+    },
+  };
+}
+
+function credentialsOf(engine: Engine, provider: Inspector): Record<string, Secret> {
+  const found: Record<string, Secret> = {};
+  const lacking: string[] = [];
+  for (const { variable, required } of provider.credentials) {
+    const value = engine.world.read(variable);
+    if (value) found[variable] = new Secret(value);
+    else if (required) lacking.push(variable);
+  }
+  engine.world.secrets.push(...Object.values(found));
+  if (lacking.length === 0) return found;
+  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider.name}: ${lacking.join(" and ")} is not set`, {
+    hint: `Set ${lacking.join(" and ")} in the environment of this command${
+      provider.credentialsHint === undefined ? "" : `: ${provider.credentialsHint}`
+    }`,
+    details: { provider: provider.name },
+  });
+}
+
+/** The beginning of a journal line. */
+export function journalOf(engine: Engine, marker: Marker, step: string) {
+  return {
+    operation: marker.operation,
+    env: marker.env,
+    resource: marker.resource,
+    step,
+    at: engine.world.now().toISOString(),
+  };
+}
+
+/** Looks at the place of a resource: also that of a base environment, whose resources have no marker and no row. */
+export async function inspectResource(
+  engine: Engine,
+  resource: Inspectable,
+  title: string,
+  env: string,
+  rows: readonly ResourceRow[] = [],
+): Promise<Inspection> {
+  const marker = markerOf(engine, { env, key: resource.key, title, operation: "" });
+  return await resource.provider.inspect(contextOf(engine, resource.provider, { rows }), {
+    ...scopeOf(engine, resource),
+    name: title,
+    marker,
+    begunAt: engine.world.now().toISOString(),
+  });
+}
+
+/** The provider that made a recorded resource, whatever forkstack.json says by now. */
+export async function providerOf(
+  engine: Engine,
+  row: Pick<ResourceRow, "kind" | "provider" | "key" | "options">,
+): Promise<Provider> {
+  const provider = await engine.world.provider(row.kind, row.provider);
+  if (provider !== undefined) {
+    await engine.assertTrusted?.(row, provider);
+    return provider;
+  }
+  throw new ForkstackError(
+    "PROVIDER_UNKNOWN",
+    `Cannot reach ${row.key}: neither this forkstack nor forkstack.json has its provider "${row.provider}"`,
+    {
+      hint: "Use the forkstack that made it, or name the provider's file in forkstack.json again",
+    },
+  );
+}
+
+/** A recorded resource with the provider that made it, and its options as today's schema has them. */
+export async function recordedResource(engine: Engine, row: ResourceRow): Promise<Resource> {
+  const provider = await providerOf(engine, row);
+  const parsed = await engine.world.recordedOptions(provider.options, row.options as Record<string, unknown>);
+  const { key, kind, name, env } = row;
+  if ("options" in parsed) {
+    return { key, kind, ...(name === undefined ? {} : { name }), provider, options: parsed.options };
+  }
+  throw new ForkstackError(
+    "REGISTRY_DAMAGED",
+    `Cannot use ${key} of environment "${env}": its row in the registry is damaged: ${shown(parsed.problem)}`,
+    { hint: FORGET, details: { env, resource: key, provider: provider.name } },
+  );
+}
+
+/** The lock's options for a command. */
+export function lockOptions(engine: Engine): LockOptions {
+  return {
+    ...engine.lockTimes,
+    clock: engine.world,
+    owner: engine.owner,
+    signal: engine.signal,
+    onWait: (holder) => engine.onWait?.(holderOf(holder), holder.purpose),
+  };
+}

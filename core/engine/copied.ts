@@ -1,0 +1,46 @@
+/**
+ * A registry that came along with a copy of its project: while the original stands, what a vendor holds is the
+ * original's to change.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import type { Engine } from "./engine.ts";
+import { basename, dirname } from "../system/host.ts";
+import type { Original, ResourceRow } from "../state/records.ts";
+import { providerOf } from "./context.ts";
+
+/** Directory that a person knows an original by. */
+export function originalName({ directory }: Original): string {
+  return basename(directory) === ".forkstack" ? dirname(directory) : directory;
+}
+
+/**
+ * Refuses to delete or reset what an original of this copied registry made at a vendor. What lives inside the state
+ * directory was copied along, and is this copy's own; so is what the copy made since.
+ *
+ * @throws {ForkstackError} FOREIGN, naming the original
+ */
+export async function assertNotOriginals(
+  engine: Engine,
+  rows: readonly Pick<ResourceRow, "env" | "key" | "kind" | "provider" | "options" | "operation" | "title">[],
+  verb: "delete" | "reset",
+): Promise<void> {
+  const { originals } = engine.registry;
+  if (originals.length === 0) return;
+  for (const row of rows) {
+    if ((await providerOf(engine, row)).capabilities.embedded) continue;
+    for (const original of originals) {
+      if (!await engine.registry.knewOperation(row.operation, original.seq)) continue;
+      const name = originalName(original);
+      throw new ForkstackError(
+        "FOREIGN",
+        `Cannot ${verb} ${row.key} "${row.title}" of environment "${row.env}": this directory is a copy of "${name}", which made it`,
+        {
+          hint: `Run the command in "${name}"; if that is no longer a project, remove its .forkstack first`,
+          details: { env: row.env, resource: row.key, provider: row.provider },
+        },
+      );
+    }
+  }
+}

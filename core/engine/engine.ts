@@ -1,0 +1,71 @@
+/**
+ * What the lifecycle works with: a project, its registry, its providers, a clock; and what a provider may touch of them.
+ *
+ * @module
+ */
+import type { Kind } from "../../mod.ts";
+import type { Files } from "../system/files.ts";
+import type { OptionsSchema, Provider } from "../provider.ts";
+import type { Registry } from "../state/registry.ts";
+import type { RecordedOptions } from "../project/schema.ts";
+import type { Secret } from "../secret.ts";
+import type { ResourceRow } from "../state/records.ts";
+import type { Project, Resource } from "../project/project.ts";
+import type { ResourceReport } from "./resource_report.ts";
+
+/** What the outside world is to the engine; tests and the simulation put their own in its place. */
+export interface World {
+  /** Sends a request; `before` is awaited ahead of each sending that may change something, repeats too. */
+  readonly fetch: (request: Request, before?: () => Promise<void>) => Promise<Response>;
+  readonly files: Files;
+  readonly now: () => Date;
+  /** Milliseconds that never go back, of this process alone. */
+  readonly monotonicMs: () => number;
+  /** Waits; rejects once the signal is aborted. */
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** A variable of the process environment: a credential. */
+  readonly read: (variable: string) => string | undefined;
+  readonly newId: () => string;
+  /** Tells the person something that stops nothing. */
+  readonly warn: (text: string) => void;
+  /** Says how far a long step on a resource has come. */
+  readonly progress: (resource: string, text: string) => void;
+  /** Asks the person; rejects where there is none, or if the answer is no. */
+  readonly confirm: (question: string) => Promise<void>;
+  /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
+  readonly secrets: Secret[];
+  /** Options as a row recorded them, by today's schema of their provider; see schema.ts. */
+  readonly recordedOptions: (
+    options: OptionsSchema<unknown>,
+    recorded: Readonly<Record<string, unknown>>,
+  ) => Promise<RecordedOptions>;
+  /** The provider of a kind and name: a built-in one, or a file that forkstack.json names. */
+  readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
+  /** Looks at such a resource, where that is to be had without the rest of the provider. */
+  readonly inspector?: (kind: Kind, name: string) => Promise<Inspector | undefined>;
+}
+
+/** As much of a provider as looking at a resource needs. */
+export type Inspector = Pick<Provider, "name" | "kind" | "credentials" | "credentialsHint" | "inspect">;
+
+/** A resource that can be looked at. */
+export type Inspectable = Pick<Resource, "key" | "options"> & { readonly provider: Inspector };
+
+/** Told as each resource changes. */
+export type Progress = (resource: ResourceReport) => void;
+
+/** Everything a command needs. */
+export interface Engine {
+  readonly project: Project;
+  readonly registry: Registry;
+  readonly resources: readonly Resource[];
+  /** Rejects options of a recorded resource that name a host nobody trusts. */
+  readonly assertTrusted?: (row: Pick<ResourceRow, "key" | "kind" | "options">, provider: Provider) => Promise<void>;
+  readonly world: World;
+  readonly owner: string;
+  readonly signal: AbortSignal;
+  readonly onProgress?: Progress;
+  readonly onWait?: (holder: string, purpose: string) => void;
+  /** Times of the lock; tests shorten them. */
+  readonly lockTimes?: { readonly beatMs?: number; readonly staleMs?: number; readonly waitMs?: number };
+}

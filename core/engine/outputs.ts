@@ -1,0 +1,34 @@
+/**
+ * Variables that the resources of an environment give to the application.
+ *
+ * @module
+ */
+import { variablePrefix } from "../../mod.ts";
+import type { Context, Held, Lease, Scope } from "../provider.ts";
+import type { Variables } from "../secret.ts";
+import type { Resource } from "../project/project.ts";
+
+/** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
+export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
+
+/** The variables of a resource that is there, with its name's prefix. */
+export async function outputsOf(
+  context: Context,
+  resource: Resource,
+  held: Held,
+  scope: Scope<unknown> & Lease,
+): Promise<Variables> {
+  const outputs = await resource.provider.outputs(context, held, scope);
+  const prefix = variablePrefix(resource.name);
+  return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
+}
+
+/** What outputs say together, with the lease's end where some of them end with it. */
+export function withLease(
+  resources: readonly Pick<Resource, "provider">[],
+  expiresAt: string | undefined,
+  outputs: readonly Variables[],
+): Variables {
+  const ends = expiresAt !== undefined && resources.some(({ provider }) => provider.capabilities.outputsExpire);
+  return Object.assign(ends ? { [LEASE_VARIABLE]: expiresAt } : {}, ...outputs);
+}

@@ -1,0 +1,45 @@
+/**
+ * The script that makes a fork of real data fit to be handed out: run before anyone gets its URL.
+ *
+ * @module
+ */
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { messageOf } from "../text/printable.ts";
+import type { Resource } from "../project/project.ts";
+
+/** The scripts of the resources that have one, by key. */
+export function scriptsOf(resources: readonly Resource[]): Readonly<Record<string, string>> {
+  assertRunnable(resources);
+  return Object.fromEntries(resources.flatMap(({ key, sanitize: script }) => {
+    if (script === undefined) return [];
+    if (script.text === undefined) throw new TypeError(`The script of ${key} was not read`);
+    return [[key, script.text]];
+  }));
+}
+
+/** Rejects a script of a resource whose provider runs none. */
+export function assertRunnable(resources: readonly Resource[]): void {
+  for (const { key, provider, sanitize: script, isUnread } of resources) {
+    if (script === undefined || provider.execute !== undefined || isUnread) continue;
+    throw new ForkstackError("CONFIG_INVALID", `Cannot sanitize ${key}: ${provider.name} runs no scripts`, {
+      hint: `Remove "sanitize" from ${key} in forkstack.json`,
+      details: { resource: key, provider: provider.name },
+    });
+  }
+}
+
+/** Runs a script; what went wrong is told as its failure. The fork that it ran on is not fit for use then. */
+export async function sanitize(resource: Pick<Resource, "key" | "provider">, title: string, run: () => Promise<void>) {
+  try {
+    await run();
+  } catch (error) {
+    if (isForkstackError(error) && (error.retryable || error.code === "INTERRUPTED")) throw error;
+    const message = messageOf(error);
+    const known = isForkstackError(error) ? error : undefined;
+    throw new ForkstackError("SANITIZE_FAILED", `Cannot sanitize ${resource.key} "${title}": ${message}`, {
+      hint: known?.hint ?? "Mend the script, then run the same command again",
+      details: { ...known?.details, resource: resource.key, provider: resource.provider.name },
+      cause: error,
+    });
+  }
+}

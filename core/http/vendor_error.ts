@@ -1,0 +1,212 @@
+/**
+ * What a vendor answered, as an error or as data.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import { credentialsOf, quote, type Redact, redactor } from "./redact.ts";
+
+/** What the client knows of an exchange and an error about it needs. */
+export interface Exchange {
+  /** `"POST /projects/x/branches"`: method and path, no query. */
+  readonly label: string;
+  /** `"console.neon.tech"`. */
+  readonly host: string;
+  /** Knows the secrets of the client and of this request. */
+  readonly redact: Redact;
+  /** The answer's body, still there after the provider has read it. */
+  readonly text?: string;
+  /** When the vendor said to come back, if that was too late to wait for. */
+  readonly retryAt?: Date;
+}
+
+/** What a provider knows of a bad answer. */
+export interface VendorProblem {
+  /** The provider's name in forkstack.json, e.g. `"neon"`. */
+  readonly provider: string;
+  /** The resource, e.g. `"database"` or `"storage.uploads"`. */
+  readonly resource?: string;
+  /** The error's code, where the vendor's own code says more than the status. @default {by status} */
+  readonly code?: string;
+  /** `"Cannot fork database "db" for env "pr-42": Neon project "late-frost-12345" has 10 of 10 branches"`. */
+  readonly message: string;
+  /** What to do next. */
+  readonly hint: string;
+}
+
+const EXCHANGES = new WeakMap<Request | Response, Exchange>();
+
+const CODES: Readonly<Record<number, string>> = {
+  401: "CREDENTIALS_REJECTED",
+  403: "CREDENTIALS_DENIED",
+  404: "NOT_FOUND",
+  408: "PROVIDER_UNAVAILABLE",
+  409: "CONFLICT",
+  423: "RESOURCE_LOCKED",
+  429: "RATE_LIMITED",
+};
+const RETRYABLE = new Set(["PROVIDER_UNAVAILABLE", "RATE_LIMITED", "RESOURCE_LOCKED"]);
+
+/** The vendor's own id before that of a network in front of it. */
+const REQUEST_ID_HEADERS = [
+  "x-neon-ret-request-id",
+  "x-request-id",
+  "request-id",
+  "x-amz-request-id",
+  "x-amzn-requestid",
+  "x-amz-id-2",
+  "x-correlation-id",
+  "x-ms-request-id",
+  "sb-request-id",
+  "fly-request-id",
+  "x-vercel-id",
+  "cf-ray",
+];
+
+const CODE_KEYS = ["code", "errorCode", "error_code", "__type", "Code"];
+const MESSAGE_KEYS = ["message", "Message", "detail", "error_description", "msg", "title"];
+const REQUEST_ID_KEYS = ["request_id", "requestId", "RequestId"];
+
+interface Complaint {
+  vendorCode?: string;
+  text?: string;
+  bodyRequestId?: string;
+}
+
+/** Keeps what is known of an exchange for the errors that a provider may make of it. */
+export function remember(of: Request | Response, exchange: Exchange): void {
+  EXCHANGES.set(of, exchange);
+}
+
+/** Method and path of a request; no query, and none of the given secrets. */
+export function labelOf(request: Request, redact: Redact): string {
+  return `${request.method} ${redact(new URL(request.url).pathname)}`;
+}
+
+/** The vendor's id of an answer, from the usual headers. */
+export function requestIdOf(headers: Headers, redact: Redact): string | undefined {
+  const found = REQUEST_ID_HEADERS.map((name) => headers.get(name)).find((value) => value);
+  return found ? quote(found, redact) : undefined;
+}
+
+/** `POST /projects/x/branches: 422 BRANCHES_LIMIT_EXCEEDED (request 7f3a): branches limit exceeded`. */
+export function causeLine(label: string, state: (string | undefined)[], requestId?: string, text?: string): string {
+  const request = requestId ? ` (request ${requestId})` : "";
+  return `${label}: ${state.filter(Boolean).join(" ")}${request}${text ? `: ${text}` : ""}`;
+}
+
+/**
+ * The error for a bad answer. Its cause holds method, path, status, the vendor's code, request id and up to 200
+ * characters of the vendor's message; no query string, no credential, no body. The code follows the status: 401
+ * `CREDENTIALS_REJECTED`, 403 `CREDENTIALS_DENIED`, 404 `NOT_FOUND`, 409 `CONFLICT`, 423 `RESOURCE_LOCKED`, 429
+ * `RATE_LIMITED`, 408 and 5xx `PROVIDER_UNAVAILABLE`, any other `PROVIDER_REFUSED`.
+ *
+ * Both objects are best those of `Context.fetch`: then all its secrets are redacted, and the body may have been read.
+ */
+export function vendorError(request: Request, response: Response, problem: VendorProblem): ForkstackError {
+  const exchange = exchangeOf(request, response);
+  const { redact, label } = exchange;
+  const { vendorCode, text, bodyRequestId } = complaintOf(response, exchange);
+  const requestId = requestIdOf(response.headers, redact) ?? bodyRequestId;
+  const code = problem.code ?? codeOf(response.status);
+  const wait = exchange.retryAt && `. The vendor asks to wait until ${exchange.retryAt.toISOString()}`;
+  return new ForkstackError(code, redact(problem.message), {
+    cause: new Error(causeLine(label, [String(response.status), vendorCode], requestId, text)),
+    hint: redact(problem.hint) + (wait ?? ""),
+    retryable: RETRYABLE.has(code),
+    details: {
+      provider: problem.provider,
+      ...(problem.resource === undefined ? {} : { resource: problem.resource }),
+      status: response.status,
+      ...(requestId === undefined ? {} : { requestId }),
+    },
+  });
+}
+
+/**
+ * The parsed body of an answer, for the provider to validate.
+ *
+ * @throws {ForkstackError} PROVIDER_UNAVAILABLE if the body is not whole or not JSON. It is never quoted: what a create
+ * answers may hold a password that nobody knows yet.
+ */
+export async function readJson(response: Response): Promise<unknown> {
+  if (response.bodyUsed) throw new TypeError("The body of this answer was already read");
+  let text: string | undefined;
+  try {
+    text = await response.text();
+    return JSON.parse(text);
+  } catch {
+    // What was thrown quotes the body, so it is not kept.
+    throw unreadable(response, text);
+  }
+}
+
+function unreadable(response: Response, text: string | undefined): ForkstackError {
+  const { label, host, redact } = EXCHANGES.get(response) ??
+    { label: "answer", host: "vendor", redact: redactor(() => []) };
+  const state = text === undefined ? "the body broke off" : text === "" ? "the body is empty" : "the body is not JSON";
+  const requestId = requestIdOf(response.headers, redact);
+  const size = text ? `, ${text.length} characters` : "";
+  return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot read answer of "${host}": ${state}`, {
+    cause: new Error(causeLine(label, [`${response.status},`, state + size], requestId)),
+    hint: "Run the same command again; if `endpoint` is set in forkstack.json, check that it is the vendor's API",
+    retryable: true,
+    details: { status: response.status, ...(requestId === undefined ? {} : { requestId }) },
+  });
+}
+
+function exchangeOf(request: Request, response: Response): Exchange {
+  const known = EXCHANGES.get(response) ?? EXCHANGES.get(request);
+  if (known !== undefined) return known;
+  const redact = redactor(() => credentialsOf(request.headers));
+  return { label: labelOf(request, redact), host: new URL(request.url).host, redact };
+}
+
+function codeOf(status: number): string {
+  return CODES[status] ?? (status >= 500 ? "PROVIDER_UNAVAILABLE" : "PROVIDER_REFUSED");
+}
+
+/** The vendor's code, message and request id, where the body has one of the common shapes. */
+function complaintOf(response: Response, { text = "", redact }: Exchange): Complaint {
+  if (response.status < 400 || text === "") return {}; // the body of a success may hold credentials
+  const body = parsed(text) ?? xmlError(text);
+  if (body === undefined) return /^\s*</.test(text) ? {} : { text: quote(text, redact) }; // a proxy's page says nothing
+  const lists = [body.errors, body.messages].filter(Array.isArray).map((list) => list[0]);
+  const records = [body, body.error, ...lists].filter(isRecord);
+  const find = (keys: string[]) => records.flatMap((one) => keys.map((key) => one[key])).find(isText);
+  const errorIsCode = isText(body.error) && /^[\w.:-]{1,80}$/.test(String(body.error));
+  const code = find(CODE_KEYS) ?? (errorIsCode ? body.error : undefined);
+  const message = find(MESSAGE_KEYS) ?? [body.error, ...lists].find((one) => isText(one) && one !== code);
+  const shown = (value: unknown, maxLength?: number) =>
+    value === undefined ? undefined : quote(String(value), redact, maxLength);
+  return {
+    vendorCode: String(code) === String(response.status) ? undefined : shown(code, 80)?.replace(/^.*#/, ""),
+    text: shown(message),
+    bodyRequestId: shown(find(REQUEST_ID_KEYS), 80),
+  };
+}
+
+/** The object in a JSON body; an empty one for JSON of another kind, nothing for what is not JSON. */
+function parsed(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "string") return { message: value };
+    return isRecord(value) ? value : {};
+  } catch {
+    return undefined;
+  }
+}
+
+function xmlError(text: string): Record<string, unknown> | undefined {
+  if (!/<Error\b/.test(text)) return undefined;
+  const tag = (name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1];
+  return { Code: tag("Code"), Message: tag("Message"), RequestId: tag("RequestId") };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): boolean {
+  return (typeof value === "string" && value !== "") || typeof value === "number";
+}

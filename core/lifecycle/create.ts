@@ -1,0 +1,356 @@
+/**
+ * Making environments: whole or not at all.
+ *
+ * @module
+ */
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { askVariables } from "./variables.ts";
+import { pointedHere } from "../workspace/checkouts.ts";
+import { currentEnv } from "../workspace/current.ts";
+import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
+import type { Engine } from "../engine/engine.ts";
+import { type Made, makeResource, removeResource } from "../engine/resource.ts";
+import { fileError } from "../system/files.ts";
+import { withLock, type Worker } from "../state/lock.ts";
+import { type Known, lookUp, resultOf } from "./describe.ts";
+import { assertStanding, lookAt, type Looked } from "../engine/look.ts";
+import { assertLeased, assertUnprotected } from "./find_environment.ts";
+import { isPointInTime, type Plan, planNew, pointOf } from "./plan.ts";
+import type { Held } from "../provider.ts";
+import type { Statement } from "../state/sql.ts";
+import type { EnvironmentResult } from "./report.ts";
+import { freeRoom, keepRoom, type Room } from "./disk_reserve.ts";
+import { runSteps } from "../system/concurrency.ts";
+import { assertRunnable, scriptsOf } from "../engine/sanitize.ts";
+import { isCurrent } from "./switch.ts";
+import * as workspace from "../workspace/env_files.ts";
+import { messageOf } from "../text/printable.ts";
+import type { Environment, ResourceRow } from "../state/records.ts";
+import { statements } from "../state/statements.ts";
+import { parentOf, type Resource, titleOf } from "../project/project.ts";
+import type { Variables } from "../secret.ts";
+import { outputsOf, withLease } from "../engine/outputs.ts";
+import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "../engine/context.ts";
+
+/** What `new` is asked for. */
+export interface NewOptions {
+  readonly from?: string;
+  /** Start without the parent's data (`"empty"`), or with that of a point in its past: see `parsePoint`. */
+  readonly origin?: string;
+  /** Make it current. @default {true} */
+  readonly switch?: boolean;
+  readonly expiresAt?: string;
+}
+
+/** What `new` would do, without doing it; asked before anything is written, so that wrong input leaves no trace. */
+export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
+  currentEnv(engine.project); // throws where nobody can tell it
+  await workspace.checkPointers(engine, { activates: options.switch !== false });
+  const plan = await planFromRegistry(engine, env, options);
+  assertRunnable(resourcesToMake(plan));
+  return plan;
+}
+
+function resourcesToMake({ steps }: Plan): Resource[] {
+  return steps.filter(({ action }) => action === "create").map(({ resource }) => resource);
+}
+
+/** `gone` are the keys of resources that are to be made again, whatever is recorded of them. */
+async function planFromRegistry(
+  engine: Engine,
+  env: string,
+  options: NewOptions,
+  gone: readonly string[] = [],
+): Promise<Plan> {
+  const { project, registry, resources } = engine;
+  await registry.environment(env); // rejects where its row is damaged: it is none that is not there
+  return planNew({
+    env,
+    parent: parentOf(project, resources, options.from),
+    parentIsExplicit: options.from !== undefined,
+    ...(options.origin === undefined ? {} : { origin: options.origin }),
+    resources,
+    titles: Object.fromEntries(resources.map((resource) => [resource.key, titleOf(project, resource, env)])),
+    environments: await registry.environments(),
+    rows: (await registry.resources(env)).filter(({ key }) => !gone.includes(key)),
+    newOperation: engine.world.newId(),
+  });
+}
+
+/**
+ * Makes an environment whole, or leaves nothing behind. What an earlier run left unfinished is finished. The caller has
+ * asked `planEnvironment` first.
+ */
+export async function createEnvironment(engine: Engine, env: string, options: NewOptions): Promise<EnvironmentResult> {
+  const began = performance.now();
+  return await withLock(engine.registry, env, "create", lockOptions(engine), async (worker) => {
+    await freeRoom(engine, env);
+    let plan = await planFromRegistry(engine, env, options);
+    if (plan.cleanUpFirst) {
+      await finishRemoval(engine, worker, env);
+      plan = await planFromRegistry(engine, env, options);
+    }
+    const { held, gone } = await lookAtKept(engine, plan);
+    if (gone.length > 0) {
+      plan = await planFromRegistry(engine, env, options, gone.map(({ row }) => row.key));
+      assertRunnable(resourcesToMake(plan));
+      await forget(engine, worker, plan, gone);
+    }
+    if (plan.isDone) {
+      const known = await lookUp(engine, env);
+      const activate = options.switch !== false;
+      if (activate) {
+        assertLeased(known.environment!, engine.world.now(), "switch to");
+        await worker.write(await switching(engine, env));
+      }
+      const variables = !activate || await isCurrent(engine, env) ? undefined : await askVariables(engine, env, held);
+      const wanted = { env, activate, ...(variables === undefined ? {} : { variables }) };
+      const changedFiles = await workspace.changeFiles(engine, wanted);
+      return { ...await resultOf(engine, env, known, began), unchanged: true, changedFiles };
+    }
+    const scripts = scriptsOf(resourcesToMake(plan));
+    const room = await keepRoom(engine, env);
+    try {
+      await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
+      const { known, changedFiles } = await build(engine, worker, plan, options, { room, scripts, held });
+      return { ...await resultOf(engine, env, known, began), unchanged: false, changedFiles };
+    } finally {
+      await room.free();
+    }
+  });
+}
+
+/** How long a vendor may take to say what became of a resource that is recorded as ready. */
+const LOOK_MS = 20_000;
+
+/** Looks at the resources that a plan keeps, before anything is made: those that stand, and those that are gone. */
+async function lookAtKept(
+  engine: Engine,
+  { env, steps }: Plan,
+): Promise<{ readonly held: ReadonlyMap<string, Held>; readonly gone: readonly Looked[] }> {
+  const rows = steps.flatMap(({ action, row }) => action === "keep" && row !== undefined ? [row] : []);
+  const looked = await lookAt(engine, rows, LOOK_MS);
+  const gone = looked.filter(({ standing }) => standing?.state === "gone");
+  await assertStanding(engine, env, looked.filter((one) => !gone.includes(one)), "use");
+  const silent = looked.flatMap(({ row, error }) => error === undefined ? [] : [{ item: row, error }]);
+  if (silent.length > 0) throw allFailed(`Cannot look at environment "${env}"`, env, silent);
+  const held = looked.flatMap(({ row, standing }) =>
+    standing !== undefined && "held" in standing ? [[row.key, standing.held] as const] : []
+  );
+  return { held: new Map(held), gone };
+}
+
+/**
+ * Forgets what is gone, once a person said that it may be forked again. Nothing is deleted that may still be there: where
+ * a vendor told something wrong, it keeps its mark, and `doctor` shows it.
+ */
+async function forget(engine: Engine, worker: Worker, { env, parent }: Plan, gone: readonly Looked[]): Promise<void> {
+  const what = gone.map(({ row }) => `${row.key} "${row.title}"`).join(", ");
+  assertUnprotected(engine.project, env, `fork ${what} of environment "${env}" again`);
+  try {
+    await engine.world.confirm(`${what} of ${env} is gone. Fork it again from ${parent}?`);
+  } catch (error) {
+    if (isForkstackError(error) && error.code === "CONFIRM_REQUIRED") await assertStanding(engine, env, gone, "use");
+    throw error;
+  }
+  for (const { row, standing } of gone) {
+    if (standing?.state === "gone" && standing.hasRemains) await removeResource(engine, worker, row);
+    else {
+      await worker.write([
+        statements.dropResource(env, row.key),
+        statements.journal({ ...journalOf(engine, markerOf(engine, row), "forget"), phase: "done", id: row.id }),
+      ]);
+    }
+  }
+}
+
+async function creating(engine: Engine, plan: Plan, options: NewOptions): Promise<Environment> {
+  const existing = await engine.registry.environment(plan.env);
+  return {
+    name: plan.env,
+    parent: plan.parent,
+    owner: existing?.owner ?? engine.owner,
+    createdAt: existing?.createdAt ?? engine.world.now().toISOString(),
+    ...(existing?.expiresAt ?? options.expiresAt ? { expiresAt: existing?.expiresAt ?? options.expiresAt } : {}),
+    status: "creating",
+    operation: plan.operation,
+    ...(plan.origin === undefined ? {} : { origin: plan.origin }),
+  };
+}
+
+async function switching(engine: Engine, env: string): Promise<Statement[]> {
+  return [statements.touch(env, engine.world.now().toISOString()), ...await pointedHere(engine, env)];
+}
+
+/** Makes what the plan lacks; when one resource fails, what this run made is removed again. */
+async function build(
+  engine: Engine,
+  worker: Worker,
+  plan: Plan,
+  options: NewOptions,
+  { room, scripts, held }: {
+    readonly room: Room;
+    readonly scripts: Readonly<Record<string, string>>;
+    readonly held: ReadonlyMap<string, Held>;
+  },
+): Promise<{ readonly known: Known; readonly changedFiles: readonly string[] }> {
+  const { env, operation, origin } = plan;
+  const steps = plan.steps.filter(({ action }) => action === "create");
+  const environment = await creating(engine, plan, options);
+  const { expiresAt } = environment;
+  if (origin !== undefined && origin !== "empty") tellWithoutPast(engine, plan);
+  const outcomes = await runSteps(steps, (step) =>
+    makeResource(engine, worker, {
+      env,
+      operation,
+      resource: step.resource,
+      title: step.title,
+      making: environment,
+      ...(step.row?.operation === operation ? { begunAt: step.row.createdAt } : {}),
+      ...(origin === "empty"
+        ? {}
+        : { parent: { env: plan.parent, title: titleOf(engine.project, step.resource, plan.parent) } }),
+      ...pointOf(step.resource, origin),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+      ...(scripts[step.resource.key] === undefined ? {} : { script: scripts[step.resource.key] }),
+    }), { signal: worker.signal });
+  const isComplete = outcomes.length === steps.length && outcomes.every(({ ok }) => ok);
+  if (worker.signal.aborted && !isComplete) throw interrupted(engine, env, worker, "complete");
+  let change: workspace.Change | undefined;
+  try {
+    const failures = outcomes.flatMap((one) =>
+      one.ok
+        ? []
+        : [{ item: { key: one.item.resource.key, provider: one.item.resource.provider.name }, error: one.error }]
+    );
+    if (failures.length > 0) throw allFailed(`Cannot create environment "${env}"`, env, failures);
+    const made = outcomes.flatMap((one) => one.ok ? [one.value] : []);
+    const variables = await allVariables(engine, plan, { expiresAt, made, held });
+    change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
+    await change.commit();
+    const usedAt = options.switch === false ? {} : { usedAt: engine.world.now().toISOString() };
+    const ready = { ...await creating(engine, plan, options), ...usedAt, status: "ready" as const };
+    const rows = await engine.registry.resources(env);
+    await worker.write([
+      statements.putEnvironment(ready),
+      ...(options.switch === false ? [] : await switching(engine, env)),
+    ]);
+    return { known: { environment: ready, rows }, changedFiles: change.changedFiles };
+  } catch (error) {
+    const reason = worker.signal.reason ?? error;
+    if (isForkstackError(reason) && reason.code === "LOCK_LOST") {
+      if (!await isContinued(engine, env, operation)) await change?.undo();
+      throw reason;
+    }
+    await room.free();
+    const stuck = await change?.undo() ?? [];
+    if (worker.signal.aborted) throw interrupted(engine, env, worker, "complete", error);
+    throw await undo(engine, worker, plan, fileError(error, `make environment "${env}"`), stuck);
+  }
+}
+
+/** Says which resources are forked as they are now though a point in the past was asked for. */
+function tellWithoutPast(engine: Engine, { origin, steps }: Plan): void {
+  const keys = steps.filter(({ resource }) => !isPointInTime(resource)).map(({ resource }) => resource.key);
+  if (keys.length > 0) engine.world.warn(`As of ${origin} where that can be; as they are now: ${keys.join(", ")}`);
+}
+
+/** Whether who took over goes on with this run: then the files are right, else they name what is gone. */
+async function isContinued(engine: Engine, env: string, operation: string): Promise<boolean> {
+  const now = await engine.registry.environment(env);
+  return now?.operation === operation && (now.status === "creating" || now.status === "ready");
+}
+
+/** The variables of all resources: of those just made, and, asked again, of those that stood there. */
+async function allVariables(
+  engine: Engine,
+  plan: Plan,
+  { expiresAt, made, held }: {
+    readonly expiresAt: string | undefined;
+    readonly made: readonly Made[];
+    readonly held: ReadonlyMap<string, Held>;
+  },
+): Promise<Variables> {
+  const all = await Promise.all(plan.steps.map(async ({ resource }) => {
+    const fresh = made.find((one) => one.row.key === resource.key);
+    if (fresh !== undefined) return fresh.variables;
+    const context = contextOf(engine, resource.provider);
+    return await outputsOf(context, resource, held.get(resource.key)!, scopeOf(engine, resource, expiresAt));
+  }));
+  return withLease(plan.steps.map(({ resource }) => resource), expiresAt, all);
+}
+
+/** Removes what the run made, in reverse, and tells what failed, what was undone, and what could not be. */
+async function undo(
+  engine: Engine,
+  worker: Worker,
+  plan: Plan,
+  cause: unknown,
+  stuck: readonly unknown[],
+): Promise<unknown> {
+  const { env, operation } = plan;
+  const before = await engine.registry.environment(env);
+  if (before !== undefined) await worker.write([statements.putEnvironment({ ...before, status: "undoing" })]);
+  const { rows, undone, left, failures, isOff } = await removeRun(engine, worker, env, operation);
+  const reason = isForkstackError(cause) ? cause : undefined;
+  const message = messageOf(cause);
+  if (failures.length + stuck.length > 0) {
+    const left = [...failures.map(({ item }) => `${item.key} "${item.title}"`), ...stuck.map(messageOf)];
+    return new ForkstackError(
+      "UNDO_INCOMPLETE",
+      `${message}. Undoing failed for ${left.join(", ")}`,
+      {
+        hint: `Remove the rest with \`forkstack delete ${env}\`, or try again with \`forkstack new ${env}\``,
+        details: { env },
+        cause: new AggregateError([cause, ...failures.map(({ error }) => error), ...stuck]),
+      },
+    );
+  }
+  const what = undone.length === 0 ? "Nothing had been made" : `Undone: ${undone.join(", ")}`;
+  return new ForkstackError(reason?.code ?? "UNEXPECTED", message, {
+    hint: [reason?.hint, [what, ...await leftTexts(engine, rows, left)].join("; "), isOff ? OFF : undefined].filter(
+      Boolean,
+    ).join(". "),
+    retryable: reason?.retryable ?? false,
+    details: { ...reason?.details, env },
+    cause,
+  });
+}
+
+/** Tells what an undo left, after a look at each place where this run may have made something. */
+async function leftTexts(engine: Engine, rows: readonly ResourceRow[], left: readonly string[]): Promise<string[]> {
+  const gone = rows.filter(({ key }) => !left.includes(key));
+  const looked = await lookAt(engine, gone, LOOK_MS).catch((error) => gone.map((row): Looked => ({ row, error })));
+  const unseen = looked.filter(({ standing }) => standing === undefined).map(({ row, error }) =>
+    `${row.key} (${messageOf(error)})`
+  );
+  const there = looked.filter(({ standing }) => standing !== undefined && standing.state !== "gone")
+    .map(({ row }) => `${row.key} "${row.title}"`);
+  const texts = [
+    ...(left.length > 0 ? [`not touched, since nothing proves that this run made it: ${left.join(", ")}`] : []),
+    ...(there.length > 0 ? [`still shown by its vendor: ${there.join(", ")}; see \`forkstack doctor\``] : []),
+    ...(unseen.length > 0 ? [`not looked at again: ${unseen.join(", ")}`] : []),
+  ];
+  return texts.length === 0 && rows.length > 0 ? ["nothing was left behind"] : texts;
+}
+
+/** One error for what went wrong with several resources. */
+function allFailed(
+  message: string,
+  env: string,
+  failures: readonly { readonly item: Pick<ResourceRow, "key" | "provider">; readonly error: unknown }[],
+): ForkstackError {
+  const errors = failures.map(({ error }) => error);
+  const first = errors.find(isForkstackError);
+  const { key: resource, provider } = failures[0]!.item;
+  return new ForkstackError(
+    first?.code ?? "UNEXPECTED",
+    `${message}: ${failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`).join("; ")}`,
+    {
+      ...(first?.hint === undefined ? {} : { hint: first.hint }),
+      retryable: first?.retryable ?? false,
+      details: { ...first?.details, env, resource, provider },
+      cause: errors.length === 1 ? errors[0] : new AggregateError(errors),
+    },
+  );
+}

@@ -1,0 +1,262 @@
+/**
+ * Taking environments away, whole or after a failed `new`, from whatever state they are in.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import { type CheckoutReport, checkoutReports, checkoutsToForget } from "../workspace/checkouts.ts";
+import { assertNotOriginals } from "../engine/copied.ts";
+import { currentEnv } from "../workspace/current.ts";
+import type { Engine } from "../engine/engine.ts";
+import { type Removed, removeResource } from "../engine/resource.ts";
+import { leave } from "../workspace/leave.ts";
+import { withLock, type Worker } from "../state/lock.ts";
+import { assertUnprotected, madeEnvironment } from "./find_environment.ts";
+import { type EnvironmentReport, environmentReport } from "./report.ts";
+import { freeRoom } from "./disk_reserve.ts";
+import { type Outcome, runSteps } from "../system/concurrency.ts";
+import * as workspace from "../workspace/env_files.ts";
+import { messageOf } from "../text/printable.ts";
+import type { Environment, KeptFork, ResourceRow } from "../state/records.ts";
+import { statements } from "../state/statements.ts";
+import { titleOf } from "../project/project.ts";
+import { elapsed, reportOf, type ResourceReport } from "../engine/resource_report.ts";
+import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "../engine/context.ts";
+
+/** Tells a person whose directory was left without a pointer how to go on. */
+export const OFF = "This directory is on no environment now: go on with `forkstack switch dev` or `forkstack new`";
+
+/** What `delete` gives. */
+export interface DeleteResult {
+  readonly environment: EnvironmentReport;
+  readonly resources: readonly ResourceReport[];
+  readonly durationMs: number;
+  /** This directory pointed to it, and has no pointer now. */
+  readonly left?: true;
+}
+
+/** An environment that is to go, with what goes with it. */
+export interface PlannedDeletion {
+  readonly environment: Environment;
+  readonly rows: readonly ResourceRow[];
+  /** Directories that are on it. */
+  readonly checkouts: readonly CheckoutReport[];
+}
+
+/** What `delete` would remove. */
+export async function planDeletion(
+  engine: Engine,
+  env: string,
+): Promise<PlannedDeletion> {
+  currentEnv(engine.project); // throws where nobody can tell it
+  assertUnprotected(engine.project, env, `delete environment "${env}"`);
+  const environment = await madeEnvironment(engine, env, "delete");
+  const rows = await engine.registry.resources(env);
+  await assertNotOriginals(engine, rows, "delete");
+  return { environment, rows, checkouts: (await checkoutReports(engine))(env) };
+}
+
+/** What `delete` is asked for. */
+export interface DeleteOptions {
+  /** Keep no backup, and take earlier ones away. @default {false} */
+  readonly purge?: boolean;
+}
+
+/** Takes an environment away, from whatever state it is in. */
+export async function deleteEnvironment(
+  engine: Engine,
+  env: string,
+  { purge = false }: DeleteOptions = {},
+): Promise<DeleteResult> {
+  const began = performance.now();
+  await planDeletion(engine, env);
+  return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
+    await freeRoom(engine, env);
+    const result = await deleted(engine, worker, await planDeletion(engine, env), { keep: !purge, began });
+    if (purge) {
+      await purgeAll(engine, worker, env).catch((error) => {
+        throw notPurged(env, error);
+      });
+    }
+    return result;
+  });
+}
+
+/** Takes an environment away if it is meant as it stands under its lock; gives `undefined` if not, or if it is gone. */
+export async function deleteEnvironmentIf(
+  engine: Engine,
+  env: string,
+  isMeant: (environment: Environment) => boolean,
+): Promise<DeleteResult | undefined> {
+  const began = performance.now();
+  return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
+    const environment = await engine.registry.environment(env);
+    if (environment === undefined || !isMeant(environment)) return undefined;
+    await freeRoom(engine, env);
+    return await deleted(engine, worker, await planDeletion(engine, env), { keep: true, began });
+  });
+}
+
+async function deleted(
+  engine: Engine,
+  worker: Worker,
+  { environment, rows, checkouts }: PlannedDeletion,
+  { keep, began }: { readonly keep: boolean; readonly began: number },
+): Promise<DeleteResult> {
+  const { outcomes, failures, isLeft } = await removeAll(engine, worker, environment, keep);
+  if (failures.length > 0) throw partlyDeleted(environment.name, failures, isLeft);
+  const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
+  const others = checkouts.filter(({ current }) => !current);
+  return {
+    environment: { ...environmentReport(engine, environment, others), status: "deleting", current: false },
+    resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
+    durationMs: elapsed(began),
+    ...(isLeft ? { left: true as const } : {}),
+  };
+}
+
+/** What `delete --purge` takes away of an environment that is gone: what was kept of it. */
+export async function keptOf(engine: Engine, env: string): Promise<KeptFork[]> {
+  return (await engine.registry.kept()).filter((one) => one.env === env);
+}
+
+/** Takes away what was kept of an environment; gives what that was. */
+export async function purgeKept(engine: Engine, env: string): Promise<KeptFork[]> {
+  return await withLock(engine.registry, env, "purge", lockOptions(engine), (worker) => purgeAll(engine, worker, env));
+}
+
+async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<KeptFork[]> {
+  const kept = await keptOf(engine, env);
+  for (const { resource: key, operation, id, at } of kept) {
+    const resource = engine.resources.find((one) => one.key === key);
+    if (resource === undefined) {
+      throw new ForkstackError("CONFIG_INVALID", `Cannot purge ${key} of "${env}": forkstack.json declares no ${key}`, {
+        hint: `Declare it as it was, or delete "${id}" at the vendor`,
+        details: { env, resource: key },
+      });
+    }
+    const title = titleOf(engine.project, resource, env);
+    const { kind, provider, options } = resource;
+    const row = { env, key, kind, provider: provider.name, options, operation, title };
+    await assertNotOriginals(engine, [row], "delete");
+    const marker = markerOf(engine, row);
+    const line = { ...journalOf(engine, marker, "purge"), id };
+    await worker.write([statements.journal({ ...line, phase: "intent" })]);
+    const fork = { id, name: title, marker, createdAt: at };
+    const context = contextOf(engine, resource.provider, { worker, marker });
+    await resource.provider.delete(context, fork, scopeOf(engine, resource));
+    await worker.write([statements.journal({ ...line, phase: "done" })]);
+  }
+  return kept;
+}
+
+function notPurged(env: string, error: unknown): ForkstackError {
+  const message = messageOf(error);
+  return new ForkstackError(
+    "DELETE_INCOMPLETE",
+    `Cannot delete all that was kept of environment "${env}", which itself is deleted: ${message}`,
+    {
+      hint: `Mend the cause and run \`forkstack delete ${env} --purge\` again`,
+      retryable: true,
+      details: { env },
+      cause: error,
+    },
+  );
+}
+
+async function removeAll(engine: Engine, worker: Worker, environment: Environment, keep = true) {
+  const env = environment.name;
+  await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]); // before `leave`: see switch
+  const isLeft = await leave(engine, env); // before anything goes: the app never meets a half-deleted environment
+  const rows = (await engine.registry.resources(env)).reverse();
+  const outcomes = await runSteps(rows, (row) => removeResource(engine, worker, row, { keep }), {
+    goOn: true,
+    signal: worker.signal,
+  });
+  if (worker.signal.aborted && outcomes.length < rows.length) throw interrupted(engine, env, worker, "deleted");
+  const failures = outcomes.filter((outcome) => !outcome.ok);
+  if (failures.length === 0) {
+    await workspace.removeVariables(engine, env);
+    const forgotten = await checkoutsToForget(engine, env);
+    await worker.write([
+      statements.dropEnvironment(env),
+      statements.dropAdoption(env),
+      ...forgotten.map(statements.dropCheckout),
+    ]);
+  }
+  return { outcomes, failures, isLeft };
+}
+
+function partlyDeleted(
+  env: string,
+  failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
+  isLeft = false,
+): ForkstackError {
+  const reasons = failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`);
+  return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
+    hint: `The rest is gone; mend the cause and run \`forkstack delete ${env}\` again${isLeft ? `. ${OFF}` : ""}`,
+    retryable: true,
+    details: { env },
+    cause: new AggregateError(failures.map(({ error }) => error)),
+  });
+}
+
+/** Removes the resources of one run, and the environment if it has no others. */
+export async function removeRun(engine: Engine, worker: Worker, env: string, operation: string) {
+  const rows = await engine.registry.resources(env);
+  const ours = rows.filter((row) => row.operation === operation).reverse();
+  const outcomes = await runSteps(ours, (row) => removeResource(engine, worker, row, { isUndo: true }), {
+    goOn: true,
+    signal: worker.signal,
+  });
+  const failures = outcomes.filter((outcome) => !outcome.ok);
+  const keysOf = (state: Removed["state"]) =>
+    outcomes.flatMap((one) => one.ok && one.value.state === state ? [one.item.key] : []);
+  if (worker.signal.aborted && outcomes.length < ours.length) throw interrupted(engine, env, worker, "undone");
+  const isOff = failures.length === 0 && await closeRun(engine, worker, env);
+  return { rows: ours, undone: keysOf("deleted"), left: keysOf("kept"), failures, isOff };
+}
+
+/** Drops an environment that has nothing left; tells whether this directory pointed to it until now. */
+async function closeRun(engine: Engine, worker: Worker, env: string): Promise<boolean> {
+  const environment = await engine.registry.environment(env);
+  const remaining = await engine.registry.resources(env);
+  if (environment === undefined) return false;
+  if (remaining.length > 0) {
+    await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
+    return false;
+  }
+  const isLeft = await leave(engine, env);
+  await workspace.removeVariables(engine, env);
+  await worker.write([statements.dropEnvironment(env), statements.dropAdoption(env)]);
+  return isLeft;
+}
+
+/** Finishes what an earlier `delete`, or the undoing of a `new`, had begun. */
+export async function finishRemoval(engine: Engine, worker: Worker, env: string): Promise<void> {
+  const environment = await engine.registry.environment(env);
+  if (environment === undefined) return;
+  const { status, operation } = environment;
+  if (status !== "undoing" && status !== "deleting") return; // finished by another, and perhaps made again
+  const { failures } = status === "undoing"
+    ? await removeRun(engine, worker, env, operation)
+    : await removeAll(engine, worker, environment);
+  if (failures.length > 0) throw partlyDeleted(env, failures);
+}
+
+/** Why a command stops before its end: it was told to, or another worker has taken the environment over. */
+export function interrupted(
+  engine: Engine,
+  env: string,
+  worker: Worker,
+  state: "complete" | "deleted" | "undone",
+  cause?: unknown,
+): unknown {
+  if (!engine.signal.aborted) return worker.signal.reason;
+  const goOn = state === "complete" ? `Go on with \`forkstack new ${env}\`, or remove it` : "Go on";
+  return new ForkstackError("INTERRUPTED", `Stopped at environment "${env}": it is not all ${state}`, {
+    hint: `${goOn} with \`forkstack delete ${env}\``,
+    details: { env },
+    cause,
+  });
+}

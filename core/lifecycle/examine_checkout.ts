@@ -1,0 +1,91 @@
+/**
+ * The files that point a directory at an environment, as `doctor` finds them: what they say against each other, and
+ * paths that were written in another directory.
+ *
+ * @module
+ */
+import { currentEnv, currentProblem } from "../workspace/current.ts";
+import type { Engine } from "../engine/engine.ts";
+import * as block from "../workspace/env_block.ts";
+import { leave } from "../workspace/leave.ts";
+import { whyGone } from "./find_environment.ts";
+import * as workspace from "../workspace/env_files.ts";
+import type { Environment } from "../state/records.ts";
+import { BASE_ENVS } from "../project/project.ts";
+import type { Finding } from "./finding.ts";
+import { localPath, textOf, variablesPath } from "../workspace/place.ts";
+
+/** Findings on this directory's pointer and on the block in its env file. */
+export async function examineCheckout(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {
+  const { env, decidedBy } = currentEnv(engine.project);
+  const isKnown = env === undefined || BASE_ENVS.includes(env) || environments.some(({ name }) => name === env);
+  if (!isKnown) return [await unmade(engine, env, decidedBy)];
+  const problem = currentProblem(engine.project);
+  if (problem?.code === "ENV_UNSET") {
+    return [{ severity: "info", problem: `on no environment: ${problem.message}`, fix: problem.hint! }];
+  }
+  const about = env === undefined ? {} : { environment: env };
+  if (problem?.code === "ENV_CONFLICT") {
+    return [{ severity: "error", ...about, problem: `in doubt: ${problem.message}`, fix: problem.hint! }];
+  }
+  return await examineBlock(engine, env);
+}
+
+async function unmade(engine: Engine, env: string, decidedBy: string): Promise<Finding> {
+  return {
+    severity: "error",
+    environment: env,
+    problem: `current by ${decidedBy}, but ${await whyGone(engine, env) ?? "nobody made it"}`,
+    fix: `\`forkstack new ${env}\`, \`forkstack switch dev\`, or \`forkstack doctor --fix\`: it removes the pointer`,
+    ...(decidedBy === ".current-env"
+      ? {
+        effect: "this directory will be on no environment",
+        mend: async () => {
+          if (await engine.registry.environment(env) === undefined) await leave(engine, env); // else made meanwhile
+        },
+      }
+      : {}),
+  };
+}
+
+/** The block in the env file: of another environment, or with paths of another directory. */
+async function examineBlock(engine: Engine, env: string | undefined): Promise<Finding[]> {
+  const path = localPath(engine.project);
+  if (path === undefined) return [];
+  const text = textOf(await engine.world.files.readBytes(path));
+  const written = block.blockVariables(text, `"${path}"`);
+  const { FORKSTACK_ENV: whose } = written;
+  if (whose === undefined || env === undefined) return [];
+  if (whose !== env) {
+    return [{
+      severity: "warning",
+      environment: env,
+      problem: `two answers: the block in "${path}" is of "${whose}", for programs that load that file`,
+      fix: `\`forkstack switch ${env}\``,
+    }];
+  }
+  const stale = Object.keys(workspace.staleVariables(engine.project, env, written));
+  if (stale.length === 0) return [];
+  const mend = async () => void await workspace.changeFiles(engine, { env, activate: true, anyway: true });
+  return [staleTold(env, stale, path, mend)];
+}
+
+/** Paths in an environment's own file that were written in another directory. */
+export function staleFinding(engine: Engine, env: string, written: Readonly<Record<string, string>>): Finding[] {
+  const stale = Object.keys(workspace.staleVariables(engine.project, env, written));
+  if (stale.length === 0) return [];
+  const mend = async () => void await workspace.changeFiles(engine, { env, activate: false });
+  return [staleTold(env, stale, variablesPath(engine.project, env), mend)];
+}
+
+function staleTold(env: string, stale: readonly string[], path: string, mend: () => Promise<void>): Finding {
+  return {
+    severity: "warning",
+    environment: env,
+    problem: `stale: ${stale.join(", ")} in "${path}" ${
+      stale.length === 1 ? "was" : "were"
+    } written in another directory; the getters derive them anew`,
+    fix: `\`forkstack switch ${env}\`, or \`forkstack doctor --fix\``,
+    mend,
+  };
+}

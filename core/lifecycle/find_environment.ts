@@ -1,0 +1,84 @@
+/**
+ * Finding the environment that a command names, or saying well why not.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import { load } from "../system/lazy.ts";
+import type { Registry } from "../state/registry.ts";
+import type { Environment } from "../state/records.ts";
+import { BASE_ENVS, type Project, protectedEnvs } from "../project/project.ts";
+import type { Place } from "../workspace/place.ts";
+
+/** A project with its registry, which is asked for an environment. */
+type Known = Place & { readonly registry: Registry };
+
+/** An environment that forkstack made; `ENV_NOT_FOUND` with the nearest names, or why it is gone, if there is none. */
+export async function madeEnvironment(known: Known, env: string, verb: string): Promise<Environment> {
+  const { registry } = known;
+  const environment = await registry.environment(env);
+  if (environment !== undefined) return environment;
+  throw await notMade(known, env, verb);
+}
+
+/** `ENV_NOT_FOUND` with the nearest names, or why the environment is gone. */
+export async function notMade(known: Known, env: string, verb: string): Promise<ForkstackError> {
+  const gone = await whyGone(known, env);
+  if (gone !== undefined) return (await plan()).noSuchEnvironment(env, verb, [], gone);
+  const names = (await known.registry.environments()).map(({ name }) => name);
+  const { nearest } = await load<typeof import("../text/did_you_mean.ts")>("core/text/did_you_mean.ts");
+  return (await plan()).noSuchEnvironment(env, verb, await nearest(env, [...BASE_ENVS, ...names]));
+}
+
+/** The words for what is not as it should be: most commands need none. */
+async function plan(): Promise<typeof import("./plan.ts")> {
+  return await load<typeof import("./plan.ts")>("core/lifecycle/plan.ts");
+}
+
+/**
+ * Why an environment is no more that was there: the journal knows it, or this directory points to it and the registry
+ * was removed, as `git clean -fdx` does. `undefined` of one that was never there.
+ */
+export async function whyGone(known: Known, env: string): Promise<string | undefined> {
+  if (await known.registry.wasMade(env)) return "it was deleted";
+  const { pointsTo } = await load<typeof import("../workspace/leave.ts")>("core/workspace/leave.ts");
+  return await pointsTo(known, env) ? "it was removed outside forkstack" : undefined;
+}
+
+/** One that is complete as well. */
+export async function readyEnvironment(known: Known, env: string, verb: string): Promise<Environment> {
+  const environment = await madeEnvironment(known, env, verb);
+  if (environment.status !== "ready") throw (await plan()).notReady(environment, verb);
+  return environment;
+}
+
+/** One that can be used: its lease has not ended either. */
+export async function usableEnvironment(
+  known: Known & { readonly world: { readonly now: () => Date } },
+  env: string,
+  verb: string,
+): Promise<Environment> {
+  const environment = await readyEnvironment(known, env, verb);
+  assertLeased(environment, known.world.now(), verb);
+  return environment;
+}
+
+/** `CONFLICT` for an environment whose lease has ended: it may be deleted at any time. */
+export function assertLeased({ name, expiresAt }: Environment, now: Date, verb: string): void {
+  if (expiresAt === undefined || Date.parse(expiresAt) > now.getTime()) return;
+  throw new ForkstackError("CONFLICT", `Cannot ${verb} environment "${name}": its lease ended ${expiresAt}`, {
+    hint: `It may be deleted at any time; keep it with \`forkstack extend ${name} 2d\``,
+    details: { env: name },
+  });
+}
+
+/** `ENV_PROTECTED` for an environment that a command may not change; `what` is what it would do to it. */
+export function assertUnprotected(project: Project, env: string, what: string): void {
+  if (!protectedEnvs(project).includes(env)) return;
+  throw new ForkstackError("ENV_PROTECTED", `Cannot ${what}: it is protected`, {
+    hint: BASE_ENVS.includes(env)
+      ? "dev and prod are never deleted or changed by forkstack"
+      : 'Take it out of "protected" in forkstack.json first',
+    details: { env },
+  });
+}

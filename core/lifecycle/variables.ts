@@ -1,0 +1,80 @@
+/**
+ * The variables of an environment, asked of its providers.
+ *
+ * @module
+ */
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import type { Engine } from "../engine/engine.ts";
+import { standing } from "../engine/look.ts";
+import type { Held } from "../provider.ts";
+import { assertOwn } from "../engine/resource.ts";
+import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
+import type { Variables } from "../secret.ts";
+import { outputsOf, withLease } from "../engine/outputs.ts";
+import { contextOf, inspectResource, scopeOf } from "../engine/context.ts";
+
+/**
+ * Each resource of an environment as it stands at its vendor, by key, with one call each.
+ *
+ * @throws {ForkstackError} NOT_FOUND for one that is gone; FOREIGN for another's; or else what kept a vendor from answering.
+ */
+export async function heldResources(engine: Engine, env: string): Promise<ReadonlyMap<string, Held>> {
+  const rows = await engine.registry.resources(env);
+  const held = await Promise.allSettled(engine.resources.map(async (resource) => {
+    const title = titleOf(engine.project, resource, env);
+    const row = rows.find(({ key }) => key === resource.key);
+    if (row === undefined && !BASE_ENVS.includes(env)) {
+      throw new ForkstackError("CONFLICT", `Cannot use environment "${env}": it has no ${resource.key}`, {
+        hint: `Complete it with \`forkstack new ${env}\``,
+        details: { env, resource: resource.key },
+      });
+    }
+    return row?.id === undefined
+      ? await baseResource(engine, resource, title, env)
+      : await standing(engine, resource, row, "use");
+  }));
+  const errors = held.flatMap((one) => one.status === "rejected" ? [one.reason] : []);
+  if (errors.length > 0) throw errors.find((error) => !isForkstackError(error) || !error.retryable) ?? errors[0];
+  return new Map(held.map((one, at) => [engine.resources[at]!.key, (one as PromiseFulfilledResult<Held>).value]));
+}
+
+/**
+ * The variables of an environment as its providers tell them. `held` is what `heldResources` gave, if it was asked
+ * already.
+ */
+export async function askVariables(
+  engine: Engine,
+  env: string,
+  held?: ReadonlyMap<string, Held>,
+): Promise<Variables> {
+  const known = held ?? await heldResources(engine, env);
+  const expiresAt = (await engine.registry.environment(env))?.expiresAt;
+  const all = await Promise.all(
+    engine.resources.map((resource) =>
+      outputsOf(
+        contextOf(engine, resource.provider),
+        resource,
+        known.get(resource.key)!,
+        scopeOf(engine, resource, expiresAt),
+      )
+    ),
+  );
+  return withLease(engine.resources, expiresAt, all);
+}
+
+/** A resource of a base environment, as the vendor has it. */
+export async function baseResource(engine: Engine, resource: Resource, title: string, env: string) {
+  const seen = await inspectResource(engine, resource, title, env);
+  assertOwn(resource, title, seen, "use");
+  if (seen.state === "foreign") return { id: seen.id, name: title };
+  if (seen.state !== "absent") return seen.fork;
+  if (resource.provider.capabilities.parentMayBeAbsent) return { id: title, name: title };
+  throw new ForkstackError(
+    "NOT_FOUND",
+    `Cannot use ${resource.key} of environment "${env}": ${resource.provider.name} has no "${title}"`,
+    {
+      hint: "Make it at the vendor, under this name",
+      details: { env, resource: resource.key, provider: resource.provider.name },
+    },
+  );
+}

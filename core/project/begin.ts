@@ -1,0 +1,87 @@
+/**
+ * Where a project may begin: in a directory that is one already. `new` alone must not make one of whatever directory it
+ * was typed in, and nothing makes one of a home directory or of one that many share.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import { files } from "../system/files.ts";
+import { dirname, join, variable } from "../system/host.ts";
+import { isDenos, origin, taskLine } from "./task_line.ts";
+
+/** What the top of a project holds, in the languages that the docs name and their neighbours. */
+const MANIFESTS = new Set(
+  ("package.json deno.json deno.jsonc jsr.json bunfig.toml pyproject.toml setup.py setup.cfg requirements.txt Pipfile " +
+    "environment.yml go.mod go.work Cargo.toml Gemfile composer.json mix.exs rebar.config pom.xml build.gradle " +
+    "build.gradle.kts settings.gradle settings.gradle.kts build.sbt deps.edn project.clj Package.swift pubspec.yaml " +
+    "CMakeLists.txt meson.build build.zig shard.yml gleam.toml stack.yaml dune-project DESCRIPTION Project.toml " +
+    "global.json").split(" "),
+);
+const MANIFEST_NAME = /\.(csproj|fsproj|vbproj|sln|slnx|gemspec|cabal|nimble|rockspec)$/;
+
+/** Directories of everybody, besides those that variables name. */
+const SHARED = ["/tmp", "/var/tmp", "/home", "/Users", "/root", "C:\\Users"];
+
+/** Refuses a directory in which no project may begin: by `init`, or by `new`, for which it `mustBeProject` already. */
+export async function checkBeginning(
+  directory: string,
+  { mustBeProject }: { readonly mustBeProject: boolean },
+): Promise<void> {
+  const why = await whyNone(directory);
+  if (why !== undefined) {
+    throw new ForkstackError("NOT_PERMITTED", `Cannot begin a project in "${directory}": it is ${why}`, {
+      hint: "Make a directory for the project, go there, and run the same command again",
+    });
+  }
+  if (!mustBeProject || await isProject(directory)) return;
+  throw new ForkstackError(
+    "CONFIG_MISSING",
+    `Cannot begin a project in "${directory}": it holds no forkstack.json, no manifest such as package.json, and is not the top of a git repository`,
+    { hint: `Go to your project's top directory, or make this one a project: \`${initLine(directory)}\`` },
+  );
+}
+
+/** `init` as it works where no task starts it yet. */
+export function initLine(directory: string): string {
+  const from = origin();
+  return isDenos(from) && variable("INIT_CWD") === undefined ? taskLine(from, "init", directory, []) : "forkstack init";
+}
+
+async function isProject(directory: string): Promise<boolean> {
+  for (const name of await files.list(directory)) {
+    if (name !== ".git" && !MANIFESTS.has(name) && !MANIFEST_NAME.test(name)) continue;
+    const path = join(directory, name);
+    const real = await files.real(path); // a link to the workspace's manifest is one
+    const type = real === undefined ? undefined : (await files.stat(real))?.type;
+    if (type === "file" || (type === "directory" && name === ".git")) return true;
+  }
+  return false;
+}
+
+/**
+ * Refuses a forkstack.json that was found above the working directory, in a home directory or its like: whatever is below
+ * would be of that one project. Who works in the very directory means it.
+ */
+export async function checkFound(root: string): Promise<void> {
+  const why = await whyNone(root);
+  if (why === undefined) return;
+  throw new ForkstackError(
+    "NOT_PERMITTED",
+    `Cannot use "${join(root, "forkstack.json")}": it makes a project of ${why}`,
+    {
+      hint: "Remove the file, or move it to the top directory of the project that it is of",
+    },
+  );
+}
+
+/** Reason why a directory is never a project; `undefined` for any other. */
+async function whyNone(directory: string): Promise<string | undefined> {
+  const own = await files.real(directory) ?? directory;
+  if (dirname(own) === own || /^[A-Z]:[\\/]?$/i.test(own)) return "the root of a file system";
+  const named = async (path: string | undefined) => path !== undefined && await files.real(path) === own;
+  for (const name of ["HOME", "USERPROFILE"]) if (await named(variable(name))) return "a home directory";
+  for (const path of [...SHARED, ...["TMPDIR", "TMP", "TEMP"].map(variable)]) {
+    if (await named(path)) return "a directory that other users and programs share";
+  }
+  return undefined;
+}

@@ -1,0 +1,138 @@
+/**
+ * What providers tell of their vendors, checked as it comes in: a vendor's answer is data of others, and what is told of
+ * a fork goes on into the registry, into paths and onto terminals.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import type { Context, Fork, Held, Inspection, Provider, Replacement, Scope, Target } from "../provider.ts";
+import { Secret } from "../secret.ts";
+import { quoted } from "../text/printable.ts";
+import { isCopy, isInstant, isLine, isMarker } from "./field_checks.ts";
+
+/** More forks of one resource than any project has: a list that never ends. */
+const MOST_FORKS = 100_000;
+const VARIABLE = /^(?!FORKSTACK_)[A-Za-z_][A-Za-z0-9_]{0,99}$/;
+
+/** A provider whose answers are checked; one that fails is `ANSWER_INVALID`. */
+export function checked<Options>(provider: Provider<Options>): Provider<Options> {
+  const { execute, reset, keep, extend, remark, usage, permissions, secrets, credentialsHint } = provider;
+  const refuse: Refuse = (what, value) => invalid(provider, what, value);
+  return {
+    name: provider.name,
+    kind: provider.kind,
+    capabilities: provider.capabilities,
+    credentials: provider.credentials,
+    ...(credentialsHint === undefined ? {} : { credentialsHint }),
+    options: provider.options,
+    inspect: async (context, target) => inspection(await provider.inspect(context, target), target, refuse),
+    create: async (context, target) => forkOf(await provider.create(context, target), target, refuse),
+    async delete(context, fork, scope) {
+      const state = await provider.delete(context, fork, scope);
+      if (state !== "deleted" && state !== "absent") throw refuse("the end of a deletion", state);
+      return state;
+    },
+    list: (context, scope) => listed(provider, context, scope, refuse),
+    probe: (context, held, scope) => provider.probe(context, held, scope),
+    async outputs(context, held, scope) {
+      const outputs = await provider.outputs(context, held, scope);
+      for (const [name, value] of Object.entries(outputs)) {
+        if (!VARIABLE.test(name)) throw refuse("the name of a variable", name);
+        if (typeof value !== "string" && !(value instanceof Secret)) throw refuse(`variable ${name}`, typeof value);
+      }
+      return outputs;
+    },
+    ...(secrets === undefined ? {} : { secrets }),
+    ...(permissions === undefined ? {} : { permissions: permissions.bind(provider) }),
+    ...(execute === undefined ? {} : { execute: execute.bind(provider) }),
+    ...(extend === undefined ? {} : { extend: extend.bind(provider) }),
+    ...(remark === undefined ? {} : { remark: remark.bind(provider) }),
+    ...(usage === undefined ? {} : { usage: usage.bind(provider) }),
+    ...(reset === undefined ? {} : {
+      reset: async (context: Context, fork: Fork, target: Target<Options>) =>
+        replacement(await reset.call(provider, context, fork, target), target, refuse),
+    }),
+    ...(keep === undefined ? {} : {
+      async keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {
+        const kept = await keep.call(provider, context, fork, scope);
+        if (kept === "absent") return kept;
+        checkHeld(kept, refuse);
+        return kept;
+      },
+    }),
+  };
+}
+
+type Refuse = (what: string, value: unknown) => ForkstackError;
+
+function invalid({ name, kind }: Pick<Provider, "name" | "kind">, what: string, value: unknown): ForkstackError {
+  return new ForkstackError("ANSWER_INVALID", `Cannot use an answer of ${name}: ${what} is ${quoted(value)}`, {
+    hint: "Nothing was done with it. Check that `endpoint`, if forkstack.json has one, is the vendor's own API",
+    details: { provider: name, resource: kind },
+  });
+}
+
+function inspection(seen: Inspection, target: Target<unknown>, refuse: Refuse): Inspection {
+  switch (seen?.state) {
+    case "absent":
+      return seen;
+    case "foreign":
+      if (!isLine(seen.id)) throw refuse("an id", seen.id);
+      return seen;
+    case "pending":
+    case "ready":
+    case "deleting":
+      forkOf(seen.fork, target, refuse);
+      return seen;
+    default:
+      throw refuse("the state of a resource", (seen as { state?: unknown } | undefined)?.state);
+  }
+}
+
+/** A fork that is said to be the target's: it bears its name, and a mark of its resource and environment. */
+function forkOf(fork: Fork, { name, marker }: Target<unknown>, refuse: Refuse): Fork {
+  checkFork(fork, refuse);
+  if (fork.name !== name) throw refuse(`the name of "${name}"`, fork.name);
+  for (const field of ["stack", "env", "resource"] as const) {
+    if (fork.marker[field] !== marker[field]) throw refuse(`${field} in the mark of "${name}"`, fork.marker[field]);
+  }
+  return fork;
+}
+
+function checkFork(fork: Fork, refuse: Refuse): void {
+  checkHeld(fork, refuse);
+  const { parentId, createdAt, copy } = fork;
+  if (parentId !== undefined && !isLine(parentId)) throw refuse("the id of a parent", parentId);
+  if (!isInstant(createdAt)) throw refuse("the time of a creation", createdAt);
+  if (copy !== undefined && !isCopy(copy)) throw refuse("the way of a copy", copy);
+  if (!isMarker(fork.marker)) throw refuse(`the mark of "${fork.name}"`, "none of forkstack's");
+}
+
+function checkHeld(held: Held, refuse: Refuse): void {
+  if (!isLine(held?.id)) throw refuse("an id", held?.id);
+  if (!isLine(held.name, 255)) throw refuse("a name", held.name);
+}
+
+async function* listed<Options>(
+  provider: Provider<Options>,
+  context: Context,
+  scope: Scope<Options>,
+  refuse: Refuse,
+): AsyncIterable<Fork> {
+  let count = 0;
+  for await (const fork of provider.list(context, scope)) {
+    if (++count > MOST_FORKS) throw refuse("the number of forks", count);
+    checkFork(fork, refuse);
+    const { stack, resource } = fork.marker;
+    if (stack !== scope.stack || resource !== scope.resource) throw refuse("the mark of a fork in a list", stack);
+    yield fork;
+  }
+}
+
+function replacement(given: Replacement, target: Target<unknown>, refuse: Refuse): Replacement {
+  return {
+    ...(given.execute === undefined ? {} : { execute: given.execute.bind(given) }),
+    discard: () => given.discard(),
+    commit: async () => forkOf(await given.commit(), target, refuse),
+  };
+}

@@ -1,0 +1,219 @@
+/**
+ * forkstack.json: found, parsed, checked against one schema, and joined with the providers it names.
+ *
+ * @module
+ */
+import {
+  assertOwned,
+  chosenState,
+  declaredResources,
+  envFileOf,
+  envNameOf,
+  findProject,
+  ForkstackError,
+  isForkstackError,
+  stateRoot,
+} from "../../mod.ts";
+import { PROVIDERS } from "../../providers/mod.ts";
+import { disk } from "../system/disk.ts";
+import { fileError, files } from "../system/files.ts";
+import { basename, join, variable } from "../system/host.ts";
+import { load } from "../system/lazy.ts";
+import { checkState } from "./state_ownership.ts";
+import type { Provider } from "../provider.ts";
+import type { Config } from "./schema.ts";
+import { byKey } from "../text/printable.ts";
+import { admit } from "./trust.ts";
+import { VERSION } from "../system/version.ts";
+import { keyOf, type Project, type Resource } from "./project.ts";
+import { type Admitted, NOBODY, type Person, type Reach } from "./trusted.ts";
+
+export type { Config } from "./schema.ts";
+
+/**
+ * Finds the project of a directory. Without a forkstack.json upwards it is an error, or with `init` a new one here, but
+ * for a home directory and its like; with `mustBeProject` only where a manifest or the top of a git repository is. Its
+ * state is refused if it is not this checkout's and this user's, or with `isStateless` not looked at.
+ */
+export async function openProject(
+  cwd: string,
+  options: { init: boolean; mustBeProject?: boolean; isStateless?: boolean },
+): Promise<Project> {
+  const { mustBeProject = false, isStateless = false } = options;
+  const found = findProject(cwd);
+  if (found?.configRoot === undefined && !options.init) {
+    const { initLine } = await load<typeof import("./begin.ts")>("core/project/begin.ts");
+    throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
+      hint: `Go to your project, or make this directory one: \`${initLine(cwd)}\``,
+    });
+  }
+  if (found?.configRoot === undefined) {
+    const { checkBeginning } = await load<typeof import("./begin.ts")>("core/project/begin.ts");
+    await checkBeginning(cwd, { mustBeProject });
+    const name = envNameOf(basename(cwd)) || "app";
+    const roots = { root: cwd, stateRoot: stateOf(cwd, cwd) };
+    const project = { ...roots, name, stack: name, config: { project: name }, isNew: true };
+    if (!isStateless) await withState(roots.stateRoot, () => checkState(project));
+    return project;
+  }
+  const { root, configRoot } = found;
+  if (configRoot !== cwd) {
+    assertOwned(join(configRoot, "forkstack.json"), cwd);
+    await (await load<typeof import("./begin.ts")>("core/project/begin.ts")).checkFound(configRoot);
+  }
+  const state = stateOf(root, cwd);
+  const path = join(configRoot, "forkstack.json");
+  const text = await files.read(path).then((read = "") => read.replace(/^\uFEFF/, ""), (error) => {
+    throw fileError(error, `read "${path}"`);
+  });
+  const { config, isSealed } = await withState(state, async () => {
+    if (!isStateless) await checkState({ root, stateRoot: state, config: named(text) });
+    return await readConfig(configRoot, text, isStateless ? undefined : state);
+  });
+  const stack = config.stack ?? config.project;
+  const roots = { root, ...(configRoot === root ? {} : { configRoot }), stateRoot: state };
+  return { ...roots, name: config.project, stack, config, isNew: false, isSealed };
+}
+
+/** Reads the state; what another user's permissions deny is told as that, with ways out. */
+async function withState<T>(state: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const known = fileError(error, `read "${join(state, ".forkstack")}"`);
+    if (isForkstackError(error) || !isForkstackError(known) || known.code !== "NOT_PERMITTED") throw known;
+    throw new ForkstackError(known.code, known.message, {
+      hint: "Run as the user who made it, give it to yours with chown, or choose another place with FORKSTACK_STATE",
+      cause: error,
+    });
+  }
+}
+
+/** The directory that holds `.forkstack/`: the user's choice, else the main worktree's. */
+function stateOf(root: string, cwd: string): string {
+  return chosenState(variable("FORKSTACK_STATE"), [root, cwd]) ?? stateRoot(root);
+}
+
+/** As much of a forkstack.json as tells its files, before its state may be read: a wrong one is told with all its problems. */
+function named(text: string): Config {
+  try {
+    const { envFile } = JSON.parse(text);
+    envFileOf({ envFile });
+    return { project: "", envFile };
+  } catch {
+    return { project: "" };
+  }
+}
+
+async function readConfig(
+  root: string,
+  text: string,
+  state: string | undefined,
+): Promise<{ config: Config; isSealed: boolean }> {
+  const path = join(root, "forkstack.json");
+  if (state !== undefined && (await sealedFiles(state, text)).includes(await stampOf(root))) {
+    return { config: JSON.parse(text), isSealed: true };
+  }
+  return {
+    config: await (await load<typeof import("./schema.ts")>("core/project/schema.ts")).parseConfig(path, text),
+    isSealed: false,
+  };
+}
+
+/** Remembers that forkstack.json was found right, so that a short command need not load the schema. */
+export async function sealConfig(project: Project): Promise<void> {
+  if (project.isSealed) return;
+  const text = (await files.read(configPath(project)) ?? "{}").replace(/^\uFEFF/, "");
+  if (JSON.stringify(JSON.parse(text)) !== JSON.stringify(project.config)) return; // edited meanwhile
+  const stamp = await stampOf(project.configRoot ?? project.root);
+  const sealed = await sealedFiles(project.stateRoot, text);
+  if (sealed.includes(stamp)) return;
+  const seal = `${VERSION} ${[stamp, ...sealed].slice(0, 20).join(" ")}\n${text}`;
+  await files.write(sealPath(project.stateRoot), seal).catch(() => {}); // only a shortcut
+}
+
+/** The path of its forkstack.json. */
+function configPath({ root, configRoot = root }: Project): string {
+  return join(configRoot, "forkstack.json");
+}
+
+function sealPath(root: string): string {
+  return join(root, ".forkstack", "checked.json");
+}
+
+/** The files, one in each worktree, that were found right and hold this text. */
+async function sealedFiles(state: string, text: string): Promise<string[]> {
+  const [, version, stamps, sealed] = /^(\S+) ([^\n]*)\n(.*)$/s.exec(await files.read(sealPath(state)) ?? "") ?? [];
+  return version === VERSION && sealed === text ? stamps!.split(" ") : [];
+}
+
+/** One very file: a seal that came along with a repository is of another, and proves nothing. */
+async function stampOf(root: string): Promise<string> {
+  return String(await disk.stamp(join(root, "forkstack.json")));
+}
+
+/** The resources of a stack, and which of what they name may be used. */
+export interface Loaded {
+  readonly resources: readonly Resource[];
+  readonly isTrusted: Admitted["isTrusted"];
+}
+
+/** Loads the providers of the stack and checks their options, as far as the command reaches and a person trusts them. */
+export async function loadResources(project: Project, reach: Reach, person: Person = NOBODY): Promise<Loaded> {
+  const [{ parseResource }, { checked }] = await Promise.all([
+    load<typeof import("./schema.ts")>("core/project/schema.ts"),
+    load<typeof import("./checked_provider.ts")>("core/project/checked_provider.ts"),
+  ]);
+  const path = configPath(project);
+  const declared = declaredResources(project.config).map(({ kind, name, provider: file, options }) => {
+    const { provider: _, ...given } = options;
+    return { key: keyOf(kind, name), kind, ...(name === undefined ? {} : { name }), file, given };
+  });
+  type Declared = typeof declared[number];
+  const isBuiltIn = ({ kind, file }: Declared) => Object.hasOwn(PROVIDERS[kind], file);
+  const withOptions = async ({ given, ...one }: Declared, provider: Provider, texts: Admitted["scripts"] = {}) => {
+    const { options, sanitize } = await parseResource(provider, given, one.key, path);
+    const text = texts[one.key];
+    const script = sanitize === undefined ? {} : { place: sanitize, ...(text === undefined ? {} : { text }) };
+    return {
+      ...one,
+      provider,
+      options,
+      ...(sanitize === undefined ? {} : { sanitize: script as Resource["sanitize"] }),
+    };
+  };
+  const builtIn = async (one: Declared) => checked((await PROVIDERS[one.kind][one.file]!()).default);
+  // What is wrong with forkstack.json is told before anybody is asked to trust it.
+  for (const one of declared.filter(isBuiltIn)) await withOptions(one, await builtIn(one));
+  const { code, scripts, isTrusted } = await admit(project, reach, person);
+  const resources = await Promise.all(declared.map(async (one) => {
+    const { key, kind, file, given: { sanitize: _, ...options } } = one as Declared & {
+      given: Record<string, unknown>;
+    };
+    if (isBuiltIn(one)) return await withOptions(one, await builtIn(one), scripts);
+    const { loadCustom, unreadProvider } = await load<typeof import("./custom_provider.ts")>(
+      "core/project/custom_provider.ts",
+    );
+    if (reach === "all") {
+      return await withOptions(one, checked(await loadCustom(project, kind, key, code[key]!)), scripts);
+    }
+    const { given: __, ...plain } = one;
+    return { ...plain, provider: unreadProvider(kind, key, file), options, isUnread: true as const };
+  }));
+  for (const { key, kind, provider, file } of resources) {
+    const other = resources.find((one) =>
+      one.kind === kind && one.provider.name === provider.name && one.file !== file
+    );
+    if (other === undefined) continue; // else a recorded resource would not tell which of the two made it
+    throw new ForkstackError(
+      "PROVIDER_INVALID",
+      `Cannot use ${key}: "${other.file}" and "${file}" are both called "${provider.name}"`,
+      {
+        hint: "Give one of them another name",
+        details: { resource: key, provider: provider.name },
+      },
+    );
+  }
+  const sorted = resources.map(({ file: _, ...resource }) => resource).sort(byKey);
+  return { resources: sorted, isTrusted };
+}

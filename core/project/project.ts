@@ -1,0 +1,93 @@
+/**
+ * A project and its resources, as forkstack.json declares them.
+ *
+ * @module
+ */
+import {
+  declaredResources,
+  EMBEDDED_STACK,
+  ForkstackError,
+  type Kind,
+  parseEnvName,
+  resourceTitle,
+} from "../../mod.ts";
+import type { Provider } from "../provider.ts";
+import type { Config } from "./schema.ts";
+
+/** The environments that always count as there, whoever made what they hold. */
+export const BASE_ENVS: readonly string[] = ["dev", "prod"];
+
+/** A resource that the stack declares, with its provider loaded. */
+export interface Resource {
+  /** `"database"`, or with a name `"storage.uploads"`. */
+  readonly key: string;
+  readonly kind: Kind;
+  readonly name?: string;
+  // deno-lint-ignore no-explicit-any -- each provider has its own options' type
+  readonly provider: Provider<any>;
+  readonly options: unknown;
+  /** Of a database: the script that runs on a new fork. */
+  readonly sanitize?: {
+    /** A path or a URL. */
+    readonly place: string;
+    /** As it was trusted; absent where the command runs nothing of the repository. */
+    readonly text?: string;
+  };
+  /** Its provider is a file of the repository, and this command runs none: nothing but its name is known. */
+  readonly isUnread?: true;
+}
+
+/** A project: its directory and what it declares. */
+export interface Project {
+  /** The directory of forkstack.json in the checkout at hand, and of the files that point it to an environment. */
+  readonly root: string;
+  /** The directory of forkstack.json, where a linked git worktree has none of its own: that of the main one. */
+  readonly configRoot?: string;
+  /** The directory that holds `.forkstack/`: the main git worktree's. */
+  readonly stateRoot: string;
+  readonly name: string;
+  /** What the markers carry: `stack` of forkstack.json, or the project's name. */
+  readonly stack: string;
+  readonly config: Config;
+  /** There is no forkstack.json yet; `new` writes it. */
+  readonly isNew: boolean;
+  /** This very forkstack.json was found right before; see `sealConfig`. */
+  readonly isSealed?: boolean;
+}
+
+/** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */
+export function keyOf(kind: Kind, name: string | undefined): string {
+  return name === undefined ? kind : `${kind}.${name}`;
+}
+
+/** Whether all that a stack declares is on this machine. */
+export function isEmbedded(config: Config): boolean {
+  return declaredResources(config).every(({ kind, provider }) => EMBEDDED_STACK[kind] === provider);
+}
+
+/** The name that a resource has in an environment, checked against what the vendor accepts. */
+export function titleOf(project: Project, resource: Resource, env: string): string {
+  const title = resourceTitle(resource.kind, project.name, env, resource.name);
+  const { maxLength, pattern } = resource.provider.capabilities.name;
+  if (title.length <= maxLength && pattern.test(title)) return title;
+  throw new ForkstackError(
+    "NAME_INVALID",
+    `Cannot name ${resource.key} "${title}": ${resource.provider.name} takes up to ${maxLength} characters like ${pattern.source}`,
+    {
+      hint: "Choose a shorter environment name",
+      details: { env, resource: resource.key, provider: resource.provider.name },
+    },
+  );
+}
+
+/** The environments that can't be deleted, reset or pruned. */
+export function protectedEnvs(project: Project): readonly string[] {
+  return [...new Set([...BASE_ENVS, ...(project.config.protected ?? [])])];
+}
+
+/** What a new environment forks: `--from`, then `parent` of forkstack.json, then `prod`, or `dev` for an embedded stack. */
+export function parentOf(project: Project, resources: readonly Resource[], from: string | undefined): string {
+  if (from !== undefined) return parseEnvName(from, "the parent of --from");
+  if (project.config.parent !== undefined) return parseEnvName(project.config.parent, '"parent" of forkstack.json');
+  return resources.every(({ provider }) => provider.capabilities.parentMayBeAbsent) ? "dev" : "prod";
+}

@@ -1,0 +1,253 @@
+/**
+ * The one schema of forkstack.json: its types, its validation, and `forkstack.schema.json`.
+ *
+ * @module
+ */
+import * as v from "npm:valibot@1.5.0";
+import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, NAME_PATTERN } from "../../mod.ts";
+import { PROVIDERS } from "../../providers/mod.ts";
+import type { OptionsSchema } from "../provider.ts";
+import { didYouMean } from "../text/did_you_mean.ts";
+import { registryUrlProblem } from "./registry_url.ts";
+import { problemOf } from "./provider_reference.ts";
+
+const name = v.pipe(
+  v.string(),
+  v.maxLength(63),
+  v.regex(NAME_PATTERN, 'must be a name like "myapp": a-z, 0-9 and "-" inside'),
+);
+const one = v.looseObject({ provider: v.string() }); // the provider's own schema checks the rest, once it is loaded
+const KIND = v.union([one, v.record(name, one)]);
+
+/** The schema of forkstack.json, but for the providers' own options. */
+export const CONFIG = v.strictObject({
+  $schema: v.optional(v.string()),
+  project: name,
+  stack: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(64))),
+  parent: v.optional(name),
+  protected: v.optional(v.array(name)),
+  registry: v.optional(
+    v.strictObject({
+      url: v.pipe(
+        v.string(),
+        v.regex(/^(libsql|https?|file):/, "must be a libsql:, https:, http: or file: URL"),
+        v.check((url) => registryUrlProblem(url) === undefined, ({ input }) => registryUrlProblem(input) ?? ""),
+      ),
+    }),
+  ),
+  /** The env file that holds forkstack's block; `false`: none is written. */
+  envFile: v.optional(
+    v.union([
+      v.literal(false),
+      v.pipe(v.string(), v.regex(ENV_FILE_PATTERN)),
+    ]),
+  ),
+  ttl: v.optional(v.pipe(v.string(), v.regex(/^\d+[mhdw]$/, 'must be a duration like "12h" or "3d"'))),
+  database: v.optional(KIND),
+  storage: v.optional(KIND),
+  secrets: v.optional(KIND),
+  cache: v.optional(KIND),
+  queue: v.optional(KIND),
+  local: v.optional(KIND),
+});
+
+/** What forkstack.json says, checked. */
+export type Config = v.InferOutput<typeof CONFIG>;
+
+/**
+ * The text of a forkstack.json, parsed and checked.
+ *
+ * @throws {ForkstackError} CONFIG_INVALID with the line and column, or the JSON path of every problem.
+ */
+export async function parseConfig(path: string, text: string): Promise<Config> {
+  let input: unknown;
+  try {
+    input = JSON.parse(text);
+  } catch (error) {
+    throw await notJson(path, text, error);
+  }
+  const problems = await problemsOf(CONFIG, input, "");
+  if (typeof input === "object" && input !== null) {
+    problems.push(...await resourceProblems(input as Record<string, unknown>));
+  }
+  if (problems.length > 0) throw invalid(path, problems);
+  return input as Config;
+}
+
+/** A provider that is a file, in place of a built-in one: a path, or a URL. */
+const CUSTOM = /^(\.{1,2}\/|\/|[a-z]+:\/\/)/;
+
+/** What every entry of a kind takes beside its provider's own options. */
+const COMMON: Partial<Record<Kind, v.ObjectEntries>> = {
+  database: {
+    /** A script of SQL that runs on a new fork before anyone gets its URL: a path from here, or an https URL. */
+    sanitize: v.optional(
+      v.pipe(v.string(), v.regex(/^(?!http:|\s*$)/, "must be a path, or an https URL")),
+    ),
+  },
+};
+
+/** An entry of a kind without its `provider`, checked: what every entry takes, and the provider's own options. */
+export async function parseResource(
+  { kind, options }: { readonly kind: Kind; readonly options: OptionsSchema<unknown> },
+  input: object,
+  key: string,
+  path: string,
+): Promise<{ options: unknown; sanitize?: string }> {
+  const common = COMMON[kind] ?? {};
+  const schema = v.strictObject({ ...common, ...entriesOf(options) });
+  const problems = await problemsOf(schema, input, key);
+  if (problems.length > 0) throw invalid(path, problems);
+  const shared = Object.entries(v.parse(schema, input)).filter(([name]) => name in common);
+  const own = Object.entries(input).filter(([name]) => !(name in common));
+  return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, Object.fromEntries(own)) };
+}
+
+/** What a row's options are today, or what is wrong with them. */
+export type RecordedOptions = { readonly options: unknown } | { readonly problem: string };
+
+/**
+ * Options as a row recorded them, by today's schema. Those that the provider no longer knows do nothing, and are left
+ * out, so that what an older forkstack made can still be deleted; what is wrong with the others is told.
+ */
+export function recordedOptions(
+  options: OptionsSchema<unknown>,
+  recorded: Readonly<Record<string, unknown>>,
+): RecordedOptions {
+  const entries = entriesOf(options) as v.ObjectEntries | undefined; // a test's schema may take anything
+  const known = Object.fromEntries(Object.entries(recorded).filter(([key]) => Object.hasOwn(entries ?? {}, key)));
+  const result = v.safeParse(options as v.GenericSchema, entries === undefined ? recorded : known);
+  if (result.success) return { options: result.output };
+  const [issue] = result.issues;
+  return { problem: `option "${v.getDotPath(issue) ?? ""}" ${issue.message}` };
+}
+
+/** The options without which a provider does not work. */
+export function requiredOptions(options: OptionsSchema<unknown>): string[] {
+  return Object.entries(entriesOf(options)).filter(([, entry]) => !v.safeParse(entry, undefined).success)
+    .map(([key]) => key);
+}
+
+/** An option's value as a person typed it: a text, or where the option takes none a number or a truth. */
+export function typedOption(options: OptionsSchema<unknown>, key: string, text: string): unknown {
+  const entry = entriesOf(options)[key];
+  if (entry === undefined || v.is(entry, text)) return text;
+  const value = /^(true|false|-?\d+(\.\d+)?)$/.test(text) ? JSON.parse(text) : text;
+  return v.is(entry, value) ? value : text;
+}
+
+/** What is wrong with a value of an option. */
+export function optionProblem(options: OptionsSchema<unknown>, key: string, value: unknown): string | undefined {
+  const entry = entriesOf(options)[key];
+  return entry === undefined ? undefined : v.safeParse(entry, value).issues?.[0]?.message;
+}
+
+function entriesOf(options: OptionsSchema<unknown>): v.ObjectEntries {
+  return (options as unknown as { entries: v.ObjectEntries }).entries;
+}
+
+/** The JSON Schema of forkstack.json, with every built-in provider's options. */
+export async function jsonSchema(): Promise<unknown> {
+  const { toJsonSchema } = await import("npm:@valibot/to-json-schema@1.8.0");
+  const kinds = await Promise.all(
+    Object.entries(PROVIDERS).map(async ([kind, providers]) => {
+      const loaded = await Promise.all(
+        Object.entries(providers).map(async ([name, load]) => {
+          const { default: provider } = await load();
+          const entries = { ...COMMON[provider.kind], ...entriesOf(provider.options) };
+          return v.strictObject({ provider: v.literal(name), ...entries });
+        }),
+      );
+      const own = v.pipe(v.string(), v.regex(CUSTOM)); // its options are known to itself alone
+      const any = v.union([...loaded, v.looseObject({ ...COMMON[kind as Kind], provider: own })]);
+      return [kind, v.optional(v.union([any, v.record(v.string(), any)]))] as const;
+    }),
+  );
+  const whole = v.strictObject({ ...CONFIG.entries, ...Object.fromEntries(kinds) });
+  return { ...toJsonSchema(whole, { errorMode: "ignore" }), title: "forkstack.json" };
+}
+
+async function notJson(path: string, text: string, cause: unknown): Promise<ForkstackError> {
+  const problem = await jsonProblem(text, { isPlain: true }) ?? "not JSON";
+  return new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: ${problem}`, { hint: PLAIN_JSON, cause });
+}
+
+/** What to do about a file that must be plain JSON. */
+export const PLAIN_JSON = "It must be plain JSON, without comments or trailing commas";
+
+/** Where a text is not JSON, and why; it may have comments and trailing commas if it need not be plain. */
+export async function jsonProblem(text: string, { isPlain }: { isPlain: boolean }): Promise<string | undefined> {
+  const { parse, printParseErrorCode } = await import("npm:jsonc-parser@3.3.1");
+  const errors: import("npm:jsonc-parser@3.3.1").ParseError[] = [];
+  parse(text, errors, { disallowComments: isPlain, allowTrailingComma: !isPlain });
+  const [first] = errors;
+  if (first === undefined) return undefined;
+  const before = text.slice(0, first.offset).split("\n");
+  const position = `line ${before.length}, column ${before[before.length - 1].length + 1}`;
+  return `${position}: ${printParseErrorCode(first.error).replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase()}`;
+}
+
+function invalid(path: string, problems: string[]): ForkstackError {
+  return new ForkstackError("CONFIG_INVALID", `Cannot use ${path}: ${problems.join("; ")}`, {
+    hint: 'A minimal one is {"project": "myapp"}',
+  });
+}
+
+/** What a schema has against a value, each with its JSON path and, for an unknown key, the nearest known one. */
+async function problemsOf(schema: v.GenericSchema, input: unknown, path: string): Promise<string[]> {
+  const result = v.safeParse(schema, input);
+  if (result.success) return [];
+  return await Promise.all(result.issues.map(async (issue) => {
+    const keys = (issue.path ?? []).map((item) => String(item.key));
+    const place = [path, ...keys].filter(Boolean).join(".");
+    const at = place === "" ? "it" : `"${place}"`;
+    if (issue.type === "strict_object" && issue.expected === "never") {
+      const known = Object.keys((schema as unknown as { entries?: object }).entries ?? {});
+      return `unknown key ${at}${await didYouMean(keys[keys.length - 1] ?? "", known)}`;
+    }
+    if (/_object$/.test(issue.type) && issue.received === "undefined") return `${at} is missing`;
+    if (keys[0] === "envFile") return `${at} must name an env file of the project, like ".env", or be false`;
+    if (issue.type === "union" && schema === CONFIG) { // a kind: tell what is wrong with the form that was meant
+      const value = issue.input;
+      const isMap = typeof value === "object" && value !== null && !("provider" in value);
+      return (await problemsOf(isMap ? v.record(name, one) : one, value, keys.join("."))).join("; ");
+    }
+    if (issue.type === "regex" || issue.type === "check") return `${at} ${issue.message}`;
+    return `${at} must be ${issue.expected ?? "valid"}, not ${issue.received}`;
+  }));
+}
+
+async function resourceProblems(input: Record<string, unknown>): Promise<string[]> {
+  const problems: string[] = [];
+  const kinds = (Object.keys(PROVIDERS) as Kind[]).filter((kind) =>
+    input[kind] !== undefined && v.is(KIND, input[kind])
+  );
+  for (
+    const { kind, name, provider } of declaredResources(Object.fromEntries(kinds.map((kind) => [kind, input[kind]])))
+  ) {
+    const at = `"${[kind, name, "provider"].filter(Boolean).join(".")}"`;
+    if (CUSTOM.test(provider)) {
+      const problem = problemOf(provider);
+      if (problem !== undefined) problems.push(`${at} ${problem}`);
+    } else if (kinds.length > 0 && !Object.hasOwn(PROVIDERS[kind], provider) && provider !== "undefined") {
+      const known = Object.keys(PROVIDERS[kind]);
+      const meant = await didYouMean(provider, known);
+      problems.push(
+        `${at} names no ${kind} provider: "${provider}"${
+          meant || `; there is ${known.map((one) => `"${one}"`).join(", ")}`
+        }`,
+      );
+    }
+  }
+  for (const kind of kinds) {
+    const names = Object.keys(input[kind] as object);
+    if ("provider" in (input[kind] as object)) continue;
+    if (names.length === 0) problems.push(`"${kind}" must name a provider`);
+    for (const a of names) {
+      // `a` of environment "b-x" and `a-b` of environment "x" would have one name
+      const b = names.find((other) => other.startsWith(`${a}-`));
+      if (b !== undefined) problems.push(`"${kind}.${a}" and "${kind}.${b}" would give two resources one name`);
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,103 @@
+/**
+ * How this program was started, and so how a project's own tasks start it: from a clone, by URL, as a package, as a
+ * binary.
+ *
+ * @module
+ */
+import { isBinary, isRunByDeno } from "../system/host.ts";
+
+/** Where this program came from. */
+export type Origin =
+  /** `deno run <path>`: cli.ts of a clone. */
+  | { readonly kind: "clone"; readonly path: string }
+  /** `deno run <url>` */
+  | { readonly kind: "url"; readonly url: string }
+  /** A program called `forkstack`: of a package, which a package manager finds, or a binary in PATH. */
+  | { readonly kind: "package" }
+  | { readonly kind: "binary" };
+
+/** Where this program came from. */
+export function origin(): Origin {
+  const url = new URL("../../cli.ts", import.meta.url);
+  if (isBinary(import.meta.url)) return { kind: "binary" };
+  if (!isRunByDeno() || /\/node_modules\/|\/npm\/registry\./.test(url.pathname)) return { kind: "package" };
+  if (url.protocol === "https:" || url.protocol === "http:") return { kind: "url", url: url.href };
+  return { kind: "clone", path: process.getBuiltinModule("node:url").fileURLToPath(url) };
+}
+
+/** Whether tasks are lines of `deno run`, which is told what it may do. */
+export function isDenos({ kind }: Origin): boolean {
+  return kind === "clone" || kind === "url";
+}
+
+/** The permissions of the sets in deno.json, for a task that can't name them: a set is looked for in the project then. */
+const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
+  cli: [
+    "--allow-read",
+    "--allow-write",
+    "--allow-env",
+    "--allow-run=cp,git,pg_dump,pg_restore",
+    "--allow-sys=hostname",
+  ],
+  serve: ["--allow-read", "--allow-write", "--allow-env", "--allow-run=cp,git", "--allow-sys=hostname"],
+  run: ["--allow-read", "--allow-write", "--allow-env", "--allow-run", "--allow-sys=hostname"],
+};
+
+/** What a command is allowed where that is not set `cli`; the hosts of its set are here too, for a flag replaces them. */
+const OWN: Readonly<Record<string, { readonly set: string; readonly net?: string[]; readonly flags?: string[] }>> = {
+  serve: { set: "serve", net: ["127.0.0.1"] },
+  run: { set: "run", net: ["127.0.0.1"] },
+  secrets: { set: "cli", flags: ["--allow-run"] },
+};
+
+/** The line of a task that runs a command in the project of this directory, whose providers call these hosts. */
+export function taskLine(from: Origin, command: string, root: string, hosts: readonly string[]): string {
+  if (from.kind === "package" || from.kind === "binary") return `forkstack ${command}`;
+  const { set, net: own = [], flags = [] } = OWN[command] ?? { set: "cli" };
+  const isNamed = from.kind === "clone"; // its deno.json has the sets; by URL the project's own would be asked
+  const named = isNamed ? [`-P=${set}`] : PERMISSIONS[set]!.filter((one) => !flags.includes(one.split("=")[0]!));
+  const reach = isNamed && hosts.length === 0 ? [] : [...new Set([...own, ...hosts])];
+  const net = reach.length === 0 ? [] : [shellWord(`--allow-net=${reach.join(",")}`)];
+  const what = from.kind === "clone" ? pathFrom(root, from.path) : from.url;
+  // deno.json names no lock file: `deno task` would fetch all that it holds, whatever the task.
+  const locked = from.kind === "clone"
+    ? [shellWord(`--lock=${what.replace(/cli\.ts$/, "deno.lock")}`), "--unstable-npm-lazy-caching"]
+    : [];
+  // By URL neither the project's lock file nor its node_modules concern this program.
+  const apart = from.kind === "clone" ? [] : ["--no-lock", "--node-modules-dir=none", ...importing(new URL(from.url))];
+  return ["deno run -q", ...apart, ...named, ...flags, ...net, ...locked, shellWord(what), command].join(" ");
+}
+
+/** Hosts from which Deno loads code without being told: https://docs.deno.com/runtime/fundamentals/security/ (2026-11) */
+const TRUSTED =
+  "deno.land jsr.io esm.sh raw.esm.sh cdn.jsdelivr.net raw.githubusercontent.com gist.githubusercontent.com";
+
+function importing({ protocol, host }: URL): string[] {
+  return protocol === "https:" && TRUSTED.split(" ").includes(host) ? [] : [`--allow-import=${host}`];
+}
+
+/** Where the schema of forkstack.json is, for editors; `undefined` where they could not read it. */
+export function schemaPath(from: Origin, root: string): string | undefined {
+  if (from.kind === "url") return new URL("forkstack.schema.json", from.url).href;
+  if (from.kind !== "clone") return undefined;
+  const path = pathFrom(root, from.path.replace(/cli\.ts$/, "forkstack.schema.json"));
+  return isAbsolute(path) ? undefined : path.startsWith(".") ? path : `./${path}`;
+}
+
+/** Relative where that leads over what the two have in common, so that a checkout beside another works for everybody. */
+function pathFrom(root: string, path: string): string {
+  const way = process.getBuiltinModule("node:path").relative(root, path).replaceAll("\\", "/");
+  const ups = way.split("/").filter((part) => part === "..").length;
+  const depth = root.split(/[\\/]/).filter(Boolean).length;
+  if (isAbsolute(way) || (ups > 0 && ups >= depth)) return path.replaceAll("\\", "/");
+  return way;
+}
+
+function isAbsolute(path: string): boolean {
+  return process.getBuiltinModule("node:path").isAbsolute(path);
+}
+
+/** A word as `sh`, `cmd` and Deno's task shell all take it. */
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(word) ? word : `"${word.replace(/["$`\\]/g, "\\$&")}"`;
+}

@@ -1,0 +1,186 @@
+/**
+ * What a repository names that works only with trust, and what a registry recorded of that.
+ *
+ * @module
+ */
+import { declaredResources, ForkstackError, type Kind } from "../../mod.ts";
+import { PROVIDERS } from "../../providers/mod.ts";
+import { files } from "../system/files.ts";
+import { join } from "../system/host.ts";
+import { isWithin } from "../system/links.ts";
+import { load } from "../system/lazy.ts";
+import type { OptionsSchema, Provider } from "../provider.ts";
+import { itemTitle } from "./trust_text.ts";
+import { keyOf, type Project, type Resource } from "./project.ts";
+import type { Admitted, Code, Item, Named, Reach } from "./trusted.ts";
+import { isEndless } from "../system/disk.ts";
+
+/** This machine, written plainly: a parser of URLs and the client behind it may not agree on anything else. */
+const LOOPBACK = /^(https?|libsql):\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?([/?][^\s\\@#]*)?$/;
+
+/** What forkstack.json names of this kind, as far as a command reaches. */
+export async function namedBy(
+  project: Project,
+  reach: Reach,
+  scriptOf: (key: string, url: string) => Promise<string | undefined>,
+): Promise<Named> {
+  const items = await registryItems(project);
+  const code: Record<string, Code> = {};
+  const scripts: Record<string, string> = {};
+  for (const { kind, name, provider: file, options } of reach === "registry" ? [] : declaredResources(project.config)) {
+    const resource = keyOf(kind, name);
+    const { provider: _, sanitize, ...entry } = options as Record<string, unknown>;
+    if (Object.hasOwn(PROVIDERS[kind], file)) {
+      items.push(...hostItems(resource, (await PROVIDERS[kind][file]()).default, entry));
+    } else if (reach === "all") {
+      const { readCode } = await load<typeof import("./custom_provider.ts")>("core/project/custom_provider.ts");
+      code[resource] = await readCode(project, resource, file);
+      items.push({ kind: "provider", resource, name: file, files: await hashes(code[resource].files), options: entry });
+    }
+    if (typeof sanitize !== "string" || reach !== "all") continue;
+    const text = isUrl(sanitize) ? await scriptOf(resource, sanitize) : await readScript(project, resource, sanitize);
+    if (text !== undefined) scripts[resource] = text;
+    const contents = text === undefined ? {} : { files: await hashes({ [sanitize]: text }) };
+    items.push({ kind: "script", resource, name: sanitize, ...contents });
+  }
+  return { items, code, scripts };
+}
+
+/** The hosts in a resource's options that are neither the vendor's own nor this machine. */
+export function hostItems(resource: string, provider: Pick<Provider, "options">, options: object): Item[] {
+  return Object.entries(options).flatMap(([option, name]) => {
+    const isOwn = ownHosts(provider.options, option);
+    if (isOwn === undefined || typeof name !== "string" || isOwn(name)) return [];
+    if (LOOPBACK.test(name) && /^http/.test(name)) return []; // libsql: is the registry's alone
+    return [{ kind: "host", resource, name, option }];
+  });
+}
+
+/** What tells the vendor's own hosts from all others, of an option that names a host. */
+function ownHosts(options: OptionsSchema<unknown>, option: string): ((url: string) => boolean) | undefined {
+  interface Entry {
+    readonly wrapped?: Entry;
+    readonly pipe?: readonly { readonly type: string; readonly metadata?: { isOwnHost?: (url: string) => boolean } }[];
+  }
+  const { entries } = options as unknown as { entries: Readonly<Record<string, Entry>> };
+  let entry = Object.hasOwn(entries, option) ? entries[option] : undefined;
+  while (entry?.wrapped !== undefined) entry = entry.wrapped;
+  return entry?.pipe?.find(({ type }) => type === "metadata")?.metadata?.isOwnHost;
+}
+
+/**
+ * Rejects options that a registry recorded where they name a host that nobody trusts: of a built-in provider by its
+ * schema; of one of the repository's own, which alone knows what they mean, any text that forkstack.json does not have.
+ */
+export function assertTrusted(
+  key: string,
+  kind: Kind,
+  options: unknown,
+  provider: Provider,
+  resources: readonly Resource[],
+  isTrusted: Admitted["isTrusted"],
+): void {
+  const given = (options ?? {}) as object;
+  const declared = new Set(resources.filter((one) => one.provider === provider).flatMap((one) => textsIn(one.options)));
+  const items = PROVIDERS[kind]?.[provider.name] === undefined
+    ? textsIn(given).filter((text) => /[.:@/\\]/.test(text) && !declared.has(text))
+      .map((name): Item => ({ kind: "host", resource: key, name, option: "options" }))
+    : hostItems(key, provider, given);
+  const first = items.find((one) => !isTrusted(one));
+  if (first === undefined) return;
+  throw new ForkstackError(
+    "NOT_TRUSTED",
+    `Cannot use ${itemTitle(first)}: the registry names it, forkstack.json does not`,
+    {
+      hint: `If it is yours, write it into ${key} in forkstack.json as it was, and run \`forkstack trust\``,
+      details: { resource: key, provider: provider.name },
+    },
+  );
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
+
+async function registryItems(project: Project): Promise<Item[]> {
+  const url = project.config.registry?.url;
+  if (url === undefined || LOOPBACK.test(url)) return [];
+  if (url.startsWith("file:") && await isInside(project, url)) return [];
+  return [{ kind: "registry", resource: "registry", name: url }];
+}
+
+/** Whether a file lies in the project, or beside its state, links resolved. */
+async function isInside({ root, stateRoot }: Project, url: string): Promise<boolean> {
+  const [{ fileURLToPath }, { realpath }] = await Promise.all([import("node:url"), import("node:fs/promises")]);
+  const real = async (path: string): Promise<string> => {
+    const found = await realpath(path).catch((error) => {
+      if (error.code === "ENOENT") return undefined; // what is not there yet is where its directory is
+      throw error;
+    });
+    const [, above, last] = /^(.*)[\\/]([^\\/]+)$/s.exec(path) ?? [];
+    return found ?? (above === undefined ? path : `${await real(above || "/")}/${last}`);
+  };
+  if (!URL.canParse(url) || new URL(url).host !== "") return false;
+  const path = await real(fileURLToPath(url));
+  const roots = await Promise.all([root, stateRoot].map(real));
+  return roots.some((one) => isWithin(path, one));
+}
+
+/** The text of a script by its path, which begins at the directory of forkstack.json. */
+async function readScript(project: Project, resource: string, place: string): Promise<string> {
+  const path = place.startsWith("/") ? place : join(project.configRoot ?? project.root, place);
+  if (await isEndless(path)) throw scriptError(resource, place, "it is no file");
+  const text = await files.read(path);
+  if (text === undefined) throw scriptError(resource, place, "there is no such file");
+  if (text.trim() === "") throw scriptError(resource, place, "it is empty");
+  return text;
+}
+
+/** The error for a script that can't be had. */
+export function scriptError(resource: string, place: string, state: string, cause?: unknown): ForkstackError {
+  const message = `Cannot read the script "${place}" that sanitizes ${resource}: ${state}`;
+  return new ForkstackError("SANITIZE_NOT_FOUND", message, {
+    hint: 'Correct "sanitize" in forkstack.json: a path from its directory, or an https URL. Nothing was made',
+    details: { resource },
+    cause,
+  });
+}
+
+function isUrl(place: string): boolean {
+  return /^https?:/.test(place);
+}
+
+async function hashes(texts: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+  return Object.fromEntries(
+    await Promise.all(Object.entries(texts).sort().map(async ([name, text]) => [name, await sha256(text)])),
+  );
+}
+
+/** SHA-256 in hexadecimal. */
+export async function sha256(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** An item as a text that is the same for the same item, and for no other. */
+export function identity({ kind, resource, name, option, files: contents, options }: Item): string {
+  return JSON.stringify(
+    [kind, resource, name, option, contents, options],
+    (_, value) =>
+      typeof value === "object" && value !== null && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
+        : value ?? null,
+  );
+}
+
+/** What FORKSTACK_TRUST must hold for these items; `undefined` where the contents of one are not known. */
+export async function hashOf({ name }: Pick<Project, "name">, items: readonly Item[]): Promise<string | undefined> {
+  if (items.some((one) => !isKnown(one))) return undefined;
+  return await sha256(JSON.stringify([name, ...items.map(identity).sort()]));
+}
+
+/** Whether the contents of an item are known. */
+export function isKnown({ kind, files: contents }: Item): boolean {
+  return kind !== "script" || contents !== undefined;
+}

@@ -1,0 +1,54 @@
+/**
+ * What is to be trusted, as a person is shown it. All of it is somebody else's text: what a terminal would obey, or show
+ * in another order than it runs, is shown by its number.
+ *
+ * @module
+ */
+import { shown, shownLines } from "../text/printable.ts";
+import type { Item } from "./trusted.ts";
+
+/** An item in one line. */
+export function itemTitle({ kind, resource, name, option }: Item): string {
+  const text = shown(name);
+  switch (kind) {
+    case "provider":
+      return `provider "${text}" of ${resource}`;
+    case "script":
+      return `script "${text}" of ${resource}`;
+    case "host":
+      return `${option} "${text}" of ${resource}`;
+    case "registry":
+      return `registry "${text}"`;
+  }
+}
+
+/** What an item was when it was trusted, beside the contents of its files. */
+export function whatChanged(before: Item, now: Item): string[] {
+  const options = (one: Item) => JSON.stringify(one.options);
+  return [
+    ...(before.name === now.name ? [] : [`--- before: ${itemTitle(before)}`]),
+    ...(options(before) === options(now) ? [] : [`--- options before: ${shown(options(before) ?? "none")}`]),
+  ];
+}
+
+const WHAT_IT_GETS: Readonly<Record<Item["kind"], string>> = {
+  provider: "runs as you, with your credentials",
+  script: "runs on each new fork",
+  host: "gets credentials and data",
+  registry: "decides which resources are forkstack's to delete",
+};
+
+/** Items in a list, each with what it may do. */
+export function itemsText(items: readonly Item[], title: string): string {
+  const lines = items.flatMap((item) => [
+    `  ${itemTitle(item)}: ${WHAT_IT_GETS[item.kind]}`,
+    ...Object.entries(item.files ?? {}).map(([name, hash]) => `    ${shown(name)} sha256 ${hash}`),
+    ...(Object.keys(item.options ?? {}).length === 0 ? [] : [`    options ${shown(JSON.stringify(item.options))}`]),
+  ]);
+  return [title, ...lines].join("\n");
+}
+
+/** The contents of a file, each line marked as such. */
+export function quoted(text: string): string {
+  return shownLines(text.replaceAll("\r\n", "\n")).trimEnd().split("\n").map((line) => `  | ${line}`).join("\n");
+}

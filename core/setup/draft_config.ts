@@ -1,0 +1,170 @@
+/**
+ * From the name of a stack to a forkstack.json: its providers, the options given for them, and those still to be told.
+ *
+ * @module
+ */
+import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind } from "../../mod.ts";
+import { PROVIDERS } from "../../providers/mod.ts";
+import { QUESTIONS, STACKS } from "../../providers/presets.ts";
+import { variable } from "../system/host.ts";
+import type { Provider } from "../provider.ts";
+import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
+import { didYouMean } from "../text/did_you_mean.ts";
+
+/** The provider of each kind. */
+type Providers = Readonly<Partial<Record<Kind, string>>>;
+/** A forkstack.json in the making: not yet checked as a whole. */
+type Draft = Record<string, unknown>;
+
+/** An option that has to be told, or that most want to tell. */
+export interface Gap {
+  /** Its place in forkstack.json: `["database", "organization"]`. */
+  readonly kind: Kind;
+  readonly option: string;
+  readonly ask: string;
+  readonly example: string;
+  /** What it is if nobody says otherwise. */
+  readonly initial?: string;
+  /** What is wrong with an answer. */
+  readonly check: (text: string) => string | undefined;
+}
+
+/** The providers that a stack's name stands for: one of STACKS, or providers' own names joined: `postgres-s3`. */
+export async function providersOf(stack: string): Promise<Providers> {
+  const known = Object.hasOwn(STACKS, stack) ? STACKS[stack]!.providers : parts(stack, {});
+  if (known !== undefined) return known;
+  const near = await didYouMean(stack, Object.keys(STACKS));
+  throw new ForkstackError("USAGE", `Cannot set up stack ${JSON.stringify(stack.slice(0, 80))}: there is none${near}`, {
+    hint: `There is ${Object.keys(STACKS).join(", ")}; or join names of providers: postgres-s3-vault`,
+  });
+}
+
+/** Names of providers, each of another kind, that joined by dashes are the text. */
+function parts(text: string, found: Providers): Providers | undefined {
+  for (const [kind, providers] of Object.entries(PROVIDERS)) {
+    if (kind in found) continue;
+    for (const name of Object.keys(providers)) {
+      if (text !== name && !text.startsWith(`${name}-`)) continue;
+      const now = { ...found, [kind]: name };
+      const all = text === name ? now : parts(text.slice(name.length + 1), now);
+      if (all !== undefined) return all;
+    }
+  }
+  return undefined;
+}
+
+/** Whether a stack is the one that forkstack.json need not name. */
+function isEmbedded(providers: Providers): boolean {
+  return Object.entries(providers).every(([kind, name]) => EMBEDDED_STACK[kind as Kind] === name);
+}
+
+/** A forkstack.json that begins so, with these providers and what `--set` says: `["database.organization=acme"]`. */
+export async function draftOf(
+  begin: Readonly<Record<string, string>>,
+  providers: Providers,
+  settings: readonly string[],
+): Promise<Draft> {
+  const set = settings.map(parseSetting);
+  // One kind named, and the embedded others are no longer there by themselves.
+  const kinds = !isEmbedded(providers)
+    ? providers
+    : set.some(({ path }) => path.length > 1)
+    ? { ...EMBEDDED_STACK, ...providers }
+    : {};
+  const draft: Draft = { ...begin };
+  for (const [kind, provider] of Object.entries(kinds)) draft[kind] = { provider };
+  set.sort((a, b) => Number(b.path[1] === "provider") - Number(a.path[1] === "provider"));
+  for (const { path: [first, second], value } of set) {
+    if (second === undefined) draft[first!] = value;
+    else {
+      const entry = (draft[first!] ??= {}) as Draft;
+      const provider = second === "provider" ? undefined : await loaded(first as Kind, entry.provider);
+      entry[second] = provider === undefined ? value : typedOption(provider.options, second, value);
+    }
+  }
+  return draft;
+}
+
+function parseSetting(text: string): { path: string[]; value: string } {
+  const [, place, value] = /^([a-z]\w*(?:\.[a-z]\w*)?)=(.+)$/is.exec(text) ?? [];
+  const path = place?.split(".") ?? [];
+  const isPlace = path.length === (path[0]! in PROVIDERS ? 2 : 1) || path[0] === "registry";
+  if (place !== undefined && isPlace && !path.some((part) => part in {})) return { path, value: value! };
+  throw new ForkstackError("USAGE", `Cannot use --set ${JSON.stringify(text.replace(/=.*/s, "=…").slice(0, 80))}`, {
+    hint: "It is like --set database.organization=acme",
+  });
+}
+
+/** What is still to be told of a draft, in the order of forkstack.json. */
+export async function gapsOf(draft: Draft): Promise<Gap[]> {
+  const gaps: Gap[] = [];
+  for (const kind of Object.keys(PROVIDERS) as Kind[]) {
+    const entry = draft[kind] as Draft | undefined;
+    const provider = await loaded(kind, entry?.provider);
+    if (entry === undefined || provider === undefined) continue;
+    const asked = QUESTIONS[provider.name] ?? {};
+    for (const option of new Set([...Object.keys(asked), ...requiredOptions(provider.options)])) {
+      if (entry[option] !== undefined) continue;
+      const { ask = `${provider.name}: ${option}`, example = "…", ...by } = asked[option] ?? {};
+      const initial = (by.variable && variable(by.variable)) ?? by.value ??
+        (by.isProject ? draft.project as string : undefined);
+      const check = (text: string) =>
+        optionProblem(provider.options, option, typedOption(provider.options, option, text));
+      const isFit = initial !== undefined && check(initial) === undefined;
+      gaps.push({ kind, option, ask, example, check, ...(isFit ? { initial } : {}) });
+    }
+  }
+  return gaps;
+}
+
+/** Puts an answer into a draft. */
+export async function fill(draft: Draft, { kind, option }: Gap, answer: string): Promise<void> {
+  const entry = draft[kind] as Draft;
+  const provider = await loaded(kind, entry.provider);
+  entry[option] = provider === undefined ? answer : typedOption(provider.options, option, answer);
+}
+
+/** The error for what nobody told. */
+export function missing(stack: string, gaps: readonly Gap[]): ForkstackError {
+  const names = gaps.map(({ kind, option }) => `${kind}.${option}`);
+  const flags = gaps.map(({ kind, option, example }) => `--set ${kind}.${option}=${example}`).join(" ");
+  const what = gaps.map(({ ask }) => ask).join("; ");
+  return new ForkstackError("USAGE", `Cannot set up ${stack}: ${names.join(" and ")} ${isOrAre(names)} not given`, {
+    hint: `Add ${flags} (${what})`,
+  });
+}
+
+function isOrAre(names: readonly string[]): string {
+  return names.length === 1 ? "is" : "are";
+}
+
+/** Where a forkstack.json says something else than what is wanted: its path, or `undefined`. */
+export async function contradiction(
+  config: Readonly<Record<string, unknown>>,
+  wanted: { readonly project?: string; readonly stack?: string; readonly settings: readonly string[] },
+): Promise<string | undefined> {
+  const there = declaredResources(config);
+  const providers = wanted.stack === undefined ? {} : await providersOf(wanted.stack);
+  if (wanted.stack !== undefined && isEmbedded(providers)) {
+    const other = there.find(({ kind, provider }) => EMBEDDED_STACK[kind] !== provider);
+    if (other !== undefined) return [other.kind, other.name, "provider"].filter(Boolean).join(".");
+  }
+  for (const [kind, provider] of Object.entries(providers)) {
+    if (!there.some((one) => one.kind === kind && one.provider === provider)) return `${kind}.provider`;
+  }
+  if (wanted.project !== undefined && wanted.project !== config.project) return "project";
+  for (const { path: [first, second], value } of wanted.settings.map(parseSetting)) {
+    const one = there.find(({ kind, name }) => kind === first && name === undefined);
+    const found = second === undefined ? config[first!] : one?.options[second] ??
+      (second === "provider" ? one?.provider : undefined);
+    if (String(found) !== value) return [first, second].filter(Boolean).join(".");
+  }
+  return undefined;
+}
+
+// deno-lint-ignore no-explicit-any -- each provider has its own options' type
+async function loaded(kind: Kind, name: unknown): Promise<Provider<any> | undefined> {
+  const providers = PROVIDERS[kind] as typeof PROVIDERS[Kind] | undefined;
+  if (typeof name !== "string" || providers === undefined || !Object.hasOwn(providers, name)) return undefined;
+  return (await providers[name]!()).default;
+}

@@ -1,0 +1,239 @@
+/**
+ * What makes an existing project ready: what is there, and what it lacks of forkstack.json, of .gitignore, of tasks. It
+ * reads; who writes is the caller.
+ *
+ * @module
+ */
+import { applyEdits, modify } from "npm:jsonc-parser@3.3.1";
+import { findUpwards, isForkstackError, variablePrefix } from "../../mod.ts";
+import { disk } from "../system/disk.ts";
+import { files } from "../system/files.ts";
+import { basename, dirname, variable } from "../system/host.ts";
+import { lackingForImages, withLines } from "../workspace/ignore.ts";
+import { isDenos, type Origin, taskLine } from "../project/task_line.ts";
+import { projectFile } from "../project/state_ownership.ts";
+import { permissionsOf } from "../project/permissions.ts";
+import { GUARDED } from "../workspace/program_env.ts";
+import { changedProjectFiles, checkPointers } from "../workspace/env_files.ts";
+import type { Project, Resource } from "../project/project.ts";
+import { type EnvFile, hostOf, type Manifest, sectionOf, STORES, type Survey } from "./survey.ts";
+import type { Written } from "../workspace/staged_files.ts";
+
+/** What `init` changes, and what it found. */
+export interface InitPlan {
+  /** The files, as they are to be; none if all is there. */
+  readonly written: readonly Written[];
+  readonly files: readonly FileReport[];
+  /** Tasks of our names that say something else: a person's, so they stay. */
+  readonly kept: readonly string[];
+  /** What commands are called in this project: `"npm run envs:"`. */
+  readonly command: string;
+  readonly credentials: readonly CredentialReport[];
+  readonly warnings: readonly Warning[];
+}
+
+/** A file that changes, and what is new in it. */
+export interface FileReport {
+  readonly name: string;
+  readonly state: "created" | "changed";
+  readonly added: readonly string[];
+}
+
+/** The credentials of one provider. */
+export interface CredentialReport {
+  readonly provider: string;
+  readonly state: "set" | "missing";
+  readonly variables: readonly { readonly variable: string; readonly state: "set" | "missing" | "optional" }[];
+  /** How to come by those that are missing. */
+  readonly hint?: string;
+}
+
+/** Something that stops nothing now, but will. */
+export interface Warning {
+  readonly problem: string;
+  readonly fix: string;
+}
+
+/** What is lacking for a project with these resources. */
+export async function planInit(
+  { project, manifests, envFiles }: Survey,
+  resources: readonly Resource[],
+  tasks: { readonly origin: Origin; readonly commands: readonly string[] },
+): Promise<InitPlan> {
+  const { root } = project;
+  const place = { project, world: { files }, resources };
+  const written: Written[] = [...await changedProjectFiles(place), ...await imageLines(project)];
+  const reports: FileReport[] = [];
+  for (const [path, text] of written) {
+    const before = await files.read(path);
+    const known = new Set(before?.split(/\r?\n/));
+    const added = text.split(/\r?\n/).filter((line) => line !== "" && !known.has(line));
+    reports.push({ name: basename(path), state: before === undefined ? "created" : "changed", added });
+  }
+  const { set, unset } = permissionsOf(project, resources, variable);
+  const hosts = set.net ?? [];
+  const lines = Object.fromEntries(
+    tasks.commands.map((command) => [`envs:${command}`, taskLine(tasks.origin, command, root, hosts)]),
+  );
+  const target = targetOf(root, manifests, tasks.origin);
+  const edited = target && withTasks(target, lines);
+  if (target !== undefined && edited !== undefined && edited.added.length > 0) {
+    const path = await projectFile(root, target.name); // a link stays one, and what it leads to is changed
+    written.push([path, edited.text, (await disk.mode(path) ?? 0o644) & 0o777]);
+    const state = manifests.includes(target) ? "changed" as const : "created" as const;
+    reports.push({ name: target.name, state, added: edited.added.map((name) => `${name}: ${lines[name]}`) });
+  }
+  return {
+    written,
+    files: reports,
+    kept: edited?.kept ?? [],
+    command: target === undefined || edited?.kept.includes("envs:new")
+      ? taskLine(tasks.origin, "", root, hosts)
+      : target.name === "package.json"
+      ? `${managerOf(root, target)} run envs:`
+      : "deno task envs:",
+    credentials: credentialsOf(resources, envFiles),
+    warnings: [
+      ...await pointerWarnings(place),
+      ...(target !== undefined && isStranger(tasks.origin, root, target) ? [STRANGER] : []),
+      ...(isDenos(tasks.origin) && unset.length > 0 && edited !== undefined && edited.added.length > 0
+        ? [hostless(unset)]
+        : []),
+      ...envFiles.flatMap((file) => envWarnings(file, resources)),
+    ],
+  };
+}
+
+/** `.dockerignore` with the lines that it lacks: credentials are not for images. */
+async function imageLines(project: Project): Promise<Written[]> {
+  const path = await projectFile(project.root, ".dockerignore");
+  const text = await files.read(path) ?? "";
+  const lacking = lackingForImages(project, await files.list(project.root), text);
+  return lacking.length === 0 ? [] : [[path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]];
+}
+
+/** The manifest that gets the tasks: that of the runtime which runs them, else the other one. */
+function targetOf(root: string, manifests: readonly Manifest[], origin: Origin): Manifest | undefined {
+  const target = isDenos(origin) ? manifests[0] : manifests.at(-1);
+  if (target !== undefined || !isDenos(origin)) return target;
+  // A deno.json of its own would hide one above from what runs here, and a workspace refuses it.
+  const isBelow = ["deno.json", "deno.jsonc"].some((name) => findUpwards(dirname(root), name) !== undefined);
+  return isBelow ? undefined : { name: "deno.json", text: "{}\n", content: {} };
+}
+
+/** A manifest's text with the tasks that it lacks; comments and layout stay. */
+function withTasks({ name, text, content }: Manifest, tasks: Readonly<Record<string, string>>) {
+  const there = content[sectionOf(name)] ?? {};
+  const added = Object.keys(tasks).filter((task) => !Object.hasOwn(there, task));
+  const kept = Object.keys(tasks).filter((task) =>
+    Object.hasOwn(there, task) && (there[task]?.command ?? there[task]) !== tasks[task]
+  );
+  const [indent = "  "] = /^[ \t]+(?=")/m.exec(text) ?? [];
+  const formattingOptions = {
+    insertSpaces: !indent.startsWith("\t"),
+    tabSize: indent.length,
+    eol: text.includes("\r\n") ? "\r\n" : "\n",
+  };
+  let edited = text;
+  for (const task of added) {
+    edited = applyEdits(edited, modify(edited, [sectionOf(name), task], tasks[task], { formattingOptions }));
+  }
+  return { text: edited, added, kept };
+}
+
+/** The program that runs a package's scripts here. */
+function managerOf(root: string, { content }: Manifest): string {
+  const named = /^(npm|bun|pnpm|yarn)@/.exec(String(content.packageManager ?? ""))?.[1];
+  if (named !== undefined) return named;
+  const locks = { "bun.lock": "bun", "bun.lockb": "bun", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn" };
+  return Object.entries(locks).find(([file]) => findUpwards(root, file) !== undefined)?.[1] ?? "npm";
+}
+
+function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFile[]): CredentialReport[] {
+  const providers = new Map(resources.map(({ provider }) => [provider.name, provider]));
+  return [...providers.values()].filter(({ credentials }) => credentials.length > 0).map((provider) => {
+    const isSet = ({ variable: name }: { variable: string }) => variable(name) !== undefined;
+    const { credentials, credentialsHint } = provider;
+    // Where none is required, one or another of them is: a Vault token or a role's id and secret.
+    const isAny = credentials.every(({ required }) => !required);
+    const isReady = isAny ? credentials.some(isSet) : credentials.every((one) => !one.required || isSet(one));
+    const variables = credentials.map((one) => ({
+      variable: one.variable,
+      state: isSet(one) ? "set" as const : one.required || (isAny && !isReady && one === credentials[0]) // its hint tells of the others
+        ? "missing" as const
+        : "optional" as const,
+    }));
+    const lacking = variables.filter(({ state }) => state === "missing").map(({ variable }) => variable);
+    const file = envFiles.find(({ values }) => lacking.some((name) => values[name]))?.name;
+    const unread = file === undefined ? undefined : `${file} has it, which forkstack does not read: export it`;
+    const hint = [unread, credentialsHint].filter(Boolean).join("; or ");
+    return {
+      provider: provider.name,
+      state: isReady ? "set" as const : "missing" as const,
+      variables,
+      ...(isReady || hint === "" ? {} : { hint }),
+    };
+  });
+}
+
+/** A package that was started by `npx`, say, and that the scripts here would not find. */
+function isStranger({ kind }: Origin, root: string, { name }: Manifest): boolean {
+  return kind === "package" && name === "package.json" &&
+    findUpwards(root, "node_modules/.bin/forkstack") === undefined;
+}
+
+const STRANGER: Warning = {
+  problem: "forkstack is not installed here: the scripts will not find it",
+  fix: "Add the package forkstack to devDependencies, and install",
+};
+
+function hostless(unset: readonly string[]): Warning {
+  return {
+    problem: `${unset.join(", ")} ${unset.length === 1 ? "is" : "are"} not set: the tasks do not allow the host in it`,
+    fix: "Set it, take the tasks out, and run init again; or add --allow-net=<host> to them",
+  };
+}
+
+/** What `new` would stop on. */
+async function pointerWarnings(place: Parameters<typeof checkPointers>[0]): Promise<Warning[]> {
+  try {
+    await checkPointers(place);
+    return [];
+  } catch (error) {
+    if (!isForkstackError(error)) throw error;
+    return [{ problem: `${error.message}; \`forkstack new\` will stop on it`, fix: error.hint ?? "" }];
+  }
+}
+
+/** An env file with values that are not of any environment. Values are never told, nor the hosts in them. */
+function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]): Warning[] {
+  const guarded = new Set(
+    resources.flatMap(({ kind, name }) => GUARDED[kind].map((one) => `${variablePrefix(name)}${one}`)),
+  );
+  const set = Object.keys(values).filter((one) => values[one] !== "");
+  const told = (one: string) => isElsewhere(values[one]!) ? `${one} (another machine's)` : one;
+  const known = set.filter((one) => guarded.has(one));
+  const unknown = set.filter((one) => !guarded.has(one) && STORES.test(values[one]!) && isElsewhere(values[one]!));
+  return [
+    ...(known.length === 0 ? [] : [{
+      problem: `${name} sets ${
+        known.map(told).join(", ")
+      }: a program that loads it is stopped by the guard, ENV_CONFLICT`,
+      fix: `Take ${known.length === 1 ? "it" : "them"} out: forkstack gives each environment its own. ` +
+        "What is production's belongs where production runs, beside FORKSTACK_ENV=prod",
+    }]),
+    ...(unknown.length === 0 ? [] : [{
+      problem: `${name} sets ${unknown.map(told).join(", ")}, which the guard does not know: a program that reads ` +
+        `${unknown.length === 1 ? "it" : "them"} uses that machine in every environment`,
+      fix: "Read the database and the like through mod.ts, e.g. getDatabaseUrl()",
+    }]),
+  ];
+}
+
+/** A URL of another machine; a name without a dot is that of a container beside. */
+function isElsewhere(value: string): boolean {
+  const host = hostOf(value);
+  const isHere = !host.includes(".") && !host.includes(":") ||
+    /^(127\.[\d.]+|0\.0\.0\.0|\[::1?\]|.*\.(localhost|local|internal|test))$/.test(host);
+  return host !== "" && !isHere;
+}

@@ -1,0 +1,119 @@
+/**
+ * Reads what a directory holds before `init` changes it.
+ *
+ * @module
+ */
+import { parse } from "npm:jsonc-parser@3.3.1";
+import { envNameOf, ForkstackError, readEnvFile } from "../../mod.ts";
+import { openProject } from "../project/open_project.ts";
+import { files } from "../system/files.ts";
+import { git } from "../system/git.ts";
+import { join } from "../system/host.ts";
+import { projectFile } from "../project/state_ownership.ts";
+import { jsonProblem, PLAIN_JSON } from "../project/schema.ts";
+import type { Project } from "../project/project.ts";
+
+/** A file that may hold tasks. */
+export interface Manifest {
+  readonly name: "deno.json" | "deno.jsonc" | "package.json";
+  readonly text: string;
+  // deno-lint-ignore no-explicit-any -- a person's file: what is read of it is looked at first
+  readonly content: Readonly<Record<string, any>>;
+}
+
+/** An env file that a person wrote. */
+export interface EnvFile {
+  readonly name: string;
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** What is there. */
+export interface Survey {
+  /** Where there is no forkstack.json yet: with the name that suits it. */
+  readonly project: Project;
+  readonly manifests: readonly Manifest[];
+  readonly envFiles: readonly EnvFile[];
+}
+
+/** Looks at a directory, and upwards for its forkstack.json. */
+export async function survey(cwd: string): Promise<Survey> {
+  const project = await openProject(cwd, { init: true, isStateless: true });
+  const { root } = project;
+  const manifests: Manifest[] = [];
+  for (const name of ["deno.json", "deno.jsonc", "package.json"] as const) {
+    const one = await readManifest(root, name);
+    if (one !== undefined) manifests.push(one);
+  }
+  const envFiles: EnvFile[] = [];
+  for (const name of await files.list(root)) {
+    // Not those that are for production or nobody, and not ours.
+    if (!/^\.env(\.|$)/.test(name) || /^\.env\.local|\.(prod|production|example|sample|template)\b/.test(name)) {
+      continue;
+    }
+    const path = await projectFile(root, name).catch(() => undefined); // a directory, or somebody else's: no advice then
+    if (path === undefined) continue;
+    const values = Array.from(
+      readEnvFile(await files.read(path) ?? ""),
+      ([key, value]) => [key, typeof value === "string" ? value : ""],
+    );
+    envFiles.push({ name, values: Object.fromEntries(values) });
+  }
+  if (!project.isNew) return { project, manifests, envFiles };
+  const name = await nameOf(root, manifests) || project.name;
+  return { project: { ...project, name, stack: name, config: { project: name } }, manifests, envFiles };
+}
+
+async function readManifest(root: string, name: Manifest["name"]): Promise<Manifest | undefined> {
+  const text = await files.read(await projectFile(root, name));
+  if (text === undefined) return undefined;
+  const isPlain = name === "package.json";
+  const bare = text.replace(/^\uFEFF/, "");
+  const content = parse(bare, [], { allowTrailingComma: true });
+  const section = sectionOf(name);
+  const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+  const problem = await jsonProblem(bare, { isPlain }) ??
+    (!isObject(content) ? "it must be an object" : undefined) ??
+    (content[section] !== undefined && !isObject(content[section]) ? `"${section}" must be an object` : undefined);
+  if (problem === undefined) return { name, text, content };
+  throw new ForkstackError("CONFIG_INVALID", `Cannot read ${join(root, name)}: ${problem}`, {
+    hint: isPlain ? PLAIN_JSON : "Mend it, and run the same command again; nothing was changed",
+  });
+}
+
+/** Where a manifest holds what one runs by name. */
+export function sectionOf(name: Manifest["name"]): "scripts" | "tasks" {
+  return name === "package.json" ? "scripts" : "tasks";
+}
+
+/** The name that the project has already: of its package, of its repository. */
+async function nameOf(root: string, manifests: readonly Manifest[]): Promise<string> {
+  const names = manifests.map(({ content }) => content.name).filter((name) => typeof name === "string");
+  const isTop = await files.stat(join(root, ".git")) !== undefined; // below it, the repository is more than the project
+  const asked = ["config", "--local", "--no-includes", "--get", "remote.origin.url"];
+  const remote = isTop ? (await git(root, asked).catch(() => undefined))?.stdout.trim() : ""; // only a suggestion
+  names.push(remote?.replace(/\/+$/, "").replace(/\.git$/, "") ?? "");
+  return names.map((name) => envNameOf(name.replace(/^.*[/:]/, ""))).find(Boolean) ?? "";
+}
+
+/** What tells which vendors a project uses: its packages and the hosts in its env files, a line each. */
+export function signsOf({ manifests, envFiles }: Survey): string {
+  const packages = manifests.flatMap(({ content: { dependencies, devDependencies, imports } }) =>
+    [dependencies, devDependencies, imports].flatMap((one) => Object.keys(one ?? {}))
+  );
+  const hosts = envFiles.flatMap(({ values }) => Object.values(values).map(hostOf));
+  return [...packages, ...hosts].filter(Boolean).join("\n");
+}
+
+/** Addresses of databases, caches and their like. */
+export const STORES =
+  /^(jdbc:)?(postgres(ql)?|mysql|mariadb|libsql|mongodb(\+srv)?|rediss?|valkeys?|amqps?|sqlserver):/i;
+
+/** The host of a URL, also of one with a password that should have been encoded; `""` if it is none. */
+export function hostOf(value: string): string {
+  const url = value.replace(/^jdbc:/i, "");
+  if (URL.canParse(url)) return new URL(url).hostname;
+  const rest = /^[a-z][a-z0-9+.-]*:\/\/(.*)$/is.exec(url)?.[1];
+  return rest === undefined
+    ? ""
+    : /^(\[[^\]]*\]|[^:/?#,]*)/.exec(rest.slice(rest.lastIndexOf("@") + 1))![0].toLowerCase();
+}

@@ -1,0 +1,458 @@
+/**
+ * What forkstack knows: environments, their resources with the vendors' ids, the journal, and who works on what.
+ *
+ * Every write of a worker is fenced: it carries the token of its lock, and is refused as a whole once another has
+ * taken the environment over.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+import { isRegistryId, newRegistryId } from "../marker.ts";
+import type { Marker } from "../provider.ts";
+import {
+  checkoutOf,
+  checkSchema,
+  damagedRegistry,
+  environmentOf,
+  journalLineOf,
+  keptOf,
+  lockOf,
+  resourceOf,
+  sound,
+  statementError,
+  unansweredOf,
+} from "./rows.ts";
+import { foreignRegistry } from "./registry_file.ts";
+import { MIGRATIONS, SCHEMA, SHAPE, VERSION } from "./registry_schema.ts";
+import { byKey, byName, quoted } from "../text/printable.ts";
+import type { Row, Sql, Statement } from "./sql.ts";
+import type {
+  Checkout,
+  DamagedRow,
+  Environment,
+  JournalLine,
+  KeptFork,
+  Lock,
+  Original,
+  ResourceRow,
+} from "./records.ts";
+import { ADOPTED, statements } from "./statements.ts";
+import { isEnvName, isPath } from "../project/field_checks.ts";
+import type { Project } from "../project/project.ts";
+
+/** Last line of a journal of which nobody has noted yet how far it was copied. */
+export const WHOLE_JOURNAL = Number.MAX_SAFE_INTEGER;
+
+/** The step of the journal by which an empty thing that nothing proves to be ours was taken over. */
+export const TAKEN_OVER = "taken over";
+/** The step of the journal that says: a create of the run was answered that something is there already. */
+export const REFUSED = "refused";
+
+/** Brings a registry to a version, unless another process is doing so as well and was first. */
+async function migrate(sql: Sql, version: number): Promise<void> {
+  try {
+    await sql.write([...MIGRATIONS[version], ["UPDATE meta SET value = ? WHERE key = 'version'", String(version)]]);
+  } catch (error) {
+    const [now] = await sql.read(["SELECT value FROM meta WHERE key = 'version'"]);
+    if (Number(now?.value) < version) throw error;
+  }
+}
+
+/** Keys of `meta` that name directories whose registry this one is a copy of. */
+const ORIGINAL = "original:";
+
+/** Gives a registry its id, unless another process was first; the one that it has. */
+async function identify(sql: Sql, id: string): Promise<unknown> {
+  const [, [row]] = await sql.write([
+    ["INSERT INTO meta (key, value) VALUES ('id', ?) ON CONFLICT (key) DO NOTHING", id],
+    ["SELECT value FROM meta WHERE key = 'id'"],
+  ]);
+  return row!.value;
+}
+
+/** The registry of one project. */
+export class Registry {
+  readonly #sql: Sql;
+  readonly #project: string;
+  /** Where the holders of locks show that they live; absent for a registry that other machines share. */
+  readonly lockDirectory: string | undefined;
+  /** Random: marks name it, so that the forks of another registry of the same stack are not taken for this one's. */
+  readonly id: string;
+  /** Registries whose forks `--adopt` gave to this one; with `/<env>` those of one environment. */
+  readonly #adopted: Set<string>;
+  /** Directory that it was bound to last; absent for one on a server. */
+  readonly home: string | undefined;
+  /** Registries that it is a copy of; `open_registry.ts` leaves those that still stand. */
+  originals: readonly Original[];
+
+  private constructor(
+    sql: Sql,
+    project: string,
+    lockDirectory: string | undefined,
+    id: string,
+    meta: ReadonlyMap<string, unknown>,
+  ) {
+    this.#sql = sql;
+    this.#project = project;
+    this.lockDirectory = lockDirectory;
+    this.id = id;
+    const named = (prefix: string) =>
+      [...meta].filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key.slice(prefix.length), value]);
+    this.#adopted = new Set(named(ADOPTED).map(([of]) => String(of)));
+    this.home = homeOf(meta.get("home"));
+    this.originals = named(ORIGINAL).map(([of, seq]) => {
+      if (!/^\d{1,15}$/.test(String(seq))) throw damagedRegistry(`a copy's line is ${quoted(seq)}`);
+      return { directory: homeOf(of)!, seq: Number(seq) };
+    });
+  }
+
+  /** Brings the schema up to date; one of a newer forkstack is refused. A new one gets `id`, or a random one. */
+  static async open(
+    sql: Sql,
+    project: Pick<Project, "name">,
+    lockDirectory?: string,
+    id: string = newRegistryId(),
+  ): Promise<Registry> {
+    try {
+      const schema = await sql.read(SHAPE);
+      const tables = schema.filter(({ type }) => type === "table").map(({ name }) => name);
+      const isThere = tables.includes("meta");
+      if (!isThere) {
+        const other = tables.find((name) => !/^(sqlite|libsql|_)/.test(String(name)));
+        if (other !== undefined) throw foreignRegistry(`it holds a table ${quoted(other)} that is not forkstack's`);
+        await sql.write([...SCHEMA, [
+          "INSERT INTO meta (key, value) VALUES ('project', ?) ON CONFLICT (key) DO NOTHING",
+          project.name,
+        ]]);
+      }
+      const meta = new Map(
+        (await sql.read(["SELECT key, value FROM meta"])).map((row) => [String(row.key), row.value]),
+      );
+      const version = String(meta.get("version"));
+      if (!/^[1-9]\d{0,5}$/.test(version)) {
+        throw damagedRegistry(`its version is ${quoted(meta.get("version") ?? null)}`);
+      }
+      if (Number(version) > VERSION) {
+        throw new ForkstackError(
+          "REGISTRY_NEWER",
+          `Cannot use the registry: its schema is version ${version}, this forkstack knows up to ${VERSION}`,
+          { hint: "Update forkstack" },
+        );
+      }
+      // Another process may bring it up to date between the two looks.
+      if (isThere) checkSchema(tables.includes("checkouts") ? schema : await sql.read(SHAPE), Number(version));
+      if (meta.get("project") !== project.name) {
+        throw foreignRegistry(`it is of project ${quoted(meta.get("project") ?? null)}, not "${project.name}"`);
+      }
+      for (let next = Number(version) + 1; next <= VERSION; next++) await migrate(sql, next);
+      const known: unknown = meta.get("id") ?? await identify(sql, id);
+      if (!isRegistryId(known)) throw damagedRegistry(`its id is ${quoted(known)}`);
+      return new Registry(sql, project.name, lockDirectory, known, meta);
+    } catch (error) {
+      sql.close();
+      throw statementError(error);
+    }
+  }
+
+  close(): void {
+    this.#sql.close();
+  }
+
+  /** Whether a mark is of this registry: it names its id, none as those of 0.1.0, or one that was adopted. */
+  owns({ registry: id, env }: Pick<Marker, "registry" | "env">): boolean {
+    return id === undefined || id === this.id || this.#adopted.has(id) || this.#adopted.has(`${id}/${env}`);
+  }
+
+  /** Takes the forks of another registry for this one's: all from now on, or those of `env` as long as it is there. */
+  async adopt(id: string, env?: string): Promise<void> {
+    const key = env === undefined ? id : `${id}/${env}`;
+    await this.#write([["INSERT INTO meta (key, value) VALUES (?, '') ON CONFLICT (key) DO NOTHING", ADOPTED + key]]);
+    this.#adopted.add(key);
+  }
+
+  /**
+   * Binds the registry to a directory. With `copiedFrom`, a directory whose registry it is a copy of, gives the last line
+   * of the journal that came along.
+   */
+  async bind(directory: string, copiedFrom?: string): Promise<number> {
+    const put = "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    const home: Statement = [`INSERT INTO meta (key, value) VALUES ('home', ?) ${put}`, directory];
+    const last: Statement = ["SELECT COALESCE(MAX(seq), 0) AS seq FROM journal"];
+    const copied: Statement = [
+      `INSERT INTO meta (key, value) SELECT ?, COALESCE(MAX(seq), 0) FROM journal WHERE true ${put}`,
+      `${ORIGINAL}${copiedFrom}`,
+    ];
+    // Directories that were noted in the original are on its environments, not on this one's.
+    const more = copiedFrom === undefined ? [] : [copied, ["DELETE FROM checkouts"] as const];
+    const [[row]] = await this.#write([last, home, ...more]);
+    return row!.seq as number;
+  }
+
+  /** Forgets a directory whose registry it was a copy of. */
+  async forgetOriginal(directory: string): Promise<void> {
+    await this.#write([["DELETE FROM meta WHERE key = ?", ORIGINAL + directory]]);
+  }
+
+  /** Whether the journal knew of a run by one of its lines. */
+  async knewOperation(operation: string, seq: number): Promise<boolean> {
+    const statement = "SELECT 1 AS known FROM journal WHERE operation = ? AND seq <= ? LIMIT 1";
+    return (await this.#read([statement, operation, seq])).length > 0;
+  }
+
+  async #read(statement: Statement): Promise<Row[]> {
+    return await this.#sql.read(statement).catch((error) => {
+      throw statementError(error);
+    });
+  }
+
+  async #write(statements: readonly Statement[]): Promise<Row[][]> {
+    return await this.#sql.write(statements).catch((error) => {
+      throw statementError(error);
+    });
+  }
+
+  /** All environments whose row is sound, by name; `damaged` gives the others. */
+  async environments(): Promise<Environment[]> {
+    return byName(sound(await this.#read(["SELECT * FROM environments"]), environmentOf).rows);
+  }
+
+  async environment(name: string): Promise<Environment | undefined> {
+    const [row] = await this.#read(["SELECT * FROM environments WHERE name = ?", name]);
+    return row && environmentOf(row);
+  }
+
+  /** The resources of an environment, by key. */
+  async resources(env: string): Promise<ResourceRow[]> {
+    const rows = await this.#read(["SELECT * FROM resources WHERE env = ?", env]);
+    return rows.map((row) => resourceOf(row, this.#project)).sort(byKey);
+  }
+
+  /** Every resource of every environment whose row is sound. */
+  async allResources(): Promise<ResourceRow[]> {
+    const rows = await this.#read(["SELECT * FROM resources ORDER BY env, key"]);
+    return sound(rows, (row) => resourceOf(row, this.#project)).rows;
+  }
+
+  /** The journal of an environment, oldest first. */
+  async journal(env: string): Promise<JournalLine[]> {
+    return (await this.#read(["SELECT * FROM journal WHERE env = ? ORDER BY seq", env])).map(journalLineOf);
+  }
+
+  async lock(env: string): Promise<Lock | undefined> {
+    const [row] = await this.#read(["SELECT * FROM locks WHERE env = ? AND owner <> ''", env]);
+    return row && lockOf(row);
+  }
+
+  /**
+   * Takes the lock if it is free, or as `seen` says: held by one that has stopped. Gives the token, or who holds it.
+   * Each holder's `owner` is its alone: asked again, as after a lost reply, it is given the token that it has.
+   */
+  async acquire(env: string, owner: string, purpose: string, seen?: Lock): Promise<number | Lock> {
+    const [, [holder]] = await this.#write([
+      [
+        `INSERT INTO locks (env, owner, purpose, token, beat) VALUES (?, ?, ?, 1, 0) ON CONFLICT (env) DO UPDATE
+         SET owner = excluded.owner, purpose = excluded.purpose, token = token + 1, beat = beat + 1
+         WHERE owner = '' OR (token = ? AND beat = ?)`,
+        env,
+        owner,
+        purpose,
+        seen?.token ?? -1,
+        seen?.beat ?? -1,
+      ],
+      ["SELECT * FROM locks WHERE env = ?", env],
+      ["DELETE FROM fence WHERE env = ? AND token < (SELECT token FROM locks WHERE env = ?)", env, env],
+    ]);
+    const lock = lockOf(holder);
+    return lock.owner === owner ? lock.token : lock;
+  }
+
+  /** Shows that the holder lives; false once another has taken over. */
+  async beat(env: string, token: number): Promise<boolean> {
+    const [rows] = await this.#write([
+      ["UPDATE locks SET beat = beat + 1 WHERE env = ? AND token = ? AND owner <> '' RETURNING beat", env, token],
+    ]);
+    return rows.length > 0;
+  }
+
+  async release(env: string, token: number): Promise<void> {
+    await this.#write([
+      ["UPDATE locks SET owner = '' WHERE env = ? AND token = ?", env, token],
+      ["DELETE FROM fence WHERE env = ? AND token = ?", env, token],
+    ]);
+  }
+
+  /** Environments whose lease has ended, and whose row is sound. */
+  async expired(now: string): Promise<Environment[]> {
+    const rows = await this.#read(["SELECT * FROM environments WHERE expires_at <= ?", now]);
+    return byName(sound(rows, environmentOf).rows);
+  }
+
+  /** Why an environment is not among `environments`; `undefined` if all are. */
+  async environmentsError(): Promise<ForkstackError | undefined> {
+    const [first, ...more] =
+      sound(await this.#read(["SELECT * FROM environments ORDER BY name"]), environmentOf).damaged;
+    if (first === undefined || more.length === 0) return first?.error;
+    const { code, message, hint } = first.error;
+    return new ForkstackError(
+      code,
+      `${message}; ${more.length} more ${more.length === 1 ? "row is" : "rows are"} damaged`,
+      { hint },
+    );
+  }
+
+  /** Rows that fail their check, each with the statement that forgets it. */
+  async damaged(): Promise<DamagedRow[]> {
+    const all = await Promise.all(
+      Object.entries(this.#checks()).map(async ([table, check]) => {
+        const rows = await this.#read([`SELECT rowid AS forkstack_row, * FROM ${table}`]);
+        return sound(rows, check).damaged.map(({ row, error }): DamagedRow => ({
+          table,
+          error,
+          ...(isEnvName(row.env ?? row.name) ? { env: (row.env ?? row.name) as string } : {}),
+          forget: [`DELETE FROM ${table} WHERE rowid = ?`, row.forkstack_row],
+        }));
+      }),
+    );
+    return all.flat();
+  }
+
+  /** Forgets damaged rows; an environment that has lost one of a resource is no more ready than it is known. */
+  async forget(rows: readonly DamagedRow[]): Promise<void> {
+    const envs = rows.flatMap(({ table, env }) => table === "resources" && env !== undefined ? [env] : []);
+    await this.#write([
+      ...rows.map(({ forget }) => forget),
+      ...envs.map((env): Statement => [
+        "UPDATE environments SET status = 'creating' WHERE name = ? AND status = 'ready'",
+        env,
+      ]),
+    ]);
+  }
+
+  #checks(): Readonly<Record<string, (row: Row) => unknown>> {
+    return {
+      environments: environmentOf,
+      resources: (row) => resourceOf(row, this.#project),
+      journal: journalLineOf,
+      locks: (row) => row.owner === "" ? undefined : lockOf(row),
+      checkouts: checkoutOf,
+    };
+  }
+
+  /** What was kept of environments that were deleted, and not purged since; of lines of the journal that are sound. */
+  async kept(): Promise<KeptFork[]> {
+    const rows = await this.#read([
+      `SELECT env, resource, operation, id, max(at) AS at FROM journal AS kept
+        WHERE step = 'keep' AND phase = 'done' AND id IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM journal WHERE env = kept.env AND step = 'purge' AND phase = 'done' AND id = kept.id)
+        GROUP BY env, resource, id ORDER BY env, at`,
+    ]);
+    return sound(rows, keptOf).rows;
+  }
+
+  /** What the vendor's own answers said of what a run made, newest first. */
+  async recorded(env: string, resource: string, operation: string): Promise<{ step: string; id: string }[]> {
+    const rows = await this.#read([
+      `SELECT step, id FROM journal WHERE env = ? AND resource = ? AND operation = ? AND id IS NOT NULL
+        AND phase = 'record' AND step NOT IN ('${TAKEN_OVER}', '${REFUSED}') ORDER BY seq DESC`,
+      env,
+      resource,
+      operation,
+    ]);
+    return rows as unknown as { step: string; id: string }[];
+  }
+
+  /** Whether a run took over what nothing proves to be its own: then no undo deletes it. */
+  async isTakenOver(resource: string, operation: string): Promise<boolean> {
+    return await this.#isNoted(TAKEN_OVER, resource, operation);
+  }
+
+  /** Whether a create of a run was answered that something is there already: the run takes nothing over then. */
+  async isRefused(resource: string, operation: string): Promise<boolean> {
+    return await this.#isNoted(REFUSED, resource, operation);
+  }
+
+  async #isNoted(step: string, resource: string, operation: string): Promise<boolean> {
+    const rows = await this.#read([
+      "SELECT 1 AS found FROM journal WHERE resource = ? AND operation = ? AND step = ? AND phase = 'record' LIMIT 1",
+      resource,
+      operation,
+      step,
+    ]);
+    return rows.length > 0;
+  }
+
+  /** Whether the journal knows of a run: one that it does not was made under another registry. */
+  async knowsOperation(operation: string): Promise<boolean> {
+    return (await this.#read(["SELECT 1 AS known FROM journal WHERE operation = ? LIMIT 1", operation])).length > 0;
+  }
+
+  /** Whether a resource of an environment was ever made under this registry. */
+  async wasMade(env: string): Promise<boolean> {
+    const statement = "SELECT 1 AS made FROM journal WHERE env = ? AND step = 'create' AND phase = 'done' LIMIT 1";
+    return (await this.#read([statement, env])).length > 0;
+  }
+
+  /** Runs that began to make a resource more often than they were told of one made. */
+  async unanswered(resource: string): Promise<Pick<JournalLine, "env" | "operation" | "at">[]> {
+    const rows = await this.#read([
+      `SELECT env, operation, max(at) AS at FROM journal WHERE resource = ? AND step = 'create'
+       GROUP BY env, operation HAVING sum(phase = 'intent') > sum(phase = 'done') ORDER BY max(seq) DESC`,
+      resource,
+    ]);
+    return sound(rows, unansweredOf).rows;
+  }
+
+  /** Records that an environment was used, and what else is to be written with it. */
+  async touch(env: string, at: string, more: readonly Statement[] = []): Promise<void> {
+    await this.#write([statements.touch(env, at), ...more]);
+  }
+
+  /** All checkouts whose row is sound, as they are recorded, by path. */
+  async checkouts(): Promise<Checkout[]> {
+    if (this.originals.some(({ seq }) => seq === WHOLE_JOURNAL)) return []; // still the original's: see `bind`
+    return sound(await this.#read(["SELECT * FROM checkouts ORDER BY path, host"]), checkoutOf).rows;
+  }
+
+  /** Forgets checkouts: their directory is gone, or on another environment by now. */
+  async forgetCheckouts(all: readonly Checkout[]): Promise<void> {
+    if (all.length > 0) await this.#write(all.map(statements.dropCheckout));
+  }
+
+  /**
+   * The statements of a holder of the lock, all or none; `LOCK_LOST` if it holds it no more. Done once, however often
+   * they reach the database: the row in `fence` is refused without a token of the lock, and a second time by its id.
+   */
+  async fenced(env: string, token: number, statements: readonly Statement[]): Promise<void> {
+    const guard: Statement = [
+      `INSERT INTO fence (id, env, token)
+       VALUES (?, ?, (SELECT token FROM locks WHERE env = ? AND token = ? AND owner <> ''))`,
+      crypto.randomUUID(),
+      env,
+      env,
+      token,
+    ];
+    try {
+      await this.#sql.write([guard, ...statements]);
+    } catch (error) {
+      const { message } = error as Error;
+      if (/UNIQUE constraint failed: fence\.id/.test(message)) return; // the reply of the first time was lost
+      if (!/NOT NULL constraint failed: fence\.token/.test(message)) throw statementError(error);
+      throw new ForkstackError(
+        "LOCK_LOST",
+        `Cannot go on with environment "${env}": another worker has taken it over`,
+        {
+          hint: "Run `forkstack status` to see what it did",
+          retryable: true,
+          details: { env },
+          cause: error,
+        },
+      );
+    }
+  }
+}
+
+/** Directory that a row of `meta` names. */
+function homeOf(value: unknown): string | undefined {
+  if (value === undefined || isPath(value)) return value;
+  throw damagedRegistry(`its home is ${quoted(value)}`);
+}

@@ -1,0 +1,297 @@
+/**
+ * The calls of `node:fs/promises` that a short command makes, as Deno has them loaded already; elsewhere they are
+ * `node:fs/promises` itself. See host.ts.
+ *
+ * @module
+ */
+import { ForkstackError } from "../../mod.ts";
+
+const deno = (globalThis as { Deno?: typeof Deno }).Deno;
+
+/** The file system, call by call; errors carry the system's `code`, e.g. `"ENOENT"`. */
+export interface Disk {
+  readText(path: string): Promise<string>;
+  readBytes(path: string): Promise<Uint8Array>;
+  names(path: string): Promise<string[]>;
+  /** What is in a directory, links unfollowed. */
+  entries(path: string): Promise<Entry[]>;
+  makeDirectory(path: string, mode: number): Promise<void>;
+  /** A new file with this content; `EEXIST` where one is. */
+  writeNew(path: string, content: string | Uint8Array, mode: number): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** See `Files.swap`; `undefined` stands for no file. */
+  swap(from: string, to: string, expected: Uint8Array | undefined): Promise<Swapped>;
+  link(from: string, to: string): Promise<void>;
+  /** Removes a file or a tree; absent is success. */
+  remove(path: string): Promise<void>;
+  /** What is at the path itself, without following a link; `undefined` where there is nothing. */
+  look(path: string): Promise<{ type: "file" | "directory" | "other"; sizeBytes: number; inode: string } | undefined>;
+  /**
+   * Identity of a file and the time of its last change, which nobody can set: who wrote the file elsewhere, such as into
+   * a repository, can't know them. `undefined` where there is nothing.
+   */
+  stamp(path: string): Promise<string | undefined>;
+  /** Permission bits, or `undefined` where there is nothing. */
+  mode(path: string): Promise<number | undefined>;
+  changeMode(path: string, mode: number): Promise<void>;
+  /** The path without links; itself where there is nothing. */
+  realPath(path: string): Promise<string>;
+}
+
+/** One name in a directory. */
+export interface Entry {
+  readonly name: string;
+  readonly type: "file" | "directory" | "link" | "other";
+}
+
+/** What came of a swap. */
+export interface Swapped {
+  /** The file has its new name. */
+  readonly isDone: boolean;
+  /** What the place held right before, and where something was written to it at that moment, right after. */
+  readonly seen: Uint8Array | undefined;
+}
+
+/** Whether two files' contents are the same, absent ones included. */
+export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+}
+
+// Synchronous inside: a hop to another thread costs more than a call on a small file. Whole trees are removed aside.
+const ofDeno = (on: typeof Deno): Disk => ({
+  // deno-lint-ignore require-await -- what it throws is a rejection
+  async readText(path) {
+    assertEnds(path, on.statSync(path));
+    return on.readTextFileSync(path);
+  },
+  // deno-lint-ignore require-await
+  async readBytes(path) {
+    assertEnds(path, on.statSync(path));
+    return on.readFileSync(path);
+  },
+  // deno-lint-ignore require-await
+  names: async (path) => Array.from(on.readDirSync(path), ({ name }) => name),
+  // deno-lint-ignore require-await
+  entries: async (path) =>
+    Array.from(on.readDirSync(path), ({ name, isSymlink, isFile, isDirectory }) => (
+      { name, type: isSymlink ? "link" : typeOf(isFile, isDirectory) }
+    )),
+  // deno-lint-ignore require-await
+  makeDirectory: async (path, mode) => on.mkdirSync(path, { recursive: true, mode }),
+  // deno-lint-ignore require-await
+  async writeNew(path, content, mode) {
+    using file = on.openSync(path, { write: true, createNew: true, mode });
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+  },
+  // deno-lint-ignore require-await
+  rename: async (from, to) => on.renameSync(from, to),
+  async swap(from, to, expected) {
+    if (expected === undefined) {
+      try {
+        on.linkSync(from, to);
+      } catch (error) {
+        if ((error as { code?: string }).code === "EEXIST") return { isDone: false, seen: on.readFileSync(to) };
+        throw error;
+      }
+      on.removeSync(from);
+      return { isDone: true, seen: undefined };
+    }
+    const content = (file: Deno.FsFile) => {
+      file.seekSync(0, on.SeekMode.Start);
+      const bytes = new Uint8Array(file.statSync().size);
+      let length = 0;
+      for (let read = 1; read > 0;) length += read = file.readSync(bytes.subarray(length)) ?? 0;
+      return bytes.subarray(0, length);
+    };
+    let old: Deno.FsFile;
+    try {
+      old = on.openSync(to);
+    } catch (error) {
+      return { isDone: false, seen: absent(error as { code?: string }) };
+    }
+    using file = old;
+    return await swapOpen(() => content(file), () => on.renameSync(from, to), expected);
+  },
+  // deno-lint-ignore require-await
+  link: async (from, to) => on.linkSync(from, to),
+  async remove(path) {
+    try {
+      on.removeSync(path);
+    } catch (error) {
+      if (/^(ENOENT|ENOTDIR)$/.test((error as { code?: string }).code ?? "")) return;
+      await on.remove(path, { recursive: true }).catch(absent); // a directory that holds something
+    }
+  },
+  // deno-lint-ignore require-await
+  async look(path) {
+    try {
+      const found = on.lstatSync(path);
+      return { type: typeOf(found.isFile, found.isDirectory), sizeBytes: found.size, inode: `${found.ino}` };
+    } catch (error) {
+      return absent(error as { code?: string });
+    }
+  },
+  // deno-lint-ignore require-await
+  async stamp(path) {
+    try {
+      const { dev, ino, ctime } = on.statSync(path);
+      return `${dev}:${ino}:${ctime?.getTime()}`;
+    } catch (error) {
+      return absent(error as { code?: string });
+    }
+  },
+  // deno-lint-ignore require-await
+  async mode(path) {
+    try {
+      return on.statSync(path).mode ?? undefined;
+    } catch (error) {
+      return absent(error as { code?: string });
+    }
+  },
+  // deno-lint-ignore require-await
+  changeMode: async (path, mode) => on.chmodSync(path, mode),
+  // deno-lint-ignore require-await
+  async realPath(path) {
+    try {
+      return on.realPathSync(path);
+    } catch (error) {
+      return absent(error as { code?: string }) ?? path;
+    }
+  },
+});
+
+const fs = () => import("node:fs/promises");
+
+async function assertEndsIn(path: string): Promise<void> {
+  const found = await (await fs()).stat(path);
+  assertEnds(path, { isFile: found.isFile(), isDirectory: found.isDirectory() });
+}
+
+/**
+ * Refuses to read what may never end, or hold up its reader for ever: a pipe, a device, a socket. A repository may hold a
+ * link to one.
+ */
+function assertEnds(path: string, { isFile, isDirectory }: { isFile: boolean; isDirectory: boolean }): void {
+  if (isFile || isDirectory) return; // a directory has an error of its own
+  throw new ForkstackError("NOT_PERMITTED", `Cannot read ${JSON.stringify(path)}: it is a pipe or a device`, {
+    hint: "Remove it, or put a file in its place",
+  });
+}
+
+const ofNode: Disk = {
+  async readText(path) {
+    await assertEndsIn(path);
+    return await (await fs()).readFile(path, "utf8");
+  },
+  async readBytes(path) {
+    await assertEndsIn(path);
+    return new Uint8Array(await (await fs()).readFile(path));
+  },
+  names: async (path) => await (await fs()).readdir(path),
+  entries: async (path) =>
+    (await (await fs()).readdir(path, { withFileTypes: true })).map((one) => (
+      { name: one.name, type: one.isSymbolicLink() ? "link" : typeOf(one.isFile(), one.isDirectory()) }
+    )),
+  async makeDirectory(path, mode) {
+    await (await fs()).mkdir(path, { recursive: true, mode });
+  },
+  async writeNew(path, content, mode) {
+    const file = await (await fs()).open(path, "wx", mode);
+    try {
+      await file.writeFile(content);
+    } finally {
+      await file.close();
+    }
+  },
+  rename: async (from, to) => await (await fs()).rename(from, to),
+  async swap(from, to, expected) {
+    const { closeSync, fstatSync, linkSync, openSync, readFileSync, readSync, renameSync, rmSync } = await import(
+      "node:fs"
+    );
+    const codeOf = (error: unknown) => (error as { code?: string }).code;
+    if (expected === undefined) {
+      try {
+        linkSync(from, to);
+      } catch (error) {
+        if (codeOf(error) === "EEXIST") return { isDone: false, seen: new Uint8Array(readFileSync(to)) };
+        throw error;
+      }
+      rmSync(from);
+      return { isDone: true, seen: undefined };
+    }
+    let file: number;
+    try {
+      file = openSync(to, "r");
+    } catch (error) {
+      return { isDone: false, seen: absent(error as { code?: string }) };
+    }
+    const content = () => {
+      const bytes = new Uint8Array(fstatSync(file).size);
+      let length = 0;
+      for (let read = 1; read > 0;) length += read = readSync(file, bytes, length, bytes.length - length, length);
+      return bytes.subarray(0, length);
+    };
+    try {
+      return await swapOpen(content, () => renameSync(from, to), expected);
+    } finally {
+      closeSync(file);
+    }
+  },
+  link: async (from, to) => await (await fs()).link(from, to),
+  remove: async (path) => await (await fs()).rm(path, { recursive: true, force: true }),
+  async look(path) {
+    const found = await (await fs()).lstat(path, { bigint: true }).catch(absent);
+    if (found === undefined) return undefined;
+    return { type: typeOf(found.isFile(), found.isDirectory()), sizeBytes: Number(found.size), inode: `${found.ino}` };
+  },
+  async stamp(path) {
+    const found = await (await fs()).stat(path, { bigint: true }).catch(absent);
+    return found && `${found.dev}:${found.ino}:${found.ctimeMs}`;
+  },
+  mode: async (path) => (await (await fs()).stat(path).catch(absent))?.mode,
+  changeMode: async (path, mode) => await (await fs()).chmod(path, mode),
+  realPath: async (path) => await (await fs()).realpath(path).catch(absent) ?? path,
+};
+
+/** The file system of this runtime. */
+export const disk: Disk = deno === undefined ? ofNode : ofDeno(deno);
+
+const SETTLED_MS = 20;
+const WRITTEN_MS = 2; // from an open() to the write() after it
+
+/**
+ * Puts a file in the place of an open one that still has the expected content. An editor that writes to the old file
+ * just then is read to the end of what it saves. An empty file may be one that is being saved, so it is read twice.
+ */
+async function swapOpen(content: () => Uint8Array, rename: () => void, expected: Uint8Array): Promise<Swapped> {
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  if (expected.length === 0) await pause(SETTLED_MS);
+  const seen = content();
+  if (!sameBytes(seen, expected)) return { isDone: false, seen };
+  rename();
+  await pause(WRITTEN_MS);
+  let late = content();
+  for (let last = expected; !sameBytes(late, last); late = content()) {
+    last = late;
+    await pause(SETTLED_MS);
+  }
+  return { isDone: true, seen: late };
+}
+
+function typeOf(isFile: boolean, isDirectory: boolean): "file" | "directory" | "other" {
+  return isFile ? "file" : isDirectory ? "directory" : "other";
+}
+
+/** Nothing being there is no error. */
+export function absent(error: { code?: string }): undefined {
+  if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+  throw error;
+}
+
+/** Whether a path leads to a pipe or a device, which may never end: who names it may mean just that. */
+export async function isEndless(path: string): Promise<boolean> {
+  const found = await (await import("node:fs/promises")).stat(path).catch(() => undefined); // its reader tells why not
+  return found !== undefined && !found.isFile();
+}

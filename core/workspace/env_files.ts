@@ -1,0 +1,284 @@
+/**
+ * The files that point a working directory at an environment: `.current-env`, `.env.local`, `.forkstack/envs/<env>.env`.
+ *
+ * @module
+ */
+import {
+  derivedVariables,
+  ForkstackError,
+  formatEnvLine,
+  isForkstackError,
+  NAME_PATTERN,
+  parseEnvFile,
+} from "../../mod.ts";
+import * as block from "./env_block.ts";
+import { fileError } from "../system/files.ts";
+import { disk } from "../system/disk.ts";
+import { basename, dirname, join } from "../system/host.ts";
+import { lackingExclude, lackingLines, withLines } from "./ignore.ts";
+import { checkUntracked, pointersOf } from "../project/state_ownership.ts";
+import { variableNames } from "./program_env.ts";
+import { Secret, type Variables } from "../secret.ts";
+import type { Project } from "../project/project.ts";
+import { localPath, type Place, textOf, variablesPath } from "./place.ts";
+import {
+  allOrNone,
+  type Planned,
+  put,
+  putBack,
+  type Remake,
+  rewriteShared,
+  stageAll,
+  sweep,
+  tellClosed,
+  type Written,
+} from "./staged_files.ts";
+
+/**
+ * The variables of an environment's own file, or `undefined` if there is none. Paths of embedded providers are those of
+ * today: the file may have been written in another directory.
+ */
+export async function readVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
+  const written = await writtenVariables(place, env);
+  return written && { ...written, ...staleVariables(place.project, env, written) };
+}
+
+/** The variables of embedded providers that differ from what forkstack.json and the place of the state give now. */
+export function staleVariables(
+  { config, stateRoot }: Project,
+  env: string,
+  written: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const derived = Object.entries(derivedVariables(config, stateRoot, env));
+  return Object.fromEntries(derived.filter(([name, value]) => Object.hasOwn(written, name) && written[name] !== value));
+}
+
+/** The variables as an environment's own file has them, stale ones too. */
+export async function writtenVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
+  const path = variablesPath(place.project, env);
+  const text = await place.world.files.read(path);
+  if (text?.includes("\0")) {
+    throw new ForkstackError("STATE_DAMAGED", `Cannot read "${path}": it is not what forkstack wrote`, {
+      hint: "Remove it; `forkstack switch <env>` writes it again",
+      details: { env },
+    });
+  }
+  return text === undefined ? undefined : parseEnvFile(text, `"${path}"`);
+}
+
+/** Removes an environment's own file. */
+export async function removeVariables(place: Place, env: string): Promise<void> {
+  await place.world.files.remove(variablesPath(place.project, env));
+  await sweep(place);
+}
+
+/**
+ * Refuses to go on where git tracks a pointer file, since a credential would be committed, and unless `activates` is
+ * false, where the env file can't take a block: see `checkLocal`.
+ */
+export async function checkPointers(
+  place: Place,
+  { activates = true, anyway = false }: { activates?: boolean; anyway?: boolean } = {},
+): Promise<void> {
+  await checkUntracked(place.project, true);
+  const ignored = await place.world.files.stat(join(place.project.root, ".gitignore"));
+  if (ignored !== undefined && ignored.type !== "file") await changedProjectFiles(place); // before anything is made
+  if (activates) await checkLocal(place, anyway);
+}
+
+/**
+ * Refuses an env file that is a link or lies behind one, has damaged markers, or, unless `anyway`, a person's line of our
+ * variables.
+ */
+async function checkLocal(place: Place, anyway: boolean): Promise<void> {
+  const { project, world: { files } } = place;
+  const path = localPath(project);
+  if (path === undefined) return;
+  const [found, directory] = [await files.stat(path), dirname(path)];
+  if (found !== undefined && found.type !== "file") throw foreignFile(path, "it is no regular file");
+  const isDeeper = directory !== project.root;
+  const real = isDeeper ? await disk.realPath(directory) : directory;
+  const straight = isDeeper ? join(await disk.realPath(project.root), directory.slice(project.root.length)) : directory;
+  if (real !== straight) throw foreignFile(path, `"${directory}" is a link, or behind one`);
+  if (isDeeper && await files.stat(directory) === undefined) {
+    throw new ForkstackError("CONFIG_INVALID", `Cannot write "${path}": there is no directory "${directory}"`, {
+      hint: 'Make it, or name another file in "envFile" of forkstack.json',
+    });
+  }
+  const text = textOf(await files.readBytes(path));
+  const names = new Set(anyway ? [] : variableNames(place.resources ?? []));
+  block.refuseDoubles(text, names, await knownOf(place, text));
+}
+
+function foreignFile(path: string, state: string): ForkstackError {
+  return new ForkstackError("FOREIGN", `Cannot write "${path}": ${state}`, {
+    hint: "Move it away, then run the same command again; a link may lead to another checkout's file",
+  });
+}
+
+/** What tells forkstack's lines in a file that 0.1.0 wrote. */
+export async function knownOf(place: Place, text: string): Promise<block.Known> {
+  const name = `"${localPath(place.project) ?? ""}"`;
+  const env = block.blockVariables(text, name).FORKSTACK_ENV;
+  const isName = env !== undefined && env.length <= 63 && NAME_PATTERN.test(env);
+  const variables = isName ? await readVariables(place, env) : undefined;
+  return { name, given: new Set(variableNames(place.resources ?? [])), of: () => variables };
+}
+
+/** Files written beside their places, with all their bytes on the disk, so that `commit` has only names to change. */
+export interface Change {
+  /** Those of the project's own files that it changes: `forkstack.json`, `.gitignore`. */
+  readonly changedFiles: readonly string[];
+  commit(): Promise<void>;
+  /** Puts everything back as it was, before `commit`, after it, or after it failed; says what it could not. */
+  undo(): Promise<unknown[]>;
+}
+
+/** What files are to say. */
+export interface Wanted {
+  readonly env: string;
+  /** The environment's own file; absent if it is there. */
+  readonly variables?: Variables;
+  /** Point this directory at the environment. */
+  readonly activate: boolean;
+  /** A person's line that sets what the environment sets does not stop it. @default {false} */
+  readonly anyway?: boolean;
+}
+
+/** Prepares all files that change with an environment. The caller has asked `checkPointers` first. */
+export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change> {
+  const { project, world: { files } } = place;
+  const projectFiles = await changedProjectFiles(place);
+  // .gitignore first: never is there a credential that git does not ignore. The env file before .current-env: in
+  // between, the runtime stops rather than mix the two.
+  const staged = await stageAll(place, async () => [...projectFiles, ...await environmentFiles(place, wanted)]);
+  return {
+    changedFiles: projectFiles.map(([path]) => basename(path)),
+    async commit() {
+      await exclude(place);
+      for (const one of staged) await put(files, one);
+      tellClosed(place, staged);
+      // Others may point this directory elsewhere at the same time. Whoever writes last looks last: it makes them agree.
+      for (let attempt = 1; wanted.activate && attempt <= 100 && !await pointersAgree(place); attempt++) {
+        for (const one of staged) if (isPointer(project, one.path)) await put(files, one);
+      }
+    },
+    undo: () => putBack(files, staged),
+  };
+}
+
+/** Has git ignore what we write on every branch and in every worktree, where its directory may be written. */
+async function exclude(place: Place): Promise<void> {
+  try {
+    const lacking = await lackingExclude(place.project, place.world.files);
+    if (lacking === undefined) return;
+    const remake = (now: Uint8Array | undefined) => Promise.resolve(block.bytesOfText(lacking.complete(textOf(now))));
+    await rewriteShared(place, lacking.path, remake, 0o644);
+  } catch (error) {
+    const known = fileError(error, "have git ignore what forkstack writes");
+    if (!isForkstackError(known) || known.code !== "NOT_PERMITTED") throw known;
+  }
+}
+
+function isPointer(project: Project, path: string): boolean {
+  return pointersOf(project).some((name) => join(project.root, name) === path);
+}
+
+async function pointersAgree({ project, world: { files } }: Place): Promise<boolean> {
+  const path = localPath(project);
+  if (path === undefined) return true;
+  const current = await files.read(join(project.root, ".current-env"));
+  const local = await files.readBytes(path);
+  return current?.trim() === block.blockVariables(textOf(local)).FORKSTACK_ENV;
+}
+
+/** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
+export async function changeFiles(
+  place: Place,
+  wanted: Wanted,
+  verify: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<readonly string[]> {
+  const change = await prepareFiles(place, wanted);
+  const commit = async () => {
+    await change.commit();
+    await verify();
+  };
+  await allOrNone(commit, change.undo, "Run the same command again", wanted.env);
+  return change.changedFiles;
+}
+
+async function environmentFiles(place: Place, { env, variables, activate, anyway }: Wanted): Promise<Planned[]> {
+  const { project } = place;
+  const path = variablesPath(project, env);
+  const local = localPath(project);
+  const written = variables === undefined ? await writtenVariables(place, env) : tellable(project, env, variables);
+  const stale = staleVariables(project, env, written ?? {});
+  const told = { ...written, ...stale };
+  const isNew = variables !== undefined || Object.keys(stale).length > 0;
+  return [
+    ...(isNew ? [[path, linesOf(told), 0o600] as const] : []),
+    ...(activate
+      ? [
+        ...await formerFile(place),
+        ...(local === undefined ? [] : [[local, await localFile(place, told, anyway === true), 0o600] as const]),
+        [join(project.root, ".current-env"), `${env}\n`, 0o600] as const,
+      ]
+      : []),
+  ];
+}
+
+/** The env file with these variables in forkstack's block, and every other byte as it is. */
+async function localFile(place: Place, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
+  const lines = block.formatBlock(told, await disk.realPath(place.project.root));
+  return async (now) => {
+    const text = textOf(now);
+    const known = await knownOf(place, text);
+    if (!anyway) block.refuseDoubles(text, new Set(Object.keys(told)), known);
+    return block.bytesOfText(block.withBlock(text, lines, known));
+  };
+}
+
+/** `.env.local` without the block that it has from before forkstack.json named another file, or none. */
+async function formerFile(place: Place): Promise<Planned[]> {
+  const { project, world: { files } } = place;
+  const path = join(project.root, ".env.local");
+  if (path === localPath(project) || (await files.stat(path))?.type !== "file") return [];
+  const before = textOf(await files.readBytes(path));
+  if (Object.keys(block.blockVariables(before, `"${path}"`)).length === 0) return [];
+  const without = async (now: Uint8Array | undefined) => {
+    const text = textOf(now);
+    return block.bytesOfText(block.withoutBlock(text, await knownOf(place, text)));
+  };
+  return [[path, without, (await disk.mode(path) ?? 0o600) & 0o777]];
+}
+
+function tellable(project: Project, env: string, variables: Variables): Record<string, string> {
+  const all: Variables = { FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...variables };
+  const plain = Object.entries(all).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]);
+  return Object.fromEntries(plain);
+}
+
+function linesOf(variables: Readonly<Record<string, string>>): string {
+  return Object.entries(variables).map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("");
+}
+
+/** The first forkstack.json, and .gitignore with the lines that it lacks. */
+export async function changedProjectFiles({ project, world: { files } }: Place): Promise<Written[]> {
+  const changed: Written[] = [];
+  const path = join(project.root, ".gitignore");
+  const found = await files.stat(path);
+  const text = found?.type === "file" ? await files.read(path) ?? "" : ""; // git, too, follows no link there
+  const lacking = await lackingLines(project, text);
+  if (lacking.length > 0 && found !== undefined && found.type !== "file") {
+    throw new ForkstackError("FOREIGN", `Cannot write ${JSON.stringify(path)}: it is no regular file`, {
+      hint: `Put a file in its place: git follows no link there, so that ${lacking[0]} would not be ignored`,
+    });
+  }
+  if (lacking.length > 0) {
+    changed.push([path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]);
+  }
+  if (project.isNew) {
+    changed.push([join(project.root, "forkstack.json"), `${JSON.stringify(project.config, null, 2)}\n`, 0o644]);
+  }
+  return changed;
+}

@@ -1,0 +1,110 @@
+/**
+ * Lines that keep what forkstack writes out of commits and images: of `.gitignore`, of `info/exclude` in git's common
+ * directory, and of `.dockerignore`.
+ *
+ * @module
+ */
+import { envFileOf, findUpwards, isOwned } from "../../mod.ts";
+import { disk } from "../system/disk.ts";
+import { type Files, sweepTemporary } from "../system/files.ts";
+import { commonDirectory } from "../system/git_directory.ts";
+import { cwd, join } from "../system/host.ts";
+import type { Project } from "../project/project.ts";
+import { isIgnored } from "../system/git.ts";
+
+/** Lines for the directory of forkstack.json, each with a path that it ignores. */
+export function ignoreLines(
+  { name, config }: Pick<Project, "name" | "config">,
+): readonly (readonly [line: string, example: string])[] {
+  return [
+    ["/.forkstack/", ".forkstack/registry.db"],
+    ["/.current-env", ".current-env"],
+    ...envFileLines(envFileOf(config)),
+    [`/${name}.*.db*`, `${name}.dev.db/x`],
+  ];
+}
+
+/** The lines for the env file, and the temporary one beside it, which holds the same credentials. */
+function envFileLines(file: string | undefined): [line: string, example: string][] {
+  if (file === undefined) return [];
+  if (file === ".env.local") return [[`/${file}*`, `${file}.forkstack-0`]];
+  return [[`/${file}`, file], [`/${file}.forkstack-*`, `${file}.forkstack-0`]]; // .env.example is for git
+}
+
+/** Those lines that a text of such lines lacks, however it spells them. */
+export function lackingIn(text: string, lines: readonly string[]): string[] {
+  const bare = (line: string) => line.trim().replace(/^(\*\*)?\/|\/$/g, "");
+  const written = new Set(text.split(/\r?\n/).map(bare));
+  return lines.filter((line) => !written.has(bare(line)));
+}
+
+/** A text with these lines at its end, in its own style. */
+export function withLines(text: string, lines: readonly string[]): string {
+  const end = text.includes("\r\n") ? "\r\n" : "\n";
+  const whole = text === "" || text.endsWith("\n") ? text : text + end;
+  return whole + lines.map((line) => line + end).join("");
+}
+
+/** Files that say that a project is put into images. */
+const CONTAINERS = /^(.*\.)?(Dockerfile|Containerfile)(\..*)?$|^(docker-)?compose(\..+)?\.ya?ml$|^\.dockerignore$/;
+
+/** The lines that `.dockerignore` lacks, where the directory's files say that images are made of it. */
+export function lackingForImages(project: Project, names: readonly string[], text: string): string[] {
+  if (!names.some((name) => CONTAINERS.test(name))) return [];
+  return lackingIn(text, ignoreLines(project).map(([line]) => line.slice(1)));
+}
+
+/** The file of a repository, for all its branches and worktrees, that lacks lines of ours. */
+export interface Exclude {
+  readonly path: string;
+  /** Gives it the lines that it lacks by then. */
+  readonly complete: (text: string) => string;
+}
+
+/**
+ * `info/exclude` of the repository around a project, where it lacks lines. `undefined` where there is none, or it is
+ * not this user's: a link, another user's, or of a repository that does not know this checkout.
+ */
+export async function lackingExclude(project: Project, files: Files): Promise<Exclude | undefined> {
+  const root = await disk.realPath(project.root);
+  const top = repositoryOf(root);
+  const common = top && await commonDirectory(top);
+  if (top === undefined || common === undefined || !isOwned(common, cwd())) return undefined;
+  const path = join(common, "info", "exclude");
+  const [info, file] = await Promise.all([join(common, "info"), path].map((one) => files.stat(one)));
+  if ((info?.type ?? "directory") !== "directory" || (file?.type ?? "file") !== "file") return undefined;
+  const below = root.slice(top.length).replaceAll("\\", "/").replace(/[*?[\]\\]/g, "\\$&").replace(/\/$/, "");
+  const lines = [...ignoreLines(project).map(([line]) => line), "/*.forkstack-????????"].map((line) => below + line);
+  const complete = (text: string) => {
+    const written = new Set(text.split(/\r?\n/));
+    return withLines(text, lines.filter((line) => !written.has(line)));
+  };
+  const text = await files.read(path) ?? "";
+  if (complete(text) === text) return undefined;
+  await sweepTemporary(files, path);
+  return { path, complete };
+}
+
+function repositoryOf(directory: string): string | undefined {
+  try {
+    return findUpwards(directory, ".git");
+  } catch {
+    return undefined; // what may not be read above is none of this project's
+  }
+}
+
+/** The lines that .gitignore lacks: neither written there, nor is what they are for ignored by any other. */
+export async function lackingLines(project: Project, text: string): Promise<string[]> {
+  const all = ignoreLines(project);
+  const unwritten = lackingIn(text, all.map(([line]) => line));
+  const lacking = all.filter(([line]) => unwritten.includes(line));
+  const root = lacking.length === 0 ? project.root : await disk.realPath(project.root);
+  const repository = lacking.length === 0 ? undefined : findUpwards(root, ".git");
+  if (repository === undefined) return lacking.map(([line]) => line);
+  const ignored = await Promise.all(
+    lacking.map(([, example]) =>
+      isIgnored(repository, join(root, example).slice(repository.length).replace(/^[\\/]/, ""))
+    ),
+  );
+  return lacking.filter((_, at) => !ignored[at]).map(([line]) => line);
+}

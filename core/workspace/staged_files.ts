@@ -1,0 +1,223 @@
+/**
+ * Files that change together: staged beside their places, put there one by one, all put back on failure.
+ *
+ * @module
+ */
+import * as block from "./env_block.ts";
+import { ForkstackError } from "../../mod.ts";
+import { fileError, type Files, sweepTemporary, temporaryPath } from "../system/files.ts";
+import { disk, sameBytes } from "../system/disk.ts";
+import { join, system } from "../system/host.ts";
+import { pointersOf } from "../project/state_ownership.ts";
+import { messageOf } from "../text/printable.ts";
+import { type Place, textOf } from "./place.ts";
+
+/** Removes what runs that died left of the files here; some hold credentials. */
+export async function sweep({ project, world: { files } }: Place): Promise<void> {
+  for (const name of [...pointersOf(project), ".gitignore", "forkstack.json"]) {
+    await sweepTemporary(files, join(project.root, name));
+  }
+  await sweepTemporary(files, join(project.stateRoot, ".forkstack", "registry-id"));
+  const envs = join(project.stateRoot, ".forkstack", "envs");
+  for (const name of await files.list(envs)) {
+    if (/\.forkstack-[0-9a-f]{8}$/.test(name)) await files.remove(join(envs, name));
+  }
+}
+
+interface Staged {
+  readonly path: string;
+  readonly temporary: string;
+  readonly mode: number;
+  content: Uint8Array;
+  before: Uint8Array | undefined;
+  /** Permission bits of what was there. */
+  readonly modeBefore: number;
+  /** The content made anew of what a person has saved meanwhile, in a file that is a person's too. */
+  readonly remake?: Remake;
+}
+
+/** A file's content made of what the file says now. */
+export type Remake = (now: Uint8Array | undefined) => Promise<Uint8Array>;
+
+/** Writes what is wanted beside its places; nothing is left of it where that fails. */
+export async function stageAll(place: Place, wanted: () => Promise<readonly Planned[]>): Promise<Staged[]> {
+  const { project, world: { files } } = place;
+  const staged: Staged[] = [];
+  let doing = `read the files of "${project.root}"`;
+  try {
+    await sweep(place);
+    for (const [path, content, mode] of await wanted()) {
+      doing = `write "${path}"`;
+      const before = await files.readBytes(path);
+      const one = {
+        path,
+        temporary: temporaryPath(path),
+        mode,
+        content: typeof content === "string" ? new TextEncoder().encode(content) : await content(before),
+        before,
+        modeBefore: (await disk.mode(path) ?? mode) & 0o777,
+        ...(typeof content === "string" ? {} : { remake: content }),
+      };
+      staged.push(one);
+      await stage(files, one);
+    }
+    return staged;
+  } catch (error) {
+    await putBack(files, staged);
+    throw fileError(error, doing);
+  }
+}
+
+/** Writes files of the project itself, all or none. */
+export async function writeProjectFiles(place: Place, written: readonly Written[]): Promise<void> {
+  const { files } = place.world;
+  for (const [path] of written) await sweepTemporary(files, path);
+  const staged = await stageAll(place, () => Promise.resolve(written));
+  const commit = async () => {
+    for (const one of staged) await put(files, one);
+  };
+  await allOrNone(
+    commit,
+    () => putBack(files, staged),
+    "Look at the files of the project, and run the same command again",
+  );
+}
+
+/** Writes a file that is a person's too as it is made of what it says; its mode stays. */
+export async function rewriteShared(place: Place, path: string, remake: Remake, modeOfNew = 0o600): Promise<void> {
+  const mode = (await disk.mode(path) ?? modeOfNew) & 0o777;
+  const [one] = await stageAll(place, () => Promise.resolve([[path, remake, mode]]));
+  try {
+    await put(place.world.files, one);
+  } finally {
+    await place.world.files.remove(one.temporary);
+  }
+}
+
+async function stage(files: Files, { temporary, content, mode }: Staged): Promise<void> {
+  await files.remove(temporary);
+  await files.write(temporary, content, { mode, direct: true });
+}
+
+/** Says that others could read a file until now. */
+export function tellClosed({ world }: Place, staged: readonly Staged[]): void {
+  if (system() === "windows") return;
+  for (const { path, before, mode, modeBefore, remake } of staged) {
+    if (remake === undefined || before === undefined || mode === modeBefore || (modeBefore & 0o077) === 0) continue;
+    world.warn?.(
+      `"${path}" holds credentials now, so that only you can read it: mode 600, was ${modeBefore.toString(8)}`,
+    );
+  }
+}
+
+/** Gives a staged file its name; staged anew where another command, at work here too, took it for left behind. */
+export async function put(files: Files, one: Staged): Promise<void> {
+  try {
+    for (let attempt = 1;; attempt++) {
+      try {
+        if (one.remake === undefined) return await files.replace(one.temporary, one.path);
+        return await merge(files, one, one.remake);
+      } catch (error) {
+        if ((error as { code?: string }).code !== "ENOENT" || attempt === 20) throw error;
+        await stage(files, one);
+      }
+    }
+  } catch (error) {
+    throw fileError(error, `write "${one.path}"`);
+  }
+}
+
+const MOST_SAVES = 100;
+
+/** Puts a file that others write too in its place: whatever they save meanwhile is taken into it. */
+async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
+  const remakeOf = async (now: Uint8Array | undefined) => {
+    one.before = now;
+    one.content = await remake(now);
+    await stage(files, one);
+  };
+  let expected = await files.readBytes(one.path);
+  if (sameBytes(expected, one.content)) return await files.remove(one.temporary);
+  if (!sameBytes(expected, one.before)) await remakeOf(expected);
+  let late: readonly [from: string, to: string] | undefined; // what was saved as the file was replaced
+  for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
+    const { isDone, seen } = await files.swap(one.temporary, one.path, expected);
+    if (isDone && sameBytes(seen, expected)) return;
+    if (isDone) late = [textOf(expected), textOf(seen)];
+    expected = isDone ? await files.readBytes(one.path) : seen;
+    const isAlone = sameBytes(expected, one.content);
+    const merged = late === undefined ? undefined : isAlone ? late[1] : block.withEdit(textOf(expected), ...late);
+    await remakeOf(merged === undefined ? expected : block.bytesOfText(merged));
+  }
+  throw new ForkstackError("CONFLICT", `Cannot write "${one.path}": another program changes it all the time`, {
+    hint: "Close what writes it, and run the same command again",
+    retryable: true,
+  });
+}
+
+export async function allOrNone(
+  commit: () => Promise<void>,
+  undo: () => Promise<unknown[]>,
+  hint: string,
+  env?: string,
+): Promise<void> {
+  try {
+    await commit();
+  } catch (error) {
+    const failures = await undo();
+    if (failures.length === 0) throw error;
+    throw new ForkstackError(
+      "UNDO_INCOMPLETE",
+      `${messageOf(error)}. Undoing failed: ${failures.map(messageOf).join("; ")}`,
+      {
+        hint,
+        ...(env === undefined ? {} : { details: { env } }),
+        cause: new AggregateError([error, ...failures]),
+      },
+    );
+  }
+}
+
+export async function putBack(files: Files, staged: readonly Staged[]): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  for (const one of staged.toReversed()) {
+    const { path, temporary, content, before, mode, modeBefore, remake } = one;
+    try {
+      await files.remove(temporary);
+      if (sameBytes(content, before) && mode === modeBefore) continue;
+      if (remake !== undefined) {
+        await takeBack(files, one);
+        continue;
+      }
+      if (!sameBytes(await files.readBytes(path), content)) continue; // not ours, or another's by now
+      if (before === undefined) await files.remove(path);
+      else await files.write(path, before, { mode: modeBefore });
+    } catch (error) {
+      failures.push(fileError(error, `put "${path}" back`));
+    }
+  }
+  return failures;
+}
+
+/** Takes forkstack's lines out of a file again, or the earlier ones in; a person's stay as they are by now. */
+async function takeBack(files: Files, { path, temporary, content, before, modeBefore }: Staged): Promise<void> {
+  for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
+    const now = await files.readBytes(path);
+    if (now === undefined) return;
+    const earlier = textOf(before);
+    const restored = block.withoutChange(textOf(now), textOf(content), earlier);
+    if (restored === undefined) return; // another's by now
+    if (before === undefined && restored === "") return await files.remove(path);
+    await files.write(temporary, block.bytesOfText(restored), { mode: modeBefore, direct: true });
+    const { isDone, seen } = await files.swap(temporary, path, now);
+    if (isDone && sameBytes(seen, now)) return;
+    await files.remove(temporary);
+  }
+  throw new ForkstackError("CONFLICT", "another program changes it all the time");
+}
+
+/** A file, what it is to say or how that is made of what it says, and its mode. */
+export type Planned = readonly [path: string, content: string | Remake, mode: number];
+
+/** A file, what it is to say, and its mode. */
+export type Written = readonly [path: string, text: string, mode: number];

@@ -1,0 +1,460 @@
+/**
+ * What the embedded providers share: a fork is a file or a directory, and a small file under `.forkstack/owners/` says
+ * whose it is. The owner's file comes first and goes last, so that there is never a fork without one. Until it says how
+ * the fork was copied, the fork is not whole: what stands at its path is ours only if a note beside the owner's file
+ * names that very file, else an application that was started early made it.
+ */
+import { dirname, join } from "node:path";
+import * as v from "npm:valibot@1.5.0";
+import type {
+  Context,
+  Copy,
+  Fork,
+  Held,
+  Kind,
+  OptionsSchema,
+  Provider,
+  Replacement,
+  Scope,
+  Secret,
+  SecretsAccess,
+  Target,
+} from "../../core/provider.ts";
+import { sweepTemporary, temporaryPath } from "../../core/system/files.ts";
+import { isWithin } from "../../core/system/links.ts";
+import { embeddedPath, ForkstackError } from "../../mod.ts";
+import {
+  companionsOf,
+  inspect,
+  isEmptyLater,
+  isMadeAtFirstUse,
+  noteOf,
+  ownerPath,
+  type Place,
+  publishedCopy,
+  readOwner,
+  type Shape,
+} from "./embedded_look.ts";
+import { holder, isSameHolder } from "./ownership.ts";
+
+const noOptions = v.strictObject({});
+type NoOptions = v.InferOutput<typeof noOptions>;
+
+/** What one embedded provider has of its own. */
+interface Embedded<Options> extends Shape {
+  readonly name: string;
+  readonly type: "file" | "directory";
+  readonly copy?: Copy;
+  /** Copies the parent, if there is one, to `partial`, or makes an empty one there; says which. */
+  readonly fill: (
+    context: Context,
+    partial: string,
+    parent: string | undefined,
+    scope: Scope<Options>,
+  ) => Promise<Copy>;
+  /** Opens what is there, beyond its being there. */
+  readonly open?: (path: string) => void | Promise<void>;
+  /** Runs a script on it, until the signal ends it. */
+  readonly execute?: (path: string, sql: string, signal: AbortSignal) => Promise<void>;
+}
+
+interface WithOutputs<Options> extends Embedded<Options> {
+  readonly outputs: (path: string, held: Held, asked: Asked<Options>) => Outputs | Promise<Outputs>;
+  readonly secrets?: SecretsAccess<Options>;
+}
+
+type Outputs = Record<string, string | Secret>;
+
+/** What outputs may depend on. */
+export interface Asked<Options> {
+  readonly context: Context;
+  readonly scope: Scope<Options>;
+}
+
+/** A provider without options of its own, whose forks are files or directories on this machine. */
+export function embeddedProvider(its: WithOutputs<NoOptions>): Provider<NoOptions> {
+  return embeddedProviderWith(noOptions, its);
+}
+
+/** A provider whose forks are files or directories on this machine. */
+export function embeddedProviderWith<Options>(
+  options: OptionsSchema<Options>,
+  its: WithOutputs<Options>,
+): Provider<Options> {
+  const pathOf = (held: Held, place: Place) => embeddedPath(its.kind, place.root, held.name);
+  return {
+    name: its.name,
+    kind: its.kind,
+    capabilities: {
+      copy: its.copy ?? "copy-on-write",
+      ownership: "marked",
+      outputs: "rereadable",
+      nativeExpiry: false,
+      usage: "bytes",
+      pointInTime: false,
+      outputsExpire: false,
+      parentMayBeAbsent: true,
+      embedded: true,
+      name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
+    },
+    credentials: [],
+    options,
+    ...(its.secrets === undefined ? {} : { secrets: its.secrets }),
+    inspect: (context, target) => inspect(its, context, target),
+    create: (context, target) => create(its, context, target),
+    delete: (context, fork, scope) => remove(its, context, fork, scope),
+    reset: (context, fork, target) => reset(its, context, fork, target),
+    list: (context, scope) => list(its.kind, context, scope),
+    remark: (context, fork, scope) => remark(its.kind, context, fork, scope),
+    async probe(context, held, scope) {
+      const path = pathOf(held, scope);
+      const found = await context.files.stat(path);
+      if (found?.type === its.type) return await its.open?.(path);
+      const owner = found === undefined ? await readOwner(context, its.kind, scope, held.name) : undefined;
+      if (owner !== undefined && isEmptyLater(owner, scope)) return;
+      throw new ForkstackError("NOT_READY", `Cannot use ${its.kind} "${path}": there is no ${its.type}`, {
+        retryable: true,
+      });
+    },
+    ...(its.execute === undefined ? {} : {
+      async execute(context, fork, scope, sql) {
+        const path = pathOf(fork, scope);
+        const isHere = (await context.files.stat(path))?.type === its.type;
+        if (isHere && (await readOwner(context, its.kind, scope, fork.name))?.id === fork.id) {
+          return await its.execute!(path, sql, context.signal);
+        }
+        throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
+      },
+    }),
+    async outputs(context, held, scope) {
+      const owner = await readOwner(context, its.kind, scope, held.name);
+      const id = owner?.id ?? held.name; // of a base environment too, whoever asks
+      return await its.outputs(pathOf(held, scope), { id, name: held.name }, { context, scope });
+    },
+    async usage(context, held, scope) {
+      const paths = ["", ...(its.companions ?? [])].map((suffix) => pathOf(held, scope) + suffix);
+      const sizes = await Promise.all(paths.map((path) => sizeOf(context, path)));
+      return { sizeBytes: sizes.reduce((sum, size) => sum + size, 0) };
+    },
+  };
+}
+
+/** Makes the fork whole under a temporary name, then gives it its own. */
+async function create<O>(its: Embedded<O>, context: Context, target: Target<O>): Promise<Fork> {
+  const { kind } = its;
+  const path = embeddedPath(kind, target.root, target.name);
+  const ownerFile = ownerPath(kind, target, target.name);
+  const seen = await inspect(its, context, target);
+  if (seen.state === "foreign") throw foreign(kind, target, seen.reason);
+  const earlier = seen.state === "absent" ? undefined : seen.fork;
+  if (earlier !== undefined && earlier.marker.operation !== target.marker.operation) {
+    throw foreign(kind, target, `operation ${earlier.marker.operation} of the same environment made it`);
+  }
+  if (seen.state === "ready") return await settled(its, context, target, seen.fork);
+
+  const parent = await usableParent(its, context, target);
+  const claim: Fork = {
+    id: earlier?.id ?? crypto.randomUUID(),
+    name: target.name,
+    ...(parent === undefined ? {} : { parentId: target.parent }),
+    marker: target.marker,
+    createdAt: earlier?.createdAt ?? context.now().toISOString(),
+  };
+  await context.fence();
+  if (earlier === undefined) {
+    try {
+      await context.files.write(ownerFile, textOf(claim), { exclusive: true });
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return await create(its, context, target); // another attempt was first
+      throw error;
+    }
+  }
+  await context.record("claim", claim.id);
+  context.signal.throwIfAborted();
+
+  if (parent === undefined && isMadeAtFirstUse(target.options)) {
+    return await settled(its, context, target, { ...claim, copy: "empty" });
+  }
+  const partial = temporaryPath(path);
+  const note = ownerFile + partial.slice(path.length);
+  try {
+    const copy = await its.fill(context, partial, parent, target);
+    context.signal.throwIfAborted();
+    const made = await context.files.stat(partial);
+    if (made === undefined) throw missing(partial);
+    await context.files.write(note, noteOf(made.identity, copy));
+    for (const companion of companionsOf(its, path)) { // a log that is not this database's would be played into it
+      if (await context.files.stat(companion) !== undefined) throw existing(companion);
+    }
+    await context.fence(); // filling it may have taken long
+    await context.files.publish(partial, path);
+    return await settled(its, context, target, { ...claim, copy });
+  } catch (error) {
+    await discard(its, context, path, partial, note);
+    return await madeByAnother(its, context, target, error);
+  }
+}
+
+/**
+ * Removes an attempt that failed, the note first: a number that is free again may become somebody else's file. If the
+ * file has its name already, the note stays, and the next run goes on from there. What can't be removed now is swept
+ * by that run too; the error that led here matters more.
+ */
+async function discard<O>(
+  its: Embedded<O>,
+  context: Context,
+  path: string,
+  partial: string,
+  note: string,
+): Promise<void> {
+  const [found, text] = await Promise.allSettled([context.files.stat(path), context.files.read(note)]);
+  if (found.status === "rejected" || text.status === "rejected") return;
+  if (found.value !== undefined && text.value?.startsWith(`${found.value.identity} `)) return;
+  const removal = [note, ...companionsOf(its, partial), partial]
+    .reduce((earlier, at) => earlier.then(() => context.files.remove(at)), Promise.resolve());
+  await Promise.allSettled([removal]);
+}
+
+/** The fork, if what stopped this attempt is that another of the same operation was first; else throws. */
+async function madeByAnother<O>(
+  its: Embedded<O>,
+  context: Context,
+  target: Target<O>,
+  error: unknown,
+): Promise<Fork> {
+  // It had published its own, or swept ours away when it was done.
+  if (!/^(EEXIST|ENOTEMPTY|ENOTDIR|ENOENT)$/.test(codeOf(error))) throw error;
+  for (let attempt = 1;; attempt++) {
+    const seen = await inspect(its, context, target);
+    if (seen.state === "ready" && seen.fork.marker.operation === target.marker.operation) return seen.fork;
+    if (codeOf(error) === "ENOENT") {
+      throw new ForkstackError(
+        "PARENT_UNUSABLE",
+        `Cannot make ${its.kind} "${target.name}": ${(error as Error).message}`,
+        {
+          hint: "Remove the link that leads nowhere, then run the same command again",
+          cause: error,
+        },
+      );
+    }
+    if (seen.state === "foreign") throw foreign(its.kind, target, seen.reason, error);
+    if (attempt === 3) throw foreign(its.kind, target, (error as Error).message, error);
+    await context.sleep(10 * attempt);
+  }
+}
+
+/** Where the parent really is, inside the project; `undefined` if there is none. */
+async function usableParent<O>(its: Embedded<O>, context: Context, target: Target<O>): Promise<string | undefined> {
+  if (target.parent === undefined) return undefined;
+  const path = embeddedPath(its.kind, target.root, target.parent);
+  const unusable = (state: string, hint: string) =>
+    new ForkstackError("PARENT_UNUSABLE", `Cannot fork ${its.kind} "${path}": ${state}`, { hint });
+  if (await context.files.stat(path) === undefined) return undefined;
+  const [real, root] = await Promise.all([path, target.root].map((one) => context.files.real(one)));
+  if (real === undefined || root === undefined) {
+    throw unusable(
+      "it is a link that leads nowhere",
+      "Remove the link; a parent may be absent, the fork is empty then",
+    );
+  }
+  if (!isWithin(real, root)) {
+    throw unusable(
+      `it is a link that leads out of "${target.root}"`,
+      "Put what it leads to in its place; forkstack reads nothing outside of the project",
+    );
+  }
+  for (
+    const [at, type] of [
+      [real, its.type],
+      ...companionsOf(its, real).map((one) => [one, "file"] as const),
+    ] as const
+  ) {
+    const found = (await context.files.stat(at))?.type ?? type;
+    if (found === type) continue;
+    const what = found === "other" ? "a link, a pipe, a device or a socket" : `a ${found}`;
+    throw unusable(`${at === real ? "it" : `"${at}"`} is ${what}`, `It must be a ${type}; move what stands there away`);
+  }
+  return real;
+}
+
+/** Deletes the fork with its companions, then its mark. */
+async function remove<O>(its: Embedded<O>, context: Context, fork: Fork, place: Place): Promise<"deleted" | "absent"> {
+  const path = embeddedPath(its.kind, place.root, fork.name);
+  const ownerFile = ownerPath(its.kind, place, fork.name);
+  const held = await readOwner(context, its.kind, place, fork.name);
+  if (held?.id !== fork.id) return "absent";
+  if (!isSameHolder(held.marker, fork.marker)) {
+    throw new ForkstackError("FOREIGN", `Cannot delete ${its.kind} "${fork.name}": ${holder(held.marker)}`, {
+      hint: "Delete it from the environment that it belongs to",
+    });
+  }
+  const found = await context.files.stat(path);
+  await context.fence();
+  const isOurs = held.copy !== undefined ||
+    (found && await publishedCopy(context, ownerFile, found.identity)) !== undefined;
+  if (isOurs) {
+    for (const companion of companionsOf(its, path)) await context.files.remove(companion); // first: see `create`
+    await context.files.remove(path);
+  }
+  await sweepTemporary(context.files, ownerFile); // the notes first: see `discard`
+  await sweepTemporary(context.files, path);
+  await context.files.remove(ownerFile);
+  return isOurs || found === undefined ? "deleted" : "absent";
+}
+
+async function remark(kind: Kind, context: Context, fork: Fork, place: Place): Promise<void> {
+  const held = await readOwner(context, kind, place, fork.name);
+  if (held?.id !== fork.id || !isSameHolder(held.marker, fork.marker)) return; // `extend` has looked; it went since
+  await context.files.write(ownerPath(kind, place, fork.name), textOf({ ...held, marker: fork.marker }));
+}
+
+/** Every fork of one resource, by the owner files alone. */
+async function* list(kind: Kind, context: Context, scope: Scope<unknown>): AsyncIterable<Fork> {
+  const directory = dirname(ownerPath(kind, scope, ""));
+  for (const name of await context.files.list(directory)) {
+    if (!name.startsWith(`${kind}.`) || !name.endsWith(".json")) continue;
+    const fork = await readOwner(context, kind, scope, name.slice(kind.length + 1, -".json".length));
+    if (fork?.marker.stack === scope.stack && fork.marker.resource === scope.resource) yield fork;
+  }
+}
+
+/** Makes a new fork aside; `commit` gives it the old one's place, and puts all back if it can't. */
+async function reset<O>(its: Embedded<O>, context: Context, fork: Fork, target: Target<O>): Promise<Replacement> {
+  const path = embeddedPath(its.kind, target.root, fork.name);
+  const ownerFile = ownerPath(its.kind, target, fork.name);
+  const seen = await inspect(its, context, target);
+  if (seen.state === "absent" || seen.state === "foreign" || seen.fork.id !== fork.id) {
+    throw foreign(its.kind, target, seen.state === "foreign" ? seen.reason : "it is not the fork that was made");
+  }
+  await context.fence();
+  await sweepTemporary(context.files, path);
+  const partial = temporaryPath(path);
+  const discard = async () => {
+    for (const leftover of [partial, ...companionsOf(its, partial)]) await context.files.remove(leftover);
+  };
+  let copy: Copy = "empty";
+  let isFilled = true;
+  try {
+    const parent = await usableParent(its, context, target);
+    isFilled = parent !== undefined || !isMadeAtFirstUse(target.options);
+    if (isFilled) copy = await its.fill(context, partial, parent, target);
+  } catch (error) {
+    await discard();
+    throw error;
+  }
+  return {
+    discard,
+    ...(its.execute === undefined ? {} : { execute: (sql) => its.execute!(partial, sql, context.signal) }),
+    async commit() {
+      const aside: [from: string, to: string][] = [];
+      await context.fence();
+      try {
+        // A file is replaced in one step, but a log beside it would be played into the new one; a directory can't be.
+        for (const old of [...companionsOf(its, path), ...(its.type === "directory" ? [path] : [])]) {
+          if (await context.files.stat(old) === undefined) continue;
+          const to = temporaryPath(old);
+          await context.files.replace(old, to);
+          aside.push([old, to]);
+        }
+        if (isFilled) await context.files.replace(partial, path);
+      } catch (error) {
+        for (const [old, to] of aside.reverse()) await context.files.replace(to, old);
+        throw error;
+      }
+      await context.files.write(ownerFile, textOf({ ...seen.fork, copy }));
+      for (const [, to] of aside) await context.files.remove(to);
+      await sweepTemporary(context.files, ownerFile); // of a reset that was cut off
+      return { ...seen.fork, copy };
+    },
+  };
+}
+
+/** Notes on record that the fork is whole, and clears away what it took. */
+async function settled<O>({ kind }: Embedded<O>, context: Context, target: Target<O>, fork: Fork): Promise<Fork> {
+  const path = embeddedPath(kind, target.root, fork.name);
+  const ownerFile = ownerPath(kind, target, fork.name);
+  if ((await readOwner(context, kind, target, fork.name))?.copy === undefined) {
+    await context.files.write(ownerFile, textOf(fork));
+  }
+  await sweepTemporary(context.files, path);
+  await sweepTemporary(context.files, ownerFile);
+  return fork;
+}
+
+/** The bytes of a file or a tree. */
+async function sizeOf(context: Context, path: string): Promise<number> {
+  const found = await context.files.stat(path);
+  if (found?.type !== "directory") return found?.sizeBytes ?? 0;
+  let total = 0;
+  for (const name of await context.files.list(path)) total += await sizeOf(context, join(path, name));
+  return total;
+}
+
+/** What of a tree is copied otherwise: a directory at its top, of which one within is shared and the rest left out. */
+export interface Sealed {
+  readonly directory: string;
+  readonly shared: string;
+}
+
+/**
+ * Fills a fork with a tree that nobody writes to, or makes an empty one where there is no parent. A tree that changes
+ * meanwhile is copied again, and given up after three times. What is sealed may change: each of its files is whole.
+ */
+export async function fillTree(
+  context: Context,
+  to: string,
+  from: string | undefined,
+  sealed?: Sealed,
+): Promise<Copy> {
+  if (from === undefined) {
+    await context.files.makeDirectory(to);
+    return "empty";
+  }
+  const hasSealed = sealed !== undefined && await context.files.stat(join(from, sealed.directory)) !== undefined;
+  const except = hasSealed ? sealed.directory : undefined;
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    const before = await context.files.fingerprint(from, except);
+    const [copied] = await Promise.allSettled([context.files.copy(from, to, except)]);
+    const isStill = await context.files.fingerprint(from, except) === before;
+    if (isStill && copied.status === "fulfilled") {
+      const shared = hasSealed ? await shareSealed(context, to, from, sealed) : "empty";
+      return /\0\d+:/.test(before) ? copied.value : shared; // else no file is in it
+    }
+    if (isStill && copied.status === "rejected") throw copied.reason; // else it failed on what went away meanwhile
+    await context.files.remove(to);
+  }
+  throw new ForkstackError("PARENT_BUSY", `Cannot copy directory "${from}": it changed during each of three copies`, {
+    hint: "Stop what writes there, then run the same command again",
+    retryable: true,
+  });
+}
+
+async function shareSealed(context: Context, to: string, from: string, sealed: Sealed): Promise<Copy> {
+  const [source, target] = [from, to].map((path) => join(path, sealed.directory, sealed.shared));
+  if ((await context.files.list(source)).length === 0) return "empty";
+  return await context.files.share(source, target);
+}
+
+function textOf(fork: Fork): string {
+  return `${JSON.stringify(fork, null, 2)}\n`;
+}
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string } | null)?.code ?? "";
+}
+
+function existing(path: string): Error {
+  return Object.assign(new Error(`"${path}" is there already`), { code: "EEXIST" });
+}
+
+function missing(path: string): Error {
+  return Object.assign(new Error(`"${path}" went away`), { code: "ENOENT" });
+}
+
+function foreign(kind: Kind, target: Target<unknown>, reason: string, cause?: unknown): ForkstackError {
+  return new ForkstackError("FOREIGN", `Cannot make ${kind} "${target.name}": ${reason}`, {
+    hint: "Move it away, or choose another environment name; forkstack touches nothing that it did not make",
+    details: { env: target.marker.env, resource: target.marker.resource },
+    cause,
+  });
+}

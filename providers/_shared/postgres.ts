@@ -1,0 +1,184 @@
+/**
+ * What the providers share whose databases speak PostgreSQL: one connection, its address taken apart and put together,
+ * what the server refuses told by SQLSTATE, a probe by a real query.
+ *
+ * - SQLSTATEs: https://www.postgresql.org/docs/18/errcodes-appendix.html
+ */
+import { allowHint } from "../../core/system/deno_permissions.ts";
+import { loadPackage } from "../../core/system/lazy.ts";
+import type { Context } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+
+/** Sends a statement; without values it may be several at once, which are one transaction. */
+// deno-lint-ignore no-explicit-any -- a row is what the statement asks for
+export type Query = (text: string, values?: string[]) => Promise<any[]>;
+
+/** Where to connect, and as whom. */
+export type Login = Readonly<Record<"host" | "port" | "user" | "password" | "database" | "sslmode", string>>;
+
+/** What a connection is for: its errors are told by it. */
+export interface Purpose {
+  /** The provider's name in forkstack.json. */
+  readonly provider: string;
+  /** As in `make database "x"`. */
+  readonly what: string;
+  /** Where the address came from, e.g. `"POSTGRES_URL"` or `"the URL that Neon gave"`. */
+  readonly source: string;
+  /** What to do if the role may not do that. */
+  readonly denied?: string;
+}
+
+/** Works on one connection, which is never made anew: locks and transactions are gone with it. */
+export async function connected<T>(
+  { signal }: Pick<Context, "signal">,
+  login: Login,
+  purpose: Purpose,
+  work: (query: Query) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const { default: postgres } = await loadPackage<{ default: typeof import("npm:postgres@3.4.9") }>(
+    "npm:postgres@3.4.9",
+  );
+  let closed = 0;
+  const sql = postgres({
+    host: login.host,
+    port: Number(login.port),
+    username: login.user,
+    password: login.password,
+    database: login.database,
+    ssl: ({ disable: false, allow: "prefer", prefer: "prefer", require: "require" } as const)[login.sslmode] ??
+      "verify-full",
+    max: 1,
+    max_lifetime: null,
+    connect_timeout: 10,
+    prepare: false,
+    fetch_types: false,
+    onnotice: () => {},
+    onclose: () => void closed++,
+    connection: { application_name: "forkstack", TimeZone: "UTC" },
+  });
+  try {
+    return await work(async (text, values) => {
+      if (closed > 0) throw Object.assign(new Error("the connection was lost"), { code: "CONNECTION_CLOSED" });
+      return [...await (values === undefined ? sql.unsafe(text) : sql.unsafe(text, values))];
+    });
+  } catch (error) {
+    throw postgresError(error, login, purpose);
+  } finally {
+    await sql.end({ timeout: closed > 0 ? 0 : 1 }); // after a loss postgres.js waits for an answer that never comes
+  }
+}
+
+/** A real query, of what every database holds. */
+export const PROBE = "SELECT count(*) FROM pg_catalog.pg_class";
+
+/** Answers once the database does. */
+export async function answers(context: Pick<Context, "signal">, login: Login, purpose: Purpose): Promise<void> {
+  await connected(context, login, purpose, (query) => query(PROBE));
+}
+
+/** The parts of a URL; `undefined` if it is none of PostgreSQL's. */
+export function loginOf(text: string): Login | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) return undefined;
+  return {
+    host: url.searchParams.get("host") ?? (url.hostname.replace(/^\[|\]$/g, "") || "localhost"),
+    port: url.port || "5432",
+    user: decodeURIComponent(url.username) || "postgres",
+    password: decodeURIComponent(url.password),
+    database: decodeURIComponent(url.pathname.slice(1)) || "postgres",
+    sslmode: url.searchParams.get("sslmode") ?? "prefer",
+  };
+}
+
+/** The URL that an application gets. */
+export function urlOf({ host, port, user, password, database, sslmode }: Login): string {
+  const [first, second, last] = [user, password, database].map(encodeURIComponent);
+  const url = new URL(
+    `postgres://${first}${second && `:${second}`}@${host.includes(":") ? `[${host}]` : host}/${last}`,
+  );
+  url.port = port;
+  if (sslmode !== "prefer") url.searchParams.set("sslmode", sslmode);
+  return url.href;
+}
+
+/** What a refusal means: our code, whether it may pass, and what to do next. */
+type Meaning = readonly [code: string, mayPass: boolean, hint: string];
+
+/** By SQLSTATE, or by the code of the connection. */
+function meaningOf(code: string, { host, port, sslmode }: Login, { source, denied }: Purpose): Meaning {
+  // Without TLS and before any password was asked for: pg_hba.conf has no line for this connection.
+  if (code === "28000" && sslmode === "disable") {
+    return ["TLS_REQUIRED", false, `Take \`sslmode=disable\` out of ${source}, or set \`sslmode=require\``];
+  }
+  const known: readonly (readonly [RegExp, ...Meaning])[] = [
+    [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, allowHint("net", `${host}:${port}`)],
+    [/^28/, "CREDENTIALS_REJECTED", false, `Check user and password in ${source}, and the server's pg_hba.conf`],
+    [/^42501$/, "CREDENTIALS_DENIED", false, denied ?? "Grant the role what the message names"],
+    [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` tells what is there"],
+    [/^55006$/, "RESOURCE_LOCKED", true, "Somebody is connected: end that, then run the same command again"],
+    [/^55P03$/, "RESOURCE_LOCKED", true, "Another run works on it: run the same command again once it is done"],
+    [/^53[34]00$/, "PLAN_LIMIT", true, "Close connections, or raise the limit of the server, the role or the database"],
+    [/^(53100|58030)$/, "DISK_FULL", false, "Make room on the server's disk, then run the same command again"],
+    [/^42(P04|710)$/, "CONFLICT", false, "Something of that name is there: move it away, then run it again"],
+    [/^2BP01$/, "CONFLICT", false, "Something else depends on it; remove what its message names, then run it again"],
+    [/^XX/, "PROVIDER_REFUSED", false, "The server's log says more; a full disk may show itself so amid a copy"],
+    [
+      /(CERT|TLS|SSL|EPROTO|^InvalidData$)/,
+      "TLS_FAILED",
+      false,
+      `Check \`sslmode\` in ${source}: \`require\` trusts any certificate, \`disable\` asks for none`,
+    ],
+    [
+      /^(53|57|08)/,
+      "PROVIDER_UNAVAILABLE",
+      true,
+      "Wait until the server takes connections, then run the same command again",
+    ],
+    [
+      /^(E[A-Z]+|CONN.*)$/,
+      "PROVIDER_UNAVAILABLE",
+      true,
+      `Check host and port in ${source}, and that the server runs${
+        /^(disable|allow|prefer)$/.test(sslmode) ? "" : ` and speaks TLS, which \`sslmode=${sslmode}\` asks for`
+      }`,
+    ],
+  ];
+  const found = known.find(([pattern]) => pattern.test(code));
+  return found === undefined
+    ? ["PROVIDER_REFUSED", false, "Mend what it says, then run it again"]
+    : [found[1], found[2], found[3]];
+}
+
+/** A known error, without the statement: it may hold the verifier of a password. */
+function postgresError(error: unknown, login: Login, purpose: Purpose): unknown {
+  if (isForkstackError(error) || !(error instanceof Error)) return error;
+  if (error.name === "AbortError") return error;
+  const { detail } = error as { detail?: string };
+  const state = codeOf(error) || error.name;
+  const [code, retryable, hint] = meaningOf(state, login, purpose);
+  const place = `${login.host}:${login.port}`;
+  return new ForkstackError(code, `Cannot ${purpose.what} at ${place}: ${error.message}`, {
+    hint,
+    retryable,
+    details: { provider: purpose.provider },
+    cause: new Error([`SQLSTATE ${state}: ${error.message}`, detail].filter(Boolean).join("; ")),
+  });
+}
+
+/** The SQLSTATE, or the code of the connection. */
+export function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code ?? "");
+}
+
+/** A name as an identifier. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text as a literal. */
+export function literal(text: string): string {
+  return text.includes("\\")
+    ? ` E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
+    : `'${text.replaceAll("'", "''")}'`;
+}

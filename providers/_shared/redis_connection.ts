@@ -1,0 +1,350 @@
+/**
+ * The connection to a Redis or Valkey server: the URL, one client that is never connected anew, errors by their codes,
+ * and scripts that walk the keys a page at a time, so that neither names nor values leave the server.
+ *
+ * - Error codes are the first word of a reply: https://valkey.io/topics/protocol/#simple-errors
+ * - SCAN and what it promises: https://valkey.io/commands/scan/
+ */
+import type { Buffer } from "node:buffer";
+import { loadPackage } from "../../core/system/lazy.ts";
+import type { Context } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+
+/** Where the server is, and as whom we come: an administrator. */
+export interface Login {
+  /** The variable that it was read from. */
+  readonly variable: string;
+  readonly isTls: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  /** The logical database of the URL's path. */
+  readonly database: number;
+}
+
+/** Sends commands on one connection; it selects no logical database but by `SELECT`. */
+export interface Connection {
+  // deno-lint-ignore no-explicit-any -- a reply is what the command is documented to give
+  send(...command: readonly (string | number)[]): Promise<any>;
+  /** As `send`, for keys and values that are no text. */
+  // deno-lint-ignore no-explicit-any -- a reply is what the command is documented to give
+  sendBytes(...command: readonly (string | number | Uint8Array)[]): Promise<any>;
+  /** All or none, in one step: https://valkey.io/topics/transactions/ */
+  atomically(...commands: readonly (readonly (string | number)[])[]): Promise<void>;
+  /** Tells this start of the server from any other. */
+  readonly runId: string;
+}
+
+/** The oldest servers that keep functions, which hold our marks. */
+const OLDEST_VERSION = 7;
+/** No answer to what was sent for so long, and the connection is given up. */
+const SILENCE_MS = 60_000;
+
+/** Whose login the URL of the server must hold. */
+export const FOR_WHOM = "for a user that may do everything";
+
+/** The login of the first of these variables that is set. */
+export function loginOf(context: Pick<Context, "credentials">, variables: readonly string[]): Login {
+  const variable = variables.find((name) => context.credentials[name] !== undefined) ?? variables[0]!;
+  const text = context.credentials[variable]?.reveal();
+  const url = text === undefined || !URL.canParse(text) ? undefined : new URL(text);
+  if (url === undefined || !/^rediss?:$/.test(url.protocol) || !/^\/?\d*$/.test(url.pathname) || url.hostname === "") {
+    const state = text === undefined ? "not set" : "not a URL like redis://admin:...@host:6379/0";
+    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use the server: ${variable} is ${state}`, {
+      hint: `Set ${variables.join(" or ")} in the environment of this command, ${FOR_WHOM}`,
+    });
+  }
+  return {
+    variable,
+    isTls: url.protocol === "rediss:",
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: Number(url.port || 6379),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database: Number(url.pathname.slice(1) || 0),
+  };
+}
+
+/** The URL that an application gets. */
+export function urlOf({ isTls, host, port, user, password, database }: Login): string {
+  const at = host.includes(":") ? `[${host}]` : host;
+  const who = user || password ? `${encodeURIComponent(user)}:${encodeURIComponent(password)}@` : "";
+  return `${isTls ? "rediss" : "redis"}://${who}${at}:${port}/${database}`;
+}
+
+/** What is done, for the message of an error. */
+export interface Task {
+  readonly provider: string;
+  readonly what: string;
+}
+
+/** Works on one connection. It ends with the work, and where it breaks, so does the work. */
+export async function connected<T>(
+  context: Context,
+  login: Login,
+  task: Task,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  context.signal.throwIfAborted();
+  const { Redis } = await loadPackage<typeof import("npm:ioredis@6.0.0")>("npm:ioredis@6.0.0");
+  const { isTls, host, port, user, password } = login;
+  const redis = new Redis({
+    host,
+    port,
+    ...(user === "" ? {} : { username: user }),
+    ...(password === "" ? {} : { password }),
+    ...(isTls ? { tls: {} } : {}),
+    protocol: 2,
+    lazyConnect: true,
+    retryStrategy: () => null, // a lock of ours is held by the connection
+    maxRetriesPerRequest: 0,
+    enableReadyCheck: false,
+    enableOfflineQueue: false,
+    disableClientInfo: true,
+    connectTimeout: 5_000,
+    socketTimeout: SILENCE_MS,
+  });
+  let broken: unknown;
+  redis.on("error", (error) => void (broken ??= error));
+  const closed = new Promise((resolve) => redis.once("end", resolve));
+  const send: Connection["send"] = (name, ...args) => {
+    context.signal.throwIfAborted();
+    return redis.call(String(name), ...args);
+  };
+  try {
+    await redis.connect();
+    const server = fieldsOf(await send("INFO", "server"));
+    assertFit(server, login, task);
+    return await work({
+      send,
+      sendBytes(name, ...args) {
+        context.signal.throwIfAborted();
+        return redis.callBuffer(String(name), ...args as (string | number | Buffer)[]);
+      },
+      runId: server.get("run_id") ?? "",
+      async atomically(...commands) {
+        context.signal.throwIfAborted();
+        if (commands.length === 1) return void await send(...commands[0]!);
+        const multi = redis.multi();
+        for (const [name, ...args] of commands) multi.call(String(name), ...args);
+        for (const [error] of await multi.exec() ?? []) if (error) throw error;
+      },
+    });
+  } catch (error) {
+    const isLost = !isReply(error) && !isForkstackError(error) && error !== context.signal.reason;
+    throw await known(isLost ? broken ?? error : error, login, task);
+  } finally {
+    const isOver = redis.status === "end";
+    if (!isOver) redis.disconnect();
+    if (!isOver) await closed;
+  }
+}
+
+/** The fields of an INFO section: https://valkey.io/commands/info/ */
+export function fieldsOf(info: string): Map<string, string> {
+  return new Map(
+    info.split("\r\n").filter((line) => line.includes(":")).map((line) => {
+      const at = line.indexOf(":");
+      return [line.slice(0, at), line.slice(at + 1)];
+    }),
+  );
+}
+
+function assertFit(server: Map<string, string>, { host, port }: Login, { provider, what }: Task): void {
+  const mode = server.get("server_mode") ?? server.get("redis_mode") ?? "";
+  const version = server.get("redis_version") ?? ""; // Valkey tells 7.2.4 here, for clients of Redis
+  const problem = mode !== "standalone"
+    ? [
+      "CONFIG_CLUSTER",
+      `the server at ${host}:${port} runs as "${mode}", where one connection does not reach all keys`,
+    ]
+    : Number.parseInt(version) < OLDEST_VERSION
+    ? [
+      "CONFIG_SERVER_OLD",
+      `the server at ${host}:${port} is of version ${version}, and must be of ${OLDEST_VERSION}.0`,
+    ]
+    : undefined;
+  if (problem === undefined) return;
+  throw new ForkstackError(problem[0]!, `Cannot ${what}: ${problem[1]}`, {
+    hint: "Use a server of its own for environments: Valkey, or Redis 7 or newer, without cluster mode",
+    details: { provider },
+  });
+}
+
+/** The beginning of a reply, or the connection's code -> our code, whether it may pass, and what to do next. */
+const MEANING: readonly (readonly [RegExp, string, boolean, string])[] = [
+  [
+    /^(WRONGPASS|NOAUTH|DENIED|ERR AUTH|ERR invalid password)/,
+    "CREDENTIALS_REJECTED",
+    false,
+    "Check user and password in ",
+  ],
+  [/^NOPERM/, "CREDENTIALS_DENIED", false, "The user may not do that; an administrator (+@all ~* &*) must be in "],
+  [/^OOM/, "PLAN_LIMIT_MEMORY", false, "Raise maxmemory, `forkstack prune`, or fork with --empty, on the server in "],
+  [/^READONLY/, "CONFIG_REPLICA", false, "It is a replica: name the primary in "],
+  [
+    /^(LOADING|BUSY|MASTERDOWN|MISCONF|NOREPLICAS|ERR max number of clients)/,
+    "PROVIDER_UNAVAILABLE",
+    true,
+    "Mend what it says, then run the same command again; the server is in ",
+  ],
+  [
+    /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_TLS/,
+    "CREDENTIALS_TLS",
+    false,
+    "Trust its authority by DENO_CERT, or correct the host in ",
+  ],
+  [/^ERR_SSL|^EPROTO/, "CREDENTIALS_TLS", false, "It does not speak TLS there: write redis:// in "],
+  [/^(E[A-Z]+|connection)$/, "PROVIDER_UNAVAILABLE", true, "Check that the server runs, and host and port in "],
+];
+
+/** A known error, without the command: it may hold a password. */
+async function known(error: unknown, login: Login, { provider, what }: Task): Promise<unknown> {
+  if (isForkstackError(error) || !(error instanceof Error)) return error;
+  if (/^(NotCapable|PermissionDenied|AbortError)$/.test(error.name)) return error;
+  const { host, port, variable } = login;
+  const key = isReply(error) ? error.message : (error as { code?: string }).code ?? "connection";
+  const isDeaf = /^(ECONNRESET|EPIPE|ETIMEDOUT|connection)$/.test(key) && await speaks(host, port, !login.isTls);
+  const [, code, retryable, hint] = isDeaf
+    ? [
+      ,
+      "CREDENTIALS_TLS",
+      false,
+      `It ${login.isTls ? "does not speak TLS: write redis" : "speaks TLS: write rediss"}:// in `,
+    ]
+    : MEANING.find(([pattern]) => pattern.test(key)) ?? [, "PROVIDER_REFUSED", false, "Mend what it says at "];
+  const state = isDeaf ? "it does not answer to what we speak" : error.message || key;
+  return new ForkstackError(code, `Cannot ${what} at ${host}:${port}: ${state}`, {
+    hint: `${hint}${variable}`,
+    retryable,
+    details: { provider },
+    cause: new Error(`${key === error.message ? "" : `${key}: `}${error.message}`),
+  });
+}
+
+function isReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === "ReplyError";
+}
+
+/** Whether a server that hung up on us, or said nothing, answers where we do otherwise: with TLS, or without. */
+async function speaks(host: string, port: number, withTls: boolean): Promise<boolean> {
+  const socket = withTls
+    ? (await import("node:tls")).connect({ host, port, rejectUnauthorized: false }) // no secret is sent on it
+    : (await import("node:net")).connect({ host, port });
+  return await new Promise((resolve) => {
+    let isAnswered = false;
+    const answered = () => {
+      isAnswered = true;
+      socket.destroy();
+    };
+    socket.once("close", () => resolve(isAnswered)).once("error", () => socket.destroy());
+    socket.setTimeout(2_000, () => socket.destroy());
+    if (withTls) socket.once("secureConnect", answered);
+    else socket.once("connect", () => socket.write("PING\r\n")).once("data", answered);
+  });
+}
+
+// ---- Keys ----
+
+/** The keys of one environment: a whole logical database, or what has a prefix in one. */
+export interface Place {
+  readonly database: number;
+  readonly prefix?: string;
+}
+
+/** Keys that one call of a script looks at: what a server is held up for, and how often we call. */
+const PAGE = 500;
+
+/** Walks all keys of a place; `action` runs for each `key`, and its sum comes back. */
+async function walk(
+  connection: Connection,
+  place: Place,
+  action: string,
+  args: () => Promise<readonly (string | number)[]> = () => Promise.resolve([]),
+  isEnough: (sum: number) => boolean = () => false,
+): Promise<number> {
+  const script = `local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ${PAGE})
+local sum = 0
+for _, key in ipairs(page[2]) do ${action} end
+return {page[1], sum}`;
+  const match = `${(place.prefix ?? "").replace(/[\\*?[\]]/g, "\\$&")}*`;
+  await connection.send("SELECT", place.database);
+  let total = 0;
+  for (let cursor = "0";;) {
+    const [next, sum]: [string, number] = await connection.send("EVAL", script, 0, cursor, match, ...await args());
+    total += sum;
+    cursor = next;
+    if (cursor === "0" || isEnough(sum)) return total;
+  }
+}
+
+/**
+ * Copies all keys with what they hold and when they expire, except those with one of the prefixes. Asked before each
+ * page, `room` tells how many bytes there are; false: not all keys found room. Without a limit nothing is measured.
+ */
+export async function copyKeys(
+  connection: Connection,
+  from: Place,
+  to: Place,
+  except: readonly string[],
+  room: () => Promise<number>,
+): Promise<boolean> {
+  const rest = from.prefix === to.prefix ? "key" : "ARGV[5] .. string.sub(key, #ARGV[6] + 1)";
+  // https://valkey.io/commands/copy/; 0: it expired just now, or SCAN told it twice
+  const action = `local isOthers = false
+for i = 7, #ARGV do isOthers = isOthers or string.sub(key, 1, #ARGV[i]) == ARGV[i] end
+if ARGV[3] ~= 'Infinity' then
+  sum = sum + (redis.call('MEMORY', 'USAGE', key) or 0)
+  if sum > tonumber(ARGV[3]) then return {page[1], -1} end
+end
+if not isOthers then redis.call('COPY', key, ${rest}, 'DB', ARGV[4]) end`;
+  let hasRoom = true;
+  const args = async () => [String(await room()), to.database, to.prefix ?? "", from.prefix ?? "", ...except];
+  await walk(connection, from, action, args, (sum) => {
+    hasRoom = sum >= 0;
+    return !hasRoom;
+  });
+  return hasRoom;
+}
+
+/** Removes all keys of a place. */
+export async function removeKeys(connection: Connection, place: Place): Promise<void> {
+  if (place.prefix !== undefined) return void await walk(connection, place, "sum = sum + redis.call('UNLINK', key)");
+  await connection.send("SELECT", place.database);
+  await connection.send("FLUSHDB", "ASYNC");
+}
+
+/** Whether a place holds any key. */
+export async function hasKeys(connection: Connection, place: Place): Promise<boolean> {
+  if (place.prefix !== undefined) {
+    return await walk(connection, place, "sum = sum + 1", undefined, (sum) => sum > 0) > 0;
+  }
+  await connection.send("SELECT", place.database);
+  return await connection.send("DBSIZE") > 0;
+}
+
+/** About how many bytes a place takes: https://valkey.io/commands/memory-usage/ */
+export async function bytesOf(connection: Connection, place: Place): Promise<number> {
+  return await walk(connection, place, "sum = sum + (redis.call('MEMORY', 'USAGE', key) or 0)");
+}
+
+/** Keys that are on their way at once between two servers. */
+const ACROSS = 250;
+
+/** Copies all keys of a server to another, through here, with what they hold and when they expire: a page at a time. */
+export async function copyAcross(from: Connection, to: Connection, progress: (text: string) => void): Promise<void> {
+  let count = 0;
+  for (let cursor = "0";;) {
+    const [next, keys]: [Uint8Array, Uint8Array[]] = await from.sendBytes("SCAN", cursor, "COUNT", ACROSS);
+    // https://valkey.io/commands/restore/; no dump: it expired since. The instant stays the same, however long this takes.
+    await Promise.all(keys.map(async (key) => {
+      const [dump, expiresAt] = await Promise.all([from.sendBytes("DUMP", key), from.sendBytes("PEXPIRETIME", key)]);
+      if (dump !== null) await to.sendBytes("RESTORE", key, Math.max(0, expiresAt), dump, "REPLACE", "ABSTTL");
+    }));
+    count += keys.length;
+    progress(`${count} keys`);
+    cursor = new TextDecoder().decode(next);
+    if (cursor === "0") return;
+  }
+}

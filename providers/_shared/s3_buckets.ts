@@ -1,0 +1,547 @@
+/**
+ * What the storage providers share that make a bucket for each environment: whose it is, and its way from absent to
+ * whole. A bucket has no id of the store's own, so its mark carries one; the mark says too how it was filled, and until
+ * then it is not whole.
+ */
+import { createHash } from "node:crypto";
+import * as v from "npm:valibot@1.5.0";
+import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
+import { formatMarker } from "../../core/marker.ts";
+import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { foreignError, holder, isOthers, isSameHolder, others } from "./ownership.ts";
+import { type Account, Store, vendorCode, type VendorHeaders } from "./s3_client.ts";
+import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./s3_objects.ts";
+
+/** The options of providers that copy. */
+export const COPY_OPTIONS = {
+  /** `"copy"` or `"empty"`. Without it: copy, and above 10,000 objects or 1 GiB ask first. */
+  fork: v.optional(v.picklist(["copy", "empty"])),
+  /** Keys that a fork gets; `*` stands for any characters. @default {all} */
+  include: v.optional(v.array(v.string())),
+  /** Keys that a fork does not get, though they are included. */
+  exclude: v.optional(v.array(v.string())),
+};
+type CopyOptions = v.InferOutput<v.StrictObjectSchema<typeof COPY_OPTIONS, undefined>>;
+
+const ASK_ABOVE = { objects: 10_000, sizeBytes: 2 ** 30 };
+
+/** What is stored with a bucket, by names that both tags and JSON can hold. */
+export type Note = Readonly<Record<string, string>>;
+
+/** Where a store keeps a note of ours on a bucket. */
+export interface Marks {
+  read(store: Store, bucket: string): Promise<Note | undefined>;
+  write(store: Store, bucket: string, note: Note): Promise<void>;
+  /** The key of the object that it is kept in, if it is one. */
+  readonly key?: string;
+}
+
+/** What a store calls its buckets by. */
+export interface Buckets<Options> {
+  /** `"others"`: it is there, and not ours to look into. */
+  look(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<"absent" | "others" | "there">;
+  /** When a bucket was made (RFC 3339), where the store tells it. */
+  createdAt(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<string | undefined>;
+  /** Makes one, with its note where the store takes it at once; false if one is there. */
+  make(store: Store, target: Target<Options>, note: Note, context: Context): Promise<boolean>;
+  remove(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<void>;
+  /** The names that begin so. */
+  names(store: Store, prefix: string, context: Context, scope: Scope<Options>): AsyncIterable<string>;
+}
+
+/** What one store has of its own. */
+export interface Its<Options> {
+  readonly name: string;
+  account(context: Context, scope: Scope<Options>): Account;
+  marks(options: Options): Marks;
+  readonly buckets: Buckets<Options>;
+  /**
+   * Whether the store itself tells that the bucket is the fork that this run asked for, where it can; the bucket bears
+   * no mark, and its answer was lost.
+   */
+  isProven?(context: Context, store: Store, target: Target<Options>): Promise<boolean>;
+  /** It forks whole buckets, and deletes them so: a mark comes after, and nothing is emptied first. @default {false} */
+  readonly isForking?: boolean;
+  /**
+   * Looks at the parent, and asks the person where it must, before anything is made; what it returns fills the bucket,
+   * and says how its data got there.
+   */
+  prepare(context: Context, store: Store, target: Target<Options>, isResumed: boolean): Promise<() => Promise<Copy>>;
+}
+
+/** The parts of a provider that follow from them. */
+export function bucketProvider<Options>(
+  its: Its<Options>,
+): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "usage"> {
+  const opened = <T>(context: Context, scope: Scope<Options>, work: (store: Store) => Promise<T>) =>
+    Store.with(context, its.account(context, scope), work);
+  return {
+    inspect: (context, target) => opened(context, target, (store) => inspect(its, context, store, target)),
+    create: (context, target) => opened(context, target, (store) => create(its, context, store, target)),
+    delete: (context, fork, scope) => opened(context, scope, (store) => remove(its, context, store, fork, scope)),
+    async *list(context, scope) {
+      yield* await opened(context, scope, (store) => list(its, context, store, scope));
+    },
+    remark: (context, fork, scope) => opened(context, scope, (store) => remark(its, context, store, fork, scope)),
+    probe: (context, held, scope) =>
+      opened(context, scope, async (store) => {
+        await store.send(new store.sdk.HeadBucketCommand({ Bucket: held.name }), `use bucket "${held.name}"`);
+      }),
+    usage: (context, held, scope) =>
+      opened(context, scope, async (store) => {
+        const { sizeBytes } = await amountOf(store, held.name, () => true);
+        return { sizeBytes };
+      }),
+  };
+}
+
+async function inspect<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Inspection> {
+  const { name, marker } = target;
+  const seen = await its.buckets.look(store, name, context, target);
+  if (seen === "absent") return { state: "absent" };
+  if (seen === "others") {
+    return { state: "foreign", id: name, reason: "it is somebody else's, or the key may not look" };
+  }
+  for (const isLast of [false, true]) {
+    const note = await its.marks(target.options).read(store, name);
+    const owner = note && ownerOf(context, name, note);
+    if (owner !== undefined) {
+      if (!isSameHolder(owner.marker, marker)) return others(owner.id, owner.marker);
+      return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
+    }
+    if (isLast) break;
+    const unmarked = await unmarkedFork(its, context, store, target, name) ??
+      await provenFork(its, context, store, target);
+    if (unmarked !== undefined) return { state: unmarked.copy === undefined ? "pending" : "ready", fork: unmarked };
+    if (!target.isResumed) break; // else another attempt may have marked it meanwhile
+  }
+  return { state: "foreign", id: name, reason: UNMARKED };
+}
+
+const UNMARKED = "it is not marked as ours";
+
+/** The id of a bucket that has none: its name, and when the store says that it was made. */
+function birthOf(name: string, createdAt: string): string {
+  return `${name} made at ${createdAt}`;
+}
+
+/**
+ * A bucket that bears no mark, but whose birth is on record from the store's own answer: a run did not come to mark it,
+ * or its application deleted the mark.
+ */
+async function unmarkedFork<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Fork | undefined> {
+  const told = await context.recorded(name);
+  if (told.length === 0) return undefined;
+  const createdAt = await its.buckets.createdAt(store, name, context, scope);
+  const birth = createdAt && birthOf(name, createdAt);
+  const born = told.find(({ id }) => id === birth);
+  if (born === undefined) return undefined;
+  const copy = COPIES.find((one) => told.some(({ step, id }) => step === FILLED + one && id === born.id));
+  const id = told.find(({ step }) => step === "bucket")?.id ?? born.id;
+  return { id, name, marker: born.marker, createdAt: createdAt!, ...(copy === undefined ? {} : { copy }) };
+}
+
+const FILLED = "filled: ";
+const COPIES = ["copy-on-write", "full-copy", "empty"] as const;
+
+/** After a lost reply: a bucket of which the store itself tells that this run asked for it. */
+async function provenFork<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork | undefined> {
+  if (!target.isResumed || !await its.isProven?.(context, store, target)) return undefined;
+  const { name, marker } = target;
+  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  return createdAt === undefined ? undefined : { id: birthOf(name, createdAt), name, marker, createdAt };
+}
+
+async function create<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork> {
+  const { name, marker, parent } = target;
+  const marks = its.marks(target.options);
+  let there = await ours(its, context, store, target);
+  if (there?.copy !== undefined) return there;
+  if (parent !== undefined) { // not by HEAD: its refusals have no code
+    await store.send(new store.sdk.ListObjectsV2Command({ Bucket: parent, MaxKeys: 1 }), `fork bucket "${parent}"`);
+  }
+  const fill = await its.prepare(context, store, target, there !== undefined);
+  const fresh = freshFork(context, target);
+  context.signal.throwIfAborted();
+  if (there === undefined && !await its.buckets.make(store, target, noteOf(fresh), context)) {
+    await context.refused(name);
+    there = await ours(its, context, store, { ...target, isResumed: false }); // the store said that one is there
+    if (there === undefined) throw vanished(its, target);
+  }
+  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  const birth = createdAt && birthOf(name, createdAt);
+  if (there === undefined && birth) await context.record("born", birth);
+  if ((marks.key !== undefined || its.isForking) && await marks.read(store, name) === undefined) {
+    await marks.write(store, name, noteOf(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) }));
+  }
+  // The mark that is there counts: another attempt may have been first.
+  const note = await marks.read(store, name);
+  const owner = note && ownerOf(context, name, note);
+  const why = isOthers(owner?.marker, marker, UNMARKED);
+  if (owner === undefined || why !== undefined) throw foreign(its, target, `make bucket "${name}": ${why}`);
+  await context.record("bucket", owner.id);
+  if (owner.copy !== undefined) return owner;
+  const whole = { ...owner, copy: await fill() };
+  await marks.write(store, name, noteOf(whole));
+  if (birth) await context.record(FILLED + whole.copy, birth);
+  return whole;
+}
+
+function freshFork(context: Context, { name, marker, parent }: Target<unknown>): Fork {
+  return {
+    id: crypto.randomUUID(),
+    name,
+    ...(parent === undefined ? {} : { parentId: parent }),
+    marker,
+    createdAt: context.now().toISOString(),
+  };
+}
+
+/** The id of a bucket that is marked later: two attempts that do so at the same moment write the same one. */
+function idOf({ operation }: Marker, birth: string): string {
+  return createHash("sha256").update(`${operation}\n${birth}`).digest("hex").slice(0, 32);
+}
+
+/** What an earlier attempt of the operation made, if anything; throws if what is there is not its. */
+async function ours<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork | undefined> {
+  const seen = await inspect(its, context, store, target);
+  if (seen.state === "absent") return undefined;
+  const reason = seen.state === "foreign" ? seen.reason : isOthers(seen.fork.marker, target.marker, "");
+  if (seen.state !== "foreign" && reason === undefined) return seen.fork;
+  const spare = seen.state === "foreign" && await spareFork(its, context, store, target);
+  if (spare) return spare;
+  throw foreign(its, target, `make bucket "${target.name}": ${reason}`);
+}
+
+/**
+ * An empty bucket without any mark that appeared at a place which was seen absent, after a call whose answer was lost. A
+ * fork is never empty by chance: a store that forks says what it is a fork of.
+ */
+async function spareFork<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+): Promise<Fork | undefined> {
+  const { name, marker, isResumed, parent } = target;
+  const marks = its.marks(target.options);
+  const isMarkedLate = its.isForking ? parent === undefined : marks.key !== undefined;
+  if (!isResumed || !isMarkedLate || await its.buckets.look(store, name, context, target) !== "there") return undefined;
+  const note = await marks.read(store, name);
+  if (note !== undefined && "forkstack" in note) return undefined; // another's mark, or a copied one
+  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  if (createdAt === undefined) return undefined;
+  const id = birthOf(name, createdAt);
+  const isTaken = await context.takeOver(name, id, async () => {
+    for await (const _ of objectsOf(store, name)) return false;
+    return true;
+  });
+  return isTaken ? { id, name, marker, createdAt } : undefined;
+}
+
+/** Fills a bucket by copying what the options take of the parent; for stores that have no forks. */
+export async function prepareCopy<Options extends CopyOptions>(
+  context: Context,
+  store: Store,
+  { options, parent, name }: Target<Options>,
+  isResumed: boolean,
+): Promise<() => Promise<Copy>> {
+  if (parent === undefined || options.fork === "empty") return () => Promise.resolve("empty");
+  const job: CopyJob = { from: parent, to: name, takes: filterOf(options) };
+  const amount = await amountOf(store, parent, job.takes);
+  const isMuch = amount.objects > ASK_ABOVE.objects || amount.sizeBytes > ASK_ABOVE.sizeBytes;
+  if (isMuch && options.fork === undefined && !isResumed) { // what is resumed was agreed to
+    const size = `${amount.objects.toLocaleString("en")} objects, ${(amount.sizeBytes / 2 ** 30).toFixed(1)} GiB`;
+    await context.confirm(`Copy ${size} from bucket "${parent}"? ("fork" in forkstack.json answers this)`);
+  }
+  return async () => {
+    if (isResumed) await endUploads(context, store, name);
+    await copyObjects(context, store, job, amount);
+    return amount.objects === 0 ? "empty" : "full-copy";
+  };
+}
+
+/** Whether a key belongs to a fork; the parent's own mark never does. */
+export function filterOf({ include, exclude = [] }: CopyOptions): (key: string) => boolean {
+  const matcher = (patterns: readonly string[]) => {
+    const source = patterns.map((one) =>
+      one.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^]*")
+    );
+    const pattern = new RegExp(`^(${source.join("|")})$`);
+    return (key: string) => patterns.length > 0 && pattern.test(key);
+  };
+  const [isIncluded, isExcluded] = [matcher(include ?? ["*"]), matcher(exclude)];
+  return (key) => key !== MARK_OBJECT.key && isIncluded(key) && !isExcluded(key);
+}
+
+async function remark<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  fork: Fork,
+  scope: Scope<Options>,
+): Promise<void> {
+  const marks = its.marks(scope.options);
+  const note = await marks.read(store, fork.name);
+  const owner = note && ownerOf(context, fork.name, note);
+  if (owner === undefined) return; // its application took the mark away, and it is known by its birth
+  if (owner.id !== fork.id || !isSameHolder(owner.marker, fork.marker)) {
+    throw foreign(its, scope, `extend bucket "${fork.name}": ${holder(owner.marker)}`);
+  }
+  await marks.write(store, fork.name, noteOf({ ...owner, marker: fork.marker }));
+}
+
+/** Everything goes but the mark; then the mark, then the bucket. */
+async function remove<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  fork: Fork,
+  scope: Scope<Options>,
+): Promise<"deleted" | "absent"> {
+  const { name, marker } = fork;
+  const marks = its.marks(scope.options);
+  const seen = await its.buckets.look(store, name, context, scope);
+  if (seen === "absent" || seen === "others") return "absent"; // ours is gone; another's may bear its name
+  const note = await marks.read(store, name);
+  const owner = (note && ownerOf(context, name, note)) ?? await unmarkedFork(its, context, store, scope, name);
+  if (owner?.id !== fork.id) return "absent";
+  if (!isSameHolder(owner.marker, marker)) {
+    throw foreign(its, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
+  }
+  context.signal.throwIfAborted();
+  if (!its.isForking) await emptyBucket(context, store, name, marks.key);
+  if (marks.key !== undefined) await emptyBucket(context, store, name);
+  try {
+    await its.buckets.remove(store, name, context, scope);
+  } catch (error) {
+    if (vendorCode(error) !== "NoSuchBucket") throw error; // else another run was as fast
+  }
+  return "deleted";
+}
+
+/** Every bucket whose name begins as the project's do is looked at, a few at once. */
+async function list<Options>(
+  its: Its<Options>,
+  context: Context,
+  store: Store,
+  scope: Scope<Options>,
+): Promise<Fork[]> {
+  const forks: Fork[] = [];
+  const marks = its.marks(scope.options);
+  const names = its.buckets.names(store, `${scope.project}-`, context, scope)[Symbol.asyncIterator]();
+  const lane = async () => {
+    for (let next = await names.next(); !next.done; next = await names.next()) {
+      const note = await readIfOurs(marks, store, next.value);
+      const owner = note && ownerOf(context, next.value, note);
+      if (owner?.marker.stack === scope.stack && owner.marker.resource === scope.resource) forks.push(owner);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, lane));
+  return forks.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/** A bucket that went away meanwhile, or that is closed to us, is not ours. */
+async function readIfOurs(marks: Marks, store: Store, name: string): Promise<Note | undefined> {
+  try {
+    return await marks.read(store, name);
+  } catch (error) {
+    if (/^(NoSuchBucket|AccessDenied)$/.test(vendorCode(error) ?? "")) return undefined;
+    throw error;
+  }
+}
+
+// ---- What S3 itself says of buckets ----
+
+/** Whether a bucket is there, as S3 tells it. */
+export async function lookByHead(
+  store: Store,
+  name: string,
+  vendor?: VendorHeaders,
+): Promise<"absent" | "others" | "there"> {
+  for (let isSecond = false;; isSecond = true) {
+    try {
+      await store.send(new store.sdk.HeadBucketCommand({ Bucket: name }), `look at bucket "${name}"`, vendor);
+      return "there";
+    } catch (error) {
+      if (!isForkstackError(error)) throw error;
+      if (error.details.status === 404) return "absent";
+      // 403 is said of others' buckets, of our own that the key may not look at, and of keys that are no good at all:
+      // the list tells them apart. It may also have set the SDK's clock right, so that a second look counts.
+      if (error.details.status !== 403 || await isListed(store, name)) throw error;
+      if (isSecond) return "others";
+    }
+  }
+}
+
+/** Whether a bucket could not be made because one is there: ours or another's, which not every store tells apart. */
+export function isTaken(error: unknown): boolean {
+  return /^BucketAlready(OwnedByYou|Exists)$/.test(vendorCode(error) ?? "");
+}
+
+/** Removes an empty bucket, as S3 does it. */
+export async function removeBucket(store: Store, name: string): Promise<void> {
+  await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
+}
+
+async function isListed(store: Store, name: string): Promise<boolean> {
+  for await (const listed of namesOf(store, name)) if (listed === name) return true;
+  return false;
+}
+
+/** Names of buckets that begin so, as S3 lists them. */
+export async function* namesOf(store: Store, prefix: string): AsyncGenerator<string> {
+  for await (const { Name = "" } of listedBuckets(store, prefix)) yield Name;
+}
+
+/** When a bucket was made, as S3 lists it. */
+export async function createdAtOf(store: Store, name: string): Promise<string | undefined> {
+  for await (const { Name, CreationDate } of listedBuckets(store, name)) {
+    if (Name === name) return CreationDate?.toISOString();
+  }
+  return undefined;
+}
+
+async function* listedBuckets(store: Store, prefix: string): AsyncGenerator<Bucket> {
+  let token: string | undefined;
+  for (;;) {
+    const command = new store.sdk.ListBucketsCommand({ MaxBuckets: 1_000, Prefix: prefix, ContinuationToken: token });
+    const page = await store.send(command, "list buckets");
+    for (const one of page.Buckets ?? []) if (one.Name?.startsWith(prefix)) yield one; // some know no prefix
+    if (page.ContinuationToken === undefined || page.ContinuationToken === token) return;
+    token = page.ContinuationToken;
+  }
+}
+
+// ---- Notes ----
+
+function noteOf({ id, marker, parentId, createdAt, copy }: Fork): Note {
+  return {
+    forkstack: formatMarker(marker).replace(/[%!'()*~]/g, (sign) => sign === "%" ? "=" : `=${hex(sign)}`),
+    "forkstack-id": id,
+    "forkstack-created": createdAt,
+    ...(parentId === undefined ? {} : { "forkstack-parent": parentId }),
+    ...(copy === undefined ? {} : { "forkstack-copy": copy }),
+  };
+}
+
+function hex(sign: string): string {
+  return sign.charCodeAt(0).toString(16).toUpperCase();
+}
+
+const NOTE = v.object({
+  forkstack: v.string(),
+  "forkstack-id": v.string(),
+  "forkstack-created": v.string(),
+  "forkstack-parent": v.optional(v.string()),
+  "forkstack-copy": v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
+});
+
+/** The fork that a note tells of; `undefined` if the note is not ours. */
+function ownerOf(context: Context, name: string, note: Note): Fork | undefined {
+  const parsed = v.safeParse(NOTE, note);
+  if (!parsed.success) return undefined;
+  const known = parsed.output;
+  const marker: Marker | undefined = context.markerOf(name, known.forkstack.replaceAll("=", "%"));
+  if (marker === undefined) return undefined;
+  return {
+    id: known["forkstack-id"],
+    name,
+    ...(known["forkstack-parent"] === undefined ? {} : { parentId: known["forkstack-parent"] }),
+    marker,
+    createdAt: known["forkstack-created"],
+    ...(known["forkstack-copy"] === undefined ? {} : { copy: known["forkstack-copy"] }),
+  };
+}
+
+/** The note as tags of the bucket; what others tagged stays. */
+export const TAGS: Marks = {
+  async read(store, bucket) {
+    try {
+      const command = new store.sdk.GetBucketTaggingCommand({ Bucket: bucket });
+      const { TagSet = [] } = await store.send(command, `read the tags of bucket "${bucket}"`);
+      return Object.fromEntries(TagSet.map(({ Key = "", Value = "" }) => [Key, Value]));
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchTagSet") return undefined;
+      throw error;
+    }
+  },
+  async write(store, bucket, note) {
+    const all = { ...await TAGS.read(store, bucket), ...note };
+    const command = new store.sdk.PutBucketTaggingCommand({ Bucket: bucket, Tagging: { TagSet: tagSetOf(all) } });
+    await store.send(command, `tag bucket "${bucket}"`);
+  },
+};
+
+/** A note as the API wants tags. */
+export function tagSetOf(note: Note): { Key: string; Value: string }[] {
+  return Object.entries(note).map(([Key, Value]) => ({ Key, Value }));
+}
+
+/** The note as an object in the bucket, for stores without tags. */
+export const MARK_OBJECT: Marks = {
+  key: ".forkstack.json",
+  async read(store, bucket) {
+    try {
+      const command = new store.sdk.GetObjectCommand({ Bucket: bucket, Key: MARK_OBJECT.key });
+      const { Body } = await store.send(command, `read the mark of bucket "${bucket}"`);
+      return v.parse(v.record(v.string(), v.string()), JSON.parse(await Body?.transformToString() ?? ""));
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchKey") return undefined;
+      if (!(error instanceof SyntaxError || error instanceof v.ValiError)) throw error;
+      throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot read the mark of bucket "${bucket}": it is not whole`, {
+        hint: `Run the same command again; the mark is its object ".forkstack.json"`,
+        retryable: true,
+      });
+    }
+  },
+  async write(store, bucket, note) {
+    const Body = `${JSON.stringify(note, null, 2)}\n`;
+    const command = new store.sdk.PutObjectCommand({
+      Bucket: bucket,
+      Key: MARK_OBJECT.key,
+      Body,
+      ContentType: "application/json",
+    });
+    await store.send(command, `mark bucket "${bucket}"`);
+  },
+};
+
+function foreign<Options>(its: Its<Options>, { resource }: Scope<Options>, what: string): ForkstackError {
+  return foreignError({ provider: its.name, resource }, what);
+}
+
+function vanished<Options>(its: Its<Options>, { name, resource }: Target<Options>): ForkstackError {
+  return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot make bucket "${name}": it is there, and it is not`, {
+    hint: "A name that was deleted may stay taken for a while: wait, then run the same command again",
+    retryable: true,
+    details: { provider: its.name, resource },
+  });
+}

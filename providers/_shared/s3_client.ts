@@ -1,0 +1,419 @@
+/**
+ * What the storage providers that speak S3 share: the field's own client on top of the one HTTP client, and its errors
+ * in words.
+ *
+ * - Error codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+ */
+import type {
+  $Command,
+  S3Client,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes,
+} from "npm:@aws-sdk/client-s3@3.1162.0";
+import { createHash, createHmac } from "node:crypto";
+import { loadPackage } from "../../core/system/lazy.ts";
+import type { Context } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { canonicalRequest, signingKey } from "../../core/s3/sigv4.ts";
+
+export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
+
+/** An S3 store, and who asks it. */
+export interface Account {
+  /** The provider's name in forkstack.json. */
+  readonly provider: string;
+  /** The resource, for errors. */
+  readonly resource: string;
+  /** Absent: Amazon's own of the region. With one, buckets are the first segment of the path. */
+  readonly endpoint?: string;
+  readonly region: string;
+  readonly credentials: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string;
+  };
+  /** Where the credentials come from, and what they must be allowed to do. */
+  readonly hints: { readonly rejected: string; readonly denied: string };
+}
+
+/** The keys that the environment of the process holds. */
+export function credentialsOf(
+  { credentials }: Context,
+  provider: string,
+  resource: string,
+  hint: string,
+): Account["credentials"] {
+  const [accessKeyId, secretAccessKey, sessionToken] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]
+    .map((name) => credentials[`AWS_${name}`]?.reveal());
+  if (accessKeyId !== undefined && secretAccessKey !== undefined) {
+    return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
+  }
+  const lacking = accessKeyId === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
+  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider}: ${lacking} is not set`, {
+    hint: `Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ${hint}`,
+    details: { provider, resource },
+  });
+}
+
+/** What the SDK's clients call in place of their own HTTP. */
+interface Sent {
+  readonly method: string;
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: BodyInit;
+}
+
+/** A store that is asked; commands are those of `npm:@aws-sdk/client-s3`. */
+export class Store {
+  readonly sdk: S3;
+  readonly account: Account;
+  readonly #context: Context;
+  readonly #client: S3Client;
+  /** For keys with a segment `.` or `..`, which a URL can't hold: `fetch` would send another path. */
+  #verbatim: S3Client | undefined;
+
+  private constructor(sdk: S3, context: Context, account: Account) {
+    this.sdk = sdk;
+    this.account = account;
+    this.#context = context;
+    this.#client = clientOf(sdk, account);
+  }
+
+  /** Works with a store, and closes what was opened for it. */
+  static async with<T>(context: Context, account: Account, work: (store: Store) => Promise<T>): Promise<T> {
+    const store = new Store(await loadPackage<S3>("npm:@aws-sdk/client-s3@3.1162.0"), context, account);
+    try {
+      return await work(store);
+    } finally {
+      store.#verbatim?.destroy();
+    }
+  }
+
+  /** Copies an object if its source is still that of this ETag; metadata, content type and tags go with it. */
+  async copy(from: string, to: string, key: string, etag: string): Promise<void> {
+    const what = `copy object "${key}" to bucket "${to}"`;
+    const source = copySource(from, key);
+    if (fitsUrl(key)) {
+      const headers = { "x-amz-copy-source": source, "x-amz-copy-source-if-match": etag };
+      return void await this.ask(
+        "PUT",
+        copySource(to, key),
+        { "x-id": "CopyObject" },
+        "CopyObjectResult",
+        what,
+        headers,
+      );
+    }
+    const command = new this.sdk.CopyObjectCommand({
+      Bucket: to,
+      Key: key,
+      CopySource: source,
+      CopySourceIfMatch: etag,
+    });
+    await this.send(command, what);
+  }
+
+  /**
+   * Asks past the SDK, which takes longer for a request than a store nearby for its work. Gives the text of the answer,
+   * a document of this root; `path` is `bucket/key`, encoded.
+   */
+  async ask(
+    method: "GET" | "PUT",
+    path: string,
+    query: Readonly<Record<string, string>>,
+    root: string,
+    what: string,
+    given: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
+    const { endpoint, region } = this.account;
+    const base = endpoint ?? standardEndpoint(region);
+    const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(query)}`);
+    const headers = new Headers(given);
+    sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
+    headers.set("x-forkstack-repeat", "safe");
+    const request = new Request(url, { method, headers, signal: this.#context.signal });
+    const response = await this.#context.fetch(request);
+    const text = await response.text();
+    // A failure after the headers comes as 200 with an error in its body.
+    if (response.ok && text.trimEnd().endsWith(`</${root}>`)) return text;
+    const [name = "", message = ""] = ["Code", "Message"].map((one) => new RegExp(`<${one}>([^<]*)`).exec(text)?.[1]);
+    const isTold = !response.ok || name !== "";
+    throw s3Error(this.account, {
+      name: name || "Unknown",
+      message,
+      $metadata: {
+        httpStatusCode: response.ok ? isTold ? 500 : 0 : response.status,
+        requestId: response.headers.get("x-amz-request-id") ?? undefined,
+      },
+      $response: { headers: Object.fromEntries(response.headers) },
+    }, what);
+  }
+
+  /** Sends a command. `what` as in `make bucket "x"`, for the error; `headers` are a vendor's own. */
+  async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: $Command<Input, Output, S3ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
+    what: string,
+    headers?: VendorHeaders,
+  ): Promise<Output> {
+    const { Key: key } = command.input as { Key?: string };
+    const isVerbatim = key !== undefined && !fitsUrl(key);
+    if (headers !== undefined) addHeaders(command, headers);
+    for (let isCorrected = false;;) {
+      try {
+        if (!isVerbatim) return await this.#client.send(command, { context: this.#context } as object);
+        this.#verbatim ??= fencedClient(this.sdk, this.#context, this.account);
+        return await this.#verbatim.send(command);
+      } catch (error) {
+        const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
+        if (!$metadata?.clockSkewCorrected || isCorrected) throw s3Error(this.account, error, what);
+        isCorrected = true; // the SDK goes by the store's clock from now on
+      }
+    }
+  }
+}
+
+/**
+ * Signs a request as S3 wants it. By the machine's own clock, as the SDK does.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+ */
+export function sign(
+  { credentials, region }: Account,
+  method: string,
+  url: URL,
+  headers: Headers,
+  { body = "", aheadMs = 0 }: { readonly body?: string; readonly aheadMs?: number } = {},
+): void {
+  const date = new Date(Date.now() + aheadMs).toISOString().replace(/[-:]|\.\d+/g, "");
+  const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+  headers.set("host", url.host); // signed; fetch sends its own, which is the same
+  headers.set("x-amz-date", date);
+  headers.set("x-amz-content-sha256", sha256(body));
+  if (credentials.sessionToken !== undefined) headers.set("x-amz-security-token", credentials.sessionToken);
+  const names = [...headers.keys()].filter((name) => name === "host" || name.startsWith("x-amz-")).sort();
+  const request = { method, path: url.pathname, query: [...url.searchParams], headers };
+  const text = canonicalRequest(request, names, sha256(body));
+  const scope = [date.slice(0, 8), region, "s3", "aws4_request"];
+  const key = signingKey(credentials.secretAccessKey, scope.join("/"));
+  const signed = ["AWS4-HMAC-SHA256", date, scope.join("/"), sha256(text)].join("\n");
+  const claim = `Credential=${credentials.accessKeyId}/${scope.join("/")}, SignedHeaders=${names.join(";")}`;
+  headers.set(
+    "authorization",
+    `AWS4-HMAC-SHA256 ${claim}, Signature=${createHmac("sha256", key).update(signed).digest("hex")}`,
+  );
+}
+
+/** A vendor's headers: of a request, and what came back by each of these names. */
+export interface VendorHeaders {
+  readonly sent?: Readonly<Record<string, string>>;
+  /** Filled with the headers of the answer. */
+  readonly received?: Record<string, string>;
+}
+
+function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  command: $Command<Input, Output, S3ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
+  { sent = {}, received = {} }: VendorHeaders,
+): void {
+  command.middlewareStack.add((next) => async (args) => {
+    Object.assign((args.request as Sent).headers, sent);
+    const result = await next(args);
+    Object.assign(received, (result.response as { headers: Record<string, string> }).headers);
+    return result;
+  }, { step: "build", name: "forkstackHeaders" }); // before it is signed
+}
+
+function configOf({ endpoint, region, credentials }: Account) {
+  return {
+    region,
+    credentials,
+    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+    requestChecksumCalculation: "WHEN_REQUIRED" as const, // other stores than Amazon's do not know the newer ones
+    responseChecksumValidation: "WHEN_REQUIRED" as const,
+  };
+}
+
+/** A client that sends by itself, up to three times: each asks the fence first, as the one HTTP client does. */
+function fencedClient(sdk: S3, context: Context, account: Account): S3Client {
+  const client = new sdk.S3Client({ ...configOf(account), maxAttempts: 3 });
+  client.middlewareStack.add((next) => async (args) => {
+    const { method } = args.request as Sent;
+    if (method !== "GET" && method !== "HEAD") await context.fence();
+    return await next(args);
+  }, { step: "finalizeRequest", priority: "low", name: "forkstackFence" }); // within its retries
+  return client;
+}
+
+const CLIENTS = new Map<string, S3Client>();
+const MAX_CLIENTS = 8;
+
+/** A client's first request takes it ten times as long as each further one: it is kept. It holds no connection. */
+function clientOf(sdk: S3, account: Account): S3Client {
+  const key = JSON.stringify([account.endpoint, account.region, account.credentials]);
+  let client = CLIENTS.get(key);
+  if (client === undefined) {
+    const requestHandler = { handle: (sent: Sent, { context }: { context: Context }) => answerTo(context, sent) };
+    const maxAttempts = 1; // the HTTP client repeats
+    client = new sdk.S3Client({
+      ...configOf(account),
+      maxAttempts,
+      defaultUserAgentProvider: () => Promise.resolve([["forkstack"]]), // its own would ask for the system's release
+      requestHandler: requestHandler as never,
+    });
+    CLIENTS.set(key, client);
+    const [oldest] = CLIENTS.keys();
+    if (CLIENTS.size > MAX_CLIENTS) CLIENTS.delete(oldest!);
+  }
+  return client;
+}
+
+/** S3's own requests that change something may all be sent again: each says what shall be, not what to add. */
+async function answerTo(context: Context, sent: Sent): Promise<{ response: object }> {
+  const { protocol, hostname, port, path, query = {}, method, headers, body } = sent;
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((one) => [name, one].filter((part) => part !== null).map(escaped))
+  );
+  const search = pairs.map((pair) => pair.join("=")).join("&");
+  const host = `${hostname}${port === undefined ? "" : `:${port}`}`;
+  const { host: _, "content-length": __, ...own } = headers;
+  const request = new Request(`${protocol}//${host}${path}${search === "" ? "" : `?${search}`}`, {
+    method,
+    headers: { ...own, "x-forkstack-repeat": "safe" },
+    ...(body === undefined || method === "GET" || method === "HEAD" ? {} : { body }),
+    signal: context.signal,
+  });
+  const response = await context.fetch(request);
+  return {
+    response: {
+      statusCode: response.status,
+      reason: response.statusText,
+      headers: Object.fromEntries(response.headers),
+      body: response.body ?? new Uint8Array(),
+    },
+  };
+}
+
+/** Whether a URL can hold a key: of one with a segment `.` or `..` it would make another. */
+function fitsUrl(key: string): boolean {
+  return !key.split("/").some((segment) => segment === "." || segment === "..");
+}
+
+/** As SigV4 has it: everything but letters, digits and `-_.~`. */
+function escaped(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** A key as the header `x-amz-copy-source` wants it. */
+export function copySource(bucket: string, key: string): string {
+  return `${bucket}/${key.split("/").map(escaped).join("/")}`;
+}
+
+interface Meaning {
+  readonly code: string;
+  readonly state: string;
+  readonly hint: string;
+}
+
+/** What Amazon's codes mean; those that other stores use for the same are among them. */
+function meaningOf({ hints, region }: Account, name: string, status: number, where?: string): Meaning {
+  const known: Readonly<Record<string, Meaning>> = {
+    NoSuchBucket: {
+      code: "NOT_FOUND",
+      state: "there is no such bucket",
+      hint: "Make it, or name another parent with --from",
+    },
+    InvalidBucketName: {
+      code: "NAME_INVALID",
+      state: "the store refuses the name",
+      hint: "Choose another environment name",
+    },
+    BucketNotEmpty: {
+      code: "CONFLICT",
+      state: "something was put into it meanwhile",
+      hint: "Stop what writes there, then run the same command again",
+    },
+    TooManyBuckets: {
+      code: "PLAN_LIMIT",
+      state: "the account has as many as it may",
+      hint: "Remove unused envs with `forkstack prune`, or raise the quota",
+    },
+    InvalidAccessKeyId: { code: "CREDENTIALS_REJECTED", state: "the access key is not known", hint: hints.rejected },
+    SignatureDoesNotMatch: { code: "CREDENTIALS_REJECTED", state: "the secret key is wrong", hint: hints.rejected },
+    ExpiredToken: { code: "CREDENTIALS_REJECTED", state: "the session has expired", hint: hints.rejected },
+    RequestTimeTooSkewed: {
+      code: "CREDENTIALS_CLOCK",
+      state: "the clock of this machine is wrong",
+      hint: "Set it right, e.g. by NTP",
+    },
+    AccessDenied: { code: "CREDENTIALS_DENIED", state: "the key may not do that", hint: hints.denied },
+    InvalidObjectState: {
+      code: "PARENT_UNUSABLE",
+      state: "an object is archived",
+      hint: "Restore it first, or leave it out with `exclude`",
+    },
+    SlowDown: { code: "RATE_LIMITED", state: "the store asks to slow down", hint: "Run the same command again" },
+  };
+  const found = known[name];
+  if (found !== undefined) return found;
+  // Of a HEAD there is no code: a region beside a 400 is all that a store can say.
+  const isElsewhere = status === 301 || (status === 400 && (where ?? region) !== region);
+  if (isElsewhere || /^(AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/.test(name)) {
+    const state = `its region is ${where === undefined ? "another" : `"${where}"`}, not "${region}"`;
+    return { code: "CONFIG_REGION", state, hint: "Correct `region` in forkstack.json" };
+  }
+  if (status === 401) return known.InvalidAccessKeyId!;
+  if (status === 403) return known.AccessDenied!;
+  if (status === 404) return known.NoSuchBucket!;
+  if (status === 429 || status === 503) return known.SlowDown!;
+  if (status === 0 || status >= 500) {
+    return { code: "PROVIDER_UNAVAILABLE", state: "no whole answer came", hint: "Run the same command again" };
+  }
+  return { code: "PROVIDER_REFUSED", state: `the store refused it (${name})`, hint: "The cause says why" };
+}
+
+const RETRYABLE = /^(PROVIDER_UNAVAILABLE|RATE_LIMITED)$/;
+
+/** What the store itself called what we throw. */
+const VENDOR_CODES = new WeakMap<object, string>();
+
+/** The store's own code of a failed command: `"NoSuchKey"`. */
+export function vendorCode(error: unknown): string | undefined {
+  return VENDOR_CODES.get(error as object);
+}
+
+function s3Error(account: Account, error: unknown, what: string): unknown {
+  if (isForkstackError(error)) return error;
+  const { name: thrown = "", message = "", Region, $metadata, $response } = error as {
+    name?: string;
+    Region?: string;
+    message?: string;
+    $metadata?: { httpStatusCode?: number; requestId?: string };
+    $response?: { headers?: Record<string, string> };
+  };
+  if (thrown === "AbortError") return error;
+  // What could not be read is no refusal, whatever its status.
+  const isRefusal = ($metadata?.httpStatusCode ?? 0) >= 300 || (/^[A-Z]/.test(thrown) && "$fault" in (error as object));
+  const [status, name] = isRefusal ? [$metadata?.httpStatusCode ?? 0, thrown] : [0, ""];
+  const meaning = meaningOf(account, name, status, Region ?? $response?.headers?.["x-amz-bucket-region"]);
+  const known = new ForkstackError(meaning.code, `Cannot ${what}: ${meaning.state}`, {
+    hint: meaning.hint,
+    retryable: RETRYABLE.test(meaning.code),
+    details: {
+      provider: account.provider,
+      resource: account.resource,
+      ...(status === 0 ? {} : { status }),
+      ...($metadata?.requestId === undefined ? {} : { requestId: $metadata.requestId }),
+    },
+    cause: new Error(`${[status || "", name || thrown].filter(Boolean).join(" ")}: ${message.slice(0, 200)}`),
+  });
+  if (name !== "") VENDOR_CODES.set(known, name);
+  return known;
+}
+
+/** Where AWS speaks S3. */
+export function standardEndpoint(region: string): string {
+  return `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
+}

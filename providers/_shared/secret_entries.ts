@@ -1,0 +1,427 @@
+/**
+ * What Vault and AWS Secrets Manager share: neither copies for us, so a fork is its parent's entries, read and written
+ * one by one. A mark beside them says whose they are. It is there first and goes last, holds the paths of all that is
+ * to be made, and says when the fork is whole; every entry bears the mark's id and its own path as well.
+ */
+import { formatMarker, hashOf } from "../../core/marker.ts";
+import { runSteps } from "../../core/system/concurrency.ts";
+import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
+import type { Provider, Replacement, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others } from "./ownership.ts";
+import { type Policy, policyChanges } from "./secret_policy.ts";
+
+/** One of the vendor's secrets: a value, or several, by key. */
+export interface Entry {
+  /** Its path below the environment's. */
+  readonly path: string;
+  readonly values: Readonly<Record<string, Secret>>;
+  /** What the vendor needs to write it as it was. */
+  readonly form?: unknown;
+}
+
+/** Whose the entries are. */
+export interface Mark {
+  /** Random, made with the fork. */
+  readonly id: string;
+  readonly marker: Marker;
+  readonly parentId?: string;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
+  readonly state: "copying" | "ready";
+  /** Every entry that was begun. */
+  readonly paths: readonly string[];
+}
+
+/** The part of an entry's mark that names the entry: a copy of it at another path is not ours. */
+export function pathMark(path: string): string {
+  return hashOf(path);
+}
+
+/** Stands where a mark would, and is none that forkstack wrote. */
+export const STRANGE = "strange";
+
+/** The vendor's calls. */
+export interface Shelf<Options extends Policy> {
+  /** The provider's name. */
+  readonly provider: string;
+  /** Where an environment's entries are, e.g. `"secret/shop/alice/"`. */
+  place(scope: Scope<Options>, name: string): string;
+  /** The mark as it is stored; whose it is `markOf` tells. */
+  mark(context: Context, scope: Scope<Options>, name: string): Promise<Mark | typeof STRANGE | undefined>;
+  /** `false` if there is one already. */
+  addMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<boolean>;
+  /** `changed`: what of it did; its whose never does. */
+  setMark(
+    context: Context,
+    scope: Scope<Options>,
+    name: string,
+    mark: Mark,
+    changed: "paths" | "state",
+  ): Promise<void>;
+  dropMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<void>;
+  /** The names of environments that have a mark. */
+  marked(context: Context, scope: Scope<Options>): AsyncIterable<string>;
+  /** All entries of an environment, those of `known` in any case; the mark is none of them. */
+  entries(context: Context, scope: Scope<Options>, name: string, known?: readonly string[]): Promise<Entry[]>;
+  /** What a fork starts from: the parent's entries, where there is one, and the paths where it is to be. */
+  survey(context: Context, target: Target<Options>, known?: readonly string[]): Promise<[Entry[], string[]]>;
+  /** Their paths alone. */
+  paths(context: Context, scope: Scope<Options>, name: string): Promise<string[]>;
+  /** Makes an entry; one that bears this mark is success. */
+  add(context: Context, scope: Scope<Options>, name: string, entry: Entry, mark: Mark): Promise<void>;
+  /** Writes an entry over what it was. */
+  replace(context: Context, scope: Scope<Options>, name: string, entry: Entry, was: Entry): Promise<void>;
+  /** Removes an entry if it bears this mark. */
+  drop(
+    context: Context,
+    scope: Scope<Options>,
+    name: string,
+    path: string,
+    mark: Mark,
+  ): Promise<"deleted" | "absent" | "foreign">;
+  /** What would keep an entry from being written, said before anything is. */
+  check(scope: Scope<Options>, name: string, entry: Entry): void;
+  /** Sets and removes values; new ones bear the mark, where there is one. */
+  write(
+    context: Context,
+    scope: Scope<Options>,
+    name: string,
+    mark: Mark | undefined,
+    changes: Readonly<Record<string, Secret | null>>,
+  ): Promise<void>;
+}
+
+type Lifecycle<Options> = Pick<
+  Provider<Options>,
+  "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "reset" | "secrets"
+>;
+
+/** The methods of a provider whose forks are copies of entries. */
+export function copies<Options extends Policy>(shelf: Shelf<Options>): Lifecycle<Options> {
+  const access: Provider<Options>["secrets"] = {
+    async read(context, held, scope) {
+      const mark = await standing(shelf, context, held, scope);
+      return valuesOf(shelf, scope, held.name, await shelf.entries(context, scope, held.name, mark?.paths));
+    },
+    async write(context, held, scope, changes) {
+      for (const [key, value] of Object.entries(changes)) {
+        if (value !== null) shelf.check(scope, held.name, { path: key, values: { [key]: value } });
+      }
+      const mark = await standing(shelf, context, held, scope);
+      await shelf.write(context, scope, held.name, mark, changes);
+    },
+  };
+  return {
+    inspect: (context, target) => inspect(shelf, context, target),
+    create: (context, target) => create(shelf, context, target),
+    delete: (context, fork, scope) => remove(shelf, context, fork, scope),
+    list: (context, scope) => list(shelf, context, scope),
+    async remark(context, fork, scope) {
+      const mark = await ours(shelf, context, fork, scope, "extend");
+      if (mark !== undefined) await shelf.setMark(context, scope, fork.name, { ...mark, marker: fork.marker }, "state");
+    },
+    async probe(context, held, scope) {
+      await standing(shelf, context, held, scope);
+    },
+    secrets: access,
+    reset: (context, fork, target) => reset(shelf, context, fork, target),
+  };
+}
+
+async function inspect<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  target: Target<Options>,
+): Promise<Inspection> {
+  const mark = await markOf(shelf, context, target, target.name);
+  const id = shelf.place(target, target.name);
+  if (mark === STRANGE) return { state: "foreign", id, reason: NOT_ITS_MARK };
+  if (mark !== undefined) {
+    if (!isSameHolder(mark.marker, target.marker)) return others(mark.id, mark.marker);
+    return { state: mark.state === "ready" ? "ready" : "pending", fork: forkOf(mark, target.name) };
+  }
+  const found = await shelf.paths(context, target, target.name);
+  if (found.length === 0) return { state: "absent" };
+  const isGone = (await context.recorded(target.name)).length > 0;
+  const reason = `${isGone ? `${MARK_GONE}: ` : ""}${unmarked(found.length)}${
+    isGone ? ", or whose mark was removed" : ""
+  }`;
+  return { state: "foreign", id, reason };
+}
+
+const NOT_ITS_MARK = "its mark is not what forkstack wrote for it: it was copied there, or changed";
+
+/** The mark of an environment, as far as forkstack wrote it for this very one. */
+async function markOf<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Mark | typeof STRANGE | undefined> {
+  const stored = await shelf.mark(context, scope, name);
+  if (stored === undefined || stored === STRANGE) return stored;
+  const marker = context.markerOf(name, formatMarker(stored.marker));
+  return marker === undefined ? STRANGE : { ...stored, marker };
+}
+
+/** The mark of an environment; `undefined` also where one stands that is not its own. */
+async function ownMark<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Mark | undefined> {
+  const mark = await markOf(shelf, context, scope, name);
+  return mark === STRANGE ? undefined : mark;
+}
+
+function unmarked(count: number): string {
+  return `${count} ${count === 1 ? "secret is" : "secrets are"} there that forkstack did not make`;
+}
+
+async function create<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  target: Target<Options>,
+): Promise<Fork> {
+  const { name, parent, marker } = target;
+  const what = `make secrets "${shelf.place(target, name)}"`;
+  const source = parent === undefined || BASE.has(parent) ? undefined : await ownMark(shelf, context, target, parent);
+  const [parents, found] = await shelf.survey(context, target, source?.paths);
+  if (parent !== undefined && parents.length === 0 && source === undefined) throw missing(shelf, target, parent);
+  const entries = withPolicy(shelf, target, parents);
+  for (const entry of entries) shelf.check(target, name, entry);
+  const paths = entries.map(({ path }) => path);
+  let mark: Mark = {
+    id: crypto.randomUUID(),
+    marker,
+    ...(parent === undefined ? {} : { parentId: shelf.place(target, parent) }),
+    createdAt: context.now().toISOString(),
+    state: "copying",
+    paths,
+  };
+  context.signal.throwIfAborted();
+  // What is there may be of an earlier attempt, and then has its mark.
+  const isFree = found.length === 0 && await shelf.addMark(context, target, name, mark);
+  if (!isFree) {
+    const there = await markOf(shelf, context, target, name);
+    const reason = there === STRANGE ? NOT_ITS_MARK : isOthers(there?.marker, marker, unmarked(found.length));
+    if (reason !== undefined) throw foreign(shelf, target, `${what}: ${reason}`);
+    mark = there as Mark;
+    if (mark.state === "ready") return forkOf(mark, name);
+    const all = [...new Set([...mark.paths, ...paths])];
+    if (all.length > mark.paths.length) {
+      await shelf.setMark(context, target, name, mark = { ...mark, paths: all }, "paths");
+    }
+  }
+  await context.record("mark", mark.id);
+  // Somebody else may have come between the look and the mark; who comes later sees the mark.
+  const strangers = (await shelf.paths(context, target, name)).filter((path) => !mark.paths.includes(path));
+  if (strangers.length > 0) {
+    if (isFree) await shelf.dropMark(context, target, name, mark);
+    throw foreign(shelf, target, `${what}: ${unmarked(strangers.length)}`);
+  }
+  context.signal.throwIfAborted();
+  await each(context, entries, (entry) => shelf.add(context, target, name, entry, mark));
+  context.signal.throwIfAborted();
+  await shelf.setMark(context, target, name, mark = { ...mark, state: "ready" }, "state");
+  return forkOf(mark, name);
+}
+
+/** Environments that never have a mark, which then need not be asked for. */
+const BASE: ReadonlySet<string> = new Set(["prod", "dev"]);
+
+/** Nothing is written before `commit`, which ends the same however often it was begun. */
+async function reset<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  fork: Fork,
+  target: Target<Options>,
+): Promise<Replacement> {
+  const { name, parent } = target;
+  await standing(shelf, context, fork, target);
+  const parents = parent === undefined ? [] : await entriesOf(shelf, context, target, parent);
+  const wanted = withPolicy(shelf, target, parents);
+  for (const entry of wanted) shelf.check(target, name, entry);
+  const paths = wanted.map(({ path }) => path);
+  return {
+    discard: () => Promise.resolve(),
+    async commit() {
+      const mark = await ours(shelf, context, fork, target, "reset");
+      if (mark === undefined) throw missing(shelf, target, name);
+      const now = await shelf.entries(context, target, name, mark.paths);
+      const all = { ...mark, paths: [...new Set([...mark.paths, ...paths])] };
+      if (all.paths.length > mark.paths.length) await shelf.setMark(context, target, name, all, "paths");
+      await each(context, wanted, async (entry) => {
+        const was = now.find(({ path }) => path === entry.path);
+        if (was === undefined) await shelf.add(context, target, name, entry, mark);
+        else if (textOf(was) !== textOf(entry)) await shelf.replace(context, target, name, entry, was);
+      });
+      const more = now.filter(({ path }) => !paths.includes(path));
+      await each(context, more, ({ path }) => shelf.drop(context, target, name, path, mark).then(() => {}));
+      return { ...fork, copy: parent === undefined ? "empty" : "full-copy" };
+    },
+  };
+}
+
+function textOf({ values }: Entry): string {
+  return JSON.stringify(Object.entries(values).map(([key, value]) => [key, value.reveal()]).sort());
+}
+
+/** A parent without a mark holds something, or is not there. */
+async function entriesOf<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+): Promise<Entry[]> {
+  const known = BASE.has(name) ? undefined : await ownMark(shelf, context, scope, name);
+  const entries = await shelf.entries(context, scope, name, known?.paths);
+  if (entries.length === 0 && known === undefined) throw missing(shelf, scope, name);
+  return entries;
+}
+
+/** What a fork gets of its parent's entries, and what it gets besides. */
+function withPolicy<Options extends Policy>(
+  shelf: Shelf<Options>,
+  target: Target<Options>,
+  parents: readonly Entry[],
+): Entry[] {
+  const all = valuesOf(shelf, target, target.parent ?? "", parents);
+  const override = Object.entries(target.options.override ?? {});
+  const policy = target.parent === undefined
+    ? { override: Object.fromEntries(override.filter(([, by]) => typeof by === "string")) }
+    : target.options;
+  const scope = { provider: shelf.provider, resource: target.resource };
+  const changes = policyChanges(policy, all, (text) => new Secret(text), scope);
+  const kept = parents.flatMap((entry) => {
+    const values = Object.entries(entry.values).flatMap(([key, value]): [string, Secret][] => {
+      const by = Object.hasOwn(changes, key) ? changes[key]! : value;
+      return by === null ? [] : [[key, by]];
+    });
+    return values.length === 0 ? [] : [{ ...entry, values: Object.fromEntries(values) }];
+  });
+  const added = Object.entries(changes).filter(([key, value]) => value !== null && !Object.hasOwn(all, key));
+  return [...kept, ...added.map(([key, value]) => ({ path: key, values: { [key]: value! } }))];
+}
+
+/** All values by key; one key in two entries would be a guess. */
+export function valuesOf<Options extends Policy>(
+  { provider, place }: Pick<Shelf<Options>, "provider" | "place">,
+  scope: Scope<Options>,
+  name: string,
+  entries: readonly Entry[],
+): Record<string, Secret> {
+  const from = new Map<string, string>();
+  const values: Record<string, Secret> = {};
+  for (const entry of entries) {
+    for (const [key, value] of Object.entries(entry.values)) {
+      const other = from.get(key);
+      if (other !== undefined) {
+        const state = `it is in "${other}" and in "${entry.path}"`;
+        throw new ForkstackError("CONFLICT", `Cannot read secret "${key}" of "${place(scope, name)}": ${state}`, {
+          hint: "Rename one of the two",
+          details: { provider, resource: scope.resource },
+        });
+      }
+      from.set(key, entry.path);
+      values[key] = value;
+    }
+  }
+  return values;
+}
+
+/** The mark goes last: while it is there, a second attempt knows what is left to do. */
+async function remove<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  fork: Fork,
+  scope: Scope<Options>,
+): Promise<"deleted" | "absent"> {
+  const { name } = fork;
+  const mark = await ours(shelf, context, fork, scope, "delete");
+  if (mark === undefined) return "absent";
+  const paths = new Set([...mark.paths, ...await shelf.paths(context, scope, name)]);
+  let left = 0;
+  await each(context, [...paths], async (path) => {
+    if (await shelf.drop(context, scope, name, path, mark) === "foreign") left++;
+  });
+  if (left > 0) context.warn(`Left in "${shelf.place(scope, name)}": ${unmarked(left)}`);
+  context.signal.throwIfAborted();
+  await shelf.dropMark(context, scope, name, mark);
+  return "deleted";
+}
+
+/** The fork's mark, if the fork may be taken away. */
+export async function ours<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  fork: Fork,
+  scope: Scope<Options>,
+  verb: string,
+): Promise<Mark | undefined> {
+  const mark = await ownMark(shelf, context, scope, fork.name);
+  if (mark?.id !== fork.id) return undefined;
+  if (isSameHolder(mark.marker, fork.marker)) return mark;
+  throw foreign(shelf, scope, `${verb} secrets "${shelf.place(scope, fork.name)}": ${holder(mark.marker)}`);
+}
+
+async function* list<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  scope: Scope<Options>,
+): AsyncIterable<Fork> {
+  for await (const name of shelf.marked(context, scope)) {
+    const mark = await ownMark(shelf, context, scope, name);
+    if (mark?.marker.stack === scope.stack && mark.marker.resource === scope.resource) yield forkOf(mark, name);
+  }
+}
+
+/** The mark of what is there, where it has one; throws where there is nothing, or something else. */
+async function standing<Options extends Policy>(
+  shelf: Shelf<Options>,
+  context: Context,
+  held: Held,
+  scope: Scope<Options>,
+): Promise<Mark | undefined> {
+  const isBase = held.id === shelf.place(scope, held.name);
+  const mark = await ownMark(shelf, context, scope, held.name);
+  if (mark !== undefined && mark.id === held.id) return mark;
+  if (isBase && (await shelf.paths(context, scope, held.name)).length > 0) return undefined;
+  throw missing(shelf, scope, held.name);
+}
+
+/** Eight at once; the first failure ends it. */
+export async function each<Item>(
+  context: Context,
+  items: readonly Item[],
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  const outcomes = await runSteps(items, work, { signal: context.signal });
+  const failed = outcomes.find((one) => !one.ok);
+  if (failed !== undefined && !failed.ok) throw failed.error;
+  context.signal.throwIfAborted();
+}
+
+function forkOf({ id, marker, parentId, createdAt }: Mark, name: string): Fork {
+  const lineage = parentId === undefined ? {} : { parentId };
+  return { id, name, ...lineage, marker, createdAt, copy: parentId === undefined ? "empty" : "full-copy" };
+}
+
+function missing<Options extends Policy>(shelf: Shelf<Options>, scope: Scope<Options>, name: string): ForkstackError {
+  const { provider } = shelf;
+  return new ForkstackError("NOT_FOUND", `Cannot use secrets "${shelf.place(scope, name)}": there are none`, {
+    hint: "Put secrets there, name another parent with --from, or start without any by --empty",
+    details: { provider, resource: scope.resource },
+  });
+}
+
+/** The error for entries that are not this environment's. */
+export function foreign<Options extends Policy>(
+  { provider }: Pick<Shelf<Options>, "provider">,
+  { resource }: Scope<Options>,
+  what: string,
+): ForkstackError {
+  return foreignError({ provider, resource }, what);
+}

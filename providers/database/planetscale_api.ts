@@ -1,0 +1,311 @@
+/**
+ * PlanetScale's API as far as a provider needs it: its database, its branches, and what its answers mean.
+ */
+import * as v from "npm:valibot@1.5.0";
+import { vendorError } from "../../core/http/client.ts";
+import type { Context, Fork, Held, Marker, Scope, Target } from "../../core/provider.ts";
+import { type ForkstackError, resourceTitle } from "../../mod.ts";
+import { type Answer, Api, type Refusal } from "../_shared/json_api.ts";
+import { firstNameOf } from "../_shared/first_name.ts";
+import { foreignError, isSameHolder } from "../_shared/ownership.ts";
+import type { Access } from "./planetscale_sql.ts";
+
+/** Where the branches are. */
+export type Place = Scope<Readonly<Record<"organization" | "database" | "endpoint", string>>>;
+
+export const [TOKEN_ID, TOKEN] = ["PLANETSCALE_SERVICE_TOKEN_ID", "PLANETSCALE_SERVICE_TOKEN"] as const;
+
+const KIND = v.picklist(["mysql", "postgresql"]);
+// https://planetscale.com/docs/api/reference/get_database
+const DATABASE = v.object({
+  kind: KIND,
+  default_branch: v.string(),
+  ready: v.boolean(),
+  allow_data_branching: v.boolean(),
+  at_development_branch_usage_limit: v.boolean(),
+  at_backup_restore_branches_limit: v.boolean(),
+});
+export type Database = v.InferOutput<typeof DATABASE>;
+// https://planetscale.com/docs/api/reference/get_branch
+export const BRANCH = v.object({
+  id: v.string(),
+  name: v.string(),
+  kind: KIND,
+  state: v.string(),
+  ready: v.boolean(),
+  production: v.boolean(),
+  safe_migrations: v.boolean(),
+  deletion_protected: v.boolean(),
+  parent_branch: v.nullish(v.string()),
+  restored_from_branch: v.nullish(v.object({ id: v.string() })),
+  created_at: v.string(),
+  deleted_at: v.nullish(v.string()),
+});
+export type Branch = v.InferOutput<typeof BRANCH>;
+const PAGE = v.object({ next_page: v.nullish(v.number()), data: v.array(BRANCH) });
+const ORGANIZATIONS = v.object({ next_page: v.nullish(v.number()), data: v.array(v.object({ name: v.string() })) });
+
+export const SAFE_MIGRATIONS: Refusal = {
+  code: "CONFLICT_SAFE_MIGRATIONS",
+  state: "safe migrations are on, so that its schema can't be changed directly",
+  hint: "Turn them off for this branch in the dashboard, or take the changes of the schema out of the script",
+};
+
+export const api: Api<Place["options"]> = new Api({
+  provider: "planetscale",
+  label: "PlanetScale",
+  statusPage: "https://www.planetscalestatus.com",
+  credential: { variable: TOKEN, hint: "`pscale service-token create` makes one, with its id" },
+  scopes: ({ options: { database } }) => accessHint(database, NEEDED),
+  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1/organizations`,
+  headers: (context) => ({ authorization: `${api.token(context, TOKEN_ID)}:${api.token(context)}` }),
+  known: (_status, code) => code === "schema_mutation_blocked" ? SAFE_MIGRATIONS : undefined,
+});
+
+export const NEEDED = "read_branch, create_branch, write_database, delete_branch and connect_branch " +
+  "(PostgreSQL: create_branch_password and delete_branch_password)";
+
+function accessHint(database: string, accesses: string): string {
+  return `Give it ${accesses}: \`pscale service-token add-access <id> ... --database ${database}\``;
+}
+
+/** The path of the database, from where `base` ends. */
+export function pathOf({ options: { organization, database } }: Place): string[] {
+  return [organization, "databases", database];
+}
+
+export interface Seen {
+  readonly answer: Answer;
+  readonly database: Database;
+}
+
+export async function databaseOf(context: Context, scope: Place, what: string): Promise<Seen> {
+  // https://planetscale.com/docs/api/reference/get_database
+  const answer = await api.send(context, scope, "GET", pathOf(scope));
+  if (answer.response.status === 404) throw await whoIsMissing(context, scope, answer, what);
+  return { answer, database: await api.read(DATABASE, answer, scope, what) };
+}
+
+/** The branch of a name; the title of `prod` means the default branch. */
+export async function find(context: Context, scope: Place, name: string) {
+  const what = `look at branch "${name}"`;
+  const isDefault = name === titleOfProd(scope);
+  return await look(
+    context,
+    scope,
+    isDefault ? (await databaseOf(context, scope, what)).database.default_branch : name,
+  );
+}
+
+/** A 404 is also what a token without access gets: that a branch is absent is believed to who may see the others. */
+export async function look(
+  context: Context,
+  scope: Place,
+  name: string,
+): Promise<{ readonly answer: Answer; readonly branch?: Branch }> {
+  const what = `look at branch "${name}"`;
+  // https://planetscale.com/docs/api/reference/get_branch
+  const answer = await api.send(context, scope, "GET", [...pathOf(scope), "branches", name]);
+  if (answer.response.status !== 404) {
+    const branch = await api.read(BRANCH, answer, scope, what);
+    return { answer, ...(branch.deleted_at ? {} : { branch }) };
+  }
+  await answer.response.text();
+  const all = await api.send(context, scope, "GET", [...pathOf(scope), "branches"], { query: { per_page: "1" } });
+  if (all.response.status === 404) throw await whoIsMissing(context, scope, all, what);
+  await api.read(PAGE, all, scope, what);
+  return { answer };
+}
+
+/** The branch with this very id. */
+export async function standing(context: Context, held: Held, scope: Place): Promise<Branch> {
+  const { answer, branch } = await find(context, scope, held.name);
+  if (branch?.id !== held.id) throw await missing(answer, scope, held.name);
+  return branch;
+}
+
+// ---- Ownership ----
+
+/** What is legal is not documented; this is within what is seen in use. */
+export const MAX_NAME_LENGTH = 60;
+/** Why what stands there is not a fork. */
+export const UNKNOWN = "no answer of PlanetScale's on record says that forkstack made it";
+
+/** A branch that is a fork, and whose. */
+export interface Own {
+  readonly branch: Branch;
+  readonly marker: Marker;
+}
+
+/**
+ * The branch of the fork, given what bears its name: it is on record, or it bears the first name where an answer may
+ * have been lost.
+ */
+export async function ownOf(
+  context: Context,
+  target: Target<Place["options"]>,
+  named: Branch | undefined,
+): Promise<Own | undefined> {
+  const known = await context.recorded(target.name);
+  if (known.length === 0 && !target.isResumed) return undefined;
+  const markerOf = ({ id }: Branch) => {
+    const marker = known.find((one) => one.id === id)?.marker;
+    return marker && isSameHolder(marker, target.marker) ? marker : undefined;
+  };
+  const owner = named && markerOf(named);
+  if (owner) return { branch: named!, marker: owner };
+  const { branch } = await look(context, target, firstNameOf(target, MAX_NAME_LENGTH));
+  const marker = branch && (markerOf(branch) ?? (target.isResumed ? target.marker : undefined));
+  if (marker) return { branch: branch!, marker };
+  if (named !== undefined || branch !== undefined) return undefined;
+  const { branch: renamed } = await look(context, target, target.name); // by another worker, between the two looks
+  const renamer = renamed && markerOf(renamed);
+  return renamer && { branch: renamed!, marker: renamer };
+}
+
+/** The branch of a fork's id, under the fork's name or the one that it was made under. */
+export async function bearing(context: Context, scope: Place, fork: Fork): ReturnType<typeof look> {
+  const seen = await look(context, scope, fork.name);
+  if (seen.branch?.id === fork.id) return seen;
+  const first = await look(context, scope, firstNameOf(fork, MAX_NAME_LENGTH));
+  return first.branch?.id === fork.id ? first : { answer: first.answer };
+}
+
+/** A branch that was just made, under the name that it has by now. */
+export async function madeOne(context: Context, target: Target<Place["options"]>, made: Branch): Promise<Branch> {
+  const seen = await look(context, target, made.name);
+  if (seen.branch?.id === made.id) return seen.branch;
+  return await standing(context, { id: made.id, name: target.name }, target);
+}
+
+/** Gives a branch its own name, if nobody else's bears it by now. */
+export async function named(context: Context, target: Target<Place["options"]>, branch: Branch): Promise<Branch> {
+  const { name } = target;
+  if (branch.name === name) return branch;
+  const what = `name branch "${name}"`;
+  context.signal.throwIfAborted();
+  // https://planetscale.com/docs/api/reference/update_branch
+  const answer = await api.send(context, target, "PATCH", [...pathOf(target), "branches", branch.name], {
+    json: { new_name: name },
+  });
+  if (answer.response.ok) return await api.read(BRANCH, answer, target, what);
+  const problem = await api.refusal(answer, target, what);
+  const { branch: there } = await look(context, target, name);
+  if (there?.id === branch.id) return there; // another worker was as fast
+  if (there !== undefined) throw foreign(target, `make branch "${name}": ${UNKNOWN}`);
+  const { status } = answer.response;
+  if (status === 403 || status === 404) throw await denied(answer, target, what, "write_database");
+  throw problem;
+}
+
+// ---- The list, and refusals ----
+
+export async function* branches(context: Context, scope: Place): AsyncIterable<Branch> {
+  const seen = new Set<string>(); // pages move while branches are made and deleted
+  // https://planetscale.com/docs/api/reference/list_branches
+  const pages = api.pages(
+    PAGE,
+    scope,
+    "list branches",
+    async (page = "1") => {
+      const path = [...pathOf(scope), "branches"];
+      const answer = await api.send(context, scope, "GET", path, { query: { page, per_page: "100", order: "asc" } });
+      if (answer.response.status === 404) throw await whoIsMissing(context, scope, answer, "list branches");
+      return answer;
+    },
+    ({ next_page }) => next_page?.toString(),
+  );
+  for await (const { data } of pages) {
+    for (const branch of data) {
+      if (!seen.has(branch.id) && !branch.deleted_at) yield branch;
+      seen.add(branch.id);
+    }
+  }
+}
+
+/** A 404 does not say what is missing, and is what a token that nobody knows gets as well. */
+async function whoIsMissing(
+  context: Context,
+  scope: Place,
+  answer: Answer,
+  what: string,
+): Promise<ForkstackError> {
+  await answer.response.text();
+  const { organization, database } = scope.options;
+  // https://planetscale.com/docs/api/reference/list_organizations
+  const pages = api.pages(ORGANIZATIONS, scope, what, async (page = "1") => {
+    const all = await api.send(context, scope, "GET", [], { query: { page, per_page: "100" } });
+    if (!/^(401|403|404)$/.test(String(all.response.status))) return all;
+    throw await told(all, scope, what, {
+      code: "CREDENTIALS_REJECTED",
+      state: "PlanetScale does not know the service token",
+      hint: `Set ${TOKEN_ID} and ${TOKEN} anew: \`pscale service-token create\` makes both`,
+    });
+  }, ({ next_page }) => next_page?.toString());
+  const names = new Set<string>();
+  for await (const { data } of pages) for (const { name } of data) names.add(name);
+  if (!names.has(organization)) {
+    return await told(answer, scope, what, {
+      code: "ORGANIZATION_NOT_FOUND",
+      state: `the service token is of no organization "${organization}"`,
+      hint: "Correct `database.organization` in forkstack.json, or take a token of it",
+    });
+  }
+  const found = await api.send(context, scope, "GET", pathOf(scope));
+  await found.response.text();
+  if (found.response.ok) return await denied(answer, scope, what, NEEDED);
+  return await told(answer, scope, what, {
+    code: "DATABASE_NOT_FOUND",
+    state: `organization "${organization}" has no database "${database}" that the service token may see`,
+    hint: `Correct \`database.database\` in forkstack.json. If it is right: ${accessHint(database, NEEDED)}`,
+  });
+}
+
+export function denied(answer: Answer, scope: Place, what: string, accesses: string): Promise<ForkstackError> {
+  return told(answer, scope, what, {
+    code: "CREDENTIALS_DENIED",
+    state: `the service token may not do that (${answer.response.status})`,
+    hint: accessHint(scope.options.database, accesses),
+  });
+}
+
+export function missing(answer: Answer, scope: Place, title: string): Promise<ForkstackError> {
+  const { database } = scope.options;
+  return told(answer, scope, `use branch "${title}"`, {
+    code: "NOT_FOUND",
+    state: `database "${database}" has none`,
+    hint: `Make it with \`pscale branch create ${database} ${title}\`, or name another parent with --from; ` +
+      `"${titleOfProd(scope)}" stands for the default branch`,
+  });
+}
+
+/** The error for a state that an answer shows, with its request's id. */
+export async function told(
+  { request, response }: Answer,
+  { resource }: Place,
+  what: string,
+  { code, state, hint }: Refusal,
+): Promise<ForkstackError> {
+  if (!response.bodyUsed) await response.text().catch(() => {});
+  const message = `Cannot ${what}: ${state}`;
+  return vendorError(request, response, {
+    provider: "planetscale",
+    resource,
+    ...(code ? { code } : {}),
+    message,
+    hint,
+  });
+}
+
+export function foreign(scope: Place, what: string, cause?: unknown): ForkstackError {
+  return foreignError({ provider: "planetscale", resource: scope.resource }, what, cause);
+}
+
+/** What the resource of `prod` is called; `database.reports` is the resource "reports". */
+export function titleOfProd({ project, resource }: Place): string {
+  return resourceTitle("database", project, "prod", resource.split(".")[1]);
+}
+
+export function engineOf({ kind }: Pick<Branch, "kind">): Access["engine"] {
+  return kind === "mysql" ? "vitess" : "postgres";
+}

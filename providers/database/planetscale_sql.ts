@@ -1,0 +1,186 @@
+/**
+ * What a branch of PlanetScale answers at: MySQL's protocol where Vitess runs it, else PostgreSQL's. A query, its size,
+ * a script, all its tables dropped.
+ *
+ * - Connecting to Vitess: https://planetscale.com/docs/vitess/connecting/connection-strings
+ * - Errors of MySQL's protocol: https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
+ */
+import { loadPackage } from "../../core/system/lazy.ts";
+import type { Context, Secret } from "../../core/provider.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { answers, codeOf, connected, type Login, loginOf, type Purpose } from "../_shared/postgres.ts";
+import { runScript } from "../_shared/postgres_script.ts";
+
+/** A way into one branch. */
+export interface Access {
+  readonly engine: "vitess" | "postgres";
+  /** The password's or role's, by which it is revoked. */
+  readonly id: string;
+  readonly url: Secret;
+}
+
+type Signal = Pick<Context, "signal">;
+/** Needs of a statement that changes something. */
+type Changing = Pick<Context, "signal" | "fence">;
+// deno-lint-ignore no-explicit-any -- a row is what the statement asks for
+type Query = (text: string) => Promise<any[]>;
+
+/** Where Vitess and PostgreSQL listen, if the API tells a host alone; an emulator's has its port. */
+const PORTS = { vitess: 3306, postgres: 5432 } as const;
+
+/** The URL that an application gets; without TLS only where the API itself has none, which is an emulator's. */
+export function urlOf(
+  engine: Access["engine"],
+  login: Readonly<Record<"host" | "username" | "password" | "database", string>>,
+  isPlain: boolean,
+): string {
+  const [username, password, database] = [login.username, login.password, login.database].map(encodeURIComponent);
+  const host = /:\d+$/.test(login.host) ? login.host : `${login.host}:${PORTS[engine]}`;
+  const [scheme, tls] = engine === "vitess"
+    ? ["mysql", isPlain ? "" : `?ssl=${encodeURIComponent('{"rejectUnauthorized":true}')}`] // as mysql2 reads it
+    : ["postgresql", `?sslmode=${isPlain ? "disable" : "verify-full"}`];
+  return `${scheme}://${username}:${password}@${host}/${database}${tls}`;
+}
+
+/** One query that no proxy in front of the database can answer. */
+export async function ask(context: Signal, access: Access, what: string): Promise<void> {
+  if (access.engine === "postgres") return await answers(context, postgresOf(access), purposeOf(what));
+  await onVitess(context, access, what, (query) => query("SHOW TABLES"));
+}
+
+/** Bytes of all tables with their indexes; of a sharded keyspace, one shard's. */
+export async function sizeOf(context: Signal, access: Access, what: string): Promise<number> {
+  const rows = access.engine === "postgres"
+    ? await connected(
+      context,
+      postgresOf(access),
+      purposeOf(what),
+      (query) => query("SELECT pg_database_size(current_database())::text AS size"),
+    )
+    : await onVitess(context, access, what, (query) =>
+      query(
+        "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS CHAR) AS size " +
+          "FROM information_schema.tables WHERE table_schema = DATABASE()",
+      ));
+  return Number(rows[0].size);
+}
+
+/** Runs a script; the statement that fails is named by its line, without what may be data. */
+export async function runSql(context: Changing, access: Access, what: string, sql: string): Promise<void> {
+  if (access.engine === "postgres") return await runScript(context, postgresOf(access), purposeOf(what), sql);
+  await onVitess(context, access, what, async (query) => {
+    for (const { text, line } of statementsOf(sql)) {
+      context.signal.throwIfAborted();
+      await context.fence();
+      await query(text).catch((error) => {
+        throw scriptError(error, line);
+      });
+    }
+  });
+}
+
+/** Drops what a branch of Vitess took over from its parent's schema. */
+export async function dropTables(context: Changing, access: Access, what: string): Promise<void> {
+  await onVitess(context, access, what, async (query) => {
+    await query("SET foreign_key_checks = 0");
+    for (const row of await query("SHOW FULL TABLES")) {
+      const [name, type] = Object.values(row) as [string, string];
+      await context.fence();
+      await query(`DROP ${type === "VIEW" ? "VIEW" : "TABLE"} \`${name.replaceAll("`", "``")}\``);
+    }
+  });
+}
+
+function postgresOf({ url }: Access): Login {
+  return loginOf(url.reveal())!; // `urlOf` made it
+}
+
+function purposeOf(what: string): Purpose {
+  return { provider: "planetscale", what, source: "the role that PlanetScale made" };
+}
+
+async function onVitess<T>(
+  { signal }: Signal,
+  { url }: Access,
+  what: string,
+  work: (query: Query) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const { createConnection } = await loadPackage<typeof import("npm:mysql2@3.24.5/promise")>(
+    "npm:mysql2@3.24.5/promise",
+  );
+  try {
+    const connection = await createConnection({ uri: url.reveal(), connectTimeout: 10_000 });
+    try {
+      return await work(async (text) => {
+        const [rows] = await connection.query(text);
+        return Array.isArray(rows) ? rows : []; // else it counts what changed
+      });
+    } finally {
+      await connection.end().catch(() => connection.destroy()); // it may have been lost
+    }
+  } catch (error) {
+    throw vitessError(error, what, new URL(url.reveal()).host);
+  }
+}
+
+/** A known error, without the statement, and without who was refused: names of users are half of a credential. */
+function vitessError(error: unknown, what: string, host: string): unknown {
+  if (isForkstackError(error) || !(error instanceof Error)) return error;
+  if (/^(NotCapable|PermissionDenied)$/.test(error.name) || error.name === "AbortError") return error;
+  const code = codeOf(error) || error.name;
+  const [ours, state, retryable, hint] = /^(E[A-Z]+|PROTOCOL_|ENOTFOUND)/.test(code) && !code.startsWith("ER_")
+    ? [
+      "PROVIDER_UNAVAILABLE",
+      `no connection (${code})`,
+      true,
+      "Check the network; port 3306 must be open outwards. Then run the same command again",
+    ] as const
+    : code === "ER_ACCESS_DENIED_ERROR"
+    ? ["NOT_READY", "its password is not known there", true, "Wait a minute, then run the same command again"] as const
+    : /SSL|TLS|CERT/.test(code)
+    ? [
+      "TLS_FAILED",
+      "no TLS that can be trusted",
+      false,
+      "See whether something between here and there cuts TLS",
+    ] as const
+    : ["PROVIDER_REFUSED", error.message, false, "Mend what it says, then run the same command again"] as const;
+  return new ForkstackError(ours, `Cannot ${what} at ${host}: ${state}`, {
+    hint,
+    retryable,
+    details: { provider: "planetscale" },
+    cause: new Error(`${code}${ours === "NOT_READY" ? "" : `: ${error.message}`}`),
+  });
+}
+
+/** Of a statement that the server refused, without its words: they quote values. */
+function scriptError(error: unknown, line: number): unknown {
+  const code = codeOf(error);
+  if (!code.startsWith("ER_") || code === "ER_ACCESS_DENIED_ERROR") return error; // the connection
+  const why = code === "ER_PARSE_ERROR" ? "it is no SQL that the server knows" : "the server refused it";
+  return new ForkstackError("SQL_FAILED", `line ${line}: ${why} (${code})`, {
+    hint: "Mend the script, then run the same command again",
+    details: { provider: "planetscale" },
+  });
+}
+
+const TOKEN = /--(?=\s|$)[^\n]*|#[^\n]*|\/\*[^]*?\*\/|'(?:[^'\\]|\\[^]|'')*'|"(?:[^"\\]|\\[^]|"")*"|`[^`]*`|;|\s+|[^]/g;
+
+/** Splits a script of MySQL's at each `;` outside of quotes and comments, with the line where each statement begins. */
+export function statementsOf(sql: string): { readonly text: string; readonly line: number }[] {
+  const found: { text: string; line: number }[] = [];
+  let [began, line, counted] = [-1, 1, 0];
+  const end = (at: number) => {
+    if (began < 0) return;
+    for (; counted < began; counted++) if (sql[counted] === "\n") line++;
+    found.push({ text: sql.slice(began, at), line });
+    began = -1;
+  };
+  for (const { 0: token, index } of sql.matchAll(TOKEN)) {
+    if (token === ";") end(index);
+    else if (began < 0 && !/^(\s|#|\/\*(?!!)|--)/.test(token)) began = index; // `/*!` is a statement
+  }
+  end(sql.length);
+  return found;
+}

@@ -1,0 +1,141 @@
+/**
+ * How a parent gets into a new database: copied by the server (template, clone), or dumped and restored.
+ *
+ * - https://www.postgresql.org/docs/18/sql-createdatabase.html, .../manage-ag-templatedbs.html, .../app-pgdump.html
+ */
+import type { Context, Copy } from "../../core/provider.ts";
+import { pipe, run } from "../../core/system/subprocess.ts";
+import { ForkstackError } from "../../mod.ts";
+import { codeOf, literal, type Login, type Query, quoted } from "../_shared/postgres.ts";
+
+/** `"template"`, `"clone"` or `"dump"`; without one: template, or dump if somebody is connected. */
+export type Strategy = "template" | "clone" | "dump";
+
+/** What is copied, and where to. */
+export interface Wanted {
+  /** The parent; absent: nothing. */
+  readonly parent: string | undefined;
+  readonly to: string;
+  readonly owner: string;
+  readonly strategy: Strategy | undefined;
+}
+
+/** Makes the database. */
+export async function copied(
+  context: Context,
+  query: Query,
+  login: Login,
+  { parent, to, owner, strategy }: Wanted,
+): Promise<Copy | undefined> {
+  const make = `CREATE DATABASE ${quoted(to)} OWNER ${quoted(owner)} TEMPLATE`;
+  if (parent === undefined) {
+    await query(`${make} template0`);
+    return "empty";
+  }
+  if (strategy === "clone") {
+    if (await versionOf(query) < 18) {
+      throw new ForkstackError("CONFIG_INVALID", `Cannot fork database "${parent}" by clone: the server is too old`, {
+        hint: 'It must be PostgreSQL 18 or later; or set "strategy": "template" in forkstack.json',
+      });
+    }
+    await query("SET file_copy_method = 'clone'");
+  }
+  let connections = strategy === undefined ? await connectionsTo(query, parent) : "";
+  if (connections !== "") { // a session that has just been closed is seen for some milliseconds more
+    await context.sleep(200);
+    connections = await connectionsTo(query, parent);
+  }
+  if (strategy !== "dump" && connections === "") {
+    try {
+      await query(`${make} ${quoted(parent)}${strategy === "clone" ? " STRATEGY FILE_COPY" : ""}`);
+      return strategy === "clone" ? undefined : "full-copy"; // whether blocks are shared, the server doesn't tell
+    } catch (error) {
+      if (codeOf(error) !== "55006") throw error;
+      connections = await connectionsTo(query, parent); // after five seconds of waiting for them to end
+    }
+  }
+  if (strategy === "template" || strategy === "clone") {
+    const who = connections || "somebody was connected";
+    throw new ForkstackError("PARENT_BUSY", `Cannot fork database "${parent}" by ${strategy}: ${who}`, {
+      hint: 'End those connections, or set "strategy": "dump" in forkstack.json',
+      retryable: true,
+    });
+  }
+  await assertTools(query, parent);
+  await query(`${make} template0 ${await localeOf(query, parent)}`);
+  await dumped(context, login, parent, to);
+  return "full-copy";
+}
+
+/** Who is connected to a database; empty if nobody is. Who may not see more of a session sees its role alone. */
+async function connectionsTo(query: Query, name: string): Promise<string> {
+  const found = await query(
+    `SELECT usename, application_name AS program, host(client_addr) AS host FROM pg_stat_activity
+      WHERE datname = $1 AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') IN
+        ('client backend', 'walsender') ORDER BY backend_start`,
+    [name],
+  );
+  const each = found.slice(0, 5).map(({ usename, program, host }) =>
+    [`role "${usename}"`, program && `by "${program}"`, host && `from ${host}`].filter(Boolean).join(" ")
+  );
+  if (found.length === 0) return "";
+  return `${found.length} connected: ${each.join(", ")}${found.length > 5 ? ", ..." : ""}`;
+}
+
+async function versionOf(query: Query): Promise<number> {
+  const [{ version }] = await query("SELECT current_setting('server_version_num')::int / 10000 AS version");
+  return version;
+}
+
+/** Encoding and locale of a database, as clauses of another's making. */
+async function localeOf(query: Query, name: string): Promise<string> {
+  const sql = `SELECT to_jsonb(d) AS it, pg_encoding_to_char(encoding) AS encoding FROM pg_database d
+    WHERE datname = $1`;
+  const [{ it, encoding }] = await query(sql, [name]);
+  const provider = { i: ["icu", "ICU_LOCALE"], b: ["builtin", "BUILTIN_LOCALE"] }[it.datlocprovider as "i" | "b"];
+  return [
+    `ENCODING ${literal(encoding)} LC_COLLATE ${literal(it.datcollate)} LC_CTYPE ${literal(it.datctype)}`,
+    provider && `LOCALE_PROVIDER ${provider[0]} ${provider[1]} ${literal(it.datlocale ?? it.daticulocale)}`,
+  ].filter(Boolean).join(" ");
+}
+
+/** Both programs are there, and read this server: one that is older than it refuses to dump. */
+async function assertTools(query: Query, parent: string): Promise<void> {
+  const wanted = await versionOf(query);
+  const hint = `Install PostgreSQL's client programs, version ${wanted} or later, and put them first in PATH`;
+  for (const command of ["pg_dump", "pg_restore"]) {
+    const ended = await run(command, ["--version"]);
+    if (ended === undefined || ended.status !== 0) {
+      throw new ForkstackError("TOOL_MISSING", `Cannot dump database "${parent}": there is no ${command}`, { hint });
+    }
+    const version = Number(/\d+/.exec(ended.stdout)?.[0]);
+    if (version >= wanted) continue;
+    const state = `${command} is of version ${version}, the server of version ${wanted}`;
+    throw new ForkstackError("TOOL_OUTDATED", `Cannot dump database "${parent}": ${state}`, { hint });
+  }
+}
+
+/** `pg_dump | pg_restore`: one snapshot of a parent that is in use. Secrets go by the environment, never as arguments. */
+async function dumped(context: Context, login: Login, parent: string, to: string): Promise<void> {
+  const { host, port, user, password, sslmode } = login;
+  const shared = { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGSSLMODE: sslmode };
+  const env = { ...shared, PGAPPNAME: "forkstack", PGCONNECT_TIMEOUT: "10" };
+  const failed = await pipe([
+    {
+      command: "pg_dump",
+      args: ["--format=custom", "--compress=0", "--no-subscriptions", "--no-password"],
+      env: { ...env, PGDATABASE: parent },
+    },
+    {
+      command: "pg_restore",
+      args: ["--no-owner", "--exit-on-error", "--no-password", `--dbname=${to}`],
+      env: { ...env, PGOPTIONS: "-c synchronous_commit=off" }, // the renaming that follows writes out all before it
+    },
+  ], context.signal);
+  if (failed === undefined) return;
+  context.signal.throwIfAborted();
+  const said = failed.stderr.trim().split("\n").slice(0, 3).join("; ").slice(0, 300).replaceAll(password || "\0", "…");
+  throw new ForkstackError("DUMP_FAILED", `Cannot dump database "${parent}": ${failed.command} failed: ${said}`, {
+    hint: "Mend what it says, then run the same command again",
+  });
+}

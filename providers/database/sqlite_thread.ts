@@ -1,0 +1,97 @@
+/**
+ * Runs a script on a SQLite file aside. One statement may take hours, and the engine gives nothing back before its end:
+ * here, Ctrl-C would not be heard meanwhile, nor would the lock be kept alive.
+ */
+import { ForkstackError } from "../../mod.ts";
+import { type Failure, scriptError, scriptFailure } from "./sqlite_script.ts";
+
+interface Task {
+  readonly path: string;
+  readonly sql: string;
+}
+
+/** The outcome; an error is one of opening the file or of closing the transaction. */
+type Answer = { readonly failure?: Failure } | { readonly error: { readonly message: string; readonly code?: string } };
+
+/** Answers a task. In a text of its own it needs no file: see core/s3/md5.ts. */
+const answering = () => `
+  const scriptFailure = ${scriptFailure};
+  async function answer({ path, sql }) {
+    try {
+      const { DatabaseSync } = await import("node:sqlite");
+      const database = new DatabaseSync(path, { timeout: 5000 });
+      try {
+        return { failure: scriptFailure(database, sql, "setAuthorizer" in database) };
+      } finally {
+        database.close();
+      }
+    } catch ({ message, code }) {
+      return { error: { message, code } };
+    }
+  }`;
+
+/**
+ * Runs it, all or nothing. Once the signal is aborted it rejects with its reason, and what was begun is never committed.
+ *
+ * @throws {ForkstackError} SQL_FAILED if a statement fails.
+ */
+export async function runAside(path: string, sql: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const answer = await (typeof Worker === "function" ? inThread : inProcess)({ path, sql }, signal);
+  if ("error" in answer) throw Object.assign(new Error(answer.error.message), { code: answer.error.code });
+  if (answer.failure !== undefined) throw scriptError(answer.failure);
+}
+
+/** In Deno and Bun: their processes end though a thread is still amid a statement. */
+async function inThread(task: Task, signal: AbortSignal): Promise<Answer> {
+  const text = `${answering()}
+    addEventListener("message", async ({ data }) => postMessage(await answer(data)));`;
+  const worker = new Worker(`data:text/javascript,${encodeURIComponent(text)}`, { type: "module" });
+  let stop = () => {};
+  try {
+    return await new Promise<Answer>((resolve, reject) => {
+      stop = () => reject(signal.reason);
+      signal.addEventListener("abort", stop);
+      worker.onmessage = ({ data }: MessageEvent<Answer>) => resolve(data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(`The script could not be run: ${event.message}`));
+      };
+      worker.postMessage(task);
+    });
+  } finally {
+    signal.removeEventListener("abort", stop);
+    worker.terminate();
+  }
+}
+
+/** In Node, whose process waits for its threads, and these for their statements. */
+async function inProcess(task: Task, signal: AbortSignal): Promise<Answer> {
+  const [{ spawn }, { execPath }] = await Promise.all([import("node:child_process"), import("node:process")]);
+  const text = `${answering()}
+    let task = "";
+    for await (const piece of process.stdin.setEncoding("utf8")) task += piece;
+    process.stdout.write(JSON.stringify(await answer(JSON.parse(task))));`;
+  const child = spawn(execPath, ["--no-warnings", "--input-type=module", "--eval", text], { stdio: "pipe" });
+  const stop = () => void child.kill("SIGKILL");
+  signal.addEventListener("abort", stop);
+  try {
+    const said = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].setEncoding("utf8").on("data", (piece) => said[name] += piece);
+    }
+    child.stdin.on("error", () => {}); // it ended before it read all, which its end tells
+    child.stdin.end(JSON.stringify(task));
+    const [status, by] = await new Promise<[number | null, string | null]>((resolve, reject) => {
+      child.on("error", reject).on("close", (...ended) => resolve(ended));
+    });
+    signal.throwIfAborted();
+    if (status === 0) return JSON.parse(said.stdout);
+    if (by !== null) { // a terminal's Ctrl-C reaches it too, and perhaps sooner
+      throw new ForkstackError("INTERRUPTED", `Stopped amid a script: ${by}`, { hint: "Run the same command again" });
+    }
+    throw new Error(`The script could not be run: ${said.stderr.slice(0, 1_000)}`);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

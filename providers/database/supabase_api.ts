@@ -1,0 +1,314 @@
+/**
+ * Supabase's management API as far as the provider needs it: what it answers, what its refusals mean, waits.
+ *
+ * - https://supabase.com/docs/reference/api/introduction
+ * - Its specification: https://github.com/supabase/cli/blob/develop/packages/api/src/generated/openapi.json
+ */
+import * as v from "npm:valibot@1.5.0";
+import { vendorError } from "../../core/http/client.ts";
+import type { Context, Held, Marker, Scope, Target } from "../../core/provider.ts";
+import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { type Answer, Api, endpointOption } from "../_shared/json_api.ts";
+import { firstNameOf } from "../_shared/first_name.ts";
+import { isSameHolder, recordedOwner } from "../_shared/ownership.ts";
+
+/** The ref of a project or of a branch, which is one too. */
+export const REF = /^[a-z]{20}$/;
+
+/** What forkstack.json says. */
+export const options = v.strictObject({
+  /** The ref of the project, as in the address of its dashboard, e.g. `"abcdefghijklmnopqrst"`; not that of a branch. */
+  projectRef: v.pipe(v.string(), v.regex(REF, 'must be 20 lowercase letters, like "abcdefghijklmnopqrst"')),
+  /** Clone the project's data too. Needs its add-on Point in Time Recovery. @default {false} */
+  withData: v.optional(v.boolean(), false),
+  /**
+   * What `DATABASE_URL` leads to: `"pooler"`, the shared pooler in session mode, or `"direct"`, the server itself, which
+   * has an IPv6 address alone without the add-on for IPv4. @default {"pooler"}
+   */
+  connection: v.optional(v.picklist(["pooler", "direct"]), "pooler"),
+  /** Another address of the API. Without TLS only on this machine: the token goes there. */
+  endpoint: endpointOption("https://api.supabase.com"),
+});
+export type Options = v.InferOutput<typeof options>;
+
+/** One entry of the list. */
+export const BRANCH = v.object({
+  name: v.string(),
+  project_ref: v.pipe(v.string(), v.regex(REF)),
+  parent_project_ref: v.string(),
+  is_default: v.boolean(),
+  persistent: v.boolean(),
+  with_data: v.boolean(),
+  /** How far the vendor's own work on it is; deprecated for action runs, but the one thing a list tells of it. */
+  status: v.string(),
+  /** That of its server. */
+  preview_project_status: v.nullish(v.string()),
+  deletion_scheduled_at: v.nullish(v.string()),
+  created_at: v.pipe(v.string(), v.check((text) => !Number.isNaN(Date.parse(text)))),
+});
+export type Branch = v.InferOutput<typeof BRANCH>;
+const BRANCHES = v.array(BRANCH); // whole: there is no paging
+const DETAIL = v.object({
+  status: v.string(),
+  db_host: v.string(),
+  db_port: v.number(),
+  db_user: v.nullish(v.string()), // only for a token that may see it, like the two below
+  db_pass: v.nullish(v.string()),
+  jwt_secret: v.nullish(v.string()),
+});
+const PROJECT = v.object({
+  ref: v.string(),
+  organization_slug: v.string(),
+  status: v.string(),
+  database: v.object({ host: v.string() }),
+});
+/** What a project pays for beside the plan. */
+export const ADDONS = v.object({
+  selected_addons: v.array(v.object({
+    type: v.string(),
+    variant: v.object({ price: v.object({ interval: v.picklist(["monthly", "hourly"]), amount: v.number() }) }),
+  })),
+});
+const ENTITLEMENTS = v.object({
+  entitlements: v.array(v.object({
+    feature: v.object({ key: v.string() }),
+    hasAccess: v.boolean(),
+    config: v.object({ value: v.optional(v.number()), unlimited: v.optional(v.boolean()) }),
+  })),
+});
+
+const LONGEST_PAUSE_MS = 5_000; // 120 calls a minute are allowed
+/** What is made is seen late: a create may take longer than a client waits (30 s), and lists lag behind by seconds. */
+export const VISIBLE_MS = 90_000;
+
+/** Refusals have a status and prose, but no codes. */
+export const api = new Api<Options>({
+  provider: "supabase",
+  label: "Supabase",
+  statusPage: "https://status.supabase.com",
+  credential: { variable: "SUPABASE_ACCESS_TOKEN", hint: "https://supabase.com/dashboard/account/tokens makes one" },
+  scopes: ({ options: { projectRef } }) =>
+    `It needs the rights to branches, API keys and pooler settings of "${projectRef}", which must be a project, not a ` +
+    "branch; the plan Free has no branches",
+  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
+  known: (status, _code, { options: { projectRef } }) =>
+    status === 404
+      ? {
+        state: `there is no project "${projectRef}"`,
+        hint: "Correct `database.projectRef` in forkstack.json; the token must be of its organization",
+      }
+      : status === 402
+      ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
+      : undefined,
+});
+
+/** Whether a name means the project itself: prod's does, whatever its default branch is called, and so does its ref. */
+export function isProject({ project, resource, options: { projectRef } }: Scope<Options>, name: string): boolean {
+  return [project, resourceTitle("database", project, "prod", resource.split(".")[1]), projectRef].includes(name);
+}
+
+/** The default branch, which is the project itself, is among them. */
+export async function branches(context: Context, scope: Scope<Options>): Promise<Branch[]> {
+  const what = `list branches of "${scope.options.projectRef}"`;
+  // https://supabase.com/docs/reference/api/v1-list-all-branches
+  const answer = await api.send(context, scope, "GET", ["projects", scope.options.projectRef, "branches"]);
+  if (answer.response.status === 422) throw branchingOff(answer, scope, what);
+  return await api.read(BRANCHES, answer, scope, what);
+}
+
+/** One that is not the project itself. */
+export async function find(
+  context: Context,
+  scope: Scope<Options>,
+  isWanted: (branch: Branch) => boolean,
+): Promise<Branch | undefined> {
+  return (await branches(context, scope)).find((one) => !one.is_default && isWanted(one));
+}
+
+/** As `find`, of what may not be in the list yet. */
+export async function appearing(
+  context: Context,
+  scope: Scope<Options>,
+  isWanted: (branch: Branch) => boolean,
+  maxMs = VISIBLE_MS,
+): Promise<Branch | undefined> {
+  for await (const _ of rounds(context, maxMs)) {
+    const found = await find(context, scope, isWanted);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+// ---- Ownership ----
+
+/** No limit is documented; names of 80 characters were seen. */
+export const MAX_NAME_LENGTH = 80;
+/** Why what stands there is not a fork. */
+export const UNKNOWN = "no answer of Supabase's on record says that forkstack made it";
+
+/** The name under which a run makes a branch. */
+export function firstName(target: Target<Options>): string {
+  return firstNameOf(target, MAX_NAME_LENGTH);
+}
+
+/** A branch that is a fork, and whose. */
+export interface Own {
+  readonly branch: Branch;
+  readonly marker: Marker;
+}
+
+/** The branch of the fork, if it is on record, or bears the first name where an answer may have been lost. */
+export async function ownIn(
+  context: Context,
+  target: Target<Options>,
+  all: readonly Branch[],
+): Promise<Own | undefined> {
+  const first = firstName(target);
+  for (const branch of all) {
+    if (branch.is_default || (branch.name !== target.name && branch.name !== first)) continue;
+    const marker = await recordedOwner(context, target.name, branch.project_ref) ??
+      (target.isResumed && branch.name === first ? target.marker : undefined);
+    if (marker !== undefined && isSameHolder(marker, target.marker)) return { branch, marker };
+  }
+  return undefined;
+}
+
+/** As `ownIn`, of what may not be in the list yet; with the last list. */
+export async function ownAppearing(
+  context: Context,
+  target: Target<Options>,
+  maxMs: number,
+): Promise<{ readonly own?: Own; readonly all: readonly Branch[] }> {
+  let all: readonly Branch[] = [];
+  for await (const _ of rounds(context, maxMs)) {
+    all = await branches(context, target);
+    const own = await ownIn(context, target, all);
+    if (own !== undefined) return { own, all };
+  }
+  return { all };
+}
+
+/** Whether something on record is there, though no list has it. */
+export async function isUnlisted(context: Context, target: Target<Options>): Promise<boolean> {
+  for (const { id } of await context.recorded(target.name)) {
+    if (await detailOf(context, target, { id, name: target.name }) !== undefined) return true;
+  }
+  return false;
+}
+
+/** Address and password of a branch; `undefined` if there is none. */
+export async function detailOf(
+  context: Context,
+  scope: Scope<Options>,
+  { id, name }: Held,
+): Promise<v.InferOutput<typeof DETAIL> | undefined> {
+  if (!REF.test(id)) return undefined;
+  // https://supabase.com/docs/reference/api/v1-get-a-branch-config
+  const answer = await api.send(context, scope, "GET", ["branches", id]);
+  if (answer.response.status !== 404) return await api.read(DETAIL, answer, scope, `look at database "${name}"`);
+  await answer.response.text();
+  return undefined;
+}
+
+/** The project itself. */
+export async function projectOf(context: Context, scope: Scope<Options>): Promise<v.InferOutput<typeof PROJECT>> {
+  const { projectRef } = scope.options;
+  // https://supabase.com/docs/reference/api/v1-get-project
+  const answer = await api.send(context, scope, "GET", ["projects", projectRef]);
+  return await api.read(PROJECT, answer, scope, `use project "${projectRef}"`);
+}
+
+/** Why the project took no new branch: by what the API tells of it, not by the prose of the refusal. */
+export async function refusedCreate(
+  context: Context,
+  target: Target<Options>,
+  answer: Answer,
+  what: string,
+): Promise<ForkstackError> {
+  const refusal = await api.refusal(answer, target, what);
+  const { status } = answer.response;
+  if (status === 401 || status === 409 || status === 429 || status >= 500) return refusal;
+  const { projectRef, withData } = target.options;
+  const get = async <T>(schema: v.GenericSchema<unknown, T>, ...path: string[]): Promise<T | undefined> => {
+    const asked = await api.send(context, target, "GET", path);
+    if (asked.response.ok) return await api.read(schema, asked, target, what);
+    await asked.response.text(); // the refusal itself has to do
+    return undefined;
+  };
+  const project = await get(PROJECT, "projects", projectRef);
+  if (project === undefined) return refusal;
+  if (isPaused(project.status)) {
+    const hint = "Resume it in the dashboard, then run the same command again";
+    return because(answer, target, "PARENT_PAUSED", `${what}: project "${projectRef}" is paused`, hint);
+  }
+  if (status === 422) return branchingOff(answer, target, what);
+  // https://supabase.com/docs/reference/api/v1-get-organization-entitlements
+  const entitled = await get(ENTITLEMENTS, "organizations", project.organization_slug, "entitlements");
+  const limit = entitled?.entitlements.find(({ feature }) => feature.key === "branching_limit");
+  if (limit?.hasAccess === false) {
+    const hint = "Branches need the plan Pro or a greater one";
+    return because(answer, target, "PLAN_LIMIT", `${what}: the plan has no branches`, hint);
+  }
+  const { value, unlimited } = limit?.config ?? {};
+  const taken = (await branches(context, target)).filter(({ is_default }) => !is_default).length;
+  if (value !== undefined && !unlimited && taken >= value) {
+    const hint = "Remove unused envs with `forkstack prune`, or raise the limit in the dashboard";
+    const state = `project "${projectRef}" has ${taken} of ${value} branches`;
+    return because(answer, target, "PLAN_LIMIT", `${what}: ${state}`, hint);
+  }
+  // https://supabase.com/docs/reference/api/v1-list-project-addons
+  const addons = withData ? await get(ADDONS, "projects", projectRef, "billing", "addons") : undefined;
+  if (addons !== undefined && !addons.selected_addons.some(({ type }) => type === "pitr")) {
+    const hint = "Add it in the dashboard (Add-ons), or take `withData` out of forkstack.json";
+    const state = `data needs Point in Time Recovery, which project "${projectRef}" has not`;
+    return because(answer, target, "PLAN_LIMIT", `${what}: ${state}`, hint);
+  }
+  return refusal;
+}
+
+/** It is turned on by a call that changes the project, so a person does it. */
+function branchingOff(answer: Answer, scope: Scope<Options>, what: string): ForkstackError {
+  const hint = `Turn it on at https://supabase.com/dashboard/project/${scope.options.projectRef}/branches`;
+  return because(answer, scope, "PARENT_BRANCHING_OFF", `${what}: branching is off`, hint);
+}
+
+function because(
+  { request, response }: Answer,
+  { resource }: Scope<Options>,
+  code: string,
+  what: string,
+  hint: string,
+): ForkstackError {
+  return vendorError(request, response, { provider: "supabase", resource, code, message: `Cannot ${what}`, hint });
+}
+
+/** Nobody used it for a while; it is not lost. */
+export function isPaused(state: string | null | undefined): boolean {
+  return state === "INACTIVE" || state === "PAUSING";
+}
+
+/** An error that no single answer tells. */
+export function problemOf(
+  { resource }: Scope<Options>,
+  code: string,
+  what: string,
+  { hint, cause, retryable = false }: { readonly hint: string; readonly cause?: unknown; readonly retryable?: boolean },
+): ForkstackError {
+  return new ForkstackError(code, `Cannot ${what}`, {
+    hint,
+    retryable,
+    details: { provider: "supabase", resource },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** Ever longer pauses between rounds; true in the last one. */
+export async function* rounds(context: Context, maxMs: number): AsyncIterable<boolean> {
+  const until = context.now().getTime() + maxMs;
+  for (let pause = 250;; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const isLate = context.now().getTime() >= until;
+    yield isLate;
+    if (isLate) return;
+    await context.sleep(pause);
+  }
+}

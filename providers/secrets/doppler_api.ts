@@ -1,0 +1,187 @@
+/**
+ * Doppler's API, as the provider uses it: configs and which of them are ours, and their secrets.
+ *
+ * - https://docs.doppler.com/reference/configs-list
+ * - https://docs.doppler.com/reference/secrets-update
+ */
+import * as v from "npm:valibot@1.5.0";
+import { type Context, type Marker, type Scope, Secret } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { Api } from "../_shared/json_api.ts";
+import { secretsIn } from "./runtime/doppler.ts";
+
+/** The options that name a place at Doppler. */
+interface Options {
+  readonly project: string;
+  readonly configs: Readonly<Record<string, string>>;
+  readonly endpoint: string;
+}
+
+const CONFIG = v.object({
+  name: v.string(),
+  environment: v.string(),
+  created_at: v.string(),
+  locked: v.optional(v.boolean()),
+  /** Not in the specification; seen in live answers. */
+  slug: v.optional(v.string()),
+});
+export type Config = v.InferOutput<typeof CONFIG>;
+export const ONE = v.object({ config: CONFIG });
+const PAGE = v.object({ configs: v.array(CONFIG) });
+const VALUES = v.record(v.string(), v.nullable(v.string()));
+const WRITTEN = v.object({ secrets: v.record(v.string(), v.object({ computed: v.nullish(v.string()) })) });
+
+const MAX_KEY = 200;
+const MAX_VALUE_BYTES = 50 * 1024;
+const PER_PAGE = 100;
+/** What the API gives if not asked for a number: a server that caps pages lower would be none of Doppler's. */
+const USUAL_PAGE = 20;
+
+export const CREDENTIALS_HINT =
+  "a service account's or a personal token; a service token sees one config alone and can't clone it";
+
+// ---- Configs ----
+
+/** Refusals hold a text alone, which is not for programs: https://docs.doppler.com/reference/errors */
+export const api = new Api<Options>({
+  provider: "doppler",
+  label: "Doppler",
+  statusPage: "https://www.dopplerstatus.com",
+  credential: {
+    variable: "DOPPLER_TOKEN",
+    hint: CREDENTIALS_HINT,
+  },
+  scopes: ({ options: { project } }) => `It needs to read, make and delete configs and tokens of project "${project}"`,
+  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v3`,
+  known: (status, _code, { options: { project } }) =>
+    status === 400
+      ? { state: "Doppler refused it (400)", hint: "The cause says why; a token without access is refused so too" }
+      : status === 404
+      ? { state: `project "${project}" has none`, hint: "Correct `secrets.project`, or what the token may see" }
+      : undefined,
+});
+
+/** Every config of the project. */
+export async function* configs(context: Context, scope: Scope<Options>): AsyncIterable<Config> {
+  const { project } = scope.options;
+  const seen = new Set<string>();
+  for (let page = 1;; page++) {
+    // https://docs.doppler.com/reference/configs-list
+    const query = { project, page: `${page}`, per_page: `${PER_PAGE}` };
+    const answer = await api.send(context, scope, "GET", ["configs"], { query });
+    const { configs } = await api.read(PAGE, answer, scope, `list the configs of project "${project}"`);
+    if (page > 1 && configs.length > 0 && configs.every(({ name }) => seen.has(name))) {
+      throw api.strange(answer, scope, `list the configs of project "${project}": a page is there twice`);
+    }
+    for (const config of configs) {
+      if (!seen.has(config.name)) yield config;
+      seen.add(config.name);
+    }
+    if (configs.length < USUAL_PAGE) return; // the API tells neither a total nor a next page
+  }
+}
+
+/** A config, and whose it is. */
+export interface Owned {
+  readonly config: Config;
+  readonly marker: Marker;
+}
+
+/** What stands at a fork's name, ours or not, and what of ours is still to be called so. */
+export async function standingAt(
+  context: Context,
+  { name, isResumed }: { readonly name: string; readonly isResumed?: boolean | undefined },
+  all: readonly Config[],
+): Promise<{ made?: Owned | undefined; staged?: Owned | undefined; theirs?: Config | undefined }> {
+  const told = await context.recorded(name);
+  const owned = (config: Config): Owned[] => {
+    const line = told.find(({ step, id }) => step === KEY ? isResumed && id === config.name : isConfig(config, id));
+    return line === undefined ? [] : [{ config, marker: line.marker }];
+  };
+  const named = all.filter((one) => one.name === `${one.environment}_${name}`);
+  const keys = new Set(told.filter(({ step }) => step === KEY).map(({ id }) => id));
+  return {
+    made: named.flatMap(owned)[0],
+    staged: all.filter((one) => keys.has(one.name)).flatMap(owned)[0],
+    theirs: named.find((one) => owned(one).length === 0),
+  };
+}
+
+/** The step under which the journal has the name of a clone that is not whole. */
+export const KEY = "key";
+
+/** The name addresses it, the rest tells it from another that may bear the name later. */
+export function idOf({ name, slug, created_at }: Config): string {
+  return `${name}:${slug ?? created_at}`;
+}
+
+/** Whether an id is this config's, by whichever name it had then. */
+export function isConfig({ slug, created_at }: Config, id: string): boolean {
+  const [, own] = partsOf(id);
+  return own !== "" && (own === slug || own === created_at);
+}
+
+export function partsOf(id: string): [name: string, id: string] {
+  const at = id.indexOf(":");
+  return [id.slice(0, at < 0 ? undefined : at), at < 0 ? "" : id.slice(at + 1)];
+}
+
+// ---- Secrets ----
+
+/** Values with references resolved. */
+export async function values(
+  context: Context,
+  scope: Scope<Options>,
+  { name }: Pick<Config, "name">,
+): Promise<Record<string, Secret>> {
+  // https://docs.doppler.com/reference/secrets-download
+  const answer = await api.send(context, scope, "GET", ["configs", "config", "secrets", "download"], {
+    query: { project: scope.options.project, config: name, format: "json" },
+  });
+  const all = secretsIn(await api.read(VALUES, answer, scope, `read the secrets of config "${name}"`));
+  return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, new Secret(value)]));
+}
+
+/** All in one call, which may be repeated. What is removed is left empty: a branch would inherit it anew. */
+export async function put(
+  context: Context,
+  scope: Scope<Options>,
+  config: string,
+  changes: Readonly<Record<string, string | null>>,
+): Promise<void> {
+  if (Object.keys(changes).length === 0) return;
+  checkChanges(scope, changes);
+  const isBase = Object.values(scope.options.configs).includes(config);
+  const secrets = Object.fromEntries(
+    Object.entries(changes).map(([key, value]) => [key, value ?? (isBase ? null : "")]),
+  );
+  // https://docs.doppler.com/reference/secrets-update
+  const answer = await api.send(context, scope, "POST", ["configs", "config", "secrets"], {
+    json: { project: scope.options.project, config, secrets },
+    mayRepeat: true,
+  });
+  const what = `change the secrets of config "${config}"`;
+  const written = await api.read(WRITTEN, answer, scope, what);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null && written.secrets[key]?.computed) throw api.strange(answer, scope, `${what}: "${key}" stays`);
+  }
+}
+
+function checkChanges({ resource }: Scope<Options>, changes: Readonly<Record<string, string | null>>): void {
+  const refused = (code: string, state: string, hint: string) =>
+    new ForkstackError(code, `Cannot set ${state}`, { hint, details: { provider: "doppler", resource } });
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null) continue;
+    if (key.length > MAX_KEY || !/^[A-Z_][A-Z0-9_]*$/.test(key)) {
+      throw refused("NAME_INVALID", `secret "${key}": Doppler takes A-Z, 0-9 and _`, 'Keys look like "API_KEY"');
+    }
+    const bytes = new TextEncoder().encode(value).length;
+    if (bytes > MAX_VALUE_BYTES) {
+      throw refused(
+        "VALUE_TOO_LARGE",
+        `secret "${key}": it has ${bytes} bytes`,
+        `Doppler takes ${MAX_VALUE_BYTES} bytes at most; keep it in a file or a bucket, and its name here`,
+      );
+    }
+  }
+}

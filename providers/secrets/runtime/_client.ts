@@ -1,0 +1,76 @@
+/**
+ * What a secrets provider needs in the application. This file and those that use it load by URL as well: they import
+ * nothing that an import map would have to name.
+ */
+import { httpClient, readJson, vendorError } from "../../../core/http/client.ts";
+import { Secret } from "../../../core/secret.ts";
+import { ForkstackError, isForkstackError, type ReadVariable, type SecretsRequest } from "../../../mod.ts";
+
+/** A vendor, as its errors name it. */
+export interface Source {
+  /** The provider's name in forkstack.json. */
+  readonly provider: string;
+  /** The vendor's own, e.g. `"Doppler"`. */
+  readonly label: string;
+  /** The variable of its token. */
+  readonly variable: string;
+}
+
+/** One call of the vendor's API; `what` as in `read the secrets of "prod"`. */
+export interface Asked {
+  readonly method?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly json?: unknown;
+  readonly what: string;
+}
+
+/** Sends JSON and gives the parsed answer, or `undefined` for 404; values of `secrets` show in no error. */
+export function caller(source: Source, secrets: readonly string[]): (url: URL, asked: Asked) => Promise<unknown> {
+  const client = httpClient({ secrets: secrets.map((one) => new Secret(one)) });
+  return async (url, { method = "GET", headers, json, what }) => {
+    const body = json === undefined ? {} : { body: JSON.stringify(json) };
+    const request = new Request(url, { method, headers, ...body });
+    if (json !== undefined) request.headers.set("content-type", "application/json");
+    const response = await client(request);
+    if (response.status === 404) return void await response.text();
+    if (response.ok) return response.status === 204 ? {} : await readJson(response);
+    const { provider, label, variable } = source;
+    const isDenied = response.status === 401 || response.status === 403;
+    throw vendorError(request, response, {
+      provider,
+      message: `Cannot ${what}: ${isDenied ? "the token was refused" : `${label} answers ${response.status}`}`,
+      hint: isDenied
+        ? `Renew it: \`forkstack switch\` to the environment, or in a deployment set ${variable} anew`
+        : "The cause says why",
+    });
+  };
+}
+
+/**
+ * The token that is written for the environment; where the process has another of the same name, that one. It can't
+ * lead to another environment: the place that is asked is told by variables under the guard.
+ */
+export function tokenOf({ read, credential }: Pick<SecretsRequest, "read" | "credential">, variable: string): string {
+  const token = orConflict(read, variable) ?? credential(variable);
+  if (token !== undefined) return token;
+  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot read the secrets: ${variable} is not set`, {
+    hint: "`forkstack switch` to the environment writes it; in a deployment set it",
+  });
+}
+
+function orConflict(read: ReadVariable, variable: string): string | undefined {
+  try {
+    return read(variable);
+  } catch (error) {
+    if (isForkstackError(error) && error.code === "ENV_CONFLICT") return undefined;
+    throw error;
+  }
+}
+
+/** The error for an environment that the vendor does not have. */
+export function noSuchPlace({ provider, label }: Source, place: string): ForkstackError {
+  return new ForkstackError("NOT_FOUND", `Cannot read the secrets: ${label} has no ${place}`, {
+    hint: "Make it there, or point to another environment with `forkstack switch`",
+    details: { provider },
+  });
+}

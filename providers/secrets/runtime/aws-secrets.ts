@@ -1,0 +1,298 @@
+/**
+ * AWS Secrets Manager, as the provider and the application use it: secrets named `{project}/{environment}/{key}`. The
+ * SDK signs; its requests go through one client of ours, so that what may be repeated is decided in one place.
+ *
+ * - https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html
+ * - https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html (lists lag up to five minutes)
+ */
+import { httpClient, vendorError } from "../../../core/http/client.ts";
+import { loadPackage } from "../../../core/system/lazy.ts";
+import { Secret } from "../../../core/secret.ts";
+import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
+import type { Entry } from "../../_shared/secret_entries.ts";
+import { noSuchPlace } from "./_client.ts";
+
+/** The name, below an environment's prefix, of the mark. */
+export const MARK = ".forkstack";
+/** How many secrets one call reads at most. */
+const BATCH = 20;
+
+/** What the SDK's commands take and give, as far as it is used. */
+export type Input = Readonly<Record<string, unknown>>;
+/** One secret as it is read. */
+export interface Value {
+  readonly Name: string;
+  readonly SecretString?: string;
+  readonly SecretBinary?: Uint8Array;
+}
+/** Sends one command, e.g. `"GetSecretValue"`; `undefined` where there is no such secret. */
+// deno-lint-ignore no-explicit-any -- each answer is typed where it is read
+export type Call = (operation: string, input: Input) => Promise<any>;
+
+/** The vendor's refusal, with its code, e.g. `"ResourceExistsException"`. */
+export class Refused extends Error {
+  readonly code: string;
+  readonly exchange: { readonly request: Request; readonly response: Response } | undefined;
+
+  constructor(code: string, exchange: { request: Request; response: Response } | undefined) {
+    super(code);
+    this.code = code;
+    this.exchange = exchange;
+  }
+}
+
+/** How the SDK reaches AWS. */
+export interface Reach {
+  readonly region: string;
+  readonly endpoint?: string | undefined;
+  /** @default {whatever the SDK finds: variables, profiles, roles} */
+  readonly credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
+  readonly fetch: (request: Request) => Promise<Response>;
+  readonly signal?: AbortSignal;
+  /** Waits between tries of what AWS throttled. */
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+/** What the SDK hands its request handler. */
+interface Signed {
+  readonly method: string;
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body?: Uint8Array;
+}
+
+const THROTTLED = /^(Throttling|ThrottlingException|TooManyRequestsException|RequestLimitExceeded)$/;
+const TRIES = 10;
+
+/** A function that sends commands by the SDK. Every call may be repeated: it reads, or carries a token, or names an end. */
+export async function callerOf({ region, endpoint, credentials, fetch, signal, sleep }: Reach): Promise<Call> {
+  const sdk = await loadPackage<
+    // deno-lint-ignore no-explicit-any -- commands are named by their operation
+    Record<string, new (input: any) => any>
+  >("npm:@aws-sdk/client-secrets-manager@3.1162.0");
+  const one = async (operation: string, input: Input) => {
+    let met: { request: Request; response: Response } | undefined;
+    let lost: unknown;
+    const handle = async (signed: Signed) => {
+      const request = requestOf(signed, signal);
+      try {
+        const answer = await fetch(request);
+        const bytes = new Uint8Array(await answer.arrayBuffer());
+        met = { request, response: answer };
+        const headers = Object.fromEntries(answer.headers);
+        return { response: { statusCode: answer.status, headers, body: bytes } };
+      } catch (error) {
+        lost = error;
+        throw error;
+      }
+    };
+    const client = new sdk.SecretsManagerClient!({
+      region,
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(credentials === undefined ? {} : { credentials }),
+      maxAttempts: 1,
+      defaultUserAgentProvider: () => Promise.resolve([["forkstack"]]), // its own would ask for the system's release
+      requestHandler: { handle },
+    });
+    try {
+      return await client.send(new sdk[`${operation}Command`]!(input));
+    } catch (error) {
+      if (lost !== undefined) throw lost;
+      if (met === undefined) throw error;
+      throw new Refused(met.response.ok ? "Unreadable" : (error as Error).name, met);
+    }
+  };
+  return async (operation, input) => {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await one(operation, input);
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        if (error.code === "ResourceNotFoundException") return undefined;
+        if (!THROTTLED.test(error.code) || attempt === TRIES) throw error;
+        await sleep(Math.ceil(Math.random() * Math.min(10_000, 100 * 2 ** attempt)));
+      }
+    }
+  };
+}
+
+/** The signed request, but for what fetch sets itself. A copy of the body: the SDK's bytes are none that fetch knows. */
+function requestOf({ method, protocol, hostname, port, path, headers, body }: Signed, signal?: AbortSignal): Request {
+  const request = new Request(`${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: new Uint8Array(body) }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  for (const name of ["host", "content-length"]) request.headers.delete(name);
+  request.headers.set("x-forkstack-repeat", "safe");
+  return request;
+}
+
+/** The error for a refusal, in words. */
+export function told(error: unknown, what: string, resource?: string): unknown {
+  if (!(error instanceof Refused) || error.exchange === undefined) return error;
+  const [code, state, hint] = REFUSALS.find(([, pattern]) => pattern.test(error.code))?.[0] ??
+    [undefined, `AWS refused it (${error.code})`, "The cause says why"];
+  const { request, response } = error.exchange;
+  return vendorError(request, response, {
+    provider: "aws-secrets",
+    ...(resource === undefined ? {} : { resource }),
+    ...(code === undefined ? {} : { code }),
+    message: `Cannot ${what}: ${state}`,
+    hint,
+  });
+}
+
+/** https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html */
+const REFUSALS: readonly (readonly [readonly [string | undefined, string, string], RegExp])[] = [
+  [
+    ["CREDENTIALS_REJECTED", "the credentials were refused", "Renew AWS_ACCESS_KEY_ID and what belongs to it"],
+    /^(UnrecognizedClientException|InvalidSignatureException|ExpiredTokenException|ExpiredToken|MissingAuthentication|InvalidClientTokenId|IncompleteSignature|SignatureDoesNotMatch)/,
+  ],
+  [
+    [
+      "CREDENTIALS_DENIED",
+      "the credentials may not do that",
+      "Allow secretsmanager:CreateSecret, PutSecretValue, TagResource, DescribeSecret, GetSecretValue, " +
+      "BatchGetSecretValue, ListSecrets, DeleteSecret and RestoreSecret",
+    ],
+    /^AccessDenied/,
+  ],
+  [["PLAN_LIMIT", "a quota of the account is used up", "Remove unused envs with `forkstack prune`"], /^LimitExceeded/],
+  [["RATE_LIMITED", "AWS throttles the account", "Run the same command again"], THROTTLED],
+  [["PROVIDER_REFUSED", "KMS refused the key", "Check the key and who may use it"], /^(Decryption|Encryption)Failure/],
+  [["PROVIDER_UNAVAILABLE", "what answers is not AWS", "Check `endpoint` in forkstack.json"], /^Unreadable$/],
+];
+
+/** Secrets whose names begin with one of these, and those of `known` in any case: a list may be minutes behind. */
+export async function valuesAt(
+  call: Call,
+  prefixes: readonly string[],
+  known: readonly string[] = [],
+): Promise<Value[]> {
+  const found = new Map<string, Value>();
+  const Filters = [{ Key: "name", Values: prefixes }];
+  for (let NextToken: string | undefined, seen = new Set<string>();;) {
+    const page = await batch(call, { Filters, MaxResults: BATCH, ...(NextToken === undefined ? {} : { NextToken }) });
+    for (const value of page.SecretValues ?? []) found.set(value.Name, value);
+    NextToken = page.NextToken;
+    if (!NextToken) break;
+    if (seen.has(NextToken)) {
+      throw new ForkstackError("PROVIDER_UNAVAILABLE", "Cannot read the secrets: a page leads back to an earlier one", {
+        hint: "Check `endpoint` in forkstack.json",
+      });
+    }
+    seen = seen.add(NextToken);
+  }
+  const rest = known.filter((name) => !found.has(name));
+  for (let at = 0; at < rest.length; at += BATCH) {
+    const page = await batch(call, { SecretIdList: rest.slice(at, at + BATCH) });
+    for (const value of page.SecretValues ?? []) found.set(value.Name, value);
+  }
+  return [...found.values()].filter(({ Name }) => prefixes.some((prefix) => Name.startsWith(prefix)));
+}
+
+/** What can't be read is told in a success, secret by secret. */
+async function batch(call: Call, input: Input): Promise<{ SecretValues?: Value[]; NextToken?: string }> {
+  const page = await call("BatchGetSecretValue", input) as {
+    SecretValues?: Value[];
+    NextToken?: string;
+    Errors?: { SecretId?: string; ErrorCode?: string }[];
+  };
+  const failed = (page.Errors ?? []).find(({ ErrorCode }) =>
+    !/^(ResourceNotFoundException|InvalidRequestException)$/.test(ErrorCode ?? "") // gone, or waiting for its end
+  );
+  if (failed === undefined) return page;
+  throw new ForkstackError(
+    /^AccessDenied/.test(failed.ErrorCode ?? "") ? "CREDENTIALS_DENIED" : "PROVIDER_REFUSED",
+    `Cannot read secret "${failed.SecretId}": ${failed.ErrorCode}`,
+    { hint: "Allow secretsmanager:GetSecretValue and its KMS key", details: { provider: "aws-secrets" } },
+  );
+}
+
+/** Secrets as entries: binary ones as base64. */
+export function entriesOf(values: readonly Value[], prefix: string): Entry[] {
+  return values.filter(({ Name }) => Name.startsWith(prefix) && Name !== prefix + MARK).map((value) => {
+    const path = value.Name.slice(prefix.length);
+    const isBinary = value.SecretString === undefined;
+    const text = isBinary ? base64(value.SecretBinary ?? new Uint8Array()) : value.SecretString!;
+    return { path, values: { [path]: new Secret(text) }, ...(isBinary ? { form: "binary" } : {}) };
+  }).sort((a, b) => a.path < b.path ? -1 : 1);
+}
+
+/** The value of an entry, as AWS takes it. */
+export function contentOf({ path, values, form }: Entry): Input {
+  const text = values[path]!.reveal();
+  if (form !== "binary") return { SecretString: text };
+  return { SecretBinary: Uint8Array.from(atob(text), (one) => one.charCodeAt(0)) };
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join(""));
+}
+
+/** The paths in an environment's mark; without any where it is not as forkstack wrote it. */
+export async function knownPaths(call: Call, prefix: string): Promise<{ paths?: string[] } | undefined> {
+  const mark = await call("GetSecretValue", { SecretId: prefix + MARK }).catch((error) => {
+    if (error instanceof Refused && error.code === "InvalidRequestException") return undefined; // waits for its end
+    throw error;
+  });
+  if (mark === undefined) return undefined;
+  try {
+    const { paths } = JSON.parse((mark as Value).SecretString ?? "{}") as { paths?: unknown };
+    const isList = Array.isArray(paths) && paths.every((one) => typeof one === "string");
+    return isList ? { paths } : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Opens the secrets of an environment; nothing is asked yet. */
+export async function openSecrets({ env, project, title, options, read }: SecretsRequest): Promise<SecretsSource> {
+  const { region, endpoint } = options as { region: string; endpoint?: string };
+  const prefix = read("SECRETS_PREFIX") ?? `${project}/${title}/`;
+  const client = httpClient();
+  let call: Call;
+  try {
+    const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+    call = await callerOf({ region: read("SECRETS_REGION") ?? region, endpoint, fetch: client, sleep });
+  } catch (error) {
+    throw new ForkstackError("PROVIDER_MISSING", "Cannot read the secrets: AWS's SDK cannot be loaded", {
+      hint: "Add @aws-sdk/client-secrets-manager to the application's own dependencies",
+      cause: error,
+    });
+  }
+  const explained = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw told(error, what);
+    }
+  };
+  return {
+    all: () =>
+      explained(`read the secrets of "${env}"`, async () => {
+        const mark = await knownPaths(call, prefix);
+        const entries = entriesOf(await valuesAt(call, [prefix], mark?.paths?.map((path) => prefix + path)), prefix);
+        if (entries.length === 0 && mark === undefined) {
+          throw noSuchPlace({ provider: "aws-secrets", label: "AWS", variable: "" }, `secrets at "${prefix}"`);
+        }
+        return Object.fromEntries(entries.map(({ path, values }) => [path, values[path]!.reveal()]));
+      }),
+    write: (changes) =>
+      explained(`change the secrets of "${env}"`, async () => {
+        for (const [key, value] of Object.entries(changes)) {
+          const content = { SecretString: value, ClientRequestToken: crypto.randomUUID() };
+          const SecretId = prefix + key;
+          if (value !== null && await call("PutSecretValue", { SecretId, ...content }) !== undefined) continue;
+          throw new ForkstackError("SECRET_NOT_FOUND", `Cannot change secret "${key}": "${SecretId}" is not there`, {
+            hint: `Make or remove it with \`forkstack secrets set ${key}\`, which marks it as the environment's`,
+          });
+        }
+      }),
+  };
+}

@@ -1,0 +1,216 @@
+/**
+ * Vault's and OpenBao's KV engine of version 2, as the provider and the application use it: a tree of entries below
+ * `{mount}/{project}/{environment}/`. An entry of the one field `value` is a secret by the entry's own name; of any
+ * other, each field is one.
+ *
+ * - https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
+ */
+import { hashOf } from "../../../core/marker.ts";
+import { Secret } from "../../../core/secret.ts";
+import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
+import type { Entry } from "../../_shared/secret_entries.ts";
+import { caller, noSuchPlace, type Source, tokenOf } from "./_client.ts";
+
+/** Sends a request below `/v1/`; the parsed answer, or `undefined` for 404. Slashes in the path stay. */
+export type Send = (method: string, path: string, json?: unknown) => Promise<unknown>;
+
+/** Where the mark is, beside the entries. */
+export const MARK = ".forkstack";
+/** The custom metadata of an entry that holds the mark's id. */
+export const MARKED_BY = "forkstack";
+/** The custom metadata that names the entry itself: a copy at another path is not ours. Absent in those of 0.1.0. */
+const MARKED_AT = "forkstack-path";
+
+/** The custom metadata of an entry of ours. */
+export function noteOf(markId: string, path: string): Record<string, string> {
+  return { [MARKED_BY]: markId, [MARKED_AT]: hashOf(path) };
+}
+
+/** Whether an entry's custom metadata is of this mark and this path. */
+export function isMarked(
+  custom: Readonly<Record<string, string>> | null | undefined,
+  markId: string,
+  path: string,
+): boolean {
+  return custom?.[MARKED_BY] === markId && (custom[MARKED_AT] ?? hashOf(path)) === hashOf(path);
+}
+
+/** How an entry was written, to be written so again: a change of it fails where somebody was quicker. */
+interface Form {
+  readonly version: number;
+  /** The one field is `value`. */
+  readonly isSingle: boolean;
+  /** Fields that are no text, and so are shown as JSON. */
+  readonly json: readonly string[];
+}
+
+/** One path of a tree, encoded but for its slashes. */
+export function pathOf(...parts: readonly string[]): string {
+  return parts.join("/").split("/").filter(Boolean).map(encodeURIComponent).join("/");
+}
+
+/** Every leaf below a prefix, the mark not among them. A name may be a leaf and a folder at once. */
+export async function leavesOf(send: Send, mount: string, prefix: string): Promise<string[]> {
+  const leaves: string[] = [];
+  const folders = [""];
+  for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
+    const answer = await send("GET", `${pathOf(mount, "metadata", prefix, folder)}/?list=true`);
+    for (const key of (answer as { data?: { keys?: string[] } } | undefined)?.data?.keys ?? []) {
+      if (key.endsWith("/")) folders.push(folder + key);
+      else if (folder + key !== MARK) leaves.push(folder + key);
+    }
+  }
+  return leaves;
+}
+
+/** One entry's current version; `undefined` where there is none, or only deleted ones. */
+export async function entryOf(send: Send, mount: string, prefix: string, path: string): Promise<Entry | undefined> {
+  const answer = await send("GET", pathOf(mount, "data", prefix, path)) as
+    | { data?: { data?: Record<string, unknown> | null; metadata?: { version?: number } } }
+    | undefined;
+  const data = answer?.data?.data;
+  if (data === undefined || data === null) return undefined;
+  const fields = Object.keys(data);
+  const isSingle = fields.length === 1 && fields[0] === "value";
+  const json = fields.filter((field) => typeof data[field] !== "string");
+  const form: Form = { version: answer!.data!.metadata?.version ?? 0, isSingle, json };
+  const values = fields.map((field) => [
+    isSingle ? path.replace(/^.*\//, "") : field,
+    new Secret(typeof data[field] === "string" ? data[field] : JSON.stringify(data[field])),
+  ]);
+  return { path, values: Object.fromEntries(values), form };
+}
+
+/** The body of a write; `cas` is the version that must be there, 0 for none. */
+export function bodyOf({ path, values, form }: Entry, cas: number): unknown {
+  const { isSingle, json } = (form ?? { isSingle: true, json: [] }) as Form;
+  const data = Object.entries(values).map(([key, value]) => {
+    const field = isSingle && key === path.replace(/^.*\//, "") ? "value" : key;
+    return [field, json.includes(field) ? parsed(value) : value.reveal()];
+  });
+  return { options: { cas }, data: Object.fromEntries(data) };
+}
+
+function parsed(value: Secret): unknown {
+  try {
+    return JSON.parse(value.reveal());
+  } catch {
+    return value.reveal(); // it has become a text
+  }
+}
+
+/** Changes values where they are; new keys become entries of their own, marked where the environment is. */
+export async function changeTree(
+  send: Send,
+  mount: string,
+  prefix: string,
+  entries: readonly Entry[],
+  changes: Readonly<Record<string, Secret | null>>,
+  markId: string | undefined,
+): Promise<void> {
+  const left = new Map(Object.entries(changes));
+  for (const entry of entries) {
+    const touched = Object.keys(entry.values).filter((key) => left.has(key));
+    if (touched.length === 0) continue;
+    const values = Object.entries({
+      ...entry.values,
+      ...Object.fromEntries(touched.map((key) => [key, left.get(key)!])),
+    });
+    for (const key of touched) left.delete(key);
+    const kept = Object.fromEntries(values.filter((one): one is [string, Secret] => one[1] !== null));
+    if (Object.keys(kept).length === 0) await send("DELETE", pathOf(mount, "metadata", prefix, entry.path));
+    else {
+      const body = bodyOf({ ...entry, values: kept }, (entry.form as Form).version);
+      await send("POST", pathOf(mount, "data", prefix, entry.path), body);
+    }
+  }
+  for (const [key, value] of left) {
+    if (value === null) continue;
+    if (markId !== undefined) {
+      await send("POST", pathOf(mount, "metadata", prefix, key), { custom_metadata: noteOf(markId, key) });
+    }
+    const metadata = await send("GET", pathOf(mount, "metadata", prefix, key));
+    const version = (metadata as { data?: { current_version?: number } } | undefined)?.data?.current_version ?? 0;
+    await send("POST", pathOf(mount, "data", prefix, key), bodyOf({ path: key, values: { [key]: value } }, version));
+  }
+}
+
+/** The id in an environment's mark. */
+export async function markIdOf(send: Send, mount: string, prefix: string): Promise<string | undefined> {
+  const answer = await send("GET", pathOf(mount, "data", prefix, MARK)) as { data?: { data?: { id?: string } } };
+  return answer?.data?.data?.id;
+}
+
+/** A token by an AppRole: https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle */
+export async function logIn(send: Send, roleId: string, secretId: string): Promise<string | undefined> {
+  const answer = await send("POST", "auth/approle/login", { role_id: roleId, secret_id: secretId });
+  return (answer as { auth?: { client_token?: string } } | undefined)?.auth?.client_token;
+}
+
+const SOURCE: Source = { provider: "vault", label: "Vault", variable: "VAULT_TOKEN" };
+
+/** Opens the secrets of an environment; nothing is asked yet. */
+export function openSecrets(request: SecretsRequest): SecretsSource {
+  const { env, project, title, read, credential } = request;
+  const options = request.options as { endpoint?: string; mount?: string; namespace?: string };
+  const address = read("VAULT_ADDR") ?? options.endpoint;
+  const namespace = read("VAULT_NAMESPACE") ?? options.namespace;
+  const mount = options.mount ?? "secret";
+  const prefix = `${project}/${title}`;
+  const [roleId, secretId] = [credential("VAULT_ROLE_ID"), credential("VAULT_SECRET_ID")];
+  const isRole = credential("VAULT_TOKEN") === undefined && roleId !== undefined && secretId !== undefined;
+  let token = isRole ? undefined : tokenOf(request, "VAULT_TOKEN");
+  const call = caller(SOURCE, [token, secretId].filter((one) => one !== undefined));
+  const raw = (what: string, sent?: string): Send => (method, path, json) =>
+    call(new URL(`${address?.replace(/\/$/, "")}/v1/${path}`), {
+      method,
+      headers: { ...(sent ? { "x-vault-token": sent } : {}), ...(namespace ? { "x-vault-namespace": namespace } : {}) },
+      what,
+      ...(json === undefined ? {} : { json }),
+    });
+  async function sender(what: string): Promise<Send> {
+    if (isRole) token = await logIn(raw("log in by AppRole"), roleId, secretId);
+    return raw(what, token);
+  }
+  async function entries(send: Send): Promise<Entry[]> {
+    const paths = await leavesOf(send, mount, prefix);
+    const all = await Promise.all(paths.map((path) => entryOf(send, mount, prefix, path)));
+    return all.filter((one) => one !== undefined);
+  }
+  if (address === undefined) {
+    throw new ForkstackError("CONFIG_MISSING", "Cannot read the secrets: nothing says where Vault is", {
+      hint: "Set VAULT_ADDR, or `secrets.endpoint` in forkstack.json",
+    });
+  }
+  return {
+    async all() {
+      const send = await sender(`read the secrets of "${env}"`);
+      const found = await entries(send);
+      if (found.length === 0 && await markIdOf(send, mount, prefix) === undefined) {
+        throw noSuchPlace(SOURCE, `secrets at "${mount}/${prefix}/"`);
+      }
+      const all: Record<string, string> = {};
+      for (const { path, values } of found) {
+        for (const [key, value] of Object.entries(values)) {
+          if (Object.hasOwn(all, key)) {
+            throw new ForkstackError(
+              "CONFLICT",
+              `Cannot read secret "${key}": it is in two entries, one is "${path}"`,
+              {
+                hint: "Rename one of the two",
+              },
+            );
+          }
+          all[key] = value.reveal();
+        }
+      }
+      return all;
+    },
+    async write(changes) {
+      const send = await sender(`change the secrets of "${env}"`);
+      const wrapped = Object.entries(changes).map(([key, value]) => [key, value === null ? null : new Secret(value)]);
+      const id = await markIdOf(send, mount, prefix);
+      await changeTree(send, mount, prefix, await entries(send), Object.fromEntries(wrapped), id);
+    },
+  };
+}

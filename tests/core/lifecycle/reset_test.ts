@@ -1,0 +1,83 @@
+import { deepStrictEqual as equal, match, ok, strictEqual as is } from "node:assert/strict";
+import { createEnvironment } from "../../../core/lifecycle/create.ts";
+import { planReset, resetEnvironment } from "../../../core/lifecycle/reset.ts";
+import { type Bench, bench, type BenchOptions, failure } from "../_engine.ts";
+
+async function withAlice(options: BenchOptions = {}): Promise<Bench> {
+  const made = await bench(options);
+  made.vendor.parents.set("shop-dev", "rows").set("shop-bucket-dev", "objects");
+  await createEnvironment(made.engine, "alice", {});
+  for (const held of made.vendor.held.values()) held.data = "changed by alice";
+  made.vendor.calls.length = 0;
+  return made;
+}
+
+const dataOf = ({ vendor }: Bench) => ["shop-alice", "shop-bucket-alice"].map((name) => vendor.held.get(name)?.data);
+
+Deno.test("resetEnvironment() puts new forks in the place of the old, under the same ids", async () => {
+  await using one = await withAlice();
+  const before = await one.engine.registry.resources("alice");
+  const result = await resetEnvironment(one.engine, "alice");
+  equal(dataOf(one), ["rows", "objects"]);
+  is(result.environment.status, "ready");
+  equal(result.resources.map(({ id }) => id), before.map(({ id }) => id));
+  const [last] = one.vendor.calls.filter((call) => call.startsWith("prepare")).slice(-1);
+  const firstCommit = one.vendor.calls.findIndex((call) => call.startsWith("commit"));
+  ok(one.vendor.calls.indexOf(last) < firstCommit, "all are prepared before one is put in place");
+});
+
+Deno.test("resetEnvironment() leaves all as it was when one can't be prepared", async () => {
+  await using one = await withAlice();
+  one.vendor.fail = (call) => {
+    if (call === "prepare shop-bucket-alice") throw new Error("no room");
+  };
+  const error = await failure(resetEnvironment(one.engine, "alice"));
+  match(error.message, /Cannot reset environment "alice": no room/);
+  match(error.hint!, /It is as it was/);
+  equal(dataOf(one), ["changed by alice", "changed by alice"]);
+  is(one.vendor.prepared, 0, "what was prepared is discarded");
+  is((await one.engine.registry.environment("alice"))!.status, "ready");
+  one.vendor.fail = () => {};
+  await resetEnvironment(one.engine, "alice");
+  equal(dataOf(one), ["rows", "objects"]);
+});
+
+Deno.test("resetEnvironment() that could not put all in place is completed by the next", async () => {
+  await using one = await withAlice();
+  one.vendor.fail = (call) => {
+    if (call === "commit shop-alice") throw new Error("it hung up");
+  };
+  const error = await failure(resetEnvironment(one.engine, "alice"));
+  is(error.code, "RESET_INCOMPLETE");
+  ok(error.retryable);
+  match(error.hint!, /`forkstack reset alice` again/);
+  equal(dataOf(one), ["changed by alice", "objects"]);
+  is((await one.engine.registry.environment("alice"))!.status, "resetting");
+  const refused = await failure(createEnvironment(one.engine, "alice", {}));
+  match(refused.hint!, /`forkstack reset alice`/);
+  one.vendor.fail = () => {};
+  const result = await resetEnvironment(one.engine, "alice");
+  equal(dataOf(one), ["rows", "objects"]);
+  is(result.environment.status, "ready");
+});
+
+Deno.test("planReset() changes nothing, and refuses the protected and the unknown", async () => {
+  await using one = await withAlice({ config: { protected: ["staging"] } });
+  const { rows } = await planReset(one.engine, "alice");
+  equal(rows.map(({ title }) => title), ["shop-alice", "shop-bucket-alice"]);
+  equal(one.vendor.calls, []);
+  for (const env of ["dev", "prod", "staging"]) {
+    is((await failure(planReset(one.engine, env))).code, "ENV_PROTECTED");
+  }
+  const unknown = await failure(resetEnvironment(one.engine, "alcie"));
+  is(unknown.code, "ENV_NOT_FOUND");
+  match(unknown.hint!, /Did you mean "alice"/);
+});
+
+Deno.test("a provider that can't keep the old data meanwhile is RESET_UNSUPPORTED, and says what to do", async () => {
+  await using one = await withAlice({ changed: { reset: undefined } });
+  const error = await failure(resetEnvironment(one.engine, "alice"));
+  is(error.code, "RESET_UNSUPPORTED");
+  match(error.hint!, /`forkstack delete alice`, then `forkstack new alice`/);
+  equal(dataOf(one), ["changed by alice", "changed by alice"]);
+});
