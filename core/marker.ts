@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Marker } from "./provider.ts";
+import type { Fork, Marker } from "./provider.ts";
+import { isEnvName, isInstant, isKey, isLine, isOperation, isOrigin, optional } from "./text/field_checks.ts";
 
 /** Hexadecimal digits of a registry's id, and of the hash of a name. */
 const DIGITS = 16;
@@ -83,6 +84,28 @@ export function parseMarker(note: unknown, name: string): Marker | undefined {
     ...(registry === "" ? {} : { registry: registry! }),
     ...(made === undefined ? {} : { made }),
   };
+}
+
+/** Whether a mark can be one of ours: what it names are names. */
+export function isMarker(marker: Marker | undefined): boolean {
+  return marker !== undefined && isLine(marker.stack, 100) && isEnvName(marker.env) && isKey(marker.resource) &&
+    isOperation(marker.operation) && (marker.registry === undefined || isRegistryId(marker.registry)) &&
+    (marker.name === undefined || isLine(marker.name, 255)) && (marker.made === undefined || isLine(marker.made, 255));
+}
+
+/** Whether a value is a fork that bears a mark of ours, as a file of forkstack's own holds one. */
+export function isFork(value: unknown): value is Fork {
+  const { id, name, parentId, marker, createdAt } = (value ?? {}) as Partial<Fork>;
+  return isLine(id) && isLine(name) && (parentId === undefined || isLine(parentId)) && isMarker(marker) &&
+    isInstant(createdAt);
+}
+
+/** How the environment of a mark was made, checked as a row is; `undefined` if the mark does not tell. */
+export function makingOf({ made }: Marker): Making | undefined {
+  const making = parseMaking(made);
+  const isSound = making !== undefined && isEnvName(making.parent) && optional(isOrigin)(making.origin) &&
+    optional(isInstant)(making.expiresAt);
+  return isSound ? making : undefined;
 }
 
 /** A random id for a registry. */

@@ -324,3 +324,52 @@ export interface Provider<Options = unknown> {
   /** Bytes and cost, where `capabilities.usage` claims it. */
   usage?(context: Context, held: Held, scope: Scope<Options>): Promise<Usage>;
 }
+
+/** As much of a provider as looking at a resource needs. */
+export type Inspector = Pick<Provider, "name" | "kind" | "credentials" | "credentialsHint" | "inspect">;
+
+/** A stack that people know by name. */
+export interface Stack {
+  /** Its parts, for the list to choose from: `"Turso, Tigris, Doppler"`. */
+  readonly title: string;
+  /** The provider of each kind; empty: the embedded stack, which forkstack.json need not name. */
+  readonly providers: Readonly<Partial<Record<Kind, string>>>;
+  /** Matches what an existing project has that uses its database: packages, and hosts in its env files. */
+  readonly signs?: RegExp;
+}
+
+/** A question of `init` about an option. */
+export interface Question {
+  /** The question, e.g. `"S3: the region of the buckets"`. */
+  readonly ask: string;
+  /** An answer that fits, e.g. `"eu-west-1"`. */
+  readonly example: string;
+  /** The variable that holds the answer most give; goes before `value` and `isProject`. */
+  readonly variable?: string;
+  /** Most give the project's name. @default {false} */
+  readonly isProject?: boolean;
+  /** The answer most give; goes before `isProject`. */
+  readonly value?: string;
+}
+
+/** The stacks and the questions of `init`. */
+export interface Presets {
+  /** By name, the one for everybody first. */
+  readonly stacks: Readonly<Record<string, Stack>>;
+  /** By provider and option, each under its name in forkstack.json. */
+  readonly questions: Readonly<Record<string, Readonly<Record<string, Question>>>>;
+}
+
+/** Loads the file of a provider. */
+// deno-lint-ignore no-explicit-any -- each provider has its own options' type
+export type Loader = () => Promise<{ readonly default: Provider<any> }>;
+
+/** The built-in providers. A program hands them to `main()`, and no module of a provider is loaded before it is needed. */
+export interface Catalog {
+  /** By kind and by the name in forkstack.json. */
+  readonly providers: Readonly<Record<Kind, Readonly<Record<string, Loader>>>>;
+  /** Loads what looks at a resource without the rest of its provider; `undefined` where there is no such part. */
+  readonly inspector: (kind: Kind, name: string) => Promise<Inspector | undefined>;
+  /** Loads what `init` offers and asks. */
+  readonly presets: () => Promise<Presets>;
+}

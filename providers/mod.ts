@@ -1,13 +1,10 @@
 /** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
 import { load } from "../core/system/lazy.ts";
-import type { Kind, Provider } from "../core/provider.ts";
+import type { Catalog, Inspector, Kind, Presets } from "../core/provider.ts";
 import { EMBEDDED_STACK } from "../mod.ts";
 
-// deno-lint-ignore no-explicit-any -- each provider has its own options' type
-type Load = () => Promise<{ readonly default: Provider<any> }>;
-
-/** What loads each provider, by kind and name. */
-export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> = {
+/** Loads each provider, by kind and name. */
+export const PROVIDERS: Catalog["providers"] = {
   database: providers("database", "sqlite", "turso", "neon", "planetscale", "supabase", "postgres"),
   storage: providers("storage", "local", "r2", "s3", "tigris"),
   secrets: providers("secrets", "env-file", "doppler", "vault", "aws-secrets"),
@@ -16,19 +13,22 @@ export const PROVIDERS: Readonly<Record<Kind, Readonly<Record<string, Load>>>> =
   local: providers("local", "directory"),
 };
 
-function providers(kind: Kind, ...names: string[]): Record<string, Load> {
+/** All of them, as the command line takes them. */
+export const CATALOG: Catalog = { providers: PROVIDERS, inspector, presets };
+
+function providers(kind: Kind, ...names: string[]): Catalog["providers"][Kind] {
   return Object.fromEntries(names.map((name) => [name, () => load(`providers/${kind}/${name}.ts`)]));
 }
 
-/** Loads the look at a resource of an embedded provider without the rest of it; `undefined` for any other provider. */
-export async function inspectorOf(
-  kind: Kind,
-  name: string,
-): Promise<Pick<Provider, "name" | "kind" | "credentials" | "inspect"> | undefined> {
+async function inspector(kind: Kind, name: string): Promise<Inspector | undefined> {
   if (EMBEDDED_STACK[kind] !== name) return undefined;
-  return (await load<typeof import("./_shared/embedded_look.ts")>("providers/_shared/embedded_look.ts"))
-    .embeddedInspector(
-      name,
-      kind,
-    );
+  const { embeddedInspector } = await load<typeof import("./_shared/embedded_look.ts")>(
+    "providers/_shared/embedded_look.ts",
+  );
+  return embeddedInspector(name, kind);
+}
+
+async function presets(): Promise<Presets> {
+  const { QUESTIONS, STACKS } = await load<typeof import("./presets.ts")>("providers/presets.ts");
+  return { stacks: STACKS, questions: QUESTIONS };
 }

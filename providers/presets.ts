@@ -4,20 +4,10 @@
  *
  * @module
  */
-import type { Kind } from "../core/provider.ts";
-
-/** A stack that people know by name. */
-export interface Stack {
-  /** What it is made of, for the list to choose from. */
-  readonly title: string;
-  /** The provider of each kind; empty: the embedded stack, which forkstack.json need not name. */
-  readonly providers: Readonly<Partial<Record<Kind, string>>>;
-  /** What an existing project has that uses its database: packages, and hosts in its env files. */
-  readonly signs?: RegExp;
-}
+import type { Presets } from "../core/provider.ts";
 
 /** The stacks, the one for everybody first. */
-export const STACKS: Readonly<Record<string, Stack>> = {
+export const STACKS: Presets["stacks"] = {
   "sqlite-local": { title: "SQLite and a local bucket: no account, no server", providers: {} },
   "turso-tigris-doppler": {
     title: "Turso, Tigris, Doppler",
@@ -41,18 +31,8 @@ export const STACKS: Readonly<Record<string, Stack>> = {
   },
 };
 
-/** What an option is asked with. */
-export interface Question {
-  readonly ask: string;
-  readonly example: string;
-  /** What most take: a value, the project's name, or that of a variable, in this order the first that there is. */
-  readonly variable?: string;
-  readonly isProject?: boolean;
-  readonly value?: string;
-}
-
 /** What is asked of each provider: option by option, under its name in forkstack.json. */
-export const QUESTIONS: Readonly<Record<string, Readonly<Record<string, Question>>>> = {
+export const QUESTIONS: Presets["questions"] = {
   turso: {
     organization: { ask: "Turso: the organization or user, as in the address of the dashboard", example: "acme" },
   },

@@ -2,11 +2,13 @@
 import { ForkstackError } from "../../mod.ts";
 import type { Registry } from "../state/registry.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
+import type { Catalog } from "../provider.ts";
 import type { Flags } from "./options.ts";
 import type { Style } from "./style.ts";
 
-/** Where text goes, and what interrupts. */
+/** The program around a command: its providers, where text goes, and what interrupts. */
 export interface Io {
+  readonly catalog: Catalog;
   readonly say: (line: string) => void;
   readonly onProgress: (resource: ResourceReport) => void;
   readonly signal: AbortSignal;

@@ -7,6 +7,7 @@
 import { load } from "../system/lazy.ts";
 import { declaredResources, parseEnvName } from "../../mod.ts";
 import { COMMANDS, COMMON } from "./command_table.ts";
+import type { Catalog } from "../provider.ts";
 import { openProject } from "../project/open_project.ts";
 import { files } from "../system/files.ts";
 import { cwd, join } from "../system/host.ts";
@@ -23,21 +24,23 @@ const BUSY_MS = 200;
 const HARMLESS = /^[\w.,%+@/=-]+$/;
 
 /** A line for each word that fits at the end of `words`, the last of which is begun or empty: the word, a tab, about it. */
-export async function completions(words: readonly string[]): Promise<string> {
+export async function completions(words: readonly string[], catalog: Catalog): Promise<string> {
   const joined = words.filter((word, at) => word !== "=" || !words[at - 1]?.startsWith("--")); // bash: --from = al
   if (joined.length < words.length && words.at(-1) === "=") joined.push("");
   const inline = /^(--[^=]+=)(.*)$/s.exec(joined.at(-1) ?? "");
   const prefix = inline?.[1] ?? "";
   const begun = inline?.[2] ?? joined.at(-1) ?? "";
   const before = [...joined.slice(0, -1), ...(inline === null ? [] : [prefix.slice(0, -1)])];
-  const found = await candidates(before, begun).catch(() => ({}));
+  const found = await candidates({ before, begun, catalog }).catch(() => ({}));
   return Object.entries(found)
     .filter(([word]) => word.startsWith(begun) && HARMLESS.test(word))
     .map(([word, about]) => `${prefix}${word}\t${about.replace(/[^ -~]/g, "")}`)
     .join("\n");
 }
 
-async function candidates(before: readonly string[], begun: string): Promise<Candidates> {
+async function candidates(
+  { before, begun, catalog }: { readonly before: readonly string[]; readonly begun: string; readonly catalog: Catalog },
+): Promise<Candidates> {
   const [command, ...rest] = before;
   if (command === undefined) {
     if (!begun.startsWith("-")) return { ...commands(), help: "tell all about a command" };
@@ -58,13 +61,13 @@ async function candidates(before: readonly string[], begun: string): Promise<Can
       open = "value" in OPTIONS[option] && !word.includes("=") ? option : undefined;
     }
   }
-  if (open !== undefined) return await values(labelOf(open), command);
+  if (open !== undefined) return await values(labelOf(open), command, catalog);
   const label = (await labelsOf(command, positionals))[positionals.length];
   const options = () =>
     Object.fromEntries(
       own.filter((name) => !given.includes(name)).map((name) => [`--${name}`, OPTIONS[name].help]),
     );
-  return begun.startsWith("-") || label === undefined ? options() : await values(label, command);
+  return begun.startsWith("-") || label === undefined ? options() : await values(label, command, catalog);
 }
 
 function commands(): Candidates {
@@ -92,21 +95,21 @@ async function labelsOf(command: string, positionals: readonly string[]): Promis
 }
 
 /** What can stand in a place that the synopsis calls so. */
-async function values(label: string, command: string): Promise<Candidates> {
+async function values(label: string, command: string, catalog: Catalog): Promise<Candidates> {
   switch (label.replace(/[<>[\]]/g, "")) {
     case "env":
     case "from":
     case "to":
-      return await environments(!/^(delete|reset|extend)$/.test(command));
+      return await environments(catalog, !/^(delete|reset|extend)$/.test(command));
     case "resource":
-      return resources(await openProject(cwd(), { init: false }));
+      return resources(await openProject(cwd(), { init: false, catalog }));
     case "action": {
       const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/cli/commands/secrets.ts");
       return Object.fromEntries(Object.entries(ACTIONS).map(([name, one]) => [name, one.arguments]));
     }
     case "stack": {
-      const { STACKS } = await import("../../providers/presets.ts");
-      return Object.fromEntries(Object.entries(STACKS).map(([name, { title }]) => [name, title]));
+      const { stacks } = await catalog.presets();
+      return Object.fromEntries(Object.entries(stacks).map(([name, { title }]) => [name, title]));
     }
     case "shell":
       return Object.fromEntries(SHELLS.map((name) => [name, `the script for ${name}`]));
@@ -116,14 +119,14 @@ async function values(label: string, command: string): Promise<Candidates> {
 }
 
 /** The environments that this machine knows of; those that can't be deleted only where they are wanted. */
-async function environments(withBase: boolean): Promise<Candidates> {
-  const project = await openProject(cwd(), { init: false });
+async function environments(catalog: Catalog, withBase: boolean): Promise<Candidates> {
+  const project = await openProject(cwd(), { init: false, catalog });
   const found: Candidates = withBase ? Object.fromEntries(BASE_ENVS.map((name) => [name, "always there"])) : {};
   for (const file of await files.list(join(project.stateRoot, ".forkstack", "envs"))) {
     const name = /^(.+)\.env$/.exec(file)?.[1] ?? "";
     if (isName(name) && !BASE_ENVS.includes(name)) found[name] = "";
   }
-  const rows = await recorded(project).catch(() => []);
+  const rows = await recorded(project, catalog).catch(() => []);
   for (const { name, parent, status } of rows) {
     if (isName(name) && isName(parent)) found[name] = `${status}, forked from ${parent}`;
   }
@@ -131,13 +134,16 @@ async function environments(withBase: boolean): Promise<Candidates> {
 }
 
 /** What the project's own registry says; one that a team shares is not asked. */
-async function recorded(project: Project): Promise<{ name: string; parent: string; status: string }[]> {
+async function recorded(
+  project: Project,
+  catalog: Catalog,
+): Promise<{ name: string; parent: string; status: string }[]> {
   const { isRegistryThere, registryFile } = await import("../state/registry_file.ts"); // an option needs none of it
   const path = await registryFile(project);
   if (path === undefined) return [];
   const { admit } = await import("../project/trust.ts");
   const { NOBODY } = await import("../project/trusted.ts");
-  await admit(project, "registry", { ...NOBODY, isHasty: true });
+  await admit(project, { catalog, reach: "registry", person: { ...NOBODY, isHasty: true } });
   if (!await isRegistryThere(project, path)) return [];
   const { DatabaseSync } = await import("node:sqlite");
   const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });

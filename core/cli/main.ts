@@ -12,6 +12,7 @@ import * as output from "./output.ts";
 import { byKey, shown } from "../text/printable.ts";
 import { VERSION } from "../system/version.ts";
 import { ForkstackError } from "../../mod.ts";
+import type { Catalog } from "../provider.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import { parse, splitProgram } from "./parse.ts";
 import { dressed, localCommands, type Style } from "./style.ts";
@@ -60,15 +61,15 @@ function styleOf(stream: "stdout" | "stderr", args: readonly string[]): Style {
 }
 
 /**
- * Runs one command line and gives its exit code. With a stand-in for the process it also closes what it opened, takes
+ * Runs one command line with the providers of a catalog and gives its exit code. With a stand-in for the process it also closes what it opened, takes
  * back its signal handlers, and reads and writes through the stand-in.
  */
-export async function main(line: string[], standIn?: host.StandIn): Promise<number> {
-  if (standIn === undefined) return await runLine(line, () => {}).catch((caught) => refuse(line, caught));
+export async function main(line: string[], catalog: Catalog, standIn?: host.StandIn): Promise<number> {
+  if (standIn === undefined) return await runLine(line, catalog, () => {}).catch((caught) => refuse(line, caught));
   const closing: (() => unknown)[] = [];
   return await host.within(standIn, async () => {
     try {
-      return await runLine(line, (close) => closing.push(close)).catch((caught) => refuse(line, caught));
+      return await runLine(line, catalog, (close) => closing.push(close)).catch((caught) => refuse(line, caught));
     } finally {
       for (const close of closing.reverse()) await close();
     }
@@ -76,20 +77,21 @@ export async function main(line: string[], standIn?: host.StandIn): Promise<numb
 }
 
 /** `atEnd` is told what a process that goes on must close; one that ends with its command does not wait for that. */
-async function runLine(line: string[], atEnd: Io["atEnd"]): Promise<number> {
+async function runLine(line: string[], catalog: Catalog, atEnd: Io["atEnd"]): Promise<number> {
   const [args, program] = splitProgram(line);
   const [out, err] = [styleOf("stdout", args), styleOf("stderr", args)];
   const isJson = args.includes("--json");
   if (args[0] === "--version" || args[0] === "-V") return print(VERSION);
   if (args[0] === "completions" && args[1] === "--") { // before any option is looked at: they are another's words
     return print(
-      await (await load<typeof import("./complete.ts")>("core/cli/complete.ts")).completions(args.slice(2)),
+      await (await load<typeof import("./complete.ts")>("core/cli/complete.ts")).completions(args.slice(2), catalog),
     );
   }
   const interrupt = new AbortController();
   if (program.length === 0) atEnd(onInterrupt(interrupt, err)); // else signals are the program's
   const seen = new Map<string, ResourceReport>();
   const io: Io = {
+    catalog,
     say: tell,
     onProgress(resource) {
       seen.set(resource.key, resource);

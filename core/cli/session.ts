@@ -1,6 +1,5 @@
 /** What the commands share: a project, its registry and its world, opened and closed. */
 import { isForkstackError } from "../../mod.ts";
-import { inspectorOf, PROVIDERS } from "../../providers/mod.ts";
 import { type Io, noticeExpired, usage } from "./command_line.ts";
 import { loadResources, openProject } from "../project/open_project.ts";
 import type { Engine, World } from "../engine/engine.ts";
@@ -11,7 +10,7 @@ import { openRegistry } from "../state/open_registry.ts";
 import { admit } from "../project/trust.ts";
 import type { Secret } from "../secret.ts";
 import { shown } from "../text/printable.ts";
-import type { Project, Resource } from "../project/project.ts";
+import { isBuiltIn, type Project, type Resource } from "../project/project.ts";
 import type { Reach } from "../project/trusted.ts";
 
 /** How a command opens its project. */
@@ -35,12 +34,13 @@ export async function withEngine<T>(
   work: (engine: Engine) => Promise<T>,
   { reach: most = "all", isLight, isAgain = false }: Opening = {},
 ): Promise<T> {
-  const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", mustBeProject: true });
+  const { catalog } = io;
+  const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", catalog, mustBeProject: true });
   const isShort = await isLight?.(project) === true;
   const reach = isShort ? "registry" : typeof most === "function" ? await most(project) : most;
   const { resources, isTrusted } = isShort && project.isSealed
-    ? { resources: [], ...await admit(project, reach, io) }
-    : await loadResources(project, reach, io);
+    ? { resources: [], ...await admit(project, { catalog, reach, person: io }) }
+    : await loadResources(project, { catalog, reach, person: io });
   try {
     // Never closed: the process ends with the command, and SQLite would wait for the disk to check its log in.
     const missing = mode === "begin" || mode === "restore" ? "create" : "empty";
@@ -55,9 +55,9 @@ export async function withEngine<T>(
       project,
       registry,
       resources,
-      async assertTrusted({ key, kind, options }, provider) {
+      async assertTrusted(row, provider) {
         const { assertTrusted } = await load<typeof import("../project/trust_items.ts")>("core/project/trust_items.ts");
-        assertTrusted(key, kind, options, provider, resources, isTrusted);
+        assertTrusted(row, provider, { catalog, resources, isTrusted });
       },
       world: realWorld(io, resources),
       owner: ownerName(),
@@ -94,17 +94,17 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     confirm: io.confirm,
     recordedOptions: async (...given) =>
       (await load<typeof import("../project/schema.ts")>("core/project/schema.ts")).recordedOptions(...given),
-    inspector: inspectorOf,
+    inspector: io.catalog.inspector,
     async provider(kind, name) {
-      const isBuiltIn = Object.hasOwn(PROVIDERS[kind], name);
+      const isOfCatalog = isBuiltIn(io.catalog, kind, name);
       const declared = resources.find((one) =>
-        one.kind === kind && (one.provider.name === name || (one.isUnread && !isBuiltIn))
+        one.kind === kind && (one.provider.name === name || (one.isUnread && !isOfCatalog))
       )?.provider;
-      if (declared !== undefined || !isBuiltIn) return declared;
+      if (declared !== undefined || !isOfCatalog) return declared;
       const { checked } = await load<typeof import("../project/checked_provider.ts")>(
         "core/project/checked_provider.ts",
       );
-      return checked((await PROVIDERS[kind][name]()).default);
+      return checked((await io.catalog.providers[kind][name]()).default);
     },
   };
 }

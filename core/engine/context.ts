@@ -5,17 +5,17 @@
  */
 import { ForkstackError } from "../../mod.ts";
 import { holderOf, type LockOptions, type Worker } from "../state/lock.ts";
-import { parseMarker } from "../marker.ts";
-import type { Context, Inspection, Lease, Marker, Provider, Scope } from "../provider.ts";
+import { isMarker, parseMarker } from "../marker.ts";
+import type { Context, Inspection, Inspector, Lease, Marker, Provider, Scope } from "../provider.ts";
 import { REFUSED, TAKEN_OVER } from "../state/registry.ts";
 import { FORGET } from "../state/rows.ts";
 import { Secret } from "../secret.ts";
 import { quoted, shown } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
-import { isLine, isMarker } from "../project/field_checks.ts";
+import { isLine } from "../text/field_checks.ts";
 import type { Resource } from "../project/project.ts";
-import type { Engine, Inspectable, Inspector } from "./engine.ts";
+import type { Engine, Inspectable } from "./engine.ts";
 
 /** The resource as its provider sees it, whichever environment. */
 export function scopeOf(

@@ -5,7 +5,7 @@
  */
 import type { Kind } from "../../mod.ts";
 import type { Files } from "../system/files.ts";
-import type { OptionsSchema, Provider } from "../provider.ts";
+import type { Inspector, OptionsSchema, Provider } from "../provider.ts";
 import type { Registry } from "../state/registry.ts";
 import type { RecordedOptions } from "../project/schema.ts";
 import type { Secret } from "../secret.ts";
@@ -44,9 +44,6 @@ export interface World {
   /** Looks at such a resource, where that is to be had without the rest of the provider. */
   readonly inspector?: (kind: Kind, name: string) => Promise<Inspector | undefined>;
 }
-
-/** As much of a provider as looking at a resource needs. */
-export type Inspector = Pick<Provider, "name" | "kind" | "credentials" | "credentialsHint" | "inspect">;
 
 /** A resource that can be looked at. */
 export type Inspectable = Pick<Resource, "key" | "options"> & { readonly provider: Inspector };

@@ -7,11 +7,10 @@
 import { ForkstackError, isForkstackError, resourceTitle } from "../../mod.ts";
 import type { Engine } from "../engine/engine.ts";
 import { withLock, type Worker } from "../state/lock.ts";
-import { isRegistryId } from "../marker.ts";
+import { isRegistryId, makingOf } from "../marker.ts";
 import type { Fork } from "../provider.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
-import { makingOf } from "../project/field_checks.ts";
 import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
 import { reportOf, type ResourceReport } from "../engine/resource_report.ts";
 import { contextOf, inspectResource, lockOptions, scopeOf } from "../engine/context.ts";

@@ -5,10 +5,11 @@
  * @module
  */
 import { ForkstackError } from "../../mod.ts";
+import { isMarker } from "../marker.ts";
 import type { Context, Fork, Held, Inspection, Provider, Replacement, Scope, Target } from "../provider.ts";
 import { Secret } from "../secret.ts";
 import { quoted } from "../text/printable.ts";
-import { isCopy, isInstant, isLine, isMarker } from "./field_checks.ts";
+import { isCopy, isInstant, isLine } from "../text/field_checks.ts";
 
 /** More forks of one resource than any project has: a list that never ends. */
 const MOST_FORKS = 100_000;

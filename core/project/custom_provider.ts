@@ -12,14 +12,13 @@ import { isAbsolute, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as v from "npm:valibot@1.5.0";
 import { ForkstackError, isForkstackError, type Kind } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
 import { formatMarker } from "../marker.ts";
 import { httpClient } from "../http/client.ts";
 import { basename, isDeno, join } from "../system/host.ts";
-import type { Provider, Tools } from "../provider.ts";
+import type { Catalog, Provider, Tools } from "../provider.ts";
 import type { Found } from "./imports.ts";
 import { Secret } from "../secret.ts";
-import type { Project } from "./project.ts";
+import { isBuiltIn, type Project } from "./project.ts";
 import { parsed, type Reference } from "./provider_reference.ts";
 import type { Code } from "./trusted.ts";
 import { isEndless } from "../system/disk.ts";
@@ -44,7 +43,15 @@ export async function readCode(project: Project, key: string, provider: string):
 }
 
 /** The provider that code exports. */
-export async function loadCustom(project: Project, kind: Kind, key: string, code: Code): Promise<Provider> {
+export async function loadCustom(
+  project: Project,
+  { kind, key, code, catalog }: {
+    readonly kind: Kind;
+    readonly key: string;
+    readonly code: Code;
+    readonly catalog: Catalog;
+  },
+): Promise<Provider> {
   const reference = parsed(code.reference);
   const what = failure(key, reference.place);
   const specifier = code.specifier ??
@@ -60,7 +67,7 @@ export async function loadCustom(project: Project, kind: Kind, key: string, code
   } catch (error) {
     throw notLoading(error as Error, reference.place, what);
   }
-  const problems = problemsOf(exported, kind);
+  const problems = problemsOf(exported, kind, catalog);
   if (problems.length === 0) return exported as Provider;
   throw what(problems.join("; "), "PROVIDER_INVALID", "See docs/providers.md, and the contract in core/provider.ts");
 }
@@ -301,7 +308,7 @@ const CAPABILITIES = v.strictObject({
 });
 
 /** What keeps an export from being a provider of a kind. */
-function problemsOf(exported: unknown, kind: Kind): string[] {
+function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
   if (typeof exported !== "object" || exported === null) {
     return [
       `its default export must be a provider, or a function that gives one, not ${
@@ -316,7 +323,7 @@ function problemsOf(exported: unknown, kind: Kind): string[] {
     typeof one.name === "string" && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(one.name),
     '"name" must be like "my-db"',
   );
-  wants(!Object.hasOwn(PROVIDERS[kind], String(one.name)), `"${one.name}" is the name of a built-in provider`);
+  wants(!isBuiltIn(catalog, kind, String(one.name)), `"${one.name}" is the name of a built-in provider`);
   wants(one.kind === kind, `it is a provider of kind "${one.kind}", not "${kind}"`);
   const capabilities = v.safeParse(CAPABILITIES, one.capabilities);
   for (const issue of capabilities.issues ?? []) {

@@ -14,19 +14,18 @@ import {
   isForkstackError,
   stateRoot,
 } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
 import { disk } from "../system/disk.ts";
 import { fileError, files } from "../system/files.ts";
 import { basename, join, variable } from "../system/host.ts";
 import { load } from "../system/lazy.ts";
 import { checkState } from "./state_ownership.ts";
-import type { Provider } from "../provider.ts";
+import type { Catalog, Provider } from "../provider.ts";
 import type { Config } from "./schema.ts";
 import { byKey } from "../text/printable.ts";
 import { admit } from "./trust.ts";
 import { VERSION } from "../system/version.ts";
-import { keyOf, type Project, type Resource } from "./project.ts";
-import { type Admitted, NOBODY, type Person, type Reach } from "./trusted.ts";
+import { isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
+import { type Admission, type Admitted, NOBODY } from "./trusted.ts";
 
 export type { Config } from "./schema.ts";
 
@@ -37,9 +36,9 @@ export type { Config } from "./schema.ts";
  */
 export async function openProject(
   cwd: string,
-  options: { init: boolean; mustBeProject?: boolean; isStateless?: boolean },
+  options: { init: boolean; catalog: Catalog; mustBeProject?: boolean; isStateless?: boolean },
 ): Promise<Project> {
-  const { mustBeProject = false, isStateless = false } = options;
+  const { catalog, mustBeProject = false, isStateless = false } = options;
   const found = findProject(cwd);
   if (found?.configRoot === undefined && !options.init) {
     const { initLine } = await load<typeof import("./begin.ts")>("core/project/begin.ts");
@@ -68,7 +67,7 @@ export async function openProject(
   });
   const { config, isSealed } = await withState(state, async () => {
     if (!isStateless) await checkState({ root, stateRoot: state, config: named(text) });
-    return await readConfig(configRoot, text, isStateless ? undefined : state);
+    return await readConfig(configRoot, text, { catalog, ...(isStateless ? {} : { state }) });
   });
   const stack = config.stack ?? config.project;
   const roots = { root, ...(configRoot === root ? {} : { configRoot }), stateRoot: state };
@@ -108,16 +107,14 @@ function named(text: string): Config {
 async function readConfig(
   root: string,
   text: string,
-  state: string | undefined,
+  { catalog, state }: { readonly catalog: Catalog; readonly state?: string },
 ): Promise<{ config: Config; isSealed: boolean }> {
   const path = join(root, "forkstack.json");
   if (state !== undefined && (await sealedFiles(state, text)).includes(await stampOf(root))) {
     return { config: JSON.parse(text), isSealed: true };
   }
-  return {
-    config: await (await load<typeof import("./schema.ts")>("core/project/schema.ts")).parseConfig(path, text),
-    isSealed: false,
-  };
+  const { parseConfig } = await load<typeof import("./schema.ts")>("core/project/schema.ts");
+  return { config: await parseConfig(path, text, catalog), isSealed: false };
 }
 
 /** Remembers that forkstack.json was found right, so that a short command need not load the schema. */
@@ -159,7 +156,10 @@ export interface Loaded {
 }
 
 /** Loads the providers of the stack and checks their options, as far as the command reaches and a person trusts them. */
-export async function loadResources(project: Project, reach: Reach, person: Person = NOBODY): Promise<Loaded> {
+export async function loadResources(
+  project: Project,
+  { catalog, reach, person = NOBODY }: Omit<Admission, "person"> & Partial<Admission>,
+): Promise<Loaded> {
   const [{ parseResource }, { checked }] = await Promise.all([
     load<typeof import("./schema.ts")>("core/project/schema.ts"),
     load<typeof import("./checked_provider.ts")>("core/project/checked_provider.ts"),
@@ -170,7 +170,7 @@ export async function loadResources(project: Project, reach: Reach, person: Pers
     return { key: keyOf(kind, name), kind, ...(name === undefined ? {} : { name }), file, given };
   });
   type Declared = typeof declared[number];
-  const isBuiltIn = ({ kind, file }: Declared) => Object.hasOwn(PROVIDERS[kind], file);
+  const isOfCatalog = ({ kind, file }: Declared) => isBuiltIn(catalog, kind, file);
   const withOptions = async ({ given, ...one }: Declared, provider: Provider, texts: Admitted["scripts"] = {}) => {
     const { options, sanitize } = await parseResource(provider, given, one.key, path);
     const text = texts[one.key];
@@ -182,20 +182,24 @@ export async function loadResources(project: Project, reach: Reach, person: Pers
       ...(sanitize === undefined ? {} : { sanitize: script as Resource["sanitize"] }),
     };
   };
-  const builtIn = async (one: Declared) => checked((await PROVIDERS[one.kind][one.file]!()).default);
+  const builtIn = async (one: Declared) => checked((await catalog.providers[one.kind][one.file]!()).default);
   // What is wrong with forkstack.json is told before anybody is asked to trust it.
-  for (const one of declared.filter(isBuiltIn)) await withOptions(one, await builtIn(one));
-  const { code, scripts, isTrusted } = await admit(project, reach, person);
+  for (const one of declared.filter(isOfCatalog)) await withOptions(one, await builtIn(one));
+  const { code, scripts, isTrusted } = await admit(project, { catalog, reach, person });
   const resources = await Promise.all(declared.map(async (one) => {
     const { key, kind, file, given: { sanitize: _, ...options } } = one as Declared & {
       given: Record<string, unknown>;
     };
-    if (isBuiltIn(one)) return await withOptions(one, await builtIn(one), scripts);
+    if (isOfCatalog(one)) return await withOptions(one, await builtIn(one), scripts);
     const { loadCustom, unreadProvider } = await load<typeof import("./custom_provider.ts")>(
       "core/project/custom_provider.ts",
     );
     if (reach === "all") {
-      return await withOptions(one, checked(await loadCustom(project, kind, key, code[key]!)), scripts);
+      return await withOptions(
+        one,
+        checked(await loadCustom(project, { kind, key, code: code[key]!, catalog })),
+        scripts,
+      );
     }
     const { given: __, ...plain } = one;
     return { ...plain, provider: unreadProvider(kind, key, file), options, isUnread: true as const };

@@ -11,7 +11,7 @@ import {
   parseEnvName,
   resourceTitle,
 } from "../../mod.ts";
-import type { Provider } from "../provider.ts";
+import type { Catalog, Provider } from "../provider.ts";
 import type { Config } from "./schema.ts";
 
 /** The environments that always count as there, whoever made what they hold. */
@@ -58,6 +58,11 @@ export interface Project {
 /** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */
 export function keyOf(kind: Kind, name: string | undefined): string {
   return name === undefined ? kind : `${kind}.${name}`;
+}
+
+/** Whether a provider is one of the catalog's, and no file that a repository names. */
+export function isBuiltIn(catalog: Catalog, kind: Kind, provider: string): boolean {
+  return Object.hasOwn(catalog.providers[kind], provider);
 }
 
 /** Whether all that a stack declares is on this machine. */

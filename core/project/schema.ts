@@ -5,8 +5,7 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, NAME_PATTERN } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
-import type { OptionsSchema } from "../provider.ts";
+import type { Catalog, OptionsSchema } from "../provider.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { registryUrlProblem } from "./registry_url.ts";
 import { problemOf } from "./provider_reference.ts";
@@ -59,7 +58,7 @@ export type Config = v.InferOutput<typeof CONFIG>;
  *
  * @throws {ForkstackError} CONFIG_INVALID with the line and column, or the JSON path of every problem.
  */
-export async function parseConfig(path: string, text: string): Promise<Config> {
+export async function parseConfig(path: string, text: string, catalog: Catalog): Promise<Config> {
   let input: unknown;
   try {
     input = JSON.parse(text);
@@ -68,7 +67,7 @@ export async function parseConfig(path: string, text: string): Promise<Config> {
   }
   const problems = await problemsOf(CONFIG, input, "");
   if (typeof input === "object" && input !== null) {
-    problems.push(...await resourceProblems(input as Record<string, unknown>));
+    problems.push(...await resourceProblems(input as Record<string, unknown>, catalog));
   }
   if (problems.length > 0) throw invalid(path, problems);
   return input as Config;
@@ -146,11 +145,11 @@ function entriesOf(options: OptionsSchema<unknown>): v.ObjectEntries {
   return (options as unknown as { entries: v.ObjectEntries }).entries;
 }
 
-/** The JSON Schema of forkstack.json, with every built-in provider's options. */
-export async function jsonSchema(): Promise<unknown> {
+/** The JSON Schema of forkstack.json, with the options of every provider of a catalog. */
+export async function jsonSchema(catalog: Catalog): Promise<unknown> {
   const { toJsonSchema } = await import("npm:@valibot/to-json-schema@1.8.0");
   const kinds = await Promise.all(
-    Object.entries(PROVIDERS).map(async ([kind, providers]) => {
+    Object.entries(catalog.providers).map(async ([kind, providers]) => {
       const loaded = await Promise.all(
         Object.entries(providers).map(async ([name, load]) => {
           const { default: provider } = await load();
@@ -217,9 +216,9 @@ async function problemsOf(schema: v.GenericSchema, input: unknown, path: string)
   }));
 }
 
-async function resourceProblems(input: Record<string, unknown>): Promise<string[]> {
+async function resourceProblems(input: Record<string, unknown>, { providers }: Catalog): Promise<string[]> {
   const problems: string[] = [];
-  const kinds = (Object.keys(PROVIDERS) as Kind[]).filter((kind) =>
+  const kinds = (Object.keys(providers) as Kind[]).filter((kind) =>
     input[kind] !== undefined && v.is(KIND, input[kind])
   );
   for (
@@ -229,8 +228,8 @@ async function resourceProblems(input: Record<string, unknown>): Promise<string[
     if (CUSTOM.test(provider)) {
       const problem = problemOf(provider);
       if (problem !== undefined) problems.push(`${at} ${problem}`);
-    } else if (kinds.length > 0 && !Object.hasOwn(PROVIDERS[kind], provider) && provider !== "undefined") {
-      const known = Object.keys(PROVIDERS[kind]);
+    } else if (kinds.length > 0 && !Object.hasOwn(providers[kind], provider) && provider !== "undefined") {
+      const known = Object.keys(providers[kind]);
       const meant = await didYouMean(provider, known);
       problems.push(
         `${at} names no ${kind} provider: "${provider}"${

@@ -6,7 +6,7 @@
  */
 import { load } from "../system/lazy.ts";
 import type { Project } from "./project.ts";
-import type { Admitted, Person, Reach } from "./trusted.ts";
+import type { Admission, Admitted } from "./trusted.ts";
 
 const NOTHING: Admitted = { code: {}, scripts: {}, isTrusted: () => false };
 
@@ -15,10 +15,10 @@ const NOTHING: Admitted = { code: {}, scripts: {}, isTrusted: () => false };
  *
  * @throws {ForkstackError} NOT_TRUSTED before anything is run or sent, with the hash that FORKSTACK_TRUST must hold.
  */
-export async function admit(project: Project, reach: Reach, person: Person): Promise<Admitted> {
-  if (reach === "nothing" || !mayName(project)) return NOTHING;
+export async function admit(project: Project, admission: Admission): Promise<Admitted> {
+  if (admission.reach === "nothing" || !mayName(project)) return NOTHING;
   const { decide } = await load<typeof import("./trust_store.ts")>("core/project/trust_store.ts");
-  return await decide(project, reach, person);
+  return await decide(project, admission);
 }
 
 /** Whether forkstack.json could name anything of the kind: most name nothing, and pay nothing. */

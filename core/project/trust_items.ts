@@ -4,14 +4,13 @@
  * @module
  */
 import { declaredResources, ForkstackError, type Kind } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
 import { files } from "../system/files.ts";
 import { join } from "../system/host.ts";
 import { isWithin } from "../system/links.ts";
 import { load } from "../system/lazy.ts";
-import type { OptionsSchema, Provider } from "../provider.ts";
+import type { Catalog, OptionsSchema, Provider } from "../provider.ts";
 import { itemTitle } from "./trust_text.ts";
-import { keyOf, type Project, type Resource } from "./project.ts";
+import { isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
 import type { Admitted, Code, Item, Named, Reach } from "./trusted.ts";
 import { isEndless } from "../system/disk.ts";
 
@@ -21,8 +20,11 @@ const LOOPBACK = /^(https?|libsql):\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5}
 /** What forkstack.json names of this kind, as far as a command reaches. */
 export async function namedBy(
   project: Project,
-  reach: Reach,
-  scriptOf: (key: string, url: string) => Promise<string | undefined>,
+  { catalog, reach, scriptOf }: {
+    readonly catalog: Catalog;
+    readonly reach: Reach;
+    readonly scriptOf: (key: string, url: string) => Promise<string | undefined>;
+  },
 ): Promise<Named> {
   const items = await registryItems(project);
   const code: Record<string, Code> = {};
@@ -30,8 +32,8 @@ export async function namedBy(
   for (const { kind, name, provider: file, options } of reach === "registry" ? [] : declaredResources(project.config)) {
     const resource = keyOf(kind, name);
     const { provider: _, sanitize, ...entry } = options as Record<string, unknown>;
-    if (Object.hasOwn(PROVIDERS[kind], file)) {
-      items.push(...hostItems(resource, (await PROVIDERS[kind][file]()).default, entry));
+    if (isBuiltIn(catalog, kind, file)) {
+      items.push(...hostItems(resource, (await catalog.providers[kind][file]()).default, entry));
     } else if (reach === "all") {
       const { readCode } = await load<typeof import("./custom_provider.ts")>("core/project/custom_provider.ts");
       code[resource] = await readCode(project, resource, file);
@@ -73,19 +75,20 @@ function ownHosts(options: OptionsSchema<unknown>, option: string): ((url: strin
  * schema; of one of the repository's own, which alone knows what they mean, any text that forkstack.json does not have.
  */
 export function assertTrusted(
-  key: string,
-  kind: Kind,
-  options: unknown,
+  { key, kind, options }: { readonly key: string; readonly kind: Kind; readonly options: unknown },
   provider: Provider,
-  resources: readonly Resource[],
-  isTrusted: Admitted["isTrusted"],
+  { catalog, resources, isTrusted }: {
+    readonly catalog: Catalog;
+    readonly resources: readonly Resource[];
+    readonly isTrusted: Admitted["isTrusted"];
+  },
 ): void {
   const given = (options ?? {}) as object;
   const declared = new Set(resources.filter((one) => one.provider === provider).flatMap((one) => textsIn(one.options)));
-  const items = PROVIDERS[kind]?.[provider.name] === undefined
-    ? textsIn(given).filter((text) => /[.:@/\\]/.test(text) && !declared.has(text))
-      .map((name): Item => ({ kind: "host", resource: key, name, option: "options" }))
-    : hostItems(key, provider, given);
+  const items = isBuiltIn(catalog, kind, provider.name)
+    ? hostItems(key, provider, given)
+    : textsIn(given).filter((text) => /[.:@/\\]/.test(text) && !declared.has(text))
+      .map((name): Item => ({ kind: "host", resource: key, name, option: "options" }));
   const first = items.find((one) => !isTrusted(one));
   if (first === undefined) return;
   throw new ForkstackError(

@@ -15,8 +15,9 @@ import { load } from "../system/lazy.ts";
 import { shown } from "../text/printable.ts";
 import { itemsText, itemTitle, quoted, whatChanged } from "./trust_text.ts";
 import { hashOf, identity, isKnown, namedBy, scriptError, sha256 } from "./trust_items.ts";
+import type { Catalog } from "../provider.ts";
 import type { Project } from "./project.ts";
-import type { Admitted, Item, Named, Person, Reach } from "./trusted.ts";
+import type { Admission, Admitted, Item, Named, Person, Reach } from "./trusted.ts";
 
 /** So many answers are kept, the newest: branches with other contents need not ask at each switch. */
 const MOST_ITEMS = 200;
@@ -42,28 +43,32 @@ export interface Look extends Named {
 }
 
 /** Looks at all that a project names. The script of a URL is fetched, unless it was kept when it was trusted. */
-export async function look(project: Project, reach: Reach = "all", mayFetch = true): Promise<Look> {
+export async function look(
+  project: Project,
+  catalog: Catalog,
+  { reach = "all", mayFetch = true }: { readonly reach?: Reach; readonly mayFetch?: boolean } = {},
+): Promise<Look> {
   const store = await readStore(project);
   const fetched: Record<string, string> = {};
   const scriptOf = async (resource: string, url: string) =>
     await keptScript(store, resource, url) ??
       (mayFetch ? fetched[url] ??= await fetchScript(resource, url) : undefined);
-  const named = await namedBy(project, reach, scriptOf);
+  const named = await namedBy(project, { catalog, reach, scriptOf });
   return { ...named, hash: await hashOf(project, named.items), store };
 }
 
 /** See `admit`. */
-export async function decide(project: Project, reach: Reach, person: Person): Promise<Admitted> {
+export async function decide(project: Project, { catalog, reach, person }: Admission): Promise<Admitted> {
   const wanted = variable("FORKSTACK_TRUST");
   const mayFetch = !person.isHasty && (person.mayAsk() || wanted !== undefined);
-  const needed = await look(project, reach, mayFetch);
+  const needed = await look(project, catalog, { reach, mayFetch });
   const known = new Set(needed.store.trusted.map(identity));
   const admitted = (more: readonly Item[] = []): Admitted => {
     for (const one of more) known.add(identity(one));
     return { code: needed.code, scripts: needed.scripts, isTrusted: (item) => known.has(identity(item)) };
   };
   if (needed.items.every((one) => isKnown(one) && known.has(identity(one)))) return admitted();
-  const whole = reach === "all" ? needed : await look(project, "all", mayFetch).catch(() => needed);
+  const whole = reach === "all" ? needed : await look(project, catalog, { mayFetch }).catch(() => needed);
   if (whole.hash !== undefined && whole.hash === wanted) return admitted(whole.items);
   if (!person.mayAsk()) throw notTrusted(whole, wanted);
   await ask(whole, person);

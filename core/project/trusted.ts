@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Catalog } from "../provider.ts";
 
 /**
  * How far a command goes: it works with everything; it asks built-in vendors and runs nothing of the repository; it
@@ -45,6 +46,13 @@ export interface Person {
   readonly mayAsk: () => boolean;
   /** Somebody waits for the answer: nothing is fetched. @default {false} */
   readonly isHasty?: true;
+}
+
+/** A command that wants to use what a project names. */
+export interface Admission {
+  readonly catalog: Catalog;
+  readonly reach: Reach;
+  readonly person: Person;
 }
 
 /** A process without a terminal. */

@@ -10,9 +10,8 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { S3Error } from "./error.ts";
-import { canonicalRequest, sha256, type SignedRequest, signingKey } from "./sigv4.ts";
+import { ALGORITHM, sha256, signatureOf, type SignedRequest, signingKey } from "./sigv4.ts";
 
-const ALGORITHM = "AWS4-HMAC-SHA256";
 const MAX_SKEW_MS = 15 * 60_000;
 const MAX_EXPIRY_S = 7 * 24 * 3600;
 const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -85,9 +84,8 @@ export async function authenticate(request: SignedRequest, verifier: Verifier): 
   }
   checkTime(sentAt, claim.expires, verifier.now().getTime());
   const scope = `${day}/${region}/${service}/aws4_request`;
-  const key = signingKey(secret, scope);
-  const canonical = canonicalRequest(request, claim.signedHeaders, claim.payloadHash);
-  const expected = sign(key, [ALGORITHM, claim.date, scope, sha256(canonical)].join("\n"));
+  const { date, signedHeaders: signed, payloadHash } = claim;
+  const expected = signatureOf(request, { secret, date, scope, signed, payloadHash });
   if (!isSame(expected, claim.signature)) {
     throw new S3Error(
       "SignatureDoesNotMatch",
@@ -95,7 +93,10 @@ export async function authenticate(request: SignedRequest, verifier: Verifier): 
       { AWSAccessKeyId: accessKeyId },
     );
   }
-  return { accessKeyId, payload: payloadOf(claim, chunkSigner(key, claim.date, scope, claim.signature)) };
+  return {
+    accessKeyId,
+    payload: payloadOf(claim, chunkSigner(signingKey(secret, scope), date, scope, claim.signature)),
+  };
 }
 
 function claimOfHeaders(headers: Headers): Claim {
@@ -167,8 +168,6 @@ function checkTime(sentAt: number, expires: number | undefined, now: number): vo
     });
   }
 }
-
-// the same for a day: four of five HMACs saved
 
 function payloadOf(claim: Claim, signer: ChunkSigner): Payload {
   const { payloadHash } = claim;

@@ -1,10 +1,16 @@
 /**
- * AWS Signature Version 4: canonical requests and signing keys.
+ * AWS Signature Version 4: canonical requests, signatures and the header that carries them. Our server checks requests
+ * with it, and the providers that ask a store sign with it; what holds it are AWS's own vectors.
+ *
+ * - https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  *
  * @module
  */
 import { createHash, createHmac } from "node:crypto";
 import { S3Error } from "./error.ts";
+
+/** The name of the algorithm, in the string to sign and in the header. */
+export const ALGORITHM = "AWS4-HMAC-SHA256";
 
 /** A request as far as it is signed. */
 export interface SignedRequest {
@@ -14,6 +20,32 @@ export interface SignedRequest {
   /** Decoded, in the order in which they were sent. */
   readonly query: readonly (readonly [name: string, value: string])[];
   readonly headers: Headers;
+}
+
+/** What a request is signed with, and what of it. */
+export interface Signing {
+  readonly secret: string;
+  /** `20150830T123600Z` */
+  readonly date: string;
+  /** As in the credential: `20150830/us-east-1/s3/aws4_request`. */
+  readonly scope: string;
+  /** Names of headers, in lower case and sorted. */
+  readonly signed: readonly string[];
+  /** SHA-256 of the body in hexadecimal, or what S3 takes in its place. */
+  readonly payloadHash: string;
+}
+
+/** The signature of a request, in hexadecimal. */
+export function signatureOf(request: SignedRequest, { secret, date, scope, signed, payloadHash }: Signing): string {
+  const text = [ALGORITHM, date, scope, sha256(canonicalRequest(request, signed, payloadHash))].join("\n");
+  return createHmac("sha256", signingKey(secret, scope)).update(text).digest("hex");
+}
+
+/** The value of the header `Authorization` of a request. */
+export function authorizationOf(request: SignedRequest, signing: Signing & { readonly accessKeyId: string }): string {
+  const { accessKeyId, scope, signed } = signing;
+  const claim = `Credential=${accessKeyId}/${scope}, SignedHeaders=${signed.join(";")}`;
+  return `${ALGORITHM} ${claim}, Signature=${signatureOf(request, signing)}`;
 }
 
 /** The canonical request; S3 encodes a path once, and leaves `.` and `//` in it as they are. */
@@ -46,9 +78,10 @@ function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
+/** The same for a day: four of five HMACs saved. */
 const keys = new Map<string, Uint8Array>();
 
-/** What a day's requests are signed with; `scope` as in the credential: date, region, service, `aws4_request`. */
+/** The key of a day's requests. */
 export function signingKey(secret: string, scope: string): Uint8Array {
   const id = `${secret}\0${scope}`;
   let key = keys.get(id);
@@ -63,6 +96,7 @@ export function signingKey(secret: string, scope: string): Uint8Array {
   return key;
 }
 
+/** SHA-256 of a text in hexadecimal. */
 export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }

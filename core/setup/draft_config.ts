@@ -4,10 +4,8 @@
  * @module
  */
 import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
-import { QUESTIONS, STACKS } from "../../providers/presets.ts";
 import { variable } from "../system/host.ts";
-import type { Provider } from "../provider.ts";
+import type { Catalog, Provider } from "../provider.ts";
 import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 
@@ -29,24 +27,25 @@ export interface Gap {
   readonly check: (text: string) => string | undefined;
 }
 
-/** The providers that a stack's name stands for: one of STACKS, or providers' own names joined: `postgres-s3`. */
-export async function providersOf(stack: string): Promise<Providers> {
-  const known = Object.hasOwn(STACKS, stack) ? STACKS[stack]!.providers : parts(stack, {});
+/** The providers that a stack's name stands for: a known one, or providers' own names joined: `postgres-s3`. */
+export async function providersOf(catalog: Catalog, stack: string): Promise<Providers> {
+  const { stacks } = await catalog.presets();
+  const known = Object.hasOwn(stacks, stack) ? stacks[stack]!.providers : parts(catalog, stack, {});
   if (known !== undefined) return known;
-  const near = await didYouMean(stack, Object.keys(STACKS));
+  const near = await didYouMean(stack, Object.keys(stacks));
   throw new ForkstackError("USAGE", `Cannot set up stack ${JSON.stringify(stack.slice(0, 80))}: there is none${near}`, {
-    hint: `There is ${Object.keys(STACKS).join(", ")}; or join names of providers: postgres-s3-vault`,
+    hint: `There is ${Object.keys(stacks).join(", ")}; or join names of providers: postgres-s3-vault`,
   });
 }
 
 /** Names of providers, each of another kind, that joined by dashes are the text. */
-function parts(text: string, found: Providers): Providers | undefined {
-  for (const [kind, providers] of Object.entries(PROVIDERS)) {
+function parts(catalog: Catalog, text: string, found: Providers): Providers | undefined {
+  for (const [kind, providers] of Object.entries(catalog.providers)) {
     if (kind in found) continue;
     for (const name of Object.keys(providers)) {
       if (text !== name && !text.startsWith(`${name}-`)) continue;
       const now = { ...found, [kind]: name };
-      const all = text === name ? now : parts(text.slice(name.length + 1), now);
+      const all = text === name ? now : parts(catalog, text.slice(name.length + 1), now);
       if (all !== undefined) return all;
     }
   }
@@ -60,11 +59,14 @@ function isEmbedded(providers: Providers): boolean {
 
 /** A forkstack.json that begins so, with these providers and what `--set` says: `["database.organization=acme"]`. */
 export async function draftOf(
-  begin: Readonly<Record<string, string>>,
-  providers: Providers,
-  settings: readonly string[],
+  catalog: Catalog,
+  { begin, providers, settings }: {
+    readonly begin: Readonly<Record<string, string>>;
+    readonly providers: Providers;
+    readonly settings: readonly string[];
+  },
 ): Promise<Draft> {
-  const set = settings.map(parseSetting);
+  const set = settings.map((text) => parseSetting(catalog, text));
   // One kind named, and the embedded others are no longer there by themselves.
   const kinds = !isEmbedded(providers)
     ? providers
@@ -78,17 +80,17 @@ export async function draftOf(
     if (second === undefined) draft[first!] = value;
     else {
       const entry = (draft[first!] ??= {}) as Draft;
-      const provider = second === "provider" ? undefined : await loaded(first as Kind, entry.provider);
+      const provider = second === "provider" ? undefined : await loaded(catalog, first as Kind, entry.provider);
       entry[second] = provider === undefined ? value : typedOption(provider.options, second, value);
     }
   }
   return draft;
 }
 
-function parseSetting(text: string): { path: string[]; value: string } {
+function parseSetting({ providers }: Catalog, text: string): { path: string[]; value: string } {
   const [, place, value] = /^([a-z]\w*(?:\.[a-z]\w*)?)=(.+)$/is.exec(text) ?? [];
   const path = place?.split(".") ?? [];
-  const isPlace = path.length === (path[0]! in PROVIDERS ? 2 : 1) || path[0] === "registry";
+  const isPlace = path.length === (path[0]! in providers ? 2 : 1) || path[0] === "registry";
   if (place !== undefined && isPlace && !path.some((part) => part in {})) return { path, value: value! };
   throw new ForkstackError("USAGE", `Cannot use --set ${JSON.stringify(text.replace(/=.*/s, "=…").slice(0, 80))}`, {
     hint: "It is like --set database.organization=acme",
@@ -96,13 +98,14 @@ function parseSetting(text: string): { path: string[]; value: string } {
 }
 
 /** What is still to be told of a draft, in the order of forkstack.json. */
-export async function gapsOf(draft: Draft): Promise<Gap[]> {
+export async function gapsOf(catalog: Catalog, draft: Draft): Promise<Gap[]> {
+  const { questions } = await catalog.presets();
   const gaps: Gap[] = [];
-  for (const kind of Object.keys(PROVIDERS) as Kind[]) {
+  for (const kind of Object.keys(catalog.providers) as Kind[]) {
     const entry = draft[kind] as Draft | undefined;
-    const provider = await loaded(kind, entry?.provider);
+    const provider = await loaded(catalog, kind, entry?.provider);
     if (entry === undefined || provider === undefined) continue;
-    const asked = QUESTIONS[provider.name] ?? {};
+    const asked = questions[provider.name] ?? {};
     for (const option of new Set([...Object.keys(asked), ...requiredOptions(provider.options)])) {
       if (entry[option] !== undefined) continue;
       const { ask = `${provider.name}: ${option}`, example = "…", ...by } = asked[option] ?? {};
@@ -118,9 +121,13 @@ export async function gapsOf(draft: Draft): Promise<Gap[]> {
 }
 
 /** Puts an answer into a draft. */
-export async function fill(draft: Draft, { kind, option }: Gap, answer: string): Promise<void> {
+export async function fill(
+  catalog: Catalog,
+  draft: Draft,
+  { kind, option, answer }: Pick<Gap, "kind" | "option"> & { readonly answer: string },
+): Promise<void> {
   const entry = draft[kind] as Draft;
-  const provider = await loaded(kind, entry.provider);
+  const provider = await loaded(catalog, kind, entry.provider);
   entry[option] = provider === undefined ? answer : typedOption(provider.options, option, answer);
 }
 
@@ -140,11 +147,12 @@ function isOrAre(names: readonly string[]): string {
 
 /** Where a forkstack.json says something else than what is wanted: its path, or `undefined`. */
 export async function contradiction(
+  catalog: Catalog,
   config: Readonly<Record<string, unknown>>,
   wanted: { readonly project?: string; readonly stack?: string; readonly settings: readonly string[] },
 ): Promise<string | undefined> {
   const there = declaredResources(config);
-  const providers = wanted.stack === undefined ? {} : await providersOf(wanted.stack);
+  const providers = wanted.stack === undefined ? {} : await providersOf(catalog, wanted.stack);
   if (wanted.stack !== undefined && isEmbedded(providers)) {
     const other = there.find(({ kind, provider }) => EMBEDDED_STACK[kind] !== provider);
     if (other !== undefined) return [other.kind, other.name, "provider"].filter(Boolean).join(".");
@@ -153,7 +161,7 @@ export async function contradiction(
     if (!there.some((one) => one.kind === kind && one.provider === provider)) return `${kind}.provider`;
   }
   if (wanted.project !== undefined && wanted.project !== config.project) return "project";
-  for (const { path: [first, second], value } of wanted.settings.map(parseSetting)) {
+  for (const { path: [first, second], value } of wanted.settings.map((text) => parseSetting(catalog, text))) {
     const one = there.find(({ kind, name }) => kind === first && name === undefined);
     const found = second === undefined ? config[first!] : one?.options[second] ??
       (second === "provider" ? one?.provider : undefined);
@@ -163,8 +171,8 @@ export async function contradiction(
 }
 
 // deno-lint-ignore no-explicit-any -- each provider has its own options' type
-async function loaded(kind: Kind, name: unknown): Promise<Provider<any> | undefined> {
-  const providers = PROVIDERS[kind] as typeof PROVIDERS[Kind] | undefined;
+async function loaded(catalog: Catalog, kind: Kind, name: unknown): Promise<Provider<any> | undefined> {
+  const providers = catalog.providers[kind] as Catalog["providers"][Kind] | undefined;
   if (typeof name !== "string" || providers === undefined || !Object.hasOwn(providers, name)) return undefined;
   return (await providers[name]!()).default;
 }

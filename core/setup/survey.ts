@@ -5,6 +5,7 @@
  */
 import { parse } from "npm:jsonc-parser@3.3.1";
 import { envNameOf, ForkstackError, readEnvFile } from "../../mod.ts";
+import type { Catalog } from "../provider.ts";
 import { openProject } from "../project/open_project.ts";
 import { files } from "../system/files.ts";
 import { git } from "../system/git.ts";
@@ -36,8 +37,8 @@ export interface Survey {
 }
 
 /** Looks at a directory, and upwards for its forkstack.json. */
-export async function survey(cwd: string): Promise<Survey> {
-  const project = await openProject(cwd, { init: true, isStateless: true });
+export async function survey(cwd: string, catalog: Catalog): Promise<Survey> {
+  const project = await openProject(cwd, { init: true, catalog, isStateless: true });
   const { root } = project;
   const manifests: Manifest[] = [];
   for (const name of ["deno.json", "deno.jsonc", "package.json"] as const) {

@@ -13,7 +13,7 @@ import { beginAside, isOwnPlace, isRegistryThere, registryFile, serverUrl } from
 import { UNREADABLE } from "./rows.ts";
 import { type OpenFile, openFile, type Sql } from "./sql.ts";
 import type { Original } from "./records.ts";
-import { isPath } from "../project/field_checks.ts";
+import { isPath } from "../text/field_checks.ts";
 import { isEmbedded, type Project } from "../project/project.ts";
 import { load } from "../system/lazy.ts";
 

@@ -37,7 +37,7 @@ import type {
   ResourceRow,
 } from "./records.ts";
 import { ADOPTED, statements } from "./statements.ts";
-import { isEnvName, isPath } from "../project/field_checks.ts";
+import { isEnvName, isPath } from "../text/field_checks.ts";
 import type { Project } from "../project/project.ts";
 
 /** Last line of a journal of which nobody has noted yet how far it was copied. */

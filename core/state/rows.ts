@@ -21,7 +21,7 @@ import {
   isPath,
   isWord,
   optional,
-} from "../project/field_checks.ts";
+} from "../text/field_checks.ts";
 import { BASE_ENVS, keyOf } from "../project/project.ts";
 
 /** What a row is called in an error: `environment "alice"`, `database of environment "alice"`. */

@@ -13,7 +13,7 @@ import type { Registry } from "../state/registry.ts";
 import type { Statement } from "../state/sql.ts";
 import type { Checkout } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
-import { isLine, isPath } from "../project/field_checks.ts";
+import { isLine, isPath } from "../text/field_checks.ts";
 
 /** Access that looking at checkouts needs. */
 export type Known = Pick<Engine, "project" | "registry"> & { readonly world: Pick<Engine["world"], "files"> };

@@ -3,11 +3,11 @@
  * package, as `forkstack switch` waits for it each time.
  */
 import type { Context, Copy, Fork, Inspection, Kind, Provider, Scope, Target } from "../../core/provider.ts";
+import { isFork } from "../../core/marker.ts";
 import { temporariesOf } from "../../core/system/files.ts";
 import { join } from "../../core/system/host.ts";
 import { embeddedPath, ForkstackError } from "../../mod.ts";
 import { isSameHolder, others, unmarked } from "./ownership.ts";
-import { isInstant, isLine, isMarker } from "../../core/project/field_checks.ts";
 
 /** As much of an embedded provider as tells where its forks lie. */
 export interface Shape {
@@ -59,12 +59,10 @@ export async function readOwner(context: Context, kind: Kind, place: Place, name
 const COPIES: readonly unknown[] = ["copy-on-write", "full-copy", "empty"] satisfies Copy[];
 
 /** Checks the content of an owner's file by hand: valibot would make `switch` wait. */
-function soundOwner(value: Partial<Fork> | null): Fork {
-  const { id, name, parentId, marker, createdAt, copy } = value ?? {};
-  const isSound = isLine(id) && isLine(name) && (parentId === undefined || isLine(parentId)) && isMarker(marker) &&
-    isInstant(createdAt) && (copy === undefined || COPIES.includes(copy));
+function soundOwner(value: unknown): Fork {
+  const isSound = isFork(value) && (value.copy === undefined || COPIES.includes(value.copy));
   if (!isSound) throw new TypeError("it does not say whose the fork is");
-  return value as Fork;
+  return value;
 }
 
 /** Tells what stands at the fork's path. What was whole and is not there is `deleting`: its mark alone is left. */

@@ -4,7 +4,6 @@
 import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";
-import { isPlain } from "../../core/text/printable.ts";
 import { ForkstackError } from "../../mod.ts";
 
 /** A request and what came back; its body is still there after it was read. */
@@ -77,7 +76,7 @@ export function endpointOption<Standard extends string | undefined = undefined>(
         /^(https:\/\/[^\s?#@/]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)\/?$/,
         "must be an https URL without a path, or an http one on 127.0.0.1",
       ),
-      v.check((url) => isPlain(url) && URL.canParse(url), "must be the URL of a host"),
+      v.check((url) => !/\p{C}/u.test(url) && URL.canParse(url), "must be the URL of a host"),
       hostMetadata((url) =>
         url.replace(/\/$/, "") === standard || own?.test(url.replace(/^https:\/\/|\/$/g, "")) === true
       ),

@@ -11,11 +11,10 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from "npm:@aws-sdk/client-s3@3.1162.0";
-import { createHash, createHmac } from "node:crypto";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { canonicalRequest, signingKey } from "../../core/s3/sigv4.ts";
+import { authorizationOf, sha256 } from "../../core/s3/sigv4.ts";
 
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
 
@@ -189,22 +188,20 @@ export function sign(
   { body = "", aheadMs = 0 }: { readonly body?: string; readonly aheadMs?: number } = {},
 ): void {
   const date = new Date(Date.now() + aheadMs).toISOString().replace(/[-:]|\.\d+/g, "");
-  const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
   headers.set("host", url.host); // signed; fetch sends its own, which is the same
   headers.set("x-amz-date", date);
   headers.set("x-amz-content-sha256", sha256(body));
   if (credentials.sessionToken !== undefined) headers.set("x-amz-security-token", credentials.sessionToken);
-  const names = [...headers.keys()].filter((name) => name === "host" || name.startsWith("x-amz-")).sort();
   const request = { method, path: url.pathname, query: [...url.searchParams], headers };
-  const text = canonicalRequest(request, names, sha256(body));
-  const scope = [date.slice(0, 8), region, "s3", "aws4_request"];
-  const key = signingKey(credentials.secretAccessKey, scope.join("/"));
-  const signed = ["AWS4-HMAC-SHA256", date, scope.join("/"), sha256(text)].join("\n");
-  const claim = `Credential=${credentials.accessKeyId}/${scope.join("/")}, SignedHeaders=${names.join(";")}`;
-  headers.set(
-    "authorization",
-    `AWS4-HMAC-SHA256 ${claim}, Signature=${createHmac("sha256", key).update(signed).digest("hex")}`,
-  );
+  const signing = {
+    accessKeyId: credentials.accessKeyId,
+    secret: credentials.secretAccessKey,
+    date,
+    scope: [date.slice(0, 8), region, "s3", "aws4_request"].join("/"),
+    signed: [...headers.keys()].filter((name) => name === "host" || name.startsWith("x-amz-")).sort(),
+    payloadHash: sha256(body),
+  };
+  headers.set("authorization", authorizationOf(request, signing));
 }
 
 /** A vendor's headers: of a request, and what came back by each of these names. */

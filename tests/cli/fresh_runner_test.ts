@@ -10,13 +10,14 @@ import { baseVariables, testIf } from "../helpers.ts";
 import { NOTES, server, whyNot } from "../providers/_neon.ts";
 import { debian, make, namesOf, old, wipe } from "../providers/_postgres.ts";
 import { commandOf, Place, run, runCommand } from "./run.ts";
+import { CATALOG } from "../../providers/mod.ts";
 
 /** Runs the command line here, in this process, off a terminal. */
 async function cli(place: Place, ...args: string[]) {
   const said = { stdout: "", stderr: "" };
   const variables = { ...baseVariables(), USER: "tester", XDG_STATE_HOME: join(dirname(place.root), ".state") };
   const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
-  const code = await main([...args], { cwd: place.root, variables, write });
+  const code = await main([...args], CATALOG, { cwd: place.root, variables, write });
   return { code, ...said };
 }
 

@@ -12,7 +12,7 @@ import { loadResources, openProject } from "../../core/project/open_project.ts";
 import { planInit } from "../../core/setup/plan_setup.ts";
 import type { Ask } from "../../core/system/prompts.ts";
 import { optionProblem, requiredOptions, typedOption } from "../../core/project/schema.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
+import { CATALOG, PROVIDERS } from "../../providers/mod.ts";
 import { QUESTIONS, STACKS } from "../../providers/presets.ts";
 import { origin as webOrigin } from "../emulators/origin.ts";
 import { startTurso } from "../emulators/turso.ts";
@@ -493,7 +493,10 @@ for (const [stack, answers] of Object.entries(ANSWERS)) {
     }
     const set = lacking.flatMap((one) => ["--set", `${one}=${answers[one]}`]);
     const result = await made(place, ["--stack", stack, ...set]);
-    const resources = (await loadResources(await openProject(place.root, { init: false }), "nothing")).resources;
+    const resources = (await loadResources(await openProject(place.root, { init: false, catalog: CATALOG }), {
+      catalog: CATALOG,
+      reach: "nothing",
+    })).resources;
     const providers = new Set(resources.map(({ provider }) => provider.name));
     if (stack !== "sqlite-local") {
       for (const one of Object.values(STACKS[stack]?.providers ?? {})) assert(providers.has(one));
@@ -587,8 +590,8 @@ Deno.test("--set names the rest of an embedded stack, which would else no longer
 
 Deno.test("the tasks may reach the hosts of the stack; what the tasks would lack is told", async () => {
   await using place = await Place.make({});
-  const found = await survey(place.root);
-  const [resource] = (await loadResources(found.project, "nothing")).resources;
+  const found = await survey(place.root, CATALOG);
+  const [resource] = (await loadResources(found.project, { catalog: CATALOG, reach: "nothing" })).resources;
   const reaching = (net?: string[]) => {
     const provider = { ...resource!.provider, credentials: [{ variable: "NO_URL", required: true }] };
     return [{
@@ -609,10 +612,10 @@ Deno.test("the tasks may reach the hosts of the stack; what the tasks would lack
   assert.deepEqual(binary.warnings, []);
   const installed = { origin: { kind: "package" as const }, commands: ["new"] };
   await place.write("package.json", "{}");
-  const [stranger] = (await planInit(await survey(place.root), [], installed)).warnings;
+  const [stranger] = (await planInit(await survey(place.root, CATALOG), [], installed)).warnings;
   assert.match(stranger!.problem, /forkstack is not installed here/);
   await place.write("node_modules/.bin/forkstack", "");
-  assert.deepEqual((await planInit(await survey(place.root), [], installed)).warnings, []);
+  assert.deepEqual((await planInit(await survey(place.root, CATALOG), [], installed)).warnings, []);
 });
 
 Deno.test("after init --stack turso, its task makes alice there: it may reach that host, and needs nothing more", async () => {
@@ -672,6 +675,7 @@ Deno.test("what is changed while init waits for an answer is not overwritten", a
     const answer = () => Promise.reject(new Error("not asked"));
     const ask: Ask = { text: answer, choose: answer, agree: async () => await place.write(file!, text!) };
     const io: Io = {
+      catalog: CATALOG,
       say: () => {},
       onProgress: () => {},
       signal: new AbortController().signal,

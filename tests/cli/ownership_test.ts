@@ -9,6 +9,7 @@ import { main } from "../../core/cli/main.ts";
 import { baseVariables, temporaryDirectory, testIf, treeOf } from "../helpers.ts";
 import { readableByAll } from "../tools.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, runCommand } from "./run.ts";
+import { CATALOG } from "../../providers/mod.ts";
 
 const COMMANDS: readonly (readonly string[])[] = [
   ["list"],
@@ -36,7 +37,7 @@ async function cli(cwd: string, ...args: string[]) {
   const said = { stdout: "", stderr: "" };
   const variables = { ...baseVariables(), USER: "tester" };
   const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
-  const code = await main([...args], { cwd, variables, write });
+  const code = await main([...args], CATALOG, { cwd, variables, write });
   return { code, ...said };
 }
 

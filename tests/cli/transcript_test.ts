@@ -7,6 +7,7 @@ import { openProject } from "../../core/project/open_project.ts";
 import { withLock } from "../../core/state/lock.ts";
 import { openRegistry } from "../../core/state/open_registry.ts";
 import { IS_OTHER_PROGRAM, Place, run, transcript } from "./run.ts";
+import { CATALOG } from "../../providers/mod.ts";
 
 const EMPTY = { kinds: ["database", "local", "secrets", "storage"], fork: "empty" };
 
@@ -361,7 +362,7 @@ Deno.test("nothing is coloured off a terminal, whatever the environment says", a
 
 Deno.test("Ctrl-C while waiting for another's work ends with 130 and leaves nothing behind", async () => {
   await using place = await Place.make();
-  const registry = await openRegistry(await openProject(place.root, { init: false }), "create");
+  const registry = await openRegistry(await openProject(place.root, { init: false, catalog: CATALOG }), "create");
   const clock = {
     monotonicMs: () => performance.now(),
     sleep: (ms: number, signal?: AbortSignal) =>

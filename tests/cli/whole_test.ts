@@ -16,7 +16,7 @@ import { recordedOptions } from "../../core/project/schema.ts";
 import { describe } from "../../core/lifecycle/describe.ts";
 import { switchEnvironment } from "../../core/lifecycle/switch.ts";
 import { isForkstackError } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
+import { CATALOG, PROVIDERS } from "../../providers/mod.ts";
 import { type Fault, FAULTS, faultsOf, watched } from "../faults.ts";
 import { Place, run, runCommand, SCAFFOLD } from "./run.ts";
 import { errorText, exitCodeOf, jsonDocument } from "../../core/cli/errors.ts";
@@ -45,8 +45,8 @@ function worldOf(on: Files): World {
 /** A project whose `dev` holds something of every kind, with an engine whose files can be exchanged. */
 async function engineOf(place: Place): Promise<(on?: Files) => Engine> {
   await fillDev(place, 20);
-  const project = await openProject(place.root, { init: false });
-  const resources = (await loadResources(project, "nothing")).resources;
+  const project = await openProject(place.root, { init: false, catalog: CATALOG });
+  const resources = (await loadResources(project, { catalog: CATALOG, reach: "nothing" })).resources;
   const registry = await openRegistry(project, "create");
   return (on = files) => ({
     project,

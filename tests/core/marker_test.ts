@@ -3,11 +3,11 @@ import {
   formatMaking,
   formatMarker,
   isRegistryId,
+  makingOf,
   newRegistryId,
   parseMaking,
   parseMarker,
 } from "../../core/marker.ts";
-import { makingOf } from "../../core/project/field_checks.ts";
 
 const REGISTRY = "0123456789abcdef";
 const ALICE = { stack: "shop", env: "alice", resource: "storage.up", operation: "run 1", name: "shop-alice" };

@@ -10,6 +10,7 @@ import { commandOf, runCommand } from "../cli/run.ts";
 import { temporaryDirectory, treeOf } from "../helpers.ts";
 import { Dice } from "../simulation/random.ts";
 import { type Part, put, spoil } from "./_hostile_state.ts";
+import { CATALOG } from "../../providers/mod.ts";
 
 /** How a run ended. */
 interface Ended {
@@ -27,7 +28,7 @@ const VARIABLES = { USER: "tester", PATH: "/usr/bin:/bin", HOME: "/nowhere" };
 export async function inProcess(root: string, args: readonly string[]): Promise<Ended> {
   const said = { stdout: "", stderr: "" };
   const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
-  return { code: await main([...args], { cwd: root, variables: VARIABLES, write }), ...said };
+  return { code: await main([...args], CATALOG, { cwd: root, variables: VARIABLES, write }), ...said };
 }
 
 /** As users run it. */

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Ended, Place, runCommand } from "../cli/run.ts";
+import { PROVIDERS } from "../../providers/mod.ts";
 import { origin } from "../emulators/origin.ts";
 import { bun, runtimeTest } from "../runtime_helpers.ts";
 
@@ -19,6 +20,18 @@ const IMPORT = "--allow-import=127.0.0.1"; // https of the usual hosts needs non
 function npmCache(): string {
   const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).outputSync();
   return JSON.parse(new TextDecoder().decode(stdout)).npmCache;
+}
+
+const ALL = Object.entries(PROVIDERS).flatMap(([kind, of]) =>
+  Object.keys(of).map((name) => `/providers/${kind}/${name}.ts`)
+);
+/** The providers of a stack that forkstack.json says nothing of. */
+const EMBEDDED = ["database/sqlite", "local/directory", "secrets/env-file", "storage/local"].map((name) =>
+  `/providers/${name}.ts`
+);
+
+function isProvider(path: string): boolean {
+  return ALL.includes(path);
 }
 
 /** A place, a server, and a cache that holds no module of it. */
@@ -74,10 +87,7 @@ Deno.test("by URL: new, list, status, switch and delete in a project of another 
   await by.ok(["switch", "dev"], { cache });
   assert.match((await by.ok(["delete", "alice", "--yes"], { cache })).stdout, /^Deleted alice: 4 resources/);
   assert.equal(await by.place.read("deno.lock"), undefined);
-  assert(
-    !by.web.asked.some((path) => /providers\/\w+\/(?!sqlite|local|env-file|directory|_)/.test(path)),
-    "embedded alone",
-  );
+  assert.deepEqual(new Set(by.web.asked.filter(isProvider)), new Set(EMBEDDED));
 });
 
 /** The task of docs/permissions.md, from `deno run` on up to the address. */
@@ -135,7 +145,7 @@ Deno.test("by URL: the set of permissions that is printed is enough, from that h
 
 /** Modules that no short command may load: providers, what they share but a look at what is embedded, the schema, and what has a package. */
 const HEAVY =
-  /^\/providers\/(?!mod\.ts$|(_embedded_look|_marks)\.ts$)|^\/core\/(schema|libsql|http|distance|prompts|s3\/.*)\.ts$/;
+  /^\/providers\/(?!mod\.ts$|_shared\/(embedded_look|ownership)\.ts$)|^\/core\/(project\/schema|state\/libsql|http\/client|text\/edit_distance|system\/prompts|s3\/.*)\.ts$/;
 const SHORT: Readonly<Record<string, readonly string[]>> = {
   "--version": ["--version"],
   "--help": ["--help"],
@@ -157,8 +167,8 @@ Deno.test("no provider, SDK or schema library is loaded by a command that does n
       await by.ok(args, { more: ["--no-npm"] }); // a package would be an error
       assert(by.web.asked.includes("/core/cli/command_table.ts"));
       assert.deepEqual(by.web.asked.filter((path) => HEAVY.test(path)), []);
-      // A dozen for the text of a command that does nothing; a few more by what other commands share.
-      assert(by.web.asked.length <= (/--(version|help)/.test(name) ? 18 : 50), by.web.asked.join("\n"));
+      // A score for the text of a command that does nothing; a few more by what other commands share.
+      assert(by.web.asked.length <= (/--(version|help)/.test(name) ? 23 : 64), by.web.asked.join("\n"));
     });
   }
   await t.step("a typo, whose answer needs a package, shows that none is there", async () => {
@@ -169,9 +179,7 @@ Deno.test("no provider, SDK or schema library is loaded by a command that does n
   await t.step("new, which loads those of its stack and no others", async () => {
     by.web.asked.length = 0;
     await by.ok(["new", "carol"]);
-    const loaded = by.web.asked.filter((path) => /^\/providers\/\w+\/[^_]/.test(path)).sort();
-    const embedded = ["database/sqlite", "local/directory", "secrets/env-file", "storage/local"];
-    assert.deepEqual(loaded, embedded.map((name) => `/providers/${name}.ts`));
+    assert.deepEqual(by.web.asked.filter(isProvider).sort(), EMBEDDED);
   });
 });
 

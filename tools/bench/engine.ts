@@ -12,7 +12,7 @@ import type { Fork, Provider } from "../../core/provider.ts";
 import { openRegistry } from "../../core/state/open_registry.ts";
 import { recordedOptions } from "../../core/project/schema.ts";
 import type { Kind } from "../../mod.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
+import { CATALOG, PROVIDERS } from "../../providers/mod.ts";
 import { type Benchmark, median, shown } from "./measure.ts";
 import type { Resource } from "../../core/project/project.ts";
 
@@ -53,11 +53,11 @@ export async function engineIn(
   } = {},
 ): Promise<Engine> {
   writeFileSync(join(root, "forkstack.json"), JSON.stringify(config));
-  const project = await openProject(root, { init: false });
+  const project = await openProject(root, { init: false, catalog: CATALOG });
   return {
     project,
     registry: await openRegistry(project, "create"),
-    resources: resources ?? (await loadResources(project, "nothing")).resources,
+    resources: resources ?? (await loadResources(project, { catalog: CATALOG, reach: "nothing" })).resources,
     world,
     owner: "bench@here",
     signal: new AbortController().signal,

@@ -10,6 +10,7 @@ import { put } from "../../tests/providers/_s3.ts";
 import { seedFile } from "../../tests/providers/_turso.ts";
 import { engineIn, sleep, timeOfNew, worldWith } from "./engine.ts";
 import { type Benchmark, median, shown } from "./measure.ts";
+import { CATALOG } from "../../providers/mod.ts";
 
 const CALL_MS = 100;
 const ROUNDS = 5;
@@ -53,7 +54,10 @@ export const vendorBenchmarks: readonly Benchmark[] = [{
     };
     const times: [number[], number[]] = [[], []];
     writeFileSync(join(root, "forkstack.json"), JSON.stringify(config));
-    const resources = (await loadResources(await openProject(root, { init: false }), "nothing")).resources;
+    const resources = (await loadResources(await openProject(root, { init: false, catalog: CATALOG }), {
+      catalog: CATALOG,
+      reach: "nothing",
+    })).resources;
     for (let round = -1; round < ROUNDS; round++) {
       for (const [at, fetch] of [slowly, oneByOne].entries()) {
         const world = worldWith({ fetch, read: (name) => variables[name] });

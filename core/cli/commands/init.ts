@@ -1,8 +1,8 @@
 /** `init`: an existing project made ready. */
 import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
-import { STACKS } from "../../../providers/presets.ts";
 import type { Answer, Call } from "../command_line.ts";
 import { COMMANDS } from "../command_table.ts";
+import type { Catalog, Presets } from "../../provider.ts";
 import { loadResources } from "../../project/open_project.ts";
 import { fileError, files } from "../../system/files.ts";
 import { cwd, join } from "../../system/host.ts";
@@ -31,6 +31,7 @@ interface Wishes {
 
 /** `init` */
 export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<Answer> {
+  const { catalog } = io;
   const asked = flags.yes !== true && io.mayAsk() ? ask : undefined;
   const wishes: Wishes = {
     ...(text(flags.project) === undefined ? {} : { project: projectName(text(flags.project)!) }),
@@ -39,9 +40,11 @@ export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<An
   };
   const isDry = flags["dry-run"] === true;
   try {
-    const found = await survey(cwd());
-    const project = found.project.isNew ? await begun(found, wishes, asked) : await kept(found.project, wishes);
-    const { resources } = await loadResources(project, "nothing", io);
+    const found = await survey(cwd(), catalog);
+    const project = found.project.isNew
+      ? await begun(catalog, { found, wishes, ask: asked })
+      : await kept(catalog, found.project, wishes);
+    const { resources } = await loadResources(project, { catalog, reach: "nothing" });
     const from = origin();
     const hidden = isDenos(from) ? NO_TASKS : [...NO_TASKS, "permissions"]; // Deno's
     const commands = Object.keys(COMMANDS).filter((name) => !hidden.includes(name));
@@ -50,7 +53,7 @@ export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<An
     if (!isDry && plan.files.length > 0) {
       if (asked !== undefined) {
         await asked.agree(`Write ${plan.files.map(({ name }) => name).join(", ")}?`);
-        const now = await survey(cwd()); // a person's answer takes its time
+        const now = await survey(cwd(), catalog); // a person's answer takes its time
         const isSame = now.project.isNew === project.isNew &&
           JSON.stringify((await look(now)).written) === JSON.stringify(plan.written);
         if (!isSame) throw changedMeanwhile(project);
@@ -88,8 +91,8 @@ function projectName(value: string): string {
 }
 
 /** A project that has its forkstack.json: a person's, so that it must say already what is asked for. */
-async function kept(project: Project, wishes: Wishes): Promise<Project> {
-  const at = await contradiction(project.config, wishes);
+async function kept(catalog: Catalog, project: Project, wishes: Wishes): Promise<Project> {
+  const at = await contradiction(catalog, project.config, wishes);
   if (at === undefined) return project;
   const path = join(project.root, "forkstack.json");
   throw new ForkstackError("CONFLICT", `Cannot change "${path}": it is there, and "${at}" is not what was asked for`, {
@@ -98,37 +101,45 @@ async function kept(project: Project, wishes: Wishes): Promise<Project> {
 }
 
 /** A project with a new forkstack.json: by the options, by answers where somebody can be asked, else by what is there. */
-async function begun(found: Survey, wishes: Wishes, ask: Ask | undefined): Promise<Project> {
+async function begun(
+  catalog: Catalog,
+  { found, wishes, ask }: { readonly found: Survey; readonly wishes: Wishes; readonly ask: Ask | undefined },
+): Promise<Project> {
   const name = wishes.project ?? await ask?.text("What is the project called?", {
     initial: found.project.name,
     example: "myapp",
     check: (value) => NAME_PATTERN.test(value) ? undefined : 'Must be like "myapp": a-z, 0-9 and "-" inside',
   }) ?? found.project.name;
+  const { stacks } = await catalog.presets();
   const stack = wishes.stack ?? await ask?.choose(
     "Which stack?",
-    Object.entries(STACKS).map(([value, { title }]) => ({ value, label: value, hint: title })),
-    likelyStack(found),
+    Object.entries(stacks).map(([value, { title }]) => ({ value, label: value, hint: title })),
+    likelyStack(found, stacks),
   ) ?? STANDARD;
   const $schema = schemaPath(origin(), found.project.root);
   const begin = { ...($schema === undefined ? {} : { $schema }), project: name };
-  const draft = await draftOf(begin, await providersOf(stack), wishes.settings);
-  const gaps = await gapsOf(draft);
+  const draft = await draftOf(catalog, {
+    begin,
+    providers: await providersOf(catalog, stack),
+    settings: wishes.settings,
+  });
+  const gaps = await gapsOf(catalog, draft);
   const open = gaps.filter(({ initial }) => initial === undefined);
   if (ask === undefined && open.length > 0) throw missing(stack, open);
   for (const gap of gaps) {
-    const { ask: question, initial, example, check } = gap;
+    const { ask: question, initial, example, check, kind, option } = gap;
     const answer = await ask?.text(question, { ...(initial === undefined ? {} : { initial }), example, check });
-    await fill(draft, gap, answer ?? initial!);
+    await fill(catalog, draft, { kind, option, answer: answer ?? initial! });
   }
   const path = join(found.project.root, "forkstack.json");
-  const config = await parseConfig(path, JSON.stringify(draft));
+  const config = await parseConfig(path, JSON.stringify(draft), catalog);
   return { ...found.project, name: config.project, stack: config.stack ?? config.project, config };
 }
 
 /** The stack whose database the project seems to use already. */
-function likelyStack(found: Survey): string {
+function likelyStack(found: Survey, stacks: Presets["stacks"]): string {
   const signs = signsOf(found);
-  return Object.entries(STACKS).find(([, { signs: pattern }]) => pattern?.test(signs))?.[0] ?? STANDARD;
+  return Object.entries(stacks).find(([, { signs: pattern }]) => pattern?.test(signs))?.[0] ?? STANDARD;
 }
 
 function initText(

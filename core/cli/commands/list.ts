@@ -11,8 +11,8 @@ import { BASE_ENVS } from "../../project/project.ts";
 
 /** `list` */
 export async function runList({ io }: Call): Promise<Answer> {
-  const project = await openProject(cwd(), { init: false });
-  await admit(project, "registry", io);
+  const project = await openProject(cwd(), { init: false, catalog: io.catalog });
+  await admit(project, { catalog: io.catalog, reach: "registry", person: io });
   const registry = await openRegistry(project, "empty", "look");
   io.atEnd(() => registry.close());
   await noticeExpired(registry, io);

@@ -5,8 +5,8 @@ import { permissionsOf } from "../../project/permissions.ts";
 
 /** `permissions` */
 export async function runPermissions({ io }: Call): Promise<Answer> {
-  const project = await openProject(cwd(), { init: true });
-  const { resources } = await loadResources(project, "nothing", io);
+  const project = await openProject(cwd(), { init: true, catalog: io.catalog });
+  const { resources } = await loadResources(project, { catalog: io.catalog, reach: "nothing" });
   const { set, unset } = permissionsOf(project, resources, variable);
   for (const name of unset) io.say(`warning: ${name} is not set, so that the host in it is missing here`);
   for (const { key, provider } of resources.filter((one) => one.isUnread)) {

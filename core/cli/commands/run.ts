@@ -92,7 +92,7 @@ async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
     );
   } catch (error) {
     if (!isForkstackError(error) || !UNASKED.test(error.code) || flags.secrets) throw error;
-    const project = await openProject(host.cwd(), { init: false });
+    const project = await openProject(host.cwd(), { init: false, catalog: io.catalog });
     if (error.code === "ENV_NOT_FOUND" && !await lacksRegistry(project)) throw error;
     const env = envOf(project);
     const written = await writtenOf(project, env);

@@ -26,7 +26,7 @@ export async function runStatus({ name, io }: Call): Promise<Answer> {
     );
   } catch (error) {
     if (!isForkstackError(error) || !/^(REGISTRY_UNREACHABLE|NETWORK_DENIED)$/.test(error.code)) throw error;
-    const project = await openProject(cwd(), { init: false });
+    const project = await openProject(cwd(), { init: false, catalog: io.catalog });
     const result = await describeFromFiles({ project, world: { files } }, envOf(project), performance.now());
     if (result === undefined) throw error;
     io.say(`${shown(error.message)}. Shown is what this machine's files say`);

@@ -1,13 +1,13 @@
 import { declaredResources, parseEnvName } from "../../../mod.ts";
-import { PROVIDERS } from "../../../providers/mod.ts";
 import type { Answer, Call } from "../command_line.ts";
-import { type Config, sealConfig } from "../../project/open_project.ts";
+import { sealConfig } from "../../project/open_project.ts";
+import type { Catalog } from "../../provider.ts";
 import { files } from "../../system/files.ts";
 import * as output from "../output.ts";
 import { resultOf } from "../../lifecycle/describe.ts";
 import { needsNoProvider, switchEnvironment, usable } from "../../lifecycle/switch.ts";
 import { required, withEngine } from "../session.ts";
-import { BASE_ENVS, isEmbedded, type Project } from "../../project/project.ts";
+import { BASE_ENVS, isBuiltIn, isEmbedded, type Project } from "../../project/project.ts";
 
 /** `switch <name>` */
 export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
@@ -29,7 +29,7 @@ export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
       isLight: async (project) =>
         flags["dry-run"] === true || (isEmbedded(project.config) && await isKept(project, env)),
       // Where the variables are here, the vendors are looked at and no script runs.
-      reach: async (project) => await isKept(project, env) && !hasOwnCode(project.config) ? "vendors" : "all",
+      reach: async (project) => await isKept(project, env) && !hasOwnCode(project, io.catalog) ? "vendors" : "all",
     },
   );
 }
@@ -40,6 +40,6 @@ async function isKept(project: Project, env: string): Promise<boolean> {
 }
 
 /** Whether a provider is a file of the repository, or of a URL. */
-function hasOwnCode(config: Config): boolean {
-  return declaredResources(config).some(({ kind, provider }) => !Object.hasOwn(PROVIDERS[kind], provider));
+function hasOwnCode({ config }: Project, catalog: Catalog): boolean {
+  return declaredResources(config).some(({ kind, provider }) => !isBuiltIn(catalog, kind, provider));
 }

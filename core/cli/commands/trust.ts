@@ -7,10 +7,10 @@ import { ask, contentsOf, isSamePlace, keep, look, notTrusted, revoke, untrusted
 
 /** `trust` */
 export async function runTrust({ flags, io }: Call): Promise<Answer> {
-  const project = await openProject(cwd(), { init: false });
+  const project = await openProject(cwd(), { init: false, catalog: io.catalog });
   if (flags.revoke) {
     const count = flags["dry-run"]
-      ? (await look(project, "registry", false)).store.trusted.length
+      ? (await look(project, io.catalog, { reach: "registry", mayFetch: false })).store.trusted.length
       : await revoke(project);
     const text = count === 0 ? "Nothing of this project was trusted" : "Nothing of this project is trusted any more";
     return {
@@ -18,7 +18,7 @@ export async function runTrust({ flags, io }: Call): Promise<Answer> {
       text: () => flags["dry-run"] ? `Would take back ${count}` : text,
     };
   }
-  const whole = await look(project);
+  const whole = await look(project, io.catalog);
   const { items, hash, store } = whole;
   const news = untrusted(whole);
   const data = {

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadCustom, readCode } from "../../../core/project/custom_provider.ts";
+import { CATALOG } from "../../../providers/mod.ts";
 import { temporaryDirectory } from "../../helpers.ts";
 
 function hashOf(text: string): string {
@@ -119,7 +120,9 @@ Deno.test("what runs is what was read, whatever the files hold by then", async (
   const code = await readCode(project, "database", "./mine.ts");
   writeFileSync(mine, writing("changed"));
   writeFileSync(inner, writing("changed"));
-  await assert.rejects(loadCustom(project, "database", "database", code), { code: "PROVIDER_INVALID" });
+  await assert.rejects(loadCustom(project, { kind: "database", key: "database", code, catalog: CATALOG }), {
+    code: "PROVIDER_INVALID",
+  });
   assert.equal(process.getBuiltinModule("node:fs").readFileSync(mark, "utf8"), "as read");
 });
 

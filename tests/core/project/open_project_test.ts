@@ -6,6 +6,10 @@ import { loadResources, openProject, sealConfig } from "../../../core/project/op
 import { parseConfig } from "../../../core/project/schema.ts";
 import { isForkstackError } from "../../../mod.ts";
 import { parentOf, type Project, protectedEnvs, titleOf } from "../../../core/project/project.ts";
+import { CATALOG } from "../../../providers/mod.ts";
+
+/** Without a look at what needs trust. */
+const LOADED = { catalog: CATALOG, reach: "nothing" } as const;
 
 async function inDirectory(work: (root: string) => Promise<void>): Promise<void> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "forkstack-config-")));
@@ -18,17 +22,17 @@ async function inDirectory(work: (root: string) => Promise<void>): Promise<void>
 
 async function projectOf(root: string, config: unknown): Promise<Project> {
   await writeFile(join(root, "forkstack.json"), JSON.stringify(config));
-  return await openProject(root, { init: false });
+  return await openProject(root, { init: false, catalog: CATALOG });
 }
 
 Deno.test("openProject() finds forkstack.json upwards, and begins one only when asked", async () => {
   await inDirectory(async (root) => {
-    await assert.rejects(openProject(root, { init: false }), { code: "CONFIG_MISSING" });
+    await assert.rejects(openProject(root, { init: false, catalog: CATALOG }), { code: "CONFIG_MISSING" });
     await mkdir(join(root, "My Shop!", "src"), { recursive: true });
-    const fresh = await openProject(join(root, "My Shop!"), { init: true });
+    const fresh = await openProject(join(root, "My Shop!"), { init: true, catalog: CATALOG });
     assert.deepEqual([fresh.name, fresh.isNew, fresh.root], ["my-shop", true, join(root, "My Shop!")]);
     await writeFile(join(root, "My Shop!", "forkstack.json"), '{"project": "shop", "stack": "s-1"}');
-    const found = await openProject(join(root, "My Shop!", "src"), { init: true });
+    const found = await openProject(join(root, "My Shop!", "src"), { init: true, catalog: CATALOG });
     assert.deepEqual(
       [found.name, found.stack, found.isNew, found.root],
       ["shop", "s-1", false, join(root, "My Shop!")],
@@ -38,16 +42,16 @@ Deno.test("openProject() finds forkstack.json upwards, and begins one only when 
 
 Deno.test("loadResources() gives the embedded stack where forkstack.json names no provider, by key", async () => {
   await inDirectory(async (root) => {
-    const all = (await loadResources(await projectOf(root, { project: "shop" }), "nothing")).resources;
+    const all = (await loadResources(await projectOf(root, { project: "shop" }), LOADED)).resources;
     assert.deepEqual(
       all.map(({ key, provider }) => [key, provider.name]),
       [["database", "sqlite"], ["local", "directory"], ["secrets", "env-file"], ["storage", "local"]],
     );
     const storage = { b: { provider: "local" }, a: { provider: "local" } };
-    const named = (await loadResources(await projectOf(root, { project: "shop", storage }), "nothing")).resources;
+    const named = (await loadResources(await projectOf(root, { project: "shop", storage }), LOADED)).resources;
     assert.deepEqual(named.map(({ key, name }) => [key, name]), [["storage.a", "a"], ["storage.b", "b"]]);
     const wrong = await projectOf(root, { project: "shop", database: { provider: "sqlite", endpont: "x" } });
-    await assert.rejects(loadResources(wrong, "nothing"), {
+    await assert.rejects(loadResources(wrong, LOADED), {
       code: "CONFIG_INVALID",
       message: /unknown key "database\.endpont"/,
     });
@@ -57,7 +61,7 @@ Deno.test("loadResources() gives the embedded stack where forkstack.json names n
 Deno.test("titleOf() refuses what the vendor would, and names its limit", async () => {
   await inDirectory(async (root) => {
     const project = await projectOf(root, { project: "shop", database: { provider: "sqlite" } });
-    const [database] = (await loadResources(project, "nothing")).resources;
+    const [database] = (await loadResources(project, LOADED)).resources;
     assert.equal(titleOf(project, database, "alice"), "shop-alice");
     assert.equal(titleOf(project, database, "prod"), "shop");
     const name = { maxLength: 12, pattern: /^[a-z-]+$/ };
@@ -79,7 +83,7 @@ Deno.test("titleOf() refuses what the vendor would, and names its limit", async 
 Deno.test("parentOf() and protectedEnvs() read forkstack.json after the command line", async () => {
   await inDirectory(async (root) => {
     const project = await projectOf(root, { project: "shop" });
-    const resources = (await loadResources(project, "nothing")).resources;
+    const resources = (await loadResources(project, LOADED)).resources;
     assert.equal(parentOf(project, resources, undefined), "dev", "an embedded stack has its data in dev");
     assert.equal(parentOf(project, resources, "production"), "prod");
     const cloud = resources.map((one) => ({
@@ -98,7 +102,7 @@ Deno.test("parentOf() and protectedEnvs() read forkstack.json after the command 
 
 Deno.test("parseConfig() reports every problem at once", async () => {
   const text = JSON.stringify({ project: 5, protect: [], storage: { a: {}, b: 7 }, database: { provider: "sqlit" } });
-  await assert.rejects(parseConfig("forkstack.json", text), (error) => {
+  await assert.rejects(parseConfig("forkstack.json", text, CATALOG), (error) => {
     assert(isForkstackError(error));
     for (
       const part of [
@@ -119,14 +123,22 @@ Deno.test("a seal speaks of one very file: one that came along with another spar
     await mkdir(join(root, ".forkstack"), { recursive: true });
     const fresh = await projectOf(root, { project: "shop" });
     await sealConfig(fresh);
-    assert.equal((await openProject(root, { init: false })).isSealed, true);
+    assert.equal((await openProject(root, { init: false, catalog: CATALOG })).isSealed, true);
     await cp(root, join(above, "b"), { recursive: true, preserveTimestamps: true });
-    assert.equal((await openProject(join(above, "b"), { init: false })).isSealed, false, "a copy is not checked yet");
+    assert.equal(
+      (await openProject(join(above, "b"), { init: false, catalog: CATALOG })).isSealed,
+      false,
+      "a copy is not checked yet",
+    );
     await writeFile(join(root, "forkstack.json"), '{"project": "shop"}');
-    assert.equal((await openProject(root, { init: false })).isSealed, false, "written again with the same text");
+    assert.equal(
+      (await openProject(root, { init: false, catalog: CATALOG })).isSealed,
+      false,
+      "written again with the same text",
+    );
     for (const text of ["\0", "0.1.0\n{}", `${"9".repeat(99)} x\n{"project": "shop"}`]) {
       await writeFile(join(root, ".forkstack", "checked.json"), text);
-      assert.equal((await openProject(root, { init: false })).isSealed, false);
+      assert.equal((await openProject(root, { init: false, catalog: CATALOG })).isSealed, false);
     }
   });
 });

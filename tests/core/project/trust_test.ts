@@ -6,7 +6,7 @@ import * as v from "npm:valibot@1.5.0";
 import { hashOf, hostItems, namedBy } from "../../../core/project/trust_items.ts";
 import { shownLines } from "../../../core/text/printable.ts";
 import { itemsText } from "../../../core/project/trust_text.ts";
-import { PROVIDERS } from "../../../providers/mod.ts";
+import { CATALOG, PROVIDERS } from "../../../providers/mod.ts";
 import { run, temporaryDirectory } from "../../helpers.ts";
 import type { Project } from "../../../core/project/project.ts";
 import type { Item, Reach } from "../../../core/project/trusted.ts";
@@ -24,7 +24,8 @@ const FILES: Readonly<Record<string, string>> = {
 async function named(config: Record<string, unknown>, files: Record<string, string> = {}, reach: Reach = "all") {
   using directory = temporaryDirectory();
   for (const [name, text] of Object.entries({ ...FILES, ...files })) writeFileSync(join(directory.path, name), text);
-  return await namedBy(projectIn(directory.path, config), reach, (_, url) => Promise.resolve(`script of ${url}`));
+  const scriptOf = (_: string, url: string) => Promise.resolve(`script of ${url}`);
+  return await namedBy(projectIn(directory.path, config), { catalog: CATALOG, reach, scriptOf });
 }
 
 async function hash(config: Record<string, unknown>, files?: Record<string, string>, name = "shop") {
@@ -91,8 +92,7 @@ Deno.test("the hash is the same for the same, and another for whatever was shown
 Deno.test("a script whose text is not known has no hash, so that no hash lets it in", async () => {
   const { items } = await namedBy(
     projectIn("/nowhere", { database: { provider: "sqlite", sanitize: "https://acme.example/clean.sql" } }),
-    "all",
-    () => Promise.resolve(undefined),
+    { catalog: CATALOG, reach: "all", scriptOf: () => Promise.resolve(undefined) },
   );
   assert.equal(items.length, 1);
   assert.equal(await hashOf({ name: "shop" }, items), undefined);
@@ -102,7 +102,8 @@ Deno.test("a pipe or a device is never read: a command would wait for its end", 
   using directory = temporaryDirectory();
   await run("mkfifo", [join(directory.path, "pipe.ts")]);
   writeFileSync(join(directory.path, "mine.ts"), 'import "./pipe.ts"; export default 1;');
-  const read = (database: object) => namedBy(projectIn(directory.path, { database }), "all", () => Promise.reject());
+  const options = { catalog: CATALOG, reach: "all", scriptOf: () => Promise.reject() } as const;
+  const read = (database: object) => namedBy(projectIn(directory.path, { database }), options);
   for (const sanitize of ["pipe.ts", "/dev/zero", "."]) {
     await assert.rejects(read({ provider: "sqlite", sanitize }), {
       code: "SANITIZE_NOT_FOUND",
@@ -220,8 +221,9 @@ Deno.test("a registry needs trust unless it is the project's own file or this ma
   const root = join(directory.path, "shop");
   mkdirSync(join(root, "state"), { recursive: true });
   symlinkSync(outside.path, join(root, "linked"));
+  const options = { catalog: CATALOG, reach: "registry", scriptOf: () => Promise.reject() } as const;
   const needs = async (url: string) =>
-    (await namedBy(projectIn(root, { registry: { url } }), "registry", () => Promise.reject())).items.length > 0;
+    (await namedBy(projectIn(root, { registry: { url } }), options)).items.length > 0;
   for (
     const url of [
       ...[`file://${root}/state/registry.db`, `file://${root}/x.db`, `file://${root}/not/yet/there.db`],

@@ -1,7 +1,7 @@
 /** Our server in a process of its own, in any runtime, and requests to it byte by byte. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash, createHmac } from "node:crypto";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -10,7 +10,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { stop, transform } from "npm:esbuild@0.28.0";
 import { bun, deno, node22, run, type Runtime, temporaryProject } from "../../runtime_helpers.ts";
-import { canonicalRequest, signingKey } from "../../../core/s3/sigv4.ts";
+import { authorizationOf } from "../../../core/s3/sigv4.ts";
 
 export const ORIGIN = "http://localhost:5173";
 export const RUNTIMES: readonly (readonly [name: string, runtime: Runtime])[] = [
@@ -109,16 +109,14 @@ export function signed({ port }: Pick<Served, "port">, asked: Asked): Uint8Array
     return [decodeURIComponent(name!), decodeURIComponent(value.join("="))] as const;
   });
   const scope = `${asked.day ?? date.slice(0, 8)}/us-east-1/s3/aws4_request`;
-  const canonical = canonicalRequest(
-    { method, path, query, headers: new Headers(headers) },
-    names,
-    headers["x-amz-content-sha256"]!,
-  );
-  const text = ["AWS4-HMAC-SHA256", date, scope, createHash("sha256").update(canonical).digest("hex")].join("\n");
-  const signature = createHmac("sha256", signingKey("test-secret", scope)).update(text).digest("hex");
-  const authorization = `AWS4-HMAC-SHA256 Credential=test-key/${scope}, SignedHeaders=${
-    names.join(";")
-  }, Signature=${signature}`;
+  const authorization = authorizationOf({ method, path, query, headers: new Headers(headers) }, {
+    accessKeyId: "test-key",
+    secret: "test-secret",
+    date,
+    scope,
+    signed: names,
+    payloadHash: headers["x-amz-content-sha256"]!,
+  });
   const lines = Object.entries({ ...headers, authorization }).map(([name, value]) => `${name}: ${value}\r\n`);
   const head = new TextEncoder().encode(`${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n`);
   const all = new Uint8Array(head.length + bytes.length);

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { environmentOf, lockOf, resourceOf } from "../../../core/state/rows.ts";
 import { quoted, shown } from "../../../core/text/printable.ts";
 import { Place } from "../../cli/run.ts";
-import { isEnvName, isInstant } from "../../../core/project/field_checks.ts";
+import { isEnvName, isInstant } from "../../../core/text/field_checks.ts";
 
 const AT = "2026-05-01T12:00:00.000Z";
 const ENVIRONMENT = {

@@ -8,12 +8,13 @@ import { Secret } from "../../../core/secret.ts";
 import { changeFiles, prepareFiles, readVariables } from "../../../core/workspace/env_files.ts";
 import { type Place, variablesPath } from "../../../core/workspace/place.ts";
 import { writeProjectFiles } from "../../../core/workspace/staged_files.ts";
+import { CATALOG } from "../../../providers/mod.ts";
 
 async function inProject(work: (place: Place, at: (name: string) => string) => Promise<void>): Promise<void> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "forkstack-workspace-")));
   try {
     await writeFile(join(root, "forkstack.json"), '{"project": "shop"}');
-    const project = await openProject(root, { init: false });
+    const project = await openProject(root, { init: false, catalog: CATALOG });
     await work({ project, world: { files } }, (name) => join(root, name));
   } finally {
     await rm(root, { recursive: true });

@@ -1,12 +1,11 @@
 /**
- * Checks of single values that strangers may have written: names, instants, paths, marks.
+ * Checks of single values that strangers may have written: names, instants, paths.
  *
  * @module
  */
 import { parseEnvName } from "../../mod.ts";
-import { isRegistryId, type Making, parseMaking } from "../marker.ts";
-import type { Copy, Marker } from "../provider.ts";
-import { isPlain } from "../text/printable.ts";
+import type { Copy } from "../provider.ts";
+import { isPlain } from "./printable.ts";
 
 export type Check = (value: unknown) => boolean;
 
@@ -53,21 +52,6 @@ export function isPath(value: unknown): value is string {
 /** A way in which data reaches a fork. */
 export function isCopy(value: unknown): boolean {
   return COPIES.includes(value as string);
-}
-
-/** Whether a mark can be one of ours: what it names are names. */
-export function isMarker(marker: Marker | undefined): boolean {
-  return marker !== undefined && isLine(marker.stack, 100) && isEnvName(marker.env) && isKey(marker.resource) &&
-    isOperation(marker.operation) && (marker.registry === undefined || isRegistryId(marker.registry)) &&
-    (marker.name === undefined || isLine(marker.name, 255)) && (marker.made === undefined || isLine(marker.made, 255));
-}
-
-/** How the environment of a mark was made, checked as a row is; `undefined` if the mark does not tell. */
-export function makingOf({ made }: Marker): Making | undefined {
-  const making = parseMaking(made);
-  const isSound = making !== undefined && isEnvName(making.parent) && optional(isOrigin)(making.origin) &&
-    optional(isInstant)(making.expiresAt);
-  return isSound ? making : undefined;
 }
 
 export const optional = (check: Check): Check => (value) => value === null || value === undefined || check(value);
