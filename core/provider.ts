@@ -167,8 +167,10 @@ export interface Scope<Options> {
   readonly project: string;
   /** The stack's id, as in the marker. */
   readonly stack: string;
-  /** The resource's key, as in the marker. */
+  /** The resource's key, as in the marker: `"storage"`, or with a name `"storage.uploads"`. */
   readonly resource: string;
+  /** The resource's own name in forkstack.json: `"uploads"`; absent where its kind has one without a name. */
+  readonly resourceName?: string;
   /** The directory that holds `.forkstack/`. */
   readonly root: string;
 }

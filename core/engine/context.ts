@@ -14,7 +14,7 @@ import { quoted, shown } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { isLine } from "../text/field_checks.ts";
-import type { Resource } from "../project/project.ts";
+import { nameIn, type Resource } from "../project/project.ts";
 import type { Engine, Inspectable } from "./engine.ts";
 
 /** The resource as its provider sees it, whichever environment. */
@@ -24,12 +24,14 @@ export function scopeOf(
   expiresAt?: string,
 ): Scope<unknown> & Lease {
   const { project } = engine;
+  const resourceName = nameIn(resource.key);
   return {
     ...(expiresAt === undefined ? {} : { expiresAt }),
     options: resource.options,
     project: project.name,
     stack: project.stack,
     resource: resource.key,
+    ...(resourceName === undefined ? {} : { resourceName }),
     root: project.stateRoot,
   };
 }

@@ -65,6 +65,11 @@ export function isBuiltIn(catalog: Catalog, kind: Kind, provider: string): boole
   return Object.hasOwn(catalog.providers[kind], provider);
 }
 
+/** The name in a resource's key; absent where it has none. */
+export function nameIn(key: string): string | undefined {
+  return key.split(".", 2)[1];
+}
+
 /** Whether all that a stack declares is on this machine. */
 export function isEmbedded(config: Config): boolean {
   return declaredResources(config).every(({ kind, provider }) => EMBEDDED_STACK[kind] === provider);

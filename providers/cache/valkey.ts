@@ -45,13 +45,13 @@ const provider: Provider<Options> = redisProvider<Options>({
   options,
   place: (login, { options }, name) =>
     options.isolation === "database" ? {} : { database: login.database, prefix: prefixOf(name) },
-  base(login, { options, project, resource }, name) {
+  base(login, { options, project, resourceName }, name) {
     const told = options.bases[name];
     if (options.isolation === "prefix") {
       return { database: login.database, prefix: typeof told === "string" ? told : prefixOf(name) };
     }
     if (typeof told === "number") return { database: told };
-    const prods = [undefined, resource.split(".")[1]].map((own) => resourceTitle("cache", project, "prod", own));
+    const prods = [undefined, resourceName].map((own) => resourceTitle("cache", project, "prod", own));
     return prods.includes(name) ? { database: login.database } : undefined;
   },
   rules: ({ prefix }) =>

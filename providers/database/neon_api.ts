@@ -201,8 +201,8 @@ export async function named(context: Context, scope: Scope<Project>, title: stri
   return undefined;
 }
 
-export function isProd({ project, resource }: Scope<Project>, title: string): boolean {
-  return title === resourceTitle("database", project, "prod", resource.split(".")[1]);
+export function isProd({ project, resourceName }: Scope<Project>, title: string): boolean {
+  return title === resourceTitle("database", project, "prod", resourceName);
 }
 
 /** The branch of an id, if it is there; that there is no such project is another matter. */

@@ -302,8 +302,8 @@ export function foreign(scope: Place, what: string, cause?: unknown): ForkstackE
 }
 
 /** What the resource of `prod` is called; `database.reports` is the resource "reports". */
-export function titleOfProd({ project, resource }: Place): string {
-  return resourceTitle("database", project, "prod", resource.split(".")[1]);
+export function titleOfProd({ project, resourceName }: Place): string {
+  return resourceTitle("database", project, "prod", resourceName);
 }
 
 export function engineOf({ kind }: Pick<Branch, "kind">): Access["engine"] {

@@ -103,8 +103,8 @@ export const api = new Api<Options>({
 });
 
 /** Whether a name means the project itself: prod's does, whatever its default branch is called, and so does its ref. */
-export function isProject({ project, resource, options: { projectRef } }: Scope<Options>, name: string): boolean {
-  return [project, resourceTitle("database", project, "prod", resource.split(".")[1]), projectRef].includes(name);
+export function isProject({ project, resourceName, options: { projectRef } }: Scope<Options>, name: string): boolean {
+  return [project, resourceTitle("database", project, "prod", resourceName), projectRef].includes(name);
 }
 
 /** The default branch, which is the project itself, is among them. */

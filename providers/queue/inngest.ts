@@ -10,7 +10,7 @@
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
-import { ForkstackError } from "../../mod.ts";
+import { ForkstackError, resourceTitle } from "../../mod.ts";
 import { Api, endpointOption, reaches } from "../_shared/json_api.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
 
@@ -237,8 +237,8 @@ async function environments(context: Context, scope: Scope<Options>): Promise<En
 
 /** The environment of a title; that of prod is the production one. */
 function standing(all: readonly Environment[], scope: Scope<Options>, title: string): Environment | undefined {
-  const [, resourceName] = scope.resource.split(".");
-  const isProd = title === scope.project || (resourceName && title === `${scope.project}-${resourceName}`);
+  const { project, resourceName } = scope;
+  const isProd = [undefined, resourceName].some((own) => title === resourceTitle("queue", project, "prod", own));
   return all.find(({ name, type, isArchived }) => !isArchived && (isProd ? type === "PRODUCTION" : name === title));
 }
 

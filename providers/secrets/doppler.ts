@@ -355,8 +355,10 @@ async function write(
 // ---- Configs ----
 
 /** The config of an environment that forkstack did not make; of `secrets.app`, "app-prod" is prod's. */
-function baseConfig({ resource, options: { configs } }: Scope<Options>, name: string): string | undefined {
-  const own = /\.(.+)$/.exec(resource)?.[1];
+function baseConfig(
+  { resourceName: own, options: { configs } }: Scope<Options>,
+  name: string,
+): string | undefined {
   const env = own !== undefined && name.startsWith(`${own}-`) ? name.slice(own.length + 1) : name;
   return Object.hasOwn(configs, env) ? configs[env] : undefined;
 }

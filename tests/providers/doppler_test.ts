@@ -73,7 +73,7 @@ Deno.test("doppler: a fork of a fork, and one of an environment with a name of i
   const options = { configs: { prod: "prd", staging: "stg_eu" } };
   const carol = await at.shop.create(at.shop.target("carol", { parent: "staging" }, options));
   assert.deepEqual([carol.id.split(":")[0], await at.shop.secretsOf(carol)], ["stg_carol", { EU: "1" }]);
-  const named = { resource: "secrets.app", name: "app-dora", parent: "app-prod" };
+  const named = { resource: "secrets.app", resourceName: "app", name: "app-dora", parent: "app-prod" };
   const dora = await at.shop.create(at.shop.target("dora", named));
   assert.deepEqual([dora.id.split(":")[0], dora.name], ["prd_app-dora", "app-dora"]);
   await refuses(at.shop.create(at.shop.target("eve", { parent: "constructor" })), "NOT_FOUND", /"constructor"/);

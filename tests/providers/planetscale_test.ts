@@ -320,7 +320,7 @@ Deno.test("planetscale: prod is the default branch, whatever it is called, and n
   const seen = await provider.inspect(shop.context(), shop.target("prod", { name: "shop" }));
   assert.equal(seen.state, "foreign");
   assert.equal((seen as { id: string }).id, shop.main.id);
-  const reports = { resource: "database.reports", name: "shop-reports" };
+  const reports = { resource: "database.reports", resourceName: "reports", name: "shop-reports" };
   const named = await provider.inspect(shop.context(), shop.target("prod", reports));
   assert.equal((named as { id: string }).id, shop.main.id);
   await assert.rejects(shop.create(shop.target("prod", { name: "shop" })), hasCode("FOREIGN"));

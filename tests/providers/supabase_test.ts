@@ -556,7 +556,7 @@ test("prod is the project itself, whatever else bears its title; its password co
   await provider.probe(context, held, shop.scope());
   const { DATABASE_URL } = await provider.outputs(context, held, shop.scope());
   assert.deepEqual(await ask(DATABASE_URL, "SELECT count(*)::int AS n FROM notes"), [{ n: 1 }]);
-  const named = { ...prod, resource: "database.analytics", name: "shop-analytics" };
+  const named = { ...prod, resource: "database.analytics", resourceName: "analytics", name: "shop-analytics" };
   assert.equal((await provider.inspect(context, named)).state, "foreign");
   assert.equal((await provider.inspect(context, { ...prod, name: "shop-dev" })).state, "absent");
 });
