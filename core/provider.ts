@@ -5,10 +5,12 @@
  */
 import type * as valibot from "npm:valibot@1.5.0";
 import type { ForkstackError, Kind } from "../mod.ts";
+import type { RepeatableRequest } from "./http/repeat.ts";
 import type { Files } from "./system/files.ts";
 
 export type { Kind } from "../mod.ts";
 export type { FileInfo, Files } from "./system/files.ts";
+export type { RepeatableRequest } from "./http/repeat.ts";
 export type { Swapped } from "./system/disk.ts";
 export { Secret } from "./secret.ts";
 import type { Secret } from "./secret.ts";
@@ -111,8 +113,11 @@ export type Inspection =
 
 /** Everything a provider may touch. It uses no globals, so a test can stand in for all of it. */
 export interface Context {
-  /** The one HTTP client: deadline, retry of what is safe to repeat, rate limits, redaction. */
-  readonly fetch: (request: Request) => Promise<Response>;
+  /**
+   * The one HTTP client: deadline, retry, rate limits, redaction. A request that may be sent again though its method does
+   * not say so has a field of its own for that: `Object.assign(new Request(url, init), { mayRepeat: true })`.
+   */
+  readonly fetch: (request: RepeatableRequest) => Promise<Response>;
   /**
    * Rejects with `LOCK_LOST` once another worker has taken the environment over. `fetch` awaits it ahead of each request
    * that may change something, repeats too; a client of another protocol does so ahead of each change.

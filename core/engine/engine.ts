@@ -5,7 +5,7 @@
  */
 import type { Kind } from "../../mod.ts";
 import type { Files } from "../system/files.ts";
-import type { Inspector, OptionsSchema, Provider } from "../provider.ts";
+import type { Inspector, OptionsSchema, Provider, RepeatableRequest } from "../provider.ts";
 import type { Registry } from "../state/registry.ts";
 import type { RecordedOptions } from "../project/schema.ts";
 import type { Secret } from "../secret.ts";
@@ -16,7 +16,7 @@ import type { ResourceReport } from "./resource_report.ts";
 /** What the outside world is to the engine; tests and the simulation put their own in its place. */
 export interface World {
   /** Sends a request; `before` is awaited ahead of each sending that may change something, repeats too. */
-  readonly fetch: (request: Request, before?: () => Promise<void>) => Promise<Response>;
+  readonly fetch: (request: RepeatableRequest, before?: () => Promise<void>) => Promise<Response>;
   readonly files: Files;
   readonly now: () => Date;
   /** Milliseconds that never go back, of this process alone. */

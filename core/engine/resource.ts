@@ -8,6 +8,7 @@ import { ForkstackError, isForkstackError, resourceTitle } from "../../mod.ts";
 import { assertNotOriginals } from "./copied.ts";
 import type { Engine } from "./engine.ts";
 import { fileError } from "../system/files.ts";
+import { isRead } from "../http/repeat.ts";
 import type { Worker } from "../state/lock.ts";
 import { standing } from "./look.ts";
 import { formatMaking } from "../marker.ts";
@@ -111,7 +112,7 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
   const recording: Context = {
     ...context,
     async fetch(request) {
-      const mayChange = request.method !== "GET" && request.method !== "HEAD";
+      const mayChange = !isRead(request);
       try {
         const response = await context.fetch(request);
         isBegun ||= mayChange && response.status !== 401 && response.status !== 403;

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { netDenied } from "../system/deno_permissions.ts";
 import { causeLine, type Exchange, labelOf, remember, requestIdOf } from "./vendor_error.ts";
+import { isRead, isRepeatable, type RepeatableRequest } from "./repeat.ts";
 import { sleep } from "../system/host.ts";
 import { credentialsOf, quote, redactedError, redactor } from "./redact.ts";
 import type { Secret } from "../secret.ts";
@@ -55,15 +56,13 @@ interface Call extends Exchange {
 }
 
 /** Sends a request; `before` is awaited ahead of each sending that may change something, and its rejection ends all. */
-export type HttpClient = (request: Request, before?: () => Promise<void>) => Promise<Response>;
+export type HttpClient = (request: RepeatableRequest, before?: () => Promise<void>) => Promise<Response>;
 
 /** How one try ended: an answer, or what was met instead. */
 type Outcome =
   | { readonly response: Response; readonly text: string }
   | { readonly error: unknown; readonly head: Response | undefined };
 
-const REPEAT_HEADER = "x-forkstack-repeat";
-const READ_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const PASSING_STATUSES = new Set([408, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 5;
@@ -77,9 +76,9 @@ const SHORTEST_WAIT_MS = 100;
 /**
  * Makes the client. An HTTP status is returned, never thrown, with its body already read.
  *
- * Repeated, with full jitter, are GET, HEAD, OPTIONS, DELETE and whatever carries the header `x-forkstack-repeat: safe`
- * (not sent), after network errors, timeouts, 408, 500, 502, 503 and 504. Repeated whatever the method is what the
- * vendor said it did not do: 423, 429, and 503 with `Retry-After`. A `Retry-After` beyond the total deadline is not
+ * What may be repeated says the request (see repeat.ts): it is, with full jitter, after network errors, timeouts, 408, 500,
+ * 502, 503 and 504. Any other is repeated only where the vendor said that it did nothing: 423, 429, and 503 with
+ * `Retry-After`. A `Retry-After` beyond the total deadline is not
  * waited for: the answer is returned at once and `vendorError` says when to come back.
  *
  * Redirects are followed for GET and HEAD within the same origin only.
@@ -121,13 +120,10 @@ export function httpClient(options: HttpOptions = {}): HttpClient {
   };
 }
 
-async function prepare(request: Request, before: () => Promise<void>, settings: Settings): Promise<Call> {
+async function prepare(request: RepeatableRequest, before: () => Promise<void>, settings: Settings): Promise<Call> {
   const { host, protocol } = new URL(request.url);
   if (!/^https?:$/.test(protocol)) throw new TypeError(`Requests go by http or https, not "${protocol}"`);
   const headers = new Headers(request.headers);
-  const isRead = READ_METHODS.has(request.method);
-  const mayRepeat = isRead || request.method === "DELETE" || headers.get(REPEAT_HEADER) === "safe";
-  headers.delete(REPEAT_HEADER);
   const secrets = settings.secrets;
   const redact = redactor(() => [...secrets.map((one) => one.reveal()), ...credentialsOf(headers)]);
   const signal = AbortSignal.any([settings.signal, request.signal]);
@@ -138,9 +134,9 @@ async function prepare(request: Request, before: () => Promise<void>, settings: 
     redact,
     headers,
     body,
-    mayRepeat,
+    mayRepeat: isRepeatable(request),
     signal,
-    before: isRead ? () => Promise.resolve() : before,
+    before: isRead(request) ? () => Promise.resolve() : before,
     get label() { // only errors and waits are told by it
       return labelOf(request, redact);
     },

@@ -5,6 +5,7 @@
  */
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { httpClient } from "../http/client.ts";
+import { repeatable } from "../http/repeat.ts";
 import { loadPackage } from "../system/lazy.ts";
 import { Secret } from "../secret.ts";
 import type { Row, Sql, Statement } from "./sql.ts";
@@ -44,8 +45,7 @@ function serverFetch(url: string, authToken: string | undefined): (request: Requ
     totalMs: 45_000,
   });
   return async (request) => {
-    request.headers.set("x-forkstack-repeat", "safe");
-    const response = await send(request);
+    const response = await send(repeatable(request));
     if (response.status === 401 || response.status === 403) throw refused(url, response.status);
     if (!response.ok && response.status !== 400) throw unreachable(url, `it answers ${response.status}`);
     return response;

@@ -3,6 +3,7 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
+import { repeatable } from "../../core/http/repeat.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 
@@ -57,7 +58,7 @@ export interface Sent {
   readonly root?: boolean;
   /** Goes after the path as it is: a URL where the vendor wants it so. */
   readonly tail?: string;
-  /** A second one would do no harm: it may be sent again though its method says otherwise. @default {false} */
+  /** As `RepeatableRequest.mayRepeat`. @default {by its method} */
   readonly mayRepeat?: boolean;
 }
 
@@ -159,12 +160,11 @@ export class Api<Options> {
         ...headers(context),
         ...(json === undefined ? {} : { "content-type": "application/json" }),
         ...more,
-        ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
       },
       ...(json === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(json) }),
       signal: context.signal,
     });
-    return { request, response: await context.fetch(request) };
+    return { request, response: await context.fetch(repeatable(request, mayRepeat)) };
   }
 
   /** How to come by the vendor's credential. */

@@ -14,6 +14,7 @@ import type {
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { repeatable } from "../../core/http/repeat.ts";
 import { authorizationOf, sha256 } from "../../core/s3/sigv4.ts";
 
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
@@ -134,8 +135,7 @@ export class Store {
     const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(query)}`);
     const headers = new Headers(given);
     sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
-    headers.set("x-forkstack-repeat", "safe");
-    const request = new Request(url, { method, headers, signal: this.#context.signal });
+    const request = repeatable(new Request(url, { method, headers, signal: this.#context.signal }));
     const response = await this.#context.fetch(request);
     const text = await response.text();
     // A failure after the headers comes as 200 with an error in its body.
@@ -278,11 +278,11 @@ async function answerTo(context: Context, sent: Sent): Promise<{ response: objec
   const { host: _, "content-length": __, ...own } = headers;
   const request = new Request(`${protocol}//${host}${path}${search === "" ? "" : `?${search}`}`, {
     method,
-    headers: { ...own, "x-forkstack-repeat": "safe" },
+    headers: own,
     ...(body === undefined || method === "GET" || method === "HEAD" ? {} : { body }),
     signal: context.signal,
   });
-  const response = await context.fetch(request);
+  const response = await context.fetch(repeatable(request));
   return {
     response: {
       statusCode: response.status,

@@ -13,6 +13,7 @@
 import { Buffer } from "node:buffer";
 import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
+import { repeatable } from "../../core/http/repeat.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
@@ -206,16 +207,9 @@ async function* list(context: Context, scope: Scope<Options>): AsyncIterable<For
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
   const what = `use database "${held.name}"`;
   const { database, restUrl } = await access(context, held, scope);
-  const request = new Request(restUrl, {
-    method: "POST",
-    headers: {
-      authorization: `Bearer ${database.rest_token}`,
-      "content-type": "application/json",
-      "x-forkstack-repeat": "safe",
-    },
-    body: JSON.stringify(["PING"]),
-    signal: context.signal,
-  });
+  const headers = { authorization: `Bearer ${database.rest_token}`, "content-type": "application/json" };
+  const init = { method: "POST", headers, body: JSON.stringify(["PING"]), signal: context.signal };
+  const request = repeatable(new Request(restUrl, init)); // it only asks
   const response = await context.fetch(request);
   if (response.ok && v.is(PONG, await readJson(response))) return;
   await response.text().catch(() => {}); // it may have been read

@@ -10,6 +10,7 @@
 import type { Client } from "npm:@libsql/client@0.18.0/web";
 import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http/client.ts";
+import { repeatable } from "../../core/http/repeat.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
@@ -356,8 +357,7 @@ async function asked(
     url,
     authToken: token.reveal(),
     async fetch(sent: Request) {
-      const request = new Request(sent, { signal: context.signal });
-      if (mayRepeat) request.headers.set("x-forkstack-repeat", "safe");
+      const request = repeatable(new Request(sent, { signal: context.signal }), mayRepeat);
       const response = await context.fetch(request).catch((error) => {
         failure = error;
         throw error;

@@ -23,6 +23,7 @@ import {
   noteOf,
   pathOf,
 } from "./runtime/vault.ts";
+import { repeatable } from "../../core/http/repeat.ts";
 import type { Send } from "./runtime/vault.ts";
 
 const options = v.strictObject({
@@ -359,12 +360,11 @@ async function send(
       ...(token === undefined ? {} : { "x-vault-token": token }),
       ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
       ...(json === undefined ? {} : { "content-type": "application/json" }),
-      ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
     },
     ...(json === undefined ? {} : { body: JSON.stringify(json) }),
     signal: context.signal,
   });
-  return { request, response: await context.fetch(request) };
+  return { request, response: await context.fetch(repeatable(request, mayRepeat)) };
 }
 
 /** Every write may be repeated: of data it says which version must be there, of notes it says the same again. */

@@ -7,6 +7,7 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
+import { repeatable } from "../../core/http/repeat.ts";
 import {
   type Context,
   type Copy,
@@ -292,10 +293,9 @@ async function iam(
   const headers = new Headers({
     accept: "application/json",
     "content-type": "application/x-www-form-urlencoded",
-    ...(mayRepeat ? { "x-forkstack-repeat": "safe" } : {}),
   });
   sign(own, "POST", url, headers, { body });
-  const request = new Request(url, { method: "POST", headers, body, signal: context.signal });
+  const request = repeatable(new Request(url, { method: "POST", headers, body, signal: context.signal }), mayRepeat);
   const response = await context.fetch(request);
   if (response.ok) return await readJson(response);
   await response.text();

@@ -6,6 +6,7 @@
  * - https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html (lists lag up to five minutes)
  */
 import { httpClient, vendorError } from "../../../core/http/client.ts";
+import { repeatable } from "../../../core/http/repeat.ts";
 import { loadPackage } from "../../../core/system/lazy.ts";
 import { Secret } from "../../../core/secret.ts";
 import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
@@ -128,8 +129,7 @@ function requestOf({ method, protocol, hostname, port, path, headers, body }: Si
     ...(signal === undefined ? {} : { signal }),
   });
   for (const name of ["host", "content-length"]) request.headers.delete(name);
-  request.headers.set("x-forkstack-repeat", "safe");
-  return request;
+  return repeatable(request);
 }
 
 /** The error for a refusal, in words. */

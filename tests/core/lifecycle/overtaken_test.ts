@@ -5,6 +5,7 @@ import { deleteEnvironment } from "../../../core/lifecycle/delete.ts";
 import { examine } from "../../../core/lifecycle/doctor.ts";
 import type { Engine } from "../../../core/engine/engine.ts";
 import { httpClient } from "../../../core/http/client.ts";
+import { repeatable } from "../../../core/http/repeat.ts";
 import { pointsTo } from "../../../core/workspace/leave.ts";
 import { extendLease, prunable, pruneEnvironment } from "../../../core/lifecycle/lease.ts";
 import type { Context, Provider } from "../../../core/provider.ts";
@@ -251,8 +252,7 @@ function overtaking(one: Bench) {
 async function change(context: Context, method: string): Promise<void> {
   const url = "http://vendor.example/thing";
   await context.fetch(new Request(url));
-  const headers = { "x-forkstack-repeat": "safe" };
-  const { status } = await context.fetch(new Request(url, { method, headers }));
+  const { status } = await context.fetch(repeatable(new Request(url, { method })));
   await context.fetch(new Request(url));
   if (status >= 400) throw new ForkstackError("PROVIDER_UNAVAILABLE", `the vendor answers ${status}`);
 }
