@@ -7,6 +7,7 @@ import type * as valibot from "npm:valibot@1.5.0";
 import type { ForkstackError, Kind } from "../mod.ts";
 import type { RepeatableRequest } from "./http/repeat.ts";
 import type { Files } from "./system/files.ts";
+import type { Once } from "./system/memory.ts";
 
 export type { Kind } from "../mod.ts";
 export type { FileInfo, Files } from "./system/files.ts";
@@ -96,6 +97,19 @@ export interface Fork {
   readonly copy?: Copy;
 }
 
+/** Variables that the application gets, without a name's prefix, e.g. `{ DATABASE_URL, DATABASE_AUTH_TOKEN }`. */
+export type Outputs = Readonly<Record<string, string | Secret>>;
+
+/** A fork as `create` gives it. */
+export interface Created extends Fork {
+  /**
+   * Its variables, where `create` knows them already: what only the creating answer tells, e.g. a password that is shown
+   * once, or a token that a further call would make again. They are handed out in place of what `outputs` gives, by the
+   * same names. Never printed and never stored with the fork. @default {those of `outputs`}
+   */
+  readonly outputs?: Outputs;
+}
+
 /**
  * The thing that stands where the fork would be. A missing parent is a `NOT_FOUND` error, not `"absent"`. `"deleting"` is what goes,
  * or has left nothing but its mark.
@@ -160,6 +174,11 @@ export interface Context {
   readonly warn: (text: string) => void;
   /** Says how far a long step has come, e.g. `"12,000 of 20,000 objects, 830 a second, 10 s left"`. */
   readonly progress: (text: string) => void;
+  /**
+   * The memory of one run, i.e. of the work on one resource that this context is for: gives what the first call of this
+   * key made, a login or a token of its own; one that failed is made anew. Nothing of it outlives the run.
+   */
+  readonly once: Once;
   /** Asks the person; `CONFIRM_REQUIRED` where nobody can be asked, `CANCELLED` if the answer is no. */
   readonly confirm: (question: string) => Promise<void>;
 }
@@ -294,16 +313,18 @@ export interface Provider<Options = unknown> {
   permissions?(options: Options, credentials: Context["credentials"]): Permissions;
   /** Looks, changes nothing. A base environment's resource has no marker and is `"foreign"`, with its id. */
   inspect(context: Context, target: Target<Options>): Promise<Inspection>;
-  /** Makes the fork, or returns the one that an earlier attempt of this operation made. */
-  create(context: Context, target: Target<Options>): Promise<Fork>;
+  /**
+   * Makes the fork, or returns the one that an earlier attempt of this operation made; with its outputs, if it knows them.
+   */
+  create(context: Context, target: Target<Options>): Promise<Created>;
   /** Deletes this id and no other, after reading the marker again. Already gone is success. */
   delete(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent">;
   /** Every fork of the resource that has our marker, all pages. */
   list(context: Context, scope: Scope<Options>): AsyncIterable<Fork>;
   /** Answers once the resource really does (a query, a HEAD); throws what it met instead. */
   probe(context: Context, held: Held, scope: Scope<Options>): Promise<void>;
-  /** The variables that the application gets, e.g. `{ DATABASE_URL, DATABASE_AUTH_TOKEN }`, without a name's prefix. */
-  outputs(context: Context, held: Held, scope: Scope<Options> & Lease): Promise<Record<string, string | Secret>>;
+  /** The variables of a resource that is there; of a new fork only where `create` handed none back. */
+  outputs(context: Context, held: Held, scope: Scope<Options> & Lease): Promise<Outputs>;
   /**
    * Runs a script of SQL statements on a fork before anyone gets its URL, all of it or none where the database can; a
    * statement that fails is named by its line where the database tells it, without its values. Databases only.

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
+import { memory } from "../core/system/memory.ts";
 import { files } from "../core/system/files.ts";
 import { parseMarker } from "../core/marker.ts";
 import type { Context, Marker, Recorded } from "../core/provider.ts";
@@ -80,6 +81,7 @@ export function realContext(changed: Partial<Context> = {}): Context {
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     markerOf: (name, note) => parseMarker(note, name),
     ...ledgerOf(new Map()),
+    once: memory(),
     warn: () => {},
     progress: () => {},
     confirm: () => Promise.resolve(),

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
-import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../core/provider.ts";
+import { memory } from "../core/system/memory.ts";
+import type { Context, Fork, Held, Inspection, Marker, Outputs, Provider, Scope, Target } from "../core/provider.ts";
 import { parseMarker } from "../core/marker.ts";
 import { allows } from "../core/project/permissions.ts";
 import { Secret } from "../core/secret.ts";
@@ -99,6 +100,8 @@ export class Bench<Options> {
   readonly canaries: string[];
   readonly recorded: string[] = [];
   readonly journal = new Map<string, Marker>();
+  /** What `create` handed back with a fork, by its id. */
+  readonly handed = new Map<string, Outputs>();
   readonly #ledger = ledgerOf(this.journal);
   /** Names of empty things that `create` took over, and told of. */
   readonly takenOver: readonly string[] = this.#ledger.takenOver;
@@ -143,6 +146,7 @@ export class Bench<Options> {
         await new Promise((resolve) => setTimeout(resolve, 0));
       },
       markerOf: (name, note) => markerIn(name, note),
+      once: memory(),
       ...this.#ledger,
       warn: (text) => void this.shown.push(text),
       progress: (text) => void this.shown.push(text),
@@ -183,7 +187,12 @@ export class Bench<Options> {
     }
     this.#begun.add(run);
     if (!this.journal.has(target.name)) this.journal.set(target.name, target.marker);
-    const fork = this.#see(await this.provider.create(context, { ...target, isResumed }));
+    const { outputs, ...fork } = await this.provider.create(context, { ...target, isResumed });
+    if (outputs !== undefined) {
+      this.handed.set(fork.id, outputs);
+      this.#revealed(outputs);
+    }
+    this.#see(fork);
     await this.#ledger.record("create", fork.id); // the row has it from now on
     return fork;
   }
@@ -226,7 +235,10 @@ export class Bench<Options> {
 
   /** The outputs with their secrets revealed, each of which is a canary from now on. */
   async outputs(fork: Fork, context = this.context()): Promise<Record<string, string>> {
-    const outputs = await this.provider.outputs(context, fork, this.scope);
+    return this.#revealed(await this.provider.outputs(context, fork, this.scope));
+  }
+
+  #revealed(outputs: Outputs): Record<string, string> {
     this.#see(outputs);
     return Object.fromEntries(
       Object.entries(outputs).map(([variable, value]) => {

@@ -5,6 +5,7 @@
  */
 import { ForkstackError } from "../../mod.ts";
 import { holderOf, type LockOptions, type Worker } from "../state/lock.ts";
+import { memory } from "../system/memory.ts";
 import { isMarker, parseMarker } from "../marker.ts";
 import type { Context, Inspection, Inspector, Lease, Marker, Provider, Scope } from "../provider.ts";
 import { REFUSED, TAKEN_OVER } from "../state/registry.ts";
@@ -74,6 +75,7 @@ export function contextOf(
     warn: world.warn,
     progress: (text) => world.progress(marker?.resource ?? provider.kind, text),
     confirm: world.confirm,
+    once: memory(),
     markerOf(name, note) {
       const found = parseMarker(note, name);
       if (!isMarker(found)) return undefined;

@@ -34,7 +34,10 @@ export interface VendorProblem {
   readonly hint: string;
 }
 
-const EXCHANGES = new WeakMap<Request | Response, Exchange>();
+/** Where a request or an answer keeps its exchange; not enumerable, so that no log shows the body. */
+const EXCHANGE = Symbol("exchange");
+
+type Remembered = { readonly [EXCHANGE]?: Exchange };
 
 const CODES: Readonly<Record<number, string>> = {
   401: "CREDENTIALS_REJECTED",
@@ -75,7 +78,7 @@ interface Complaint {
 
 /** Keeps what is known of an exchange for the errors that a provider may make of it. */
 export function remember(of: Request | Response, exchange: Exchange): void {
-  EXCHANGES.set(of, exchange);
+  Object.defineProperty(of, EXCHANGE, { value: exchange, configurable: true });
 }
 
 /** Method and path of a request; no query, and none of the given secrets. */
@@ -142,7 +145,7 @@ export async function readJson(response: Response): Promise<unknown> {
 }
 
 function unreadable(response: Response, text: string | undefined): ForkstackError {
-  const { label, host, redact } = EXCHANGES.get(response) ??
+  const { label, host, redact } = (response as Remembered)[EXCHANGE] ??
     { label: "answer", host: "vendor", redact: redactor(() => []) };
   const state = text === undefined ? "the body broke off" : text === "" ? "the body is empty" : "the body is not JSON";
   const requestId = requestIdOf(response.headers, redact);
@@ -156,7 +159,7 @@ function unreadable(response: Response, text: string | undefined): ForkstackErro
 }
 
 function exchangeOf(request: Request, response: Response): Exchange {
-  const known = EXCHANGES.get(response) ?? EXCHANGES.get(request);
+  const known = (response as Remembered)[EXCHANGE] ?? (request as Remembered)[EXCHANGE];
   if (known !== undefined) return known;
   const redact = redactor(() => credentialsOf(request.headers));
   return { label: labelOf(request, redact), host: new URL(request.url).host, redact };

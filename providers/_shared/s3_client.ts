@@ -373,17 +373,24 @@ function meaningOf({ hints, region }: Account, name: string, status: number, whe
 
 const RETRYABLE = /^(PROVIDER_UNAVAILABLE|RATE_LIMITED)$/;
 
-/** What the store itself called what we throw. */
-const VENDOR_CODES = new WeakMap<object, string>();
+/** A store's refusal, with its own code: `"NoSuchKey"`. */
+class Refused extends ForkstackError {
+  readonly vendorCode: string;
+
+  constructor(vendorCode: string, ...given: ConstructorParameters<typeof ForkstackError>) {
+    super(...given);
+    this.vendorCode = vendorCode;
+  }
+}
 
 /** The store's own code of a failed command: `"NoSuchKey"`. */
 export function vendorCode(error: unknown): string | undefined {
-  return VENDOR_CODES.get(error as object);
+  return error instanceof Refused ? error.vendorCode : undefined;
 }
 
 function s3Error(account: Account, error: unknown, what: string): unknown {
   if (isForkstackError(error)) return error;
-  const { name: thrown = "", message = "", Region, $metadata, $response } = error as {
+  const { name: thrown = "", message: said = "", Region, $metadata, $response } = error as {
     name?: string;
     Region?: string;
     message?: string;
@@ -395,7 +402,8 @@ function s3Error(account: Account, error: unknown, what: string): unknown {
   const isRefusal = ($metadata?.httpStatusCode ?? 0) >= 300 || (/^[A-Z]/.test(thrown) && "$fault" in (error as object));
   const [status, name] = isRefusal ? [$metadata?.httpStatusCode ?? 0, thrown] : [0, ""];
   const meaning = meaningOf(account, name, status, Region ?? $response?.headers?.["x-amz-bucket-region"]);
-  const known = new ForkstackError(meaning.code, `Cannot ${what}: ${meaning.state}`, {
+  const message = `Cannot ${what}: ${meaning.state}`;
+  const told = {
     hint: meaning.hint,
     retryable: RETRYABLE.test(meaning.code),
     details: {
@@ -404,10 +412,9 @@ function s3Error(account: Account, error: unknown, what: string): unknown {
       ...(status === 0 ? {} : { status }),
       ...($metadata?.requestId === undefined ? {} : { requestId: $metadata.requestId }),
     },
-    cause: new Error(`${[status || "", name || thrown].filter(Boolean).join(" ")}: ${message.slice(0, 200)}`),
-  });
-  if (name !== "") VENDOR_CODES.set(known, name);
-  return known;
+    cause: new Error(`${[status || "", name || thrown].filter(Boolean).join(" ")}: ${said.slice(0, 200)}`),
+  };
+  return name === "" ? new ForkstackError(meaning.code, message, told) : new Refused(name, meaning.code, message, told);
 }
 
 /** Where AWS speaks S3. */

@@ -145,7 +145,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     const made = await api.read(MADE, answer, target, what);
     await context.record("branch", made.branch.id);
     await settle(context, target, made.operations, what);
-    await remember(context, target, made);
+    await accessTo(context, made.branch, target, made);
     return await filled(context, target, forkOf({ ...made.branch, notes }, marker));
   }
   const problem = await api.refusal(answer, target, what);
@@ -247,24 +247,22 @@ interface Access {
   readonly direct: Secret;
 }
 
-/** What the create told is what the same caller is given: no call more is needed. */
-const TOLD = new WeakMap<Context, Map<string, Access>>();
+type Made = v.InferOutput<typeof MADE>;
 
-async function remember(context: Context, scope: Scope<Options>, made: v.InferOutput<typeof MADE>): Promise<void> {
-  const { branch, endpoints, connection_uris: [given] = [] } = made;
-  const { database, role } = scope.options;
-  const parameters = given?.connection_parameters;
-  const isWanted = parameters && (database ?? parameters.database) === parameters.database &&
-    (role ?? parameters.role) === parameters.role;
-  const host = endpoints.find(({ type }) => type === "read_write")?.host;
-  const access = isWanted
-    ? { direct: new Secret(given!.connection_uri), pooled: withHost(given!.connection_uri, parameters.pooler_host) }
-    : await ask(context, scope, branch, host);
-  TOLD.set(context, (TOLD.get(context) ?? new Map()).set(branch.id, access));
+/** The URLs that the answer to the create tells, where it tells those that are wanted. */
+function urlsIn({ connection_uris: [given] = [] }: Made, { options: { database, role } }: Scope<Options>) {
+  if (given === undefined) return undefined;
+  const { connection_uri: uri, connection_parameters: of } = given;
+  if ((database ?? of.database) !== of.database || (role ?? of.role) !== of.role) return undefined;
+  return { direct: new Secret(uri), pooled: withHost(uri, of.pooler_host) };
 }
 
-async function accessTo(context: Context, held: Held, scope: Scope<Options>): Promise<Access> {
-  return TOLD.get(context)?.get(held.id) ?? await ask(context, scope, held);
+/** How to reach a branch, asked for once a run; a run that made it knows it from the answer, as far as that tells. */
+async function accessTo(context: Context, held: Held, scope: Scope<Options>, made?: Made): Promise<Access> {
+  return await context.once(`access ${held.id}`, () => {
+    const host = made?.endpoints.find(({ type }) => type === "read_write")?.host;
+    return (made && urlsIn(made, scope)) ?? ask(context, scope, held, host);
+  });
 }
 
 /** The URLs as Neon has them; the direct one differs from the pooled one by its host alone, where that is known. */

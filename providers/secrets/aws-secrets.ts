@@ -380,8 +380,6 @@ async function names(context: Context, scope: Scope<Options>, Filters: unknown, 
   }
 }
 
-const CALLERS = new WeakMap<Context, Promise<Call>>();
-
 /** The commands; a refusal that the caller does not know is told in words. */
 async function to(context: Context, scope: Scope<Options>, what: string): Promise<Call> {
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = context.credentials;
@@ -392,20 +390,17 @@ async function to(context: Context, scope: Scope<Options>, what: string): Promis
       details: { provider: "aws-secrets" },
     });
   }
-  const known = CALLERS.get(context) ?? callerOf({
-    region: scope.options.region,
-    endpoint: scope.options.endpoint,
-    credentials: {
-      accessKeyId: id.reveal(),
-      secretAccessKey: secret.reveal(),
-      ...(session === undefined ? {} : { sessionToken: session.reveal() }),
-    },
-    fetch: context.fetch,
-    signal: context.signal,
-    sleep: context.sleep,
-  });
-  CALLERS.set(context, known);
-  const call = await known;
+  const { region, endpoint } = scope.options;
+  const credentials = {
+    accessKeyId: id.reveal(),
+    secretAccessKey: secret.reveal(),
+    ...(session === undefined ? {} : { sessionToken: session.reveal() }),
+  };
+  const { fetch, signal, sleep } = context;
+  const call = await context.once(
+    `caller ${region} ${endpoint}`,
+    () => callerOf({ region, endpoint, credentials, fetch, signal, sleep }),
+  );
   return async (operation, input) => {
     try {
       return await call(operation, input);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
+import { memory } from "../../core/system/memory.ts";
 import { httpClient } from "../../core/http/client.ts";
 import { parseMarker } from "../../core/marker.ts";
 import type { Context, Fork, Lease, Marker, Provider, Scope, Target } from "../../core/provider.ts";
@@ -51,6 +52,7 @@ export class Shop<Options> {
       now: () => new Date(this.now),
       sleep,
       markerOf: (name, note) => parseMarker(note, name),
+      once: memory(),
       ...this.ledger,
       warn: (text) => void this.warned.push(text),
       progress: () => {},

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
+import { memory } from "../../core/system/memory.ts";
 import { httpClient } from "../../core/http/client.ts";
 import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
@@ -57,6 +58,7 @@ export function shopOf<Options>(
     now: () => new Date(),
     sleep: () => pause(0),
     markerOf: () => undefined,
+    once: memory(),
     ...ledger,
     warn: (text) => void warnings.push(text),
     progress: () => {},

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { inspect as show } from "node:util";
 import postgres from "npm:postgres@3.4.9";
 import * as v from "npm:valibot@1.5.0";
+import { memory } from "../../core/system/memory.ts";
 import { httpClient } from "../../core/http/client.ts";
 import type { Context, Fork, Marker, Scope, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/provider.ts";
@@ -65,6 +66,7 @@ async function openShop(changed: Partial<SupabaseOptions> = {}, seed = SEED) {
     now: () => new Date(Date.now() + slept),
     sleep: (ms) => Promise.resolve(void (slept += ms)),
     markerOf: () => undefined,
+    once: memory(),
     ...ledger,
     warn: (text) => void warnings.push(text),
     progress: (text) => void told.push(text),
