@@ -39,8 +39,11 @@ export interface Vendor<Options> {
   readonly base: (scope: Scope<Options>) => string;
   /** Where paths begin that are sent with `root`. @default {base} */
   readonly root?: (scope: Scope<Options>) => string;
-  /** Headers beside the content type. @default {authorization: Bearer} */
-  readonly headers?: (context: Context) => Record<string, string>;
+  /**
+   * Adds to a request what proves who asks. It may ask the vendor for that first, by a call that `isAnonymous`.
+   * @default {`authorization: Bearer` with the token}
+   */
+  readonly authorize?: (request: Request, context: Context, scope: Scope<Options>) => void | Promise<void>;
   /** The vendor's code in the body of a refusal. @default {its `code`} */
   readonly codeOf?: (body: Readonly<Record<string, unknown>>) => string | undefined;
   /** Refusals that the status alone does not explain. */
@@ -54,6 +57,8 @@ export interface Sent {
   /** A body that is not ours to understand, in place of `json`. */
   readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Goes without `authorize`: a login. @default {false} */
+  readonly isAnonymous?: boolean;
   /** The path begins at the vendor's `root`. @default {false} */
   readonly root?: boolean;
   /** Goes after the path as it is: a URL where the vendor wants it so. */
@@ -144,9 +149,9 @@ export class Api<Options> {
     scope: Scope<Options>,
     method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
     path: readonly string[],
-    { query = {}, json, text, headers: more = {}, root: isRoot, tail, mayRepeat }: Sent = {},
+    { query = {}, json, text, headers = {}, root: isRoot, tail, mayRepeat, isAnonymous = false }: Sent = {},
   ): Promise<Answer> {
-    const { base, root = base, headers = () => ({ authorization: `Bearer ${this.token(context)}` }) } = this.#vendor;
+    const { base, root = base, authorize = (request) => this.#bear(request, context) } = this.#vendor;
     const whole = [
       (isRoot ? root : base)(scope).replace(/\/$/, ""),
       ...path.map(encodeURIComponent),
@@ -156,15 +161,16 @@ export class Api<Options> {
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const request = new Request(url, {
       method,
-      headers: {
-        ...headers(context),
-        ...(json === undefined ? {} : { "content-type": "application/json" }),
-        ...more,
-      },
+      headers: { ...(json === undefined ? {} : { "content-type": "application/json" }), ...headers },
       ...(json === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(json) }),
       signal: context.signal,
     });
+    if (!isAnonymous) await authorize(request, context, scope);
     return { request, response: await context.fetch(repeatable(request, mayRepeat)) };
+  }
+
+  #bear({ headers }: Request, context: Context): void {
+    headers.set("authorization", `Bearer ${this.token(context)}`);
   }
 
   /** How to come by the vendor's credential. */

@@ -377,11 +377,11 @@ const api: Api<Options> = new Api<Options>({
   base: ({ options: { endpoint, subscription, tier } }) =>
     `${endpoint.replace(/\/$/, "")}/v1${tier === "pro" ? "" : "/fixed"}/subscriptions/${subscription}`,
   root: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
-  headers: (context) => ({
-    "x-api-key": api.token(context, "REDISCLOUD_ACCESS_KEY"),
-    "x-api-secret-key": api.token(context),
-    "content-type": "application/json", // without a body too
-  }),
+  authorize({ headers }, context) {
+    headers.set("x-api-key", api.token(context, "REDISCLOUD_ACCESS_KEY"));
+    headers.set("x-api-secret-key", api.token(context));
+    headers.set("content-type", "application/json"); // without a body too
+  },
   known: (status, _code, { options: { subscription, tier } }) =>
     status === 404
       ? {

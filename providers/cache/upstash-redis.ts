@@ -316,9 +316,9 @@ const api: Api<Options> = new Api<Options>({
   },
   scopes: () => "It must not be a read-only key, and of the account or team that has the database",
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v2/redis`,
-  headers: (context) => {
+  authorize({ headers }, context) {
     const [email, key] = [api.token(context, "UPSTASH_EMAIL"), api.token(context)];
-    return { authorization: `Basic ${Buffer.from(`${email}:${key}`).toString("base64")}` };
+    headers.set("authorization", `Basic ${Buffer.from(`${email}:${key}`).toString("base64")}`);
   },
   known: (status) =>
     status === 402

@@ -58,7 +58,8 @@ export const api: Api<Place["options"]> = new Api({
   credential: { variable: TOKEN, hint: "`pscale service-token create` makes one, with its id" },
   scopes: ({ options: { database } }) => accessHint(database, NEEDED),
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1/organizations`,
-  headers: (context) => ({ authorization: `${api.token(context, TOKEN_ID)}:${api.token(context)}` }),
+  authorize: ({ headers }, context) =>
+    headers.set("authorization", `${api.token(context, TOKEN_ID)}:${api.token(context)}`),
   known: (_status, code) => code === "schema_mutation_blocked" ? SAFE_MIGRATIONS : undefined,
 });
 

@@ -8,7 +8,7 @@
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { type Answer, Api, endpointOption, reaches, type Sent } from "../_shared/json_api.ts";
 import { copies, each, type Entry, foreign, type Mark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
 import { policyOptions } from "../_shared/secret_policy.ts";
 import {
@@ -23,7 +23,6 @@ import {
   noteOf,
   pathOf,
 } from "./runtime/vault.ts";
-import { repeatable } from "../../core/http/repeat.ts";
 import type { Send } from "./runtime/vault.ts";
 
 const options = v.strictObject({
@@ -308,7 +307,7 @@ const api = new Api<Options>({
     `Its policy needs create, read, update, delete and list on "${mount}/data/${project}/*" and ` +
     `"${mount}/metadata/${project}/*"; an expired token is refused so too`,
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
-  headers: () => ({}),
+  authorize: async ({ headers }, context, scope) => headers.set("x-vault-token", await tokenOf(context, scope)),
   known: (status, _code, { options: { mount } }) =>
     status === 400 ? { state: "Vault refused it (400)", hint: "The cause says why" } : status === 403
       ? {
@@ -323,53 +322,35 @@ const api = new Api<Options>({
       : undefined,
 });
 
-const LOGINS = new WeakMap<Context, Promise<string>>();
-
 /** The token that was given, else one by the AppRole: one login a run. */
 async function tokenOf(context: Context, scope: Scope<Options>): Promise<string> {
   const { VAULT_TOKEN: token, VAULT_ROLE_ID: role, VAULT_SECRET_ID: secret } = context.credentials;
   if (token !== undefined) return token.reveal();
   if (role === undefined || secret === undefined) return api.token(context); // throws: it is not set
-  const login = LOGINS.get(context) ?? logIn(
-    async (method, path, json) => {
-      const answer = await send(context, scope, undefined, method, path, json, true);
-      if (!answer.response.ok) throw await api.refusal(answer, scope, "log in by AppRole");
-      return await answer.response.json();
-    },
-    role.reveal(),
-    secret.reveal(),
-  ).then((made) => made ?? api.token(context));
-  LOGINS.set(context, login);
-  login.catch(() => LOGINS.delete(context));
-  return await login;
-}
-
-async function send(
-  context: Context,
-  { options: { endpoint, namespace } }: Scope<Options>,
-  token: string | undefined,
-  method: string,
-  path: string,
-  json: unknown,
-  mayRepeat: boolean,
-): Promise<Answer> {
-  const request = new Request(`${endpoint.replace(/\/$/, "")}/v1/${path}`, {
-    method,
-    headers: {
-      "x-vault-request": "true",
-      ...(token === undefined ? {} : { "x-vault-token": token }),
-      ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
-      ...(json === undefined ? {} : { "content-type": "application/json" }),
-    },
-    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-    signal: context.signal,
-  });
-  return { request, response: await context.fetch(repeatable(request, mayRepeat)) };
+  const { endpoint, namespace = "" } = scope.options;
+  const send: Send = async (method, path, json) => {
+    const answer = await ask(context, scope, method, path, json, { isAnonymous: true });
+    return await api.read(v.looseObject({}), answer, scope, "log in by AppRole");
+  };
+  const made = await context.once(
+    `login ${endpoint} ${namespace}`,
+    () => logIn(send, role.reveal(), secret.reveal()),
+  );
+  return made ?? api.token(context);
 }
 
 /** Every write may be repeated: of data it says which version must be there, of notes it says the same again. */
-async function ask(context: Context, scope: Scope<Options>, method: string, path: string, json?: unknown) {
-  return await send(context, scope, await tokenOf(context, scope), method, path, json, true);
+async function ask(
+  context: Context,
+  scope: Scope<Options>,
+  method: Parameters<Send>[0],
+  path: string,
+  json?: unknown,
+  sent: Sent = {},
+): Promise<Answer> {
+  const { namespace } = scope.options;
+  const headers = { "x-vault-request": "true", ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }) };
+  return await api.send(context, scope, method, [], { ...sent, tail: path, json, headers, mayRepeat: true });
 }
 
 /** Requests whose answers are parsed; 404 is `undefined`, but for an engine that is not there. */

@@ -12,7 +12,7 @@ import type { Entry } from "../../_shared/secret_entries.ts";
 import { caller, noSuchPlace, type Source, tokenOf } from "./_client.ts";
 
 /** Sends a request below `/v1/`; the parsed answer, or `undefined` for 404. Slashes in the path stay. */
-export type Send = (method: string, path: string, json?: unknown) => Promise<unknown>;
+export type Send = (method: "GET" | "POST" | "DELETE", path: string, json?: unknown) => Promise<unknown>;
 
 /** Where the mark is, beside the entries. */
 export const MARK = ".forkstack";
