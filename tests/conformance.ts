@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
 import { variableNames } from "../core/workspace/program_env.ts";
-import type { Context, Fork, Marker } from "../core/provider.ts";
+import { type Context, type Fork, type Marker, type Outputs, Secret } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
 import { foreignCases } from "./conformance_foreign.ts";
 import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
@@ -45,6 +45,11 @@ const MAIN_VARIABLE = {
   queue: "QUEUE_URL",
   local: "LOCAL_PATH",
 } as const;
+
+function plain(outputs: Outputs = {}): Record<string, string> {
+  const all = Object.entries(outputs).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]);
+  return Object.fromEntries(all);
+}
 
 /** Every case, to be run in any order. */
 export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
@@ -371,6 +376,24 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       const bob = await bench.outputs(await bench.create(bench.target("bob")));
       assert.notDeepEqual(bob, first, "two environments must not share all their outputs");
     }),
+    "what create() hands back is what outputs() gives": within(async (bench) => {
+      const fork = await bench.create(bench.target("alice"));
+      const handed = bench.handed.get(fork.id);
+      if (handed === undefined) return assert.notEqual(capabilities.outputs, "shown-once", "else nobody is told them");
+      const given = capabilities.outputs === "shown-once"
+        ? handed
+        : await provider.outputs(bench.context(), fork, bench.scope);
+      assert.deepEqual(Object.keys(handed).sort(), Object.keys(given).sort());
+      for (const [variable, value] of Object.entries(handed)) {
+        const other = given[variable]!;
+        assert.equal(value instanceof Secret, other instanceof Secret, `${variable} is a secret, or is none`);
+        if (value instanceof Secret && other instanceof Secret) {
+          if (capabilities.outputs === "rereadable") assert.equal(value.reveal(), other.reveal(), variable);
+        } else assert.equal(value, other, variable);
+      }
+      const bobs = bench.handed.get((await bench.create(bench.target("bob"))).id);
+      assert.notDeepEqual(plain(bobs), plain(handed), "two environments must not share all their outputs");
+    }),
     "outputs() gives no variable but its kind's and those that it declares": within(async (bench) => {
       const declared = new Set(variableNames([{ kind: provider.kind, provider }]));
       const given = Object.keys(await bench.outputs(await bench.create(bench.target("alice"))));
@@ -382,8 +405,8 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
     }),
     "secrets stay inside": within(async (bench) => {
       const fork = await bench.create(bench.target("alice"));
-      const plain = await provider.outputs(bench.context(), fork, bench.scope);
-      bench.shown.push(plain, await bench.inspect(bench.target("alice")), await bench.list());
+      const outputs = await provider.outputs(bench.context(), fork, bench.scope);
+      bench.shown.push(outputs, await bench.inspect(bench.target("alice")), await bench.list());
       await bench.outputs(fork);
       await bench.attempt(() => bench.probe({ id: "no-such-id", name: bench.world.titleOf("nobody") }));
     }),

@@ -6,10 +6,12 @@ import assert from "node:assert/strict";
 import * as v from "npm:valibot@1.5.0";
 import type {
   Context,
+  Created,
   Fork,
   Held,
   Inspection,
   Marker,
+  Outputs,
   Provider,
   Replacement,
   Scope,
@@ -172,6 +174,9 @@ type Flaw =
   | "resets before the commit"
   | "resets to nothing"
   | "claims outputs that can be read again"
+  | "hands back other variables than it gives"
+  | "hands back its parent's variables"
+  | "hands back its token in the open"
   | "gives a variable that it does not declare"
   | "believes a copied mark"
   | "takes another registry's fork for its own"
@@ -264,7 +269,7 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
     return fork && isOurs ? { state: "ready", fork } : { state: "foreign", id: row.id, reason: "it is not ours" };
   }
 
-  async function create(context: Context, target: Target<NoOptions>): Promise<Fork> {
+  async function create(context: Context, target: Target<NoOptions>): Promise<Created> {
     const name = is("cuts long names") ? target.name.slice(0, 30) : target.name;
     for (let attempt = 1;; attempt++) {
       const seen = await inspect(context, { ...target, name });
@@ -302,7 +307,11 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
         const row = (await call<Row>(context, "POST", "", body))!;
         if (is("logs its token")) console.log(await call(context, "GET", `/${row.id}/token`));
         await context.record("box", row.id);
-        return (await forkOf(context, row))!;
+        const made = (await forkOf(context, row))!;
+        if (ownership === "marked" && !flaw?.startsWith("hands back")) return made;
+        const handed = await outputs(context, is("hands back its parent's variables") ? parent! : made);
+        const { BOX_TOKEN: _, ...rest } = handed;
+        return { ...made, outputs: is("hands back other variables than it gives") ? rest : handed };
       } catch (error) {
         if (is("creates twice on retry")) {
           const row = (await call<Row>(context, "POST", "", { ...body, name: `${body.name}-${attempt}` }))!;
@@ -355,11 +364,12 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
     if (!is("answers a probe without asking")) await call(context, "GET", `/${held.id}`);
   }
 
-  async function outputs(context: Context, held: Held): Promise<Record<string, string | Secret>> {
+  async function outputs(context: Context, held: Held): Promise<Outputs> {
     const { token } = (await call<{ token: string }>(context, "GET", `/${held.id}/token`))!;
     const shown = is("claims outputs that can be read again") ? `${token}-${crypto.randomUUID()}` : token;
     const CACHE_URL = `https://boxes.test/${held.id}`;
-    return { CACHE_URL, BOX_TOKEN: is("hands out its token in the open") ? shown : new Secret(shown) };
+    const isOpen = is("hands out its token in the open") || is("hands back its token in the open");
+    return { CACHE_URL, BOX_TOKEN: isOpen ? shown : new Secret(shown) };
   }
 
   async function reset(context: Context, fork: Fork): Promise<Replacement> {
@@ -459,6 +469,9 @@ const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
   "resets before the commit": "reset() keeps the old data until commit()",
   "resets to nothing": "reset() keeps the old data until commit()",
   "claims outputs that can be read again": "outputs() are as capabilities.outputs claims",
+  "hands back other variables than it gives": "what create() hands back is what outputs() gives",
+  "hands back its parent's variables": "what create() hands back is what outputs() gives",
+  "hands back its token in the open": "goes from absent to ready and back, each step twice",
   "gives a variable that it does not declare": "outputs() gives no variable but its kind's and those that it declares",
   "believes a copied mark": "a mark of ours that was copied onto another thing is not ours",
   "takes another registry's fork for its own": "refuses a fork of another stack, environment, resource or operation",

@@ -4,21 +4,22 @@
  * @module
  */
 import { variablePrefix } from "../../mod.ts";
-import type { Context, Held, Lease, Scope } from "../provider.ts";
+import type { Context, Held, Lease, Outputs, Scope } from "../provider.ts";
 import type { Variables } from "../secret.ts";
 import type { Resource } from "../project/project.ts";
 
 /** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
 export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
 
-/** The variables of a resource that is there, with its name's prefix. */
+/** The variables of a resource that is there, with its name's prefix; `given`: what its `create` handed back. */
 export async function outputsOf(
   context: Context,
   resource: Resource,
   held: Held,
   scope: Scope<unknown> & Lease,
+  given?: Outputs,
 ): Promise<Variables> {
-  const outputs = await resource.provider.outputs(context, held, scope);
+  const outputs = given ?? await resource.provider.outputs(context, held, scope);
   const prefix = variablePrefix(resource.name);
   return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
 }

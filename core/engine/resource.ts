@@ -12,7 +12,7 @@ import { isRead } from "../http/repeat.ts";
 import type { Worker } from "../state/lock.ts";
 import { standing } from "./look.ts";
 import { formatMaking } from "../marker.ts";
-import type { Context, Fork, Held, Inspection, Provider, Scope, Target } from "../provider.ts";
+import type { Context, Created, Fork, Held, Inspection, Provider, Scope, Target } from "../provider.ts";
 import { sanitize } from "./sanitize.ts";
 import { messageOf } from "../text/printable.ts";
 import { type Environment, forkOf, type ResourceRow } from "../state/records.ts";
@@ -140,10 +140,11 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
       statements.putResource(row),
       statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "intent" }),
     ]);
-    let fork = await createUsable(engine, recording, provider, target);
+    let created = await createUsable(engine, recording, provider, target);
     isBegun = true;
-    if (wanted.script !== undefined) fork = await sanitized(engine, worker, recording, wanted, target, fork);
-    const variables = await outputsOf(recording, resource, fork, target);
+    if (wanted.script !== undefined) created = await sanitized(engine, worker, recording, wanted, target, created);
+    const { outputs, ...fork } = created;
+    const variables = await outputsOf(recording, resource, fork, target, outputs);
     const made: ResourceRow = {
       ...row,
       state: "ready",
@@ -174,10 +175,15 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Wante
   }
 }
 
-async function createUsable(engine: Engine, context: Context, provider: Provider, target: Target<unknown>) {
-  const fork = await provider.create(context, target);
-  await waitUntilUsable(engine, context, provider, fork, target);
-  return fork;
+async function createUsable(
+  engine: Engine,
+  context: Context,
+  provider: Provider,
+  target: Target<unknown>,
+): Promise<Created> {
+  const created = await provider.create(context, target);
+  await waitUntilUsable(engine, context, provider, created, target);
+  return created;
 }
 
 /**
@@ -190,8 +196,8 @@ async function sanitized(
   context: Context,
   { resource, title, script }: Wanted,
   target: Target<unknown>,
-  made: Fork,
-): Promise<Fork> {
+  made: Created,
+): Promise<Created> {
   const { env, operation } = target.marker;
   const line = journalOf(engine, target.marker, "sanitize");
   const earlier = (await engine.registry.journal(env)).filter((one) =>

@@ -5,8 +5,8 @@
  * @module
  */
 import { ForkstackError } from "../../mod.ts";
+import type { Context, Fork, Held, Inspection, Outputs, Provider, Replacement, Scope, Target } from "../provider.ts";
 import { isMarker } from "../marker.ts";
-import type { Context, Fork, Held, Inspection, Provider, Replacement, Scope, Target } from "../provider.ts";
 import { Secret } from "../secret.ts";
 import { quoted } from "../text/printable.ts";
 import { isCopy, isInstant, isLine } from "../text/field_checks.ts";
@@ -27,7 +27,12 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     ...(credentialsHint === undefined ? {} : { credentialsHint }),
     options: provider.options,
     inspect: async (context, target) => inspection(await provider.inspect(context, target), target, refuse),
-    create: async (context, target) => forkOf(await provider.create(context, target), target, refuse),
+    async create(context, target) {
+      const created = await provider.create(context, target);
+      if (created?.outputs !== undefined) checkOutputs(created.outputs, refuse);
+      forkOf(created, target, refuse);
+      return created;
+    },
     async delete(context, fork, scope) {
       const state = await provider.delete(context, fork, scope);
       if (state !== "deleted" && state !== "absent") throw refuse("the end of a deletion", state);
@@ -37,10 +42,7 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     probe: (context, held, scope) => provider.probe(context, held, scope),
     async outputs(context, held, scope) {
       const outputs = await provider.outputs(context, held, scope);
-      for (const [name, value] of Object.entries(outputs)) {
-        if (!VARIABLE.test(name)) throw refuse("the name of a variable", name);
-        if (typeof value !== "string" && !(value instanceof Secret)) throw refuse(`variable ${name}`, typeof value);
-      }
+      checkOutputs(outputs, refuse);
       return outputs;
     },
     ...(secrets === undefined ? {} : { secrets }),
@@ -107,6 +109,13 @@ function checkFork(fork: Fork, refuse: Refuse): void {
   if (!isInstant(createdAt)) throw refuse("the time of a creation", createdAt);
   if (copy !== undefined && !isCopy(copy)) throw refuse("the way of a copy", copy);
   if (!isMarker(fork.marker)) throw refuse(`the mark of "${fork.name}"`, "none of forkstack's");
+}
+
+function checkOutputs(outputs: Outputs, refuse: Refuse): void {
+  for (const [name, value] of Object.entries(outputs)) {
+    if (!VARIABLE.test(name)) throw refuse("the name of a variable", name);
+    if (typeof value !== "string" && !(value instanceof Secret)) throw refuse(`variable ${name}`, typeof value);
+  }
 }
 
 function checkHeld(held: Held, refuse: Refuse): void {

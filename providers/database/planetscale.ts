@@ -10,8 +10,8 @@
  * - What a token may do: https://planetscale.com/docs/api/reference/service-tokens
  */
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
-import type { Inspection, Scope, Target } from "../../core/provider.ts";
+import { type Context, type Created, type Fork, type Held, type Marker, Secret } from "../../core/provider.ts";
+import type { Inspection, Outputs, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_shared/json_api.ts";
 import { finalNameOf, firstNameOf } from "../_shared/first_name.ts";
@@ -113,7 +113,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
 }
 
 /** The create is never repeated; whatever comes back but a success, its first name is looked at again. */
-async function create(context: Context, target: Target<Options>): Promise<Fork> {
+async function create(context: Context, target: Target<Options>): Promise<Created> {
   const what = `make branch "${target.name}"`;
   const at = instantOf(target, "PlanetScale");
   const seen = await databaseOf(context, target, what);
@@ -131,9 +131,9 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   await context.record("branch", made.id);
   const settled = await named(context, target, await settle(context, target, made));
   const access = await mint(context, target, settled);
-  MINTED.set(context, (MINTED.get(context) ?? new Map()).set(settled.id, access));
+  (await minted(context)).set(settled.id, access);
   await waitForAnswer(context, access, `query branch "${settled.name}"`);
-  const fork = forkOf(settled, target.marker, target);
+  const fork = { ...forkOf(settled, target.marker, target), outputs: outputsFrom(access) };
   if (isFilled(target)) return { ...fork, copy: "full-copy" };
   if (access.engine === "postgres" && parent !== undefined) {
     context.warn(`branch "${settled.name}" starts empty: PlanetScale fills one of PostgreSQL with \`withData\` alone`);
@@ -191,9 +191,11 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
   await inside(context, held, scope, "reader", (access) => ask(context, access, what));
 }
 
-async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
-  const { url } = MINTED.get(context)?.get(held.id) ??
-    await mint(context, scope, await standing(context, held, scope));
+async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Outputs> {
+  return outputsFrom(await mint(context, scope, await standing(context, held, scope)));
+}
+
+function outputsFrom({ url }: Access): Outputs {
   return { DATABASE_URL: url };
 }
 
@@ -395,8 +397,10 @@ async function waitForAnswer(context: Context, access: Access, what: string): Pr
 
 // ---- Ways in ----
 
-/** What `create` minted to see the branch answer is what `outputs` hands out to the same caller. */
-const MINTED = new WeakMap<Context, Map<string, Access>>();
+/** What this run made of its own for branches that it made: no further password is needed to look at them. */
+function minted(context: Context): Promise<Map<string, Access>> {
+  return context.once("minted", () => new Map<string, Access>());
+}
 
 /**
  * A password of this branch alone (Vitess), or a role (PostgreSQL). Without a glance's end it lives as long as the branch:
@@ -458,7 +462,7 @@ async function inside<T>(
   role: "reader" | "admin",
   work: (access: Access) => Promise<T>,
 ): Promise<T> {
-  const known = MINTED.get(context)?.get(held.id);
+  const known = (await minted(context)).get(held.id);
   if (known !== undefined) return await work(known);
   const branch = await standing(context, held, scope);
   const access = await mint(context, scope, branch, role);

@@ -12,8 +12,8 @@ import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/http/repeat.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
-import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
-import type { Inspection, Lease, Scope, Target } from "../../core/provider.ts";
+import { type Context, type Created, type Fork, type Held, type Marker, Secret } from "../../core/provider.ts";
+import type { Inspection, Lease, Outputs, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_shared/json_api.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
@@ -118,7 +118,7 @@ async function isProven(
  * a success, the name is looked at again. Where it says that something is there, an earlier attempt may have made it:
  * that has to be proven.
  */
-async function create(context: Context, target: Target<Options>): Promise<Fork> {
+async function create(context: Context, target: Target<Options>): Promise<Created> {
   const { name, marker, options: { organization, group } } = target;
   const most = LABEL_LENGTH - 1 - organization.length;
   if (name.length > most) {
@@ -145,8 +145,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     const { database } = await api.read(MADE, answer, target, `make database "${name}"`);
     await context.record("database", database.DbId);
     const lineage = parent && { id: parent.DbId };
-    await settle(context, database, target);
-    return forkOf(context, { ...database, parent: lineage }, marker);
+    return await settled(context, target, { ...database, parent: lineage });
   }
   const problem = await api.refusal(answer, target, `make database "${name}"`);
   if (problem.code === "CREDENTIALS_REJECTED" || answer.response.status >= 500) throw problem;
@@ -167,7 +166,7 @@ async function adopted(
   found: Database,
   parent: Database | undefined,
   answer?: ForkstackError,
-): Promise<Fork> {
+): Promise<Created> {
   const { name, marker } = target;
   const owner = await recordedOwner(context, name, found.DbId) ??
     (await isProven(context, target, found, parent) ? marker : undefined);
@@ -177,8 +176,7 @@ async function adopted(
   const reason = isSpare ? undefined : isOthers(owner, marker, UNKNOWN);
   if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, answer);
   if (!isSpare) await context.record("database", found.DbId);
-  await settle(context, found, target);
-  return forkOf(context, found, marker);
+  return await settled(context, target, found);
 }
 
 async function isEmpty(context: Context, scope: Scope<Options>, { Name, Hostname }: Database): Promise<boolean> {
@@ -233,21 +231,17 @@ async function* list(context: Context, scope: Scope<Options>): AsyncIterable<For
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
-  const known = MINTED.get(context)?.get(held.id);
-  if (known !== undefined) return await ask(context, scope, held.name, known);
-  const { Hostname } = await standing(context, held, scope);
-  const token = await mint(context, scope, held.name, { authorization: "read-only", expiration: "10m" });
-  await ask(context, scope, held.name, { url: urlOf(scope, Hostname), token });
+  // In the run that made it by the application's own token, which has been made already.
+  const way = await context.once(wayTo(held.id), async () => {
+    const { Hostname } = await standing(context, held, scope);
+    const token = await mint(context, scope, held.name, { authorization: "read-only", expiration: "10m" });
+    return { url: urlOf(scope, Hostname), token };
+  });
+  await ask(context, scope, held.name, way);
 }
 
-async function outputs(
-  context: Context,
-  held: Held,
-  scope: Scope<Options> & Lease,
-): Promise<Record<string, string | Secret>> {
-  const known = MINTED.get(context)?.get(held.id) ??
-    await access(context, await standing(context, held, scope), scope);
-  return { DATABASE_URL: known.url, DATABASE_AUTH_TOKEN: known.token };
+async function outputs(context: Context, held: Held, scope: Scope<Options> & Lease): Promise<Outputs> {
+  return outputsFrom(await access(context, await standing(context, held, scope), scope));
 }
 
 /** In one transaction: a stream that ends before its `COMMIT` leaves nothing. */
@@ -276,8 +270,12 @@ interface Access {
   readonly token: Secret;
 }
 
-/** What `create` minted to see the fork answer is what `outputs` hands out to the same caller: a token is one call. */
-const MINTED = new WeakMap<Context, Map<string, Access>>();
+function outputsFrom({ url, token }: Access): Outputs {
+  return { DATABASE_URL: url, DATABASE_AUTH_TOKEN: token };
+}
+
+/** The key by which a run remembers how it reaches a database. */
+const wayTo = (id: string) => `way to ${id}`;
 
 async function access(
   context: Context,
@@ -317,17 +315,17 @@ async function mint(
   return new Secret((await api.read(TOKEN, answer, scope, `make a token for database "${name}"`)).jwt);
 }
 
-/** Waits until a new database answers a query: the API has no state to look at. */
-async function settle(
+/** The fork, once a new database answers a query: the API has no state to look at. Its token is the application's. */
+async function settled(
   context: Context,
-  database: Pick<Database, "DbId" | "Name" | "Hostname">,
   target: Target<Options>,
-): Promise<void> {
-  const made = await access(context, database, target);
-  MINTED.set(context, (MINTED.get(context) ?? new Map()).set(database.DbId, made));
+  database: Pick<Database, "DbId" | "Name" | "Hostname" | "parent">,
+): Promise<Created> {
+  const way = await context.once(wayTo(database.DbId), () => access(context, database, target));
   for (let pause = 100, waited = 0;; waited += pause, pause = Math.min(pause * 2, 2_000)) {
     try {
-      return await ask(context, target, database.Name, made);
+      await ask(context, target, database.Name, way);
+      return { ...forkOf(context, database, target.marker), outputs: outputsFrom(way) };
     } catch (error) {
       if (!isForkstackError(error) || error.code !== "NOT_READY" || waited > SETTLE_MS) throw error;
     }

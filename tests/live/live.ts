@@ -4,6 +4,7 @@
  * It makes forks of `FORKSTACK_LIVE_PARENT`, an empty or unimportant resource of an account for tests, and deletes them
  * again; nothing else is written. Further options, as in forkstack.json: `FORKSTACK_LIVE_OPTIONS='{"organization":"acme"}'`.
  */
+import { memory } from "../../core/system/memory.ts";
 import assert from "node:assert/strict";
 import process from "node:process";
 import * as v from "npm:valibot@1.5.0";
@@ -87,6 +88,7 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
           const marker = ofRun.get(name);
           return Promise.resolve(marker === undefined ? [] : [...made].map((id) => ({ step: "create", id, marker })));
         },
+        once: memory(),
         warn: () => {},
         progress: () => {},
         confirm: () => Promise.resolve(),

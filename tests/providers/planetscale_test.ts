@@ -5,8 +5,9 @@ import { inspect as show } from "node:util";
 import { createConnection } from "npm:mysql2@3.24.5/promise";
 import postgres from "npm:postgres@3.4.9";
 import * as v from "npm:valibot@1.5.0";
+import { memory } from "../../core/system/memory.ts";
 import { httpClient } from "../../core/http/client.ts";
-import { type Context, type Fork, type Marker, Secret, type Target } from "../../core/provider.ts";
+import { type Context, type Created, type Fork, type Marker, Secret, type Target } from "../../core/provider.ts";
 import { statementsOf } from "../../providers/database/planetscale_sql.ts";
 import { firstNameOf } from "../../providers/_shared/first_name.ts";
 import provider from "../../providers/database/planetscale.ts";
@@ -76,6 +77,7 @@ async function openShop(data: Data | undefined, changed: Partial<PlanetScaleOpti
     now: () => new Date(planetscale.now()),
     sleep: () => new Promise((resolve) => setTimeout(resolve, 0)),
     markerOf: () => undefined,
+    once: memory(),
     ...ledger,
     warn: () => {},
     progress: () => {},
@@ -95,7 +97,7 @@ async function openShop(data: Data | undefined, changed: Partial<PlanetScaleOpti
     const begunAt = new Date(planetscale.now()).toISOString();
     return { ...scope(options), name: `shop-${env}`, parent: "shop", marker, begunAt, ...more };
   };
-  const create = async (at: Target<Options>, with_ = context()): Promise<Fork> => {
+  const create = async (at: Target<Options>, with_ = context()): Promise<Created> => {
     journal.set(at.name, at.marker);
     return await provider.create(with_, at);
   };
@@ -219,7 +221,7 @@ for (const engine of ["vitess", "postgres"] as const) {
     const context = shop.context();
     const alice = await shop.create(shop.target("alice"), context);
     await provider.probe(context, alice, shop.scope());
-    await provider.outputs(context, alice, shop.scope());
+    assert(alice.outputs);
     const word = engine === "vitess" ? "passwords" : "roles";
     const calls = shop.planetscale.requests.map(({ method, path }) =>
       `${method} ${

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inspect as show } from "node:util";
 import * as v from "npm:valibot@1.5.0";
-import type { Context, Fork, Marker, Scope, Target } from "../../core/provider.ts";
+import { memory } from "../../core/system/memory.ts";
+import type { Context, Created, Marker, Outputs, Scope, Target } from "../../core/provider.ts";
 import { httpClient } from "../../core/http/client.ts";
 import { Secret } from "../../core/provider.ts";
 import provider from "../../providers/database/turso.ts";
@@ -39,6 +40,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
     now: () => new Date(turso.now()),
     sleep: () => Promise.resolve(),
     markerOf: () => undefined,
+    once: memory(),
     ...ledger,
     warn: () => {},
     progress: () => {},
@@ -55,7 +57,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
       Options["options"]
     >;
   };
-  const create = async (at: Target<Options["options"]>, with_ = context()): Promise<Fork> => {
+  const create = async (at: Target<Options["options"]>, with_ = context()): Promise<Created> => {
     journal.set(at.name, at.marker);
     return await provider.create(with_, at);
   };
@@ -75,7 +77,7 @@ async function openShop(changed: Partial<TursoOptions> = {}, seed?: string) {
 }
 
 /** The client of applications. */
-async function connect(outputs: Record<string, string | Secret>) {
+async function connect(outputs: Outputs) {
   const { createClient } = await import("npm:@libsql/client@0.18.0/web");
   const token = outputs.DATABASE_AUTH_TOKEN as Secret;
   return createClient({ url: outputs.DATABASE_URL as string, authToken: token.reveal() });
@@ -88,7 +90,7 @@ Deno.test({
     await using shop = await openShop({}, CHINOOK);
     const context = shop.context();
     const fork = await shop.create(shop.target("alice"), context);
-    const client = await connect(await provider.outputs(context, fork, shop.scope()));
+    const client = await connect(fork.outputs!);
     const count = async () => Number((await client.execute("SELECT count(*) AS n FROM Track")).rows[0]!.n);
     assert.equal(await count(), 3503);
     await client.execute("DELETE FROM PlaylistTrack");
@@ -111,7 +113,7 @@ Deno.test("turso: create() makes three calls, with its probe and outputs; they n
   const context = shop.context();
   const fork = await shop.create(shop.target("alice"), context);
   await provider.probe(context, fork, shop.scope());
-  await provider.outputs(context, fork, shop.scope());
+  assert(fork.outputs, "with what outputs() gives");
   const calls = shop.turso.requests.filter(({ path }) => path.startsWith("/v1/")).map((one) =>
     `${one.method} ${one.path.replace("/v1/organizations/acme/", "")}`
   );
@@ -128,7 +130,7 @@ Deno.test("turso: a token is of one database alone, ends with the lease, and not
   const alice = await shop.create(target, context);
   const minting = shop.turso.requests.find(({ path }) => path.endsWith("/auth/tokens"))!;
   assert.equal(new URLSearchParams(minting.query).get("expiration"), "3d21m");
-  const outputs = await provider.outputs(context, alice, target);
+  const outputs = alice.outputs!;
   const bob = await shop.create(shop.target("bob"));
   const bobs = await provider.outputs(shop.context(), bob, shop.scope());
   const crossed = await connect({ ...outputs, DATABASE_URL: bobs.DATABASE_URL! });

@@ -1,6 +1,9 @@
 import { deepStrictEqual as equal, match, strictEqual as is } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { createEnvironment } from "../../../core/lifecycle/create.ts";
 import { deleteEnvironment } from "../../../core/lifecycle/delete.ts";
+import { type Provider, Secret } from "../../../core/provider.ts";
 import { ForkstackError } from "../../../mod.ts";
 import { bench, failure, fakeProvider, Vendor, write } from "../_engine.ts";
 import { statements } from "../../../core/state/statements.ts";
@@ -182,4 +185,26 @@ Deno.test("what was refused after something was made is undone", async () => {
     if (call.startsWith("delete")) throw new ForkstackError("CREDENTIALS_DENIED", "Cannot delete");
   };
   is((await failure(createEnvironment(one.engine, "alice", {}))).code, "UNDO_INCOMPLETE");
+});
+
+Deno.test("what create() hands back is handed out, and outputs() is not asked", async () => {
+  const vendor = new Vendor();
+  const told: string[] = [];
+  const create: Provider["create"] = async (context, target) => {
+    const fork = await fakeProvider(vendor, "database").create(context, target);
+    const url = `fake://${fork.name}/canary-${told.length}`;
+    told.push(url);
+    return { ...fork, outputs: { DATABASE_URL: new Secret(url) } };
+  };
+  await using one = await bench({ vendor, changed: { create } });
+  const database = one.engine.resources.find(({ kind }) => kind === "database")!;
+  const engine = { ...one.engine, resources: [database] };
+  for (const [at, env] of ["alice", "bob"].entries()) {
+    await createEnvironment(engine, env, {});
+    const file = readFileSync(join(one.root, ".forkstack", "envs", `${env}.env`), "utf8");
+    match(file, new RegExp(`^DATABASE_URL="?fake://[^ ]+/canary-${at}`, "m"));
+  }
+  equal(vendor.calls.filter((call) => call.startsWith("outputs")), []);
+  const rows = [...await one.engine.registry.resources("alice"), ...await one.engine.registry.journal("alice")];
+  is(JSON.stringify([rows, one.progress]).includes("canary"), false);
 });
