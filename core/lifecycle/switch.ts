@@ -31,13 +31,12 @@ const LOOK_MS = 3_000;
 export async function switchEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
   const began = performance.now();
   if (isNamedByProcess()) currentEnv(engine.project); // else this command mends it
-  await workspace.checkPointers(engine);
+  await workspace.checkPointers(engine, { asksGit: false });
   let known = await usable(engine, env);
   const isKept = !BASE_ENVS.includes(env) && await isCurrent(engine, env);
   const { variables, unseen = [] } = isKept
     ? { unseen: await lookAtKept(engine, env, known.rows) }
     : await asked(engine, env);
-  await engine.registry.touch(env, engine.world.now().toISOString());
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
   const wanted = { env, activate: true, ...(variables === undefined ? {} : { variables }) };
   const changedFiles = await workspace.changeFiles(engine, wanted, async () => {

@@ -59,21 +59,21 @@ async function refuseLinks(root: string, directory: string, levels: number): Pro
 }
 
 /**
- * Refuses what git tracks: it came with a clone, or a credential would be committed. Without `isWriting` git itself is
+ * Refuses what git tracks: it came with a clone, or a credential would be committed. Without `asksGit` git itself is
  * not asked where its index plainly names none of these files, so that looking is quick, needs no git, and works in a
  * checkout of another user's that is mounted into a container.
  *
  * @throws {ForkstackError} GIT_TRACKED, GIT_FAILED
  */
-export async function checkUntracked(roots: Roots, isWriting = false): Promise<void> {
+export async function checkUntracked(roots: Roots, asksGit = false): Promise<void> {
   const { root, stateRoot } = roots;
   const [inside, deeper] = [false, true].map((is) => pointersOf(roots).filter((name) => name.includes("/") === is));
-  const tracked = await trackedIn(root, [...inside!, STATE], isWriting);
+  const tracked = await trackedIn(root, [...inside!, STATE], asksGit);
   for (const name of deeper!) {
-    const found = await trackedIn(join(root, dirname(name)), [basename(name)], isWriting);
+    const found = await trackedIn(join(root, dirname(name)), [basename(name)], asksGit);
     if (found.length > 0) tracked.push(name);
   }
-  if (stateRoot !== root) tracked.push(...await trackedIn(stateRoot, [STATE], isWriting));
+  if (stateRoot !== root) tracked.push(...await trackedIn(stateRoot, [STATE], asksGit));
   refuseTracked(tracked, (them) => {
     const own = [...pointersOf(roots), STATE]; // never a name that a stranger chose
     const tops = own.filter((name) => tracked.some((path) => path === name || path.startsWith(`${name}/`))).join(" ");
@@ -126,13 +126,13 @@ export async function projectFile(root: string, name: string): Promise<string> {
 }
 
 /** Those names in a directory, and what is below them, that a repository around it tracks; as our own spelling. */
-async function trackedIn(directory: string, names: readonly string[], isWriting: boolean): Promise<string[]> {
+async function trackedIn(directory: string, names: readonly string[], asksGit: boolean): Promise<string[]> {
   const real = await disk.realPath(directory);
   const spelled = await spellingsOf(real, names);
   const found = new Set<string>();
   for (const [order, repository] of repositoriesAround(real).entries()) {
     const isPlain = await isPlainlyUntracked(repository, spelled);
-    if (isPlain && !(isWriting && order === 0)) continue;
+    if (isPlain && !(asksGit && order === 0)) continue;
     const paths = await listed(repository, real, spelled);
     for (const path of paths ?? []) found.add(path);
     if (paths !== undefined || isPlain) continue;

@@ -261,12 +261,18 @@ export const disk: Disk = deno === undefined ? ofNode : ofDeno(deno);
 const SETTLED_MS = 20;
 const WRITTEN_MS = 2; // from an open() to the write() after it
 
+/** Waits for a short while, then has everything else that is due go on. */
+async function pause(ms: number): Promise<void> {
+  if (deno === undefined) return await new Promise((resolve) => setTimeout(resolve, ms));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms); // the first timer costs a Deno process 6 ms
+  await deno.lstat("/").catch(() => {});
+}
+
 /**
  * Puts a file in the place of an open one that still has the expected content. An editor that writes to the old file
  * just then is read to the end of what it saves. An empty file may be one that is being saved, so it is read twice.
  */
 async function swapOpen(content: () => Uint8Array, rename: () => void, expected: Uint8Array): Promise<Swapped> {
-  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
   if (expected.length === 0) await pause(SETTLED_MS);
   const seen = content();
   if (!sameBytes(seen, expected)) return { isDone: false, seen };

