@@ -356,6 +356,9 @@ export interface Provider<Options = unknown> {
 /** As much of a provider as looking at a resource needs. */
 export type Inspector = Pick<Provider, "name" | "kind" | "credentials" | "credentialsHint" | "inspect">;
 
+/** As much of a provider as telling a resource's variables needs. */
+export type Teller = Inspector & Pick<Provider, "capabilities" | "variables" | "outputs">;
+
 /** A stack that people know by name. */
 export interface Stack {
   /** Its parts, for the list to choose from: `"Turso, Tigris, Doppler"`. */
@@ -396,8 +399,11 @@ export type Loader = () => Promise<{ readonly default: Provider<any> }>;
 export interface Catalog {
   /** By kind and by the name in forkstack.json. */
   readonly providers: Readonly<Record<Kind, Readonly<Record<string, Loader>>>>;
-  /** Loads what looks at a resource without the rest of its provider; `undefined` where there is no such part. */
-  readonly inspector: (kind: Kind, name: string) => Promise<Inspector | undefined>;
+  /**
+   * Loads what looks at a resource and tells its variables without the rest of its provider; `undefined` where there is
+   * no such part.
+   */
+  readonly teller: (kind: Kind, name: string) => Promise<Teller | undefined>;
   /** Loads what `init` offers and asks. */
   readonly presets: () => Promise<Presets>;
 }

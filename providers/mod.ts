@@ -1,6 +1,6 @@
 /** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
 import { load } from "../core/system/lazy.ts";
-import type { Catalog, Inspector, Kind, Presets } from "../core/provider.ts";
+import type { Catalog, Kind, Presets, Teller } from "../core/provider.ts";
 import { EMBEDDED_STACK } from "../mod.ts";
 
 /** Loads each provider, by kind and name. */
@@ -14,18 +14,18 @@ export const PROVIDERS: Catalog["providers"] = {
 };
 
 /** All of them, as the command line takes them. */
-export const CATALOG: Catalog = { providers: PROVIDERS, inspector, presets };
+export const CATALOG: Catalog = { providers: PROVIDERS, presets, teller };
 
 function providers(kind: Kind, ...names: string[]): Catalog["providers"][Kind] {
   return Object.fromEntries(names.map((name) => [name, () => load(`providers/${kind}/${name}.ts`)]));
 }
 
-async function inspector(kind: Kind, name: string): Promise<Inspector | undefined> {
+async function teller(kind: Kind, name: string): Promise<Teller | undefined> {
   if (EMBEDDED_STACK[kind] !== name) return undefined;
-  const { embeddedInspector } = await load<typeof import("./_shared/embedded_look.ts")>(
+  const { embeddedTeller } = await load<typeof import("./_shared/embedded_look.ts")>(
     "providers/_shared/embedded_look.ts",
   );
-  return embeddedInspector(name, kind);
+  return embeddedTeller({ name, kind });
 }
 
 async function presets(): Promise<Presets> {

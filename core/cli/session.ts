@@ -94,7 +94,7 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     confirm: io.confirm,
     recordedOptions: async (...given) =>
       (await load<typeof import("../project/schema.ts")>("core/project/schema.ts")).recordedOptions(...given),
-    inspector: io.catalog.inspector,
+    teller: io.catalog.teller,
     async provider(kind, name) {
       const isOfCatalog = isBuiltIn(io.catalog, kind, name);
       const declared = resources.find((one) =>

@@ -5,7 +5,7 @@
  */
 import type { Kind } from "../../mod.ts";
 import type { Files } from "../system/files.ts";
-import type { Inspector, OptionsSchema, Provider, RepeatableRequest } from "../provider.ts";
+import type { Inspector, OptionsSchema, Provider, RepeatableRequest, Teller } from "../provider.ts";
 import type { Registry } from "../state/registry.ts";
 import type { RecordedOptions } from "../project/schema.ts";
 import type { Secret } from "../secret.ts";
@@ -41,9 +41,12 @@ export interface World {
   ) => Promise<RecordedOptions>;
   /** The provider of a kind and name: a built-in one, or a file that forkstack.json names. */
   readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
-  /** Looks at such a resource, where that is to be had without the rest of the provider. */
-  readonly inspector?: (kind: Kind, name: string) => Promise<Inspector | undefined>;
+  /** Looks at such a resource and tells its variables, where that is to be had without the rest of the provider. */
+  readonly teller?: (kind: Kind, name: string) => Promise<Teller | undefined>;
 }
+
+/** A resource whose variables can be told. */
+export type Tellable = Omit<Resource, "provider"> & { readonly provider: Teller };
 
 /** A resource that can be looked at. */
 export type Inspectable = Pick<Resource, "key" | "options"> & { readonly provider: Inspector };

@@ -119,6 +119,20 @@ export async function standing(
   );
 }
 
+/** Refuses what bears the mark of another stack, environment or resource than its name stands for. */
+export function assertOwn(
+  { key, provider }: Pick<Inspectable, "key" | "provider">,
+  title: string,
+  seen: Inspection,
+  verb: "fork" | "use",
+): void {
+  if (seen.state !== "foreign" || seen.holder === undefined) return;
+  throw new ForkstackError("FOREIGN", `Cannot ${verb} ${key} "${title}": ${seen.reason}`, {
+    hint: "Two projects give their resources the same name: change `project` in one forkstack.json, or set `bases`",
+    details: { resource: key, provider: provider.name },
+  });
+}
+
 /** Rejects where a resource of an environment is gone, or is another than the one that was made. */
 export async function assertStanding(engine: Engine, env: string, looked: readonly Looked[], verb: string) {
   const bad = looked.filter(({ standing }) => standing !== undefined && !("held" in standing));

@@ -6,7 +6,7 @@
 import { variablePrefix } from "../../mod.ts";
 import type { Context, Held, Lease, Outputs, Scope } from "../provider.ts";
 import type { Variables } from "../secret.ts";
-import type { Resource } from "../project/project.ts";
+import type { Tellable } from "./engine.ts";
 
 /** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
 export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
@@ -14,7 +14,7 @@ export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
 /** The variables of a resource that is there, with its name's prefix; `given`: what its `create` handed back. */
 export async function outputsOf(
   context: Context,
-  resource: Resource,
+  resource: Pick<Tellable, "name" | "provider">,
   held: Held,
   scope: Scope<unknown> & Lease,
   given?: Outputs,
@@ -26,7 +26,7 @@ export async function outputsOf(
 
 /** What outputs say together, with the lease's end where some of them end with it. */
 export function withLease(
-  resources: readonly Pick<Resource, "provider">[],
+  resources: readonly Pick<Tellable, "provider">[],
   expiresAt: string | undefined,
   outputs: readonly Variables[],
 ): Variables {

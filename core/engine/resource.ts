@@ -10,7 +10,7 @@ import type { Engine } from "./engine.ts";
 import { fileError } from "../system/files.ts";
 import { isRead } from "../http/repeat.ts";
 import type { Worker } from "../state/lock.ts";
-import { standing } from "./look.ts";
+import { assertOwn, standing } from "./look.ts";
 import { formatMaking } from "../marker.ts";
 import type { Context, Created, Fork, Held, Inspection, Provider, Scope, Target } from "../provider.ts";
 import { sanitize } from "./sanitize.ts";
@@ -244,20 +244,6 @@ export async function assertParent(
   if (row !== undefined) return void await standing(engine, resource, row, "fork");
   if (resource.provider.capabilities.ownership === "recorded") return; // which bears no mark
   assertOwn(resource, parent.title, await inspectResource(engine, resource, parent.title, parent.env), "fork");
-}
-
-/** Refuses what bears the mark of another stack, environment or resource than its name stands for. */
-export function assertOwn(
-  { key, provider }: Pick<Resource, "key" | "provider">,
-  title: string,
-  seen: Inspection,
-  verb: "fork" | "use",
-): void {
-  if (seen.state !== "foreign" || seen.holder === undefined) return;
-  throw new ForkstackError("FOREIGN", `Cannot ${verb} ${key} "${title}": ${seen.reason}`, {
-    hint: "Two projects give their resources the same name: change `project` in one forkstack.json, or set `bases`",
-    details: { resource: key, provider: provider.name },
-  });
 }
 
 const PROBE_DEADLINE_MS = 120_000;

@@ -103,7 +103,9 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
         assertLeased(known.environment!, engine.world.now(), "switch to");
         await worker.write(await switching(engine, env));
       }
-      const variables = !activate || await isCurrent(engine, env) ? undefined : await askVariables(engine, env, held);
+      const variables = !activate || await isCurrent(engine, env)
+        ? undefined
+        : await askVariables(engine, env, { held });
       const wanted = { env, activate, ...(variables === undefined ? {} : { variables }) };
       const changedFiles = await workspace.changeFiles(engine, wanted);
       return { ...await resultOf(engine, env, known, began), unchanged: true, changedFiles };

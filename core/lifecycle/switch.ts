@@ -6,16 +6,16 @@
 import { declaredResources, isForkstackError } from "../../mod.ts";
 import { recordSwitch } from "../workspace/checkouts.ts";
 import { currentEnv, isNamedByProcess } from "../workspace/current.ts";
-import type { Engine, Inspectable } from "../engine/engine.ts";
+import type { Engine, Inspectable, Tellable } from "../engine/engine.ts";
 import { load } from "../system/lazy.ts";
 import { assertStanding, before, lookAt } from "../engine/look.ts";
 import { usableEnvironment } from "./find_environment.ts";
 import { type Known, resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "../workspace/env_files.ts";
-import { messageOf } from "../text/printable.ts";
+import { byKey, messageOf } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";
-import { BASE_ENVS, keyOf } from "../project/project.ts";
+import { BASE_ENVS, isEmbedded, keyOf } from "../project/project.ts";
 import { recordedResource } from "../engine/context.ts";
 import { LEASE_VARIABLE } from "../engine/outputs.ts";
 import type { Variables } from "../secret.ts";
@@ -31,12 +31,13 @@ const LOOK_MS = 3_000;
 export async function switchEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
   const began = performance.now();
   if (isNamedByProcess()) currentEnv(engine.project); // else this command mends it
-  await workspace.checkPointers(engine, { asksGit: false });
+  const resources = await tellable(engine);
+  await workspace.checkPointers({ ...engine, resources }, { asksGit: false });
   let known = await usable(engine, env);
   const isKept = !BASE_ENVS.includes(env) && await isCurrent(engine, env);
   const { variables, unseen = [] } = isKept
     ? { unseen: await lookAtKept(engine, env, known.rows) }
-    : await asked(engine, env);
+    : await asked(engine, env, resources);
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
   const wanted = { env, activate: true, ...(variables === undefined ? {} : { variables }) };
   const changedFiles = await workspace.changeFiles(engine, wanted, async () => {
@@ -47,8 +48,8 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   );
   const { env: current, decidedBy } = currentEnv(engine.project);
   const result = await resultOf(engine, env, known, began, current);
-  const resources = result.resources.map((one) => unseen.includes(one.key) ? { ...one, state: "unknown" } : one);
-  return { ...result, resources, changedFiles, ...(current === env ? {} : { decidedBy }) };
+  const reports = result.resources.map((one) => unseen.includes(one.key) ? { ...one, state: "unknown" } : one);
+  return { ...result, resources: reports, changedFiles, ...(current === env ? {} : { decidedBy }) };
 }
 
 /**
@@ -62,11 +63,22 @@ export async function usable(engine: Engine, env: string): Promise<Known> {
   return { environment, rows: await engine.registry.resources(env) }; // rejects where one is damaged
 }
 
+/** The stack's resources; where no provider was loaded, what tells of those on this machine without one. */
+async function tellable({ project, resources, world }: Engine): Promise<readonly Tellable[]> {
+  if (resources.length > 0 || !isEmbedded(project.config) || world.teller === undefined) return resources;
+  const tellers = declaredResources(project.config).map(async ({ kind, name, provider: by, options }) => {
+    const { provider: _, ...given } = options;
+    const provider = (await world.teller!(kind, by))!;
+    return { key: keyOf(kind, name), kind, ...(name === undefined ? {} : { name }), options: given, provider };
+  });
+  return (await Promise.all(tellers)).sort(byKey);
+}
+
 /** Looks at an environment whose variables this machine has; gives the keys of the resources that nobody told about. */
 async function lookAtKept(engine: Engine, env: string, rows: readonly ResourceRow[]): Promise<string[]> {
   const ready = rows.filter(({ state }) => state === "ready");
-  const alone = await Promise.all(ready.map(({ kind, provider }) => engine.world.inspector?.(kind, provider)));
-  // What is on this machine answers at once: a timer alone takes Deno longer to start than the whole look.
+  const alone = await Promise.all(ready.map(({ kind, provider }) => engine.world.teller?.(kind, provider)));
+  // No deadline for what is on this machine: a timer alone takes Deno longer to start than the whole look.
   const waitMs = alone.every((one) => one !== undefined) ? undefined : LOOK_MS;
   const looked = await lookAt(engine, ready, waitMs, inspectable);
   if (looked.some(({ standing }) => standing !== undefined && !("held" in standing))) {
@@ -87,7 +99,7 @@ async function lookAtKept(engine: Engine, env: string, rows: readonly ResourceRo
 
 /** Finds what looks at a resource by itself, if there is such a thing, and else its provider. */
 async function inspectable(engine: Engine, row: ResourceRow): Promise<Inspectable> {
-  const alone = await engine.world.inspector?.(row.kind, row.provider);
+  const alone = await engine.world.teller?.(row.kind, row.provider);
   return alone === undefined
     ? await recordedResource(engine, row)
     : { key: row.key, options: row.options, provider: alone };
@@ -100,22 +112,26 @@ async function inspectable(engine: Engine, row: ResourceRow): Promise<Inspectabl
 async function asked(
   engine: Engine,
   env: string,
+  resources: readonly Tellable[],
 ): Promise<{ readonly variables?: Variables; readonly unseen?: readonly string[] }> {
   const { askVariables, heldResources } = await load<typeof import("./variables.ts")>("core/lifecycle/variables.ts");
-  if (await workspace.readVariables(engine, env) === undefined) return { variables: await askVariables(engine, env) };
+  const isHere = isEmbedded(engine.project.config); // what is on this machine answers at once
+  if (isHere || await workspace.readVariables(engine, env) === undefined) {
+    return { variables: await askVariables(engine, env, { resources }) };
+  }
   let held;
   try {
     held = await before(
       engine,
       LOOK_MS,
-      (bounded, deadline) => Promise.race([heldResources(bounded, env), deadline]),
+      (bounded, deadline) => Promise.race([heldResources(bounded, env, resources), deadline]),
     );
   } catch (error) {
     if (engine.signal.aborted || !isForkstackError(error) || !error.retryable) throw error;
     engine.world.warn(`Not looked at: ${env}: ${error.message}. Its variables are those of the last time`);
-    return { unseen: engine.resources.map(({ key }) => key) };
+    return { unseen: resources.map(({ key }) => key) };
   }
-  return { variables: await askVariables(engine, env, held) };
+  return { variables: await askVariables(engine, env, { held, resources }) };
 }
 
 /** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */

@@ -4,11 +4,10 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import type { Engine } from "../engine/engine.ts";
-import { standing } from "../engine/look.ts";
+import type { Engine, Tellable } from "../engine/engine.ts";
+import { assertOwn, standing } from "../engine/look.ts";
 import type { Held } from "../provider.ts";
-import { assertOwn } from "../engine/resource.ts";
-import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
+import { BASE_ENVS, titleOf } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { outputsOf, withLease } from "../engine/outputs.ts";
 import { contextOf, inspectResource, scopeOf } from "../engine/context.ts";
@@ -18,9 +17,13 @@ import { contextOf, inspectResource, scopeOf } from "../engine/context.ts";
  *
  * @throws {ForkstackError} NOT_FOUND for one that is gone; FOREIGN for another's; or else what kept a vendor from answering.
  */
-export async function heldResources(engine: Engine, env: string): Promise<ReadonlyMap<string, Held>> {
+export async function heldResources(
+  engine: Engine,
+  env: string,
+  resources: readonly Tellable[] = engine.resources,
+): Promise<ReadonlyMap<string, Held>> {
   const rows = await engine.registry.resources(env);
-  const held = await Promise.allSettled(engine.resources.map(async (resource) => {
+  const held = await Promise.allSettled(resources.map(async (resource) => {
     const title = titleOf(engine.project, resource, env);
     const row = rows.find(({ key }) => key === resource.key);
     if (row === undefined && !BASE_ENVS.includes(env)) {
@@ -35,7 +38,7 @@ export async function heldResources(engine: Engine, env: string): Promise<Readon
   }));
   const errors = held.flatMap((one) => one.status === "rejected" ? [one.reason] : []);
   if (errors.length > 0) throw errors.find((error) => !isForkstackError(error) || !error.retryable) ?? errors[0];
-  return new Map(held.map((one, at) => [engine.resources[at]!.key, (one as PromiseFulfilledResult<Held>).value]));
+  return new Map(held.map((one, at) => [resources[at]!.key, (one as PromiseFulfilledResult<Held>).value]));
 }
 
 /**
@@ -45,12 +48,15 @@ export async function heldResources(engine: Engine, env: string): Promise<Readon
 export async function askVariables(
   engine: Engine,
   env: string,
-  held?: ReadonlyMap<string, Held>,
+  { held, resources = engine.resources }: {
+    readonly held?: ReadonlyMap<string, Held>;
+    readonly resources?: readonly Tellable[];
+  } = {},
 ): Promise<Variables> {
-  const known = held ?? await heldResources(engine, env);
+  const known = held ?? await heldResources(engine, env, resources);
   const expiresAt = (await engine.registry.environment(env))?.expiresAt;
   const all = await Promise.all(
-    engine.resources.map((resource) =>
+    resources.map((resource) =>
       outputsOf(
         contextOf(engine, resource.provider),
         resource,
@@ -59,11 +65,11 @@ export async function askVariables(
       )
     ),
   );
-  return withLease(engine.resources, expiresAt, all);
+  return withLease(resources, expiresAt, all);
 }
 
 /** A resource of a base environment, as the vendor has it. */
-export async function baseResource(engine: Engine, resource: Resource, title: string, env: string) {
+export async function baseResource(engine: Engine, resource: Tellable, title: string, env: string) {
   const seen = await inspectResource(engine, resource, title, env);
   assertOwn(resource, title, seen, "use");
   if (seen.state === "foreign") return { id: seen.id, name: title };

@@ -76,7 +76,11 @@ export function isEmbedded(config: Config): boolean {
 }
 
 /** The name that a resource has in an environment, checked against what the vendor accepts. */
-export function titleOf(project: Project, resource: Resource, env: string): string {
+export function titleOf(
+  project: Project,
+  resource: Pick<Resource, "key" | "kind" | "name"> & { readonly provider: Pick<Provider, "name" | "capabilities"> },
+  env: string,
+): string {
   const title = resourceTitle(resource.kind, project.name, env, resource.name);
   const { maxLength, pattern } = resource.provider.capabilities.name;
   if (title.length <= maxLength && pattern.test(title)) return title;

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import * as fs from "node:fs";
 import { ForkstackError, isOwned } from "../../mod.ts";
+import { disk } from "./disk.ts";
 import { temporaryPath } from "./files.ts";
-import { cwd, system } from "./host.ts";
+import { basename, cwd, dirname, system } from "./host.ts";
 
 const MAX_BYTES = 4096;
 
@@ -16,27 +16,32 @@ const MAX_BYTES = 4096;
  *
  * @throws {ForkstackError} NOT_PERMITTED if it is a link or another user's, or others may read or write it
  */
-export function readPrivate(path: string): string | undefined {
-  const found = fs.lstatSync(path, { throwIfNoEntry: false });
+export async function readPrivate(path: string): Promise<string | undefined> {
+  const found = await disk.look(path);
   if (found === undefined) return undefined;
-  if (found.isSymbolicLink()) throw refused(path, "it is a link");
-  if (!found.isFile() || found.size > MAX_BYTES) throw refused(path, "it is not what forkstack wrote");
+  if (found.type === "other" && await isLink(path)) throw refused(path, "it is a link");
+  if (found.type !== "file" || found.sizeBytes > MAX_BYTES) throw refused(path, "it is not what forkstack wrote");
   if (!isOwned(path, cwd())) throw refused(path, "another user owns it");
-  const isOpen = system() !== "windows" && (found.mode & 0o077) !== 0;
-  if (isOpen && hasModes(path)) throw refused(path, "other users may read or change it");
-  return fs.readFileSync(path, "utf8");
+  const isOpen = system() !== "windows" && ((await disk.mode(path) ?? 0) & 0o077) !== 0;
+  if (isOpen && await hasModes(path)) throw refused(path, "other users may read or change it");
+  return await disk.readText(path);
+}
+
+async function isLink(path: string): Promise<boolean> {
+  const entries = await disk.entries(dirname(path));
+  return entries.some(({ name, type }) => name === basename(path) && type === "link");
 }
 
 /** Whether the file system keeps modes: some that are shared with another system show the same for all files. */
-function hasModes(path: string): boolean {
+async function hasModes(path: string): Promise<boolean> {
   const probe = temporaryPath(path);
   try {
-    fs.writeFileSync(probe, "", { flag: "wx", mode: 0o600 });
-    return (fs.statSync(probe).mode & 0o077) === 0;
+    await disk.writeNew(probe, "", 0o600);
+    return ((await disk.mode(probe) ?? 0) & 0o077) === 0;
   } catch {
     return true; // where nothing can be written
   } finally {
-    fs.rmSync(probe, { force: true });
+    await disk.remove(probe);
   }
 }
 

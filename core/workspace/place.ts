@@ -5,16 +5,16 @@
  */
 import * as block from "./env_block.ts";
 import { envFileOf } from "../../mod.ts";
-import type { World } from "../engine/engine.ts";
+import type { Tellable, World } from "../engine/engine.ts";
 import { join } from "../system/host.ts";
-import type { Project, Resource } from "../project/project.ts";
+import type { Project } from "../project/project.ts";
 
 /** A project, and what reaches its files. */
 export interface Place {
   readonly project: Project;
   readonly world: Pick<World, "files"> & Partial<Pick<World, "warn">>;
   /** The stack's resources, where they are loaded. */
-  readonly resources?: readonly Resource[];
+  readonly resources?: readonly Tellable[];
 }
 
 /** Where an environment's variables are kept. */

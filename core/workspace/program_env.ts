@@ -7,7 +7,8 @@
 import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile, variablePrefix } from "../../mod.ts";
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "../system/host.ts";
-import type { Project, Resource } from "../project/project.ts";
+import type { Tellable } from "../engine/engine.ts";
+import type { Project } from "../project/project.ts";
 import type { Secrets } from "../secret.ts";
 import type { Place } from "./place.ts";
 
@@ -44,7 +45,7 @@ const ALSO_GIVEN: Readonly<Record<Kind, readonly string[]>> = {
 };
 
 /** The variables that forkstack writes for these resources, and those that it writes for every environment. */
-export function variableNames(resources: readonly Pick<Resource, "kind" | "name" | "provider">[]): string[] {
+export function variableNames(resources: readonly Pick<Tellable, "kind" | "name" | "provider">[]): string[] {
   return [
     ...["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", RUN_VARIABLE],
     ...resources.flatMap(({ kind, name, provider }) =>

@@ -16,7 +16,6 @@ import type {
   Provider,
   Replacement,
   Scope,
-  Secret,
   SecretsAccess,
   Target,
 } from "../../core/provider.ts";
@@ -25,6 +24,7 @@ import { isWithin } from "../../core/system/links.ts";
 import { embeddedPath, ForkstackError } from "../../mod.ts";
 import {
   companionsOf,
+  embeddedTeller,
   inspect,
   isEmptyLater,
   isMadeAtFirstUse,
@@ -42,9 +42,7 @@ type NoOptions = v.InferOutput<typeof noOptions>;
 
 /** What one embedded provider has of its own. */
 interface Embedded<Options> extends Shape {
-  readonly name: string;
   readonly type: "file" | "directory";
-  readonly copy?: Copy;
   /** Copies the parent, if there is one, to `partial`, or makes an empty one there; says which. */
   readonly fill: (
     context: Context,
@@ -58,49 +56,25 @@ interface Embedded<Options> extends Shape {
   readonly execute?: (path: string, sql: string, signal: AbortSignal) => Promise<void>;
 }
 
-interface WithOutputs<Options> extends Embedded<Options> {
-  readonly outputs: (path: string, held: Held, asked: Asked<Options>) => Outputs | Promise<Outputs>;
+interface Whole<Options> extends Embedded<Options> {
   readonly secrets?: SecretsAccess<Options>;
 }
 
-type Outputs = Record<string, string | Secret>;
-
-/** What outputs may depend on. */
-export interface Asked<Options> {
-  readonly context: Context;
-  readonly scope: Scope<Options>;
-}
-
 /** A provider without options of its own, whose forks are files or directories on this machine. */
-export function embeddedProvider(its: WithOutputs<NoOptions>): Provider<NoOptions> {
+export function embeddedProvider(its: Whole<NoOptions>): Provider<NoOptions> {
   return embeddedProviderWith(noOptions, its);
 }
 
 /** A provider whose forks are files or directories on this machine. */
 export function embeddedProviderWith<Options>(
   options: OptionsSchema<Options>,
-  its: WithOutputs<Options>,
+  its: Whole<Options>,
 ): Provider<Options> {
   const pathOf = (held: Held, place: Place) => embeddedPath(its.kind, place.root, held.name);
   return {
-    name: its.name,
-    kind: its.kind,
-    capabilities: {
-      copy: its.copy ?? "copy-on-write",
-      ownership: "marked",
-      outputs: "rereadable",
-      nativeExpiry: false,
-      usage: "bytes",
-      pointInTime: false,
-      outputsExpire: false,
-      parentMayBeAbsent: true,
-      embedded: true,
-      name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
-    },
-    credentials: [],
+    ...embeddedTeller(its),
     options,
     ...(its.secrets === undefined ? {} : { secrets: its.secrets }),
-    inspect: (context, target) => inspect(its, context, target),
     create: (context, target) => create(its, context, target),
     delete: (context, fork, scope) => remove(its, context, fork, scope),
     reset: (context, fork, target) => reset(its, context, fork, target),
@@ -126,11 +100,6 @@ export function embeddedProviderWith<Options>(
         throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
       },
     }),
-    async outputs(context, held, scope) {
-      const owner = await readOwner(context, its.kind, scope, held.name);
-      const id = owner?.id ?? held.name; // of a base environment too, whoever asks
-      return await its.outputs(pathOf(held, scope), { id, name: held.name }, { context, scope });
-    },
     async usage(context, held, scope) {
       const paths = ["", ...(its.companions ?? [])].map((suffix) => pathOf(held, scope) + suffix);
       const sizes = await Promise.all(paths.map((path) => sizeOf(context, path)));

@@ -1,17 +1,21 @@
 /**
- * Looking at an embedded resource: what `inspect` of every embedded provider is. It is a file of its own, and loads no
- * package, as `forkstack switch` waits for it each time.
+ * Looking at an embedded resource, and telling its variables: what `inspect` and `outputs` of every embedded provider are.
+ * It is a file of its own, and loads no package, as `forkstack switch` waits for it each time.
  */
-import type { Context, Copy, Fork, Inspection, Kind, Provider, Scope, Target } from "../../core/provider.ts";
+import type { Context, Copy, Fork, Inspection, Kind, Scope, Target, Teller } from "../../core/provider.ts";
 import { isFork } from "../../core/marker.ts";
 import { temporariesOf } from "../../core/system/files.ts";
 import { join } from "../../core/system/host.ts";
+import { load } from "../../core/system/lazy.ts";
 import { embeddedPath, ForkstackError } from "../../mod.ts";
 import { isSameHolder, others, unmarked } from "./ownership.ts";
 
-/** As much of an embedded provider as tells where its forks lie. */
+/** As much of an embedded provider as tells where its forks lie, and what they are. */
 export interface Shape {
+  readonly name: string;
   readonly kind: Kind;
+  /** The best way in which it copies. @default {"copy-on-write"} */
+  readonly copy?: Copy;
   /** Files beside the fork's own that go with it, by what their names add. */
   readonly companions?: readonly string[];
 }
@@ -19,12 +23,33 @@ export interface Shape {
 /** The state, where the owner's files lie. */
 export type Place = Pick<Scope<unknown>, "root">;
 
-/** As much of an embedded provider as looking needs. */
-export function embeddedInspector(
-  name: string,
-  kind: Kind,
-): Pick<Provider, "name" | "kind" | "credentials" | "inspect"> {
-  return { name, kind, credentials: [], inspect: (context, target) => inspect({ kind }, context, target) };
+/** As much of an embedded provider as looking at its forks and telling their variables needs. */
+export function embeddedTeller(its: Shape): Teller {
+  return {
+    name: its.name,
+    kind: its.kind,
+    capabilities: {
+      copy: its.copy ?? "copy-on-write",
+      ownership: "marked",
+      outputs: "rereadable",
+      nativeExpiry: false,
+      usage: "bytes",
+      pointInTime: false,
+      outputsExpire: false,
+      parentMayBeAbsent: true,
+      embedded: true,
+      name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
+    },
+    credentials: [],
+    inspect: (context, target) => inspect(its, context, target),
+    async outputs(context, held, scope) {
+      const { OUTPUTS } = await load<typeof import("./embedded_outputs.ts")>("providers/_shared/embedded_outputs.ts");
+      const owner = await readOwner(context, its.kind, scope, held.name);
+      const id = owner?.id ?? held.name; // of a base environment too, whoever asks
+      const path = embeddedPath(its.kind, scope.root, held.name);
+      return await OUTPUTS[its.kind]!({ path, held: { id, name: held.name }, context, scope });
+    },
+  };
 }
 
 /** Path of the file that says whose a fork is. */

@@ -4,7 +4,6 @@
  * - Locks and WAL: https://sqlite.org/wal.html, https://sqlite.org/walformat.html (locks)
  * - What breaks a copy: https://sqlite.org/howtocorrupt.html
  */
-import { pathToFileURL } from "node:url";
 import type { Context, Copy } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { embeddedProvider } from "../_shared/embedded.ts";
@@ -23,7 +22,6 @@ export default embeddedProvider({
     await context.files.write(partial, "");
     return "empty";
   },
-  outputs: (path) => ({ DATABASE_URL: pathToFileURL(path).href }),
   async open(path) {
     using database = await open(path);
     database.prepare("SELECT count(*) FROM sqlite_schema").get();

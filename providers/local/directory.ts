@@ -17,5 +17,4 @@ export default embeddedProviderWith<Options>(options, {
   kind: "local",
   type: "directory",
   fill: (context, partial, parent) => fillTree(context, partial, parent),
-  outputs: (path) => ({ LOCAL_PATH: path }),
 });

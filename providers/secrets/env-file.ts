@@ -28,7 +28,6 @@ export default embeddedProviderWith(options, {
     await context.files.write(partial, editSecretsFile(text ?? "", changes));
     return text === undefined ? "empty" : "full-copy";
   },
-  outputs: (path) => ({ SECRETS_FILE: path }),
   secrets: {
     async read(_context, held, scope) {
       const all = await envFileSecrets(embeddedPath("secrets", scope.root, held.name)).all();

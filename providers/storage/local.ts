@@ -3,16 +3,11 @@
  * through the S3 server of `forkstack serve` (core/s3/). A fork copies the former, cloned where the file system can, and
  * links the latter: the server never writes to a file that is there. See docs/storage.md.
  */
-import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, Secret } from "../../core/provider.ts";
 import { sweepTemporary } from "../../core/system/files.ts";
-import { readPrivate } from "../../core/system/private.ts";
 import { OBJECTS, STORE } from "../../core/s3/layout.ts";
-import { ForkstackError } from "../../mod.ts";
 import { embeddedProviderWith, fillTree } from "../_shared/embedded.ts";
-
-const DEFAULT_PORT = 7833;
+import { DEFAULT_PORT, keyPath } from "../_shared/embedded_outputs.ts";
 
 const options = v.strictObject({
   port: v.optional(v.pipe(
@@ -20,7 +15,9 @@ const options = v.strictObject({
     v.integer(),
     v.minValue(1),
     v.maxValue(65_535),
-    v.description("The port on 127.0.0.1 at which `forkstack serve` serves the buckets over S3; 7833 if not given"),
+    v.description(
+      `The port on 127.0.0.1 at which \`forkstack serve\` serves the buckets over S3; ${DEFAULT_PORT} if not given`,
+    ),
   )),
 });
 
@@ -29,14 +26,6 @@ const embedded = embeddedProviderWith(options, {
   kind: "storage",
   type: "directory",
   fill: (context, partial, parent) => fillTree(context, partial, parent, { directory: STORE, shared: OBJECTS }),
-  outputs: async (path, held, { context, scope }) => ({
-    BUCKET_NAME: held.name,
-    BUCKET_PATH: path,
-    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${scope.options.port ?? DEFAULT_PORT}`,
-    AWS_REGION: "us-east-1", // what clients take for granted where nobody names one
-    AWS_ACCESS_KEY_ID: held.name,
-    AWS_SECRET_ACCESS_KEY: new Secret(await secretOf(context, scope.root, `${held.name}\n${held.id}`)),
-  }),
 });
 
 const provider: typeof embedded = {
@@ -48,58 +37,3 @@ const provider: typeof embedded = {
   },
 };
 export default provider;
-
-function keyPath(root: string): string {
-  return join(root, ".forkstack", "buckets.key");
-}
-
-/**
- * The secret of one bucket's key, derived from a secret of the project: nothing has to be kept for each environment, and
- * the key of one that was deleted does not open a later one of its name.
- */
-async function secretOf(context: Context, root: string, bucket: string): Promise<string> {
-  const encoder = new TextEncoder();
-  const project = await projectSecret(context, keyPath(root));
-  const hmac = { name: "HMAC", hash: "SHA-256" };
-  const key = await crypto.subtle.importKey("raw", encoder.encode(project), hmac, false, ["sign"]);
-  const signed = await crypto.subtle.sign("HMAC", key, encoder.encode(bucket));
-  return hexOf(new Uint8Array(signed)).slice(0, 40); // as long as AWS's
-}
-
-/** The project's secret, made when it is first needed. */
-async function projectSecret(context: Context, path: string): Promise<string> {
-  for (let attempt = 1;; attempt++) {
-    const text = readPrivate(path);
-    if (text !== undefined && isKey(text)) {
-      await sweepTemporary(context.files, path);
-      return text.trim();
-    }
-    if (text !== undefined || attempt === 3) {
-      throw new ForkstackError("STATE_DAMAGED", `Cannot use the key file "${path}": it is not what forkstack wrote`, {
-        hint:
-          "Remove it and .forkstack/envs/<env>.env of each environment, then `forkstack switch <env>`: all get new keys",
-      });
-    }
-    try {
-      const made = hexOf(crypto.getRandomValues(new Uint8Array(32)));
-      await context.files.write(path, `${made}\n`, { exclusive: true });
-    } catch (error) {
-      // Another was first, and its is as good; or it took ours, half written, for left behind.
-      if (!/^(EEXIST|ENOENT)$/.test((error as { code?: string }).code ?? "")) throw error;
-    }
-  }
-}
-
-/** Whether a text is a key that was drawn by chance: one that is easily guessed was put there by somebody. */
-function isKey(text: string): boolean {
-  if (!/^[0-9a-f]{64}\n?$/.test(text)) return false;
-  const key = text.trim();
-  const bytes = key.match(/../g)!.map((one) => parseInt(one, 16));
-  const steps = new Set(bytes.slice(1).map((byte, at) => (byte - bytes[at]! + 256) % 256));
-  const isRepeated = [1, 2, 4, 8, 16, 32].some((size) => key === key.slice(0, size).repeat(64 / size));
-  return !isRepeated && steps.size > 8 && new Set(bytes).size > 16; // by chance less than once in 10^15
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

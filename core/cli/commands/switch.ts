@@ -27,7 +27,8 @@ export async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
     },
     {
       isLight: async (project) =>
-        flags["dry-run"] === true || (isEmbedded(project.config) && await isKept(project, env)),
+        flags["dry-run"] === true ||
+        (isEmbedded(project.config) && (BASE_ENVS.includes(env) || await isKept(project, env))),
       // Where the variables are here, the vendors are looked at and no script runs.
       reach: async (project) => await isKept(project, env) && !hasOwnCode(project, io.catalog) ? "vendors" : "all",
     },
