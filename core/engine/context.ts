@@ -4,12 +4,12 @@
  * @module
  */
 import { ForkstackError } from "../../mod.ts";
-import { holderOf, type LockOptions, type Worker } from "../state/lock.ts";
+import type { LockOptions, Worker } from "../state/lock.ts";
 import { memory } from "../system/memory.ts";
 import { isMarker, parseMarker } from "../marker.ts";
 import type { Context, Inspection, Inspector, Lease, Marker, Provider, Scope } from "../provider.ts";
 import { REFUSED, TAKEN_OVER } from "../state/registry.ts";
-import { FORGET } from "../state/rows.ts";
+import { FORGET, holderOf } from "../state/rows.ts";
 import { Secret } from "../secret.ts";
 import { quoted, shown } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";

@@ -7,10 +7,10 @@ import { declaredResources, isForkstackError } from "../../mod.ts";
 import { recordSwitch } from "../workspace/checkouts.ts";
 import { currentEnv, isNamedByProcess } from "../workspace/current.ts";
 import type { Engine, Inspectable, Tellable } from "../engine/engine.ts";
-import { load } from "../system/lazy.ts";
 import { assertStanding, before, lookAt } from "../engine/look.ts";
 import { usableEnvironment } from "./find_environment.ts";
 import { type Known, resultOf } from "./describe.ts";
+import { askVariables, heldResources } from "./variables.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "../workspace/env_files.ts";
 import { byKey, messageOf } from "../text/printable.ts";
@@ -114,7 +114,6 @@ async function asked(
   env: string,
   resources: readonly Tellable[],
 ): Promise<{ readonly variables?: Variables; readonly unseen?: readonly string[] }> {
-  const { askVariables, heldResources } = await load<typeof import("./variables.ts")>("core/lifecycle/variables.ts");
   const isHere = isEmbedded(engine.project.config); // what is on this machine answers at once
   if (isHere || await workspace.readVariables(engine, env) === undefined) {
     return { variables: await askVariables(engine, env, { resources }) };

@@ -10,6 +10,7 @@
  */
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { disk } from "../system/disk.ts";
+import { holderOf } from "./rows.ts";
 import { join } from "../system/host.ts";
 import type { Registry } from "./registry.ts";
 import type { Statement } from "./sql.ts";
@@ -143,11 +144,6 @@ async function keepBeating(
       if (clock.monotonicMs() - beatAt >= staleMs - beatMs) lost.abort(takenOver(env));
     }
   }
-}
-
-/** The name a lock's holder shows to people. */
-export function holderOf(lock: Lock): string {
-  return lock.owner.replace(/#[^#]*$/, "");
 }
 
 async function acquire(

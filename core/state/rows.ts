@@ -277,3 +277,8 @@ export function statementError(error: unknown): unknown {
     error instanceof RangeError;
   return isSql && UNREADABLE.test(message) ? damagedRegistry(message, error) : error;
 }
+
+/** The name a lock's holder shows to people. */
+export function holderOf({ owner }: Pick<Lock, "owner">): string {
+  return owner.replace(/#[^#]*$/, "");
+}
