@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "npm:valibot@1.5.0";
-import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, NAME_PATTERN } from "../../mod.ts";
+import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, KINDS, NAME_PATTERN } from "../../mod.ts";
 import type { Catalog, OptionsSchema } from "../provider.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { registryUrlProblem } from "./registry_url.ts";
@@ -17,6 +17,8 @@ const name = v.pipe(
 );
 const one = v.looseObject({ provider: v.string() }); // the provider's own schema checks the rest, once it is loaded
 const KIND = v.union([one, v.record(name, one)]);
+const entry = v.optional(KIND);
+const entries = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, entry])) as Record<Kind, typeof entry>;
 
 /** The schema of forkstack.json, but for the providers' own options. */
 export const CONFIG = v.strictObject({
@@ -42,12 +44,7 @@ export const CONFIG = v.strictObject({
     ]),
   ),
   ttl: v.optional(v.pipe(v.string(), v.regex(/^\d+[mhdw]$/, 'must be a duration like "12h" or "3d"'))),
-  database: v.optional(KIND),
-  storage: v.optional(KIND),
-  secrets: v.optional(KIND),
-  cache: v.optional(KIND),
-  queue: v.optional(KIND),
-  local: v.optional(KIND),
+  ...entries,
 });
 
 /** What forkstack.json says, checked. */
@@ -218,9 +215,7 @@ async function problemsOf(schema: v.GenericSchema, input: unknown, path: string)
 
 async function resourceProblems(input: Record<string, unknown>, { providers }: Catalog): Promise<string[]> {
   const problems: string[] = [];
-  const kinds = (Object.keys(providers) as Kind[]).filter((kind) =>
-    input[kind] !== undefined && v.is(KIND, input[kind])
-  );
+  const kinds = (Object.keys(KINDS) as Kind[]).filter((kind) => input[kind] !== undefined && v.is(KIND, input[kind]));
   for (
     const { kind, name, provider } of declaredResources(Object.fromEntries(kinds.map((kind) => [kind, input[kind]])))
   ) {

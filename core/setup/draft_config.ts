@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind } from "../../mod.ts";
+import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind, KINDS } from "../../mod.ts";
 import { variable } from "../system/host.ts";
 import type { Catalog, Provider } from "../provider.ts";
 import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
@@ -66,7 +66,7 @@ export async function draftOf(
     readonly settings: readonly string[];
   },
 ): Promise<Draft> {
-  const set = settings.map((text) => parseSetting(catalog, text));
+  const set = settings.map(parseSetting);
   // One kind named, and the embedded others are no longer there by themselves.
   const kinds = !isEmbedded(providers)
     ? providers
@@ -87,10 +87,10 @@ export async function draftOf(
   return draft;
 }
 
-function parseSetting({ providers }: Catalog, text: string): { path: string[]; value: string } {
+function parseSetting(text: string): { path: string[]; value: string } {
   const [, place, value] = /^([a-z]\w*(?:\.[a-z]\w*)?)=(.+)$/is.exec(text) ?? [];
   const path = place?.split(".") ?? [];
-  const isPlace = path.length === (path[0]! in providers ? 2 : 1) || path[0] === "registry";
+  const isPlace = path.length === (path[0]! in KINDS ? 2 : 1) || path[0] === "registry";
   if (place !== undefined && isPlace && !path.some((part) => part in {})) return { path, value: value! };
   throw new ForkstackError("USAGE", `Cannot use --set ${JSON.stringify(text.replace(/=.*/s, "=…").slice(0, 80))}`, {
     hint: "It is like --set database.organization=acme",
@@ -101,7 +101,7 @@ function parseSetting({ providers }: Catalog, text: string): { path: string[]; v
 export async function gapsOf(catalog: Catalog, draft: Draft): Promise<Gap[]> {
   const { questions } = await catalog.presets();
   const gaps: Gap[] = [];
-  for (const kind of Object.keys(catalog.providers) as Kind[]) {
+  for (const kind of Object.keys(KINDS) as Kind[]) {
     const entry = draft[kind] as Draft | undefined;
     const provider = await loaded(catalog, kind, entry?.provider);
     if (entry === undefined || provider === undefined) continue;
@@ -161,7 +161,7 @@ export async function contradiction(
     if (!there.some((one) => one.kind === kind && one.provider === provider)) return `${kind}.provider`;
   }
   if (wanted.project !== undefined && wanted.project !== config.project) return "project";
-  for (const { path: [first, second], value } of wanted.settings.map((text) => parseSetting(catalog, text))) {
+  for (const { path: [first, second], value } of wanted.settings.map(parseSetting)) {
     const one = there.find(({ kind, name }) => kind === first && name === undefined);
     const found = second === undefined ? config[first!] : one?.options[second] ??
       (second === "provider" ? one?.provider : undefined);

@@ -5,7 +5,7 @@
  * @module
  */
 import { applyEdits, modify } from "npm:jsonc-parser@3.3.1";
-import { findUpwards, isForkstackError, variablePrefix } from "../../mod.ts";
+import { findUpwards, isForkstackError } from "../../mod.ts";
 import { disk } from "../system/disk.ts";
 import { files } from "../system/files.ts";
 import { basename, dirname, variable } from "../system/host.ts";
@@ -13,7 +13,7 @@ import { lackingForImages, withLines } from "../workspace/ignore.ts";
 import { isDenos, type Origin, taskLine } from "../project/task_line.ts";
 import { projectFile } from "../project/state_ownership.ts";
 import { permissionsOf } from "../project/permissions.ts";
-import { GUARDED } from "../workspace/program_env.ts";
+import { guardedNames } from "../workspace/program_env.ts";
 import { changedProjectFiles, checkPointers } from "../workspace/env_files.ts";
 import type { Project, Resource } from "../project/project.ts";
 import { type EnvFile, hostOf, type Manifest, sectionOf, STORES, type Survey } from "./survey.ts";
@@ -207,9 +207,7 @@ async function pointerWarnings(place: Parameters<typeof checkPointers>[0]): Prom
 
 /** An env file with values that are not of any environment. Values are never told, nor the hosts in them. */
 function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]): Warning[] {
-  const guarded = new Set(
-    resources.flatMap(({ kind, name }) => GUARDED[kind].map((one) => `${variablePrefix(name)}${one}`)),
-  );
+  const guarded = new Set(resources.flatMap(guardedNames));
   const set = Object.keys(values).filter((one) => values[one] !== "");
   const told = (one: string) => isElsewhere(values[one]!) ? `${one} (another machine's)` : one;
   const known = set.filter((one) => guarded.has(one));

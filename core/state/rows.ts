@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { ForkstackError, type Kind, resourceTitle } from "../../mod.ts";
+import { ForkstackError, type Kind, KINDS, resourceTitle } from "../../mod.ts";
 import { quoted, shown } from "../text/printable.ts";
 import type { Row } from "./sql.ts";
 import type { Checkout, Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./records.ts";
@@ -28,8 +28,6 @@ import { BASE_ENVS, keyOf } from "../project/project.ts";
 type Whose = (row: Row) => string;
 /** A column, what its values must be, and what that is called. */
 type Columns<Name extends string> = Readonly<Record<Name, readonly [check: Check, must: string]>>;
-
-const KINDS: readonly string[] = ["database", "storage", "secrets", "cache", "queue", "local"] satisfies Kind[];
 
 const oneOf = (list: readonly string[]): Check => (value) => list.includes(value as string);
 const isMade: Check = (value) => isEnvName(value) && !BASE_ENVS.includes(value);
@@ -57,7 +55,7 @@ const ENVIRONMENT: Columns<string> = {
 
 const RESOURCE: Columns<string> = {
   env: MADE,
-  kind: [oneOf(KINDS), "a kind of resource"],
+  kind: [oneOf(Object.keys(KINDS)), "a kind of resource"],
   name: [optional(isWord), "the name of a resource"],
   key: KEY,
   provider: [isWord, "the name of a provider"],

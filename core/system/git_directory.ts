@@ -4,15 +4,14 @@
  *
  * @module
  */
+import { readGitFile } from "../../mod.ts";
 import { absent, disk } from "./disk.ts";
-import { basename, dirname, join } from "./host.ts";
+import { join } from "./host.ts";
 
 /** The checkout's own git directory: `.git` in the directory at its top, or what the file `.git` there names. */
 export async function gitDirectory(top: string): Promise<string> {
   const path = join(top, ".git");
-  if ((await disk.look(path))?.type !== "file") return path;
-  const to = /^gitdir: (.+)$/m.exec(await disk.readText(path))?.[1] ?? "";
-  return resolve(top, to);
+  return (await disk.look(path))?.type === "file" ? readGitFile(top).gitDir : path;
 }
 
 /**
@@ -23,23 +22,14 @@ export async function commonDirectory(top: string): Promise<string | undefined> 
   const path = join(top, ".git");
   const { type } = await disk.look(path) ?? {};
   if (type !== "file") return type === "directory" ? path : undefined;
-  const linked = await disk.realPath(await gitDirectory(top));
-  const real = await disk.realPath(top);
-  const shared = await textOf(join(linked, "commondir"));
-  if (shared === undefined) {
-    const said = /^[ \t]*worktree[ \t]*=[ \t]*(.+?)[ \t]*$/m.exec(await textOf(join(linked, "config")) ?? "")?.[1];
-    const back = said?.replace(/^"(.*)"$/, "$1").replace(/\\(["\\])/g, "$1");
-    return back !== undefined && await disk.realPath(resolve(linked, back)) === real ? linked : undefined;
-  }
-  const common = await disk.realPath(resolve(linked, shared.trim()));
-  const listed = resolve(linked, (await textOf(join(linked, "gitdir")))?.trim() ?? "");
-  const isListed = basename(listed) === ".git" && await disk.realPath(dirname(listed)) === real &&
-    dirname(linked) === join(common, "worktrees");
-  return isListed ? common : undefined;
-}
-
-function resolve(from: string, to: string): string {
-  return process.getBuiltinModule("node:path").resolve(from, to);
+  const { gitDir, isLinked, common } = readGitFile(top);
+  if (isLinked) return common && await disk.realPath(common);
+  const own = await disk.realPath(gitDir);
+  const said = /^[ \t]*worktree[ \t]*=[ \t]*(.+?)[ \t]*$/m.exec(await textOf(join(own, "config")) ?? "")?.[1];
+  const back = said?.replace(/^"(.*)"$/, "$1").replace(/\\(["\\])/g, "$1");
+  if (back === undefined) return undefined;
+  const { resolve } = process.getBuiltinModule("node:path");
+  return await disk.realPath(resolve(own, back)) === await disk.realPath(top) ? own : undefined;
 }
 
 async function textOf(path: string): Promise<string | undefined> {

@@ -4,7 +4,15 @@
  *
  * @module
  */
-import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile, variablePrefix } from "../../mod.ts";
+import {
+  type Declared,
+  declaredResources,
+  envFileOf,
+  ForkstackError,
+  KINDS,
+  parseEnvFile,
+  variablePrefix,
+} from "../../mod.ts";
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "../system/host.ts";
 import type { Tellable } from "../engine/engine.ts";
@@ -15,55 +23,37 @@ import type { Place } from "./place.ts";
 /** Plain values by variable. */
 export type Values = Readonly<Record<string, string>>;
 
-/** What the getters of `mod.ts` hand out, and so what its guard compares. */
-export const GUARDED: Readonly<Record<Kind, readonly string[]>> = {
-  database: ["DATABASE_URL", "DATABASE_AUTH_TOKEN"],
-  storage: [
-    ...["BUCKET_NAME", "BUCKET_PATH", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_ACCESS_KEY_ID"],
-    ...["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-  ],
-  secrets: [],
-  cache: ["CACHE_URL"],
-  queue: ["QUEUE_URL", "QUEUE_PREFIX"],
-  local: ["LOCAL_PATH"],
-};
+/** Variables of a resource that the getters of `mod.ts` read, and so those that its guard compares. */
+export function guardedNames(resource: Pick<Declared, "kind" | "name">): string[] {
+  return named(resource, Object.values(KINDS[resource.kind].variables));
+}
 
-/** What a program takes for its environment's besides: an AWS SDK prefers a profile to the key beside it. */
-const ALSO_READ: Readonly<Partial<Record<Kind, readonly string[]>>> = {
-  storage: ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
-  secrets: ["SECRETS_FILE"],
-};
-
-/** Variables that providers of a kind give besides those that the getters hand out. */
-const ALSO_GIVEN: Readonly<Record<Kind, readonly string[]>> = {
-  database: ["DATABASE_PATH"],
-  storage: [],
-  secrets: ["SECRETS_FILE"],
-  cache: ["REDIS_URL", "CACHE_PREFIX"],
-  queue: [],
-  local: [],
-};
+function named({ name }: Pick<Declared, "name">, variables: readonly string[] = []): string[] {
+  return variables.map((variable) => variablePrefix(name) + variable);
+}
 
 /** The variables that forkstack writes for these resources, and those that it writes for every environment. */
 export function variableNames(resources: readonly Pick<Tellable, "kind" | "name" | "provider">[]): string[] {
   return [
     ...["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", RUN_VARIABLE],
-    ...resources.flatMap(({ kind, name, provider }) =>
-      [...GUARDED[kind], ...ALSO_GIVEN[kind], ...provider.variables ?? []].map((one) => variablePrefix(name) + one)
-    ),
+    ...resources.flatMap((one) => [
+      ...guardedNames(one),
+      ...named(one, KINDS[one.kind].given),
+      ...named(one, one.provider.variables),
+    ]),
   ];
 }
 
 /** Says to `mod.ts` what of the process environment is the environment's own though no file says so. */
 const RUN_VARIABLE = "FORKSTACK_RUN";
 
-/** What is known of one environment. */
+/** The variables and secrets of one environment. */
 export interface Known {
   readonly project: Project;
   readonly env: string;
-  /** What its file says, or its providers where there is no file. */
+  /** Variables by its file, or by its providers if it has no file. */
   readonly variables: Values;
-  /** Of these, what the file says otherwise or not at all: the endpoints that are served for this program alone. */
+  /** Variables that differ from the file or are missing in it: endpoints that are served for this program alone. */
   readonly unwritten: Values;
   readonly secrets: Secrets;
 }
@@ -74,9 +64,7 @@ export function programVariables(caller: Values, others: readonly Values[], know
   const kept = { ...caller };
   const [, ...earlier] = caller[RUN_VARIABLE]?.split(" ") ?? []; // of the `run` that this one is in
   const mine = declaredResources(project.config)
-    .flatMap(({ kind, name }) =>
-      [...GUARDED[kind], ...ALSO_READ[kind] ?? []].map((variable) => `${variablePrefix(name)}${variable}`)
-    );
+    .flatMap((one) => [...guardedNames(one), ...named(one, KINDS[one.kind].ambient)]);
   for (const name of [...earlier, ...mine, "FORKSTACK_EXPIRES_AT", RUN_VARIABLE]) delete kept[name];
   for (const other of others) {
     for (const [name, value] of Object.entries(other)) if (kept[name] === value) delete kept[name];

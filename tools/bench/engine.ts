@@ -11,7 +11,7 @@ import { files } from "../../core/system/files.ts";
 import type { Fork, Provider } from "../../core/provider.ts";
 import { openRegistry } from "../../core/state/open_registry.ts";
 import { recordedOptions } from "../../core/project/schema.ts";
-import type { Kind } from "../../mod.ts";
+import { type Kind, KINDS } from "../../mod.ts";
 import { CATALOG, PROVIDERS } from "../../providers/mod.ts";
 import { type Benchmark, median, shown } from "./measure.ts";
 import type { Resource } from "../../core/project/project.ts";
@@ -132,7 +132,7 @@ export const engineBenchmarks: readonly Benchmark[] = [
   {
     name: "engine: six resources at vendors of 200 to 1,000 ms a call",
     async run(work) {
-      const kinds: Kind[] = ["database", "storage", "secrets", "cache", "queue", "local"];
+      const kinds = Object.keys(KINDS) as Kind[];
       const chains = [[200, 1_000, 800], [300, 700], [200, 400], [500, 500, 500], [250, 250], [1_000, 900]];
       const providers = kinds.map((kind, at) => slowProvider(kind, `slow-${kind}`, chains[at]));
       const resources = providers.map((provider) => ({
