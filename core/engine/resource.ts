@@ -13,6 +13,7 @@ import type { Worker } from "../state/lock.ts";
 import { assertOwn, standing } from "./look.ts";
 import { formatMaking } from "../marker.ts";
 import type { Context, Created, Fork, Held, Inspection, Provider, Scope, Target } from "../provider.ts";
+import { poll } from "../system/poll.ts";
 import { sanitize } from "./sanitize.ts";
 import { messageOf } from "../text/printable.ts";
 import { type Environment, forkOf, type ResourceRow } from "../state/records.ts";
@@ -255,16 +256,13 @@ async function waitUntilUsable(
   held: Held,
   scope: Scope<unknown>,
 ): Promise<void> {
-  const until = engine.world.monotonicMs() + PROBE_DEADLINE_MS;
-  for (let pause = 50;; pause = Math.min(pause * 2, 2_000)) {
-    try {
-      return await provider.probe(context, held, scope);
-    } catch (error) {
-      const mayPass = isForkstackError(error) && error.retryable && engine.world.monotonicMs() < until;
-      if (!mayPass || context.signal.aborted) throw error;
-    }
-    await context.sleep(pause);
-  }
+  const isPassing = (error: unknown) => isForkstackError(error) && error.retryable;
+  const clock = () => engine.world.monotonicMs();
+  const pace = { what: `use "${held.name}"`, deadlineMs: PROBE_DEADLINE_MS, firstMs: 50, mostMs: 2_000 };
+  await poll<true>(context, { ...pace, clock, isPassing }, async () => {
+    await provider.probe(context, held, scope);
+    return true;
+  });
 }
 
 /**

@@ -11,7 +11,7 @@ import { isRead, isRepeatable, type RepeatableRequest } from "./repeat.ts";
 import { sleep } from "../system/host.ts";
 import { credentialsOf, quote, redactedError, redactor } from "./redact.ts";
 import type { Secret } from "../secret.ts";
-import { Slots } from "../system/slots.ts";
+import { Pool } from "../system/concurrency.ts";
 
 export { readJson, vendorError, type VendorProblem } from "./vendor_error.ts";
 
@@ -105,13 +105,13 @@ export function httpClient(options: HttpOptions = {}): HttpClient {
     secrets: options.secrets ?? [],
   };
   if (!(settings.concurrency >= 1)) throw new RangeError("concurrency must be at least 1");
-  const hosts = new Map<string, Slots>();
+  const hosts = new Map<string, Pool>();
   return async (request, before = () => Promise.resolve()) => {
     const call = await prepare(request, before, settings);
-    const slots = hosts.get(call.host) ?? new Slots(settings.concurrency);
-    hosts.set(call.host, slots);
+    const pool = hosts.get(call.host) ?? new Pool(settings.concurrency);
+    hosts.set(call.host, pool);
     try {
-      return await send(call, slots, settings);
+      return await send(call, pool, settings);
     } catch (error) {
       if (isForkstackError(error)) throw error;
       if (call.signal.aborted) throw interrupted(call);
@@ -145,19 +145,13 @@ async function prepare(request: RepeatableRequest, before: () => Promise<void>, 
   return call;
 }
 
-async function send(call: Call, slots: Slots, settings: Settings): Promise<Response> {
+async function send(call: Call, pool: Pool, settings: Settings): Promise<Response> {
   let leftMs = settings.totalMs;
   for (let tries = 1;; tries++) {
-    await slots.take(call.signal);
-    let startedAt: number;
-    let outcome: Outcome;
-    try {
+    const { startedAt, outcome } = await pool.run(async () => {
       await call.before(); // after the queue, and after each wait
-      startedAt = settings.now().getTime();
-      outcome = await attempt(call, settings);
-    } finally {
-      slots.free();
-    }
+      return { startedAt: settings.now().getTime(), outcome: await attempt(call, settings) };
+    }, call.signal);
     leftMs -= settings.now().getTime() - startedAt;
     const { waitMs, retryAt } = nextWait(call, outcome, tries, leftMs, settings);
     if (waitMs === undefined) return conclude(call, outcome, tries, retryAt, settings);

@@ -275,33 +275,3 @@ export class Api<Options> {
     });
   }
 }
-
-/** How long a wait for the vendor may take, and what is said if it takes longer: `make database "x"`. */
-export interface Waiting {
-  readonly provider: string;
-  readonly resource: string;
-  readonly what: string;
-  /** @default {600000} */
-  readonly deadlineMs?: number;
-}
-
-/** Looks until there is something to see; every wait ends. */
-export async function seen<T>(
-  context: Context,
-  { provider, resource, what, deadlineMs = 600_000 }: Waiting,
-  look: () => Promise<T | undefined>,
-): Promise<T> {
-  for (let pause = 250, waited = 0;; waited += pause, pause = Math.min(pause * 2, 5_000)) {
-    context.signal.throwIfAborted();
-    const found = await look();
-    if (found !== undefined) return found;
-    if (waited >= deadlineMs) {
-      throw new ForkstackError("NOT_READY", `Cannot ${what}: it is not done after ${deadlineMs / 1_000} s`, {
-        hint: "Run the same command again: it goes on where this one stopped",
-        retryable: true,
-        details: { provider, resource },
-      });
-    }
-    await context.sleep(pause);
-  }
-}

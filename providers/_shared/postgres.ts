@@ -8,6 +8,7 @@ import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { urlOf } from "./connection_url.ts";
 
 /** Sends a statement; without values it may be several at once, which are one transaction. */
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
@@ -91,15 +92,9 @@ export function loginOf(text: string): Login | undefined {
   };
 }
 
-/** The URL that an application gets. */
-export function urlOf({ host, port, user, password, database, sslmode }: Login): string {
-  const [first, second, last] = [user, password, database].map(encodeURIComponent);
-  const url = new URL(
-    `postgres://${first}${second && `:${second}`}@${host.includes(":") ? `[${host}]` : host}/${last}`,
-  );
-  url.port = port;
-  if (sslmode !== "prefer") url.searchParams.set("sslmode", sslmode);
-  return url.href;
+/** The URL of a login, as applications get it. */
+export function postgresUrl({ sslmode, ...login }: Login): string {
+  return urlOf({ ...login, scheme: "postgres", ...(sslmode === "prefer" ? {} : { query: { sslmode } }) });
 }
 
 /** What a refusal means: our code, whether it may pass, and what to do next. */

@@ -9,6 +9,7 @@ import type { Buffer } from "node:buffer";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { urlOf } from "./connection_url.ts";
 
 /** Where the server is, and as whom we come: an administrator. */
 export interface Login {
@@ -66,11 +67,14 @@ export function loginOf(context: Pick<Context, "credentials">, variables: readon
   };
 }
 
-/** The URL that an application gets. */
-export function urlOf({ isTls, host, port, user, password, database }: Login): string {
-  const at = host.includes(":") ? `[${host}]` : host;
-  const who = user || password ? `${encodeURIComponent(user)}:${encodeURIComponent(password)}@` : "";
-  return `${isTls ? "rediss" : "redis"}://${who}${at}:${port}/${database}`;
+/** The URL of a login, as applications get it. */
+export function redisUrl({ isTls, ...login }: Partial<Login> & Pick<Login, "isTls" | "host">): string {
+  return urlOf({ ...login, scheme: isTls ? "rediss" : "redis" });
+}
+
+/** The pattern of the server for keys with a prefix. */
+export function keysUnder(prefix = ""): string {
+  return `${prefix.replace(/[\\*?[\]]/g, "\\$&")}*`;
 }
 
 /** What is done, for the message of an error. */
@@ -268,7 +272,7 @@ async function walk(
 local sum = 0
 for _, key in ipairs(page[2]) do ${action} end
 return {page[1], sum}`;
-  const match = `${(place.prefix ?? "").replace(/[\\*?[\]]/g, "\\$&")}*`;
+  const match = keysUnder(place.prefix);
   await connection.send("SELECT", place.database);
   let total = 0;
   for (let cursor = "0";;) {

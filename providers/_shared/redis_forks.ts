@@ -12,7 +12,7 @@ import { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "./ownership.ts";
 import { bytesOf, type Connection, hasKeys, type Place, removeKeys } from "./redis_connection.ts";
 import { claimantOf, codeOf, holderOf, type Holding, holdings, libraryOf, load, lockOf } from "./redis_marks.ts";
-import { connected, FOR_WHOM, type Login, loginOf, urlOf } from "./redis_connection.ts";
+import { connected, FOR_WHOM, keysUnder, type Login, loginOf, redisUrl } from "./redis_connection.ts";
 
 /** What one provider has of its own. */
 export interface OnRedis<Options> {
@@ -119,12 +119,12 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
       at(context, `use ${its.kind} "${held.name}"`, async (connection, login) => {
         const { place, user } = await standing(its, context, connection, login, held, scope);
         const own = { ...login, database: place.database };
-        if (user === undefined) return its.outputs(urlOf(own), place, held.name);
+        if (user === undefined) return its.outputs(redisUrl(own), place, held.name);
         const password = randomBytes(24).toString("base64url");
         const known = await userOf(connection, user, held.id) ?? [];
         await context.fence();
         await putUser(its, connection, { id: held.id, user, place }, [...known.slice(1 - PASSWORDS), hashOf(password)]);
-        return its.outputs(urlOf({ ...own, user, password }), place, held.name);
+        return its.outputs(redisUrl({ ...own, user, password }), place, held.name);
       }),
     usage: (context, held, scope) =>
       at(context, `measure ${its.kind} "${held.name}"`, async (connection, login) => {
@@ -365,7 +365,7 @@ async function putUser<Options>(
   hashes: readonly string[],
 ): Promise<void> {
   await connection.send("ACL", "SETUSER", user, "reset", "on", ...hashes.map((hash) => `#${hash}`), ...[
-    `~${(place.prefix ?? "").replace(/[\\*?[\]]/g, "\\$&")}*`,
+    `~${keysUnder(place.prefix)}`,
     "resetchannels", // pub/sub knows no logical databases
     `&${place.prefix ?? `${user}:`}*`,
     `&forkstack:${id}`,

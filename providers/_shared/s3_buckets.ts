@@ -6,6 +6,8 @@
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
+import { forEach } from "../../core/system/concurrency.ts";
+import { globMatcher } from "../../core/text/glob.ts";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
@@ -290,14 +292,7 @@ export async function prepareCopy<Options extends CopyOptions>(
 
 /** Whether a key belongs to a fork; the parent's own mark never does. */
 export function filterOf({ include, exclude = [] }: CopyOptions): (key: string) => boolean {
-  const matcher = (patterns: readonly string[]) => {
-    const source = patterns.map((one) =>
-      one.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^]*")
-    );
-    const pattern = new RegExp(`^(${source.join("|")})$`);
-    return (key: string) => patterns.length > 0 && pattern.test(key);
-  };
-  const [isIncluded, isExcluded] = [matcher(include ?? ["*"]), matcher(exclude)];
+  const [isIncluded, isExcluded] = [globMatcher(...include ?? ["*"]), globMatcher(...exclude)];
   return (key) => key !== MARK_OBJECT.key && isIncluded(key) && !isExcluded(key);
 }
 
@@ -356,15 +351,11 @@ async function list<Options>(
 ): Promise<Fork[]> {
   const forks: Fork[] = [];
   const marks = its.marks(scope.options);
-  const names = its.buckets.names(store, `${scope.project}-`, context, scope)[Symbol.asyncIterator]();
-  const lane = async () => {
-    for (let next = await names.next(); !next.done; next = await names.next()) {
-      const note = await readIfOurs(marks, store, next.value);
-      const owner = note && ownerOf(context, next.value, note);
-      if (owner?.marker.stack === scope.stack && owner.marker.resource === scope.resource) forks.push(owner);
-    }
-  };
-  await Promise.all(Array.from({ length: 8 }, lane));
+  await forEach(its.buckets.names(store, `${scope.project}-`, context, scope), async (name) => {
+    const note = await readIfOurs(marks, store, name);
+    const owner = note && ownerOf(context, name, note);
+    if (owner?.marker.stack === scope.stack && owner.marker.resource === scope.resource) forks.push(owner);
+  }, { signal: context.signal });
   return forks.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 

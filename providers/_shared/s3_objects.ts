@@ -8,6 +8,7 @@
  */
 import type { ListMultipartUploadsCommand } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { Buffer } from "node:buffer";
+import { forEach } from "../../core/system/concurrency.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { copySource, type Store, vendorCode } from "./s3_client.ts";
@@ -416,19 +417,8 @@ class Lanes {
 
   /** Works on each; the first failure ends it, once what is under way has ended. */
   async each<T>(items: AsyncGenerator<T>, work: (item: T) => Promise<void>): Promise<void> {
-    let failure: { readonly error: unknown } | undefined;
-    const lane = async () => {
-      try {
-        for (let next = await items.next(); !next.done && failure === undefined; next = await items.next()) {
-          await this.#patiently(() => work(next.value));
-        }
-      } catch (error) {
-        failure ??= { error };
-      }
-    };
-    await Promise.all(Array.from({ length: this.#count }, lane));
-    await items.return(undefined);
-    if (failure !== undefined) throw failure.error;
+    const { signal } = this.#context;
+    await forEach(items, (item) => this.#patiently(() => work(item)), { limit: this.#count, signal });
   }
 
   async #patiently(work: () => Promise<void>): Promise<void> {

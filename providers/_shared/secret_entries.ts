@@ -4,7 +4,7 @@
  * to be made, and says when the fork is whole; every entry bears the mark's id and its own path as well.
  */
 import { formatMarker, hashOf } from "../../core/marker.ts";
-import { runSteps } from "../../core/system/concurrency.ts";
+import { forEach } from "../../core/system/concurrency.ts";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Provider, Replacement, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
@@ -223,7 +223,7 @@ async function create<Options extends Policy>(
     throw foreign(shelf, target, `${what}: ${unmarked(strangers.length)}`);
   }
   context.signal.throwIfAborted();
-  await each(context, entries, (entry) => shelf.add(context, target, name, entry, mark));
+  await forEach(entries, (entry) => shelf.add(context, target, name, entry, mark), { signal: context.signal });
   context.signal.throwIfAborted();
   await shelf.setMark(context, target, name, mark = { ...mark, state: "ready" }, "state");
   return forkOf(mark, name);
@@ -253,13 +253,15 @@ async function reset<Options extends Policy>(
       const now = await shelf.entries(context, target, name, mark.paths);
       const all = { ...mark, paths: [...new Set([...mark.paths, ...paths])] };
       if (all.paths.length > mark.paths.length) await shelf.setMark(context, target, name, all, "paths");
-      await each(context, wanted, async (entry) => {
+      await forEach(wanted, async (entry) => {
         const was = now.find(({ path }) => path === entry.path);
         if (was === undefined) await shelf.add(context, target, name, entry, mark);
         else if (textOf(was) !== textOf(entry)) await shelf.replace(context, target, name, entry, was);
-      });
+      }, { signal: context.signal });
       const more = now.filter(({ path }) => !paths.includes(path));
-      await each(context, more, ({ path }) => shelf.drop(context, target, name, path, mark).then(() => {}));
+      await forEach(more, ({ path }) => shelf.drop(context, target, name, path, mark).then(() => {}), {
+        signal: context.signal,
+      });
       return { ...fork, copy: parent === undefined ? "empty" : "full-copy" };
     },
   };
@@ -344,9 +346,9 @@ async function remove<Options extends Policy>(
   if (mark === undefined) return "absent";
   const paths = new Set([...mark.paths, ...await shelf.paths(context, scope, name)]);
   let left = 0;
-  await each(context, [...paths], async (path) => {
+  await forEach(paths, async (path) => {
     if (await shelf.drop(context, scope, name, path, mark) === "foreign") left++;
-  });
+  }, { signal: context.signal });
   if (left > 0) context.warn(`Left in "${shelf.place(scope, name)}": ${unmarked(left)}`);
   context.signal.throwIfAborted();
   await shelf.dropMark(context, scope, name, mark);
@@ -390,18 +392,6 @@ async function standing<Options extends Policy>(
   if (mark !== undefined && mark.id === held.id) return mark;
   if (isBase && (await shelf.paths(context, scope, held.name)).length > 0) return undefined;
   throw missing(shelf, scope, held.name);
-}
-
-/** Eight at once; the first failure ends it. */
-export async function each<Item>(
-  context: Context,
-  items: readonly Item[],
-  work: (item: Item) => Promise<void>,
-): Promise<void> {
-  const outcomes = await runSteps(items, work, { signal: context.signal });
-  const failed = outcomes.find((one) => !one.ok);
-  if (failed !== undefined && !failed.ok) throw failed.error;
-  context.signal.throwIfAborted();
 }
 
 function forkOf({ id, marker, parentId, createdAt }: Mark, name: string): Fork {

@@ -5,6 +5,7 @@
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Context, Fork, Replacement, SecretsAccess, Target } from "../../core/provider.ts";
+import { globMatcher } from "../../core/text/glob.ts";
 import { ForkstackError } from "../../mod.ts";
 
 const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -32,11 +33,6 @@ export function hasPolicy({ exclude = [], override = {} }: Policy): boolean {
   return exclude.length > 0 || Object.keys(override).length > 0;
 }
 
-/** Whether forks do without this key of their parent's. */
-export function isExcluded({ exclude = [] }: Policy, key: string): boolean {
-  return exclude.some((pattern) => new RegExp(`^${pattern.replaceAll("*", ".*")}$`, "s").test(key));
-}
-
 /**
  * What a fork differs in from its parent's secrets: `null` for what it does not get.
  *
@@ -49,7 +45,8 @@ export function policyChanges<Value>(
   { provider, resource }: { readonly provider: string; readonly resource: string },
 ): Record<string, Value | null> {
   const changes: Record<string, Value | null> = {};
-  for (const one of Object.keys(parents)) if (isExcluded(policy, one)) changes[one] = null;
+  const isExcluded = globMatcher(...policy.exclude ?? []);
+  for (const one of Object.keys(parents)) if (isExcluded(one)) changes[one] = null;
   for (const [one, by] of Object.entries(policy.override ?? {})) {
     if (typeof by === "string") changes[one] = plain(by);
     else if (Object.hasOwn(parents, by.from)) changes[one] = parents[by.from]!;

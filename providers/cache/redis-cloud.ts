@@ -11,13 +11,14 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
+import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches, seen } from "../_shared/json_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
-import { connected, copyAcross, type Login, urlOf } from "../_shared/redis_connection.ts";
+import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { type Known, recorded } from "../_shared/recorded.ts";
+import { connected, copyAcross, type Login, redisUrl } from "../_shared/redis_connection.ts";
 
 const options = v.strictObject({
   /** The number of the subscription that holds the databases, as in the address of the console, e.g. `154714`. */
@@ -94,27 +95,33 @@ const provider: Provider<Options> = {
   inspect,
   create,
   delete: remove,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
   usage,
 };
 export default provider;
 
+const records = recorded<Database, Options>({
+  provider: "redis-cloud",
+  label: "Redis Cloud",
+  async *all(context, scope) {
+    yield* await databases(context, scope);
+  },
+  idOf: ({ databaseId }) => String(databaseId),
+  namesOf: ({ name }) => [name],
+  forkOf,
+});
+
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = await standing(context, target, target.name);
   if (found === undefined) return { state: "absent" };
-  const id = String(found.databaseId);
-  const marker = await recordedOwner(context, target.name, id) ??
+  const owner = await records.ownerOf(context, target.name, found) ??
     (target.isResumed ? await provenOwner(context, target, found) : undefined);
-  if (marker === undefined) return { state: "foreign", id, reason: UNKNOWN };
-  if (!isSameHolder(marker, target.marker)) return others(id, marker);
-  const fork = { ...forkOf(found, target), marker };
-  if (/delet/.test(found.status)) return { state: "deleting", fork };
-  return { state: isUsable(found) && await isWhole(context, target, found) ? "ready" : "pending", fork };
+  const seen = records.inspection(target, found, owner, /delet/.test(found.status) ? "deleting" : "pending");
+  if (seen.state !== "pending" || !isUsable(found) || !await isWhole(context, target, found)) return seen;
+  return { ...seen, state: "ready" };
 }
-
-const UNKNOWN = "no answer of Redis Cloud's on record says that forkstack made it";
 
 const keyOf = (password: string) => `password:${createHash("sha256").update(password).digest("hex")}`;
 
@@ -123,7 +130,7 @@ async function provenOwner(context: Context, scope: Scope<Options>, found: Datab
   const known = (await context.recorded(found.name)).filter(({ step }) => step === KEY);
   if (known.length === 0) return undefined;
   const what = `look at database "${found.name}"`;
-  const password = await seen(context, { ...details(scope), what }, async () => {
+  const password = await poll(context, { ...details(scope), what }, async () => {
     const still = await find(context, scope, String(found.databaseId));
     if (still === undefined || !/pending|draft/.test(still.status)) return still?.security?.password ?? "";
     return still.security?.password;
@@ -135,7 +142,7 @@ async function provenOwner(context: Context, scope: Scope<Options>, found: Datab
 const KEY = "key";
 
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
-  const { name, marker } = target;
+  const { name } = target;
   const what = `make database "${name}"`;
   const parent = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
   let found = await standing(context, target, name);
@@ -163,10 +170,8 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     found = await standing(context, target, name);
     if (found === undefined) throw problem ?? missing(target, name);
   }
-  const owner = await recordedOwner(context, name, String(found.databaseId)) ??
-    await provenOwner(context, target, found);
-  const reason = isOthers(owner, marker, UNKNOWN);
-  if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`, problem);
+  const owner = await records.ownerOf(context, name, found) ?? await provenOwner(context, target, found);
+  records.assertWanted(target, owner, what, problem);
   await context.record("database", String(found.databaseId));
   const ready = await settled(context, target, found.databaseId, what);
   if (!await isWhole(context, target, ready)) {
@@ -180,7 +185,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   const origin = parent === undefined
     ? { copy: "empty" } as const
     : { parentId: String(parent.databaseId), copy: "full-copy" } as const;
-  return { ...forkOf(ready, target), ...origin, marker };
+  return { ...forkOf(ready, { ...target, since: target.begunAt }), ...origin };
 }
 
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
@@ -188,17 +193,10 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ?? // a 404 says little
     (await databases(context, scope)).find(({ databaseId }) => String(databaseId) === fork.id);
   if (found === undefined) return "absent";
-  const marker = await recordedOwner(context, fork.name, fork.id);
-  const reason = found.name !== fork.name
-    ? `it bears the name "${found.name}" by now`
-    : marker === undefined
-    ? UNKNOWN
-    : isSameHolder(marker, fork.marker)
-    ? undefined
-    : holder(marker);
-  if (reason !== undefined) throw foreignError(details(scope), `${what}: ${reason}`);
+  const why = found.name === fork.name ? undefined : `it bears the name "${found.name}" by now`;
+  await records.assertOurs(context, scope, fork, found, what, why);
   let isSent = /delet/.test(found.status);
-  await seen(context, { ...details(scope), what }, async () => {
+  await poll(context, { ...details(scope), what }, async () => {
     const still = await find(context, scope, fork.id) ??
       (await databases(context, scope)).find(({ databaseId }) => String(databaseId) === fork.id);
     if (still === undefined) return true;
@@ -213,22 +211,14 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   return "deleted";
 }
 
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  for (const database of await databases(context, scope)) {
-    const marker = await recordedOwner(context, database.name, String(database.databaseId));
-    if (marker?.stack === scope.stack && marker.resource === scope.resource) {
-      yield { ...forkOf(database, { begunAt: context.now().toISOString() }), marker };
-    }
-  }
-}
-
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
   const login = await loginAt(context, scope, held);
   await connected(context, login, taskOf(`use database "${held.name}"`), ({ send }) => send("PING"));
 }
 
 async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
-  const url = new Secret(urlOf(await loginAt(context, scope, held)).replace(/\/0$/, "")); // there is one logical database
+  const { database: _, ...login } = await loginAt(context, scope, held); // there is one logical database
+  const url = new Secret(redisUrl(login));
   return { CACHE_URL: url, REDIS_URL: url };
 }
 
@@ -298,7 +288,7 @@ async function done(
 ): Promise<number | undefined> {
   const { taskId } = await api.read(TASK, answer, scope, what);
   let unknown = 0;
-  return await seen(context, { ...details(scope), what }, async () => {
+  return await poll(context, { ...details(scope), what }, async () => {
     const looked = await api.send(context, scope, "GET", ["tasks", taskId], { root: true });
     if (looked.response.status === 404 && unknown++ < UNKNOWN_TASK_TRIES) return void await looked.response.text();
     const task = await api.read(TASK, looked, scope, what);
@@ -402,7 +392,10 @@ async function databases(context: Context, scope: Scope<Options>): Promise<Datab
   for (let offset = 0;; offset += PAGE_SIZE) {
     const query = { offset: String(offset), limit: String(PAGE_SIZE) };
     const answer = await api.send(context, scope, "GET", ["databases"], { query });
-    if (offset > 0 && answer.response.status === 404) return await answer.response.text(), [...all.values()];
+    if (offset > 0 && answer.response.status === 404) {
+      await answer.response.text();
+      return [...all.values()];
+    }
     const { subscription } = await api.read(PAGE, answer, scope, "list databases");
     const page = [subscription].flat().flatMap((one) => one.databases);
     const known = all.size;
@@ -417,7 +410,7 @@ async function standing(context: Context, scope: Scope<Options>, name: string): 
   const look = async () => (await databases(context, scope)).find((one) => one.name === name);
   const found = await look();
   if (found !== undefined) return found;
-  await seen(context, { ...details(scope), what: "wait for the creates of the account" }, async () => {
+  await poll(context, { ...details(scope), what: "wait for the creates of the account" }, async () => {
     const answer = await api.send(context, scope, "GET", ["tasks"], { root: true });
     const { tasks } = await api.read(TASKS, answer, scope, "list tasks");
     const isMaking = tasks.some((task) =>
@@ -437,7 +430,7 @@ async function find(context: Context, scope: Scope<Options>, id: string): Promis
 
 /** Completed says only that the task is; the database has to be active. */
 async function settled(context: Context, scope: Scope<Options>, id: number, what: string): Promise<Database> {
-  return await seen(context, { ...details(scope), what }, async () => {
+  return await poll(context, { ...details(scope), what }, async () => {
     const found = await find(context, scope, String(id)) ?? raise(missing(scope, String(id)));
     if (/error/.test(found.status)) throw unusable(scope, found);
     return found.status === "active" ? found : undefined;
@@ -475,6 +468,6 @@ function raise(error: Error): never {
 const details = ({ resource }: Scope<Options>) => ({ provider: "redis-cloud", resource });
 
 /** While it is made, it has no time of its own. */
-function forkOf({ databaseId, name, activatedOn }: Database, { begunAt }: { begunAt: string }): Omit<Fork, "marker"> {
-  return { id: String(databaseId), name, createdAt: new Date(activatedOn ?? begunAt).toISOString() };
+function forkOf({ databaseId, name, activatedOn }: Database, { marker, since }: Known): Fork {
+  return { id: String(databaseId), name, createdAt: new Date(activatedOn ?? since).toISOString(), marker };
 }

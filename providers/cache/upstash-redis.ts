@@ -12,13 +12,16 @@
  */
 import { Buffer } from "node:buffer";
 import * as v from "npm:valibot@1.5.0";
+import { poll } from "../../core/system/poll.ts";
 import { readJson, vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/http/repeat.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches, seen } from "../_shared/json_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
+import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { urlOf } from "../_shared/connection_url.ts";
+import { isOthers, isSameHolder } from "../_shared/ownership.ts";
+import { recorded } from "../_shared/recorded.ts";
 import {
   bearersOf,
   DATABASE,
@@ -81,31 +84,33 @@ const provider: Provider<Options> = {
   inspect,
   create,
   delete: remove,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
   usage,
 };
 export default provider;
 
+const records = recorded<Database, Options>({
+  provider: "upstash-redis",
+  label: "Upstash",
+  async *all(context, scope) {
+    yield* await databases(context, scope);
+  },
+  idOf: ({ database_id }) => database_id,
+  namesOf: (database) => [nameOf(database)],
+  forkOf,
+  ownerOf,
+});
+
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const bearers = await bearersOf(context, target.name, await databases(context, target));
   const [first] = bearers;
   if (first === undefined) return { state: "absent" };
-  const found = bearers.find(({ owner }) => owner && isSameHolder(owner, target.marker));
-  if (found?.owner !== undefined) {
-    const { database, owner } = found;
-    return {
-      state: isForking(database) ? "pending" : "ready",
-      fork: { ...forkOf(database, target.name), marker: owner },
-    };
-  }
-  const theirs = bearers.find(({ owner }) => owner !== undefined);
-  if (theirs?.owner !== undefined) return others(theirs.database.database_id, theirs.owner);
-  return { state: "foreign", id: first.database.database_id, reason: UNKNOWN };
+  const own = bearers.find(({ owner }) => owner && isSameHolder(owner, target.marker));
+  const { database, owner } = own ?? bearers.find((one) => one.owner !== undefined) ?? first;
+  return records.inspection(target, database, owner, isForking(database) ? "pending" : "ready");
 }
-
-const UNKNOWN = "no answer of Upstash's on record says that forkstack made it";
 
 /**
  * As names need not be unique, who makes a database looks again before it goes on: of several the first in the order of
@@ -160,7 +165,7 @@ async function yieldTo(
   own: Database | undefined,
 ): Promise<Fork> {
   if (own !== undefined) await drop(context, target, own.database_id, target.name);
-  await seen(context, waiting(target, `make database "${target.name}"`), async () => {
+  await poll(context, waiting(target, `make database "${target.name}"`), async () => {
     const found = await find(context, target, winner.database_id);
     if (found === undefined) throw missing(target, target.name);
     return isForking(found) ? undefined : found;
@@ -173,17 +178,8 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ??
     (await databases(context, scope)).find(({ database_id }) => database_id === fork.id); // a 404 says little
   if (found === undefined) return "absent";
-  const owner = await ownerOf(context, fork.name, found);
-  const reason = nameOf(found) !== fork.name
-    ? `it bears the name "${found.database_name}" by now`
-    : owner === undefined
-    ? UNKNOWN
-    : isSameHolder(owner, fork.marker)
-    ? undefined
-    : holder(owner);
-  if (owner === undefined || reason !== undefined) {
-    throw foreign(scope, `delete database "${fork.name}": ${reason}`);
-  }
+  const why = nameOf(found) === fork.name ? undefined : `it bears the name "${found.database_name}" by now`;
+  const owner = await records.assertOurs(context, scope, fork, found, `delete database "${fork.name}"`, why);
   if (isForking(found)) {
     const parent = (await databases(context, scope)).find(({ database_id }) =>
       found.database_name === forkingName(fork.name, owner, database_id)
@@ -191,16 +187,6 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
     if (parent !== undefined) await dropBackups(context, scope, parent, found);
   }
   return await drop(context, scope, found.database_id, fork.name);
-}
-
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  for (const database of await databases(context, scope)) {
-    const name = nameOf(database);
-    const marker = await ownerOf(context, name, database);
-    if (marker?.stack === scope.stack && marker.resource === scope.resource) {
-      yield { ...forkOf(database, name), marker };
-    }
-  }
 }
 
 /** By the REST API of the database itself. */
@@ -224,7 +210,7 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
 
 async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
   const { database: { port, tls, password, rest_token }, host, restUrl } = await access(context, held, scope);
-  const url = new Secret(`${tls ? "rediss" : "redis"}://default:${encodeURIComponent(password)}@${host}:${port}`);
+  const url = new Secret(urlOf({ scheme: tls ? "rediss" : "redis", user: "default", password, host, port }));
   return {
     CACHE_URL: url,
     REDIS_URL: url,
@@ -250,7 +236,7 @@ const backupName = ({ database_id }: Database) => `forkstack-${database_id}`;
 async function fill(context: Context, target: Target<Options>, parent: Database, child: Database): Promise<void> {
   const what = `copy "${parent.database_name}" to "${target.name}"`;
   await settled(context, target, child.database_id);
-  const backup = await seen(context, waiting(target, what), async () => {
+  const backup = await poll(context, waiting(target, what), async () => {
     const all = await backups(context, target, parent);
     const own = all.find(({ name }) => name === backupName(child));
     if (own?.state === "completed") return own;
@@ -289,7 +275,7 @@ async function backups(context: Context, scope: Scope<Options>, { database_id }:
 
 /** Those that were made for this child, until none is left; one that is still being made is waited for. */
 async function dropBackups(context: Context, scope: Scope<Options>, parent: Database, child: Database): Promise<void> {
-  await seen(context, waiting(scope, "delete a backup"), async () => {
+  await poll(context, waiting(scope, "delete a backup"), async () => {
     const own = (await backups(context, scope, parent)).filter(({ name }) => name === backupName(child));
     if (own.length === 0) return true;
     if (own.some(({ state }) => state === "pending")) return undefined;
@@ -401,7 +387,7 @@ async function createRefusal(
 
 /** Waits until it takes changes: a restore on one that is busy is refused. */
 async function settled(context: Context, target: Target<Options>, id: string): Promise<void> {
-  await seen(context, waiting(target, `make database "${target.name}"`), async () => {
+  await poll(context, waiting(target, `make database "${target.name}"`), async () => {
     const found = await find(context, target, id);
     if (found === undefined) throw missing(target, target.name);
     if (found.state !== "active") throw unusable(target, target.name, found.state);
@@ -439,9 +425,9 @@ async function oursOf(
   const wanted = forkingName(target.name, target.marker, parent?.database_id);
   for (const { database, owner } of bearers) {
     const isOtherwise = isForking(database) && database.database_name !== wanted;
-    const reason = isOthers(owner, target.marker, UNKNOWN) ??
+    const reason = isOthers(owner, target.marker, records.unknown) ??
       (isOtherwise ? "what is there has another parent" : undefined);
-    if (reason !== undefined) throw foreign(target, `make database "${target.name}": ${reason}`);
+    if (reason !== undefined) throw records.foreign(target, `make database "${target.name}": ${reason}`);
   }
   return bearers.map(({ database }) => database);
 }
@@ -471,23 +457,19 @@ function unusable(scope: Scope<Options>, name: string, state: string): Forkstack
   });
 }
 
-function foreign(scope: Scope<Options>, what: string): ForkstackError {
-  return foreignError(details(scope), what);
-}
-
 const timeOf = ({ creation_time }: Database) => new Date(creation_time * 1_000).toISOString();
 
 const details = ({ resource }: Scope<Options>) => ({ provider: "upstash-redis", resource });
 
 const waiting = (scope: Scope<Options>, what: string) => ({ ...details(scope), what });
 
-function forkOf(database: Database, name: string): Omit<Fork, "marker"> {
-  return { id: database.database_id, name, createdAt: timeOf(database) };
+function forkOf(database: Database, { name, marker }: Pick<Fork, "name" | "marker">): Fork {
+  return { id: database.database_id, name, createdAt: timeOf(database), marker };
 }
 
-function madeFrom(parent: Database | undefined, database: Database, { name, marker }: Target<Options>): Fork {
+function madeFrom(parent: Database | undefined, database: Database, target: Target<Options>): Fork {
   const origin = parent === undefined
     ? { copy: "empty" } as const
     : { parentId: parent.database_id, copy: "full-copy" } as const;
-  return { ...forkOf(database, name), ...origin, marker };
+  return { ...forkOf(database, target), ...origin };
 }

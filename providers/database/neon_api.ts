@@ -5,6 +5,7 @@
  * - Its operations: https://neon.com/docs/reference/api/operations
  */
 import * as v from "npm:valibot@1.5.0";
+import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Scope, Target } from "../../core/provider.ts";
 import { type ForkstackError, resourceTitle } from "../../mod.ts";
@@ -58,59 +59,66 @@ export async function settle(
   what: string,
   { isGone = false } = {},
 ): Promise<void> {
-  const wait = waiting(context, scope, what);
   for (const { id, action, status } of operations) {
-    for (let state = status, failedMs = 0; !/^(finished|skipped)$/.test(state);) {
+    let state = status;
+    let failedAt: number | undefined;
+    const isOver = () => /^(finished|skipped)$/.test(state);
+    if (isOver()) continue;
+    await settled(context, scope, what, async (see, waitedMs) => {
       const answer = await api.send(context, scope, "GET", ["operations", id]);
-      if (isGone && answer.response.status === 404) break; // with the branch, its operations may go
+      if (isGone && answer.response.status === 404) return true; // with the branch, its operations may go
       state = (await api.read(POLLED, answer, scope, what)).operation.status;
-      if (/^(error|cancelled)$/.test(state) || (state === "failed" && failedMs > FAILED_MS)) {
+      failedAt = state === "failed" ? failedAt ?? waitedMs : undefined;
+      const hasFailed = failedAt !== undefined && waitedMs - failedAt > FAILED_MS;
+      if (hasFailed || /^(error|cancelled)$/.test(state)) {
         throw told(answer, scope, {
           code: "PROVIDER_UNAVAILABLE",
           what: `${what}: operation ${action} ended as "${state}"`,
           hint: `Run the same command again; see ${STATUS_PAGE}`,
         });
       }
-      if (/^(finished|skipped)$/.test(state)) break;
-      const ms = await wait(answer, `operation ${action} is "${state}"`);
-      failedMs = state === "failed" ? failedMs + ms : 0;
-    }
+      see(answer, `operation ${action} is "${state}"`);
+      return isOver() || undefined;
+    });
   }
 }
 
 /** Waits for a branch whose operations nobody told us, and then for its compute. */
 export async function settleBranch(context: Context, scope: Scope<Project>, id: string, what: string): Promise<void> {
-  const wait = waiting(context, scope, what);
-  for (;;) {
-    const { found, answer } = await byId(context, scope, id, what);
-    if (found === undefined) throw told(answer, scope, { code: "NOT_FOUND", what: `${what}: it went`, hint: LOOK });
-    if (isReady(found)) break;
-    await wait(answer, `it is "${found.current_state}"`);
-  }
-  for (;;) {
+  let isThere = false;
+  await settled(context, scope, what, async (see) => {
+    if (!isThere) {
+      const { found, answer } = await byId(context, scope, id, what);
+      if (found === undefined) throw told(answer, scope, { code: "NOT_FOUND", what: `${what}: it went`, hint: LOOK });
+      see(answer, `it is "${found.current_state}"`);
+      isThere = isReady(found);
+      if (!isThere) return undefined;
+    }
     // https://api-docs.neon.tech/reference/listprojectbranchendpoints
     const answer = await api.send(context, scope, "GET", ["branches", id, "endpoints"]);
     const { endpoints } = await api.read(ENDPOINTS, answer, scope, what);
-    if (endpoints.every(({ current_state }) => current_state !== "init")) return;
-    await wait(answer, "its compute has not started");
-  }
+    see(answer, "its compute has not started");
+    return endpoints.every(({ current_state }) => current_state !== "init") || undefined;
+  });
 }
 
-function waiting(context: Context, scope: Scope<Project>, what: string) {
-  let [pause, waited] = [250, 0];
-  return async (answer: Answer, state: string): Promise<number> => {
-    if (waited > SETTLE_MS) {
-      throw told(answer, scope, {
-        code: "NOT_READY",
-        what: `${what}: after ${waited / 1_000} s ${state}`,
-        hint: `Run the same command again; see ${STATUS_PAGE}`,
-      });
-    }
-    const ms = pause;
-    await context.sleep(ms);
-    [pause, waited] = [Math.min(pause * 1.5, 2_000), waited + ms];
-    return ms;
+/** Looks until it is so; what was seen last is told if that takes too long. */
+async function settled(
+  context: Context,
+  scope: Scope<Project>,
+  what: string,
+  look: (see: (answer: Answer, state: string) => void, waitedMs: number) => Promise<true | undefined>,
+): Promise<void> {
+  let last: { readonly answer: Answer; readonly state: string } | undefined;
+  const late = () => {
+    throw told(last!.answer, scope, {
+      code: "NOT_READY",
+      what: `${what}: after ${SETTLE_MS / 1_000} s ${last!.state}`,
+      hint: `Run the same command again; see ${STATUS_PAGE}`,
+    });
   };
+  const pace = { what, deadlineMs: SETTLE_MS, factor: 1.5, mostMs: 2_000, late };
+  await poll<true>(context, pace, (waitedMs) => look((answer, state) => void (last = { answer, state }), waitedMs));
 }
 
 const STATUS_PAGE = "https://neonstatus.com";

@@ -10,14 +10,14 @@
  * - What a token may do: https://planetscale.com/docs/api/reference/service-tokens
  */
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Created, type Fork, type Held, type Marker, Secret } from "../../core/provider.ts";
+import { poll } from "../../core/system/poll.ts";
+import { type Context, type Created, type Fork, type Held, Secret } from "../../core/provider.ts";
 import type { Inspection, Outputs, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_shared/json_api.ts";
-import { finalNameOf, firstNameOf } from "../_shared/first_name.ts";
-import { holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
+import { firstNameOf } from "../_shared/first_name.ts";
 import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./planetscale_api.ts";
-import { denied, foreign, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./planetscale_api.ts";
+import { denied, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./planetscale_api.ts";
 import {
   bearing,
   BRANCH,
@@ -29,8 +29,8 @@ import {
   TOKEN,
   TOKEN_ID,
 } from "./planetscale_api.ts";
-import { madeOne, UNKNOWN } from "./planetscale_api.ts";
-import { type Access, ask, dropTables, runSql, sizeOf, urlOf } from "./planetscale_sql.ts";
+import { forkOf, madeOne, records } from "./planetscale_api.ts";
+import { type Access, ask, dropTables, loginUrl, runSql, sizeOf } from "./planetscale_sql.ts";
 
 const options = v.strictObject({
   /** The organization's name, as in the address of the dashboard, e.g. `"acme"`. */
@@ -88,7 +88,7 @@ const provider: Provider<Options> = {
   inspect,
   create,
   delete: remove,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
   execute,
@@ -98,18 +98,16 @@ export default provider;
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const { branch } = await find(context, target, target.name);
-  const foreign = (id: string, reason: string): Inspection => ({ state: "foreign", id, reason });
   if (branch !== undefined && target.name === titleOfProd(target)) {
-    return foreign(branch.id, "it is the database's default branch");
+    return { state: "foreign", id: branch.id, reason: "it is the database's default branch" };
   }
   const own = await ownOf(context, target, branch);
   if (own !== undefined) {
     const isReady = own.branch.ready && own.branch.name === target.name;
-    return { state: isReady ? "ready" : "pending", fork: forkOf(own.branch, own.marker, target) };
+    return records.inspection(target, own.branch, own.marker, isReady ? "ready" : "pending");
   }
   if (branch === undefined) return { state: "absent" };
-  const marker = await recordedOwner(context, target.name, branch.id);
-  return marker === undefined ? foreign(branch.id, UNKNOWN) : others(branch.id, marker);
+  return records.inspection(target, branch, await records.ownerOf(context, target.name, branch));
 }
 
 /** The create is never repeated; whatever comes back but a success, its first name is looked at again. */
@@ -121,7 +119,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   const parent = target.parent === undefined ? undefined : await parentOf(context, target, seen.database);
   const { branch: standing } = await look(context, target, target.name);
   const own = await ownOf(context, target, standing);
-  if (own === undefined && standing !== undefined) throw foreign(target, `${what}: ${UNKNOWN}`);
+  if (own === undefined && standing !== undefined) throw records.foreign(target, `${what}: ${records.unknown}`);
   // What reached the limit may be the very branch that an earlier run made.
   const limit = own === undefined ? limitOf(seen.database, target) : undefined;
   if (limit) throw await told(seen.answer, target, what, limit);
@@ -133,7 +131,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   const access = await mint(context, target, settled);
   (await minted(context)).set(settled.id, access);
   await waitForAnswer(context, access, `query branch "${settled.name}"`);
-  const fork = { ...forkOf(settled, target.marker, target), outputs: outputsFrom(access) };
+  const fork = { ...forkOf(settled, target), outputs: outputsFrom(access) };
   if (isFilled(target)) return { ...fork, copy: "full-copy" };
   if (access.engine === "postgres" && parent !== undefined) {
     context.warn(`branch "${settled.name}" starts empty: PlanetScale fills one of PostgreSQL with \`withData\` alone`);
@@ -149,17 +147,17 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const what = `delete branch "${fork.name}"`;
   const { branch, answer: looked } = await bearing(context, scope, fork);
   if (branch === undefined) return "absent";
-  const marker = await recordedOwner(context, fork.name, fork.id);
-  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
-    throw foreign(scope, `${what}: ${marker === undefined ? UNKNOWN : holder(marker)}`);
-  }
+  await records.assertOurs(context, scope, fork, branch, what);
   const { database } = await databaseOf(context, scope, what);
   const reason = whyKept(branch, database);
   if (reason !== undefined) throw await told(looked, scope, what, reason);
   context.signal.throwIfAborted();
   // https://planetscale.com/docs/api/reference/delete_branch; its passwords and roles end with it
   const answer = await api.send(context, scope, "DELETE", [...pathOf(scope), "branches", branch.name]);
-  if (answer.response.ok) return await answer.response.text(), "deleted";
+  if (answer.response.ok) {
+    await answer.response.text();
+    return "deleted";
+  }
   const { status } = answer.response;
   if (status === 404 && (await look(context, scope, branch.name)).branch?.id !== fork.id) return "absent";
   if (status === 403 || status === 404) {
@@ -172,18 +170,6 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
     state: `it has branches of its own: ${children.join(", ")}`,
     hint: "Delete the environments that were forked from it first",
   });
-}
-
-/** Every branch of the database whose id is on record. */
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  for await (const branch of branches(context, scope)) {
-    for (const name of new Set([branch.name, finalNameOf(branch.name)])) {
-      const marker = await recordedOwner(context, name, branch.id);
-      if (marker?.stack !== scope.stack || marker.resource !== scope.resource) continue;
-      yield forkOf(branch, marker, { name });
-      break;
-    }
-  }
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
@@ -276,7 +262,7 @@ async function assertFit({ database, answer }: Seen, target: Target<Options>, wh
     });
   }
   if (target.name === titleOfProd(target) || target.name === database.default_branch) {
-    throw foreign(target, `${what}: it is the database's default branch`);
+    throw records.foreign(target, `${what}: it is the database's default branch`);
   }
 }
 
@@ -359,40 +345,36 @@ async function make(
 
 /** The branch that an earlier attempt of this operation made. */
 function assertOurs(target: Target<Options>, { branch, marker }: Own, database: Database, cause?: unknown): Branch {
-  const reason = branch.name === database.default_branch
-    ? "it is the default branch by now"
-    : isOthers(marker, target.marker, UNKNOWN);
-  if (reason === undefined) return branch;
-  throw foreign(target, `make branch "${target.name}": ${reason}`, cause);
+  const what = `make branch "${target.name}"`;
+  if (branch.name === database.default_branch) {
+    throw records.foreign(target, `${what}: it is the default branch by now`, cause);
+  }
+  records.assertWanted(target, marker, what, cause);
+  return branch;
 }
 
 /** Waits until a new branch is there: https://planetscale.com/docs/api/reference/get_branch */
 async function settle(context: Context, target: Target<Options>, made: Branch): Promise<Branch> {
   let branch = made;
-  for (let pause = 1_000, waited = 0; !branch.ready; waited += pause, pause = Math.min(pause * 1.5, 10_000)) {
-    if (waited > SETTLE_MS) {
-      throw new ForkstackError("NOT_READY", `Cannot use branch "${made.name}": it is still ${branch.state}`, {
-        hint: "Run the same command again: it goes on waiting",
-        retryable: true,
-        details: { provider: "planetscale", resource: target.resource },
-      });
-    }
-    await context.sleep(pause);
+  const late = () => {
+    throw new ForkstackError("NOT_READY", `Cannot use branch "${made.name}": it is still ${branch.state}`, {
+      hint: "Run the same command again: it goes on waiting",
+      retryable: true,
+      details: { provider: "planetscale", resource: target.resource },
+    });
+  };
+  const pace = { deadlineMs: SETTLE_MS, firstMs: 1_000, factor: 1.5, mostMs: 10_000, late };
+  return await poll<Branch>(context, { what: `use branch "${made.name}"`, ...pace }, async () => {
+    if (branch.ready) return branch;
     branch = await madeOne(context, target, branch);
     context.progress(`branch "${made.name}" is ${branch.state}`);
-  }
-  return branch;
+    return branch.ready ? branch : undefined;
+  });
 }
 
 async function waitForAnswer(context: Context, access: Access, what: string): Promise<void> {
-  for (let pause = 250, waited = 0;; waited += pause, pause = Math.min(pause * 2, 5_000)) {
-    try {
-      return await ask(context, access, what);
-    } catch (error) {
-      if (!isForkstackError(error) || !error.retryable || waited > ANSWER_MS) throw error;
-    }
-    await context.sleep(pause);
-  }
+  const isPassing = (error: unknown) => isForkstackError(error) && error.retryable;
+  await poll(context, { what, deadlineMs: ANSWER_MS, isPassing }, () => ask(context, access, what).then(() => true));
 }
 
 // ---- Ways in ----
@@ -439,19 +421,20 @@ async function mint(
     const made = await api.read(PASSWORD, answer, scope, what);
     if (!glance) await context.record("password", made.id);
     const { username, plain_text: password, access_host_url: host } = made;
-    const url = urlOf(engine, { host, username, password, database: scope.options.database }, isPlain);
+    const url = loginUrl(engine, { host, username, password, database: scope.options.database }, isPlain);
     return { engine, id: made.id, url: new Secret(url) };
   }
   const made = await api.read(ROLE, answer, scope, what);
   if (!glance) await context.record("role", made.id);
-  let isReady = made.ready;
-  for (let waited = 0; !isReady && waited < ANSWER_MS; waited += 1_000) {
-    await context.sleep(1_000);
+  const late = () => true; // whoever uses it waits for an answer
+  await poll(context, { what, deadlineMs: ANSWER_MS, firstMs: 1_000, factor: 1, late }, async () => {
+    if (made.ready) return true;
     // https://planetscale.com/docs/api/reference/get_role
-    isReady = (await api.read(READY, await api.send(context, scope, "GET", [...path, made.id]), scope, what)).ready;
-  }
+    const { ready } = await api.read(READY, await api.send(context, scope, "GET", [...path, made.id]), scope, what);
+    return ready || undefined;
+  });
   const { username, password, access_host_url: host, database_name: database } = made;
-  return { engine, id: made.id, url: new Secret(urlOf(engine, { host, username, password, database }, isPlain)) };
+  return { engine, id: made.id, url: new Secret(loginUrl(engine, { host, username, password, database }, isPlain)) };
 }
 
 /** Works on a branch by what `create` minted, or by something that is revoked at once. */
@@ -482,20 +465,4 @@ async function inside<T>(
 function accessOf(engine: Access["engine"], isProduction: boolean): string {
   const branch = isProduction ? "production_branch" : "branch";
   return engine === "vitess" ? `connect_${branch}` : `create_${branch}_password`;
-}
-
-function forkOf(
-  { id, kind, parent_branch, restored_from_branch, created_at }: Branch,
-  marker: Marker,
-  { name }: Pick<Fork, "name">,
-): Fork {
-  const copy = restored_from_branch ? "full-copy" : kind === "mysql" ? "schema-only" : "empty";
-  return {
-    id,
-    name,
-    ...(parent_branch ? { parentId: parent_branch } : {}),
-    marker,
-    createdAt: new Date(created_at).toISOString(),
-    copy,
-  };
 }

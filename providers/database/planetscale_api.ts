@@ -6,8 +6,9 @@ import { vendorError } from "../../core/http/client.ts";
 import type { Context, Fork, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { type ForkstackError, resourceTitle } from "../../mod.ts";
 import { type Answer, Api, type Refusal } from "../_shared/json_api.ts";
-import { firstNameOf } from "../_shared/first_name.ts";
-import { foreignError, isSameHolder } from "../_shared/ownership.ts";
+import { finalNameOf, firstNameOf } from "../_shared/first_name.ts";
+import { isSameHolder } from "../_shared/ownership.ts";
+import { recorded, type Records } from "../_shared/recorded.ts";
 import type { Access } from "./planetscale_sql.ts";
 
 /** Where the branches are. */
@@ -129,8 +130,30 @@ export async function standing(context: Context, held: Held, scope: Place): Prom
 
 /** What is legal is not documented; this is within what is seen in use. */
 export const MAX_NAME_LENGTH = 60;
-/** Why what stands there is not a fork. */
-export const UNKNOWN = "no answer of PlanetScale's on record says that forkstack made it";
+
+export const records: Records<Branch, Place["options"]> = recorded<Branch, Place["options"]>({
+  provider: "planetscale",
+  label: "PlanetScale",
+  all: branches,
+  idOf: ({ id }) => id,
+  namesOf: ({ name }) => [name, finalNameOf(name)],
+  forkOf,
+});
+
+export function forkOf(
+  { id, kind, parent_branch, restored_from_branch, created_at }: Branch,
+  { name, marker }: Pick<Fork, "name" | "marker">,
+): Fork {
+  const copy = restored_from_branch ? "full-copy" : kind === "mysql" ? "schema-only" : "empty";
+  return {
+    id,
+    name,
+    ...(parent_branch ? { parentId: parent_branch } : {}),
+    marker,
+    createdAt: new Date(created_at).toISOString(),
+    copy,
+  };
+}
 
 /** A branch that is a fork, and whose. */
 export interface Own {
@@ -193,7 +216,7 @@ export async function named(context: Context, target: Target<Place["options"]>, 
   const problem = await api.refusal(answer, target, what);
   const { branch: there } = await look(context, target, name);
   if (there?.id === branch.id) return there; // another worker was as fast
-  if (there !== undefined) throw foreign(target, `make branch "${name}": ${UNKNOWN}`);
+  if (there !== undefined) throw records.foreign(target, `make branch "${name}": ${records.unknown}`);
   const { status } = answer.response;
   if (status === 403 || status === 404) throw await denied(answer, target, what, "write_database");
   throw problem;
@@ -296,10 +319,6 @@ export async function told(
     message,
     hint,
   });
-}
-
-export function foreign(scope: Place, what: string, cause?: unknown): ForkstackError {
-  return foreignError({ provider: "planetscale", resource: scope.resource }, what, cause);
 }
 
 /** What the resource of `prod` is called; `database.reports` is the resource "reports". */

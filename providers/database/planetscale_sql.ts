@@ -10,6 +10,7 @@ import type { Context, Secret } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { answers, codeOf, connected, type Login, loginOf, type Purpose } from "../_shared/postgres.ts";
 import { runScript } from "../_shared/postgres_script.ts";
+import { urlOf } from "../_shared/connection_url.ts";
 
 /** A way into one branch. */
 export interface Access {
@@ -29,17 +30,20 @@ type Query = (text: string) => Promise<any[]>;
 const PORTS = { vitess: 3306, postgres: 5432 } as const;
 
 /** The URL that an application gets; without TLS only where the API itself has none, which is an emulator's. */
-export function urlOf(
+export function loginUrl(
   engine: Access["engine"],
-  login: Readonly<Record<"host" | "username" | "password" | "database", string>>,
+  { username: user, password, database, host: at }: Readonly<
+    Record<"host" | "username" | "password" | "database", string>
+  >,
   isPlain: boolean,
 ): string {
-  const [username, password, database] = [login.username, login.password, login.database].map(encodeURIComponent);
-  const host = /:\d+$/.test(login.host) ? login.host : `${login.host}:${PORTS[engine]}`;
-  const [scheme, tls] = engine === "vitess"
-    ? ["mysql", isPlain ? "" : `?ssl=${encodeURIComponent('{"rejectUnauthorized":true}')}`] // as mysql2 reads it
-    : ["postgresql", `?sslmode=${isPlain ? "disable" : "verify-full"}`];
-  return `${scheme}://${username}:${password}@${host}/${database}${tls}`;
+  const [, host = at, port = PORTS[engine]] = /^(.+):(\d+)$/.exec(at) ?? [];
+  const login = { user, password, host, port, database };
+  if (engine === "postgres") {
+    return urlOf({ ...login, scheme: "postgresql", query: { sslmode: isPlain ? "disable" : "verify-full" } });
+  }
+  const query: Record<string, string> = isPlain ? {} : { ssl: '{"rejectUnauthorized":true}' }; // as mysql2 reads it
+  return urlOf({ ...login, scheme: "mysql", query });
 }
 
 /** One query that no proxy in front of the database can answer. */
@@ -92,7 +96,7 @@ export async function dropTables(context: Changing, access: Access, what: string
 }
 
 function postgresOf({ url }: Access): Login {
-  return loginOf(url.reveal())!; // `urlOf` made it
+  return loginOf(url.reveal())!; // `loginUrl` made it
 }
 
 function purposeOf(what: string): Purpose {

@@ -11,6 +11,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
+import { poll } from "../../core/system/poll.ts";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
@@ -122,7 +123,7 @@ const provider: Provider<Options> = {
       return { ...adminOf(context), ...minted, database: held.name };
     });
     await pg.answers(context, login, purposeOf(`use database "${held.name}"`));
-    return { DATABASE_URL: new Secret(pg.urlOf(login)) };
+    return { DATABASE_URL: new Secret(pg.postgresUrl(login)) };
   },
   async usage(context, held) {
     const [row] = await connected(context, `measure database "${held.name}"`, async (query) => {
@@ -482,17 +483,17 @@ async function lock(context: Context, query: Query, name: string): Promise<void>
   const key = createHash("sha256").update(`forkstack ${name}`).digest().readBigInt64BE().toString();
   await query(`SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
     'idle_session_timeout', 'transaction_timeout')`); // a copy may take an hour
-  for (let ms = 25, waitedMs = 0;; waitedMs += ms, ms = Math.min(2 * ms, 1_000)) {
+  const what = `change database "${name}"`;
+  const late = () => {
+    throw new ForkstackError("RESOURCE_LOCKED", `Cannot ${what}: another run works on it`, {
+      hint: "Run the same command again once it is done",
+      retryable: true,
+    });
+  };
+  await poll<true>(context, { what, deadlineMs: LOCK_WAIT_MS, firstMs: 25, mostMs: 1_000, late }, async () => {
     const [{ mine }] = await query("SELECT pg_try_advisory_lock($1::text::bigint) AS mine", [key]);
-    if (mine) return;
-    if (waitedMs > LOCK_WAIT_MS) {
-      throw new ForkstackError("RESOURCE_LOCKED", `Cannot change database "${name}": another run works on it`, {
-        hint: "Run the same command again once it is done",
-        retryable: true,
-      });
-    }
-    await context.sleep(ms);
-  }
+    return mine ? true : undefined;
+  });
 }
 
 function assertName(name: string): void {

@@ -12,24 +12,25 @@
  * - Addresses of a database: https://supabase.com/docs/guides/database/connecting-to-postgres
  */
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
+import { poll } from "../../core/system/poll.ts";
+import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
 import { reaches } from "../_shared/json_api.ts";
 import { finalNameOf } from "../_shared/first_name.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
-import { answers, type Login, loginOf, type Purpose, urlOf } from "../_shared/postgres.ts";
+import { recorded } from "../_shared/recorded.ts";
+import { answers, type Login, loginOf, postgresUrl, type Purpose } from "../_shared/postgres.ts";
 import { runScript } from "../_shared/postgres_script.ts";
 import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./supabase_api.ts";
-import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn, UNKNOWN } from "./supabase_api.ts";
+import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn } from "./supabase_api.ts";
 import {
   isProject,
   type Options,
   options,
+  pace,
   problemOf,
   projectOf,
   refusedCreate,
-  rounds,
   VISIBLE_MS,
 } from "./supabase_api.ts";
 
@@ -83,13 +84,24 @@ const provider: Provider<Options> = {
   inspect,
   create,
   delete: remove,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
   execute,
   usage,
 };
 export default provider;
+
+const records = recorded<Branch, Options>({
+  provider: "supabase",
+  label: "Supabase",
+  async *all(context, scope) {
+    for (const branch of await branches(context, scope)) if (!branch.is_default) yield branch;
+  },
+  idOf: ({ project_ref }) => project_ref,
+  namesOf: ({ name }) => [name, finalNameOf(name)],
+  forkOf,
+});
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   if (isProject(target, target.name)) {
@@ -103,16 +115,11 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   if (own !== undefined) {
     const { branch, marker } = own;
     const isReady = isWhole(branch) && branch.name === target.name;
-    return {
-      state: isLeaving(branch) ? "deleting" : isReady ? "ready" : "pending",
-      fork: forkOf(branch, marker, target),
-    };
+    return records.inspection(target, branch, marker, isLeaving(branch) ? "deleting" : isReady ? "ready" : "pending");
   }
   const found = all.find(({ name, is_default }) => !is_default && name === target.name);
   if (found === undefined) return { state: "absent" };
-  const marker = await recordedOwner(context, target.name, found.project_ref);
-  if (marker !== undefined) return others(found.project_ref, marker);
-  return { state: "foreign", id: found.project_ref, reason: UNKNOWN };
+  return records.inspection(target, found, await records.ownerOf(context, target.name, found));
 }
 
 /** Creates of this process that made nothing, so that nobody waits for it to appear. */
@@ -169,21 +176,20 @@ async function adopt(
   { branch, marker }: Own,
   cause?: unknown,
 ): Promise<Fork> {
-  const reason = isOthers(marker, target.marker, UNKNOWN);
-  if (reason !== undefined) throw foreign(target, `make database "${target.name}": ${reason}`, cause);
+  records.assertWanted(target, marker, `make database "${target.name}"`, cause);
   return await finish(context, target, branch);
 }
 
 async function finish(context: Context, target: Target<Options>, { project_ref }: Branch): Promise<Fork> {
   await context.record("branch", project_ref);
   const settled = await settle(context, target, project_ref);
-  return forkOf(await named(context, target, settled), target.marker, target);
+  return forkOf(await named(context, target, settled), target);
 }
 
 /** Refuses a name that another branch bears. */
 function assertFree(target: Target<Options>, all: readonly Branch[], own?: Branch): void {
   const taken = all.find(({ name, project_ref }) => name === target.name && project_ref !== own?.project_ref);
-  if (taken !== undefined) throw foreign(target, `make database "${target.name}": ${UNKNOWN}`);
+  if (taken !== undefined) throw records.foreign(target, `make database "${target.name}": ${records.unknown}`);
 }
 
 /** Gives a branch that is whole its own name, if nobody else's bears it by now. */
@@ -214,50 +220,41 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await own();
   if (found === undefined) return "absent";
   if (found.is_default || fork.id === scope.options.projectRef) {
-    throw foreign(scope, `${what}: it is the project itself`);
+    throw records.foreign(scope, `${what}: it is the project itself`);
   }
-  const marker = await recordedOwner(context, fork.name, fork.id);
-  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
-    throw foreign(scope, `${what}: ${marker === undefined ? UNKNOWN : holder(marker)}`);
-  }
+  await records.assertOurs(context, scope, fork, found, what);
   if (found.persistent) {
     throw problemOf(scope, "CONFLICT", `${what}: it was made persistent`, {
       hint: `Run \`supabase branches update ${fork.name} --persistent=false\`, then run the same command again`,
     });
   }
-  let isGone = false;
-  for await (const isLate of rounds(context, SETTLE_MS)) {
+  // One that is coming up is refused with 400, until it is whole.
+  let refusal: ForkstackError | undefined;
+  const late = () => {
+    throw refusal;
+  };
+  const state = await poll<"deleted" | "absent">(context, { ...pace(context, what, SETTLE_MS), late }, async () => {
     // https://supabase.com/docs/reference/api/v1-delete-a-branch; at once, and its keys with it
     const answer = await api.send(context, scope, "DELETE", ["branches", fork.id]);
     const { ok, status } = answer.response;
-    isGone = status === 404;
-    if (ok || isGone) {
+    if (ok || status === 404) {
       await answer.response.text();
-      break;
+      return ok ? "deleted" : "absent";
     }
-    const refusal = await api.refusal(answer, scope, what);
-    // One that is coming up is refused with 400.
-    const left = status === 400 && !isLate ? await own() : undefined;
+    refusal = await api.refusal(answer, scope, what);
+    const left = status === 400 ? await own() : undefined;
     if (left === undefined || isWhole(left)) throw refusal;
-  }
-  for await (const isLate of rounds(context, SETTLE_MS)) {
-    const left = await own();
-    if (left === undefined || left.preview_project_status === "REMOVED") break;
-    if (isLate) throw slow(scope, `${what}: it is still ${stateOf(left)}`);
-  }
-  return isGone ? "absent" : "deleted";
-}
-
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  for (const branch of await branches(context, scope)) {
-    if (branch.is_default) continue;
-    for (const name of new Set([branch.name, finalNameOf(branch.name)])) {
-      const marker = await recordedOwner(context, name, branch.project_ref);
-      if (marker?.stack !== scope.stack || marker.resource !== scope.resource) continue;
-      yield forkOf(branch, marker, { name });
-      break;
-    }
-  }
+    return undefined;
+  });
+  let left: Branch | undefined;
+  const stays = () => {
+    throw slow(scope, `${what}: it is still ${stateOf(left!)}`);
+  };
+  await poll<true>(context, { ...pace(context, what, SETTLE_MS), late: stays }, async () => {
+    left = await own();
+    return left === undefined || left.preview_project_status === "REMOVED" || undefined;
+  });
+  return state;
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
@@ -282,8 +279,8 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
   const key = (type: string, name: string) => keys.find((one) => one.type === type && one.name === name)?.api_key;
   const found = {
     // The vendor's own form: most clients don't know who signed its certificates.
-    DATABASE_URL: urlOf({ ...login, sslmode: "prefer" }),
-    DATABASE_URL_UNPOOLED: urlOf({ ...direct, sslmode: "prefer" }),
+    DATABASE_URL: postgresUrl({ ...login, sslmode: "prefer" }),
+    DATABASE_URL_UNPOOLED: postgresUrl({ ...direct, sslmode: "prefer" }),
     SUPABASE_ANON_KEY: key("legacy", "anon"),
     SUPABASE_SERVICE_ROLE_KEY: key("legacy", "service_role"),
     SUPABASE_PUBLISHABLE_KEY: key("publishable", "default"),
@@ -387,31 +384,33 @@ async function settle(context: Context, target: Target<Options>, ref: string): P
   const what = `make database "${name}"`;
   const isThis = ({ project_ref }: Branch) => project_ref === ref;
   let found = await appearing(context, target, isThis);
-  let told = "";
-  for await (const isLate of rounds(context, withData ? SETTLE_WITH_DATA_MS : SETTLE_MS)) {
+  let told: string | undefined;
+  const late = () => {
+    throw slow(target, `${what}: it is still ${stateOf(found!)}`);
+  };
+  const deadlineMs = withData ? SETTLE_WITH_DATA_MS : SETTLE_MS;
+  const whole = await poll<Branch>(context, { ...pace(context, what, deadlineMs), late }, async () => {
+    if (told !== undefined) found = await find(context, target, isThis);
     if (found === undefined || isLeaving(found)) throw slow(target, `${what}: branch "${ref}" is gone`);
     assertNotFailed(target, found);
-    if (isWhole(found)) break;
-    if (isLate) throw slow(target, `${what}: it is still ${stateOf(found)}`);
+    if (isWhole(found)) return found;
     if (told !== stateOf(found)) context.progress(`Supabase says ${told = stateOf(found)}`);
-    found = await find(context, target, isThis);
-  }
-  for await (const isLate of rounds(context, ANSWERS_MS)) {
-    try {
-      await probe(context, { id: ref, name }, target);
-      break;
-    } catch (error) {
-      // Right after its start a server refuses in many ways, right passwords too; what the API refuses is another matter.
-      const mayPass = isForkstackError(error) && error.details?.status === undefined;
-      if (!mayPass || isLate || /^(CREDENTIALS|NETWORK)_DENIED$/.test(error.code)) throw error;
-    }
-  }
-  if (found!.status === "FUNCTIONS_FAILED") {
+    return undefined;
+  });
+  // Right after its start a server refuses in many ways, right passwords too; what the API refuses is another matter.
+  const isPassing = (error: unknown) =>
+    isForkstackError(error) && error.details?.status === undefined &&
+    !/^(CREDENTIALS|NETWORK)_DENIED$/.test(error.code);
+  await poll<true>(context, { ...pace(context, what, ANSWERS_MS), isPassing }, async () => {
+    await probe(context, { id: ref, name }, target);
+    return true;
+  });
+  if (whole.status === "FUNCTIONS_FAILED") {
     context.warn(
       `Edge functions of branch "${name}" were not deployed; its database is whole. The dashboard has the log`,
     );
   }
-  return found!;
+  return whole;
 }
 
 function isLeaving({ preview_project_status: state, deletion_scheduled_at }: Branch): boolean {
@@ -473,14 +472,9 @@ function slow(scope: Scope<Options>, what: string): ForkstackError {
   return problemOf(scope, "NOT_READY", what, { hint, retryable: true });
 }
 
-function foreign(scope: Scope<Options>, what: string, cause?: unknown): ForkstackError {
-  return foreignError({ provider: "supabase", resource: scope.resource }, what, cause);
-}
-
 function forkOf(
   { project_ref, parent_project_ref, with_data, created_at }: Branch,
-  marker: Marker,
-  { name }: Pick<Fork, "name">,
+  { name, marker }: Pick<Fork, "name" | "marker">,
 ): Fork {
   return {
     id: project_ref,

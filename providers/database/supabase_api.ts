@@ -5,6 +5,7 @@
  * - Its specification: https://github.com/supabase/cli/blob/develop/packages/api/src/generated/openapi.json
  */
 import * as v from "npm:valibot@1.5.0";
+import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";
@@ -132,19 +133,18 @@ export async function appearing(
   isWanted: (branch: Branch) => boolean,
   maxMs = VISIBLE_MS,
 ): Promise<Branch | undefined> {
-  for await (const _ of rounds(context, maxMs)) {
-    const found = await find(context, scope, isWanted);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  const late = () => undefined;
+  return await poll(
+    context,
+    { ...pace(context, "list branches", maxMs), late },
+    () => find(context, scope, isWanted),
+  );
 }
 
 // ---- Ownership ----
 
 /** No limit is documented; names of 80 characters were seen. */
 export const MAX_NAME_LENGTH = 80;
-/** Why what stands there is not a fork. */
-export const UNKNOWN = "no answer of Supabase's on record says that forkstack made it";
 
 /** The name under which a run makes a branch. */
 export function firstName(target: Target<Options>): string {
@@ -180,12 +180,12 @@ export async function ownAppearing(
   maxMs: number,
 ): Promise<{ readonly own?: Own; readonly all: readonly Branch[] }> {
   let all: readonly Branch[] = [];
-  for await (const _ of rounds(context, maxMs)) {
+  const late = () => undefined;
+  const own = await poll<Own | undefined>(context, { ...pace(context, "list branches", maxMs), late }, async () => {
     all = await branches(context, target);
-    const own = await ownIn(context, target, all);
-    if (own !== undefined) return { own, all };
-  }
-  return { all };
+    return await ownIn(context, target, all);
+  });
+  return own === undefined ? { all } : { own, all };
 }
 
 /** Whether something on record is there, though no list has it. */
@@ -302,13 +302,7 @@ export function problemOf(
   });
 }
 
-/** Ever longer pauses between rounds; true in the last one. */
-export async function* rounds(context: Context, maxMs: number): AsyncIterable<boolean> {
-  const until = context.now().getTime() + maxMs;
-  for (let pause = 250;; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-    const isLate = context.now().getTime() >= until;
-    yield isLate;
-    if (isLate) return;
-    await context.sleep(pause);
-  }
+/** How long to wait by the clock, with pauses that grow. */
+export function pace(context: Context, what: string, deadlineMs: number) {
+  return { what, deadlineMs, mostMs: LONGEST_PAUSE_MS, clock: () => context.now().getTime() };
 }

@@ -9,14 +9,15 @@
  */
 import type { Client } from "npm:@libsql/client@0.18.0/web";
 import * as v from "npm:valibot@1.5.0";
+import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/http/repeat.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
-import { type Context, type Created, type Fork, type Held, type Marker, Secret } from "../../core/provider.ts";
+import { type Context, type Created, type Fork, type Held, Secret } from "../../core/provider.ts";
 import type { Inspection, Lease, Outputs, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_shared/json_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
+import { type Known, recorded } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
   /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
@@ -81,7 +82,7 @@ const provider: Provider<Options> = {
   inspect,
   create,
   delete: remove,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
   execute,
@@ -89,18 +90,22 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
+const records = recorded<Database, Options>({
+  provider: "turso",
+  label: "Turso",
+  all: databases,
+  idOf: ({ DbId }) => DbId,
+  namesOf: ({ Name }) => [Name],
+  forkOf,
+});
+
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = await find(context, target, target.name);
   if (found === undefined) return { state: "absent" };
-  const marker = await recordedOwner(context, found.Name, found.DbId);
-  if (marker !== undefined && !isSameHolder(marker, target.marker)) return others(found.DbId, marker);
-  if (marker !== undefined || await isProven(context, target, found)) {
-    return { state: "ready", fork: forkOf(context, found, marker ?? target.marker) };
-  }
-  return { state: "foreign", id: found.DbId, reason: UNKNOWN };
+  const owner = await records.ownerOf(context, found.Name, found) ??
+    (await isProven(context, target, found) ? target.marker : undefined);
+  return records.inspection(target, found, owner);
 }
-
-const UNKNOWN = "no answer of Turso's on record says that forkstack made it";
 
 /** After a lost reply: whether Turso itself says that it is a fork of the parent that this run named. */
 async function isProven(
@@ -168,21 +173,22 @@ async function adopted(
   answer?: ForkstackError,
 ): Promise<Created> {
   const { name, marker } = target;
-  const owner = await recordedOwner(context, name, found.DbId) ??
+  const owner = await records.ownerOf(context, name, found) ??
     (await isProven(context, target, found, parent) ? marker : undefined);
   // An empty one was asked for, an answer was lost, and the place had been seen absent before.
   const isSpare = owner === undefined && answer === undefined && target.isResumed && parent === undefined &&
     !found.parent && await context.takeOver(name, found.DbId, () => isEmpty(context, target, found));
-  const reason = isSpare ? undefined : isOthers(owner, marker, UNKNOWN);
-  if (reason !== undefined) throw foreign(target, `make database "${name}": ${reason}`, answer);
-  if (!isSpare) await context.record("database", found.DbId);
+  if (!isSpare) {
+    records.assertWanted(target, owner, `make database "${name}"`, answer);
+    await context.record("database", found.DbId);
+  }
   return await settled(context, target, found);
 }
 
 async function isEmpty(context: Context, scope: Scope<Options>, { Name, Hostname }: Database): Promise<boolean> {
   const token = await mint(context, scope, Name, { authorization: "read-only", expiration: "10m" });
   let count = -1;
-  await asked(context, scope, Name, { url: urlOf(scope, Hostname), token }, async (client) => {
+  await asked(context, scope, Name, { url: libsqlUrl(scope, Hostname), token }, async (client) => {
     const { rows } = await client.execute("SELECT count(*) AS n FROM sqlite_schema");
     count = Number(rows[0]?.n);
   }, { mayRepeat: true });
@@ -193,10 +199,7 @@ async function isEmpty(context: Context, scope: Scope<Options>, { Name, Hostname
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const found = await find(context, scope, fork.name);
   if (found?.DbId !== fork.id) return "absent";
-  const marker = await recordedOwner(context, fork.name, fork.id);
-  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
-    throw foreign(scope, `delete database "${fork.name}": ${marker === undefined ? UNKNOWN : holder(marker)}`);
-  }
+  await records.assertOurs(context, scope, fork, found, `delete database "${fork.name}"`);
   if (found.delete_protection) {
     throw new ForkstackError("CONFLICT", `Cannot delete database "${fork.name}": its delete protection is on`, {
       hint: `Turn it off with \`turso db config delete-protection disable ${fork.name}\`, then run the same again`,
@@ -206,13 +209,16 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   context.signal.throwIfAborted();
   // https://docs.turso.tech/api-reference/databases/delete; its tokens end with it
   const answer = await api.send(context, scope, "DELETE", ["databases", fork.name]);
-  if (answer.response.ok) return await answer.response.text(), "deleted";
+  if (answer.response.ok) {
+    await answer.response.text();
+    return "deleted";
+  }
   if (await isNotFound(answer)) return "absent";
   throw await api.refusal(answer, scope, `delete database "${fork.name}"`);
 }
 
-/** Every database of the organization whose id is on record: one forked into another group is ours as well. */
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
+/** Every database of the organization: one that was forked into another group is ours as well. */
+async function* databases(context: Context, scope: Scope<Options>): AsyncIterable<Database> {
   // https://docs.turso.tech/api-reference/databases/list
   const pages = api.pages(
     PAGE,
@@ -221,13 +227,7 @@ async function* list(context: Context, scope: Scope<Options>): AsyncIterable<For
     (cursor) => api.send(context, scope, "GET", ["databases"], { query: cursor === undefined ? {} : { cursor } }),
     ({ pagination }) => pagination?.next,
   );
-  for await (const { databases } of pages) {
-    for (const database of databases) {
-      const marker = await recordedOwner(context, database.Name, database.DbId);
-      const isOurs = marker?.stack === scope.stack && marker.resource === scope.resource;
-      if (isOurs) yield forkOf(context, database, marker);
-    }
-  }
+  for await (const page of pages) yield* page.databases;
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
@@ -235,7 +235,7 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
   const way = await context.once(wayTo(held.id), async () => {
     const { Hostname } = await standing(context, held, scope);
     const token = await mint(context, scope, held.name, { authorization: "read-only", expiration: "10m" });
-    return { url: urlOf(scope, Hostname), token };
+    return { url: libsqlUrl(scope, Hostname), token };
   });
   await ask(context, scope, held.name, way);
 }
@@ -249,7 +249,7 @@ async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql:
   const { Hostname } = await standing(context, fork, scope);
   const token = await mint(context, scope, fork.name, { authorization: "full-access", expiration: "1h" });
   const script = (client: Client) => client.executeMultiple(`BEGIN;\n${sql}\n;COMMIT;`);
-  await asked(context, scope, fork.name, { url: urlOf(scope, Hostname), token }, script);
+  await asked(context, scope, fork.name, { url: libsqlUrl(scope, Hostname), token }, script);
 }
 
 async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<{ sizeBytes: number }> {
@@ -285,11 +285,11 @@ async function access(
   const { expiresAt } = scope;
   const expiration = expiresAt === undefined ? "never" : spanUntil(expiresAt, context.now());
   const token = await mint(context, scope, database.Name, { authorization: scope.options.access, expiration });
-  return { url: urlOf(scope, database.Hostname), token };
+  return { url: libsqlUrl(scope, database.Hostname), token };
 }
 
 /** The host comes from the API: it may hold the region. An API without TLS is an emulator, and so are its databases. */
-function urlOf({ options: { endpoint } }: Scope<Options>, hostname: string): string {
+function libsqlUrl({ options: { endpoint } }: Scope<Options>, hostname: string): string {
   return `libsql://${hostname}${endpoint.startsWith("http:") ? "?tls=0" : ""}`;
 }
 
@@ -322,15 +322,13 @@ async function settled(
   database: Pick<Database, "DbId" | "Name" | "Hostname" | "parent">,
 ): Promise<Created> {
   const way = await context.once(wayTo(database.DbId), () => access(context, database, target));
-  for (let pause = 100, waited = 0;; waited += pause, pause = Math.min(pause * 2, 2_000)) {
-    try {
-      await ask(context, target, database.Name, way);
-      return { ...forkOf(context, database, target.marker), outputs: outputsFrom(way) };
-    } catch (error) {
-      if (!isForkstackError(error) || error.code !== "NOT_READY" || waited > SETTLE_MS) throw error;
-    }
-    await context.sleep(pause);
-  }
+  const isPassing = (error: unknown) => isForkstackError(error) && error.code === "NOT_READY";
+  const pace = { deadlineMs: SETTLE_MS, firstMs: 100, mostMs: 2_000, isPassing };
+  return await poll(context, { what: `make database "${database.Name}"`, ...pace }, async () => {
+    await ask(context, target, database.Name, way);
+    const since = context.now().toISOString();
+    return { ...forkOf(database, { ...target, since }), outputs: outputsFrom(way) };
+  });
 }
 
 async function ask(context: Context, scope: Scope<Options>, name: string, access: Access): Promise<void> {
@@ -463,19 +461,10 @@ function missing(scope: Scope<Options>, name: string): ForkstackError {
   });
 }
 
-function foreign(scope: Scope<Options>, what: string, cause?: unknown): ForkstackError {
-  return foreignError({ provider: "turso", resource: scope.resource }, what, cause);
-}
-
-function forkOf(context: Context, database: Pick<Database, "DbId" | "Name" | "parent">, marker: Marker): Fork {
-  const { DbId: id, Name: name, parent } = database;
-  return {
-    id,
-    name,
-    ...(parent ? { parentId: parent.id } : { copy: "empty" as const }),
-    marker,
-    createdAt: timeOf(id) ?? new Date(parent?.branched_at ?? context.now()).toISOString(),
-  };
+function forkOf({ DbId: id, Name: name, parent }: Pick<Database, "DbId" | "Name" | "parent">, of: Known): Fork {
+  const origin = parent ? { parentId: parent.id } : { copy: "empty" as const };
+  const createdAt = timeOf(id) ?? new Date(parent?.branched_at ?? of.since).toISOString();
+  return { id, name, ...origin, marker: of.marker, createdAt };
 }
 
 /** The API tells no time of creation, but its ids hold one: UUIDs of version 1 or 7 (RFC 9562). */

@@ -12,7 +12,7 @@ import { type Context, type Fork, type Held, type Provider, Secret } from "../..
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";
 import { Api, endpointOption, reaches } from "../_shared/json_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "../_shared/ownership.ts";
+import { recorded } from "../_shared/recorded.ts";
 
 const CLOUD = "https://api.inngest.com";
 
@@ -65,29 +65,36 @@ const provider: Provider<Options> = {
   inspect,
   create,
   delete: remove,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
 };
 export default provider;
 
+const records = recorded<Environment, Options>({
+  provider: "inngest",
+  label: "Inngest",
+  async *all(context, scope) {
+    for (const one of await environments(context, scope)) if (!one.isArchived) yield one;
+  },
+  idOf: ({ id }) => id,
+  namesOf: ({ name }) => [name],
+  forkOf,
+});
+
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = standing(await environments(context, target), target, target.name);
   if (found === undefined) return { state: "absent" };
-  const marker = await recordedOwner(context, target.name, found.id);
-  if (marker === undefined || found.type === "PRODUCTION") return { state: "foreign", id: found.id, reason: UNKNOWN };
-  if (!isSameHolder(marker, target.marker)) return others(found.id, marker);
-  return { state: "ready", fork: { ...forkOf(found), marker } };
+  const owner = found.type === "PRODUCTION" ? undefined : await records.ownerOf(context, target.name, found);
+  return records.inspection(target, found, owner);
 }
-
-const UNKNOWN = "no answer of Inngest's on record says that forkstack made it";
 
 /**
  * The create asks for an id, which is on record before: after a lost reply it tells our environment from another's of
  * the same name. What an environment holds the API does not tell, so none that is not on record is taken over.
  */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
-  const { name, marker } = target;
+  const { name } = target;
   const what = `make environment "${name}"`;
   const all = await environments(context, target);
   if (target.parent !== undefined && standing(all, target, target.parent) === undefined) {
@@ -110,12 +117,12 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     found = standing(after, target, name) ?? await unarchived(context, target, after, problem);
     if (found === undefined) throw problem ?? missing(target, name);
   }
-  const reason = found.type === "PRODUCTION"
-    ? "it is the account's production environment"
-    : isOthers(await recordedOwner(context, name, found.id), marker, UNKNOWN);
-  if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`, problem);
-  return { ...forkOf(found), copy: "empty", marker };
+  if (found.type === "PRODUCTION") throw records.foreign(target, `${what}: ${PRODUCTION}`, problem);
+  records.assertWanted(target, await records.ownerOf(context, name, found), what, problem);
+  return { ...forkOf(found, target), copy: "empty" };
 }
+
+const PRODUCTION = "it is the account's production environment";
 
 /** After a create that was refused: the archived one that has the name, where the options allow it. */
 async function unarchived(
@@ -144,28 +151,16 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const isIt = (one: Environment) => one.id === fork.id && !one.isArchived;
   const found = (await environments(context, scope)).find(isIt);
   if (found === undefined) return "absent";
-  const marker = await recordedOwner(context, fork.name, fork.id);
-  const reason = found.type === "PRODUCTION"
-    ? "it is the account's production environment"
-    : found.name !== fork.name
+  const isRenamed = found.name !== fork.name;
+  const why = found.type === "PRODUCTION"
+    ? PRODUCTION
+    : isRenamed
     ? `it bears the name "${found.name}" by now`
-    : marker === undefined
-    ? UNKNOWN
-    : isSameHolder(marker, fork.marker)
-    ? undefined
-    : holder(marker);
-  if (reason !== undefined) throw foreignError(details(scope), `archive environment "${fork.name}": ${reason}`);
+    : undefined;
+  await records.assertOurs(context, scope, fork, found, `archive environment "${fork.name}"`, why);
   context.signal.throwIfAborted();
   await archive(context, scope, found, true);
   return "deleted";
-}
-
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  for (const environment of await environments(context, scope)) {
-    if (environment.isArchived) continue;
-    const marker = await recordedOwner(context, environment.name, environment.id);
-    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield { ...forkOf(environment), marker };
-  }
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
@@ -307,6 +302,6 @@ function missing(scope: Scope<Options>, name: string): ForkstackError {
   });
 }
 
-function forkOf({ id, name, createdAt }: Environment): Omit<Fork, "marker"> {
-  return { id, name, createdAt: new Date(createdAt).toISOString() };
+function forkOf({ id, name, createdAt }: Environment, { marker }: Pick<Fork, "marker">): Fork {
+  return { id, name, createdAt: new Date(createdAt).toISOString(), marker };
 }

@@ -13,11 +13,12 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
+import { poll } from "../../core/system/poll.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, hostMetadata, reaches, seen } from "../_shared/json_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
+import { type Answer, Api, endpointOption, hostMetadata, reaches } from "../_shared/json_api.ts";
+import { recorded } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
   /**
@@ -84,11 +85,23 @@ const provider: Provider<Options> = {
   inspect,
   create,
   delete: remove,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
 };
 export default provider;
+
+const records = recorded<Queue, Options>({
+  provider: "qstash",
+  label: "QStash",
+  async *all(context, scope) {
+    yield* await all(context, scope, "queues", QUEUE);
+  },
+  idOf: (queue) => idOf(queue),
+  namesOf: ({ name }) => [name.split(CLAIM)[0]!],
+  forkOf,
+  ownerOf: claimantOf,
+});
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const { name } = target;
@@ -99,12 +112,10 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   if (found === undefined) {
     return { state: "foreign", id: idOf(own.anchors[0] ?? { name, createdAt: 0 }), reason: unknown(first) };
   }
-  const { anchor, marker } = found;
-  if (!isSameHolder(marker, target.marker)) return others(idOf(anchor), marker);
-  return { state: "ready", fork: { ...forkOf(anchor, name), marker } };
+  return records.inspection(target, found.anchor, found.marker);
 }
 
-const unknown = (name: string) => `"${name}" is there, and no answer of QStash's on record says that forkstack made it`;
+const unknown = (name: string) => `"${name}" is there, and ${records.unknown}`;
 
 /** The queue that claims the name, and for whom. */
 async function claimOf(
@@ -128,7 +139,7 @@ async function claimantOf(context: Context, name: string, queue: Queue): Promise
 
 /** Every step is an upsert, and looks first whether it was done: a fork that was cut off is finished by the same. */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
-  const { name, marker } = target;
+  const { name } = target;
   const what = `make queue "${name}"`;
   const all = await everything(context, target);
   const parent = target.parent === undefined ? undefined : ownedBy(target.parent, all);
@@ -136,8 +147,8 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   const before = ownedBy(name, all);
   const [first] = namesOf(before);
   const earlier = await claimOf(context, target, before);
-  const reason = first === undefined ? undefined : isOthers(earlier?.marker, marker, unknown(first));
-  if (reason !== undefined) throw foreignError(details(target), `${what}: ${reason}`);
+  if (first !== undefined && earlier === undefined) throw records.foreign(target, `${what}: ${unknown(first)}`);
+  if (earlier !== undefined) records.assertWanted(target, earlier.marker, what);
   if (earlier === undefined) {
     await context.record("key", claimName(target));
     await putQueue(context, target, { name: claimName(target), parallelism: 1 });
@@ -148,14 +159,14 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   const own = ownedBy(name, await everything(context, target));
   if (!await isWhole(context, name, anchor)) {
     const another = namesOf(own).find((one) => one !== anchor.name);
-    if (another !== undefined) throw foreignError(details(target), `${what}: ${unknown(another)}`);
+    if (another !== undefined) throw records.foreign(target, `${what}: ${unknown(another)}`);
     await context.record(PREFIX, idOf(anchor));
   }
   if (parent !== undefined) await fill(context, target, parent, own);
   const origin = parent === undefined
     ? { copy: "empty" } as const
     : { parentId: target.parent!, copy: "schema-only" } as const;
-  return { ...forkOf(anchor, name), ...origin, marker };
+  return { ...forkOf(anchor, target), ...origin };
 }
 
 /** The step that says that nothing else stood under the prefix once it was claimed. */
@@ -173,13 +184,9 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const { anchors } = ownedBy(fork.name, await everything(context, scope));
   const anchor = anchors.find((one) => idOf(one) === fork.id);
   if (anchor === undefined) return "absent";
-  const marker = await claimantOf(context, fork.name, anchor);
-  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
-    const reason = marker === undefined ? unknown(anchor.name) : holder(marker);
-    throw foreignError(details(scope), `${what}: ${reason}`);
-  }
+  await records.assertOurs(context, scope, fork, anchor, what);
   if (await isWhole(context, fork.name, anchor)) {
-    await seen(context, { ...details(scope), what }, async () => {
+    await poll(context, { ...details(scope), what }, async () => {
       const { schedules, groups, queues } = ownedBy(fork.name, await everything(context, scope));
       // A group goes after the schedules that send to it: https://upstash.com/docs/qstash/api-reference/url-groups
       for (const { scheduleId } of schedules) await drop(context, scope, "schedules", scheduleId);
@@ -189,14 +196,6 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
     });
   }
   return await drop(context, scope, "queues", anchor.name);
-}
-
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  for (const queue of await all(context, scope, "queues", QUEUE)) {
-    const [name] = queue.name.split(CLAIM);
-    const marker = await claimantOf(context, name!, queue);
-    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield { ...forkOf(queue, name!), marker };
-  }
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
@@ -464,8 +463,8 @@ const timeOf = ({ createdAt }: Queue) => new Date(createdAt).toISOString();
 
 const details = ({ resource }: Scope<Options>) => ({ provider: "qstash", resource });
 
-function forkOf(queue: Queue, name: string): Omit<Fork, "marker"> {
-  return { id: idOf(queue), name, createdAt: timeOf(queue) };
+function forkOf(queue: Queue, { name, marker }: Pick<Fork, "name" | "marker">): Fork {
+  return { id: idOf(queue), name, createdAt: timeOf(queue), marker };
 }
 
 function missing(scope: Scope<Options>, name: string): ForkstackError {

@@ -9,6 +9,8 @@ import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Held, Marker, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
+import { poll } from "../../core/system/poll.ts";
+import { forEach } from "../../core/system/concurrency.ts";
 import { endpointOption, reaches } from "../_shared/json_api.ts";
 import { isSameHolder } from "../_shared/ownership.ts";
 import {
@@ -23,7 +25,7 @@ import {
   told,
   valuesAt,
 } from "./runtime/aws-secrets.ts";
-import { copies, each, foreign, type Mark, ours, pathMark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
+import { copies, foreign, type Mark, ours, pathMark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
 import { policyOptions } from "../_shared/secret_policy.ts";
 
 const options = v.strictObject({
@@ -124,7 +126,7 @@ const shelf: Shelf<Options> = {
     if (mark && added.length > 0) {
       await shelf.setMark(context, scope, name, { ...mark, paths: [...mark.paths, ...added] }, "paths");
     }
-    await each(context, Object.entries(changes), async ([key, value]) => {
+    await forEach(Object.entries(changes), async ([key, value]) => {
       const SecretId = nameOf(scope, name, key);
       if (value === null) {
         if (mark !== undefined) await shelf.drop(context, scope, name, key, mark);
@@ -193,9 +195,9 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
   }
   const window = { RecoveryWindowInDays: RECOVERY_DAYS };
   const paths = new Set([...mark.paths, ...await shelf.paths(context, scope, fork.name)]);
-  await each(context, [...paths], async (path) => {
+  await forEach(paths, async (path) => {
     await take(context, scope, fork.name, path, mark, window);
-  });
+  }, { signal: context.signal });
   context.signal.throwIfAborted();
   await take(context, scope, fork.name, MARK, mark, window);
   return kept;
@@ -246,30 +248,37 @@ async function make(
 ): Promise<boolean> {
   const secret = nameOf(scope, name, path);
   if (typeof content.SecretString === "string") checkSize(scope, secret, content.SecretString);
-  const call = await to(context, scope, `make secret "${secret}"`);
+  const what = `make secret "${secret}"`;
+  const call = await to(context, scope, what);
   const ClientRequestToken = crypto.randomUUID();
-  for (let waited = 0, pause = 500;; waited += pause, pause = Math.min(pause * 2, 10_000)) {
-    try {
-      await call("CreateSecret", { Name: secret, ...content, Tags: tags, ClientRequestToken });
-      return true;
-    } catch (error) {
-      if (error instanceof Refused && error.code === "ResourceExistsException") return false;
-      if (!isScheduled(error)) throw told(error, `make secret "${secret}"`, scope.resource);
-      const there = await describe(context, scope, secret);
-      if (there?.isScheduled) {
-        const its = isMarked(there.tags, there.tags.id ?? "", path) ? markerIn(context, name, there.tags) : undefined;
-        if (its === undefined || !isSameHolder(its, marker)) {
-          throw foreign(shelf, scope, `make secret "${secret}": one that is not ours waits for its deletion`);
-        }
-        await call("RestoreSecret", { SecretId: there.ARN });
-        await call("PutSecretValue", { SecretId: there.ARN, ...content, ClientRequestToken });
-        await call("TagResource", { SecretId: there.ARN, Tags: tags });
+  let busy: unknown;
+  const late = () => {
+    throw told(busy, what, scope.resource);
+  };
+  return await poll<boolean>(
+    context,
+    { what, deadlineMs: NAME_FREE_MS, firstMs: 500, mostMs: 10_000, late },
+    async () => {
+      try {
+        await call("CreateSecret", { Name: secret, ...content, Tags: tags, ClientRequestToken });
         return true;
+      } catch (error) {
+        if (error instanceof Refused && error.code === "ResourceExistsException") return false;
+        if (!isScheduled(error)) throw told(error, what, scope.resource);
+        busy = error;
       }
-      if (waited > NAME_FREE_MS) throw told(error, `make secret "${secret}"`, scope.resource);
-      await context.sleep(pause); // it was deleted at once, which takes a while
-    }
-  }
+      const there = await describe(context, scope, secret);
+      if (!there?.isScheduled) return undefined; // it was deleted at once, which takes a while
+      const its = isMarked(there.tags, there.tags.id ?? "", path) ? markerIn(context, name, there.tags) : undefined;
+      if (its === undefined || !isSameHolder(its, marker)) {
+        throw foreign(shelf, scope, `${what}: one that is not ours waits for its deletion`);
+      }
+      await call("RestoreSecret", { SecretId: there.ARN });
+      await call("PutSecretValue", { SecretId: there.ARN, ...content, ClientRequestToken });
+      await call("TagResource", { SecretId: there.ARN, Tags: tags });
+      return true;
+    },
+  );
 }
 
 function isScheduled(error: unknown): boolean {

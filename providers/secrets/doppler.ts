@@ -10,11 +10,11 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Inspection, Secret } from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, reaches, slugOption } from "../_shared/json_api.ts";
-import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
+import { recorded } from "../_shared/recorded.ts";
 import { CONFIGS, ENDPOINT } from "./runtime/doppler.ts";
 import {
   api,
@@ -75,7 +75,7 @@ const provider: Provider<Options> = {
   create,
   delete: remove,
   keep,
-  list,
+  list: (context, scope) => records.list(context, scope),
   probe,
   outputs,
   secrets: { read, write },
@@ -89,6 +89,17 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
+const records = recorded<Config, Options>({
+  provider: "doppler",
+  label: "Doppler",
+  all: configs,
+  idOf,
+  namesOf: ({ name, environment }) => [name.slice(environment.length + 1)],
+  forkOf,
+  ownerOf: async (context, name, config) =>
+    (await context.recorded(name)).find(({ id }) => isConfig(config, id))?.marker,
+});
+
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const all = await Array.fromAsync(configs(context, target));
   const base = baseConfig(target, target.name);
@@ -97,13 +108,10 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
     return found ? { state: "foreign", id: idOf(found), reason: "forkstack did not make it" } : { state: "absent" };
   }
   const { made, staged, theirs } = await standingAt(context, target, all);
-  if (made !== undefined && !isSameHolder(made.marker, target.marker)) return others(idOf(made.config), made.marker);
-  if (made !== undefined) return { state: "ready", fork: forkOf(made.config, target.name, made.marker) };
-  if (staged !== undefined) return { state: "pending", fork: forkOf(staged.config, target.name, staged.marker) };
-  return theirs === undefined ? { state: "absent" } : { state: "foreign", id: idOf(theirs), reason: UNKNOWN };
+  if (made !== undefined) return records.inspection(target, made.config, made.marker);
+  if (staged !== undefined) return records.inspection(target, staged.config, staged.marker, "pending");
+  return theirs === undefined ? { state: "absent" } : records.inspection(target, theirs, undefined);
 }
-
-const UNKNOWN = "no answer of Doppler's on record says that forkstack made it";
 
 /** The name of a run's clone until it is whole: of the run alone, and on record before Doppler hears of it. */
 function keyOf(environment: string, { marker: { stack, resource, operation }, name }: Target<Options>): string {
@@ -141,7 +149,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     made = renamed;
   }
   if (made.name !== config) made = await rename(context, target, made, config, what);
-  return { ...forkOf(made, name, marker), ...(source ? { parentId: source.name } : { copy: "empty" as const }) };
+  return { ...forkOf(made, target), ...(source ? { parentId: source.name } : { copy: "empty" as const }) };
 }
 
 /** What an earlier attempt of the operation made. */
@@ -150,8 +158,7 @@ async function earlier(context: Context, target: Target<Options>, what: string):
   const { made, staged, theirs } = await standingAt(context, target, all);
   const found = made ?? staged;
   if (found === undefined && theirs === undefined) return undefined;
-  const reason = isOthers(found?.marker, target.marker, UNKNOWN);
-  if (reason !== undefined) throw foreign(target, `${what}: ${reason}`);
+  records.assertWanted(target, found?.marker, what);
   return found!.config;
 }
 
@@ -207,8 +214,7 @@ async function rename(
     }
     const found = there.made ?? there.theirs;
     if (found === undefined) throw problem;
-    const reason = isOthers(there.made?.marker, target.marker, UNKNOWN);
-    if (reason !== undefined) throw foreign(target, `${what}: ${reason}`, problem);
+    records.assertWanted(target, there.made?.marker, what, problem);
     renamed = there.made!.config; // by a parallel worker of the same run
   }
   await context.record("config", idOf(renamed));
@@ -298,16 +304,6 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
   const renamed = await api.send(context, scope, "POST", ["configs", "config"], { json: { ...query, name: aside } });
   const { config } = await api.read(ONE, renamed, scope, `keep config "${found.name}"`);
   return await kept(config);
-}
-
-/** Every config of the project whose slug is on record. */
-async function* list(context: Context, scope: Scope<Options>): AsyncIterable<Fork> {
-  for await (const config of configs(context, scope)) {
-    const name = config.name.slice(config.environment.length + 1);
-    const { made } = await standingAt(context, { name }, [config]);
-    const marker = made?.marker;
-    if (marker?.stack === scope.stack && marker.resource === scope.resource) yield forkOf(config, name, marker);
-  }
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
@@ -400,11 +396,7 @@ async function standing(context: Context, held: Held, scope: Scope<Options>): Pr
 async function ours(context: Context, fork: Fork, scope: Scope<Options>, verb: string, all?: readonly Config[]) {
   const found = await byId(context, fork, scope, all);
   if (found === undefined) return undefined;
-  const told = await context.recorded(fork.name);
-  const marker = told.find(({ id }) => isConfig(found, id))?.marker;
-  if (marker === undefined || !isSameHolder(marker, fork.marker)) {
-    throw foreign(scope, `${verb} config "${found.name}": ${marker === undefined ? UNKNOWN : holder(marker)}`);
-  }
+  await records.assertOurs(context, scope, fork, found, `${verb} config "${found.name}"`);
   if (!found.locked) return found;
   throw new ForkstackError("CONFLICT", `Cannot ${verb} config "${found.name}": it is locked`, {
     hint: `Unlock it with \`doppler configs unlock ${found.name}\`, then run the same again`,
@@ -412,7 +404,7 @@ async function ours(context: Context, fork: Fork, scope: Scope<Options>, verb: s
   });
 }
 
-function forkOf(config: Config, name: string, marker: Marker): Fork {
+function forkOf(config: Config, { name, marker }: Pick<Fork, "name" | "marker">): Fork {
   return { id: idOf(config), name, marker, createdAt: new Date(config.created_at).toISOString() };
 }
 
@@ -423,8 +415,4 @@ function missing(scope: Scope<Options>, config: string, cause?: unknown): Forkst
     details: { provider: "doppler", resource },
     cause,
   });
-}
-
-function foreign(scope: Scope<Options>, what: string, cause?: unknown): ForkstackError {
-  return foreignError({ provider: "doppler", resource: scope.resource }, what, cause);
 }

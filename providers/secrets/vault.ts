@@ -8,8 +8,9 @@
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
+import { forEach } from "../../core/system/concurrency.ts";
 import { type Answer, Api, endpointOption, reaches, type Sent } from "../_shared/json_api.ts";
-import { copies, each, type Entry, foreign, type Mark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
+import { copies, type Entry, foreign, type Mark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
 import { policyOptions } from "../_shared/secret_policy.ts";
 import {
   bodyOf,
@@ -246,10 +247,10 @@ async function entries(context: Context, scope: Scope<Options>, name: string): P
   const send = to(context, scope, `read secrets "${shelf.place(scope, name)}"`);
   const paths = await leavesOf(send, scope.options.mount, prefixOf(scope, name));
   const found = new Map<string, Entry>();
-  await each(context, paths, async (path) => {
+  await forEach(paths, async (path) => {
     const entry = await entryOf(send, scope.options.mount, prefixOf(scope, name), path);
     if (entry !== undefined) found.set(path, entry);
-  });
+  }, { signal: context.signal });
   return paths.flatMap((path) => found.get(path) ?? []);
 }
 

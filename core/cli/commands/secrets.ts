@@ -7,6 +7,7 @@ import { isTerminal } from "../../system/host.ts";
 import { type Changes, Secret, type Secrets } from "../../secret.ts";
 import { shown } from "../../text/printable.ts";
 import { type Keyring, openKeyring } from "../../lifecycle/secrets.ts";
+import { globMatcher } from "../../text/glob.ts";
 import { didYouMean } from "../../text/did_you_mean.ts";
 import { meantEnv } from "../../workspace/current.ts";
 import { text, withEngine } from "../session.ts";
@@ -132,8 +133,8 @@ async function diff({ call, engine, names: [one, other] }: Action): Promise<Answ
 
 async function copy({ call, engine, names: [pattern, from, to] }: Action): Promise<Answer> {
   const [source, keyring] = [await open(call, engine, from), await open(call, engine, to)];
-  const wanted = new RegExp(`^${pattern!.replace(/[^\w*]/g, "\\$&").replaceAll("*", ".*")}$`);
-  const found = Object.entries(await source.read()).filter(([key]) => wanted.test(key));
+  const isWanted = globMatcher(pattern!);
+  const found = Object.entries(await source.read()).filter(([key]) => isWanted(key));
   if (found.length === 0) throw missing(source.env, pattern!);
   return await change(call, engine, keyring, Object.fromEntries(found));
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runSteps } from "../../../core/system/concurrency.ts";
+import { forEach, Pool, runSteps } from "../../../core/system/concurrency.ts";
 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -54,4 +54,66 @@ Deno.test("runSteps() begins none once it is aborted, also with goOn, and a step
     }, { limit: 1, goOn, signal: stop.signal });
     assert.deepEqual(outcomes.map(({ item, ok }) => [item, ok]), [[1, !goOn]]);
   }
+});
+
+Deno.test("forEach() asks an endless list for no more than there are places, and closes it after a failure", async () => {
+  let [asked, isClosed] = [0, false];
+  async function* endless() {
+    try {
+      for (;;) {
+        await tick();
+        yield asked++;
+      }
+    } finally {
+      isClosed = true;
+    }
+  }
+  const done: number[] = [];
+  const work = forEach(endless(), async (n) => {
+    await tick();
+    if (n === 5) throw new Error(`no ${n}`);
+    done.push(n);
+  }, { limit: 2 });
+  await assert.rejects(work, /no 5/);
+  assert.equal(isClosed, true);
+  assert.ok(asked <= 8, `asked for ${asked}`);
+  assert.deepEqual(done.slice(0, 5).sort(), [0, 1, 2, 3, 4]);
+});
+
+Deno.test("forEach() tells what a list throws once the work on what it gave has ended, and an abort", async () => {
+  const done: number[] = [];
+  const work = async (n: number) => {
+    for (let i = 0; i < 3; i++) await tick();
+    done.push(n);
+  };
+  async function* broken() {
+    yield 1;
+    yield 2;
+    throw new Error("page 2 is gone");
+  }
+  await assert.rejects(forEach(broken(), work), /page 2/);
+  assert.deepEqual(done, [1, 2]);
+  const stop = new AbortController();
+  const stopped = forEach([3, 4, 5], async (n) => {
+    await work(n);
+    stop.abort(new Error("stop"));
+  }, { limit: 1, signal: stop.signal });
+  await assert.rejects(stopped, /stop/);
+  assert.deepEqual(done, [1, 2, 3]);
+  await forEach([], () => Promise.reject(new Error("never")));
+});
+
+Deno.test("Pool gives places in the order of asking; who no longer waits is passed over", async () => {
+  const [pool, stop, order] = [new Pool(1), new AbortController(), [] as string[]];
+  await pool.take();
+  const first = pool.run(() => Promise.resolve(order.push("first")));
+  const given = pool.run(() => Promise.resolve(order.push("given up")), stop.signal);
+  const last = pool.run(() => Promise.reject(new Error("fails")));
+  stop.abort(new Error("stop"));
+  await assert.rejects(given, /stop/);
+  pool.free();
+  await first;
+  await assert.rejects(last, /fails/);
+  await pool.run(() => Promise.resolve(order.push("after")));
+  assert.deepEqual(order, ["first", "after"]);
 });

@@ -1,0 +1,50 @@
+/** URLs by which clients connect. */
+import assert from "node:assert/strict";
+import { type Address, urlOf } from "../../providers/_shared/connection_url.ts";
+
+const URLS: Readonly<Record<string, Address>> = {
+  "redis://localhost": { scheme: "redis", host: "localhost" },
+  "rediss://default:p%40ss%2Fw%3Ard@db.example:6380/3": {
+    scheme: "rediss",
+    user: "default",
+    password: "p@ss/w:rd",
+    host: "db.example",
+    port: 6380,
+    database: 3,
+  },
+  "redis://:secret@localhost:6379/0": {
+    scheme: "redis",
+    password: "secret",
+    host: "localhost",
+    port: 6379,
+    database: 0,
+  },
+  "postgres://alice@[::1]:5432/shop%20%C3%BC": {
+    scheme: "postgres",
+    user: "alice",
+    host: "::1",
+    port: "5432",
+    database: "shop ü",
+  },
+  "postgresql://a:b@db.example/shop?sslmode=verify-full": {
+    scheme: "postgresql",
+    user: "a",
+    password: "b",
+    host: "db.example",
+    port: "",
+    database: "shop",
+    query: { sslmode: "verify-full" },
+  },
+};
+
+for (const [url, address] of Object.entries(URLS)) {
+  Deno.test(`urlOf() of ${url}`, () => {
+    assert.equal(urlOf(address), url);
+    const { username, password } = new URL(url);
+    assert.deepEqual(
+      [username, password].map(decodeURIComponent),
+      [address.user ?? "", address.password ?? ""],
+      "read back",
+    );
+  });
+}
