@@ -5,13 +5,13 @@
  */
 import type * as valibot from "npm:valibot@1.5.0";
 import type { ForkstackError, Kind } from "../mod.ts";
-import type { RepeatableRequest } from "./http/repeat.ts";
+import type { RepeatableRequest } from "./system/repeat.ts";
 import type { Files } from "./system/files.ts";
 import type { Once } from "./system/memory.ts";
 
 export type { Kind } from "../mod.ts";
 export type { FileInfo, Files } from "./system/files.ts";
-export type { RepeatableRequest } from "./http/repeat.ts";
+export type { RepeatableRequest } from "./system/repeat.ts";
 export type { Swapped } from "./system/disk.ts";
 export { Secret } from "./secret.ts";
 import type { Secret } from "./secret.ts";

@@ -8,7 +8,7 @@ import { ForkstackError, isForkstackError, resourceTitle } from "../../mod.ts";
 import { assertNotOriginals } from "./copied.ts";
 import type { Engine } from "./engine.ts";
 import { fileError } from "../system/files.ts";
-import { isRead } from "../http/repeat.ts";
+import { isRead } from "../system/repeat.ts";
 import type { Worker } from "../state/lock.ts";
 import { assertOwn, standing } from "./look.ts";
 import { formatMaking } from "../marker.ts";

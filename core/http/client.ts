@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { netDenied } from "../system/deno_permissions.ts";
 import { causeLine, type Exchange, labelOf, remember, requestIdOf } from "./vendor_error.ts";
-import { isRead, isRepeatable, type RepeatableRequest } from "./repeat.ts";
+import { isRead, isRepeatable, type RepeatableRequest } from "../system/repeat.ts";
 import { sleep } from "../system/host.ts";
 import { credentialsOf, quote, redactedError, redactor } from "./redact.ts";
 import type { Secret } from "../secret.ts";
@@ -76,7 +76,7 @@ const SHORTEST_WAIT_MS = 100;
 /**
  * Makes the client. An HTTP status is returned, never thrown, with its body already read.
  *
- * What may be repeated says the request (see repeat.ts): it is, with full jitter, after network errors, timeouts, 408, 500,
+ * What may be repeated says the request (see system/repeat.ts): it is, with full jitter, after network errors, timeouts, 408, 500,
  * 502, 503 and 504. Any other is repeated only where the vendor said that it did nothing: 423, 429, and 503 with
  * `Retry-After`. A `Retry-After` beyond the total deadline is not
  * waited for: the answer is returned at once and `vendorError` says when to come back.

@@ -5,7 +5,7 @@
  */
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { httpClient } from "../http/client.ts";
-import { repeatable } from "../http/repeat.ts";
+import { repeatable } from "../system/repeat.ts";
 import { loadPackage } from "../system/lazy.ts";
 import { Secret } from "../secret.ts";
 import type { Row, Sql, Statement } from "./sql.ts";

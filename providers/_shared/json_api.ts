@@ -3,7 +3,7 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
-import { repeatable } from "../../core/http/repeat.ts";
+import { repeatable } from "../../core/system/repeat.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { forEach } from "../../core/system/concurrency.ts";
-import { globMatcher } from "../../core/text/glob.ts";
+import { globMatcher } from "../../core/system/glob.ts";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";

@@ -14,7 +14,7 @@ import type {
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { repeatable } from "../../core/http/repeat.ts";
+import { repeatable } from "../../core/system/repeat.ts";
 import { authorizationOf, sha256 } from "../../core/s3/sigv4.ts";
 
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");

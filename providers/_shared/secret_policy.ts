@@ -5,7 +5,7 @@
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Context, Fork, Replacement, SecretsAccess, Target } from "../../core/provider.ts";
-import { globMatcher } from "../../core/text/glob.ts";
+import { globMatcher } from "../../core/system/glob.ts";
 import { ForkstackError } from "../../mod.ts";
 
 const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;

@@ -14,7 +14,7 @@ import { Buffer } from "node:buffer";
 import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { readJson, vendorError } from "../../core/http/client.ts";
-import { repeatable } from "../../core/http/repeat.ts";
+import { repeatable } from "../../core/system/repeat.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";

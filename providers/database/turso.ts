@@ -11,7 +11,7 @@ import type { Client } from "npm:@libsql/client@0.18.0/web";
 import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
-import { repeatable } from "../../core/http/repeat.ts";
+import { repeatable } from "../../core/system/repeat.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import { type Context, type Created, type Fork, type Held, Secret } from "../../core/provider.ts";
 import type { Inspection, Lease, Outputs, Provider, Scope, Target } from "../../core/provider.ts";

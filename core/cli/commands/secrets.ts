@@ -7,7 +7,7 @@ import { isTerminal } from "../../system/host.ts";
 import { type Changes, Secret, type Secrets } from "../../secret.ts";
 import { shown } from "../../text/printable.ts";
 import { type Keyring, openKeyring } from "../../lifecycle/secrets.ts";
-import { globMatcher } from "../../text/glob.ts";
+import { globMatcher } from "../../system/glob.ts";
 import { didYouMean } from "../../text/did_you_mean.ts";
 import { meantEnv } from "../../workspace/current.ts";
 import { text, withEngine } from "../session.ts";

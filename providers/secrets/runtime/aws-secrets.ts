@@ -6,7 +6,7 @@
  * - https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html (lists lag up to five minutes)
  */
 import { httpClient, vendorError } from "../../../core/http/client.ts";
-import { repeatable } from "../../../core/http/repeat.ts";
+import { repeatable } from "../../../core/system/repeat.ts";
 import { loadPackage } from "../../../core/system/lazy.ts";
 import { Secret } from "../../../core/secret.ts";
 import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";

@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import { gzipSync } from "node:zlib";
 import { ForkstackError, isForkstackError } from "../../../mod.ts";
 import { type HttpClient, httpClient, type HttpOptions, readJson, vendorError } from "../../../core/http/client.ts";
-import { repeatable } from "../../../core/http/repeat.ts";
+import { repeatable } from "../../../core/system/repeat.ts";
 import { Secret } from "../../../core/secret.ts";
 
 const TIMEOUT_MS = 30_000;

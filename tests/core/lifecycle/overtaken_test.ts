@@ -5,7 +5,7 @@ import { deleteEnvironment } from "../../../core/lifecycle/delete.ts";
 import { examine } from "../../../core/lifecycle/doctor.ts";
 import type { Engine } from "../../../core/engine/engine.ts";
 import { httpClient } from "../../../core/http/client.ts";
-import { repeatable } from "../../../core/http/repeat.ts";
+import { repeatable } from "../../../core/system/repeat.ts";
 import { pointsTo } from "../../../core/workspace/leave.ts";
 import { extendLease, prunable, pruneEnvironment } from "../../../core/lifecycle/lease.ts";
 import type { Context, Provider } from "../../../core/provider.ts";

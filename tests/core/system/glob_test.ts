@@ -1,6 +1,6 @@
 /** Patterns in which a `*` stands for any text. */
 import assert from "node:assert/strict";
-import { globMatcher } from "../../../core/text/glob.ts";
+import { globMatcher } from "../../../core/system/glob.ts";
 
 const TEXTS = ["", "a", "ab", "a.b", "a\nb", "STRIPE_KEY", "img/1.png", "img/1.png.bak", "(x|y)", "a*b", "$1"];
 const MATCHES: readonly (readonly [readonly string[], readonly string[]])[] = [
