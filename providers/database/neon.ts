@@ -180,7 +180,10 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   context.signal.throwIfAborted();
   // https://api-docs.neon.tech/reference/deleteprojectbranch; 204: it is gone already
   const sent = await api.send(context, scope, "DELETE", ["branches", fork.id]);
-  if (sent.response.status === 204 || sent.response.status === 404) return await sent.response.text(), "deleted";
+  if (sent.response.status === 204 || sent.response.status === 404) {
+    await sent.response.text();
+    return "deleted";
+  }
   if (!sent.response.ok) throw await whyNotDeleted(context, scope, fork, sent) ?? await api.refusal(sent, scope, what);
   const { operations } = await api.read(CHANGED, sent, scope, what);
   await settle(context, scope, operations, what, { isGone: true });
