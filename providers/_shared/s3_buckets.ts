@@ -8,12 +8,12 @@ import * as v from "npm:valibot@1.5.0";
 import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { forEach } from "../../core/system/concurrency.ts";
 import { globMatcher } from "../../core/system/glob.ts";
-import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "./ownership.ts";
 import { type Account, Store, vendorCode, type VendorHeaders } from "./s3_client.ts";
 import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./s3_objects.ts";
+import { MARK_OBJECT, type Marks, type Note, noteOf, ownerOf } from "./s3_marks.ts";
 
 /** The options of providers that copy. */
 export const COPY_OPTIONS = {
@@ -27,17 +27,6 @@ export const COPY_OPTIONS = {
 type CopyOptions = v.InferOutput<v.StrictObjectSchema<typeof COPY_OPTIONS, undefined>>;
 
 const ASK_ABOVE = { objects: 10_000, sizeBytes: 2 ** 30 };
-
-/** What is stored with a bucket, by names that both tags and JSON can hold. */
-export type Note = Readonly<Record<string, string>>;
-
-/** Where a store keeps a note of ours on a bucket. */
-export interface Marks {
-  read(store: Store, bucket: string): Promise<Note | undefined>;
-  write(store: Store, bucket: string, note: Note): Promise<void>;
-  /** The key of the object that it is kept in, if it is one. */
-  readonly key?: string;
-}
 
 /** What a store calls its buckets by. */
 export interface Buckets<Options> {
@@ -53,7 +42,7 @@ export interface Buckets<Options> {
 }
 
 /** What one store has of its own. */
-export interface Its<Options> {
+export interface BucketVendor<Options> {
   readonly name: string;
   account(context: Context, scope: Scope<Options>): Account;
   marks(options: Options): Marks;
@@ -74,18 +63,18 @@ export interface Its<Options> {
 
 /** The parts of a provider that follow from them. */
 export function bucketProvider<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
 ): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "usage"> {
   const opened = <T>(context: Context, scope: Scope<Options>, work: (store: Store) => Promise<T>) =>
-    Store.with(context, its.account(context, scope), work);
+    Store.with(context, vendor.account(context, scope), work);
   return {
-    inspect: (context, target) => opened(context, target, (store) => inspect(its, context, store, target)),
-    create: (context, target) => opened(context, target, (store) => create(its, context, store, target)),
-    delete: (context, fork, scope) => opened(context, scope, (store) => remove(its, context, store, fork, scope)),
+    inspect: (context, target) => opened(context, target, (store) => inspect(vendor, context, store, target)),
+    create: (context, target) => opened(context, target, (store) => create(vendor, context, store, target)),
+    delete: (context, fork, scope) => opened(context, scope, (store) => remove(vendor, context, store, fork, scope)),
     async *list(context, scope) {
-      yield* await opened(context, scope, (store) => list(its, context, store, scope));
+      yield* await opened(context, scope, (store) => list(vendor, context, store, scope));
     },
-    remark: (context, fork, scope) => opened(context, scope, (store) => remark(its, context, store, fork, scope)),
+    remark: (context, fork, scope) => opened(context, scope, (store) => remark(vendor, context, store, fork, scope)),
     probe: (context, held, scope) =>
       opened(context, scope, async (store) => {
         await store.send(new store.sdk.HeadBucketCommand({ Bucket: held.name }), `use bucket "${held.name}"`);
@@ -99,27 +88,27 @@ export function bucketProvider<Options>(
 }
 
 async function inspect<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   target: Target<Options>,
 ): Promise<Inspection> {
   const { name, marker } = target;
-  const seen = await its.buckets.look(store, name, context, target);
+  const seen = await vendor.buckets.look(store, name, context, target);
   if (seen === "absent") return { state: "absent" };
   if (seen === "others") {
     return { state: "foreign", id: name, reason: "it is somebody else's, or the key may not look" };
   }
   for (const isLast of [false, true]) {
-    const note = await its.marks(target.options).read(store, name);
+    const note = await vendor.marks(target.options).read(store, name);
     const owner = note && ownerOf(context, name, note);
     if (owner !== undefined) {
       if (!isSameHolder(owner.marker, marker)) return others(owner.id, owner.marker);
       return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
     }
     if (isLast) break;
-    const unmarked = await unmarkedFork(its, context, store, target, name) ??
-      await provenFork(its, context, store, target);
+    const unmarked = await unmarkedFork(vendor, context, store, target, name) ??
+      await provenFork(vendor, context, store, target);
     if (unmarked !== undefined) return { state: unmarked.copy === undefined ? "pending" : "ready", fork: unmarked };
     if (!target.isResumed) break; // else another attempt may have marked it meanwhile
   }
@@ -138,7 +127,7 @@ function birthOf(name: string, createdAt: string): string {
  * or its application deleted the mark.
  */
 async function unmarkedFork<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   scope: Scope<Options>,
@@ -146,7 +135,7 @@ async function unmarkedFork<Options>(
 ): Promise<Fork | undefined> {
   const told = await context.recorded(name);
   if (told.length === 0) return undefined;
-  const createdAt = await its.buckets.createdAt(store, name, context, scope);
+  const createdAt = await vendor.buckets.createdAt(store, name, context, scope);
   const birth = createdAt && birthOf(name, createdAt);
   const born = told.find(({ id }) => id === birth);
   if (born === undefined) return undefined;
@@ -160,49 +149,49 @@ const COPIES = ["copy-on-write", "full-copy", "empty"] as const;
 
 /** After a lost reply: a bucket of which the store itself tells that this run asked for it. */
 async function provenFork<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   target: Target<Options>,
 ): Promise<Fork | undefined> {
-  if (!target.isResumed || !await its.isProven?.(context, store, target)) return undefined;
+  if (!target.isResumed || !await vendor.isProven?.(context, store, target)) return undefined;
   const { name, marker } = target;
-  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  const createdAt = await vendor.buckets.createdAt(store, name, context, target);
   return createdAt === undefined ? undefined : { id: birthOf(name, createdAt), name, marker, createdAt };
 }
 
 async function create<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   target: Target<Options>,
 ): Promise<Fork> {
   const { name, marker, parent } = target;
-  const marks = its.marks(target.options);
-  let there = await ours(its, context, store, target);
+  const marks = vendor.marks(target.options);
+  let there = await ours(vendor, context, store, target);
   if (there?.copy !== undefined) return there;
   if (parent !== undefined) { // not by HEAD: its refusals have no code
     await store.send(new store.sdk.ListObjectsV2Command({ Bucket: parent, MaxKeys: 1 }), `fork bucket "${parent}"`);
   }
-  const fill = await its.prepare(context, store, target, there !== undefined);
+  const fill = await vendor.prepare(context, store, target, there !== undefined);
   const fresh = freshFork(context, target);
   context.signal.throwIfAborted();
-  if (there === undefined && !await its.buckets.make(store, target, noteOf(fresh), context)) {
+  if (there === undefined && !await vendor.buckets.make(store, target, noteOf(fresh), context)) {
     await context.refused(name);
-    there = await ours(its, context, store, { ...target, isResumed: false }); // the store said that one is there
-    if (there === undefined) throw vanished(its, target);
+    there = await ours(vendor, context, store, { ...target, isResumed: false }); // the store said that one is there
+    if (there === undefined) throw vanished(vendor, target);
   }
-  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  const createdAt = await vendor.buckets.createdAt(store, name, context, target);
   const birth = createdAt && birthOf(name, createdAt);
   if (there === undefined && birth) await context.record("born", birth);
-  if ((marks.key !== undefined || its.isForking) && await marks.read(store, name) === undefined) {
+  if ((marks.key !== undefined || vendor.isForking) && await marks.read(store, name) === undefined) {
     await marks.write(store, name, noteOf(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) }));
   }
   // The mark that is there counts: another attempt may have been first.
   const note = await marks.read(store, name);
   const owner = note && ownerOf(context, name, note);
   const why = isOthers(owner?.marker, marker, UNMARKED);
-  if (owner === undefined || why !== undefined) throw foreign(its, target, `make bucket "${name}": ${why}`);
+  if (owner === undefined || why !== undefined) throw foreign(vendor, target, `make bucket "${name}": ${why}`);
   await context.record("bucket", owner.id);
   if (owner.copy !== undefined) return owner;
   const whole = { ...owner, copy: await fill() };
@@ -228,18 +217,18 @@ function idOf({ operation }: Marker, birth: string): string {
 
 /** What an earlier attempt of the operation made, if anything; throws if what is there is not its. */
 async function ours<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   target: Target<Options>,
 ): Promise<Fork | undefined> {
-  const seen = await inspect(its, context, store, target);
+  const seen = await inspect(vendor, context, store, target);
   if (seen.state === "absent") return undefined;
   const reason = seen.state === "foreign" ? seen.reason : isOthers(seen.fork.marker, target.marker, "");
   if (seen.state !== "foreign" && reason === undefined) return seen.fork;
-  const spare = seen.state === "foreign" && await spareFork(its, context, store, target);
+  const spare = seen.state === "foreign" && await spareFork(vendor, context, store, target);
   if (spare) return spare;
-  throw foreign(its, target, `make bucket "${target.name}": ${reason}`);
+  throw foreign(vendor, target, `make bucket "${target.name}": ${reason}`);
 }
 
 /**
@@ -247,18 +236,20 @@ async function ours<Options>(
  * fork is never empty by chance: a store that forks says what it is a fork of.
  */
 async function spareFork<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   target: Target<Options>,
 ): Promise<Fork | undefined> {
   const { name, marker, isResumed, parent } = target;
-  const marks = its.marks(target.options);
-  const isMarkedLate = its.isForking ? parent === undefined : marks.key !== undefined;
-  if (!isResumed || !isMarkedLate || await its.buckets.look(store, name, context, target) !== "there") return undefined;
+  const marks = vendor.marks(target.options);
+  const isMarkedLate = vendor.isForking ? parent === undefined : marks.key !== undefined;
+  if (!isResumed || !isMarkedLate || await vendor.buckets.look(store, name, context, target) !== "there") {
+    return undefined;
+  }
   const note = await marks.read(store, name);
   if (note !== undefined && "forkstack" in note) return undefined; // another's mark, or a copied one
-  const createdAt = await its.buckets.createdAt(store, name, context, target);
+  const createdAt = await vendor.buckets.createdAt(store, name, context, target);
   if (createdAt === undefined) return undefined;
   const id = birthOf(name, createdAt);
   const isTaken = await context.takeOver(name, id, async () => {
@@ -297,45 +288,45 @@ export function filterOf({ include, exclude = [] }: CopyOptions): (key: string) 
 }
 
 async function remark<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   fork: Fork,
   scope: Scope<Options>,
 ): Promise<void> {
-  const marks = its.marks(scope.options);
+  const marks = vendor.marks(scope.options);
   const note = await marks.read(store, fork.name);
   const owner = note && ownerOf(context, fork.name, note);
   if (owner === undefined) return; // its application took the mark away, and it is known by its birth
   if (owner.id !== fork.id || !isSameHolder(owner.marker, fork.marker)) {
-    throw foreign(its, scope, `extend bucket "${fork.name}": ${holder(owner.marker)}`);
+    throw foreign(vendor, scope, `extend bucket "${fork.name}": ${holder(owner.marker)}`);
   }
   await marks.write(store, fork.name, noteOf({ ...owner, marker: fork.marker }));
 }
 
 /** Everything goes but the mark; then the mark, then the bucket. */
 async function remove<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   fork: Fork,
   scope: Scope<Options>,
 ): Promise<"deleted" | "absent"> {
   const { name, marker } = fork;
-  const marks = its.marks(scope.options);
-  const seen = await its.buckets.look(store, name, context, scope);
+  const marks = vendor.marks(scope.options);
+  const seen = await vendor.buckets.look(store, name, context, scope);
   if (seen === "absent" || seen === "others") return "absent"; // ours is gone; another's may bear its name
   const note = await marks.read(store, name);
-  const owner = (note && ownerOf(context, name, note)) ?? await unmarkedFork(its, context, store, scope, name);
+  const owner = (note && ownerOf(context, name, note)) ?? await unmarkedFork(vendor, context, store, scope, name);
   if (owner?.id !== fork.id) return "absent";
   if (!isSameHolder(owner.marker, marker)) {
-    throw foreign(its, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
+    throw foreign(vendor, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
   }
   context.signal.throwIfAborted();
-  if (!its.isForking) await emptyBucket(context, store, name, marks.key);
+  if (!vendor.isForking) await emptyBucket(context, store, name, marks.key);
   if (marks.key !== undefined) await emptyBucket(context, store, name);
   try {
-    await its.buckets.remove(store, name, context, scope);
+    await vendor.buckets.remove(store, name, context, scope);
   } catch (error) {
     if (vendorCode(error) !== "NoSuchBucket") throw error; // else another run was as fast
   }
@@ -344,14 +335,14 @@ async function remove<Options>(
 
 /** Every bucket whose name begins as the project's do is looked at, a few at once. */
 async function list<Options>(
-  its: Its<Options>,
+  vendor: BucketVendor<Options>,
   context: Context,
   store: Store,
   scope: Scope<Options>,
 ): Promise<Fork[]> {
   const forks: Fork[] = [];
-  const marks = its.marks(scope.options);
-  await forEach(its.buckets.names(store, `${scope.project}-`, context, scope), async (name) => {
+  const marks = vendor.marks(scope.options);
+  await forEach(vendor.buckets.names(store, `${scope.project}-`, context, scope), async (name) => {
     const note = await readIfOurs(marks, store, name);
     const owner = note && ownerOf(context, name, note);
     if (owner?.marker.stack === scope.stack && owner.marker.resource === scope.resource) forks.push(owner);
@@ -431,108 +422,14 @@ async function* listedBuckets(store: Store, prefix: string): AsyncGenerator<Buck
   }
 }
 
-// ---- Notes ----
-
-function noteOf({ id, marker, parentId, createdAt, copy }: Fork): Note {
-  return {
-    forkstack: formatMarker(marker).replace(/[%!'()*~]/g, (sign) => sign === "%" ? "=" : `=${hex(sign)}`),
-    "forkstack-id": id,
-    "forkstack-created": createdAt,
-    ...(parentId === undefined ? {} : { "forkstack-parent": parentId }),
-    ...(copy === undefined ? {} : { "forkstack-copy": copy }),
-  };
+function foreign<Options>(vendor: BucketVendor<Options>, { resource }: Scope<Options>, what: string): ForkstackError {
+  return foreignError({ provider: vendor.name, resource }, what);
 }
 
-function hex(sign: string): string {
-  return sign.charCodeAt(0).toString(16).toUpperCase();
-}
-
-const NOTE = v.object({
-  forkstack: v.string(),
-  "forkstack-id": v.string(),
-  "forkstack-created": v.string(),
-  "forkstack-parent": v.optional(v.string()),
-  "forkstack-copy": v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
-});
-
-/** The fork that a note tells of; `undefined` if the note is not ours. */
-function ownerOf(context: Context, name: string, note: Note): Fork | undefined {
-  const parsed = v.safeParse(NOTE, note);
-  if (!parsed.success) return undefined;
-  const known = parsed.output;
-  const marker: Marker | undefined = context.markerOf(name, known.forkstack.replaceAll("=", "%"));
-  if (marker === undefined) return undefined;
-  return {
-    id: known["forkstack-id"],
-    name,
-    ...(known["forkstack-parent"] === undefined ? {} : { parentId: known["forkstack-parent"] }),
-    marker,
-    createdAt: known["forkstack-created"],
-    ...(known["forkstack-copy"] === undefined ? {} : { copy: known["forkstack-copy"] }),
-  };
-}
-
-/** The note as tags of the bucket; what others tagged stays. */
-export const TAGS: Marks = {
-  async read(store, bucket) {
-    try {
-      const command = new store.sdk.GetBucketTaggingCommand({ Bucket: bucket });
-      const { TagSet = [] } = await store.send(command, `read the tags of bucket "${bucket}"`);
-      return Object.fromEntries(TagSet.map(({ Key = "", Value = "" }) => [Key, Value]));
-    } catch (error) {
-      if (vendorCode(error) === "NoSuchTagSet") return undefined;
-      throw error;
-    }
-  },
-  async write(store, bucket, note) {
-    const all = { ...await TAGS.read(store, bucket), ...note };
-    const command = new store.sdk.PutBucketTaggingCommand({ Bucket: bucket, Tagging: { TagSet: tagSetOf(all) } });
-    await store.send(command, `tag bucket "${bucket}"`);
-  },
-};
-
-/** A note as the API wants tags. */
-export function tagSetOf(note: Note): { Key: string; Value: string }[] {
-  return Object.entries(note).map(([Key, Value]) => ({ Key, Value }));
-}
-
-/** The note as an object in the bucket, for stores without tags. */
-export const MARK_OBJECT: Marks = {
-  key: ".forkstack.json",
-  async read(store, bucket) {
-    try {
-      const command = new store.sdk.GetObjectCommand({ Bucket: bucket, Key: MARK_OBJECT.key });
-      const { Body } = await store.send(command, `read the mark of bucket "${bucket}"`);
-      return v.parse(v.record(v.string(), v.string()), JSON.parse(await Body?.transformToString() ?? ""));
-    } catch (error) {
-      if (vendorCode(error) === "NoSuchKey") return undefined;
-      if (!(error instanceof SyntaxError || error instanceof v.ValiError)) throw error;
-      throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot read the mark of bucket "${bucket}": it is not whole`, {
-        hint: `Run the same command again; the mark is its object ".forkstack.json"`,
-        retryable: true,
-      });
-    }
-  },
-  async write(store, bucket, note) {
-    const Body = `${JSON.stringify(note, null, 2)}\n`;
-    const command = new store.sdk.PutObjectCommand({
-      Bucket: bucket,
-      Key: MARK_OBJECT.key,
-      Body,
-      ContentType: "application/json",
-    });
-    await store.send(command, `mark bucket "${bucket}"`);
-  },
-};
-
-function foreign<Options>(its: Its<Options>, { resource }: Scope<Options>, what: string): ForkstackError {
-  return foreignError({ provider: its.name, resource }, what);
-}
-
-function vanished<Options>(its: Its<Options>, { name, resource }: Target<Options>): ForkstackError {
+function vanished<Options>(vendor: BucketVendor<Options>, { name, resource }: Target<Options>): ForkstackError {
   return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot make bucket "${name}": it is there, and it is not`, {
     hint: "A name that was deleted may stay taken for a while: wait, then run the same command again",
     retryable: true,
-    details: { provider: its.name, resource },
+    details: { provider: vendor.name, resource },
   });
 }

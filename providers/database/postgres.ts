@@ -13,18 +13,17 @@ import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { formatMarker } from "../../core/marker.ts";
-import type { Context, Copy, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
+import type { Context, Copy, Fork, Held, Inspection } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others, unmarked } from "../_shared/ownership.ts";
+import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "../_shared/ownership.ts";
 import * as pg from "../_shared/postgres.ts";
 import { literal, type Query, quoted } from "../_shared/postgres.ts";
 import { copied } from "./postgres_copy.ts";
+import { DATABASES, forkOf, lostMark, markerOf, type Note, ROLES, type Row, VARIABLE } from "./postgres_marks.ts";
 import { ADOPT, dropLogin, dropRoles, mintLogin } from "./postgres_roles.ts";
 import { runScript } from "../_shared/postgres_script.ts";
 
-/** Holds the URL of a role that may make databases and roles. */
-const VARIABLE = "POSTGRES_URL";
 const FOR_WHOM = "for a role with CREATEDB and CREATEROLE";
 const MAX_NAME_BYTES = 63; // longer ones are cut off by the server with a notice, so that two could become one
 const LOCK_WAIT_MS = 600_000;
@@ -40,21 +39,6 @@ const options = v.strictObject({
   allowOpenParent: v.optional(v.boolean()),
 });
 type Options = v.InferOutput<typeof options>;
-
-/** A role or a database, with the comment on it. */
-interface Row {
-  readonly oid: string;
-  readonly name: string;
-  readonly owner: string | null;
-  readonly note: string | null;
-}
-
-/** What a comment tells beside the marker. */
-interface Note {
-  readonly createdAt: string;
-  readonly parent?: string;
-  readonly copy?: Copy;
-}
 
 const provider: Provider<Options> = {
   name: "postgres",
@@ -178,12 +162,6 @@ function purposeOf(what: string): pg.Purpose {
   return { provider: "postgres", what, source: VARIABLE, denied };
 }
 
-const ROLES =
-  "SELECT oid::text, rolname AS name, NULL AS owner, shobj_description(oid, 'pg_authid') AS note FROM pg_roles";
-const DATABASES =
-  `SELECT oid::text, datname AS name, datdba::text AS owner, shobj_description(oid, 'pg_database') AS note
-  FROM pg_database`;
-
 /** The role and the database of a name: the role's mark counts, and that it owns the database. */
 async function inspect(context: Context, query: Query, target: Target<Options>): Promise<Inspection> {
   const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as Row[];
@@ -209,41 +187,6 @@ async function inspect(context: Context, query: Query, target: Target<Options>):
   // The claim of a run that was cut off is ours, though somebody else's database has its name by now.
   if (target.isResumed) return { state: "pending", fork };
   return { state: "foreign", id, reason: `the role "${target.name}" does not own the database of this name` };
-}
-
-/**
- * The fork of a role; `undefined` if the role is not ours, or its own database has lost its mark. A database that the
- * role does not own says nothing of it.
- */
-function forkOf(context: Context, role: Row, database: Row | undefined): Fork | undefined {
-  const marker = markerOf(context, role);
-  if (marker === undefined) return undefined;
-  const own = database?.owner === role.oid ? database : undefined;
-  if (own !== undefined && markerOf(context, own) === undefined) return undefined;
-  const { createdAt, parent, copy } = noteOf(own ?? role)!;
-  return {
-    id: role.oid,
-    name: role.name,
-    marker,
-    createdAt,
-    ...(parent === undefined ? {} : { parentId: parent }),
-    ...(copy === undefined ? {} : { copy }),
-  };
-}
-
-/**
- * Tells of a database that a marked role owns, and whose comment is not our mark: it had that before it had its name,
- * so that its application changed it, as its owner may. The role's own mark is out of the application's reach.
- */
-function lostMark(role: Row, database: Row): string {
-  if (database.note === null) {
-    return `${MARK_GONE}: whoever may change the database removed its comment. To put it back, run ` +
-      `\`COMMENT ON DATABASE ${quoted(role.name)} IS ${literal(role.note!).trim()}\` as the role of ${VARIABLE}`;
-  }
-  const what = database.note.startsWith("forkstack:") ? "a mark of another thing, or a damaged one" : "no mark";
-  return `${MARK_GONE}: the comment of database "${role.name}" is ${what}, though the role of this name, which owns it, ` +
-    "is marked as this environment's. If the database is the one that was made for it, remove it by hand, or put the " +
-    "mark back";
 }
 
 async function create(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
@@ -501,20 +444,6 @@ function assertName(name: string): void {
   throw new ForkstackError("NAME_INVALID", `Cannot make database "${name}": its name has more than 63 bytes`, {
     hint: "Choose a shorter name for the environment or the project: PostgreSQL holds 63 bytes",
   });
-}
-
-function markerOf(context: Context, row: Row): Marker | undefined {
-  return noteOf(row) === undefined ? undefined : context.markerOf(row.name, row.note!.split(" ")[0]);
-}
-
-/** The end of a mark; without it the mark is damaged, and none. */
-function noteOf({ note }: Row): Note | undefined {
-  try {
-    const found = JSON.parse(note!.split(" ").slice(1).join(" ")) as Note | null;
-    return typeof found?.createdAt === "string" ? found : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function foreign(verb: string, name: string, reason: string): ForkstackError {

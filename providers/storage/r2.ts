@@ -11,7 +11,8 @@ import { type Context, type Held, type Lease, type Provider, type Scope, Secret 
 import { ForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
 import type { Account } from "../_shared/s3_client.ts";
-import { bucketProvider, type Buckets, COPY_OPTIONS, MARK_OBJECT, prepareCopy } from "../_shared/s3_buckets.ts";
+import { bucketProvider, type Buckets, COPY_OPTIONS, prepareCopy } from "../_shared/s3_buckets.ts";
+import { MARK_OBJECT } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
   /** The account's id, 32 hexadecimal digits: the dashboard shows it beside "R2". */

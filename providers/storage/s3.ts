@@ -16,13 +16,11 @@ import {
   createdAtOf,
   isTaken,
   lookByHead,
-  MARK_OBJECT,
   namesOf,
   prepareCopy,
   removeBucket,
-  TAGS,
-  tagSetOf,
 } from "../_shared/s3_buckets.ts";
+import { MARK_OBJECT, TAGS, tagSetOf } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
   /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */

@@ -20,15 +20,8 @@ import {
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches } from "../_shared/json_api.ts";
 import { type Account, credentialsOf, sign, type Store } from "../_shared/s3_client.ts";
-import {
-  bucketProvider,
-  type Buckets,
-  createdAtOf,
-  isTaken,
-  lookByHead,
-  namesOf,
-  TAGS,
-} from "../_shared/s3_buckets.ts";
+import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf } from "../_shared/s3_buckets.ts";
+import { TAGS } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
   /** Buckets are asked for there. */

@@ -1,0 +1,112 @@
+/**
+ * Notes of ours on buckets: as tags, or as an object where a store has none.
+ */
+import * as v from "npm:valibot@1.5.0";
+import { formatMarker } from "../../core/marker.ts";
+import type { Context, Fork, Marker } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
+import { type Store, vendorCode } from "./s3_client.ts";
+
+/** What is stored with a bucket, by names that both tags and JSON can hold. */
+export type Note = Readonly<Record<string, string>>;
+
+/** Where a store keeps a note of ours on a bucket. */
+export interface Marks {
+  read(store: Store, bucket: string): Promise<Note | undefined>;
+  write(store: Store, bucket: string, note: Note): Promise<void>;
+  /** The key of the object that it is kept in, if it is one. */
+  readonly key?: string;
+}
+
+/** The note of a fork. */
+export function noteOf({ id, marker, parentId, createdAt, copy }: Fork): Note {
+  return {
+    forkstack: formatMarker(marker).replace(/[%!'()*~]/g, (sign) => sign === "%" ? "=" : `=${hex(sign)}`),
+    "forkstack-id": id,
+    "forkstack-created": createdAt,
+    ...(parentId === undefined ? {} : { "forkstack-parent": parentId }),
+    ...(copy === undefined ? {} : { "forkstack-copy": copy }),
+  };
+}
+
+function hex(sign: string): string {
+  return sign.charCodeAt(0).toString(16).toUpperCase();
+}
+
+const NOTE = v.object({
+  forkstack: v.string(),
+  "forkstack-id": v.string(),
+  "forkstack-created": v.string(),
+  "forkstack-parent": v.optional(v.string()),
+  "forkstack-copy": v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
+});
+
+/** The fork that a note tells of; `undefined` if the note is not ours. */
+export function ownerOf(context: Context, name: string, note: Note): Fork | undefined {
+  const parsed = v.safeParse(NOTE, note);
+  if (!parsed.success) return undefined;
+  const known = parsed.output;
+  const marker: Marker | undefined = context.markerOf(name, known.forkstack.replaceAll("=", "%"));
+  if (marker === undefined) return undefined;
+  return {
+    id: known["forkstack-id"],
+    name,
+    ...(known["forkstack-parent"] === undefined ? {} : { parentId: known["forkstack-parent"] }),
+    marker,
+    createdAt: known["forkstack-created"],
+    ...(known["forkstack-copy"] === undefined ? {} : { copy: known["forkstack-copy"] }),
+  };
+}
+
+/** The note as tags of the bucket; what others tagged stays. */
+export const TAGS: Marks = {
+  async read(store, bucket) {
+    try {
+      const command = new store.sdk.GetBucketTaggingCommand({ Bucket: bucket });
+      const { TagSet = [] } = await store.send(command, `read the tags of bucket "${bucket}"`);
+      return Object.fromEntries(TagSet.map(({ Key = "", Value = "" }) => [Key, Value]));
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchTagSet") return undefined;
+      throw error;
+    }
+  },
+  async write(store, bucket, note) {
+    const all = { ...await TAGS.read(store, bucket), ...note };
+    const command = new store.sdk.PutBucketTaggingCommand({ Bucket: bucket, Tagging: { TagSet: tagSetOf(all) } });
+    await store.send(command, `tag bucket "${bucket}"`);
+  },
+};
+
+/** A note as the API wants tags. */
+export function tagSetOf(note: Note): { Key: string; Value: string }[] {
+  return Object.entries(note).map(([Key, Value]) => ({ Key, Value }));
+}
+
+/** The note as an object in the bucket, for stores without tags. */
+export const MARK_OBJECT: Marks = {
+  key: ".forkstack.json",
+  async read(store, bucket) {
+    try {
+      const command = new store.sdk.GetObjectCommand({ Bucket: bucket, Key: MARK_OBJECT.key });
+      const { Body } = await store.send(command, `read the mark of bucket "${bucket}"`);
+      return v.parse(v.record(v.string(), v.string()), JSON.parse(await Body?.transformToString() ?? ""));
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchKey") return undefined;
+      if (!(error instanceof SyntaxError || error instanceof v.ValiError)) throw error;
+      throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot read the mark of bucket "${bucket}": it is not whole`, {
+        hint: `Run the same command again; the mark is its object ".forkstack.json"`,
+        retryable: true,
+      });
+    }
+  },
+  async write(store, bucket, note) {
+    const Body = `${JSON.stringify(note, null, 2)}\n`;
+    const command = new store.sdk.PutObjectCommand({
+      Bucket: bucket,
+      Key: MARK_OBJECT.key,
+      Body,
+      ContentType: "application/json",
+    });
+    await store.send(command, `mark bucket "${bucket}"`);
+  },
+};

@@ -1,0 +1,79 @@
+/**
+ * Marks of PostgreSQL: comments on a fork's role and on its database. See postgres.ts.
+ */
+import type { Context, Copy, Fork, Marker } from "../../core/provider.ts";
+import { MARK_GONE } from "../_shared/ownership.ts";
+import { literal, quoted } from "../_shared/postgres.ts";
+
+/** Holds the URL of a role that may make databases and roles. */
+export const VARIABLE = "POSTGRES_URL";
+
+/** A role or a database, with the comment on it. */
+export interface Row {
+  readonly oid: string;
+  readonly name: string;
+  readonly owner: string | null;
+  readonly note: string | null;
+}
+
+/** What a comment tells beside the marker. */
+export interface Note {
+  readonly createdAt: string;
+  readonly parent?: string;
+  readonly copy?: Copy;
+}
+
+export const ROLES =
+  "SELECT oid::text, rolname AS name, NULL AS owner, shobj_description(oid, 'pg_authid') AS note FROM pg_roles";
+export const DATABASES =
+  `SELECT oid::text, datname AS name, datdba::text AS owner, shobj_description(oid, 'pg_database') AS note
+  FROM pg_database`;
+
+/**
+ * The fork of a role; `undefined` if the role is not ours, or its own database has lost its mark. A database that the
+ * role does not own says nothing of it.
+ */
+export function forkOf(context: Context, role: Row, database: Row | undefined): Fork | undefined {
+  const marker = markerOf(context, role);
+  if (marker === undefined) return undefined;
+  const own = database?.owner === role.oid ? database : undefined;
+  if (own !== undefined && markerOf(context, own) === undefined) return undefined;
+  const { createdAt, parent, copy } = noteOf(own ?? role)!;
+  return {
+    id: role.oid,
+    name: role.name,
+    marker,
+    createdAt,
+    ...(parent === undefined ? {} : { parentId: parent }),
+    ...(copy === undefined ? {} : { copy }),
+  };
+}
+
+/**
+ * Tells of a database that a marked role owns, and whose comment is not our mark: it had that before it had its name,
+ * so that its application changed it, as its owner may. The role's own mark is out of the application's reach.
+ */
+export function lostMark(role: Row, database: Row): string {
+  if (database.note === null) {
+    return `${MARK_GONE}: whoever may change the database removed its comment. To put it back, run ` +
+      `\`COMMENT ON DATABASE ${quoted(role.name)} IS ${literal(role.note!).trim()}\` as the role of ${VARIABLE}`;
+  }
+  const what = database.note.startsWith("forkstack:") ? "a mark of another thing, or a damaged one" : "no mark";
+  return `${MARK_GONE}: the comment of database "${role.name}" is ${what}, though the role of this name, which owns it, ` +
+    "is marked as this environment's. If the database is the one that was made for it, remove it by hand, or put the " +
+    "mark back";
+}
+
+export function markerOf(context: Context, row: Row): Marker | undefined {
+  return noteOf(row) === undefined ? undefined : context.markerOf(row.name, row.note!.split(" ")[0]);
+}
+
+/** The end of a mark; without it the mark is damaged, and none. */
+export function noteOf({ note }: Row): Note | undefined {
+  try {
+    const found = JSON.parse(note!.split(" ").slice(1).join(" ")) as Note | null;
+    return typeof found?.createdAt === "string" ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
