@@ -11,6 +11,7 @@ import type { Once } from "./system/memory.ts";
 
 export type { Kind } from "../mod.ts";
 export type { FileInfo, Files } from "./system/files.ts";
+export type { Once } from "./system/memory.ts";
 export type { RepeatableRequest } from "./system/repeat.ts";
 export type { Swapped } from "./system/disk.ts";
 export { Secret } from "./secret.ts";
