@@ -8,7 +8,6 @@ import { memory } from "../../core/system/memory.ts";
 import assert from "node:assert/strict";
 import process from "node:process";
 import * as v from "npm:valibot@1.5.0";
-import { memory } from "../../core/system/memory.ts";
 import { parseMarker } from "../../core/marker.ts";
 import { httpClient } from "../../core/http/client.ts";
 import type { Context, Fork, Marker, Provider, Target } from "../../core/provider.ts";
@@ -84,7 +83,6 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
         ...own,
         signal: new AbortController().signal,
         markerOf: (name, note) => parseMarker(note, name),
-        once: memory(),
         ...ledgerOf(ofRun),
         recorded: (name) => {
           const marker = ofRun.get(name);
