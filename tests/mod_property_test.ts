@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import fc from "npm:fast-check@4.10.2";
 import {
   envNameOf,
@@ -16,6 +15,7 @@ import {
 } from "../mod.ts";
 import { databaseUrl, layDown, meaningOf, world } from "./guard_worlds.ts";
 import { temporaryProject } from "./runtime_helpers.ts";
+import { sized } from "./sizes.ts";
 
 /** Every getter, by name. */
 const GETTERS: Readonly<Record<string, (stack: Stack) => unknown>> = {
@@ -39,7 +39,7 @@ function ownerOf(value: string): string | undefined {
 /** Whether no resource of this stack gives a value, so that a person's own line counts. */
 const isPersons = (value: string) => /<mine>\$?(AWS_REGION|CACHE_URL)/.test(value);
 
-const STATES = process.env.FORKSTACK_TEST_FULL === "1" ? 40_000 : 1_000;
+const STATES = sized({ quick: 200, gate: 1_000, full: 40_000 });
 
 Deno.test(`each getter gives the current environment's value or throws, in ${STATES} states of checkout and process`, async () => {
   using at = temporaryProject();

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import process from "node:process";
+import { sized } from "../sizes.ts";
 import { asProcess, inProcess, Template, violationsOf } from "./_hostile.ts";
 import type { Part } from "./_hostile_state.ts";
 import type { Cases } from "./_hostile_worker.ts";
@@ -56,17 +57,18 @@ if (one !== undefined) {
   });
 } else {
   const all: readonly (readonly [Part, number, string])[] = [
-    ["row", 2_000, "2,000 registries with one field that a stranger has written"],
-    ["registry", 120, "120 registries with another schema, or other bytes"],
-    ["owner", 150, "150 owners' files with one field that a stranger has written"],
-    ["files", 150, "150 files of variables, keys and pointers that a stranger has written"],
+    ["row", sized({ gate: 300, full: 2_000 }), "registries with one field that a stranger has written"],
+    ["registry", sized({ gate: 40, full: 120 }), "registries with another schema, or other bytes"],
+    ["owner", sized({ gate: 40, full: 150 }), "owners' files with one field that a stranger has written"],
+    ["files", sized({ gate: 40, full: 150 }), "files of variables, keys and pointers that a stranger has written"],
   ];
   for (const [part, count, name] of all) {
-    Deno.test(`${name}: nothing but the project's own changes, and nothing is unexpected`, async () => {
+    Deno.test(`${count} ${name}: nothing but the project's own changes, and nothing is unexpected`, async () => {
       assert.deepEqual(await runCases(part, count), []);
     });
   }
-  Deno.test("50 of the registries, by real processes", async () => {
-    assert.deepEqual(await runCases("row", 50, true), []);
+  const real = sized({ gate: 6, full: 50 });
+  Deno.test(`${real} of the registries, by real processes`, async () => {
+    assert.deepEqual(await runCases("row", real, true), []);
   });
 }

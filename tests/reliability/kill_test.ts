@@ -3,15 +3,14 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { embeddedPath, findEnvBlock, parseEnvFile } from "../../mod.ts";
 import sqlite from "../../providers/database/sqlite.ts";
+import { sized } from "../sizes.ts";
 import { type Checkout, forEach, projects } from "./_project.ts";
 
-const FULL = Deno.env.get("FORKSTACK_TEST_FULL") === "1";
-
-/** All points, or every third: the two commands of a pair have been killed at each point on their own already. */
+/** All points; in the gate every third, or every ninth where both commands are killed at each point by other tests. */
 function pointsUpTo(last: number, isThinned = false): number[] {
   ok(last > 20, `only ${last} points: the preload counts nothing`);
-  const all = Array.from({ length: last }, (_, at) => at + 1);
-  return isThinned && !FULL ? all.filter((point) => point % 3 === 1) : all;
+  const each = sized({ gate: isThinned ? 9 : 3, full: 1 });
+  return Array.from({ length: last }, (_, at) => at + 1).filter((point) => (point - 1) % each === 0);
 }
 
 /** What must hold after the one command that followed a kill. */
