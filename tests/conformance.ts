@@ -21,13 +21,22 @@ export interface Case {
   run(): Promise<void>;
 }
 
-/** Registers every case; a skipped one is ignored, with its reason in the name. */
-export function testProvider<Options>(suite: Suite<Options>): void {
-  for (const { name, skipped, run } of conformanceCases(suite)) {
+/**
+ * Registers every case, or those that `only` matches; a skipped one is ignored, with its reason in the name. `as` is the
+ * name of a further run of the provider.
+ */
+export function testProvider<Options>(
+  suite: Suite<Options>,
+  { as = suite.provider.name, only = /^/ }: { readonly as?: string; readonly only?: RegExp } = {},
+): void {
+  for (const { name, skipped, run } of conformanceCases(suite).filter(({ name }) => only.test(name))) {
     const reason = skipped === undefined ? "" : ` (skipped: ${skipped})`;
-    Deno.test({ name: `${suite.provider.name}: ${name}${reason}`, ignore: skipped !== undefined, fn: run });
+    Deno.test({ name: `${as}: ${name}${reason}`, ignore: skipped !== undefined, fn: run });
   }
 }
+
+/** Why a case is ignored that tests an ability which the provider does not claim. */
+const NOT_CLAIMED = "not claimed";
 
 /** Whose a fork may be, if not ours. */
 const OTHERS: readonly Partial<Marker>[] = [
@@ -101,7 +110,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       await bench.assertGone(target);
     }),
     "its mark says how the environment was made, and remark() changes no more than that": within(async (bench) => {
-      if (capabilities.ownership === "recorded") return assert.equal(provider.remark, undefined);
       const target = bench.target("alice");
       const marker = { ...target.marker, made: "some-parent_2026-01-02T03:04:05.678Z_unknown" };
       const fork = await bench.create({ ...target, marker });
@@ -139,7 +147,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       await bench.assertWhole(target, fork);
     }),
     "forks the parent's past if capabilities.pointInTime claims it": within(async (bench) => {
-      if (!capabilities.pointInTime) return;
       assert(bench.world.past, "the emulator needs past()");
       const { at, digest } = await bench.world.past();
       assert.notEqual(await bench.contentOf(bench.world.parent), digest, "the parent must have changed since");
@@ -152,7 +159,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       await bench.assertGone(target);
     }),
     "execute() runs a whole script on the fork, or none of it": within(async (bench) => {
-      if (provider.execute === undefined) return;
       const target = bench.target("alice");
       const fork = await bench.create(target);
       const parents = await bench.contentOf(bench.world.parent);
@@ -162,7 +168,7 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       )
         .then(({ error }) => assert(error, "a statement that fails must be told"));
       assert.equal(await bench.contentOf(fork.name), parents, "a script that fails leaves nothing behind");
-      await provider.execute(bench.context(), fork, bench.scope, script);
+      await provider.execute!(bench.context(), fork, bench.scope, script);
       assert.notEqual(await bench.contentOf(fork.name), parents);
       assert.equal(await bench.contentOf(bench.world.parent), parents, "the parent stays as it was");
       await bench.delete(fork);
@@ -179,7 +185,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       await bench.assertWhole(target, fork);
     }),
     "a fork and its parent go their own ways": within(async (bench) => {
-      if (!isDataCopied(provider)) return;
       const [alice, bob] = [await bench.create(bench.target("alice")), await bench.create(bench.target("bob"))];
       assert(bench.world.change, "the emulator needs change()");
       const parents = await bench.contentOf(bench.world.parent);
@@ -438,30 +443,27 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       assert.equal((await bench.inspect(bob)).state, "absent");
     }),
     "reset() keeps the old data until commit()": within(async (bench) => {
-      if (provider.reset === undefined) return;
       const target = bench.target("alice");
       const fork = await bench.create(target);
       assert(bench.world.change, "the emulator needs change()");
       await bench.world.change(fork.name);
       const [earlier, old] = [await bench.world.things(), await bench.contentOf(fork.name)];
-      const dropped = await provider.reset(bench.context(), fork, target);
+      const dropped = await provider.reset!(bench.context(), fork, target);
       assert.equal(await bench.contentOf(fork.name), old);
       await dropped.discard();
       assert.deepEqual(await bench.world.things(), earlier, "discard() leaves all as it was");
-      const fresh = await (await provider.reset(bench.context(), fork, target)).commit();
+      const fresh = await (await provider.reset!(bench.context(), fork, target)).commit();
       assert.deepEqual([fresh.id, fresh.name], [fork.id, fork.name]);
       await bench.assertWhole(target, fresh);
       assert.equal(await bench.delete(fresh), "deleted");
       await bench.assertGone(target);
     }),
     "reset() broken at any call can be run again": () => {
-      const { reset } = provider;
-      if (reset === undefined) return Promise.resolve();
       const prepare = async (bench: Bench<Options>) => {
         const target = bench.target("alice");
         const fork = await bench.create(target);
         await bench.world.change?.(fork.name);
-        return async (context: Context) => await (await reset.call(provider, context, fork, target)).commit();
+        return async (context: Context) => await (await provider.reset!(context, fork, target)).commit();
       };
       return atEveryCall(suite, prepare, async (bench, broken) => {
         const target = bench.target("alice");
@@ -476,7 +478,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       });
     },
     "keep() puts a fork aside, its name free; delete() takes away what it kept": within(async (bench) => {
-      if (provider.keep === undefined) return;
       const target = bench.target("alice");
       const fork = await bench.create(target);
       const kept = await bench.keep(fork);
@@ -497,7 +498,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       assert.deepEqual(await bench.leftovers(), []);
     }),
     "keep() broken at any call can be run again": () => {
-      if (provider.keep === undefined) return Promise.resolve();
       const prepare = async (bench: Bench<Options>) => {
         const fork = await bench.create(bench.target("alice"));
         return (context: Context) => bench.keep(fork, context as never);
@@ -516,7 +516,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       });
     },
     "secrets.write() sets and removes, and read() tells": within(async (bench) => {
-      if (provider.secrets === undefined) return assert.notEqual(provider.kind, "secrets");
       const fork = await bench.create(bench.target("alice"));
       const before = await bench.secretsOf(fork);
       assert(Object.keys(before).length > 0, "the parent must hold secrets");
@@ -531,7 +530,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       await bench.assertGone(bench.target("alice"));
     }),
     "secrets.read() broken at any call tells the truth or throws": () => {
-      if (provider.secrets === undefined) return Promise.resolve();
       const prepare = async (bench: Bench<Options>) => {
         const fork = await bench.create(bench.target("alice"));
         return (context: Context) => bench.secretsOf(fork, context as never);
@@ -544,7 +542,6 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       });
     },
     "secrets.write() broken at any call can be repeated": () => {
-      if (provider.secrets === undefined) return Promise.resolve();
       const changes = { NEW_ONE: "1", API_KEY: null };
       const prepare = async (bench: Bench<Options>) => {
         const fork = await bench.create(bench.target("alice"));
@@ -596,9 +593,31 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       assert(!v.safeParse(provider.options as v.GenericSchema, { ...input, noSuchOption: 1 }).success);
       return Promise.resolve();
     }),
+    "what the kind or the marks need is claimed": () => {
+      assert(provider.secrets !== undefined || provider.kind !== "secrets");
+      assert(provider.remark === undefined || isMarked);
+      return Promise.resolve();
+    },
     ...foreignCases(suite),
   };
-  const skip = new Map(Object.entries(suite.skip ?? {}));
+  const isMarked = capabilities.ownership !== "recorded";
+  const claims: Readonly<Record<string, boolean>> = {
+    "its mark says how the environment was made, and remark() changes no more than that": isMarked,
+    "a mark of ours that was copied onto another thing is not ours": isMarked,
+    "forks the parent's past if capabilities.pointInTime claims it": capabilities.pointInTime,
+    "execute() runs a whole script on the fork, or none of it": provider.execute !== undefined,
+    "a fork and its parent go their own ways": isDataCopied(provider),
+    "reset() keeps the old data until commit()": provider.reset !== undefined,
+    "reset() broken at any call can be run again": provider.reset !== undefined,
+    "keep() puts a fork aside, its name free; delete() takes away what it kept": provider.keep !== undefined,
+    "keep() broken at any call can be run again": provider.keep !== undefined,
+    "secrets.write() sets and removes, and read() tells": provider.secrets !== undefined,
+    "secrets.read() broken at any call tells the truth or throws": provider.secrets !== undefined,
+    "secrets.write() broken at any call can be repeated": provider.secrets !== undefined,
+  };
+  for (const name of Object.keys(claims)) assert(name in cases, `there is no case "${name}"`);
+  const unclaimed = Object.entries(claims).filter(([, isClaimed]) => !isClaimed).map(([name]) => [name, NOT_CLAIMED]);
+  const skip = new Map([...Object.entries(suite.skip ?? {}), ...unclaimed as [string, string][]]);
   for (const name of skip.keys()) {
     if (name in cases && skip.get(name)) continue;
     cases[`skips "${name}"`] = () => Promise.reject(new Error("there is no such case, or no reason is given"));

@@ -124,7 +124,6 @@ export function foreignCases<Options>(suite: Suite<Options>): Record<string, () 
         }
       },
     "a mark of ours that was copied onto another thing is not ours": async () => {
-      if (ownership === "recorded") return;
       await inWorld(suite, async (bench) => {
         const fork = await bench.create(bench.target("alice"));
         const other = bench.target("alice-2-copy");

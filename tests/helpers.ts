@@ -169,3 +169,24 @@ const BASE_VARIABLES = [
 export function baseVariables(): Record<string, string> {
   return Object.fromEntries(BASE_VARIABLES.flatMap((name) => process.env[name] ? [[name, process.env[name]]] : []));
 }
+
+/** Does something for each item, so many at once; all are done, then the failures are told. */
+export async function forEach<Item>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<void>,
+  atOnce = navigator.hardwareConcurrency + 1,
+): Promise<void> {
+  const waiting = [...items];
+  const failures: unknown[] = [];
+  const lane = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
+      await work(item).catch((error) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, lane));
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) {
+    const messages = failures.map((error) => error instanceof Error ? error.message : String(error));
+    throw new AggregateError(failures, `${failures.length} of ${items.length} failed:\n${messages.join("\n")}`);
+  }
+}

@@ -11,12 +11,15 @@ import { parseMarker } from "../core/marker.ts";
 import { allows } from "../core/project/permissions.ts";
 import { Secret } from "../core/secret.ts";
 import { ForkstackError } from "../mod.ts";
-import { type Call, type Fault, faultsOf, type Plan, type Reach, watched } from "./faults.ts";
-import { ledgerOf } from "./helpers.ts";
+import { type Call, type Fault, faultsOf, FEW_FAULTS, type Plan, type Reach, watched } from "./faults.ts";
+import { forEach, ledgerOf } from "./helpers.ts";
+import { sized } from "./sizes.ts";
 
 /** A vendor that starts anew, and full, each time it is opened. */
 export interface Emulator {
   open(given: Given): Promise<World>;
+  /** How many of its worlds may be open at a time: 1 where they share names on one server. @default {1} */
+  readonly worldsAtOnce?: number;
 }
 
 /** What the suite chose for one run. */
@@ -78,7 +81,10 @@ export interface Suite<Options> {
   readonly emulator: Emulator;
   /** As in forkstack.json, without `provider`. */
   readonly options?: Readonly<Record<string, unknown>>;
-  /** Only these faults, by name; where the whole suite has run with all of them elsewhere. @default {all} */
+  /**
+   * Only these faults, by name; where the whole suite has run with the others elsewhere. Else all of them at full size,
+   * and in the gate the few that tell most at each call, and each of the others at some calls.
+   */
   readonly faults?: readonly string[];
   /** Case -> why this provider can't pass it. */
   readonly skip?: Readonly<Record<string, string>>;
@@ -366,6 +372,21 @@ function everythingIn(value: unknown): string {
 }
 
 const CONSOLE = ["debug", "error", "info", "log", "trace", "warn"] as const;
+/** The open worlds: what is said on the console is shown to each of them, as nobody knows which of them said it. */
+const listening = new Set<Bench<never>>();
+const consoleMethods = CONSOLE.map((name) => [name, console[name]] as const);
+
+/** Keeps what is said on the console for a bench; gives what ends that. */
+function listen(bench: Bench<never>): () => void {
+  listening.add(bench);
+  for (const name of CONSOLE) {
+    console[name] = (...said: unknown[]) => listening.forEach(({ shown }) => void shown.push(said));
+  }
+  return () => {
+    listening.delete(bench);
+    if (listening.size === 0) { for (const [name, method] of consoleMethods) console[name] = method; }
+  };
+}
 
 /** Runs a part of a case in a world of its own; afterwards what was not ours is as it was, and no secret showed. */
 export async function inWorld<Options>(
@@ -377,8 +398,7 @@ export async function inWorld<Options>(
   const given: Given = { stack: STACK, resource: suite.provider.kind, credentials };
   const world = await suite.emulator.open(given);
   const bench = new Bench(suite, world, given);
-  const original = CONSOLE.map((name) => [name, console[name]] as const);
-  for (const name of CONSOLE) console[name] = (...said: unknown[]) => void bench.shown.push(said);
+  const stop = listen(bench as unknown as Bench<never>);
   try {
     bench.seeded = await world.things();
     await work(bench);
@@ -386,12 +406,20 @@ export async function inWorld<Options>(
     bench.assertNoCanary();
     assert.deepEqual([...bench.undeclared], [], "permissions() must name every host that is asked");
   } finally {
-    for (const [name, method] of original) console[name] = method;
+    stop();
     await world.close();
   }
 }
 
-/** Runs a part of a case once for each call that `work` makes and each fault that the call can meet. */
+/** The faults that a call is broken by: see `Suite.faults`. */
+function chosenFaults<Options>(suite: Suite<Options>, call: Call): Fault[] {
+  const all = faultsOf(call);
+  if (suite.faults !== undefined) return all.filter(({ name }) => suite.faults!.includes(name));
+  const each = sized({ quick: 8, gate: 4, full: 1 });
+  return all.filter(({ name }, at) => FEW_FAULTS.includes(name) || (at + call.n) % each === 0);
+}
+
+/** Runs a part of a case once for each call that `work` makes and each fault that the call can meet, some at a time. */
 export async function atEveryCall<Options>(
   suite: Suite<Options>,
   prepare: (bench: Bench<Options>) => Promise<(context: Context) => Promise<unknown>>,
@@ -404,15 +432,13 @@ export async function atEveryCall<Options>(
     await work(context);
     calls = context.calls;
   });
-  for (const call of calls) {
-    for (const fault of faultsOf(call)) {
-      if (suite.faults !== undefined && !suite.faults.includes(fault.name)) continue;
-      try {
-        await inWorld(suite, (bench) => check(bench, (other = fault) => ({ at: call.n, fault: other }), fault));
-      } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
-        throw new Error(`call ${call.n} (${call.what}), ${fault.name}: ${message}`, { cause: error });
-      }
+  const pairs = calls.flatMap((call) => chosenFaults(suite, call).map((fault) => ({ call, fault })));
+  await forEach(pairs, async ({ call, fault }) => {
+    try {
+      await inWorld(suite, (bench) => check(bench, (other = fault) => ({ at: call.n, fault: other }), fault));
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Error(`call ${call.n} (${call.what}), ${fault.name}: ${message}`, { cause: error });
     }
-  }
+  }, suite.emulator.worldsAtOnce ?? 1);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import provider from "../../providers/secrets/aws-secrets.ts";
-import { conformanceCases, testProvider } from "../conformance.ts";
+import { testProvider } from "../conformance.ts";
 import { type AwsOptions, startAws } from "../emulators/aws_secrets.ts";
 import { awsEmulator } from "./_aws_secrets.ts";
 import { CANARY, refuses, Shop } from "./_secrets.ts";
@@ -9,9 +9,10 @@ testProvider({ provider, emulator: awsEmulator(), options: { region: "eu-central
 
 // A policy that changes nothing, so that a whole fork still is like its parent.
 const policy = { region: "eu-central-1", exclude: ["NO_SUCH_*"], override: { API_KEY: { from: "API_KEY" } } };
-for (const { name, run } of conformanceCases({ provider, emulator: awsEmulator(), options: policy })) {
-  if (/^(goes from|two creates)/.test(name)) Deno.test(`aws-secrets with a policy: ${name}`, run);
-}
+testProvider({ provider, emulator: awsEmulator(), options: policy }, {
+  as: "aws-secrets with a policy",
+  only: /^(goes from|two creates)/,
+});
 
 const KEYS = { AWS_ACCESS_KEY_ID: "AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY: `secret/${CANARY}+=` };
 const REGION = "eu-central-1";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Context, Secret } from "../../core/provider.ts";
 import provider from "../../providers/secrets/doppler.ts";
-import { conformanceCases, testProvider } from "../conformance.ts";
+import { testProvider } from "../conformance.ts";
 import { type DopplerOptions, startDoppler } from "../emulators/doppler.ts";
 import { dopplerEmulator } from "./_doppler.ts";
 import { CANARY, refuses, Shop } from "./_secrets.ts";
@@ -11,11 +11,7 @@ testProvider({ provider, emulator: dopplerEmulator(), options: { project: "myapp
 // Each call of a create with a policy, broken: this one changes nothing, so that a whole fork still is like its parent.
 const policy = { exclude: ["NO_SUCH_*"], override: { API_KEY: { from: "API_KEY" } } };
 const suite = { provider, emulator: dopplerEmulator(), options: { project: "myapp", ...policy } };
-for (
-  const { name, run } of conformanceCases(suite).filter(({ name }) => /^(create\(\) broken|an abort|two)/.test(name))
-) {
-  Deno.test(`doppler with a policy: ${name}`, run);
-}
+testProvider(suite, { as: "doppler with a policy", only: /^(create\(\) broken|an abort|two)/ });
 
 const TOKEN = `dp.sa.${CANARY}`;
 const LIVE = `sk_live_${CANARY}`;

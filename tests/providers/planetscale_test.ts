@@ -12,7 +12,7 @@ import { statementsOf } from "../../providers/database/planetscale_sql.ts";
 import { firstNameOf } from "../../providers/_shared/first_name.ts";
 import provider from "../../providers/database/planetscale.ts";
 import { FEW_FAULTS } from "../faults.ts";
-import { conformanceCases } from "../conformance.ts";
+import { testProvider } from "../conformance.ts";
 import { type Access, type PlanetScaleOptions, startPlanetScale } from "../emulators/planetscale.ts";
 import type { Data } from "../emulators/planetscale_data.ts";
 import { ledgerOf, testIf } from "../helpers.ts";
@@ -42,18 +42,13 @@ for (const [way, [engine, options, holds, changed, skip]] of Object.entries(WAYS
   }
   const one = { ...provider, capabilities: { ...capabilities, ...changed } };
   const emulator = planetscaleEmulator(data, holds);
-  for (
-    const { name, skipped, run } of conformanceCases({
-      provider: one,
-      emulator,
-      options: { ...PLACE, ...options },
-      skip,
-      ...(way === "Vitess" ? { faults: FEW_FAULTS } : {}),
-    })
-  ) {
-    const reason = skipped === undefined ? "" : ` (skipped: ${skipped})`;
-    Deno.test({ name: `planetscale, ${way}: ${name}${reason}`, ignore: skipped !== undefined, fn: run });
-  }
+  testProvider({
+    provider: one,
+    emulator,
+    options: { ...PLACE, ...options },
+    skip,
+    ...(way === "Vitess" ? { faults: FEW_FAULTS } : {}),
+  }, { as: `planetscale, ${way}` });
 }
 
 /** "acme" with its database "shop", and the provider in it. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import provider from "../../providers/secrets/vault.ts";
-import { conformanceCases, testProvider } from "../conformance.ts";
+import { testProvider } from "../conformance.ts";
 import { startVault, type VaultOptions } from "../emulators/vault.ts";
 import { CANARY, refuses, Shop } from "./_secrets.ts";
 import { vaultEmulator } from "./_vault.ts";
@@ -9,9 +9,10 @@ testProvider({ provider, emulator: vaultEmulator() });
 
 // A policy that changes nothing, so that a whole fork still is like its parent.
 const policy = { exclude: ["NO_SUCH_*"], override: { API_KEY: { from: "API_KEY" } } };
-for (const { name, run } of conformanceCases({ provider, emulator: vaultEmulator(), options: policy })) {
-  if (/^(goes from|two creates)/.test(name)) Deno.test(`vault with a policy: ${name}`, run);
-}
+testProvider({ provider, emulator: vaultEmulator(), options: policy }, {
+  as: "vault with a policy",
+  only: /^(goes from|two creates)/,
+});
 
 const TOKEN = `hvs.${CANARY}`;
 

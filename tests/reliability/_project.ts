@@ -183,20 +183,3 @@ export function projects(): { readonly shop: Checkout; readonly path: string; [S
   database.close();
   return { shop, path: directory.path, [Symbol.dispose]: () => directory[Symbol.dispose]() };
 }
-
-/** Runs the work for each item, as many at once as the machine has cores, and tells all failures. */
-export async function forEach<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
-  const waiting = [...items];
-  const failures: unknown[] = [];
-  const lane = async () => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
-      await work(item).catch((error) => failures.push(error));
-    }
-  };
-  await Promise.all(Array.from({ length: navigator.hardwareConcurrency + 1 }, lane));
-  if (failures.length === 1) throw failures[0];
-  if (failures.length > 1) {
-    const messages = failures.map((error) => error instanceof Error ? error.message : String(error));
-    throw new AggregateError(failures, `${failures.length} of ${items.length} failed:\n${messages.join("\n")}`);
-  }
-}

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { embeddedPath, findEnvBlock, parseEnvFile } from "../../mod.ts";
 import sqlite from "../../providers/database/sqlite.ts";
 import { sized } from "../sizes.ts";
-import { type Checkout, forEach, projects } from "./_project.ts";
+import { forEach } from "../helpers.ts";
+import { type Checkout, projects } from "./_project.ts";
 
 /** All points; in the gate every third, or every ninth where both commands are killed at each point by other tests. */
 function pointsUpTo(last: number, isThinned = false): number[] {
