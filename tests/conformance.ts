@@ -593,11 +593,11 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       assert(!v.safeParse(provider.options as v.GenericSchema, { ...input, noSuchOption: 1 }).success);
       return Promise.resolve();
     }),
-    "what the kind or the marks need is claimed": () => {
+    "what the kind or the marks need is claimed": within(() => {
       assert(provider.secrets !== undefined || provider.kind !== "secrets");
       assert(provider.remark === undefined || isMarked);
       return Promise.resolve();
-    },
+    }),
     ...foreignCases(suite),
   };
   const isMarked = capabilities.ownership !== "recorded";
