@@ -64,7 +64,7 @@ function plain(outputs: Outputs = {}): Record<string, string> {
 export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
   const { provider } = suite;
   const { capabilities } = provider;
-  const within = (work: (bench: Bench<Options>) => Promise<void>) => () => inWorld(suite, work);
+  const within = (work: (bench: Bench<Options>) => Promise<void>) => () => inWorld(suite, work, true);
   const cases: Record<string, () => Promise<void>> = {
     "goes from absent to ready and back, each step twice": within(async (bench) => {
       const target = bench.target("alice");

@@ -29,6 +29,8 @@ export interface Given {
   readonly resource: string;
   /** The credentials that the vendor must ask for, by variable; each of them is a canary. */
   readonly credentials: Readonly<Record<string, string>>;
+  /** Requests go over real connections; else, where a case opens many worlds, in this process. */
+  readonly isOverHttp: boolean;
 }
 
 /** A vendor that holds something: the parent, look-alikes with our prefix, forks of other stacks, more than a page. */
@@ -64,6 +66,8 @@ export interface World {
   onRecord?(id: string): void;
   /** Every secret that the vendor ever held or gave out: keys, tokens, what is in the parent's data. */
   canaries?(): readonly string[];
+  /** What was sent or answered against the vendor's specification. */
+  violations?(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -392,10 +396,11 @@ function listen(bench: Bench<never>): () => void {
 export async function inWorld<Options>(
   suite: Suite<Options>,
   work: (bench: Bench<Options>) => Promise<void>,
+  isOverHttp = false,
 ): Promise<void> {
   const variables = suite.provider.credentials.map(({ variable }) => variable);
   const credentials = Object.fromEntries(variables.map((name) => [name, `canary-${name}-${crypto.randomUUID()}`]));
-  const given: Given = { stack: STACK, resource: suite.provider.kind, credentials };
+  const given: Given = { stack: STACK, resource: suite.provider.kind, credentials, isOverHttp };
   const world = await suite.emulator.open(given);
   const bench = new Bench(suite, world, given);
   const stop = listen(bench as unknown as Bench<never>);
@@ -404,6 +409,7 @@ export async function inWorld<Options>(
     await work(bench);
     await bench.assertOthersUnchanged();
     bench.assertNoCanary();
+    assert.deepEqual(world.violations?.() ?? [], [], "the vendor's specification must be kept to");
     assert.deepEqual([...bench.undeclared], [], "permissions() must name every host that is asked");
   } finally {
     stop();

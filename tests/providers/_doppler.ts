@@ -1,30 +1,13 @@
 /** Doppler's emulator as the conformance suite wants it: full. */
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Emulator, World } from "../conformance.ts";
 import { Doppler } from "../emulators/doppler.ts";
-import { serve, type Served } from "../emulators/serve.ts";
-import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
-
-/** One server for all worlds, with something between it and the provider. */
-export interface Front<Vendor> extends ProxyFront {
-  readonly server: Served;
-  current?: Vendor;
-}
+import { serve } from "../emulators/serve.ts";
+import type { Specification } from "../emulators/specification.ts";
+import { apiWorld } from "./_vendor.ts";
 
 export const CANARY = "canary-in-the-parent-0123456789";
 const UNLIMITED = { reads: Infinity, secretReads: Infinity, writes: Infinity };
-
-/** A copy of a specification that knows of successes alone, which takes any other status as well. */
-export function withErrors(specification: string, directory: string): string {
-  const whole = JSON.parse(readFileSync(specification, "utf8"));
-  const operations = Object.values(whole.paths).flatMap((path) => Object.values(path as object));
-  for (const { responses } of operations) if (responses) responses.default = { description: "an error" };
-  const path = join(directory, "specification.json");
-  writeFileSync(path, JSON.stringify(whole));
-  return path;
-}
 
 export function digest(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex");
@@ -36,17 +19,17 @@ function contentOf(doppler: Doppler, name: string): string {
   return digest(Object.entries(doppler.valuesOf(config!)).filter(([, value]) => value !== "").sort());
 }
 
-export function dopplerEmulator(front?: Front<Doppler>): Emulator {
+export function dopplerEmulator(specification?: Specification): Emulator {
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       const doppler = new Doppler({
         project: "myapp",
         tokens: [credentials.DOPPLER_TOKEN!],
         limits: UNLIMITED,
         pageSize: 20,
       });
-      const server = front?.server ?? await serve(() => doppler);
-      if (front) front.current = doppler;
+      const server = await serve(() => doppler);
       const root = doppler.config("prd")!;
       root.secrets.set("API_KEY", CANARY).set("DATABASE", `postgres://u:${CANARY}@h/d`).set("URL", "${DATABASE}?x=1");
       doppler.config("dev")!.secrets.set("API_KEY", `dev ${CANARY}`);
@@ -55,7 +38,7 @@ export function dopplerEmulator(front?: Front<Doppler>): Emulator {
       }
       for (let i = 0; i < 15; i++) doppler.add(`stg_other-${i}`, "stg", {}); // more than a page
       const world: World = {
-        ...apiWorld(front?.endpoint ?? server.url, front),
+        ...apiWorld(server, given, specification),
         parent: "prod",
         titleOf: (env) => env,
         things: () =>
@@ -73,9 +56,7 @@ export function dopplerEmulator(front?: Front<Doppler>): Emulator {
         placeForeign: (name, { isEmpty } = {}) =>
           Promise.resolve(void doppler.add(`prd_${name}`, "prd", isEmpty ? {} : { THEIRS: CANARY })),
         canaries: () => [CANARY, ...doppler.tokens.map(({ key }) => key)],
-        async close() {
-          if (!front) await server[Symbol.asyncDispose]();
-        },
+        close: server.close,
       };
       return world;
     },

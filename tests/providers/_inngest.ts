@@ -3,12 +3,8 @@ import { resourceTitle } from "../../mod.ts";
 import type { Emulator } from "../conformance.ts";
 import { Inngest, type InngestOptions } from "../emulators/inngest.ts";
 import { serve } from "../emulators/serve.ts";
-import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
-
-/** Something between the provider and the emulator's server. */
-export interface Front extends ProxyFront {
-  current?: Inngest;
-}
+import type { Specification } from "../emulators/specification.ts";
+import { apiWorld } from "./_vendor.ts";
 
 const titleOf = (env: string) => resourceTitle("queue", "myapp", env);
 
@@ -18,18 +14,18 @@ function thingsOf(inngest: Inngest, first: ReadonlySet<string>): Map<string, str
   return new Map(all.map((one) => [`${one.name} ${one.id}`, JSON.stringify(one)]));
 }
 
-export function inngestEmulator(changed: Partial<InngestOptions> = {}, front?: Front): Emulator {
+export function inngestEmulator(changed: Partial<InngestOptions> = {}, specification?: Specification): Emulator {
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       const inngest = new Inngest({ keys: { [credentials.INNGEST_API_KEY!]: true }, pageSize: 3, ...changed });
-      const server = front ? undefined : await serve(() => inngest);
-      if (front) front.current = inngest;
+      const server = await serve(() => inngest);
       for (const near of ["alic", "alice2", "alice-2"]) inngest.add(titleOf(near));
       inngest.add("staging", "TEST");
       inngest.add(titleOf("alice")).isArchived = true;
       const first = new Set(inngest.environments.keys());
       return {
-        ...apiWorld(front?.endpoint ?? server!.url, front),
+        ...apiWorld(server, given, specification),
         titleOf,
         things: () => Promise.resolve(thingsOf(inngest, first)),
         placeForeign: (name) => Promise.resolve(void first.add(inngest.add(name).id)),
@@ -38,7 +34,7 @@ export function inngestEmulator(changed: Partial<InngestOptions> = {}, front?: F
           [...inngest.environments.values()].flatMap((
             one,
           ) => [inngest.keyOf(one, "events"), inngest.keyOf(one, "signing")]),
-        close: async () => await server?.close(),
+        close: server.close,
       };
     },
   };

@@ -8,16 +8,9 @@ import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { type Branch, Neon, type NeonOptions } from "../emulators/neon.ts";
 import { npmBinaries, type Server, startServer } from "../emulators/postgres_server.ts";
-import { serve, type Served } from "../emulators/serve.ts";
+import { serve } from "../emulators/serve.ts";
+import { heldTo, type Specification } from "../emulators/specification.ts";
 import { STARTED_AT } from "../world.ts";
-
-/** One server for all worlds, with something between it and the provider. */
-export interface Front {
-  readonly server: Served;
-  /** Sends a request in the place of `fetch`. */
-  readonly fetch: (request: Request) => Promise<Response>;
-  current?: Neon;
-}
 
 const CANARY = "canary-in-the-parent-0123456789";
 /** What a parent holds. */
@@ -53,9 +46,9 @@ export async function ask(url: string, text: string): Promise<any[]> {
 }
 
 /** A project whose default branch holds something else than a while ago, with look-alikes and other stacks' forks. */
-export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front): Emulator {
+export function neonEmulator(changed: Partial<NeonOptions> = {}, specification?: Specification): Emulator {
   return {
-    async open({ stack, resource, credentials }) {
+    async open({ stack, resource, credentials, isOverHttp }) {
       let now = STARTED_AT;
       const neon = new Neon(server!, {
         keys: { [credentials.NEON_API_KEY!]: {} },
@@ -64,8 +57,8 @@ export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front):
         ...changed,
       });
       neon.now = () => now;
-      const served = front?.server ?? await serve(() => neon);
-      if (front) front.current = neon;
+      const served = await serve(() => neon);
+      const held = heldTo(specification, (request) => isOverHttp ? fetch(request) : served.answer(request));
       now -= 2 * 3_600_000;
       const before = await neon.add("before", { databases: { neondb: EARLIER } });
       const main = await neon.add("main", { isDefault: true, databases: { neondb: NOTES } });
@@ -95,8 +88,9 @@ export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front):
         context: {
           files: {} as World["context"]["files"],
           markerOf: (name, note) => parseMarker(note, name),
-          fetch: quickClient(front?.fetch),
+          fetch: quickClient(held.fetch),
         },
+        violations: held.violations,
         parent: titleOf("base"),
         absentParent: "no-such-parent",
         titleOf,
@@ -127,7 +121,7 @@ export function neonEmulator(changed: Partial<NeonOptions> = {}, front?: Front):
         pageSize: 3,
         canaries: () => [CANARY, ...neon.passwords],
         async close() {
-          if (!front) await served.close();
+          await served.close();
           await neon.close();
         },
       };

@@ -6,14 +6,9 @@ import { startMariaDb, whyNoMariaDb } from "../emulators/mariadb_server.ts";
 import { PlanetScale } from "../emulators/planetscale.ts";
 import { type Data, PostgresData, VitessData } from "../emulators/planetscale_data.ts";
 import { debianBinaries, npmBinaries, startServer } from "../emulators/postgres_server.ts";
-import { serve, type Served } from "../emulators/serve.ts";
-import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
-
-/** One server for all worlds, with something between it and the provider. */
-export interface Front extends ProxyFront {
-  readonly server: Served;
-  current?: PlanetScale;
-}
+import { serve } from "../emulators/serve.ts";
+import type { Specification } from "../emulators/specification.ts";
+import { apiWorld } from "./_vendor.ts";
 
 export const CANARY = "canary-in-the-parent-0123456789";
 const SEED = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text VARCHAR(100) NOT NULL);" +
@@ -60,10 +55,15 @@ async function originOf(data: Data): Promise<Origin> {
 }
 
 /** `holds`: what a fork must hold of its parent, so that the suite can compare the two. */
-export function planetscaleEmulator(data: Data, holds: "data" | "schema" | "nothing", front?: Front): Emulator {
+export function planetscaleEmulator(
+  data: Data,
+  holds: "data" | "schema" | "nothing",
+  specification?: Specification,
+): Emulator {
   const titleOf = (env: string) => resourceTitle("database", "myapp", env);
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       if (!ORIGINS.has(data)) ORIGINS.set(data, originOf(data));
       const origin = await ORIGINS.get(data)!;
       const { PLANETSCALE_SERVICE_TOKEN_ID: id, PLANETSCALE_SERVICE_TOKEN: token } = credentials;
@@ -77,8 +77,7 @@ export function planetscaleEmulator(data: Data, holds: "data" | "schema" | "noth
         restoredIsProduction: true,
       });
       planetscale.now = () => Date.parse("2026-01-01T00:00:00Z");
-      const server = front?.server ?? await serve(() => planetscale);
-      if (front) front.current = planetscale;
+      const server = await serve(() => planetscale);
       await planetscale.add("main", { id: origin.now }, false);
       planetscale.remember(AT, origin.then);
       for (const near of ["myapp", "myapp-alic", "myapp-alice2", "myapp-alice-2"]) {
@@ -88,7 +87,7 @@ export function planetscaleEmulator(data: Data, holds: "data" | "schema" | "noth
       const contentOf = async (name: string) =>
         holds === "nothing" ? "" : await data.digest(branchOf(name).id, holds === "data");
       const world: World = {
-        ...apiWorld(front?.endpoint ?? server.url, front),
+        ...apiWorld(server, given, specification),
         titleOf,
         past: () => Promise.resolve({ at: AT, digest: origin.digestThen }),
         async things() {
@@ -111,7 +110,7 @@ export function planetscaleEmulator(data: Data, holds: "data" | "schema" | "noth
         pageSize: 3,
         canaries: () => [CANARY, ...planetscale.secrets],
         async close() {
-          if (!front) await server.close();
+          await server.close();
           await planetscale.close();
         },
       };

@@ -4,12 +4,8 @@ import { resourceTitle } from "../../mod.ts";
 import type { Emulator } from "../conformance.ts";
 import { QStash } from "../emulators/qstash.ts";
 import { serve } from "../emulators/serve.ts";
-import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
-
-/** Something between the provider and the emulator's server. */
-export interface Front extends ProxyFront {
-  current?: QStash;
-}
+import type { Specification } from "../emulators/specification.ts";
+import { apiWorld } from "./_vendor.ts";
 
 const CANARY = "canary-in-the-parent-0123456789";
 const titleOf = (env: string) => resourceTitle("queue", "myapp", env);
@@ -43,20 +39,20 @@ export function thingsOf(qstash: QStash): Map<string, string> {
   ]);
 }
 
-export function qstashEmulator(front?: Front): Emulator {
+export function qstashEmulator(specification?: Specification): Emulator {
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       const qstash = new QStash({ tokens: { [credentials.QSTASH_TOKEN!]: true } });
-      const server = front ? undefined : await serve(() => qstash);
-      if (front) front.current = qstash;
-      seed(qstash, "myapp", front === undefined);
+      const server = await serve(() => qstash);
+      seed(qstash, "myapp");
       for (const near of ["alic", "alice2", "alice-2"]) {
         qstash.addQueue(titleOf(near));
         qstash.addQueue(`${titleOf(near)}.emails`);
       }
       qstash.addGroup("unrelated", "https://x.example");
       return {
-        ...apiWorld(front?.endpoint ?? server!.url, front),
+        ...apiWorld(server, given, specification),
         titleOf,
         things: () => Promise.resolve(thingsOf(qstash)),
         placeForeign(name, as) {
@@ -68,7 +64,7 @@ export function qstashEmulator(front?: Front): Emulator {
           return Promise.resolve();
         },
         canaries: () => [CANARY, qstash.keys.current, qstash.keys.next],
-        close: async () => await server?.close(),
+        close: server.close,
       };
     },
   };

@@ -1,17 +1,12 @@
 /** An account at Cloudflare that is full. */
 import type { Emulator } from "../conformance.ts";
-import { type R2, serveR2 } from "../emulators/r2.ts";
+import { serveR2 } from "../emulators/r2.ts";
+import { heldTo, type Specification } from "../emulators/specification.ts";
 import { bucketWorld, markIn, put } from "./_s3.ts";
-import type { Front as ProxyFront } from "./_vendor.ts";
 
 export const ACCOUNT = "0123456789abcdef0123456789abcdef";
 
-/** What stands between the provider and REST. */
-export interface Front extends ProxyFront {
-  current: R2;
-}
-
-export function r2Emulator(front?: Front): Emulator {
+export function r2Emulator(specification?: Specification): Emulator {
   return {
     async open({ credentials }) {
       const server = await serveR2({
@@ -19,32 +14,27 @@ export function r2Emulator(front?: Front): Emulator {
         tokenId: credentials.R2_ACCESS_KEY_ID!,
         pageSize: 2,
       });
-      if (front !== undefined) front.current = server;
       const { directory } = server;
       const world = await bucketWorld({
         server,
-        options: { endpoint: front?.endpoint ?? server.url, s3Endpoint: server.endpoint },
+        options: { endpoint: server.url, s3Endpoint: server.endpoint },
         noteOf: (name) => markIn(directory, name),
         setNote: (name, note) => put(directory, name, { ".forkstack.json": JSON.stringify(note) }),
       });
+      const held = heldTo(specification, world.context.fetch);
       return {
         ...world,
-        ...(front === undefined ? {} : { context: { ...world.context, fetch: through(front) } }),
+        context: {
+          ...world.context,
+          fetch: (request) =>
+            request.url.startsWith(`${server.url}/client/v4/`) ? held.fetch(request) : world.context.fetch(request),
+        },
+        violations: held.violations,
         canaries: () => [
           ...world.canaries!(),
           ...[...server.temporary.values()].flatMap(({ secret, session }) => [secret, session]),
         ],
       };
     },
-  };
-}
-
-/** The specification's paths begin after what its server's address ends in. */
-function through({ endpoint, onAnswer }: Front): (request: Request) => Promise<Response> {
-  return async (request) => {
-    const plain = new Request(request.url.replace(`${endpoint}/client/v4/`, `${endpoint}/`), request);
-    const response = await fetch(plain.clone());
-    if (plain.url.startsWith(endpoint)) await onAnswer(plain, response.clone());
-    return response;
   };
 }

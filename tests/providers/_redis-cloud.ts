@@ -5,33 +5,29 @@ import type { Emulator, World } from "../conformance.ts";
 import { RedisCloud, type RedisCloudOptions } from "../emulators/redis-cloud.ts";
 import type { Databases } from "../emulators/redis_databases.ts";
 import { serve } from "../emulators/serve.ts";
+import type { Specification } from "../emulators/specification.ts";
 import { CANARY, seed } from "./_redis_seed.ts";
-import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
-
-/** Something between the provider and the emulator's server. */
-export interface Front extends ProxyFront {
-  current?: RedisCloud;
-}
+import { apiWorld } from "./_vendor.ts";
 
 const titleOf = (env: string) => resourceTitle("cache", "myapp", env);
 
-export function redisCloudEmulator(real: Databases, changed: Partial<RedisCloudOptions> = {}, front?: Front): Emulator {
+export function redisCloudEmulator(
+  real: Databases,
+  changed: Partial<RedisCloudOptions> = {},
+  specification?: Specification,
+): Emulator {
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       const { REDISCLOUD_ACCESS_KEY: accessKey = "", REDISCLOUD_SECRET_KEY: secretKey = "" } = credentials;
       const cloud = new RedisCloud(real, { accessKey, secretKey, ...changed });
-      const server = front ? undefined : await serve(() => cloud);
-      if (front) front.current = cloud;
+      const server = await serve(() => cloud);
       const parent = cloud.add("myapp");
       await seed(real, parent);
       for (const near of ["alic", "alice2", "alice-2"]) cloud.add(titleOf(near));
       const digestOf = (one: unknown) => createHash("sha256").update(JSON.stringify(one)).digest("hex");
       const world: World = {
-        ...apiWorld(front?.endpoint ?? server!.url, front, (request) => {
-          // The specification wants a third header, which no client of the vendor's sends.
-          if (front) request.headers.set("x-auth-token", "none");
-          return request;
-        }),
+        ...apiWorld(server, given, specification),
         titleOf,
         async things() {
           const databases = [...cloud.databases.values()];
@@ -51,7 +47,7 @@ export function redisCloudEmulator(real: Databases, changed: Partial<RedisCloudO
         pageSize: 100,
         canaries: () => [CANARY, ...[...cloud.databases.values()].map(({ place }) => place.password)],
         async close() {
-          await server?.close();
+          await server.close();
           await cloud.close();
         },
       };

@@ -3,10 +3,11 @@ import { createHash } from "node:crypto";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { debianBinaries, npmBinaries, type Server, startServer } from "../emulators/postgres_server.ts";
-import { serve, type Served } from "../emulators/serve.ts";
+import { serve } from "../emulators/serve.ts";
+import type { Specification } from "../emulators/specification.ts";
 import { type Branch, Supabase } from "../emulators/supabase.ts";
 import { contentIn, type Prepared } from "../emulators/supabase_databases.ts";
-import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
+import { apiWorld } from "./_vendor.ts";
 
 const debian = debianBinaries();
 const found = "bin" in debian ? debian : await npmBinaries();
@@ -38,21 +39,18 @@ function prepare(seed: string): Promise<Prepared> {
   return made;
 }
 
-/** One server for all worlds, with something between it and the provider. */
-export interface Front extends ProxyFront {
-  readonly server: Served;
-  current?: Supabase;
-}
-
 /** What the suite can't show of it. */
 export const SKIP = {
   "makes an empty fork if asked for one": "a branch has its project's migrations: a test of its own shows the refusal",
 };
 
 /** A project whose migrations make its table, but not its rows. */
-export function supabaseEmulator({ front, seed = SEED }: { front?: Front; seed?: string } = {}): Emulator {
+export function supabaseEmulator(
+  { seed = SEED, specification }: { seed?: string; specification?: Specification } = {},
+): Emulator {
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       const supabase = new Supabase({
         server,
         projectRef: PROJECT,
@@ -61,14 +59,13 @@ export function supabaseEmulator({ front, seed = SEED }: { front?: Front; seed?:
         migrations: [NOTES],
         prepared: await prepare(seed),
       });
-      const listening = front?.server ?? await serve(() => supabase);
-      if (front) front.current = supabase;
+      const listening = await serve(() => supabase);
       for (const near of ["alic", "alice2", "alice-2", "alice-bucket"]) supabase.add(titleOf(near));
       supabase.add("myapp"); // bears the title of the project, which is another
       supabase.add(titleOf("carol"), { persistent: true });
       const named = (name: string): Branch => name === "myapp" ? supabase.project : supabase.find(name)!;
       const world: World = {
-        ...apiWorld(front?.endpoint ?? listening.url, front),
+        ...apiWorld(listening, given, specification),
         titleOf,
         async things() {
           const found = new Map<string, string>();
@@ -85,7 +82,7 @@ export function supabaseEmulator({ front, seed = SEED }: { front?: Front; seed?:
         placeForeign: (name, as) => Promise.resolve(void supabase.add(name, { withData: !as?.isEmpty })),
         canaries: () => [CANARY, ...supabase.canaries()],
         async close() {
-          if (!front) await listening.close();
+          await listening.close();
           await supabase.close();
         },
       };

@@ -5,17 +5,12 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
-import { serve, type Served } from "../emulators/serve.ts";
+import { serve } from "../emulators/serve.ts";
+import type { Specification } from "../emulators/specification.ts";
 import { Turso } from "../emulators/turso.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { dump } from "./_embedded.ts";
-import { apiWorld, type Front as ProxyFront } from "./_vendor.ts";
-
-/** One server for all worlds, with something between it and the provider. */
-export interface Front extends ProxyFront {
-  readonly server: Served;
-  current?: Turso;
-}
+import { apiWorld } from "./_vendor.ts";
 
 const CANARY = "canary-in-the-parent-0123456789";
 const titleOf = (env: string) => resourceTitle("database", "myapp", env);
@@ -33,9 +28,10 @@ function digest(text: string): string {
 }
 
 /** An organization with the shortest slug: the names at the limit are as long as any may be. */
-export function tursoEmulator(front?: Front): Emulator {
+export function tursoEmulator(specification?: Specification): Emulator {
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       const directory = temporaryDirectory();
       const seed = join(directory.path, "seed.db");
       seedFile(seed);
@@ -46,9 +42,8 @@ export function tursoEmulator(front?: Front): Emulator {
         groups: ["default", "other"],
         pageSize: 3,
       });
-      const server = front?.server ?? await serve(() => turso);
+      const server = await serve(() => turso);
       turso.host = server.host;
-      if (front) front.current = turso;
       const older = join(directory.path, "older.db");
       seedFile(older, "what it held before");
       const at = "2025-12-31T10:00:00.000Z";
@@ -63,7 +58,7 @@ export function tursoEmulator(front?: Front): Emulator {
         return handler === undefined && parent === null ? untouched : dump(path);
       };
       const world: World = {
-        ...apiWorld(front?.endpoint ?? server.url, front),
+        ...apiWorld(server, given, specification),
         titleOf,
         past: () => Promise.resolve({ at, digest: dump(older) }),
         things: () =>
@@ -84,7 +79,7 @@ export function tursoEmulator(front?: Front): Emulator {
         pageSize: 3,
         canaries: () => [CANARY, ...turso.dataTokens.keys()],
         async close() {
-          if (!front) await server.close();
+          await server.close();
           await turso.close();
           directory[Symbol.dispose]();
         },

@@ -4,33 +4,31 @@ import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import type { Databases } from "../emulators/redis_databases.ts";
 import { serve } from "../emulators/serve.ts";
+import type { Specification } from "../emulators/specification.ts";
 import { CANARY, seed } from "./_redis_seed.ts";
 import { Upstash, type UpstashOptions } from "../emulators/upstash-redis.ts";
-import { apiWorld, type Front } from "./_vendor.ts";
-
-/** Something between the provider and the emulator's server. */
-export type { Front };
+import { apiWorld } from "./_vendor.ts";
 
 const titleOf = (env: string) => resourceTitle("cache", "myapp", env);
 
 export function upstashEmulator(
   real: Databases,
   changed: Partial<UpstashOptions> = {},
-  front?: Front & { current?: Upstash },
+  specification?: Specification,
 ): Emulator {
   return {
-    async open({ credentials }) {
+    async open(given) {
+      const { credentials } = given;
       const { UPSTASH_EMAIL: email = "", UPSTASH_API_KEY: key = "" } = credentials;
       const upstash = new Upstash(real, { email, keys: { [key]: true }, ...changed });
-      const server = front ?? await serve(() => upstash);
-      if (front) front.current = upstash;
+      const server = await serve(() => upstash);
       const parent = upstash.add("myapp", "eu-west-1");
       await seed(real, parent);
       for (const near of ["alic", "alice2", "alice-2", "alice--forking"]) upstash.add(titleOf(near));
       await upstash.handle(new Request("http://x/v2/redis/databases"));
       const digestOf = (one: unknown) => createHash("sha256").update(JSON.stringify(one)).digest("hex");
       const world: World = {
-        ...apiWorld(front?.endpoint ?? (server as { url: string }).url, front),
+        ...apiWorld(server, given, specification),
         titleOf,
         async things() {
           const [databases, backups] = [[...upstash.databases.values()], [...upstash.backups.values()]];
@@ -51,7 +49,7 @@ export function upstashEmulator(
         canaries:
           () => [CANARY, ...[...upstash.databases.values()].flatMap(({ place }) => [place.password, place.restToken])],
         async close() {
-          if (!front) await (server as { close(): Promise<void> }).close();
+          await server.close();
           await upstash.close();
         },
       };

@@ -1,8 +1,9 @@
 /** Vault's emulator as the conformance suite wants it: full. */
 import type { Emulator, World } from "../conformance.ts";
 import { serve } from "../emulators/serve.ts";
+import type { Specification } from "../emulators/specification.ts";
 import { Vault } from "../emulators/vault.ts";
-import { CANARY, digest, type Front } from "./_doppler.ts";
+import { CANARY, digest } from "./_doppler.ts";
 import { apiWorld } from "./_vendor.ts";
 
 const MARK = ".forkstack";
@@ -25,12 +26,12 @@ function flat(path: string, data: Readonly<Record<string, unknown>>): string[] {
   );
 }
 
-export function vaultEmulator(front?: Front<Vault>): Emulator {
+export function vaultEmulator(specification?: Specification): Emulator {
   return {
-    async open({ stack, resource, credentials }) {
+    async open(given) {
+      const { stack, resource, credentials } = given;
       const vault = new Vault({ tokens: { [credentials.VAULT_TOKEN!]: Infinity } });
-      const server = front?.server ?? await serve(() => vault);
-      if (front) front.current = vault;
+      const server = await serve(() => vault);
       vault.put("myapp/prod/API_KEY", { value: CANARY }, { team: "payments" });
       vault.put("myapp/prod/db/main", { DATABASE_URL: `postgres://${CANARY}`, POOL: 5 });
       vault.put("myapp/prod/db", { DB_ADMIN: CANARY, FLAGS: { a: [1] } });
@@ -48,7 +49,7 @@ export function vaultEmulator(front?: Front<Vault>): Emulator {
         vault.put(`myapp/${marker.env}/A`, { value: CANARY }, { forkstack: notes.id });
       }
       const world: World = {
-        ...apiWorld(front?.endpoint ?? server.url, front, front && throughPrism),
+        ...apiWorld(server, given, specification),
         parent: "prod",
         titleOf: (env) => env,
         things: () =>
@@ -77,19 +78,9 @@ export function vaultEmulator(front?: Front<Vault>): Emulator {
           return Promise.resolve();
         },
         canaries: () => [CANARY],
-        async close() {
-          if (!front) await server[Symbol.asyncDispose]();
-        },
+        close: server.close,
       };
       return world;
     },
   };
-}
-
-/** The specification has neither `/v1` nor slashes in a path. */
-function throughPrism(request: Request): Request {
-  const url = new URL(request.url);
-  const [, kind, path, end] = /^\/v1\/secret\/(data|metadata)\/(.*?)(\/?)$/.exec(url.pathname)!;
-  url.pathname = `/secret/${kind}/${path!.replaceAll("/", "%2F")}${end}`;
-  return new Request(url, request);
 }

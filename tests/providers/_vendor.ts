@@ -6,32 +6,30 @@ import { memory } from "../../core/system/memory.ts";
 import { httpClient } from "../../core/http/client.ts";
 import { type Context, type Fork, type Marker, type Provider, Secret, type Target } from "../../core/provider.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
-import type { World } from "../conformance.ts";
+import type { Given, World } from "../conformance.ts";
+import type { Served } from "../emulators/serve.ts";
+import { heldTo, type Specification } from "../emulators/specification.ts";
 import { ledgerOf } from "../helpers.ts";
 
-/** What stands between a provider and its emulator: Prism, which holds both to the specification. */
-export interface Front {
-  readonly endpoint: string;
-  onAnswer(request: Request, response: Response): Promise<void>;
-}
-
-/** What the worlds of all emulators of an HTTP API have in common; `prepare`: what is changed of each request. */
+/**
+ * What the worlds of all emulators of an HTTP API have in common. Provider and emulator are held to the specification, if
+ * there is one.
+ */
 export function apiWorld(
-  endpoint: string,
-  front: Front | undefined,
-  prepare: (request: Request) => Request = (request) => request,
-): Pick<World, "project" | "root" | "options" | "context" | "parent" | "absentParent"> {
+  server: Served,
+  { isOverHttp }: Pick<Given, "isOverHttp">,
+  specification?: Specification,
+): Pick<World, "project" | "root" | "options" | "context" | "parent" | "absentParent" | "violations"> {
+  const held = heldTo(specification, (request) => isOverHttp ? fetch(request) : server.answer(request));
   return {
     project: "myapp",
     root: "/nowhere",
-    options: { endpoint },
+    options: { endpoint: server.url },
+    violations: held.violations,
     context: {
       files: {} as World["context"]["files"],
-      async fetch(request) {
-        const response = await fetch(prepare(request));
-        await front?.onAnswer(request, response.clone());
-        return response;
-      },
+      fetch: async (request) =>
+        request.url.startsWith(`${server.url}/`) ? await held.fetch(request) : await fetch(request),
     },
     parent: "myapp",
     absentParent: "no-such-parent",

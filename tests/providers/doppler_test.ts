@@ -3,15 +3,25 @@ import type { Context, Secret } from "../../core/provider.ts";
 import provider from "../../providers/secrets/doppler.ts";
 import { testProvider } from "../conformance.ts";
 import { type DopplerOptions, startDoppler } from "../emulators/doppler.ts";
+import { jsonRequest, Specification, testSpecification, withErrors } from "../emulators/specification.ts";
 import { dopplerEmulator } from "./_doppler.ts";
 import { CANARY, refuses, Shop } from "./_secrets.ts";
 
-testProvider({ provider, emulator: dopplerEmulator(), options: { project: "myapp" } });
+/** It knows of successes alone: any other status is taken as well. */
+const SPECIFICATION = Specification.read("doppler.json", { correct: withErrors });
+
+testProvider({ provider, emulator: dopplerEmulator(SPECIFICATION), options: { project: "myapp" } });
 
 // Each call of a create with a policy, broken: this one changes nothing, so that a whole fork still is like its parent.
 const policy = { exclude: ["NO_SUCH_*"], override: { API_KEY: { from: "API_KEY" } } };
-const suite = { provider, emulator: dopplerEmulator(), options: { project: "myapp", ...policy } };
+const suite = { provider, emulator: dopplerEmulator(SPECIFICATION), options: { project: "myapp", ...policy } };
 testProvider(suite, { as: "doppler with a policy", only: /^(create\(\) broken|an abort|two)/ });
+
+testSpecification("doppler", SPECIFICATION, {
+  request: jsonRequest("https://api.doppler.com/v3/configs/config/tokens", "POST"),
+  sent: JSON.stringify({ project: "myapp", config: "prd", name: "x", access: "everything" }),
+  is: /access: must be equal to one of the allowed values/,
+});
 
 const TOKEN = `dp.sa.${CANARY}`;
 const LIVE = `sk_live_${CANARY}`;

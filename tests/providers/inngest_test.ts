@@ -7,6 +7,7 @@ import { testProvider } from "../conformance.ts";
 import { Inngest, type InngestOptions } from "../emulators/inngest.ts";
 import { serve } from "../emulators/serve.ts";
 import { run } from "../helpers.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { inngestEmulator } from "./_inngest.ts";
 import { assertRefused, plain, shopOf } from "./_vendor.ts";
 
@@ -14,7 +15,14 @@ const skip = {
   "outputs() gives no variable but its kind's and those that it declares":
     "where Inngest does not tell its keys, they are a person's own lines of .env.local",
 };
-testProvider({ provider, emulator: inngestEmulator(), skip });
+const SPECIFICATION = Specification.read("inngest-v2.json", { base: "/v2" });
+
+testProvider({ provider, emulator: inngestEmulator({}, SPECIFICATION), skip });
+testSpecification("inngest", SPECIFICATION, {
+  request: jsonRequest("https://api.inngest.com/v2/envs", "POST"),
+  sent: `{"name":1}`,
+  is: /name: must be string/,
+}, 300);
 
 const KEY = "sk-inn-api-0123456789";
 

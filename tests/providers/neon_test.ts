@@ -10,11 +10,22 @@ import provider from "../../providers/database/neon.ts";
 import { testProvider } from "../conformance.ts";
 import { type Given, type Key, type NeonOptions, startNeon } from "../emulators/neon.ts";
 import { realContext, testIf } from "../helpers.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { ask, neonEmulator, NOTES, quickClient, server, whyNot } from "./_neon.ts";
 import { hasCode } from "./_special.ts";
 
+const SPECIFICATION = Specification.read("neon.yaml", { base: "/api/v2" });
+
 if (server !== undefined) {
-  testProvider({ provider, emulator: neonEmulator(), options: { projectId: "late-frost-12345" } });
+  testProvider({
+    provider,
+    emulator: neonEmulator({}, SPECIFICATION),
+    options: { projectId: "late-frost-12345" },
+  });
+  testSpecification("neon", SPECIFICATION, {
+    request: jsonRequest("https://console.neon.tech/api/v2/projects/x/branches?limit=0"),
+    is: /query parameter "limit": must be >= 1/,
+  });
 }
 
 const CHINOOK = new URL("../../../shared/data/chinook/Chinook_PostgreSql.sql", import.meta.url);

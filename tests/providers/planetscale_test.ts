@@ -16,11 +16,23 @@ import { testProvider } from "../conformance.ts";
 import { type Access, type PlanetScaleOptions, startPlanetScale } from "../emulators/planetscale.ts";
 import type { Data } from "../emulators/planetscale_data.ts";
 import { ledgerOf, testIf } from "../helpers.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { openStores, planetscaleEmulator, seed } from "./_planetscale.ts";
 import { hasCode } from "./_special.ts";
 
 type Options = NonNullable<Required<typeof provider.options>["~types"]>["output"];
 
+/** Where the specification is known to be wrong. */
+const SPECIFICATION = Specification.read("planetscale.yaml", {
+  base: "/v1",
+  exceptions: {
+    "it asks for OAuth alone, but says of each operation what a service token needs, whose header has no scheme":
+      /: no credentials of \[\{"oauth2":\[\]\}\]$/,
+    "create_branch has no answer for a name that is taken, or any other that is invalid: the vendor's clients know 422":
+      /^POST \S+\/branches: answer 422: there are/,
+    "nor has update_branch, which gives a name as well": /^PATCH \S+\/branches\/[^/]+: answer 422: there are/,
+  },
+});
 const STORES = await openStores();
 const PLACE = { organization: "acme", database: "shop" };
 const { capabilities } = provider;
@@ -41,7 +53,7 @@ for (const [way, [engine, options, holds, changed, skip]] of Object.entries(WAYS
     continue;
   }
   const one = { ...provider, capabilities: { ...capabilities, ...changed } };
-  const emulator = planetscaleEmulator(data, holds);
+  const emulator = planetscaleEmulator(data, holds, SPECIFICATION);
   testProvider({
     provider: one,
     emulator,
@@ -50,6 +62,12 @@ for (const [way, [engine, options, holds, changed, skip]] of Object.entries(WAYS
     ...(way === "Vitess" ? { faults: FEW_FAULTS } : {}),
   }, { as: `planetscale, ${way}` });
 }
+
+testSpecification("planetscale", SPECIFICATION, {
+  request: jsonRequest("https://api.planetscale.com/v1/organizations/acme/databases/shop/branches", "POST", "id:token"),
+  sent: JSON.stringify({ name: "x", seed_data: "everything" }),
+  is: /seed_data: must be equal to one of the allowed values/,
+});
 
 /** "acme" with its database "shop", and the provider in it. */
 async function openShop(data: Data | undefined, changed: Partial<PlanetScaleOptions> = {}) {

@@ -1,80 +1,38 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
 import { inspect as show } from "node:util";
 import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import type { Secret } from "../../core/provider.ts";
 import type { ForkstackError } from "../../mod.ts";
 import provider from "../../providers/storage/r2.ts";
-import { conformanceCases, testProvider } from "../conformance.ts";
-import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
+import { testProvider } from "../conformance.ts";
 import { type R2Options, serveR2 } from "../emulators/r2.ts";
 import { HOSTILE_KEYS } from "../emulators/s3_checks.ts";
-import { temporaryDirectory } from "../helpers.ts";
-import { ACCOUNT, type Front, r2Emulator } from "./_r2.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
+import { ACCOUNT, r2Emulator } from "./_r2.ts";
 import { clientOf, contentsOf, isolation, OBJECTS, PARENT, put, shopOf, titleOf } from "./_s3.ts";
-
-testProvider({ provider, emulator: r2Emulator(), options: { account: ACCOUNT } });
-
-const { path: SPECIFICATION, missing } = specification("cloudflare-r2.json");
 
 /**
  * The specification says of the list's `result` that it is an array and an object at once, which nothing can be. It is the
  * object that the vendor's own SDK reads: https://github.com/cloudflare/cloudflare-typescript, `BucketListResponse`.
  */
 // deno-lint-ignore no-explicit-any -- a part of a specification
-function correct(specification: any): object {
+function correct(specification: any): void {
   const list =
     specification.paths["/accounts/{account_id}/r2/buckets"].get.responses["200"].content["application/json"];
   const [, { properties: { result } }] = list.schema.allOf;
   assert.equal(result.type, "array", "it is corrected by now: read it as it is");
   list.schema.allOf[1].properties.result = { type: "object", properties: { buckets: result }, required: ["buckets"] };
-  return specification;
 }
 
-Deno.test({
-  name: `r2: the suite breaks no rule of Cloudflare's specification${missing ? ` (skipped: ${missing})` : ""}`,
-  ignore: missing !== undefined,
-  async fn(test) {
-    const front: { -readonly [Key in keyof Front]?: Front[Key] } = {};
-    const server = Deno.serve(
-      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-      (request) => front.current!.handle(request),
-    );
-    try {
-      using directory = temporaryDirectory();
-      const corrected = join(directory.path, "r2.json");
-      writeFileSync(corrected, JSON.stringify(correct(JSON.parse(readFileSync(SPECIFICATION, "utf8")))));
-      await using prism = await startPrism(corrected, `http://127.0.0.1:${server.addr.port}`);
-      front.endpoint = prism.url;
-      front.onAnswer = prism.onAnswer;
-      const emulator = r2Emulator(front as Front);
-      for (
-        const { name, skipped, run } of conformanceCases({
-          provider,
-          faults: FAULTS,
-          emulator,
-          options: { account: ACCOUNT },
-        })
-      ) {
-        if (skipped === undefined) await test.step(name, run);
-      }
-      assert.deepEqual(prism.violations, []);
-      assert(prism.answers > 100, `only ${prism.answers} answers went through the proxy`);
+const SPECIFICATION = Specification.read("cloudflare-r2.json", { base: "/client/v4", correct });
 
-      // It must be able to fail: a bucket's name that is too short.
-      const refused = await fetch(`${prism.url}/accounts/${ACCOUNT}/r2/buckets`, {
-        method: "POST",
-        headers: { authorization: "Bearer x", "content-type": "application/json" },
-        body: JSON.stringify({ name: "x" }),
-      });
-      await refused.text();
-      assert.match(refused.headers.get("content-type") ?? "", /problem\+json/);
-    } finally {
-      await server.shutdown();
-    }
-  },
-});
+testProvider({ provider, emulator: r2Emulator(SPECIFICATION), options: { account: ACCOUNT } });
+testSpecification("r2", SPECIFICATION, {
+  request: jsonRequest(`https://api.cloudflare.com/client/v4/accounts/${ACCOUNT}/r2/buckets`, "POST"),
+  sent: JSON.stringify({ name: "x" }),
+  is: /name: must NOT have fewer than 3 characters/,
+}, 100);
 
 const CREDENTIALS = { CLOUDFLARE_API_TOKEN: "test-token", R2_ACCESS_KEY_ID: "test-id" };
 const FORK = titleOf("alice");

@@ -9,13 +9,34 @@ import { Databases } from "../emulators/redis_databases.ts";
 import { WHY_NO_SERVER } from "../emulators/redis_server.ts";
 import { serve } from "../emulators/serve.ts";
 import { testIf } from "../helpers.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { redisCloudEmulator } from "./_redis-cloud.ts";
 import { CANARY, seed } from "./_redis_seed.ts";
 import { assertRefused, plain, shopOf } from "./_vendor.ts";
 
 const real = WHY_NO_SERVER === undefined ? await Databases.start() : undefined;
-if (real) testProvider({ provider, emulator: redisCloudEmulator(real), options: { subscription: 1206 } });
-else testIf(WHY_NO_SERVER, "redis-cloud: the conformance suite", () => {});
+const SPECIFICATION = Specification.read("rediscloud.json", {
+  exceptions: {
+    "it wants a third header, which no client of the vendor's sends": /: no credentials of .*x-auth-token/,
+  },
+});
+
+if (real) {
+  testProvider({ provider, emulator: redisCloudEmulator(real, {}, SPECIFICATION), options: { subscription: 1206 } });
+  // The faults are the same for both sorts.
+  testProvider({
+    provider,
+    emulator: redisCloudEmulator(real, { tier: "pro" }, SPECIFICATION),
+    options: { subscription: 1206, tier: "pro" },
+  }, { as: "redis-cloud, pro", only: /^(?!.*(broken|abort|somebody else|the vendor said))/ });
+  for (const path of ["/fixed/subscriptions", "/subscriptions"]) {
+    testSpecification(`redis-cloud, ${path}`, SPECIFICATION, {
+      request: jsonRequest(`https://api.redislabs.com/v1${path}/1206/databases`, "POST"),
+      sent: "{}",
+      is: /body: must have required property/,
+    });
+  }
+} else testIf(WHY_NO_SERVER, "redis-cloud: the conformance suite", () => {});
 
 const ACCESS = "access-key-0123456789";
 const SECRET = "secret-key-0123456789";

@@ -1,85 +1,14 @@
-/**
- * The provider and the emulator, held against the vendor's own: its specification, by a proxy between the two, its
- * command line, and the client that its community makes.
- */
+/** The emulator, held against the vendor's command line and the client that its community makes. */
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import provider from "../../providers/database/supabase.ts";
 import { runCommand } from "../cli/run.ts";
-import { conformanceCases } from "../conformance.ts";
-import { FAULTS, specification, startPrism } from "../emulators/prism.ts";
-import { serve } from "../emulators/serve.ts";
 import { startSupabase } from "../emulators/supabase.ts";
 import { temporaryDirectory, testIf } from "../helpers.ts";
-import { type Front, NOTES, PROJECT, SEED, server, SKIP, supabaseEmulator, whyNoServer } from "./_supabase.ts";
+import { PROJECT, SEED, server, whyNoServer } from "./_supabase.ts";
 
-const { path: SPECIFICATION, missing } = specification("supabase.json");
-/** Where the specification is known to be wrong. */
-const EXCEPTIONS: readonly { readonly reason: string; readonly is: RegExp }[] = [
-  {
-    reason: "of the routes of branches it lists success and 500 alone; refusals happen all the same",
-    is:
-      /^(GET|POST|PATCH|DELETE) \S+\/branches\S*: \[\{"location":\["response"\],"severity":"Warning","message":"Unable to match the returned status code with those defined in the document: 20[01],500"\}\] \{"message":/,
-  },
-  {
-    reason: "an entitlement's config must match exactly one of three shapes, but a number's matches that of a flag too",
-    is:
-      /^GET \S+\/entitlements: \[\{"location":\["response","body","entitlements","0","config"\],"severity":"Error","code":"oneOf","message":"[^"]*"\}\] /,
-  },
-];
 const TOKEN = "sbp_0123456789abcdef0123456789abcdef01234567";
-
-Deno.test({
-  name: `supabase: the suite breaks no rule of Supabase's specification${missing ? ` (skipped: ${missing})` : ""}`,
-  ignore: missing !== undefined || whyNoServer !== undefined,
-  async fn(test) {
-    const front: { -readonly [Key in keyof Front]?: Front[Key] } = {};
-    const listening = await serve(() => front.current!);
-    try {
-      await using prism = await startPrism(SPECIFICATION, listening.url);
-      front.server = listening;
-      front.endpoint = prism.url;
-      front.onAnswer = prism.onAnswer;
-      for (const withData of [true, false]) {
-        const emulator = supabaseEmulator({ front: front as Front, seed: withData ? SEED : NOTES });
-        const options = { projectRef: PROJECT, withData };
-        for (
-          const { name, skipped, run } of conformanceCases({
-            provider,
-            faults: [...FAULTS, "403", "409"],
-            emulator,
-            options,
-            skip: SKIP,
-          })
-        ) {
-          // What data a branch has changes no call: the long cases run once.
-          const isLong = /any call/.test(name);
-          if (skipped === undefined && (withData || !isLong)) {
-            await test.step(`${name}${withData ? "" : ", without data"}`, run);
-          }
-        }
-      }
-
-      // It must be able to fail: a ref with a digit, and a create without its name.
-      const headers = { authorization: "Bearer x", "content-type": "application/json" };
-      for (const [path, body] of [["projects/abc/branches", "{}"], [`projects/${PROJECT}/branches`, "{}"]]) {
-        const refused = await fetch(`${prism.url}/v1/${path}`, { method: "POST", headers, body });
-        await refused.text();
-        assert.match(refused.headers.get("content-type") ?? "", /problem\+json/);
-      }
-      assert.deepEqual(prism.violations.filter((one) => !EXCEPTIONS.some(({ is }) => is.test(one))), []);
-      for (const { reason, is } of EXCEPTIONS) {
-        assert(prism.violations.some((one) => is.test(one)), `no longer: ${reason}`);
-      }
-      assert(prism.answers > 500, `only ${prism.answers} answers went through the proxy`);
-      console.log(`${prism.answers} answers through Prism, ${prism.violations.length} of them known exceptions`);
-    } finally {
-      await listening.close();
-    }
-  },
-});
 
 /** A project that the vendor's own tools see. */
 async function openProject() {

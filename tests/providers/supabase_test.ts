@@ -14,13 +14,24 @@ import { isForkstackError } from "../../mod.ts";
 import { testProvider } from "../conformance.ts";
 import { type Permission, startSupabase, type State, type SupabaseOptions } from "../emulators/supabase.ts";
 import { ledgerOf, testIf } from "../helpers.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { hasCode } from "./_special.ts";
 import { NOTES, PROJECT, SEED, server, SKIP, supabaseEmulator, whyNoServer } from "./_supabase.ts";
+
+/** Where the specification is known to be wrong. */
+const SPECIFICATION = Specification.read("supabase.json", {
+  exceptions: {
+    "of the routes of branches it lists success and 500 alone; refusals happen all the same":
+      /^(GET|POST|PATCH|DELETE) \S+\/branches\S*: answer 4\d\d: there are 20[01],500$/,
+    "an entitlement's config must match exactly one of three shapes, but a number's matches that of a flag too":
+      /^GET \S+\/entitlements: answer 200\/entitlements\/0\/config: must match exactly one schema/,
+  },
+});
 
 if (whyNoServer === undefined) {
   testProvider({
     provider,
-    emulator: supabaseEmulator(),
+    emulator: supabaseEmulator({ specification: SPECIFICATION }),
     options: { projectRef: PROJECT, withData: true },
     skip: SKIP,
   });
@@ -31,7 +42,7 @@ if (whyNoServer === undefined) {
       name: "supabase without data",
       capabilities: { ...provider.capabilities, copy: "schema-only" },
     },
-    emulator: supabaseEmulator({ seed: NOTES }), // the project has what its migrations make, and no more
+    emulator: supabaseEmulator({ seed: NOTES, specification: SPECIFICATION }), // the project has what its migrations make, and no more
     options: { projectRef: PROJECT, connection: "direct" },
     skip: {
       ...SKIP,
@@ -40,6 +51,16 @@ if (whyNoServer === undefined) {
       "an abort at any call leaves nothing unnamed": shown,
       "readers broken at any call tell the truth or throw": shown,
     },
+  });
+  testSpecification("supabase", SPECIFICATION, {
+    request: jsonRequest("https://api.supabase.com/v1/projects/abc/branches", "POST"),
+    sent: "{}",
+    is: /path parameter "ref": must NOT have fewer than 20 characters/,
+  });
+  testSpecification("supabase, a body", SPECIFICATION, {
+    request: jsonRequest(`https://api.supabase.com/v1/projects/${PROJECT}/branches`, "POST"),
+    sent: "{}",
+    is: /body: must have required property 'branch_name'/,
   });
 }
 

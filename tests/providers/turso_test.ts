@@ -12,10 +12,19 @@ import provider from "../../providers/database/turso.ts";
 import { testProvider } from "../conformance.ts";
 import { type Scope as TokenScope, startTurso, type TursoOptions } from "../emulators/turso.ts";
 import { ledgerOf, temporaryDirectory } from "../helpers.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { hasCode } from "./_special.ts";
 import { seedFile, tursoEmulator } from "./_turso.ts";
 
-testProvider({ provider, emulator: tursoEmulator(), options: { organization: "o" } });
+const SPECIFICATION = Specification.read("turso.json", {
+  pathOf: (path) => path.startsWith("/v1/") ? path : undefined,
+});
+
+testProvider({ provider, emulator: tursoEmulator(SPECIFICATION), options: { organization: "o" } });
+testSpecification("turso", SPECIFICATION, {
+  request: jsonRequest("https://api.turso.tech/v1/organizations/o/databases/x/auth/tokens?authorization=none", "POST"),
+  is: /query parameter "authorization": must be equal to one of the allowed values/,
+});
 
 const CHINOOK = fileURLToPath(new URL("../../../shared/data/chinook/Chinook_Sqlite.sqlite", import.meta.url));
 const TOKEN = "header.platform.token";

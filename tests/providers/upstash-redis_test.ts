@@ -9,13 +9,26 @@ import { WHY_NO_SERVER } from "../emulators/redis_server.ts";
 import { serve } from "../emulators/serve.ts";
 import { Upstash, type UpstashOptions } from "../emulators/upstash-redis.ts";
 import { testIf } from "../helpers.ts";
+import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { seed } from "./_redis_seed.ts";
 import { upstashEmulator } from "./_upstash-redis.ts";
 import { assertRefused, plain, shopOf } from "./_vendor.ts";
 
 const real = WHY_NO_SERVER === undefined ? await Databases.start() : undefined;
-if (real) testProvider({ provider, emulator: upstashEmulator(real), options: { region: "us-east-1" } });
-else testIf(WHY_NO_SERVER, "upstash-redis: the conformance suite", () => {});
+const SPECIFICATION = Specification.read("upstash.yaml", {
+  base: "/v2",
+  pathOf: (path) => path.startsWith("/redis/") ? path : undefined,
+  exceptions: { "of this API the specification lists the status 200 alone": /: answer 4\d\d: there are 200$/ },
+});
+
+if (real) {
+  testProvider({ provider, emulator: upstashEmulator(real, {}, SPECIFICATION), options: { region: "us-east-1" } });
+  testSpecification("upstash-redis", SPECIFICATION, {
+    request: jsonRequest("https://api.upstash.com/v2/redis/database", "POST", "Basic eA=="),
+    sent: JSON.stringify({ database_name: "x", platform: "moon", primary_region: "us-east-1" }),
+    is: /platform: must be equal to one of the allowed values/,
+  });
+} else testIf(WHY_NO_SERVER, "upstash-redis: the conformance suite", () => {});
 
 const EMAIL = "ada@shop.example";
 const KEY = "management-key-0123456789";

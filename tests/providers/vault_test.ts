@@ -2,16 +2,33 @@ import assert from "node:assert/strict";
 import provider from "../../providers/secrets/vault.ts";
 import { testProvider } from "../conformance.ts";
 import { startVault, type VaultOptions } from "../emulators/vault.ts";
+import { jsonRequest, Specification, testSpecification, withErrors } from "../emulators/specification.ts";
 import { CANARY, refuses, Shop } from "./_secrets.ts";
 import { vaultEmulator } from "./_vault.ts";
 
-testProvider({ provider, emulator: vaultEmulator() });
+/** It knows of successes alone, and has neither `/v1` nor slashes in a path. */
+const SPECIFICATION = Specification.read("vault.json", {
+  base: "/v1",
+  correct: withErrors,
+  pathOf(path) {
+    const [, kind, name, end] = /^\/secret\/(data|metadata)\/(.*?)(\/?)$/.exec(path) ?? [];
+    return kind === undefined ? path : `/secret/${kind}/${name!.replaceAll("/", "%2F")}${end}`;
+  },
+});
+
+testProvider({ provider, emulator: vaultEmulator(SPECIFICATION) });
 
 // A policy that changes nothing, so that a whole fork still is like its parent.
 const policy = { exclude: ["NO_SUCH_*"], override: { API_KEY: { from: "API_KEY" } } };
-testProvider({ provider, emulator: vaultEmulator(), options: policy }, {
+testProvider({ provider, emulator: vaultEmulator(SPECIFICATION), options: policy }, {
   as: "vault with a policy",
   only: /^(goes from|two creates)/,
+});
+
+testSpecification("vault", SPECIFICATION, {
+  request: jsonRequest("http://vault.example/v1/secret/data/x", "POST"),
+  sent: JSON.stringify({ data: {}, version: "one" }),
+  is: /version: must be integer/,
 });
 
 const TOKEN = `hvs.${CANARY}`;
