@@ -8,7 +8,9 @@ import { readFileSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { serve, type Served } from "../emulators/serve.ts";
-import { commandOf, type Ended, IS_OTHER_PROGRAM, Place, runCommand } from "./run.ts";
+import { commandOf, type Ended, IS_OTHER_PROGRAM, Place, runCommand, useProcesses } from "./run.ts";
+
+useProcesses();
 
 const EXAMPLE = readFileSync(new URL("../../examples/custom-provider/json-file.ts", import.meta.url), "utf8");
 const FILE = "./providers/json-file.ts";

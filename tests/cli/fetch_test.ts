@@ -1,7 +1,9 @@
 /** A first command that cannot fetch what it needs. */
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
-import { IS_OTHER_PROGRAM, Place, run } from "./run.ts";
+import { IS_OTHER_PROGRAM, Place, run, useProcesses } from "./run.ts";
+
+useProcesses();
 
 const NOWHERE = { NPM_CONFIG_REGISTRY: "http://127.0.0.1:1" };
 

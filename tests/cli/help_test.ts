@@ -7,9 +7,11 @@ import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
 import { DEFAULTS, EXITS, PAGES } from "../../core/cli/help_pages.ts";
 import { ACTIONS } from "../../core/cli/commands/secrets.ts";
 import { page } from "../../core/cli/help.ts";
-import { commandOf, IS_OTHER_PROGRAM, Place, run } from "./run.ts";
+import { commandOf, IS_OTHER_PROGRAM, Place, run, useProcesses } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
 import { type OptionName, OPTIONS } from "../../core/cli/options.ts";
+
+useProcesses();
 
 const STYLE = { command: "forkstack " };
 const NAMES = Object.keys(COMMANDS);

@@ -8,8 +8,10 @@ import { fileURLToPath } from "node:url";
 import { main } from "../../core/cli/main.ts";
 import { baseVariables, temporaryDirectory, testIf, treeOf } from "../helpers.ts";
 import { readableByAll } from "../tools.ts";
-import { commandOf, IS_OTHER_PROGRAM, Place, runCommand } from "./run.ts";
+import { commandOf, IS_OTHER_PROGRAM, Place, runCommand, useProcesses } from "./run.ts";
 import { CATALOG } from "../../providers/mod.ts";
+
+useProcesses();
 
 const COMMANDS: readonly (readonly string[])[] = [
   ["list"],

@@ -32,8 +32,10 @@ import { seed as seedQueue } from "../providers/_qstash.ts";
 import { seed as seedCache } from "../providers/_redis_seed.ts";
 import { put } from "../providers/_s3.ts";
 import { seedFile } from "../providers/_turso.ts";
-import { Place } from "./run.ts";
+import { Place, useProcesses } from "./run.ts";
 import { printed, under } from "./sets.ts";
+
+useProcesses();
 
 const debian = debianBinaries();
 const npm = await npmBinaries();

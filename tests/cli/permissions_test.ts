@@ -10,8 +10,10 @@ import type { Kind, Provider } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { startDoppler } from "../emulators/doppler.ts";
-import { Place, runCommand } from "./run.ts";
+import { Place, runCommand, useProcesses } from "./run.ts";
 import { PAGE, printed, under } from "./sets.ts";
+
+useProcesses();
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const COMMANDS: readonly (readonly string[])[] = [

@@ -1,6 +1,5 @@
 /**
- * The command line as users run it: another process, in a project of its own, with an environment that holds nothing
- * else; and what a directory holds, to compare before and after.
+ * The command line as users run it, in a project of its own, with an environment that holds nothing else; and what a directory holds, to compare before and after.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -10,7 +9,9 @@ import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { main } from "../../core/main.ts";
 import { baseVariables } from "../helpers.ts";
+import { SIZE } from "../sizes.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -27,6 +28,8 @@ export const IS_OTHER_PROGRAM: boolean = process.env.FORKSTACK_TEST_PROGRAM !== 
 /** What a run gets besides its arguments. */
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** In a process of its own, with the permissions that users grant. */
+  readonly isProcess?: true;
   readonly stdin?: string;
   /** A command in front of Deno's, e.g. `["setpriv", "--bounding-set=-dac_override"]`. */
   readonly within?: readonly string[];
@@ -49,16 +52,50 @@ export function commandOf(args: readonly string[], ...permissions: readonly stri
   return [...deno, join(REPOSITORY, "cli.ts"), ...args];
 }
 
-/** Runs the command line in a directory. */
+/** A run in this process is under way: it has the process's stand-in for itself. */
+let isUnderWay = false;
+let isAlwaysProcess = false;
+
+/**
+ * Gives each run of this file of tests a process of its own, for what a stand-in can't show: code of the project, which is
+ * loaded once a process and has the process's working directory; the permissions that users grant; modules not loaded.
+ */
+export function useProcesses(): void {
+  isAlwaysProcess = true;
+}
+
+/**
+ * Runs the command line in a directory: in this process, which is tens of times as fast, where nothing needs one of its
+ * own. At full size, and of another program, each run has one; so have those that a test starts beside another.
+ */
 export async function run(cwd: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  return await runCommand(cwd, [...options.within ?? [], ...commandOf(args)], options);
+  const { env, isProcess, ...more } = options;
+  const isOwn = isProcess || isAlwaysProcess || isUnderWay || IS_OTHER_PROGRAM || SIZE === "full" ||
+    Object.keys(more).length > 0 ||
+    /^(run|serve)$/.test(args[0] ?? "");
+  if (isOwn) return await runCommand(cwd, [...options.within ?? [], ...commandOf(args)], options);
+  const said = { stdout: "", stderr: "" };
+  const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
+  isUnderWay = true;
+  try {
+    return { code: await main([...args], { cwd, variables: environmentOf(cwd, env), write }), ...said };
+  } finally {
+    isUnderWay = false;
+  }
+}
+
+/**
+ * The environment of a run. What is trusted is kept beside the project, so that a worktree of it finds it too, and never
+ * in the tester's own home.
+ */
+function environmentOf(cwd: string, more?: Readonly<Record<string, string>>): Record<string, string> {
+  return { ...baseVariables(), USER: "tester", XDG_STATE_HOME: join(dirname(cwd), ".state"), ...more };
 }
 
 /** Runs any command in the environment of `run`. */
 export async function runCommand(cwd: string, command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [file, ...args] = command;
-  // What is trusted is kept beside the project, so that a worktree of it finds it too, and never in the tester's own home.
-  const env = { ...baseVariables(), USER: "tester", XDG_STATE_HOME: join(dirname(cwd), ".state"), ...options.env };
+  const env = environmentOf(cwd, options.env);
   // Not node:child_process: Deno's takes whatever ended after a kill() for killed, whatever its exit code (2.9.6).
   const child = new Deno.Command(file, {
     args,

@@ -6,8 +6,10 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { testIf } from "../helpers.ts";
-import { commandOf, Place, run, runCommand, transcript } from "./run.ts";
+import { commandOf, Place, run, runCommand, transcript, useProcesses } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
+
+useProcesses();
 
 const FILE = "providers/mine.ts";
 

@@ -23,6 +23,8 @@ export interface Reading {
   readonly pathOf?: (path: string) => string | undefined;
   /** Known errors of the specification: why -> what is said of them, `"POST /v1/x: answer 422: ..."`. Each must be met. */
   readonly exceptions?: Readonly<Record<string, RegExp>>;
+  /** Mends a file that is no whole YAML. */
+  readonly mend?: (text: string) => string;
   /** Mends what nothing could keep to. */
   readonly correct?: (specification: Part) => void;
 }
@@ -56,7 +58,7 @@ export class Specification {
   static read(file: string, reading: Reading = {}): Specification | undefined {
     const path = specificationPath(file);
     if (!existsSync(path)) return undefined;
-    const text = readFileSync(path, "utf8");
+    const text = (reading.mend ?? String)(readFileSync(path, "utf8"));
     return new Specification(file.endsWith(".json") ? JSON.parse(text) : parseYaml(text), reading);
   }
 

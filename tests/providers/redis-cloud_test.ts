@@ -17,6 +17,8 @@ import { assertRefused, plain, shopOf } from "./_vendor.ts";
 const real = WHY_NO_SERVER === undefined ? await Databases.start() : undefined;
 const SPECIFICATION = Specification.read("rediscloud.json", {
   exceptions: {
+    "of a task's error it says a text; the API gives an object, as the vendor's own clients read it":
+      /^GET \S+\/tasks\S*: answer 200\S*\/response\/error: must be string/,
     "it wants a third header, which no client of the vendor's sends": /: no credentials of .*x-auth-token/,
   },
 });
