@@ -9,7 +9,7 @@ import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { main } from "../../core/main.ts";
+import { main } from "../../core/cli/main.ts";
 import { baseVariables } from "../helpers.ts";
 import { SIZE } from "../sizes.ts";
 
