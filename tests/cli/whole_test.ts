@@ -18,6 +18,7 @@ import { switchEnvironment } from "../../core/lifecycle/switch.ts";
 import { isForkstackError } from "../../mod.ts";
 import { CATALOG, PROVIDERS } from "../../providers/mod.ts";
 import { type Fault, FAULTS, faultsOf, watched } from "../faults.ts";
+import { sized } from "../sizes.ts";
 import { Place, run, runCommand, SCAFFOLD } from "./run.ts";
 import { errorText, exitCodeOf, jsonDocument } from "../../core/cli/errors.ts";
 
@@ -103,6 +104,9 @@ const CRASHES = FAULTS.filter(({ channel, isCrash }) => channel !== "fetch" && i
 /** Few of the faults are worth the time at calls that change nothing. */
 const ON_READS = ["EACCES"];
 
+/** At each so many calls a run is broken, at others by another fault: at every call at full size. */
+const STEP = sized({ gate: 3, full: 1 });
+
 async function atEveryCall(faults: readonly Fault[], check: (of: Broken) => Promise<void>): Promise<number> {
   await using place = await Place.make(null);
   // Hundreds of runs, each with dozens of writes that wait for the disk: where it can be, in memory.
@@ -118,7 +122,7 @@ async function atEveryCall(faults: readonly Fault[], check: (of: Broken) => Prom
     await backToAlice(engine(), place);
     for (const fault of faults) {
       let isPast = false;
-      for (let at = 0; !isPast; at++) {
+      for (let at = faults.indexOf(fault) % STEP; !isPast; at += STEP) {
         if (usual.calls[at]?.isChange === false && !ON_READS.includes(fault.name)) continue;
         const broken = watched({ fetch: engine().world.fetch, files }, { at, fault });
         const what = () => `${fault.name} at call ${at}, ${broken.calls[at]?.what}`;
@@ -179,7 +183,7 @@ Deno.test("a file operation that fails, whichever, leaves nothing behind, and th
     await make(plain, "bob");
     await assertWhole(plain, "bob");
   });
-  assert(failed > 60, `only ${failed} runs failed`);
+  assert(failed > 60 / STEP, `only ${failed} runs failed`);
 });
 
 Deno.test("a run that dies at any file operation is finished by the next", async () => {
@@ -195,7 +199,7 @@ Deno.test("a run that dies at any file operation is finished by the next", async
     const left = (await place.digest(SCAFFOLD)).split("\n").filter((line) => /\.forkstack-[0-9a-f]{8}/.test(line));
     assert.deepEqual(left, [], `${what()}: the next run sweeps what the dead one left`);
   });
-  assert(failed > 40, `only ${failed} runs died`);
+  assert(failed > 40 / STEP, `only ${failed} runs died`);
 });
 
 /** The real files, but for some operations on some paths. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Context, Fork } from "../../core/provider.ts";
 import provider from "../../providers/database/postgres.ts";
 import { Proxy, type Server } from "../emulators/postgres_server.ts";
+import { sized } from "../sizes.ts";
 import { hasCode } from "./_special.ts";
 import {
   contentOf,
@@ -25,7 +26,7 @@ async function atStatements(
   server: Server,
   run: (context: Context) => Promise<unknown>,
   check: (context: Context, nth: number) => Promise<void>,
-  breaks = Infinity,
+  breaks: number,
 ): Promise<void> {
   await using proxy = new Proxy(server);
   const context = contextOf(server.url("postgres", proxy.port));
@@ -48,10 +49,13 @@ async function atStatements(
   }
 }
 
-for (const [strategy, breaks] of [["template", undefined], ["dump", 8]] as const) { // pg_dump alone sends hundreds
+/** At how many of its statements a run is broken, before and after each: at all of them at full size. */
+const BREAKS = sized({ gate: 8, full: Infinity });
+
+for (const [strategy, breaks] of [["template", BREAKS], ["dump", sized({ gate: 3, full: 8 })]] as const) { // pg_dump alone sends hundreds
   const target = targetOf("alice", { options: { strategy } });
   const name = `all from create() by ${strategy} to delete(), broken at ${
-    breaks ? `${breaks} of its` : "any"
+    breaks === Infinity ? "any" : `${breaks} of its`
   } statements`;
   onServer(old, whyNoOld, `${name}, can be run again or undone`, async (server) => {
     const earlier = await thingsOf(server);
@@ -91,7 +95,7 @@ onServer(old, whyNoOld, "execute() and reset(), broken at any statement, can be 
     assert.equal(await contentOf(server, fork.name), parents);
     const databases = (await namesOf(server)).filter((name) => name.startsWith("forkstack_"));
     assert.deepEqual(databases, []);
-  });
+  }, BREAKS);
   await provider.delete(direct, fork, target);
   assert.deepEqual(await thingsOf(server), earlier);
 });
@@ -115,7 +119,12 @@ onServer(old, whyNoOld, "create() killed by SIGKILL can be run again, and undone
   const earlier = await thingsOf(server);
   const parents = await contentOf(server, "shop-dev");
   await using proxy = new Proxy(server);
-  for (const [strategy, moments] of [["template", [3, 8, 10, 11, 13]], ["dump", [12, 40, 80]]] as const) {
+  const each = sized({
+    gate: { template: [8, 11], dump: [40] },
+    full: { template: [3, 8, 10, 11, 13], dump: [12, 40, 80] },
+  });
+  for (const strategy of ["template", "dump"] as const) {
+    const moments = each[strategy];
     for (const at of moments) {
       assert(await killedAt(server, proxy, at, strategy), `${strategy}, ${at}: it was done before`);
       const target = targetOf("alice", { options: { strategy } });
@@ -226,7 +235,7 @@ for (const [what, put] of Object.entries(THEIRS)) {
     await provider.delete(context, await provider.create(through, target), target);
     const count = proxy.statements;
     let refused = 0;
-    for (let at = 0; at < count; at++) {
+    for (let at = 0; at < count; at += sized({ gate: 3, full: 1 })) {
       const where = `before statement ${at} of ${count}`;
       const before = await thingsOf(server);
       let theirs: Map<string, string> | undefined;

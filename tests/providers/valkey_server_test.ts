@@ -12,6 +12,7 @@ import { freePort } from "../emulators/ports.ts";
 import { RESP, Server, WHY_NO_SERVER } from "../emulators/redis_server.ts";
 import { TcpProxy } from "../emulators/tcp_proxy.ts";
 import { run, testIf } from "../helpers.ts";
+import { sized } from "../sizes.ts";
 import { whyMissing } from "../tools.ts";
 import { hasCode } from "./_special.ts";
 import { contextOf, targetOf } from "./_redis.ts";
@@ -20,7 +21,7 @@ import { seedKeys } from "./_redis_keys.ts";
 type Options = Parameters<typeof provider.probe>[2]["options"];
 const schema = provider.options as v.GenericSchema<unknown, Options>;
 const ISOLATIONS = ["database", "prefix"] as const;
-const COUNT = 100_000;
+const COUNT = sized({ gate: 20_000, full: 100_000 });
 
 function wanted(env: string, given: unknown = {}, changed: Partial<Target<Options>> = {}): Target<Options> {
   return targetOf("cache", v.parse(schema, given), env, changed);
@@ -67,7 +68,7 @@ function assertSame(one: Map<string, string>, other: Map<string, string>): void 
 for (const isolation of ISOLATIONS) {
   testIf(
     WHY_NO_SERVER,
-    `valkey: 100,000 keys of all types by ${isolation}: cut off, resumed, whole, parent as it was`,
+    `valkey: ${COUNT} keys of all types by ${isolation}: cut off, resumed, whole, parent as it was`,
     async () => {
       await using server = await Server.start();
       const prefix = isolation === "prefix" ? "shop.cache:" : "";
@@ -75,7 +76,7 @@ for (const isolation of ISOLATIONS) {
       const parents = await digestOf(server, 0, prefix);
       assert.equal(parents.size, COUNT);
       let calls = 0;
-      const cutAt = isolation === "prefix" ? 300 : 100; // keys are looked through first for that prefix
+      const cutAt = (isolation === "prefix" ? 3 : 1) * COUNT / 1_000; // keys are looked through first for that prefix
       await using proxy = new TcpProxy(server.port, RESP, async (what, _isChange, act) => {
         if (what === "EVAL" && ++calls === cutAt) throw new Error("cut here");
         await act();
@@ -145,7 +146,7 @@ for (const isolation of ISOLATIONS) {
       const earlier = await server.things();
       let kills = 0;
       for (const action of ["create", "delete"]) {
-        for (let at = 1, isReached = true; isReached; at++) {
+        for (let at = 1, isReached = true; isReached; at += sized({ gate: 3, full: 1 })) {
           const when = at % 2 === 0 ? "before" : "after";
           if (action === "delete") await provider.create(context, target);
           isReached = await killedAt(server, at, when, action, target);
@@ -163,7 +164,7 @@ for (const isolation of ISOLATIONS) {
           assert.deepEqual(await server.things(), earlier, `${action}, killed ${when} command ${at}`);
         }
       }
-      assert(kills > 25, `only ${kills} kills`);
+      assert(kills > sized({ gate: 7, full: 25 }), `only ${kills} kills`);
     },
   );
 }

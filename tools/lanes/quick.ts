@@ -1,0 +1,103 @@
+/**
+ * The quick lane, `deno task quick`: format, lint, types, the pure parts, and the suites of the providers that differ from
+ * main. Meant for every save: at most 30 seconds on two cores. What it leaves out, `.ci/run` runs.
+ */
+import { spawn } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Tests that start no process, open no port and wait for no disk, or hardly. */
+const PURE = [
+  ...["cli", "engine", "http", "lifecycle", "project", "text"].map((room) => `tests/core/${room}`),
+  ...["core/marker", "mod", "mod_property", "mod_process", "vectors", "conformance"].map((name) =>
+    `tests/${name}_test.ts`
+  ),
+  "tests/simulation",
+];
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly said: string;
+}
+
+/** Runs a program in the repository. */
+async function run(command: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let [stdout, said] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text, said += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => said += text);
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve(code ?? 1));
+  });
+  return { code, stdout, said };
+}
+
+/** Files that differ from main's, committed or not. */
+async function changedFiles(): Promise<string[]> {
+  const git = async (...args: string[]) => (await run("git", args)).stdout.split("\n").filter(Boolean);
+  const [base] = [...await git("merge-base", "HEAD", "origin/main"), ...await git("merge-base", "HEAD", "main")];
+  const committed = base === undefined ? [] : await git("diff", "--name-only", base);
+  return [...committed, ...await git("ls-files", "--others", "--exclude-standard")];
+}
+
+interface Graph {
+  readonly modules: readonly { readonly specifier: string; readonly dependencies?: readonly Dependency[] }[];
+}
+
+interface Dependency {
+  readonly code?: { readonly specifier?: string };
+}
+
+/** The tests of providers that load a changed file of providers, of their emulators or of these tests. */
+async function suitesOf(changed: readonly string[]): Promise<string[]> {
+  const own = changed.filter((path) => /^(providers|tests\/(providers|emulators))\/.*\.ts$/.test(path));
+  if (own.length === 0) return [];
+  const suites = (await run("git", ["ls-files", "tests/providers/*_test.ts"])).stdout.split("\n").filter(Boolean);
+  const entry = join(ROOT, `.quick-${process.pid}.ts`); // in the repository, whose deno.json holds for it
+  writeFileSync(entry, suites.map((path) => `import "./${path}";\n`).join(""));
+  const { stdout } = await run("deno", ["info", "--json", "--lock=dev.lock", entry]);
+  rmSync(entry);
+  const graph = JSON.parse(stdout) as Graph;
+  const loads = new Map(graph.modules.map(({ specifier, dependencies = [] }) => [
+    specifier,
+    dependencies.map(({ code }) => code?.specifier).filter((one) => one !== undefined),
+  ]));
+  const wanted = new Set(own.map((path) => pathToFileURL(join(ROOT, path)).href));
+  return suites.filter((suite) => {
+    const seen = new Set([pathToFileURL(join(ROOT, suite)).href]);
+    for (const module of seen) for (const other of loads.get(module) ?? []) seen.add(other);
+    return [...seen].some((module) => wanted.has(module));
+  });
+}
+
+/** Runs one step, and prints how long it took and, where it failed, what it said. */
+async function step(name: string, args: readonly string[], env?: Record<string, string>): Promise<boolean> {
+  const began = performance.now();
+  const { code, said } = await run("deno", args, env);
+  const counts = /^(?:ok|FAILED) \| (.*?) \(/m.exec(said)?.[1];
+  const seconds = ((performance.now() - began) / 1_000).toFixed(1);
+  console.log(`${code === 0 ? "ok" : "FAILED"}  ${name}${counts ? `: ${counts}` : ""} (${seconds} s)`);
+  if (code !== 0) console.log(said);
+  return code === 0 && (args[0] !== "test" || counts !== undefined);
+}
+
+const TEST = ["test", "-q", "-P=test", "--lock=dev.lock", "--no-check", "--parallel"];
+const SIZES = { FORKSTACK_TEST_SIZE: "quick", NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
+
+const suites = await suitesOf(await changedFiles());
+const results = await Promise.all([
+  step("types", ["check", "-q", "--lock=dev.lock"]), // alone as long as all others together, on a processor of its own
+  (async () => [
+    await step("format", ["fmt", "-q", "--check"]),
+    await step("lint", ["lint", "-q"]),
+    await step("pure parts", [...TEST, ...PURE], SIZES),
+    suites.length === 0 || await step(`suites of ${suites.length} files`, [...TEST, ...suites], SIZES),
+  ])(),
+]);
+process.exitCode = results.flat().every(Boolean) ? 0 : 1;
