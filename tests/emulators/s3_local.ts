@@ -8,6 +8,7 @@ import { listen } from "../../core/s3/listen.ts";
 import { type Account, type S3Handler, s3Handler, type S3Options } from "../../core/s3/server.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import type { S3Server } from "./s3rver.ts";
+import { unconnected } from "./serve.ts";
 
 /** What may be set. */
 export interface Given extends Partial<Omit<S3Options, "directoryOf" | "root">> {
@@ -29,6 +30,8 @@ export interface Given extends Partial<Omit<S3Options, "directoryOf" | "root">> 
 /** A running server, with the directory in which each bucket is one. */
 export interface S3Local extends S3Server {
   readonly directory: string;
+  /** Answers without a connection, in this process. */
+  answer(request: Request): Promise<Response>;
 }
 
 /** Starts a server on `127.0.0.1`, whose one key may do everything, buckets included. */
@@ -49,8 +52,11 @@ export async function serveS3(given: Given = {}): Promise<S3Local> {
     onError: given.onError ?? ((error) => failures.push(error)),
     ...(given.now && { now: given.now }),
   });
-  const server = await (given.listen ?? listen)(given.wrap?.(handler) ?? handler, 0);
+  const outer = given.wrap?.(handler) ?? handler;
+  const server = await (given.listen ?? listen)(outer, 0);
   return {
+    answer: (request) =>
+      unconnected(request, (received) => outer(received, request.url.slice(new URL(request.url).origin.length))),
     endpoint: `http://127.0.0.1:${server.port}`,
     region,
     credentials: { accessKeyId, secretAccessKey },

@@ -48,15 +48,22 @@ export async function serve(current: () => Vendor): Promise<Served> {
     server.closeAllConnections();
     await stopped;
   }
-  async function answerHere(request: Request): Promise<Response> {
-    request.signal.throwIfAborted();
-    const hasBody = request.method !== "GET" && request.method !== "HEAD";
-    const body = hasBody ? { body: await request.arrayBuffer() } : {};
-    const headers = new Headers(request.headers);
-    headers.set("host", host);
-    const response = await current().handle(new Request(request.url, { method: request.method, headers, ...body }));
-    request.signal.throwIfAborted();
-    return response;
-  }
+  const answerHere = (request: Request) => unconnected(request, (received) => current().handle(received));
   return { url: `http://${host}`, host, answer: answerHere, close, [Symbol.asyncDispose]: close };
+}
+
+/** Has a handler answer a request as if it had come over a connection. */
+export async function unconnected(
+  request: Request,
+  handle: (request: Request) => Promise<Response> | Response,
+): Promise<Response> {
+  const { method, signal, url } = request;
+  signal.throwIfAborted();
+  const headers = new Headers(request.headers);
+  headers.set("host", new URL(url).host);
+  const body = method === "GET" || method === "HEAD" ? {} : { body: await request.arrayBuffer() };
+  if (body.body !== undefined) headers.set("content-length", String(body.body.byteLength));
+  const response = await handle(new Request(url, { method, headers, ...body }));
+  signal.throwIfAborted();
+  return response;
 }

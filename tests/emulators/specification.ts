@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { Ajv, type AnySchema, type ErrorObject, type ValidateFunction } from "npm:ajv@8.20.0";
 import addFormats from "npm:ajv-formats@3.0.1";
 import { load as parseYaml } from "npm:js-yaml@5.5.0";
+import { SIZE } from "../sizes.ts";
 
 // deno-lint-ignore no-explicit-any -- a file of others, of which only the read parts have a known shape
 type Part = any;
@@ -288,6 +289,7 @@ export function testSpecification(
     const found = specification.violationsOf({ sent: "", ...broken, response, received: "" });
     assert(found.some((one) => broken.is.test(one)), `it must be able to fail: ${found}`);
     assert(answers >= least, `only ${answers} answers were held against it: run this file whole`);
-    assert.deepEqual(unmet, [], "these exceptions were not met: drop them");
+    // Some are met where a certain fault breaks a certain call.
+    if (SIZE === "full") assert.deepEqual(unmet, [], "these exceptions were not met: drop them");
   });
 }

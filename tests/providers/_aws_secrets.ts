@@ -8,7 +8,8 @@ const MARK = ".forkstack";
 
 export function awsEmulator(): Emulator {
   return {
-    async open({ stack, resource, credentials }) {
+    worldsAtOnce: 4,
+    async open({ stack, resource, credentials, isOverHttp }) {
       const key = { secret: credentials.AWS_SECRET_ACCESS_KEY!, session: credentials.AWS_SESSION_TOKEN! };
       const aws = new AwsSecrets({
         region: "eu-central-1",
@@ -43,7 +44,7 @@ export function awsEmulator(): Emulator {
         options: { endpoint: server.url },
         context: {
           files: {} as World["context"]["files"],
-          fetch: (request) => fetch(request),
+          fetch: (request) => isOverHttp ? fetch(request) : server.answer(request),
           sleep: (ms) => Promise.resolve(void (now += ms)),
         },
         parent: "prod",

@@ -21,6 +21,7 @@ function contentOf(doppler: Doppler, name: string): string {
 
 export function dopplerEmulator(specification?: Specification): Emulator {
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const { credentials } = given;
       const doppler = new Doppler({

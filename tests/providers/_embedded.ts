@@ -84,6 +84,7 @@ export function embeddedEmulator(provider: Provider<Record<never, never>>): Emul
   const kind = provider.kind;
   const contents = CONTENTS[kind]!;
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const layout = await (filled ??= fill(provider, contents, given));
       const directory = temporaryDirectory();

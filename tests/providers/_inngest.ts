@@ -16,6 +16,7 @@ function thingsOf(inngest: Inngest, first: ReadonlySet<string>): Map<string, str
 
 export function inngestEmulator(changed: Partial<InngestOptions> = {}, specification?: Specification): Emulator {
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const { credentials } = given;
       const inngest = new Inngest({ keys: { [credentials.INNGEST_API_KEY!]: true }, pageSize: 3, ...changed });

@@ -48,6 +48,7 @@ export async function ask(url: string, text: string): Promise<any[]> {
 /** A project whose default branch holds something else than a while ago, with look-alikes and other stacks' forks. */
 export function neonEmulator(changed: Partial<NeonOptions> = {}, specification?: Specification): Emulator {
   return {
+    worldsAtOnce: 4,
     async open({ stack, resource, credentials, isOverHttp }) {
       let now = STARTED_AT;
       const neon = new Neon(server!, {

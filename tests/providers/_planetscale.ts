@@ -62,6 +62,7 @@ export function planetscaleEmulator(
 ): Emulator {
   const titleOf = (env: string) => resourceTitle("database", "myapp", env);
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const { credentials } = given;
       if (!ORIGINS.has(data)) ORIGINS.set(data, originOf(data));

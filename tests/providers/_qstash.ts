@@ -41,6 +41,7 @@ export function thingsOf(qstash: QStash): Map<string, string> {
 
 export function qstashEmulator(specification?: Specification): Emulator {
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const { credentials } = given;
       const qstash = new QStash({ tokens: { [credentials.QSTASH_TOKEN!]: true } });

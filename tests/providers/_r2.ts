@@ -1,6 +1,7 @@
 /** An account at Cloudflare that is full. */
 import type { Emulator } from "../conformance.ts";
 import { serveR2 } from "../emulators/r2.ts";
+import { unconnected } from "../emulators/serve.ts";
 import { heldTo, type Specification } from "../emulators/specification.ts";
 import { bucketWorld, markIn, put } from "./_s3.ts";
 
@@ -8,7 +9,8 @@ export const ACCOUNT = "0123456789abcdef0123456789abcdef";
 
 export function r2Emulator(specification?: Specification): Emulator {
   return {
-    async open({ credentials }) {
+    worldsAtOnce: 4,
+    async open({ credentials, isOverHttp }) {
       const server = await serveR2({
         token: credentials.CLOUDFLARE_API_TOKEN!,
         tokenId: credentials.R2_ACCESS_KEY_ID!,
@@ -17,11 +19,15 @@ export function r2Emulator(specification?: Specification): Emulator {
       const { directory } = server;
       const world = await bucketWorld({
         server,
+        isOverHttp,
         options: { endpoint: server.url, s3Endpoint: server.endpoint },
         noteOf: (name) => markIn(directory, name),
         setNote: (name, note) => put(directory, name, { ".forkstack.json": JSON.stringify(note) }),
       });
-      const held = heldTo(specification, world.context.fetch);
+      const held = heldTo(
+        specification,
+        (request) => isOverHttp ? fetch(request) : unconnected(request, server.handle),
+      );
       return {
         ...world,
         context: {

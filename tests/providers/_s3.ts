@@ -13,6 +13,7 @@ import { listPage } from "../../core/s3/list.ts";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { serveAws } from "../emulators/aws_s3.ts";
+import type { S3Local } from "../emulators/s3_local.ts";
 import type { S3Server } from "../emulators/s3rver.ts";
 import { ledgerOf, realContext } from "../helpers.ts";
 
@@ -76,15 +77,16 @@ export function markIn(directory: string, bucket: string): Record<string, string
 
 /** A server with buckets, as a world of the suite. */
 export interface Full {
-  readonly server: AsyncDisposable & { readonly directory: string };
+  readonly server: S3Local;
   readonly options: Readonly<Record<string, unknown>>;
   noteOf(bucket: string): Record<string, string>;
   setNote(bucket: string, note: Record<string, string>): Promise<void> | void;
+  readonly isOverHttp: boolean;
   readonly more?: Partial<World>;
 }
 
 /** Puts the suite's parent and look-alikes there. */
-export async function bucketWorld({ server, options, noteOf, setNote, more = {} }: Full): Promise<World> {
+export async function bucketWorld({ server, options, noteOf, setNote, isOverHttp, more = {} }: Full): Promise<World> {
   const { directory } = server;
   await put(directory, PARENT, OBJECTS);
   for (const near of ["alice2", "alice-2"]) await put(directory, titleOf(near), { "a": near });
@@ -96,7 +98,11 @@ export async function bucketWorld({ server, options, noteOf, setNote, more = {} 
     options,
     project: "myapp",
     root: "/nowhere",
-    context: { files: {} as World["context"]["files"], fetch: (request) => fetch(request) },
+    context: {
+      files: {} as World["context"]["files"],
+      fetch: (request) =>
+        isOverHttp || !request.url.startsWith(`${server.endpoint}/`) ? fetch(request) : server.answer(request),
+    },
     parent: PARENT,
     absentParent: "myapp-bucket-nobody",
     titleOf,
@@ -124,7 +130,8 @@ export async function bucketWorld({ server, options, noteOf, setNote, more = {} 
 /** An account at Amazon that is full. */
 export function awsEmulator(mark: "tags" | "object"): Emulator {
   return {
-    async open({ credentials }) {
+    worldsAtOnce: 4,
+    async open({ credentials, isOverHttp }) {
       const server = await serveAws({
         accessKeyId: credentials.AWS_ACCESS_KEY_ID!,
         secretAccessKey: credentials.AWS_SECRET_ACCESS_KEY!,
@@ -133,6 +140,7 @@ export function awsEmulator(mark: "tags" | "object"): Emulator {
       const { directory } = server;
       return await bucketWorld({
         server,
+        isOverHttp,
         options: { endpoint: server.endpoint, mark },
         noteOf: (name) => mark === "tags" ? server.tags.get(name) ?? {} : markIn(directory, name),
         setNote: (name, note) =>

@@ -49,6 +49,7 @@ export function supabaseEmulator(
   { seed = SEED, specification }: { seed?: string; specification?: Specification } = {},
 ): Emulator {
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const { credentials } = given;
       const supabase = new Supabase({

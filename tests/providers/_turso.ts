@@ -30,6 +30,7 @@ function digest(text: string): string {
 /** An organization with the shortest slug: the names at the limit are as long as any may be. */
 export function tursoEmulator(specification?: Specification): Emulator {
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const { credentials } = given;
       const directory = temporaryDirectory();

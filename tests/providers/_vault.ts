@@ -28,6 +28,7 @@ function flat(path: string, data: Readonly<Record<string, unknown>>): string[] {
 
 export function vaultEmulator(specification?: Specification): Emulator {
   return {
+    worldsAtOnce: 4,
     async open(given) {
       const { stack, resource, credentials } = given;
       const vault = new Vault({ tokens: { [credentials.VAULT_TOKEN!]: Infinity } });

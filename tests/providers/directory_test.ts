@@ -22,6 +22,7 @@ await testCopyOnWrite(provider, seed);
 
 /** The same machine, for a stack that names no provider: what holds nothing may not be there. */
 const lazily: Emulator = {
+  worldsAtOnce: 4,
   async open(given) {
     const world = await embeddedEmulator(provider).open(given);
     const isThere = (name: string) => existsSync(join(world.root!, name));

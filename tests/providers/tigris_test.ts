@@ -13,7 +13,8 @@ const KEYS = { AWS_ACCESS_KEY_ID: "test-key", AWS_SECRET_ACCESS_KEY: "test-secre
 const FORK = titleOf("alice");
 
 const emulator: Emulator = {
-  async open({ credentials }) {
+  worldsAtOnce: 4,
+  async open({ credentials, isOverHttp }) {
     const server = await serveTigris({
       accessKeyId: credentials.AWS_ACCESS_KEY_ID!,
       secretAccessKey: credentials.AWS_SECRET_ACCESS_KEY!,
@@ -22,6 +23,7 @@ const emulator: Emulator = {
     const { directory, endpoint } = server;
     const world = await bucketWorld({
       server,
+      isOverHttp,
       options: { endpoint, iamEndpoint: endpoint },
       noteOf: (name) => server.tags.get(name) ?? {},
       setNote: (name, note) => void server.tags.set(name, note),
