@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { main } from "../../core/cli/main.ts";
+import { CATALOG } from "../../providers/mod.ts";
 import { baseVariables } from "../helpers.ts";
 import { SIZE } from "../sizes.ts";
 
@@ -78,7 +79,7 @@ export async function run(cwd: string, args: readonly string[], options: RunOpti
   const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
   isUnderWay = true;
   try {
-    return { code: await main([...args], { cwd, variables: environmentOf(cwd, env), write }), ...said };
+    return { code: await main([...args], CATALOG, { cwd, variables: environmentOf(cwd, env), write }), ...said };
   } finally {
     isUnderWay = false;
   }
