@@ -1161,7 +1161,7 @@ export function guard(facts: Facts, variable?: string, candidates: Candidates = 
   throw guardError("ENV_CONFLICT", facts, `read ${variable}`, state, { hint });
 }
 
-function guardError(code: string, facts: Facts, what: string, state: string, options: ErrorOptions): ForkstackError {
+function guardError(code: ErrorCode, facts: Facts, what: string, state: string, options: ErrorOptions): ForkstackError {
   const { env, decidedBy } = decide(facts);
   const whose = env === undefined ? "" : ` of environment "${env}" (decided by ${decidedBy})`;
   return new ForkstackError(code, `Cannot ${what}${whose}: ${state}`, {
@@ -1290,6 +1290,37 @@ function createFile(path: string, text: string): boolean {
 
 // ---- errors
 
+/** Every code of an error; docs/errors.md has the meaning and the exit code of each. */
+// deno-fmt-ignore
+export type ErrorCode =
+  | "USAGE" | "CONFIRM_REQUIRED" | "NAME_INVALID" | "CONFIG_INVALID" | "CONFIG_MISSING" | "CONFIG_CLUSTER"
+  | "CONFIG_DEV_SERVER" | "CONFIG_REGION" | "CONFIG_REGION_MISSING" | "CONFIG_REPLICA" | "CONFIG_SERVER_OLD"
+  | "ENV_BASE" | "ENV_PROTECTED" | "ENV_UNREADABLE" | "ENV_UNSET" | "VALUE_INVALID" | "VALUE_MISSING"
+  | "VALUE_TOO_LARGE" | "VALUE_TOO_LONG" | "VALUE_UNREADABLE" | "VALUE_UNWRITABLE" | "AT_INVALID" | "AT_OUT_OF_REACH"
+  | "AT_UNSUPPORTED" | "DRY_RUN_UNSUPPORTED" | "RESET_UNSUPPORTED" | "PROVIDER_CHANGED" | "PROVIDER_INVALID"
+  | "PROVIDER_MISSING" | "PROVIDER_UNKNOWN" | "SANITIZE_FAILED" | "NOT_PERMITTED" | "NOT_TRUSTED" | "NETWORK_DENIED"
+  | "FILE_UNREADABLE" | "GIT_FAILED" | "TOOL_MISSING" | "TOOL_OUTDATED" | "TLS_FAILED" | "TLS_REQUIRED"
+  | "CREDENTIALS_MISSING" | "CREDENTIALS_REJECTED" | "CREDENTIALS_DENIED" | "CREDENTIALS_CLOCK"
+  | "CREDENTIALS_NOT_STORED" | "CREDENTIALS_TLS"
+  | "NOT_FOUND" | "ENV_NOT_FOUND" | "ENV_UNKNOWN" | "SECRET_NOT_FOUND" | "SECRET_MISSING" | "SANITIZE_NOT_FOUND"
+  | "PROVIDER_NOT_FOUND" | "COMPUTE_NOT_FOUND" | "DATABASE_NOT_FOUND" | "ROLE_NOT_FOUND" | "ORGANIZATION_NOT_FOUND"
+  | "PROJECT_NOT_FOUND"
+  | "FOREIGN" | "CONFLICT" | "CONFLICT_CHILDREN" | "CONFLICT_DEFAULT" | "CONFLICT_PRODUCTION" | "CONFLICT_PROTECTED"
+  | "CONFLICT_SAFE_MIGRATIONS" | "ENV_CONFLICT" | "GIT_TRACKED" | "LOCKED" | "LOCK_LOST" | "SECRETS_LOCKED"
+  | "PORT_IN_USE" | "STATE_DAMAGED" | "REGISTRY_DAMAGED" | "REGISTRY_FOREIGN" | "REGISTRY_NEWER" | "PARENT_AMBIGUOUS"
+  | "PARENT_BACKUP_FAILED" | "PARENT_BRANCHING_OFF" | "PARENT_BUSY" | "PARENT_EXPIRES" | "PARENT_IS_BRANCH"
+  | "PARENT_MIGRATIONS" | "PARENT_NEEDED" | "PARENT_NOT_READY" | "PARENT_OPEN" | "PARENT_PAUSED" | "PARENT_UNUSABLE"
+  | "PLAN_LIMIT" | "PLAN_LIMIT_DATA" | "PLAN_LIMIT_DATABASES" | "PLAN_LIMIT_MEMORY" | "PLAN_LIMIT_PASSWORDS"
+  | "PLAN_LIMIT_PAYMENT"
+  | "PROVIDER_UNAVAILABLE" | "PROVIDER_REFUSED" | "NETWORK_UNREACHABLE" | "RATE_LIMITED" | "RESOURCE_LOCKED"
+  | "NOT_READY" | "TASK_FAILED" | "ANSWER_INVALID" | "RESPONSE_TOO_LARGE" | "REGISTRY_UNREACHABLE"
+  | "PACKAGE_UNAVAILABLE" | "DISK_FULL" | "DISK_FAILED" | "DUMP_FAILED" | "SQL_FAILED"
+  | "COPY_INCOMPLETE" | "DELETE_INCOMPLETE" | "PRUNE_INCOMPLETE" | "RESET_INCOMPLETE" | "UNDO_INCOMPLETE"
+  | "UNEXPECTED"
+  | "COMMAND_NOT_EXECUTABLE"
+  | "COMMAND_NOT_FOUND"
+  | "CANCELLED" | "INTERRUPTED";
+
 /** The place of an error; every field is safe to print. */
 export interface ErrorDetails {
   /** The provider's name in forkstack.json, e.g. `"neon"`. */
@@ -1312,7 +1343,7 @@ export class ForkstackError extends Error {
   /** The mark of `isForkstackError()`, the same in two loaded copies of this file. */
   readonly isForkstack: symbol = Symbol.for("forkstack.error");
   /** Stable, UPPER_SNAKE: `"ENV_CONFLICT"`, `"NOT_FOUND"`, `"FOREIGN"`. */
-  readonly code: string;
+  readonly code: ErrorCode;
   /** The next step: a command, a setting, a page to read. */
   readonly hint: string | undefined;
   /** The same call may succeed later. @default {false} */
@@ -1321,7 +1352,7 @@ export class ForkstackError extends Error {
   readonly details: ErrorDetails;
 
   /** An error with a stable code; its message as "Cannot verb kind name: state found". */
-  constructor(code: string, message: string, { hint, retryable = false, details = {}, cause }: ErrorOptions = {}) {
+  constructor(code: ErrorCode, message: string, { hint, retryable = false, details = {}, cause }: ErrorOptions = {}) {
     super(message, { cause });
     this.name = "ForkstackError";
     this.code = code;

@@ -210,7 +210,7 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
     const text = await response.text();
     if (response.ok) return text === "" ? undefined : JSON.parse(text);
     if (is("leaks its key in an error")) throw new Error(`${response.status} with key ${key}`);
-    const code = response.status === 404 ? "NOT_FOUND" : response.status === 409 ? "EXISTS" : "PROVIDER_FAILED";
+    const code = response.status === 404 ? "NOT_FOUND" : response.status === 409 ? "CONFLICT" : "PROVIDER_REFUSED";
     throw new ForkstackError(code, `Cannot ${method} ${path.split("?")[0]}: ${response.status}`);
   }
 
@@ -321,7 +321,7 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
         if (is("swallows a failed call")) {
           return { id: "box-0", name, createdAt: "2026-01-01T00:00:00Z", marker: target.marker };
         }
-        const isLost = (error as { code?: string }).code === "EXISTS" && !is("gives a loser of two creates an error");
+        const isLost = (error as { code?: string }).code === "CONFLICT" && !is("gives a loser of two creates an error");
         if (!isLost || attempt === 3) throw error;
       }
     }

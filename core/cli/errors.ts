@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ForkstackError, isForkstackError } from "../../mod.ts";
+import { isForkstackError } from "../../mod.ts";
 import { Secret } from "../secret.ts";
 import { shown, shownJson } from "../text/printable.ts";
 import { localCommands, paint, type Style } from "./style.ts";
@@ -64,32 +64,9 @@ export function jsonDocument(command: string, data: unknown, error: unknown, sty
   return shownJson(JSON.stringify(document, (_key, value) => value instanceof Secret ? "[redacted]" : value, 2));
 }
 
-const EXIT_CODES: readonly (readonly [RegExp, number])[] = [
-  [
-    /^(USAGE|CONFIG_|NAME_INVALID|ENV_BASE|ENV_PROTECTED|ENV_UNREADABLE|ENV_UNSET|CONFIRM_|NOT_PERMITTED|NOT_TRUSTED|DRY_RUN_|VALUE_|PROVIDER_(UNKNOWN|CHANGED|INVALID|MISSING)|RESET_UNSUPPORTED|AT_|TLS_|TOOL_|SANITIZE_FAILED|NETWORK_DENIED|GIT_FAILED|FILE_UNREADABLE)/,
-    2,
-  ],
-  [/^COMMAND_NOT_FOUND$/, 127], // what a shell ends with
-  [/^COMMAND_NOT_EXECUTABLE$/, 126],
-  [/^CREDENTIALS_/, 3],
-  [/(NOT_FOUND|^ENV_UNKNOWN)$/, 4],
-  [
-    /^(ENV_CONFLICT|CONFLICT|FOREIGN|LOCK|GIT_TRACKED|REGISTRY_NEWER|REGISTRY_FOREIGN|REGISTRY_DAMAGED|STATE_DAMAGED|PLAN_LIMIT|PARENT_|PORT_IN_USE|SECRETS_LOCKED)/,
-    5,
-  ],
-  [
-    /^(PROVIDER_UNAVAILABLE|PACKAGE_UNAVAILABLE|ANSWER_INVALID|REGISTRY_UNREACHABLE|RATE_LIMITED|RESOURCE_LOCKED|NOT_READY|NETWORK_UNREACHABLE|DISK_FULL|DISK_FAILED|PROVIDER_REFUSED|RESPONSE_TOO_LARGE|DUMP_FAILED|SQL_FAILED)/,
-    6,
-  ],
-  [/_INCOMPLETE$/, 7],
-  [/^(INTERRUPTED|CANCELLED)$/, 130],
-];
-
-/** The exit code where no other fits: 1 is a check's that found something. */
-const UNEXPECTED = 70;
-
-/** The exit code of an error: 2 usage, 3 credentials, 4 not found, 5 conflict, 6 unavailable, 7 partly done, or 70. */
-export function exitCodeOf(error: ForkstackError | unknown): number {
-  if (!isForkstackError(error)) return UNEXPECTED;
-  return EXIT_CODES.find(([pattern]) => pattern.test(error.code))?.[1] ?? UNEXPECTED;
+/** The exit code of an error, by the table of core/error_codes.ts; 70 for what is not in it. */
+export async function exitCodeOf(error: unknown): Promise<number> {
+  const { ERROR_CODES } = await import("../error_codes.ts"); // not `load`: it may not read
+  const code = isForkstackError(error) ? error.code : "UNEXPECTED";
+  return (Object.hasOwn(ERROR_CODES, code) ? ERROR_CODES[code] : ERROR_CODES.UNEXPECTED).exit;
 }

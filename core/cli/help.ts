@@ -4,9 +4,10 @@
  * @module
  */
 import type { ForkstackError } from "../../mod.ts";
+import { EXIT_CODES, type ExitCode } from "../error_codes.ts";
 import { type Command, COMMANDS, COMMON } from "./command_table.ts";
 import { usage } from "./command_line.ts";
-import { DEFAULTS, EXITS, PAGES } from "./help_pages.ts";
+import { DEFAULTS, PAGES } from "./help_pages.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { commandLine, localCommands, type Style } from "./style.ts";
 import { type OptionName, OPTIONS } from "./options.ts";
@@ -102,8 +103,8 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
   section("Examples", examples.map(([line, what]) => [commandLine(line, style), localCommands(what, style)]));
   section(
     "Exit codes",
-    Object.entries({ 0: "done", 2: EXITS[2], ...exits, 130: EXITS[130] })
-      .map(([code, what]) => [code, what === "" ? EXITS[Number(code)] : localCommands(what, style)]),
+    Object.entries({ 0: "", 2: "", ...exits, 130: "" })
+      .map(([code, what]) => [code, localCommands(what || EXIT_CODES[Number(code) as ExitCode], style)]),
   );
   section("Files and variables", Object.entries(files));
   const related = seeAlso.map((one) => Object.hasOwn(COMMANDS, one) ? `${style.command}${one}` : one);

@@ -13,24 +13,13 @@ export interface Page {
   readonly arguments?: Readonly<Record<string, string>>;
   /** Command lines, each with what it does. */
   readonly examples: readonly (readonly [line: string, what: string])[];
-  /** The exit codes that it can end with beside 0, 2 and 130; an empty text is that of `EXITS`. */
+  /** The exit codes that it can end with beside 0, 2 and 130; an empty text is that of `EXIT_CODES`. */
   readonly exits?: Readonly<Record<number, string>>;
   /** Files and variables that it reads or writes. */
   readonly files?: Readonly<Record<string, string>>;
   /** Other commands, and pages of the documentation. */
   readonly seeAlso: readonly string[];
 }
-
-/** What an exit code means; see `exitCodeOf`. */
-export const EXITS: Readonly<Record<number, string>> = {
-  2: "the command line or forkstack.json is wrong; nothing was done",
-  3: "a credential is missing, wrong or not allowed to do this",
-  4: "there is no such environment, or a parent holds none",
-  5: "a conflict: somebody else's resource or file, or someone at work on it",
-  6: "a vendor or the registry did not answer; the same command may work later",
-  7: "partly done: run the same command again, it goes on from there",
-  130: "interrupted, or the answer was no",
-};
 
 /** What holds where an option with a value is not given; one without a value is off. */
 export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {

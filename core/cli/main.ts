@@ -118,13 +118,13 @@ async function runLine(line: string[], catalog: Catalog, atEnd: Io["atEnd"]): Pr
     else print(answer.text(out));
     if (answer.error === undefined) return answer.hasFound ? 1 : 0;
     if (!isJson) tell(errorText(answer.error, err));
-    return exitCodeOf(answer.error);
+    return await exitCodeOf(answer.error);
   } catch (caught) {
     const error = (await import("../system/files.ts")).fileError(caught, command ?? "begin"); // not `load`: it may not read
     const data = seen.size === 0 ? {} : { resources: [...seen.values()].sort(byKey) };
     if (isJson) print(jsonDocument(command, data, error, out));
     else tell(errorText(error, err));
-    return exitCodeOf(error);
+    return await exitCodeOf(error);
   }
 }
 
@@ -153,10 +153,10 @@ function onInterrupt(interrupt: AbortController, style: Style): () => void {
 }
 
 /** An error that is met before it is known how text is dressed here: a variable that Deno does not let us read. */
-function refuse(line: readonly string[], caught: unknown): number {
+async function refuse(line: readonly string[], caught: unknown): Promise<number> {
   const error = allowError(caught, "begin");
   const style = { color: false, command: "forkstack " };
   if (line.includes("--json")) print(jsonDocument("help", {}, error, style));
   else tell(errorText(error, style));
-  return exitCodeOf(error);
+  return await exitCodeOf(error);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ForkstackError } from "../../mod.ts";
+import { type ErrorCode, ForkstackError } from "../../mod.ts";
 import { credentialsOf, quote, type Redact, redactor } from "./redact.ts";
 
 /** What the client knows of an exchange and an error about it needs. */
@@ -27,7 +27,7 @@ export interface VendorProblem {
   /** The resource, e.g. `"database"` or `"storage.uploads"`. */
   readonly resource?: string;
   /** The error's code, where the vendor's own code says more than the status. @default {by status} */
-  readonly code?: string;
+  readonly code?: ErrorCode;
   /** `"Cannot fork database "db" for env "pr-42": Neon project "late-frost-12345" has 10 of 10 branches"`. */
   readonly message: string;
   /** What to do next. */
@@ -39,7 +39,7 @@ const EXCHANGE = Symbol("exchange");
 
 type Remembered = { readonly [EXCHANGE]?: Exchange };
 
-const CODES: Readonly<Record<number, string>> = {
+const CODES: Readonly<Record<number, ErrorCode>> = {
   401: "CREDENTIALS_REJECTED",
   403: "CREDENTIALS_DENIED",
   404: "NOT_FOUND",
@@ -48,7 +48,7 @@ const CODES: Readonly<Record<number, string>> = {
   423: "RESOURCE_LOCKED",
   429: "RATE_LIMITED",
 };
-const RETRYABLE = new Set(["PROVIDER_UNAVAILABLE", "RATE_LIMITED", "RESOURCE_LOCKED"]);
+const RETRYABLE = new Set<ErrorCode>(["PROVIDER_UNAVAILABLE", "RATE_LIMITED", "RESOURCE_LOCKED"]);
 
 /** The vendor's own id before that of a network in front of it. */
 const REQUEST_ID_HEADERS = [
@@ -165,7 +165,7 @@ function exchangeOf(request: Request, response: Response): Exchange {
   return { label: labelOf(request, redact), host: new URL(request.url).host, redact };
 }
 
-function codeOf(status: number): string {
+function codeOf(status: number): ErrorCode {
   return CODES[status] ?? (status >= 500 ? "PROVIDER_UNAVAILABLE" : "PROVIDER_REFUSED");
 }
 

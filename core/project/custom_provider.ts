@@ -11,7 +11,7 @@ import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { isAbsolute, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as v from "npm:valibot@1.5.0";
-import { ForkstackError, isForkstackError, type Kind } from "../../mod.ts";
+import { type ErrorCode, ForkstackError, isForkstackError, type Kind } from "../../mod.ts";
 import { formatMarker } from "../marker.ts";
 import { httpClient } from "../http/client.ts";
 import { basename, isDeno, join } from "../system/host.ts";
@@ -134,7 +134,7 @@ function notLoading({ name, message, stack }: Error, place: string, what: Failur
   return what(`it does not load: ${said}`, "PROVIDER_INVALID", "See docs/providers.md for what it may import", cause);
 }
 
-type Failure = (state: string, code: string, hint: string, cause?: unknown) => ForkstackError;
+type Failure = (state: string, code: ErrorCode, hint: string, cause?: unknown) => ForkstackError;
 
 /** What a file that imports nothing is given. */
 const TOOLS: Tools = { v, ForkstackError, Secret, formatMarker };

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { allowError } from "./deno_permissions.ts";
 import { absent, disk, type Swapped } from "./disk.ts";
 import { basename, dirname, join, system } from "./host.ts";
@@ -251,7 +251,7 @@ export async function sweepTemporary(on: Files, path: string): Promise<void> {
   for (const temporary of await temporariesOf(on, path)) await on.remove(temporary);
 }
 
-const CAUSES: Readonly<Record<string, readonly [code: string, state: string, hint: string]>> = {
+const CAUSES: Readonly<Record<string, readonly [code: ErrorCode, state: string, hint: string]>> = {
   ENOSPC: ["DISK_FULL", "the disk is full", "Free some space and run the same command again"],
   EDQUOT: ["DISK_FULL", "the quota is used up", "Free some space and run the same command again"],
   EACCES: ["NOT_PERMITTED", "permission denied", "Check who owns the directory, and its mode"],

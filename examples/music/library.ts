@@ -60,7 +60,7 @@ export class Library {
       this.#database.prepare(`SELECT count(*) ${ALBUMS}`).get("");
     } catch (cause) {
       this.#database.close();
-      throw new ForkstackError("DATABASE_UNUSABLE", `Cannot use "${path}": it lacks the tables of Chinook`, {
+      throw new ForkstackError("NOT_FOUND", `Cannot use "${path}": it lacks the tables of Chinook`, {
         hint: "Move it away and run `deno task setup` in environment dev, then make the other ones again",
         cause,
       });

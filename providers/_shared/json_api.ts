@@ -5,7 +5,7 @@ import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/system/repeat.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";
-import { ForkstackError } from "../../mod.ts";
+import { type ErrorCode, ForkstackError } from "../../mod.ts";
 
 /** A request and what came back; its body is still there after it was read. */
 export interface Answer {
@@ -16,7 +16,7 @@ export interface Answer {
 /** What a vendor's refusal means. */
 export interface Refusal {
   /** The error's code, where it says more than the status. @default {by status} */
-  readonly code?: string;
+  readonly code?: ErrorCode;
   /** `"the plan does not allow it"` */
   readonly state: string;
   /** What to do next. */

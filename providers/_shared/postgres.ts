@@ -7,7 +7,7 @@
 import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { ForkstackError, isForkstackError, type ErrorCode } from "../../mod.ts";
 import { urlOf } from "./connection_url.ts";
 
 /** Sends a statement; without values it may be several at once, which are one transaction. */
@@ -98,7 +98,7 @@ export function postgresUrl({ sslmode, ...login }: Login): string {
 }
 
 /** What a refusal means: our code, whether it may pass, and what to do next. */
-type Meaning = readonly [code: string, mayPass: boolean, hint: string];
+type Meaning = readonly [code: ErrorCode, mayPass: boolean, hint: string];
 
 /** By SQLSTATE, or by the code of the connection. */
 function meaningOf(code: string, { host, port, sslmode }: Login, { source, denied }: Purpose): Meaning {

@@ -8,7 +8,7 @@
 import type { Buffer } from "node:buffer";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { ForkstackError, isForkstackError, type ErrorCode } from "../../mod.ts";
 import { urlOf } from "./connection_url.ts";
 
 /** Where the server is, and as whom we come: an administrator. */
@@ -158,7 +158,7 @@ export function fieldsOf(info: string): Map<string, string> {
 function assertFit(server: Map<string, string>, { host, port }: Login, { provider, what }: Task): void {
   const mode = server.get("server_mode") ?? server.get("redis_mode") ?? "";
   const version = server.get("redis_version") ?? ""; // Valkey tells 7.2.4 here, for clients of Redis
-  const problem = mode !== "standalone"
+  const problem: readonly [ErrorCode, string] | undefined = mode !== "standalone"
     ? [
       "CONFIG_CLUSTER",
       `the server at ${host}:${port} runs as "${mode}", where one connection does not reach all keys`,
@@ -170,14 +170,17 @@ function assertFit(server: Map<string, string>, { host, port }: Login, { provide
     ]
     : undefined;
   if (problem === undefined) return;
-  throw new ForkstackError(problem[0]!, `Cannot ${what}: ${problem[1]}`, {
+  throw new ForkstackError(problem[0], `Cannot ${what}: ${problem[1]}`, {
     hint: "Use a server of its own for environments: Valkey, or Redis 7 or newer, without cluster mode",
     details: { provider },
   });
 }
 
-/** The beginning of a reply, or the connection's code -> our code, whether it may pass, and what to do next. */
-const MEANING: readonly (readonly [RegExp, string, boolean, string])[] = [
+/** Our code, whether it may pass, and what to do next. */
+type Meaning = readonly [code: ErrorCode, mayPass: boolean, hint: string];
+
+/** By the beginning of a reply, or the connection's code. */
+const MEANING: readonly (readonly [RegExp, ...Meaning])[] = [
   [
     /^(WRONGPASS|NOAUTH|DENIED|ERR AUTH|ERR invalid password)/,
     "CREDENTIALS_REJECTED",
@@ -203,6 +206,16 @@ const MEANING: readonly (readonly [RegExp, string, boolean, string])[] = [
   [/^(E[A-Z]+|connection)$/, "PROVIDER_UNAVAILABLE", true, "Check that the server runs, and host and port in "],
 ];
 
+function meaningOf(key: string): Meaning {
+  const found = MEANING.find(([pattern]) => pattern.test(key));
+  return found === undefined ? ["PROVIDER_REFUSED", false, "Mend what it says at "] : [found[1], found[2], found[3]];
+}
+
+function deaf({ isTls }: Login): Meaning {
+  const hint = `It ${isTls ? "does not speak TLS: write redis" : "speaks TLS: write rediss"}:// in `;
+  return ["CREDENTIALS_TLS", false, hint];
+}
+
 /** A known error, without the command: it may hold a password. */
 async function known(error: unknown, login: Login, { provider, what }: Task): Promise<unknown> {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
@@ -210,14 +223,7 @@ async function known(error: unknown, login: Login, { provider, what }: Task): Pr
   const { host, port, variable } = login;
   const key = isReply(error) ? error.message : (error as { code?: string }).code ?? "connection";
   const isDeaf = /^(ECONNRESET|EPIPE|ETIMEDOUT|connection)$/.test(key) && await speaks(host, port, !login.isTls);
-  const [, code, retryable, hint] = isDeaf
-    ? [
-      ,
-      "CREDENTIALS_TLS",
-      false,
-      `It ${login.isTls ? "does not speak TLS: write redis" : "speaks TLS: write rediss"}:// in `,
-    ]
-    : MEANING.find(([pattern]) => pattern.test(key)) ?? [, "PROVIDER_REFUSED", false, "Mend what it says at "];
+  const [code, retryable, hint] = isDeaf ? deaf(login) : meaningOf(key);
   const state = isDeaf ? "it does not answer to what we speak" : error.message || key;
   return new ForkstackError(code, `Cannot ${what} at ${host}:${port}: ${state}`, {
     hint: `${hint}${variable}`,

@@ -15,10 +15,10 @@ import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
-import { type Known, recorded } from "../_shared/recorded.ts";
-import { connected, copyAcross, type Login, redisUrl } from "../_shared/redis_connection.ts";
+import { ForkstackError, isForkstackError, type ErrorCode } from "../../mod.ts";
+import { Api, endpointOption, reaches, type Answer } from "../_shared/json_api.ts";
+import { connected, copyAcross, redisUrl, type Login } from "../_shared/redis_connection.ts";
+import { recorded, type Known } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
   /** The number of the subscription that holds the databases, as in the address of the console, e.g. `154714`. */
@@ -299,7 +299,7 @@ async function done(
 }
 
 /** What went wrong in a task, by the type of its error. */
-const FAILURES: readonly (readonly [RegExp, string, string, string])[] = [
+const FAILURES: readonly (readonly [RegExp, ErrorCode, string, string])[] = [
   [
     /MAX_DATABASES_COUNT|LIMIT_EXCEEDED|EXCEEDS_|OVER_LIMIT|ALREADY_HAS_A_FREE_PLAN/,
     "PLAN_LIMIT",

@@ -8,7 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Scope, Target } from "../../core/provider.ts";
-import { type ForkstackError, resourceTitle } from "../../mod.ts";
+import { type ErrorCode, type ForkstackError, resourceTitle } from "../../mod.ts";
 import { type Answer, Api, type Refusal } from "../_shared/json_api.ts";
 
 /** What the calls need of the options. */
@@ -255,7 +255,7 @@ export async function whatIsMissing(
   const what = `connect to branch "${held.name}"`;
   const absent = (kind: "database" | "role", name: string, there: readonly { readonly name: string }[]) =>
     told(answer, scope, {
-      code: `${kind.toUpperCase()}_NOT_FOUND`,
+      code: kind === "database" ? "DATABASE_NOT_FOUND" : "ROLE_NOT_FOUND",
       what: `${what}: it has no ${kind} "${name}"`,
       hint: `Correct \`database.${kind}\` in forkstack.json; there is ${quoted(there)}`,
     });
@@ -332,7 +332,7 @@ export async function whyNotDeleted(
 export function told(
   answer: Answer,
   scope: Scope<Project>,
-  { code, what, hint }: Readonly<Record<"code" | "what" | "hint", string>>,
+  { code, what, hint }: { readonly code: ErrorCode; readonly what: string; readonly hint: string },
 ): ForkstackError {
   return vendorError(answer.request, answer.response, {
     provider: "neon",

@@ -8,7 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Marker, Scope, Target } from "../../core/provider.ts";
-import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { type ErrorCode, ForkstackError, resourceTitle } from "../../mod.ts";
 import { type Answer, Api, endpointOption } from "../_shared/json_api.ts";
 import { firstNameOf } from "../_shared/first_name.ts";
 import { isSameHolder, recordedOwner } from "../_shared/ownership.ts";
@@ -275,7 +275,7 @@ function branchingOff(answer: Answer, scope: Scope<Options>, what: string): Fork
 function because(
   { request, response }: Answer,
   { resource }: Scope<Options>,
-  code: string,
+  code: ErrorCode,
   what: string,
   hint: string,
 ): ForkstackError {
@@ -290,7 +290,7 @@ export function isPaused(state: string | null | undefined): boolean {
 /** An error that no single answer tells. */
 export function problemOf(
   { resource }: Scope<Options>,
-  code: string,
+  code: ErrorCode,
   what: string,
   { hint, cause, retryable = false }: { readonly hint: string; readonly cause?: unknown; readonly retryable?: boolean },
 ): ForkstackError {

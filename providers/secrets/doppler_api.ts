@@ -6,7 +6,7 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Marker, type Scope, Secret } from "../../core/provider.ts";
-import { ForkstackError } from "../../mod.ts";
+import { type ErrorCode, ForkstackError } from "../../mod.ts";
 import { Api } from "../_shared/json_api.ts";
 import { secretsIn } from "./runtime/doppler.ts";
 
@@ -168,7 +168,7 @@ export async function put(
 }
 
 function checkChanges({ resource }: Scope<Options>, changes: Readonly<Record<string, string | null>>): void {
-  const refused = (code: string, state: string, hint: string) =>
+  const refused = (code: ErrorCode, state: string, hint: string) =>
     new ForkstackError(code, `Cannot set ${state}`, { hint, details: { provider: "doppler", resource } });
   for (const [key, value] of Object.entries(changes)) {
     if (value === null) continue;

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
-import { DEFAULTS, EXITS, PAGES } from "../../core/cli/help_pages.ts";
+import { EXIT_CODES } from "../../core/error_codes.ts";
+import { DEFAULTS, PAGES } from "../../core/cli/help_pages.ts";
 import { ACTIONS } from "../../core/cli/commands/secrets.ts";
 import { page } from "../../core/cli/help.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, run, useProcesses } from "./run.ts";
@@ -58,7 +59,7 @@ Deno.test("a page tells the exit codes, the secrets' actions, and leads to what 
   for (const name of NAMES) {
     const { exits = {}, seeAlso } = PAGES[name]!;
     for (const [code, text] of Object.entries(exits)) {
-      assert(text !== "" || Object.hasOwn(EXITS, code), `${name} ${code}`);
+      assert(text !== "" || Object.hasOwn(EXIT_CODES, code), `${name} ${code}`);
     }
     for (const one of seeAlso) {
       assert(

@@ -1,6 +1,7 @@
 /**
  * The command line as users run it, in a project of its own, with an environment that holds nothing else; and what a directory holds, to compare before and after.
  */
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
@@ -9,6 +10,8 @@ import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { ERROR_CODES } from "../../core/error_codes.ts";
+import type { ErrorCode } from "../../mod.ts";
 import { main } from "../../core/cli/main.ts";
 import { CATALOG } from "../../providers/mod.ts";
 import { baseVariables } from "../helpers.ts";
@@ -135,6 +138,14 @@ async function give(stdin: WritableStream<Uint8Array>, text: string): Promise<vo
   await new Blob([text]).stream().pipeTo(stdin).catch(() => {}); // it ended before it read all
 }
 
+/** What a command says of its error agrees with the table that docs/errors.md is made from. */
+function assertInTable(error: { readonly code: ErrorCode; readonly retryable: boolean }, exit: number | null): void {
+  const row = ERROR_CODES[error.code];
+  assert.ok(row !== undefined, `${error.code} is in no table`);
+  assert.equal(exit, row.exit, error.code);
+  if (row.retryable !== "sometimes") assert.equal(error.retryable, row.retryable, error.code);
+}
+
 /** A directory of its own, removed at the end. */
 export class Place implements AsyncDisposable {
   readonly root: string;
@@ -189,7 +200,9 @@ export class Place implements AsyncDisposable {
   // deno-lint-ignore no-explicit-any -- its shape is what the tests look at
   async json(...args: string[]): Promise<any> {
     const { code, stdout } = await run(this.root, [...args, "--json"]);
-    return { ...JSON.parse(stdout), code };
+    const document = JSON.parse(stdout);
+    if (document.error !== undefined) assertInTable(document.error, code);
+    return { ...document, code };
   }
 
   /** Trusts what the project names, as a person does who has read it. */

@@ -245,7 +245,7 @@ Deno.test("an undo that fails too is told, seen as broken, and finished by delet
       const bad = broken({ copy: [[/shop-dev\.db/, "ENOSPC"]], remove: [[/bucket-bob|shop\.bob\.db/, "EIO"]] });
       const error = await failureOf(make(engine(bad), "bob"));
       assert(isForkstackError(error));
-      assert.deepEqual([error.code, exitCodeOf(error)], ["UNDO_INCOMPLETE", 7]);
+      assert.deepEqual([error.code, await exitCodeOf(error)], ["UNDO_INCOMPLETE", 7]);
       assert.match(error.message, /disk is full.*Undoing failed for (local|storage) .*, (local|storage) /);
       assert.match(error.hint!, /`forkstack delete bob`.*`forkstack new bob`/);
       assert.equal(await place.read(".current-env"), undefined);

@@ -254,7 +254,7 @@ function placeOf(request: Request): string {
 
 function refusal(status: number): ForkstackError {
   const retryable = status === 423 || status === 429 || status >= 500;
-  const code = status === 409 ? "CONFLICT" : status === 422 ? "INVALID" : "PROVIDER_UNAVAILABLE";
+  const code = status === 409 ? "CONFLICT" : status === 422 ? "PROVIDER_REFUSED" : "PROVIDER_UNAVAILABLE";
   return new ForkstackError(code, `the vendor answered ${status}`, { retryable, details: { status } });
 }
 

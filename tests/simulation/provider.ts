@@ -3,7 +3,7 @@
  * ready; delete by id after reading the mark again; repeat only what is safe to repeat.
  */
 import * as v from "npm:valibot@1.5.0";
-import { ForkstackError } from "../../mod.ts";
+import { type ErrorCode, ForkstackError } from "../../mod.ts";
 import type { Context, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { formatMarker } from "../../core/marker.ts";
 import { Secret } from "../../core/secret.ts";
@@ -199,7 +199,7 @@ class Client {
       if (item.state === "ready") return fork;
       await context.sleep(POLL_MS);
     }
-    throw failure("TIMEOUT", `"${fork.name}" is not ready`, true);
+    throw failure("NOT_READY", `"${fork.name}" is not ready`, true);
   }
 
   async #untilGone(context: Context, fork: Fork): Promise<void> {
@@ -207,7 +207,7 @@ class Client {
       if ((await this.#safe(context, { op: "get", id: fork.id }, fork.marker)).item === undefined) return;
       await context.sleep(POLL_MS);
     }
-    throw failure("TIMEOUT", `"${fork.name}" does not go away`, true);
+    throw failure("NOT_READY", `"${fork.name}" does not go away`, true);
   }
 
   async #removeStaged(context: Context, name: string, of: Marker): Promise<void> {
@@ -251,6 +251,6 @@ function isSameHolder(one: Marker, other: Marker): boolean {
   return one.stack === other.stack && one.env === other.env && one.resource === other.resource && isOneRegistry;
 }
 
-function failure(code: string, message: string, retryable = code === "NOT_READY"): ForkstackError {
+function failure(code: ErrorCode, message: string, retryable = code === "NOT_READY"): ForkstackError {
   return new ForkstackError(code, message, { retryable, hint: "" });
 }

@@ -6,7 +6,14 @@
  * ignores SIGTERM goes on living, and this process with it, until it ends or somebody kills it: a timer that killed it
  * would take what it had not written yet, and nobody would know why.
  */
-import { ForkstackError, isForkstackError, openStack, parseEnvName, variablePrefix } from "../../../mod.ts";
+import {
+  type ErrorCode,
+  ForkstackError,
+  isForkstackError,
+  openStack,
+  parseEnvName,
+  variablePrefix,
+} from "../../../mod.ts";
 import { accountOf, localBuckets, openBuckets, originsOf } from "../local_buckets.ts";
 import { type Answer, type Call, type Io, usage } from "../command_line.ts";
 import { recordUse } from "../../workspace/checkouts.ts";
@@ -190,7 +197,7 @@ async function start(command: string, args: readonly string[], how: OnTerminal):
 /** Why a program did not start; the exit codes are a shell's. */
 function startError(command: string, cause: Error & { code?: string }): Error {
   const shown = command.slice(0, 200).replace(/[\s=].+/s, "…"); // what follows may be a secret
-  const known = (code: string, state: string, hint: string) =>
+  const known = (code: ErrorCode, state: string, hint: string) =>
     new ForkstackError(code, `Cannot run "${shown}": ${state}`, { hint });
   if (cause.name === "NotCapable") {
     const hint = "Use `deno task envs:run`, which has the permission set run";

@@ -9,7 +9,7 @@ import { httpClient, vendorError } from "../../../core/http/client.ts";
 import { repeatable } from "../../../core/system/repeat.ts";
 import { loadPackage } from "../../../core/system/lazy.ts";
 import { Secret } from "../../../core/secret.ts";
-import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
+import { type ErrorCode, ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
 import type { Entry } from "../../_shared/secret_entries.ts";
 import { noSuchPlace } from "./_client.ts";
 
@@ -148,7 +148,7 @@ export function told(error: unknown, what: string, resource?: string): unknown {
 }
 
 /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html */
-const REFUSALS: readonly (readonly [readonly [string | undefined, string, string], RegExp])[] = [
+const REFUSALS: readonly (readonly [readonly [ErrorCode, string, string], RegExp])[] = [
   [
     ["CREDENTIALS_REJECTED", "the credentials were refused", "Renew AWS_ACCESS_KEY_ID and what belongs to it"],
     /^(UnrecognizedClientException|InvalidSignatureException|ExpiredTokenException|ExpiredToken|MissingAuthentication|InvalidClientTokenId|IncompleteSignature|SignatureDoesNotMatch)/,

@@ -13,7 +13,7 @@ import { compareNames } from "../../../core/text/printable.ts";
 import { ForkstackError } from "../../../mod.ts";
 import { duration } from "../../../core/text/duration.ts";
 import { dressed, localCommands, paint } from "../../../core/cli/style.ts";
-import { errorText, exitCodeOf, jsonDocument } from "../../../core/cli/errors.ts";
+import { errorText, jsonDocument } from "../../../core/cli/errors.ts";
 
 const plain = { color: false, command: "forkstack " };
 const task = { color: false, command: "deno task envs:" };
@@ -135,7 +135,7 @@ Deno.test("compareNames() sorts numbers as numbers, and whatever else as text", 
 });
 
 Deno.test("only a style with colour has escapes, and the text is the same", () => {
-  const error = new ForkstackError("X", "Cannot do it: it is there", { hint: "Do `forkstack list`" });
+  const error = new ForkstackError("CONFLICT", "Cannot do it: it is there", { hint: "Do `forkstack list`" });
   const bright = { color: true, command: "forkstack " };
   const texts = (style: typeof plain) => [
     errorText(error, style),
@@ -163,7 +163,10 @@ Deno.test("errorText() says what, why and what next, and repeats nothing", () =>
   const cause = new Error("POST /x: 422 LIMIT (request 7f3a)", {
     cause: new AggregateError([new Error("deep"), new Error("deep"), new Error("other")]),
   });
-  const error = new ForkstackError("X", "Cannot fork: it has 10 of 10", { hint: "Run `forkstack prune`", cause });
+  const error = new ForkstackError("CONFLICT", "Cannot fork: it has 10 of 10", {
+    hint: "Run `forkstack prune`",
+    cause,
+  });
   assert.equal(
     errorText(error, task),
     `\
@@ -173,7 +176,9 @@ error: Cannot fork: it has 10 of 10
   cause: other
   hint: Run \`deno task envs:prune\``,
   );
-  const repeated = new ForkstackError("X", "Cannot do it: EIO: i/o error", { cause: new Error("EIO: i/o error") });
+  const repeated = new ForkstackError("CONFLICT", "Cannot do it: EIO: i/o error", {
+    cause: new Error("EIO: i/o error"),
+  });
   assert.equal(errorText(repeated, plain), "error: Cannot do it: EIO: i/o error");
   assert.match(
     errorText(new TypeError("x is not a function"), plain),
@@ -181,27 +186,7 @@ error: Cannot fork: it has 10 of 10
   );
   const loop = new Error("a");
   loop.cause = loop;
-  assert.match(errorText(new ForkstackError("X", "y", { cause: loop }), plain), /cause: a/);
-});
-
-Deno.test("exitCodeOf() follows STYLE.md", () => {
-  const codes: [number, string][] = [
-    [
-      2,
-      "USAGE NAME_INVALID CONFIG_INVALID CONFIG_MISSING ENV_BASE ENV_PROTECTED CONFIRM_REQUIRED NOT_PERMITTED PROVIDER_UNKNOWN",
-    ],
-    [3, "CREDENTIALS_MISSING CREDENTIALS_REJECTED CREDENTIALS_DENIED"],
-    [4, "NOT_FOUND ENV_NOT_FOUND"],
-    [5, "CONFLICT ENV_CONFLICT FOREIGN LOCKED LOCK_LOST GIT_TRACKED REGISTRY_FOREIGN"],
-    [6, "PROVIDER_UNAVAILABLE PACKAGE_UNAVAILABLE RATE_LIMITED RESOURCE_LOCKED REGISTRY_UNREACHABLE"],
-    [7, "UNDO_INCOMPLETE DELETE_INCOMPLETE"],
-    [130, "INTERRUPTED"],
-    [70, "UNEXPECTED SOMETHING_NEW"],
-  ];
-  for (const [exit, names] of codes) {
-    for (const code of names.split(" ")) assert.equal(exitCodeOf(new ForkstackError(code, "x")), exit, code);
-  }
-  for (const other of [new Error("x"), "x", undefined]) assert.equal(exitCodeOf(other), 70);
+  assert.match(errorText(new ForkstackError("CONFLICT", "y", { cause: loop }), plain), /cause: a/);
 });
 
 Deno.test("jsonDocument() holds no secret, and always has schema, command, ok and data", () => {
@@ -214,13 +199,17 @@ Deno.test("jsonDocument() holds no secret, and always has schema, command, ok an
     ok: true,
     data: { token: "[redacted]", list: [{ deep: "[redacted]" }] },
   });
-  const error = new ForkstackError("X", "y", { hint: "`forkstack list`", retryable: true, details: { env: "a" } });
+  const error = new ForkstackError("CONFLICT", "y", {
+    hint: "`forkstack list`",
+    retryable: true,
+    details: { env: "a" },
+  });
   assert.deepEqual(JSON.parse(jsonDocument("new", undefined, error, task)), {
     schema: 1,
     command: "new",
     ok: false,
     data: {},
-    error: { code: "X", message: "y", hint: "`deno task envs:list`", retryable: true, details: { env: "a" } },
+    error: { code: "CONFLICT", message: "y", hint: "`deno task envs:list`", retryable: true, details: { env: "a" } },
   });
 });
 
@@ -279,7 +268,7 @@ Deno.test("what comes with data moves no cursor: dressed() and errorText() show 
   // deno-lint-ignore no-control-regex -- they are what must not be there
   const moving = /[\0-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2028]|\x1b(?!\[(1|2|22|31|32|33|36|39)m)/;
   for (const style of [plain, bright]) {
-    const error = new ForkstackError("X", `Cannot do it:\n${hostile}`, {
+    const error = new ForkstackError("CONFLICT", `Cannot do it:\n${hostile}`, {
       hint: hostile,
       cause: new Error(`why ${hostile}`),
     });

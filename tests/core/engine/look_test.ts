@@ -179,7 +179,7 @@ for (const [how, inspect] of Object.entries(UNANSWERED)) {
 }
 
 Deno.test("data that is not what it should be stops a switch", async () => {
-  for (const code of ["ANSWER_INVALID", "STATE_DAMAGED", "REGISTRY_DAMAGED"]) {
+  for (const code of ["ANSWER_INVALID", "STATE_DAMAGED", "REGISTRY_DAMAGED"] as const) {
     const inspect = () => Promise.reject(new ForkstackError(code, "Cannot use an answer"));
     await using one = await withAlice();
     const provider: Engine["world"]["provider"] = (kind) =>

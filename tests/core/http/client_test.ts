@@ -821,9 +821,9 @@ for (const [name, body, expected] of BODIES) {
     const request = new Request(bench.url("/projects/x"), { method: "POST" });
     const response = await bench.client()(request);
     await response.text(); // the provider may have read it
-    const error = vendorError(request, response, { provider: "x", code: "QUOTA", message: "Cannot", hint: "Do" });
+    const error = vendorError(request, response, { provider: "x", code: "PLAN_LIMIT", message: "Cannot", hint: "Do" });
     assert.equal((error.cause as Error).message, `POST /projects/x: ${expected}`);
-    assert.deepEqual([error.code, error.message, error.hint], ["QUOTA", "Cannot", "Do"]);
+    assert.deepEqual([error.code, error.message, error.hint], ["PLAN_LIMIT", "Cannot", "Do"]);
   });
 }
 

@@ -4,15 +4,24 @@ import { join } from "node:path";
 import { createEnvironment } from "../../../core/lifecycle/create.ts";
 import { deleteEnvironment } from "../../../core/lifecycle/delete.ts";
 import { type Provider, Secret } from "../../../core/provider.ts";
-import { ForkstackError } from "../../../mod.ts";
+import { type ErrorCode, ForkstackError } from "../../../mod.ts";
 import { bench, failure, fakeProvider, Vendor, write } from "../_engine.ts";
 import { statements } from "../../../core/state/statements.ts";
 
-const refused = (code: string) => () => Promise.reject(new ForkstackError(code, `Cannot use fake: ${code}`));
+const refused = (code: ErrorCode) => () => Promise.reject(new ForkstackError(code, `Cannot use fake: ${code}`));
 
-const REFUSALS = [
-  ...["CREDENTIALS_REJECTED", "CREDENTIALS_DENIED", "CREDENTIALS_MISSING", "NETWORK_DENIED", "NETWORK_UNREACHABLE"],
-  ...["CONFIG_INVALID", "PROVIDER_REFUSED", "PROVIDER_UNAVAILABLE", "NOT_READY", "TOOL_OUTDATED", "NOT_FOUND"],
+const REFUSALS: readonly ErrorCode[] = [
+  "CREDENTIALS_REJECTED",
+  "CREDENTIALS_DENIED",
+  "CREDENTIALS_MISSING",
+  "NETWORK_DENIED",
+  "NETWORK_UNREACHABLE",
+  "CONFIG_INVALID",
+  "PROVIDER_REFUSED",
+  "PROVIDER_UNAVAILABLE",
+  "NOT_READY",
+  "TOOL_OUTDATED",
+  "NOT_FOUND",
 ];
 const OWNERSHIPS = ["marked", "marked-after", "recorded"] as const;
 
@@ -146,7 +155,8 @@ for (
       vendor,
       kinds: ["database"],
       changed: {
-        inspect: (context, target) => isDown.inspect ? refused(String(ending))() : fake.inspect(context, target),
+        inspect: (context, target) =>
+          isDown.inspect ? refused("PROVIDER_UNAVAILABLE")() : fake.inspect(context, target),
         async create(context) {
           isDown.inspect = true; // from here on nobody answers
           await context.fetch(new Request("https://vendor.example/forks", { method: "POST", body: "{}" }));

@@ -1,0 +1,52 @@
+/**
+ * `deno task gen`: writes every file, and every table of the documentation, that says what the code says elsewhere.
+ * tests/tools/gen_test.ts holds them current.
+ */
+import { spawn } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { pages } from "./pages.ts";
+
+const ROOT: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
+
+/** A file as it must be. */
+export interface Generated {
+  /** From the top of the repository. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Every file that is written, whole, as `deno fmt` leaves it. */
+export async function generate(root: string = ROOT): Promise<Generated[]> {
+  const files = await pages(root);
+  return await Promise.all(files.map(async ({ path, text }) => ({ path, text: await formatted(path, text) })));
+}
+
+/** The paths among them whose file says something else. */
+export async function outdated(files: readonly Generated[], root: string = ROOT): Promise<string[]> {
+  const are = await Promise.all(
+    files.map(async ({ path, text }) => await readFile(join(root, path), "utf8").catch(() => "") === text),
+  );
+  return files.filter((_, at) => !are[at]).map(({ path }) => path);
+}
+
+/** A text as `deno fmt` leaves it, by the settings of deno.json. */
+async function formatted(path: string, text: string): Promise<string> {
+  const args = ["fmt", "--quiet", "--config", join(ROOT, "deno.json"), "--ext", path.replace(/^.*\./, ""), "-"];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+  let out = "";
+  child.stdout.setEncoding("utf8").on("data", (part) => out += part);
+  child.stdin.end(text);
+  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
+  if (code !== 0) throw new Error(`deno fmt refuses ${path}`);
+  return out;
+}
+
+if (import.meta.main) {
+  const files = await generate();
+  const changed = await outdated(files);
+  for (const { path, text } of files) if (changed.includes(path)) await writeFile(join(ROOT, path), text);
+  console.log(changed.length === 0 ? "Everything is current" : `Wrote ${changed.join(", ")}`);
+}

@@ -1,0 +1,55 @@
+/**
+ * Tables of the documentation that the code knows. A page holds each between two comments:
+ *
+ *     <!-- generated: errors -->
+ *     <!-- end -->
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ERROR_CODES, EXIT_CODES } from "../../core/error_codes.ts";
+import type { Generated } from "./main.ts";
+
+/** A table's header and rows. */
+type Table = readonly (readonly string[])[];
+
+const TABLES: Readonly<Record<string, () => Promise<Table> | Table>> = {
+  "exit codes": () => [["exit code", "meaning"], ...Object.entries(EXIT_CODES)],
+  "errors": () => [
+    ["code", "exit code", "may pass by itself", "meaning"],
+    ...Object.entries(ERROR_CODES).map(([code, { exit, meaning, retryable }]) => [
+      `\`${code}\``,
+      String(exit),
+      retryable === true ? "yes" : retryable === false ? "" : retryable,
+      meaning,
+    ]),
+  ],
+};
+
+const REGION = /(<!-- generated: ([\w -]+) -->\n)[^]*?(<!-- end -->)/g;
+
+/** The pages that hold a generated table, as they must be. */
+export async function pages(root: string): Promise<Generated[]> {
+  const names = (await readdir(join(root, "docs"))).filter((name) => name.endsWith(".md")).map((name) =>
+    `docs/${name}`
+  );
+  const found: Generated[] = [];
+  for (const path of names) {
+    const text = await readFile(join(root, path), "utf8");
+    const tables = new Map<string, string>();
+    for (const [, , name] of text.matchAll(REGION)) {
+      if (!Object.hasOwn(TABLES, name)) throw new Error(`${path}: there is no table "${name}"`);
+      tables.set(name, markdown(await TABLES[name]()));
+    }
+    if (tables.size === 0) continue;
+    found.push({
+      path,
+      text: text.replace(REGION, (_, open, name, close) => `${open}\n${tables.get(name)}\n${close}`),
+    });
+  }
+  return found;
+}
+
+function markdown([header, ...rows]: Table): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
+  return line(header) + line(header.map(() => "---")) + rows.map(line).join("");
+}
