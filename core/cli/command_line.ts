@@ -3,7 +3,8 @@ import { ForkstackError } from "../../mod.ts";
 import type { Registry } from "../state/registry.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import type { Catalog } from "../provider.ts";
-import type { Flags } from "./options.ts";
+import type { Arguments } from "./command.ts";
+import type { OptionName } from "./command_table.ts";
 import type { Style } from "./style.ts";
 
 /** The program around a command: its providers, where text goes, and what interrupts. */
@@ -37,6 +38,9 @@ export interface Answer {
   readonly exitCode?: number;
 }
 
+/** The options of a call. */
+export type Flags = Readonly<Partial<Record<OptionName, string | boolean | string[]>>>;
+
 /** One command line, parsed. */
 export interface Call {
   readonly name: string | undefined;
@@ -53,6 +57,16 @@ export interface Call {
 /** The error for a command line that can't be understood. */
 export function usage(message: string, hint: string): ForkstackError {
   return new ForkstackError("USAGE", message, { hint });
+}
+
+/** What follows a name, as help shows it: `<key> [env] < value`. */
+export function argumentsText({ labels, input }: Arguments): string {
+  return [...labels, ...(input === undefined ? [] : [`< ${input}`])].join(" ");
+}
+
+/** Every action with what follows it, in a line. */
+export function actionsText(actions: Readonly<Record<string, Arguments>>): string {
+  return Object.entries(actions).map(([name, one]) => `${name} ${argumentsText(one)}`).join(", ");
 }
 
 /** One line, on any command, when a lease has ended. */

@@ -4,15 +4,15 @@
  *
  * @module
  */
-import { load } from "../system/lazy.ts";
 import { declaredResources, parseEnvName } from "../../mod.ts";
-import { COMMANDS, COMMON } from "./command_table.ts";
 import type { Catalog } from "../provider.ts";
+import type { Option } from "./command.ts";
+import { argumentsText } from "./command_line.ts";
+import { COMMANDS, COMMON, type OptionName, OPTIONS } from "./command_table.ts";
 import { openProject } from "../project/open_project.ts";
 import { files } from "../system/files.ts";
 import { cwd, join } from "../system/host.ts";
 import { BASE_ENVS, type Project } from "../project/project.ts";
-import { type OptionName, OPTIONS, SHELLS } from "./options.ts";
 
 /** What fits, and a few words on it. */
 type Candidates = Record<string, string>;
@@ -62,7 +62,7 @@ async function candidates(
     }
   }
   if (open !== undefined) return await values(labelOf(open), command, catalog);
-  const label = (await labelsOf(command, positionals))[positionals.length];
+  const label = labelsOf(command, positionals)[positionals.length];
   const options = () =>
     Object.fromEntries(
       own.filter((name) => !given.includes(name)).map((name) => [`--${name}`, OPTIONS[name].help]),
@@ -75,23 +75,20 @@ function commands(): Candidates {
 }
 
 function shortOf(name: OptionName): string | undefined {
-  const option = OPTIONS[name];
-  return "short" in option ? `-${option.short}` : undefined;
+  const { short }: Option = OPTIONS[name];
+  return short === undefined ? undefined : `-${short}`;
 }
 
 function labelOf(name: OptionName): string {
-  const option = OPTIONS[name];
-  return "value" in option ? option.value : "";
+  const { value = "" }: Option = OPTIONS[name];
+  return value;
 }
 
 /** What stands at each place of a command, as its synopsis says. */
-async function labelsOf(command: string, positionals: readonly string[]): Promise<readonly string[]> {
-  if (command !== "secrets" || positionals.length === 0) return COMMANDS[command].arguments ?? [];
-  const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/cli/commands/secrets.ts");
-  const [action] = positionals as (keyof typeof ACTIONS)[];
-  return Object.hasOwn(ACTIONS, action)
-    ? ["<action>", ...ACTIONS[action].arguments.match(/<[^<>]+>|\[[^\]]+\]/g)!]
-    : [];
+function labelsOf(command: string, [action]: readonly string[]): readonly string[] {
+  const { arguments: takes, actions } = COMMANDS[command];
+  if (actions === undefined || action === undefined) return takes?.labels ?? [];
+  return Object.hasOwn(actions, action) ? ["<action>", ...actions[action].labels] : [];
 }
 
 /** What can stand in a place that the synopsis calls so. */
@@ -100,21 +97,19 @@ async function values(label: string, command: string, catalog: Catalog): Promise
     case "env":
     case "from":
     case "to":
-      return await environments(catalog, !/^(delete|reset|extend)$/.test(command));
+      return await environments(catalog, COMMANDS[command].arguments?.withoutBases !== true);
     case "resource":
       return resources(await openProject(cwd(), { init: false, catalog }));
-    case "action": {
-      const { ACTIONS } = await load<typeof import("./commands/secrets.ts")>("core/cli/commands/secrets.ts");
-      return Object.fromEntries(Object.entries(ACTIONS).map(([name, one]) => [name, one.arguments]));
-    }
+    case "action":
+      return Object.fromEntries(
+        Object.entries(COMMANDS[command].actions ?? {}).map(([name, one]) => [name, argumentsText(one)]),
+      );
     case "stack": {
       const { stacks } = await catalog.presets();
       return Object.fromEntries(Object.entries(stacks).map(([name, { title }]) => [name, title]));
     }
-    case "shell":
-      return Object.fromEntries(SHELLS.map((name) => [name, `the script for ${name}`]));
     default:
-      return {};
+      return COMMANDS[command].arguments?.choices ?? {};
   }
 }
 

@@ -64,9 +64,9 @@ export function jsonDocument(command: string, data: unknown, error: unknown, sty
   return shownJson(JSON.stringify(document, (_key, value) => value instanceof Secret ? "[redacted]" : value, 2));
 }
 
-/** The exit code of an error, by the table of core/error_codes.ts; 70 for what is not in it. */
+/** The exit code of an error, by the table of core/cli/error_codes.ts; 70 for what is not in it. */
 export async function exitCodeOf(error: unknown): Promise<number> {
-  const { ERROR_CODES } = await import("../error_codes.ts"); // not `load`: it may not read
+  const { ERROR_CODES } = await import("./error_codes.ts"); // not `load`: it may not read
   const code = isForkstackError(error) ? error.code : "UNEXPECTED";
   return (Object.hasOwn(ERROR_CODES, code) ? ERROR_CODES[code] : ERROR_CODES.UNEXPECTED).exit;
 }

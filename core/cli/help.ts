@@ -4,13 +4,13 @@
  * @module
  */
 import type { ForkstackError } from "../../mod.ts";
-import { EXIT_CODES, type ExitCode } from "../error_codes.ts";
-import { type Command, COMMANDS, COMMON } from "./command_table.ts";
+import { EXIT_CODES, type ExitCode } from "./error_codes.ts";
+import type { Command, Option } from "./command.ts";
+import { COMMANDS, COMMON, type OptionName, OPTIONS } from "./command_table.ts";
 import { usage } from "./command_line.ts";
 import { DEFAULTS, PAGES } from "./help_pages.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { commandLine, localCommands, type Style } from "./style.ts";
-import { type OptionName, OPTIONS } from "./options.ts";
 
 /** The style of help: `columns` is the terminal's width. */
 export type HelpStyle = Pick<Style, "command"> & { readonly columns?: number };
@@ -24,7 +24,7 @@ export async function unknownCommand(name: string): Promise<ForkstackError> {
   return usage(`Cannot run "${name}": there is no such command${near}`, "`forkstack --help` lists the commands");
 }
 
-async function commandOf(name: string): Promise<Command> {
+async function commandOf(name: string): Promise<Command<OptionName>> {
   if (Object.hasOwn(COMMANDS, name)) return COMMANDS[name];
   throw await unknownCommand(name);
 }
@@ -63,7 +63,7 @@ export async function short(name: string, { command }: HelpStyle): Promise<strin
 /** All about one command. */
 export async function page(name: string, style: HelpStyle): Promise<string> {
   const known = await commandOf(name);
-  const { about, arguments: meanings = {}, examples, exits = {}, files = {}, seeAlso } = PAGES[name];
+  const { about, meanings = {}, examples, exits = {}, files = {}, seeAlso } = PAGES[name];
   const width = Math.max(40, Math.min(style.columns ?? WIDEST, WIDEST));
   const lines: string[] = [];
   const section = (title: string, entries: readonly (readonly [string, string])[]) => {
@@ -76,7 +76,7 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
     }
   };
   const options = optionsOf(known);
-  const usageLine = `${style.command}${synopsis(name, { ...known, runsProgram: undefined })}`;
+  const usageLine = `${style.command}${synopsis(name, { arguments: known.arguments })}`;
   const own = known.options.map((option) => `[${signature(option)}]`);
   if (known.runsProgram) own.push("-- …");
   lines.push(
@@ -112,17 +112,17 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
   return lines.join("\n");
 }
 
-function optionsOf({ options }: Command): OptionName[] {
+function optionsOf({ options }: Command<OptionName>): OptionName[] {
   return [...options, ...COMMON];
 }
 
-function synopsis(name: string, { arguments: takes = [], runsProgram }: Command): string {
-  return [name, ...takes, ...(runsProgram ? ["-- …"] : [])].join(" ");
+function synopsis(name: string, { arguments: takes, runsProgram }: Pick<Command, "arguments" | "runsProgram">): string {
+  return [name, ...takes?.labels ?? [], ...(runsProgram ? ["-- …"] : [])].join(" ");
 }
 
 function signature(name: OptionName): string {
-  const option = OPTIONS[name];
-  return `${"short" in option ? `-${option.short}, ` : ""}--${name}${"value" in option ? ` ${option.value}` : ""}`;
+  const { short, value }: Option = OPTIONS[name];
+  return `${short === undefined ? "" : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`;
 }
 
 /** Two columns; what is too long for the left one stands on a line of its own. */

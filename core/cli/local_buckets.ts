@@ -6,7 +6,7 @@ import { messageOf, shown } from "../text/printable.ts";
 import { listen, type Listening } from "../s3/listen.ts";
 import type { Account, S3Handler } from "../s3/server.ts";
 import { BASE_ENVS, type Project } from "../project/project.ts";
-import type { Flags } from "./options.ts";
+import type { Flags } from "./command_line.ts";
 
 /** Whom the buckets are opened to. */
 export interface Doors {

@@ -4,7 +4,7 @@
  * @module
  */
 import { allowError } from "../system/deno_permissions.ts";
-import { COMMANDS } from "./command_table.ts";
+import type { CommandFile } from "./command_file.ts";
 import type { Io } from "./command_line.ts";
 import { load } from "../system/lazy.ts";
 import * as host from "../system/host.ts";
@@ -111,7 +111,8 @@ async function runLine(line: string[], catalog: Catalog, atEnd: Io["atEnd"]): Pr
     const parsed = await parse(args, program);
     command = parsed.command;
     if (parsed.flags.help) return print(await helpText(command, args.includes("-h") ? "short" : "page", out.command));
-    const answer = await COMMANDS[command].run({ ...parsed, io });
+    const { run } = (await load<{ command: CommandFile }>(`core/cli/commands/${command}.ts`)).command;
+    const answer = await run({ ...parsed, io });
     if (answer.exitCode !== undefined) return answer.exitCode;
     if (isJson) print(jsonDocument(command, answer.data, answer.error, out));
     else if (answer.isValue && !host.isTerminal("stdout")) host.write("stdout", `${answer.text(out)}\n`);

@@ -4,10 +4,10 @@
  * @module
  */
 import * as host from "../system/host.ts";
-import { type Command, COMMANDS, COMMON } from "./command_table.ts";
-import { type Call, usage } from "./command_line.ts";
+import type { Command } from "./command.ts";
+import { actionsText, type Call, type Flags, usage } from "./command_line.ts";
+import { COMMANDS, COMMON, type OptionName, OPTIONS } from "./command_table.ts";
 import { load } from "../system/lazy.ts";
-import { type Flags, type OptionName, OPTIONS } from "./options.ts";
 
 export async function parse(
   args: string[],
@@ -28,14 +28,30 @@ export async function parse(
   const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
     ? await parseOptions(command, known, rest)
     : { positionals: rest, flags: {} };
-  const most = known.arguments?.length ?? 0;
-  if (positionals.length > most) {
-    throw usage(
-      `Cannot run "${command}": "${positionals[most]}" is one argument too many`,
-      `For example \`forkstack ${known.example}\``,
-    );
-  }
+  assertCount(command, known, positionals, flags.help === true);
   return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), program, flags };
+}
+
+/** Help is given also where an argument is lacking. */
+function assertCount(
+  command: string,
+  known: Command<OptionName>,
+  positionals: readonly string[],
+  isHelp: boolean,
+): void {
+  const { labels, min, max, choices } = known.arguments ?? { labels: [], min: 0, max: 0 };
+  const example = `For example \`forkstack ${known.example}\``;
+  if (positionals.length > max) {
+    throw usage(`Cannot run "${command}": "${positionals[max]}" is one argument too many`, example);
+  }
+  if (positionals.length >= min || isHelp) return;
+  const lacking = labels[positionals.length].slice(1, -1);
+  const hint = known.actions !== undefined
+    ? actionsText(known.actions)
+    : choices !== undefined
+    ? `One of ${Object.keys(choices).join(", ")}`
+    : example;
+  throw usage(`Cannot run "${command}": no ${lacking === "env" ? "environment" : lacking} was named`, hint);
 }
 
 /** What is ours, and what follows `--` where a command runs a program: none of that is ours to read. */
@@ -46,7 +62,7 @@ export function splitProgram(args: string[]): [own: string[], program: string[]]
 
 async function parseOptions(
   command: string,
-  known: Command,
+  known: Command<OptionName>,
   args: string[],
 ): Promise<{ positionals: string[]; flags: Flags }> {
   const options = Object.fromEntries([...known.options, ...COMMON].map((name) => [name, OPTIONS[name]]));

@@ -1,6 +1,6 @@
 /** What the commands share: a project, its registry and its world, opened and closed. */
 import { isForkstackError } from "../../mod.ts";
-import { type Io, noticeExpired, usage } from "./command_line.ts";
+import { type Io, noticeExpired } from "./command_line.ts";
 import { loadResources, openProject } from "../project/open_project.ts";
 import type { Engine, World } from "../engine/engine.ts";
 import { fileError, files } from "../system/files.ts";
@@ -112,12 +112,6 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
 function ownerName(): string {
   const user = variable("USER") ?? variable("LOGNAME") ?? variable("USERNAME") ?? "someone";
   return `${user}@${hostname()}`;
-}
-
-/** The name that a command needs. */
-export function required(name: string | undefined, command: string): string {
-  if (name !== undefined) return name;
-  throw usage(`Cannot ${command}: no environment was named`, `For example \`forkstack ${command} alice\``);
 }
 
 /** An option that takes a value. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { isBinary, isRunByDeno } from "../system/host.ts";
+import { SETS, TASKS } from "./tasks.ts";
 
 /** Where this program came from. */
 export type Origin =
@@ -30,32 +31,21 @@ export function isDenos({ kind }: Origin): boolean {
   return kind === "clone" || kind === "url";
 }
 
-/** The permissions of the sets in deno.json, for a task that can't name them: a set is looked for in the project then. */
-const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
-  cli: [
-    "--allow-read",
-    "--allow-write",
-    "--allow-env",
-    "--allow-run=cp,git,pg_dump,pg_restore",
-    "--allow-sys=hostname",
-  ],
-  serve: ["--allow-read", "--allow-write", "--allow-env", "--allow-run=cp,git", "--allow-sys=hostname"],
-  run: ["--allow-read", "--allow-write", "--allow-env", "--allow-run", "--allow-sys=hostname"],
-};
-
-/** What a command is allowed where that is not set `cli`; the hosts of its set are here too, for a flag replaces them. */
-const OWN: Readonly<Record<string, { readonly set: string; readonly net?: string[]; readonly flags?: string[] }>> = {
-  serve: { set: "serve", net: ["127.0.0.1"] },
-  run: { set: "run", net: ["127.0.0.1"] },
-  secrets: { set: "cli", flags: ["--allow-run"] },
-};
+/** The commands that a project of this origin has a task for. */
+export function commandsWithTask(from: Origin): string[] {
+  return Object.keys(TASKS).filter((name) => {
+    const { isOmitted } = TASKS[name];
+    return isOmitted === undefined || (isOmitted === "outside Deno" && isDenos(from));
+  });
+}
 
 /** The line of a task that runs a command in the project of this directory, whose providers call these hosts. */
 export function taskLine(from: Origin, command: string, root: string, hosts: readonly string[]): string {
   if (from.kind === "package" || from.kind === "binary") return `forkstack ${command}`;
-  const { set, net: own = [], flags = [] } = OWN[command] ?? { set: "cli" };
+  const { set = "cli", flags = [] } = TASKS[command];
+  const { flags: given, net: own } = SETS[set];
   const isNamed = from.kind === "clone"; // its deno.json has the sets; by URL the project's own would be asked
-  const named = isNamed ? [`-P=${set}`] : PERMISSIONS[set]!.filter((one) => !flags.includes(one.split("=")[0]!));
+  const named = isNamed ? [`-P=${set}`] : given.filter((one) => !flags.includes(one.split("=")[0]!));
   const reach = isNamed && hosts.length === 0 ? [] : [...new Set([...own, ...hosts])];
   const net = reach.length === 0 ? [] : [shellWord(`--allow-net=${reach.join(",")}`)];
   const what = from.kind === "clone" ? pathFrom(root, from.path) : from.url;

@@ -13,7 +13,10 @@ import { testIf } from "../helpers.ts";
 import { whyMissing } from "../tools.ts";
 import { commandOf, Place, run, runCommand } from "./run.ts";
 import { onTerminal, whyNoTerminal } from "./terminal.ts";
-import { SHELLS } from "../../core/cli/options.ts";
+
+type Shell = "bash" | "zsh" | "fish";
+
+const SHELLS = Object.keys(COMMANDS.completions!.arguments!.choices!) as Shell[];
 
 /** What is offered after these words, the last of which is begun. */
 async function offered(place: Place, ...words: string[]): Promise<string[]> {
@@ -73,7 +76,7 @@ Deno.test("what is offered fits its place: commands, options not yet given, envi
     [["secrets", "get", "API_KEY", "ali"], ["alice"]],
     [["secrets", "copy", "A_*", "prod", "ali"], ["alice"]],
     [["secrets", "nope", ""], optionsOf("secrets")],
-    [["completions", ""], [...SHELLS]],
+    [["completions", ""], SHELLS],
     [["list", "--", ""], []],
   ];
   const before = await place.digest();
@@ -153,7 +156,7 @@ Deno.test("names that forkstack would not make are never offered, whoever wrote 
 });
 
 /** What a shell offers for a line that ends with a Tab, by its own means. */
-async function tab(place: Place, shell: typeof SHELLS[number], line: string): Promise<string[]> {
+async function tab(place: Place, shell: Shell, line: string): Promise<string[]> {
   const directory = join(place.above, "bin");
   if (!(await readdir(place.above)).includes("bin")) await programDirectory(place);
   const env = { PATH: `${directory}:${process.env.PATH}` };

@@ -3,19 +3,19 @@
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
-import { EXIT_CODES } from "../../core/error_codes.ts";
+import type { Arguments, Option } from "../../core/cli/command.ts";
+import { COMMANDS, COMMON, type OptionName, OPTIONS } from "../../core/cli/command_table.ts";
+import { EXIT_CODES } from "../../core/cli/error_codes.ts";
 import { DEFAULTS, PAGES } from "../../core/cli/help_pages.ts";
-import { ACTIONS } from "../../core/cli/commands/secrets.ts";
 import { page } from "../../core/cli/help.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, run, useProcesses } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
-import { type OptionName, OPTIONS } from "../../core/cli/options.ts";
 
 useProcesses();
 
 const STYLE = { command: "forkstack " };
 const NAMES = Object.keys(COMMANDS);
+const ACTIONS = COMMANDS.secrets!.actions!;
 
 Deno.test("each command has a page, and each page a command", () => {
   assert.deepEqual(Object.keys(PAGES).sort(), [...NAMES].sort());
@@ -24,16 +24,29 @@ Deno.test("each command has a page, and each page a command", () => {
 Deno.test("a page names each argument, each option and, of one with a value, what holds without it", async () => {
   for (const name of NAMES) {
     const text = (await page(name, STYLE)).replace(/\s+/g, " ");
-    const { arguments: labels = [], options } = COMMANDS[name]!;
-    assert.deepEqual(Object.keys(PAGES[name]!.arguments ?? {}).sort(), [...new Set(labels)].sort(), name);
+    const { arguments: takes, options } = COMMANDS[name]!;
+    const labels = takes?.labels ?? [];
+    assert.deepEqual(Object.keys(PAGES[name]!.meanings ?? {}).sort(), [...new Set(labels)].sort(), name);
     for (const option of [...options, ...COMMON]) {
-      const { type } = OPTIONS[option];
+      const { type }: Option = OPTIONS[option];
       assert(text.includes(`--${option} `), `${name} --${option}`);
       if (type === "string") assert(text.includes(`Default: ${DEFAULTS[option]}`), `${name} --${option}`);
     }
   }
   const withValue = (Object.keys(OPTIONS) as OptionName[]).filter((name) => OPTIONS[name].type === "string");
   assert.deepEqual(Object.keys(DEFAULTS).sort(), withValue.sort());
+});
+
+Deno.test("what must be given stands in <>, what may be left out in [], and counts as such", () => {
+  const all = NAMES.flatMap((name): Arguments[] => {
+    const { arguments: takes, actions = {} } = COMMANDS[name]!;
+    return [...takes === undefined ? [] : [takes], ...Object.values(actions)];
+  });
+  assert(all.length > 10);
+  for (const { labels, min, max } of all) {
+    assert.equal(labels.filter((label) => label.startsWith("<")).length, min, labels.join(" "));
+    assert.equal(labels.length, max, labels.join(" "));
+  }
 });
 
 Deno.test("each example of a page is a command line that the command takes", async () => {

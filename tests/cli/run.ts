@@ -10,7 +10,7 @@ import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { ERROR_CODES } from "../../core/error_codes.ts";
+import { ERROR_CODES } from "../../core/cli/error_codes.ts";
 import type { ErrorCode } from "../../mod.ts";
 import { main } from "../../core/cli/main.ts";
 import { CATALOG } from "../../providers/mod.ts";

@@ -92,8 +92,12 @@ Deno.test("a failure says what happened and what to do next, on stderr alone, wi
       2,
     ],
     [["list", "alice"], 'Cannot run "list": "alice" is one argument too many\n  hint: For example `forkstack list`', 2],
-    [["switch"], "Cannot switch: no environment was named\n  hint: For example `forkstack switch alice`", 2],
-    [["delete"], "Cannot delete: no environment was named\n  hint: For example `forkstack delete alice`", 2],
+    [["switch"], 'Cannot run "switch": no environment was named\n  hint: For example `forkstack switch alice`', 2],
+    [
+      ["delete"],
+      'Cannot run "delete": no environment was named\n  hint: For example `forkstack delete alice --yes`',
+      2,
+    ],
     [["switch", "alcie"], 'Cannot switch to environment "alcie": nobody made it\n  hint: Did you mean "alice"?', 4],
     [
       ["status", "zoe"],

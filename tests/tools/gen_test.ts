@@ -4,6 +4,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generate, outdated } from "../../tools/gen/main.ts";
 import { pages } from "../../tools/gen/pages.ts";
+import { readSource } from "../../tools/gen/sources.ts";
+import { constant } from "../../tools/gen/text.ts";
 import { temporaryDirectory } from "../helpers.ts";
 
 Deno.test("deno task gen has nothing to write", async () => {
@@ -47,4 +49,56 @@ Deno.test("pages() replaces what stands between two marks, keeps the rest, and r
   }
   writeFileSync(join(at.path, "docs", "a.md"), page("recipes", ""));
   await assert.rejects(pages(at.path), /docs\/a\.md: there is no table "recipes"/);
+});
+
+Deno.test("readSource() finds what is loaded by name and every specifier, and nothing in comments or other texts", () => {
+  const found = readSource(
+    "core/cli/a.ts",
+    `/** load<typeof import("./no.ts")>("core/cli/no.ts"), import x from "npm:no@1.0.0" */
+import type { A } from "./types.ts";
+import * as v from "npm:valibot@1.5.0";
+export * from "./other.ts";
+type Sdk = typeof import("npm:sdk@1.0.0");
+const text = 'loadPackage("npm:no@1.0.0")';
+const { b } = await load<typeof import("../text/b.ts")>(
+  "core/text/b.ts", // a line of its own
+);
+await loadPackage<Sdk>("npm:sdk@1.0.0/web");
+await load(\`core/cli/commands/\${text}.ts\`);
+await import("./late.ts");
+`,
+  );
+  assert.deepEqual(found.modules, ["core/text/b.ts"]);
+  assert.deepEqual(found.packages, ["npm:sdk@1.0.0/web"]);
+  const specifiers = ["./types.ts", "npm:valibot@1.5.0", "./other.ts", "npm:sdk@1.0.0", "../text/b.ts", "./late.ts"];
+  assert.deepEqual(found.specifiers, specifiers);
+});
+
+Deno.test("readSource() refuses a load() whose type is that of another module, or none", () => {
+  const wrong = [
+    'load<typeof import("./b.ts")>("core/c.ts")',
+    'load<typeof import("../b.ts")>("core/b.ts")',
+    'load("core/b.ts")',
+    'load<Module>("core/b.ts")',
+  ];
+  for (const call of wrong) {
+    assert.throws(
+      () => readSource("core/a.ts", `\n${call};\n`),
+      /core\/a\.ts:2: load\("core\/[bc]\.ts"\) has not/,
+      call,
+    );
+  }
+  assert.deepEqual(readSource("core/a.ts", 'load<typeof import("./b.ts")>("core/b.ts")').modules, ["core/b.ts"]);
+});
+
+Deno.test("constant() writes plain data as an expression that gives it back", () => {
+  const values = [
+    { a: [1, "x", true], "b-c": null, 3: { "__x": 'quo"te\n\u2028' } },
+    ["", {}, [[]]],
+    { kept: 1, left: undefined },
+  ];
+  for (const value of values) {
+    const back = new Function(`return (${constant(value)});`)();
+    assert.deepEqual(back, JSON.parse(JSON.stringify(value)));
+  }
 });

@@ -1,6 +1,6 @@
 /**
  * Where the compiler of a binary begins: cli.ts, and as literal imports, which are all that a compiler sees, what is
- * otherwise loaded from beside it when it is needed (load.ts). tests/runtime/load_test.ts holds the list.
+ * otherwise loaded from beside it when it is needed (core/system/lazy.ts). Written by `deno task gen`.
  */
 import { carry } from "../../core/system/lazy.ts";
 

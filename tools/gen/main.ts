@@ -7,20 +7,25 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { PROVIDERS } from "../../providers/mod.ts";
+import { binaryFile } from "./binary.ts";
+import { commandFiles, readCommands } from "./commands.ts";
 import { pages } from "./pages.ts";
+import type { Generated } from "./text.ts";
 
 const ROOT: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 
-/** A file as it must be. */
-export interface Generated {
-  /** From the top of the repository. */
-  readonly path: string;
-  readonly text: string;
-}
-
 /** Every file that is written, whole, as `deno fmt` leaves it. */
 export async function generate(root: string = ROOT): Promise<Generated[]> {
-  const files = await pages(root);
+  const commands = [...(await readCommands(root)).keys()].map((name) => `core/cli/commands/${name}.ts`);
+  const providers = Object.entries(PROVIDERS).flatMap(([kind, all]) =>
+    Object.keys(all).map((name) => `providers/${kind}/${name}.ts`)
+  );
+  const files = [
+    ...await commandFiles(root),
+    await binaryFile(root, [...commands, ...providers]),
+    ...await pages(root),
+  ];
   return await Promise.all(files.map(async ({ path, text }) => ({ path, text: await formatted(path, text) })));
 }
 

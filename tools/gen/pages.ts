@@ -6,8 +6,8 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ERROR_CODES, EXIT_CODES } from "../../core/error_codes.ts";
-import type { Generated } from "./main.ts";
+import { ERROR_CODES, EXIT_CODES } from "../../core/cli/error_codes.ts";
+import type { Generated } from "./text.ts";
 
 /** A table's header and rows. */
 type Table = readonly (readonly string[])[];

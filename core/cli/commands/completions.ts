@@ -1,9 +1,48 @@
 import { type Answer, type Call, usage } from "../command_line.ts";
 import { didYouMean } from "../../text/did_you_mean.ts";
-import { SHELLS } from "../options.ts";
+import type { CommandFile } from "../command_file.ts";
+
+/** `completions <shell>` */
+export const command: CommandFile = {
+  order: 16,
+  summary: "print the script that completes commands on Tab: bash, zsh or fish",
+  arguments: {
+    labels: ["<shell>"],
+    min: 1,
+    max: 1,
+    choices: { bash: "the script for bash", zsh: "the script for zsh", fish: "the script for fish" },
+  },
+  meanings: {
+    "<shell>": "bash, zsh or fish",
+  },
+  example: "completions bash",
+  options: {},
+  about: [
+    "Prints a script that completes commands, options, environments and other arguments on Tab. It asks this " +
+    "program what fits each time, so that it need not be made again after an update. Nothing outside this machine " +
+    "is asked.",
+    'bash: put eval "$(forkstack completions bash)" into ~/.bashrc.',
+    'zsh: put eval "$(forkstack completions zsh)" into ~/.zshrc, after compinit; or save it as _forkstack in a ' +
+    "directory of fpath.",
+    "fish: save it as ~/.config/fish/completions/forkstack.fish.",
+    "It completes the command forkstack. Where only Deno tasks are there, a function of that name, before that " +
+    "line, calls them in bash and zsh:",
+    '  forkstack() { deno task -q "envs:$1" "${@:2}"; }',
+  ],
+  examples: [
+    ["completions bash", "prints the script for bash"],
+    ["completions fish", "prints the script for fish"],
+  ],
+  files: {
+    ".forkstack/": "where the names of the environments are looked up",
+  },
+  seeAlso: ["list", "docs/completions.md"],
+  task: { isOmitted: "always" },
+  run: runCompletions,
+};
 
 /** The function hands the words to the program and its answer to the shell; nothing of either is ever evaluated. */
-const SCRIPTS: Readonly<Record<typeof SHELLS[number], string>> = {
+const SCRIPTS: Readonly<Record<string, string>> = {
   // Plain enough for the bash 3.2 of macOS, which has neither mapfile nor compopt.
   bash: `\
 _forkstack() {
@@ -63,15 +102,12 @@ end
 complete -c forkstack -f -a '(__forkstack_complete)'`,
 };
 
-/** `completions <shell>` */
-export async function runCompletions({ name: shell }: Call): Promise<Answer> {
-  if (shell === undefined) {
-    throw usage("Cannot print completions: no shell was named", `One of ${SHELLS.join(", ")}`);
-  }
+async function runCompletions({ name: shell = "" }: Call): Promise<Answer> {
   if (!Object.hasOwn(SCRIPTS, shell)) {
-    const near = await didYouMean(shell, SHELLS);
-    throw usage(`Cannot print completions for "${shell}": there are none${near}`, `One of ${SHELLS.join(", ")}`);
+    const shells = Object.keys(SCRIPTS);
+    const near = await didYouMean(shell, shells);
+    throw usage(`Cannot print completions for "${shell}": there are none${near}`, `One of ${shells.join(", ")}`);
   }
-  const script = SCRIPTS[shell as keyof typeof SCRIPTS];
+  const script = SCRIPTS[shell];
   return { data: { shell, script }, text: () => script };
 }

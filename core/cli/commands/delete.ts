@@ -7,16 +7,60 @@ import { load } from "../../system/lazy.ts";
 import { assertUnprotected, notMade } from "../../lifecycle/find_environment.ts";
 import * as output from "../output.ts";
 import type { Other, Traces } from "../../lifecycle/rebuild.ts";
-import { required, withEngine } from "../session.ts";
+import { withEngine } from "../session.ts";
 import { reportOf } from "../../engine/resource_report.ts";
 import type { Style } from "../style.ts";
+import type { CommandFile } from "../command_file.ts";
+
+/** `delete <env>` */
+export const command: CommandFile = {
+  order: 3,
+  summary: "take an environment away, with everything it holds",
+  arguments: { labels: ["<env>"], min: 1, max: 1, withoutBases: true },
+  meanings: {
+    "<env>": "an environment of `forkstack list`, in whatever state it is",
+  },
+  example: "delete alice --yes",
+  options: {
+    purge: { type: "boolean", help: "keep no backup, and take earlier ones away" },
+    "if-exists": { type: "boolean", help: "it is no error that there is no such environment" },
+    adopt: "shared",
+    "dry-run": "shared",
+  },
+  about: [
+    "Deletes every resource that forkstack made for the environment, after asking. Each is deleted by the vendor's " +
+    "own id, once its mark was read again; what is not ours stays and is named. If this directory is on the " +
+    "environment, it is on none from then on: .current-env and the block in .env.local go, your own lines stay. No " +
+    "other environment takes its place, and nothing of the parent is needed. Other directories on it are named; " +
+    "their pointers stay, and the app there stops with ENV_UNKNOWN.",
+    "Some providers of secrets keep a backup; --purge takes it away, at once or later. Environments in `protected` " +
+    "of forkstack.json, dev and prod are never deleted.",
+    "An environment that the registry does not know is looked for by its marks at the vendors. Those of this " +
+    "registry go, after asking; those of another one with --adopt alone, which says that it was lost. --if-exists " +
+    "is for scripts: exit 0 where there is none.",
+  ],
+  examples: [
+    ["delete alice", "asks, and deletes it"],
+    ["delete pr-42 --if-exists --yes", "does not ask, and it may be gone: for scripts"],
+    ["delete alice --purge --yes", "with its backups"],
+    ["delete alice --dry-run", "says what would go"],
+  ],
+  exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
+  files: {
+    ".forkstack/registry.db": "",
+    ".current-env": "removed where it names the environment",
+    ".env.local": "loses forkstack's block then, and keeps every other line; removed if nothing is left",
+    credentials: "",
+  },
+  seeAlso: ["prune", "switch", "docs/ci.md", "docs/secrets.md"],
+  run: runDelete,
+};
 
 /** What becomes of the pointer. */
 const leaves = (verb: "will" | "would") => `This directory is on it, and ${verb} be on no environment afterwards`;
 
-/** `delete <name>` */
-export async function runDelete(call: Call): Promise<Answer> {
-  const env = parseEnvName(required(call.name, "delete"));
+async function runDelete(call: Call): Promise<Answer> {
+  const env = parseEnvName(call.name!);
   try {
     const found = await deleteRecorded(call, env);
     return "data" in found ? found : await deleteMarked(call, env, found);

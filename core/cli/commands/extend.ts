@@ -1,15 +1,42 @@
 import { parseEnvName } from "../../../mod.ts";
-import { type Answer, type Call, usage } from "../command_line.ts";
+import type { Answer, Call } from "../command_line.ts";
 import { extendLease } from "../../lifecycle/lease.ts";
 import * as output from "../output.ts";
-import { required, withEngine } from "../session.ts";
+import { withEngine } from "../session.ts";
 import { parseDuration } from "../../text/duration.ts";
+import type { CommandFile } from "../command_file.ts";
 
-/** `extend <name> <time>` */
-export async function runExtend({ name, more, io }: Call): Promise<Answer> {
-  const env = parseEnvName(required(name, "extend"));
-  if (more === undefined) throw usage("Cannot extend: no time was given", `For example \`forkstack extend ${env} 2d\``);
-  const ms = parseDuration(more, "the time to extend by");
+/** `extend <env> <time>` */
+export const command: CommandFile = {
+  order: 6,
+  summary: "let an environment live longer",
+  arguments: { labels: ["<env>", "<time>"], min: 2, max: 2, withoutBases: true },
+  meanings: {
+    "<env>": "an environment of `forkstack list`",
+    "<time>": "how much longer: 90m, 12h, 3d or 2w; ten years at most",
+  },
+  example: "extend alice 2d",
+  options: {},
+  about: [
+    "Adds time to the lease: from its end, or from now where that is past or there is none. Where the vendor keeps " +
+    "the lease too, or a credential ends with it, both are renewed.",
+  ],
+  examples: [
+    ["extend alice 2d", "two days more"],
+    ["extend pr-42 12h --json", "for scripts; `expiresAt` is the new end"],
+  ],
+  exits: { 3: "", 4: "", 5: "", 6: "" },
+  files: {
+    ".forkstack/registry.db": "",
+    credentials: "",
+  },
+  seeAlso: ["prune", "status"],
+  run: runExtend,
+};
+
+async function runExtend({ name, more, io }: Call): Promise<Answer> {
+  const env = parseEnvName(name!);
+  const ms = parseDuration(more!, "the time to extend by");
   return await withEngine(io, "work", async (engine) => {
     const result = await extendLease(engine, env, ms);
     return { data: result, text: (style) => output.statusText(result, io.now(), style) };

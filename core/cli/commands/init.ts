@@ -1,13 +1,12 @@
 /** `init`: an existing project made ready. */
 import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
 import type { Answer, Call } from "../command_line.ts";
-import { COMMANDS } from "../command_table.ts";
 import type { Catalog, Presets } from "../../provider.ts";
 import { loadResources } from "../../project/open_project.ts";
 import { fileError, files } from "../../system/files.ts";
 import { cwd, join } from "../../system/host.ts";
 import { type CredentialReport, type InitPlan, planInit } from "../../setup/plan_setup.ts";
-import { isDenos, origin, schemaPath } from "../../project/task_line.ts";
+import { commandsWithTask, origin, schemaPath } from "../../project/task_line.ts";
 import * as output from "../output.ts";
 import { type Ask, ask as onTerminal } from "../../system/prompts.ts";
 import { parseConfig } from "../../project/schema.ts";
@@ -17,9 +16,60 @@ import type { Project, Resource } from "../../project/project.ts";
 import { signsOf, type Survey, survey } from "../../setup/survey.ts";
 import { writeProjectFiles } from "../../workspace/staged_files.ts";
 import { localCommands, paint, type Style } from "../style.ts";
+import type { CommandFile } from "../command_file.ts";
 
-/** The commands that a project has no task for: they are run before it has any, or once. */
-const NO_TASKS = ["init", "completions"];
+/** `init` */
+export const command: CommandFile = {
+  order: 14,
+  summary: "make an existing project ready: forkstack.json, tasks, .gitignore, a look at the credentials",
+  example: "init --stack sqlite-local",
+  options: {
+    stack: {
+      type: "string",
+      help: "what it is made of: sqlite-local, neon-s3-vault, ...",
+      value: "<stack>",
+      default: "sqlite-local; on a terminal it is asked for",
+    },
+    project: {
+      type: "string",
+      help: "what the project is called",
+      value: "<project>",
+      default: "the name in package.json or deno.json, of the git remote, or of the directory",
+    },
+    set: {
+      type: "string",
+      multiple: true,
+      help: "an option of forkstack.json: database.organization=acme; several times",
+      value: "<key=value>",
+      default: "what docs/init.md says of the stack; on a terminal it is asked for",
+    },
+    "dry-run": "shared",
+  },
+  about: [
+    "Writes what a project lacks, all of it or nothing: forkstack.json, the lines of .gitignore, and a task envs:… " +
+    "for each command, in deno.json or as scripts in package.json. On a terminal it asks, and once more before it " +
+    "writes. What a person wrote stays as it is; run again it adds what is lacking by then.",
+    "It says which credentials the stack needs, whether they are set and where to get them, and warns of an .env " +
+    "that would lead to production. It shows no value.",
+  ],
+  examples: [
+    ["init", "asks; without a terminal: the stack that needs no account"],
+    ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a stack by name, with what it needs"],
+    ["init --stack postgres-s3 --set ttl=3d --yes", "one of your own choice; does not ask"],
+    ["init --dry-run", "shows every line, and writes none"],
+  ],
+  exits: { 5: "forkstack.json is there and says otherwise, or files were changed meanwhile" },
+  files: {
+    "forkstack.json": "the stack; stays where there is one",
+    "deno.json, package.json": "the tasks",
+    ".gitignore": "what forkstack writes and git must not hold",
+    ".env": "looked at for what would lead to production",
+  },
+  seeAlso: ["new", "doctor", "docs/init.md"],
+  task: { isOmitted: "always" },
+  run: runInit,
+};
+
 const STANDARD = "sqlite-local";
 
 /** What was asked for. */
@@ -29,7 +79,6 @@ interface Wishes {
   readonly settings: readonly string[];
 }
 
-/** `init` */
 export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<Answer> {
   const { catalog } = io;
   const asked = flags.yes !== true && io.mayAsk() ? ask : undefined;
@@ -46,8 +95,7 @@ export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<An
       : await kept(catalog, found.project, wishes);
     const { resources } = await loadResources(project, { catalog, reach: "nothing" });
     const from = origin();
-    const hidden = isDenos(from) ? NO_TASKS : [...NO_TASKS, "permissions"]; // Deno's
-    const commands = Object.keys(COMMANDS).filter((name) => !hidden.includes(name));
+    const commands = commandsWithTask(from);
     const look = async (now: Survey) => await planInit({ ...now, project }, resources, { origin: from, commands });
     const plan = await look(found);
     if (!isDry && plan.files.length > 0) {

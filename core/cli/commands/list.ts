@@ -8,9 +8,33 @@ import * as output from "../output.ts";
 import { listEnvironments } from "../../lifecycle/report.ts";
 import { admit } from "../../project/trust.ts";
 import { BASE_ENVS } from "../../project/project.ts";
+import type { CommandFile } from "../command_file.ts";
 
 /** `list` */
-export async function runList({ io }: Call): Promise<Answer> {
+export const command: CommandFile = {
+  order: 10,
+  summary: "show the environments",
+  example: "list",
+  options: {},
+  about: [
+    "One line for each environment of the registry, by name; * marks the current one. Other directories that are " +
+    "on an environment stand in its line. Asks no vendor. Backups that outlived their environment are told below.",
+  ],
+  examples: [
+    ["list", "the environments, their parents and leases"],
+    ["list --json", "for a program; instants are RFC 3339, UTC"],
+  ],
+  exits: { 5: "", 6: "the shared registry did not answer" },
+  files: {
+    ".forkstack/registry.db": "",
+    ".current-env": "",
+    FORKSTACK_REGISTRY_TOKEN: "the token of a registry that a team shares",
+  },
+  seeAlso: ["status", "prune", "doctor"],
+  run: runList,
+};
+
+async function runList({ io }: Call): Promise<Answer> {
   const project = await openProject(cwd(), { init: false, catalog: io.catalog });
   await admit(project, { catalog: io.catalog, reach: "registry", person: io });
   const registry = await openRegistry(project, "empty", "look");

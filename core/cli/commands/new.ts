@@ -9,9 +9,73 @@ import * as output from "../output.ts";
 import { readVariables } from "../../workspace/env_files.ts";
 import { text, withEngine } from "../session.ts";
 import { parsePoint } from "../../text/duration.ts";
+import type { CommandFile } from "../command_file.ts";
 
 /** `new [name]` */
-export async function runNew({ name, flags, io }: Call): Promise<Answer> {
+export const command: CommandFile = {
+  order: 1,
+  summary: "make an environment with a copy of the whole stack, and switch to it",
+  arguments: { labels: ["[name]"], min: 0, max: 1 },
+  meanings: {
+    "[name]":
+      "1 to 63 of a-z, 0-9 and - inside; left out, it is that of the git branch, feature-login of feature/Login, " +
+      "or of the directory where no branch is checked out; else one is made up",
+  },
+  example: "new alice",
+  options: {
+    from: {
+      type: "string",
+      help: "fork this environment instead of the default parent",
+      value: "<env>",
+      default: '"parent" of forkstack.json, else prod, or dev for a stack without vendors',
+    },
+    at: {
+      type: "string",
+      help: "as the parent was then: 2026-11-20T10:00:00Z, 2h (ago), or an LSN",
+      value: "<point>",
+      default: "as the parent is now",
+    },
+    ttl: {
+      type: "string",
+      help: "how long it may live: 90m, 12h, 3d or 2w",
+      value: "<time>",
+      default: '"ttl" of forkstack.json, else without end',
+    },
+    empty: { type: "boolean", help: "start without the parent's data" },
+    adopt: "shared",
+    "no-switch": { type: "boolean", help: "leave the current environment as it is" },
+    "dry-run": "shared",
+  },
+  about: [
+    "Forks every resource of forkstack.json from the parent, all of them or none, writes the variables, and points " +
+    "this directory at the new environment. Resources are made side by side. Without a forkstack.json it begins a " +
+    "project here, with the stack that needs no account.",
+    "After a crash, a lost connection or Ctrl-C the same command, run again, finishes the work; `forkstack delete` " +
+    "takes back what was made. For an environment that is there already it looks at each resource, and changes " +
+    "nothing but what this directory points to. A resource that is gone is forked again, after asking or with " +
+    "--yes; the others stay as they are. A vendor that does not answer is an error. One that another registry made " +
+    "is refused; if that registry was lost, --adopt goes on with what it made.",
+  ],
+  examples: [
+    ["new alice", "forks the default parent"],
+    ["new pr-42 --from dev --ttl 3d", "forks dev, for three days"],
+    ["new fix --from prod --at 2h", "forks prod as it was two hours ago, where the vendor can"],
+    ["new alice --dry-run --json", "shows the plan to a program, and makes nothing"],
+  ],
+  exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
+  files: {
+    "forkstack.json": "the stack; written if there is none",
+    ".forkstack/envs/": "the variables of each environment, mode 0600",
+    ".env.local": "the variables of the current one, for the app, in a block; your own lines stay",
+    ".current-env": "",
+    ".forkstack/registry.db": "",
+    credentials: "",
+  },
+  seeAlso: ["switch", "delete", "status", "docs/reliability.md"],
+  run: runNew,
+};
+
+async function runNew({ name, flags, io }: Call): Promise<Answer> {
   let env = name === undefined ? undefined : parseEnvName(name);
   const at = text(flags.at);
   if (at !== undefined && flags.empty) throw usage("Cannot use --at with --empty", "Leave one of them out");

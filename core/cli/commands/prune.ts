@@ -19,9 +19,43 @@ import { messageOf, shown } from "../../text/printable.ts";
 import { text, withEngine } from "../session.ts";
 import { parseDuration } from "../../text/duration.ts";
 import type { Style } from "../style.ts";
+import type { CommandFile } from "../command_file.ts";
 
 /** `prune` */
-export async function runPrune({ flags, io }: Call): Promise<Answer> {
+export const command: CommandFile = {
+  order: 7,
+  summary: "delete the environments whose lease has ended",
+  example: "prune --dry-run",
+  options: {
+    idle: {
+      type: "string",
+      help: "those not switched to for this long, not the expired ones",
+      value: "<time>",
+      default: "those whose lease has ended",
+    },
+    "dry-run": "shared",
+  },
+  about: [
+    "Deletes every environment whose lease has ended, after asking, each as `forkstack delete` does; or with " +
+    "--idle those that nobody has switched to for so long. What fails does not stop the others. Protected " +
+    "environments stay. Where this directory is on one of them, it is on none from then on.",
+    "Environments of which only marks at the vendors tell are listed, and never deleted.",
+  ],
+  examples: [
+    ["prune --dry-run", "says which would go"],
+    ["prune --yes", "for a nightly job"],
+    ["prune --idle 7d", "those not used for a week"],
+  ],
+  exits: { 3: "", 5: "", 6: "", 7: "" },
+  files: {
+    ".forkstack/registry.db": "",
+    credentials: "",
+  },
+  seeAlso: ["extend", "delete", "list"],
+  run: runPrune,
+};
+
+async function runPrune({ flags, io }: Call): Promise<Answer> {
   const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
   const isDry = flags["dry-run"] === true;
   const answer = await withEngine(io, isDry ? "look" : "work", async (engine) => {

@@ -2,12 +2,43 @@ import { parseEnvName } from "../../../mod.ts";
 import type { Answer, Call } from "../command_line.ts";
 import * as output from "../output.ts";
 import { planReset, resetEnvironment } from "../../lifecycle/reset.ts";
-import { required, withEngine } from "../session.ts";
+import { withEngine } from "../session.ts";
 import { reportOf } from "../../engine/resource_report.ts";
+import type { CommandFile } from "../command_file.ts";
 
-/** `reset <name>` */
-export async function runReset({ name, flags, io }: Call): Promise<Answer> {
-  const env = parseEnvName(required(name, "reset"));
+/** `reset <env>` */
+export const command: CommandFile = {
+  order: 5,
+  summary: "fork an environment again from its parent, under the same names",
+  arguments: { labels: ["<env>"], min: 1, max: 1, withoutBases: true },
+  meanings: {
+    "<env>": "an environment of `forkstack list`",
+  },
+  example: "reset alice",
+  options: {
+    "dry-run": "shared",
+  },
+  about: [
+    "Makes new forks of the parent aside, and puts them in the place of the old ones once all stand ready; a " +
+    "failure before that keeps the old data. Names and most variables stay the same. A program that has the " +
+    "database open goes on with the old one until it starts again.",
+  ],
+  examples: [
+    ["reset alice", "asks, and begins again from the parent's data"],
+    ["reset alice --yes --json", "for scripts"],
+    ["reset alice --dry-run", "says what would be forked again"],
+  ],
+  exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
+  files: {
+    ".forkstack/registry.db": "",
+    credentials: "",
+  },
+  seeAlso: ["new", "docs/reliability.md"],
+  run: runReset,
+};
+
+async function runReset({ name, flags, io }: Call): Promise<Answer> {
+  const env = parseEnvName(name!);
   return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
     const { environment, rows, checkouts } = await planReset(engine, env);
     const others = output.othersText(checkouts);

@@ -32,9 +32,56 @@ import { meantEnv } from "../../workspace/current.ts";
 import { changeFiles, checkPointers, readVariables } from "../../workspace/env_files.ts";
 import { text, withEngine } from "../session.ts";
 import { BASE_ENVS, type Project } from "../../project/project.ts";
+import type { CommandFile } from "../command_file.ts";
 
-/** `run [env] -- …` */
-export async function runRun(call: Call): Promise<Answer> {
+/** `run [env]` */
+export const command: CommandFile = {
+  order: 4,
+  summary: "run a program with an environment's variables, without switching to it",
+  arguments: { labels: ["[env]"], min: 0, max: 1 },
+  meanings: {
+    "[env]": "the environment; by default the current one",
+  },
+  example: "run alice -- npm start",
+  options: {
+    secrets: { type: "boolean", help: "with the environment's secrets as variables, too" },
+    resource: "shared",
+    cors: "shared",
+  },
+  runsProgram: true,
+  about: [
+    "Runs any program with the variables of an environment in the place of those that the shell has of another " +
+    "one. What follows -- is the program and its arguments, word for word. Nothing is switched. With --secrets it " +
+    "gets the environment's secrets as variables, too.",
+    "Local buckets are served for the program alone, on a free port, until it ends. The terminal is the program's; " +
+    "signals go on to it, each time that they come, and a program that ignores them goes on. It ends with the " +
+    "program's exit code, and with 128 and the signal's number where a signal ended it. --json is refused: what is " +
+    "printed is the program's own.",
+  ],
+  examples: [
+    ["run alice -- uvicorn app:app", "in alice, in any language"],
+    ["run -- sh -c 'echo $DATABASE_URL'", "in the current one; what a shell is to read goes to one"],
+    ["run alice --secrets -- npm start", "with the secrets of alice"],
+  ],
+  exits: {
+    3: "",
+    4: "there is no such environment",
+    5: "it is not complete, its lease has ended, or its file is of another environment",
+    6: "",
+    126: "the program is not executable",
+    127: "there is no such program",
+  },
+  files: {
+    ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
+    FORKSTACK_ENV: "set for the program, so that the guard of mod.ts holds in it",
+    FORKSTACK_RUN: "set for the program: the names of what no file tells",
+  },
+  seeAlso: ["switch", "serve", "secrets", "docs/run.md"],
+  task: { set: "run" },
+  run: runRun,
+};
+
+async function runRun(call: Call): Promise<Answer> {
   const { flags, io, program: [command, ...args] } = call;
   if (flags.json) throw usage("Cannot run with --json: what is printed is the program's own", "Leave --json out");
   const origins = originsOf(flags.cors);

@@ -1,6 +1,6 @@
 /** `secrets <action>`: keys for people, values only where they were asked for. */
 import { editSecretsFile, ForkstackError, parseEnvName, parseSecretsFile, setEnvVariable } from "../../../mod.ts";
-import { type Answer, type Call, usage } from "../command_line.ts";
+import { actionsText, type Answer, argumentsText, type Call, usage } from "../command_line.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { editText } from "../editor.ts";
 import { isTerminal } from "../../system/host.ts";
@@ -12,17 +12,74 @@ import { didYouMean } from "../../text/did_you_mean.ts";
 import { meantEnv } from "../../workspace/current.ts";
 import { text, withEngine } from "../session.ts";
 import { protectedEnvs } from "../../project/project.ts";
+import type { CommandFile } from "../command_file.ts";
 
-/** What each action takes after its name. */
-export const ACTIONS = {
-  list: { arguments: "[env]", run: list },
-  get: { arguments: "<key> [env]", run: get },
-  set: { arguments: "<key> [env] < value", run: set },
-  unset: { arguments: "<key> [env]", run: unset },
-  diff: { arguments: "<env> [env]", run: diff },
-  copy: { arguments: "<key or pattern> <from> [to]", run: copy },
-  edit: { arguments: "[env]", run: edit },
+/** Each action: what follows its name, a command line of it, whether it changes nothing, and what runs it. */
+const ACTIONS = {
+  list: { labels: ["[env]"], min: 0, max: 1, example: "list", isLook: true, run: list },
+  get: { labels: ["<key>", "[env]"], min: 1, max: 2, example: "get API_KEY alice", isLook: true, run: get },
+  set: {
+    labels: ["<key>", "[env]"],
+    min: 1,
+    max: 2,
+    input: "value",
+    example: "set API_KEY < key.txt",
+    isLook: false,
+    run: set,
+  },
+  unset: { labels: ["<key>", "[env]"], min: 1, max: 2, example: "unset API_KEY", isLook: false, run: unset },
+  diff: { labels: ["<env>", "[env]"], min: 1, max: 2, example: "diff alice prod", isLook: true, run: diff },
+  copy: {
+    labels: ["<key or pattern>", "<from>", "[to]"],
+    min: 2,
+    max: 3,
+    example: "copy API_KEY prod alice",
+    isLook: false,
+    run: copy,
+  },
+  edit: { labels: ["[env]"], min: 0, max: 1, example: "edit", isLook: false, run: edit },
 } as const;
+
+/** `secrets <action> [key] [env] [env]` */
+export const command: CommandFile = {
+  order: 8,
+  summary: "list, get, set, unset, diff, copy or edit the secrets of an environment",
+  arguments: { labels: ["<action>", "[key]", "[env]", "[env]"], min: 1, max: 4 },
+  meanings: {
+    "<action>": "list, get, set, unset, diff, copy or edit",
+    "[key]": "a secret's key; for copy a pattern too, for diff, list and edit an environment",
+    "[env]": "an environment; of two the second is compared with, or copied to",
+  },
+  actions: ACTIONS,
+  example: "secrets diff alice prod",
+  options: {
+    reveal: { type: "boolean", help: "show the values" },
+    resource: "shared",
+    "dry-run": "shared",
+  },
+  about: [
+    "Actions: list [env], get <key> [env], set <key> [env], unset <key> [env], diff <env> [env], copy <key or A_*> " +
+    "<from> [to], edit [env]. Without an environment it is the current one.",
+    "Values come from stdin, never from the command line, and are shown to a pipe or with --reveal alone. A change " +
+    "of a protected environment asks. edit opens VISUAL or EDITOR on a file that only you can read, and removes it " +
+    "whatever happens; of two edits of one key the later is refused.",
+  ],
+  examples: [
+    ["secrets list", "the keys of the current environment"],
+    ["secrets set API_KEY alice < key.txt", "the value comes from a file"],
+    ["secrets diff alice prod", "which keys differ, without values"],
+    ["secrets copy 'STRIPE_*' prod alice", "copies those that match"],
+  ],
+  exits: { 3: "", 4: "there is no such environment or secret", 5: "", 6: "" },
+  files: {
+    ".forkstack/secrets/": "the secrets, where the provider is env-file",
+    "VISUAL, EDITOR": "the editor of edit; vi without them",
+    credentials: "",
+  },
+  seeAlso: ["status", "docs/secrets.md"],
+  task: { flags: ["--allow-run"] },
+  run: runSecrets,
+};
 
 /** An action on its way: `names` are the arguments that follow it. */
 interface Action {
@@ -31,42 +88,23 @@ interface Action {
   readonly names: readonly string[];
 }
 
-/** `secrets <action>` */
-export async function runSecrets(call: Call): Promise<Answer> {
+async function runSecrets(call: Call): Promise<Answer> {
   const { name = "", more, rest } = call;
-  const known = Object.keys(ACTIONS);
   if (!Object.hasOwn(ACTIONS, name)) {
-    const near = name === "" ? "" : await didYouMean(name, known);
-    throw usage(
-      name === "" ? "Cannot run secrets: no action was named" : `Cannot run "secrets ${name}": there is none${near}`,
-      Object.entries(ACTIONS).map(([one, { arguments: takes }]) => `${one} ${takes}`).join(", "),
-    );
+    const near = await didYouMean(name, Object.keys(ACTIONS));
+    throw usage(`Cannot run "secrets ${name}": there is none${near}`, actionsText(ACTIONS));
   }
   const action = ACTIONS[name as keyof typeof ACTIONS];
   const names = [more, ...rest].filter((one) => one !== undefined);
-  const [least, most] = [/</, /[<[]/].map((mark) =>
-    action.arguments.split(/ (?=[<[])/).filter((one) => mark.test(one) && !one.startsWith("< ")).length
-  );
-  if (names.length < least! || names.length > most!) {
-    throw usage(`Cannot run "secrets ${name}": it takes ${action.arguments}`, `For example ${exampleOf(name)}`);
+  if (names.length < action.min || names.length > action.max) {
+    const hint = `For example \`forkstack secrets ${action.example}\``;
+    throw usage(`Cannot run "secrets ${name}": it takes ${argumentsText(action)}`, hint);
   }
-  const isLook = /^(list|get|diff)$/.test(name) || call.flags["dry-run"] === true;
-  return await withEngine(call.io, isLook ? "look" : "work", (engine) => action.run({ call, engine, names }), {
-    reach: call.flags["dry-run"] ? "vendors" : "all",
+  const isDry = call.flags["dry-run"] === true;
+  const mode = action.isLook || isDry ? "look" : "work";
+  return await withEngine(call.io, mode, (engine) => action.run({ call, engine, names }), {
+    reach: isDry ? "vendors" : "all",
   });
-}
-
-function exampleOf(action: string): string {
-  const examples: Readonly<Record<string, string>> = {
-    list: "list",
-    get: "get API_KEY alice",
-    set: "set API_KEY < key.txt",
-    unset: "unset API_KEY",
-    diff: "diff alice prod",
-    copy: "copy API_KEY prod alice",
-    edit: "edit",
-  };
-  return `\`forkstack secrets ${examples[action]}\``;
 }
 
 async function list({ call, engine, names: [env] }: Action): Promise<Answer> {

@@ -8,9 +8,44 @@ import { Secret } from "../../secret.ts";
 import { text, withEngine } from "../session.ts";
 import type { Resource } from "../../project/project.ts";
 import { contextOf, scopeOf } from "../../engine/context.ts";
+import type { CommandFile } from "../command_file.ts";
 
 /** `serve` */
-export async function runServe({ flags, io }: Call): Promise<Answer> {
+export const command: CommandFile = {
+  order: 15,
+  summary: "serve the local buckets over S3 until Ctrl-C",
+  example: "serve",
+  options: {
+    cors: "shared",
+    port: {
+      type: "string",
+      help: "listen there instead of the port of forkstack.json",
+      value: "<port>",
+      default: '"port" of the storage in forkstack.json, else 7833',
+    },
+  },
+  about: [
+    "Serves the buckets of every environment whose storage is `local` to S3 clients on this machine, at 127.0.0.1, " +
+    "until Ctrl-C. Each environment has a key of its own, which opens its own buckets and no others; the variables " +
+    "of the environment hold it.",
+  ],
+  examples: [
+    ["serve", "at the port that the environments' variables name"],
+    ["serve --port 9000", "at another; the app then needs AWS_ENDPOINT_URL_S3"],
+    ["serve --port 0", "at any that is free"],
+    ["serve --cors http://localhost:5173", "a page of this origin may use presigned URLs in a browser"],
+  ],
+  exits: { 5: "the port is in use" },
+  files: {
+    ".forkstack/buckets/": "the objects, a directory for each bucket",
+    ".forkstack/buckets.key": "what the environments' keys are derived from",
+  },
+  seeAlso: ["status", "docs/storage.md"],
+  task: { set: "serve" },
+  run: runServe,
+};
+
+async function runServe({ flags, io }: Call): Promise<Answer> {
   const wanted = portOf(text(flags.port));
   const origins = originsOf(flags.cors);
   return await withEngine(io, "look", async (engine) => {

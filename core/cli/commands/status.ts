@@ -10,9 +10,38 @@ import type { EnvironmentResult } from "../../lifecycle/report.ts";
 import { shown } from "../../text/printable.ts";
 import { withEngine } from "../session.ts";
 import type { Project } from "../../project/project.ts";
+import type { CommandFile } from "../command_file.ts";
 
-/** `status [name]` */
-export async function runStatus({ name, io }: Call): Promise<Answer> {
+/** `status [env]` */
+export const command: CommandFile = {
+  order: 11,
+  summary: "show one environment with its resources",
+  arguments: { labels: ["[env]"], min: 0, max: 1 },
+  meanings: {
+    "[env]": "an environment of `forkstack list`; the current one if it is left out",
+  },
+  example: "status alice",
+  options: {},
+  about: [
+    "Shows an environment as it is recorded: state, parent, owner, lease, its resources by the vendors' names, and " +
+    "the names of its variables, never their values. Asks no vendor; `forkstack doctor` does. Where a shared " +
+    "registry does not answer, it shows what this machine's files say.",
+  ],
+  examples: [
+    ["status", "the current environment"],
+    ["status alice", "another"],
+    ["status alice --json", "for a program"],
+  ],
+  exits: { 4: "", 5: "", 6: "" },
+  files: {
+    ".forkstack/registry.db": "",
+    ".current-env": "",
+  },
+  seeAlso: ["list", "doctor"],
+  run: runStatus,
+};
+
+async function runStatus({ name, io }: Call): Promise<Answer> {
   const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
   const answer = (result: EnvironmentResult): Answer => (
     { data: result, text: (style) => output.statusText(result, io.now(), style) }

@@ -4,9 +4,42 @@ import { openProject } from "../../project/open_project.ts";
 import { cwd } from "../../system/host.ts";
 import { itemsText, itemTitle } from "../../project/trust_text.ts";
 import { ask, contentsOf, isSamePlace, keep, look, notTrusted, revoke, untrusted } from "../../project/trust_store.ts";
+import type { CommandFile } from "../command_file.ts";
 
 /** `trust` */
-export async function runTrust({ flags, io }: Call): Promise<Answer> {
+export const command: CommandFile = {
+  order: 12,
+  summary: "show the code, hosts and files that this repository names, and let forkstack use them",
+  example: "trust",
+  options: {
+    revoke: { type: "boolean", help: "take back all that was trusted of this project" },
+    "dry-run": "shared",
+  },
+  about: [
+    "A repository may name code, hosts and files outside of it: a provider of its own, a `sanitize` script, an " +
+    "endpoint that is neither the vendor's nor this machine, a registry. Nothing of these is run, and nothing is " +
+    "sent there, before a person was shown them and said yes. Commands that need one ask on a terminal, and end " +
+    "with NOT_TRUSTED off one.",
+    "The answer holds for exactly what was shown, the contents of files included, in each worktree of the " +
+    "repository. Where something changes it is asked again, and the difference is shown.",
+  ],
+  examples: [
+    ["trust", "shows what is new, and asks"],
+    ["trust --dry-run", "shows everything, and the hash for FORKSTACK_TRUST"],
+    ["trust --yes", "does not ask: for a person's own script"],
+    ["trust --revoke", "takes it all back"],
+  ],
+  exits: { 4: "a file that forkstack.json names is not there", 6: "" },
+  files: {
+    "forkstack.json": "what the repository names",
+    FORKSTACK_TRUST: "the hash of what is trusted, where nobody can be asked: in CI",
+    "~/.local/state/forkstack/": "what you trusted; $XDG_STATE_HOME/forkstack, on Windows %LOCALAPPDATA%\\forkstack",
+  },
+  seeAlso: ["permissions", "docs/trust.md"],
+  run: runTrust,
+};
+
+async function runTrust({ flags, io }: Call): Promise<Answer> {
   const project = await openProject(cwd(), { init: false, catalog: io.catalog });
   if (flags.revoke) {
     const count = flags["dry-run"]

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ErrorCode } from "../mod.ts";
+import type { ErrorCode } from "../../mod.ts";
 
 /** One code, for a caller that decides what to do. */
 export interface ErrorMeaning {

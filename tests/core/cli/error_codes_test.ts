@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { exitCodeOf } from "../../core/cli/errors.ts";
-import { ERROR_CODES, EXIT_CODES } from "../../core/error_codes.ts";
-import { type ErrorCode, ForkstackError } from "../../mod.ts";
+import { exitCodeOf } from "../../../core/cli/errors.ts";
+import { ERROR_CODES, EXIT_CODES } from "../../../core/cli/error_codes.ts";
+import { type ErrorCode, ForkstackError } from "../../../mod.ts";
 
 /** STYLE.md's list: the exit code of every code, but for the words in between. */
 const EXITS: Readonly<Record<number, string>> = {

@@ -1,0 +1,29 @@
+/** The list of what is loaded by name, as literal imports, which are all that a compiler sees. */
+import { readSources } from "./sources.ts";
+import type { Generated } from "./text.ts";
+
+/** tools/build/binary.ts. `listed` is what is loaded by a name that is composed: commands and providers. */
+export async function binaryFile(root: string, listed: readonly string[]): Promise<Generated> {
+  const sources = [...(await readSources(root)).values()];
+  const modules = new Set([...listed, ...sources.flatMap(({ modules }) => modules)]);
+  const packages = new Set(sources.flatMap(({ packages }) => packages));
+  const lines = [
+    ...[...modules].sort().map((path) => `  "${path}": () => import("../../${path}"),`),
+    ...[...packages].sort().map((name) => `  "${name}": () => import("${name}"),`),
+  ];
+  return {
+    path: "tools/build/binary.ts",
+    text: `/**
+ * Where the compiler of a binary begins: cli.ts, and as literal imports, which are all that a compiler sees, what is
+ * otherwise loaded from beside it when it is needed (core/system/lazy.ts). Written by \`deno task gen\`.
+ */
+import { carry } from "../../core/system/lazy.ts";
+
+carry({
+${lines.join("\n")}
+});
+
+await import("../../cli.ts");
+`,
+  };
+}

@@ -1,0 +1,152 @@
+/** What is written of the commands: the table of start-up, the pages of help, the tasks. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Arguments, Option } from "../../core/cli/command.ts";
+import type { CommandFile } from "../../core/cli/command_file.ts";
+import { COMMON, SHARED_FILES, SHARED_OPTIONS } from "../../core/cli/shared.ts";
+import { constant, type Generated, head } from "./text.ts";
+
+const DIRECTORY = "core/cli/commands";
+
+/** Every command by its name, which is its file's, in the order of help. */
+export async function readCommands(root: string): Promise<Map<string, CommandFile>> {
+  const files = (await readdir(join(root, DIRECTORY))).filter((file) => file.endsWith(".ts"));
+  const found = await Promise.all(files.map(async (file) => {
+    const { command } = await import(`../../${DIRECTORY}/${file}`) as { command?: CommandFile };
+    if (command === undefined) throw new Error(`${DIRECTORY}/${file} exports no command`);
+    return [file.slice(0, -".ts".length), command] as const;
+  }));
+  const sorted = found.sort(([, one], [, other]) => one.order - other.order);
+  const twice = sorted.find(([, one], at) => one.order === sorted[at + 1]?.[1].order);
+  if (twice !== undefined) throw new Error(`${DIRECTORY}/${twice[0]}.ts: order ${twice[1].order} is another's too`);
+  return new Map(sorted);
+}
+
+/** The files that are written of them. */
+export async function commandFiles(root: string): Promise<Generated[]> {
+  const commands = await readCommands(root);
+  return [table(commands), pagesOfHelp(commands), await taskTable(root, commands), await denoJson(root, commands)];
+}
+
+function each<T>(commands: Map<string, CommandFile>, of: (command: CommandFile) => T): Record<string, T> {
+  return Object.fromEntries([...commands].map(([name, command]) => [name, of(command)]));
+}
+
+/** Every option, the shared ones last; two commands that mean different things by one name are refused. */
+function optionsOf(commands: Map<string, CommandFile>): Map<string, Option> {
+  const shared = Object.entries(SHARED_OPTIONS) as [string, Option][];
+  const found = new Map<string, Option>();
+  for (const [command, { options }] of commands) {
+    for (const [name, option] of Object.entries(options)) {
+      const isShared = Object.hasOwn(SHARED_OPTIONS, name);
+      if ((option === "shared") !== isShared || found.has(name)) {
+        throw new Error(
+          `${command}: --${name} is ${isShared || found.has(name) ? "another's too" : "in no shared list"}`,
+        );
+      }
+      if (option !== "shared") found.set(name, option);
+    }
+  }
+  return new Map([...found, ...shared]);
+}
+
+const argumentsOf = ({ labels, min, max, choices, withoutBases, input }: Arguments): Arguments => ({
+  labels,
+  min,
+  max,
+  choices,
+  withoutBases,
+  input,
+});
+
+function table(commands: Map<string, CommandFile>): Generated {
+  const rows = each(commands, ({ summary, arguments: takes, actions, example, options, runsProgram }) => ({
+    summary,
+    arguments: takes && argumentsOf(takes),
+    actions: actions && Object.fromEntries(Object.entries(actions).map(([name, one]) => [name, argumentsOf(one)])),
+    example,
+    options: Object.keys(options),
+    runsProgram,
+  }));
+  const options = Object.fromEntries(
+    [...optionsOf(commands)].map(([name, { default: _, ...option }]) => [name, option]),
+  );
+  return {
+    path: "core/cli/command_table.ts",
+    text: head(
+      `${DIRECTORY}/*.ts and core/cli/shared.ts`,
+      "The commands and their options, as start-up and completion read them.",
+    ) +
+      `import type { Command } from "./command.ts";\n\n` +
+      `/** Every option. */\nexport const OPTIONS = ${constant(options)} as const;\n\n` +
+      `/** An option's name without its dashes. */\nexport type OptionName = keyof typeof OPTIONS;\n\n` +
+      `/** Options of every command. */\nexport const COMMON: readonly OptionName[] = ${constant(COMMON)};\n\n` +
+      `/** Every command, in the order of help. */\n` +
+      `export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = ${constant(rows)};\n`,
+  };
+}
+
+function pagesOfHelp(commands: Map<string, CommandFile>): Generated {
+  const shared: Readonly<Record<string, string>> = SHARED_FILES;
+  const pages = each(commands, ({ about, meanings, examples, exits, files, seeAlso }) => ({
+    about,
+    meanings,
+    examples,
+    exits,
+    files: files && Object.fromEntries(Object.entries(files).map(([name, text]) => [name, text || shared[name]])),
+    seeAlso,
+  }));
+  const defaults = Object.fromEntries(
+    [...optionsOf(commands)].flatMap(([name, option]) => option.default === undefined ? [] : [[name, option.default]]),
+  );
+  return {
+    path: "core/cli/help_pages.ts",
+    text: head(`${DIRECTORY}/*.ts and core/cli/shared.ts`, "The pages of help, read when somebody asks for one.") +
+      `import type { Page } from "./command.ts";\nimport type { OptionName } from "./command_table.ts";\n\n` +
+      `/** What holds where an option with a value is not given; one without a value is off. */\n` +
+      `export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = ${constant(defaults)};\n\n` +
+      `/** The page of each command. */\nexport const PAGES: Readonly<Record<string, Page>> = ${constant(pages)};\n`,
+  };
+}
+
+/** A set of permissions, as deno.json has it. */
+type PermissionSet = Readonly<Record<string, true | readonly string[]>>;
+
+/** A set as flags, but for its hosts, which a task may have more of. */
+function flagsOf(set: PermissionSet): string[] {
+  const { net: _, ...others } = set;
+  return Object.entries(others).map(([name, what]) =>
+    what === true ? `--allow-${name}` : `--allow-${name}=${what.join(",")}`
+  );
+}
+
+async function taskTable(root: string, commands: Map<string, CommandFile>): Promise<Generated> {
+  const { permissions } = JSON.parse(await readFile(join(root, "deno.json"), "utf8"));
+  const names = [...new Set([...commands.values()].map(({ task }) => task?.set ?? "cli"))].sort();
+  const sets = Object.fromEntries(
+    names.map((name) => [name, { flags: flagsOf(permissions[name]), net: permissions[name].net ?? [] }]),
+  );
+  return {
+    path: "core/project/tasks.ts",
+    text: head(`${DIRECTORY}/*.ts and deno.json`, "The tasks of a project, and the permissions of each.") +
+      `import type { Task } from "./task.ts";\n\n` +
+      `/** One set of deno.json, for a task that cannot name it. */\n` +
+      `interface PermissionSet {\n  /** But for its hosts. */\n  readonly flags: readonly string[];\n` +
+      `  /** Its hosts: a flag of a task replaces them. */\n  readonly net: readonly string[];\n}\n\n` +
+      `/** The sets. */\n` +
+      `export const SETS: Readonly<Record<NonNullable<Task["set"]>, PermissionSet>> = ${constant(sets)};\n\n` +
+      `/** The task of each command. */\n` +
+      `export const TASKS: Readonly<Record<string, Task>> = ${constant(each(commands, ({ task = {} }) => task))};\n`,
+  };
+}
+
+/** deno.json with a task for each command. */
+async function denoJson(root: string, commands: Map<string, CommandFile>): Promise<Generated> {
+  const lines = [...commands].map(([name, { task: { set = "cli", flags = [] } = {} }]) => {
+    const line = ["deno run -q", `-P=${set}`, ...flags, "--lock=deno.lock --unstable-npm-lazy-caching cli.ts", name];
+    return `    ${JSON.stringify(`envs:${name}`)}: ${JSON.stringify(line.join(" "))},\n`;
+  });
+  const [first, ...others] = (await readFile(join(root, "deno.json"), "utf8")).split(/(?:^ {4}"envs:.*\n)+/m);
+  if (others.length !== 1) throw new Error("deno.json: the tasks envs:… must stand together");
+  return { path: "deno.json", text: first + lines.join("") + others[0] };
+}

@@ -1,0 +1,23 @@
+/** Text that is written. */
+
+/** A file as it must be. */
+export interface Generated {
+  /** From the top of the repository. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** The beginning of a file of TypeScript that is written. */
+export function head(from: string, about: string): string {
+  return `/**\n * ${about}\n * Written by \`deno task gen\` from ${from}: change those.\n *\n * @module\n */\n`;
+}
+
+/** Plain data as an expression; what is undefined is left out. */
+export function constant(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(constant).join(", ")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined).map(([key, one]) => {
+    return `${/^([A-Za-z_]\w*|\d+)$/.test(key) ? key : JSON.stringify(key)}: ${constant(one)}`;
+  });
+  return `{ ${entries.join(", ")} }`;
+}
