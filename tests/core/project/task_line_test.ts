@@ -89,7 +89,7 @@ Deno.test("origin() is this clone", () => {
 });
 
 Deno.test("the tasks of this repository are those that init would write", async () => {
-  const { tasks, permissions } = JSON.parse(await readFile(new URL("../../deno.json", import.meta.url), "utf8"));
+  const { tasks, permissions } = JSON.parse(await readFile(new URL("../../../deno.json", import.meta.url), "utf8"));
   const path = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
   const root = dirname(path);
   for (const command of Object.keys(COMMANDS)) {
