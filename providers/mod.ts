@@ -5,12 +5,14 @@ import { EMBEDDED_STACK } from "../mod.ts";
 
 /** Loads each provider, by kind and name. */
 export const PROVIDERS: Catalog["providers"] = {
+  // generated
   database: providers("database", "sqlite", "turso", "neon", "planetscale", "supabase", "postgres"),
   storage: providers("storage", "local", "r2", "s3", "tigris"),
   secrets: providers("secrets", "env-file", "doppler", "vault", "aws-secrets"),
   cache: providers("cache", "valkey", "upstash-redis", "redis-cloud"),
   queue: providers("queue", "bullmq", "qstash", "inngest"),
   local: providers("local", "directory"),
+  // end
 };
 
 /** All of them, as the command line takes them. */
@@ -29,6 +31,7 @@ async function teller(kind: Kind, name: string): Promise<Teller | undefined> {
 }
 
 async function presets(): Promise<Presets> {
-  const { QUESTIONS, STACKS } = await load<typeof import("./presets.ts")>("providers/presets.ts");
+  const { STACKS } = await load<typeof import("./presets.ts")>("providers/presets.ts");
+  const { QUESTIONS } = await load<typeof import("./questions.ts")>("providers/questions.ts");
   return { stacks: STACKS, questions: QUESTIONS };
 }

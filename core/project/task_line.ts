@@ -5,6 +5,7 @@
  * @module
  */
 import { isBinary, isRunByDeno } from "../system/host.ts";
+import type { Task } from "./task.ts";
 import { SETS, TASKS } from "./tasks.ts";
 
 /** Where this program came from. */
@@ -42,7 +43,7 @@ export function commandsWithTask(from: Origin): string[] {
 /** The line of a task that runs a command in the project of this directory, whose providers call these hosts. */
 export function taskLine(from: Origin, command: string, root: string, hosts: readonly string[]): string {
   if (from.kind === "package" || from.kind === "binary") return `forkstack ${command}`;
-  const { set = "cli", flags = [] } = TASKS[command];
+  const { set = "cli", flags = [] }: Task = TASKS[command] ?? {}; // of none: how a task of any begins
   const { flags: given, net: own } = SETS[set];
   const isNamed = from.kind === "clone"; // its deno.json has the sets; by URL the project's own would be asked
   const named = isNamed ? [`-P=${set}`] : given.filter((one) => !flags.includes(one.split("=")[0]!));

@@ -7,7 +7,7 @@
 import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError, type ErrorCode } from "../../mod.ts";
+import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { urlOf } from "./connection_url.ts";
 
 /** Sends a statement; without values it may be several at once, which are one transaction. */

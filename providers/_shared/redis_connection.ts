@@ -8,7 +8,7 @@
 import type { Buffer } from "node:buffer";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError, type ErrorCode } from "../../mod.ts";
+import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { urlOf } from "./connection_url.ts";
 
 /** Where the server is, and as whom we come: an administrator. */

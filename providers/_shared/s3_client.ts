@@ -13,7 +13,7 @@ import type {
 } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError, type ErrorCode } from "../../mod.ts";
+import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { repeatable } from "../../core/system/repeat.ts";
 import { authorizationOf, sha256 } from "../../core/s3/sigv4.ts";
 

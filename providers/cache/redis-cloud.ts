@@ -13,12 +13,20 @@ import { createHash, randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
-import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
+import {
+  type Context,
+  type Fork,
+  type Held,
+  type Marker,
+  type Provider,
+  type Question,
+  Secret,
+} from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError, type ErrorCode } from "../../mod.ts";
-import { Api, endpointOption, reaches, type Answer } from "../_shared/json_api.ts";
-import { connected, copyAcross, redisUrl, type Login } from "../_shared/redis_connection.ts";
-import { recorded, type Known } from "../_shared/recorded.ts";
+import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
+import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { connected, copyAcross, type Login, redisUrl } from "../_shared/redis_connection.ts";
+import { type Known, recorded } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
   /** The number of the subscription that holds the databases, as in the address of the console, e.g. `154714`. */
@@ -112,6 +120,14 @@ const records = recorded<Database, Options>({
   namesOf: ({ name }) => [name],
   forkOf,
 });
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  subscription: {
+    ask: "Redis Cloud: the number of the subscription, as in the console's address",
+    example: "154714",
+  },
+};
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = await standing(context, target, target.name);

@@ -9,7 +9,15 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
-import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
+import {
+  type Context,
+  type Fork,
+  type Held,
+  type Marker,
+  type Provider,
+  type Question,
+  Secret,
+} from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, reaches } from "../_shared/json_api.ts";
@@ -104,6 +112,11 @@ const provider: Provider<Options> = {
   execute,
 };
 export default provider;
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  projectId: { ask: "Neon: the id of the project, as in the address of the console", example: "late-frost-12345" },
+};
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = await named(context, target, target.name);

@@ -10,9 +10,20 @@
  * - What a token may do: https://planetscale.com/docs/api/reference/service-tokens
  */
 import * as v from "npm:valibot@1.5.0";
+import {
+  type Context,
+  type Created,
+  type Fork,
+  type Held,
+  type Inspection,
+  type Outputs,
+  type Provider,
+  type Question,
+  type Scope,
+  Secret,
+  type Target,
+} from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
-import { type Context, type Created, type Fork, type Held, Secret } from "../../core/provider.ts";
-import type { Inspection, Outputs, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_shared/json_api.ts";
 import { firstNameOf } from "../_shared/first_name.ts";
@@ -95,6 +106,16 @@ const provider: Provider<Options> = {
   usage,
 };
 export default provider;
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  organization: { ask: "PlanetScale: the organization, as in the address of the dashboard", example: "acme" },
+  database: {
+    ask: "PlanetScale: the database whose branches the environments are",
+    example: "shop",
+    isProject: true,
+  },
+};
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const { branch } = await find(context, target, target.name);

@@ -12,8 +12,16 @@
  * - Addresses of a database: https://supabase.com/docs/guides/database/connecting-to-postgres
  */
 import * as v from "npm:valibot@1.5.0";
+import {
+  type Context,
+  type Fork,
+  type Held,
+  type Marker,
+  type Provider,
+  type Question,
+  Secret,
+} from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
-import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
 import { reaches } from "../_shared/json_api.ts";
@@ -102,6 +110,14 @@ const records = recorded<Branch, Options>({
   namesOf: ({ name }) => [name, finalNameOf(name)],
   forkOf,
 });
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  projectRef: {
+    ask: "Supabase: the ref of the project, as in the address of its dashboard",
+    example: "abcdefghijklmnopqrst",
+  },
+};
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   if (isProject(target, target.name)) {

@@ -13,8 +13,21 @@ import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/system/repeat.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
-import { type Context, type Created, type Fork, type Held, Secret } from "../../core/provider.ts";
-import type { Inspection, Lease, Outputs, Provider, Scope, Target } from "../../core/provider.ts";
+import {
+  type Context,
+  type Created,
+  type Fork,
+  type Held,
+  type Inspection,
+  type Lease,
+  type Marker,
+  type Outputs,
+  type Provider,
+  type Question,
+  type Scope,
+  Secret,
+  type Target,
+} from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_shared/json_api.ts";
 import { type Known, recorded } from "../_shared/recorded.ts";
@@ -98,6 +111,11 @@ const records = recorded<Database, Options>({
   namesOf: ({ Name }) => [Name],
   forkOf,
 });
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  organization: { ask: "Turso: the organization or user, as in the address of the dashboard", example: "acme" },
+};
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = await find(context, target, target.name);

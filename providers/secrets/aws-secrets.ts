@@ -7,7 +7,7 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
-import type { Context, Fork, Held, Marker, Provider, Scope } from "../../core/provider.ts";
+import type { Context, Fork, Held, Marker, Provider, Question, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { poll } from "../../core/system/poll.ts";
 import { forEach } from "../../core/system/concurrency.ts";
@@ -184,6 +184,11 @@ const provider: Provider<Options> = {
     Promise.resolve({ SECRETS_PREFIX: shelf.place(scope, name), SECRETS_REGION: scope.options.region }),
 };
 export default provider;
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  region: { ask: "Secrets Manager: the region", example: "eu-central-1", variable: "AWS_REGION" },
+};
 
 /** All is deleted with a recovery window, the mark last. */
 async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {

@@ -10,7 +10,15 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Inspection, Secret } from "../../core/provider.ts";
+import {
+  type Context,
+  type Fork,
+  type Held,
+  type Inspection,
+  type Marker,
+  type Question,
+  Secret,
+} from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, reaches, slugOption } from "../_shared/json_api.ts";
@@ -99,6 +107,11 @@ const records = recorded<Config, Options>({
   ownerOf: async (context, name, config) =>
     (await context.recorded(name)).find(({ id }) => isConfig(config, id))?.marker,
 });
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  project: { ask: "Doppler: the project", example: "shop", isProject: true },
+};
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const all = await Array.fromAsync(configs(context, target));

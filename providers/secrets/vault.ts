@@ -6,7 +6,7 @@
  * - https://openbao.org/api-docs/secret/kv/kv-v2/
  */
 import * as v from "npm:valibot@1.5.0";
-import type { Context, Provider, Scope } from "../../core/provider.ts";
+import type { Context, Provider, Question, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { forEach } from "../../core/system/concurrency.ts";
 import { type Answer, Api, endpointOption, reaches, type Sent } from "../_shared/json_api.ts";
@@ -157,6 +157,16 @@ const provider: Provider<Options> = {
     }),
 };
 export default provider;
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  endpoint: {
+    ask: "Vault: where it is",
+    example: "https://vault.example:8200",
+    variable: "VAULT_ADDR",
+    value: "http://127.0.0.1:8200",
+  },
+};
 
 function prefixOf({ project }: Scope<Options>, name: string): string {
   return `${project}/${name}`;

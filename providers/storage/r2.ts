@@ -7,7 +7,15 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Held, type Lease, type Provider, type Scope, Secret } from "../../core/provider.ts";
+import {
+  type Context,
+  type Held,
+  type Lease,
+  type Provider,
+  type Question,
+  type Scope,
+  Secret,
+} from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
 import type { Account } from "../_shared/s3_client.ts";
@@ -185,6 +193,11 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  account: { ask: "Cloudflare: the id of the account", example: "0123456789abcdef0123456789abcdef" },
+};
 
 /** Keys that open one bucket, and end by themselves: with the lease, or after 7 days. */
 async function temporaryKeys(context: Context, own: Account, { name }: Held, scope: Scope<Options> & Lease) {

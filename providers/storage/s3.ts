@@ -6,7 +6,7 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
-import { type Context, type Provider, type Scope, Secret } from "../../core/provider.ts";
+import { type Context, type Provider, type Question, type Scope, Secret } from "../../core/provider.ts";
 import { endpointOption, reaches } from "../_shared/json_api.ts";
 import { type Account, credentialsOf, standardEndpoint } from "../_shared/s3_client.ts";
 import {
@@ -119,6 +119,11 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** The questions that `init` asks, by option. */
+export const questions: Readonly<Record<string, Question>> = {
+  region: { ask: "S3: the region of the buckets", example: "eu-west-1", variable: "AWS_REGION", value: "us-east-1" },
+};
 
 function account(context: Context, { options: { region, endpoint }, resource }: Scope<Options>): Account {
   return {

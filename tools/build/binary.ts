@@ -57,6 +57,7 @@ carry({
   "providers/database/turso.ts": () => import("../../providers/database/turso.ts"),
   "providers/local/directory.ts": () => import("../../providers/local/directory.ts"),
   "providers/presets.ts": () => import("../../providers/presets.ts"),
+  "providers/questions.ts": () => import("../../providers/questions.ts"),
   "providers/queue/bullmq.ts": () => import("../../providers/queue/bullmq.ts"),
   "providers/queue/inngest.ts": () => import("../../providers/queue/inngest.ts"),
   "providers/queue/qstash.ts": () => import("../../providers/queue/qstash.ts"),

@@ -7,10 +7,10 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { PROVIDERS } from "../../providers/mod.ts";
 import { binaryFile } from "./binary.ts";
 import { commandFiles, readCommands } from "./commands.ts";
 import { pages } from "./pages.ts";
+import { providerFiles, providerPaths, readProviders } from "./providers.ts";
 import type { Generated } from "./text.ts";
 
 const ROOT: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
@@ -18,12 +18,11 @@ const ROOT: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 /** Every file that is written, whole, as `deno fmt` leaves it. */
 export async function generate(root: string = ROOT): Promise<Generated[]> {
   const commands = [...(await readCommands(root)).keys()].map((name) => `core/cli/commands/${name}.ts`);
-  const providers = Object.entries(PROVIDERS).flatMap(([kind, all]) =>
-    Object.keys(all).map((name) => `providers/${kind}/${name}.ts`)
-  );
+  const providers = await readProviders(root);
   const files = [
     ...await commandFiles(root),
-    await binaryFile(root, [...commands, ...providers]),
+    ...await providerFiles(root, providers),
+    await binaryFile(root, [...commands, ...providerPaths(providers)]),
     ...await pages(root),
   ];
   return await Promise.all(files.map(async ({ path, text }) => ({ path, text: await formatted(path, text) })));

@@ -5,7 +5,7 @@ import { CATALOG } from "../../../providers/mod.ts";
 
 const repo = new URL("../../../", import.meta.url);
 
-Deno.test("forkstack.schema.json is what `deno task schema` writes", async () => {
+Deno.test("forkstack.schema.json is what `deno task gen` writes", async () => {
   const written = JSON.parse(await Deno.readTextFile(new URL("forkstack.schema.json", repo)));
   assert.deepEqual(written, JSON.parse(JSON.stringify(await jsonSchema(CATALOG))));
 });
