@@ -12,15 +12,7 @@
  * - Addresses of a database: https://supabase.com/docs/guides/database/connecting-to-postgres
  */
 import * as v from "npm:valibot@1.5.0";
-import {
-  type Context,
-  type Fork,
-  type Held,
-  type Marker,
-  type Provider,
-  type Question,
-  Secret,
-} from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Provider, type Question, Secret } from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";

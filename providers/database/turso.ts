@@ -20,7 +20,6 @@ import {
   type Held,
   type Inspection,
   type Lease,
-  type Marker,
   type Outputs,
   type Provider,
   type Question,

@@ -10,15 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import {
-  type Context,
-  type Fork,
-  type Held,
-  type Inspection,
-  type Marker,
-  type Question,
-  Secret,
-} from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Inspection, type Question, Secret } from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, reaches, slugOption } from "../_shared/json_api.ts";
