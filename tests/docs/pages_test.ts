@@ -23,9 +23,6 @@ const PAGES = [
 /** Pages for who changes the code: all that they name in code is held. */
 const OF_DEVELOPERS = PAGES.filter((page) => /^(CONTRIBUTING|docs\/(architecture|contributing\/.*))\.md$/.test(page));
 
-/** Named ahead of the commits of issue 14 that bring them; goes when these have landed. */
-const SOON = new Set(["deno task quick", "deno task gen", ".ci/full", ".ci/steps.sh", "docs/verification.md"]);
-
 /** A page without its code. */
 function proseOf(page: string): string {
   return page.replace(/^ *```[^]*?^ *```$/gm, "").replace(/^ {4,}\S.*$/gm, "").replace(/`[^`\n]+`/g, "");
@@ -48,7 +45,7 @@ function brokenLinks(path: string, text: string): string[] {
       const [file, anchor] = target.split("#");
       const at = file === "" ? join(ROOT, path) : resolve(ROOT, dirname(path), file!);
       if (relative(ROOT, at).startsWith("..")) return [`${target} leads out of the repository`];
-      if (!existsSync(at)) return SOON.has(relative(ROOT, at)) ? [] : [`${target} is not there`];
+      if (!existsSync(at)) return [`${target} is not there`];
       if (anchor === undefined) return [];
       const there = anchorsOf(file === "" ? text : readFileSync(at, "utf8"));
       return there.has(anchor) ? [] : [`${target} has no such heading`];
@@ -94,7 +91,7 @@ function missingNames(text: string): string[] {
     ...tasks.filter((name) => !Object.hasOwn(config.tasks, name)).map((name) => `deno task ${name}`),
     ...paths.filter((path) => !existsSync(join(ROOT, path))),
     ...bare.filter((name) => !BASENAMES.has(name)),
-  ].filter((name) => !SOON.has(name));
+  ];
 }
 
 for (const page of OF_DEVELOPERS) {
@@ -161,7 +158,7 @@ for (const path of WORKFLOWS) {
     for (const [, version] of text.matchAll(/\bdeno@([\d.]+)/g)) assert.equal(version, Deno.version.deno);
     for (const [bun] of text.matchAll(/\bbun@[\d.]+/g)) assert.equal(bun, BUN);
     const named = [...text.matchAll(/(?<![\w/])((?:tests|core|tools|\.ci)\/[\w./-]+)/g)].map(([, name]) => name!);
-    for (const name of named) assert(existsSync(join(ROOT, name)) || SOON.has(name), `${name} is not there`);
+    for (const name of named) assert(existsSync(join(ROOT, name)), `${name} is not there`);
     for (const name of named.filter((one) => one.startsWith(".ci/") && existsSync(join(ROOT, one)))) {
       assert(statSync(join(ROOT, name)).mode & 0o100, `${name} can be run`);
     }
