@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { Place, repository, run, runCommand } from "./run.ts";
+import { Place, repository, run, runCommand, useProcesses } from "./run.ts";
+
+// A process ends with its registry open, so that the log can be read; and its PATH is its own.
+useProcesses();
 
 /** Counts the times that a command line starts git. */
 async function gitsOf(place: Place, directory: string, ...args: string[]): Promise<number> {

@@ -6,7 +6,7 @@ import { pack } from "../build/pack.ts";
 import { type Benchmark, inTurns, percentile, REPO, run, shown, timesInTurns } from "./measure.ts";
 
 /** As tests/packages/package_test.ts holds it to. */
-const MOST_PACKED_KIB = 350;
+const MOST_PACKED_KIB = 380;
 
 function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;

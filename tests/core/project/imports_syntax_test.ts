@@ -9,7 +9,7 @@ const REPO = fileURLToPath(new URL("../../../", import.meta.url));
 
 Deno.test("every file of this repository is read", () => {
   const failed: string[] = [];
-  for (const folder of [".", "bench", "build", "core", "docs", "examples", "providers", "tests"]) {
+  for (const folder of [".", "core", "docs", "examples", "providers", "tests", "tools"]) {
     for (const name of readdirSync(join(REPO, folder), { recursive: folder !== "." }) as string[]) {
       if (!/\.m?[jt]s$/.test(name) || /(^|\/)node_modules\//.test(name)) continue;
       try {
