@@ -45,7 +45,7 @@ function serverFetch(url: string, authToken: string | undefined): (request: Requ
     totalMs: 45_000,
   });
   return async (request) => {
-    const response = await send(repeatable(request));
+    const response = await send(repeatable(request, true));
     if (response.status === 401 || response.status === 403) throw refused(url, response.status);
     if (!response.ok && response.status !== 400) throw unreachable(url, `it answers ${response.status}`);
     return response;

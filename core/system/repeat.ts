@@ -30,6 +30,6 @@ export function isRepeatable(request: RepeatableRequest): boolean {
 }
 
 /** The request, with its own word on whether it may be sent again; `undefined`: its method decides. */
-export function repeatable(request: Request, mayRepeat: boolean | undefined = true): RepeatableRequest {
+export function repeatable(request: Request, mayRepeat: boolean | undefined): RepeatableRequest {
   return mayRepeat === undefined ? request : Object.assign(request, { mayRepeat });
 }

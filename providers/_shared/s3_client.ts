@@ -135,7 +135,7 @@ export class Store {
     const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(query)}`);
     const headers = new Headers(given);
     sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
-    const request = repeatable(new Request(url, { method, headers, signal: this.#context.signal }));
+    const request = repeatable(new Request(url, { method, headers, signal: this.#context.signal }), true);
     const response = await this.#context.fetch(request);
     const text = await response.text();
     // A failure after the headers comes as 200 with an error in its body.
@@ -282,7 +282,7 @@ async function answerTo(context: Context, sent: Sent): Promise<{ response: objec
     ...(body === undefined || method === "GET" || method === "HEAD" ? {} : { body }),
     signal: context.signal,
   });
-  const response = await context.fetch(repeatable(request));
+  const response = await context.fetch(repeatable(request, true));
   return {
     response: {
       statusCode: response.status,

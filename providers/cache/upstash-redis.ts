@@ -195,7 +195,7 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
   const { database, restUrl } = await access(context, held, scope);
   const headers = { authorization: `Bearer ${database.rest_token}`, "content-type": "application/json" };
   const init = { method: "POST", headers, body: JSON.stringify(["PING"]), signal: context.signal };
-  const request = repeatable(new Request(restUrl, init)); // it only asks
+  const request = repeatable(new Request(restUrl, init), true); // it only asks
   const response = await context.fetch(request);
   if (response.ok && v.is(PONG, await readJson(response))) return;
   await response.text().catch(() => {}); // it may have been read

@@ -129,7 +129,7 @@ function requestOf({ method, protocol, hostname, port, path, headers, body }: Si
     ...(signal === undefined ? {} : { signal }),
   });
   for (const name of ["host", "content-length"]) request.headers.delete(name);
-  return repeatable(request);
+  return repeatable(request, true);
 }
 
 /** The error for a refusal, in words. */
