@@ -48,5 +48,5 @@ export type Variables = Readonly<Record<string, string | Secret>>;
 /** Values by key. */
 export type Secrets = Readonly<Record<string, Secret>>;
 
-/** What is to be set, and with `null` removed. */
+/** Secrets to set, or with `null` to remove. */
 export type Changes = Readonly<Record<string, Secret | null>>;

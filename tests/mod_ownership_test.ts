@@ -16,7 +16,18 @@ import process from "node:process";
 import { isForkstackError, stateRoot } from "../mod.ts";
 import { onTerminal, terminalTest } from "./cli/terminal.ts";
 import { testIf } from "./helpers.ts";
-import { bun, deno, envFile, localFile, node22, type Project, run, temporaryProject } from "./runtime_helpers.ts";
+import {
+  bun,
+  deno,
+  envFile,
+  linkedRepository,
+  localFile,
+  node22,
+  type Project,
+  type Repository,
+  run,
+  temporaryProject,
+} from "./runtime_helpers.ts";
 import { readableByAll } from "./tools.ts";
 
 const MOD = new URL("../mod.ts", import.meta.url).href;
@@ -210,21 +221,6 @@ terminalTest("getters: on a terminal Deno asks for no permission beside read and
 
 // ---- worktrees
 
-/** A repository `main` with a linked worktree `linked`. */
-function repository(): Project & { git(cwd: string, ...args: string[]): void } {
-  const at = temporaryProject({ "main/app/forkstack.json": '{"project": "myapp"}' });
-  const git = (cwd: string, ...args: string[]) => {
-    const who = ["-c", "user.name=t", "-c", "user.email=t@example", "-c", "protocol.file.allow=always"];
-    const { code, stderr } = run(["git", ...who, ...args], { cwd: join(at.path, cwd) });
-    assert.equal(code, 0, stderr);
-  };
-  git("main", "init", "-q");
-  git("main", "add", ".");
-  git("main", "commit", "-q", "-m", "begin");
-  git("main", "worktree", "add", "-q", "../linked");
-  return Object.assign(at, { git });
-}
-
 /** Which directory a worktree's state is in, relative to the test's own. */
 function stateOf(at: Project, name: string): string {
   const root = stateRoot(join(at.path, name, "app"));
@@ -232,7 +228,7 @@ function stateOf(at: Project, name: string): string {
 }
 
 Deno.test("stateRoot(): a worktree that the main one lists has the main one's state, wherever it lies", () => {
-  using at = repository();
+  using at = linkedRepository();
   assert.equal(stateOf(at, "linked"), "main/app");
   at.git("linked", "worktree", "move", "../linked", "../moved");
   assert.equal(stateOf(at, "moved"), "main/app");
@@ -246,12 +242,12 @@ Deno.test("stateRoot(): a worktree that the main one lists has the main one's st
 });
 
 Deno.test("stateRoot(): where the project is the whole repository, nothing stands behind the directory's name", () => {
-  using at = repository();
+  using at = linkedRepository();
   assert.equal(stateRoot(join(at.path, "linked")), realpathSync(join(at.path, "main")));
 });
 
 Deno.test("stateRoot(): after the main worktree was moved by hand, once it is repaired", () => {
-  using at = repository();
+  using at = linkedRepository();
   renameSync(join(at.path, "main"), join(at.path, "other"));
   assert.equal(stateOf(at, "linked"), "linked/app");
   at.git("other", "worktree", "repair");
@@ -259,7 +255,7 @@ Deno.test("stateRoot(): after the main worktree was moved by hand, once it is re
 });
 
 /** `.git` files that no main worktree knows of. */
-const UNLISTED: Readonly<Record<string, (at: ReturnType<typeof repository>) => void>> = {
+const UNLISTED: Readonly<Record<string, (at: Repository) => void>> = {
   "a copy of a worktree": (at) => cpSync(join(at.path, "linked"), join(at.path, "x"), { recursive: true }),
   "a `.git` file that names the worktree of another": (at) => {
     at.write("x/.git", `gitdir: ${at.path}/main/.git/worktrees/linked\n`);
@@ -309,7 +305,7 @@ const UNLISTED: Readonly<Record<string, (at: ReturnType<typeof repository>) => v
 
 for (const [name, make] of Object.entries(UNLISTED)) {
   Deno.test(`stateRoot(): ${name} has state of its own`, () => {
-    using at = repository();
+    using at = linkedRepository();
     make(at);
     mkdirSync(join(at.path, "x/app"), { recursive: true });
     assert.equal(stateOf(at, "x"), "x/app");
@@ -318,7 +314,7 @@ for (const [name, make] of Object.entries(UNLISTED)) {
 
 Deno.test("stateRoot(): in a bare layout the state is in the common git directory, whatever that is called", () => {
   for (const bare of ["bare.git", "shop/.bare", "shop/.git"]) {
-    using at = repository();
+    using at = linkedRepository();
     at.git("main", "clone", "-q", "--bare", "../main", join(at.path, bare));
     at.git(bare, "worktree", "add", "-q", join(at.path, "shop/one"));
     at.git(bare, "worktree", "add", "-q", join(at.path, "two"));
@@ -336,7 +332,7 @@ Deno.test("stateRoot(): in a bare layout the state is in the common git director
 });
 
 testIf(notRoot, "stateRoot(): a third user's `.git` file above the project leads nowhere", () => {
-  using at = repository();
+  using at = linkedRepository();
   mkdirSync(join(at.path, "linked/app"), { recursive: true });
   chownSync(join(at.path, "linked/.git"), THIRD, THIRD);
   assert.equal(stateOf(at, "linked"), "linked/app");

@@ -1,4 +1,5 @@
 /** Temporary projects for the tests of mod.ts, and the runtimes that run them. */
+import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -130,4 +131,22 @@ export function runtimeTest(
     throw new Error(runtime.missing);
   };
   Deno.test({ name: `${name} (skipped: ${runtime.missing})`, ignore: process.env.FORKSTACK_TEST_FULL !== "1", fn });
+}
+
+/** A project in a git repository. */
+export type Repository = Project & { git(cwd: string, ...args: string[]): void };
+
+/** A repository `main` with a linked worktree `linked`. */
+export function linkedRepository(): Repository {
+  const at = temporaryProject({ "main/app/forkstack.json": '{"project": "myapp"}' });
+  const git = (cwd: string, ...args: string[]) => {
+    const who = ["-c", "user.name=t", "-c", "user.email=t@example", "-c", "protocol.file.allow=always"];
+    const { code, stderr } = run(["git", ...who, ...args], { cwd: join(at.path, cwd) });
+    assert.equal(code, 0, stderr);
+  };
+  git("main", "init", "-q");
+  git("main", "add", ".");
+  git("main", "commit", "-q", "-m", "begin");
+  git("main", "worktree", "add", "-q", "../linked");
+  return Object.assign(at, { git });
 }

@@ -15,11 +15,11 @@ export interface Option {
   readonly short?: string;
   /** It may be given several times. */
   readonly multiple?: true;
-  /** What holds where it is not given, if it takes a value. */
+  /** The default of an option that takes a value. */
   readonly default?: string;
 }
 
-/** What follows a command's name. */
+/** The arguments of a command. */
 export interface Arguments {
   /** By place, as the synopsis shows them: `["<env>", "<time>"]`. */
   readonly labels: readonly string[];
@@ -31,7 +31,7 @@ export interface Arguments {
   readonly choices?: Readonly<Record<string, string>>;
   /** Its environment is never `dev` or `prod`. */
   readonly withoutBases?: true;
-  /** What is read from stdin, e.g. `"value"`. */
+  /** The name of what is read from stdin, e.g. `"value"`. */
   readonly input?: string;
 }
 
@@ -53,7 +53,7 @@ export interface Command<OptionName extends string = string> {
 export interface Page {
   /** The meaning of each argument, by its label. */
   readonly meanings?: Readonly<Record<string, string>>;
-  /** What it does, in paragraphs; one that is indented is code. */
+  /** The description, in paragraphs; one that is indented is code. */
   readonly about: readonly string[];
   /** Command lines, each with what it does. */
   readonly examples: readonly (readonly [line: string, what: string])[];

@@ -1,5 +1,5 @@
 /**
- * What a command's file in commands/ says of it. `deno task gen` writes from all of them the table that start-up reads,
+ * The description of a command, in its file in commands/. `deno task gen` writes from all of them the table that start-up reads,
  * the pages of help, the tasks, and the list that compilers need; nothing of a command is said in another place.
  *
  * @module

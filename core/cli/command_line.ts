@@ -24,7 +24,7 @@ export interface Io {
   readonly atEnd: (close: () => unknown) => void;
 }
 
-/** What a command gives back: data for `--json`, text for people. */
+/** The result of a command: data for `--json`, text for people. */
 export interface Answer {
   readonly data: unknown;
   readonly text: (style: Style) => string;
@@ -34,7 +34,7 @@ export interface Answer {
   readonly error?: ForkstackError | undefined;
   /** A check found something: the command ends with 1, though it did what it was to do. @default {false} */
   readonly hasFound?: boolean;
-  /** Of a program that has run: it has said what there was to say, and nothing is printed. */
+  /** The exit code of a program that ran. It printed its own result, so that nothing more is printed. */
   readonly exitCode?: number;
 }
 
@@ -44,11 +44,11 @@ export type Flags = Readonly<Partial<Record<OptionName, string | boolean | strin
 /** One command line, parsed. */
 export interface Call {
   readonly name: string | undefined;
-  /** What follows the name. */
+  /** The argument after the name. */
   readonly more: string | undefined;
-  /** What follows that. */
+  /** The arguments after that. */
   readonly rest: readonly string[];
-  /** What follows `--`, for a command that runs a program. */
+  /** The words after `--`, for a command that runs a program. */
   readonly program: readonly string[];
   readonly flags: Flags;
   readonly io: Io;
@@ -59,7 +59,7 @@ export function usage(message: string, hint: string): ForkstackError {
   return new ForkstackError("USAGE", message, { hint });
 }
 
-/** What follows a name, as help shows it: `<key> [env] < value`. */
+/** The arguments as help shows them: `<key> [env] < value`. */
 export function argumentsText({ labels, input }: Arguments): string {
   return [...labels, ...(input === undefined ? [] : [`< ${input}`])].join(" ");
 }

@@ -7,7 +7,7 @@
 import type { Page } from "./command.ts";
 import type { OptionName } from "./command_table.ts";
 
-/** What holds where an option with a value is not given; one without a value is off. */
+/** Defaults of options that take a value; an option without a value is off. */
 export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   from: '"parent" of forkstack.json, else prod, or dev for a stack without vendors',
   at: "as the parent is now",

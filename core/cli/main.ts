@@ -40,7 +40,7 @@ async function readSecret(question: string): Promise<string> {
   return await (await load<typeof import("../system/prompts.ts")>("core/system/prompts.ts")).askSecret(question);
 }
 
-/** What commands are called where this one was started. */
+/** The prefix of commands, by the way in which this one was started. */
 function commandPrefix(): string {
   if (host.isBinary(import.meta.url)) return "forkstack "; // whatever started what called it
   if (host.isRunByDeno()) return host.variable("INIT_CWD") === undefined ? "forkstack " : "deno task envs:";
@@ -48,7 +48,7 @@ function commandPrefix(): string {
   return by === "npx" || by === "bunx" ? `${by} forkstack ` : "forkstack ";
 }
 
-/** What they are called where a package's script started this one: `npm run envs:`. */
+/** The prefix of commands if a package's script started this one: `npm run envs:`. */
 function scriptPrefix(): string | undefined {
   const manager = host.variable("npm_config_user_agent")?.split("/")[0];
   const isScript = host.variable("npm_lifecycle_event")?.startsWith("envs:");
@@ -61,8 +61,8 @@ function styleOf(stream: "stdout" | "stderr", args: readonly string[]): Style {
 }
 
 /**
- * Runs one command line with the providers of a catalog and gives its exit code. With a stand-in for the process it also closes what it opened, takes
- * back its signal handlers, and reads and writes through the stand-in.
+ * Runs one command line with the providers of a catalog and gives its exit code. With a stand-in for the process it
+ * reads and writes through it, closes what it opened, and takes back its signal handlers.
  */
 export async function main(line: string[], catalog: Catalog, standIn?: host.StandIn): Promise<number> {
   if (standIn === undefined) return await runLine(line, catalog, () => {}).catch((caught) => refuse(line, caught));

@@ -54,7 +54,7 @@ function assertCount(
   throw usage(`Cannot run "${command}": no ${lacking === "env" ? "environment" : lacking} was named`, hint);
 }
 
-/** What is ours, and what follows `--` where a command runs a program: none of that is ours to read. */
+/** Splits a command line into our own words and, after `--`, those of the program that it runs. */
 export function splitProgram(args: string[]): [own: string[], program: string[]] {
   const at = Object.hasOwn(COMMANDS, args[0] ?? "") && COMMANDS[args[0]].runsProgram ? args.indexOf("--") : -1;
   return at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];

@@ -1,4 +1,4 @@
-/** What the commands share: a project, its registry and its world, opened and closed. */
+/** Opens what the commands share: a project, its registry and its world. */
 import { isForkstackError } from "../../mod.ts";
 import { type Io, noticeExpired } from "./command_line.ts";
 import { loadResources, openProject } from "../project/open_project.ts";

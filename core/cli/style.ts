@@ -8,7 +8,7 @@ import { shownLines } from "../text/printable.ts";
 /** How text is dressed; decided for each stream. */
 export interface Style {
   readonly color: boolean;
-  /** What commands are called here: `"deno task envs:"` or `"forkstack "`. */
+  /** The prefix of commands here: `"deno task envs:"` or `"forkstack "`. */
   readonly command: string;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the lifecycle works with: a project, its registry, its providers, a clock; and what a provider may touch of them.
+ * Types that the lifecycle works with: a project, its registry, its providers, a clock; and what a provider may touch of them.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { ResourceRow } from "../state/records.ts";
 import type { Project, Resource } from "../project/project.ts";
 import type { ResourceReport } from "./resource_report.ts";
 
-/** What the outside world is to the engine; tests and the simulation put their own in its place. */
+/** The outside world of the engine; tests and the simulation put their own in its place. */
 export interface World {
   /** Sends a request; `before` is awaited ahead of each sending that may change something, repeats too. */
   readonly fetch: (request: RepeatableRequest, before?: () => Promise<void>) => Promise<Response>;

@@ -24,7 +24,7 @@ export async function outputsOf(
   return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
 }
 
-/** What outputs say together, with the lease's end where some of them end with it. */
+/** Joins outputs, and adds the end of the lease if some of them end with it. */
 export function withLease(
   resources: readonly Pick<Tellable, "provider">[],
   expiresAt: string | undefined,

@@ -7,7 +7,7 @@ import type { Copy } from "../provider.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { BASE_ENVS } from "../project/project.ts";
 
-/** What a command says of one resource. */
+/** One resource as commands report it. */
 export interface ResourceReport {
   readonly key: string;
   readonly kind: string;
@@ -17,7 +17,7 @@ export interface ResourceReport {
   readonly title: string;
   readonly fork?: Copy;
   readonly state: string;
-  /** What it is called now, where a deletion kept it as a backup. */
+  /** Its name now, if a deletion kept it as a backup. */
   readonly backup?: string;
   readonly durationMs?: number;
   /** Why it failed. */
@@ -29,7 +29,7 @@ export function elapsed(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10;
 }
 
-/** What a command says of a recorded resource. */
+/** Reports a recorded resource. */
 export function reportOf(row: ResourceRow, state: string, durationMs?: number): ResourceReport {
   return {
     key: row.key,

@@ -76,10 +76,10 @@ const SHORTEST_WAIT_MS = 100;
 /**
  * Makes the client. An HTTP status is returned, never thrown, with its body already read.
  *
- * What may be repeated says the request (see system/repeat.ts): it is, with full jitter, after network errors, timeouts, 408, 500,
- * 502, 503 and 504. Any other is repeated only where the vendor said that it did nothing: 423, 429, and 503 with
- * `Retry-After`. A `Retry-After` beyond the total deadline is not
- * waited for: the answer is returned at once and `vendorError` says when to come back.
+ * A request says itself whether it may be repeated (system/repeat.ts). It then is, with full jitter, after network
+ * errors, timeouts, 408, 500, 502, 503 and 504. Any other is repeated only where the vendor said that it did nothing:
+ * 423, 429, and 503 with `Retry-After`. A `Retry-After` beyond the total deadline is not waited for: the answer is
+ * returned at once and `vendorError` says when to come back.
  *
  * Redirects are followed for GET and HEAD within the same origin only.
  *

@@ -34,7 +34,7 @@ export interface VendorProblem {
   readonly hint: string;
 }
 
-/** Where a request or an answer keeps its exchange; not enumerable, so that no log shows the body. */
+/** Key of the exchange on a request or an answer; not enumerable, so that no log shows the body. */
 const EXCHANGE = Symbol("exchange");
 
 type Remembered = { readonly [EXCHANGE]?: Exchange };

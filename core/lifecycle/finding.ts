@@ -12,7 +12,7 @@ export interface Finding {
   readonly problem: string;
   /** The command that mends it, or what to look at. */
   readonly fix: string;
-  /** What mending does besides, for the question. */
+  /** Further effects of the mending, for the question. */
   readonly effect?: string;
   /** Mends it, where that is safe without being asked. */
   readonly mend?: () => Promise<void>;

@@ -26,7 +26,7 @@ export interface Resource {
   // deno-lint-ignore no-explicit-any -- each provider has its own options' type
   readonly provider: Provider<any>;
   readonly options: unknown;
-  /** Of a database: the script that runs on a new fork. */
+  /** The script that runs on a new fork of a database. */
   readonly sanitize?: {
     /** A path or a URL. */
     readonly place: string;
@@ -46,7 +46,7 @@ export interface Project {
   /** The directory that holds `.forkstack/`: the main git worktree's. */
   readonly stateRoot: string;
   readonly name: string;
-  /** What the markers carry: `stack` of forkstack.json, or the project's name. */
+  /** The stack that markers carry: `stack` of forkstack.json, or the project's name. */
   readonly stack: string;
   readonly config: Config;
   /** There is no forkstack.json yet; `new` writes it. */
@@ -55,7 +55,7 @@ export interface Project {
   readonly isSealed?: boolean;
 }
 
-/** What a resource is called: `"database"`, or with a name `"storage.uploads"`. */
+/** The key of a resource: `"database"`, or with a name `"storage.uploads"`. */
 export function keyOf(kind: Kind, name: string | undefined): string {
   return name === undefined ? kind : `${kind}.${name}`;
 }
@@ -99,7 +99,7 @@ export function protectedEnvs(project: Project): readonly string[] {
   return [...new Set([...BASE_ENVS, ...(project.config.protected ?? [])])];
 }
 
-/** What a new environment forks: `--from`, then `parent` of forkstack.json, then `prod`, or `dev` for an embedded stack. */
+/** The parent of a new environment: `--from`, `parent` of forkstack.json, or else `prod` (`dev` for an embedded stack). */
 export function parentOf(project: Project, resources: readonly Resource[], from: string | undefined): string {
   if (from !== undefined) return parseEnvName(from, "the parent of --from");
   if (project.config.parent !== undefined) return parseEnvName(project.config.parent, '"parent" of forkstack.json');

@@ -6,7 +6,7 @@
 
 const URL_LIKE = /^https:\/\/[^\s?#@]+$|^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/[^\s?#@]+$/;
 
-/** What a reference is made of. */
+/** The parts of a reference. */
 export interface Reference {
   readonly place: string;
   readonly isUrl: boolean;
@@ -19,7 +19,7 @@ export function parsed(provider: string): Reference {
   return { place, isUrl: /^[a-z]+:/.test(place), hash: hash.length === 0 ? undefined : hash.join("#").slice(7) };
 }
 
-/** What is wrong with the reference to a file, before it is looked at; `undefined`: nothing. */
+/** The problem of a reference, told by its text alone; `undefined` if there is none. */
 export function problemOf(provider: string): string | undefined {
   const { place, isUrl, hash } = parsed(provider);
   if (isUrl && !URL_LIKE.test(place)) return "must be an https URL without user and query, or a path";

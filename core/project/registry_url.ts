@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What keeps a URL from being a registry's; without TLS only this machine may be meant. */
+/** The problem of a URL as a registry's, `undefined` if none. Without TLS it must be on this machine. */
 export function registryUrlProblem(url: string): string | undefined {
   if (!/^(libsql|https?|file):/.test(url)) return "must be a libsql:, https:, http: or file: URL";
   if (!URL.canParse(url)) return "is not a URL";

@@ -4,7 +4,7 @@
 export interface Task {
   /** The set of permissions in deno.json. @default {"cli"} */
   readonly set?: "cli" | "serve" | "run";
-  /** What it is allowed beside the set. */
+  /** Deno's permissions beside those of the set. */
   readonly flags?: readonly string[];
   /** Where a project has no such task: nowhere, or but for Deno. */
   readonly isOmitted?: "always" | "outside Deno";

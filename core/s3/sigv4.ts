@@ -22,7 +22,7 @@ export interface SignedRequest {
   readonly headers: Headers;
 }
 
-/** What a request is signed with, and what of it. */
+/** The key and the scope that a request is signed with. */
 export interface Signing {
   readonly secret: string;
   /** `20150830T123600Z` */

@@ -28,9 +28,9 @@ export interface EnvFile {
   readonly values: Readonly<Record<string, string>>;
 }
 
-/** What is there. */
+/** The survey of a directory. */
 export interface Survey {
-  /** Where there is no forkstack.json yet: with the name that suits it. */
+  /** Its project; without a forkstack.json, one under a name that suits the directory. */
   readonly project: Project;
   readonly manifests: readonly Manifest[];
   readonly envFiles: readonly EnvFile[];
@@ -81,7 +81,7 @@ async function readManifest(root: string, name: Manifest["name"]): Promise<Manif
   });
 }
 
-/** Where a manifest holds what one runs by name. */
+/** The section of a manifest that holds its tasks or scripts. */
 export function sectionOf(name: Manifest["name"]): "scripts" | "tasks" {
   return name === "package.json" ? "scripts" : "tasks";
 }
@@ -96,7 +96,7 @@ async function nameOf(root: string, manifests: readonly Manifest[]): Promise<str
   return names.map((name) => envNameOf(name.replace(/^.*[/:]/, ""))).find(Boolean) ?? "";
 }
 
-/** What tells which vendors a project uses: its packages and the hosts in its env files, a line each. */
+/** The signs of a project's vendors: its packages and the hosts in its env files, a line each. */
 export function signsOf({ manifests, envFiles }: Survey): string {
   const packages = manifests.flatMap(({ content: { dependencies, devDependencies, imports } }) =>
     [dependencies, devDependencies, imports].flatMap((one) => Object.keys(one ?? {}))

@@ -24,7 +24,7 @@ export interface Environment {
   readonly createdAt: string;
   readonly expiresAt?: string;
   readonly usedAt?: string;
-  /** What it was forked from beside its parent: `"empty"`, or a point in the parent's past. */
+  /** `"empty"`, or a point in the parent's past. Absent if it was forked from the parent as it stood. */
   readonly origin?: string;
 }
 

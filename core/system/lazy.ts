@@ -18,7 +18,7 @@ export function carry(modules: Carried): void {
   carried = modules;
 }
 
-/** A module of this repository, e.g. `"core/project/schema.ts"`, from wherever this one came: a directory, a package, a URL. */
+/** A module of this repository, e.g. `"core/project/schema.ts"`, from where this one came: a directory, package or URL. */
 export async function load<Module>(path: string): Promise<Module> {
   const { url } = import.meta;
   const file = /\.js$/.test(url) ? path.replace(/\.ts$/, ".js") : path; // a package holds built JavaScript

@@ -27,7 +27,7 @@ export interface Polling<T> {
   readonly late?: () => T | Promise<T>;
 }
 
-/** What waiting needs of a provider's context. */
+/** The parts of a provider's context that waiting needs. */
 export interface Waiter {
   readonly signal: AbortSignal;
   readonly sleep: (ms: number) => Promise<void>;

@@ -17,7 +17,7 @@ export interface Place {
   readonly resources?: readonly Tellable[];
 }
 
-/** Where an environment's variables are kept. */
+/** The path of an environment's variables. */
 export function variablesPath(project: Project, env: string): string {
   return join(project.stateRoot, ".forkstack", "envs", `${env}.env`);
 }

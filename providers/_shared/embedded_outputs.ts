@@ -18,7 +18,7 @@ export interface Asked {
   readonly scope: Scope<unknown>;
 }
 
-/** What the embedded provider of each kind gives. */
+/** Outputs of the embedded provider of each kind. */
 export const OUTPUTS: Readonly<Partial<Record<Kind, (asked: Asked) => Outputs | Promise<Outputs>>>> = {
   database: ({ path }) => ({ DATABASE_URL: fileUrl(path) }),
   storage: async ({ path, held, context, scope }) => ({

@@ -35,7 +35,7 @@ export interface Records<Thing, Options> {
   /** Why a thing that nothing on record names is foreign. */
   readonly unknown: string;
   ownerOf(context: Context, name: string, thing: Thing): Promise<Marker | undefined>;
-  /** What `inspect` answers on the thing that stands at the target's place, given whose it is. */
+  /** The answer of `inspect` about the thing at the target's place, given its owner. */
   inspection(
     target: Target<Options>,
     thing: Thing,

@@ -7,10 +7,10 @@ import type { Context, Fork, Marker } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Store, vendorCode } from "./s3_client.ts";
 
-/** What is stored with a bucket, by names that both tags and JSON can hold. */
+/** The note on a bucket, by names that both tags and JSON can hold. */
 export type Note = Readonly<Record<string, string>>;
 
-/** Where a store keeps a note of ours on a bucket. */
+/** A place for our note on a bucket. */
 export interface Marks {
   read(store: Store, bucket: string): Promise<Note | undefined>;
   write(store: Store, bucket: string, note: Note): Promise<void>;

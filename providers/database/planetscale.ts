@@ -400,7 +400,7 @@ async function waitForAnswer(context: Context, access: Access, what: string): Pr
 
 // ---- Ways in ----
 
-/** What this run made of its own for branches that it made: no further password is needed to look at them. */
+/** Passwords that this run made for its own branches, so that looking at them needs no further one. */
 function minted(context: Context): Promise<Map<string, Access>> {
   return context.once("minted", () => new Map<string, Access>());
 }

@@ -16,7 +16,7 @@ export interface Row {
   readonly note: string | null;
 }
 
-/** What a comment tells beside the marker. */
+/** The parts of a comment beside the marker. */
 export interface Note {
   readonly createdAt: string;
   readonly parent?: string;

@@ -1,4 +1,4 @@
-/** What the engine itself costs, and what running resources side by side saves. */
+/** Cost of the engine itself, and what running resources side by side saves. */
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";

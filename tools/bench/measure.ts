@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 /** One claim: `ratio` is measured, `limit` is what the documentation promises. */
 export interface Result {
   readonly name: string;
-  /** What was timed, with its median. */
+  /** The thing that was timed, with its median. */
   readonly ours: string;
-  /** What it is held against, with its median. */
+  /** The thing that it is compared with, with its median. */
   readonly against: string;
   readonly ratio: number;
   /** `ratio` must be at most, or for a rate at least, this. */
@@ -68,7 +68,7 @@ export function median(numbers: readonly number[]): number {
   return percentile(numbers, 50);
 }
 
-/** What so many of a hundred numbers are at most. */
+/** The percentile of some numbers. */
 export function percentile(numbers: readonly number[], percent: number): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor((numbers.length - 1) * percent / 100)];
 }

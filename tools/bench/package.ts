@@ -1,4 +1,4 @@
-/** What is fetched and how fast it begins: the npm package, and the binary beside an empty program of the same compiler. */
+/** Size and start-up of the npm package, and of the binary beside an empty program of the same compiler. */
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compileWithBun } from "../build/compile.ts";

@@ -1,4 +1,4 @@
-/** What a fork of a local bucket costs, and how fast the S3 server is, held against `cp -al` and s3rver. */
+/** Cost of a fork of a local bucket against `cp -al`, and speed of the S3 server against s3rver. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

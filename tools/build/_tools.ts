@@ -1,4 +1,4 @@
-/** What the programs that build have in common. */
+/** Parts that the building programs share. */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 export const REPO: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 
-/** Where what was built lies. */
+/** The directory of what was built. */
 export const DIST: string = join(REPO, "dist");
 
 /** The package of npm that holds Bun, in the version that all is tested with. */

@@ -1,6 +1,6 @@
 /**
- * Where the compiler of a binary begins: cli.ts, and as literal imports, which are all that a compiler sees, what is
- * otherwise loaded from beside it when it is needed (core/system/lazy.ts). Written by `deno task gen`.
+ * The start of a compiled binary: cli.ts, and as literal imports, which are all that a compiler sees, the modules that
+ * are otherwise loaded when they are needed (core/system/lazy.ts). Written by `deno task gen`.
  */
 import { carry } from "../../core/system/lazy.ts";
 

@@ -15,7 +15,7 @@ import process from "node:process";
 import { unpack } from "./pack.ts";
 import { BUN, DIST, inWorkshop, REPO, run } from "./_tools.ts";
 
-/** What each target is called by Deno's compiler, and by Bun's. */
+/** Names of each target for Deno's compiler, and for Bun's. */
 const TARGETS: Readonly<Record<string, { readonly deno: string; readonly bun: string }>> = {
   "linux-x64": { deno: "x86_64-unknown-linux-gnu", bun: "bun-linux-x64" },
   "linux-arm64": { deno: "aarch64-unknown-linux-gnu", bun: "bun-linux-arm64" },

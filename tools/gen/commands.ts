@@ -1,4 +1,4 @@
-/** What is written of the commands: the table of start-up, the pages of help, the tasks. */
+/** Generates the files about commands: the table of start-up, the pages of help, the tasks. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Arguments, Option } from "../../core/cli/command.ts";
@@ -103,7 +103,7 @@ function pagesOfHelp(commands: Map<string, CommandFile>): Generated {
     path: "core/cli/help_pages.ts",
     text: head(`${DIRECTORY}/*.ts and core/cli/shared.ts`, "The pages of help, read when somebody asks for one.") +
       `import type { Page } from "./command.ts";\nimport type { OptionName } from "./command_table.ts";\n\n` +
-      `/** What holds where an option with a value is not given; one without a value is off. */\n` +
+      `/** Defaults of options that take a value; an option without a value is off. */\n` +
       `export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = ${constant(defaults)};\n\n` +
       `/** The page of each command. */\nexport const PAGES: Readonly<Record<string, Page>> = ${constant(pages)};\n`,
   };

@@ -1,4 +1,4 @@
-/** What is written of the providers: their list in the catalog, the questions of `init`, the schema of forkstack.json. */
+/** Generates the files about providers: the catalog's list, the questions of `init`, the schema of forkstack.json. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jsonSchema } from "../../core/project/schema.ts";

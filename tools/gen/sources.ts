@@ -1,13 +1,13 @@
-/** What modules load by name when they need it, and the packages that they name, read by a parser. */
+/** Modules that are loaded by name when they are needed, and the packages that they name, read by a parser. */
 import { parse } from "npm:@babel/parser@7.29.15";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What one module names. */
+/** The names in one module. */
 export interface Source {
-  /** What `load()` is asked for, e.g. `"core/project/schema.ts"`. */
+  /** Paths that `load()` is asked for, e.g. `"core/project/schema.ts"`. */
   readonly modules: readonly string[];
-  /** What `loadPackage()` is asked for, e.g. `"npm:ioredis@6.0.0"`. */
+  /** Packages that `loadPackage()` is asked for, e.g. `"npm:ioredis@6.0.0"`. */
   readonly packages: readonly string[];
   /** Every specifier of an import or export, also of one for its types alone. */
   readonly specifiers: readonly string[];

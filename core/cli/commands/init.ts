@@ -72,7 +72,7 @@ export const command: CommandFile = {
 
 const STANDARD = "sqlite-local";
 
-/** What was asked for. */
+/** A person's wishes for a new forkstack.json. */
 interface Wishes {
   readonly project?: string;
   readonly stack?: string;

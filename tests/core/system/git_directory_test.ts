@@ -4,24 +4,7 @@ import { cpSync, mkdirSync, realpathSync, renameSync, symlinkSync } from "node:f
 import { join } from "node:path";
 import { commonDirectory, gitDirectory } from "../../../core/system/git_directory.ts";
 import { stateRoot } from "../../../mod.ts";
-import { type Project, run, temporaryProject } from "../../runtime_helpers.ts";
-
-type Repository = Project & { git(cwd: string, ...args: string[]): void };
-
-/** A repository `main` with a linked worktree `linked`. */
-function repository(): Repository {
-  const at = temporaryProject({ "main/app/forkstack.json": '{"project": "shop"}' });
-  const git = (cwd: string, ...args: string[]) => {
-    const who = ["-c", "user.name=t", "-c", "user.email=t@example", "-c", "protocol.file.allow=always"];
-    const { code, stderr } = run(["git", ...who, ...args], { cwd: join(at.path, cwd) });
-    assert.equal(code, 0, stderr);
-  };
-  git("main", "init", "-q");
-  git("main", "add", ".");
-  git("main", "commit", "-q", "-m", "begin");
-  git("main", "worktree", "add", "-q", "../linked");
-  return Object.assign(at, { git });
-}
+import { linkedRepository, type Project, type Repository } from "../../runtime_helpers.ts";
 
 const entry = (at: Project) => `${at.path}/main/.git/worktrees/new`;
 
@@ -52,7 +35,7 @@ const UNLISTED: Readonly<Record<string, (at: Repository) => void>> = {
 
 for (const [name, make] of Object.entries(UNLISTED)) {
   Deno.test(`commonDirectory() and stateRoot() believe no \`.git\` file of this kind: ${name}`, async () => {
-    using at = repository();
+    using at = linkedRepository();
     make(at);
     mkdirSync(join(at.path, "x/app"), { recursive: true });
     assert.equal(await commonDirectory(join(at.path, "x")), undefined);
@@ -61,7 +44,7 @@ for (const [name, make] of Object.entries(UNLISTED)) {
 }
 
 Deno.test("commonDirectory() is the repository's for each worktree that it lists, by links and relative paths too", async () => {
-  using at = repository();
+  using at = linkedRepository();
   const common = realpathSync(join(at.path, "main/.git"));
   symlinkSync("linked", join(at.path, "by-link"));
   for (const top of ["main", "linked", "by-link"]) assert.equal(await commonDirectory(join(at.path, top)), common, top);
@@ -75,7 +58,7 @@ Deno.test("commonDirectory() is the repository's for each worktree that it lists
 });
 
 Deno.test("commonDirectory() of a submodule is its own, and of a copy or a link of its `.git` file none", async () => {
-  using at = repository();
+  using at = linkedRepository();
   at.git("main", "clone", "-q", "../main", "../sub");
   at.git("main", "submodule", "--quiet", "add", "../sub", "sub");
   assert.equal(await commonDirectory(join(at.path, "main/sub")), realpathSync(join(at.path, "main/.git/modules/sub")));
