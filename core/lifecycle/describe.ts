@@ -14,7 +14,7 @@ import { readVariables } from "../workspace/env_files.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { BASE_ENVS, keyOf, type Project } from "../project/project.ts";
 import { elapsed, mendingCommand, reportOf, type ResourceReport } from "../engine/resource_report.ts";
-import type { Place } from "../workspace/place.ts";
+import type { Workspace } from "../workspace/place.ts";
 
 /** One environment as the registry has it; none, with no rows, for a base one that nobody made. */
 export interface Known {
@@ -78,7 +78,7 @@ export async function resultOf(
 
 /** One environment as this machine's files tell of it, where the registry can't be asked; `undefined` if none does. */
 export async function describeFromFiles(
-  place: Place,
+  place: Workspace,
   env: string,
   began: number,
 ): Promise<EnvironmentResult | undefined> {

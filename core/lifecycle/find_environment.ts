@@ -8,10 +8,10 @@ import { load } from "../system/lazy.ts";
 import type { Registry } from "../state/registry.ts";
 import type { Environment } from "../state/records.ts";
 import { BASE_ENVS, type Project, protectedEnvs } from "../project/project.ts";
-import type { Place } from "../workspace/place.ts";
+import type { Workspace } from "../workspace/place.ts";
 
 /** A project with its registry, which is asked for an environment. */
-type Known = Place & { readonly registry: Registry };
+type Known = Workspace & { readonly registry: Registry };
 
 /** An environment that forkstack made; `ENV_NOT_FOUND` with the nearest names, or why it is gone, if there is none. */
 export async function madeEnvironment(known: Known, env: string, verb: string): Promise<Environment> {

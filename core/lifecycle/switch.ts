@@ -19,7 +19,7 @@ import { BASE_ENVS, isEmbedded, keyOf } from "../project/project.ts";
 import { recordedResource } from "../engine/context.ts";
 import { LEASE_VARIABLE } from "../engine/outputs.ts";
 import type { Variables } from "../secret.ts";
-import type { Place } from "../workspace/place.ts";
+import type { Workspace } from "../workspace/place.ts";
 
 /** How long a vendor may take to say what became of a resource: without a network a switch works, too. */
 const LOOK_MS = 3_000;
@@ -134,7 +134,7 @@ async function asked(
 }
 
 /** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */
-export async function needsNoProvider(place: Place, env: string): Promise<boolean> {
+export async function needsNoProvider(place: Workspace, env: string): Promise<boolean> {
   const kept = await workspace.readVariables(place, env);
   return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
 }

@@ -20,7 +20,7 @@ import { checkUntracked, pointersOf } from "../project/state_ownership.ts";
 import { variableNames } from "./program_env.ts";
 import { Secret, type Variables } from "../secret.ts";
 import type { Project } from "../project/project.ts";
-import { localPath, type Place, textOf, variablesPath } from "./place.ts";
+import { localPath, textOf, variablesPath, type Workspace } from "./place.ts";
 import {
   allOrNone,
   type Planned,
@@ -38,7 +38,7 @@ import {
  * The variables of an environment's own file, or `undefined` if there is none. Paths of embedded providers are those of
  * today: the file may have been written in another directory.
  */
-export async function readVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
+export async function readVariables(place: Workspace, env: string): Promise<Record<string, string> | undefined> {
   const written = await writtenVariables(place, env);
   return written && { ...written, ...staleVariables(place.project, env, written) };
 }
@@ -54,7 +54,7 @@ export function staleVariables(
 }
 
 /** The variables as an environment's own file has them, stale ones too. */
-export async function writtenVariables(place: Place, env: string): Promise<Record<string, string> | undefined> {
+export async function writtenVariables(place: Workspace, env: string): Promise<Record<string, string> | undefined> {
   const path = variablesPath(place.project, env);
   const text = await place.world.files.read(path);
   if (text?.includes("\0")) {
@@ -67,7 +67,7 @@ export async function writtenVariables(place: Place, env: string): Promise<Recor
 }
 
 /** Removes an environment's own file. */
-export async function removeVariables(place: Place, env: string): Promise<void> {
+export async function removeVariables(place: Workspace, env: string): Promise<void> {
   await place.world.files.remove(variablesPath(place.project, env));
   await sweep(place);
 }
@@ -78,7 +78,7 @@ export async function removeVariables(place: Place, env: string): Promise<void> 
  * has seen of git's index.
  */
 export async function checkPointers(
-  place: Place,
+  place: Workspace,
   { activates = true, anyway = false, asksGit = true }: { activates?: boolean; anyway?: boolean; asksGit?: boolean } =
     {},
 ): Promise<void> {
@@ -92,7 +92,7 @@ export async function checkPointers(
  * Refuses an env file that is a link or lies behind one, has damaged markers, or, unless `anyway`, a person's line of our
  * variables.
  */
-async function checkLocal(place: Place, anyway: boolean): Promise<void> {
+async function checkLocal(place: Workspace, anyway: boolean): Promise<void> {
   const { project, world: { files } } = place;
   const path = localPath(project);
   if (path === undefined) return;
@@ -119,7 +119,7 @@ function foreignFile(path: string, state: string): ForkstackError {
 }
 
 /** What tells forkstack's lines in a file that 0.1.0 wrote. */
-export async function knownOf(place: Place, text: string): Promise<block.Known> {
+export async function knownOf(place: Workspace, text: string): Promise<block.Known> {
   const name = `"${localPath(place.project) ?? ""}"`;
   const env = block.blockVariables(text, name).FORKSTACK_ENV;
   const isName = env !== undefined && env.length <= 63 && NAME_PATTERN.test(env);
@@ -148,7 +148,7 @@ export interface Wanted {
 }
 
 /** Prepares all files that change with an environment. The caller has asked `checkPointers` first. */
-export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change> {
+export async function prepareFiles(place: Workspace, wanted: Wanted): Promise<Change> {
   const { project, world: { files } } = place;
   const projectFiles = await changedProjectFiles(place);
   // .gitignore first: never is there a credential that git does not ignore. The env file before .current-env: in
@@ -170,7 +170,7 @@ export async function prepareFiles(place: Place, wanted: Wanted): Promise<Change
 }
 
 /** Has git ignore what we write on every branch and in every worktree, where its directory may be written. */
-async function exclude(place: Place): Promise<void> {
+async function exclude(place: Workspace): Promise<void> {
   try {
     const lacking = await lackingExclude(place.project, place.world.files);
     if (lacking === undefined) return;
@@ -186,7 +186,7 @@ function isPointer(project: Project, path: string): boolean {
   return pointersOf(project).some((name) => join(project.root, name) === path);
 }
 
-async function pointersAgree({ project, world: { files } }: Place): Promise<boolean> {
+async function pointersAgree({ project, world: { files } }: Workspace): Promise<boolean> {
   const path = localPath(project);
   if (path === undefined) return true;
   const current = await files.read(join(project.root, ".current-env"));
@@ -196,7 +196,7 @@ async function pointersAgree({ project, world: { files } }: Place): Promise<bool
 
 /** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
 export async function changeFiles(
-  place: Place,
+  place: Workspace,
   wanted: Wanted,
   verify: () => Promise<unknown> = () => Promise.resolve(),
 ): Promise<readonly string[]> {
@@ -209,7 +209,7 @@ export async function changeFiles(
   return change.changedFiles;
 }
 
-async function environmentFiles(place: Place, { env, variables, activate, anyway }: Wanted): Promise<Planned[]> {
+async function environmentFiles(place: Workspace, { env, variables, activate, anyway }: Wanted): Promise<Planned[]> {
   const { project } = place;
   const path = variablesPath(project, env);
   const local = localPath(project);
@@ -230,7 +230,7 @@ async function environmentFiles(place: Place, { env, variables, activate, anyway
 }
 
 /** The env file with these variables in forkstack's block, and every other byte as it is. */
-async function localFile(place: Place, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
+async function localFile(place: Workspace, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
   const lines = block.formatBlock(told, await disk.realPath(place.project.root));
   return async (now) => {
     const text = textOf(now);
@@ -241,7 +241,7 @@ async function localFile(place: Place, told: Readonly<Record<string, string>>, a
 }
 
 /** `.env.local` without the block that it has from before forkstack.json named another file, or none. */
-async function formerFile(place: Place): Promise<Planned[]> {
+async function formerFile(place: Workspace): Promise<Planned[]> {
   const { project, world: { files } } = place;
   const path = join(project.root, ".env.local");
   if (path === localPath(project) || (await files.stat(path))?.type !== "file") return [];
@@ -265,7 +265,7 @@ function linesOf(variables: Readonly<Record<string, string>>): string {
 }
 
 /** The first forkstack.json, and .gitignore with the lines that it lacks. */
-export async function changedProjectFiles({ project, world: { files } }: Place): Promise<Written[]> {
+export async function changedProjectFiles({ project, world: { files } }: Workspace): Promise<Written[]> {
   const changed: Written[] = [];
   const path = join(project.root, ".gitignore");
   const found = await files.stat(path);

@@ -11,7 +11,7 @@ import { fileError, temporaryPath } from "../system/files.ts";
 import { join } from "../system/host.ts";
 import { messageOf } from "../text/printable.ts";
 import { changeFiles, knownOf, readVariables } from "./env_files.ts";
-import { localPath, type Place, textOf } from "./place.ts";
+import { localPath, textOf, type Workspace } from "./place.ts";
 import { rewriteShared } from "./staged_files.ts";
 
 /** What the two files say; `undefined` where one says nothing. */
@@ -24,7 +24,7 @@ interface Pointers {
 const MOST_ROUNDS = 20;
 
 /** Whether this directory points to an environment: by `.current-env`, or by its block alone where a command was cut off. */
-export async function pointsTo(place: Place, env: string): Promise<boolean> {
+export async function pointsTo(place: Workspace, env: string): Promise<boolean> {
   return isOn(await pointersOf(place), env);
 }
 
@@ -33,7 +33,7 @@ export async function pointsTo(place: Place, env: string): Promise<boolean> {
  * any case; tells whether it did point there. What can't be changed is told, and stops nothing: the environment's own
  * file goes with it, so that the app stops rather than use another one.
  */
-export async function leave(place: Place, env: string): Promise<boolean> {
+export async function leave(place: Workspace, env: string): Promise<boolean> {
   let [isLeft, isTaken] = [false, false];
   try {
     for (let round = 1; round <= MOST_ROUNDS; round++) {
@@ -58,7 +58,7 @@ function isOn({ pointer, block }: Pointers, env: string): boolean {
   return pointer === undefined ? block === env : pointer === env;
 }
 
-function pointerPath({ project }: Place): string {
+function pointerPath({ project }: Workspace): string {
   return join(project.root, ".current-env");
 }
 
@@ -67,7 +67,7 @@ function nameIn(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes).trim();
 }
 
-async function pointersOf(place: Place): Promise<Pointers> {
+async function pointersOf(place: Workspace): Promise<Pointers> {
   const { project, world: { files } } = place;
   const bytes = await files.readBytes(pointerPath(place));
   const pointer = bytes && nameIn(bytes);
@@ -81,7 +81,7 @@ async function pointersOf(place: Place): Promise<Pointers> {
 }
 
 /** Removes the block from the env file, where it is of `only`, or of any environment; `false` if that failed. */
-async function removeBlock(place: Place, only: string | undefined): Promise<boolean> {
+async function removeBlock(place: Workspace, only: string | undefined): Promise<boolean> {
   const { project, world: { files } } = place;
   const path = localPath(project);
   if (path === undefined) return true;
@@ -111,7 +111,7 @@ async function removeBlock(place: Place, only: string | undefined): Promise<bool
 }
 
 /** Removes a file that says what it should; one that was written anew meanwhile stays. */
-async function removeIf(place: Place, path: string, isMeant: (bytes: Uint8Array) => boolean): Promise<boolean> {
+async function removeIf(place: Workspace, path: string, isMeant: (bytes: Uint8Array) => boolean): Promise<boolean> {
   const { files } = place.world;
   try {
     const seen = await files.readBytes(path);
@@ -131,7 +131,7 @@ async function removeIf(place: Place, path: string, isMeant: (bytes: Uint8Array)
 }
 
 /** Writes the block of the environment that another command points to meanwhile, if ours took it. Who is last looks last. */
-async function agree(place: Place, env: string): Promise<void> {
+async function agree(place: Workspace, env: string): Promise<void> {
   const { pointer, block } = await pointersOf(place);
   if (pointer === undefined || pointer === env || block !== undefined) return;
   const path = localPath(place.project);
@@ -142,7 +142,7 @@ async function agree(place: Place, env: string): Promise<void> {
   );
 }
 
-function tell(place: Place, error: unknown, doing: string): void {
+function tell(place: Workspace, error: unknown, doing: string): void {
   const known = fileError(error, doing);
   const message = messageOf(known);
   const hint = (known as { hint?: string }).hint;

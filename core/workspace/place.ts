@@ -10,7 +10,7 @@ import { join } from "../system/host.ts";
 import type { Project } from "../project/project.ts";
 
 /** A project, and what reaches its files. */
-export interface Place {
+export interface Workspace {
   readonly project: Project;
   readonly world: Pick<World, "files"> & Partial<Pick<World, "warn">>;
   /** The stack's resources, where they are loaded. */

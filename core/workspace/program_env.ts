@@ -18,7 +18,7 @@ import { join } from "../system/host.ts";
 import type { Tellable } from "../engine/engine.ts";
 import type { Project } from "../project/project.ts";
 import type { Secrets } from "../secret.ts";
-import type { Place } from "./place.ts";
+import type { Workspace } from "./place.ts";
 
 /** Plain values by variable. */
 export type Values = Readonly<Record<string, string>>;
@@ -87,7 +87,7 @@ function checkSecret(env: string, name: string, secrets: Secrets): true {
 }
 
 /** The variables of every environment of a project but one, as this machine's files have them. */
-export async function othersVariables({ project, world: { files } }: Place, env: string): Promise<Values[]> {
+export async function othersVariables({ project, world: { files } }: Workspace, env: string): Promise<Values[]> {
   const envs = join(project.stateRoot, ".forkstack", "envs");
   const names = (await files.list(envs)).filter((name) => name.endsWith(".env") && name !== `${env}.env`);
   const kept = names.map(async (name) =>

@@ -10,10 +10,10 @@ import { disk, sameBytes } from "../system/disk.ts";
 import { join, system } from "../system/host.ts";
 import { pointersOf } from "../project/state_ownership.ts";
 import { messageOf } from "../text/printable.ts";
-import { type Place, textOf } from "./place.ts";
+import { textOf, type Workspace } from "./place.ts";
 
 /** Removes what runs that died left of the files here; some hold credentials. */
-export async function sweep({ project, world: { files } }: Place): Promise<void> {
+export async function sweep({ project, world: { files } }: Workspace): Promise<void> {
   for (const name of [...pointersOf(project), ".gitignore", "forkstack.json"]) {
     await sweepTemporary(files, join(project.root, name));
   }
@@ -40,7 +40,7 @@ interface Staged {
 export type Remake = (now: Uint8Array | undefined) => Promise<Uint8Array>;
 
 /** Writes what is wanted beside its places; nothing is left of it where that fails. */
-export async function stageAll(place: Place, wanted: () => Promise<readonly Planned[]>): Promise<Staged[]> {
+export async function stageAll(place: Workspace, wanted: () => Promise<readonly Planned[]>): Promise<Staged[]> {
   const { project, world: { files } } = place;
   const staged: Staged[] = [];
   let doing = `read the files of "${project.root}"`;
@@ -69,7 +69,7 @@ export async function stageAll(place: Place, wanted: () => Promise<readonly Plan
 }
 
 /** Writes files of the project itself, all or none. */
-export async function writeProjectFiles(place: Place, written: readonly Written[]): Promise<void> {
+export async function writeProjectFiles(place: Workspace, written: readonly Written[]): Promise<void> {
   const { files } = place.world;
   for (const [path] of written) await sweepTemporary(files, path);
   const staged = await stageAll(place, () => Promise.resolve(written));
@@ -84,7 +84,7 @@ export async function writeProjectFiles(place: Place, written: readonly Written[
 }
 
 /** Writes a file that is a person's too as it is made of what it says; its mode stays. */
-export async function rewriteShared(place: Place, path: string, remake: Remake, modeOfNew = 0o600): Promise<void> {
+export async function rewriteShared(place: Workspace, path: string, remake: Remake, modeOfNew = 0o600): Promise<void> {
   const mode = (await disk.mode(path) ?? modeOfNew) & 0o777;
   const [one] = await stageAll(place, () => Promise.resolve([[path, remake, mode]]));
   try {
@@ -100,7 +100,7 @@ async function stage(files: Files, { temporary, content, mode }: Staged): Promis
 }
 
 /** Says that others could read a file until now. */
-export function tellClosed({ world }: Place, staged: readonly Staged[]): void {
+export function tellClosed({ world }: Workspace, staged: readonly Staged[]): void {
   if (system() === "windows") return;
   for (const { path, before, mode, modeBefore, remake } of staged) {
     if (remake === undefined || before === undefined || mode === modeBefore || (modeBefore & 0o077) === 0) continue;

@@ -30,10 +30,10 @@ import {
   isMadeAtFirstUse,
   noteOf,
   ownerPath,
-  type Place,
   publishedCopy,
   readOwner,
   type Shape,
+  type StateRoot,
 } from "./embedded_look.ts";
 import { holder, isSameHolder } from "./ownership.ts";
 
@@ -70,7 +70,7 @@ export function embeddedProviderWith<Options>(
   options: OptionsSchema<Options>,
   its: Whole<Options>,
 ): Provider<Options> {
-  const pathOf = (held: Held, place: Place) => embeddedPath(its.kind, place.root, held.name);
+  const pathOf = (held: Held, place: StateRoot) => embeddedPath(its.kind, place.root, held.name);
   return {
     ...embeddedTeller(its),
     options,
@@ -247,7 +247,12 @@ async function usableParent<O>(its: Embedded<O>, context: Context, target: Targe
 }
 
 /** Deletes the fork with its companions, then its mark. */
-async function remove<O>(its: Embedded<O>, context: Context, fork: Fork, place: Place): Promise<"deleted" | "absent"> {
+async function remove<O>(
+  its: Embedded<O>,
+  context: Context,
+  fork: Fork,
+  place: StateRoot,
+): Promise<"deleted" | "absent"> {
   const path = embeddedPath(its.kind, place.root, fork.name);
   const ownerFile = ownerPath(its.kind, place, fork.name);
   const held = await readOwner(context, its.kind, place, fork.name);
@@ -271,7 +276,7 @@ async function remove<O>(its: Embedded<O>, context: Context, fork: Fork, place: 
   return isOurs || found === undefined ? "deleted" : "absent";
 }
 
-async function remark(kind: Kind, context: Context, fork: Fork, place: Place): Promise<void> {
+async function remark(kind: Kind, context: Context, fork: Fork, place: StateRoot): Promise<void> {
   const held = await readOwner(context, kind, place, fork.name);
   if (held?.id !== fork.id || !isSameHolder(held.marker, fork.marker)) return; // `extend` has looked; it went since
   await context.files.write(ownerPath(kind, place, fork.name), textOf({ ...held, marker: fork.marker }));

@@ -21,7 +21,7 @@ export interface Shape {
 }
 
 /** The state, where the owner's files lie. */
-export type Place = Pick<Scope<unknown>, "root">;
+export type StateRoot = Pick<Scope<unknown>, "root">;
 
 /** As much of an embedded provider as looking at its forks and telling their variables needs. */
 export function embeddedTeller(its: Shape): Teller {
@@ -53,12 +53,17 @@ export function embeddedTeller(its: Shape): Teller {
 }
 
 /** Path of the file that says whose a fork is. */
-export function ownerPath(kind: Kind, place: Place, name: string): string {
+export function ownerPath(kind: Kind, place: StateRoot, name: string): string {
   return join(place.root, ".forkstack", "owners", `${kind}.${name}.json`);
 }
 
 /** Reads an owner's file of the fork of this name; one that was copied from another fork's says nothing. */
-export async function readOwner(context: Context, kind: Kind, place: Place, name: string): Promise<Fork | undefined> {
+export async function readOwner(
+  context: Context,
+  kind: Kind,
+  place: StateRoot,
+  name: string,
+): Promise<Fork | undefined> {
   const path = ownerPath(kind, place, name);
   const text = await context.files.read(path);
   if (text === undefined) return undefined;

@@ -258,7 +258,7 @@ async function speaks(host: string, port: number, withTls: boolean): Promise<boo
 // ---- Keys ----
 
 /** The keys of one environment: a whole logical database, or what has a prefix in one. */
-export interface Place {
+export interface Keyspace {
   readonly database: number;
   readonly prefix?: string;
 }
@@ -269,7 +269,7 @@ const PAGE = 500;
 /** Walks all keys of a place; `action` runs for each `key`, and its sum comes back. */
 async function walk(
   connection: Connection,
-  place: Place,
+  place: Keyspace,
   action: string,
   args: () => Promise<readonly (string | number)[]> = () => Promise.resolve([]),
   isEnough: (sum: number) => boolean = () => false,
@@ -295,8 +295,8 @@ return {page[1], sum}`;
  */
 export async function copyKeys(
   connection: Connection,
-  from: Place,
-  to: Place,
+  from: Keyspace,
+  to: Keyspace,
   except: readonly string[],
   room: () => Promise<number>,
 ): Promise<boolean> {
@@ -319,14 +319,14 @@ if not isOthers then redis.call('COPY', key, ${rest}, 'DB', ARGV[4]) end`;
 }
 
 /** Removes all keys of a place. */
-export async function removeKeys(connection: Connection, place: Place): Promise<void> {
+export async function removeKeys(connection: Connection, place: Keyspace): Promise<void> {
   if (place.prefix !== undefined) return void await walk(connection, place, "sum = sum + redis.call('UNLINK', key)");
   await connection.send("SELECT", place.database);
   await connection.send("FLUSHDB", "ASYNC");
 }
 
 /** Whether a place holds any key. */
-export async function hasKeys(connection: Connection, place: Place): Promise<boolean> {
+export async function hasKeys(connection: Connection, place: Keyspace): Promise<boolean> {
   if (place.prefix !== undefined) {
     return await walk(connection, place, "sum = sum + 1", undefined, (sum) => sum > 0) > 0;
   }
@@ -335,7 +335,7 @@ export async function hasKeys(connection: Connection, place: Place): Promise<boo
 }
 
 /** About how many bytes a place takes: https://valkey.io/commands/memory-usage/ */
-export async function bytesOf(connection: Connection, place: Place): Promise<number> {
+export async function bytesOf(connection: Connection, place: Keyspace): Promise<number> {
   return await walk(connection, place, "sum = sum + (redis.call('MEMORY', 'USAGE', key) or 0)");
 }
 

@@ -10,7 +10,7 @@ import type { Context, Copy, Fork, Held, Inspection, Kind, Provider, Scope } fro
 import type { OptionsSchema, Secret, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "./ownership.ts";
-import { bytesOf, type Connection, hasKeys, type Place, removeKeys } from "./redis_connection.ts";
+import { bytesOf, type Connection, hasKeys, type Keyspace, removeKeys } from "./redis_connection.ts";
 import { claimantOf, codeOf, holderOf, type Holding, holdings, libraryOf, load, lockOf } from "./redis_marks.ts";
 import { connected, FOR_WHOM, keysUnder, type Login, loginOf, redisUrl } from "./redis_connection.ts";
 
@@ -28,13 +28,13 @@ export interface OnRedis<Options> {
   /** Where the keys of a fork of this name will be; without a database, one is to be found. */
   place(login: Login, scope: Scope<Options>, name: string): { readonly database?: number; readonly prefix?: string };
   /** Where a base environment's keys are; `undefined` if nothing tells. */
-  base(login: Login, scope: Scope<Options>, name: string): Place | undefined;
+  base(login: Login, scope: Scope<Options>, name: string): Keyspace | undefined;
   /** Rules of the fork's user beside those that all have: https://valkey.io/topics/acl/ */
-  rules(place: Place): readonly string[];
+  rules(place: Keyspace): readonly string[];
   /** Brings the parent's data into a fork's place, or none of it; says which. */
   fill(work: Filling<Options>): Promise<Copy>;
   /** What the application gets. */
-  outputs(url: string, place: Place, name: string): Record<string, string | Secret>;
+  outputs(url: string, place: Keyspace, name: string): Record<string, string | Secret>;
 }
 
 /** What `fill` works with. */
@@ -43,8 +43,8 @@ export interface Filling<Options> {
   readonly connection: Connection;
   readonly target: Target<Options>;
   /** Absent where an empty fork is asked for, or the parent holds nothing. */
-  readonly from?: Place;
-  readonly to: Place;
+  readonly from?: Keyspace;
+  readonly to: Keyspace;
   /** All forks on the server, whosever they are. */
   readonly all: readonly Holding[];
 }
@@ -162,9 +162,9 @@ async function inspect<Options>(
   if (await connection.send("ACL", "GETUSER", user) !== null) {
     return { state: "foreign", id: `user:${user}`, reason: await unmarked(context, target.name, `the user "${user}"`) };
   }
-  if (place.database !== undefined && place.prefix !== base?.prefix && await hasKeys(connection, place as Place)) {
-    const reason = await unmarked(context, target.name, inWords(place as Place));
-    return { state: "foreign", id: baseId(place as Place), reason };
+  if (place.database !== undefined && place.prefix !== base?.prefix && await hasKeys(connection, place as Keyspace)) {
+    const reason = await unmarked(context, target.name, inWords(place as Keyspace));
+    return { state: "foreign", id: baseId(place as Keyspace), reason };
   }
   return { state: "absent" };
 }
@@ -276,7 +276,7 @@ async function parentOf<Options>(
   connection: Connection,
   login: Login,
   target: Target<Options>,
-): Promise<{ id: string; place: Place } | undefined> {
+): Promise<{ id: string; place: Keyspace } | undefined> {
   const { parent: name, stack, resource } = target;
   if (name === undefined || !its.isCopied(target.options)) return undefined;
   const all = await holdings(context, connection);
@@ -316,11 +316,11 @@ async function claim<Options>(
     createdAt: context.now().toISOString(),
   };
   const user = userName(its, target.name);
-  const loaded = async (place: Place) => {
+  const loaded = async (place: Keyspace) => {
     await context.fence();
     return await load(connection, codeOf({ fork, state: "claimed", user, place }));
   };
-  if (wanted.database !== undefined) return await loaded(wanted as Place);
+  if (wanted.database !== undefined) return await loaded(wanted as Keyspace);
   for (let database = 1;; database++) { // 0 is where a client lands that selects none
     const all = await holdings(context, connection);
     if (all.some((one) => one.user === user)) return false;
@@ -361,7 +361,7 @@ async function userOf(connection: Connection, user: string, id: string): Promise
 async function putUser<Options>(
   its: OnRedis<Options>,
   connection: Connection,
-  { id, user, place }: { id: string; user: string; place: Place },
+  { id, user, place }: { id: string; user: string; place: Keyspace },
   hashes: readonly string[],
 ): Promise<void> {
   await connection.send("ACL", "SETUSER", user, "reset", "on", ...hashes.map((hash) => `#${hash}`), ...[
@@ -399,7 +399,7 @@ async function standing<Options>(
   login: Login,
   held: Held,
   scope: Scope<Options>,
-): Promise<{ place: Place; user?: string }> {
+): Promise<{ place: Keyspace; user?: string }> {
   const all = await holdings(context, connection);
   const fork = all.find((one) => one.fork.id === held.id);
   if (fork?.state === "ready") return fork;
@@ -415,11 +415,11 @@ async function standing<Options>(
   });
 }
 
-function baseId({ database, prefix }: Place): string {
+function baseId({ database, prefix }: Keyspace): string {
   return prefix === undefined ? `database:${database}` : `prefix:${database}:${prefix}`;
 }
 
-function inWords({ database, prefix }: Place): string {
+function inWords({ database, prefix }: Keyspace): string {
   return prefix === undefined
     ? `logical database ${database}`
     : `the prefix "${prefix}" in logical database ${database}`;

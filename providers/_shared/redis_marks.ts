@@ -12,14 +12,14 @@
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Marker } from "../../core/provider.ts";
-import type { Connection, Place } from "./redis_connection.ts";
+import type { Connection, Keyspace } from "./redis_connection.ts";
 
 /** A fork as the server holds it. */
 export interface Holding {
   readonly fork: Fork;
   /** `"claimed"`: the name is taken, and nobody has looked yet whether the place holds keys of others. */
   readonly state: "claimed" | "pending" | "ready" | "deleting";
-  readonly place: Place;
+  readonly place: Keyspace;
   readonly user: string;
 }
 

@@ -12,7 +12,7 @@ import { recorded, type Records } from "../_shared/recorded.ts";
 import type { Access } from "./planetscale_sql.ts";
 
 /** Where the branches are. */
-export type Place = Scope<Readonly<Record<"organization" | "database" | "endpoint", string>>>;
+export type PlanetScaleScope = Scope<Readonly<Record<"organization" | "database" | "endpoint", string>>>;
 
 export const [TOKEN_ID, TOKEN] = ["PLANETSCALE_SERVICE_TOKEN_ID", "PLANETSCALE_SERVICE_TOKEN"] as const;
 
@@ -52,7 +52,7 @@ export const SAFE_MIGRATIONS: Refusal = {
   hint: "Turn them off for this branch in the dashboard, or take the changes of the schema out of the script",
 };
 
-export const api: Api<Place["options"]> = new Api({
+export const api: Api<PlanetScaleScope["options"]> = new Api({
   provider: "planetscale",
   label: "PlanetScale",
   statusPage: "https://www.planetscalestatus.com",
@@ -72,7 +72,7 @@ function accessHint(database: string, accesses: string): string {
 }
 
 /** The path of the database, from where `base` ends. */
-export function pathOf({ options: { organization, database } }: Place): string[] {
+export function pathOf({ options: { organization, database } }: PlanetScaleScope): string[] {
   return [organization, "databases", database];
 }
 
@@ -81,7 +81,7 @@ export interface Seen {
   readonly database: Database;
 }
 
-export async function databaseOf(context: Context, scope: Place, what: string): Promise<Seen> {
+export async function databaseOf(context: Context, scope: PlanetScaleScope, what: string): Promise<Seen> {
   // https://planetscale.com/docs/api/reference/get_database
   const answer = await api.send(context, scope, "GET", pathOf(scope));
   if (answer.response.status === 404) throw await whoIsMissing(context, scope, answer, what);
@@ -89,7 +89,7 @@ export async function databaseOf(context: Context, scope: Place, what: string): 
 }
 
 /** The branch of a name; the title of `prod` means the default branch. */
-export async function find(context: Context, scope: Place, name: string) {
+export async function find(context: Context, scope: PlanetScaleScope, name: string) {
   const what = `look at branch "${name}"`;
   const isDefault = name === titleOfProd(scope);
   return await look(
@@ -102,7 +102,7 @@ export async function find(context: Context, scope: Place, name: string) {
 /** A 404 is also what a token without access gets: that a branch is absent is believed to who may see the others. */
 export async function look(
   context: Context,
-  scope: Place,
+  scope: PlanetScaleScope,
   name: string,
 ): Promise<{ readonly answer: Answer; readonly branch?: Branch }> {
   const what = `look at branch "${name}"`;
@@ -120,7 +120,7 @@ export async function look(
 }
 
 /** The branch with this very id. */
-export async function standing(context: Context, held: Held, scope: Place): Promise<Branch> {
+export async function standing(context: Context, held: Held, scope: PlanetScaleScope): Promise<Branch> {
   const { answer, branch } = await find(context, scope, held.name);
   if (branch?.id !== held.id) throw await missing(answer, scope, held.name);
   return branch;
@@ -131,7 +131,7 @@ export async function standing(context: Context, held: Held, scope: Place): Prom
 /** What is legal is not documented; this is within what is seen in use. */
 export const MAX_NAME_LENGTH = 60;
 
-export const records: Records<Branch, Place["options"]> = recorded<Branch, Place["options"]>({
+export const records: Records<Branch, PlanetScaleScope["options"]> = recorded<Branch, PlanetScaleScope["options"]>({
   provider: "planetscale",
   label: "PlanetScale",
   all: branches,
@@ -167,7 +167,7 @@ export interface Own {
  */
 export async function ownOf(
   context: Context,
-  target: Target<Place["options"]>,
+  target: Target<PlanetScaleScope["options"]>,
   named: Branch | undefined,
 ): Promise<Own | undefined> {
   const known = await context.recorded(target.name);
@@ -188,7 +188,7 @@ export async function ownOf(
 }
 
 /** The branch of a fork's id, under the fork's name or the one that it was made under. */
-export async function bearing(context: Context, scope: Place, fork: Fork): ReturnType<typeof look> {
+export async function bearing(context: Context, scope: PlanetScaleScope, fork: Fork): ReturnType<typeof look> {
   const seen = await look(context, scope, fork.name);
   if (seen.branch?.id === fork.id) return seen;
   const first = await look(context, scope, firstNameOf(fork, MAX_NAME_LENGTH));
@@ -196,14 +196,22 @@ export async function bearing(context: Context, scope: Place, fork: Fork): Retur
 }
 
 /** A branch that was just made, under the name that it has by now. */
-export async function madeOne(context: Context, target: Target<Place["options"]>, made: Branch): Promise<Branch> {
+export async function madeOne(
+  context: Context,
+  target: Target<PlanetScaleScope["options"]>,
+  made: Branch,
+): Promise<Branch> {
   const seen = await look(context, target, made.name);
   if (seen.branch?.id === made.id) return seen.branch;
   return await standing(context, { id: made.id, name: target.name }, target);
 }
 
 /** Gives a branch its own name, if nobody else's bears it by now. */
-export async function named(context: Context, target: Target<Place["options"]>, branch: Branch): Promise<Branch> {
+export async function named(
+  context: Context,
+  target: Target<PlanetScaleScope["options"]>,
+  branch: Branch,
+): Promise<Branch> {
   const { name } = target;
   if (branch.name === name) return branch;
   const what = `name branch "${name}"`;
@@ -224,7 +232,7 @@ export async function named(context: Context, target: Target<Place["options"]>, 
 
 // ---- The list, and refusals ----
 
-export async function* branches(context: Context, scope: Place): AsyncIterable<Branch> {
+export async function* branches(context: Context, scope: PlanetScaleScope): AsyncIterable<Branch> {
   const seen = new Set<string>(); // pages move while branches are made and deleted
   // https://planetscale.com/docs/api/reference/list_branches
   const pages = api.pages(
@@ -250,7 +258,7 @@ export async function* branches(context: Context, scope: Place): AsyncIterable<B
 /** A 404 does not say what is missing, and is what a token that nobody knows gets as well. */
 async function whoIsMissing(
   context: Context,
-  scope: Place,
+  scope: PlanetScaleScope,
   answer: Answer,
   what: string,
 ): Promise<ForkstackError> {
@@ -285,7 +293,12 @@ async function whoIsMissing(
   });
 }
 
-export function denied(answer: Answer, scope: Place, what: string, accesses: string): Promise<ForkstackError> {
+export function denied(
+  answer: Answer,
+  scope: PlanetScaleScope,
+  what: string,
+  accesses: string,
+): Promise<ForkstackError> {
   return told(answer, scope, what, {
     code: "CREDENTIALS_DENIED",
     state: `the service token may not do that (${answer.response.status})`,
@@ -293,7 +306,7 @@ export function denied(answer: Answer, scope: Place, what: string, accesses: str
   });
 }
 
-export function missing(answer: Answer, scope: Place, title: string): Promise<ForkstackError> {
+export function missing(answer: Answer, scope: PlanetScaleScope, title: string): Promise<ForkstackError> {
   const { database } = scope.options;
   return told(answer, scope, `use branch "${title}"`, {
     code: "NOT_FOUND",
@@ -306,7 +319,7 @@ export function missing(answer: Answer, scope: Place, title: string): Promise<Fo
 /** The error for a state that an answer shows, with its request's id. */
 export async function told(
   { request, response }: Answer,
-  { resource }: Place,
+  { resource }: PlanetScaleScope,
   what: string,
   { code, state, hint }: Refusal,
 ): Promise<ForkstackError> {
@@ -322,7 +335,7 @@ export async function told(
 }
 
 /** What the resource of `prod` is called; `database.reports` is the resource "reports". */
-export function titleOfProd({ project, resourceName }: Place): string {
+export function titleOfProd({ project, resourceName }: PlanetScaleScope): string {
   return resourceTitle("database", project, "prod", resourceName);
 }
 

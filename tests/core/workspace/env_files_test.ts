@@ -6,11 +6,11 @@ import { openProject } from "../../../core/project/open_project.ts";
 import { files } from "../../../core/system/files.ts";
 import { Secret } from "../../../core/secret.ts";
 import { changeFiles, prepareFiles, readVariables } from "../../../core/workspace/env_files.ts";
-import { type Place, variablesPath } from "../../../core/workspace/place.ts";
+import { variablesPath, type Workspace } from "../../../core/workspace/place.ts";
 import { writeProjectFiles } from "../../../core/workspace/staged_files.ts";
 import { CATALOG } from "../../../providers/mod.ts";
 
-async function inProject(work: (place: Place, at: (name: string) => string) => Promise<void>): Promise<void> {
+async function inProject(work: (place: Workspace, at: (name: string) => string) => Promise<void>): Promise<void> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "forkstack-workspace-")));
   try {
     await writeFile(join(root, "forkstack.json"), '{"project": "shop"}');
@@ -95,7 +95,7 @@ Deno.test("writeProjectFiles() writes all or none, and says what it could not pu
     ]] as const;
     const names = async () => (await readdir(at("."))).sort();
     const refusal = Object.assign(new Error("no"), { code: "EROFS" });
-    const broken = (isAll: boolean): Place => ({
+    const broken = (isAll: boolean): Workspace => ({
       project: place.project,
       world: {
         files: {
