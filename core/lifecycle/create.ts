@@ -12,7 +12,7 @@ import type { Engine } from "../engine/engine.ts";
 import { type Made, makeResource, removeResource } from "../engine/resource.ts";
 import { fileError } from "../system/files.ts";
 import { withLock, type Worker } from "../state/lock.ts";
-import { type Known, lookUp, resultOf } from "./describe.ts";
+import { lookUp, type RecordedEnvironment, resultOf } from "./describe.ts";
 import { assertStanding, lookAt, type Looked } from "../engine/look.ts";
 import { assertLeased, assertUnprotected } from "./find_environment.ts";
 import { isPointInTime, type Plan, planNew, pointOf } from "./plan.ts";
@@ -195,7 +195,7 @@ async function build(
     readonly scripts: Readonly<Record<string, string>>;
     readonly held: ReadonlyMap<string, Held>;
   },
-): Promise<{ readonly known: Known; readonly changedFiles: readonly string[] }> {
+): Promise<{ readonly known: RecordedEnvironment; readonly changedFiles: readonly string[] }> {
   const { env, operation, origin } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
   const environment = await creating(engine, plan, options);

@@ -17,7 +17,7 @@ import { elapsed, mendingCommand, reportOf, type ResourceReport } from "../engin
 import type { Workspace } from "../workspace/place.ts";
 
 /** One environment as the registry has it; none, with no rows, for a base one that nobody made. */
-export interface Known {
+export interface RecordedEnvironment {
   readonly environment: Environment | undefined;
   readonly rows: readonly ResourceRow[];
 }
@@ -44,7 +44,7 @@ async function mending({ registry }: Engine, environment: Environment): Promise<
 }
 
 /** Asks the registry; `ENV_NOT_FOUND` for an environment that is neither there nor a base one. */
-export async function lookUp(engine: Engine, env: string): Promise<Known> {
+export async function lookUp(engine: Engine, env: string): Promise<RecordedEnvironment> {
   const { registry } = engine;
   const environment = BASE_ENVS.includes(env)
     ? await registry.environment(env)
@@ -59,7 +59,7 @@ export async function lookUp(engine: Engine, env: string): Promise<Known> {
 export async function resultOf(
   engine: Engine,
   env: string,
-  { environment, rows }: Known,
+  { environment, rows }: RecordedEnvironment,
   began: number,
   current: string | undefined = currentEnv(engine.project).env,
 ): Promise<EnvironmentResult> {

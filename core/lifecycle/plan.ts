@@ -33,7 +33,7 @@ export interface Plan {
 }
 
 /** What `planNew` starts from. */
-export interface Known {
+export interface PlanInput {
   readonly env: string;
   readonly parent: string;
   /** `--from` was given, so that `parent` must be the parent. */
@@ -48,7 +48,7 @@ export interface Known {
 }
 
 /** Plans `new`. */
-export function planNew(known: Known): Plan {
+export function planNew(known: PlanInput): Plan {
   const { env, environments, rows } = known;
   if (BASE_ENVS.includes(env)) {
     throw new ForkstackError("ENV_BASE", `Cannot make environment "${env}": it always counts as there`, {

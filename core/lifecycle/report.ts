@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type CheckoutReport, checkoutReports, type Known } from "../workspace/checkouts.ts";
+import { type CheckoutAccess, type CheckoutReport, checkoutReports } from "../workspace/checkouts.ts";
 import { currentEnv } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Environment } from "../state/records.ts";
@@ -42,7 +42,7 @@ export interface EnvironmentResult {
 }
 
 /** Every environment that forkstack made, by name. */
-export async function listEnvironments(engine: Known): Promise<EnvironmentReport[]> {
+export async function listEnvironments(engine: CheckoutAccess): Promise<EnvironmentReport[]> {
   const current = currentEnv(engine.project).env;
   const on = await checkoutReports(engine);
   return (await engine.registry.environments()).map((one) => environmentReport(engine, one, on(one.name), current));

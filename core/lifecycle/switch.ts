@@ -9,7 +9,7 @@ import { currentEnv, isNamedByProcess } from "../workspace/current.ts";
 import type { Engine, Inspectable, Tellable } from "../engine/engine.ts";
 import { assertStanding, before, lookAt } from "../engine/look.ts";
 import { usableEnvironment } from "./find_environment.ts";
-import { type Known, resultOf } from "./describe.ts";
+import { type RecordedEnvironment, resultOf } from "./describe.ts";
 import { askVariables, heldResources } from "./variables.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "../workspace/env_files.ts";
@@ -56,7 +56,7 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
  * The environment to switch to, or the error that says why it can't be used: it is not ready, its lease has ended, or
  * what is recorded of it is damaged. A base one is always there.
  */
-export async function usable(engine: Engine, env: string): Promise<Known> {
+export async function usable(engine: Engine, env: string): Promise<RecordedEnvironment> {
   const environment = BASE_ENVS.includes(env)
     ? await engine.registry.environment(env)
     : await usableEnvironment(engine, env, "switch to");

@@ -16,7 +16,7 @@ import { statements } from "../state/statements.ts";
 import { isLine, isPath } from "../text/field_checks.ts";
 
 /** Access that looking at checkouts needs. */
-export type Known = Pick<Engine, "project" | "registry"> & { readonly world: Pick<Engine["world"], "files"> };
+export type CheckoutAccess = Pick<Engine, "project" | "registry"> & { readonly world: Pick<Engine["world"], "files"> };
 
 /** A checkout in the words of `--json`. */
 export interface CheckoutReport {
@@ -80,7 +80,7 @@ export interface Checkouts {
 }
 
 /** All checkouts. */
-export async function lookAtCheckouts({ registry, world }: Known): Promise<Checkouts> {
+export async function lookAtCheckouts({ registry, world }: CheckoutAccess): Promise<Checkouts> {
   const host = hostOf(registry);
   const looked = await Promise.all((await registry.checkouts()).map(async (one) => {
     const isHere = one.host === host;
@@ -94,7 +94,7 @@ export async function lookAtCheckouts({ registry, world }: Known): Promise<Check
 }
 
 /** The checkouts that are on an environment, as `--json` has them. */
-export async function checkoutReports(known: Known): Promise<(env: string) => CheckoutReport[]> {
+export async function checkoutReports(known: CheckoutAccess): Promise<(env: string) => CheckoutReport[]> {
   const [{ standing }, here] = await Promise.all([lookAtCheckouts(known), disk.realPath(known.project.root)]);
   const own = hostOf(known.registry);
   return (env) =>
@@ -109,7 +109,7 @@ export async function checkoutReports(known: Known): Promise<(env: string) => Ch
 }
 
 /** Checkouts to forget with an environment: those that are gone, and those of other machines, where nobody can look. */
-export async function checkoutsToForget(known: Known, deleted: string): Promise<Checkout[]> {
+export async function checkoutsToForget(known: CheckoutAccess, deleted: string): Promise<Checkout[]> {
   const { standing, stale } = await lookAtCheckouts(known);
   const own = hostOf(known.registry);
   return [...stale, ...standing.filter(({ env, host }) => env === deleted && host !== own)];

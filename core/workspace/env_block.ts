@@ -22,7 +22,7 @@ interface Parts {
 }
 
 /** What tells forkstack's lines in a file of 0.1.0, which has no markers. */
-export interface Known {
+export interface UnmarkedFormat {
   /** What the file is called in an error. */
   readonly name: string;
   /** Variables that resources give. */
@@ -67,7 +67,7 @@ export function formatBlock(variables: Readonly<Record<string, string>>, directo
  *
  * @throws {ForkstackError} ENV_CONFLICT if the markers are damaged, or lines of 0.1.0 can't be told from a person's.
  */
-export function withBlock(file: string, block: string, known: Known): string {
+export function withBlock(file: string, block: string, known: UnmarkedFormat): string {
   const { mark, before, after } = partsOf(file, known);
   const written = [mark, joined(before), block, joined(after)].join("");
   if (partsOf(written, known).own !== undefined) return written;
@@ -79,7 +79,7 @@ export function withBlock(file: string, block: string, known: Known): string {
  *
  * @throws {ForkstackError} ENV_CONFLICT as `withBlock` does.
  */
-export function withoutBlock(file: string, known: Known): string {
+export function withoutBlock(file: string, known: UnmarkedFormat): string {
   const { mark, before, after } = partsOf(file, known);
   return mark + joined(before) + joined(after);
 }
@@ -144,7 +144,7 @@ function found(file: string) {
 }
 
 /** Refuses a file in which a person's line sets what the block sets: readers disagree which of two lines counts. */
-export function refuseDoubles(file: string, names: ReadonlySet<string>, known: Known): void {
+export function refuseDoubles(file: string, names: ReadonlySet<string>, known: UnmarkedFormat): void {
   const { mark, before, after } = partsOf(file, known);
   const text = file.slice(mark.length);
   const doubles = [...before, ...after].flatMap((lines) => assigned(lines).filter(({ name }) => names.has(name)));
@@ -168,7 +168,7 @@ function assigned({ at, text }: Lines): { name: string; at: number }[] {
   ].sort((a, b) => a.at - b.at);
 }
 
-function partsOf(file: string, known: Known): Parts {
+function partsOf(file: string, known: UnmarkedFormat): Parts {
   const { mark, text } = unmarked(file);
   const block = findEnvBlock(text, known.name);
   if (block === undefined) return { mark, before: [], after: [{ at: 0, text }] };
@@ -182,7 +182,7 @@ function partsOf(file: string, known: Known): Parts {
  * What a person wrote between lines of 0.1.0, which stood bare of markers: all but each variable's first line, in the
  * form that 0.1.0 wrote, of those that the environment's own file has or that a resource gives.
  */
-function personsLines(text: string, own: string, known: Known): Lines[] {
+function personsLines(text: string, own: string, known: UnmarkedFormat): Lines[] {
   const variables = variablesOf(own);
   const kept = known.of(variables.FORKSTACK_ENV ?? "");
   const seen = new Set<string>();

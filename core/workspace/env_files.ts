@@ -119,7 +119,7 @@ function foreignFile(path: string, state: string): ForkstackError {
 }
 
 /** What tells forkstack's lines in a file that 0.1.0 wrote. */
-export async function knownOf(place: Workspace, text: string): Promise<block.Known> {
+export async function knownOf(place: Workspace, text: string): Promise<block.UnmarkedFormat> {
   const name = `"${localPath(place.project) ?? ""}"`;
   const env = block.blockVariables(text, name).FORKSTACK_ENV;
   const isName = env !== undefined && env.length <= 63 && NAME_PATTERN.test(env);

@@ -48,7 +48,7 @@ export function variableNames(resources: readonly Pick<Tellable, "kind" | "name"
 const RUN_VARIABLE = "FORKSTACK_RUN";
 
 /** The variables and secrets of one environment. */
-export interface Known {
+export interface ProgramEnvironment {
   readonly project: Project;
   readonly env: string;
   /** Variables by its file, or by its providers if it has no file. */
@@ -59,7 +59,11 @@ export interface Known {
 }
 
 /** The whole environment of a program; `others` are the variables of every other environment. */
-export function programVariables(caller: Values, others: readonly Values[], known: Known): Record<string, string> {
+export function programVariables(
+  caller: Values,
+  others: readonly Values[],
+  known: ProgramEnvironment,
+): Record<string, string> {
   const { project, env, variables, unwritten, secrets } = known;
   const kept = { ...caller };
   const [, ...earlier] = caller[RUN_VARIABLE]?.split(" ") ?? []; // of the `run` that this one is in

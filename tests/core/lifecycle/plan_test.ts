@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Known, noSuchEnvironment, planNew } from "../../../core/lifecycle/plan.ts";
+import { noSuchEnvironment, type PlanInput, planNew } from "../../../core/lifecycle/plan.ts";
 import type { Provider } from "../../../core/provider.ts";
 import { isForkstackError } from "../../../mod.ts";
 import type { Environment, ResourceRow, Status } from "../../../core/state/records.ts";
@@ -22,7 +22,7 @@ function row(key: string, state: ResourceRow["state"] = "ready", more: Partial<R
   return { ...base, createdAt: "2026-01-01T00:00:00.000Z", options: {}, id: "1", ...more };
 }
 
-function known(more: Partial<Known> = {}): Known {
+function known(more: Partial<PlanInput> = {}): PlanInput {
   const resources = more.resources ?? [resource("database"), resource("storage.uploads")];
   return {
     env: "alice",
@@ -46,7 +46,7 @@ interface Expected {
   readonly origin?: string;
 }
 
-const PLANS: [name: string, known: Partial<Known>, expected: Expected][] = [
+const PLANS: [name: string, known: Partial<PlanInput>, expected: Expected][] = [
   ["nothing is there: all is made, in a run of its own", {}, { actions: "create create", operation: "op-new" }],
   [
     "all is there: nothing is done",
@@ -139,7 +139,7 @@ for (const [name, given, expected] of PLANS) {
   });
 }
 
-const REFUSALS: [name: string, known: Partial<Known>, code: string, message: RegExp][] = [
+const REFUSALS: [name: string, known: Partial<PlanInput>, code: string, message: RegExp][] = [
   ["dev", { env: "dev" }, "ENV_BASE", /it always counts as there/],
   ["prod", { env: "prod" }, "ENV_BASE", /it always counts as there/],
   ["a parent that nobody made", { parent: "bob" }, "ENV_NOT_FOUND", /Cannot fork from environment "bob"/],

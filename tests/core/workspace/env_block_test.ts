@@ -4,15 +4,15 @@ import {
   blockVariables,
   bytesOfText,
   formatBlock,
-  type Known,
   refuseDoubles,
   textOfBytes,
+  type UnmarkedFormat,
   withBlock,
   withoutChange,
 } from "../../../core/workspace/env_block.ts";
 import { findEnvBlock, isForkstackError, parseEnvFile } from "../../../mod.ts";
 
-const KNOWN: Known = {
+const KNOWN: UnmarkedFormat = {
   name: ".env.local",
   given: new Set(["FORKSTACK_ENV", "FORKSTACK_PROJECT", "DATABASE_URL", "DATABASE_AUTH_TOKEN"]),
   of: () => undefined,
@@ -181,7 +181,7 @@ Deno.test("refuseDoubles() names each line that sets one of ours, in the forms t
 // ---- the format of 0.1.0
 
 const OLD = "FORKSTACK_ENV='dev'\nFORKSTACK_PROJECT='shop'\nDATABASE_URL='postgres://dev'\nTOKEN='of dev'\n";
-const dev = (variables: Record<string, string>): Known => ({
+const dev = (variables: Record<string, string>): UnmarkedFormat => ({
   ...KNOWN,
   of: (env) => env === "dev" ? variables : undefined,
 });

@@ -1,14 +1,14 @@
 /** The environment of a program that `run` runs. */
 import assert from "node:assert/strict";
-import { type Known, programVariables } from "../../../core/workspace/program_env.ts";
+import { type ProgramEnvironment, programVariables } from "../../../core/workspace/program_env.ts";
 import { Secret } from "../../../core/secret.ts";
 
 const CONFIG = { project: "shop", database: { provider: "sqlite" }, storage: { uploads: { provider: "local" } } };
 
-function known(changed: Partial<Known> = {}): Known {
+function known(changed: Partial<ProgramEnvironment> = {}): ProgramEnvironment {
   const project = { root: "/shop", stateRoot: "/shop", name: "shop", stack: "shop", config: CONFIG, isNew: false };
   return {
-    project: project as Known["project"],
+    project: project as ProgramEnvironment["project"],
     env: "alice",
     variables: { DATABASE_URL: "of alice" },
     unwritten: {},
