@@ -6,7 +6,7 @@
  */
 import type { Task } from "../project/task.ts";
 import type { Command, Option, Page } from "./command.ts";
-import type { Answer, Call } from "./command_line.ts";
+import type { CommandResult, Invocation } from "./command_line.ts";
 import type { SHARED_OPTIONS } from "./shared.ts";
 
 /** One command: everything that is said of it, and what runs it. */
@@ -18,5 +18,5 @@ export interface CommandFile extends Page, Omit<Command, "options"> {
     { [Name in keyof typeof SHARED_OPTIONS]?: "shared" } & Record<string, Option | "shared">
   >;
   readonly task?: Task;
-  readonly run: (call: Call) => Promise<Answer>;
+  readonly run: (call: Invocation) => Promise<CommandResult>;
 }

@@ -25,7 +25,7 @@ export interface Io {
 }
 
 /** The result of a command: data for `--json`, text for people. */
-export interface Answer {
+export interface CommandResult {
   readonly data: unknown;
   readonly text: (style: Style) => string;
   /** The text is a value as it is: a program gets it byte for byte, where no terminal does. */
@@ -42,7 +42,7 @@ export interface Answer {
 export type Flags = Readonly<Partial<Record<OptionName, string | boolean | string[]>>>;
 
 /** One command line, parsed. */
-export interface Call {
+export interface Invocation {
   readonly name: string | undefined;
   /** The argument after the name. */
   readonly more: string | undefined;

@@ -5,14 +5,14 @@
  */
 import * as host from "../system/host.ts";
 import type { Command } from "./command.ts";
-import { actionsText, type Call, type Flags, usage } from "./command_line.ts";
+import { actionsText, type Flags, type Invocation, usage } from "./command_line.ts";
 import { COMMANDS, COMMON, type OptionName, OPTIONS } from "./command_table.ts";
 import { load } from "../system/lazy.ts";
 
 export async function parse(
   args: string[],
   program: readonly string[],
-): Promise<Omit<Call, "io"> & { command: string }> {
+): Promise<Omit<Invocation, "io"> & { command: string }> {
   const [command, ...rest] = args;
   const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (known === undefined) {

@@ -7,22 +7,22 @@ import { Buffer } from "node:buffer";
 import { S3Error } from "./error.ts";
 import { checkHeaderValue } from "./headers.ts";
 import { listPage } from "./list.ts";
-import { type Call, checkVersion, emptyResponse, writeCondition, xmlOfCall, xmlResponse } from "./request.ts";
+import { checkVersion, emptyResponse, type S3Request, writeCondition, xmlOfCall, xmlResponse } from "./request.ts";
 import { limitOf } from "./uploads.ts";
 import { elements, textOf, type Xml } from "./xml.ts";
 
 /** `HeadBucket` */
-export function headBucket({ region }: Call): Response {
+export function headBucket({ region }: S3Request): Response {
   return emptyResponse(200, { "x-amz-bucket-region": region });
 }
 
 /** `GetBucketLocation`; `us-east-1` is told by nothing at all. */
-export function getLocation({ region }: Call): Response {
+export function getLocation({ region }: S3Request): Response {
   return xmlResponse("LocationConstraint", region === "us-east-1" ? "" : region);
 }
 
 /** `ListObjectsV2` */
-export function listObjects(call: Call): Response {
+export function listObjects(call: S3Request): Response {
   const { bucket, query } = call;
   if (query.get("list-type") !== "2") throw new S3Error("InvalidArgument", "Invalid List Type specified in Request");
   const token = query.get("continuation-token");
@@ -43,7 +43,7 @@ export function listObjects(call: Call): Response {
 }
 
 /** `ListObjects` */
-export function listObjectsV1(call: Call): Response {
+export function listObjectsV1(call: S3Request): Response {
   const marker = call.query.get("marker") ?? "";
   const { encode, wanted, common } = listing(call);
   const page = listPage(call.bucket, { ...wanted, after: marker });
@@ -58,7 +58,7 @@ export function listObjectsV1(call: Call): Response {
 }
 
 /** `ListObjectVersions`: each object has one, the version `null` of a bucket without versions. */
-export function listVersions(call: Call): Response {
+export function listVersions(call: S3Request): Response {
   const marker = call.query.get("key-marker") ?? "";
   if (call.query.get("version-id-marker") !== "") checkVersion(call.query.get("version-id-marker"));
   const { encode, wanted, common } = listing(call);
@@ -75,7 +75,7 @@ export function listVersions(call: Call): Response {
 }
 
 /** What the three ways to list have in common. */
-function listing({ bucket, query }: Call) {
+function listing({ bucket, query }: S3Request) {
   const encoding = query.get("encoding-type");
   if (encoding !== undefined && encoding !== "url") {
     throw new S3Error("InvalidArgument", "Invalid Encoding Method specified in Request", {
@@ -101,7 +101,7 @@ function encodeUrl(text: string): string {
 }
 
 function contentsOf(
-  { bucket }: Call,
+  { bucket }: S3Request,
   keys: readonly string[],
   encode: (key: string) => string,
 ): { [name: string]: Xml }[] {
@@ -139,7 +139,7 @@ function conditionOf(etag: string) {
 }
 
 /** `DeleteObjects` */
-export async function deleteObjects(call: Call): Promise<Response> {
+export async function deleteObjects(call: S3Request): Promise<Response> {
   const wanted = await xmlOfCall(call, "Delete");
   const isQuiet = textOf(wanted, "Quiet") === "true";
   const objects = elements(wanted, "Object").map((object) => ({

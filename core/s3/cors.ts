@@ -4,7 +4,7 @@
  * @module
  */
 import { S3Error } from "./error.ts";
-import { type Call, xmlResponse } from "./request.ts";
+import { type S3Request, xmlResponse } from "./request.ts";
 
 const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"];
 const MAX_AGE_S = 600;
@@ -48,7 +48,7 @@ export function allowOrigin(request: Headers, answer: Headers, origins: readonly
 }
 
 /** `GetBucketCors` */
-export function getCors({ origins }: Call): Response {
+export function getCors({ origins }: S3Request): Response {
   if (origins.length === 0) throw new S3Error("NoSuchCORSConfiguration", "The CORS configuration does not exist");
   return xmlResponse("CORSConfiguration", {
     CORSRule: {

@@ -12,7 +12,6 @@ import { checkHeaderValue, REDIRECT } from "./headers.ts";
 import { needPartNumber } from "./multipart.ts";
 import {
   bodyOfCall,
-  type Call,
   checkedTags,
   checksumHeaders,
   emptyResponse,
@@ -20,6 +19,7 @@ import {
   keptHeaders,
   objectHeaders,
   preconditionFailed,
+  type S3Request,
   tagsOfHeader,
   wantedChecksum,
   writeCondition,
@@ -40,7 +40,7 @@ export const OVERRIDES: readonly string[] = [
 ];
 
 /** `GetObject`, `HeadObject` */
-export function getObject(call: Call): Response {
+export function getObject(call: S3Request): Response {
   const found = call.bucket.need(call.key);
   try {
     const overrides = OVERRIDES.flatMap((name) => {
@@ -82,7 +82,7 @@ function dropChecksum(headers: Record<string, string>): void {
 }
 
 /** The bytes that are asked for, as `[start, end)`; one range, as S3 knows no more. */
-function rangeOf({ headers, query }: Call, { meta, sizeBytes }: Opened): [number, number] | undefined {
+function rangeOf({ headers, query }: S3Request, { meta, sizeBytes }: Opened): [number, number] | undefined {
   const number = query.get("partNumber");
   if (number === undefined) return byteRange(headers.get("range"), sizeBytes);
   if (headers.has("range")) {
@@ -116,7 +116,7 @@ function partRange(number: number, meta: Meta, size: number): [number, number] {
 }
 
 /** `PutObject` */
-export async function putObject(call: Call): Promise<Response> {
+export async function putObject(call: S3Request): Promise<Response> {
   const condition = writeCondition(call.headers);
   const headers = keptHeaders(call.headers);
   const tags = tagsOfHeader(call.headers.get("x-amz-tagging"));
@@ -135,14 +135,14 @@ export async function putObject(call: Call): Promise<Response> {
 }
 
 /** `DeleteObject` */
-export function deleteObject({ bucket, key, headers }: Call): Response {
+export function deleteObject({ bucket, key, headers }: S3Request): Response {
   const match = headers.get("if-match");
   bucket.delete(key, match === null ? undefined : writeCondition(new Headers({ "if-match": match })));
   return emptyResponse(204);
 }
 
 /** The object that a copy is made of, opened. */
-export function openSource(call: Call): Opened {
+export function openSource(call: S3Request): Opened {
   const source = call.headers.get("x-amz-copy-source") ?? "";
   const [path, query] = source.split("?");
   const [bucket, ...key] = decodePart(path.replace(/^\//, "")).split("/");
@@ -169,7 +169,7 @@ export function bytesOf(
 }
 
 /** `CopyObject` */
-export async function copyObject(call: Call): Promise<Response> {
+export async function copyObject(call: S3Request): Promise<Response> {
   const { headers } = call;
   const condition = writeCondition(headers);
   using source = openSource(call);
@@ -226,13 +226,13 @@ export function digesting(source: AsyncIterable<Uint8Array>, algorithm: string |
 }
 
 /** `GetObjectTagging` */
-export function getTagging({ bucket, key }: Call): Response {
+export function getTagging({ bucket, key }: S3Request): Response {
   using found = bucket.need(key);
   return xmlResponse("Tagging", { TagSet: { Tag: (found.meta.tags ?? []).map(([Key, Value]) => ({ Key, Value })) } });
 }
 
 /** `PutObjectTagging`, `DeleteObjectTagging`: the same object, written anew. */
-export async function putTagging(call: Call): Promise<Response> {
+export async function putTagging(call: S3Request): Promise<Response> {
   const tags = call.method === "DELETE" ? [] : tagsOfXml(await xmlOfCall(call, "Tagging"));
   using found = call.bucket.need(call.key);
   const { etag } = found.meta;
@@ -248,7 +248,7 @@ function tagsOfXml(tagging: Record<string, unknown>): NonNullable<Meta["tags"]> 
 }
 
 /** `UploadPartCopy` gives the bytes of a part by naming another object. */
-export function copiedRange(call: Call, source: Opened): [number, number] {
+export function copiedRange(call: S3Request, source: Opened): [number, number] {
   const header = call.headers.get("x-amz-copy-source-range");
   if (header === null) return [0, source.sizeBytes];
   const match = /^bytes=(\d+)-(\d+)$/.exec(header);

@@ -9,11 +9,11 @@ import { getCors } from "./cors.ts";
 import { S3Error } from "./error.ts";
 import { checkDescribing, isMovedHeader, SIGNATURE_PARAMETERS } from "./headers.ts";
 import * as objects from "./objects.ts";
-import { type Call, xmlResponse } from "./request.ts";
+import { type S3Request, xmlResponse } from "./request.ts";
 import * as uploads from "./uploads.ts";
 
 interface Operation {
-  readonly run: (call: Call) => Response | Promise<Response>;
+  readonly run: (call: S3Request) => Response | Promise<Response>;
   /** The parameters that it reads. */
   readonly reads?: readonly string[];
   /** It makes an object, which headers describe. */
@@ -79,7 +79,7 @@ export function isAside(name: string): boolean {
 
 /** The operation that a request means. */
 export function operationOf(
-  { method, key, query, headers }: Pick<Call, "method" | "key" | "query" | "headers">,
+  { method, key, query, headers }: Pick<S3Request, "method" | "key" | "query" | "headers">,
 ): Operation["run"] {
   const operations = key === "" ? OF_BUCKET : OF_OBJECT;
   const names = query.keys().filter((name) => !isAside(name)).toArray();

@@ -14,7 +14,7 @@ import { instantOfHeader, type Payload } from "./signature.ts";
 import { parseXml, type Xml, xmlDocument } from "./xml.ts";
 
 /** A request whose sender is known, to a bucket that is there. */
-export interface Call {
+export interface S3Request {
   readonly method: string;
   readonly bucket: Bucket;
   readonly key: string;
@@ -31,14 +31,14 @@ export interface Call {
 }
 
 /** The body of a request. */
-export function bodyOfCall({ headers, stream, payload }: Call): Body {
+export function bodyOfCall({ headers, stream, payload }: S3Request): Body {
   return bodyOf(headers, stream, payload);
 }
 
 const MAX_XML_BYTES = 4 * 2 ** 20; // a thousand keys to delete, each of a kilobyte that is escaped
 
 /** The root element of a body of XML. */
-export async function xmlOfCall(call: Call, root: string): Promise<Record<string, unknown>> {
+export async function xmlOfCall(call: S3Request, root: string): Promise<Record<string, unknown>> {
   const pieces: Uint8Array[] = [];
   let size = 0;
   for await (const piece of bodyOfCall(call).bytes) {

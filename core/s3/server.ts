@@ -13,7 +13,7 @@ import { checkHonoured, withMoved } from "./headers.ts";
 import { isEmpty } from "./list.ts";
 import { isAside, operationOf } from "./operations.ts";
 import { isAbsent, isReal, linked, look, makeReal, realBelow } from "./paths.ts";
-import { type Call, checkVersion, emptyResponse, xmlResponse } from "./request.ts";
+import { checkVersion, emptyResponse, type S3Request, xmlResponse } from "./request.ts";
 import { authenticate } from "./signature.ts";
 import { decodePart, type SignedRequest } from "./sigv4.ts";
 
@@ -113,7 +113,7 @@ async function answer(options: S3Options, request: Request, target: string): Pro
     if (!account!.opens(name)) throw new S3Error("AccessDenied", "Access Denied");
     return needBucket(options, name);
   };
-  const call: Call = {
+  const call: S3Request = {
     method: request.method,
     bucket: bucketOf(name),
     key,

@@ -19,10 +19,10 @@ import {
 import { bytesOf, copiedRange, digesting, openSource } from "./objects.ts";
 import {
   bodyOfCall,
-  type Call,
   checksumHeaders,
   emptyResponse,
   keptHeaders,
+  type S3Request,
   tagsOfHeader,
   wantedChecksum,
   writeCondition,
@@ -32,7 +32,7 @@ import {
 import { elements, textOf } from "./xml.ts";
 
 /** `CreateMultipartUpload` */
-export function createUpload({ bucket, key, headers, now }: Call): Response {
+export function createUpload({ bucket, key, headers, now }: S3Request): Response {
   const [checksum, tags] = [wantedChecksum(headers), tagsOfHeader(headers.get("x-amz-tagging"))];
   const id = beginUpload(bucket, {
     key,
@@ -50,7 +50,7 @@ export function createUpload({ bucket, key, headers, now }: Call): Response {
 }
 
 /** `UploadPart`, `UploadPartCopy` */
-export async function uploadPart(call: Call): Promise<Response> {
+export async function uploadPart(call: S3Request): Promise<Response> {
   const { bucket, key, query, headers, now } = call;
   const upload = needUpload(bucket, key, query.get("uploadId")!);
   const number = needPartNumber(query.get("partNumber"));
@@ -69,7 +69,7 @@ export async function uploadPart(call: Call): Promise<Response> {
 }
 
 /** `CompleteMultipartUpload` */
-export async function finishUpload(call: Call): Promise<Response> {
+export async function finishUpload(call: S3Request): Promise<Response> {
   const { bucket, key, query, headers, now } = call;
   const upload = needUpload(bucket, key, query.get("uploadId")!);
   const condition = writeCondition(headers);
@@ -94,13 +94,13 @@ export async function finishUpload(call: Call): Promise<Response> {
 }
 
 /** `AbortMultipartUpload` */
-export function dropUpload({ bucket, key, query }: Call): Response {
+export function dropUpload({ bucket, key, query }: S3Request): Response {
   abortUpload(needUpload(bucket, key, query.get("uploadId")!).directory);
   return emptyResponse(204);
 }
 
 /** `ListParts` */
-export function listParts({ bucket, key, query }: Call): Response {
+export function listParts({ bucket, key, query }: S3Request): Response {
   const id = query.get("uploadId")!;
   const { directory } = needUpload(bucket, key, id);
   const [after, limit] = [markerOf(query), limitOf(query, "max-parts")];
@@ -126,7 +126,7 @@ export function listParts({ bucket, key, query }: Call): Response {
 }
 
 /** `ListMultipartUploads` */
-export function listUploads({ bucket, query }: Call): Response {
+export function listUploads({ bucket, query }: S3Request): Response {
   const [prefix, limit] = [query.get("prefix") ?? "", limitOf(query, "max-uploads")];
   const [keyMarker, idMarker] = [query.get("key-marker") ?? "", query.get("upload-id-marker") ?? ""];
   const uploads = uploadsOf(bucket).filter(({ id, upload: { key } }) =>

@@ -8,7 +8,7 @@ import type { Context, Scope, Target } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError } from "../../mod.ts";
 
 /** A request and what came back; its body is still there after it was read. */
-export interface Answer {
+export interface VendorAnswer {
   readonly request: Request;
   readonly response: Response;
 }
@@ -150,7 +150,7 @@ export class Api<Options> {
     method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
     path: readonly string[],
     { query = {}, json, text, headers = {}, root: isRoot, tail, mayRepeat, isAnonymous = false }: Sent = {},
-  ): Promise<Answer> {
+  ): Promise<VendorAnswer> {
     const { base, root = base, authorize = (request) => this.#bear(request, context) } = this.#vendor;
     const whole = [
       (isRoot ? root : base)(scope).replace(/\/$/, ""),
@@ -192,7 +192,7 @@ export class Api<Options> {
   /** The answer as the API documents it; anything else is an error. `what` as in `make database "x"`. */
   async read<T>(
     schema: v.GenericSchema<unknown, T>,
-    answer: Answer,
+    answer: VendorAnswer,
     scope: Scope<Options>,
     what: string,
   ): Promise<T> {
@@ -208,7 +208,7 @@ export class Api<Options> {
     schema: v.GenericSchema<unknown, Page>,
     scope: Scope<Options>,
     what: string,
-    send: (cursor: string | undefined) => Promise<Answer>,
+    send: (cursor: string | undefined) => Promise<VendorAnswer>,
     cursorOf: (page: Page) => string | null | undefined,
   ): AsyncIterable<Page> {
     const seen = new Set<string>();
@@ -224,7 +224,7 @@ export class Api<Options> {
   }
 
   /** The vendor's own code in the body of a refusal. */
-  async codeOf({ response }: Answer): Promise<string | undefined> {
+  async codeOf({ response }: VendorAnswer): Promise<string | undefined> {
     let body: unknown;
     try {
       body = JSON.parse(await response.clone().text());
@@ -238,7 +238,7 @@ export class Api<Options> {
   }
 
   /** The error for an answer that is no success. */
-  async refusal(answer: Answer, scope: Scope<Options>, what: string): Promise<ForkstackError> {
+  async refusal(answer: VendorAnswer, scope: Scope<Options>, what: string): Promise<ForkstackError> {
     const { request, response } = answer;
     const { provider, label, statusPage, credential, scopes, known } = this.#vendor;
     const { status } = response;
@@ -264,7 +264,7 @@ export class Api<Options> {
   }
 
   /** The error for an answer that the vendor's API does not give. */
-  strange({ request, response }: Answer, scope: Scope<Options>, what: string): ForkstackError {
+  strange({ request, response }: VendorAnswer, scope: Scope<Options>, what: string): ForkstackError {
     const { provider, label } = this.#vendor;
     return vendorError(request, response, {
       provider,

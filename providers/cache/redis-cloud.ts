@@ -24,7 +24,7 @@ import {
 } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import { connected, copyAcross, type Login, redisUrl } from "../_shared/redis_connection.ts";
 import { type Known, recorded } from "../_shared/recorded.ts";
 
@@ -299,7 +299,7 @@ const isOver = ({ status }: Task) => status === "processing-completed" || status
 async function done(
   context: Context,
   scope: Scope<Options>,
-  answer: Answer,
+  answer: VendorAnswer,
   what: string,
 ): Promise<number | undefined> {
   const { taskId } = await api.read(TASK, answer, scope, what);
@@ -346,7 +346,7 @@ const FAILURES: readonly (readonly [RegExp, ErrorCode, string, string])[] = [
 ];
 
 function failure(
-  { request, response }: Answer,
+  { request, response }: VendorAnswer,
   { taskId, response: answer }: Task,
   scope: Scope<Options>,
   what: string,

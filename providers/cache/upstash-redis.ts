@@ -18,7 +18,7 @@ import { repeatable } from "../../core/system/repeat.ts";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import { urlOf } from "../_shared/connection_url.ts";
 import { isOthers, isSameHolder } from "../_shared/ownership.ts";
 import { recorded } from "../_shared/recorded.ts";
@@ -326,7 +326,7 @@ async function find(context: Context, scope: Scope<Options>, id: string): Promis
   return await api.read(DATABASE, answer, scope, `look at database "${id}"`);
 }
 
-async function isGone({ response }: Answer): Promise<boolean> {
+async function isGone({ response }: VendorAnswer): Promise<boolean> {
   if (response.status === 404) await response.text();
   return response.status === 404;
 }
@@ -341,7 +341,11 @@ async function access(context: Context, held: Held, scope: Scope<Options>) {
   return { database, host, restUrl: isLocal ? `http://${host}:${port}` : `https://${host}` };
 }
 
-async function sendCreate(context: Context, target: Target<Options>, parent: Database | undefined): Promise<Answer> {
+async function sendCreate(
+  context: Context,
+  target: Target<Options>,
+  parent: Database | undefined,
+): Promise<VendorAnswer> {
   const { name, options: { plan, eviction } } = target;
   const region = target.options.region ?? parent?.primary_region;
   if (region === undefined) {
@@ -366,7 +370,7 @@ async function sendCreate(context: Context, target: Target<Options>, parent: Dat
 
 /** No code says that the plan is at its end, but what the account holds does: the free one has one database. */
 async function createRefusal(
-  answer: Answer,
+  answer: VendorAnswer,
   target: Target<Options>,
   all: readonly Database[],
 ): Promise<ForkstackError> {

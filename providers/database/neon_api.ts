@@ -9,7 +9,7 @@ import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Scope, Target } from "../../core/provider.ts";
 import { type ErrorCode, type ForkstackError, resourceTitle } from "../../mod.ts";
-import { type Answer, Api, type Refusal } from "../_shared/json_api.ts";
+import { Api, type Refusal, type VendorAnswer } from "../_shared/json_api.ts";
 
 /** What the calls need of the options. */
 export interface Project {
@@ -107,9 +107,9 @@ async function settled(
   context: Context,
   scope: Scope<Project>,
   what: string,
-  look: (see: (answer: Answer, state: string) => void, waitedMs: number) => Promise<true | undefined>,
+  look: (see: (answer: VendorAnswer, state: string) => void, waitedMs: number) => Promise<true | undefined>,
 ): Promise<void> {
-  let last: { readonly answer: Answer; readonly state: string } | undefined;
+  let last: { readonly answer: VendorAnswer; readonly state: string } | undefined;
   const late = () => {
     throw told(last!.answer, scope, {
       code: "NOT_READY",
@@ -219,7 +219,7 @@ export async function byId(
   scope: Scope<Project>,
   id: string,
   what: string,
-): Promise<{ readonly found?: Noted; readonly answer: Answer }> {
+): Promise<{ readonly found?: Noted; readonly answer: VendorAnswer }> {
   // https://api-docs.neon.tech/reference/getprojectbranch
   const answer = await api.send(context, scope, "GET", ["branches", id]);
   if (answer.response.status === 404) return await assertProject(context, scope, what), { answer };
@@ -250,7 +250,7 @@ export async function whatIsMissing(
   context: Context,
   scope: Scope<Project>,
   held: Held,
-  { answer, database, role }: { readonly answer: Answer; readonly database: string; readonly role?: string },
+  { answer, database, role }: { readonly answer: VendorAnswer; readonly database: string; readonly role?: string },
 ): Promise<ForkstackError> {
   const what = `connect to branch "${held.name}"`;
   const absent = (kind: "database" | "role", name: string, there: readonly { readonly name: string }[]) =>
@@ -282,7 +282,7 @@ export async function whatIsMissing(
 export async function whyNotMade(
   context: Context,
   target: Target<Project>,
-  { answer, parent }: { readonly answer: Answer; readonly parent: Branch | undefined },
+  { answer, parent }: { readonly answer: VendorAnswer; readonly parent: Branch | undefined },
 ): Promise<ForkstackError | undefined> {
   const what = `fork branch "${target.parent}"`;
   const { status } = answer.response;
@@ -315,7 +315,7 @@ export async function whyNotDeleted(
   context: Context,
   scope: Scope<Project>,
   { id, name }: Held,
-  answer: Answer,
+  answer: VendorAnswer,
 ): Promise<ForkstackError | undefined> {
   if (![400, 409, 422].includes(answer.response.status)) return undefined;
   const children: Branch[] = [];
@@ -330,7 +330,7 @@ export async function whyNotDeleted(
 
 /** An error of our own about what Neon answered, with its request id. */
 export function told(
-  answer: Answer,
+  answer: VendorAnswer,
   scope: Scope<Project>,
   { code, what, hint }: { readonly code: ErrorCode; readonly what: string; readonly hint: string },
 ): ForkstackError {

@@ -5,7 +5,7 @@ import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Fork, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { type ForkstackError, resourceTitle } from "../../mod.ts";
-import { type Answer, Api, type Refusal } from "../_shared/json_api.ts";
+import { Api, type Refusal, type VendorAnswer } from "../_shared/json_api.ts";
 import { finalNameOf, firstNameOf } from "../_shared/first_name.ts";
 import { isSameHolder } from "../_shared/ownership.ts";
 import { recorded, type Records } from "../_shared/recorded.ts";
@@ -77,7 +77,7 @@ export function pathOf({ options: { organization, database } }: PlanetScaleScope
 }
 
 export interface Seen {
-  readonly answer: Answer;
+  readonly answer: VendorAnswer;
   readonly database: Database;
 }
 
@@ -104,7 +104,7 @@ export async function look(
   context: Context,
   scope: PlanetScaleScope,
   name: string,
-): Promise<{ readonly answer: Answer; readonly branch?: Branch }> {
+): Promise<{ readonly answer: VendorAnswer; readonly branch?: Branch }> {
   const what = `look at branch "${name}"`;
   // https://planetscale.com/docs/api/reference/get_branch
   const answer = await api.send(context, scope, "GET", [...pathOf(scope), "branches", name]);
@@ -259,7 +259,7 @@ export async function* branches(context: Context, scope: PlanetScaleScope): Asyn
 async function whoIsMissing(
   context: Context,
   scope: PlanetScaleScope,
-  answer: Answer,
+  answer: VendorAnswer,
   what: string,
 ): Promise<ForkstackError> {
   await answer.response.text();
@@ -294,7 +294,7 @@ async function whoIsMissing(
 }
 
 export function denied(
-  answer: Answer,
+  answer: VendorAnswer,
   scope: PlanetScaleScope,
   what: string,
   accesses: string,
@@ -306,7 +306,7 @@ export function denied(
   });
 }
 
-export function missing(answer: Answer, scope: PlanetScaleScope, title: string): Promise<ForkstackError> {
+export function missing(answer: VendorAnswer, scope: PlanetScaleScope, title: string): Promise<ForkstackError> {
   const { database } = scope.options;
   return told(answer, scope, `use branch "${title}"`, {
     code: "NOT_FOUND",
@@ -318,7 +318,7 @@ export function missing(answer: Answer, scope: PlanetScaleScope, title: string):
 
 /** The error for a state that an answer shows, with its request's id. */
 export async function told(
-  { request, response }: Answer,
+  { request, response }: VendorAnswer,
   { resource }: PlanetScaleScope,
   what: string,
   { code, state, hint }: Refusal,

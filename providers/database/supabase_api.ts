@@ -9,7 +9,7 @@ import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Marker, Scope, Target } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, resourceTitle } from "../../mod.ts";
-import { type Answer, Api, endpointOption } from "../_shared/json_api.ts";
+import { Api, endpointOption, type VendorAnswer } from "../_shared/json_api.ts";
 import { firstNameOf } from "../_shared/first_name.ts";
 import { isSameHolder, recordedOwner } from "../_shared/ownership.ts";
 
@@ -222,7 +222,7 @@ export async function projectOf(context: Context, scope: Scope<Options>): Promis
 export async function refusedCreate(
   context: Context,
   target: Target<Options>,
-  answer: Answer,
+  answer: VendorAnswer,
   what: string,
 ): Promise<ForkstackError> {
   const refusal = await api.refusal(answer, target, what);
@@ -267,13 +267,13 @@ export async function refusedCreate(
 }
 
 /** It is turned on by a call that changes the project, so a person does it. */
-function branchingOff(answer: Answer, scope: Scope<Options>, what: string): ForkstackError {
+function branchingOff(answer: VendorAnswer, scope: Scope<Options>, what: string): ForkstackError {
   const hint = `Turn it on at https://supabase.com/dashboard/project/${scope.options.projectRef}/branches`;
   return because(answer, scope, "PARENT_BRANCHING_OFF", `${what}: branching is off`, hint);
 }
 
 function because(
-  { request, response }: Answer,
+  { request, response }: VendorAnswer,
   { resource }: Scope<Options>,
   code: ErrorCode,
   what: string,

@@ -28,7 +28,15 @@ import {
   type Target,
 } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, instantOf, outOfReach, reaches, slugOption } from "../_shared/json_api.ts";
+import {
+  Api,
+  endpointOption,
+  instantOf,
+  outOfReach,
+  reaches,
+  slugOption,
+  type VendorAnswer,
+} from "../_shared/json_api.ts";
 import { type Known, recorded } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
@@ -364,7 +372,7 @@ async function asked(
   const { createClient } = await loadPackage<typeof import("npm:@libsql/client@0.18.0/web")>(
     "npm:@libsql/client@0.18.0/web",
   );
-  let met: Answer | undefined;
+  let met: VendorAnswer | undefined;
   let failure: unknown;
   const client = createClient({
     url,
@@ -466,7 +474,7 @@ async function groupMissing(
 }
 
 /** Whether what was asked for is not there; a path that the API does not have is another matter. */
-async function isNotFound(answer: Answer): Promise<boolean> {
+async function isNotFound(answer: VendorAnswer): Promise<boolean> {
   return answer.response.status === 404 && await api.codeOf(answer) !== "route_not_found";
 }
 

@@ -17,7 +17,7 @@ import { poll } from "../../core/system/poll.ts";
 import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, hostMetadata, reaches } from "../_shared/json_api.ts";
+import { Api, endpointOption, hostMetadata, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import { recorded } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
@@ -439,7 +439,7 @@ async function drop(
 ): Promise<"deleted" | "absent"> {
   context.signal.throwIfAborted();
   // https://upstash.com/docs/qstash/api-reference/queues/delete-a-queue, and of the others
-  const answer: Answer = await api.send(context, scope, "DELETE", [kind, name]);
+  const answer: VendorAnswer = await api.send(context, scope, "DELETE", [kind, name]);
   if (!answer.response.ok && answer.response.status !== 404) {
     throw await api.refusal(answer, scope, `delete ${kind} "${name}"`);
   }

@@ -14,7 +14,7 @@ import { forEach } from "../../core/system/concurrency.ts";
 import { endpointOption, reaches } from "../_shared/json_api.ts";
 import { isSameHolder } from "../_shared/ownership.ts";
 import {
-  type Call,
+  type AwsCall,
   callerOf,
   contentOf,
   entriesOf,
@@ -395,7 +395,7 @@ async function names(context: Context, scope: Scope<Options>, Filters: unknown, 
 }
 
 /** The commands; a refusal that the caller does not know is told in words. */
-async function to(context: Context, scope: Scope<Options>, what: string): Promise<Call> {
+async function to(context: Context, scope: Scope<Options>, what: string): Promise<AwsCall> {
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = context.credentials;
   if (id === undefined || secret === undefined) {
     const variable = id === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";

@@ -9,7 +9,7 @@ import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Question, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { forEach } from "../../core/system/concurrency.ts";
-import { type Answer, Api, endpointOption, reaches, type Sent } from "../_shared/json_api.ts";
+import { Api, endpointOption, reaches, type Sent, type VendorAnswer } from "../_shared/json_api.ts";
 import { copies, type Entry, foreign, type Mark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
 import { policyOptions } from "../_shared/secret_policy.ts";
 import {
@@ -233,7 +233,13 @@ async function setMark(context: Context, scope: Scope<Options>, name: string, ma
   await setNotes(context, scope, name, mark);
 }
 
-async function write(context: Context, scope: Scope<Options>, name: string, mark: Mark, cas?: number): Promise<Answer> {
+async function write(
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+  mark: Mark,
+  cas?: number,
+): Promise<VendorAnswer> {
   const path = pathOf(scope.options.mount, "data", scope.project, name, MARK);
   const data = { mark: JSON.stringify(notesOf(mark)), paths: mark.paths, id: mark.id };
   const json = { ...(cas === undefined ? {} : { options: { cas } }), data };
@@ -358,7 +364,7 @@ async function ask(
   path: string,
   json?: unknown,
   sent: Sent = {},
-): Promise<Answer> {
+): Promise<VendorAnswer> {
   const { namespace } = scope.options;
   const headers = { "x-vault-request": "true", ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }) };
   return await api.send(context, scope, method, [], { ...sent, tail: path, json, headers, mayRepeat: true });

@@ -17,7 +17,7 @@ import {
   Secret,
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Answer, Api, endpointOption, reaches } from "../_shared/json_api.ts";
+import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import type { Account } from "../_shared/s3_client.ts";
 import { bucketProvider, type Buckets, COPY_OPTIONS, prepareCopy } from "../_shared/s3_buckets.ts";
 import { MARK_OBJECT } from "../_shared/s3_marks.ts";
@@ -139,7 +139,7 @@ async function bucketOf(context: Context, scope: Scope<Options>, name: string) {
 }
 
 /** 404 alone may also be a proxy's, or an account that is not there. */
-async function isGone(answer: Answer): Promise<boolean> {
+async function isGone(answer: VendorAnswer): Promise<boolean> {
   if (answer.response.status !== 404 || await api.codeOf(answer) !== "10006") return false;
   await answer.response.text();
   return true;
@@ -151,7 +151,7 @@ function send(
   method: "GET" | "POST" | "DELETE",
   path: readonly string[],
   sent: Parameters<typeof api.send>[4] = {},
-): Promise<Answer> {
+): Promise<VendorAnswer> {
   const { jurisdiction } = scope.options;
   const headers: Record<string, string> = jurisdiction === undefined ? {} : { "cf-r2-jurisdiction": jurisdiction };
   return api.send(context, scope, method, path, { ...sent, headers });

@@ -1,4 +1,4 @@
-import { type Answer, type Call, usage } from "../command_line.ts";
+import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import { didYouMean } from "../../text/did_you_mean.ts";
 import type { CommandFile } from "../command_file.ts";
 
@@ -102,7 +102,7 @@ end
 complete -c forkstack -f -a '(__forkstack_complete)'`,
 };
 
-async function runCompletions({ name: shell = "" }: Call): Promise<Answer> {
+async function runCompletions({ name: shell = "" }: Invocation): Promise<CommandResult> {
   if (!Object.hasOwn(SCRIPTS, shell)) {
     const shells = Object.keys(SCRIPTS);
     const near = await didYouMean(shell, shells);

@@ -1,5 +1,5 @@
 import { isForkstackError, parseEnvName } from "../../../mod.ts";
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import { deleteEnvironment, type DeleteResult, keptOf, planDeletion, purgeKept } from "../../lifecycle/delete.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { pointsTo } from "../../workspace/leave.ts";
@@ -59,7 +59,7 @@ export const command: CommandFile = {
 /** What becomes of the pointer. */
 const leaves = (verb: "will" | "would") => `This directory is on it, and ${verb} be on no environment afterwards`;
 
-async function runDelete(call: Call): Promise<Answer> {
+async function runDelete(call: Invocation): Promise<CommandResult> {
   const env = parseEnvName(call.name!);
   try {
     const found = await deleteRecorded(call, env);
@@ -79,7 +79,7 @@ interface Marked extends Traces {
 }
 
 /** Deletes what the registry knows; for an environment without a row it tells what stands at the vendors. */
-async function deleteRecorded({ flags, io }: Call, env: string): Promise<Answer | Marked> {
+async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<CommandResult | Marked> {
   const purge = flags.purge === true;
   const isDry = flags["dry-run"] === true;
   const found = await withEngine(io, isDry ? "look" : "work", async (engine) => {
@@ -145,7 +145,7 @@ async function tracesOf(engine: Engine, env: string): Promise<Marked> {
 }
 
 /** Deletes what bears the environment's marks, though no registry here knows it: those of others with `--adopt` alone. */
-async function deleteMarked({ flags, io }: Call, env: string, marked: Marked): Promise<Answer> {
+async function deleteMarked({ flags, io }: Invocation, env: string, marked: Marked): Promise<CommandResult> {
   const { ours, others, foreign, isOn } = marked;
   const { otherRegistrys, takeUp } = await rebuilding();
   const adopted = flags.adopt ? others : [];

@@ -1,4 +1,4 @@
-import { type Answer, type Call, usage } from "../command_line.ts";
+import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import { forgetDamaged } from "../../lifecycle/damage.ts";
 import { examine } from "../../lifecycle/doctor.ts";
 import { load } from "../../system/lazy.ts";
@@ -43,7 +43,7 @@ export const command: CommandFile = {
   run: runDoctor,
 };
 
-async function runDoctor({ flags, io }: Call): Promise<Answer> {
+async function runDoctor({ flags, io }: Invocation): Promise<CommandResult> {
   if (flags.adopt && !flags.rebuild) {
     throw usage("Cannot adopt: --adopt goes with --rebuild", "Run `forkstack doctor --rebuild --adopt`");
   }

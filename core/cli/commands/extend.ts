@@ -1,5 +1,5 @@
 import { parseEnvName } from "../../../mod.ts";
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import { extendLease } from "../../lifecycle/lease.ts";
 import * as output from "../output.ts";
 import { withEngine } from "../session.ts";
@@ -34,7 +34,7 @@ export const command: CommandFile = {
   run: runExtend,
 };
 
-async function runExtend({ name, more, io }: Call): Promise<Answer> {
+async function runExtend({ name, more, io }: Invocation): Promise<CommandResult> {
   const env = parseEnvName(name!);
   const ms = parseDuration(more!, "the time to extend by");
   return await withEngine(io, "work", async (engine) => {

@@ -1,6 +1,6 @@
 /** `init`: an existing project made ready. */
 import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import type { Catalog, Presets } from "../../provider.ts";
 import { loadResources } from "../../project/open_project.ts";
 import { fileError, files } from "../../system/files.ts";
@@ -79,7 +79,7 @@ interface Wishes {
   readonly settings: readonly string[];
 }
 
-export async function runInit({ flags, io }: Call, ask = onTerminal): Promise<Answer> {
+export async function runInit({ flags, io }: Invocation, ask = onTerminal): Promise<CommandResult> {
   const { catalog } = io;
   const asked = flags.yes !== true && io.mayAsk() ? ask : undefined;
   const wishes: Wishes = {

@@ -1,4 +1,4 @@
-import { type Answer, type Call, noticeExpired } from "../command_line.ts";
+import { type CommandResult, type Invocation, noticeExpired } from "../command_line.ts";
 import { openProject } from "../../project/open_project.ts";
 import { currentEnv } from "../../workspace/current.ts";
 import { files } from "../../system/files.ts";
@@ -34,7 +34,7 @@ export const command: CommandFile = {
   run: runList,
 };
 
-async function runList({ io }: Call): Promise<Answer> {
+async function runList({ io }: Invocation): Promise<CommandResult> {
   const project = await openProject(cwd(), { init: false, catalog: io.catalog });
   await admit(project, { catalog: io.catalog, reach: "registry", person: io });
   const registry = await openRegistry(project, "empty", "look");

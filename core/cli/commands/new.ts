@@ -1,5 +1,5 @@
 import { parseEnvName } from "../../../mod.ts";
-import { type Answer, type Call, usage } from "../command_line.ts";
+import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import { sealConfig } from "../../project/open_project.ts";
 import { createEnvironment, type NewOptions, planEnvironment } from "../../lifecycle/create.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -75,7 +75,7 @@ export const command: CommandFile = {
   run: runNew,
 };
 
-async function runNew({ name, flags, io }: Call): Promise<Answer> {
+async function runNew({ name, flags, io }: Invocation): Promise<CommandResult> {
   let env = name === undefined ? undefined : parseEnvName(name);
   const at = text(flags.at);
   if (at !== undefined && flags.empty) throw usage("Cannot use --at with --empty", "Leave one of them out");

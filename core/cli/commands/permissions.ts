@@ -1,4 +1,4 @@
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import { loadResources, openProject } from "../../project/open_project.ts";
 import { cwd, variable } from "../../system/host.ts";
 import { permissionsOf } from "../../project/permissions.ts";
@@ -27,7 +27,7 @@ export const command: CommandFile = {
   run: runPermissions,
 };
 
-async function runPermissions({ io }: Call): Promise<Answer> {
+async function runPermissions({ io }: Invocation): Promise<CommandResult> {
   const project = await openProject(cwd(), { init: true, catalog: io.catalog });
   const { resources } = await loadResources(project, { catalog: io.catalog, reach: "nothing" });
   const { set, unset } = permissionsOf(project, resources, variable);

@@ -5,7 +5,7 @@
  */
 import * as output from "../output.ts";
 import { ForkstackError, isForkstackError } from "../../../mod.ts";
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import { checkoutReports } from "../../workspace/checkouts.ts";
 import { assertNotOriginals } from "../../engine/copied.ts";
 import type { DeleteResult } from "../../lifecycle/delete.ts";
@@ -55,7 +55,7 @@ export const command: CommandFile = {
   run: runPrune,
 };
 
-async function runPrune({ flags, io }: Call): Promise<Answer> {
+async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
   const idleMs = text(flags.idle) === undefined ? undefined : parseDuration(text(flags.idle)!, "--idle");
   const isDry = flags["dry-run"] === true;
   const answer = await withEngine(io, isDry ? "look" : "work", async (engine) => {
@@ -121,13 +121,13 @@ async function runPrune({ flags, io }: Call): Promise<Answer> {
 }
 
 /** Environments that marks alone tell of: they are listed, and never deleted. */
-async function markedAlone(engine: Engine, io: Call["io"]): Promise<Unregistered[]> {
+async function markedAlone(engine: Engine, io: Invocation["io"]): Promise<Unregistered[]> {
   const { unregistered } = await load<typeof import("../../lifecycle/rebuild.ts")>("core/lifecycle/rebuild.ts");
   return await unregistered(engine, (error) => notLooked(io, error));
 }
 
 /** The same without running anything of the repository; what that needs and lacks hides nothing of the plan. */
-async function markedInPlan(io: Call["io"]): Promise<Unregistered[]> {
+async function markedInPlan(io: Invocation["io"]): Promise<Unregistered[]> {
   try {
     return await withEngine(io, "look", (engine) => markedAlone(engine, io), { reach: "vendors", isAgain: true });
   } catch (error) {
@@ -137,7 +137,7 @@ async function markedInPlan(io: Call["io"]): Promise<Unregistered[]> {
   }
 }
 
-function notLooked(io: Call["io"], error: unknown): void {
+function notLooked(io: Invocation["io"], error: unknown): void {
   const message = messageOf(error);
   io.say(`warning: Not looked for environments that this registry does not know: ${shown(message)}`);
 }

@@ -1,5 +1,5 @@
 import { parseEnvName } from "../../../mod.ts";
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import * as output from "../output.ts";
 import { planReset, resetEnvironment } from "../../lifecycle/reset.ts";
 import { withEngine } from "../session.ts";
@@ -37,7 +37,7 @@ export const command: CommandFile = {
   run: runReset,
 };
 
-async function runReset({ name, flags, io }: Call): Promise<Answer> {
+async function runReset({ name, flags, io }: Invocation): Promise<CommandResult> {
   const env = parseEnvName(name!);
   return await withEngine(io, flags["dry-run"] ? "look" : "work", async (engine) => {
     const { environment, rows, checkouts } = await planReset(engine, env);

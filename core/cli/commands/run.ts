@@ -15,7 +15,7 @@ import {
   variablePrefix,
 } from "../../../mod.ts";
 import { accountOf, localBuckets, openBuckets, originsOf } from "../local_buckets.ts";
-import { type Answer, type Call, type Io, usage } from "../command_line.ts";
+import { type CommandResult, type Invocation, type Io, usage } from "../command_line.ts";
 import { recordUse } from "../../workspace/checkouts.ts";
 import { openProject } from "../../project/open_project.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -81,7 +81,7 @@ export const command: CommandFile = {
   run: runRun,
 };
 
-async function runRun(call: Call): Promise<Answer> {
+async function runRun(call: Invocation): Promise<CommandResult> {
   const { flags, io, program: [command, ...args] } = call;
   if (flags.json) throw usage("Cannot run with --json: what is printed is the program's own", "Leave --json out");
   const origins = originsOf(flags.cors);
@@ -114,7 +114,7 @@ interface Settings {
   readonly secrets: Secrets;
 }
 
-async function settingsOf({ name, flags, io }: Call): Promise<Settings> {
+async function settingsOf({ name, flags, io }: Invocation): Promise<Settings> {
   const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
   const writtenOf = async (project: Project, env: string) => {
     const cwd = project.root;

@@ -1,6 +1,6 @@
 /** `secrets <action>`: keys for people, values only where they were asked for. */
 import { editSecretsFile, ForkstackError, parseEnvName, parseSecretsFile, setEnvVariable } from "../../../mod.ts";
-import { actionsText, type Answer, argumentsText, type Call, usage } from "../command_line.ts";
+import { actionsText, argumentsText, type CommandResult, type Invocation, usage } from "../command_line.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { editText } from "../editor.ts";
 import { isTerminal } from "../../system/host.ts";
@@ -83,12 +83,12 @@ export const command: CommandFile = {
 
 /** An action on its way: `names` are the arguments that follow it. */
 interface Action {
-  readonly call: Call;
+  readonly call: Invocation;
   readonly engine: Engine;
   readonly names: readonly string[];
 }
 
-async function runSecrets(call: Call): Promise<Answer> {
+async function runSecrets(call: Invocation): Promise<CommandResult> {
   const { name = "", more, rest } = call;
   if (!Object.hasOwn(ACTIONS, name)) {
     const near = await didYouMean(name, Object.keys(ACTIONS));
@@ -107,7 +107,7 @@ async function runSecrets(call: Call): Promise<Answer> {
   });
 }
 
-async function list({ call, engine, names: [env] }: Action): Promise<Answer> {
+async function list({ call, engine, names: [env] }: Action): Promise<CommandResult> {
   const keyring = await open(call, engine, env);
   const secrets = await keyring.read();
   const { reveal } = call.flags;
@@ -122,7 +122,7 @@ async function list({ call, engine, names: [env] }: Action): Promise<Answer> {
   };
 }
 
-async function get({ call, engine, names: [key, env] }: Action): Promise<Answer> {
+async function get({ call, engine, names: [key, env] }: Action): Promise<CommandResult> {
   const keyring = await open(call, engine, env);
   const value = (await keyring.read())[key!];
   if (value === undefined) throw missing(keyring.env, key!);
@@ -135,7 +135,7 @@ async function get({ call, engine, names: [key, env] }: Action): Promise<Answer>
   };
 }
 
-async function set({ call, engine, names: [key, env] }: Action): Promise<Answer> {
+async function set({ call, engine, names: [key, env] }: Action): Promise<CommandResult> {
   const keyring = await open(call, engine, checkedKey(key!) && env);
   const value = await call.io.readSecret(`Value of ${key} in ${keyring.env}`);
   if (value === "") {
@@ -144,13 +144,13 @@ async function set({ call, engine, names: [key, env] }: Action): Promise<Answer>
   return await change(call, engine, keyring, { [key!]: new Secret(value) });
 }
 
-async function unset({ call, engine, names: [key, env] }: Action): Promise<Answer> {
+async function unset({ call, engine, names: [key, env] }: Action): Promise<CommandResult> {
   const keyring = await open(call, engine, env);
   if (!Object.hasOwn(await keyring.read(), key!)) throw missing(keyring.env, key!);
   return await change(call, engine, keyring, { [key!]: null });
 }
 
-async function diff({ call, engine, names: [one, other] }: Action): Promise<Answer> {
+async function diff({ call, engine, names: [one, other] }: Action): Promise<CommandResult> {
   const [a, b] = [await open(call, engine, one), await open(call, engine, other)];
   const [left, right] = await Promise.all([a.read(), b.read()]);
   const onlyIn = (these: Secrets, those: Secrets) => Object.keys(these).filter((key) => !Object.hasOwn(those, key));
@@ -169,7 +169,7 @@ async function diff({ call, engine, names: [one, other] }: Action): Promise<Answ
   return { data, text: () => [...lines, `${data.same} are the same in ${a.env} and ${b.env}`].join("\n") };
 }
 
-async function copy({ call, engine, names: [pattern, from, to] }: Action): Promise<Answer> {
+async function copy({ call, engine, names: [pattern, from, to] }: Action): Promise<CommandResult> {
   const [source, keyring] = [await open(call, engine, from), await open(call, engine, to)];
   const isWanted = globMatcher(pattern!);
   const found = Object.entries(await source.read()).filter(([key]) => isWanted(key));
@@ -177,7 +177,7 @@ async function copy({ call, engine, names: [pattern, from, to] }: Action): Promi
   return await change(call, engine, keyring, Object.fromEntries(found));
 }
 
-async function edit({ call, engine, names: [env] }: Action): Promise<Answer> {
+async function edit({ call, engine, names: [env] }: Action): Promise<CommandResult> {
   if (!isTerminal("stdin") && call.flags.json) {
     throw usage("Cannot edit: --json has no terminal", "Use `forkstack secrets set`");
   }
@@ -209,19 +209,19 @@ function checkLines(edited: string, keys: readonly string[]): void {
   if (at >= 0) throw usage("Cannot save: a line is not KEY=value; nothing was changed", "Comments begin with #");
 }
 
-async function open({ flags }: Call, engine: Engine, env: string | undefined): Promise<Keyring> {
+async function open({ flags }: Invocation, engine: Engine, env: string | undefined): Promise<Keyring> {
   const name = env === undefined ? meantEnv(engine.project) : parseEnvName(env);
   return await openKeyring(engine, name, text(flags.resource));
 }
 
 /** Writes, after asking where others live by what is changed. */
 async function change(
-  { flags, io }: Call,
+  { flags, io }: Invocation,
   engine: Engine,
   keyring: Keyring,
   changes: Changes,
   check?: (now: Secrets) => void,
-): Promise<Answer> {
+): Promise<CommandResult> {
   const of = (isUnset: boolean) => Object.keys(changes).filter((key) => (changes[key] === null) === isUnset).sort();
   const data = {
     environment: keyring.env,

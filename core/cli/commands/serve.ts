@@ -1,6 +1,6 @@
 import { EMBEDDED_STACK, ForkstackError, NAME_PATTERN, resourceTitle } from "../../../mod.ts";
 import { accountOf, openBuckets, originsOf } from "../local_buckets.ts";
-import { type Answer, type Call, usage } from "../command_line.ts";
+import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Listening } from "../../s3/listen.ts";
 import type { Account } from "../../s3/server.ts";
@@ -45,7 +45,7 @@ export const command: CommandFile = {
   run: runServe,
 };
 
-async function runServe({ flags, io }: Call): Promise<Answer> {
+async function runServe({ flags, io }: Invocation): Promise<CommandResult> {
   const wanted = portOf(text(flags.port));
   const origins = originsOf(flags.cors);
   return await withEngine(io, "look", async (engine) => {

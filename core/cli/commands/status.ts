@@ -1,5 +1,5 @@
 import { isForkstackError, parseEnvName } from "../../../mod.ts";
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import { openProject } from "../../project/open_project.ts";
 import { meantEnv } from "../../workspace/current.ts";
 import { describe, describeFromFiles } from "../../lifecycle/describe.ts";
@@ -41,9 +41,9 @@ export const command: CommandFile = {
   run: runStatus,
 };
 
-async function runStatus({ name, io }: Call): Promise<Answer> {
+async function runStatus({ name, io }: Invocation): Promise<CommandResult> {
   const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
-  const answer = (result: EnvironmentResult): Answer => (
+  const answer = (result: EnvironmentResult): CommandResult => (
     { data: result, text: (style) => output.statusText(result, io.now(), style) }
   );
   try {

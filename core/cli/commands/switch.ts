@@ -1,5 +1,5 @@
 import { declaredResources, parseEnvName } from "../../../mod.ts";
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import { sealConfig } from "../../project/open_project.ts";
 import type { Catalog } from "../../provider.ts";
 import { files } from "../../system/files.ts";
@@ -44,7 +44,7 @@ export const command: CommandFile = {
   run: runSwitch,
 };
 
-async function runSwitch({ name, flags, io }: Call): Promise<Answer> {
+async function runSwitch({ name, flags, io }: Invocation): Promise<CommandResult> {
   const env = parseEnvName(name!);
   return await withEngine(
     io,

@@ -1,5 +1,5 @@
 /** `trust`: what the repository names, shown, and let in. */
-import type { Answer, Call } from "../command_line.ts";
+import type { CommandResult, Invocation } from "../command_line.ts";
 import { openProject } from "../../project/open_project.ts";
 import { cwd } from "../../system/host.ts";
 import { itemsText, itemTitle } from "../../project/trust_text.ts";
@@ -39,7 +39,7 @@ export const command: CommandFile = {
   run: runTrust,
 };
 
-async function runTrust({ flags, io }: Call): Promise<Answer> {
+async function runTrust({ flags, io }: Invocation): Promise<CommandResult> {
   const project = await openProject(cwd(), { init: false, catalog: io.catalog });
   if (flags.revoke) {
     const count = flags["dry-run"]

@@ -28,7 +28,7 @@ export interface Value {
 }
 /** Sends one command, e.g. `"GetSecretValue"`; `undefined` where there is no such secret. */
 // deno-lint-ignore no-explicit-any -- each answer is typed where it is read
-export type Call = (operation: string, input: Input) => Promise<any>;
+export type AwsCall = (operation: string, input: Input) => Promise<any>;
 
 /** The vendor's refusal, with its code, e.g. `"ResourceExistsException"`. */
 export class Refused extends Error {
@@ -43,7 +43,7 @@ export class Refused extends Error {
 }
 
 /** How the SDK reaches AWS. */
-export interface Reach {
+export interface AwsConnection {
   readonly region: string;
   readonly endpoint?: string | undefined;
   /** @default {whatever the SDK finds: variables, profiles, roles} */
@@ -69,7 +69,9 @@ const THROTTLED = /^(Throttling|ThrottlingException|TooManyRequestsException|Req
 const TRIES = 10;
 
 /** A function that sends commands by the SDK. Every call may be repeated: it reads, or carries a token, or names an end. */
-export async function callerOf({ region, endpoint, credentials, fetch, signal, sleep }: Reach): Promise<Call> {
+export async function callerOf(
+  { region, endpoint, credentials, fetch, signal, sleep }: AwsConnection,
+): Promise<AwsCall> {
   const sdk = await loadPackage<
     // deno-lint-ignore no-explicit-any -- commands are named by their operation
     Record<string, new (input: any) => any>
@@ -170,7 +172,7 @@ const REFUSALS: readonly (readonly [readonly [ErrorCode, string, string], RegExp
 
 /** Secrets whose names begin with one of these, and those of `known` in any case: a list may be minutes behind. */
 export async function valuesAt(
-  call: Call,
+  call: AwsCall,
   prefixes: readonly string[],
   known: readonly string[] = [],
 ): Promise<Value[]> {
@@ -197,7 +199,7 @@ export async function valuesAt(
 }
 
 /** What can't be read is told in a success, secret by secret. */
-async function batch(call: Call, input: Input): Promise<{ SecretValues?: Value[]; NextToken?: string }> {
+async function batch(call: AwsCall, input: Input): Promise<{ SecretValues?: Value[]; NextToken?: string }> {
   const page = await call("BatchGetSecretValue", input) as {
     SecretValues?: Value[];
     NextToken?: string;
@@ -236,7 +238,7 @@ function base64(bytes: Uint8Array): string {
 }
 
 /** The paths in an environment's mark; without any where it is not as forkstack wrote it. */
-export async function knownPaths(call: Call, prefix: string): Promise<{ paths?: string[] } | undefined> {
+export async function knownPaths(call: AwsCall, prefix: string): Promise<{ paths?: string[] } | undefined> {
   const mark = await call("GetSecretValue", { SecretId: prefix + MARK }).catch((error) => {
     if (error instanceof Refused && error.code === "InvalidRequestException") return undefined; // waits for its end
     throw error;
@@ -256,7 +258,7 @@ export async function openSecrets({ env, project, title, options, read }: Secret
   const { region, endpoint } = options as { region: string; endpoint?: string };
   const prefix = read("SECRETS_PREFIX") ?? `${project}/${title}/`;
   const client = httpClient();
-  let call: Call;
+  let call: AwsCall;
   try {
     const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     call = await callerOf({ region: read("SECRETS_REGION") ?? region, endpoint, fetch: client, sleep });
