@@ -25,19 +25,19 @@ import { outputsOf } from "./outputs.ts";
 import { contextOf, inspectResource, journalOf, markerOf, recordedResource, scopeOf } from "./context.ts";
 
 /** What a resource is to be forked from. */
-export interface WantedParent {
+export interface ParentSpec {
   readonly env: string;
   readonly title: string;
 }
 
 /** What is wanted of one resource of a new environment. */
-export interface Wanted {
+export interface ResourceSpec {
   readonly env: string;
   readonly operation: string;
   readonly resource: Resource;
   readonly title: string;
   /** Absent if it is to start empty. */
-  readonly parent?: WantedParent;
+  readonly parent?: ParentSpec;
   /** The point in the parent's past, for a provider that can go there. */
   readonly at?: string;
   readonly expiresAt?: string;
@@ -56,7 +56,7 @@ export interface Made {
 }
 
 /** The target of a resource that is wanted. */
-export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
+export function targetOf(engine: Engine, wanted: ResourceSpec): Target<unknown> {
   const { env, operation, resource, title, parent, at, expiresAt } = wanted;
   return {
     ...scopeOf(engine, resource),
@@ -74,7 +74,7 @@ export function targetOf(engine: Engine, wanted: Wanted): Target<unknown> {
 }
 
 /** Text for a mark on how its environment came to be; its lease only where `extend` can change the mark. */
-export function madeFor({ provider }: Pick<Resource, "provider">, making: Wanted["making"]): string {
+export function madeFor({ provider }: Pick<Resource, "provider">, making: ResourceSpec["making"]): string {
   const { parent, origin, expiresAt = null } = making;
   return formatMaking({
     parent,
@@ -91,7 +91,7 @@ function isNothingDone(error: unknown): boolean {
 }
 
 /** Makes one resource, or finishes what an earlier attempt of the operation began, and waits until it answers. */
-export async function makeResource(engine: Engine, worker: Worker, wanted: Wanted): Promise<Made> {
+export async function makeResource(engine: Engine, worker: Worker, wanted: ResourceSpec): Promise<Made> {
   const { resource, title } = wanted;
   const { provider } = resource;
   const began = engine.world.monotonicMs();
@@ -195,7 +195,7 @@ async function sanitized(
   engine: Engine,
   worker: Worker,
   context: Context,
-  { resource, title, script }: Wanted,
+  { resource, title, script }: ResourceSpec,
   target: Target<unknown>,
   made: Created,
 ): Promise<Created> {
@@ -238,7 +238,7 @@ function assertAbsent(provider: Provider, target: Target<unknown>, seen: Inspect
 export async function assertParent(
   engine: Engine,
   resource: Resource,
-  parent: WantedParent | undefined,
+  parent: ParentSpec | undefined,
 ): Promise<void> {
   if (parent === undefined) return;
   const row = (await engine.registry.resources(parent.env)).find(({ key }) => key === resource.key);

@@ -12,7 +12,7 @@ import { compareKeys, entryOfName } from "./keys.ts";
 import { isAbsent, isReal } from "./paths.ts";
 
 /** What is asked for. */
-export interface Wanted {
+export interface ListQuery {
   readonly prefix: string;
   readonly delimiter: string;
   /** Only what comes after this key, or after all keys with this prefix. */
@@ -29,7 +29,7 @@ export interface Page {
 }
 
 /** Lists a page of a bucket. */
-export function listPage(bucket: Bucket, { prefix, delimiter, after, limit }: Wanted): Page {
+export function listPage(bucket: Bucket, { prefix, delimiter, after, limit }: ListQuery): Page {
   const keys: string[] = [], commonPrefixes: string[] = [];
   const cursor: Cursor = { prefix, after, skip: delimiter !== "" && isCommon(after, prefix, delimiter) ? after : "" };
   let last = "";

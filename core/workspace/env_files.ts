@@ -137,7 +137,7 @@ export interface Change {
 }
 
 /** What files are to say. */
-export interface Wanted {
+export interface FilesSpec {
   readonly env: string;
   /** The environment's own file; absent if it is there. */
   readonly variables?: Variables;
@@ -148,7 +148,7 @@ export interface Wanted {
 }
 
 /** Prepares all files that change with an environment. The caller has asked `checkPointers` first. */
-export async function prepareFiles(place: Workspace, wanted: Wanted): Promise<Change> {
+export async function prepareFiles(place: Workspace, wanted: FilesSpec): Promise<Change> {
   const { project, world: { files } } = place;
   const projectFiles = await changedProjectFiles(place);
   // .gitignore first: never is there a credential that git does not ignore. The env file before .current-env: in
@@ -197,7 +197,7 @@ async function pointersAgree({ project, world: { files } }: Workspace): Promise<
 /** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
 export async function changeFiles(
   place: Workspace,
-  wanted: Wanted,
+  wanted: FilesSpec,
   verify: () => Promise<unknown> = () => Promise.resolve(),
 ): Promise<readonly string[]> {
   const change = await prepareFiles(place, wanted);
@@ -209,7 +209,7 @@ export async function changeFiles(
   return change.changedFiles;
 }
 
-async function environmentFiles(place: Workspace, { env, variables, activate, anyway }: Wanted): Promise<Planned[]> {
+async function environmentFiles(place: Workspace, { env, variables, activate, anyway }: FilesSpec): Promise<Planned[]> {
   const { project } = place;
   const path = variablesPath(project, env);
   const local = localPath(project);

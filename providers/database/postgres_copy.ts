@@ -12,7 +12,7 @@ import { codeOf, literal, type Login, type Query, quoted } from "../_shared/post
 export type Strategy = "template" | "clone" | "dump";
 
 /** What is copied, and where to. */
-export interface Wanted {
+export interface CopySpec {
   /** The parent; absent: nothing. */
   readonly parent: string | undefined;
   readonly to: string;
@@ -25,7 +25,7 @@ export async function copied(
   context: Context,
   query: Query,
   login: Login,
-  { parent, to, owner, strategy }: Wanted,
+  { parent, to, owner, strategy }: CopySpec,
 ): Promise<Copy | undefined> {
   const make = `CREATE DATABASE ${quoted(to)} OWNER ${quoted(owner)} TEMPLATE`;
   if (parent === undefined) {
