@@ -15,7 +15,7 @@ import { urlOf } from "./connection_url.ts";
 export type Query = (text: string, values?: string[]) => Promise<any[]>;
 
 /** Where to connect, and as whom. */
-export type Login = Readonly<Record<"host" | "port" | "user" | "password" | "database" | "sslmode", string>>;
+export type PostgresLogin = Readonly<Record<"host" | "port" | "user" | "password" | "database" | "sslmode", string>>;
 
 /** What a connection is for: its errors are told by it. */
 export interface Purpose {
@@ -30,9 +30,9 @@ export interface Purpose {
 }
 
 /** Works on one connection, which is never made anew: locks and transactions are gone with it. */
-export async function connected<T>(
+export async function withPostgres<T>(
   { signal }: Pick<Context, "signal">,
-  login: Login,
+  login: PostgresLogin,
   purpose: Purpose,
   work: (query: Query) => Promise<T>,
 ): Promise<T> {
@@ -74,12 +74,12 @@ export async function connected<T>(
 export const PROBE = "SELECT count(*) FROM pg_catalog.pg_class";
 
 /** Answers once the database does. */
-export async function answers(context: Pick<Context, "signal">, login: Login, purpose: Purpose): Promise<void> {
-  await connected(context, login, purpose, (query) => query(PROBE));
+export async function answers(context: Pick<Context, "signal">, login: PostgresLogin, purpose: Purpose): Promise<void> {
+  await withPostgres(context, login, purpose, (query) => query(PROBE));
 }
 
 /** The parts of a URL; `undefined` if it is none of PostgreSQL's. */
-export function loginOf(text: string): Login | undefined {
+export function postgresLoginOf(text: string): PostgresLogin | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) return undefined;
   return {
@@ -93,7 +93,7 @@ export function loginOf(text: string): Login | undefined {
 }
 
 /** The URL of a login, as applications get it. */
-export function postgresUrl({ sslmode, ...login }: Login): string {
+export function postgresUrl({ sslmode, ...login }: PostgresLogin): string {
   return urlOf({ ...login, scheme: "postgres", ...(sslmode === "prefer" ? {} : { query: { sslmode } }) });
 }
 
@@ -101,7 +101,7 @@ export function postgresUrl({ sslmode, ...login }: Login): string {
 type Meaning = readonly [code: ErrorCode, mayPass: boolean, hint: string];
 
 /** By SQLSTATE, or by the code of the connection. */
-function meaningOf(code: string, { host, port, sslmode }: Login, { source, denied }: Purpose): Meaning {
+function meaningOf(code: string, { host, port, sslmode }: PostgresLogin, { source, denied }: Purpose): Meaning {
   // Without TLS and before any password was asked for: pg_hba.conf has no line for this connection.
   if (code === "28000" && sslmode === "disable") {
     return ["TLS_REQUIRED", false, `Take \`sslmode=disable\` out of ${source}, or set \`sslmode=require\``];
@@ -146,11 +146,11 @@ function meaningOf(code: string, { host, port, sslmode }: Login, { source, denie
 }
 
 /** A known error, without the statement: it may hold the verifier of a password. */
-function postgresError(error: unknown, login: Login, purpose: Purpose): unknown {
+function postgresError(error: unknown, login: PostgresLogin, purpose: Purpose): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (error.name === "AbortError") return error;
   const { detail } = error as { detail?: string };
-  const state = codeOf(error) || error.name;
+  const state = sqlStateOf(error) || error.name;
   const [code, retryable, hint] = meaningOf(state, login, purpose);
   const place = `${login.host}:${login.port}`;
   return new ForkstackError(code, `Cannot ${purpose.what} at ${place}: ${error.message}`, {
@@ -162,7 +162,7 @@ function postgresError(error: unknown, login: Login, purpose: Purpose): unknown 
 }
 
 /** The SQLSTATE, or the code of the connection. */
-export function codeOf(error: unknown): string {
+export function sqlStateOf(error: unknown): string {
   return String((error as { code?: unknown } | null)?.code ?? "");
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { codeOf, connected, type Login, type Purpose } from "./postgres.ts";
+import { type PostgresLogin, type Purpose, sqlStateOf, withPostgres } from "./postgres.ts";
 
 /** One statement of a script. */
 export interface Statement {
@@ -16,13 +16,13 @@ export interface Statement {
 /** Runs it; nothing of it is kept if a statement fails. */
 export async function runScript(
   context: Pick<Context, "signal" | "fence">,
-  login: Login,
+  login: PostgresLogin,
   purpose: Purpose,
   sql: string,
 ): Promise<void> {
   const statements = statementsOf(sql);
   for (const one of statements) refuseUnfit(one, purpose);
-  await connected(context, login, purpose, async (query) => {
+  await withPostgres(context, login, purpose, async (query) => {
     await context.fence();
     await query("BEGIN");
     for (const one of statements) {
@@ -71,7 +71,7 @@ const STATES: Readonly<Record<string, string>> = {
 
 /** Of a statement that the server refused; an error of the server or the connection is passed on as it is. */
 function scriptError(error: unknown, { text, line }: Statement, { provider }: Purpose): unknown {
-  const state = codeOf(error);
+  const state = sqlStateOf(error);
   if (!/^[0-9A-Z]{5}$/.test(state) || /^(08|40|53|55|57|58)/.test(state)) return error;
   const said = error as Readonly<Record<string, string | undefined>>;
   // Class 42 quotes the script itself, unless a function put the statement together.

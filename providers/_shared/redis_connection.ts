@@ -12,7 +12,7 @@ import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { urlOf } from "./connection_url.ts";
 
 /** Where the server is, and as whom we come: an administrator. */
-export interface Login {
+export interface RedisLogin {
   /** The variable that it was read from. */
   readonly variable: string;
   readonly isTls: boolean;
@@ -46,7 +46,7 @@ const SILENCE_MS = 60_000;
 export const FOR_WHOM = "for a user that may do everything";
 
 /** The login of the first of these variables that is set. */
-export function loginOf(context: Pick<Context, "credentials">, variables: readonly string[]): Login {
+export function redisLoginOf(context: Pick<Context, "credentials">, variables: readonly string[]): RedisLogin {
   const variable = variables.find((name) => context.credentials[name] !== undefined) ?? variables[0]!;
   const text = context.credentials[variable]?.reveal();
   const url = text === undefined || !URL.canParse(text) ? undefined : new URL(text);
@@ -68,7 +68,7 @@ export function loginOf(context: Pick<Context, "credentials">, variables: readon
 }
 
 /** The URL of a login, as applications get it. */
-export function redisUrl({ isTls, ...login }: Partial<Login> & Pick<Login, "isTls" | "host">): string {
+export function redisUrl({ isTls, ...login }: Partial<RedisLogin> & Pick<RedisLogin, "isTls" | "host">): string {
   return urlOf({ ...login, scheme: isTls ? "rediss" : "redis" });
 }
 
@@ -78,16 +78,16 @@ export function keysUnder(prefix = ""): string {
 }
 
 /** What is done, for the message of an error. */
-export interface Task {
+export interface RedisTask {
   readonly provider: string;
   readonly what: string;
 }
 
 /** Works on one connection. It ends with the work, and where it breaks, so does the work. */
-export async function connected<T>(
+export async function withRedis<T>(
   context: Context,
-  login: Login,
-  task: Task,
+  login: RedisLogin,
+  task: RedisTask,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   context.signal.throwIfAborted();
@@ -155,7 +155,7 @@ export function fieldsOf(info: string): Map<string, string> {
   );
 }
 
-function assertFit(server: Map<string, string>, { host, port }: Login, { provider, what }: Task): void {
+function assertFit(server: Map<string, string>, { host, port }: RedisLogin, { provider, what }: RedisTask): void {
   const mode = server.get("server_mode") ?? server.get("redis_mode") ?? "";
   const version = server.get("redis_version") ?? ""; // Valkey tells 7.2.4 here, for clients of Redis
   const problem: readonly [ErrorCode, string] | undefined = mode !== "standalone"
@@ -211,13 +211,13 @@ function meaningOf(key: string): Meaning {
   return found === undefined ? ["PROVIDER_REFUSED", false, "Mend what it says at "] : [found[1], found[2], found[3]];
 }
 
-function deaf({ isTls }: Login): Meaning {
+function deaf({ isTls }: RedisLogin): Meaning {
   const hint = `It ${isTls ? "does not speak TLS: write redis" : "speaks TLS: write rediss"}:// in `;
   return ["CREDENTIALS_TLS", false, hint];
 }
 
 /** A known error, without the command: it may hold a password. */
-async function known(error: unknown, login: Login, { provider, what }: Task): Promise<unknown> {
+async function known(error: unknown, login: RedisLogin, { provider, what }: RedisTask): Promise<unknown> {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (/^(NotCapable|PermissionDenied|AbortError)$/.test(error.name)) return error;
   const { host, port, variable } = login;
@@ -335,7 +335,7 @@ export async function hasKeys(connection: Connection, place: Keyspace): Promise<
 }
 
 /** About how many bytes a place takes: https://valkey.io/commands/memory-usage/ */
-export async function bytesOf(connection: Connection, place: Keyspace): Promise<number> {
+export async function keyspaceBytes(connection: Connection, place: Keyspace): Promise<number> {
   return await walk(connection, place, "sum = sum + (redis.call('MEMORY', 'USAGE', key) or 0)");
 }
 

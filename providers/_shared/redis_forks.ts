@@ -10,9 +10,18 @@ import type { Context, Copy, Fork, Held, Inspection, Kind, Provider, Scope } fro
 import type { OptionsSchema, Secret, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "./ownership.ts";
-import { bytesOf, type Connection, hasKeys, type Keyspace, removeKeys } from "./redis_connection.ts";
-import { claimantOf, codeOf, holderOf, type Holding, holdings, libraryOf, load, lockOf } from "./redis_marks.ts";
-import { connected, FOR_WHOM, keysUnder, type Login, loginOf, redisUrl } from "./redis_connection.ts";
+import { type Connection, hasKeys, type Keyspace, keyspaceBytes, removeKeys } from "./redis_connection.ts";
+import {
+  claimantOf,
+  forkLockHolder,
+  type Holding,
+  holdings,
+  libraryCode,
+  libraryOf,
+  loadLibrary,
+  lockFork,
+} from "./redis_marks.ts";
+import { FOR_WHOM, keysUnder, type RedisLogin, redisLoginOf, redisUrl, withRedis } from "./redis_connection.ts";
 
 /** What one provider has of its own. */
 export interface OnRedis<Options> {
@@ -26,9 +35,13 @@ export interface OnRedis<Options> {
   readonly variables: readonly [string, ...string[]];
   readonly options: OptionsSchema<Options>;
   /** Where the keys of a fork of this name will be; without a database, one is to be found. */
-  place(login: Login, scope: Scope<Options>, name: string): { readonly database?: number; readonly prefix?: string };
+  place(
+    login: RedisLogin,
+    scope: Scope<Options>,
+    name: string,
+  ): { readonly database?: number; readonly prefix?: string };
   /** Where a base environment's keys are; `undefined` if nothing tells. */
-  base(login: Login, scope: Scope<Options>, name: string): Keyspace | undefined;
+  base(login: RedisLogin, scope: Scope<Options>, name: string): Keyspace | undefined;
   /** Rules of the fork's user beside those that all have: https://valkey.io/topics/acl/ */
   rules(place: Keyspace): readonly string[];
   /** Brings the parent's data into a fork's place, or none of it; says which. */
@@ -61,10 +74,10 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
   const at = async <T>(
     context: Context,
     what: string,
-    work: (connection: Connection, login: Login) => Promise<T>,
+    work: (connection: Connection, login: RedisLogin) => Promise<T>,
   ): Promise<T> => {
-    const login = loginOf(context, its.variables);
-    return await connected(context, login, { provider: its.name, what }, (connection) => work(connection, login));
+    const login = redisLoginOf(context, its.variables);
+    return await withRedis(context, login, { provider: its.name, what }, (connection) => work(connection, login));
   };
   return {
     name: its.name,
@@ -85,7 +98,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
     options: its.options,
     permissions(_options, credentials) {
       if (!its.variables.some((name) => credentials[name] !== undefined)) return {};
-      const { host, port } = loginOf({ credentials }, its.variables);
+      const { host, port } = redisLoginOf({ credentials }, its.variables);
       return { net: [`${host.includes(":") ? `[${host}]` : host}:${port}`] };
     },
     inspect: (context, target) =>
@@ -129,7 +142,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
     usage: (context, held, scope) =>
       at(context, `measure ${its.kind} "${held.name}"`, async (connection, login) => {
         const { place } = await standing(its, context, connection, login, held, scope);
-        return { sizeBytes: await bytesOf(connection, place) };
+        return { sizeBytes: await keyspaceBytes(connection, place) };
       }),
   };
 }
@@ -139,7 +152,7 @@ async function inspect<Options>(
   its: OnRedis<Options>,
   context: Context,
   connection: Connection,
-  login: Login,
+  login: RedisLogin,
   target: Target<Options>,
 ): Promise<Inspection> {
   const user = userName(its, target.name);
@@ -174,7 +187,7 @@ async function create<Options>(
   its: OnRedis<Options>,
   context: Context,
   connection: Connection,
-  login: Login,
+  login: RedisLogin,
   target: Target<Options>,
 ): Promise<Fork> {
   const seen = await inspect(its, context, connection, login, target);
@@ -192,7 +205,7 @@ async function create<Options>(
   if (mine === undefined) return await create(its, context, connection, login, target);
   const { id } = mine.fork;
   await context.record("claim", id);
-  const lock = await lockOf(context, connection, id, async (waitedMs) => {
+  const lock = await lockFork(context, connection, id, async (waitedMs) => {
     if (waitedMs > LOCK_WAIT_MS) throw locked(its, target.name);
     await context.sleep(50);
     return (await holdings(context, connection)).some(({ fork, state }) => fork.id === id && state === "ready");
@@ -207,7 +220,7 @@ async function create<Options>(
   const { place } = now;
   if (now.state !== "claimed") await removeKeys(connection, place); // what a run that was cut off brought
   else if (await hasKeys(connection, place)) throw foreign(its, target, `somebody made keys in ${inWords(place)}`);
-  else await connection.send("FUNCTION", "LOAD", "REPLACE", codeOf({ ...now, state: "pending" }));
+  else await connection.send("FUNCTION", "LOAD", "REPLACE", libraryCode({ ...now, state: "pending" }));
   const from = parent === undefined ? {} : { from: parent.place };
   const copy = await its.fill({ context, connection, target, ...from, to: place, all });
   await context.fence(); // filling it may have taken long
@@ -216,7 +229,7 @@ async function create<Options>(
   }
   await putUser(its, connection, { id, user: now.user, place }, []);
   const ready: Holding = { ...now, state: "ready", fork: { ...now.fork, copy } };
-  await connection.atomically(["FUNCTION", "LOAD", "REPLACE", codeOf(ready)], ["FUNCTION", "DELETE", lock]);
+  await connection.atomically(["FUNCTION", "LOAD", "REPLACE", libraryCode(ready)], ["FUNCTION", "DELETE", lock]);
   return ready.fork;
 }
 
@@ -242,9 +255,9 @@ async function remove<Options>(
     await connection.send("CLIENT", "KILL", "ID", client);
     return false;
   };
-  const lock = await lockOf(context, connection, fork.id, kill).catch(async (error) => {
+  const lock = await lockFork(context, connection, fork.id, kill).catch(async (error) => {
     if (!/^OOM/.test((error as Error).message)) throw error;
-    const other = await holderOf(connection, fork.id); // a full server takes no library, but must be made room on
+    const other = await forkLockHolder(connection, fork.id); // a full server takes no library, but must be made room on
     if (other?.client !== undefined) await kill(0, other.client);
     if (other !== undefined) await connection.send("FUNCTION", "DELETE", other.library);
     return undefined;
@@ -259,7 +272,9 @@ async function remove<Options>(
     await connection.atomically(["FUNCTION", "DELETE", libraryOf(fork.id)], ...locks);
     return "deleted";
   }
-  if (lock !== undefined) await connection.send("FUNCTION", "LOAD", "REPLACE", codeOf({ ...held, state: "deleting" }));
+  if (lock !== undefined) {
+    await connection.send("FUNCTION", "LOAD", "REPLACE", libraryCode({ ...held, state: "deleting" }));
+  }
   if (await userOf(connection, held.user, fork.id) !== undefined) {
     await connection.send("ACL", "DELUSER", held.user); // which closes its connections
     await saveUsers(connection);
@@ -274,7 +289,7 @@ async function parentOf<Options>(
   its: OnRedis<Options>,
   context: Context,
   connection: Connection,
-  login: Login,
+  login: RedisLogin,
   target: Target<Options>,
 ): Promise<{ id: string; place: Keyspace } | undefined> {
   const { parent: name, stack, resource } = target;
@@ -303,7 +318,7 @@ async function claim<Options>(
   its: OnRedis<Options>,
   context: Context,
   connection: Connection,
-  login: Login,
+  login: RedisLogin,
   target: Target<Options>,
   parentId: string | undefined,
 ): Promise<boolean> {
@@ -318,7 +333,7 @@ async function claim<Options>(
   const user = userName(its, target.name);
   const loaded = async (place: Keyspace) => {
     await context.fence();
-    return await load(connection, codeOf({ fork, state: "claimed", user, place }));
+    return await loadLibrary(connection, libraryCode({ fork, state: "claimed", user, place }));
   };
   if (wanted.database !== undefined) return await loaded(wanted as Keyspace);
   for (let database = 1;; database++) { // 0 is where a client lands that selects none
@@ -334,7 +349,12 @@ async function claim<Options>(
   }
 }
 
-function isInUse<Options>(its: OnRedis<Options>, login: Login, target: Target<Options>, database: number): boolean {
+function isInUse<Options>(
+  its: OnRedis<Options>,
+  login: RedisLogin,
+  target: Target<Options>,
+  database: number,
+): boolean {
   const bases = Object.keys((target.options as { bases?: Record<string, unknown> }).bases ?? {});
   return database === login.database || bases.some((name) => its.base(login, target, name)?.database === database);
 }
@@ -396,7 +416,7 @@ async function standing<Options>(
   its: OnRedis<Options>,
   context: Context,
   connection: Connection,
-  login: Login,
+  login: RedisLogin,
   held: Held,
   scope: Scope<Options>,
 ): Promise<{ place: Keyspace; user?: string }> {

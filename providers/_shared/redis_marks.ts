@@ -48,7 +48,7 @@ function functionOf(user: string): string {
 }
 
 /** The text of a library: the record in a comment, and functions that hold its names. */
-export function codeOf({ fork, state, place, user }: Holding): string {
+export function libraryCode({ fork, state, place, user }: Holding): string {
   const { id, name, marker, createdAt, parentId, copy } = fork;
   const record = { note: formatMarker(marker), id, name, user, state, ...place, createdAt, parentId, copy };
   const names = [functionOf(user), ...(place.prefix === undefined ? [`forkstack_database_${place.database}`] : [])];
@@ -62,7 +62,7 @@ function libraryText(library: string, comment: string, names: readonly string[])
 }
 
 /** Loads a library, unless one of its names is taken. */
-export async function load(connection: Connection, code: string): Promise<boolean> {
+export async function loadLibrary(connection: Connection, code: string): Promise<boolean> {
   try {
     await connection.send("FUNCTION", "LOAD", code);
     return true;
@@ -127,7 +127,7 @@ function jsonOf(text: string): unknown {
  * Makes this connection the one that works on a fork. Its library names the connection, and where that is gone, by its
  * end or the server's, the library goes. `meanwhile` is asked what to do about one that lives; true: no lock is needed.
  */
-export async function lockOf(
+export async function lockFork(
   context: Context,
   connection: Connection,
   id: string,
@@ -137,8 +137,8 @@ export async function lockOf(
   const began = context.now().getTime();
   for (;;) {
     await context.fence(); // after each wait
-    if (await load(connection, libraryText(library, id, [workOf(id)]))) return library;
-    const other = await holderOf(connection, id);
+    if (await loadLibrary(connection, libraryText(library, id, [workOf(id)]))) return library;
+    const other = await forkLockHolder(connection, id);
     if (other?.client !== undefined) {
       if (await meanwhile(context.now().getTime() - began, other.client)) return undefined;
     } else if (other !== undefined) {
@@ -148,7 +148,7 @@ export async function lockOf(
 }
 
 /** The lock on a fork, with the id of its connection if that lives. */
-export async function holderOf(
+export async function forkLockHolder(
   connection: Connection,
   id: string,
 ): Promise<{ library: string; client?: string } | undefined> {

@@ -25,7 +25,7 @@ import {
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
-import { connected, copyAcross, type Login, redisUrl } from "../_shared/redis_connection.ts";
+import { copyAcross, type RedisLogin, redisUrl, withRedis } from "../_shared/redis_connection.ts";
 import { type Known, recorded } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
@@ -229,7 +229,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
   const login = await loginAt(context, scope, held);
-  await connected(context, login, taskOf(`use database "${held.name}"`), ({ send }) => send("PING"));
+  await withRedis(context, login, taskOf(`use database "${held.name}"`), ({ send }) => send("PING"));
 }
 
 async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
@@ -249,12 +249,12 @@ async function fill(context: Context, target: Target<Options>, parent: Database,
   const task = taskOf(`copy database "${parent.name}" to "${child.name}"`);
   const from = await loginAt(context, target, { id: String(parent.databaseId), name: parent.name });
   const to = await loginAt(context, target, { id: String(child.databaseId), name: child.name });
-  await connected(
+  await withRedis(
     context,
     from,
     task,
     (source) =>
-      connected(
+      withRedis(
         context,
         to,
         task,
@@ -263,7 +263,7 @@ async function fill(context: Context, target: Target<Options>, parent: Database,
   );
 }
 
-async function loginAt(context: Context, scope: Scope<Options>, { id, name }: Held): Promise<Login> {
+async function loginAt(context: Context, scope: Scope<Options>, { id, name }: Held): Promise<RedisLogin> {
   const found = await find(context, scope, id) ?? raise(missing(scope, name));
   const at = found.dynamicEndpoints?.public ?? found.publicEndpoint;
   const { password, enableTls = false } = found.security ?? {};

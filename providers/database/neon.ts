@@ -42,7 +42,7 @@ import {
   whyNotDeleted,
   whyNotMade,
 } from "./neon_api.ts";
-import { answers, connected, literal, type Login, loginOf } from "../_shared/postgres.ts";
+import { answers, literal, type PostgresLogin, postgresLoginOf, withPostgres } from "../_shared/postgres.ts";
 import { runScript } from "../_shared/postgres_script.ts";
 
 const nameOption = (what: string) => v.optional(v.pipe(v.string(), v.minLength(1, `must be the name of a ${what}`)));
@@ -325,7 +325,7 @@ async function loginsOf(
 
 /** How to connect to a branch. Neon's certificates are public ones: `require` alone would take any. */
 async function doorOf(context: Context, held: Held, scope: Scope<Options>, by: keyof Access, verb: string) {
-  const login = loginOf((await accessTo(context, held, scope))[by].reveal());
+  const login = postgresLoginOf((await accessTo(context, held, scope))[by].reveal());
   const what = `${verb} branch "${held.name}"`;
   if (login === undefined) {
     throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: its URL is none`, {
@@ -333,7 +333,7 @@ async function doorOf(context: Context, held: Held, scope: Scope<Options>, by: k
       details: { provider: "neon", resource: scope.resource },
     });
   }
-  const checked: Login = login.sslmode === "require" ? { ...login, sslmode: "verify-full" } : login;
+  const checked: PostgresLogin = login.sslmode === "require" ? { ...login, sslmode: "verify-full" } : login;
   return { login: checked, purpose: { provider: "neon", what, source: "the URL that Neon gave" } };
 }
 
@@ -342,7 +342,7 @@ async function filled(context: Context, target: Target<Options>, fork: Fork): Pr
   if (target.parent !== undefined) return fork;
   const done = `forkstack emptied it: ${target.marker.operation}`;
   const { login, purpose } = await doorOf(context, fork, target, "direct", "empty");
-  await connected(context, login, purpose, async (ask) => {
+  await withPostgres(context, login, purpose, async (ask) => {
     const [state] = await ask(
       "SELECT obj_description(oid, 'pg_namespace') AS note FROM pg_namespace WHERE nspname = 'public'",
     );

@@ -8,7 +8,14 @@
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context, Secret } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { answers, codeOf, connected, type Login, loginOf, type Purpose } from "../_shared/postgres.ts";
+import {
+  answers,
+  type PostgresLogin,
+  postgresLoginOf,
+  type Purpose,
+  sqlStateOf,
+  withPostgres,
+} from "../_shared/postgres.ts";
 import { runScript } from "../_shared/postgres_script.ts";
 import { urlOf } from "../_shared/connection_url.ts";
 
@@ -55,7 +62,7 @@ export async function ask(context: Signal, access: Access, what: string): Promis
 /** Bytes of all tables with their indexes; of a sharded keyspace, one shard's. */
 export async function sizeOf(context: Signal, access: Access, what: string): Promise<number> {
   const rows = access.engine === "postgres"
-    ? await connected(
+    ? await withPostgres(
       context,
       postgresOf(access),
       purposeOf(what),
@@ -95,8 +102,8 @@ export async function dropTables(context: Changing, access: Access, what: string
   });
 }
 
-function postgresOf({ url }: Access): Login {
-  return loginOf(url.reveal())!; // `loginUrl` made it
+function postgresOf({ url }: Access): PostgresLogin {
+  return postgresLoginOf(url.reveal())!; // `loginUrl` made it
 }
 
 function purposeOf(what: string): Purpose {
@@ -132,7 +139,7 @@ async function onVitess<T>(
 function vitessError(error: unknown, what: string, host: string): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (/^(NotCapable|PermissionDenied)$/.test(error.name) || error.name === "AbortError") return error;
-  const code = codeOf(error) || error.name;
+  const code = sqlStateOf(error) || error.name;
   const [ours, state, retryable, hint] = /^(E[A-Z]+|PROTOCOL_|ENOTFOUND)/.test(code) && !code.startsWith("ER_")
     ? [
       "PROVIDER_UNAVAILABLE",
@@ -160,7 +167,7 @@ function vitessError(error: unknown, what: string, host: string): unknown {
 
 /** Of a statement that the server refused, without its words: they quote values. */
 function scriptError(error: unknown, line: number): unknown {
-  const code = codeOf(error);
+  const code = sqlStateOf(error);
   if (!code.startsWith("ER_") || code === "ER_ACCESS_DENIED_ERROR") return error; // the connection
   const why = code === "ER_PARSE_ERROR" ? "it is no SQL that the server knows" : "the server refused it";
   return new ForkstackError("SQL_FAILED", `line ${line}: ${why} (${code})`, {

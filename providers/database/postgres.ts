@@ -58,7 +58,7 @@ const provider: Provider<Options> = {
   credentialsHint: `a URL of the server, ${FOR_WHOM}`,
   options,
   permissions({ strategy = "dump" }, credentials) {
-    const login = pg.loginOf(credentials[VARIABLE]?.reveal() ?? "");
+    const login = pg.postgresLoginOf(credentials[VARIABLE]?.reveal() ?? "");
     const run = strategy === "dump" ? { run: ["pg_dump", "pg_restore"] } : {};
     if (login === undefined || login.host.startsWith("/")) return run; // a socket is a file
     return { ...run, net: [`${login.host.includes(":") ? `[${login.host}]` : login.host}:${login.port}`] };
@@ -130,7 +130,7 @@ function connected<T>(
   database?: string,
 ): Promise<T> {
   const login = adminOf(context);
-  return pg.connected(
+  return pg.withPostgres(
     context,
     { ...login, database: database ?? login.database },
     purposeOf(what),
@@ -145,9 +145,9 @@ function connected<T>(
 /** Statements that only look, or set something for this connection alone. */
 const READS = /^\s*(SELECT (?!pg_terminate_backend)|SET )/;
 
-function adminOf(context: Context): pg.Login {
+function adminOf(context: Context): pg.PostgresLogin {
   const text = context.credentials[VARIABLE]?.reveal();
-  const login = text === undefined ? undefined : pg.loginOf(text);
+  const login = text === undefined ? undefined : pg.postgresLoginOf(text);
   if (login !== undefined) return login;
   const state = text === undefined ? "not set" : "not a URL like postgres://admin:...@host:5432/postgres";
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use postgres: ${VARIABLE} is ${state}`, {
@@ -204,7 +204,7 @@ async function create(context: Context, query: Query, target: Target<Options>): 
   try {
     await query(`ALTER DATABASE ${quoted(aside("new", claim))} RENAME TO ${quoted(claim.name)}`);
   } catch (error) {
-    if (pg.codeOf(error) === "42P04") await assertFree(query, claim);
+    if (pg.sqlStateOf(error) === "42P04") await assertFree(query, claim);
     throw error;
   }
   return { ...claim, ...(copy === undefined ? {} : { copy }) };
@@ -220,7 +220,7 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
     await query(`CREATE ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
       COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)}`);
   } catch (error) {
-    if (pg.codeOf(error) !== "42710") throw error;
+    if (pg.sqlStateOf(error) !== "42710") throw error;
     throw foreign("make", target.name, `somebody else made the role "${target.name}" meanwhile`);
   }
   const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as Row[];
@@ -332,7 +332,7 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
   try {
     await removed(query, fork);
   } catch (error) {
-    if (database === undefined || isOwned || pg.codeOf(error) !== "2BP01") throw error;
+    if (database === undefined || isOwned || pg.sqlStateOf(error) !== "2BP01") throw error;
     throw foreign("delete", fork.name, "another role owns it by now, and what is in it is still the fork's role's");
   }
   return database === undefined || isOwned ? "deleted" : "absent";
@@ -368,7 +368,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
             await query(`ALTER DATABASE ${own} RENAME TO ${old}; ALTER DATABASE ${fresh} RENAME TO ${own}`);
             break;
           } catch (error) {
-            if (pg.codeOf(error) !== "55006" || attempt === 3) throw error; // the application was back already
+            if (pg.sqlStateOf(error) !== "55006" || attempt === 3) throw error; // the application was back already
           }
         }
         await drop(query, fork, aside("old", fork));

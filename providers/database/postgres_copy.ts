@@ -6,7 +6,7 @@
 import type { Context, Copy } from "../../core/provider.ts";
 import { pipe, run } from "../../core/system/subprocess.ts";
 import { ForkstackError } from "../../mod.ts";
-import { codeOf, literal, type Login, type Query, quoted } from "../_shared/postgres.ts";
+import { literal, type PostgresLogin, type Query, quoted, sqlStateOf } from "../_shared/postgres.ts";
 
 /** `"template"`, `"clone"` or `"dump"`; without one: template, or dump if somebody is connected. */
 export type Strategy = "template" | "clone" | "dump";
@@ -24,7 +24,7 @@ export interface CopySpec {
 export async function copied(
   context: Context,
   query: Query,
-  login: Login,
+  login: PostgresLogin,
   { parent, to, owner, strategy }: CopySpec,
 ): Promise<Copy | undefined> {
   const make = `CREATE DATABASE ${quoted(to)} OWNER ${quoted(owner)} TEMPLATE`;
@@ -50,7 +50,7 @@ export async function copied(
       await query(`${make} ${quoted(parent)}${strategy === "clone" ? " STRATEGY FILE_COPY" : ""}`);
       return strategy === "clone" ? undefined : "full-copy"; // whether blocks are shared, the server doesn't tell
     } catch (error) {
-      if (codeOf(error) !== "55006") throw error;
+      if (sqlStateOf(error) !== "55006") throw error;
       connections = await connectionsTo(query, parent); // after five seconds of waiting for them to end
     }
   }
@@ -116,7 +116,7 @@ async function assertTools(query: Query, parent: string): Promise<void> {
 }
 
 /** `pg_dump | pg_restore`: one snapshot of a parent that is in use. Secrets go by the environment, never as arguments. */
-async function dumped(context: Context, login: Login, parent: string, to: string): Promise<void> {
+async function dumped(context: Context, login: PostgresLogin, parent: string, to: string): Promise<void> {
   const { host, port, user, password, sslmode } = login;
   const shared = { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGSSLMODE: sslmode };
   const env = { ...shared, PGAPPNAME: "forkstack", PGCONNECT_TIMEOUT: "10" };

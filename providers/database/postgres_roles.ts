@@ -6,13 +6,13 @@
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import type { Held } from "../../core/provider.ts";
-import { type Login, type Query, quoted } from "../_shared/postgres.ts";
+import { type PostgresLogin, type Query, quoted } from "../_shared/postgres.ts";
 
 /** Begins the comment on a login; the OID of the fork's role follows. */
 const LOGIN = "forkstack:login:";
 
 /** Makes a login that may be the fork's role and nothing else. */
-export async function mintLogin(query: Query, fork: Held): Promise<Pick<Login, "user" | "password">> {
+export async function mintLogin(query: Query, fork: Held): Promise<Pick<PostgresLogin, "user" | "password">> {
   const user = `${fork.name.slice(0, 50)}_${randomBytes(6).toString("hex")}`; // no name of ours has an underscore
   const password = randomBytes(24).toString("base64url");
   // Its verifier alone, so that no log of the server's shows the password.

@@ -19,7 +19,7 @@ import { type ForkstackError, isForkstackError } from "../../mod.ts";
 import { reaches } from "../_shared/json_api.ts";
 import { finalNameOf } from "../_shared/first_name.ts";
 import { recorded } from "../_shared/recorded.ts";
-import { answers, type Login, loginOf, postgresUrl, type Purpose } from "../_shared/postgres.ts";
+import { answers, type PostgresLogin, postgresLoginOf, postgresUrl, type Purpose } from "../_shared/postgres.ts";
 import { runScript } from "../_shared/postgres_script.ts";
 import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./supabase_api.ts";
 import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn } from "./supabase_api.ts";
@@ -324,9 +324,9 @@ async function usage(context: Context, held: Held, scope: Scope<Options>): Promi
 // ---- What a fork answers at ----
 
 interface Access {
-  readonly login: Login;
+  readonly login: PostgresLogin;
   /** To the server itself, also where `login` leads to the pooler. */
-  readonly direct: Login;
+  readonly direct: PostgresLogin;
   readonly status: string;
   readonly jwtSecret?: string | null | undefined;
 }
@@ -340,7 +340,7 @@ async function accessOf(context: Context, held: Held, scope: Scope<Options>): Pr
   const answer = await api.send(context, scope, "GET", ["projects", held.id, "config", "database", "pooler"]);
   const poolers = await api.read(POOLERS, answer, scope, what);
   const primary = poolers.find(({ database_type }) => database_type === "PRIMARY");
-  const shared = primary && loginOf(primary.connection_string);
+  const shared = primary && postgresLoginOf(primary.connection_string);
   if (shared === undefined) throw api.strange(answer, scope, `${what}: it names no primary database`);
   // The same pooler at another port: 6543 takes transactions, 5432 sessions.
   const port = primary!.pool_mode === "transaction" && shared.port === "6543" ? "5432" : shared.port;
@@ -375,7 +375,10 @@ async function accessOfProject(context: Context, held: Held, scope: Scope<Option
 }
 
 /** An API without TLS is an emulator, and so are its databases. */
-function loginTo({ options }: Scope<Options>, own: Pick<Login, "host" | "port" | "user" | "password">): Login {
+function loginTo(
+  { options }: Scope<Options>,
+  own: Pick<PostgresLogin, "host" | "port" | "user" | "password">,
+): PostgresLogin {
   return { ...own, database: "postgres", sslmode: options.endpoint.startsWith("http:") ? "prefer" : "require" };
 }
 
