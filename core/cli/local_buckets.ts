@@ -4,15 +4,15 @@ import { type Io, usage } from "./command_line.ts";
 import { files } from "../system/files.ts";
 import { messageOf, shown } from "../text/printable.ts";
 import { listen, type Listening } from "../s3/listen.ts";
-import type { Account, S3Handler } from "../s3/server.ts";
+import type { AccessGrant, S3Handler } from "../s3/server.ts";
 import { BASE_ENVS, type Project } from "../project/project.ts";
 import type { Flags } from "./command_line.ts";
 
 /** Whom the buckets are opened to. */
-export interface Doors {
+export interface ServeAccess {
   readonly region: string;
   /** What an access key is good for. */
-  readonly account: (key: string) => Promise<Account | undefined>;
+  readonly account: (key: string) => Promise<AccessGrant | undefined>;
   /** The origins whose pages may read answers. */
   readonly origins?: readonly string[];
   /** The command, for its permission set. */
@@ -27,7 +27,7 @@ export function localBuckets(project: Project): (string | undefined)[] {
 }
 
 /** Listens; the server itself is loaded by the first request. */
-export async function openBuckets(project: Project, io: Io, doors: Doors, port: number): Promise<Listening> {
+export async function openBuckets(project: Project, io: Io, doors: ServeAccess, port: number): Promise<Listening> {
   let handler: Promise<S3Handler> | undefined;
   const load = async () =>
     (await import("../s3/server.ts")).s3Handler({
@@ -51,7 +51,7 @@ export async function openBuckets(project: Project, io: Io, doors: Doors, port: 
 }
 
 /** What the key of one bucket is good for: the buckets of its environment, and no others. */
-export async function accountOf(project: Project, env: string, secretAccessKey: string): Promise<Account> {
+export async function accountOf(project: Project, env: string, secretAccessKey: string): Promise<AccessGrant> {
   const titles = localBuckets(project).map((name) => resourceTitle("storage", project.name, env, name));
   if (BASE_ENVS.includes(env)) { // nobody makes a base environment's bucket but who first uses it
     const { makeReal, realBelow } = await import("../s3/paths.ts");

@@ -9,7 +9,7 @@ import { netDenied } from "../system/deno_permissions.ts";
 import { causeLine, type Exchange, labelOf, remember, requestIdOf } from "./vendor_error.ts";
 import { isRead, isRepeatable, type RepeatableRequest } from "../system/repeat.ts";
 import { sleep } from "../system/host.ts";
-import { credentialsOf, quote, redactedError, redactor } from "./redact.ts";
+import { headerCredentials, quote, redactedError, redactor } from "./redact.ts";
 import type { Secret } from "../secret.ts";
 import { Pool } from "../system/concurrency.ts";
 
@@ -125,7 +125,7 @@ async function prepare(request: RepeatableRequest, before: () => Promise<void>, 
   if (!/^https?:$/.test(protocol)) throw new TypeError(`Requests go by http or https, not "${protocol}"`);
   const headers = new Headers(request.headers);
   const secrets = settings.secrets;
-  const redact = redactor(() => [...secrets.map((one) => one.reveal()), ...credentialsOf(headers)]);
+  const redact = redactor(() => [...secrets.map((one) => one.reveal()), ...headerCredentials(headers)]);
   const signal = AbortSignal.any([settings.signal, request.signal]);
   const body = request.body === null ? undefined : await request.arrayBuffer();
   const call: Call = {

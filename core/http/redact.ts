@@ -34,7 +34,7 @@ export function redactor(values: () => Iterable<string>): Redact {
 }
 
 /** The values of a request's credential headers: whole, without their scheme, and decoded where they are `Basic`. */
-export function credentialsOf(headers: Headers): string[] {
+export function headerCredentials(headers: Headers): string[] {
   return [...headers].filter(([name]) => CREDENTIAL_HEADER.test(name)).flatMap(([, value]) => {
     const [, scheme, rest] = /^(\S+)\s+(.+)$/.exec(value) ?? [];
     if (rest === undefined) return [value];

@@ -4,7 +4,7 @@
  * @module
  */
 import { type ErrorCode, ForkstackError } from "../../mod.ts";
-import { credentialsOf, quote, type Redact, redactor } from "./redact.ts";
+import { headerCredentials, quote, type Redact, redactor } from "./redact.ts";
 
 /** What the client knows of an exchange and an error about it needs. */
 export interface Exchange {
@@ -161,7 +161,7 @@ function unreadable(response: Response, text: string | undefined): ForkstackErro
 function exchangeOf(request: Request, response: Response): Exchange {
   const known = (response as Remembered)[EXCHANGE] ?? (request as Remembered)[EXCHANGE];
   if (known !== undefined) return known;
-  const redact = redactor(() => credentialsOf(request.headers));
+  const redact = redactor(() => headerCredentials(request.headers));
   return { label: labelOf(request, redact), host: new URL(request.url).host, redact };
 }
 

@@ -32,7 +32,7 @@ export interface Checksum {
 }
 
 /** Reads a request's body as its headers say. */
-export function bodyOf(headers: Headers, stream: AsyncIterable<Uint8Array> | null, payload: Payload): Body {
+export function requestBody(headers: Headers, stream: AsyncIterable<Uint8Array> | null, payload: Payload): Body {
   const trailers = new Map<string, string>();
   const expectedBytes = lengthOf(headers, payload);
   const algorithm = algorithmOf(headers);

@@ -10,7 +10,7 @@ import { S3Error } from "./error.ts";
 import { type Meta, type Opened, openObject, openPlain, writeObject } from "./files.ts";
 import { OBJECTS, STORE } from "./layout.ts";
 import { MAX_KEY_BYTES, pathOfKey, plainPathOfKey } from "./keys.ts";
-import { isAbsent, isReal, linked, look, makeReal } from "./paths.ts";
+import { isAbsent, isReal, linked, makeReal, statOf } from "./paths.ts";
 
 const LEFTOVER_MS = 24 * 3_600_000;
 
@@ -72,7 +72,7 @@ export class Bucket {
   /** Removes the file that an application wrote by itself, which would hide the object; nothing else of its. */
   #removePlain(key: string): void {
     const plain = this.#plain(key);
-    if (plain !== undefined && isReal(plain) && look(plain)?.isFile()) fs.rmSync(plain, { force: true });
+    if (plain !== undefined && isReal(plain) && statOf(plain)?.isFile()) fs.rmSync(plain, { force: true });
   }
 
   /** Writes an object and gives it its key in one step, if `condition` still lets it then. */
@@ -116,7 +116,7 @@ export class Bucket {
     checkKey(key);
     this.#check(key, condition);
     const path = join(this.objects, pathOfKey(key));
-    if (isReal(path) && look(path)?.isFile()) {
+    if (isReal(path) && statOf(path)?.isFile()) {
       fs.rmSync(path, { force: true });
       this.#prune(dirname(path));
     }
@@ -173,7 +173,9 @@ const swept = new Set<string>();
 function sweep(directory: string): void {
   for (const name of fs.readdirSync(directory)) {
     const path = join(directory, name);
-    if ((look(path)?.mtimeMs ?? Infinity) < Date.now() - LEFTOVER_MS) fs.rmSync(path, { recursive: true, force: true });
+    if ((statOf(path)?.mtimeMs ?? Infinity) < Date.now() - LEFTOVER_MS) {
+      fs.rmSync(path, { recursive: true, force: true });
+    }
   }
 }
 

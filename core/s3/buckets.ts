@@ -9,7 +9,7 @@ import { checkHeaderValue } from "./headers.ts";
 import { listPage } from "./list.ts";
 import { checkVersion, emptyResponse, type S3Request, writeCondition, xmlOfCall, xmlResponse } from "./request.ts";
 import { limitOf } from "./uploads.ts";
-import { elements, textOf, type Xml } from "./xml.ts";
+import { elements, elementText, type Xml } from "./xml.ts";
 
 /** `HeadBucket` */
 export function headBucket({ region }: S3Request): Response {
@@ -141,11 +141,11 @@ function conditionOf(etag: string) {
 /** `DeleteObjects` */
 export async function deleteObjects(call: S3Request): Promise<Response> {
   const wanted = await xmlOfCall(call, "Delete");
-  const isQuiet = textOf(wanted, "Quiet") === "true";
+  const isQuiet = elementText(wanted, "Quiet") === "true";
   const objects = elements(wanted, "Object").map((object) => ({
-    Key: textOf(object, "Key") ?? "",
-    VersionId: textOf(object, "VersionId"),
-    etag: textOf(object, "ETag"),
+    Key: elementText(object, "Key") ?? "",
+    VersionId: elementText(object, "VersionId"),
+    etag: elementText(object, "ETag"),
     unknown: Object.keys(object).find((name) => !/^(Key|VersionId|ETag|#text)$/.test(name)),
   }));
   if (objects.length === 0 || objects.length > MAX_DELETES) {

@@ -68,7 +68,7 @@ function metaOfText(text: string): Meta {
   try {
     const meta = JSON.parse(text) as Meta;
     const { etag, modifiedAt, parts = [] } = meta;
-    const isWell = /^[0-9a-f]{32}(-\d{1,5})?$/.test(etag) && isInstant(modifiedAt) && isDescription(meta) &&
+    const isWell = /^[0-9a-f]{32}(-\d{1,5})?$/.test(etag) && isEpochMs(modifiedAt) && isDescription(meta) &&
       isChecksum(meta.checksum) && parts.every((size) => Number.isSafeInteger(size) && size >= 0);
     if (isWell) return meta;
   } catch {
@@ -93,7 +93,7 @@ function isChecksum(checksum: Checksum | undefined): boolean {
 const LAST_INSTANT = Date.UTC(9999, 11, 31); // beyond, dates are written in another way
 
 /** Whether a date can be written of it. */
-export function isInstant(at: unknown): at is number {
+export function isEpochMs(at: unknown): at is number {
   return Number.isInteger(at) && at as number >= 0 && at as number <= LAST_INSTANT;
 }
 

@@ -60,7 +60,7 @@ export function pathOfKey(key: string): string {
 }
 
 /** What a name in the store stands for. */
-export interface Entry {
+export interface KeyEntry {
   /** The part of the key, or a piece of it. */
   readonly text: string;
   /** An object, the objects below `text/`, or those whose part goes on after `text`. */
@@ -68,7 +68,7 @@ export interface Entry {
 }
 
 /** What a name in the store stands for; `undefined` for one that this server never makes. */
-export function entryOfName(name: string): Entry | undefined {
+export function entryOfName(name: string): KeyEntry | undefined {
   const type = name.endsWith("%+") ? "continued" : name.endsWith("%") ? "directory" : "object";
   const bare = name === NOTHING ? "" : name.slice(0, name.length - { continued: 2, directory: 1, object: 0 }[type]);
   try {

@@ -21,7 +21,7 @@ export interface ListQuery {
 }
 
 /** One page. */
-export interface Page {
+export interface ListPage {
   readonly keys: readonly string[];
   readonly commonPrefixes: readonly string[];
   /** The last key or common prefix of the page, if there is more. */
@@ -29,7 +29,7 @@ export interface Page {
 }
 
 /** Lists a page of a bucket. */
-export function listPage(bucket: Bucket, { prefix, delimiter, after, limit }: ListQuery): Page {
+export function listPage(bucket: Bucket, { prefix, delimiter, after, limit }: ListQuery): ListPage {
   const keys: string[] = [], commonPrefixes: string[] = [];
   const cursor: Cursor = { prefix, after, skip: delimiter !== "" && isCommon(after, prefix, delimiter) ? after : "" };
   let last = "";

@@ -12,7 +12,7 @@ import type { Body, Checksum } from "./body.ts";
 import { type Bucket, checkKey, type Condition } from "./bucket.ts";
 import { CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
-import { isDescription, isInstant, type Meta, type Opened, openObject, writeObject } from "./files.ts";
+import { isDescription, isEpochMs, type Meta, type Opened, openObject, writeObject } from "./files.ts";
 import { isAbsent, isReal, linked, openReal } from "./paths.ts";
 
 /** What an upload will be, as its first request said. */
@@ -79,7 +79,7 @@ function readNote(directory: string): Upload | undefined {
     if (file.stat.size > MAX_NOTE_BYTES) return undefined;
     const upload = JSON.parse(fs.readFileSync(file.fd, "utf8")) as Upload;
     const { algorithm = "CRC32", type = "COMPOSITE" } = upload.checksum ?? {};
-    const isWell = typeof upload.key === "string" && isInstant(upload.startedAt) && isDescription(upload) &&
+    const isWell = typeof upload.key === "string" && isEpochMs(upload.startedAt) && isDescription(upload) &&
       Object.hasOwn(CHECKSUMS, algorithm) && /^(FULL_OBJECT|COMPOSITE)$/.test(type);
     return isWell ? upload : undefined;
   } catch (error) {
@@ -115,7 +115,7 @@ export async function putPart(
 }
 
 /** The parts that are there, in order. */
-export function partsOf(directory: string): Part[] {
+export function uploadParts(directory: string): Part[] {
   const names = isReal(directory) ? fs.readdirSync(directory) : [];
   const numbers = names.filter((name) => partNumberOf(name) !== undefined).map(Number).sort((a, b) => a - b);
   return numbers.flatMap((number) => {

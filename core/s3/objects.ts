@@ -26,7 +26,7 @@ import {
   xmlOfCall,
   xmlResponse,
 } from "./request.ts";
-import { elements, textOf } from "./xml.ts";
+import { elements, elementText } from "./xml.ts";
 import { decodePart } from "./sigv4.ts";
 
 /** Headers that a reader may set otherwise, by `response-…`. */
@@ -160,7 +160,7 @@ export function openSource(call: S3Request): Opened {
 }
 
 /** The bytes of an opened object, as a body has them. */
-export function bytesOf(
+export function objectBytes(
   found: Opened,
   [start, end]: readonly [number, number] = [0, found.sizeBytes],
 ): AsyncIterable<Uint8Array> {
@@ -177,7 +177,7 @@ export async function copyObject(call: S3Request): Promise<Response> {
   const isTagged = headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE";
   const tags = isTagged ? tagsOfHeader(headers.get("x-amz-tagging")) : source.meta.tags;
   const algorithm = wantedChecksum(headers)?.algorithm;
-  const digests = digesting(bytesOf(source), algorithm);
+  const digests = digesting(objectBytes(source), algorithm);
   const { meta } = await call.bucket.put(call.key, digests.bytes, () => {
     const checksum = digests.checksum() ?? wholeOnly(source.meta.checksum);
     return {
@@ -236,7 +236,7 @@ export async function putTagging(call: S3Request): Promise<Response> {
   const tags = call.method === "DELETE" ? [] : tagsOfXml(await xmlOfCall(call, "Tagging"));
   using found = call.bucket.need(call.key);
   const { etag } = found.meta;
-  await call.bucket.put(call.key, bytesOf(found), () => ({ ...found.meta, tags }), (current) => {
+  await call.bucket.put(call.key, objectBytes(found), () => ({ ...found.meta, tags }), (current) => {
     if (current?.meta.etag !== etag) throw new S3Error("PreconditionFailed", "The object changed while it was tagged");
   });
   return emptyResponse(call.method === "DELETE" ? 204 : 200);
@@ -244,7 +244,7 @@ export async function putTagging(call: S3Request): Promise<Response> {
 
 function tagsOfXml(tagging: Record<string, unknown>): NonNullable<Meta["tags"]> {
   const set = elements(tagging, "TagSet").flatMap((one) => elements(one, "Tag"));
-  return checkedTags(set.map((tag) => [textOf(tag, "Key") ?? "", textOf(tag, "Value") ?? ""] as const));
+  return checkedTags(set.map((tag) => [elementText(tag, "Key") ?? "", elementText(tag, "Value") ?? ""] as const));
 }
 
 /** `UploadPartCopy` gives the bytes of a part by naming another object. */

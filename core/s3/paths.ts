@@ -25,7 +25,7 @@ export function isReal(path: string): boolean {
 }
 
 /** What is at the path itself: a link is not followed. */
-export function look(path: string): fs.Stats | undefined {
+export function statOf(path: string): fs.Stats | undefined {
   return fs.lstatSync(path, { throwIfNoEntry: false });
 }
 
@@ -36,7 +36,7 @@ export function realBelow(root: string, path: string): string {
 
 /** Makes the directories that lack, one by one, below `root`, which must be there and be real. */
 export function makeReal(root: string, directory: string): void {
-  if (isReal(directory) && look(directory)?.isDirectory()) return;
+  if (isReal(directory) && statOf(directory)?.isDirectory()) return;
   let at = root;
   for (const name of relative(root, directory).split(sep)) {
     at = join(at, name);
@@ -45,7 +45,7 @@ export function makeReal(root: string, directory: string): void {
     } catch (error) {
       if ((error as { code?: string }).code !== "EEXIST") throw error;
     }
-    if (look(at)?.isDirectory() !== true) throw linked(relative(root, at));
+    if (statOf(at)?.isDirectory() !== true) throw linked(relative(root, at));
   }
   if (!isReal(directory)) throw linked(relative(root, directory));
 }
@@ -62,7 +62,7 @@ const TRIES = 5;
 export function openReal(path: string): { readonly fd: number; readonly stat: fs.Stats } | undefined {
   if (!fs.existsSync(path)) return undefined;
   for (let attempt = 1; attempt <= TRIES; attempt++) {
-    const seen = look(path);
+    const seen = statOf(path);
     if (seen?.isFile() !== true) return undefined;
     let fd: number;
     try {

@@ -4,7 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { type Body, bodyOf } from "./body.ts";
+import { type Body, requestBody } from "./body.ts";
 import type { Bucket } from "./bucket.ts";
 import { checksumHeader, CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
@@ -32,7 +32,7 @@ export interface S3Request {
 
 /** The body of a request. */
 export function bodyOfCall({ headers, stream, payload }: S3Request): Body {
-  return bodyOf(headers, stream, payload);
+  return requestBody(headers, stream, payload);
 }
 
 const MAX_XML_BYTES = 4 * 2 ** 20; // a thousand keys to delete, each of a kilobyte that is escaped

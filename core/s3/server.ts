@@ -12,13 +12,13 @@ import { diskError, S3Error } from "./error.ts";
 import { checkHonoured, withMoved } from "./headers.ts";
 import { isEmpty } from "./list.ts";
 import { isAside, operationOf } from "./operations.ts";
-import { isAbsent, isReal, linked, look, makeReal, realBelow } from "./paths.ts";
+import { isAbsent, isReal, linked, makeReal, realBelow, statOf } from "./paths.ts";
 import { checkVersion, emptyResponse, type S3Request, xmlResponse } from "./request.ts";
 import { authenticate } from "./signature.ts";
 import { decodePart, type SignedRequest } from "./sigv4.ts";
 
 /** What an access key is good for. */
-export interface Account {
+export interface AccessGrant {
   readonly secretAccessKey: string;
   /** The buckets that it opens, be they there or not. */
   opens(bucket: string): boolean;
@@ -32,7 +32,7 @@ export interface Account {
 export interface S3Options {
   readonly region: string;
   /** What an access key is good for; `undefined` for one that there is not. */
-  readonly account: (accessKeyId: string) => Account | undefined | Promise<Account | undefined>;
+  readonly account: (accessKeyId: string) => AccessGrant | undefined | Promise<AccessGrant | undefined>;
   /** Where a bucket is, or would be. */
   readonly directoryOf: (bucket: string) => string;
   /** The directory, above all buckets, below which no link is followed. */
@@ -90,7 +90,7 @@ async function answer(options: S3Options, request: Request, target: string): Pro
     return [decodePart(name), decodePart(value)] as const;
   });
   const signed: SignedRequest = { method: request.method, path, query, headers: request.headers };
-  let account: Account | undefined;
+  let account: AccessGrant | undefined;
   const now = options.now ?? (() => new Date());
   const { payload } = await authenticate(signed, {
     region: options.region,
@@ -134,7 +134,7 @@ async function answer(options: S3Options, request: Request, target: string): Pro
 function findBucket(options: S3Options, name: string): Bucket | undefined {
   try {
     const root = realBelow(options.root, options.directoryOf(name));
-    const found = look(root);
+    const found = statOf(root);
     if (found === undefined) return undefined;
     if (!found.isDirectory() || !isReal(root)) throw linked(name);
     return new Bucket(name, root);
@@ -154,7 +154,7 @@ const LIST_READS = ["bucket-region", "continuation-token", "max-buckets", "prefi
 
 async function listBuckets(
   options: S3Options,
-  account: Account,
+  account: AccessGrant,
   method: string,
   query: ReadonlyMap<string, string>,
 ): Promise<Response> {
@@ -172,7 +172,7 @@ async function listBuckets(
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
 const BUCKET_NAME = /^(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
-function makeBucket(options: S3Options, account: Account, name: string): Response {
+function makeBucket(options: S3Options, account: AccessGrant, name: string): Response {
   if (!BUCKET_NAME.test(name)) throw new S3Error("InvalidBucketName", "The specified bucket is not valid.");
   if (findBucket(options, name) !== undefined) {
     throw new S3Error("BucketAlreadyOwnedByYou", "The bucket you tried to create already exists, and you own it.", {
@@ -184,7 +184,7 @@ function makeBucket(options: S3Options, account: Account, name: string): Respons
   return emptyResponse(200, { location: `/${name}` });
 }
 
-function removeBucket(options: S3Options, account: Account, name: string): Response {
+function removeBucket(options: S3Options, account: AccessGrant, name: string): Response {
   const bucket = needBucket(options, name);
   if (!account.mayMakeBuckets) throw new S3Error("AccessDenied", "Access Denied: `forkstack delete` removes buckets");
   if (!isEmpty(bucket)) throw new S3Error("BucketNotEmpty", "The bucket you tried to delete is not empty");

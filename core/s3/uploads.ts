@@ -12,11 +12,11 @@ import {
   needPartNumber,
   needUpload,
   type Part,
-  partsOf,
   putPart,
+  uploadParts,
   uploadsOf,
 } from "./multipart.ts";
-import { bytesOf, copiedRange, digesting, openSource } from "./objects.ts";
+import { copiedRange, digesting, objectBytes, openSource } from "./objects.ts";
 import {
   bodyOfCall,
   checksumHeaders,
@@ -29,7 +29,7 @@ import {
   xmlOfCall,
   xmlResponse,
 } from "./request.ts";
-import { elements, textOf } from "./xml.ts";
+import { elements, elementText } from "./xml.ts";
 
 /** `CreateMultipartUpload` */
 export function createUpload({ bucket, key, headers, now }: S3Request): Response {
@@ -59,7 +59,7 @@ export async function uploadPart(call: S3Request): Promise<Response> {
     return emptyResponse(200, { etag: `"${meta.etag}"`, ...checksumHeaders(meta) });
   }
   using source = openSource(call);
-  const body = digesting(bytesOf(source, copiedRange(call, source)), upload.checksum?.algorithm);
+  const body = digesting(objectBytes(source, copiedRange(call, source)), upload.checksum?.algorithm);
   const meta = await putPart(bucket, upload.directory, number, body, now);
   return xmlResponse("CopyPartResult", {
     ETag: `"${meta.etag}"`,
@@ -75,10 +75,10 @@ export async function finishUpload(call: S3Request): Promise<Response> {
   const condition = writeCondition(headers);
   const algorithm = upload.checksum?.algorithm;
   const named = elements(await xmlOfCall(call, "CompleteMultipartUpload"), "Part").map((part): NamedPart => {
-    const checksum = algorithm === undefined ? undefined : textOf(part, `Checksum${algorithm}`);
+    const checksum = algorithm === undefined ? undefined : elementText(part, `Checksum${algorithm}`);
     return {
-      number: needPartNumber(textOf(part, "PartNumber")),
-      etag: textOf(part, "ETag") ?? "",
+      number: needPartNumber(elementText(part, "PartNumber")),
+      etag: elementText(part, "ETag") ?? "",
       ...(checksum !== undefined && { checksum }),
     };
   });
@@ -104,7 +104,7 @@ export function listParts({ bucket, key, query }: S3Request): Response {
   const id = query.get("uploadId")!;
   const { directory } = needUpload(bucket, key, id);
   const [after, limit] = [markerOf(query), limitOf(query, "max-parts")];
-  const parts = partsOf(directory).filter(({ number }) => number > after);
+  const parts = uploadParts(directory).filter(({ number }) => number > after);
   const page = parts.slice(0, limit);
   return xmlResponse("ListPartsResult", {
     Bucket: bucket.name,

@@ -68,7 +68,7 @@ export function elements(of: Record<string, unknown>, name: string): Record<stri
 }
 
 /** The text of an element, if it is there; once, and nothing but text. */
-export function textOf(of: Record<string, unknown>, name: string): string | undefined {
+export function elementText(of: Record<string, unknown>, name: string): string | undefined {
   const found = Object.hasOwn(of, name) ? of[name] : undefined;
   if (found === undefined || typeof found === "string") return found;
   throw malformed();

@@ -14,7 +14,7 @@ export interface Disk {
   readBytes(path: string): Promise<Uint8Array>;
   names(path: string): Promise<string[]>;
   /** What is in a directory, links unfollowed. */
-  entries(path: string): Promise<Entry[]>;
+  entries(path: string): Promise<DirectoryEntry[]>;
   makeDirectory(path: string, mode: number): Promise<void>;
   /** A new file with this content; `EEXIST` where one is. */
   writeNew(path: string, content: string | Uint8Array, mode: number): Promise<void>;
@@ -39,7 +39,7 @@ export interface Disk {
 }
 
 /** One name in a directory. */
-export interface Entry {
+export interface DirectoryEntry {
   readonly name: string;
   readonly type: "file" | "directory" | "link" | "other";
 }

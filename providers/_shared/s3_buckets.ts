@@ -11,7 +11,7 @@ import { globMatcher } from "../../core/system/glob.ts";
 import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "./ownership.ts";
-import { type Account, Store, vendorCode, type VendorHeaders } from "./s3_client.ts";
+import { Store, type StoreAccount, vendorCode, type VendorHeaders } from "./s3_client.ts";
 import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./s3_objects.ts";
 import { MARK_OBJECT, type Marks, type Note, noteOf, ownerOf } from "./s3_marks.ts";
 
@@ -44,7 +44,7 @@ export interface Buckets<Options> {
 /** What one store has of its own. */
 export interface BucketVendor<Options> {
   readonly name: string;
-  account(context: Context, scope: Scope<Options>): Account;
+  account(context: Context, scope: Scope<Options>): StoreAccount;
   marks(options: Options): Marks;
   readonly buckets: Buckets<Options>;
   /**

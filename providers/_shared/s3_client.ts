@@ -20,7 +20,7 @@ import { authorizationOf, sha256 } from "../../core/s3/sigv4.ts";
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
 
 /** An S3 store, and who asks it. */
-export interface Account {
+export interface StoreAccount {
   /** The provider's name in forkstack.json. */
   readonly provider: string;
   /** The resource, for errors. */
@@ -38,12 +38,12 @@ export interface Account {
 }
 
 /** The keys that the environment of the process holds. */
-export function credentialsOf(
+export function accessKeysOf(
   { credentials }: Context,
   provider: string,
   resource: string,
   hint: string,
-): Account["credentials"] {
+): StoreAccount["credentials"] {
   const [accessKeyId, secretAccessKey, sessionToken] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]
     .map((name) => credentials[`AWS_${name}`]?.reveal());
   if (accessKeyId !== undefined && secretAccessKey !== undefined) {
@@ -71,13 +71,13 @@ interface Sent {
 /** A store that is asked; commands are those of `npm:@aws-sdk/client-s3`. */
 export class Store {
   readonly sdk: S3;
-  readonly account: Account;
+  readonly account: StoreAccount;
   readonly #context: Context;
   readonly #client: S3Client;
   /** For keys with a segment `.` or `..`, which a URL can't hold: `fetch` would send another path. */
   #verbatim: S3Client | undefined;
 
-  private constructor(sdk: S3, context: Context, account: Account) {
+  private constructor(sdk: S3, context: Context, account: StoreAccount) {
     this.sdk = sdk;
     this.account = account;
     this.#context = context;
@@ -85,7 +85,7 @@ export class Store {
   }
 
   /** Works with a store, and closes what was opened for it. */
-  static async with<T>(context: Context, account: Account, work: (store: Store) => Promise<T>): Promise<T> {
+  static async with<T>(context: Context, account: StoreAccount, work: (store: Store) => Promise<T>): Promise<T> {
     const store = new Store(await loadPackage<S3>("npm:@aws-sdk/client-s3@3.1162.0"), context, account);
     try {
       return await work(store);
@@ -181,7 +181,7 @@ export class Store {
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 export function sign(
-  { credentials, region }: Account,
+  { credentials, region }: StoreAccount,
   method: string,
   url: URL,
   headers: Headers,
@@ -223,7 +223,7 @@ function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutpu
   }, { step: "build", name: "forkstackHeaders" }); // before it is signed
 }
 
-function configOf({ endpoint, region, credentials }: Account) {
+function configOf({ endpoint, region, credentials }: StoreAccount) {
   return {
     region,
     credentials,
@@ -234,7 +234,7 @@ function configOf({ endpoint, region, credentials }: Account) {
 }
 
 /** A client that sends by itself, up to three times: each asks the fence first, as the one HTTP client does. */
-function fencedClient(sdk: S3, context: Context, account: Account): S3Client {
+function fencedClient(sdk: S3, context: Context, account: StoreAccount): S3Client {
   const client = new sdk.S3Client({ ...configOf(account), maxAttempts: 3 });
   client.middlewareStack.add((next) => async (args) => {
     const { method } = args.request as Sent;
@@ -248,7 +248,7 @@ const CLIENTS = new Map<string, S3Client>();
 const MAX_CLIENTS = 8;
 
 /** A client's first request takes it ten times as long as each further one: it is kept. It holds no connection. */
-function clientOf(sdk: S3, account: Account): S3Client {
+function clientOf(sdk: S3, account: StoreAccount): S3Client {
   const key = JSON.stringify([account.endpoint, account.region, account.credentials]);
   let client = CLIENTS.get(key);
   if (client === undefined) {
@@ -315,7 +315,7 @@ interface Meaning {
 }
 
 /** What Amazon's codes mean; those that other stores use for the same are among them. */
-function meaningOf({ hints, region }: Account, name: string, status: number, where?: string): Meaning {
+function meaningOf({ hints, region }: StoreAccount, name: string, status: number, where?: string): Meaning {
   const known: Readonly<Record<string, Meaning>> = {
     NoSuchBucket: {
       code: "NOT_FOUND",
@@ -388,7 +388,7 @@ export function vendorCode(error: unknown): string | undefined {
   return error instanceof Refused ? error.vendorCode : undefined;
 }
 
-function s3Error(account: Account, error: unknown, what: string): unknown {
+function s3Error(account: StoreAccount, error: unknown, what: string): unknown {
   if (isForkstackError(error)) return error;
   const { name: thrown = "", message: said = "", Region, $metadata, $response } = error as {
     name?: string;

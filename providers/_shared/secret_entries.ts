@@ -12,7 +12,7 @@ import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others } from 
 import { type Policy, policyChanges } from "./secret_policy.ts";
 
 /** One of the vendor's secrets: a value, or several, by key. */
-export interface Entry {
+export interface SecretEntry {
   /** Its path below the environment's. */
   readonly path: string;
   readonly values: Readonly<Record<string, Secret>>;
@@ -63,15 +63,15 @@ export interface Shelf<Options extends Policy> {
   /** The names of environments that have a mark. */
   marked(context: Context, scope: Scope<Options>): AsyncIterable<string>;
   /** All entries of an environment, those of `known` in any case; the mark is none of them. */
-  entries(context: Context, scope: Scope<Options>, name: string, known?: readonly string[]): Promise<Entry[]>;
+  entries(context: Context, scope: Scope<Options>, name: string, known?: readonly string[]): Promise<SecretEntry[]>;
   /** What a fork starts from: the parent's entries, where there is one, and the paths where it is to be. */
-  survey(context: Context, target: Target<Options>, known?: readonly string[]): Promise<[Entry[], string[]]>;
+  survey(context: Context, target: Target<Options>, known?: readonly string[]): Promise<[SecretEntry[], string[]]>;
   /** Their paths alone. */
   paths(context: Context, scope: Scope<Options>, name: string): Promise<string[]>;
   /** Makes an entry; one that bears this mark is success. */
-  add(context: Context, scope: Scope<Options>, name: string, entry: Entry, mark: Mark): Promise<void>;
+  add(context: Context, scope: Scope<Options>, name: string, entry: SecretEntry, mark: Mark): Promise<void>;
   /** Writes an entry over what it was. */
-  replace(context: Context, scope: Scope<Options>, name: string, entry: Entry, was: Entry): Promise<void>;
+  replace(context: Context, scope: Scope<Options>, name: string, entry: SecretEntry, was: SecretEntry): Promise<void>;
   /** Removes an entry if it bears this mark. */
   drop(
     context: Context,
@@ -81,7 +81,7 @@ export interface Shelf<Options extends Policy> {
     mark: Mark,
   ): Promise<"deleted" | "absent" | "foreign">;
   /** What would keep an entry from being written, said before anything is. */
-  check(scope: Scope<Options>, name: string, entry: Entry): void;
+  check(scope: Scope<Options>, name: string, entry: SecretEntry): void;
   /** Sets and removes values; new ones bear the mark, where there is one. */
   write(
     context: Context,
@@ -267,7 +267,7 @@ async function reset<Options extends Policy>(
   };
 }
 
-function textOf({ values }: Entry): string {
+function textOf({ values }: SecretEntry): string {
   return JSON.stringify(Object.entries(values).map(([key, value]) => [key, value.reveal()]).sort());
 }
 
@@ -277,7 +277,7 @@ async function entriesOf<Options extends Policy>(
   context: Context,
   scope: Scope<Options>,
   name: string,
-): Promise<Entry[]> {
+): Promise<SecretEntry[]> {
   const known = BASE.has(name) ? undefined : await ownMark(shelf, context, scope, name);
   const entries = await shelf.entries(context, scope, name, known?.paths);
   if (entries.length === 0 && known === undefined) throw missing(shelf, scope, name);
@@ -288,8 +288,8 @@ async function entriesOf<Options extends Policy>(
 function withPolicy<Options extends Policy>(
   shelf: Shelf<Options>,
   target: Target<Options>,
-  parents: readonly Entry[],
-): Entry[] {
+  parents: readonly SecretEntry[],
+): SecretEntry[] {
   const all = valuesOf(shelf, target, target.parent ?? "", parents);
   const override = Object.entries(target.options.override ?? {});
   const policy = target.parent === undefined
@@ -313,7 +313,7 @@ export function valuesOf<Options extends Policy>(
   { provider, place }: Pick<Shelf<Options>, "provider" | "place">,
   scope: Scope<Options>,
   name: string,
-  entries: readonly Entry[],
+  entries: readonly SecretEntry[],
 ): Record<string, Secret> {
   const from = new Map<string, string>();
   const values: Record<string, Secret> = {};

@@ -10,7 +10,7 @@ import type { Context, Provider, Question, Scope } from "../../core/provider.ts"
 import { ForkstackError } from "../../mod.ts";
 import { forEach } from "../../core/system/concurrency.ts";
 import { Api, endpointOption, reaches, type Sent, type VendorAnswer } from "../_shared/json_api.ts";
-import { copies, type Entry, foreign, type Mark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
+import { copies, foreign, type Mark, type SecretEntry, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
 import { policyOptions } from "../_shared/secret_policy.ts";
 import {
   bodyOf,
@@ -259,10 +259,10 @@ async function setNotes(context: Context, scope: Scope<Options>, name: string, m
 
 // ---- The entries ----
 
-async function entries(context: Context, scope: Scope<Options>, name: string): Promise<Entry[]> {
+async function entries(context: Context, scope: Scope<Options>, name: string): Promise<SecretEntry[]> {
   const send = to(context, scope, `read secrets "${shelf.place(scope, name)}"`);
   const paths = await leavesOf(send, scope.options.mount, prefixOf(scope, name));
-  const found = new Map<string, Entry>();
+  const found = new Map<string, SecretEntry>();
   await forEach(paths, async (path) => {
     const entry = await entryOf(send, scope.options.mount, prefixOf(scope, name), path);
     if (entry !== undefined) found.set(path, entry);
@@ -271,7 +271,13 @@ async function entries(context: Context, scope: Scope<Options>, name: string): P
 }
 
 /** Its note first, then its data where there is none: so it is never there without a note. */
-async function add(context: Context, scope: Scope<Options>, name: string, entry: Entry, mark: Mark): Promise<void> {
+async function add(
+  context: Context,
+  scope: Scope<Options>,
+  name: string,
+  entry: SecretEntry,
+  mark: Mark,
+): Promise<void> {
   const { mount } = scope.options;
   const what = `write secret "${entry.path}" of "${shelf.place(scope, name)}"`;
   const metadata = pathOf(mount, "metadata", scope.project, name, entry.path);

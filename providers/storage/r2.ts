@@ -18,7 +18,7 @@ import {
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
-import type { Account } from "../_shared/s3_client.ts";
+import type { StoreAccount } from "../_shared/s3_client.ts";
 import { bucketProvider, type Buckets, COPY_OPTIONS, prepareCopy } from "../_shared/s3_buckets.ts";
 import { MARK_OBJECT } from "../_shared/s3_marks.ts";
 
@@ -200,7 +200,7 @@ export const questions: Readonly<Record<string, Question>> = {
 };
 
 /** Keys that open one bucket, and end by themselves: with the lease, or after 7 days. */
-async function temporaryKeys(context: Context, own: Account, { name }: Held, scope: Scope<Options> & Lease) {
+async function temporaryKeys(context: Context, own: StoreAccount, { name }: Held, scope: Scope<Options> & Lease) {
   const { expiresAt } = scope;
   const leftS = expiresAt === undefined
     ? Infinity
@@ -221,7 +221,7 @@ async function temporaryKeys(context: Context, own: Account, { name }: Held, sco
 }
 
 /** Of one token its id is the access key, and its SHA-256 the secret. */
-function account(context: Context, scope: Scope<Options>): Account {
+function account(context: Context, scope: Scope<Options>): StoreAccount {
   const token = api.token(context);
   const accessKeyId = context.credentials.R2_ACCESS_KEY_ID?.reveal();
   if (accessKeyId === undefined) {

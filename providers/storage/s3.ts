@@ -8,7 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { type Context, type Provider, type Question, type Scope, Secret } from "../../core/provider.ts";
 import { endpointOption, reaches } from "../_shared/json_api.ts";
-import { type Account, credentialsOf, standardEndpoint } from "../_shared/s3_client.ts";
+import { accessKeysOf, standardEndpoint, type StoreAccount } from "../_shared/s3_client.ts";
 import {
   bucketProvider,
   type Buckets,
@@ -125,13 +125,13 @@ export const questions: Readonly<Record<string, Question>> = {
   region: { ask: "S3: the region of the buckets", example: "eu-west-1", variable: "AWS_REGION", value: "us-east-1" },
 };
 
-function account(context: Context, { options: { region, endpoint }, resource }: Scope<Options>): Account {
+function account(context: Context, { options: { region, endpoint }, resource }: Scope<Options>): StoreAccount {
   return {
     provider: "s3",
     resource,
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
-    credentials: credentialsOf(context, "s3", resource, CREDENTIALS_HINT),
+    credentials: accessKeysOf(context, "s3", resource, CREDENTIALS_HINT),
     hints: {
       rejected: "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN anew",
       denied: "docs/storage.md lists what the key must be allowed to do",

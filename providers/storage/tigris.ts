@@ -19,7 +19,7 @@ import {
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches } from "../_shared/json_api.ts";
-import { type Account, credentialsOf, sign, type Store } from "../_shared/s3_client.ts";
+import { accessKeysOf, sign, type Store, type StoreAccount } from "../_shared/s3_client.ts";
 import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf } from "../_shared/s3_buckets.ts";
 import { TAGS } from "../_shared/s3_marks.ts";
 
@@ -189,13 +189,13 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
-function account(context: Context, { options: { endpoint }, resource }: Scope<Options>): Account {
+function account(context: Context, { options: { endpoint }, resource }: Scope<Options>): StoreAccount {
   return {
     provider: "tigris",
     resource,
     region: "auto",
     endpoint,
-    credentials: credentialsOf(context, "tigris", resource, CREDENTIALS_HINT),
+    credentials: accessKeysOf(context, "tigris", resource, CREDENTIALS_HINT),
     hints: {
       rejected: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew: https://console.storage.dev makes keys",
       denied: "The key must be an admin's or the owner's; a bucket that is not there may be answered so too",
@@ -224,7 +224,7 @@ const KEYS = v.object({
   ),
 });
 
-async function makeKey(context: Context, own: Account, scope: Scope<Options>, { name }: Held) {
+async function makeKey(context: Context, own: StoreAccount, scope: Scope<Options>, { name }: Held) {
   const asked = {
     req_uuid: crypto.randomUUID(),
     name: `${name}-key-${crypto.randomUUID().slice(0, 8)}`,
@@ -274,7 +274,7 @@ async function dropKeys(
 /** A call of the IAM endpoint: a form, signed as S3's requests are. */
 async function iam(
   context: Context,
-  own: Account,
+  own: StoreAccount,
   { options: { iamEndpoint, keys }, resource }: Scope<Options>,
   query: string,
   form: Readonly<Record<string, string>>,
@@ -302,7 +302,7 @@ async function iam(
   });
 }
 
-function strange({ resource }: Account, what: string): ForkstackError {
+function strange({ resource }: StoreAccount, what: string): ForkstackError {
   return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: the answer is not as documented`, {
     hint: "Run the same command again; if `iamEndpoint` is set in forkstack.json, check that it is Tigris's",
     retryable: true,

@@ -5,8 +5,8 @@
 import { Buffer } from "node:buffer";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Account, S3Handler } from "../../core/s3/server.ts";
-import { elements, parseXml, textOf, type Xml, xmlDocument } from "../../core/s3/xml.ts";
+import type { AccessGrant, S3Handler } from "../../core/s3/server.ts";
+import { elements, elementText, parseXml, type Xml, xmlDocument } from "../../core/s3/xml.ts";
 import { type S3Local, serveS3 } from "./s3_local.ts";
 
 /** A version that is not the current one. */
@@ -27,7 +27,7 @@ export interface AwsOptions {
   readonly pageSize?: number;
   readonly now?: () => Date;
   /** Further keys. */
-  readonly otherKeys?: (accessKeyId: string) => Account | undefined;
+  readonly otherKeys?: (accessKeyId: string) => AccessGrant | undefined;
   /** What another vendor has beyond Amazon's. */
   readonly front?: (handler: S3Handler) => S3Handler;
   /** Before all: an answer in the place of the server's. */
@@ -91,7 +91,7 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
     }
     if (query.has("versions")) return await withVersions(await inner(request, target), versions.get(bucket) ?? []);
     if (query.has("delete")) {
-      const asked = elements(parseXml(body, "Delete"), "Object").map((one) => textOf(one, "VersionId"));
+      const asked = elements(parseXml(body, "Delete"), "Object").map((one) => elementText(one, "VersionId"));
       const old = asked.filter((id) => id !== undefined);
       if (old.length > 0) {
         const [locked, gone] = [true, false].map((is) =>
@@ -158,7 +158,7 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
 function tagsIn(of: unknown): Record<string, string> {
   return Object.fromEntries(
     elements((of ?? {}) as Record<string, unknown>, "Tag").map((one) => {
-      const [key, value] = [textOf(one, "Key")!, textOf(one, "Value")!];
+      const [key, value] = [elementText(one, "Key")!, elementText(one, "Value")!];
       if (!/^[\p{L}\p{N} +\-=._:/@]*$/u.test(value)) throw new Error(`a tag can't hold "${value}"`);
       return [key, value];
     }),

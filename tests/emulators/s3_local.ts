@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { readdirSync } from "node:fs";
 import { listen } from "../../core/s3/listen.ts";
-import { type Account, type S3Handler, s3Handler, type S3Options } from "../../core/s3/server.ts";
+import { type AccessGrant, type S3Handler, s3Handler, type S3Options } from "../../core/s3/server.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import type { S3Server } from "./s3rver.ts";
 import { unconnected } from "./serve.ts";
@@ -22,7 +22,7 @@ export interface Given extends Partial<Omit<S3Options, "directoryOf" | "root">> 
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
   /** Further keys. */
-  readonly others?: (accessKeyId: string) => Account | undefined;
+  readonly others?: (accessKeyId: string) => AccessGrant | undefined;
   /** Where buckets are; by default a directory that goes away with the server. */
   readonly directory?: string;
 }

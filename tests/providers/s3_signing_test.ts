@@ -1,9 +1,9 @@
 /** Requests that the S3 providers sign themselves, by the examples that AWS publishes for S3. */
 import assert from "node:assert/strict";
-import { type Account, sign } from "../../providers/_shared/s3_client.ts";
+import { sign, type StoreAccount } from "../../providers/_shared/s3_client.ts";
 
 const AT = "2013-05-24T00:00:00Z";
-const ACCOUNT: Account = {
+const ACCOUNT: StoreAccount = {
   provider: "s3",
   resource: "storage",
   region: "us-east-1",

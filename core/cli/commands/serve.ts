@@ -3,7 +3,7 @@ import { accountOf, openBuckets, originsOf } from "../local_buckets.ts";
 import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Listening } from "../../s3/listen.ts";
-import type { Account } from "../../s3/server.ts";
+import type { AccessGrant } from "../../s3/server.ts";
 import { Secret } from "../../secret.ts";
 import { text, withEngine } from "../session.ts";
 import type { Resource } from "../../project/project.ts";
@@ -94,7 +94,11 @@ function outputsOf(engine: Engine, bucket: Resource, title: string): Promise<Rec
 }
 
 /** What a key is good for, whichever environment's it is. */
-async function accountOfKey(engine: Engine, buckets: readonly Resource[], key: string): Promise<Account | undefined> {
+async function accountOfKey(
+  engine: Engine,
+  buckets: readonly Resource[],
+  key: string,
+): Promise<AccessGrant | undefined> {
   const { name: project } = engine.project;
   for (const bucket of buckets) {
     const env = key.slice(resourceTitle("storage", project, "", bucket.name).length);

@@ -10,7 +10,7 @@ import { repeatable } from "../../../core/system/repeat.ts";
 import { loadPackage } from "../../../core/system/lazy.ts";
 import { Secret } from "../../../core/secret.ts";
 import { type ErrorCode, ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
-import type { Entry } from "../../_shared/secret_entries.ts";
+import type { SecretEntry } from "../../_shared/secret_entries.ts";
 import { noSuchPlace } from "./_client.ts";
 
 /** The name, below an environment's prefix, of the mark. */
@@ -217,7 +217,7 @@ async function batch(call: AwsCall, input: Input): Promise<{ SecretValues?: Valu
 }
 
 /** Secrets as entries: binary ones as base64. */
-export function entriesOf(values: readonly Value[], prefix: string): Entry[] {
+export function entriesOf(values: readonly Value[], prefix: string): SecretEntry[] {
   return values.filter(({ Name }) => Name.startsWith(prefix) && Name !== prefix + MARK).map((value) => {
     const path = value.Name.slice(prefix.length);
     const isBinary = value.SecretString === undefined;
@@ -227,7 +227,7 @@ export function entriesOf(values: readonly Value[], prefix: string): Entry[] {
 }
 
 /** The value of an entry, as AWS takes it. */
-export function contentOf({ path, values, form }: Entry): Input {
+export function contentOf({ path, values, form }: SecretEntry): Input {
   const text = values[path]!.reveal();
   if (form !== "binary") return { SecretString: text };
   return { SecretBinary: Uint8Array.from(atob(text), (one) => one.charCodeAt(0)) };

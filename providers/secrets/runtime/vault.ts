@@ -8,7 +8,7 @@
 import { hashOf } from "../../../core/marker.ts";
 import { Secret } from "../../../core/secret.ts";
 import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
-import type { Entry } from "../../_shared/secret_entries.ts";
+import type { SecretEntry } from "../../_shared/secret_entries.ts";
 import { caller, noSuchPlace, type Source, tokenOf } from "./_client.ts";
 
 /** Sends a request below `/v1/`; the parsed answer, or `undefined` for 404. Slashes in the path stay. */
@@ -64,7 +64,12 @@ export async function leavesOf(send: Send, mount: string, prefix: string): Promi
 }
 
 /** One entry's current version; `undefined` where there is none, or only deleted ones. */
-export async function entryOf(send: Send, mount: string, prefix: string, path: string): Promise<Entry | undefined> {
+export async function entryOf(
+  send: Send,
+  mount: string,
+  prefix: string,
+  path: string,
+): Promise<SecretEntry | undefined> {
   const answer = await send("GET", pathOf(mount, "data", prefix, path)) as
     | { data?: { data?: Record<string, unknown> | null; metadata?: { version?: number } } }
     | undefined;
@@ -82,7 +87,7 @@ export async function entryOf(send: Send, mount: string, prefix: string, path: s
 }
 
 /** The body of a write; `cas` is the version that must be there, 0 for none. */
-export function bodyOf({ path, values, form }: Entry, cas: number): unknown {
+export function bodyOf({ path, values, form }: SecretEntry, cas: number): unknown {
   const { isSingle, json } = (form ?? { isSingle: true, json: [] }) as Form;
   const data = Object.entries(values).map(([key, value]) => {
     const field = isSingle && key === path.replace(/^.*\//, "") ? "value" : key;
@@ -104,7 +109,7 @@ export async function changeTree(
   send: Send,
   mount: string,
   prefix: string,
-  entries: readonly Entry[],
+  entries: readonly SecretEntry[],
   changes: Readonly<Record<string, Secret | null>>,
   markId: string | undefined,
 ): Promise<void> {
@@ -172,7 +177,7 @@ export function openSecrets(request: SecretsRequest): SecretsSource {
     if (isRole) token = await logIn(raw("log in by AppRole"), roleId, secretId);
     return raw(what, token);
   }
-  async function entries(send: Send): Promise<Entry[]> {
+  async function entries(send: Send): Promise<SecretEntry[]> {
     const paths = await leavesOf(send, mount, prefix);
     const all = await Promise.all(paths.map((path) => entryOf(send, mount, prefix, path)));
     return all.filter((one) => one !== undefined);

@@ -4,7 +4,7 @@
  * .../sigv4-query-string-auth.html, .../sigv4-streaming.html
  */
 import assert from "node:assert/strict";
-import { bodyOf } from "../../../core/s3/body.ts";
+import { requestBody } from "../../../core/s3/body.ts";
 import { S3Error } from "../../../core/s3/error.ts";
 import { authenticate, type Verifier } from "../../../core/s3/signature.ts";
 import type { SignedRequest } from "../../../core/s3/sigv4.ts";
@@ -132,7 +132,7 @@ const CHUNKS = [
   [0, "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"],
 ] as const;
 
-Deno.test("bodyOf() takes AWS's example of signed chunks, however it is cut, and refuses one that is changed", async () => {
+Deno.test("requestBody() takes AWS's example of signed chunks, however it is cut, and refuses one that is changed", async () => {
   const request = signed("PUT", "/examplebucket/chunkObject.txt", [], {
     host: "s3.amazonaws.com",
     "content-encoding": "aws-chunked",
@@ -152,7 +152,7 @@ Deno.test("bodyOf() takes AWS's example of signed chunks, however it is cut, and
       for (let at = 0; at < bytes.length; at += cut) yield bytes.subarray(at, at + cut);
     }
     const { payload } = await authenticate(request, verifier);
-    const body = bodyOf(request.headers, stream(), payload);
+    const body = requestBody(request.headers, stream(), payload);
     let size = 0;
     for await (const piece of body.bytes) size += piece.length;
     assert.equal(body.md5().length, 32);
