@@ -16,7 +16,7 @@ import { reportOf, type ResourceReport } from "../engine/resource_report.ts";
 import { contextOf, inspectResource, lockOptions, scopeOf } from "../engine/context.ts";
 
 /** A fork that bears our mark, with its resource. */
-export interface Found {
+export interface MarkedFork {
   readonly resource: Resource;
   readonly fork: Fork;
 }
@@ -33,7 +33,7 @@ export interface Other {
 /** Whatever stands at the names of an environment's resources. */
 export interface Traces {
   /** Marked by this registry, by one that it adopted, or by 0.1.0. */
-  readonly ours: readonly Found[];
+  readonly ours: readonly MarkedFork[];
   /** Marked by another registry as this environment's. */
   readonly others: readonly Other[];
   /** Marked by nobody, or as something else's. */
@@ -45,7 +45,7 @@ export interface Traces {
  * holds is not known to be absent.
  */
 export async function lookFor(engine: Engine, env: string): Promise<Traces> {
-  const traces = { ours: [] as Found[], others: [] as Other[], foreign: [] as Other[] };
+  const traces = { ours: [] as MarkedFork[], others: [] as Other[], foreign: [] as Other[] };
   const seen = await Promise.all(engine.resources.map(async (resource) => {
     const title = titleOf(engine.project, resource, env);
     return { resource, title, found: await inspectResource(engine, resource, title, env) };
@@ -131,7 +131,7 @@ async function recover(
   engine: Engine,
   worker: Worker,
   env: string,
-  own: readonly Found[],
+  own: readonly MarkedFork[],
   { envs, isGoing = false }: { readonly envs: readonly string[]; readonly isGoing?: boolean },
 ): Promise<Recovered | undefined> {
   const before = await engine.registry.environment(env);
@@ -215,7 +215,7 @@ export interface RebuildOptions {
  */
 export async function rebuild(engine: Engine, { adopt = false }: RebuildOptions = {}): Promise<Recovered[]> {
   const { registry } = engine;
-  const forks: Found[] = [];
+  const forks: MarkedFork[] = [];
   for (const resource of engine.resources) {
     const context = contextOf(engine, resource.provider);
     for await (const fork of resource.provider.list(context, scopeOf(engine, resource))) {

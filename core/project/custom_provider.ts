@@ -16,7 +16,7 @@ import { formatMarker } from "../marker.ts";
 import { httpClient } from "../http/client.ts";
 import { basename, isDeno, join } from "../system/host.ts";
 import type { Catalog, Provider, Tools } from "../provider.ts";
-import type { Found } from "./imports.ts";
+import type { ImportScan } from "./imports.ts";
 import { Secret } from "../secret.ts";
 import { isBuiltIn, type Project } from "./project.ts";
 import { parsed, type Reference } from "./provider_reference.ts";
@@ -218,7 +218,7 @@ async function specifierOf(
   if (path.endsWith(".json")) return dataUrl("application/json", text);
   const isTypeScript = /\.m?ts$/.test(path);
   const { importsOf, problemOfImport } = await import("./imports.ts");
-  let found: Found;
+  let found: ImportScan;
   try {
     found = importsOf(text, isTypeScript);
   } catch (error) {

@@ -16,7 +16,7 @@ export interface Import {
 }
 
 /** What was found in a file. */
-export interface Found {
+export interface ImportScan {
   readonly imports: readonly Import[];
   /** Each way to load code that nothing covers, e.g. `line 3: eval`. */
   readonly refused: readonly string[];
@@ -73,7 +73,7 @@ const SYNTAX: ParserPlugin[] = [
 ];
 
 /** Reads a module; throws a `SyntaxError` where it is none. */
-export function importsOf(text: string, isTypeScript: boolean): Found {
+export function importsOf(text: string, isTypeScript: boolean): ImportScan {
   const plugins: ParserPlugin[] = isTypeScript ? [...SYNTAX, "typescript"] : SYNTAX;
   const options = { sourceType: "module", createImportExpressions: true, attachComment: false, plugins } as const;
   const program = parse(text, options).program as unknown as Node;

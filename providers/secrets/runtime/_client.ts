@@ -17,7 +17,7 @@ export interface Source {
 }
 
 /** One call of the vendor's API; `what` as in `read the secrets of "prod"`. */
-export interface Asked {
+export interface ApiRequest {
   readonly method?: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly json?: unknown;
@@ -25,7 +25,7 @@ export interface Asked {
 }
 
 /** Sends JSON and gives the parsed answer, or `undefined` for 404; values of `secrets` show in no error. */
-export function caller(source: Source, secrets: readonly string[]): (url: URL, asked: Asked) => Promise<unknown> {
+export function caller(source: Source, secrets: readonly string[]): (url: URL, asked: ApiRequest) => Promise<unknown> {
   const client = httpClient({ secrets: secrets.map((one) => new Secret(one)) });
   return async (url, { method = "GET", headers, json, what }) => {
     const body = json === undefined ? {} : { body: JSON.stringify(json) };
