@@ -361,7 +361,7 @@ export type Inspector = Pick<Provider, "name" | "kind" | "credentials" | "creden
 export type Teller = Inspector & Pick<Provider, "capabilities" | "variables" | "outputs">;
 
 /** A stack that people know by name. */
-export interface Stack {
+export interface StackPreset {
   /** Its parts, for the list to choose from: `"Turso, Tigris, Doppler"`. */
   readonly title: string;
   /** The provider of each kind; empty: the embedded stack, which forkstack.json need not name. */
@@ -387,7 +387,7 @@ export interface Question {
 /** The stacks and the questions of `init`. */
 export interface Presets {
   /** By name, the one for everybody first. */
-  readonly stacks: Readonly<Record<string, Stack>>;
+  readonly stacks: Readonly<Record<string, StackPreset>>;
   /** By provider and option, each under its name in forkstack.json. */
   readonly questions: Readonly<Record<string, Readonly<Record<string, Question>>>>;
 }

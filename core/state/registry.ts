@@ -23,7 +23,7 @@ import {
   unansweredOf,
 } from "./rows.ts";
 import { foreignRegistry } from "./registry_file.ts";
-import { MIGRATIONS, SCHEMA, SHAPE, VERSION } from "./registry_schema.ts";
+import { MIGRATIONS, SCHEMA, SCHEMA_VERSION, SHAPE } from "./registry_schema.ts";
 import { byKey, byName, quoted } from "../text/printable.ts";
 import type { Row, Sql, Statement } from "./sql.ts";
 import type {
@@ -132,10 +132,10 @@ export class Registry {
       if (!/^[1-9]\d{0,5}$/.test(version)) {
         throw damagedRegistry(`its version is ${quoted(meta.get("version") ?? null)}`);
       }
-      if (Number(version) > VERSION) {
+      if (Number(version) > SCHEMA_VERSION) {
         throw new ForkstackError(
           "REGISTRY_NEWER",
-          `Cannot use the registry: its schema is version ${version}, this forkstack knows up to ${VERSION}`,
+          `Cannot use the registry: its schema is version ${version}, this forkstack knows up to ${SCHEMA_VERSION}`,
           { hint: "Update forkstack" },
         );
       }
@@ -144,7 +144,7 @@ export class Registry {
       if (meta.get("project") !== project.name) {
         throw foreignRegistry(`it is of project ${quoted(meta.get("project") ?? null)}, not "${project.name}"`);
       }
-      for (let next = Number(version) + 1; next <= VERSION; next++) await migrate(sql, next);
+      for (let next = Number(version) + 1; next <= SCHEMA_VERSION; next++) await migrate(sql, next);
       const known: unknown = meta.get("id") ?? await identify(sql, id);
       if (!isRegistryId(known)) throw damagedRegistry(`its id is ${quoted(known)}`);
       return new Registry(sql, project.name, lockDirectory, known, meta);

@@ -6,7 +6,7 @@
 import type { Statement } from "./sql.ts";
 
 /** Version of the schema. */
-export const VERSION = 4;
+export const SCHEMA_VERSION = 4;
 const CHECKOUTS: Statement = [`CREATE TABLE IF NOT EXISTS checkouts (
     host TEXT NOT NULL, path TEXT NOT NULL, git_dir TEXT, git_branch TEXT, env TEXT NOT NULL, used_at TEXT NOT NULL,
     PRIMARY KEY (host, path))`];
@@ -31,7 +31,7 @@ export const SCHEMA: readonly Statement[] = [
   CHECKOUTS,
   // see `Registry.fenced`
   ["CREATE TABLE IF NOT EXISTS fence (id TEXT PRIMARY KEY, env TEXT NOT NULL, token INTEGER NOT NULL)"],
-  [`INSERT INTO meta (key, value) VALUES ('version', '${VERSION}') ON CONFLICT (key) DO NOTHING`],
+  [`INSERT INTO meta (key, value) VALUES ('version', '${SCHEMA_VERSION}') ON CONFLICT (key) DO NOTHING`],
 ];
 
 /** Query for the tables and indexes of a database. */

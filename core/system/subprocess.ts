@@ -96,7 +96,7 @@ export async function runOnTerminal(
 }
 
 /** How this process stands to its terminal and to signals. */
-export interface Standing {
+export interface ProcessStanding {
   /** Ctrl-C on the terminal reaches this process, and its children beside it. */
   readonly isForeground: boolean;
   /** What whoever began this process had it ignore, as `nohup` does; told only before any signal is listened to. */
@@ -130,7 +130,7 @@ async function ownState(): Promise<string> {
 }
 
 /** Looks at how this process stands. */
-export async function standing(): Promise<Standing> {
+export async function processStanding(): Promise<ProcessStanding> {
   const seen = system() === "linux" ? await ownState() : "";
   // state, parent, process group, session, terminal, its foreground group: man 5 proc_pid_stat
   const stat = /^\d+ \(.*\) \S \d+ (\d+) \d+ (-?\d+) (-?\d+) /.exec(seen);

@@ -12,7 +12,7 @@ import { type ErrorCode, type ForkstackError, resourceTitle } from "../../mod.ts
 import { Api, type Refusal, type VendorAnswer } from "../_shared/json_api.ts";
 
 /** What the calls need of the options. */
-export interface Project {
+export interface NeonProject {
   readonly projectId: string;
   readonly endpoint: string;
 }
@@ -54,7 +54,7 @@ const FAILED_MS = 30_000;
 /** Waits for each operation: https://api-docs.neon.tech/reference/getprojectoperation */
 export async function settle(
   context: Context,
-  scope: Scope<Project>,
+  scope: Scope<NeonProject>,
   operations: readonly Operation[],
   what: string,
   { isGone = false } = {},
@@ -84,7 +84,12 @@ export async function settle(
 }
 
 /** Waits for a branch whose operations nobody told us, and then for its compute. */
-export async function settleBranch(context: Context, scope: Scope<Project>, id: string, what: string): Promise<void> {
+export async function settleBranch(
+  context: Context,
+  scope: Scope<NeonProject>,
+  id: string,
+  what: string,
+): Promise<void> {
   let isThere = false;
   await settled(context, scope, what, async (see) => {
     if (!isThere) {
@@ -105,7 +110,7 @@ export async function settleBranch(context: Context, scope: Scope<Project>, id: 
 /** Looks until it is so; what was seen last is told if that takes too long. */
 async function settled(
   context: Context,
-  scope: Scope<Project>,
+  scope: Scope<NeonProject>,
   what: string,
   look: (see: (answer: VendorAnswer, state: string) => void, waitedMs: number) => Promise<true | undefined>,
 ): Promise<void> {
@@ -140,7 +145,7 @@ export const KNOWN: Readonly<Record<string, Refusal>> = {
 };
 
 /** Statuses and codes: https://neon.com/docs/reference/api/key-concepts; a code is often empty */
-export const api = new Api<Project>({
+export const api = new Api<NeonProject>({
   provider: "neon",
   label: "Neon",
   statusPage: STATUS_PAGE,
@@ -181,7 +186,7 @@ export const api = new Api<Project>({
 /** All branches, page by page, in the order in which they were made: pages then stay as they are. */
 export async function* branches(
   context: Context,
-  scope: Scope<Project>,
+  scope: Scope<NeonProject>,
   query: Readonly<Record<string, string>>,
 ): AsyncIterable<Noted> {
   // https://api-docs.neon.tech/reference/listprojectbranches
@@ -201,7 +206,7 @@ export async function* branches(
 }
 
 /** The branch of a title: the default one for prod's, else the one that bears it. */
-export async function named(context: Context, scope: Scope<Project>, title: string): Promise<Noted | undefined> {
+export async function named(context: Context, scope: Scope<NeonProject>, title: string): Promise<Noted | undefined> {
   const isDefault = isProd(scope, title);
   for await (const branch of branches(context, scope, isDefault ? {} : { search: title })) { // it finds parts of names
     if (isDefault ? branch.default : branch.name === title) return branch;
@@ -209,14 +214,14 @@ export async function named(context: Context, scope: Scope<Project>, title: stri
   return undefined;
 }
 
-export function isProd({ project, resourceName }: Scope<Project>, title: string): boolean {
+export function isProd({ project, resourceName }: Scope<NeonProject>, title: string): boolean {
   return title === resourceTitle("database", project, "prod", resourceName);
 }
 
 /** The branch of an id, if it is there; that there is no such project is another matter. */
 export async function byId(
   context: Context,
-  scope: Scope<Project>,
+  scope: Scope<NeonProject>,
   id: string,
   what: string,
 ): Promise<{ readonly found?: Noted; readonly answer: VendorAnswer }> {
@@ -228,13 +233,13 @@ export async function byId(
 }
 
 /** A 404 tells nothing of what it was for. */
-async function assertProject(context: Context, scope: Scope<Project>, what: string): Promise<void> {
+async function assertProject(context: Context, scope: Scope<NeonProject>, what: string): Promise<void> {
   const answer = await api.send(context, scope, "GET", ["branches"], { query: { limit: "1" } });
   await api.read(PAGE, answer, scope, what);
 }
 
 /** The databases of a branch. */
-export async function databasesOf(context: Context, scope: Scope<Project>, held: Held) {
+export async function databasesOf(context: Context, scope: Scope<NeonProject>, held: Held) {
   const what = `connect to branch "${held.name}"`;
   // https://api-docs.neon.tech/reference/listprojectbranchdatabases
   const answer = await api.send(context, scope, "GET", ["branches", held.id, "databases"]);
@@ -248,7 +253,7 @@ export async function databasesOf(context: Context, scope: Scope<Project>, held:
 /** Which of the parts of a connection is not there: Neon's 404 does not tell. */
 export async function whatIsMissing(
   context: Context,
-  scope: Scope<Project>,
+  scope: Scope<NeonProject>,
   held: Held,
   { answer, database, role }: { readonly answer: VendorAnswer; readonly database: string; readonly role?: string },
 ): Promise<ForkstackError> {
@@ -281,7 +286,7 @@ export async function whatIsMissing(
 /** Why a create was refused, where neither status nor code say it: the state of what it was to be made of does. */
 export async function whyNotMade(
   context: Context,
-  target: Target<Project>,
+  target: Target<NeonProject>,
   { answer, parent }: { readonly answer: VendorAnswer; readonly parent: Branch | undefined },
 ): Promise<ForkstackError | undefined> {
   const what = `fork branch "${target.parent}"`;
@@ -313,7 +318,7 @@ export async function whyNotMade(
 /** After a delete that was refused: the branches that were forked from it. */
 export async function whyNotDeleted(
   context: Context,
-  scope: Scope<Project>,
+  scope: Scope<NeonProject>,
   { id, name }: Held,
   answer: VendorAnswer,
 ): Promise<ForkstackError | undefined> {
@@ -331,7 +336,7 @@ export async function whyNotDeleted(
 /** An error of our own about what Neon answered, with its request id. */
 export function told(
   answer: VendorAnswer,
-  scope: Scope<Project>,
+  scope: Scope<NeonProject>,
   { code, what, hint }: { readonly code: ErrorCode; readonly what: string; readonly hint: string },
 ): ForkstackError {
   return vendorError(answer.request, answer.response, {

@@ -28,7 +28,7 @@ import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_shared/json_api.ts";
 import { firstNameOf } from "../_shared/first_name.ts";
 import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./planetscale_api.ts";
-import { denied, missing, pathOf, SAFE_MIGRATIONS, type Seen, standing, told } from "./planetscale_api.ts";
+import { denied, heldBranch, missing, pathOf, SAFE_MIGRATIONS, type Seen, told } from "./planetscale_api.ts";
 import {
   bearing,
   BRANCH,
@@ -199,7 +199,7 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
 }
 
 async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Outputs> {
-  return outputsFrom(await mint(context, scope, await standing(context, held, scope)));
+  return outputsFrom(await mint(context, scope, await heldBranch(context, held, scope)));
 }
 
 function outputsFrom({ url }: Access): Outputs {
@@ -468,7 +468,7 @@ async function inside<T>(
 ): Promise<T> {
   const known = (await minted(context)).get(held.id);
   if (known !== undefined) return await work(known);
-  const branch = await standing(context, held, scope);
+  const branch = await heldBranch(context, held, scope);
   const access = await mint(context, scope, branch, role);
   try {
     await waitForAnswer(context, access, `query branch "${held.name}"`);

@@ -120,7 +120,7 @@ export async function look(
 }
 
 /** The branch with this very id. */
-export async function standing(context: Context, held: Held, scope: PlanetScaleScope): Promise<Branch> {
+export async function heldBranch(context: Context, held: Held, scope: PlanetScaleScope): Promise<Branch> {
   const { answer, branch } = await find(context, scope, held.name);
   if (branch?.id !== held.id) throw await missing(answer, scope, held.name);
   return branch;
@@ -203,7 +203,7 @@ export async function madeOne(
 ): Promise<Branch> {
   const seen = await look(context, target, made.name);
   if (seen.branch?.id === made.id) return seen.branch;
-  return await standing(context, { id: made.id, name: target.name }, target);
+  return await heldBranch(context, { id: made.id, name: target.name }, target);
 }
 
 /** Gives a branch its own name, if nobody else's bears it by now. */

@@ -18,9 +18,9 @@ import { recorded } from "../_shared/recorded.ts";
 import { CONFIGS, ENDPOINT } from "./runtime/doppler.ts";
 import {
   api,
-  type Config,
   configs,
   CREDENTIALS_HINT,
+  type DopplerConfig,
   idOf,
   isConfig,
   KEY,
@@ -89,7 +89,7 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
-const records = recorded<Config, Options>({
+const records = recorded<DopplerConfig, Options>({
   provider: "doppler",
   label: "Doppler",
   all: configs,
@@ -158,7 +158,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
 }
 
 /** What an earlier attempt of the operation made. */
-async function earlier(context: Context, target: Target<Options>, what: string): Promise<Config | undefined> {
+async function earlier(context: Context, target: Target<Options>, what: string): Promise<DopplerConfig | undefined> {
   const all = await Array.fromAsync(configs(context, target));
   const { made, staged, theirs } = await standingAt(context, target, all);
   const found = made ?? staged;
@@ -172,9 +172,9 @@ async function clone(
   context: Context,
   target: Target<Options>,
   key: string,
-  from: Pick<Config, "name"> | string,
+  from: Pick<DopplerConfig, "name"> | string,
   what: string,
-): Promise<Config> {
+): Promise<DopplerConfig> {
   const { project } = target.options;
   context.signal.throwIfAborted();
   await context.record(KEY, key);
@@ -199,15 +199,15 @@ async function clone(
 async function rename(
   context: Context,
   target: Target<Options>,
-  made: Config,
+  made: DopplerConfig,
   name: string,
   what: string,
-): Promise<Config> {
+): Promise<DopplerConfig> {
   context.signal.throwIfAborted();
   // https://docs.doppler.com/reference/configs-update
   const json = { project: target.options.project, config: made.name, name };
   const answer = await api.send(context, target, "POST", ["configs", "config"], { json });
-  let renamed: Config | undefined;
+  let renamed: DopplerConfig | undefined;
   if (answer.response.ok) renamed = (await api.read(ONE, answer, target, what)).config;
   else {
     const problem = await api.refusal(answer, target, what);
@@ -233,8 +233,8 @@ async function rename(
 async function applyPolicy(
   context: Context,
   target: Target<Options>,
-  config: Config,
-  source: Pick<Config, "name"> | undefined,
+  config: DopplerConfig,
+  source: Pick<DopplerConfig, "name"> | undefined,
 ): Promise<void> {
   const isEmpty = target.parent === undefined;
   if (!isEmpty && !hasPolicy(target.options)) return;
@@ -278,7 +278,7 @@ async function drop(
 
 /** The config gets another name, by which an interrupted attempt finds it again; its tokens are revoked first. */
 async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {
-  const kept = async (config: Config): Promise<Held> => {
+  const kept = async (config: DopplerConfig): Promise<Held> => {
     await context.record("kept", idOf(config));
     return { id: idOf(config), name: config.name };
   };
@@ -385,20 +385,20 @@ async function byId(
   context: Context,
   held: Pick<Held, "id">,
   scope: Scope<Options>,
-  all?: readonly Config[],
-): Promise<Config | undefined> {
+  all?: readonly DopplerConfig[],
+): Promise<DopplerConfig | undefined> {
   const there = all ?? await Array.fromAsync(configs(context, scope));
   return there.find((one) => one.name === partsOf(held.id)[0] && isConfig(one, held.id));
 }
 
-async function standing(context: Context, held: Held, scope: Scope<Options>): Promise<Config> {
+async function standing(context: Context, held: Held, scope: Scope<Options>): Promise<DopplerConfig> {
   const found = await byId(context, held, scope);
   if (found === undefined) throw missing(scope, partsOf(held.id)[0]);
   return found;
 }
 
 /** The fork's config, if it may be taken away. */
-async function ours(context: Context, fork: Fork, scope: Scope<Options>, verb: string, all?: readonly Config[]) {
+async function ours(context: Context, fork: Fork, scope: Scope<Options>, verb: string, all?: readonly DopplerConfig[]) {
   const found = await byId(context, fork, scope, all);
   if (found === undefined) return undefined;
   await records.assertOurs(context, scope, fork, found, `${verb} config "${found.name}"`);
@@ -409,7 +409,7 @@ async function ours(context: Context, fork: Fork, scope: Scope<Options>, verb: s
   });
 }
 
-function forkOf(config: Config, { name, marker }: Pick<Fork, "name" | "marker">): Fork {
+function forkOf(config: DopplerConfig, { name, marker }: Pick<Fork, "name" | "marker">): Fork {
   return { id: idOf(config), name, marker, createdAt: new Date(config.created_at).toISOString() };
 }
 

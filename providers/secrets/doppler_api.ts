@@ -25,7 +25,7 @@ const CONFIG = v.object({
   /** Not in the specification; seen in live answers. */
   slug: v.optional(v.string()),
 });
-export type Config = v.InferOutput<typeof CONFIG>;
+export type DopplerConfig = v.InferOutput<typeof CONFIG>;
 export const ONE = v.object({ config: CONFIG });
 const PAGE = v.object({ configs: v.array(CONFIG) });
 const VALUES = v.record(v.string(), v.nullable(v.string()));
@@ -62,7 +62,7 @@ export const api = new Api<Options>({
 });
 
 /** Every config of the project. */
-export async function* configs(context: Context, scope: Scope<Options>): AsyncIterable<Config> {
+export async function* configs(context: Context, scope: Scope<Options>): AsyncIterable<DopplerConfig> {
   const { project } = scope.options;
   const seen = new Set<string>();
   for (let page = 1;; page++) {
@@ -83,7 +83,7 @@ export async function* configs(context: Context, scope: Scope<Options>): AsyncIt
 
 /** A config, and whose it is. */
 export interface Owned {
-  readonly config: Config;
+  readonly config: DopplerConfig;
   readonly marker: Marker;
 }
 
@@ -91,10 +91,10 @@ export interface Owned {
 export async function standingAt(
   context: Context,
   { name, isResumed }: { readonly name: string; readonly isResumed?: boolean | undefined },
-  all: readonly Config[],
-): Promise<{ made?: Owned | undefined; staged?: Owned | undefined; theirs?: Config | undefined }> {
+  all: readonly DopplerConfig[],
+): Promise<{ made?: Owned | undefined; staged?: Owned | undefined; theirs?: DopplerConfig | undefined }> {
   const told = await context.recorded(name);
-  const owned = (config: Config): Owned[] => {
+  const owned = (config: DopplerConfig): Owned[] => {
     const line = told.find(({ step, id }) => step === KEY ? isResumed && id === config.name : isConfig(config, id));
     return line === undefined ? [] : [{ config, marker: line.marker }];
   };
@@ -111,12 +111,12 @@ export async function standingAt(
 export const KEY = "key";
 
 /** The name addresses it, the rest tells it from another that may bear the name later. */
-export function idOf({ name, slug, created_at }: Config): string {
+export function idOf({ name, slug, created_at }: DopplerConfig): string {
   return `${name}:${slug ?? created_at}`;
 }
 
 /** Whether an id is this config's, by whichever name it had then. */
-export function isConfig({ slug, created_at }: Config, id: string): boolean {
+export function isConfig({ slug, created_at }: DopplerConfig, id: string): boolean {
   const [, own] = partsOf(id);
   return own !== "" && (own === slug || own === created_at);
 }
@@ -132,7 +132,7 @@ export function partsOf(id: string): [name: string, id: string] {
 export async function values(
   context: Context,
   scope: Scope<Options>,
-  { name }: Pick<Config, "name">,
+  { name }: Pick<DopplerConfig, "name">,
 ): Promise<Record<string, Secret>> {
   // https://docs.doppler.com/reference/secrets-download
   const answer = await api.send(context, scope, "GET", ["configs", "config", "secrets", "download"], {

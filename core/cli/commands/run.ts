@@ -24,7 +24,7 @@ import * as host from "../../system/host.ts";
 import { load } from "../../system/lazy.ts";
 import { usableEnvironment } from "../../lifecycle/find_environment.ts";
 import { othersVariables, programVariables, type Values } from "../../workspace/program_env.ts";
-import { type OnTerminal, runOnTerminal, type Standing, standing } from "../../system/subprocess.ts";
+import { type OnTerminal, type ProcessStanding, processStanding, runOnTerminal } from "../../system/subprocess.ts";
 import { Secret, type Secrets, type Variables } from "../../secret.ts";
 import { shown } from "../../text/printable.ts";
 import { isCurrent, needsNoProvider } from "../../lifecycle/switch.ts";
@@ -85,7 +85,7 @@ async function runRun(call: Invocation): Promise<CommandResult> {
   const { flags, io, program: [command, ...args] } = call;
   if (flags.json) throw usage("Cannot run with --json: what is printed is the program's own", "Leave --json out");
   const origins = originsOf(flags.cors);
-  const seen = standing(); // before anything listens to a signal
+  const seen = processStanding(); // before anything listens to a signal
   const { project, env, written, told, secrets } = await settingsOf(call);
   const variables = told ?? written!;
   const served = await serveBuckets(project, env, variables, { io, origins });
@@ -207,7 +207,7 @@ async function serveBuckets(
 
 /** Hands signals on to a program for as long as it runs. */
 async function withSignals(
-  { isForeground, ignored }: Standing,
+  { isForeground, ignored }: ProcessStanding,
   run: (onStart: OnTerminal["onStart"]) => Promise<number>,
 ): Promise<number> {
   let kill: ((signal: host.Signal) => void) | undefined;
