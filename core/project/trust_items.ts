@@ -133,15 +133,15 @@ async function isInside({ root, stateRoot }: Project, url: string): Promise<bool
 /** The text of a script by its path, which begins at the directory of forkstack.json. */
 async function readScript(project: Project, resource: string, place: string): Promise<string> {
   const path = place.startsWith("/") ? place : join(project.configRoot ?? project.root, place);
-  if (await isEndless(path)) throw scriptError(resource, place, "it is no file");
+  if (await isEndless(path)) throw unreadableScript(resource, place, "it is no file");
   const text = await files.read(path);
-  if (text === undefined) throw scriptError(resource, place, "there is no such file");
-  if (text.trim() === "") throw scriptError(resource, place, "it is empty");
+  if (text === undefined) throw unreadableScript(resource, place, "there is no such file");
+  if (text.trim() === "") throw unreadableScript(resource, place, "it is empty");
   return text;
 }
 
 /** The error for a script that can't be had. */
-export function scriptError(resource: string, place: string, state: string, cause?: unknown): ForkstackError {
+export function unreadableScript(resource: string, place: string, state: string, cause?: unknown): ForkstackError {
   const message = `Cannot read the script "${place}" that sanitizes ${resource}: ${state}`;
   return new ForkstackError("SANITIZE_NOT_FOUND", message, {
     hint: 'Correct "sanitize" in forkstack.json: a path from its directory, or an https URL. Nothing was made',

@@ -13,8 +13,8 @@ import { commonDirectory } from "../system/git_directory.ts";
 import { dirname, isRunByDeno, join, system, variable } from "../system/host.ts";
 import { load } from "../system/lazy.ts";
 import { shown } from "../text/printable.ts";
-import { itemsText, itemTitle, quoted, whatChanged } from "./trust_text.ts";
-import { hashOf, identity, isKnown, namedBy, scriptError, sha256 } from "./trust_items.ts";
+import { itemsText, itemTitle, quotedLines, whatChanged } from "./trust_text.ts";
+import { hashOf, identity, isKnown, namedBy, sha256, unreadableScript } from "./trust_items.ts";
 import type { Catalog } from "../provider.ts";
 import type { Project } from "./project.ts";
 import type { Admission, Admitted, Item, Named, Person, Reach } from "./trusted.ts";
@@ -103,9 +103,9 @@ export async function contentsOf({ code, scripts, store }: Look, item: Item): Pr
     if (before?.[name] === hash) return "";
     const now = texts?.[name] ?? "";
     const old = before?.[name] === undefined ? undefined : await readKept(before[name]);
-    if (old === undefined) return `--- ${shown(name)}\n${quoted(now)}`;
+    if (old === undefined) return `--- ${shown(name)}\n${quotedLines(now)}`;
     const { differenceOf } = await load<typeof import("../text/difference.ts")>("core/text/difference.ts");
-    return `--- ${shown(name)}, what changed\n${quoted(differenceOf(old, now))}`;
+    return `--- ${shown(name)}, what changed\n${quotedLines(differenceOf(old, now))}`;
   });
   const changed = earlier === undefined ? [] : whatChanged(earlier, item);
   return [...changed, ...await Promise.all(parts)].filter(Boolean).join("\n");
@@ -290,7 +290,7 @@ async function fetchScript(resource: string, url: string): Promise<string> {
   });
   const text = await response.text();
   const { origin } = new URL(url);
-  if (!response.ok) throw scriptError(resource, origin, `it answers ${response.status}`);
-  if (text.trim() === "") throw scriptError(resource, origin, "it is empty");
+  if (!response.ok) throw unreadableScript(resource, origin, `it answers ${response.status}`);
+  if (text.trim() === "") throw unreadableScript(resource, origin, "it is empty");
   return text;
 }

@@ -49,6 +49,6 @@ export function itemsText(items: readonly Item[], title: string): string {
 }
 
 /** The contents of a file, each line marked as such. */
-export function quoted(text: string): string {
+export function quotedLines(text: string): string {
   return shownLines(text.replaceAll("\r\n", "\n")).trimEnd().split("\n").map((line) => `  | ${line}`).join("\n");
 }

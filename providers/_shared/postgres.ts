@@ -167,7 +167,7 @@ export function sqlStateOf(error: unknown): string {
 }
 
 /** A name as an identifier. */
-export function quoted(name: string): string {
+export function quotedIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 

@@ -7,20 +7,20 @@ import { ForkstackError } from "../../mod.ts";
 import { type PostgresLogin, type Purpose, sqlStateOf, withPostgres } from "./postgres.ts";
 
 /** One statement of a script. */
-export interface Statement {
+export interface ScriptStatement {
   readonly text: string;
   /** Where it begins, from 1. */
   readonly line: number;
 }
 
 /** Runs it; nothing of it is kept if a statement fails. */
-export async function runScript(
+export async function runPostgresScript(
   context: Pick<Context, "signal" | "fence">,
   login: PostgresLogin,
   purpose: Purpose,
   sql: string,
 ): Promise<void> {
-  const statements = statementsOf(sql);
+  const statements = postgresStatements(sql);
   for (const one of statements) refuseUnfit(one, purpose);
   await withPostgres(context, login, purpose, async (query) => {
     await context.fence();
@@ -40,7 +40,7 @@ export async function runScript(
 }
 
 /** What would end the transaction, or is no SQL. */
-function refuseUnfit({ text, line }: Statement, { provider }: Purpose): void {
+function refuseUnfit({ text, line }: ScriptStatement, { provider }: Purpose): void {
   const plain = text.replace(/--[^\n]*|\/\*[^]*?\*\//g, " ").trim();
   const isCommand = plain.startsWith("\\");
   const isCopy = /^COPY\b/i.test(plain) && /\bFROM\s+STDIN\b/i.test(plain);
@@ -70,7 +70,7 @@ const STATES: Readonly<Record<string, string>> = {
 };
 
 /** Of a statement that the server refused; an error of the server or the connection is passed on as it is. */
-function scriptError(error: unknown, { text, line }: Statement, { provider }: Purpose): unknown {
+function scriptError(error: unknown, { text, line }: ScriptStatement, { provider }: Purpose): unknown {
   const state = sqlStateOf(error);
   if (!/^[0-9A-Z]{5}$/.test(state) || /^(08|40|53|55|57|58)/.test(state)) return error;
   const said = error as Readonly<Record<string, string | undefined>>;
@@ -94,9 +94,9 @@ const TOKEN =
   /--[^\n]*|\/\*|[eE]'(?:[^'\\]+|\\[^]|'')*'|'[^']*'|"[^"]*"|\$([a-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[^]*?\$\1\$|[a-z_\u0080-\uffff][\w$\u0080-\uffff]*|[^]/gi;
 
 /** Splits as psql does: at each `;` outside of quotes, comments, parentheses and the body of a function. */
-export function statementsOf(sql: string): Statement[] {
+export function postgresStatements(sql: string): ScriptStatement[] {
   const script = sql.replace(/^\uFEFF/, "");
-  const found: Statement[] = [];
+  const found: ScriptStatement[] = [];
   let began: number | undefined; // where the statement's first token stands
   let words: string[] = [];
   let parentheses = 0;

@@ -34,7 +34,7 @@ import {
   named,
   type Noted,
   OPERATION,
-  quoted,
+  quotedNames,
   settle,
   settleBranch,
   told,
@@ -43,7 +43,7 @@ import {
   whyNotMade,
 } from "./neon_api.ts";
 import { answers, literal, type PostgresLogin, postgresLoginOf, withPostgres } from "../_shared/postgres.ts";
-import { runScript } from "../_shared/postgres_script.ts";
+import { runPostgresScript } from "../_shared/postgres_script.ts";
 
 const nameOption = (what: string) => v.optional(v.pipe(v.string(), v.minLength(1, `must be the name of a ${what}`)));
 
@@ -253,7 +253,7 @@ async function usage(context: Context, held: Held, scope: Scope<Options>): Promi
 /** Past the pooler, which forgets a session's settings between two transactions. */
 async function execute(context: Context, held: Held, scope: Scope<Options>, sql: string): Promise<void> {
   const { login, purpose } = await doorOf(context, held, scope, "direct", "change");
-  await runScript(context, login, purpose, sql);
+  await runPostgresScript(context, login, purpose, sql);
 }
 
 // ---- What a fork answers at ----
@@ -319,7 +319,7 @@ async function loginsOf(
   throw told(answer, scope, {
     code: "CONFIG_INVALID",
     what: `connect to branch "${held.name}": which database is meant is not told`,
-    hint: `It has ${quoted(databases)}: set \`database.database\` in forkstack.json`,
+    hint: `It has ${quotedNames(databases)}: set \`database.database\` in forkstack.json`,
   });
 }
 

@@ -262,7 +262,7 @@ export async function whatIsMissing(
     told(answer, scope, {
       code: kind === "database" ? "DATABASE_NOT_FOUND" : "ROLE_NOT_FOUND",
       what: `${what}: it has no ${kind} "${name}"`,
-      hint: `Correct \`database.${kind}\` in forkstack.json; there is ${quoted(there)}`,
+      hint: `Correct \`database.${kind}\` in forkstack.json; there is ${quotedNames(there)}`,
     });
   const { databases } = await databasesOf(context, scope, held);
   if (role === undefined || !databases.some(({ name }) => name === database)) {
@@ -328,7 +328,7 @@ export async function whyNotDeleted(
   if (children.length === 0) return undefined;
   return told(answer, scope, {
     code: "CONFLICT_CHILDREN",
-    what: `delete branch "${name}": ${quoted(children)} were forked from it`,
+    what: `delete branch "${name}": ${quotedNames(children)} were forked from it`,
     hint: "Delete those environments first, then run the same command again",
   });
 }
@@ -353,7 +353,7 @@ export function isReady({ current_state }: Branch): boolean {
 }
 
 /** Names for a person; as many as fit in a line. */
-export function quoted(named: readonly { readonly name: string }[]): string {
+export function quotedNames(named: readonly { readonly name: string }[]): string {
   if (named.length === 0) return "none";
   const more = named.length > 5 ? ` and ${named.length - 5} more` : "";
   return named.slice(0, 5).map(({ name }) => `"${name}"`).join(", ") + more;

@@ -16,7 +16,7 @@ import {
   sqlStateOf,
   withPostgres,
 } from "../_shared/postgres.ts";
-import { runScript } from "../_shared/postgres_script.ts";
+import { runPostgresScript } from "../_shared/postgres_script.ts";
 import { urlOf } from "../_shared/connection_url.ts";
 
 /** A way into one branch. */
@@ -78,9 +78,9 @@ export async function sizeOf(context: Signal, access: Access, what: string): Pro
 
 /** Runs a script; the statement that fails is named by its line, without what may be data. */
 export async function runSql(context: Changing, access: Access, what: string, sql: string): Promise<void> {
-  if (access.engine === "postgres") return await runScript(context, postgresOf(access), purposeOf(what), sql);
+  if (access.engine === "postgres") return await runPostgresScript(context, postgresOf(access), purposeOf(what), sql);
   await onVitess(context, access, what, async (query) => {
-    for (const { text, line } of statementsOf(sql)) {
+    for (const { text, line } of mysqlStatements(sql)) {
       context.signal.throwIfAborted();
       await context.fence();
       await query(text).catch((error) => {
@@ -179,7 +179,7 @@ function scriptError(error: unknown, line: number): unknown {
 const TOKEN = /--(?=\s|$)[^\n]*|#[^\n]*|\/\*[^]*?\*\/|'(?:[^'\\]|\\[^]|'')*'|"(?:[^"\\]|\\[^]|"")*"|`[^`]*`|;|\s+|[^]/g;
 
 /** Splits a script of MySQL's at each `;` outside of quotes and comments, with the line where each statement begins. */
-export function statementsOf(sql: string): { readonly text: string; readonly line: number }[] {
+export function mysqlStatements(sql: string): { readonly text: string; readonly line: number }[] {
   const found: { text: string; line: number }[] = [];
   let [began, line, counted] = [-1, 1, 0];
   const end = (at: number) => {

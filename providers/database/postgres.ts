@@ -18,11 +18,11 @@ import { type Provider, type Replacement, Secret, type Target } from "../../core
 import { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "../_shared/ownership.ts";
 import * as pg from "../_shared/postgres.ts";
-import { literal, type Query, quoted } from "../_shared/postgres.ts";
+import { literal, type Query, quotedIdentifier } from "../_shared/postgres.ts";
 import { copied } from "./postgres_copy.ts";
 import { DATABASES, forkOf, lostMark, markerOf, type Note, ROLES, type Row, VARIABLE } from "./postgres_marks.ts";
 import { ADOPT, dropLogin, dropRoles, mintLogin } from "./postgres_roles.ts";
-import { runScript } from "../_shared/postgres_script.ts";
+import { runPostgresScript } from "../_shared/postgres_script.ts";
 
 const FOR_WHOM = "for a role with CREATEDB and CREATEROLE";
 const MAX_NAME_BYTES = 63; // longer ones are cut off by the server with a notice, so that two could become one
@@ -97,7 +97,7 @@ const provider: Provider<Options> = {
     const what = `use database "${held.name}"`;
     const isFork = await connected(context, what, (query) => isForkHeld(context, query, held));
     await connected(context, what, async (query) => {
-      if (isFork) await query(`SET ROLE ${quoted(held.name)}`);
+      if (isFork) await query(`SET ROLE ${quotedIdentifier(held.name)}`);
       await query(pg.PROBE);
     }, held.name);
   },
@@ -202,7 +202,7 @@ async function create(context: Context, query: Query, target: Target<Options>): 
   await assertFree(query, claim);
   const copy = await fill(context, query, claim, target);
   try {
-    await query(`ALTER DATABASE ${quoted(aside("new", claim))} RENAME TO ${quoted(claim.name)}`);
+    await query(`ALTER DATABASE ${quotedIdentifier(aside("new", claim))} RENAME TO ${quotedIdentifier(claim.name)}`);
   } catch (error) {
     if (pg.sqlStateOf(error) === "42P04") await assertFree(query, claim);
     throw error;
@@ -215,7 +215,7 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
     createdAt: context.now().toISOString(),
     ...(target.parent === undefined ? {} : { parent: target.parent }),
   };
-  const name = quoted(target.name);
+  const name = quotedIdentifier(target.name);
   try {
     await query(`CREATE ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
       COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)}`);
@@ -247,7 +247,10 @@ async function assertParent(query: Query, target: Target<Options>): Promise<void
   }
   if (!parent.open || target.options.allowOpenParent) return;
   throw new ForkstackError("PARENT_OPEN", `Cannot fork database "${target.parent}": every role may connect to it`, {
-    hint: `Its forks' roles could too. Run \`REVOKE CONNECT ON DATABASE ${quoted(target.parent)} FROM PUBLIC\` and ` +
+    hint:
+      `Its forks' roles could too. Run \`REVOKE CONNECT ON DATABASE ${
+        quotedIdentifier(target.parent)
+      } FROM PUBLIC\` and ` +
       `grant it to the roles that need it; or set "allowOpenParent": true in forkstack.json`,
   });
 }
@@ -274,7 +277,7 @@ async function fill(
     ...(copy === undefined ? {} : { copy }),
   };
   const comment = literal(`${formatMarker(claim.marker)} ${JSON.stringify(note)}`);
-  await settle(query, quoted(to), parent, comment);
+  await settle(query, quotedIdentifier(to), parent, comment);
   return copy;
 }
 
@@ -285,7 +288,7 @@ async function settle(query: Query, name: string, parent: string | undefined, co
   const settings = parent === undefined ? [] : await query(sql, [parent]) as { line: string }[];
   const statements = settings.map(({ line }) => {
     const [key, value] = [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)];
-    const setting = key.split(".").map(quoted).join(".");
+    const setting = key.split(".").map(quotedIdentifier).join(".");
     return `SELECT set_config(${literal(key)}, ${
       literal(value)
     }, true); ALTER DATABASE ${name} SET ${setting} FROM CURRENT;`;
@@ -306,7 +309,7 @@ async function remark(context: Context, query: Query, fork: Fork): Promise<void>
     throw foreign("extend", fork.name, held === undefined ? "it bears no mark of ours" : holder(held.marker));
   }
   const comment = ({ note }: Row) => literal([formatMarker(fork.marker), ...note!.split(" ").slice(1)].join(" "));
-  const name = quoted(fork.name);
+  const name = quotedIdentifier(fork.name);
   await query(`COMMENT ON ROLE ${name} IS ${comment(role!)};
     ${database === undefined ? "" : `COMMENT ON DATABASE ${name} IS ${comment(database)}`}`);
 }
@@ -357,7 +360,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
     await assertParent(query, target);
     return await fill(context, query, fork, target);
   });
-  const [own, fresh, old] = [fork.name, aside("new", fork), aside("old", fork)].map(quoted);
+  const [own, fresh, old] = [fork.name, aside("new", fork), aside("old", fork)].map(quotedIdentifier);
   return {
     execute: (sql) => execute(context, fork, aside("new", fork), sql),
     commit: () =>
@@ -386,7 +389,7 @@ async function execute(context: Context, fork: Held, database: string, sql: stri
     if (!await isForkHeld(context, query, fork)) throw foreign("change", fork.name, "it is not a fork");
     const minted = await mintLogin(query, fork);
     try {
-      await runScript(context, { ...adminOf(context), ...minted, database }, purposeOf(what), sql);
+      await runPostgresScript(context, { ...adminOf(context), ...minted, database }, purposeOf(what), sql);
     } finally {
       await dropLogin(query, minted.user);
     }
@@ -396,7 +399,7 @@ async function execute(context: Context, fork: Held, database: string, sql: stri
 /** Drops a database if the fork's role owns it. */
 async function drop(query: Query, fork: Held, name: string): Promise<void> {
   const [found] = await query(`${DATABASES} WHERE datname = $1`, [name]) as Row[];
-  if (found?.owner === fork.id) await query(`DROP DATABASE IF EXISTS ${quoted(name)} WITH (FORCE)`);
+  if (found?.owner === fork.id) await query(`DROP DATABASE IF EXISTS ${quotedIdentifier(name)} WITH (FORCE)`);
 }
 
 /** Where a fork's next or last database stands; an underscore is in no name of ours. */

@@ -6,7 +6,7 @@
 import type { Context, Copy } from "../../core/provider.ts";
 import { pipe, run } from "../../core/system/subprocess.ts";
 import { ForkstackError } from "../../mod.ts";
-import { literal, type PostgresLogin, type Query, quoted, sqlStateOf } from "../_shared/postgres.ts";
+import { literal, type PostgresLogin, type Query, quotedIdentifier, sqlStateOf } from "../_shared/postgres.ts";
 
 /** `"template"`, `"clone"` or `"dump"`; without one: template, or dump if somebody is connected. */
 export type Strategy = "template" | "clone" | "dump";
@@ -27,7 +27,7 @@ export async function copied(
   login: PostgresLogin,
   { parent, to, owner, strategy }: CopySpec,
 ): Promise<Copy | undefined> {
-  const make = `CREATE DATABASE ${quoted(to)} OWNER ${quoted(owner)} TEMPLATE`;
+  const make = `CREATE DATABASE ${quotedIdentifier(to)} OWNER ${quotedIdentifier(owner)} TEMPLATE`;
   if (parent === undefined) {
     await query(`${make} template0`);
     return "empty";
@@ -47,7 +47,7 @@ export async function copied(
   }
   if (strategy !== "dump" && connections === "") {
     try {
-      await query(`${make} ${quoted(parent)}${strategy === "clone" ? " STRATEGY FILE_COPY" : ""}`);
+      await query(`${make} ${quotedIdentifier(parent)}${strategy === "clone" ? " STRATEGY FILE_COPY" : ""}`);
       return strategy === "clone" ? undefined : "full-copy"; // whether blocks are shared, the server doesn't tell
     } catch (error) {
       if (sqlStateOf(error) !== "55006") throw error;

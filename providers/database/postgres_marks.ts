@@ -3,7 +3,7 @@
  */
 import type { Context, Copy, Fork, Marker } from "../../core/provider.ts";
 import { MARK_GONE } from "../_shared/ownership.ts";
-import { literal, quoted } from "../_shared/postgres.ts";
+import { literal, quotedIdentifier } from "../_shared/postgres.ts";
 
 /** Holds the URL of a role that may make databases and roles. */
 export const VARIABLE = "POSTGRES_URL";
@@ -56,7 +56,9 @@ export function forkOf(context: Context, role: Row, database: Row | undefined): 
 export function lostMark(role: Row, database: Row): string {
   if (database.note === null) {
     return `${MARK_GONE}: whoever may change the database removed its comment. To put it back, run ` +
-      `\`COMMENT ON DATABASE ${quoted(role.name)} IS ${literal(role.note!).trim()}\` as the role of ${VARIABLE}`;
+      `\`COMMENT ON DATABASE ${quotedIdentifier(role.name)} IS ${
+        literal(role.note!).trim()
+      }\` as the role of ${VARIABLE}`;
   }
   const what = database.note.startsWith("forkstack:") ? "a mark of another thing, or a damaged one" : "no mark";
   return `${MARK_GONE}: the comment of database "${role.name}" is ${what}, though the role of this name, which owns it, ` +

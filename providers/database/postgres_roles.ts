@@ -6,7 +6,7 @@
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import type { Held } from "../../core/provider.ts";
-import { type PostgresLogin, type Query, quoted } from "../_shared/postgres.ts";
+import { type PostgresLogin, type Query, quotedIdentifier } from "../_shared/postgres.ts";
 
 /** Begins the comment on a login; the OID of the fork's role follows. */
 const LOGIN = "forkstack:login:";
@@ -16,17 +16,21 @@ export async function mintLogin(query: Query, fork: Held): Promise<Pick<Postgres
   const user = `${fork.name.slice(0, 50)}_${randomBytes(6).toString("hex")}`; // no name of ours has an underscore
   const password = randomBytes(24).toString("base64url");
   // Its verifier alone, so that no log of the server's shows the password.
-  await query(`CREATE ROLE ${quoted(user)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE IN ROLE ${quoted(fork.name)}
+  await query(
+    `CREATE ROLE ${quotedIdentifier(user)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE IN ROLE ${
+      quotedIdentifier(fork.name)
+    }
       PASSWORD '${verifierOf(password)}';
-    COMMENT ON ROLE ${quoted(user)} IS '${LOGIN}${fork.id}'; ALTER ROLE ${quoted(user)} SET role = ${
-    quoted(fork.name)
-  }`);
+    COMMENT ON ROLE ${quotedIdentifier(user)} IS '${LOGIN}${fork.id}'; ALTER ROLE ${
+      quotedIdentifier(user)
+    } SET role = ${quotedIdentifier(fork.name)}`,
+  );
   return { user, password };
 }
 
 /** Drops one login. */
 export async function dropLogin(query: Query, user: string): Promise<void> {
-  await query(`DROP ROLE IF EXISTS ${quoted(user)}`);
+  await query(`DROP ROLE IF EXISTS ${quotedIdentifier(user)}`);
 }
 
 /** Drops the role of a fork with all its logins, in one statement. */
@@ -36,7 +40,7 @@ export async function dropRoles(query: Query, fork: Held): Promise<void> {
       AND shobj_description(oid, 'pg_authid') = $2`,
     [fork.id, `${LOGIN}${fork.id}`],
   );
-  await query(`DROP ROLE ${[...logins.map(({ name }) => name), fork.name].map(quoted).join(", ")}`);
+  await query(`DROP ROLE ${[...logins.map(({ name }) => name), fork.name].map(quotedIdentifier).join(", ")}`);
 }
 
 /** What SCRAM stores of a password: https://www.rfc-editor.org/rfc/rfc5803 */

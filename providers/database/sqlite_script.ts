@@ -19,7 +19,7 @@ export interface Failure {
 }
 
 /** Runs it; nothing of it is kept if a statement fails. */
-export function runScript(database: Authorizing, sql: string, hasAuthorizer = "setAuthorizer" in database): void {
+export function runSqliteScript(database: Authorizing, sql: string, hasAuthorizer = "setAuthorizer" in database): void {
   const failure = scriptFailure(database, sql, hasAuthorizer);
   if (failure !== undefined) throw scriptError(failure);
 }

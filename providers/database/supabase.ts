@@ -20,7 +20,7 @@ import { reaches } from "../_shared/json_api.ts";
 import { finalNameOf } from "../_shared/first_name.ts";
 import { recorded } from "../_shared/recorded.ts";
 import { answers, type PostgresLogin, postgresLoginOf, postgresUrl, type Purpose } from "../_shared/postgres.ts";
-import { runScript } from "../_shared/postgres_script.ts";
+import { runPostgresScript } from "../_shared/postgres_script.ts";
 import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./supabase_api.ts";
 import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn } from "./supabase_api.ts";
 import {
@@ -304,7 +304,7 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
 /** In one transaction, on a session of its own. */
 async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void> {
   const { login } = await accessOf(context, fork, scope);
-  await runScript(context, login, purposeOf(scope, `change database "${fork.name}"`), sql);
+  await runPostgresScript(context, login, purposeOf(scope, `change database "${fork.name}"`), sql);
 }
 
 /** What its disk holds, and its server's list price; disk and traffic beyond the plan's are not in it. */

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
-import { runScript } from "../../providers/database/sqlite_script.ts";
+import { runSqliteScript } from "../../providers/database/sqlite_script.ts";
 
 /** By what is refused; `@OUT` is a path where nothing may appear, `@IN` another database, which may not change. */
 const LEAVING: readonly (readonly [refused: RegExp, script: string])[] = [
@@ -102,7 +102,7 @@ export function runCases(directory: string, hasAuthorizer?: boolean): number {
     const script = text.startsWith("\uFEFF") ? text : `UPDATE users SET email = 'half';\n${text}`;
     const filled = script.replaceAll("@OUT", out).replaceAll("@IN", other).replaceAll("@DIR", directory);
     const database = fresh(path);
-    const said = messageOf(() => runScript(database, filled, hasAuthorizer));
+    const said = messageOf(() => runSqliteScript(database, filled, hasAuthorizer));
     expect(said !== undefined && refused.test(said), `${text}: ${said}`);
     database.close();
     const again = new DatabaseSync(path);
@@ -116,7 +116,7 @@ export function runCases(directory: string, hasAuthorizer?: boolean): number {
   }
   for (const [script, expected] of STAYING) {
     const database = fresh(path);
-    const said = messageOf(() => runScript(database, script, hasAuthorizer));
+    const said = messageOf(() => runSqliteScript(database, script, hasAuthorizer));
     expect(said === undefined, `${script.slice(0, 200)}: ${said}`);
     expect(
       JSON.stringify(emails(database)) === JSON.stringify(expected),

@@ -8,7 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { memory } from "../../core/system/memory.ts";
 import { httpClient } from "../../core/http/client.ts";
 import { type Context, type Created, type Fork, type Marker, Secret, type Target } from "../../core/provider.ts";
-import { statementsOf } from "../../providers/database/planetscale_sql.ts";
+import { mysqlStatements } from "../../providers/database/planetscale_sql.ts";
 import { firstNameOf } from "../../providers/_shared/first_name.ts";
 import provider from "../../providers/database/planetscale.ts";
 import { FEW_FAULTS } from "../faults.ts";
@@ -292,12 +292,12 @@ testIf(
 
 Deno.test("planetscale: a script of MySQL's is split at each semicolon outside of quotes and comments", () => {
   const script = '/*! SET x = 1 */;\n-- no; \n\nSELECT \';\' -- ;\n, "a\\";", `b;`;; # c;\n/* ; */\nSELECT 2';
-  assert.deepEqual(statementsOf(script), [
+  assert.deepEqual(mysqlStatements(script), [
     { text: "/*! SET x = 1 */", line: 1 },
     { text: 'SELECT \';\' -- ;\n, "a\\";", `b;`', line: 4 },
     { text: "SELECT 2", line: 7 },
   ]);
-  assert.deepEqual(statementsOf("-- nothing\n;; "), []);
+  assert.deepEqual(mysqlStatements("-- nothing\n;; "), []);
 });
 
 testIf(

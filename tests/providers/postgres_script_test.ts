@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { formatMarker } from "../../core/marker.ts";
-import { statementsOf } from "../../providers/_shared/postgres_script.ts";
+import { postgresStatements } from "../../providers/_shared/postgres_script.ts";
 import provider from "../../providers/database/postgres.ts";
 import { hasCode } from "./_special.ts";
 import { CANARY, contentOf, current, make, onServer, targetOf, thingsOf, whyNoCurrent } from "./_postgres.ts";
 
-Deno.test("statementsOf() splits as psql does", () => {
+Deno.test("postgresStatements() splits as psql does", () => {
   const table: readonly (readonly [script: string, statements: readonly (readonly [number, string])[]])[] = [
     ["", []],
     ["-- a; comment\n/* an; /* inner; */ one */ ;;\n", []],
@@ -30,10 +30,10 @@ Deno.test("statementsOf() splits as psql does", () => {
     ["SELECT 'never ended; SELECT 2", [[1, "SELECT 'never ended"], [1, "SELECT 2"]]],
   ];
   for (const [script, expected] of table) {
-    assert.deepEqual(statementsOf(script).map(({ line, text }) => [line, text]), expected, script);
+    assert.deepEqual(postgresStatements(script).map(({ line, text }) => [line, text]), expected, script);
   }
   const long = `INSERT INTO t VALUES ('${"x''y".repeat(500_000)}');\n`.repeat(3);
-  assert.deepEqual(statementsOf(long).map(({ line }) => line), [1, 2, 3]);
+  assert.deepEqual(postgresStatements(long).map(({ line }) => line), [1, 2, 3]);
 });
 
 onServer(

@@ -3,21 +3,21 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { runScript } from "../../providers/database/sqlite_script.ts";
+import { runSqliteScript } from "../../providers/database/sqlite_script.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import { bun, deno, node, node22, run, type Runtime, runtimeTest } from "../runtime_helpers.ts";
 import { LONG, type Told } from "./_sqlite_aside.ts";
 import { runCases } from "./_sqlite_script_cases.ts";
 
 for (const hasAuthorizer of [true, false]) {
-  Deno.test(`runScript() refuses what leaves the fork, and runs the rest, ${hasAuthorizer ? "by the authorizer" : "without one"}`, () => {
+  Deno.test(`runSqliteScript() refuses what leaves the fork, and runs the rest, ${hasAuthorizer ? "by the authorizer" : "without one"}`, () => {
     using directory = temporaryDirectory();
     assert(runCases(directory.path, hasAuthorizer) > 40);
   });
 }
 
 for (const [name, runtime] of [["Bun", bun()], ["Node 22", node22()], ["Node 24", node(24)]] as const) {
-  runtimeTest(`runScript() stays in its fork in ${name}`, runtime, (command) => {
+  runtimeTest(`runSqliteScript() stays in its fork in ${name}`, runtime, (command) => {
     using directory = temporaryDirectory();
     const script = fileURLToPath(new URL("./_sqlite_script_cases.ts", import.meta.url));
     const { code, stdout, stderr } = run([...command, script, directory.path], {
@@ -28,20 +28,20 @@ for (const [name, runtime] of [["Bun", bun()], ["Node 22", node22()], ["Node 24"
   });
 }
 
-Deno.test("runScript() without an authorizer tells the line, and takes a long script in time that grows with it", () => {
+Deno.test("runSqliteScript() without an authorizer tells the line, and takes a long script in time that grows with it", () => {
   const database = new DatabaseSync(":memory:");
   database.exec("CREATE TABLE t (a)");
-  assert.throws(() => runScript(database, "SELECT 1;\n\nSELECT 2;\n-- one\nATTACH 'x' AS y", false), {
+  assert.throws(() => runSqliteScript(database, "SELECT 1;\n\nSELECT 2;\n-- one\nATTACH 'x' AS y", false), {
     code: "SQL_FAILED",
     message: "line 5: ATTACH is refused: a script changes its fork alone",
   });
   database.exec("ROLLBACK");
-  assert.throws(() => runScript(database, "SELECT 1;\n\n  SELECT\n* FROM nowhere", false), {
+  assert.throws(() => runSqliteScript(database, "SELECT 1;\n\n  SELECT\n* FROM nowhere", false), {
     message: /^line 3: no such table: nowhere/,
   });
   database.exec("ROLLBACK");
   const lines = 20_000;
-  runScript(database, `INSERT INTO t VALUES ('${"x".repeat(200)}');\n`.repeat(lines), false);
+  runSqliteScript(database, `INSERT INTO t VALUES ('${"x".repeat(200)}');\n`.repeat(lines), false);
   assert.equal(database.prepare("SELECT count(*) AS n FROM t").get()!.n, lines);
   database.close();
 });
