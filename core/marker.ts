@@ -21,7 +21,7 @@ export function formatMarker(marker: Marker, name: string | undefined = marker.n
   const { stack, env, resource, operation, registry = "" } = marker;
   const parts = name === undefined
     ? ["v1", stack, env, resource, operation]
-    : ["v2", stack, env, resource, operation, registry, hashOf(name)];
+    : ["v2", stack, env, resource, operation, registry, nameHash(name)];
   const note = textOf(["forkstack", ...parts]);
   const whole = name === undefined || marker.made === undefined ? note : `${note}:${textOf([marker.made])}`;
   return whole.length <= ROOM ? whole : note;
@@ -77,7 +77,7 @@ export function parseMarker(note: unknown, name: string): Marker | undefined {
   if (decoded.includes(undefined) || !ENV.test(env!)) return undefined;
   const marker = { stack: stack!, env: env!, resource: resource!, operation: operation! };
   if (version === "v1") return marker; // of 0.1.0, which named neither
-  if (thing !== hashOf(name) || (made !== undefined && parseMaking(made) === undefined)) return undefined;
+  if (thing !== nameHash(name) || (made !== undefined && parseMaking(made) === undefined)) return undefined;
   return {
     ...marker,
     name,
@@ -127,7 +127,7 @@ function decode(part: string): string | undefined {
 }
 
 /** A short hash of a name, by which a mark names its thing. */
-export function hashOf(name: string): string {
+export function nameHash(name: string): string {
   const { createHash } = process.getBuiltinModule("node:crypto");
   return createHash("sha256").update(name).digest("hex").slice(0, DIGITS);
 }

@@ -20,7 +20,7 @@ export function parsed(provider: string): Reference {
 }
 
 /** The problem of a reference, told by its text alone; `undefined` if there is none. */
-export function problemOf(provider: string): string | undefined {
+export function referenceProblem(provider: string): string | undefined {
   const { place, isUrl, hash } = parsed(provider);
   if (isUrl && !URL_LIKE.test(place)) return "must be an https URL without user and query, or a path";
   if (!/\.m?[jt]s$/.test(place)) return "must name a file that ends with .ts or .js";

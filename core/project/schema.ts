@@ -8,7 +8,7 @@ import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, KINDS, 
 import type { Catalog, OptionsSchema } from "../provider.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { registryUrlProblem } from "./registry_url.ts";
-import { problemOf } from "./provider_reference.ts";
+import { referenceProblem } from "./provider_reference.ts";
 
 const name = v.pipe(
   v.string(),
@@ -221,7 +221,7 @@ async function resourceProblems(input: Record<string, unknown>, { providers }: C
   ) {
     const at = `"${[kind, name, "provider"].filter(Boolean).join(".")}"`;
     if (CUSTOM.test(provider)) {
-      const problem = problemOf(provider);
+      const problem = referenceProblem(provider);
       if (problem !== undefined) problems.push(`${at} ${problem}`);
     } else if (kinds.length > 0 && !Object.hasOwn(providers[kind], provider) && provider !== "undefined") {
       const known = Object.keys(providers[kind]);

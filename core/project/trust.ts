@@ -17,8 +17,8 @@ const NOTHING: Admitted = { code: {}, scripts: {}, isTrusted: () => false };
  */
 export async function admit(project: Project, admission: Admission): Promise<Admitted> {
   if (admission.reach === "nothing" || !mayName(project)) return NOTHING;
-  const { decide } = await load<typeof import("./trust_store.ts")>("core/project/trust_store.ts");
-  return await decide(project, admission);
+  const { decideTrust } = await load<typeof import("./trust_store.ts")>("core/project/trust_store.ts");
+  return await decideTrust(project, admission);
 }
 
 /** Whether forkstack.json could name anything of the kind: most name nothing, and pay nothing. */

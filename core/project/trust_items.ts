@@ -156,12 +156,12 @@ function isUrl(place: string): boolean {
 
 async function hashes(texts: Readonly<Record<string, string>>): Promise<Record<string, string>> {
   return Object.fromEntries(
-    await Promise.all(Object.entries(texts).sort().map(async ([name, text]) => [name, await sha256(text)])),
+    await Promise.all(Object.entries(texts).sort().map(async ([name, text]) => [name, await contentHash(text)])),
   );
 }
 
 /** SHA-256 in hexadecimal. */
-export async function sha256(text: string): Promise<string> {
+export async function contentHash(text: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -178,9 +178,9 @@ export function identity({ kind, resource, name, option, files: contents, option
 }
 
 /** What FORKSTACK_TRUST must hold for these items; `undefined` where the contents of one are not known. */
-export async function hashOf({ name }: Pick<Project, "name">, items: readonly Item[]): Promise<string | undefined> {
+export async function trustHash({ name }: Pick<Project, "name">, items: readonly Item[]): Promise<string | undefined> {
   if (items.some((one) => !isKnown(one))) return undefined;
-  return await sha256(JSON.stringify([name, ...items.map(identity).sort()]));
+  return await contentHash(JSON.stringify([name, ...items.map(identity).sort()]));
 }
 
 /** Whether the contents of an item are known. */

@@ -14,7 +14,7 @@ import { dirname, isRunByDeno, join, system, variable } from "../system/host.ts"
 import { load } from "../system/lazy.ts";
 import { shown } from "../text/printable.ts";
 import { itemsText, itemTitle, quotedLines, whatChanged } from "./trust_text.ts";
-import { hashOf, identity, isKnown, namedBy, sha256, unreadableScript } from "./trust_items.ts";
+import { contentHash, identity, isKnown, namedBy, trustHash, unreadableScript } from "./trust_items.ts";
 import type { Catalog } from "../provider.ts";
 import type { Project } from "./project.ts";
 import type { Admission, Admitted, Item, Named, Person, Reach } from "./trusted.ts";
@@ -43,7 +43,7 @@ export interface Look extends Named {
 }
 
 /** Looks at all that a project names. The script of a URL is fetched, unless it was kept when it was trusted. */
-export async function look(
+export async function lookAtTrust(
   project: Project,
   catalog: Catalog,
   { reach = "all", mayFetch = true }: { readonly reach?: Reach; readonly mayFetch?: boolean } = {},
@@ -54,24 +54,24 @@ export async function look(
     await keptScript(store, resource, url) ??
       (mayFetch ? fetched[url] ??= await fetchScript(resource, url) : undefined);
   const named = await namedBy(project, { catalog, reach, scriptOf });
-  return { ...named, hash: await hashOf(project, named.items), store };
+  return { ...named, hash: await trustHash(project, named.items), store };
 }
 
 /** See `admit`. */
-export async function decide(project: Project, { catalog, reach, person }: Admission): Promise<Admitted> {
+export async function decideTrust(project: Project, { catalog, reach, person }: Admission): Promise<Admitted> {
   const wanted = variable("FORKSTACK_TRUST");
   const mayFetch = !person.isHasty && (person.mayAsk() || wanted !== undefined);
-  const needed = await look(project, catalog, { reach, mayFetch });
+  const needed = await lookAtTrust(project, catalog, { reach, mayFetch });
   const known = new Set(needed.store.trusted.map(identity));
   const admitted = (more: readonly Item[] = []): Admitted => {
     for (const one of more) known.add(identity(one));
     return { code: needed.code, scripts: needed.scripts, isTrusted: (item) => known.has(identity(item)) };
   };
   if (needed.items.every((one) => isKnown(one) && known.has(identity(one)))) return admitted();
-  const whole = reach === "all" ? needed : await look(project, catalog, { mayFetch }).catch(() => needed);
+  const whole = reach === "all" ? needed : await lookAtTrust(project, catalog, { mayFetch }).catch(() => needed);
   if (whole.hash !== undefined && whole.hash === wanted) return admitted(whole.items);
   if (!person.mayAsk()) throw notTrusted(whole, wanted);
-  await ask(whole, person);
+  await askTrust(whole, person);
   await keep(project, whole);
   return admitted(whole.items);
 }
@@ -83,7 +83,7 @@ export function untrusted({ items, store }: Look): Item[] {
 }
 
 /** Shows what is new, and asks; rejects unless the answer is yes. */
-export async function ask(whole: Look, person: Pick<Person, "say">): Promise<void> {
+export async function askTrust(whole: Look, person: Pick<Person, "say">): Promise<void> {
   const news = untrusted(whole);
   person.say(itemsText(news, "Not trusted yet:"));
   for (const item of news) {
@@ -149,7 +149,7 @@ export async function keep(project: Project, { items, code, scripts, store }: Lo
         ...Object.values(code).flatMap(({ files }) => Object.values(files)),
       ]
     ) {
-      await files.write(join(directory, "kept", await sha256(text)), text);
+      await files.write(join(directory, "kept", await contentHash(text)), text);
     }
     const { repository, project: at } = store;
     const text = `${JSON.stringify({ schema: 1, repository, project: at, trusted }, null, 2)}\n`;
@@ -188,7 +188,7 @@ function parsed(text: string): Store | undefined {
 }
 
 async function storePath({ repository, project }: Identity): Promise<string> {
-  return join(stateDirectory(), "trust", `${await sha256(`${repository}\n${project}`)}.json`);
+  return join(stateDirectory(), "trust", `${await contentHash(`${repository}\n${project}`)}.json`);
 }
 
 /** Which repository a directory belongs to, by git's common directory. */
@@ -268,7 +268,7 @@ async function ownUid(directory: string): Promise<number> {
 async function readKept(hash: string): Promise<string | undefined> {
   if (!/^[0-9a-f]{64}$/.test(hash)) return undefined;
   const text = await ownText(join(stateDirectory(), "kept", hash));
-  return text !== undefined && await sha256(text) === hash ? text : undefined;
+  return text !== undefined && await contentHash(text) === hash ? text : undefined;
 }
 
 /** The script of a URL as it was when it was trusted. */

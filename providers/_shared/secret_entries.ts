@@ -3,7 +3,7 @@
  * one by one. A mark beside them says whose they are. It is there first and goes last, holds the paths of all that is
  * to be made, and says when the fork is whole; every entry bears the mark's id and its own path as well.
  */
-import { formatMarker, hashOf } from "../../core/marker.ts";
+import { formatMarker, nameHash } from "../../core/marker.ts";
 import { forEach } from "../../core/system/concurrency.ts";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Provider, Replacement, Scope, Target } from "../../core/provider.ts";
@@ -35,7 +35,7 @@ export interface Mark {
 
 /** The part of an entry's mark that names the entry: a copy of it at another path is not ours. */
 export function pathMark(path: string): string {
-  return hashOf(path);
+  return nameHash(path);
 }
 
 /** Stands where a mark would, and is none that forkstack wrote. */

@@ -27,7 +27,16 @@ import { poll } from "../../core/system/poll.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOption } from "../_shared/json_api.ts";
 import { firstNameOf } from "../_shared/first_name.ts";
-import { api, type Branch, branches, type Database, databaseOf, engineOf, find, look } from "./planetscale_api.ts";
+import {
+  api,
+  type Branch,
+  branches,
+  type Database,
+  databaseOf,
+  engineOf,
+  find,
+  lookUpBranch,
+} from "./planetscale_api.ts";
 import { denied, heldBranch, missing, pathOf, SAFE_MIGRATIONS, type Seen, told } from "./planetscale_api.ts";
 import {
   bearing,
@@ -41,7 +50,7 @@ import {
   TOKEN_ID,
 } from "./planetscale_api.ts";
 import { forkOf, madeOne, records } from "./planetscale_api.ts";
-import { type Access, ask, dropTables, loginUrl, runSql, sizeOf } from "./planetscale_sql.ts";
+import { type Access, dropTables, loginUrl, pingBranch, runSql, sizeOf } from "./planetscale_sql.ts";
 
 const options = v.strictObject({
   /** The organization's name, as in the address of the dashboard, e.g. `"acme"`. */
@@ -138,7 +147,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   const seen = await databaseOf(context, target, what);
   await assertFit(seen, target, what);
   const parent = target.parent === undefined ? undefined : await parentOf(context, target, seen.database);
-  const { branch: standing } = await look(context, target, target.name);
+  const { branch: standing } = await lookUpBranch(context, target, target.name);
   const own = await ownOf(context, target, standing);
   if (own === undefined && standing !== undefined) throw records.foreign(target, `${what}: ${records.unknown}`);
   // What reached the limit may be the very branch that an earlier run made.
@@ -180,7 +189,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
     return "deleted";
   }
   const { status } = answer.response;
-  if (status === 404 && (await look(context, scope, branch.name)).branch?.id !== fork.id) return "absent";
+  if (status === 404 && (await lookUpBranch(context, scope, branch.name)).branch?.id !== fork.id) return "absent";
   if (status === 403 || status === 404) {
     throw await denied(answer, scope, what, branch.production ? "delete_production_branch" : "delete_branch");
   }
@@ -195,7 +204,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
   const what = `query branch "${held.name}"`;
-  await inside(context, held, scope, "reader", (access) => ask(context, access, what));
+  await inside(context, held, scope, "reader", (access) => pingBranch(context, access, what));
 }
 
 async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Outputs> {
@@ -213,7 +222,7 @@ async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql:
       await runSql(context, access, what, sql);
     } catch (error) {
       if (!isForkstackError(error) || error.retryable) throw error;
-      const { branch, answer } = await look(context, scope, fork.name);
+      const { branch, answer } = await lookUpBranch(context, scope, fork.name);
       throw branch?.safe_migrations ? await told(answer, scope, what, SAFE_MIGRATIONS) : error;
     }
   });
@@ -313,7 +322,7 @@ function limitOf(database: Database, target: Target<Options>): Refusal | undefin
 
 async function parentOf(context: Context, target: Target<Options>, database: Database): Promise<Branch> {
   const name = target.parent === titleOfProd(target) ? database.default_branch : target.parent!;
-  const { branch, answer } = await look(context, target, name);
+  const { branch, answer } = await lookUpBranch(context, target, name);
   if (branch === undefined) throw await missing(answer, target, target.parent!);
   if (branch.ready) return branch;
   throw await told(answer, target, `fork branch "${name}"`, {
@@ -351,7 +360,7 @@ async function make(
   if (status === 401) throw problem;
   // How a taken name is answered is not documented, and what was acted on may be answered with a failure. This call was
   // sent: what bears its first name is its work, or that of another worker of the same run, which may have renamed it.
-  const { branch: there } = await look(context, target, target.name);
+  const { branch: there } = await lookUpBranch(context, target, target.name);
   const own = await ownOf(context, { ...target, isResumed: true }, there);
   if (own !== undefined) return assertOurs(target, own, database, problem);
   if (status === 403 || status === 404) {
@@ -395,7 +404,11 @@ async function settle(context: Context, target: Target<Options>, made: Branch): 
 
 async function waitForAnswer(context: Context, access: Access, what: string): Promise<void> {
   const isPassing = (error: unknown) => isForkstackError(error) && error.retryable;
-  await poll(context, { what, deadlineMs: ANSWER_MS, isPassing }, () => ask(context, access, what).then(() => true));
+  await poll(
+    context,
+    { what, deadlineMs: ANSWER_MS, isPassing },
+    () => pingBranch(context, access, what).then(() => true),
+  );
 }
 
 // ---- Ways in ----

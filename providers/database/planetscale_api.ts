@@ -92,7 +92,7 @@ export async function databaseOf(context: Context, scope: PlanetScaleScope, what
 export async function find(context: Context, scope: PlanetScaleScope, name: string) {
   const what = `look at branch "${name}"`;
   const isDefault = name === titleOfProd(scope);
-  return await look(
+  return await lookUpBranch(
     context,
     scope,
     isDefault ? (await databaseOf(context, scope, what)).database.default_branch : name,
@@ -100,7 +100,7 @@ export async function find(context: Context, scope: PlanetScaleScope, name: stri
 }
 
 /** A 404 is also what a token without access gets: that a branch is absent is believed to who may see the others. */
-export async function look(
+export async function lookUpBranch(
   context: Context,
   scope: PlanetScaleScope,
   name: string,
@@ -178,20 +178,20 @@ export async function ownOf(
   };
   const owner = named && markerOf(named);
   if (owner) return { branch: named!, marker: owner };
-  const { branch } = await look(context, target, firstNameOf(target, MAX_NAME_LENGTH));
+  const { branch } = await lookUpBranch(context, target, firstNameOf(target, MAX_NAME_LENGTH));
   const marker = branch && (markerOf(branch) ?? (target.isResumed ? target.marker : undefined));
   if (marker) return { branch: branch!, marker };
   if (named !== undefined || branch !== undefined) return undefined;
-  const { branch: renamed } = await look(context, target, target.name); // by another worker, between the two looks
+  const { branch: renamed } = await lookUpBranch(context, target, target.name); // by another worker, between the two looks
   const renamer = renamed && markerOf(renamed);
   return renamer && { branch: renamed!, marker: renamer };
 }
 
 /** The branch of a fork's id, under the fork's name or the one that it was made under. */
-export async function bearing(context: Context, scope: PlanetScaleScope, fork: Fork): ReturnType<typeof look> {
-  const seen = await look(context, scope, fork.name);
+export async function bearing(context: Context, scope: PlanetScaleScope, fork: Fork): ReturnType<typeof lookUpBranch> {
+  const seen = await lookUpBranch(context, scope, fork.name);
   if (seen.branch?.id === fork.id) return seen;
-  const first = await look(context, scope, firstNameOf(fork, MAX_NAME_LENGTH));
+  const first = await lookUpBranch(context, scope, firstNameOf(fork, MAX_NAME_LENGTH));
   return first.branch?.id === fork.id ? first : { answer: first.answer };
 }
 
@@ -201,7 +201,7 @@ export async function madeOne(
   target: Target<PlanetScaleScope["options"]>,
   made: Branch,
 ): Promise<Branch> {
-  const seen = await look(context, target, made.name);
+  const seen = await lookUpBranch(context, target, made.name);
   if (seen.branch?.id === made.id) return seen.branch;
   return await heldBranch(context, { id: made.id, name: target.name }, target);
 }
@@ -222,7 +222,7 @@ export async function named(
   });
   if (answer.response.ok) return await api.read(BRANCH, answer, target, what);
   const problem = await api.refusal(answer, target, what);
-  const { branch: there } = await look(context, target, name);
+  const { branch: there } = await lookUpBranch(context, target, name);
   if (there?.id === branch.id) return there; // another worker was as fast
   if (there !== undefined) throw records.foreign(target, `make branch "${name}": ${records.unknown}`);
   const { status } = answer.response;

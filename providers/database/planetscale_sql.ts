@@ -54,7 +54,7 @@ export function loginUrl(
 }
 
 /** One query that no proxy in front of the database can answer. */
-export async function ask(context: Signal, access: Access, what: string): Promise<void> {
+export async function pingBranch(context: Signal, access: Access, what: string): Promise<void> {
   if (access.engine === "postgres") return await answers(context, postgresOf(access), purposeOf(what));
   await onVitess(context, access, what, (query) => query("SHOW TABLES"));
 }

@@ -3,7 +3,16 @@ import type { CommandResult, Invocation } from "../command_line.ts";
 import { openProject } from "../../project/open_project.ts";
 import { cwd } from "../../system/host.ts";
 import { itemsText, itemTitle } from "../../project/trust_text.ts";
-import { ask, contentsOf, isSamePlace, keep, look, notTrusted, revoke, untrusted } from "../../project/trust_store.ts";
+import {
+  askTrust,
+  contentsOf,
+  isSamePlace,
+  keep,
+  lookAtTrust,
+  notTrusted,
+  revoke,
+  untrusted,
+} from "../../project/trust_store.ts";
 import type { CommandFile } from "../command_file.ts";
 
 /** `trust` */
@@ -43,7 +52,7 @@ async function runTrust({ flags, io }: Invocation): Promise<CommandResult> {
   const project = await openProject(cwd(), { init: false, catalog: io.catalog });
   if (flags.revoke) {
     const count = flags["dry-run"]
-      ? (await look(project, io.catalog, { reach: "registry", mayFetch: false })).store.trusted.length
+      ? (await lookAtTrust(project, io.catalog, { reach: "registry", mayFetch: false })).store.trusted.length
       : await revoke(project);
     const text = count === 0 ? "Nothing of this project was trusted" : "Nothing of this project is trusted any more";
     return {
@@ -51,7 +60,7 @@ async function runTrust({ flags, io }: Invocation): Promise<CommandResult> {
       text: () => flags["dry-run"] ? `Would take back ${count}` : text,
     };
   }
-  const whole = await look(project, io.catalog);
+  const whole = await lookAtTrust(project, io.catalog);
   const { items, hash, store } = whole;
   const news = untrusted(whole);
   const data = {
@@ -78,7 +87,7 @@ async function runTrust({ flags, io }: Invocation): Promise<CommandResult> {
   if (news.length === 0) return { data, text: () => `Trusted already: ${items.map(itemTitle).join("; ")}` };
   if (!flags.yes) {
     if (!io.mayAsk()) throw notTrusted(whole);
-    await ask(whole, io);
+    await askTrust(whole, io);
   } else if (!flags.json) io.say(itemsText(news, "Trusted from now on:"));
   await keep(project, whole);
   return { data, text: () => `Trusted: ${items.map(itemTitle).join("; ")}` };

@@ -5,7 +5,7 @@
  *
  * - https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
  */
-import { hashOf } from "../../../core/marker.ts";
+import { nameHash } from "../../../core/marker.ts";
 import { Secret } from "../../../core/secret.ts";
 import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
 import type { SecretEntry } from "../../_shared/secret_entries.ts";
@@ -23,7 +23,7 @@ const MARKED_AT = "forkstack-path";
 
 /** The custom metadata of an entry of ours. */
 export function noteOf(markId: string, path: string): Record<string, string> {
-  return { [MARKED_BY]: markId, [MARKED_AT]: hashOf(path) };
+  return { [MARKED_BY]: markId, [MARKED_AT]: nameHash(path) };
 }
 
 /** Whether an entry's custom metadata is of this mark and this path. */
@@ -32,7 +32,7 @@ export function isMarked(
   markId: string,
   path: string,
 ): boolean {
-  return custom?.[MARKED_BY] === markId && (custom[MARKED_AT] ?? hashOf(path)) === hashOf(path);
+  return custom?.[MARKED_BY] === markId && (custom[MARKED_AT] ?? nameHash(path)) === nameHash(path);
 }
 
 /** How an entry was written, to be written so again: a change of it fails where somebody was quicker. */

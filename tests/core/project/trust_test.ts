@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
-import { hashOf, hostItems, namedBy } from "../../../core/project/trust_items.ts";
+import { hostItems, namedBy, trustHash } from "../../../core/project/trust_items.ts";
 import { shownLines } from "../../../core/text/printable.ts";
 import { itemsText } from "../../../core/project/trust_text.ts";
 import { CATALOG, PROVIDERS } from "../../../providers/mod.ts";
@@ -30,7 +30,7 @@ async function named(config: Record<string, unknown>, files: Record<string, stri
 
 async function hash(config: Record<string, unknown>, files?: Record<string, string>, name = "shop") {
   const { items } = await named(config, files);
-  return await hashOf({ name }, items);
+  return await trustHash({ name }, items);
 }
 
 const database = { provider: "./mine.ts", region: "a", list: ["x"] };
@@ -95,7 +95,7 @@ Deno.test("a script whose text is not known has no hash, so that no hash lets it
     { catalog: CATALOG, reach: "all", scriptOf: () => Promise.resolve(undefined) },
   );
   assert.equal(items.length, 1);
-  assert.equal(await hashOf({ name: "shop" }, items), undefined);
+  assert.equal(await trustHash({ name: "shop" }, items), undefined);
 });
 
 Deno.test("a pipe or a device is never read: a command would wait for its end", async () => {
