@@ -228,7 +228,7 @@ export function planText(plan: Plan, style: Style): string {
 }
 
 /** The identifying part of a resource's report. */
-export function named(
+export function resourceIdentity(
   resource: { key: string; kind: string; name?: string },
 ): { key: string; kind: string; name?: string } {
   const { key, kind, name } = resource;

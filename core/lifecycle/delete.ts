@@ -116,7 +116,7 @@ async function deleted(
 }
 
 /** What `delete --purge` takes away of an environment that is gone: what was kept of it. */
-export async function keptOf(engine: Engine, env: string): Promise<KeptFork[]> {
+export async function keptForks(engine: Engine, env: string): Promise<KeptFork[]> {
   return (await engine.registry.kept()).filter((one) => one.env === env);
 }
 
@@ -126,7 +126,7 @@ export async function purgeKept(engine: Engine, env: string): Promise<KeptFork[]
 }
 
 async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<KeptFork[]> {
-  const kept = await keptOf(engine, env);
+  const kept = await keptForks(engine, env);
   for (const { resource: key, operation, id, at } of kept) {
     const resource = engine.resources.find((one) => one.key === key);
     if (resource === undefined) {

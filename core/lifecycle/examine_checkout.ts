@@ -13,7 +13,7 @@ import * as workspace from "../workspace/env_files.ts";
 import type { Environment } from "../state/records.ts";
 import { BASE_ENVS } from "../project/project.ts";
 import type { Finding } from "./finding.ts";
-import { localPath, textOf, variablesPath } from "../workspace/place.ts";
+import { fileText, localPath, variablesPath } from "../workspace/place.ts";
 
 /** Findings on this directory's pointer and on the block in its env file. */
 export async function examineCheckout(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {
@@ -52,7 +52,7 @@ async function unmade(engine: Engine, env: string, decidedBy: string): Promise<F
 async function examineBlock(engine: Engine, env: string | undefined): Promise<Finding[]> {
   const path = localPath(engine.project);
   if (path === undefined) return [];
-  const text = textOf(await engine.world.files.readBytes(path));
+  const text = fileText(await engine.world.files.readBytes(path));
   const written = block.blockVariables(text, `"${path}"`);
   const { FORKSTACK_ENV: whose } = written;
   if (whose === undefined || env === undefined) return [];

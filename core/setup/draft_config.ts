@@ -132,7 +132,7 @@ export async function fill(
 }
 
 /** The error for what nobody told. */
-export function missing(stack: string, gaps: readonly Gap[]): ForkstackError {
+export function missingOptions(stack: string, gaps: readonly Gap[]): ForkstackError {
   const names = gaps.map(({ kind, option }) => `${kind}.${option}`);
   const flags = gaps.map(({ kind, option, example }) => `--set ${kind}.${option}=${example}`).join(" ");
   const what = gaps.map(({ ask }) => ask).join("; ");

@@ -20,12 +20,12 @@ import { checkUntracked, pointersOf } from "../project/state_ownership.ts";
 import { variableNames } from "./program_env.ts";
 import { Secret, type Variables } from "../secret.ts";
 import type { Project } from "../project/project.ts";
-import { localPath, textOf, variablesPath, type Workspace } from "./place.ts";
+import { fileText, localPath, variablesPath, type Workspace } from "./place.ts";
 import {
   allOrNone,
   type Planned,
-  put,
   putBack,
+  putStaged,
   type Remake,
   rewriteShared,
   stageAll,
@@ -107,7 +107,7 @@ async function checkLocal(place: Workspace, anyway: boolean): Promise<void> {
       hint: 'Make it, or name another file in "envFile" of forkstack.json',
     });
   }
-  const text = textOf(await files.readBytes(path));
+  const text = fileText(await files.readBytes(path));
   const names = new Set(anyway ? [] : variableNames(place.resources ?? []));
   block.refuseDoubles(text, names, await knownOf(place, text));
 }
@@ -158,11 +158,11 @@ export async function prepareFiles(place: Workspace, wanted: FilesSpec): Promise
     changedFiles: projectFiles.map(([path]) => basename(path)),
     async commit() {
       await exclude(place);
-      for (const one of staged) await put(files, one);
+      for (const one of staged) await putStaged(files, one);
       tellClosed(place, staged);
       // Others may point this directory elsewhere at the same time. Whoever writes last looks last: it makes them agree.
       for (let attempt = 1; wanted.activate && attempt <= 100 && !await pointersAgree(place); attempt++) {
-        for (const one of staged) if (isPointer(project, one.path)) await put(files, one);
+        for (const one of staged) if (isPointer(project, one.path)) await putStaged(files, one);
       }
     },
     undo: () => putBack(files, staged),
@@ -174,7 +174,7 @@ async function exclude(place: Workspace): Promise<void> {
   try {
     const lacking = await lackingExclude(place.project, place.world.files);
     if (lacking === undefined) return;
-    const remake = (now: Uint8Array | undefined) => Promise.resolve(block.bytesOfText(lacking.complete(textOf(now))));
+    const remake = (now: Uint8Array | undefined) => Promise.resolve(block.bytesOfText(lacking.complete(fileText(now))));
     await rewriteShared(place, lacking.path, remake, 0o644);
   } catch (error) {
     const known = fileError(error, "have git ignore what forkstack writes");
@@ -191,7 +191,7 @@ async function pointersAgree({ project, world: { files } }: Workspace): Promise<
   if (path === undefined) return true;
   const current = await files.read(join(project.root, ".current-env"));
   const local = await files.readBytes(path);
-  return current?.trim() === block.blockVariables(textOf(local)).FORKSTACK_ENV;
+  return current?.trim() === block.blockVariables(fileText(local)).FORKSTACK_ENV;
 }
 
 /** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
@@ -233,7 +233,7 @@ async function environmentFiles(place: Workspace, { env, variables, activate, an
 async function localFile(place: Workspace, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
   const lines = block.formatBlock(told, await disk.realPath(place.project.root));
   return async (now) => {
-    const text = textOf(now);
+    const text = fileText(now);
     const known = await knownOf(place, text);
     if (!anyway) block.refuseDoubles(text, new Set(Object.keys(told)), known);
     return block.bytesOfText(block.withBlock(text, lines, known));
@@ -245,10 +245,10 @@ async function formerFile(place: Workspace): Promise<Planned[]> {
   const { project, world: { files } } = place;
   const path = join(project.root, ".env.local");
   if (path === localPath(project) || (await files.stat(path))?.type !== "file") return [];
-  const before = textOf(await files.readBytes(path));
+  const before = fileText(await files.readBytes(path));
   if (Object.keys(block.blockVariables(before, `"${path}"`)).length === 0) return [];
   const without = async (now: Uint8Array | undefined) => {
-    const text = textOf(now);
+    const text = fileText(now);
     return block.bytesOfText(block.withoutBlock(text, await knownOf(place, text)));
   };
   return [[path, without, (await disk.mode(path) ?? 0o600) & 0o777]];

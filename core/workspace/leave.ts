@@ -11,7 +11,7 @@ import { fileError, temporaryPath } from "../system/files.ts";
 import { join } from "../system/host.ts";
 import { messageOf } from "../text/printable.ts";
 import { changeFiles, knownOf, readVariables } from "./env_files.ts";
-import { localPath, textOf, type Workspace } from "./place.ts";
+import { fileText, localPath, type Workspace } from "./place.ts";
 import { rewriteShared } from "./staged_files.ts";
 
 /** What the two files say; `undefined` where one says nothing. */
@@ -72,7 +72,7 @@ async function pointersOf(place: Workspace): Promise<Pointers> {
   const bytes = await files.readBytes(pointerPath(place));
   const pointer = bytes && nameIn(bytes);
   const path = localPath(project);
-  const text = path === undefined ? "" : await files.readBytes(path).then(textOf, () => "");
+  const text = path === undefined ? "" : await files.readBytes(path).then(fileText, () => "");
   try {
     return { pointer, block: block.blockVariables(text).FORKSTACK_ENV };
   } catch {
@@ -93,14 +93,14 @@ async function removeBlock(place: Workspace, only: string | undefined): Promise<
       return false;
     }
     const without = async (now: Uint8Array | undefined) => {
-      const text = textOf(now);
+      const text = fileText(now);
       const known = await knownOf(place, text);
       const isMeant = only === undefined || block.blockVariables(text, known.name).FORKSTACK_ENV === only;
       return isMeant ? block.withoutBlock(text, known) : text;
     };
     const before = await files.readBytes(path);
     const rest = await without(before);
-    if (rest === textOf(before)) return true;
+    if (rest === fileText(before)) return true;
     if (rest === "") return await removeIf(place, path, (bytes) => sameBytes(bytes, before)); // nothing in it but ours
     await rewriteShared(place, path, async (now) => block.bytesOfText(await without(now)));
     return true;

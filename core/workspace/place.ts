@@ -23,7 +23,7 @@ export function variablesPath(project: Project, env: string): string {
 }
 
 /** A file as `env_block.ts` has it. */
-export function textOf(bytes: Uint8Array | undefined): string {
+export function fileText(bytes: Uint8Array | undefined): string {
   return block.textOfBytes(bytes ?? new Uint8Array());
 }
 

@@ -10,7 +10,7 @@ import { disk, sameBytes } from "../system/disk.ts";
 import { join, system } from "../system/host.ts";
 import { pointersOf } from "../project/state_ownership.ts";
 import { messageOf } from "../text/printable.ts";
-import { textOf, type Workspace } from "./place.ts";
+import { fileText, type Workspace } from "./place.ts";
 
 /** Removes what runs that died left of the files here; some hold credentials. */
 export async function sweep({ project, world: { files } }: Workspace): Promise<void> {
@@ -74,7 +74,7 @@ export async function writeProjectFiles(place: Workspace, written: readonly Writ
   for (const [path] of written) await sweepTemporary(files, path);
   const staged = await stageAll(place, () => Promise.resolve(written));
   const commit = async () => {
-    for (const one of staged) await put(files, one);
+    for (const one of staged) await putStaged(files, one);
   };
   await allOrNone(
     commit,
@@ -88,7 +88,7 @@ export async function rewriteShared(place: Workspace, path: string, remake: Rema
   const mode = (await disk.mode(path) ?? modeOfNew) & 0o777;
   const [one] = await stageAll(place, () => Promise.resolve([[path, remake, mode]]));
   try {
-    await put(place.world.files, one);
+    await putStaged(place.world.files, one);
   } finally {
     await place.world.files.remove(one.temporary);
   }
@@ -111,7 +111,7 @@ export function tellClosed({ world }: Workspace, staged: readonly Staged[]): voi
 }
 
 /** Gives a staged file its name; staged anew where another command, at work here too, took it for left behind. */
-export async function put(files: Files, one: Staged): Promise<void> {
+export async function putStaged(files: Files, one: Staged): Promise<void> {
   try {
     for (let attempt = 1;; attempt++) {
       try {
@@ -143,10 +143,10 @@ async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
   for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
     const { isDone, seen } = await files.swap(one.temporary, one.path, expected);
     if (isDone && sameBytes(seen, expected)) return;
-    if (isDone) late = [textOf(expected), textOf(seen)];
+    if (isDone) late = [fileText(expected), fileText(seen)];
     expected = isDone ? await files.readBytes(one.path) : seen;
     const isAlone = sameBytes(expected, one.content);
-    const merged = late === undefined ? undefined : isAlone ? late[1] : block.withEdit(textOf(expected), ...late);
+    const merged = late === undefined ? undefined : isAlone ? late[1] : block.withEdit(fileText(expected), ...late);
     await remakeOf(merged === undefined ? expected : block.bytesOfText(merged));
   }
   throw new ForkstackError("CONFLICT", `Cannot write "${one.path}": another program changes it all the time`, {
@@ -204,8 +204,8 @@ async function takeBack(files: Files, { path, temporary, content, before, modeBe
   for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
     const now = await files.readBytes(path);
     if (now === undefined) return;
-    const earlier = textOf(before);
-    const restored = block.withoutChange(textOf(now), textOf(content), earlier);
+    const earlier = fileText(before);
+    const restored = block.withoutChange(fileText(now), fileText(content), earlier);
     if (restored === undefined) return; // another's by now
     if (before === undefined && restored === "") return await files.remove(path);
     await files.write(temporary, block.bytesOfText(restored), { mode: modeBefore, direct: true });

@@ -28,7 +28,7 @@ import {
   inspect,
   isEmptyLater,
   isMadeAtFirstUse,
-  noteOf,
+  ownerNote,
   ownerPath,
   publishedCopy,
   readOwner,
@@ -151,7 +151,7 @@ async function create<O>(its: Embedded<O>, context: Context, target: Target<O>):
     context.signal.throwIfAborted();
     const made = await context.files.stat(partial);
     if (made === undefined) throw missing(partial);
-    await context.files.write(note, noteOf(made.identity, copy));
+    await context.files.write(note, ownerNote(made.identity, copy));
     for (const companion of companionsOf(its, path)) { // a log that is not this database's would be played into it
       if (await context.files.stat(companion) !== undefined) throw existing(companion);
     }

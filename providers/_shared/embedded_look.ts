@@ -134,14 +134,14 @@ export async function publishedCopy(context: Context, ownerFile: string, identit
   for (const note of await temporariesOf(context.files, ownerFile)) {
     const text = await context.files.read(note);
     for (const copy of ["copy-on-write", "full-copy", "empty"] as const) {
-      if (text === noteOf(identity, copy)) return copy;
+      if (text === ownerNote(identity, copy)) return copy;
     }
   }
   return undefined;
 }
 
 /** Text of the note on a file that is whole, and is about to be published. */
-export function noteOf(identity: string, copy: Copy): string {
+export function ownerNote(identity: string, copy: Copy): string {
   return `${identity} ${copy}\n`;
 }
 

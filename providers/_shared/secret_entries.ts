@@ -42,7 +42,7 @@ export function pathMark(path: string): string {
 export const STRANGE = "strange";
 
 /** The vendor's calls. */
-export interface Shelf<Options extends Policy> {
+export interface EntryStore<Options extends Policy> {
   /** The provider's name. */
   readonly provider: string;
   /** Where an environment's entries are, e.g. `"secret/shop/alice/"`. */
@@ -98,7 +98,7 @@ type Lifecycle<Options> = Pick<
 >;
 
 /** The methods of a provider whose forks are copies of entries. */
-export function copies<Options extends Policy>(shelf: Shelf<Options>): Lifecycle<Options> {
+export function copies<Options extends Policy>(shelf: EntryStore<Options>): Lifecycle<Options> {
   const access: Provider<Options>["secrets"] = {
     async read(context, held, scope) {
       const mark = await standing(shelf, context, held, scope);
@@ -130,7 +130,7 @@ export function copies<Options extends Policy>(shelf: Shelf<Options>): Lifecycle
 }
 
 async function inspect<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   target: Target<Options>,
 ): Promise<Inspection> {
@@ -154,7 +154,7 @@ const NOT_ITS_MARK = "its mark is not what forkstack wrote for it: it was copied
 
 /** The mark of an environment, as far as forkstack wrote it for this very one. */
 async function markOf<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   scope: Scope<Options>,
   name: string,
@@ -167,7 +167,7 @@ async function markOf<Options extends Policy>(
 
 /** The mark of an environment; `undefined` also where one stands that is not its own. */
 async function ownMark<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   scope: Scope<Options>,
   name: string,
@@ -181,7 +181,7 @@ function unmarked(count: number): string {
 }
 
 async function create<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   target: Target<Options>,
 ): Promise<Fork> {
@@ -207,7 +207,7 @@ async function create<Options extends Policy>(
   if (!isFree) {
     const there = await markOf(shelf, context, target, name);
     const reason = there === STRANGE ? NOT_ITS_MARK : isOthers(there?.marker, marker, unmarked(found.length));
-    if (reason !== undefined) throw foreign(shelf, target, `${what}: ${reason}`);
+    if (reason !== undefined) throw foreignEntries(shelf, target, `${what}: ${reason}`);
     mark = there as Mark;
     if (mark.state === "ready") return forkOf(mark, name);
     const all = [...new Set([...mark.paths, ...paths])];
@@ -220,7 +220,7 @@ async function create<Options extends Policy>(
   const strangers = (await shelf.paths(context, target, name)).filter((path) => !mark.paths.includes(path));
   if (strangers.length > 0) {
     if (isFree) await shelf.dropMark(context, target, name, mark);
-    throw foreign(shelf, target, `${what}: ${unmarked(strangers.length)}`);
+    throw foreignEntries(shelf, target, `${what}: ${unmarked(strangers.length)}`);
   }
   context.signal.throwIfAborted();
   await forEach(entries, (entry) => shelf.add(context, target, name, entry, mark), { signal: context.signal });
@@ -234,7 +234,7 @@ const BASE: ReadonlySet<string> = new Set(["prod", "dev"]);
 
 /** Nothing is written before `commit`, which ends the same however often it was begun. */
 async function reset<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   fork: Fork,
   target: Target<Options>,
@@ -273,7 +273,7 @@ function textOf({ values }: SecretEntry): string {
 
 /** A parent without a mark holds something, or is not there. */
 async function entriesOf<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   scope: Scope<Options>,
   name: string,
@@ -286,7 +286,7 @@ async function entriesOf<Options extends Policy>(
 
 /** What a fork gets of its parent's entries, and what it gets besides. */
 function withPolicy<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   target: Target<Options>,
   parents: readonly SecretEntry[],
 ): SecretEntry[] {
@@ -310,7 +310,7 @@ function withPolicy<Options extends Policy>(
 
 /** All values by key; one key in two entries would be a guess. */
 export function valuesOf<Options extends Policy>(
-  { provider, place }: Pick<Shelf<Options>, "provider" | "place">,
+  { provider, place }: Pick<EntryStore<Options>, "provider" | "place">,
   scope: Scope<Options>,
   name: string,
   entries: readonly SecretEntry[],
@@ -336,7 +336,7 @@ export function valuesOf<Options extends Policy>(
 
 /** The mark goes last: while it is there, a second attempt knows what is left to do. */
 async function remove<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   fork: Fork,
   scope: Scope<Options>,
@@ -357,7 +357,7 @@ async function remove<Options extends Policy>(
 
 /** The fork's mark, if the fork may be taken away. */
 export async function ours<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   fork: Fork,
   scope: Scope<Options>,
@@ -366,11 +366,11 @@ export async function ours<Options extends Policy>(
   const mark = await ownMark(shelf, context, scope, fork.name);
   if (mark?.id !== fork.id) return undefined;
   if (isSameHolder(mark.marker, fork.marker)) return mark;
-  throw foreign(shelf, scope, `${verb} secrets "${shelf.place(scope, fork.name)}": ${holder(mark.marker)}`);
+  throw foreignEntries(shelf, scope, `${verb} secrets "${shelf.place(scope, fork.name)}": ${holder(mark.marker)}`);
 }
 
 async function* list<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   scope: Scope<Options>,
 ): AsyncIterable<Fork> {
@@ -382,7 +382,7 @@ async function* list<Options extends Policy>(
 
 /** The mark of what is there, where it has one; throws where there is nothing, or something else. */
 async function standing<Options extends Policy>(
-  shelf: Shelf<Options>,
+  shelf: EntryStore<Options>,
   context: Context,
   held: Held,
   scope: Scope<Options>,
@@ -399,7 +399,11 @@ function forkOf({ id, marker, parentId, createdAt }: Mark, name: string): Fork {
   return { id, name, ...lineage, marker, createdAt, copy: parentId === undefined ? "empty" : "full-copy" };
 }
 
-function missing<Options extends Policy>(shelf: Shelf<Options>, scope: Scope<Options>, name: string): ForkstackError {
+function missing<Options extends Policy>(
+  shelf: EntryStore<Options>,
+  scope: Scope<Options>,
+  name: string,
+): ForkstackError {
   const { provider } = shelf;
   return new ForkstackError("NOT_FOUND", `Cannot use secrets "${shelf.place(scope, name)}": there are none`, {
     hint: "Put secrets there, name another parent with --from, or start without any by --empty",
@@ -408,8 +412,8 @@ function missing<Options extends Policy>(shelf: Shelf<Options>, scope: Scope<Opt
 }
 
 /** The error for entries that are not this environment's. */
-export function foreign<Options extends Policy>(
-  { provider }: Pick<Shelf<Options>, "provider">,
+export function foreignEntries<Options extends Policy>(
+  { provider }: Pick<EntryStore<Options>, "provider">,
   { resource }: Scope<Options>,
   what: string,
 ): ForkstackError {

@@ -25,7 +25,15 @@ import {
   told,
   valuesAt,
 } from "./runtime/aws-secrets.ts";
-import { copies, foreign, type Mark, ours, pathMark, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
+import {
+  copies,
+  type EntryStore,
+  foreignEntries,
+  type Mark,
+  ours,
+  pathMark,
+  STRANGE,
+} from "../_shared/secret_entries.ts";
 import { policyOptions } from "../_shared/secret_policy.ts";
 
 const options = v.strictObject({
@@ -51,7 +59,7 @@ const RECOVERY_DAYS = 30;
 /** A name is taken for a while after its secret was deleted at once. */
 const NAME_FREE_MS = 120_000;
 
-const shelf: Shelf<Options> = {
+const shelf: EntryStore<Options> = {
   provider: "aws-secrets",
   place: ({ project }, name) => `${project}/${name}/`,
   mark: look,
@@ -100,7 +108,7 @@ const shelf: Shelf<Options> = {
     if (await make(context, scope, name, entry.path, contentOf(entry), tags, mark.marker)) return;
     const there = await describe(context, scope, secret);
     if (there && isMarked(there.tags, mark.id, entry.path)) return;
-    throw foreign(shelf, scope, `write secret "${secret}": somebody else put one there`);
+    throw foreignEntries(shelf, scope, `write secret "${secret}": somebody else put one there`);
   },
   async replace(context, scope, name, entry) {
     const SecretId = nameOf(scope, name, entry.path);
@@ -276,7 +284,7 @@ async function make(
       if (!there?.isScheduled) return undefined; // it was deleted at once, which takes a while
       const its = isMarked(there.tags, there.tags.id ?? "", path) ? markerIn(context, name, there.tags) : undefined;
       if (its === undefined || !isSameHolder(its, marker)) {
-        throw foreign(shelf, scope, `${what}: one that is not ours waits for its deletion`);
+        throw foreignEntries(shelf, scope, `${what}: one that is not ours waits for its deletion`);
       }
       await call("RestoreSecret", { SecretId: there.ARN });
       await call("PutSecretValue", { SecretId: there.ARN, ...content, ClientRequestToken });

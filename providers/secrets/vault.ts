@@ -10,7 +10,14 @@ import type { Context, Provider, Question, Scope } from "../../core/provider.ts"
 import { ForkstackError } from "../../mod.ts";
 import { forEach } from "../../core/system/concurrency.ts";
 import { Api, endpointOption, reaches, type Sent, type VendorAnswer } from "../_shared/json_api.ts";
-import { copies, foreign, type Mark, type SecretEntry, type Shelf, STRANGE } from "../_shared/secret_entries.ts";
+import {
+  copies,
+  type EntryStore,
+  foreignEntries,
+  type Mark,
+  type SecretEntry,
+  STRANGE,
+} from "../_shared/secret_entries.ts";
 import { policyOptions } from "../_shared/secret_policy.ts";
 import {
   bodyOf,
@@ -69,7 +76,7 @@ const METADATA = v.object({
 /** Raft's `max_entry_size`; a Consul store takes half as much, and says so itself. */
 const MAX_ENTRY_BYTES = 1024 * 1024;
 
-const shelf: Shelf<Options> = {
+const shelf: EntryStore<Options> = {
   provider: "vault",
   place: (scope, name) => `${scope.options.mount}/${scope.project}/${name}/`,
   mark,
@@ -284,7 +291,7 @@ async function add(
   const seen = await to(context, scope, what)("GET", metadata);
   const there = seen === undefined ? undefined : v.parse(METADATA, seen).data;
   if (there !== undefined && !isMarked(there.custom_metadata, mark.id, entry.path)) {
-    throw foreign(shelf, scope, `${what}: somebody else put one there`);
+    throw foreignEntries(shelf, scope, `${what}: somebody else put one there`);
   }
   const isThere = there !== undefined && there.current_version > 0 &&
     await entryOf(to(context, scope, what), mount, prefixOf(scope, name), entry.path) !== undefined;
@@ -302,7 +309,7 @@ async function add(
   if (now === undefined) throw problem;
   if (JSON.stringify(bodyOf(now, 0)) === JSON.stringify(bodyOf(entry, 0))) return;
   await to(context, scope, what)("POST", metadata, { custom_metadata: {} });
-  throw foreign(shelf, scope, `${what}: somebody else put one there`);
+  throw foreignEntries(shelf, scope, `${what}: somebody else put one there`);
 }
 
 async function drop(context: Context, scope: Scope<Options>, name: string, path: string, mark: Mark) {

@@ -1,6 +1,6 @@
 import { isForkstackError, parseEnvName } from "../../../mod.ts";
 import type { CommandResult, Invocation } from "../command_line.ts";
-import { deleteEnvironment, type DeleteResult, keptOf, planDeletion, purgeKept } from "../../lifecycle/delete.ts";
+import { deleteEnvironment, type DeleteResult, keptForks, planDeletion, purgeKept } from "../../lifecycle/delete.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { pointsTo } from "../../workspace/leave.ts";
 import { load } from "../../system/lazy.ts";
@@ -83,7 +83,7 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
   const purge = flags.purge === true;
   const isDry = flags["dry-run"] === true;
   const found = await withEngine(io, isDry ? "look" : "work", async (engine) => {
-    const kept = purge ? await keptOf(engine, env) : [];
+    const kept = purge ? await keptForks(engine, env) : [];
     const isRecorded = await engine.registry.environment(env) !== undefined;
     if (kept.length > 0 && !isRecorded) {
       const what = kept.map((one) => `${one.resource} "${one.id}"`).join(", ");
@@ -160,7 +160,7 @@ async function deleteMarked({ flags, io }: Invocation, env: string, marked: Mark
   const kept = left.map((one) => keptReport(one));
   if (flags["dry-run"]) {
     const resources = going.map(({ resource, ...rest }) => ({
-      ...output.named(resource),
+      ...output.resourceIdentity(resource),
       provider: resource.provider.name,
       ...rest,
       state: "ready",
@@ -194,7 +194,7 @@ async function deleteMarked({ flags, io }: Invocation, env: string, marked: Mark
 }
 
 function keptReport({ resource, title }: Other) {
-  return { ...output.named(resource), provider: resource.provider.name, title, state: "kept" };
+  return { ...output.resourceIdentity(resource), provider: resource.provider.name, title, state: "kept" };
 }
 
 async function rebuilding() {

@@ -10,7 +10,7 @@ import { commandsWithTask, origin, schemaPath } from "../../project/task_line.ts
 import * as output from "../output.ts";
 import { type Ask, ask as onTerminal } from "../../system/prompts.ts";
 import { parseConfig } from "../../project/schema.ts";
-import { contradiction, draftOf, fill, gapsOf, missing, providersOf } from "../../setup/draft_config.ts";
+import { contradiction, draftOf, fill, gapsOf, missingOptions, providersOf } from "../../setup/draft_config.ts";
 import { text } from "../session.ts";
 import type { Project, Resource } from "../../project/project.ts";
 import { signsOf, type Survey, survey } from "../../setup/survey.ts";
@@ -113,7 +113,10 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
       data: {
         project: project.name,
         root: project.root,
-        resources: resources.map(({ provider, ...one }) => ({ ...output.named(one), provider: provider.name })),
+        resources: resources.map(({ provider, ...one }) => ({
+          ...output.resourceIdentity(one),
+          provider: provider.name,
+        })),
         files: plan.files,
         kept: plan.kept,
         credentials: plan.credentials,
@@ -173,7 +176,7 @@ async function begun(
   });
   const gaps = await gapsOf(catalog, draft);
   const open = gaps.filter(({ initial }) => initial === undefined);
-  if (ask === undefined && open.length > 0) throw missing(stack, open);
+  if (ask === undefined && open.length > 0) throw missingOptions(stack, open);
   for (const gap of gaps) {
     const { ask: question, initial, example, check, kind, option } = gap;
     const answer = await ask?.text(question, { ...(initial === undefined ? {} : { initial }), example, check });

@@ -95,7 +95,7 @@ async function runNew({ name, flags, io }: Invocation): Promise<CommandResult> {
   }, { reach: flags["dry-run"] ? "registry" : "all" });
   if (flags["dry-run"]) {
     const resources = plan.steps.map(({ resource, title, action }) => ({
-      ...output.named(resource),
+      ...output.resourceIdentity(resource),
       provider: resource.provider.name,
       title,
       state: action,
