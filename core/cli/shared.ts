@@ -5,7 +5,7 @@
  */
 
 /** Options of every command. */
-export const COMMON = ["yes", "json", "no-color", "help"] as const;
+export const COMMON_OPTIONS = ["yes", "json", "no-color", "help"] as const;
 
 /** Options that several commands take, or all. */
 export const SHARED_OPTIONS = {

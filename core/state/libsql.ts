@@ -8,7 +8,7 @@ import { httpClient } from "../http/client.ts";
 import { repeatable } from "../system/repeat.ts";
 import { loadPackage } from "../system/lazy.ts";
 import { Secret } from "../secret.ts";
-import type { Row, Sql, Statement } from "./sql.ts";
+import type { Sql, SqlRow, Statement } from "./sql.ts";
 
 /** Opens it. */
 export async function open(url: string, authToken: string | undefined): Promise<Sql> {
@@ -18,7 +18,7 @@ export async function open(url: string, authToken: string | undefined): Promise<
   const client = createClient({ url, authToken, intMode: "number", fetch: serverFetch(url, authToken) });
   type Result = { columns: string[]; rows: ArrayLike<unknown>[] };
   const named = (result: Result) =>
-    result.rows.map((row) => Object.fromEntries(result.columns.map((column, at) => [column, row[at]])) as Row);
+    result.rows.map((row) => Object.fromEntries(result.columns.map((column, at) => [column, row[at]])) as SqlRow);
   const statement = ([sql, ...args]: Statement) => ({ sql, args });
   return {
     async write(statements) {

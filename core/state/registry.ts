@@ -25,7 +25,7 @@ import {
 import { foreignRegistry } from "./registry_file.ts";
 import { MIGRATIONS, SCHEMA, SCHEMA_VERSION, SHAPE } from "./registry_schema.ts";
 import { byKey, byName, quoted } from "../text/printable.ts";
-import type { Row, Sql, Statement } from "./sql.ts";
+import type { Sql, SqlRow, Statement } from "./sql.ts";
 import type {
   Checkout,
   DamagedRow,
@@ -199,13 +199,13 @@ export class Registry {
     return (await this.#read([statement, operation, seq])).length > 0;
   }
 
-  async #read(statement: Statement): Promise<Row[]> {
+  async #read(statement: Statement): Promise<SqlRow[]> {
     return await this.#sql.read(statement).catch((error) => {
       throw statementError(error);
     });
   }
 
-  async #write(statements: readonly Statement[]): Promise<Row[][]> {
+  async #write(statements: readonly Statement[]): Promise<SqlRow[][]> {
     return await this.#sql.write(statements).catch((error) => {
       throw statementError(error);
     });
@@ -328,7 +328,7 @@ export class Registry {
     ]);
   }
 
-  #checks(): Readonly<Record<string, (row: Row) => unknown>> {
+  #checks(): Readonly<Record<string, (row: SqlRow) => unknown>> {
     return {
       environments: environmentOf,
       resources: (row) => resourceOf(row, this.#project),

@@ -7,7 +7,7 @@
  */
 import { ForkstackError, type Kind, KINDS, resourceTitle } from "../../mod.ts";
 import { quoted, shown } from "../text/printable.ts";
-import type { Row } from "./sql.ts";
+import type { SqlRow } from "./sql.ts";
 import type { Checkout, Environment, JournalLine, KeptFork, Lock, ResourceRow } from "./records.ts";
 import {
   type Check,
@@ -25,7 +25,7 @@ import {
 import { BASE_ENVS, keyOf } from "../project/project.ts";
 
 /** What a row is called in an error: `environment "alice"`, `database of environment "alice"`. */
-type Whose = (row: Row) => string;
+type Whose = (row: SqlRow) => string;
 /** A column, what its values must be, and what that is called. */
 type Columns<Name extends string> = Readonly<Record<Name, readonly [check: Check, must: string]>>;
 
@@ -106,14 +106,14 @@ const journalNamed: Whose = ({ seq, env }) =>
 const checkoutNamed: Whose = ({ path }) => `the checkout ${quoted(path)}`;
 const lockNamed: Whose = ({ env }) => `the lock of environment ${quoted(env)}`;
 
-function check<Name extends string>(row: Row, columns: Columns<Name>, whose: Whose): void {
+function check<Name extends string>(row: SqlRow, columns: Columns<Name>, whose: Whose): void {
   for (const name in columns) {
     const [isRight, must] = columns[name];
     if (!isRight(row[name])) throw damagedRow(row, whose, `its "${name}" is ${quoted(row[name])}, but must be ${must}`);
   }
 }
 
-function damagedRow(row: Row, whose: Whose, state: string): ForkstackError {
+function damagedRow(row: SqlRow, whose: Whose, state: string): ForkstackError {
   const env = row.env ?? row.name;
   return new ForkstackError("REGISTRY_DAMAGED", `Cannot read ${whose(row)} in the registry: ${state}`, {
     hint: FORGET,
@@ -134,7 +134,7 @@ export function damagedRegistry(state: string, cause?: unknown): ForkstackError 
 }
 
 /** An environment, checked. */
-export function environmentOf(row: Row): Environment {
+export function environmentOf(row: SqlRow): Environment {
   check(row, ENVIRONMENT, environmentNamed);
   if (row.parent === row.name) throw damagedRow(row, environmentNamed, "it is its own parent");
   return {
@@ -151,7 +151,7 @@ export function environmentOf(row: Row): Environment {
 }
 
 /** A resource of a project's environment, checked: its key and its title are those that follow from the rest. */
-export function resourceOf(row: Row, project: string): ResourceRow {
+export function resourceOf(row: SqlRow, project: string): ResourceRow {
   check(row, RESOURCE, resourceNamed);
   const [kind, name] = [row.kind as Kind, (row.name ?? undefined) as string | undefined];
   if (row.key !== keyOf(kind, name)) {
@@ -179,35 +179,35 @@ export function resourceOf(row: Row, project: string): ResourceRow {
 }
 
 /** A line of the journal, checked. */
-export function journalLineOf(row: Row): JournalLine {
+export function journalLineOf(row: SqlRow): JournalLine {
   check(row, JOURNAL, journalNamed);
   const { seq, operation, env, resource, step, phase, id, at } = row;
   return { seq, operation, env, resource, step, phase, ...given("id", id), at } as unknown as JournalLine;
 }
 
 /** A fork that was kept, checked. */
-export function keptOf(row: Row): KeptFork {
+export function keptOf(row: SqlRow): KeptFork {
   const { env, resource, operation, id, at } = row;
   check({ ...row, seq: 0, step: "keep", phase: "done" }, { ...JOURNAL, id: LINE }, journalNamed);
   return { env, resource, operation, id, at } as unknown as KeptFork;
 }
 
 /** A run that was told of nothing made, checked. */
-export function unansweredOf(row: Row): Pick<JournalLine, "env" | "operation" | "at"> {
+export function unansweredOf(row: SqlRow): Pick<JournalLine, "env" | "operation" | "at"> {
   const { env, operation, at } = row;
   check(row, { env: NAMED, operation: RUN, at: TIME }, journalNamed);
   return { env, operation, at } as unknown as Pick<JournalLine, "env" | "operation" | "at">;
 }
 
 /** Who holds a lock, checked. */
-export function lockOf(row: Row): Lock {
+export function lockOf(row: SqlRow): Lock {
   check(row, LOCK, lockNamed);
   const { env, owner, purpose, token, beat } = row;
   return { env, owner, purpose, token, beat } as unknown as Lock;
 }
 
 /** A checkout, checked. */
-export function checkoutOf(row: Row): Checkout {
+export function checkoutOf(row: SqlRow): Checkout {
   check(row, CHECKOUT, checkoutNamed);
   const { host, path, git_dir, git_branch, env, used_at: usedAt } = row;
   const where = { ...given("gitDir", git_dir), ...given("gitBranch", git_branch) };
@@ -233,10 +233,10 @@ function optionsOf(value: unknown): Record<string, unknown> | undefined {
 
 /** Those rows that pass their check, as what they are; and those that fail. */
 export function sound<T>(
-  rows: readonly Row[],
-  check: (row: Row) => T,
-): { rows: T[]; damaged: { row: Row; error: ForkstackError }[] } {
-  const [passed, damaged]: [T[], { row: Row; error: ForkstackError }[]] = [[], []];
+  rows: readonly SqlRow[],
+  check: (row: SqlRow) => T,
+): { rows: T[]; damaged: { row: SqlRow; error: ForkstackError }[] } {
+  const [passed, damaged]: [T[], { row: SqlRow; error: ForkstackError }[]] = [[], []];
   for (const row of rows) {
     try {
       passed.push(check(row));
@@ -251,7 +251,7 @@ export function sound<T>(
 const TABLES = { meta: 1, environments: 1, resources: 1, journal: 1, locks: 1, fence: 1, checkouts: 4 };
 
 /** Refuses a schema that is not this one: a view or a trigger of a stranger would run in each statement. */
-export function checkSchema(schema: readonly Row[], version: number): void {
+export function checkSchema(schema: readonly SqlRow[], version: number): void {
   const names = schema.filter(({ type }) => type === "table").map(({ name }) => String(name));
   const lacking = Object.entries(TABLES).find(([name, since]) => since <= version && !names.includes(name));
   if (lacking !== undefined) throw damagedRegistry(`it has no table "${lacking[0]}"`);

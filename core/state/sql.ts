@@ -15,7 +15,7 @@ export type SqlValue = string | number | null;
 /** A statement with its arguments. */
 export type Statement = readonly [sql: string, ...args: SqlValue[]];
 /** A row, by column name. */
-export type Row = Readonly<Record<string, string | number | null>>;
+export type SqlRow = Readonly<Record<string, string | number | null>>;
 
 /** A database that the registry can live in. */
 export interface Sql {
@@ -23,9 +23,9 @@ export interface Sql {
    * Runs the statements as one write transaction: all or none. Gives the rows of each. A server may get them twice:
    * they must be such that the second time changes nothing.
    */
-  write(statements: readonly Statement[]): Promise<Row[][]>;
+  write(statements: readonly Statement[]): Promise<SqlRow[][]>;
   /** Runs one statement that reads. */
-  read(statement: Statement): Promise<Row[]>;
+  read(statement: Statement): Promise<SqlRow[]>;
   /** Closes the connection. */
   close(): void;
 }
@@ -187,7 +187,7 @@ function isThere(error: { code?: string }): void {
   if (error.code !== "EEXIST") throw error;
 }
 
-function transaction(database: Database, statements: readonly Statement[]): Row[][] {
+function transaction(database: Database, statements: readonly Statement[]): SqlRow[][] {
   database.exec("BEGIN IMMEDIATE");
   try {
     const rows = statements.map(([sql, ...args]) => all(database, sql, args));
@@ -199,6 +199,6 @@ function transaction(database: Database, statements: readonly Statement[]): Row[
   }
 }
 
-function all(database: Database, sql: string, args: SQLInputValue[]): Row[] {
-  return database.prepare(sql).all(...args).map((row) => ({ ...row })) as unknown as Row[];
+function all(database: Database, sql: string, args: SQLInputValue[]): SqlRow[] {
+  return database.prepare(sql).all(...args).map((row) => ({ ...row })) as unknown as SqlRow[];
 }

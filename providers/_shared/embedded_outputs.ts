@@ -11,7 +11,7 @@ import { fileUrl, ForkstackError } from "../../mod.ts";
 type Outputs = Record<string, string | Secret>;
 
 /** The thing and its surroundings that outputs depend on. */
-export interface Asked {
+export interface EmbeddedSpec {
   readonly path: string;
   readonly held: Held;
   readonly context: Context;
@@ -19,7 +19,7 @@ export interface Asked {
 }
 
 /** Outputs of the embedded provider of each kind. */
-export const OUTPUTS: Readonly<Partial<Record<Kind, (asked: Asked) => Outputs | Promise<Outputs>>>> = {
+export const OUTPUTS: Readonly<Partial<Record<Kind, (asked: EmbeddedSpec) => Outputs | Promise<Outputs>>>> = {
   database: ({ path }) => ({ DATABASE_URL: fileUrl(path) }),
   storage: async ({ path, held, context, scope }) => ({
     BUCKET_NAME: held.name,

@@ -17,13 +17,13 @@ export interface Recording<Thing, Options> {
   readonly idOf: (thing: Thing) => string;
   /** The fork's name that a thing has, or is to get once it is whole. */
   readonly namesOf: (thing: Thing) => Iterable<string>;
-  readonly forkOf: (thing: Thing, of: Known) => Fork;
+  readonly forkOf: (thing: Thing, of: RecordedThing) => Fork;
   /** Whose a thing is, under a fork's name. @default {by its id on record} */
   readonly ownerOf?: (context: Context, name: string, thing: Thing) => Promise<Marker | undefined>;
 }
 
 /** The parts of a fork that the vendor does not know. */
-export interface Known {
+export interface RecordedThing {
   readonly name: string;
   readonly marker: Marker;
   /** Its time of creation where the vendor tells none: RFC 3339, UTC. */

@@ -13,7 +13,7 @@ import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "./ownership.ts";
 import { Store, type StoreAccount, vendorCode, type VendorHeaders } from "./s3_client.ts";
 import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./s3_objects.ts";
-import { MARK_OBJECT, type Marks, type Note, noteOf, ownerOf } from "./s3_marks.ts";
+import { bucketOwner, MARK_OBJECT, type Marks, type StoreNote, storeNote } from "./s3_marks.ts";
 
 /** The options of providers that copy. */
 export const COPY_OPTIONS = {
@@ -35,7 +35,7 @@ export interface Buckets<Options> {
   /** When a bucket was made (RFC 3339), where the store tells it. */
   createdAt(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<string | undefined>;
   /** Makes one, with its note where the store takes it at once; false if one is there. */
-  make(store: Store, target: Target<Options>, note: Note, context: Context): Promise<boolean>;
+  make(store: Store, target: Target<Options>, note: StoreNote, context: Context): Promise<boolean>;
   remove(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<void>;
   /** The names that begin so. */
   names(store: Store, prefix: string, context: Context, scope: Scope<Options>): AsyncIterable<string>;
@@ -101,7 +101,7 @@ async function inspect<Options>(
   }
   for (const isLast of [false, true]) {
     const note = await vendor.marks(target.options).read(store, name);
-    const owner = note && ownerOf(context, name, note);
+    const owner = note && bucketOwner(context, name, note);
     if (owner !== undefined) {
       if (!isSameHolder(owner.marker, marker)) return others(owner.id, owner.marker);
       return { state: owner.copy === undefined ? "pending" : "ready", fork: owner };
@@ -176,7 +176,7 @@ async function create<Options>(
   const fill = await vendor.prepare(context, store, target, there !== undefined);
   const fresh = freshFork(context, target);
   context.signal.throwIfAborted();
-  if (there === undefined && !await vendor.buckets.make(store, target, noteOf(fresh), context)) {
+  if (there === undefined && !await vendor.buckets.make(store, target, storeNote(fresh), context)) {
     await context.refused(name);
     there = await ours(vendor, context, store, { ...target, isResumed: false }); // the store said that one is there
     if (there === undefined) throw vanished(vendor, target);
@@ -185,17 +185,17 @@ async function create<Options>(
   const birth = createdAt && birthOf(name, createdAt);
   if (there === undefined && birth) await context.record("born", birth);
   if ((marks.key !== undefined || vendor.isForking) && await marks.read(store, name) === undefined) {
-    await marks.write(store, name, noteOf(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) }));
+    await marks.write(store, name, storeNote(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) }));
   }
   // The mark that is there counts: another attempt may have been first.
   const note = await marks.read(store, name);
-  const owner = note && ownerOf(context, name, note);
+  const owner = note && bucketOwner(context, name, note);
   const why = isOthers(owner?.marker, marker, UNMARKED);
   if (owner === undefined || why !== undefined) throw foreign(vendor, target, `make bucket "${name}": ${why}`);
   await context.record("bucket", owner.id);
   if (owner.copy !== undefined) return owner;
   const whole = { ...owner, copy: await fill() };
-  await marks.write(store, name, noteOf(whole));
+  await marks.write(store, name, storeNote(whole));
   if (birth) await context.record(FILLED + whole.copy, birth);
   return whole;
 }
@@ -296,12 +296,12 @@ async function remark<Options>(
 ): Promise<void> {
   const marks = vendor.marks(scope.options);
   const note = await marks.read(store, fork.name);
-  const owner = note && ownerOf(context, fork.name, note);
+  const owner = note && bucketOwner(context, fork.name, note);
   if (owner === undefined) return; // its application took the mark away, and it is known by its birth
   if (owner.id !== fork.id || !isSameHolder(owner.marker, fork.marker)) {
     throw foreign(vendor, scope, `extend bucket "${fork.name}": ${holder(owner.marker)}`);
   }
-  await marks.write(store, fork.name, noteOf({ ...owner, marker: fork.marker }));
+  await marks.write(store, fork.name, storeNote({ ...owner, marker: fork.marker }));
 }
 
 /** Everything goes but the mark; then the mark, then the bucket. */
@@ -317,7 +317,7 @@ async function remove<Options>(
   const seen = await vendor.buckets.look(store, name, context, scope);
   if (seen === "absent" || seen === "others") return "absent"; // ours is gone; another's may bear its name
   const note = await marks.read(store, name);
-  const owner = (note && ownerOf(context, name, note)) ?? await unmarkedFork(vendor, context, store, scope, name);
+  const owner = (note && bucketOwner(context, name, note)) ?? await unmarkedFork(vendor, context, store, scope, name);
   if (owner?.id !== fork.id) return "absent";
   if (!isSameHolder(owner.marker, marker)) {
     throw foreign(vendor, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
@@ -344,14 +344,14 @@ async function list<Options>(
   const marks = vendor.marks(scope.options);
   await forEach(vendor.buckets.names(store, `${scope.project}-`, context, scope), async (name) => {
     const note = await readIfOurs(marks, store, name);
-    const owner = note && ownerOf(context, name, note);
+    const owner = note && bucketOwner(context, name, note);
     if (owner?.marker.stack === scope.stack && owner.marker.resource === scope.resource) forks.push(owner);
   }, { signal: context.signal });
   return forks.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
 /** A bucket that went away meanwhile, or that is closed to us, is not ours. */
-async function readIfOurs(marks: Marks, store: Store, name: string): Promise<Note | undefined> {
+async function readIfOurs(marks: Marks, store: Store, name: string): Promise<StoreNote | undefined> {
   try {
     return await marks.read(store, name);
   } catch (error) {

@@ -8,18 +8,18 @@ import { ForkstackError } from "../../mod.ts";
 import { type Store, vendorCode } from "./s3_client.ts";
 
 /** The note on a bucket, by names that both tags and JSON can hold. */
-export type Note = Readonly<Record<string, string>>;
+export type StoreNote = Readonly<Record<string, string>>;
 
 /** A place for our note on a bucket. */
 export interface Marks {
-  read(store: Store, bucket: string): Promise<Note | undefined>;
-  write(store: Store, bucket: string, note: Note): Promise<void>;
+  read(store: Store, bucket: string): Promise<StoreNote | undefined>;
+  write(store: Store, bucket: string, note: StoreNote): Promise<void>;
   /** The key of the object that it is kept in, if it is one. */
   readonly key?: string;
 }
 
 /** The note of a fork. */
-export function noteOf({ id, marker, parentId, createdAt, copy }: Fork): Note {
+export function storeNote({ id, marker, parentId, createdAt, copy }: Fork): StoreNote {
   return {
     forkstack: formatMarker(marker).replace(/[%!'()*~]/g, (sign) => sign === "%" ? "=" : `=${hex(sign)}`),
     "forkstack-id": id,
@@ -42,7 +42,7 @@ const NOTE = v.object({
 });
 
 /** The fork that a note tells of; `undefined` if the note is not ours. */
-export function ownerOf(context: Context, name: string, note: Note): Fork | undefined {
+export function bucketOwner(context: Context, name: string, note: StoreNote): Fork | undefined {
   const parsed = v.safeParse(NOTE, note);
   if (!parsed.success) return undefined;
   const known = parsed.output;
@@ -78,7 +78,7 @@ export const TAGS: Marks = {
 };
 
 /** A note as the API wants tags. */
-export function tagSetOf(note: Note): { Key: string; Value: string }[] {
+export function tagSetOf(note: StoreNote): { Key: string; Value: string }[] {
   return Object.entries(note).map(([Key, Value]) => ({ Key, Value }));
 }
 

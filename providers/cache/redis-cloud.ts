@@ -26,7 +26,7 @@ import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import { copyAcross, type RedisLogin, redisUrl, withRedis } from "../_shared/redis_connection.ts";
-import { type Known, recorded } from "../_shared/recorded.ts";
+import { recorded, type RecordedThing } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
   /** The number of the subscription that holds the databases, as in the address of the console, e.g. `154714`. */
@@ -484,6 +484,6 @@ function raise(error: Error): never {
 const details = ({ resource }: Scope<Options>) => ({ provider: "redis-cloud", resource });
 
 /** While it is made, it has no time of its own. */
-function forkOf({ databaseId, name, activatedOn }: Database, { marker, since }: Known): Fork {
+function forkOf({ databaseId, name, activatedOn }: Database, { marker, since }: RecordedThing): Fork {
   return { id: String(databaseId), name, createdAt: new Date(activatedOn ?? since).toISOString(), marker };
 }

@@ -30,7 +30,7 @@ import {
   isForking,
   NAME_LENGTH,
   nameOf,
-  ownerOf,
+  nameOwner,
 } from "./upstash_api.ts";
 
 const options = v.strictObject({
@@ -100,7 +100,7 @@ const records = recorded<Database, Options>({
   idOf: ({ database_id }) => database_id,
   namesOf: (database) => [nameOf(database)],
   forkOf,
-  ownerOf,
+  nameOwner,
 });
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {

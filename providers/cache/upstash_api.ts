@@ -48,7 +48,7 @@ export interface Bearer {
 }
 
 /** Whose a database is: its id is on record, or it bears the name that our run put on record before it sent it. */
-export async function ownerOf(context: Context, name: string, found: Database): Promise<Marker | undefined> {
+export async function nameOwner(context: Context, name: string, found: Database): Promise<Marker | undefined> {
   const known = await context.recorded(name);
   return known.find(({ id }) => id === found.database_id || (isForking(found) && id === found.database_name))?.marker;
 }
@@ -61,6 +61,6 @@ export async function bearersOf(context: Context, name: string, all: readonly Da
     return x[0] - y[0] || x[1] - y[1] || (x[2] < y[2] ? -1 : 1);
   });
   return await Promise.all(
-    found.map(async (database) => ({ database, owner: await ownerOf(context, name, database) })),
+    found.map(async (database) => ({ database, owner: await nameOwner(context, name, database) })),
   );
 }

@@ -49,7 +49,7 @@ import {
   TOKEN,
   TOKEN_ID,
 } from "./planetscale_api.ts";
-import { forkOf, madeOne, records } from "./planetscale_api.ts";
+import { madeOne, planetScaleFork, records } from "./planetscale_api.ts";
 import { type Access, dropTables, loginUrl, pingBranch, runSql, sizeOf } from "./planetscale_sql.ts";
 
 const options = v.strictObject({
@@ -161,7 +161,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   const access = await mint(context, target, settled);
   (await minted(context)).set(settled.id, access);
   await waitForAnswer(context, access, `query branch "${settled.name}"`);
-  const fork = { ...forkOf(settled, target), outputs: outputsFrom(access) };
+  const fork = { ...planetScaleFork(settled, target), outputs: outputsFrom(access) };
   if (isFilled(target)) return { ...fork, copy: "full-copy" };
   if (access.engine === "postgres" && parent !== undefined) {
     context.warn(`branch "${settled.name}" starts empty: PlanetScale fills one of PostgreSQL with \`withData\` alone`);

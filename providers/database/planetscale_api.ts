@@ -137,10 +137,10 @@ export const records: Records<Branch, PlanetScaleScope["options"]> = recorded<Br
   all: branches,
   idOf: ({ id }) => id,
   namesOf: ({ name }) => [name, finalNameOf(name)],
-  forkOf,
+  planetScaleFork,
 });
 
-export function forkOf(
+export function planetScaleFork(
   { id, kind, parent_branch, restored_from_branch, created_at }: Branch,
   { name, marker }: Pick<Fork, "name" | "marker">,
 ): Fork {

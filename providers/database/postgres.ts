@@ -20,7 +20,16 @@ import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "
 import * as pg from "../_shared/postgres.ts";
 import { literal, type Query, quotedIdentifier } from "../_shared/postgres.ts";
 import { copied } from "./postgres_copy.ts";
-import { DATABASES, forkOf, lostMark, markerOf, type Note, ROLES, type Row, VARIABLE } from "./postgres_marks.ts";
+import {
+  DATABASES,
+  lostMark,
+  roleFork,
+  roleMarker,
+  type RoleNote,
+  type RoleRow,
+  ROLES,
+  VARIABLE,
+} from "./postgres_marks.ts";
 import { ADOPT, dropLogin, dropRoles, mintLogin } from "./postgres_roles.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 
@@ -85,9 +94,11 @@ const provider: Provider<Options> = {
   reset,
   async *list(context, scope) {
     const found = await connected(context, `list the forks of "${scope.project}"`, async (query) => {
-      const roles = await query(`${ROLES} WHERE shobj_description(oid, 'pg_authid') LIKE 'forkstack:v_:%'`) as Row[];
-      const databases = new Map((await query(DATABASES) as Row[]).map((row) => [row.name, row]));
-      return roles.map((role) => forkOf(context, role, databases.get(role.name)));
+      const roles = await query(
+        `${ROLES} WHERE shobj_description(oid, 'pg_authid') LIKE 'forkstack:v_:%'`,
+      ) as RoleRow[];
+      const databases = new Map((await query(DATABASES) as RoleRow[]).map((row) => [row.name, row]));
+      return roles.map((role) => roleFork(context, role, databases.get(role.name)));
     });
     for (const fork of found) {
       if (fork?.marker.stack === scope.stack && fork.marker.resource === scope.resource) yield fork;
@@ -164,15 +175,15 @@ function purposeOf(what: string): pg.Purpose {
 
 /** The role and the database of a name: the role's mark counts, and that it owns the database. */
 async function inspect(context: Context, query: Query, target: Target<Options>): Promise<Inspection> {
-  const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as Row[];
-  const [database] = await query(`${DATABASES} WHERE datname = $1`, [target.name]) as Row[];
+  const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as RoleRow[];
+  const [database] = await query(`${DATABASES} WHERE datname = $1`, [target.name]) as RoleRow[];
   if (role === undefined && database === undefined) return { state: "absent" };
   const id = (database ?? role)!.oid;
-  const marked = database && markerOf(context, database);
-  const fork = role && forkOf(context, role, database);
+  const marked = database && roleMarker(context, database);
+  const fork = role && roleFork(context, role, database);
   if (fork === undefined) {
     if (marked !== undefined && !isSameHolder(marked, target.marker)) return others(id, marked);
-    const marker = role && markerOf(context, role);
+    const marker = role && roleMarker(context, role);
     if (marker !== undefined) { // so it is the database, which the role owns, that has lost its mark
       const isOwn = isSameHolder(marker, target.marker);
       return isOwn ? { state: "foreign", id, reason: lostMark(role!, database!) } : others(id, marker);
@@ -211,7 +222,7 @@ async function create(context: Context, query: Query, target: Target<Options>): 
 }
 
 async function claimed(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
-  const note: Note = {
+  const note: RoleNote = {
     createdAt: context.now().toISOString(),
     ...(target.parent === undefined ? {} : { parent: target.parent }),
   };
@@ -223,8 +234,8 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
     if (pg.sqlStateOf(error) !== "42710") throw error;
     throw foreign("make", target.name, `somebody else made the role "${target.name}" meanwhile`);
   }
-  const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as Row[];
-  return forkOf(context, role!, undefined)!;
+  const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as RoleRow[];
+  return roleFork(context, role!, undefined)!;
 }
 
 /** Takes a claim back where somebody else's database got its name meanwhile. */
@@ -299,29 +310,29 @@ async function settle(query: Query, name: string, parent: string | undefined, co
 
 /** The mark of the role, and of the database that it owns, in one go; what follows it in the comments stays. */
 async function remark(context: Context, query: Query, fork: Fork): Promise<void> {
-  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, [fork.id, fork.name]) as Row[];
+  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, [fork.id, fork.name]) as RoleRow[];
   const [database] = await query(`${DATABASES} WHERE datname = $1 AND datdba::text = $2`, [
     fork.name,
     fork.id,
-  ]) as Row[];
-  const held = role && forkOf(context, role, database);
+  ]) as RoleRow[];
+  const held = role && roleFork(context, role, database);
   if (held === undefined || !isSameHolder(held.marker, fork.marker)) {
     throw foreign("extend", fork.name, held === undefined ? "it bears no mark of ours" : holder(held.marker));
   }
-  const comment = ({ note }: Row) => literal([formatMarker(fork.marker), ...note!.split(" ").slice(1)].join(" "));
+  const comment = ({ note }: RoleRow) => literal([formatMarker(fork.marker), ...note!.split(" ").slice(1)].join(" "));
   const name = quotedIdentifier(fork.name);
   await query(`COMMENT ON ROLE ${name} IS ${comment(role!)};
     ${database === undefined ? "" : `COMMENT ON DATABASE ${name} IS ${comment(database)}`}`);
 }
 
 async function remove(context: Context, query: Query, fork: Fork): Promise<"deleted" | "absent"> {
-  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, [fork.id, fork.name]) as Row[];
+  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, [fork.id, fork.name]) as RoleRow[];
   if (role === undefined) return "absent";
-  const [database] = await query(`${DATABASES} WHERE datname = $1`, [fork.name]) as Row[];
+  const [database] = await query(`${DATABASES} WHERE datname = $1`, [fork.name]) as RoleRow[];
   const isOwned = database?.owner === role.oid; // else it is somebody else's, and stays
-  const held = forkOf(context, role, database);
+  const held = roleFork(context, role, database);
   if (held === undefined) {
-    const marker = markerOf(context, role);
+    const marker = roleMarker(context, role);
     const reason = marker === undefined
       ? await unmarked(context, fork.name, `the role "${fork.name}"`)
       : isSameHolder(marker, fork.marker)
@@ -329,7 +340,7 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
       : holder(marker);
     throw foreign("delete", fork.name, reason);
   }
-  const other = [held.marker, isOwned ? markerOf(context, database!) : undefined]
+  const other = [held.marker, isOwned ? roleMarker(context, database!) : undefined]
     .find((one) => one && !isSameHolder(one, fork.marker));
   if (other) throw foreign("delete", fork.name, holder(other));
   try {
@@ -398,7 +409,7 @@ async function execute(context: Context, fork: Held, database: string, sql: stri
 
 /** Drops a database if the fork's role owns it. */
 async function drop(query: Query, fork: Held, name: string): Promise<void> {
-  const [found] = await query(`${DATABASES} WHERE datname = $1`, [name]) as Row[];
+  const [found] = await query(`${DATABASES} WHERE datname = $1`, [name]) as RoleRow[];
   if (found?.owner === fork.id) await query(`DROP DATABASE IF EXISTS ${quotedIdentifier(name)} WITH (FORCE)`);
 }
 
@@ -410,8 +421,8 @@ function aside(purpose: "new" | "old", fork: Held): string {
 /** Whether it is a fork, by its role's OID; else it is a base environment's database, by its own. */
 async function isForkHeld(context: Context, query: Query, held: Held): Promise<boolean> {
   const own = [held.id, held.name];
-  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, own) as Row[];
-  if (role !== undefined && markerOf(context, role) !== undefined) {
+  const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, own) as RoleRow[];
+  if (role !== undefined && roleMarker(context, role) !== undefined) {
     const owned = "SELECT 1 FROM pg_database WHERE datdba::text = $1 AND datname = $2";
     if ((await query(owned, own)).length > 0) return true;
   }

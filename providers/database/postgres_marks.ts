@@ -9,7 +9,7 @@ import { literal, quotedIdentifier } from "../_shared/postgres.ts";
 export const VARIABLE = "POSTGRES_URL";
 
 /** A role or a database, with the comment on it. */
-export interface Row {
+export interface RoleRow {
   readonly oid: string;
   readonly name: string;
   readonly owner: string | null;
@@ -17,7 +17,7 @@ export interface Row {
 }
 
 /** The parts of a comment beside the marker. */
-export interface Note {
+export interface RoleNote {
   readonly createdAt: string;
   readonly parent?: string;
   readonly copy?: Copy;
@@ -33,12 +33,12 @@ export const DATABASES =
  * The fork of a role; `undefined` if the role is not ours, or its own database has lost its mark. A database that the
  * role does not own says nothing of it.
  */
-export function forkOf(context: Context, role: Row, database: Row | undefined): Fork | undefined {
-  const marker = markerOf(context, role);
+export function roleFork(context: Context, role: RoleRow, database: RoleRow | undefined): Fork | undefined {
+  const marker = roleMarker(context, role);
   if (marker === undefined) return undefined;
   const own = database?.owner === role.oid ? database : undefined;
-  if (own !== undefined && markerOf(context, own) === undefined) return undefined;
-  const { createdAt, parent, copy } = noteOf(own ?? role)!;
+  if (own !== undefined && roleMarker(context, own) === undefined) return undefined;
+  const { createdAt, parent, copy } = roleNote(own ?? role)!;
   return {
     id: role.oid,
     name: role.name,
@@ -53,7 +53,7 @@ export function forkOf(context: Context, role: Row, database: Row | undefined): 
  * Tells of a database that a marked role owns, and whose comment is not our mark: it had that before it had its name,
  * so that its application changed it, as its owner may. The role's own mark is out of the application's reach.
  */
-export function lostMark(role: Row, database: Row): string {
+export function lostMark(role: RoleRow, database: RoleRow): string {
   if (database.note === null) {
     return `${MARK_GONE}: whoever may change the database removed its comment. To put it back, run ` +
       `\`COMMENT ON DATABASE ${quotedIdentifier(role.name)} IS ${
@@ -66,14 +66,14 @@ export function lostMark(role: Row, database: Row): string {
     "mark back";
 }
 
-export function markerOf(context: Context, row: Row): Marker | undefined {
-  return noteOf(row) === undefined ? undefined : context.markerOf(row.name, row.note!.split(" ")[0]);
+export function roleMarker(context: Context, row: RoleRow): Marker | undefined {
+  return roleNote(row) === undefined ? undefined : context.markerOf(row.name, row.note!.split(" ")[0]);
 }
 
 /** The end of a mark; without it the mark is damaged, and none. */
-export function noteOf({ note }: Row): Note | undefined {
+export function roleNote({ note }: RoleRow): RoleNote | undefined {
   try {
-    const found = JSON.parse(note!.split(" ").slice(1).join(" ")) as Note | null;
+    const found = JSON.parse(note!.split(" ").slice(1).join(" ")) as RoleNote | null;
     return typeof found?.createdAt === "string" ? found : undefined;
   } catch {
     return undefined;

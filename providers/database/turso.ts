@@ -37,7 +37,7 @@ import {
   slugOption,
   type VendorAnswer,
 } from "../_shared/json_api.ts";
-import { type Known, recorded } from "../_shared/recorded.ts";
+import { recorded, type RecordedThing } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
   /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
@@ -486,7 +486,7 @@ function missing(scope: Scope<Options>, name: string): ForkstackError {
   });
 }
 
-function forkOf({ DbId: id, Name: name, parent }: Pick<Database, "DbId" | "Name" | "parent">, of: Known): Fork {
+function forkOf({ DbId: id, Name: name, parent }: Pick<Database, "DbId" | "Name" | "parent">, of: RecordedThing): Fork {
   const origin = parent ? { parentId: parent.id } : { copy: "empty" as const };
   const createdAt = timeOf(id) ?? new Date(parent?.branched_at ?? of.since).toISOString();
   return { id, name, ...origin, marker: of.marker, createdAt };

@@ -28,7 +28,7 @@ import {
   logIn,
   MARK,
   MARKED_BY,
-  noteOf,
+  markMetadata,
   pathOf,
 } from "./runtime/vault.ts";
 import type { Send } from "./runtime/vault.ts";
@@ -297,7 +297,7 @@ async function add(
     await entryOf(to(context, scope, what), mount, prefixOf(scope, name), entry.path) !== undefined;
   if (isThere) return;
   if (there === undefined) {
-    await to(context, scope, what)("POST", metadata, { custom_metadata: noteOf(mark.id, entry.path) });
+    await to(context, scope, what)("POST", metadata, { custom_metadata: markMetadata(mark.id, entry.path) });
   }
   const path = pathOf(mount, "data", scope.project, name, entry.path);
   const answer = await ask(context, scope, "POST", path, bodyOf(entry, there?.current_version ?? 0));

@@ -3,7 +3,7 @@
  * prepared.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { Row, Statement } from "../../core/state/sql.ts";
+import type { SqlRow, Statement } from "../../core/state/sql.ts";
 
 const TABLES = ["environments", "resources", "journal", "locks", "fence", "checkouts", "sqlite_sequence"];
 
@@ -13,7 +13,7 @@ export class Database {
   readonly #prepared = new Map<string, StatementSync>();
 
   /** Runs the statements as one transaction, or reads. */
-  run(statements: readonly Statement[], writes: boolean): Row[][] {
+  run(statements: readonly Statement[], writes: boolean): SqlRow[][] {
     if (!writes) return statements.map((statement) => this.rows(statement));
     this.#database.exec("BEGIN IMMEDIATE");
     try {
@@ -27,10 +27,10 @@ export class Database {
   }
 
   /** The rows of one statement. */
-  rows([sql, ...args]: Statement): Row[] {
+  rows([sql, ...args]: Statement): SqlRow[] {
     let prepared = this.#prepared.get(sql);
     if (prepared === undefined) this.#prepared.set(sql, prepared = this.#database.prepare(sql));
-    return prepared.all(...args) as unknown as Row[];
+    return prepared.all(...args) as unknown as SqlRow[];
   }
 
   /** Forgets everything but the schema. */

@@ -3,7 +3,7 @@
  * never the truth that the invariants are held against.
  */
 import { resourceTitle } from "../../mod.ts";
-import type { Row } from "../../core/state/sql.ts";
+import type { SqlRow } from "../../core/state/sql.ts";
 import type { Dice } from "./random.ts";
 import { PROJECT, PROTECTED } from "./scenario.ts";
 import type { Answer, Item, Shown } from "./vendor.ts";
@@ -38,7 +38,7 @@ function namesOf(kind: string): readonly string[] {
 export type Others = (kind: string) => readonly Pick<Item, "id" | "name">[];
 
 /** A row as a lying server tells it; the key is of the draw. */
-export function liedRow(dice: Dice, key: string, row: Row, others: Others): Row {
+export function liedRow(dice: Dice, key: string, row: SqlRow, others: Others): SqlRow {
   if (!dice.chance(`${key} lies`, RATE)) return row;
   const columns = Object.keys(row);
   if (columns.includes("title") && dice.chance(`${key} title`, 0.5)) {

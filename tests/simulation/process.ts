@@ -9,7 +9,7 @@ import type { Engine, World } from "../../core/engine/engine.ts";
 import type { Marker } from "../../core/provider.ts";
 import { Registry } from "../../core/state/registry.ts";
 import { recordedOptions } from "../../core/project/schema.ts";
-import type { Row, Sql, Statement } from "../../core/state/sql.ts";
+import type { Sql, SqlRow, Statement } from "../../core/state/sql.ts";
 import { type Command, PROTECTED } from "./scenario.ts";
 import { liedAnswer, liedRow, liedTitle, type Others } from "./lies.ts";
 import { fakeProvider } from "./provider.ts";
@@ -150,7 +150,7 @@ export class Process {
   };
 
   /** What a lying registry tells of what it holds. */
-  #lied([sql]: Statement, rows: Row[]): Row[] {
+  #lied([sql]: Statement, rows: SqlRow[]): SqlRow[] {
     const { simulation } = this;
     const isLie = simulation.liar === "registry" && simulation.plant === undefined && !this.#isOpening;
     if (!isLie || !/FROM (resources|environments|journal)/.test(sql)) return rows;
@@ -161,7 +161,7 @@ export class Process {
   }
 
   /** One transaction on this process's connection, in the order of asking. */
-  #sql(statements: readonly Statement[], writes: boolean): Promise<Row[][]> {
+  #sql(statements: readonly Statement[], writes: boolean): Promise<SqlRow[][]> {
     const { simulation } = this;
     if (this.#isOpening) return Promise.resolve(simulation.database.run(statements, writes));
     const { loop, faults } = simulation;
@@ -178,7 +178,7 @@ export class Process {
       this.#sqlFreeAtMs = Math.max(this.#sqlFreeAtMs, loop.nowMs) + latency;
       loop.after(this.#sqlFreeAtMs - loop.nowMs, () => {
         if (this.isDead) return;
-        let [rows, failure]: [Row[][], unknown] = [[], undefined];
+        let [rows, failure]: [SqlRow[][], unknown] = [[], undefined];
         if (fate === "unreachable") failure = unreachable();
         else {
           try {

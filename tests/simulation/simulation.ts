@@ -11,7 +11,7 @@ import { extendLease, prunable, pruneEnvironment } from "../../core/lifecycle/le
 import type { Provider } from "../../core/provider.ts";
 import { Registry } from "../../core/state/registry.ts";
 import { resetEnvironment } from "../../core/lifecycle/reset.ts";
-import type { Row, Statement } from "../../core/state/sql.ts";
+import type { SqlRow, Statement } from "../../core/state/sql.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
 import { Database } from "./database.ts";
 import { Faults } from "./faults.ts";
@@ -126,9 +126,9 @@ export class Simulation {
   }
 
   /** A transaction of a process, as the plant lets it be, watched. */
-  transact(process: Process, given: readonly Statement[], writes: boolean): Row[][] {
+  transact(process: Process, given: readonly Statement[], writes: boolean): SqlRow[][] {
     const statements = writes ? this.plant?.statements?.(given) ?? given : given;
-    let rows: Row[][];
+    let rows: SqlRow[][];
     try {
       rows = this.database.run(statements, writes);
     } catch (error) {

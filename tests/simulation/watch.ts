@@ -7,7 +7,7 @@
  */
 import { parseEnvFile, resourceTitle } from "../../mod.ts";
 import type { Marker } from "../../core/provider.ts";
-import type { Row, Statement } from "../../core/state/sql.ts";
+import type { SqlRow, Statement } from "../../core/state/sql.ts";
 import type { Process } from "./process.ts";
 import { SECRET } from "./provider.ts";
 import { PROJECT, PROTECTED } from "./scenario.ts";
@@ -247,7 +247,7 @@ export class Watch {
     if (known.includes(SECRET)) this.violate("the registry holds a secret");
   }
 
-  #checkUsable(env: string, parent: string, vendor: Vendor, rows: readonly Row[]): void {
+  #checkUsable(env: string, parent: string, vendor: Vendor, rows: readonly SqlRow[]): void {
     const { kind } = vendor.traits;
     const row = rows.find((one) => one.env === env && one.key === kind);
     const what = `${env} is ready, but its ${kind}`;

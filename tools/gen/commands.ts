@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Arguments, Option } from "../../core/cli/command.ts";
 import type { CommandFile } from "../../core/cli/command_file.ts";
-import { COMMON, SHARED_FILES, SHARED_OPTIONS } from "../../core/cli/shared.ts";
+import { COMMON_OPTIONS, SHARED_FILES, SHARED_OPTIONS } from "../../core/cli/shared.ts";
 import { constant, type Generated, head } from "./text.ts";
 
 const DIRECTORY = "core/cli/commands";
@@ -80,7 +80,9 @@ function table(commands: Map<string, CommandFile>): Generated {
       `import type { Command } from "./command.ts";\n\n` +
       `/** Every option. */\nexport const OPTIONS = ${constant(options)} as const;\n\n` +
       `/** An option's name without its dashes. */\nexport type OptionName = keyof typeof OPTIONS;\n\n` +
-      `/** Options of every command. */\nexport const COMMON: readonly OptionName[] = ${constant(COMMON)};\n\n` +
+      `/** Options of every command. */\nexport const COMMON: readonly OptionName[] = ${
+        constant(COMMON_OPTIONS)
+      };\n\n` +
       `/** Every command, in the order of help. */\n` +
       `export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = ${constant(rows)};\n`,
   };

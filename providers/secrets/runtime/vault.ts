@@ -22,7 +22,7 @@ export const MARKED_BY = "forkstack";
 const MARKED_AT = "forkstack-path";
 
 /** The custom metadata of an entry of ours. */
-export function noteOf(markId: string, path: string): Record<string, string> {
+export function markMetadata(markId: string, path: string): Record<string, string> {
   return { [MARKED_BY]: markId, [MARKED_AT]: nameHash(path) };
 }
 
@@ -132,7 +132,7 @@ export async function changeTree(
   for (const [key, value] of left) {
     if (value === null) continue;
     if (markId !== undefined) {
-      await send("POST", pathOf(mount, "metadata", prefix, key), { custom_metadata: noteOf(markId, key) });
+      await send("POST", pathOf(mount, "metadata", prefix, key), { custom_metadata: markMetadata(markId, key) });
     }
     const metadata = await send("GET", pathOf(mount, "metadata", prefix, key));
     const version = (metadata as { data?: { current_version?: number } } | undefined)?.data?.current_version ?? 0;
