@@ -100,7 +100,7 @@ const records = recorded<Database, Options>({
   idOf: ({ database_id }) => database_id,
   namesOf: (database) => [nameOf(database)],
   forkOf,
-  nameOwner,
+  ownerOf: nameOwner,
 });
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {

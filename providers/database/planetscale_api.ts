@@ -137,7 +137,7 @@ export const records: Records<Branch, PlanetScaleScope["options"]> = recorded<Br
   all: branches,
   idOf: ({ id }) => id,
   namesOf: ({ name }) => [name, finalNameOf(name)],
-  planetScaleFork,
+  forkOf: planetScaleFork,
 });
 
 export function planetScaleFork(
