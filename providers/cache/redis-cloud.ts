@@ -31,9 +31,12 @@ import { recorded, type RecordedThing } from "../_shared/recorded.ts";
 const options = v.strictObject({
   /** The number of the subscription that holds the databases, as in the address of the console, e.g. `154714`. */
   subscription: v.pipe(v.number(), v.integer(), v.minValue(1)),
-  /** Which sort of subscription it is. @default {"essentials"} */
-  tier: v.optional(v.picklist(["essentials", "pro"]), "essentials"),
-  /** The size of new databases, where the subscription has no fixed one; absent: the parent's. */
+  /**
+   * Which sort of subscription it is. An Essentials one that is new or upgraded since January 2024 holds one database, so
+   * that no fork fits beside its parent. @default {"pro"}
+   */
+  tier: v.optional(v.picklist(["essentials", "pro"]), "pro"),
+  /** The size of new databases, where the subscription's plan does not fix it; absent: the parent's. */
   sizeGb: v.optional(v.pipe(v.number(), v.minValue(0.1))),
   /** Another address of the API. Without TLS only on this machine: the keys go there. */
   endpoint: endpointOption("https://api.redislabs.com"),
@@ -46,6 +49,7 @@ const DATABASE = v.object({
   status: v.string(),
   activatedOn: v.optional(v.string()),
   datasetSizeInGb: v.optional(v.number()),
+  planMemoryLimit: v.optional(v.number()), // Essentials: the plan fixes the size
   dataEvictionPolicy: v.optional(v.string()),
   memoryUsedInMb: v.optional(v.number()),
   publicEndpoint: v.optional(v.string()), // host:port
@@ -166,7 +170,8 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   if (found === undefined) {
     context.signal.throwIfAborted();
     // https://redis.io/docs/latest/operate/rc/api/examples/create-database/
-    const { sizeGb = parent?.datasetSizeInGb } = target.options;
+    // Where the plan fixes the size, the API takes none; where one pays as one goes, it wants one.
+    const { sizeGb = parent?.planMemoryLimit === undefined ? parent?.datasetSizeInGb : undefined } = target.options;
     const password = randomBytes(24).toString("hex");
     await context.record(KEY, keyOf(password));
     const json = {
@@ -320,7 +325,21 @@ const FAILURES: readonly (readonly [RegExp, ErrorCode, string, string])[] = [
     /MAX_DATABASES_COUNT|LIMIT_EXCEEDED|EXCEEDS_|OVER_LIMIT|ALREADY_HAS_A_FREE_PLAN/,
     "PLAN_LIMIT",
     "the subscription has as many databases as its plan allows",
-    "Remove unused envs with `forkstack prune`, or raise the plan of the subscription",
+    'Put the parent into a Pro subscription, and name that as `cache.subscription` with `cache.tier` "pro": an ' +
+    "Essentials one holds one database, unless it is older than January 2024. Else remove unused envs with " +
+    "`forkstack prune`",
+  ],
+  [
+    /SUPPORTED_ONLY_FOR_PAY_AS_YOU_GO/,
+    "CONFIG_INVALID",
+    "the plan of the subscription fixes the size of its databases",
+    "Take `cache.sizeGb` out of forkstack.json",
+  ],
+  [
+    /DATA_SET_SIZE_IN_GB_IS_MISSING/,
+    "CONFIG_INVALID",
+    "the subscription has no plan that fixes the size, and there is no parent that has one",
+    "Set `cache.sizeGb` in forkstack.json",
   ],
   [/NAME_(EXISTS|DUPLICATE)/, "CONFLICT", "the name is taken", "Choose another environment name"],
   [
@@ -393,7 +412,7 @@ const api: Api<Options> = new Api<Options>({
       ? {
         code: "NOT_FOUND",
         state: `there is no ${tier} subscription ${subscription}, or not that in it`,
-        hint: "Correct `cache.subscription` and `cache.tier` in forkstack.json",
+        hint: "Correct `cache.subscription` and `cache.tier` in forkstack.json; without `cache.tier` it is Pro",
       }
       : status === 412
       ? { code: "PLAN_LIMIT", state: "the account does not have it", hint: "Ask Redis to turn it on for the account" }

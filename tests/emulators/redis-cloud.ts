@@ -11,12 +11,18 @@ export interface RedisCloudOptions {
   readonly secretKey: string;
   /** The number of the subscription. @default {1206} */
   readonly subscription?: number;
+  /** @default {"pro"} */
   readonly tier?: "essentials" | "pro";
+  /** Essentials without a plan of a fixed size: it wants one with each create, which the others refuse. @default {false} */
+  readonly isPayAsYouGo?: boolean;
   /** How many looks a task takes, and then a new database until it is active. @default {1} */
   readonly settling?: number;
   /** How often a new task is unknown. @default {0} */
   readonly unknownTask?: number;
-  /** The plan's limit. @default {none} */
+  /**
+   * The plan's limit. An Essentials subscription, new or upgraded since January 2024, holds one, and every plan in the
+   * specification's examples has `maximumDatabases: 1`. @default {1 of Essentials, none of Pro}
+   */
   readonly maxDatabases?: number;
   /** Past the last page is 404. @default {false} */
   readonly pagesEnd?: boolean;
@@ -100,7 +106,7 @@ export class RedisCloud {
     const url = new URL(request.url);
     const failed = (status: number, error: string, message: string) =>
       Response.json({ timestamp: new Date().toISOString(), status, error, message, path }, { status });
-    const { accessKey, secretKey, subscription = 1206, tier = "essentials", pagesEnd } = this.options;
+    const { accessKey, secretKey, subscription = 1206, tier = "pro", pagesEnd } = this.options;
     if (request.headers.get("x-api-key") !== accessKey || request.headers.get("x-api-secret-key") !== secretKey) {
       return failed(401, "Unauthorized", "Authentication failed for requested resource");
     }
@@ -155,8 +161,11 @@ export class RedisCloud {
   #creating(body: Record<string, unknown>): Task["run"] {
     return () => {
       const name = String(body.name);
-      const { maxDatabases = Infinity, failure, settling = 1 } = this.options;
+      const { tier = "pro", isPayAsYouGo = false, failure, settling = 1 } = this.options;
+      const { maxDatabases = tier === "pro" ? Infinity : 1 } = this.options;
+      const hasSize = body.datasetSizeInGb !== undefined;
       const error = failure ??
+        (tier === "essentials" && hasSize !== isPayAsYouGo ? sizeError(isPayAsYouGo) : undefined) ??
         (!/^[A-Za-z]([A-Za-z0-9-]{0,38}[A-Za-z0-9])?$/.test(name)
           ? "DATABASE_INVALID_NAME"
           : this.named(name) !== undefined
@@ -184,7 +193,7 @@ export class RedisCloud {
     this.tasks.set(task.id, task);
     // Pro says 202.
     return Response.json(this.#shownTask(task), {
-      status: this.options.tier === "pro" && /Create/.test(commandType) ? 202 : 200,
+      status: this.options.tier !== "essentials" && /Create/.test(commandType) ? 202 : 200,
     });
   }
 
@@ -231,6 +240,7 @@ export class RedisCloud {
 
   #shown({ id, name, status, activatedOn, settings, place }: Database, isSingle: boolean) {
     const isActive = status !== "pending";
+    const { tier = "pro", isPayAsYouGo = false } = this.options;
     return {
       databaseId: id,
       name,
@@ -239,6 +249,9 @@ export class RedisCloud {
       region: "us-east-1",
       status,
       memoryUsedInMb: 2.5,
+      ...(tier === "essentials" && !isPayAsYouGo
+        ? { planMemoryLimit: 250, planDatasetSize: 125, memoryLimitMeasurementUnit: "MB" }
+        : {}),
       datasetSizeInGb: Number(settings.datasetSizeInGb ?? 1),
       dataEvictionPolicy: settings.dataEvictionPolicy ?? "noeviction",
       ...(isActive ? { activatedOn, publicEndpoint: `127.0.0.1:${this.#real.port}` } : {}),
@@ -250,4 +263,11 @@ export class RedisCloud {
       links: [],
     };
   }
+}
+
+/** As the specification names what is wrong with a size. */
+function sizeError(isPayAsYouGo: boolean): string {
+  return isPayAsYouGo
+    ? "FIXED_DATABASE_PAYG_MEMORY_LIMIT_IN_GB_OR_DATA_SET_SIZE_IN_GB_IS_MISSING"
+    : "FIXED_DATABASE_MEMORY_LIMIT_IN_GB_AND_DATA_SET_SIZE_SUPPORTED_ONLY_FOR_PAY_AS_YOU_GO";
 }

@@ -25,12 +25,12 @@ const SPECIFICATION = Specification.read("rediscloud.json", {
 
 if (real) {
   testProvider({ provider, emulator: redisCloudEmulator(real, {}, SPECIFICATION), options: { subscription: 1206 } });
-  // The faults are the same for both sorts.
+  // The faults are the same for both sorts. This subscription is older than the rule of one database.
   testProvider({
     provider,
-    emulator: redisCloudEmulator(real, { tier: "pro" }, SPECIFICATION),
-    options: { subscription: 1206, tier: "pro" },
-  }, { as: "redis-cloud, pro", only: /^(?!.*(broken|abort|somebody else|the vendor said))/ });
+    emulator: redisCloudEmulator(real, { tier: "essentials", maxDatabases: 200 }, SPECIFICATION),
+    options: { subscription: 1206, tier: "essentials" },
+  }, { as: "redis-cloud, essentials", only: /^(?!.*(broken|abort|somebody else|the vendor said))/ });
   for (const path of ["/fixed/subscriptions", "/subscriptions"]) {
     testSpecification(`redis-cloud, ${path}`, SPECIFICATION, {
       request: jsonRequest(`https://api.redislabs.com/v1${path}/1206/databases`, "POST"),
@@ -118,7 +118,7 @@ testIf(WHY_NO_SERVER, "redis-cloud: create() and delete() make these calls, and 
   const fork = await shop.create(shop.target("alice"));
   assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
   const short = (path: string) =>
-    path.replace("/v1/fixed/subscriptions/1206/", "").replace("/v1/", "").replace(/[0-9a-f-]{36}/, "{task}")
+    path.replace("/v1/subscriptions/1206/", "").replace("/v1/", "").replace(/[0-9a-f-]{36}/, "{task}")
       .replace(fork.id, "{child}").replace(String(shop.parent.id), "{parent}");
   assert.deepEqual(shop.cloud.requests.map(({ method, path }) => `${method} ${short(path)}`), [
     "GET databases",
@@ -144,10 +144,10 @@ testIf(WHY_NO_SERVER, "redis-cloud: create() and delete() make these calls, and 
 
 testIf(
   WHY_NO_SERVER,
-  "redis-cloud: a Pro subscription, tasks unknown at first, errors as the specification has them",
+  "redis-cloud: a size of its own, tasks unknown at first, errors as the specification has them",
   async () => {
-    await using shop = await openShop({ tier: "pro", unknownTask: 3, settling: 3, errorObjects: false });
-    const pro = { tier: "pro", sizeGb: 0.5 };
+    await using shop = await openShop({ unknownTask: 3, settling: 3, errorObjects: false });
+    const pro = { sizeGb: 0.5 };
     const fork = await shop.create(shop.target("alice", {}, pro));
     await shop.assertSame("shop-alice");
     assert.equal(shop.cloud.named("shop-alice").settings.datasetSizeInGb, 0.5);
@@ -158,6 +158,22 @@ testIf(
     await assertRefused(() => shop.create(shop.target("carol", {}, pro)), "TASK_FAILED", /GENERAL_ERROR/);
   },
 );
+
+for (
+  const [what, isPayAsYouGo, options, size] of [
+    ["of a plan that fixes the size says none", false, {}, undefined],
+    ["that pays as it goes has the parent's size", true, {}, 2],
+    ["that pays as it goes has the size that was asked for", true, { sizeGb: 0.5 }, 0.5],
+  ] as const
+) {
+  testIf(WHY_NO_SERVER, `redis-cloud: a fork in an Essentials subscription ${what}`, async () => {
+    const essentials = { tier: "essentials", maxDatabases: 2, isPayAsYouGo } as const;
+    await using shop = await openShop(essentials, { datasetSizeInGb: 2 });
+    await shop.create(shop.target("alice", {}, { tier: "essentials", ...options }));
+    assert.equal(shop.cloud.named("shop-alice").settings.datasetSizeInGb, size);
+    await shop.assertSame("shop-alice");
+  });
+}
 
 testIf(
   WHY_NO_SERVER,
@@ -291,12 +307,12 @@ const REFUSALS: Record<string, Refusal> = {
   "another subscription": {
     code: "NOT_FOUND",
     options: { subscription: 7 },
-    says: /404.*no essentials subscription 7.*|no essentials subscription 7.*404.*cache.subscription/s,
+    says: /404.*no pro subscription 7.*|no pro subscription 7.*404.*cache.subscription/s,
   },
   "the wrong sort of subscription": {
     code: "NOT_FOUND",
-    options: { tier: "pro" },
-    says: /no pro subscription 1206.*cache.tier/s,
+    options: { tier: "essentials" },
+    says: /no essentials subscription 1206.*cache.tier/s,
   },
   "a key that is wrong": {
     code: "CREDENTIALS_REJECTED",
@@ -307,6 +323,25 @@ const REFUSALS: Record<string, Refusal> = {
     code: "PLAN_LIMIT",
     given: { maxDatabases: 1 },
     says: /as its plan allows.*REACHED_MAX_DATABASES_COUNT.*prune/s,
+  },
+  "an Essentials subscription, which holds its one database already,": {
+    code: "PLAN_LIMIT",
+    given: { tier: "essentials" },
+    options: { tier: "essentials" },
+    says: /as its plan allows.*REACHED_MAX_DATABASES_COUNT.*Pro subscription.*`cache.tier` "pro"/s,
+  },
+  "a size where the plan fixes it": {
+    code: "CONFIG_INVALID",
+    given: { tier: "essentials", maxDatabases: 9 },
+    options: { tier: "essentials", sizeGb: 2 },
+    says: /fixes the size.*PAY_AS_YOU_GO.*`cache.sizeGb`/s,
+  },
+  "an empty one without a size where none is fixed": {
+    code: "CONFIG_INVALID",
+    given: { tier: "essentials", maxDatabases: 9, isPayAsYouGo: true },
+    options: { tier: "essentials" },
+    target: { parent: undefined } as Partial<Target<never>>,
+    says: /SIZE_IN_GB_IS_MISSING.*Set `cache.sizeGb`/s,
   },
   "a subscription that is busy": {
     code: "NOT_READY",
