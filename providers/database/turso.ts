@@ -42,7 +42,10 @@ import { recorded, type RecordedThing } from "../_shared/recorded.ts";
 const options = v.strictObject({
   /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
   organization: slugOption("acme"),
-  /** Where new databases go, e.g. `"default"`; absent: the parent's own group. */
+  /**
+   * The group of databases that start empty, e.g. `"eu"`. A fork is in its parent's group, which must be this one if it is
+   * set. @default {the parent's, or "default" without one}
+   */
   group: v.optional(slugOption("default")),
   /** What the application's token may do. @default {"full-access"} */
   access: v.optional(v.picklist(["full-access", "read-only"]), "full-access"),
@@ -159,6 +162,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   }
   const timestamp = instantOf(target, "turso");
   const parent = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
+  if (parent !== undefined) assertInGroup(target, parent);
   const earlier = target.isResumed ? await find(context, target, name) : undefined;
   if (earlier !== undefined) return await adopted(context, target, earlier, parent);
   context.signal.throwIfAborted();
@@ -187,6 +191,18 @@ async function create(context: Context, target: Target<Options>): Promise<Create
     throw missing ?? (timestamp && answer.response.status === 400 ? outOfReach(target, "turso", problem) : problem);
   }
   return await adopted(context, target, taken, parent, problem);
+}
+
+/** A fork can only be made in its parent's group: https://github.com/tursodatabase/turso-cli/pull/626 */
+function assertInGroup({ name, resource, options: { group } }: Target<Options>, parent: Database): void {
+  if (group === undefined || group === parent.group) return;
+  const state =
+    `its parent "${parent.Name}" is in group "${parent.group}", not in "${group}", and Turso forks within a ` +
+    "group alone";
+  throw new ForkstackError("CONFIG_INVALID", `Cannot make database "${name}": ${state}`, {
+    hint: "Take `database.group` out of forkstack.json, or name a parent of that group with --from",
+    details: { provider: "turso", resource },
+  });
 }
 
 /** What stands there, as far as it is this run's own work. */
@@ -242,7 +258,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   throw await api.refusal(answer, scope, `delete database "${fork.name}"`);
 }
 
-/** Every database of the organization: one that was forked into another group is ours as well. */
+/** Every database of the organization: forks are in the groups of their parents. */
 async function* databases(context: Context, scope: Scope<Options>): AsyncIterable<Database> {
   // https://docs.turso.tech/api-reference/databases/list
   const pages = api.pages(
@@ -466,7 +482,7 @@ async function groupMissing(
       resource: scope.resource,
       code: "NOT_FOUND",
       message: `Cannot use group "${group}": organization "${organization}" has none of this name`,
-      hint: "Correct `database.group` in forkstack.json, or leave it out: then it is the parent's",
+      hint: 'Correct `database.group` in forkstack.json; without it an empty database goes to the group "default"',
     });
   }
   await answer.response.text();

@@ -26,6 +26,11 @@ export interface TursoOptions {
   readonly pageSize?: number;
   /** The plan's limit. @default {none} */
   readonly maxDatabases?: number;
+  /**
+   * A fork may be in another group than its parent. The vendor refuses that, and what it says then is in
+   * https://github.com/tursodatabase/turso-cli/pull/626 @default {false}
+   */
+  readonly forksAcrossGroups?: boolean;
   /** The status for a name that is taken: seen 400, documented 409. @default {400} */
   readonly takenStatus?: 400 | 409;
   /** How UUIDs of databases begin, for ids that hold no time. @default {of version 1} */
@@ -107,7 +112,7 @@ export class Turso {
     const { pathname, search } = new URL(request.url);
     const logged = { method: request.method, path: pathname, query: search, status: 0 };
     this.requests.push(logged);
-    const response = pathname.startsWith("/v1/") ? await this.#api(request) : await this.#data(request);
+    const response = /^\/v[12]\//.test(pathname) ? await this.#api(request) : await this.#data(request);
     logged.status = response.status;
     response.headers.set("x-request-id", `request-${this.requests.length}`);
     return response;
@@ -129,7 +134,7 @@ export class Turso {
 
   async #api(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    const [, , first, organization, kind, name, ...rest] = url.pathname.split("/").map(decodeURIComponent);
+    const [, version, first, organization, kind, name, ...rest] = url.pathname.split("/").map(decodeURIComponent);
     const token = /^Bearer (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
     if (token === undefined || !Object.hasOwn(this.options.tokens, token)) {
       const isJwt = token?.split(".").length === 3;
@@ -140,7 +145,14 @@ export class Turso {
       [first, organization && "org", kind, name && "x", ...rest].filter(Boolean).join("/")
     }`;
     if (what === "GET auth/org") return Response.json({ exp: -1 });
-    if (first !== "organizations" || organization === undefined) return noRoute();
+    if (first === "organizations" && organization === undefined && request.method === "GET") {
+      // The vendor's command line asks for v2, which is not in the specification:
+      // https://github.com/tursodatabase/turso-cli/blob/main/internal/turso/organizations.go
+      const { organization: slug } = this.options;
+      const organizations = [{ name: slug, slug, type: "team", overages: false, plan_id: "developer" }];
+      return Response.json(version === "v2" ? { organizations } : organizations);
+    }
+    if (version !== "v1" || first !== "organizations" || organization === undefined) return noRoute();
     if (organization !== this.options.organization) return failed(403, "you are not a member of this organization");
     const denied = () => failed(403, "the token has not the scope for this");
     switch (what) {
@@ -162,11 +174,13 @@ export class Turso {
         return may("read") ? Response.json({ database: this.#shown(database) }) : denied();
       case "DELETE organizations/org/databases/x":
         return may("db:delete") ? await this.#delete(database) : denied();
+      case "GET organizations/org/databases/x/configuration":
+        return may("read") ? Response.json(configurationOf(database)) : denied();
       case "PATCH organizations/org/databases/x/configuration": {
         if (!may("db:configure")) return denied();
         const { delete_protection } = await request.json() as { delete_protection?: boolean };
         database.protected = delete_protection ?? database.protected;
-        return Response.json({ delete_protection: database.protected });
+        return Response.json(configurationOf(database));
       }
       case "POST organizations/org/databases/x/auth/tokens":
         return may("db:mint-token") ? this.#mint(database, url.searchParams) : denied();
@@ -206,6 +220,10 @@ export class Turso {
     if (this.databases.size >= maxDatabases) return failed(402, `maximum database count of ${maxDatabases} reached`);
     const source = seed && this.databases.get(seed.name ?? seed.value ?? "");
     if (seed && source === undefined) return failed(400, "could not find the database to seed from: record not found");
+    if (source !== undefined && source.group !== group && !this.options.forksAcrossGroups) {
+      const why = `database ${source.name} is not part of group ${group}`;
+      return failed(400, `can only fork databases within the same group: ${why}`);
+    }
     const at = Date.parse(seed?.timestamp ?? "");
     const past = Number.isNaN(at) ? undefined : this.#past.get(source!.id)?.findLast((one) => one.at <= at);
     if (seed?.timestamp !== undefined && past === undefined) return failed(400, "invalid from parameter: out of range");
@@ -268,8 +286,9 @@ export class Turso {
   }
 
   #group(name: string) {
-    const archived = false;
-    return { name, version: "v0.24.0", uuid: crypto.randomUUID(), locations: ["aws-us-east-1"], archived };
+    const location = "aws-us-east-1";
+    const uuid = crypto.randomUUID();
+    return { name, version: "v0.24.0", uuid, locations: [location], primary: location, archived: false };
   }
 
   /** A path in place of a name: the host of an emulator has only one. The slash at its end keeps the path whole. */
@@ -283,6 +302,10 @@ export class Turso {
     const hex = ticks.toString(16).padStart(15, "0");
     return `${hex.slice(7)}-${hex.slice(3, 7)}-1${hex.slice(0, 3)}-8553-${crypto.randomUUID().slice(-12)}`;
   }
+}
+
+function configurationOf({ protected: delete_protection }: Database) {
+  return { size_limit: "0", block_reads: false, block_writes: false, allow_attach: false, delete_protection };
 }
 
 function failed(status: number, error: string): Response {

@@ -64,3 +64,33 @@ Deno.test("turso: the vendor's client lists, makes, gets and deletes databases o
   await assert.rejects(client.databases.get("shop-alice"), /could not find database/);
   assert.deepEqual((await client.databases.list()).map(({ name }) => name), ["shop"]);
 });
+
+Deno.test("turso: the emulator forks within a group alone, and tells what the vendor's command line asks for", async () => {
+  using directory = temporaryDirectory();
+  const seed = join(directory.path, "seed.db");
+  seedFile(seed);
+  const groups = ["default", "eu"];
+  await using turso = await startTurso({ organization: "acme", tokens: { [TOKEN]: undefined }, groups });
+  turso.add("shop", seed);
+  const ask = async (path: string, init: RequestInit = {}) => {
+    const response = await fetch(`${turso.url}${path}`, { ...init, headers: { authorization: `Bearer ${TOKEN}` } });
+    return [response.status, await response.json()] as const;
+  };
+  const forked = async (name: string, group: string) => {
+    const body = JSON.stringify({ name, group, seed: { type: "database", name: "shop" } });
+    return await ask("/v1/organizations/acme/databases", { method: "POST", body });
+  };
+  const why = "can only fork databases within the same group: database shop is not part of group eu";
+  assert.deepEqual(await forked("a", "eu"), [400, { error: why }]);
+  assert.equal((await forked("b", "default"))[0], 200);
+  turso.options = { ...turso.options, forksAcrossGroups: true };
+  assert.equal((await forked("c", "eu"))[0], 200);
+
+  const [, configuration] = await ask("/v1/organizations/acme/databases/shop/configuration");
+  assert.deepEqual([configuration.delete_protection, configuration.block_writes], [false, false]);
+  const [, { group }] = await ask("/v1/organizations/acme/groups/eu");
+  assert.equal(group.primary, group.locations[0]);
+  const slugs = (all: readonly { slug: string }[]) => all.map(({ slug }) => slug);
+  assert.deepEqual(slugs((await ask("/v1/organizations"))[1]), ["acme"]);
+  assert.deepEqual(slugs((await ask("/v2/organizations"))[1].organizations), ["acme"]);
+});

@@ -154,12 +154,28 @@ Deno.test("turso: a token is of one database alone, ends with the lease, and not
   client.close();
 });
 
-Deno.test("turso: a fork is in the group of its parent, or in the one that the options name", async () => {
-  await using shop = await openShop({ groups: ["default", "eu", "us"] });
-  shop.turso.add("base", undefined, "eu");
-  await shop.create(shop.target("alice", { parent: "base" }));
-  await shop.create(shop.target("bob", { parent: "base" }, { group: "us" }));
-  assert.deepEqual(["shop-alice", "shop-bob"].map((name) => shop.turso.databases.get(name)!.group), ["eu", "us"]);
+for (const [group, wanted] of [["eu", undefined], ["eu", "eu"], ["default", undefined], ["us", "us"]] as const) {
+  Deno.test(`turso: a fork of group "${group}" stays there, where the options name ${wanted ?? "none"}`, async () => {
+    await using shop = await openShop({ groups: ["default", "eu", "us"] });
+    shop.turso.add("base", undefined, group);
+    await shop.create(shop.target("alice", { parent: "base" }, wanted && { group: wanted }));
+    await shop.create(shop.target("empty", { parent: undefined }, { group: "us" }));
+    const groups = ["shop-alice", "shop-empty"].map((name) => shop.turso.databases.get(name)!.group);
+    assert.deepEqual(groups, [group, "us"]);
+  });
+}
+
+Deno.test("turso: a fork into another group than its parent's is refused before anything is made", async () => {
+  for (const [parent, group] of [["shop", "eu"], ["base", "default"], ["base", "us"]] as const) {
+    await using shop = await openShop({ groups: ["default", "eu", "us"] });
+    shop.turso.add("base", undefined, "eu");
+    await assert.rejects(shop.create(shop.target("alice", { parent }, { group })), (error: Error) => {
+      assert(hasCode("CONFIG_INVALID")(error));
+      assert.match(error.message, new RegExp(`parent "${parent}" is in group ".*", not in "${group}"`));
+      return true;
+    });
+    assert(shop.turso.requests.every(({ method }) => method === "GET"), show(shop.turso.requests));
+  }
 });
 
 Deno.test("turso: an id that holds no time", async () => {
@@ -229,6 +245,7 @@ const REFUSALS: Record<string, {
   "a group that is not there": {
     code: "NOT_FOUND",
     options: { group: "mars" },
+    target: { parent: undefined } as Partial<Target<unknown>>,
     says: /group "mars".*database\.group/s,
   },
   "a name that Turso refuses": { code: "PROVIDER_REFUSED", target: { name: "Shop" }, says: /400.*lowercase letters/s },
