@@ -4,7 +4,7 @@
  * @module
  */
 import { ForkstackError } from "../../mod.ts";
-import type { LockOptions, Worker } from "../state/lock.ts";
+import { type LockOptions, withLock, type Worker } from "../state/lock.ts";
 import { memory } from "../system/memory.ts";
 import { isMarker, parseMarker } from "../marker.ts";
 import type { Context, Inspection, Inspector, Lease, Marker, Provider, Scope } from "../provider.ts";
@@ -27,12 +27,12 @@ export function scopeOf(
   const { project } = engine;
   const resourceName = nameIn(resource.key);
   return {
-    ...(expiresAt === undefined ? {} : { expiresAt }),
+    expiresAt,
     options: resource.options,
     project: project.name,
     stack: project.stack,
     resource: resource.key,
-    ...(resourceName === undefined ? {} : { resourceName }),
+    resourceName,
     root: project.stateRoot,
   };
 }
@@ -137,8 +137,7 @@ export function journalOf(engine: Engine, marker: Marker, step: string) {
 export async function inspectResource(
   engine: Engine,
   resource: Inspectable,
-  title: string,
-  env: string,
+  { env, title }: Pick<ResourceRow, "env" | "title">,
   rows: readonly ResourceRow[] = [],
 ): Promise<Inspection> {
   const marker = markerOf(engine, { env, key: resource.key, title, operation: "" });
@@ -175,7 +174,7 @@ export async function recordedResource(engine: Engine, row: ResourceRow): Promis
   const parsed = await engine.world.recordedOptions(provider.options, row.options as Record<string, unknown>);
   const { key, kind, name, env } = row;
   if ("options" in parsed) {
-    return { key, kind, ...(name === undefined ? {} : { name }), provider, options: parsed.options };
+    return { key, kind, name, provider, options: parsed.options };
   }
   throw new ForkstackError(
     "REGISTRY_DAMAGED",
@@ -184,13 +183,19 @@ export async function recordedResource(engine: Engine, row: ResourceRow): Promis
   );
 }
 
-/** The lock's options for a command. */
-export function lockOptions(engine: Engine): LockOptions {
-  return {
+/** Runs `work` as the one worker of an environment, on behalf of a command. */
+export async function underLock<T>(
+  engine: Engine,
+  env: string,
+  purpose: string,
+  work: (worker: Worker) => Promise<T>,
+): Promise<T> {
+  const options: LockOptions = {
     ...engine.lockTimes,
     clock: engine.world,
     owner: engine.owner,
     signal: engine.signal,
     onWait: (holder) => engine.onWait?.(holderOf(holder), holder.purpose),
   };
+  return await withLock(engine.registry, { env, purpose }, options, work);
 }

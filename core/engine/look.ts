@@ -74,7 +74,7 @@ async function standingAt(
   row: ResourceRow,
   resourceOf: (engine: Engine, row: ResourceRow) => Promise<Inspectable>,
 ): Promise<Standing> {
-  return standingOf(await inspectResource(engine, await resourceOf(engine, row), row.title, row.env, [row]), row);
+  return standingOf(await inspectResource(engine, await resourceOf(engine, row), row, [row]), row);
 }
 
 /** Runs `work` with an engine whose signal ends with the deadline, which also rejects by itself. */
@@ -110,7 +110,7 @@ export async function standing(
   row: ResourceRow,
   verb: "fork" | "use",
 ): Promise<Held> {
-  const standing = standingOf(await inspectResource(engine, resource, row.title, row.env, [row]), row);
+  const standing = standingOf(await inspectResource(engine, resource, row, [row]), row);
   if ("held" in standing) return standing.held;
   throw await notStanding(
     engine,

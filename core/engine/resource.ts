@@ -12,7 +12,7 @@ import { isRead } from "../system/repeat.ts";
 import type { Worker } from "../state/lock.ts";
 import { assertOwn, standing } from "./look.ts";
 import { formatMaking } from "../marker.ts";
-import type { Context, Created, Fork, Held, Inspection, Provider, Scope, Target } from "../provider.ts";
+import type { Context, Created, Fork, Held, Inspection, Marker, Provider, Scope, Target } from "../provider.ts";
 import { poll } from "../system/poll.ts";
 import { sanitize } from "./sanitize.ts";
 import { messageOf } from "../text/printable.ts";
@@ -21,7 +21,7 @@ import { statements } from "../state/statements.ts";
 import type { Resource } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { reportOf } from "./resource_report.ts";
-import { outputsOf } from "./outputs.ts";
+import { prefixedOutputs } from "./outputs.ts";
 import { contextOf, inspectResource, journalOf, markerOf, recordedResource, scopeOf } from "./context.ts";
 
 /** What a resource is to be forked from. */
@@ -61,15 +61,15 @@ export function targetOf(engine: Engine, wanted: ResourceSpec): Target<unknown> 
   return {
     ...scopeOf(engine, resource),
     name: title,
-    ...(parent === undefined ? {} : { parent: parent.title }),
-    ...(at === undefined ? {} : { at }),
+    parent: parent?.title,
+    at,
     marker: {
       ...markerOf(engine, { env, key: resource.key, title, operation }),
       made: madeFor(resource, wanted.making),
     },
     begunAt: wanted.begunAt ?? engine.world.now().toISOString(),
-    ...(wanted.begunAt === undefined ? {} : { isResumed: true }),
-    ...(expiresAt === undefined ? {} : { expiresAt }),
+    isResumed: wanted.begunAt !== undefined,
+    expiresAt,
   };
 }
 
@@ -78,8 +78,8 @@ export function madeFor({ provider }: Pick<Resource, "provider">, making: Resour
   const { parent, origin, expiresAt = null } = making;
   return formatMaking({
     parent,
-    ...(origin === undefined ? {} : { origin }),
-    ...(provider.remark === undefined ? {} : { expiresAt }),
+    origin,
+    expiresAt: provider.remark === undefined ? undefined : expiresAt,
   });
 }
 
@@ -100,7 +100,7 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Resou
     env: wanted.env,
     key: resource.key,
     kind: resource.kind,
-    ...(resource.name === undefined ? {} : { name: resource.name }),
+    name: resource.name,
     provider: provider.name,
     title,
     state: "creating",
@@ -141,17 +141,18 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Resou
       statements.putResource(row),
       statements.journal({ ...journalOf(engine, target.marker, "create"), phase: "intent" }),
     ]);
-    let created = await createUsable(engine, recording, provider, target);
+    const created = await createUsable(engine, recording, provider, target);
     isBegun = true;
-    if (wanted.script !== undefined) created = await sanitized(engine, worker, recording, wanted, target, created);
-    const { outputs, ...fork } = created;
-    const variables = await outputsOf(recording, resource, fork, target, outputs);
+    const { outputs, ...fork } = wanted.script === undefined
+      ? created
+      : await sanitized({ engine, worker, context: recording, wanted, target }, created);
+    const variables = prefixedOutputs(resource, outputs ?? await provider.outputs(recording, fork, target));
     const made: ResourceRow = {
       ...row,
       state: "ready",
       id: fork.id,
-      ...(fork.parentId === undefined ? {} : { parentId: fork.parentId }),
-      ...(fork.copy === undefined ? {} : { fork: fork.copy }),
+      parentId: fork.parentId,
+      fork: fork.copy,
       createdAt: fork.createdAt,
     };
     await worker.write([
@@ -176,6 +177,9 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Resou
   }
 }
 
+const PROBE_DEADLINE_MS = 120_000;
+
+/** Makes a fork and waits until it answers. */
 async function createUsable(
   engine: Engine,
   context: Context,
@@ -183,22 +187,31 @@ async function createUsable(
   target: Target<unknown>,
 ): Promise<Created> {
   const created = await provider.create(context, target);
-  await waitUntilUsable(engine, context, provider, created, target);
+  const isPassing = (error: unknown) => isForkstackError(error) && error.retryable;
+  const clock = () => engine.world.monotonicMs();
+  const pace = { what: `use "${created.name}"`, deadlineMs: PROBE_DEADLINE_MS, firstMs: 50, mostMs: 2_000 };
+  await poll<true>(context, { ...pace, clock, isPassing }, async () => {
+    await provider.probe(context, created, target);
+    return true;
+  });
   return created;
+}
+
+/** One resource that a run makes. */
+interface Making {
+  readonly engine: Engine;
+  readonly worker: Worker;
+  readonly context: Context;
+  readonly wanted: ResourceSpec;
+  readonly target: Target<unknown>;
 }
 
 /**
  * Runs the script on a new fork, once. Where an earlier attempt began it and never told that it ended, nobody knows how
  * far it came: that fork goes, and the script runs on another.
  */
-async function sanitized(
-  engine: Engine,
-  worker: Worker,
-  context: Context,
-  { resource, title, script }: ResourceSpec,
-  target: Target<unknown>,
-  made: Created,
-): Promise<Created> {
+async function sanitized({ engine, worker, context, wanted, target }: Making, made: Created): Promise<Created> {
+  const { resource, title, script } = wanted;
   const { env, operation } = target.marker;
   const line = journalOf(engine, target.marker, "sanitize");
   const earlier = (await engine.registry.journal(env)).filter((one) =>
@@ -242,27 +255,22 @@ export async function assertParent(
 ): Promise<void> {
   if (parent === undefined) return;
   const row = (await engine.registry.resources(parent.env)).find(({ key }) => key === resource.key);
-  if (row !== undefined) return void await standing(engine, resource, row, "fork");
+  if (row !== undefined) {
+    await standing(engine, resource, row, "fork");
+    return;
+  }
   if (resource.provider.capabilities.ownership === "recorded") return; // which bears no mark
-  assertOwn(resource, parent.title, await inspectResource(engine, resource, parent.title, parent.env), "fork");
+  assertOwn(resource, parent.title, await inspectResource(engine, resource, parent), "fork");
 }
 
-const PROBE_DEADLINE_MS = 120_000;
-
-async function waitUntilUsable(
-  engine: Engine,
-  context: Context,
-  provider: Provider,
-  held: Held,
-  scope: Scope<unknown>,
-): Promise<void> {
-  const isPassing = (error: unknown) => isForkstackError(error) && error.retryable;
-  const clock = () => engine.world.monotonicMs();
-  const pace = { what: `use "${held.name}"`, deadlineMs: PROBE_DEADLINE_MS, firstMs: 50, mostMs: 2_000 };
-  await poll<true>(context, { ...pace, clock, isPassing }, async () => {
-    await provider.probe(context, held, scope);
-    return true;
-  });
+/** How a resource is to go. */
+export interface RemovalOptions {
+  /** What is recorded of its environment, if anything is. */
+  readonly environment: Environment | undefined;
+  /** Let a provider that can put it aside, as a backup. @default {false} */
+  readonly keep?: boolean;
+  /** Take back what a run made: what it took over stays. @default {false} */
+  readonly isUndo?: boolean;
 }
 
 /**
@@ -273,14 +281,14 @@ export async function removeResource(
   engine: Engine,
   worker: Worker,
   row: ResourceRow,
-  { keep = false, isUndo = false }: { readonly keep?: boolean; readonly isUndo?: boolean } = {},
+  { environment, keep = false, isUndo = false }: RemovalOptions,
 ): Promise<Removed> {
   const began = engine.world.monotonicMs();
   const marker = markerOf(engine, row);
   const line = journalOf(engine, marker, "delete");
   await worker.write([
     statements.putResource({ ...row, state: "deleting" }),
-    statements.journal({ ...line, phase: "intent", ...(row.id === undefined ? {} : { id: row.id }) }),
+    statements.journal({ ...line, phase: "intent", id: row.id }),
   ]);
   try {
     await assertNotOriginals(engine, [row], "delete");
@@ -289,24 +297,20 @@ export async function removeResource(
     const scope = scopeOf(engine, resource);
     const context = contextOf(engine, provider, { worker, marker, rows: [row] });
     const isTaken = isUndo && await engine.registry.isTakenOver(row.key, row.operation);
-    const held = isTaken
-      ? "foreign"
-      : forkOf(row, marker) ?? await unansweredFork(engine, row, provider, context, scope);
-    const isAside = keep && row.id !== undefined && provider.keep !== undefined && typeof held === "object";
-    const kept = isAside ? await provider.keep!(context, held, scope) : undefined;
-    const found = held === "foreign" || typeof kept === "object"
-      ? "kept"
-      : held === undefined || kept === "absent"
-      ? "absent"
-      : await provider.delete(context, held, scope);
+    let held: Fork | "foreign" | undefined = isTaken ? "foreign" : forkOf(row, marker);
+    if (held === undefined) {
+      const target = unansweredTarget(engine, row, environment, scope);
+      held = await unansweredFork(engine, context, provider, target);
+    }
+    const isKept = keep && row.id !== undefined;
+    const { found, backup } = await takeAway(context, provider, scope, { held, keep: isKept });
     const state = found === "absent" && row.id !== undefined ? await leftUnmarked(engine, resource, row) : found;
-    const backup = typeof kept === "object" ? kept : undefined;
-    await worker.write([
-      statements.dropResource(row.env, row.key),
-      ...(backup ? [statements.journal({ ...journalOf(engine, marker, "keep"), phase: "done", id: backup.id })] : []),
-      statements.journal({ ...line, phase: "done", ...(row.id === undefined ? {} : { id: row.id }) }),
-    ]);
-    const removed = { state, ...(backup ? { backup: backup.name } : {}) } as const;
+    const last = [statements.journal({ ...line, phase: "done", id: row.id })];
+    if (backup !== undefined) {
+      last.unshift(statements.journal({ ...journalOf(engine, marker, "keep"), phase: "done", id: backup.id }));
+    }
+    await worker.write([statements.dropResource(row.env, row.key), ...last]);
+    const removed: Removed = { state, backup: backup?.name };
     engine.onProgress?.({ ...reportOf(row, state, engine.world.monotonicMs() - began), ...removed });
     return removed;
   } catch (error) {
@@ -318,10 +322,24 @@ export async function removeResource(
   }
 }
 
+/** Deletes a fork, or with `keep` puts it aside where its provider can. */
+async function takeAway(
+  context: Context,
+  provider: Provider,
+  scope: Scope<unknown>,
+  { held, keep }: { readonly held: Fork | "foreign" | undefined; readonly keep: boolean },
+): Promise<{ readonly found: Removed["state"]; readonly backup?: Held }> {
+  if (held === "foreign") return { found: "kept" };
+  if (held === undefined) return { found: "absent" };
+  if (!keep || provider.keep === undefined) return { found: await provider.delete(context, held, scope) };
+  const backup = await provider.keep(context, held, scope);
+  return backup === "absent" ? { found: "absent" } : { found: "kept", backup };
+}
+
 /** Where nothing of ours was found: whether something stands there without a mark, which is left alone and told. */
 async function leftUnmarked(engine: Engine, resource: Resource, row: ResourceRow): Promise<"absent" | "kept"> {
   if (resource.provider.capabilities.ownership === "recorded") return "absent";
-  const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
+  const seen = await inspectResource(engine, resource, row, [row]);
   if (seen.state !== "foreign" || seen.holder !== undefined) return "absent";
   engine.world.warn(`Left as it is: ${resource.provider.name} "${row.title}": ${seen.reason}`);
   return "kept";
@@ -335,15 +353,19 @@ export interface Removed {
 }
 
 /** What a create whose answer never came had asked for: its parent is the vendor's proof of what it made. */
-async function unansweredTarget(engine: Engine, row: ResourceRow, scope: Scope<unknown>): Promise<Target<unknown>> {
-  const environment = await engine.registry.environment(row.env);
+function unansweredTarget(
+  engine: Engine,
+  row: ResourceRow,
+  environment: Environment | undefined,
+  scope: Scope<unknown>,
+): Target<unknown> {
   const parent = environment === undefined || environment.origin === "empty"
     ? undefined
     : resourceTitle(row.kind, engine.project.name, environment.parent, row.name);
   return {
     ...scope,
     name: row.title,
-    ...(parent === undefined ? {} : { parent }),
+    parent,
     marker: markerOf(engine, row),
     begunAt: row.createdAt,
     isResumed: true,
@@ -353,24 +375,25 @@ async function unansweredTarget(engine: Engine, row: ResourceRow, scope: Scope<u
 /** A create whose answer never came: the vendor is asked what became of it. */
 async function unansweredFork(
   engine: Engine,
-  row: ResourceRow,
-  provider: Provider,
   context: Context,
-  scope: Scope<unknown>,
+  provider: Provider,
+  target: Target<unknown>,
 ): Promise<Fork | undefined | "foreign"> {
-  const target = await unansweredTarget(engine, row, scope);
+  const { marker } = target;
   let seen: Inspection;
   try {
     seen = await provider.inspect(context, target);
   } catch (error) {
-    if (!await isRefusedForGood(engine, row, error)) throw error;
+    if (!await isRefusedForGood(engine, marker, error)) throw error;
     engine.world.warn(
-      `Not looked at: ${row.key} "${row.title}": ${(error as Error).message}. No answer is on record that it was made`,
+      `Not looked at: ${marker.resource} "${target.name}": ${
+        (error as Error).message
+      }. No answer is on record that it was made`,
     );
     return undefined;
   }
   if (seen.state === "absent") return undefined;
-  if (seen.state === "foreign" || seen.fork.marker.operation !== target.marker.operation) return "foreign";
+  if (seen.state === "foreign" || seen.fork.marker.operation !== marker.operation) return "foreign";
   await context.record("proven", seen.fork.id);
   return seen.fork;
 }
@@ -382,9 +405,13 @@ const NO_PLACE = /^(CONFIG_|PROVIDER_REFUSED$|TOOL_OUTDATED$)|NOT_FOUND$/;
  * Whether a provider that can't look would have refused the create as well, which begins with the same look, and no
  * answer of the vendor is on record. What came to be all the same bears a mark, and `doctor` shows it.
  */
-async function isRefusedForGood(engine: Engine, row: ResourceRow, error: unknown): Promise<boolean> {
+async function isRefusedForGood(
+  engine: Engine,
+  { env, resource, operation }: Marker,
+  error: unknown,
+): Promise<boolean> {
   if (!isForkstackError(error) || error.retryable || !NO_PLACE.test(error.code)) return false;
-  return (await engine.registry.recorded(row.env, row.key, row.operation)).length === 0;
+  return (await engine.registry.recorded(env, resource, operation)).length === 0;
 }
 
 function shownError(error: unknown): { code: string; message: string } {

@@ -34,13 +34,13 @@ export function reportOf(row: ResourceRow, state: string, durationMs?: number): 
   return {
     key: row.key,
     kind: row.kind,
-    ...(row.name === undefined ? {} : { name: row.name }),
+    name: row.name,
     provider: row.provider,
-    ...(row.id === undefined ? {} : { id: row.id }),
+    id: row.id,
     title: row.title,
-    ...(row.fork === undefined ? {} : { fork: row.fork }),
+    fork: row.fork,
     state,
-    ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs * 10) / 10 }),
+    durationMs: durationMs === undefined ? undefined : Math.round(durationMs * 10) / 10,
   };
 }
 
@@ -48,6 +48,9 @@ export function reportOf(row: ResourceRow, state: string, durationMs?: number): 
 export function shownStatus({ status }: Pick<Environment, "status">): "creating" | "ready" | "deleting" | "broken" {
   return status === "undoing" || status === "resetting" ? "broken" : status;
 }
+
+/** Commands that complete what was begun; anything else is taken away. */
+const MENDING: Partial<Record<Environment["status"], string>> = { creating: "new", resetting: "reset" };
 
 /**
  * The command that mends an environment that is not ready: it completes it, or, where the parent has gone since, takes
@@ -58,6 +61,5 @@ export function mendingCommand(environment: Environment, environments?: readonly
   const isWithoutParent = environments !== undefined && !BASE_ENVS.includes(parent) &&
     !environments.some((one) => one.name === parent && one.status !== "deleting" && one.status !== "undoing");
   if (isWithoutParent) return `\`forkstack delete ${name}\``;
-  const verb = status === "creating" ? "new" : status === "resetting" ? "reset" : "delete";
-  return `\`forkstack ${verb} ${name}\``;
+  return `\`forkstack ${MENDING[status] ?? "delete"} ${name}\``;
 }

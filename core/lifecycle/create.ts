@@ -9,13 +9,13 @@ import { pointedHere } from "../workspace/checkouts.ts";
 import { currentEnv } from "../workspace/current.ts";
 import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
 import type { Engine } from "../engine/engine.ts";
-import { type Made, makeResource, removeResource } from "../engine/resource.ts";
+import { type Made, makeResource, removeResource, type ResourceSpec } from "../engine/resource.ts";
 import { fileError } from "../system/files.ts";
-import { withLock, type Worker } from "../state/lock.ts";
-import { lookUp, type RecordedEnvironment, resultOf } from "./describe.ts";
+import type { Worker } from "../state/lock.ts";
+import { resultOf } from "./describe.ts";
 import { assertStanding, lookAt, type Looked } from "../engine/look.ts";
-import { assertLeased, assertUnprotected } from "./find_environment.ts";
-import { isPointInTime, type Plan, planNew, pointOf } from "./plan.ts";
+import { assertLeased, assertUnprotected, type RecordedEnvironment, recordedEnvironment } from "./find_environment.ts";
+import { isPointInTime, type Plan, planNew, pointOf, type Step } from "./plan.ts";
 import type { Held } from "../provider.ts";
 import type { Statement } from "../state/sql.ts";
 import type { EnvironmentResult } from "./report.ts";
@@ -30,7 +30,7 @@ import { statements } from "../state/statements.ts";
 import { parentOf, type Resource, titleOf } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { outputsOf, withLease } from "../engine/outputs.ts";
-import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, scopeOf, underLock } from "../engine/context.ts";
 
 /** What `new` is asked for. */
 export interface NewOptions {
@@ -46,7 +46,8 @@ export interface NewOptions {
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
   currentEnv(engine.project); // throws where nobody can tell it
   await workspace.checkPointers(engine, { activates: options.switch !== false });
-  const plan = await planFromRegistry(engine, env, options);
+  const { rows } = await recordedEnvironment(engine, env);
+  const plan = await planFrom(engine, env, options, rows);
   assertRunnable(resourcesToMake(plan));
   return plan;
 }
@@ -55,26 +56,41 @@ function resourcesToMake({ steps }: Plan): Resource[] {
   return steps.filter(({ action }) => action === "create").map(({ resource }) => resource);
 }
 
-/** `gone` are the keys of resources that are to be made again, whatever is recorded of them. */
-async function planFromRegistry(
+async function planFrom(
   engine: Engine,
   env: string,
   options: NewOptions,
-  gone: readonly string[] = [],
+  rows: readonly ResourceRow[],
 ): Promise<Plan> {
   const { project, registry, resources } = engine;
-  await registry.environment(env); // rejects where its row is damaged: it is none that is not there
   return planNew({
     env,
     parent: parentOf(project, resources, options.from),
     parentIsExplicit: options.from !== undefined,
-    ...(options.origin === undefined ? {} : { origin: options.origin }),
+    origin: options.origin,
     resources,
     titles: Object.fromEntries(resources.map((resource) => [resource.key, titleOf(project, resource, env)])),
     environments: await registry.environments(),
-    rows: (await registry.resources(env)).filter(({ key }) => !gone.includes(key)),
+    rows,
     newOperation: engine.world.newId(),
   });
+}
+
+/** One run of `new`, with what is recorded of its environment: read once under the lock, and carried. */
+interface Run {
+  readonly engine: Engine;
+  readonly worker: Worker;
+  readonly plan: Plan;
+  /** As this run records it: `creating`. */
+  readonly environment: Environment;
+  /** The rows before this run made any. */
+  readonly rows: readonly ResourceRow[];
+  /** The resources that stand already, by key. */
+  readonly held: ReadonlyMap<string, Held>;
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly room: Room;
+  /** Make it current. */
+  readonly activate: boolean;
 }
 
 /**
@@ -83,43 +99,57 @@ async function planFromRegistry(
  */
 export async function createEnvironment(engine: Engine, env: string, options: NewOptions): Promise<EnvironmentResult> {
   const began = performance.now();
-  return await withLock(engine.registry, env, "create", lockOptions(engine), async (worker) => {
+  const activate = options.switch !== false;
+  return await underLock(engine, env, "create", async (worker) => {
     await freeRoom(engine, env);
-    let plan = await planFromRegistry(engine, env, options);
+    let known = await recordedEnvironment(engine, env);
+    let plan = await planFrom(engine, env, options, known.rows);
     if (plan.cleanUpFirst) {
-      await finishRemoval(engine, worker, env);
-      plan = await planFromRegistry(engine, env, options);
+      known = await finishRemoval(engine, worker, known);
+      plan = await planFrom(engine, env, options, known.rows);
     }
     const { held, gone } = await lookAtKept(engine, plan);
     if (gone.length > 0) {
-      plan = await planFromRegistry(engine, env, options, gone.map(({ row }) => row.key));
+      const isGone = ({ key }: ResourceRow) => gone.some(({ row }) => row.key === key);
+      known = { ...known, rows: known.rows.filter((row) => !isGone(row)) };
+      plan = await planFrom(engine, env, options, known.rows);
       assertRunnable(resourcesToMake(plan));
-      await forget(engine, worker, plan, gone);
+      await forget(engine, worker, plan, { environment: known.environment, gone });
     }
     if (plan.isDone) {
-      const known = await lookUp(engine, env);
-      const activate = options.switch !== false;
-      if (activate) {
-        assertLeased(known.environment!, engine.world.now(), "switch to");
-        await worker.write(await switching(engine, env));
-      }
-      const variables = !activate || await isCurrent(engine, env)
-        ? undefined
-        : await askVariables(engine, env, { held });
-      const wanted = { env, activate, ...(variables === undefined ? {} : { variables }) };
-      const changedFiles = await workspace.changeFiles(engine, wanted);
-      return { ...await resultOf(engine, env, known, began), unchanged: true, changedFiles };
+      const changedFiles = await takeAsItIs(engine, worker, known, { held, activate });
+      return { ...await resultOf(engine, env, known, { began }), unchanged: true, changedFiles };
     }
     const scripts = scriptsOf(resourcesToMake(plan));
     const room = await keepRoom(engine, env);
     try {
-      await worker.write([statements.putEnvironment(await creating(engine, plan, options))]);
-      const { known, changedFiles } = await build(engine, worker, plan, options, { room, scripts, held });
-      return { ...await resultOf(engine, env, known, began), unchanged: false, changedFiles };
+      const environment = creating(engine, plan, known.environment, options);
+      await worker.write([statements.putEnvironment(environment)]);
+      const { rows } = known;
+      const made = await build({ engine, worker, plan, environment, rows, held, scripts, room, activate });
+      const { changedFiles } = made;
+      return { ...await resultOf(engine, env, made.known, { began }), unchanged: false, changedFiles };
     } finally {
       await room.free();
     }
   });
+}
+
+/** Points this directory at an environment that is whole already, if that is asked for; gives the files that changed. */
+async function takeAsItIs(
+  engine: Engine,
+  worker: Worker,
+  known: RecordedEnvironment,
+  { held, activate }: Pick<Run, "held" | "activate">,
+): Promise<readonly string[]> {
+  const environment = known.environment!;
+  const env = environment.name;
+  if (!activate) return await workspace.changeFiles(engine, { env, activate });
+  assertLeased(environment, engine.world.now(), "switch to");
+  await worker.write(await switching(engine, env));
+  const isKnown = await isCurrent(engine, env, environment);
+  const variables = isKnown ? undefined : await askVariables(engine, env, { held, known });
+  return await workspace.changeFiles(engine, { env, activate, variables });
 }
 
 /** How long a vendor may take to say what became of a resource that is recorded as ready. */
@@ -146,7 +176,12 @@ async function lookAtKept(
  * Forgets what is gone, once a person said that it may be forked again. Nothing is deleted that may still be there: where
  * a vendor told something wrong, it keeps its mark, and `doctor` shows it.
  */
-async function forget(engine: Engine, worker: Worker, { env, parent }: Plan, gone: readonly Looked[]): Promise<void> {
+async function forget(
+  engine: Engine,
+  worker: Worker,
+  { env, parent }: Plan,
+  { environment, gone }: { readonly environment: Environment | undefined; readonly gone: readonly Looked[] },
+): Promise<void> {
   const what = gone.map(({ row }) => `${row.key} "${row.title}"`).join(", ");
   assertUnprotected(engine.project, env, `fork ${what} of environment "${env}" again`);
   try {
@@ -156,8 +191,9 @@ async function forget(engine: Engine, worker: Worker, { env, parent }: Plan, gon
     throw error;
   }
   for (const { row, standing } of gone) {
-    if (standing?.state === "gone" && standing.hasRemains) await removeResource(engine, worker, row);
-    else {
+    if (standing?.state === "gone" && standing.hasRemains) {
+      await removeResource(engine, worker, row, { environment });
+    } else {
       await worker.write([
         statements.dropResource(env, row.key),
         statements.journal({ ...journalOf(engine, markerOf(engine, row), "forget"), phase: "done", id: row.id }),
@@ -166,17 +202,21 @@ async function forget(engine: Engine, worker: Worker, { env, parent }: Plan, gon
   }
 }
 
-async function creating(engine: Engine, plan: Plan, options: NewOptions): Promise<Environment> {
-  const existing = await engine.registry.environment(plan.env);
+function creating(
+  engine: Engine,
+  plan: Plan,
+  existing: Environment | undefined,
+  options: NewOptions,
+): Environment {
   return {
     name: plan.env,
     parent: plan.parent,
     owner: existing?.owner ?? engine.owner,
     createdAt: existing?.createdAt ?? engine.world.now().toISOString(),
-    ...(existing?.expiresAt ?? options.expiresAt ? { expiresAt: existing?.expiresAt ?? options.expiresAt } : {}),
+    expiresAt: existing?.expiresAt ?? options.expiresAt,
     status: "creating",
     operation: plan.operation,
-    ...(plan.origin === undefined ? {} : { origin: plan.origin }),
+    origin: plan.origin,
   };
 }
 
@@ -186,38 +226,17 @@ async function switching(engine: Engine, env: string): Promise<Statement[]> {
 
 /** Makes what the plan lacks; when one resource fails, what this run made is removed again. */
 async function build(
-  engine: Engine,
-  worker: Worker,
-  plan: Plan,
-  options: NewOptions,
-  { room, scripts, held }: {
-    readonly room: Room;
-    readonly scripts: Readonly<Record<string, string>>;
-    readonly held: ReadonlyMap<string, Held>;
-  },
+  run: Run,
 ): Promise<{ readonly known: RecordedEnvironment; readonly changedFiles: readonly string[] }> {
+  const { engine, worker, plan, room, activate } = run;
   const { env, operation, origin } = plan;
   const steps = plan.steps.filter(({ action }) => action === "create");
-  const environment = await creating(engine, plan, options);
-  const { expiresAt } = environment;
   if (origin !== undefined && origin !== "empty") tellWithoutPast(engine, plan);
-  const outcomes = await runSteps(steps, (step) =>
-    makeResource(engine, worker, {
-      env,
-      operation,
-      resource: step.resource,
-      title: step.title,
-      making: environment,
-      ...(step.row?.operation === operation ? { begunAt: step.row.createdAt } : {}),
-      ...(origin === "empty"
-        ? {}
-        : { parent: { env: plan.parent, title: titleOf(engine.project, step.resource, plan.parent) } }),
-      ...pointOf(step.resource, origin),
-      ...(expiresAt === undefined ? {} : { expiresAt }),
-      ...(scripts[step.resource.key] === undefined ? {} : { script: scripts[step.resource.key] }),
-    }), { signal: worker.signal });
+  const outcomes = await runSteps(steps, (step) => makeResource(engine, worker, specOf(run, step)), {
+    signal: worker.signal,
+  });
   const isComplete = outcomes.length === steps.length && outcomes.every(({ ok }) => ok);
-  if (worker.signal.aborted && !isComplete) throw interrupted(engine, env, worker, "complete");
+  if (worker.signal.aborted && !isComplete) throw interrupted(engine, worker, { env, isNot: "complete" });
   let change: workspace.Change | undefined;
   try {
     const failures = outcomes.flatMap((one) =>
@@ -227,17 +246,9 @@ async function build(
     );
     if (failures.length > 0) throw allFailed(`Cannot create environment "${env}"`, env, failures);
     const made = outcomes.flatMap((one) => one.ok ? [one.value] : []);
-    const variables = await allVariables(engine, plan, { expiresAt, made, held });
-    change = await workspace.prepareFiles(engine, { env, variables, activate: options.switch !== false });
+    change = await workspace.prepareFiles(engine, { env, variables: await allVariables(run, made), activate });
     await change.commit();
-    const usedAt = options.switch === false ? {} : { usedAt: engine.world.now().toISOString() };
-    const ready = { ...await creating(engine, plan, options), ...usedAt, status: "ready" as const };
-    const rows = await engine.registry.resources(env);
-    await worker.write([
-      statements.putEnvironment(ready),
-      ...(options.switch === false ? [] : await switching(engine, env)),
-    ]);
-    return { known: { environment: ready, rows }, changedFiles: change.changedFiles };
+    return { known: await finish(run, made), changedFiles: change.changedFiles };
   } catch (error) {
     const reason = worker.signal.reason ?? error;
     if (isForkstackError(reason) && reason.code === "LOCK_LOST") {
@@ -246,9 +257,45 @@ async function build(
     }
     await room.free();
     const stuck = await change?.undo() ?? [];
-    if (worker.signal.aborted) throw interrupted(engine, env, worker, "complete", error);
-    throw await undo(engine, worker, plan, fileError(error, `make environment "${env}"`), stuck);
+    if (worker.signal.aborted) throw interrupted(engine, worker, { env, isNot: "complete", cause: error });
+    throw await undo(run, fileError(error, `make environment "${env}"`), stuck);
   }
+}
+
+/** Everything that `makeResource` needs to know of a step. */
+function specOf({ engine, plan, environment, scripts }: Run, { resource, title, row }: Step): ResourceSpec {
+  const { env, operation, origin } = plan;
+  const parent = { env: plan.parent, title: titleOf(engine.project, resource, plan.parent) };
+  return {
+    env,
+    operation,
+    resource,
+    title,
+    making: environment,
+    begunAt: row?.operation === operation ? row.createdAt : undefined,
+    parent: origin === "empty" ? undefined : parent,
+    at: pointOf(resource, origin),
+    expiresAt: environment.expiresAt,
+    script: scripts[resource.key],
+  };
+}
+
+/** Records that the environment is whole; gives it with its rows: those of before, and those that this run made. */
+async function finish(
+  { engine, worker, environment, rows, activate }: Run,
+  made: readonly Made[],
+): Promise<RecordedEnvironment> {
+  const ready: Environment = {
+    ...environment,
+    status: "ready",
+    usedAt: activate ? engine.world.now().toISOString() : undefined,
+  };
+  const last = [statements.putEnvironment(ready)];
+  if (activate) last.push(...await switching(engine, environment.name));
+  await worker.write(last);
+  const fresh = made.map(({ row }) => row);
+  const others = rows.filter(({ key }) => !fresh.some((row) => row.key === key));
+  return { environment: ready, rows: [...others, ...fresh] };
 }
 
 /** Says which resources are forked as they are now though a point in the past was asked for. */
@@ -264,15 +311,8 @@ async function isContinued(engine: Engine, env: string, operation: string): Prom
 }
 
 /** The variables of all resources: of those just made, and, asked again, of those that stood there. */
-async function allVariables(
-  engine: Engine,
-  plan: Plan,
-  { expiresAt, made, held }: {
-    readonly expiresAt: string | undefined;
-    readonly made: readonly Made[];
-    readonly held: ReadonlyMap<string, Held>;
-  },
-): Promise<Variables> {
+async function allVariables({ engine, plan, environment, held }: Run, made: readonly Made[]): Promise<Variables> {
+  const { expiresAt } = environment;
   const all = await Promise.all(plan.steps.map(async ({ resource }) => {
     const fresh = made.find((one) => one.row.key === resource.key);
     if (fresh !== undefined) return fresh.variables;
@@ -283,17 +323,13 @@ async function allVariables(
 }
 
 /** Removes what the run made, in reverse, and tells what failed, what was undone, and what could not be. */
-async function undo(
-  engine: Engine,
-  worker: Worker,
-  plan: Plan,
-  cause: unknown,
-  stuck: readonly unknown[],
-): Promise<unknown> {
-  const { env, operation } = plan;
-  const before = await engine.registry.environment(env);
-  if (before !== undefined) await worker.write([statements.putEnvironment({ ...before, status: "undoing" })]);
-  const { rows, undone, left, failures, isOff } = await removeRun(engine, worker, env, operation);
+async function undo(run: Run, cause: unknown, stuck: readonly unknown[]): Promise<unknown> {
+  const { engine, worker, environment } = run;
+  const env = environment.name;
+  const going: Environment = { ...environment, status: "undoing" };
+  await worker.write([statements.putEnvironment(going)]);
+  const written = await engine.registry.resources(env); // by the steps, as far as they came
+  const { rows, undone, left, failures, isOff } = await removeRun(engine, worker, going, written);
   const reason = isForkstackError(cause) ? cause : undefined;
   const message = messageOf(cause);
   if (failures.length + stuck.length > 0) {
@@ -328,11 +364,10 @@ async function leftTexts(engine: Engine, rows: readonly ResourceRow[], left: rea
   );
   const there = looked.filter(({ standing }) => standing !== undefined && standing.state !== "gone")
     .map(({ row }) => `${row.key} "${row.title}"`);
-  const texts = [
-    ...(left.length > 0 ? [`not touched, since nothing proves that this run made it: ${left.join(", ")}`] : []),
-    ...(there.length > 0 ? [`still shown by its vendor: ${there.join(", ")}; see \`forkstack doctor\``] : []),
-    ...(unseen.length > 0 ? [`not looked at again: ${unseen.join(", ")}`] : []),
-  ];
+  const texts: string[] = [];
+  if (left.length > 0) texts.push(`not touched, since nothing proves that this run made it: ${left.join(", ")}`);
+  if (there.length > 0) texts.push(`still shown by its vendor: ${there.join(", ")}; see \`forkstack doctor\``);
+  if (unseen.length > 0) texts.push(`not looked at again: ${unseen.join(", ")}`);
   return texts.length === 0 && rows.length > 0 ? ["nothing was left behind"] : texts;
 }
 
@@ -349,7 +384,7 @@ function allFailed(
     first?.code ?? "UNEXPECTED",
     `${message}: ${failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`).join("; ")}`,
     {
-      ...(first?.hint === undefined ? {} : { hint: first.hint }),
+      hint: first?.hint,
       retryable: first?.retryable ?? false,
       details: { ...first?.details, env, resource, provider },
       cause: errors.length === 1 ? errors[0] : new AggregateError(errors),

@@ -10,8 +10,8 @@ import { currentEnv } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Removed, removeResource } from "../engine/resource.ts";
 import { leave } from "../workspace/leave.ts";
-import { withLock, type Worker } from "../state/lock.ts";
-import { assertUnprotected, madeEnvironment } from "./find_environment.ts";
+import type { Worker } from "../state/lock.ts";
+import { assertUnprotected, madeEnvironment, type RecordedEnvironment } from "./find_environment.ts";
 import { type EnvironmentReport, environmentReport } from "./report.ts";
 import { freeRoom } from "./disk_reserve.ts";
 import { type Outcome, runSteps } from "../system/concurrency.ts";
@@ -21,7 +21,7 @@ import type { Environment, KeptFork, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { titleOf } from "../project/project.ts";
 import { elapsed, reportOf, type ResourceReport } from "../engine/resource_report.ts";
-import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, scopeOf, underLock } from "../engine/context.ts";
 
 /** Tells a person whose directory was left without a pointer how to go on. */
 export const OFF = "This directory is on no environment now: go on with `forkstack switch dev` or `forkstack new`";
@@ -44,16 +44,20 @@ export interface PlannedDeletion {
 }
 
 /** What `delete` would remove. */
-export async function planDeletion(
-  engine: Engine,
-  env: string,
-): Promise<PlannedDeletion> {
-  currentEnv(engine.project); // throws where nobody can tell it
-  assertUnprotected(engine.project, env, `delete environment "${env}"`);
-  const environment = await madeEnvironment(engine, env, "delete");
-  const rows = await engine.registry.resources(env);
+export async function planDeletion(engine: Engine, env: string): Promise<PlannedDeletion> {
+  assertDeletable(engine, env);
+  return await deletionOf(engine, await madeEnvironment(engine, env, "delete"));
+}
+
+function assertDeletable({ project }: Engine, env: string): void {
+  currentEnv(project); // throws where nobody can tell it
+  assertUnprotected(project, env, `delete environment "${env}"`);
+}
+
+async function deletionOf(engine: Engine, environment: Environment): Promise<PlannedDeletion> {
+  const rows = await engine.registry.resources(environment.name);
   await assertNotOriginals(engine, rows, "delete");
-  return { environment, rows, checkouts: (await checkoutReports(engine))(env) };
+  return { environment, rows, checkouts: (await checkoutReports(engine))(environment.name) };
 }
 
 /** What `delete` is asked for. */
@@ -70,7 +74,7 @@ export async function deleteEnvironment(
 ): Promise<DeleteResult> {
   const began = performance.now();
   await planDeletion(engine, env);
-  return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
+  return await underLock(engine, env, "delete", async (worker) => {
     await freeRoom(engine, env);
     const result = await deleted(engine, worker, await planDeletion(engine, env), { keep: !purge, began });
     if (purge) {
@@ -89,11 +93,12 @@ export async function deleteEnvironmentIf(
   isMeant: (environment: Environment) => boolean,
 ): Promise<DeleteResult | undefined> {
   const began = performance.now();
-  return await withLock(engine.registry, env, "delete", lockOptions(engine), async (worker) => {
+  return await underLock(engine, env, "delete", async (worker) => {
     const environment = await engine.registry.environment(env);
     if (environment === undefined || !isMeant(environment)) return undefined;
     await freeRoom(engine, env);
-    return await deleted(engine, worker, await planDeletion(engine, env), { keep: true, began });
+    assertDeletable(engine, env);
+    return await deleted(engine, worker, await deletionOf(engine, environment), { keep: true, began });
   });
 }
 
@@ -103,7 +108,7 @@ async function deleted(
   { environment, rows, checkouts }: PlannedDeletion,
   { keep, began }: { readonly keep: boolean; readonly began: number },
 ): Promise<DeleteResult> {
-  const { outcomes, failures, isLeft } = await removeAll(engine, worker, environment, keep);
+  const { outcomes, failures, isLeft } = await removeAll(engine, worker, { environment, rows }, keep);
   if (failures.length > 0) throw partlyDeleted(environment.name, failures, isLeft);
   const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
   const others = checkouts.filter(({ current }) => !current);
@@ -111,7 +116,7 @@ async function deleted(
     environment: { ...environmentReport(engine, environment, others), status: "deleting", current: false },
     resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
     durationMs: elapsed(began),
-    ...(isLeft ? { left: true as const } : {}),
+    left: isLeft ? true : undefined,
   };
 }
 
@@ -122,7 +127,7 @@ export async function keptForks(engine: Engine, env: string): Promise<KeptFork[]
 
 /** Takes away what was kept of an environment; gives what that was. */
 export async function purgeKept(engine: Engine, env: string): Promise<KeptFork[]> {
-  return await withLock(engine.registry, env, "purge", lockOptions(engine), (worker) => purgeAll(engine, worker, env));
+  return await underLock(engine, env, "purge", (worker) => purgeAll(engine, worker, env));
 }
 
 async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<KeptFork[]> {
@@ -164,16 +169,26 @@ function notPurged(env: string, error: unknown): ForkstackError {
   );
 }
 
-async function removeAll(engine: Engine, worker: Worker, environment: Environment, keep = true) {
+async function removeAll(
+  engine: Engine,
+  worker: Worker,
+  { environment, rows }: Pick<PlannedDeletion, "environment" | "rows">,
+  keep = true,
+) {
   const env = environment.name;
   await worker.write([statements.putEnvironment({ ...environment, status: "deleting" })]); // before `leave`: see switch
   const isLeft = await leave(engine, env); // before anything goes: the app never meets a half-deleted environment
-  const rows = (await engine.registry.resources(env)).reverse();
-  const outcomes = await runSteps(rows, (row) => removeResource(engine, worker, row, { keep }), {
-    goOn: true,
-    signal: worker.signal,
-  });
-  if (worker.signal.aborted && outcomes.length < rows.length) throw interrupted(engine, env, worker, "deleted");
+  const outcomes = await runSteps(
+    rows.toReversed(),
+    (row) => removeResource(engine, worker, row, { environment, keep }),
+    {
+      goOn: true,
+      signal: worker.signal,
+    },
+  );
+  if (worker.signal.aborted && outcomes.length < rows.length) {
+    throw interrupted(engine, worker, { env, isNot: "deleted" });
+  }
   const failures = outcomes.filter((outcome) => !outcome.ok);
   if (failures.length === 0) {
     await workspace.removeVariables(engine, env);
@@ -201,60 +216,78 @@ function partlyDeleted(
   });
 }
 
-/** Removes the resources of one run, and the environment if it has no others. */
-export async function removeRun(engine: Engine, worker: Worker, env: string, operation: string) {
-  const rows = await engine.registry.resources(env);
-  const ours = rows.filter((row) => row.operation === operation).reverse();
-  const outcomes = await runSteps(ours, (row) => removeResource(engine, worker, row, { isUndo: true }), {
+/** Removes those of an environment's resources that its run made, and the environment if it has no others. */
+export async function removeRun(
+  engine: Engine,
+  worker: Worker,
+  environment: Environment,
+  rows: readonly ResourceRow[],
+) {
+  const { name: env, operation } = environment;
+  const ours = rows.filter((row) => row.operation === operation).toReversed();
+  const others = rows.filter((row) => row.operation !== operation);
+  const outcomes = await runSteps(ours, (row) => removeResource(engine, worker, row, { environment, isUndo: true }), {
     goOn: true,
     signal: worker.signal,
   });
   const failures = outcomes.filter((outcome) => !outcome.ok);
   const keysOf = (state: Removed["state"]) =>
     outcomes.flatMap((one) => one.ok && one.value.state === state ? [one.item.key] : []);
-  if (worker.signal.aborted && outcomes.length < ours.length) throw interrupted(engine, env, worker, "undone");
-  const isOff = failures.length === 0 && await closeRun(engine, worker, env);
-  return { rows: ours, undone: keysOf("deleted"), left: keysOf("kept"), failures, isOff };
+  if (worker.signal.aborted && outcomes.length < ours.length) {
+    throw interrupted(engine, worker, { env, isNot: "undone" });
+  }
+  const report = { rows: ours, undone: keysOf("deleted"), left: keysOf("kept"), failures };
+  if (failures.length > 0) return { ...report, isOff: false, rest: { environment, rows } };
+  if (others.length > 0) {
+    const ready: Environment = { ...environment, status: "ready" };
+    await worker.write([statements.putEnvironment(ready)]);
+    return { ...report, isOff: false, rest: { environment: ready, rows: others } };
+  }
+  return { ...report, isOff: await dropEmpty(engine, worker, env), rest: NOTHING };
 }
 
+/** What is recorded of an environment that is gone. */
+const NOTHING: RecordedEnvironment = { environment: undefined, rows: [] };
+
 /** Drops an environment that has nothing left; tells whether this directory pointed to it until now. */
-async function closeRun(engine: Engine, worker: Worker, env: string): Promise<boolean> {
-  const environment = await engine.registry.environment(env);
-  const remaining = await engine.registry.resources(env);
-  if (environment === undefined) return false;
-  if (remaining.length > 0) {
-    await worker.write([statements.putEnvironment({ ...environment, status: "ready" })]);
-    return false;
-  }
+async function dropEmpty(engine: Engine, worker: Worker, env: string): Promise<boolean> {
   const isLeft = await leave(engine, env);
   await workspace.removeVariables(engine, env);
   await worker.write([statements.dropEnvironment(env), statements.dropAdoption(env)]);
   return isLeft;
 }
 
-/** Finishes what an earlier `delete`, or the undoing of a `new`, had begun. */
-export async function finishRemoval(engine: Engine, worker: Worker, env: string): Promise<void> {
-  const environment = await engine.registry.environment(env);
-  if (environment === undefined) return;
-  const { status, operation } = environment;
-  if (status !== "undoing" && status !== "deleting") return; // finished by another, and perhaps made again
-  const { failures } = status === "undoing"
-    ? await removeRun(engine, worker, env, operation)
-    : await removeAll(engine, worker, environment);
-  if (failures.length > 0) throw partlyDeleted(env, failures);
+/** Finishes what an earlier `delete`, or the undoing of a `new`, had begun; gives what is recorded from then on. */
+export async function finishRemoval(
+  engine: Engine,
+  worker: Worker,
+  known: RecordedEnvironment,
+): Promise<RecordedEnvironment> {
+  const { environment, rows } = known;
+  if (environment?.status === "undoing") {
+    const { failures, rest } = await removeRun(engine, worker, environment, rows);
+    if (failures.length > 0) throw partlyDeleted(environment.name, failures);
+    return rest;
+  }
+  if (environment?.status !== "deleting") return known; // finished by another, and perhaps made again
+  const { failures } = await removeAll(engine, worker, { environment, rows });
+  if (failures.length > 0) throw partlyDeleted(environment.name, failures);
+  return NOTHING;
 }
 
 /** Why a command stops before its end: it was told to, or another worker has taken the environment over. */
 export function interrupted(
   engine: Engine,
-  env: string,
   worker: Worker,
-  state: "complete" | "deleted" | "undone",
-  cause?: unknown,
+  { env, isNot, cause }: {
+    readonly env: string;
+    readonly isNot: "complete" | "deleted" | "undone";
+    readonly cause?: unknown;
+  },
 ): unknown {
   if (!engine.signal.aborted) return worker.signal.reason;
-  const goOn = state === "complete" ? `Go on with \`forkstack new ${env}\`, or remove it` : "Go on";
-  return new ForkstackError("INTERRUPTED", `Stopped at environment "${env}": it is not all ${state}`, {
+  const goOn = isNot === "complete" ? `Go on with \`forkstack new ${env}\`, or remove it` : "Go on";
+  return new ForkstackError("INTERRUPTED", `Stopped at environment "${env}": it is not all ${isNot}`, {
     hint: `${goOn} with \`forkstack delete ${env}\``,
     details: { env },
     cause,

@@ -7,20 +7,14 @@ import { declaredResources, resourceTitle } from "../../mod.ts";
 import { checkoutReports } from "../workspace/checkouts.ts";
 import { currentEnv } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
-import { madeEnvironment } from "./find_environment.ts";
+import { madeEnvironment, type RecordedEnvironment } from "./find_environment.ts";
 import { environmentReport, type EnvironmentResult } from "./report.ts";
 import { byKey } from "../text/printable.ts";
 import { readVariables } from "../workspace/env_files.ts";
-import type { Environment, ResourceRow } from "../state/records.ts";
+import type { Environment } from "../state/records.ts";
 import { BASE_ENVS, keyOf, type Project } from "../project/project.ts";
 import { elapsed, mendingCommand, reportOf, type ResourceReport } from "../engine/resource_report.ts";
 import type { Workspace } from "../workspace/place.ts";
-
-/** One environment as the registry has it; none, with no rows, for a base one that nobody made. */
-export interface RecordedEnvironment {
-  readonly environment: Environment | undefined;
-  readonly rows: readonly ResourceRow[];
-}
 
 /** One environment with its resources. */
 export async function describe(
@@ -31,12 +25,9 @@ export async function describe(
 ): Promise<EnvironmentResult> {
   const known = await lookUp(engine, env);
   const { environment } = known;
-  return {
-    ...await resultOf(engine, env, known, began, current),
-    ...(environment === undefined || environment.status === "ready"
-      ? {}
-      : { finishWith: await mending(engine, environment) }),
-  };
+  const result = await resultOf(engine, env, known, { began, current });
+  if (environment === undefined || environment.status === "ready") return result;
+  return { ...result, finishWith: await mending(engine, environment) };
 }
 
 async function mending({ registry }: Engine, environment: Environment): Promise<string> {
@@ -44,7 +35,7 @@ async function mending({ registry }: Engine, environment: Environment): Promise<
 }
 
 /** Asks the registry; `ENV_NOT_FOUND` for an environment that is neither there nor a base one. */
-export async function lookUp(engine: Engine, env: string): Promise<RecordedEnvironment> {
+async function lookUp(engine: Engine, env: string): Promise<RecordedEnvironment> {
   const { registry } = engine;
   const environment = BASE_ENVS.includes(env)
     ? await registry.environment(env)
@@ -60,13 +51,12 @@ export async function resultOf(
   engine: Engine,
   env: string,
   { environment, rows }: RecordedEnvironment,
-  began: number,
-  current: string | undefined = currentEnv(engine.project).env,
+  { began, current = currentEnv(engine.project).env }: { readonly began: number; readonly current?: string },
 ): Promise<EnvironmentResult> {
   const checkouts = await checkoutReports(engine).then((on) => on(env), () => undefined);
   return {
     environment: environment === undefined
-      ? { name: env, status: "ready", ...(checkouts === undefined ? {} : { checkouts }), current: current === env }
+      ? { name: env, status: "ready", checkouts, current: current === env }
       : environmentReport(engine, environment, checkouts, current),
     resources: environment === undefined
       ? namedReports(engine.project, env, "base")
@@ -97,7 +87,7 @@ function namedReports(project: Project, env: string, state: string): ResourceRep
   const reports = declaredResources(project.config).map(({ kind, name, provider }) => ({
     key: keyOf(kind, name),
     kind,
-    ...(name === undefined ? {} : { name }),
+    name,
     provider,
     title: resourceTitle(kind, project.name, env, name),
     state,

@@ -4,13 +4,13 @@
  * @module
  */
 import { isForkstackError } from "../../mod.ts";
+import { recordedEnvironment } from "./find_environment.ts";
 import { assertNotOriginals } from "../engine/copied.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
 import type { Engine } from "../engine/engine.ts";
 import { examineCheckout, staleFinding } from "./examine_checkout.ts";
 import { examineOthers } from "./examine_others.ts";
-import { withLock } from "../state/lock.ts";
 import { goneFix, lookAt, type Standing, UNPROTECT } from "../engine/look.ts";
 import type { Fork } from "../provider.ts";
 import { compareNames, messageOf } from "../text/printable.ts";
@@ -19,7 +19,7 @@ import type { DamagedRow, Environment, KeptFork, ResourceRow } from "../state/re
 import { statements } from "../state/statements.ts";
 import { protectedEnvs, type Resource, titleOf } from "../project/project.ts";
 import { mendingCommand, shownStatus } from "../engine/resource_report.ts";
-import { contextOf, inspectResource, journalOf, lockOptions, scopeOf } from "../engine/context.ts";
+import { contextOf, inspectResource, journalOf, scopeOf, underLock } from "../engine/context.ts";
 import type { Finding } from "./finding.ts";
 
 /** Looks at everything; changes nothing. */
@@ -53,7 +53,7 @@ export async function examine(engine: Engine): Promise<Finding[]> {
 function damagedFinding({ error, env }: DamagedRow): Finding {
   return {
     severity: "error",
-    ...(env === undefined ? {} : { environment: env }),
+    environment: env,
     problem: `damaged: ${error.message}`,
     fix: "`forkstack doctor --rebuild`",
   };
@@ -90,7 +90,7 @@ async function examineEnvironment(
       problem: `unfinished: ${shownStatus(environment)}${holder === undefined ? "" : ", somebody is at work on it"}`,
       fix: `${isProtected && isGoing ? UNPROTECT : ""}${mendingCommand(environment, environments)}`,
       // A row alone does not say that a protected one is to go.
-      ...(!isProtected && isGoing ? { mend: () => finish(engine, name) } : {}),
+      mend: !isProtected && isGoing ? () => finish(engine, name) : undefined,
     });
   }
   if (expiresAt !== undefined && expiresAt <= engine.world.now().toISOString() && !isProtected) {
@@ -153,7 +153,9 @@ function outgrown(
 }
 
 async function finish(engine: Engine, env: string): Promise<void> {
-  await withLock(engine.registry, env, "finish", lockOptions(engine), (worker) => finishRemoval(engine, worker, env));
+  await underLock(engine, env, "finish", async (worker) => {
+    await finishRemoval(engine, worker, await recordedEnvironment(engine, env));
+  });
 }
 
 /** A provider that can't be asked hides nothing of what the others say. */
@@ -204,7 +206,7 @@ async function examineForks(
   }
   for (const row of unanswered) {
     if (rows.get(row.env)?.some(({ key }) => key === resource.key)) continue;
-    const seen = await inspectResource(engine, resource, row.title, row.env, [row]);
+    const seen = await inspectResource(engine, resource, row, [row]);
     if (seen.state !== "foreign" || seen.holder !== undefined) continue;
     found.push({
       severity: "warning",
@@ -250,7 +252,7 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
     severity: "error",
     problem: `orphaned: ${what} was made by forkstack, and no environment holds it`,
     fix: `${isProtected ? UNPROTECT : ""}\`forkstack doctor --fix\``,
-    ...(isProtected ? {} : { mend: () => removeOrphan(engine, resource, fork) }),
+    mend: isProtected ? undefined : () => removeOrphan(engine, resource, fork),
   };
 }
 
@@ -285,7 +287,7 @@ async function unansweredRows(engine: Engine, resource: Resource): Promise<Resou
 
 async function removeOrphan(engine: Engine, resource: Resource, fork: Fork): Promise<void> {
   const { env } = fork.marker;
-  await withLock(engine.registry, env, "mend", lockOptions(engine), async (worker) => {
+  await underLock(engine, env, "mend", async (worker) => {
     const environment = await engine.registry.environment(env);
     if (environment?.status === "resetting") return; // what waits to take an old one's place: `reset` finishes it
     const row = environment && (await engine.registry.resources(env)).find(({ key }) => key === resource.key);
@@ -299,9 +301,8 @@ async function removeOrphan(engine: Engine, resource: Resource, fork: Fork): Pro
     await worker.write([statements.journal({ ...line, phase: "intent" })]);
     const context = contextOf(engine, resource.provider, { worker, marker: fork.marker });
     await resource.provider.delete(context, fork, scopeOf(engine, resource));
-    await worker.write([
-      ...(environment === undefined ? [statements.dropResource(env, resource.key)] : []),
-      statements.journal({ ...line, phase: "done" }),
-    ]);
+    const last = [statements.journal({ ...line, phase: "done" })];
+    if (environment === undefined) last.unshift(statements.dropResource(env, resource.key));
+    await worker.write(last);
   });
 }

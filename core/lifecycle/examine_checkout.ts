@@ -32,19 +32,19 @@ export async function examineCheckout(engine: Engine, environments: readonly Env
 }
 
 async function unmade(engine: Engine, env: string, decidedBy: string): Promise<Finding> {
-  return {
+  const found: Finding = {
     severity: "error",
     environment: env,
     problem: `current by ${decidedBy}, but ${await whyGone(engine, env) ?? "nobody made it"}`,
     fix: `\`forkstack new ${env}\`, \`forkstack switch dev\`, or \`forkstack doctor --fix\`: it removes the pointer`,
-    ...(decidedBy === ".current-env"
-      ? {
-        effect: "this directory will be on no environment",
-        mend: async () => {
-          if (await engine.registry.environment(env) === undefined) await leave(engine, env); // else made meanwhile
-        },
-      }
-      : {}),
+  };
+  if (decidedBy !== ".current-env") return found;
+  return {
+    ...found,
+    effect: "this directory will be on no environment",
+    mend: async () => {
+      if (await engine.registry.environment(env) === undefined) await leave(engine, env); // else made meanwhile
+    },
   };
 }
 
@@ -66,7 +66,9 @@ async function examineBlock(engine: Engine, env: string | undefined): Promise<Fi
   }
   const stale = Object.keys(workspace.staleVariables(engine.project, env, written));
   if (stale.length === 0) return [];
-  const mend = async () => void await workspace.changeFiles(engine, { env, activate: true, anyway: true });
+  const mend = async () => {
+    await workspace.changeFiles(engine, { env, activate: true, anyway: true });
+  };
   return [staleTold(env, stale, path, mend)];
 }
 
@@ -74,7 +76,9 @@ async function examineBlock(engine: Engine, env: string | undefined): Promise<Fi
 export function staleFinding(engine: Engine, env: string, written: Readonly<Record<string, string>>): Finding[] {
   const stale = Object.keys(workspace.staleVariables(engine.project, env, written));
   if (stale.length === 0) return [];
-  const mend = async () => void await workspace.changeFiles(engine, { env, activate: false });
+  const mend = async () => {
+    await workspace.changeFiles(engine, { env, activate: false });
+  };
   return [staleTold(env, stale, variablesPath(engine.project, env), mend)];
 }
 

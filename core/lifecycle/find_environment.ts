@@ -6,12 +6,26 @@
 import { ForkstackError } from "../../mod.ts";
 import { load } from "../system/lazy.ts";
 import type { Registry } from "../state/registry.ts";
-import type { Environment } from "../state/records.ts";
+import type { Environment, ResourceRow } from "../state/records.ts";
 import { BASE_ENVS, type Project, protectedEnvs } from "../project/project.ts";
 import type { Workspace } from "../workspace/place.ts";
 
 /** A project with its registry, which is asked for an environment. */
 type Known = Workspace & { readonly registry: Registry };
+
+/** One environment as the registry has it; none, with no rows, for a base one that nobody made. */
+export interface RecordedEnvironment {
+  readonly environment: Environment | undefined;
+  readonly rows: readonly ResourceRow[];
+}
+
+/** Reads what is recorded of an environment; rejects where that is damaged. Under its lock it changes no more. */
+export async function recordedEnvironment(
+  { registry }: Pick<Known, "registry">,
+  env: string,
+): Promise<RecordedEnvironment> {
+  return { environment: await registry.environment(env), rows: await registry.resources(env) };
+}
 
 /** An environment that forkstack made; `ENV_NOT_FOUND` with the nearest names, or why it is gone, if there is none. */
 export async function madeEnvironment(known: Known, env: string, verb: string): Promise<Environment> {

@@ -7,7 +7,6 @@ import { currentEnv } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
 import { standing } from "../engine/look.ts";
 import { madeFor } from "../engine/resource.ts";
-import { withLock } from "../state/lock.ts";
 import { assertUnprotected, readyEnvironment } from "./find_environment.ts";
 import { deleteEnvironmentIf, type DeleteResult } from "./delete.ts";
 import { resultOf } from "./describe.ts";
@@ -18,7 +17,7 @@ import { statements } from "../state/statements.ts";
 import { type Project, protectedEnvs } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { outputsOf } from "../engine/outputs.ts";
-import { contextOf, journalOf, lockOptions, markerOf, recordedResource, scopeOf } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, recordedResource, scopeOf, underLock } from "../engine/context.ts";
 import { parseDuration } from "../text/duration.ts";
 import { LEASE_VARIABLE } from "../engine/outputs.ts";
 
@@ -37,7 +36,7 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
   const began = performance.now();
   assertUnprotected(engine.project, env, `give environment "${env}" a lease`);
   await readyEnvironment(engine, env, "extend");
-  return await withLock(engine.registry, env, "extend", lockOptions(engine), async (worker) => {
+  return await underLock(engine, env, "extend", async (worker) => {
     const environment = await readyEnvironment(engine, env, "extend");
     const now = engine.world.now().getTime();
     const from = Math.max(now, Date.parse(environment.expiresAt ?? "") || now);
@@ -67,7 +66,7 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
     // After the vendors: a lease that they end earlier than the registry says would be a surprise.
     const extended = { ...environment, expiresAt };
     await worker.write([statements.putEnvironment(extended)]);
-    return await resultOf(engine, env, { environment: extended, rows }, began);
+    return await resultOf(engine, env, { environment: extended, rows }, { began });
   });
 }
 

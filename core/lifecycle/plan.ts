@@ -100,12 +100,13 @@ export function planNew(known: PlanInput): Plan {
   const isDone = stays?.status === "ready" && steps.every(({ action }) => action === "keep");
   if (!isDone) checkParent(env, parent, environments); // what is whole needs none
   const operation = stays?.status === "creating" ? stays.operation : known.newOperation;
-  return { env, parent, ...(origin === undefined ? {} : { origin }), operation, cleanUpFirst, isDone, steps };
+  return { env, parent, origin, operation, cleanUpFirst, isDone, steps };
 }
 
 /** How an environment begins, in words: `as of 2026-11-20T10:00:00.000Z`. */
 function originText(origin: string | undefined): string {
-  return origin === undefined ? "with its parent's data of then" : origin === "empty" ? "empty" : `as of ${origin}`;
+  if (origin === undefined) return "with its parent's data of then";
+  return origin === "empty" ? "empty" : `as of ${origin}`;
 }
 
 /** Some provider can look into the past, if that is asked for. */
@@ -122,8 +123,8 @@ export function isPointInTime({ provider }: Pick<Resource, "provider">): boolean
 }
 
 /** The point in the past that a resource is forked of, where its provider can go there. */
-export function pointOf(resource: Pick<Resource, "provider">, origin: string | undefined): { readonly at?: string } {
-  return origin === undefined || origin === "empty" || !isPointInTime(resource) ? {} : { at: origin };
+export function pointOf(resource: Pick<Resource, "provider">, origin: string | undefined): string | undefined {
+  return origin === "empty" || !isPointInTime(resource) ? undefined : origin;
 }
 
 function checkParent(env: string, parent: string, environments: readonly Environment[]): void {

@@ -6,14 +6,15 @@
  */
 import { ForkstackError, isForkstackError, resourceTitle } from "../../mod.ts";
 import type { Engine } from "../engine/engine.ts";
-import { withLock, type Worker } from "../state/lock.ts";
+import type { Worker } from "../state/lock.ts";
 import { isRegistryId, makingOf } from "../marker.ts";
 import type { Fork } from "../provider.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
 import { reportOf, type ResourceReport } from "../engine/resource_report.ts";
-import { contextOf, inspectResource, lockOptions, scopeOf } from "../engine/context.ts";
+import { recordedEnvironment } from "./find_environment.ts";
+import { contextOf, inspectResource, scopeOf, underLock } from "../engine/context.ts";
 
 /** A fork that bears our mark, with its resource. */
 export interface MarkedFork {
@@ -48,12 +49,12 @@ export async function lookFor(engine: Engine, env: string): Promise<Traces> {
   const traces = { ours: [] as MarkedFork[], others: [] as Other[], foreign: [] as Other[] };
   const seen = await Promise.all(engine.resources.map(async (resource) => {
     const title = titleOf(engine.project, resource, env);
-    return { resource, title, found: await inspectResource(engine, resource, title, env) };
+    return { resource, title, found: await inspectResource(engine, resource, { env, title }) };
   })).catch((error) => {
     if (!isForkstackError(error) || engine.signal.aborted) throw error;
     const { code, message, hint, retryable, details } = error;
     throw new ForkstackError(code, `Cannot tell whether environment "${env}" exists: ${message}`, {
-      ...(hint === undefined ? {} : { hint }),
+      hint,
       retryable,
       details: { ...details, env },
       cause: error,
@@ -131,11 +132,13 @@ async function recover(
   engine: Engine,
   worker: Worker,
   env: string,
-  own: readonly MarkedFork[],
-  { envs, isGoing = false }: { readonly envs: readonly string[]; readonly isGoing?: boolean },
+  { own, envs, isGoing = false }: {
+    readonly own: readonly MarkedFork[];
+    readonly envs: readonly string[];
+    readonly isGoing?: boolean;
+  },
 ): Promise<Recovered | undefined> {
-  const before = await engine.registry.environment(env);
-  const kept = await engine.registry.resources(env);
+  const { environment: before, rows: kept } = await recordedEnvironment(engine, env);
   const lacking = own.filter(({ resource }) => !kept.some(({ key }) => key === resource.key));
   const isNew = before === undefined && own.length + kept.length > 0;
   if (!isNew && (before?.status !== "creating" || lacking.length === 0)) return undefined;
@@ -144,6 +147,7 @@ async function recover(
   );
   const rows = [...kept, ...found];
   const isWhole = engine.resources.every(({ key }) => rows.some((row) => row.key === key && row.state === "ready"));
+  const built = isWhole ? "ready" : "creating";
   const told = lineage(lacking.map(({ fork }) => fork));
   const parent = told.parent ?? parentBy(rows, envs, engine.project.name);
   const { origin, expiresAt } = told;
@@ -154,20 +158,21 @@ async function recover(
       owner: engine.owner,
       operation: rows[0]!.operation,
       createdAt: rows.map(({ createdAt }) => createdAt).sort()[0]!,
-      ...(origin === undefined ? {} : { origin }),
-      ...(typeof expiresAt === "string" ? { expiresAt } : {}),
+      origin,
+      expiresAt: expiresAt ?? undefined,
     },
-    status: isGoing ? "deleting" : isWhole ? "ready" : "creating",
+    status: isGoing ? "deleting" : built,
   };
   await worker.write([
     statements.putEnvironment(environment),
     ...found.map((row) => statements.putResource(row)),
   ]);
-  const unknown = before !== undefined ? [] : [
-    ...(parent === undefined ? ["parent" as const] : []),
-    ...(told.isKnown ? [] : ["origin" as const]),
-    ...(expiresAt === undefined ? ["lease" as const] : []),
-  ];
+  const unknown: ("parent" | "origin" | "lease")[] = [];
+  if (before === undefined) {
+    if (parent === undefined) unknown.push("parent");
+    if (!told.isKnown) unknown.push("origin");
+    if (expiresAt === undefined) unknown.push("lease");
+  }
   return { environment, unknown, resources: found.map((row) => reportOf(row, row.state)) };
 }
 
@@ -191,11 +196,11 @@ export async function takeUp(
   env: string,
   { adopt = [], isGoing = false }: { readonly adopt?: readonly Other[]; readonly isGoing?: boolean },
 ): Promise<void> {
-  await withLock(engine.registry, env, isGoing ? "delete" : "adopt", lockOptions(engine), async (worker) => {
+  await underLock(engine, env, isGoing ? "delete" : "adopt", async (worker) => {
     if (await engine.registry.environment(env) !== undefined) return; // another command was quicker
     for (const { registry } of adopt) await engine.registry.adopt(registry!, env);
     const { ours } = await lookFor(engine, env);
-    await recover(engine, worker, env, ours, { envs: await knownNames(engine), isGoing });
+    await recover(engine, worker, env, { own: ours, envs: await knownNames(engine), isGoing });
   });
 }
 
@@ -240,13 +245,7 @@ export async function rebuild(engine: Engine, { adopt = false }: RebuildOptions 
     const own = forks.filter(({ resource, fork }) =>
       fork.marker.env === env && fork.name === titleOf(engine.project, resource, env)
     );
-    const one = await withLock(
-      engine.registry,
-      env,
-      "rebuild",
-      lockOptions(engine),
-      (worker) => recover(engine, worker, env, own, { envs }),
-    );
+    const one = await underLock(engine, env, "rebuild", (worker) => recover(engine, worker, env, { own, envs }));
     if (one !== undefined) recovered.push(one);
   }
   return recovered;
@@ -284,11 +283,11 @@ export async function unregistered(engine: Engine, onError: (error: unknown) => 
   );
   return [...groups.entries()].sort(([a], [b]) => a < b ? -1 : 1).map(([key, markers]) => {
     const [environment, registry] = key.split(" ");
-    return {
+    const found = {
       environment: environment!,
       resources: [...new Set(markers.map(({ resource }) => resource))].sort(),
-      ...(registry === "" ? {} : { registry: registry! }),
     };
+    return registry === "" ? found : { ...found, registry };
   });
 }
 
@@ -297,21 +296,21 @@ function rowOf(resource: Resource, fork: Fork): ResourceRow {
     env: fork.marker.env,
     key: resource.key,
     kind: resource.kind,
-    ...(resource.name === undefined ? {} : { name: resource.name }),
+    name: resource.name,
     provider: resource.provider.name,
     title: fork.name,
     state: "ready",
     operation: fork.marker.operation,
     id: fork.id,
-    ...(fork.parentId === undefined ? {} : { parentId: fork.parentId }),
-    ...(fork.copy === undefined ? {} : { fork: fork.copy }),
+    parentId: fork.parentId,
+    fork: fork.copy,
     createdAt: fork.createdAt,
     options: resource.options,
   };
 }
 
 async function inspectedRow(engine: Engine, resource: Resource, fork: Fork): Promise<ResourceRow> {
-  const seen = await inspectResource(engine, resource, fork.name, fork.marker.env);
+  const seen = await inspectResource(engine, resource, { env: fork.marker.env, title: fork.name });
   const row = rowOf(resource, fork);
   // Where the journal knows of the run, `new` looks there whether the script has run too.
   const mayLack = resource.sanitize !== undefined && await engine.registry.knowsOperation(fork.marker.operation);

@@ -61,9 +61,9 @@ export function environmentReport(
     status: shownStatus(environment),
     owner: environment.owner,
     createdAt: environment.createdAt,
-    ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
-    ...(environment.usedAt === undefined ? {} : { usedAt: environment.usedAt }),
-    ...(checkouts === undefined ? {} : { checkouts }),
+    expiresAt: environment.expiresAt,
+    usedAt: environment.usedAt,
+    checkouts,
     current: current === environment.name,
   };
 }

@@ -9,7 +9,7 @@ import { assertNotOriginals } from "../engine/copied.ts";
 import type { Engine } from "../engine/engine.ts";
 import { assertParent, targetOf } from "../engine/resource.ts";
 import { fileError } from "../system/files.ts";
-import { withLock, type Worker } from "../state/lock.ts";
+import type { Worker } from "../state/lock.ts";
 import { assertUnprotected, madeEnvironment, readyEnvironment } from "./find_environment.ts";
 import { notReady, pointOf } from "./plan.ts";
 import type { Provider, Replacement } from "../provider.ts";
@@ -22,7 +22,7 @@ import { type Environment, forkOf, type ResourceRow } from "../state/records.ts"
 import { statements } from "../state/statements.ts";
 import { BASE_ENVS, titleOf } from "../project/project.ts";
 import { reportOf } from "../engine/resource_report.ts";
-import { contextOf, journalOf, lockOptions, markerOf, recordedResource } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, recordedResource, underLock } from "../engine/context.ts";
 
 /** One resource that is about to be replaced. */
 interface Prepared {
@@ -50,12 +50,16 @@ export async function planReset(
 export async function resetEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
   const began = performance.now();
   await planReset(engine, env);
-  return await withLock(engine.registry, env, "reset", lockOptions(engine), async (worker) => {
+  return await underLock(engine, env, "reset", async (worker) => {
     const { environment, rows } = await planReset(engine, env);
     const scripts = scriptsOf(engine.resources);
-    const outcomes = await runSteps(rows, (row) => prepare(engine, worker, environment, row, scripts[row.key]), {
-      signal: worker.signal,
-    });
+    const outcomes = await runSteps(
+      rows,
+      (row) => prepare(engine, worker, { environment, row, script: scripts[row.key] }),
+      {
+        signal: worker.signal,
+      },
+    );
     const prepared = outcomes.flatMap((one) => one.ok ? [one.value] : []);
     if (prepared.length < rows.length) {
       const discarded = await runSteps(prepared, (one) => discard(engine, worker, one), { goOn: true });
@@ -73,16 +77,18 @@ export async function resetEnvironment(engine: Engine, env: string): Promise<Env
       throw incomplete(env, replaced, [error]);
     });
     const fresh = committed.flatMap((one) => one.ok ? [one.value] : []);
-    return await resultOf(engine, env, { environment: ready, rows: fresh }, began);
+    return await resultOf(engine, env, { environment: ready, rows: fresh }, { began });
   });
 }
 
 async function prepare(
   engine: Engine,
   worker: Worker,
-  environment: Environment,
-  row: ResourceRow,
-  script: string | undefined,
+  { environment, row, script }: {
+    readonly environment: Environment;
+    readonly row: ResourceRow;
+    readonly script: string | undefined;
+  },
 ): Promise<Prepared> {
   const began = engine.world.monotonicMs();
   const { resource, reset } = await resetting(engine, row);
@@ -98,10 +104,10 @@ async function prepare(
     resource,
     title: row.title,
     making: environment,
-    ...(parent === undefined ? {} : { parent }),
-    ...pointOf(resource, origin),
+    parent,
+    at: pointOf(resource, origin),
     begunAt: row.createdAt,
-    ...(environment.expiresAt === undefined ? {} : { expiresAt: environment.expiresAt }),
+    expiresAt: environment.expiresAt,
   });
   const fork = forkOf(row, target.marker);
   if (fork === undefined) throw notReady(environment, "reset");
@@ -144,7 +150,7 @@ async function commit(
   const began = engine.world.monotonicMs();
   const fork = await replacement.commit();
   replaced.push(row.key);
-  const fresh = { ...row, id: fork.id, ...(fork.copy === undefined ? {} : { fork: fork.copy }) };
+  const fresh: ResourceRow = { ...row, id: fork.id, fork: fork.copy ?? row.fork };
   await worker.write([
     statements.putResource(fresh),
     statements.journal({ ...journalOf(engine, fork.marker, "reset"), phase: "done", id: fork.id }),

@@ -8,13 +8,12 @@ import { baseResource } from "./variables.ts";
 import type { Engine } from "../engine/engine.ts";
 import { standing } from "../engine/look.ts";
 import { fileError } from "../system/files.ts";
-import { withLock } from "../state/lock.ts";
 import { readyEnvironment } from "./find_environment.ts";
 import type { Context, Held, Scope, SecretsAccess } from "../provider.ts";
 import { statements } from "../state/statements.ts";
 import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
 import type { Changes, Secrets } from "../secret.ts";
-import { contextOf, journalOf, lockOptions, markerOf, scopeOf } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, scopeOf, underLock } from "../engine/context.ts";
 
 /** The secrets of one environment. */
 export interface Keyring {
@@ -44,7 +43,7 @@ export async function openKeyring(engine: Engine, env: string, name?: string): P
     read: () => read(),
     async write(changes, check) {
       if (Object.keys(changes).length === 0) return;
-      await withLock(engine.registry, env, "secrets", lockOptions(engine), async (worker) => {
+      await underLock(engine, env, "secrets", async (worker) => {
         if (!BASE_ENVS.includes(env)) await assertSame(engine, env, key, held);
         const marker = markerOf(engine, { env, key, title: held.name, operation });
         const context = contextOf(engine, provider, { worker, marker });
@@ -78,22 +77,18 @@ function told(what: string): (error: unknown) => never {
 function secretsResource({ resources }: Engine, name: string | undefined): Resource {
   const all = resources.filter(({ kind }) => kind === "secrets");
   const found = name === undefined && all.length === 1 ? all[0] : all.find((one) => one.name === name);
-  const names = all.flatMap((one) => one.name === undefined ? [] : [`"${one.name}"`]).join(", ");
   if (found?.provider.secrets !== undefined) return found;
+  if (all.length === 0) {
+    throw new ForkstackError("USAGE", "Cannot use secrets: forkstack.json declares none", {
+      hint: 'Add "secrets": {"provider": "env-file"}',
+    });
+  }
+  const names = all.flatMap((one) => one.name === undefined ? [] : [`"${one.name}"`]).join(", ");
+  const which = name === undefined ? "" : ` "${name}"`;
   throw new ForkstackError(
     "USAGE",
-    all.length === 0
-      ? "Cannot use secrets: forkstack.json declares none"
-      : `Cannot use secrets${name === undefined ? "" : ` "${name}"`}: forkstack.json declares ${
-        names || "one without a name"
-      }`,
-    {
-      hint: all.length === 0
-        ? 'Add "secrets": {"provider": "env-file"}'
-        : names === ""
-        ? "Leave --resource out"
-        : "Name one with --resource",
-    },
+    `Cannot use secrets${which}: forkstack.json declares ${names || "one without a name"}`,
+    { hint: names === "" ? "Leave --resource out" : "Name one with --resource" },
   );
 }
 

@@ -8,13 +8,13 @@ import { recordSwitch } from "../workspace/checkouts.ts";
 import { currentEnv, isNamedByProcess } from "../workspace/current.ts";
 import type { Engine, Inspectable, Tellable } from "../engine/engine.ts";
 import { assertStanding, before, lookAt } from "../engine/look.ts";
-import { usableEnvironment } from "./find_environment.ts";
-import { type RecordedEnvironment, resultOf } from "./describe.ts";
+import { type RecordedEnvironment, usableEnvironment } from "./find_environment.ts";
+import { resultOf } from "./describe.ts";
 import { askVariables, heldResources } from "./variables.ts";
 import type { EnvironmentResult } from "./report.ts";
 import * as workspace from "../workspace/env_files.ts";
 import { byKey, messageOf } from "../text/printable.ts";
-import type { ResourceRow } from "../state/records.ts";
+import type { Environment, ResourceRow } from "../state/records.ts";
 import { BASE_ENVS, isEmbedded, keyOf } from "../project/project.ts";
 import { recordedResource } from "../engine/context.ts";
 import { LEASE_VARIABLE } from "../engine/outputs.ts";
@@ -34,22 +34,21 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   const resources = await tellable(engine);
   await workspace.checkPointers({ ...engine, resources }, { asksGit: false });
   let known = await usable(engine, env);
-  const isKept = !BASE_ENVS.includes(env) && await isCurrent(engine, env);
+  const isKept = !BASE_ENVS.includes(env) && await isCurrent(engine, env, known.environment);
   const { variables, unseen = [] } = isKept
     ? { unseen: await lookAtKept(engine, env, known.rows) }
-    : await asked(engine, env, resources);
+    : await asked(engine, env, known, resources);
   // No lock: a `delete` at the same time marks the environment before it looks at the pointers, so that it is seen here.
-  const wanted = { env, activate: true, ...(variables === undefined ? {} : { variables }) };
-  const changedFiles = await workspace.changeFiles(engine, wanted, async () => {
+  const changedFiles = await workspace.changeFiles(engine, { env, activate: true, variables }, async () => {
     known = await usable(engine, env);
   });
   await recordSwitch(engine, env).catch((error) =>
     engine.world.warn(`Not noted that this directory is on ${env}: ${messageOf(error)}`)
   );
   const { env: current, decidedBy } = currentEnv(engine.project);
-  const result = await resultOf(engine, env, known, began, current);
+  const result = await resultOf(engine, env, known, { began, current });
   const reports = result.resources.map((one) => unseen.includes(one.key) ? { ...one, state: "unknown" } : one);
-  return { ...result, resources: reports, changedFiles, ...(current === env ? {} : { decidedBy }) };
+  return { ...result, resources: reports, changedFiles, decidedBy: current === env ? undefined : decidedBy };
 }
 
 /**
@@ -69,7 +68,7 @@ async function tellable({ project, resources, world }: Engine): Promise<readonly
   const tellers = declaredResources(project.config).map(async ({ kind, name, provider: by, options }) => {
     const { provider: _, ...given } = options;
     const provider = (await world.teller!(kind, by))!;
-    return { key: keyOf(kind, name), kind, ...(name === undefined ? {} : { name }), options: given, provider };
+    return { key: keyOf(kind, name), kind, name, options: given, provider };
   });
   return (await Promise.all(tellers)).sort(byKey);
 }
@@ -112,25 +111,26 @@ async function inspectable(engine: Engine, row: ResourceRow): Promise<Inspectabl
 async function asked(
   engine: Engine,
   env: string,
+  known: RecordedEnvironment,
   resources: readonly Tellable[],
 ): Promise<{ readonly variables?: Variables; readonly unseen?: readonly string[] }> {
   const isHere = isEmbedded(engine.project.config); // what is on this machine answers at once
   if (isHere || await workspace.readVariables(engine, env) === undefined) {
-    return { variables: await askVariables(engine, env, { resources }) };
+    return { variables: await askVariables(engine, env, { known, resources }) };
   }
   let held;
   try {
     held = await before(
       engine,
       LOOK_MS,
-      (bounded, deadline) => Promise.race([heldResources(bounded, env, resources), deadline]),
+      (bounded, deadline) => Promise.race([heldResources(bounded, env, { rows: known.rows, resources }), deadline]),
     );
   } catch (error) {
     if (engine.signal.aborted || !isForkstackError(error) || !error.retryable) throw error;
     engine.world.warn(`Not looked at: ${env}: ${error.message}. Its variables are those of the last time`);
     return { unseen: resources.map(({ key }) => key) };
   }
-  return { variables: await askVariables(engine, env, { held, resources }) };
+  return { variables: await askVariables(engine, env, { known, held, resources }) };
 }
 
 /** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */
@@ -139,9 +139,13 @@ export async function needsNoProvider(place: Workspace, env: string): Promise<bo
   return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
 }
 
-/** Whether this machine has the variables, and none of them ended with a lease that was extended elsewhere. */
-export async function isCurrent(engine: Engine, env: string): Promise<boolean> {
+/**
+ * Whether this machine has the variables, and none of them ended with a lease that was extended elsewhere. `known`: what
+ * is recorded of the environment, where that was read already.
+ */
+export async function isCurrent(engine: Engine, env: string, known?: Environment): Promise<boolean> {
   const kept = await workspace.readVariables(engine, env);
   if (kept?.[LEASE_VARIABLE] === undefined) return kept !== undefined;
-  return (await engine.registry.environment(env))?.expiresAt === kept[LEASE_VARIABLE];
+  const environment = known ?? await engine.registry.environment(env);
+  return environment?.expiresAt === kept[LEASE_VARIABLE];
 }

@@ -7,6 +7,8 @@ import { ForkstackError, isForkstackError } from "../../mod.ts";
 import type { Engine, Tellable } from "../engine/engine.ts";
 import { assertOwn, standing } from "../engine/look.ts";
 import type { Held } from "../provider.ts";
+import { type RecordedEnvironment, recordedEnvironment } from "./find_environment.ts";
+import type { ResourceRow } from "../state/records.ts";
 import { BASE_ENVS, titleOf } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { outputsOf, withLease } from "../engine/outputs.ts";
@@ -20,9 +22,11 @@ import { contextOf, inspectResource, scopeOf } from "../engine/context.ts";
 export async function heldResources(
   engine: Engine,
   env: string,
-  resources: readonly Tellable[] = engine.resources,
+  { rows, resources = engine.resources }: {
+    readonly rows: readonly ResourceRow[];
+    readonly resources?: readonly Tellable[];
+  },
 ): Promise<ReadonlyMap<string, Held>> {
-  const rows = await engine.registry.resources(env);
   const held = await Promise.allSettled(resources.map(async (resource) => {
     const title = titleOf(engine.project, resource, env);
     const row = rows.find(({ key }) => key === resource.key);
@@ -42,25 +46,27 @@ export async function heldResources(
 }
 
 /**
- * The variables of an environment as its providers tell them. `held` is what `heldResources` gave, if it was asked
- * already.
+ * The variables of an environment as its providers tell them. `known` is what the registry has of it, and `held` what
+ * `heldResources` gave, where they were asked already.
  */
 export async function askVariables(
   engine: Engine,
   env: string,
-  { held, resources = engine.resources }: {
+  { known, held, resources = engine.resources }: {
+    readonly known?: RecordedEnvironment;
     readonly held?: ReadonlyMap<string, Held>;
     readonly resources?: readonly Tellable[];
   } = {},
 ): Promise<Variables> {
-  const known = held ?? await heldResources(engine, env, resources);
-  const expiresAt = (await engine.registry.environment(env))?.expiresAt;
+  const { environment, rows } = known ?? await recordedEnvironment(engine, env);
+  const told = held ?? await heldResources(engine, env, { rows, resources });
+  const expiresAt = environment?.expiresAt;
   const all = await Promise.all(
     resources.map((resource) =>
       outputsOf(
         contextOf(engine, resource.provider),
         resource,
-        known.get(resource.key)!,
+        told.get(resource.key)!,
         scopeOf(engine, resource, expiresAt),
       )
     ),
@@ -70,7 +76,7 @@ export async function askVariables(
 
 /** A resource of a base environment, as the vendor has it. */
 export async function baseResource(engine: Engine, resource: Tellable, title: string, env: string) {
-  const seen = await inspectResource(engine, resource, title, env);
+  const seen = await inspectResource(engine, resource, { env, title });
   assertOwn(resource, title, seen, "use");
   if (seen.state === "foreign") return { id: seen.id, name: title };
   if (seen.state !== "absent") return seen.fork;

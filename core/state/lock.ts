@@ -54,22 +54,28 @@ export interface LockOptions {
   readonly onWait?: (holder: Lock) => void;
 }
 
+/** The environment that a lock is for, and what it is held for: `create`, `delete`. */
+export interface LockSpec {
+  readonly env: string;
+  readonly purpose: string;
+}
+
 /** Runs `work` as the one worker of an environment. */
 export async function withLock<T>(
   registry: Registry,
-  env: string,
-  purpose: string,
+  wanted: LockSpec,
   options: LockOptions,
   work: (worker: Worker) => Promise<T>,
 ): Promise<T> {
+  const { env } = wanted;
   const nonce = crypto.randomUUID().slice(0, 8);
   const sign = registry.lockDirectory === undefined ? undefined : await holdSign(registry.lockDirectory, nonce);
   try {
-    const token = await acquire(registry, env, purpose, `${options.owner}#${nonce}`, options);
+    const token = await acquire(registry, wanted, { ...options, owner: `${options.owner}#${nonce}` });
     const lost = new AbortController();
     const done = new AbortController();
     const signal = AbortSignal.any([options.signal, lost.signal]);
-    const beating = keepBeating(registry, env, token, options, done.signal, lost);
+    const beating = keepBeating({ registry, env, token, lost, done: done.signal }, options);
     try {
       const write = grouped(async (statements) => {
         try {
@@ -124,14 +130,19 @@ function shared(ask: () => Promise<void>): () => Promise<void> {
   return () => next ??= askNext();
 }
 
+/** A lock that is held, until the work is `done`, or another has taken over and it is `lost`. */
+interface HeldLock {
+  readonly registry: Registry;
+  readonly env: string;
+  readonly token: number;
+  readonly done: AbortSignal;
+  readonly lost: AbortController;
+}
+
 /** Raises the beat until the work is done; a holder that can't, or that was taken over, stops. */
 async function keepBeating(
-  registry: Registry,
-  env: string,
-  token: number,
+  { registry, env, token, done, lost }: HeldLock,
   { clock, beatMs = 2_000, staleMs = 10_000 }: LockOptions,
-  done: AbortSignal,
-  lost: AbortController,
 ): Promise<void> {
   let beatAt = clock.monotonicMs();
   while (!lost.signal.aborted) {
@@ -146,14 +157,8 @@ async function keepBeating(
   }
 }
 
-async function acquire(
-  registry: Registry,
-  env: string,
-  purpose: string,
-  owner: string,
-  options: LockOptions,
-): Promise<number> {
-  const { clock, staleMs = 10_000, waitMs = 300_000 } = options;
+async function acquire(registry: Registry, { env, purpose }: LockSpec, options: LockOptions): Promise<number> {
+  const { clock, owner, staleMs = 10_000, waitMs = 300_000 } = options;
   const began = clock.monotonicMs();
   let watched: { lock: Lock; since: number } | undefined;
   for (let attempt = 0;; attempt++) {

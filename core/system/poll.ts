@@ -43,7 +43,8 @@ export async function poll<T>(
   let waited = 0;
   const { clock = () => waited, late = () => notDone(polling, deadlineMs) } = polling;
   const began = clock();
-  for (let pause = firstMs;; waited += pause, pause = Math.min(pause * factor, mostMs)) {
+  let pause = firstMs;
+  for (;;) {
     signal.throwIfAborted();
     let failure: unknown;
     const found = await look(waited).catch((error) => {
@@ -57,6 +58,8 @@ export async function poll<T>(
       return await late();
     }
     await sleep(pause);
+    waited += pause;
+    pause = Math.min(pause * factor, mostMs);
   }
 }
 

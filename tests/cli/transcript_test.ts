@@ -377,7 +377,7 @@ Deno.test("Ctrl-C while waiting for another's work ends with 130 and leaves noth
   };
   const options = { owner: "bob@laptop", signal: new AbortController().signal, clock };
   try {
-    await withLock(registry, "alice", "create", options, async () => {
+    await withLock(registry, { env: "alice", purpose: "create" }, options, async () => {
       const before = await place.digest(/registry\.db|locks\//);
       for (const json of [[], ["--json"]]) {
         const ended = await run(place.root, ["new", "alice", ...json], {

@@ -9,7 +9,6 @@ import { files } from "../../core/system/files.ts";
 import { sleep } from "../../core/system/host.ts";
 import type { Fork, Inspection, Kind, Provider, Target } from "../../core/provider.ts";
 import { formatMarker } from "../../core/marker.ts";
-import { withLock } from "../../core/state/lock.ts";
 import { openRegistry } from "../../core/state/open_registry.ts";
 import { Registry } from "../../core/state/registry.ts";
 import { recordedOptions } from "../../core/project/schema.ts";
@@ -18,7 +17,7 @@ import { isSameHolder } from "../../providers/_shared/ownership.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import type { Resource } from "../../core/project/project.ts";
 import type { ResourceReport } from "../../core/engine/resource_report.ts";
-import { lockOptions } from "../../core/engine/context.ts";
+import { underLock } from "../../core/engine/context.ts";
 
 /** One resource as the vendor holds it. */
 interface Held {
@@ -274,7 +273,7 @@ export async function write(
   env: string,
   ...all: Parameters<Engine["registry"]["fenced"]>[2]
 ): Promise<void> {
-  await withLock(engine.registry, env, "test", lockOptions(engine), (worker) => worker.write(all));
+  await underLock(engine, env, "test", (worker) => worker.write(all));
 }
 
 /** The error of a promise that must fail. */

@@ -76,7 +76,7 @@ Deno.test("waiting for a lock is told, and interrupted promptly", async () => {
     signal: new AbortController().signal,
   };
   try {
-    await withLock(registry, "alice", "create", options, async () => {
+    await withLock(registry, { env: "alice", purpose: "create" }, options, async () => {
       const run = shop.start(["new", "alice"]);
       await run.said(/Waiting for carol@laptop, who is at work on this environment \(create\)/);
       const began = performance.now();

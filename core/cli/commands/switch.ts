@@ -52,7 +52,7 @@ async function runSwitch({ name, flags, io }: Invocation): Promise<CommandResult
     async (engine) => {
       if (flags["dry-run"]) {
         const began = performance.now();
-        const result = await resultOf(engine, env, await usable(engine, env), began);
+        const result = await resultOf(engine, env, await usable(engine, env), { began });
         return { data: { ...result, dryRun: true }, text: () => `Would switch to ${env}` };
       }
       const result = await switchEnvironment(engine, env);

@@ -5,7 +5,6 @@ import { createEnvironment } from "../../../core/lifecycle/create.ts";
 import { deleteEnvironment } from "../../../core/lifecycle/delete.ts";
 import { examine } from "../../../core/lifecycle/doctor.ts";
 import type { Engine } from "../../../core/engine/engine.ts";
-import { withLock } from "../../../core/state/lock.ts";
 import type { Capabilities, Context, Fork, Provider, Target } from "../../../core/provider.ts";
 import { openRegistry } from "../../../core/state/open_registry.ts";
 import { rebuild } from "../../../core/lifecycle/rebuild.ts";
@@ -16,10 +15,10 @@ import { switchEnvironment } from "../../../core/lifecycle/switch.ts";
 import { ForkstackError } from "../../../mod.ts";
 import { bench, failure, fakeProvider, Vendor } from "../_engine.ts";
 import { statements } from "../../../core/state/statements.ts";
-import { lockOptions } from "../../../core/engine/context.ts";
+import { underLock } from "../../../core/engine/context.ts";
 
 async function write(engine: Engine, env: string, ...all: Parameters<Engine["registry"]["fenced"]>[2]): Promise<void> {
-  await withLock(engine.registry, env, "test", lockOptions(engine), (worker) => worker.write(all));
+  await underLock(engine, env, "test", (worker) => worker.write(all));
 }
 
 function problems(findings: Awaited<ReturnType<typeof examine>>): string[] {

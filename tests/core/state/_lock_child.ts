@@ -24,7 +24,7 @@ const options = {
 };
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-await withLock(registry, "alice", "create", options, async (worker) => {
+await withLock(registry, { env: "alice", purpose: "create" }, options, async (worker) => {
   worker.signal.addEventListener("abort", () => say(`aborted ${worker.signal.reason.code}`));
   say("held");
   for await (const line of createInterface({ input: process.stdin })) {

@@ -112,8 +112,7 @@ async function taken(registry: Registry, changed: Partial<LockOptions> = {}): Pr
   const began = performance.now();
   return await withLock(
     registry,
-    "alice",
-    "delete",
+    { env: "alice", purpose: "delete" },
     options(changed),
     () => Promise.resolve(performance.now() - began),
   );
@@ -123,10 +122,15 @@ async function taken(registry: Registry, changed: Partial<LockOptions> = {}): Pr
 function hold(registry: Registry, changed: Partial<LockOptions> = {}) {
   let letGo = () => {};
   const held = Promise.withResolvers<Worker>();
-  const ended = withLock(registry, "alice", "create", options({ owner: "bob@there", ...changed }), (worker) => {
-    held.resolve(worker);
-    return new Promise<void>((resolve) => letGo = resolve);
-  });
+  const ended = withLock(
+    registry,
+    { env: "alice", purpose: "create" },
+    options({ owner: "bob@there", ...changed }),
+    (worker) => {
+      held.resolve(worker);
+      return new Promise<void>((resolve) => letGo = resolve);
+    },
+  );
   return { worker: held.promise, end: () => (letGo(), ended) };
 }
 
@@ -140,7 +144,7 @@ Deno.test("a holder that was killed on this machine is followed at once", async 
   const tookMs = await taken(shared.registry, { staleMs: 3_600_000, onWait: (lock) => waits.push(lock) });
   ok(tookMs < 2_000, `${tookMs} ms`);
   equal(waits, [], "nobody is waited for");
-  await withLock(shared.registry, "alice", "x", options(), async () => {
+  await withLock(shared.registry, { env: "alice", purpose: "x" }, options(), async () => {
     is((await shared.registry.lock("alice"))!.token, token + 2);
   });
   equal(readdirSync(shared.locks), [], "no sign is left behind");
@@ -155,8 +159,7 @@ for (const [where, start] of [["this machine", onFile], ["a server", onServer]] 
     const waits: Lock[] = [];
     await withLock(
       shared.registry,
-      "alice",
-      "delete",
+      { env: "alice", purpose: "delete" },
       options({ onWait: (lock) => waits.push(lock) }),
       async (worker) => {
         equal(waits.map(({ purpose }) => purpose), ["create"]);
@@ -243,13 +246,18 @@ Deno.test("a holder that can't reach the registry stops before another may take 
   try {
     const began = performance.now();
     let abortedMs = Infinity;
-    const lost = withLock(registry, "alice", "create", options({ beatMs: 100, staleMs: 1_500 }), async ({ signal }) => {
-      server.intercept = () => 404; // not retried, so that the test is short
-      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-      abortedMs = performance.now() - began;
-      server.intercept = undefined;
-      throw signal.reason;
-    });
+    const lost = withLock(
+      registry,
+      { env: "alice", purpose: "create" },
+      options({ beatMs: 100, staleMs: 1_500 }),
+      async ({ signal }) => {
+        server.intercept = () => 404; // not retried, so that the test is short
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+        abortedMs = performance.now() - began;
+        server.intercept = undefined;
+        throw signal.reason;
+      },
+    );
     is((await failure(lost)).code, "LOCK_LOST");
     ok(abortedMs < 1_700, `${abortedMs} ms`);
   } finally {
@@ -260,7 +268,12 @@ Deno.test("a holder that can't reach the registry stops before another may take 
 
 Deno.test("the lock is free again when the work fails, and the work's own error is told", async () => {
   await using shared = await onFile();
-  const failed = withLock(shared.registry, "alice", "create", options(), () => Promise.reject(new RangeError("mine")));
+  const failed = withLock(
+    shared.registry,
+    { env: "alice", purpose: "create" },
+    options(),
+    () => Promise.reject(new RangeError("mine")),
+  );
   is((await failure(failed)).message, "mine");
   ok(await taken(shared.registry, { waitMs: 0 }) < 1_000);
 });
@@ -271,7 +284,7 @@ Deno.test("signs of processes that died are removed, those of the living stay", 
   await holder.worker;
   const [alive] = readdirSync(shared.locks);
   writeFileSync(join(shared.locks, "0123abcd"), ""); // of one that died while it waited
-  await withLock(shared.registry, "bob", "create", options(), async () => {
+  await withLock(shared.registry, { env: "bob", purpose: "create" }, options(), async () => {
     const signs = readdirSync(shared.locks);
     is(signs.length, 2, `${signs}`);
     ok(signs.includes(alive));
@@ -286,13 +299,16 @@ Deno.test("many at once hold it one after another", async () => {
   let inside = 0;
   const tokens: number[] = [];
   await Promise.all(
-    Array.from({ length: 12 }, () =>
-      withLock(shared.registry, "alice", "create", options(), async () => {
-        is(++inside, 1);
-        tokens.push((await shared.registry.lock("alice"))!.token);
-        await sleep(5);
-        inside--;
-      })),
+    Array.from(
+      { length: 12 },
+      () =>
+        withLock(shared.registry, { env: "alice", purpose: "create" }, options(), async () => {
+          is(++inside, 1);
+          tokens.push((await shared.registry.lock("alice"))!.token);
+          await sleep(5);
+          inside--;
+        }),
+    ),
   );
   equal(tokens, Array.from({ length: 12 }, (_, at) => at + 1));
 });
@@ -309,18 +325,23 @@ for (const [where, start] of [["this machine", onFile], ["a server", onServer]] 
     await using shared = await start();
     const { registry } = shared;
     let token = 0;
-    const lost = withLock(registry, "alice", "create", options({ beatMs: 60_000 }), async ({ fence, signal }) => {
-      const before = (await registry.lock("alice"))!;
-      await fence();
-      const after = (await registry.lock("alice"))!;
-      ok(after.beat > before.beat, "who waits must not take it for one that has stopped");
-      const got = await registry.acquire("alice", "eve@there#0123abcd", "delete", before);
-      ok(typeof got !== "number", "what was seen before the question is no longer so");
-      token = await takeOver(registry, "alice");
-      is((await failure(fence())).code, "LOCK_LOST");
-      ok(signal.aborted, "no step at its side goes on");
-      is((await failure(fence())).code, "LOCK_LOST");
-    });
+    const lost = withLock(
+      registry,
+      { env: "alice", purpose: "create" },
+      options({ beatMs: 60_000 }),
+      async ({ fence, signal }) => {
+        const before = (await registry.lock("alice"))!;
+        await fence();
+        const after = (await registry.lock("alice"))!;
+        ok(after.beat > before.beat, "who waits must not take it for one that has stopped");
+        const got = await registry.acquire("alice", "eve@there#0123abcd", "delete", before);
+        ok(typeof got !== "number", "what was seen before the question is no longer so");
+        token = await takeOver(registry, "alice");
+        is((await failure(fence())).code, "LOCK_LOST");
+        ok(signal.aborted, "no step at its side goes on");
+        is((await failure(fence())).code, "LOCK_LOST");
+      },
+    );
     await lost;
     is((await registry.lock("alice"))!.token, token, "the lock of who took over stays");
   });
@@ -345,7 +366,7 @@ Deno.test("fence(): many who ask at once share a question, and none is told by o
     },
   });
   const turn = () => sleep(5);
-  await withLock(slow, "alice", "create", options({ beatMs: 60_000 }), async ({ fence }) => {
+  await withLock(slow, { env: "alice", purpose: "create" }, options({ beatMs: 60_000 }), async ({ fence }) => {
     const first = Array.from({ length: 50 }, () => fence());
     await turn();
     is(asked, 1);
@@ -366,13 +387,18 @@ Deno.test("fence() that can't ask lets nobody send, and asks again the next time
   const server = await startHrana({ path: ":memory:" });
   const registry = await Registry.open(await openServer(server.url, undefined), PROJECT);
   try {
-    await withLock(registry, "alice", "create", options({ beatMs: 60_000 }), async ({ fence, signal }) => {
-      server.intercept = () => 404;
-      is((await failure(fence())).code, "REGISTRY_UNREACHABLE");
-      ok(!signal.aborted);
-      server.intercept = undefined;
-      await fence();
-    });
+    await withLock(
+      registry,
+      { env: "alice", purpose: "create" },
+      options({ beatMs: 60_000 }),
+      async ({ fence, signal }) => {
+        server.intercept = () => 404;
+        is((await failure(fence())).code, "REGISTRY_UNREACHABLE");
+        ok(!signal.aborted);
+        server.intercept = undefined;
+        await fence();
+      },
+    );
   } finally {
     registry.close();
     await server.close();
