@@ -294,6 +294,19 @@ export interface Tools {
   readonly formatMarker: (marker: Marker, name?: string) => string;
 }
 
+/** What a provider says of one variable that it gives. */
+export interface Declaration {
+  /** It opens something: it travels as a `Secret`, and no text that forkstack prints shows it. */
+  readonly isSecret: boolean;
+  /**
+   * It names or opens one thing of one environment, such as a database or its login: a program of another environment
+   * must not have it. A region is none, nor an address that all environments share.
+   */
+  readonly isIdentity: boolean;
+  /** A person may set it where the vendor does not tell it, and a line of theirs stops nothing. @default {false} */
+  readonly isPersonal?: boolean;
+}
+
 /** One vendor. */
 export interface Provider<Options = unknown> {
   /** Equals the file's name and the `provider` of forkstack.json. */
@@ -306,8 +319,8 @@ export interface Provider<Options = unknown> {
   readonly credentials: readonly { readonly variable: string; readonly required: boolean }[];
   /** How to come by them, e.g. "`turso auth api-tokens mint forkstack` makes one". Absent where there are none. */
   readonly credentialsHint?: string;
-  /** Variables that `outputs` may give besides those of every provider of its kind. @default {none} */
-  readonly variables?: readonly string[];
+  /** Every variable that `outputs` may give, by its name without a resource's prefix. It gives no other. */
+  readonly variables: Readonly<Record<string, Declaration>>;
   /** The options' schema; also the source of forkstack.schema.json. */
   readonly options: OptionsSchema<Options>;
   /** What `create` and all the others need; `forkstack permissions` prints it. @default {nothing} */
@@ -392,6 +405,9 @@ export interface Presets {
   readonly questions: Readonly<Record<string, Readonly<Record<string, Question>>>>;
 }
 
+/** Variables that name one thing of one environment, by kind and provider. */
+export type Identities = Readonly<Record<Kind, Readonly<Record<string, readonly string[]>>>>;
+
 /** Loads the file of a provider. */
 // deno-lint-ignore no-explicit-any -- each provider has its own options' type
 export type Loader = () => Promise<{ readonly default: Provider<any> }>;
@@ -407,4 +423,6 @@ export interface Catalog {
   readonly teller: (kind: Kind, name: string) => Promise<Teller | undefined>;
   /** Loads what `init` offers and asks. */
   readonly presets: () => Promise<Presets>;
+  /** Loads what each provider declares as `isIdentity` and not as `isPersonal`, without the providers. */
+  readonly identities: () => Promise<Identities>;
 }

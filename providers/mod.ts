@@ -1,6 +1,6 @@
 /** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
 import { load } from "../core/system/lazy.ts";
-import type { Catalog, Kind, Presets, Teller } from "../core/provider.ts";
+import type { Catalog, Identities, Kind, Presets, Teller } from "../core/provider.ts";
 import { EMBEDDED_STACK } from "../mod.ts";
 
 /** Loads each provider, by kind and name. */
@@ -16,7 +16,7 @@ export const PROVIDERS: Catalog["providers"] = {
 };
 
 /** All of them, as the command line takes them. */
-export const CATALOG: Catalog = { providers: PROVIDERS, presets, teller };
+export const CATALOG: Catalog = { providers: PROVIDERS, presets, teller, identities };
 
 function providers(kind: Kind, ...names: string[]): Catalog["providers"][Kind] {
   return Object.fromEntries(names.map((name) => [name, () => load(`providers/${kind}/${name}.ts`)]));
@@ -34,4 +34,8 @@ async function presets(): Promise<Presets> {
   const { STACKS } = await load<typeof import("./presets.ts")>("providers/presets.ts");
   const { QUESTIONS } = await load<typeof import("./questions.ts")>("providers/questions.ts");
   return { stacks: STACKS, questions: QUESTIONS };
+}
+
+async function identities(): Promise<Identities> {
+  return (await load<typeof import("./identities.ts")>("providers/identities.ts")).IDENTITIES;
 }

@@ -179,6 +179,8 @@ type Flaw =
   | "hands back its parent's variables"
   | "hands back its token in the open"
   | "gives a variable that it does not declare"
+  | "takes its token for no secret"
+  | "takes its URL for everybody's"
   | "believes a copied mark"
   | "takes another registry's fork for its own"
   | "adopts by age"
@@ -416,7 +418,12 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
       name: { maxLength: is("claims names that the vendor refuses") ? 63 : 40, pattern: /^[a-z0-9-]+$/ },
     },
     credentials: [{ variable: "BOX_API_KEY", required: true }],
-    variables: is("gives a variable that it does not declare") ? [] : ["BOX_TOKEN"],
+    variables: {
+      CACHE_URL: { isSecret: false, isIdentity: !is("takes its URL for everybody's") },
+      ...(is("gives a variable that it does not declare")
+        ? {}
+        : { BOX_TOKEN: { isSecret: !is("takes its token for no secret"), isIdentity: true } }),
+    },
     permissions: () => ({ net: [is("asks a host that it does not declare") ? "*.boxes.test" : "boxes.test:443"] }),
     options: is("takes any option") ? v.object({}) : v.strictObject({}),
     inspect,
@@ -471,7 +478,12 @@ const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
   "hands back other variables than it gives": "what create() hands back is what outputs() gives",
   "hands back its parent's variables": "what create() hands back is what outputs() gives",
   "hands back its token in the open": "goes from absent to ready and back, each step twice",
-  "gives a variable that it does not declare": "outputs() gives no variable but its kind's and those that it declares",
+  "gives a variable that it does not declare":
+    "outputs() gives what is declared: secrets as secrets, and what differs as an environment's own",
+  "takes its token for no secret":
+    "outputs() gives what is declared: secrets as secrets, and what differs as an environment's own",
+  "takes its URL for everybody's":
+    "outputs() gives what is declared: secrets as secrets, and what differs as an environment's own",
   "believes a copied mark": "a mark of ours that was copied onto another thing is not ours",
   "takes another registry's fork for its own": "refuses a fork of another stack, environment, resource or operation",
   "adopts by age": "what somebody else made between the look and the create stays",

@@ -63,7 +63,11 @@ Deno.test("getStorageConfig() has a field for each variable of a bucket", () => 
 Deno.test("guardedNames() are what the getters read, and variableNames() all that forkstack writes", () => {
   assert.deepEqual(guardedNames({ kind: "queue", name: "jobs" }), ["JOBS_QUEUE_URL", "JOBS_QUEUE_PREFIX"]);
   assert.deepEqual(guardedNames({ kind: "secrets" }), ["SECRETS_FILE"]);
-  const cache = { kind: "cache", name: "hot", provider: { variables: ["TOKEN"] } } as unknown as Parameters<
+  const cache = {
+    kind: "cache",
+    name: "hot",
+    provider: { variables: { TOKEN: { isSecret: true } } },
+  } as unknown as Parameters<
     typeof variableNames
   >[0][number];
   assert.deepEqual(variableNames([cache]).slice(-4), [

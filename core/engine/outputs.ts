@@ -5,24 +5,29 @@
  */
 import { variablePrefix } from "../../mod.ts";
 import type { Context, Held, Lease, Outputs, Scope } from "../provider.ts";
-import type { Secret, Variables } from "../secret.ts";
-import type { Tellable } from "./engine.ts";
+import { Secret, type Variables } from "../secret.ts";
+import type { Engine, Tellable } from "./engine.ts";
 
 /** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
 export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
 
-/** The variables of a resource that is there, as its provider tells them, with its name's prefix. */
-export async function outputsOf(
-  context: Context,
-  resource: Pick<Tellable, "name" | "provider">,
-  held: Held,
-  scope: Scope<unknown> & Lease,
-): Promise<Variables> {
-  return prefixedOutputs(resource, await resource.provider.outputs(context, held, scope));
+/** A resource that is there, and what its provider is asked with. */
+export interface OutputsQuery {
+  readonly context: Context;
+  readonly resource: Pick<Tellable, "name" | "provider">;
+  readonly held: Held;
+  readonly scope: Scope<unknown> & Lease;
+  /** Outputs that its `create` handed back. @default {those that the provider gives when it is asked} */
+  readonly given?: Outputs | undefined;
 }
 
-/** Outputs of a resource as variables: with its name's prefix. */
-export function prefixedOutputs(resource: Pick<Tellable, "name">, outputs: Outputs): Variables {
+/** The variables of a resource, with its name's prefix. From here on no error shows the secrets among them. */
+export async function outputsOf(
+  { world }: Pick<Engine, "world">,
+  { context, resource, held, scope, given }: OutputsQuery,
+): Promise<Variables> {
+  const outputs = given ?? await resource.provider.outputs(context, held, scope);
+  world.secrets.push(...Object.values(outputs).filter((value) => value instanceof Secret));
   const prefix = variablePrefix(resource.name);
   return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
 }

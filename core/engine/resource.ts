@@ -21,7 +21,7 @@ import { statements } from "../state/statements.ts";
 import type { Resource } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { reportOf } from "./resource_report.ts";
-import { prefixedOutputs } from "./outputs.ts";
+import { outputsOf } from "./outputs.ts";
 import { contextOf, inspectResource, journalOf, markerOf, recordedResource, scopeOf } from "./context.ts";
 
 /** What a resource is to be forked from. */
@@ -146,7 +146,13 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Resou
     const { outputs, ...fork } = wanted.script === undefined
       ? created
       : await sanitized({ engine, worker, context: recording, wanted, target }, created);
-    const variables = prefixedOutputs(resource, outputs ?? await provider.outputs(recording, fork, target));
+    const variables = await outputsOf(engine, {
+      context: recording,
+      resource,
+      held: fork,
+      scope: target,
+      given: outputs,
+    });
     const made: ResourceRow = {
       ...row,
       state: "ready",

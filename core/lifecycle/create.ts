@@ -316,8 +316,12 @@ async function allVariables({ engine, plan, environment, held }: Run, made: read
   const all = await Promise.all(plan.steps.map(async ({ resource }) => {
     const fresh = made.find((one) => one.row.key === resource.key);
     if (fresh !== undefined) return fresh.variables;
-    const context = contextOf(engine, resource.provider);
-    return await outputsOf(context, resource, held.get(resource.key)!, scopeOf(engine, resource, expiresAt));
+    return await outputsOf(engine, {
+      context: contextOf(engine, resource.provider),
+      resource,
+      held: held.get(resource.key)!,
+      scope: scopeOf(engine, resource, expiresAt),
+    });
   }));
   return withLease(plan.steps.map(({ resource }) => resource), expiresAt, all);
 }

@@ -59,7 +59,7 @@ export async function extendLease(engine: Engine, env: string, ms: number): Prom
       await provider.extend?.(context, fork, expiresAt, scope);
       const made = madeFor(resource, { ...environment, expiresAt });
       await provider.remark?.(context, { ...fork, marker: { ...fork.marker, made } }, scope);
-      if (outputsExpire) renewed = { ...renewed, ...await outputsOf(context, resource, fork, scope) };
+      if (outputsExpire) renewed = { ...renewed, ...await outputsOf(engine, { context, resource, held: fork, scope }) };
     }
     await worker.fence(); // else the files may be those of an environment that is gone by now
     await rewrite(engine, env, renewed, expiresAt);

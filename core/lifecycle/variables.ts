@@ -63,12 +63,12 @@ export async function askVariables(
   const expiresAt = environment?.expiresAt;
   const all = await Promise.all(
     resources.map((resource) =>
-      outputsOf(
-        contextOf(engine, resource.provider),
+      outputsOf(engine, {
+        context: contextOf(engine, resource.provider),
         resource,
-        told.get(resource.key)!,
-        scopeOf(engine, resource, expiresAt),
-      )
+        held: told.get(resource.key)!,
+        scope: scopeOf(engine, resource, expiresAt),
+      })
     ),
   );
   return withLease(resources, expiresAt, all);

@@ -24,14 +24,15 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     kind: provider.kind,
     capabilities: provider.capabilities,
     credentials: provider.credentials,
+    variables: provider.variables,
     ...(credentialsHint === undefined ? {} : { credentialsHint }),
     options: provider.options,
     inspect: async (context, target) => inspection(await provider.inspect(context, target), target, refuse),
     async create(context, target) {
       const created = await provider.create(context, target);
-      if (created?.outputs !== undefined) checkOutputs(created.outputs, refuse);
       forkOf(created, target, refuse);
-      return created;
+      if (created.outputs === undefined) return created;
+      return { ...created, outputs: declared(provider, created.outputs, refuse) };
     },
     async delete(context, fork, scope) {
       const state = await provider.delete(context, fork, scope);
@@ -41,9 +42,7 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     list: (context, scope) => listed(provider, context, scope, refuse),
     probe: (context, held, scope) => provider.probe(context, held, scope),
     async outputs(context, held, scope) {
-      const outputs = await provider.outputs(context, held, scope);
-      checkOutputs(outputs, refuse);
-      return outputs;
+      return declared(provider, await provider.outputs(context, held, scope), refuse);
     },
     ...(secrets === undefined ? {} : { secrets }),
     ...(permissions === undefined ? {} : { permissions: permissions.bind(provider) }),
@@ -111,11 +110,16 @@ function checkFork(fork: Fork, refuse: Refuse): void {
   if (!isMarker(fork.marker)) throw refuse(`the mark of "${fork.name}"`, "none of forkstack's");
 }
 
-function checkOutputs(outputs: Outputs, refuse: Refuse): void {
-  for (const [name, value] of Object.entries(outputs)) {
+/** Outputs as they were declared: a secret is a `Secret`, even where a provider gave its plain text. */
+function declared({ variables }: Pick<Provider, "variables">, outputs: Outputs, refuse: Refuse): Outputs {
+  const entries = Object.entries(outputs).map(([name, value]): [string, string | Secret] => {
     if (!VARIABLE.test(name)) throw refuse("the name of a variable", name);
-    if (typeof value !== "string" && !(value instanceof Secret)) throw refuse(`variable ${name}`, typeof value);
-  }
+    if (!Object.hasOwn(variables, name)) throw refuse("a variable that it does not declare", name);
+    if (value instanceof Secret) return [name, value];
+    if (typeof value !== "string") throw refuse(`variable ${name}`, typeof value);
+    return [name, variables[name]!.isSecret ? new Secret(value) : value];
+  });
+  return Object.fromEntries(entries);
 }
 
 function checkHeld(held: Held, refuse: Refuse): void {

@@ -97,6 +97,7 @@ export function unreadProvider(kind: Kind, key: string, reference: string): Prov
       name: { maxLength: 255, pattern: /^/ },
     },
     credentials: [],
+    variables: {},
     options: v.strictObject({}),
     inspect: refuse,
     create: refuse,
@@ -307,6 +308,11 @@ const CAPABILITIES = v.strictObject({
   name: v.strictObject({ maxLength: v.pipe(v.number(), v.minValue(1)), pattern: v.instance(RegExp) }),
 });
 
+const VARIABLES = v.record(
+  v.pipe(v.string(), v.regex(/^[A-Z][A-Z0-9_]*$/)),
+  v.strictObject({ isSecret: v.boolean(), isIdentity: v.boolean(), isPersonal: v.optional(v.boolean()) }),
+);
+
 /** What keeps an export from being a provider of a kind. */
 function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
   if (typeof exported !== "object" || exported === null) {
@@ -334,8 +340,10 @@ function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
     required: v.boolean(),
   });
   wants(v.is(v.array(credential), one.credentials), '"credentials" must be a list of { variable, required }');
-  const variables = v.optional(v.array(v.pipe(v.string(), v.regex(/^[A-Z][A-Z0-9_]*$/))));
-  wants(v.is(variables, one.variables), '"variables" must be a list of names like "DATABASE_REGION"');
+  wants(
+    v.is(VARIABLES, one.variables),
+    '"variables" must be like { "DATABASE_URL": { isSecret: true, isIdentity: true } }',
+  );
   const { options } = one as { options?: { kind?: unknown; type?: unknown } };
   wants(options?.kind === "schema" && options.type === "strict_object", '"options" must be a strictObject of valibot');
   for (const name of FUNCTIONS) wants(typeof one[name] === "function", `"${name}" must be a function`);

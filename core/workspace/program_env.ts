@@ -16,6 +16,7 @@ import {
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "../system/host.ts";
 import type { Tellable } from "../engine/engine.ts";
+import type { Identities } from "../provider.ts";
 import type { Project } from "../project/project.ts";
 import type { Secrets } from "../secret.ts";
 import type { Workspace } from "./place.ts";
@@ -32,16 +33,30 @@ function named({ name }: Pick<Declared, "name">, variables: readonly string[] = 
   return variables.map((variable) => variablePrefix(name) + variable);
 }
 
-/** The variables that forkstack writes for these resources, and those that it writes for every environment. */
+/**
+ * The variables that forkstack writes for these resources, and those that it writes for every environment. Left out are
+ * those that a person may set in a provider's place.
+ */
 export function variableNames(resources: readonly Pick<Tellable, "kind" | "name" | "provider">[]): string[] {
-  return [
-    ...["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", RUN_VARIABLE],
-    ...resources.flatMap((one) => [
-      ...guardedNames(one),
-      ...named(one, KINDS[one.kind].given),
-      ...named(one, one.provider.variables),
-    ]),
-  ];
+  const all = resources.flatMap((one) => {
+    const declared = Object.entries(one.provider.variables).filter(([, { isPersonal }]) => !isPersonal);
+    return [...kindNames(one), ...named(one, declared.map(([variable]) => variable))];
+  });
+  return [...new Set(["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", RUN_VARIABLE, ...all])];
+}
+
+/** Variables of every provider of a resource's kind. */
+function kindNames(resource: Pick<Declared, "kind" | "name">): string[] {
+  return [...guardedNames(resource), ...named(resource, KINDS[resource.kind].given)];
+}
+
+/** The variables that a program takes for its environment's: none that the caller's shell still has may be among them. */
+function readNames({ config }: Project, identities: Identities): string[] {
+  return declaredResources(config).flatMap((one) => [
+    ...kindNames(one),
+    ...named(one, KINDS[one.kind].ambient),
+    ...named(one, identities[one.kind][one.provider]),
+  ]);
 }
 
 /** Says to `mod.ts` what of the process environment is the environment's own though no file says so. */
@@ -56,6 +71,8 @@ export interface ProgramEnvironment {
   /** Variables that differ from the file or are missing in it: endpoints that are served for this program alone. */
   readonly unwritten: Values;
   readonly secrets: Secrets;
+  /** As the catalog has them. */
+  readonly identities: Identities;
 }
 
 /** The whole environment of a program; `others` are the variables of every other environment. */
@@ -64,12 +81,11 @@ export function programVariables(
   others: readonly Values[],
   known: ProgramEnvironment,
 ): Record<string, string> {
-  const { project, env, variables, unwritten, secrets } = known;
+  const { project, env, variables, unwritten, secrets, identities } = known;
   const kept = { ...caller };
   const [, ...earlier] = caller[RUN_VARIABLE]?.split(" ") ?? []; // of the `run` that this one is in
-  const mine = declaredResources(project.config)
-    .flatMap((one) => [...guardedNames(one), ...named(one, KINDS[one.kind].ambient)]);
-  for (const name of [...earlier, ...mine, "FORKSTACK_EXPIRES_AT", RUN_VARIABLE]) delete kept[name];
+  const left = [...earlier, ...readNames(project, identities), "FORKSTACK_EXPIRES_AT", RUN_VARIABLE];
+  for (const name of left) delete kept[name];
   for (const other of others) {
     for (const [name, value] of Object.entries(other)) if (kept[name] === value) delete kept[name];
   }

@@ -95,6 +95,7 @@ export default ({ v, ForkstackError, formatMarker }: Tools): Provider<Options> =
       name: { maxLength: 200, pattern: /^[a-z0-9-]+$/ },
     },
     credentials: [],
+    variables: { DATABASE_URL: { isSecret: false, isIdentity: true } },
     options: v.strictObject({
       /** Where the files are, from the directory that holds `.forkstack/`. */
       directory: v.optional(

@@ -2,7 +2,7 @@
  * Looking at an embedded resource, and telling its variables: what `inspect` and `outputs` of every embedded provider are.
  * It is a file of its own, and loads no package, as `forkstack switch` waits for it each time.
  */
-import type { Context, Copy, Fork, Inspection, Kind, Scope, Target, Teller } from "../../core/provider.ts";
+import type { Context, Copy, Declaration, Fork, Inspection, Kind, Scope, Target, Teller } from "../../core/provider.ts";
 import { isFork } from "../../core/marker.ts";
 import { temporariesOf } from "../../core/system/files.ts";
 import { join } from "../../core/system/host.ts";
@@ -23,6 +23,24 @@ export interface Shape {
 /** The state, where the owner's files lie. */
 export type StateRoot = Pick<Scope<unknown>, "root">;
 
+const NAME: Declaration = { isSecret: false, isIdentity: true };
+const SHARED: Declaration = { isSecret: false, isIdentity: false };
+
+/** The variables of the embedded provider of each kind; embedded_outputs.ts gives them. */
+const VARIABLES: Readonly<Partial<Record<Kind, Teller["variables"]>>> = {
+  database: { DATABASE_URL: NAME },
+  storage: {
+    BUCKET_NAME: NAME,
+    BUCKET_PATH: NAME,
+    AWS_ENDPOINT_URL_S3: SHARED,
+    AWS_REGION: SHARED,
+    AWS_ACCESS_KEY_ID: NAME,
+    AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
+  },
+  secrets: { SECRETS_FILE: NAME },
+  local: { LOCAL_PATH: NAME },
+};
+
 /** As much of an embedded provider as looking at its forks and telling their variables needs. */
 export function embeddedTeller(its: Shape): Teller {
   return {
@@ -41,6 +59,7 @@ export function embeddedTeller(its: Shape): Teller {
       name: { maxLength: 200, pattern: /^[a-z0-9][a-z0-9.-]*$/ }, // a file name's limit, less room for suffixes
     },
     credentials: [],
+    variables: VARIABLES[its.kind]!,
     inspect: (context, target) => inspect(its, context, target),
     async outputs(context, held, scope) {
       const { OUTPUTS } = await load<typeof import("./embedded_outputs.ts")>("providers/_shared/embedded_outputs.ts");

@@ -46,6 +46,8 @@ export interface OnRedis<Options> {
   rules(place: Keyspace): readonly string[];
   /** Brings the parent's data into a fork's place, or none of it; says which. */
   fill(work: Filling<Options>): Promise<Copy>;
+  /** Declares what `outputs` gives. */
+  readonly gives: Provider<Options>["variables"];
   /** What the application gets. */
   outputs(url: string, place: Keyspace, name: string): Record<string, string | Secret>;
 }
@@ -95,6 +97,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
     },
     credentials: its.variables.map((variable) => ({ variable, required: its.variables.length === 1 })),
     credentialsHint: `a URL of the server, ${FOR_WHOM}`,
+    variables: its.gives,
     options: its.options,
     permissions(_options, credentials) {
       if (!its.variables.some((name) => credentials[name] !== undefined)) return {};

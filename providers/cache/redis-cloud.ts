@@ -101,6 +101,10 @@ const provider: Provider<Options> = {
     { variable: "REDISCLOUD_ACCESS_KEY", required: true },
     { variable: "REDISCLOUD_SECRET_KEY", required: true },
   ],
+  variables: {
+    CACHE_URL: { isSecret: true, isIdentity: true },
+    REDIS_URL: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.redis-cloud.com", "*.redislabs.com"),

@@ -77,7 +77,12 @@ const provider: Provider<Options> = {
     name: { maxLength: NAME_LENGTH, pattern: /^(?!.*--forking-)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "UPSTASH_EMAIL", required: true }, { variable: "UPSTASH_API_KEY", required: true }],
-  variables: ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"],
+  variables: {
+    CACHE_URL: { isSecret: true, isIdentity: true },
+    REDIS_URL: { isSecret: true, isIdentity: true },
+    UPSTASH_REDIS_REST_URL: { isSecret: false, isIdentity: true },
+    UPSTASH_REDIS_REST_TOKEN: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.upstash.io"),

@@ -59,6 +59,11 @@ const provider: Provider<Options> = redisProvider<Options>({
       ? ["+keys", "+flushdb", "+sort", "+sort_ro"] // they end at the logical database
       : ["-scan", "-randomkey", "-dbsize"], // they tell of keys whatever their prefix
   fill,
+  gives: {
+    CACHE_URL: { isSecret: true, isIdentity: true },
+    REDIS_URL: { isSecret: true, isIdentity: true },
+    CACHE_PREFIX: { isSecret: false, isIdentity: true },
+  },
   outputs: (url, { prefix }) => ({
     CACHE_URL: new Secret(url),
     REDIS_URL: new Secret(url),

@@ -97,7 +97,10 @@ const provider: Provider<Options> = {
     name: { maxLength: 256, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "NEON_API_KEY", required: true }],
-  variables: ["DATABASE_URL_UNPOOLED"],
+  variables: {
+    DATABASE_URL: { isSecret: true, isIdentity: true },
+    DATABASE_URL_UNPOOLED: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: api.credentialHint,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.neon.tech"),

@@ -99,6 +99,10 @@ const provider: Provider<Options> = {
     name: { maxLength: LABEL_LENGTH - 2, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "TURSO_API_TOKEN", required: true }],
+  variables: {
+    DATABASE_URL: { isSecret: false, isIdentity: true },
+    DATABASE_AUTH_TOKEN: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.turso.io"),

@@ -36,6 +36,10 @@ const provider: Provider<Options> = redisProvider<Options>({
   }),
   rules: () => ["-scan", "-randomkey", "-dbsize"],
   fill,
+  gives: {
+    QUEUE_URL: { isSecret: true, isIdentity: true },
+    QUEUE_PREFIX: { isSecret: false, isIdentity: true },
+  },
   outputs: (url, { prefix }) => ({ QUEUE_URL: new Secret(url), QUEUE_PREFIX: prefix!.slice(0, -1) }),
 });
 export default provider;

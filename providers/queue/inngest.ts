@@ -57,8 +57,16 @@ const provider: Provider<Options> = {
     name: { maxLength: 63, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
   },
   credentials: [{ variable: "INNGEST_API_KEY", required: true }],
-  // Not its keys: where Inngest does not tell them, they are a person's own lines of .env.local.
-  variables: ["INNGEST_ENV", "INNGEST_API_BASE_URL", "INNGEST_EVENT_API_BASE_URL"],
+  // Its keys are personal: where Inngest does not tell them, they are lines of .env.local.
+  variables: {
+    QUEUE_URL: { isSecret: false, isIdentity: false },
+    QUEUE_PREFIX: { isSecret: false, isIdentity: true },
+    INNGEST_ENV: { isSecret: false, isIdentity: true },
+    INNGEST_EVENT_KEY: { isSecret: true, isIdentity: true, isPersonal: true },
+    INNGEST_SIGNING_KEY: { isSecret: true, isIdentity: true, isPersonal: true },
+    INNGEST_API_BASE_URL: { isSecret: false, isIdentity: false },
+    INNGEST_EVENT_API_BASE_URL: { isSecret: false, isIdentity: false },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),

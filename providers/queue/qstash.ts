@@ -78,7 +78,14 @@ const provider: Provider<Options> = {
     name: { maxLength: 60, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ }, // no limit is documented
   },
   credentials: [{ variable: "QSTASH_TOKEN", required: true }],
-  variables: ["QSTASH_URL", "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"],
+  variables: {
+    QUEUE_URL: { isSecret: false, isIdentity: false },
+    QUEUE_PREFIX: { isSecret: false, isIdentity: true },
+    QSTASH_URL: { isSecret: false, isIdentity: false },
+    QSTASH_TOKEN: { isSecret: true, isIdentity: false },
+    QSTASH_CURRENT_SIGNING_KEY: { isSecret: true, isIdentity: false },
+    QSTASH_NEXT_SIGNING_KEY: { isSecret: true, isIdentity: false },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),

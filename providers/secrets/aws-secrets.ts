@@ -177,7 +177,10 @@ const provider: Provider<Options> = {
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
-  variables: ["SECRETS_PREFIX", "SECRETS_REGION"],
+  variables: {
+    SECRETS_PREFIX: { isSecret: false, isIdentity: true },
+    SECRETS_REGION: { isSecret: false, isIdentity: false },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint, region }) =>

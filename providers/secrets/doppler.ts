@@ -67,7 +67,11 @@ const provider: Provider<Options> = {
     name: { maxLength: MAX_NAME - "prd_".length, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: "DOPPLER_TOKEN", required: true }],
-  variables: ["DOPPLER_PROJECT", "DOPPLER_CONFIG", "DOPPLER_TOKEN"],
+  variables: {
+    DOPPLER_PROJECT: { isSecret: false, isIdentity: false },
+    DOPPLER_CONFIG: { isSecret: false, isIdentity: true },
+    DOPPLER_TOKEN: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),

@@ -151,7 +151,11 @@ const provider: Provider<Options> = {
     name: { maxLength: 100, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: ["VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID"].map((variable) => ({ variable, required: false })),
-  variables: ["VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_SECRETS_PATH"],
+  variables: {
+    VAULT_ADDR: { isSecret: false, isIdentity: false },
+    VAULT_NAMESPACE: { isSecret: false, isIdentity: false },
+    VAULT_SECRETS_PATH: { isSecret: false, isIdentity: true },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),

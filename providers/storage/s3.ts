@@ -85,6 +85,14 @@ const provider: Provider<Options> = {
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
+  variables: {
+    BUCKET_NAME: { isSecret: false, isIdentity: true },
+    AWS_ENDPOINT_URL_S3: { isSecret: false, isIdentity: false },
+    AWS_REGION: { isSecret: false, isIdentity: false },
+    AWS_ACCESS_KEY_ID: { isSecret: true, isIdentity: true },
+    AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
+    AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions({ endpoint, region }) {

@@ -162,6 +162,13 @@ const provider: Provider<Options> = {
     { variable: "AWS_ACCESS_KEY_ID", required: true },
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
   ],
+  variables: {
+    BUCKET_NAME: { isSecret: false, isIdentity: true },
+    AWS_ENDPOINT_URL_S3: { isSecret: false, isIdentity: false },
+    AWS_REGION: { isSecret: false, isIdentity: false },
+    AWS_ACCESS_KEY_ID: { isSecret: true, isIdentity: true },
+    AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: CREDENTIALS_HINT,
   options,
   permissions: ({ endpoint, iamEndpoint }) => reaches([endpoint, iamEndpoint]),

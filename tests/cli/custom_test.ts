@@ -228,6 +228,7 @@ const BROKEN: Readonly<Record<string, readonly [text: string, message: RegExp]>>
   "a function without its claim": [changed("extend() {}"), /"extend" must be there as capabilities.nativeExpiry says/],
   "options that are no schema": [changed("options: {}"), /"options" must be a strictObject of valibot/],
   "credentials without names": [changed('credentials: ["TOKEN"]'), /"credentials" must be a list/],
+  "variables as names": [changed('variables: ["DATABASE_URL"]'), /"variables" must be like/],
   "secrets of a database": [changed("secrets: { read() {}, write() {} }"), /"secrets" must be/],
   "the name of a built-in one": [changed('name: "turso"'), /"turso" is the name of a built-in provider/],
   "several at once": [changed('name: "A b", list: 1'), /"name" must be like "my-db"; "list" must be a function/],

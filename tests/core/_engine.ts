@@ -71,6 +71,7 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
       name: { maxLength: 60, pattern: /^[a-z0-9.-]+$/ },
     },
     credentials: [],
+    variables: { [`${kind.toUpperCase()}_URL`]: { isSecret: false, isIdentity: true } },
     options: v.strictObject({}),
     inspect(context, { name, marker }): Promise<Inspection> {
       vendor.call("inspect", name);

@@ -41,6 +41,7 @@ export function fakeProvider(traits: Traits, send: Send): Provider {
       name: { maxLength: 60, pattern: /^[a-z0-9-]+$/ },
     },
     credentials: [],
+    variables: { URL: { isSecret: false, isIdentity: true }, TOKEN: { isSecret: true, isIdentity: true } },
     options: v.any(),
     inspect: (context, target) => vendor.inspect(context, target),
     create: (context, target) => vendor.create(context, target),

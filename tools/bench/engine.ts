@@ -92,6 +92,7 @@ function slowProvider(kind: Kind, name: string, callMs: readonly number[]): Prov
       name: { maxLength: 200, pattern: /./ },
     },
     credentials: [],
+    variables: {},
     options: v.strictObject({}),
     inspect: (_context, target) => {
       const fork = forks.get(target.name);

@@ -55,6 +55,7 @@ carry({
   "providers/database/sqlite.ts": () => import("../../providers/database/sqlite.ts"),
   "providers/database/supabase.ts": () => import("../../providers/database/supabase.ts"),
   "providers/database/turso.ts": () => import("../../providers/database/turso.ts"),
+  "providers/identities.ts": () => import("../../providers/identities.ts"),
   "providers/local/directory.ts": () => import("../../providers/local/directory.ts"),
   "providers/presets.ts": () => import("../../providers/presets.ts"),
   "providers/questions.ts": () => import("../../providers/questions.ts"),

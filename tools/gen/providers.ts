@@ -46,7 +46,12 @@ export function providerPaths(providers: Providers): string[] {
 
 /** The files that are written of them. */
 export async function providerFiles(root: string, providers: Providers): Promise<Generated[]> {
-  return [await list(root, providers), questionsFile(providers), await schemaFile(providers)];
+  return [
+    await list(root, providers),
+    questionsFile(providers),
+    identitiesFile(providers),
+    await schemaFile(providers),
+  ];
 }
 
 async function list(root: string, providers: Providers): Promise<Generated> {
@@ -69,6 +74,25 @@ function questionsFile(providers: Providers): Generated {
       `/** By provider and option, each under its name in forkstack.json. */\n` +
       `export const QUESTIONS: Presets["questions"] = ${constant(questions)};\n`,
   };
+}
+
+function identitiesFile(providers: Providers): Generated {
+  const identities = Object.fromEntries(
+    [...providers].map(([kind, those]) => [
+      kind,
+      Object.fromEntries([...those].map(([name, file]) => [name, identitiesOf(file.default)])),
+    ]),
+  );
+  return {
+    path: "providers/identities.ts",
+    text: head("the providers' files", "Variables that name one thing of one environment, as each provider declares.") +
+      `import type { Identities } from "../core/provider.ts";\n\n` +
+      `/** By kind and provider. */\nexport const IDENTITIES: Identities = ${constant(identities)};\n`,
+  };
+}
+
+function identitiesOf({ variables }: Provider): string[] {
+  return Object.entries(variables).filter(([, one]) => one.isIdentity && !one.isPersonal).map(([name]) => name);
 }
 
 async function schemaFile(all: Providers): Promise<Generated> {

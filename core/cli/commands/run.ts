@@ -96,6 +96,7 @@ async function runRun(call: Invocation): Promise<CommandResult> {
     variables,
     unwritten: { ...told, ...served },
     secrets,
+    identities: await io.catalog.identities(),
   });
   const stands = await seen;
   const { ignored } = stands;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type ProgramEnvironment, programVariables } from "../../../core/workspace/program_env.ts";
 import { Secret } from "../../../core/secret.ts";
+import { IDENTITIES } from "../../../providers/identities.ts";
 
 const CONFIG = { project: "shop", database: { provider: "sqlite" }, storage: { uploads: { provider: "local" } } };
 
@@ -13,6 +14,7 @@ function known(changed: Partial<ProgramEnvironment> = {}): ProgramEnvironment {
     variables: { DATABASE_URL: "of alice" },
     unwritten: {},
     secrets: {},
+    identities: IDENTITIES,
     ...changed,
   };
 }
@@ -48,6 +50,20 @@ Deno.test("programVariables() gives secrets, but never in the place of the envir
   const secrets = { API_KEY: new Secret("k"), DATABASE_URL: new Secret("no"), FORKSTACK_ENV: new Secret("prod") };
   const given = programVariables({ API_KEY: "left over" }, [], known({ secrets }));
   assert.deepEqual(given, { ...OWN, API_KEY: "k", FORKSTACK_RUN: "alice API_KEY" });
+});
+
+Deno.test("programVariables() takes out what the stack's providers declare as an environment's own", () => {
+  const config = { project: "shop", database: { provider: "supabase" }, queue: { provider: "qstash" } };
+  const project = { ...known().project, config } as ProgramEnvironment["project"];
+  const kept = { QSTASH_TOKEN: "the account's", INNGEST_ENV: "another stack's", AWS_REGION: "x", UP_SUPABASE_URL: "x" };
+  const caller = {
+    ...kept,
+    SUPABASE_URL: "x",
+    SUPABASE_JWT_SECRET: "x",
+    DATABASE_URL_UNPOOLED: "x",
+    QUEUE_PREFIX: "x",
+  };
+  assert.deepEqual(programVariables(caller, [], known({ project })), { ...kept, ...OWN });
 });
 
 Deno.test("programVariables() names what no file tells", () => {
