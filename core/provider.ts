@@ -313,6 +313,10 @@ export interface Provider<Options = unknown> {
   readonly name: string;
   /** The kind of its resource. */
   readonly kind: Kind;
+  /** What people call it: `"Amazon S3, or a store that speaks it"`. @default {its name} */
+  readonly title?: string;
+  /** The section about it, from `docs/` on: `"databases.md#neon"`. @default {none} */
+  readonly page?: string;
   /** What it can do. */
   readonly capabilities: Capabilities;
   /** The conventional variables that hold its credentials. */
@@ -321,6 +325,11 @@ export interface Provider<Options = unknown> {
   readonly credentialsHint?: string;
   /** Every variable that `outputs` may give, by its name without a resource's prefix. It gives no other. */
   readonly variables: Readonly<Record<string, Declaration>>;
+  /**
+   * Headers of the vendor's answers that hold a request's id, the best first, for errors to name it. After them any
+   * counts whose name ends in `request-id`. @default {none}
+   */
+  readonly requestIdHeaders?: readonly string[];
   /** The options' schema; also the source of forkstack.schema.json. */
   readonly options: OptionsSchema<Options>;
   /** What `create` and all the others need; `forkstack permissions` prints it. @default {nothing} */
@@ -368,7 +377,10 @@ export interface Provider<Options = unknown> {
 }
 
 /** As much of a provider as looking at a resource needs. */
-export type Inspector = Pick<Provider, "name" | "kind" | "credentials" | "credentialsHint" | "inspect">;
+export type Inspector = Pick<
+  Provider,
+  "name" | "kind" | "credentials" | "credentialsHint" | "requestIdHeaders" | "inspect"
+>;
 
 /** As much of a provider as telling a resource's variables needs. */
 export type Teller = Inspector & Pick<Provider, "capabilities" | "variables" | "outputs">;

@@ -75,13 +75,13 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
   const secrets: Secret[] = [];
   return {
     secrets,
-    async fetch(request, before) {
+    async fetch(request, options) {
       client ??= (await load<typeof import("../http/client.ts")>("core/http/client.ts")).httpClient({
         signal: io.signal,
         secrets,
         log: io.say,
       });
-      return await client(request, before);
+      return await client(request, options);
     },
     files,
     now: io.now,

@@ -65,7 +65,7 @@ export function contextOf(
     await worker.write([statements.journal({ ...journalOf(engine, marker, step), phase: "record", id })]);
   };
   return {
-    fetch: (request) => world.fetch(request, worker?.fence),
+    fetch: (request) => world.fetch(request, { before: worker?.fence, requestIdHeaders: provider.requestIdHeaders }),
     fence: worker?.fence ?? (() => Promise.resolve()),
     files: world.files,
     credentials: credentialsOf(engine, provider),

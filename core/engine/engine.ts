@@ -5,7 +5,8 @@
  */
 import type { Kind } from "../../mod.ts";
 import type { Files } from "../system/files.ts";
-import type { Inspector, OptionsSchema, Provider, RepeatableRequest, Teller } from "../provider.ts";
+import type { HttpClient } from "../http/client.ts";
+import type { Inspector, OptionsSchema, Provider, Teller } from "../provider.ts";
 import type { Registry } from "../state/registry.ts";
 import type { RecordedOptions } from "../project/schema.ts";
 import type { Secret } from "../secret.ts";
@@ -15,8 +16,8 @@ import type { ResourceReport } from "./resource_report.ts";
 
 /** The outside world of the engine; tests and the simulation put their own in its place. */
 export interface World {
-  /** Sends a request; `before` is awaited ahead of each sending that may change something, repeats too. */
-  readonly fetch: (request: RepeatableRequest, before?: () => Promise<void>) => Promise<Response>;
+  /** Sends a request, as `httpClient` does. */
+  readonly fetch: HttpClient;
   readonly files: Files;
   readonly now: () => Date;
   /** Milliseconds that never go back, of this process alone. */

@@ -55,8 +55,16 @@ interface Call extends Exchange {
   readonly before: () => Promise<void>;
 }
 
-/** Sends a request; `before` is awaited ahead of each sending that may change something, and its rejection ends all. */
-export type HttpClient = (request: RepeatableRequest, before?: () => Promise<void>) => Promise<Response>;
+/** How one request is sent. */
+export interface SendOptions {
+  /** Awaited ahead of each sending that may change something, repeats too; its rejection ends all. @default {nothing} */
+  readonly before?: (() => Promise<void>) | undefined;
+  /** As `Provider.requestIdHeaders`. @default {none} */
+  readonly requestIdHeaders?: readonly string[] | undefined;
+}
+
+/** Sends a request. */
+export type HttpClient = (request: RepeatableRequest, options?: SendOptions) => Promise<Response>;
 
 /** How one try ended: an answer, or what was met instead. */
 type Outcome =
@@ -106,8 +114,8 @@ export function httpClient(options: HttpOptions = {}): HttpClient {
   };
   if (!(settings.concurrency >= 1)) throw new RangeError("concurrency must be at least 1");
   const hosts = new Map<string, Pool>();
-  return async (request, before = () => Promise.resolve()) => {
-    const call = await prepare(request, before, settings);
+  return async (request, options = {}) => {
+    const call = await prepare(request, options, settings);
     const pool = hosts.get(call.host) ?? new Pool(settings.concurrency);
     hosts.set(call.host, pool);
     try {
@@ -120,7 +128,8 @@ export function httpClient(options: HttpOptions = {}): HttpClient {
   };
 }
 
-async function prepare(request: RepeatableRequest, before: () => Promise<void>, settings: Settings): Promise<Call> {
+async function prepare(request: RepeatableRequest, options: SendOptions, settings: Settings): Promise<Call> {
+  const { before = () => Promise.resolve(), requestIdHeaders = [] } = options;
   const { host, protocol } = new URL(request.url);
   if (!/^https?:$/.test(protocol)) throw new TypeError(`Requests go by http or https, not "${protocol}"`);
   const headers = new Headers(request.headers);
@@ -132,6 +141,7 @@ async function prepare(request: RepeatableRequest, before: () => Promise<void>, 
     request,
     host,
     redact,
+    requestIdHeaders,
     headers,
     body,
     mayRepeat: isRepeatable(request),
@@ -282,10 +292,11 @@ function retryAfterMs(headers: Headers, now: Date): number | undefined {
 
 function conclude(call: Call, outcome: Outcome, tries: number, retryAt: Date | undefined, settings: Settings) {
   if ("error" in outcome) throw unreachable(call, outcome, tries, settings);
-  const { host, redact } = call;
+  const { host, redact, requestIdHeaders } = call;
   remember(outcome.response, {
     host,
     redact,
+    requestIdHeaders,
     text: outcome.text,
     ...(retryAt ? { retryAt } : {}),
     get label() {
@@ -329,7 +340,7 @@ function unreachable(
 ): ForkstackError {
   const { redact, label, host } = call;
   const status = outcome.head?.status;
-  const requestId = outcome.head && requestIdOf(outcome.head.headers, redact);
+  const requestId = outcome.head && requestIdOf(outcome.head.headers, call);
   const cause = redactedError(outcome.error, redact);
   const reason = reasonOf(outcome, settings);
   const state = status === undefined ? reason : `${status}, ${reason}`;
@@ -357,7 +368,7 @@ function unreachable(
 }
 
 function tooLarge(call: Call, head: Response, maxBytes: number): ForkstackError {
-  const requestId = requestIdOf(head.headers, call.redact);
+  const requestId = requestIdOf(head.headers, call);
   return new ForkstackError(
     "RESPONSE_TOO_LARGE",
     call.redact(`Cannot read answer of "${call.host}": it is larger than ${maxBytes} bytes`),

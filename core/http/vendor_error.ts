@@ -14,6 +14,8 @@ export interface Exchange {
   readonly host: string;
   /** Knows the secrets of the client and of this request. */
   readonly redact: Redact;
+  /** As `Provider.requestIdHeaders`. @default {none} */
+  readonly requestIdHeaders?: readonly string[];
   /** The answer's body, still there after the provider has read it. */
   readonly text?: string;
   /** When the vendor said to come back, if that was too late to wait for. */
@@ -50,21 +52,8 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 };
 const RETRYABLE = new Set<ErrorCode>(["PROVIDER_UNAVAILABLE", "RATE_LIMITED", "RESOURCE_LOCKED"]);
 
-/** The vendor's own id before that of a network in front of it. */
-const REQUEST_ID_HEADERS = [
-  "x-neon-ret-request-id",
-  "x-request-id",
-  "request-id",
-  "x-amz-request-id",
-  "x-amzn-requestid",
-  "x-amz-id-2",
-  "x-correlation-id",
-  "x-ms-request-id",
-  "sb-request-id",
-  "fly-request-id",
-  "x-vercel-id",
-  "cf-ray",
-];
+/** What vendors and their networks name a request's id by, if they do not tell otherwise: `x-amz-request-id`, `request-id`. */
+const REQUEST_ID = /(^|-)(request|correlation)-?id$/;
 
 const CODE_KEYS = ["code", "errorCode", "error_code", "__type", "Code"];
 const MESSAGE_KEYS = ["message", "Message", "detail", "error_description", "msg", "title"];
@@ -86,9 +75,13 @@ export function labelOf(request: Request, redact: Redact): string {
   return `${request.method} ${redact(new URL(request.url).pathname)}`;
 }
 
-/** The vendor's id of an answer, from the usual headers. */
-export function requestIdOf(headers: Headers, redact: Redact): string | undefined {
-  const found = REQUEST_ID_HEADERS.map((name) => headers.get(name)).find((value) => value);
+/** The vendor's id of a request: of the headers that its provider names, the best first, else of one that says so. */
+export function requestIdOf(
+  headers: Headers,
+  { redact, requestIdHeaders = [] }: Pick<Exchange, "redact" | "requestIdHeaders">,
+): string | undefined {
+  const others = [...headers.keys()].filter((name) => REQUEST_ID.test(name));
+  const found = [...requestIdHeaders, "x-request-id", ...others].map((name) => headers.get(name)).find(Boolean);
   return found ? quote(found, redact) : undefined;
 }
 
@@ -110,7 +103,7 @@ export function vendorError(request: Request, response: Response, problem: Vendo
   const exchange = exchangeOf(request, response);
   const { redact, label } = exchange;
   const { vendorCode, text, bodyRequestId } = complaintOf(response, exchange);
-  const requestId = requestIdOf(response.headers, redact) ?? bodyRequestId;
+  const requestId = requestIdOf(response.headers, exchange) ?? bodyRequestId;
   const code = problem.code ?? codeOf(response.status);
   const wait = exchange.retryAt && `. The vendor asks to wait until ${exchange.retryAt.toISOString()}`;
   return new ForkstackError(code, redact(problem.message), {
@@ -145,10 +138,11 @@ export async function readJson(response: Response): Promise<unknown> {
 }
 
 function unreadable(response: Response, text: string | undefined): ForkstackError {
-  const { label, host, redact } = (response as Remembered)[EXCHANGE] ??
+  const exchange: Exchange = (response as Remembered)[EXCHANGE] ??
     { label: "answer", host: "vendor", redact: redactor(() => []) };
+  const { label, host } = exchange;
   const state = text === undefined ? "the body broke off" : text === "" ? "the body is empty" : "the body is not JSON";
-  const requestId = requestIdOf(response.headers, redact);
+  const requestId = requestIdOf(response.headers, exchange);
   const size = text ? `, ${text.length} characters` : "";
   return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot read answer of "${host}": ${state}`, {
     cause: new Error(causeLine(label, [`${response.status},`, state + size], requestId)),

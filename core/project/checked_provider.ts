@@ -17,7 +17,8 @@ const VARIABLE = /^(?!FORKSTACK_)[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 
 /** A provider whose answers are checked; one that fails is `ANSWER_INVALID`. */
 export function checked<Options>(provider: Provider<Options>): Provider<Options> {
-  const { execute, reset, keep, extend, remark, usage, permissions, secrets, credentialsHint } = provider;
+  const { execute, reset, keep, extend, remark, usage, permissions, secrets, credentialsHint, requestIdHeaders } =
+    provider;
   const refuse: Refuse = (what, value) => invalid(provider, what, value);
   return {
     name: provider.name,
@@ -26,6 +27,7 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     credentials: provider.credentials,
     variables: provider.variables,
     ...(credentialsHint === undefined ? {} : { credentialsHint }),
+    ...(requestIdHeaders === undefined ? {} : { requestIdHeaders }),
     options: provider.options,
     inspect: async (context, target) => inspection(await provider.inspect(context, target), target, refuse),
     async create(context, target) {

@@ -57,6 +57,8 @@ interface Embedded<Options> extends Shape {
 }
 
 interface Whole<Options> extends Embedded<Options> {
+  readonly title: string;
+  readonly page: string;
   readonly secrets?: SecretsAccess<Options>;
 }
 
@@ -73,6 +75,8 @@ export function embeddedProviderWith<Options>(
   const pathOf = (held: Held, place: StateRoot) => embeddedPath(its.kind, place.root, held.name);
   return {
     ...embeddedTeller(its),
+    title: its.title,
+    page: its.page,
     options,
     ...(its.secrets === undefined ? {} : { secrets: its.secrets }),
     create: (context, target) => create(its, context, target),

@@ -27,6 +27,8 @@ import { FOR_WHOM, keysUnder, type RedisLogin, redisLoginOf, redisUrl, withRedis
 export interface OnRedis<Options> {
   readonly name: string;
   readonly kind: Kind;
+  readonly title: string;
+  readonly page: string;
   readonly copy: Copy;
   readonly parentMayBeAbsent: boolean;
   /** Whether a fork by these options holds what its parent holds. */
@@ -84,6 +86,8 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
   return {
     name: its.name,
     kind: its.kind,
+    title: its.title,
+    page: its.page,
     capabilities: {
       copy: its.copy,
       ownership: "marked",

@@ -85,6 +85,8 @@ const CREDENTIALS_HINT =
 const provider: Provider<Options> = {
   name: "redis-cloud",
   kind: "cache",
+  title: "Redis Cloud",
+  page: "cache.md#redis-cloud",
   capabilities: {
     copy: "full-copy",
     ownership: "recorded",

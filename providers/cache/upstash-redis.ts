@@ -65,6 +65,8 @@ const CREDENTIALS_HINT =
 const provider: Provider<Options> = {
   name: "upstash-redis",
   kind: "cache",
+  title: "Upstash Redis",
+  page: "cache.md#upstash-redis",
   capabilities: {
     copy: "full-copy",
     ownership: "recorded",

@@ -38,6 +38,8 @@ const FULL = 0.95;
 const provider: Provider<Options> = redisProvider<Options>({
   name: "valkey",
   kind: "cache",
+  title: "Valkey or Redis",
+  page: "cache.md#valkey-redis",
   copy: "full-copy",
   parentMayBeAbsent: false,
   isCopied: () => true,

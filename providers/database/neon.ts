@@ -85,6 +85,8 @@ const USD_PER_GB_MONTH = 0.35;
 const provider: Provider<Options> = {
   name: "neon",
   kind: "database",
+  title: "Neon",
+  page: "databases.md#neon",
   capabilities: {
     copy: "copy-on-write",
     ownership: "marked",
@@ -102,6 +104,7 @@ const provider: Provider<Options> = {
     DATABASE_URL_UNPOOLED: { isSecret: true, isIdentity: true },
   },
   credentialsHint: api.credentialHint,
+  requestIdHeaders: ["x-neon-ret-request-id"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.neon.tech"),
   inspect,

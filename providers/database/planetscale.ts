@@ -89,6 +89,8 @@ const GLANCE_SECONDS = 600;
 const provider: Provider<Options> = {
   name: "planetscale",
   kind: "database",
+  title: "PlanetScale",
+  page: "databases.md#planetscale",
   capabilities: {
     copy: "full-copy", // with `withData`; a branch without tells "schema-only" or "empty"
     ownership: "recorded",

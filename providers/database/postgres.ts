@@ -52,6 +52,8 @@ type Options = v.InferOutput<typeof options>;
 const provider: Provider<Options> = {
   name: "postgres",
   kind: "database",
+  title: "PostgreSQL on any server",
+  page: "databases.md#postgresql-on-any-server",
   capabilities: {
     copy: "copy-on-write",
     ownership: "marked",

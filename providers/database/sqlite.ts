@@ -14,6 +14,8 @@ const SNAPSHOT_ATTEMPTS = 50;
 export default embeddedProvider({
   name: "sqlite",
   kind: "database",
+  title: "SQLite",
+  page: "databases.md#sqlite",
   type: "file",
   companions: ["-wal", "-shm", "-journal"],
   async fill(context, partial, parent) {

@@ -53,6 +53,8 @@ const ANSWERS_MS = 120_000;
 const provider: Provider<Options> = {
   name: "supabase",
   kind: "database",
+  title: "Supabase",
+  page: "databases.md#supabase",
   capabilities: {
     copy: "full-copy", // with `withData`; without it a fork says "schema-only"
     ownership: "recorded",
@@ -80,6 +82,7 @@ const provider: Provider<Options> = {
     SUPABASE_JWT_SECRET: { isSecret: true, isIdentity: true },
   },
   credentialsHint: api.credentialHint,
+  requestIdHeaders: ["sb-request-id", "x-request-id", "cf-ray"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.supabase.co", "*.pooler.supabase.com"),
   inspect,

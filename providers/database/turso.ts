@@ -87,6 +87,8 @@ const CREDENTIALS_HINT = "`turso auth api-tokens mint forkstack` makes one";
 const provider: Provider<Options> = {
   name: "turso",
   kind: "database",
+  title: "Turso",
+  page: "databases.md#turso",
   capabilities: {
     copy: "full-copy", // how it is copied, the vendor does not say
     ownership: "recorded",
@@ -104,6 +106,7 @@ const provider: Provider<Options> = {
     DATABASE_AUTH_TOKEN: { isSecret: true, isIdentity: true },
   },
   credentialsHint: CREDENTIALS_HINT,
+  requestIdHeaders: ["x-request-id", "fly-request-id"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.turso.io"),
   inspect,

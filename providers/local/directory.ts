@@ -15,6 +15,8 @@ type Options = v.InferOutput<typeof options>;
 export default embeddedProviderWith<Options>(options, {
   name: "directory",
   kind: "local",
+  title: "Directories for databases that live in files",
+  page: "databases.md#databases-that-live-in-files",
   type: "directory",
   fill: (context, partial, parent) => fillTree(context, partial, parent),
 });

@@ -24,6 +24,8 @@ type Options = v.InferOutput<typeof options>;
 const provider: Provider<Options> = redisProvider<Options>({
   name: "bullmq",
   kind: "queue",
+  title: "BullMQ on Valkey or Redis",
+  page: "queue.md#bullmq",
   copy: "namespace",
   parentMayBeAbsent: true,
   isCopied: () => false,

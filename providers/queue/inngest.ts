@@ -45,6 +45,8 @@ const CREDENTIALS_HINT = "an organization's admin makes one at https://app.innge
 const provider: Provider<Options> = {
   name: "inngest",
   kind: "queue",
+  title: "Inngest",
+  page: "queue.md#inngest",
   capabilities: {
     copy: "empty",
     ownership: "recorded",
@@ -68,6 +70,7 @@ const provider: Provider<Options> = {
     INNGEST_EVENT_API_BASE_URL: { isSecret: false, isIdentity: false },
   },
   credentialsHint: CREDENTIALS_HINT,
+  requestIdHeaders: ["x-request-id", "cf-ray"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,

@@ -66,6 +66,8 @@ const CREDENTIALS_HINT = "copy it from https://console.upstash.com/qstash, of th
 const provider: Provider<Options> = {
   name: "qstash",
   kind: "queue",
+  title: "Upstash QStash",
+  page: "queue.md#qstash",
   capabilities: {
     copy: "schema-only",
     ownership: "recorded",

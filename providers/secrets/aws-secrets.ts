@@ -161,6 +161,8 @@ const CREDENTIALS_HINT = "`aws configure export-credentials --format env` gives 
 const provider: Provider<Options> = {
   name: "aws-secrets",
   kind: "secrets",
+  title: "AWS Secrets Manager",
+  page: "secrets.md#aws-secrets-manager",
   capabilities: {
     copy: "full-copy",
     ownership: "marked",
@@ -182,6 +184,7 @@ const provider: Provider<Options> = {
     SECRETS_REGION: { isSecret: false, isIdentity: false },
   },
   credentialsHint: CREDENTIALS_HINT,
+  requestIdHeaders: ["x-amzn-requestid"],
   options,
   permissions: ({ endpoint, region }) =>
     reaches([endpoint ?? `https://secretsmanager.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`]),

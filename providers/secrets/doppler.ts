@@ -55,6 +55,8 @@ const BASE_TOKEN_MS = 7 * 86_400_000;
 const provider: Provider<Options> = {
   name: "doppler",
   kind: "secrets",
+  title: "Doppler",
+  page: "secrets.md#doppler",
   capabilities: {
     copy: "full-copy",
     ownership: "recorded",
@@ -73,6 +75,7 @@ const provider: Provider<Options> = {
     DOPPLER_TOKEN: { isSecret: true, isIdentity: true },
   },
   credentialsHint: CREDENTIALS_HINT,
+  requestIdHeaders: ["x-request-id", "cf-ray"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint]),
   inspect,

@@ -12,6 +12,8 @@ const options = v.strictObject(policyOptions);
 export default embeddedProviderWith(options, {
   name: "env-file",
   kind: "secrets",
+  title: "Files on this machine",
+  page: "secrets.md#env-file",
   type: "file",
   copy: "full-copy",
   companions: [".lock"], // of a setSecret that died

@@ -139,6 +139,8 @@ const CREDENTIALS_HINT = "`vault token create` makes one; or set VAULT_ROLE_ID a
 const provider: Provider<Options> = {
   name: "vault",
   kind: "secrets",
+  title: "HashiCorp Vault, OpenBao",
+  page: "secrets.md#vault-and-openbao",
   capabilities: {
     copy: "full-copy",
     ownership: "marked",

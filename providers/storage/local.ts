@@ -24,6 +24,8 @@ const options = v.strictObject({
 const embedded = embeddedProviderWith(options, {
   name: "local",
   kind: "storage",
+  title: "Buckets on this machine",
+  page: "storage.md#local",
   type: "directory",
   fill: (context, partial, parent) => fillTree(context, partial, parent, { directory: STORE, shared: OBJECTS }),
 });

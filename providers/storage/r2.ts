@@ -160,6 +160,8 @@ function send(
 const provider: Provider<Options> = {
   name: "r2",
   kind: "storage",
+  title: "Cloudflare R2",
+  page: "storage.md#r2",
   capabilities: {
     copy: "full-copy",
     ownership: "marked-after",
@@ -184,6 +186,7 @@ const provider: Provider<Options> = {
     AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true },
   },
   credentialsHint: `${api.credentialHint}, with its id in R2_ACCESS_KEY_ID`,
+  requestIdHeaders: ["cf-ray"],
   options,
   permissions: (options) => reaches([options.endpoint, s3EndpointOf(options)]),
   ...bucketProvider<Options>({ name: "r2", account, marks: () => MARK_OBJECT, buckets, prepare: prepareCopy }),

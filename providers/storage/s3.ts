@@ -65,6 +65,8 @@ const CREDENTIALS_HINT = "`aws configure export-credentials --format env` prints
 const provider: Provider<Options> = {
   name: "s3",
   kind: "storage",
+  title: "Amazon S3, or a store that speaks it",
+  page: "storage.md#s3",
   capabilities: {
     copy: "full-copy",
     ownership: "marked-after",
@@ -94,6 +96,7 @@ const provider: Provider<Options> = {
     AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true },
   },
   credentialsHint: CREDENTIALS_HINT,
+  requestIdHeaders: ["x-amz-request-id"],
   options,
   permissions({ endpoint, region }) {
     if (endpoint !== undefined) return reaches([endpoint]);

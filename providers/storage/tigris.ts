@@ -147,6 +147,8 @@ const CREDENTIALS_HINT = "make a key at https://console.storage.dev";
 const provider: Provider<Options> = {
   name: "tigris",
   kind: "storage",
+  title: "Tigris",
+  page: "storage.md#tigris",
   capabilities: {
     copy: "copy-on-write",
     ownership: "marked-after",
@@ -170,6 +172,7 @@ const provider: Provider<Options> = {
     AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
   },
   credentialsHint: CREDENTIALS_HINT,
+  requestIdHeaders: ["x-amz-request-id", "fly-request-id"],
   options,
   permissions: ({ endpoint, iamEndpoint }) => reaches([endpoint, iamEndpoint]),
   ...bucketProvider<Options>({

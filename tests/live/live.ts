@@ -66,8 +66,10 @@ function live(provider: Provider, options: Record<string, unknown>, parent: stri
     open({ stack, resource }) {
       const project = `fs${crypto.randomUUID().slice(0, 8)}`;
       const credentials = credentialsOf(provider);
+      const client = httpClient({ secrets: Object.values(credentials) });
+      const { requestIdHeaders } = provider;
       const own = {
-        fetch: httpClient({ secrets: Object.values(credentials) }),
+        fetch: (request: Request) => client(request, { requestIdHeaders }),
         files: {} as Context["files"],
         credentials,
         now: () => new Date(),

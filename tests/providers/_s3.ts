@@ -163,9 +163,10 @@ export function shopOf(provider: Provider<any>, credentials: Readonly<Record<str
   const journal = new Map<string, Marker>();
   const ledger = ledgerOf(journal);
   const said: string[] = [];
+  const client = httpClient({ tries: 1 });
   const context = (changed: Partial<Context> = {}): Context =>
     realContext({
-      fetch: httpClient({ tries: 1 }),
+      fetch: (request) => client(request, { requestIdHeaders: provider.requestIdHeaders }),
       credentials: Object.fromEntries(Object.entries(credentials).map(([name, value]) => [name, new Secret(value)])),
       markerOf: (name, note) => parseMarker(note, name),
       ...ledger,

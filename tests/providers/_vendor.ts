@@ -46,8 +46,9 @@ export function shopOf<Options>(
   const journal = new Map<string, Marker>();
   const ledger = ledgerOf(journal);
   const warnings: string[] = [];
+  const client = httpClient({ tries: 2, sleep: (ms, signal) => pause(Math.min(ms, ms > 20_000 ? ms : 1), signal) });
   const context = (changed: Partial<Context> = {}, other: Readonly<Record<string, string>> = {}): Context => ({
-    fetch: httpClient({ tries: 2, sleep: (ms, signal) => pause(Math.min(ms, ms > 20_000 ? ms : 1), signal) }),
+    fetch: (request) => client(request, { requestIdHeaders: provider.requestIdHeaders }),
     files: {} as Context["files"],
     credentials: Object.fromEntries(
       Object.entries({ ...credentials, ...other }).map(([name, value]) => [name, new Secret(value)]),

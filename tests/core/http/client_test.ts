@@ -214,9 +214,9 @@ for (
     const fence = fenceFor(1);
     const request = () => repeatable(new Request(bench.url("/x"), { method }), mayRepeat);
     const client = bench.client({ concurrency: 1 });
-    assert.equal((await failure(client(request(), fence))).code, "LOCK_LOST");
+    assert.equal((await failure(client(request(), { before: fence }))).code, "LOCK_LOST");
     assert.deepEqual([bench.seen.length, fence.asked], [1, 2]);
-    assert.equal((await client(request(), fenceFor(1))).status, 200, "its place was given back");
+    assert.equal((await client(request(), { before: fenceFor(1) })).status, 200, "its place was given back");
   });
 }
 
@@ -226,14 +226,14 @@ test(
   async (bench) => {
     const askedAfter: number[][] = [];
     const fence = () => Promise.resolve(void askedAfter.push([bench.seen.length, bench.clock.waits.length]));
-    await bench.client()(new Request(bench.url("/x"), { method: "DELETE" }), fence);
+    await bench.client()(new Request(bench.url("/x"), { method: "DELETE" }), { before: fence });
     assert.deepEqual(askedAfter, [[0, 0], [1, 1]]);
   },
 );
 
 for (const method of ["GET", "HEAD", "OPTIONS"]) {
   test(`httpClient() asks no fence for ${method}`, [answer(500), answer(200)], async (bench) => {
-    assert.equal((await bench.client()(new Request(bench.url("/x"), { method }), fenceFor(0))).status, 200);
+    assert.equal((await bench.client()(new Request(bench.url("/x"), { method }), { before: fenceFor(0) })).status, 200);
     assert.equal(bench.seen.length, 2);
   });
 }
@@ -242,7 +242,7 @@ test("httpClient() asks the fence when a place is free, not before", [answer(200
   const client = bench.client({ concurrency: 1 });
   const seen: number[] = [];
   const fence = () => Promise.resolve(void seen.push(bench.seen.length));
-  const send = () => client(new Request(bench.url("/x"), { method: "POST", body: "{}" }), fence);
+  const send = () => client(new Request(bench.url("/x"), { method: "POST", body: "{}" }), { before: fence });
   await Promise.all([send(), send(), send()]);
   assert.deepEqual(seen, [0, 1, 2]);
 });
@@ -833,23 +833,25 @@ test("vendorError() does not quote the body of a success", [answer(200, { messag
   assert.equal((error.cause as Error).message, "GET /x: 200");
 });
 
-Deno.test("vendorError() keeps the request id, the vendor's own before the network's", () => {
-  const ids: [Record<string, string>, string][] = [
-    [{ "cf-ray": "ray", "x-request-id": "own" }, "own"],
-    [{ "x-neon-ret-request-id": "neon" }, "neon"],
-    [{ "x-amz-request-id": "s3" }, "s3"],
-    [{ "x-amzn-RequestId": "aws" }, "aws"],
-    [{ "cf-ray": "ray" }, "ray"],
+Deno.test("vendorError() keeps the request id: of the provider's headers the best, else of one that says so", async () => {
+  const ids: [headers: Record<string, string>, named: string[], id: string | undefined][] = [
+    [{ "cf-ray": "ray", "x-request-id": "own" }, ["x-request-id", "cf-ray"], "own"],
+    [{ "cf-ray": "ray", "x-request-id": "" }, ["x-request-id", "cf-ray"], "ray"],
+    [{ "x-vendor-trace": "trace", "x-request-id": "net" }, ["X-Vendor-Trace"], "trace"],
+    [{ "cf-ray": "ray" }, [], undefined],
+    [{ "x-amz-request-id": "s3" }, [], "s3"],
+    [{ "x-amzn-RequestId": "aws" }, [], "aws"],
+    [{ "a-request-id": "network", "x-request-id": "own" }, [], "own"],
+    [{ "x-correlation-id": "some", "x-requested-with": "no", "no-id": "no" }, ["absent"], "some"],
   ];
-  for (const [headers, id] of ids) {
-    const response = new Response(null, { status: 500, headers });
-    const error = vendorError(new Request("https://a.example/x?q=1"), response, {
-      provider: "x",
-      message: "Cannot",
-      hint: "Do",
-    });
+  for (const [headers, requestIdHeaders, id] of ids) {
+    const client = httpClient({ tries: 1, fetch: () => Promise.resolve(new Response("{", { status: 400, headers })) });
+    const request = new Request("https://a.example/x?q=1");
+    const response = await client(request, { requestIdHeaders });
+    const error = vendorError(request, response, { provider: "x", message: "Cannot", hint: "Do" });
     assert.equal(error.details.requestId, id);
-    assert.equal((error.cause as Error).message, `GET /x: 500 (request ${id})`);
+    assert.equal((error.cause as Error).message, `GET /x: 400${id === undefined ? "" : ` (request ${id})`}: {`);
+    assert.equal((await failure(readJson(response))).details.requestId, id, "an answer that can't be read");
   }
 });
 
