@@ -35,9 +35,13 @@ export interface Arguments {
   readonly input?: string;
 }
 
+/** The groups of the overview, in their order. */
+export const GROUPS = ["environments", "data", "team", "project"] as const;
+
 /** One command in short. */
 export interface Command<OptionName extends string = string> {
-  /** A clause without a full stop. */
+  readonly group: typeof GROUPS[number];
+  /** A clause without a full stop, at most 46 characters: it stands in the overview. */
   readonly summary: string;
   readonly arguments?: Arguments;
   /** Actions that the first argument names, each with its own arguments. */
@@ -45,6 +49,8 @@ export interface Command<OptionName extends string = string> {
   /** A command line without the program's name. */
   readonly example: string;
   readonly options: readonly OptionName[];
+  /** Common options that change nothing for it: accepted, and listed nowhere. */
+  readonly without?: readonly ("yes" | "json")[];
   /** It runs what follows `--`, word for word. */
   readonly runsProgram?: true;
 }

@@ -8,7 +8,7 @@ import { declaredResources, parseEnvName } from "../../mod.ts";
 import type { Catalog } from "../provider.ts";
 import type { Option } from "./command.ts";
 import { argumentsText } from "./command_line.ts";
-import { COMMANDS, COMMON, type OptionName, OPTIONS } from "./command_table.ts";
+import { COMMANDS, listedOptions, type OptionName, OPTIONS } from "./command_table.ts";
 import { openProject } from "../project/open_project.ts";
 import { files } from "../system/files.ts";
 import { cwd, join } from "../system/host.ts";
@@ -43,12 +43,12 @@ async function candidates(
 ): Promise<Candidates> {
   const [command, ...rest] = before;
   if (command === undefined) {
-    if (!begun.startsWith("-")) return { ...commands(), help: "tell all about a command" };
+    if (!begun.startsWith("-")) return { ...commands(), help: "show the help of a command" };
     return { "--help": "show the commands", "--version": "show the version" };
   }
   if (command === "help" && rest.length === 0) return commands();
   if (!Object.hasOwn(COMMANDS, command) || rest.includes("--")) return {};
-  const own = [...COMMANDS[command].options, ...COMMON];
+  const own = listedOptions(COMMANDS[command]);
   const given: OptionName[] = [];
   const positionals: string[] = [];
   let open: OptionName | undefined; // waits for its value
@@ -116,7 +116,7 @@ async function values(label: string, command: string, catalog: Catalog): Promise
 /** The environments that this machine knows of; those that can't be deleted only where they are wanted. */
 async function environments(catalog: Catalog, withBase: boolean): Promise<Candidates> {
   const project = await openProject(cwd(), { init: false, catalog });
-  const found: Candidates = withBase ? Object.fromEntries(BASE_ENVS.map((name) => [name, "always there"])) : {};
+  const found: Candidates = withBase ? Object.fromEntries(BASE_ENVS.map((name) => [name, "always exists"])) : {};
   for (const file of await files.list(join(project.stateRoot, ".forkstack", "envs"))) {
     const name = /^(.+)\.env$/.exec(file)?.[1] ?? "";
     if (isName(name) && !BASE_ENVS.includes(name)) found[name] = "";

@@ -5,12 +5,13 @@
  */
 import type { ForkstackError } from "../../mod.ts";
 import { EXIT_CODES, type ExitCode } from "./error_codes.ts";
-import type { Command, Option } from "./command.ts";
-import { COMMANDS, COMMON, type OptionName, OPTIONS } from "./command_table.ts";
+import { type Command, GROUPS, type Option } from "./command.ts";
+import { COMMANDS, COMMON, listedOptions, type OptionName, OPTIONS } from "./command_table.ts";
 import { usage } from "./command_line.ts";
 import { DEFAULTS, PAGES } from "./help_pages.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { commandLine, localCommands, type Style } from "./style.ts";
+import { shellWord } from "../text/shell_word.ts";
 
 /** The style of help: `columns` is the terminal's width. */
 export type HelpStyle = Pick<Style, "command"> & { readonly columns?: number };
@@ -18,36 +19,73 @@ export type HelpStyle = Pick<Style, "command"> & { readonly columns?: number };
 /** Wider lines read badly. */
 const WIDEST = 80;
 
-/** The error for a command that there is not; it names the nearest. */
-export async function unknownCommand(name: string): Promise<ForkstackError> {
+/** Other tools' words for a command, and ours. */
+const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
+  new: ["create", "add", "make", "fork", "branch", "clone", "start"],
+  switch: ["use", "checkout", "select", "activate", "change"],
+  delete: ["rm", "remove", "del", "destroy", "drop"],
+  list: ["ls", "envs", "environments", "branches", "all"],
+  status: ["show", "info", "describe", "current", "whoami"],
+  run: ["exec", "shell"],
+  reset: ["refresh", "restore"],
+  extend: ["renew", "keep", "ttl"],
+  prune: ["clean", "cleanup", "gc"],
+  secrets: ["secret", "env", "vars"],
+  trust: ["allow"],
+  doctor: ["check", "fix", "diagnose", "repair"],
+  init: ["setup", "configure", "install"],
+  completions: ["completion", "complete", "autocomplete"],
+};
+
+/** The error for a word that is no command; it names the one that was meant, and `args`, what followed, stays in it. */
+export async function unknownCommand(name: string, args: readonly string[] = []): Promise<ForkstackError> {
+  const [meant] = Object.entries(SYNONYMS).find(([, words]) => words.includes(name)) ?? [];
+  if (meant !== undefined) {
+    const line = args.length === 0 ? COMMANDS[meant].example : [meant, ...args.map(shellWord)].join(" ");
+    return usage(`Cannot run "${name}": the command is called "${meant}"`, `\`forkstack ${line}\``);
+  }
   const near = await didYouMean(name, Object.keys(COMMANDS));
-  return usage(`Cannot run "${name}": there is no such command${near}`, "`forkstack --help` lists the commands");
+  return usage(`Cannot run "${name}": unknown command${near}`, "`forkstack --help` lists the commands");
 }
 
 async function commandOf(name: string): Promise<Command<OptionName>> {
   if (Object.hasOwn(COMMANDS, name)) return COMMANDS[name];
-  throw await unknownCommand(name);
+  throw await unknownCommand(name, ["--help"]);
 }
 
-/** What there is. */
+/** All commands, a line each: with what is around them they fit a terminal of 24 lines and 80 columns. */
 export function overview({ command }: HelpStyle): string {
-  const lines = Object.entries(COMMANDS).map(([name, one]) => `  ${synopsis(name, one).padEnd(22)} ${one.summary}`);
+  const groups = GROUPS.flatMap((group) => {
+    const own = Object.entries(COMMANDS).filter(([, one]) => one.group === group);
+    return own.map(([name, one], at) =>
+      `${(at === 0 ? capitalized(group) : "").padEnd(14)}${brief(name, one).padEnd(19)} ${one.summary}`
+    );
+  });
   return [
     `Example:  ${command}new alice`,
+    "Creates, switches and deletes environments, each with its own copy of the stack.",
     "",
-    "An isolated copy of the whole stack for each environment: database, bucket, secrets, local state.",
+    ...groups,
     "",
-    "Commands:",
-    ...lines,
-    "",
-    `${command}<command> -h shows its options, --help all about it; --version the version.`,
+    `Options of every command: ${COMMON.map((option) => signature(option).replace(", ", "/")).join(", ")}`,
+    `Help on a command: ${command}new --help; short: -h. Version: --version`,
   ].join("\n");
+}
+
+function capitalized(word: string): string {
+  return word[0]!.toUpperCase() + word.slice(1);
+}
+
+/** The synopsis, cut after the first argument where it is long. */
+function brief(name: string, one: Command): string {
+  const whole = synopsis(name, one);
+  return whole.length <= 19 ? whole : [name, one.arguments?.labels[0]].join(" ");
 }
 
 /** One command in short. */
 export async function short(name: string, { command }: HelpStyle): Promise<string> {
   const known = await commandOf(name);
-  const options = optionsOf(known).map((option) => `  ${signature(option).padEnd(16)} ${OPTIONS[option].help}`);
+  const options = listedOptions(known).map((option) => `  ${signature(option).padEnd(16)} ${OPTIONS[option].help}`);
   return [
     `Example:  ${command}${known.example}`,
     "",
@@ -56,11 +94,11 @@ export async function short(name: string, { command }: HelpStyle): Promise<strin
     "Options:",
     ...options,
     "",
-    `${command}${name} --help tells more.`,
+    `More: ${command}${name} --help`,
   ].join("\n");
 }
 
-/** All about one command. */
+/** The whole page of one command. */
 export async function page(name: string, style: HelpStyle): Promise<string> {
   const known = await commandOf(name);
   const { about, meanings = {}, examples, exits = {}, files = {}, seeAlso } = PAGES[name];
@@ -75,7 +113,7 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
       );
     }
   };
-  const options = optionsOf(known);
+  const options = listedOptions(known);
   const usageLine = `${style.command}${synopsis(name, { arguments: known.arguments })}`;
   const own = known.options.map((option) => `[${signature(option)}]`);
   if (known.runsProgram) own.push("-- …");
@@ -110,10 +148,6 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
   const related = seeAlso.map((one) => Object.hasOwn(COMMANDS, one) ? `${style.command}${one}` : one);
   lines.push("", "See also:", ...wrapped(related.join(", "), width - 2).map((line) => `  ${line}`));
   return lines.join("\n");
-}
-
-function optionsOf({ options }: Command<OptionName>): OptionName[] {
-  return [...options, ...COMMON];
 }
 
 function synopsis(name: string, { arguments: takes, runsProgram }: Pick<Command, "arguments" | "runsProgram">): string {

@@ -9,15 +9,15 @@ import type { OptionName } from "./command_table.ts";
 
 /** Defaults of options that take a value; an option without a value is off. */
 export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
-  from: '"parent" of forkstack.json, else prod, or dev for a stack without vendors',
-  at: "as the parent is now",
-  ttl: '"ttl" of forkstack.json, else without end',
-  idle: "those whose lease has ended",
-  stack: "sqlite-local; on a terminal it is asked for",
-  project: "the name in package.json or deno.json, of the git remote, or of the directory",
-  set: "what docs/init.md says of the stack; on a terminal it is asked for",
+  from: '"parent" in forkstack.json, else prod (dev for a local stack)',
+  at: "now",
+  ttl: '"ttl" in forkstack.json, else it never expires',
+  idle: "delete the expired ones",
+  stack: "asked on a terminal, else sqlite-local",
+  project: "from package.json or deno.json, the git remote, or the directory",
+  set: "asked on a terminal, else see docs/init.md",
   port: '"port" of the storage in forkstack.json, else 7833',
-  cors: "no page may read anything",
+  cors: "none",
   resource: "the only one",
 };
 
@@ -25,300 +25,309 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
 export const PAGES: Readonly<Record<string, Page>> = {
   new: {
     about: [
-      "Forks every resource of forkstack.json from the parent, all of them or none, writes the variables, and points this directory at the new environment. Resources are made side by side. Without a forkstack.json it begins a project here, with the stack that needs no account.",
-      "After a crash, a lost connection or Ctrl-C the same command, run again, finishes the work; `forkstack delete` takes back what was made. For an environment that is there already it looks at each resource, and changes nothing but what this directory points to. A resource that is gone is forked again, after asking or with --yes; the others stay as they are. A vendor that does not answer is an error. One that another registry made is refused; if that registry was lost, --adopt goes on with what it made.",
+      "Forks every resource in forkstack.json from the parent: all of them or none. Then it writes the variables and points this directory at the new environment. Without a forkstack.json it first creates a project here, with the local stack that needs no account.",
+      "After a crash, a lost connection or Ctrl-C, run the same command again: it continues. `forkstack delete` removes what was created so far.",
+      "If the environment already exists, `new` checks each resource and switches to it. A missing resource is forked again (asks first); the others are not changed. If a vendor does not answer, the command fails. An environment of another registry is refused; if that registry is lost, pass --adopt.",
     ],
     meanings: {
       "[name]":
-        "1 to 63 of a-z, 0-9 and - inside; left out, it is that of the git branch, feature-login of feature/Login, or of the directory where no branch is checked out; else one is made up",
+        '1 to 63 characters: a-z, 0-9, and "-" inside. Default: the name of the git branch (feature/Login gives feature-login), else of the directory if no branch is checked out, else a generated name',
     },
     examples: [
       ["new alice", "forks the default parent"],
-      ["new pr-42 --from dev --ttl 3d", "forks dev, for three days"],
-      ["new fix --from prod --at 2h", "forks prod as it was two hours ago, where the vendor can"],
-      ["new alice --dry-run --json", "shows the plan to a program, and makes nothing"],
+      ["new pr-42 --from dev --ttl 3d", "forks dev; expires in three days"],
+      ["new fix --from prod --at 2h", "forks prod as it was two hours ago, if the vendor can do that"],
+      ["new alice --dry-run --json", "prints the plan as JSON and creates nothing"],
     ],
     exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
     files: {
-      "forkstack.json": "the stack; written if there is none",
-      ".forkstack/envs/": "the variables of each environment, mode 0600",
-      ".env.local": "the variables of the current one, for the app, in a block; your own lines stay",
-      ".current-env": "says which environment is current; FORKSTACK_ENV, then ENV, decide before it",
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+      "forkstack.json": "describes the stack; created if it is missing",
+      ".forkstack/envs/": "the variables of each environment; only you can read them (mode 0600)",
+      ".env.local": "the variables of the current environment, in a marked block; your own lines never change",
+      ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["switch", "delete", "status", "docs/reliability.md"],
   },
   switch: {
     about: [
-      "Writes its block in .env.local, and .current-env, so that the app uses that environment from its next start. It changes no resource. dev and prod always count as there, though nobody made them; their variables are asked of the vendors each time.",
-      "First it looks at each resource. One that is gone, or is another's by now, stops it. A vendor that does not answer within 3 s is a warning, so that it works without a network, too, where this machine has the variables.",
+      "Writes .current-env and the forkstack block in .env.local. The app uses the new environment after its next start. No resource changes. dev and prod always exist; their variables are read from the vendors each time.",
+      "First it checks each resource. It stops if one is missing or is owned by something else. If a vendor does not answer within 3 s, it warns and continues, so switching works offline if this machine has the variables.",
     ],
-    meanings: { "<env>": "an environment of `forkstack list`, or dev, or prod" },
-    examples: [["switch alice", "the app uses alice from its next start"], [
+    meanings: { "<env>": "a name from `forkstack list`, or dev or prod" },
+    examples: [["switch alice", "the app uses alice after its next start"], [
       "switch dev",
-      "back to what everybody shares",
-    ], ["switch alice --dry-run", "shows what it holds, and changes nothing"]],
+      "goes back to the shared environment",
+    ], ["switch alice --dry-run", "shows what alice contains and changes nothing"]],
     exits: { 3: "", 4: "", 5: "", 6: "" },
     files: {
-      ".env.local": "the variables of that environment, in a block; your own lines stay",
-      ".current-env": "says which environment is current; FORKSTACK_ENV, then ENV, decide before it",
-      ".forkstack/envs/": "the variables of one environment, mode 0600",
+      ".env.local": "the variables of that environment, in a marked block; your own lines never change",
+      ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
+      ".forkstack/envs/": "the variables of each environment; only you can read them (mode 0600)",
     },
     seeAlso: ["list", "status", "new"],
   },
   delete: {
     about: [
-      "Deletes every resource that forkstack made for the environment, after asking. Each is deleted by the vendor's own id, once its mark was read again; what is not ours stays and is named. If this directory is on the environment, it is on none from then on: .current-env and the block in .env.local go, your own lines stay. No other environment takes its place, and nothing of the parent is needed. Other directories on it are named; their pointers stay, and the app there stops with ENV_UNKNOWN.",
-      "Some providers of secrets keep a backup; --purge takes it away, at once or later. Environments in `protected` of forkstack.json, dev and prod are never deleted.",
-      "An environment that the registry does not know is looked for by its marks at the vendors. Those of this registry go, after asking; those of another one with --adopt alone, which says that it was lost. --if-exists is for scripts: exit 0 where there is none.",
+      "Deletes every resource that forkstack created for the environment (asks first). It reads the mark of each resource again and deletes it by the vendor's id. Resources without our mark are kept and named.",
+      "If this directory uses the environment, .current-env and the forkstack block in .env.local are removed; your own lines never change. A main git worktree then uses dev, a linked worktree uses no environment. Other directories that use it are named: their apps stop with ENV_UNKNOWN.",
+      'Some secrets providers keep a backup; --purge deletes it too. dev, prod and the environments in "protected" of forkstack.json are never deleted.',
+      "An environment that is missing in the registry is searched for by its marks at the vendors. Resources of this registry are deleted (asks first); those of another registry only with --adopt, if that registry is lost.",
     ],
-    meanings: { "<env>": "an environment of `forkstack list`, in whatever state it is" },
+    meanings: { "<env>": "a name from `forkstack list`, whatever its status" },
     examples: [
-      ["delete alice", "asks, and deletes it"],
-      ["delete pr-42 --if-exists --yes", "does not ask, and it may be gone: for scripts"],
-      ["delete alice --purge --yes", "with its backups"],
-      ["delete alice --dry-run", "says what would go"],
+      ["delete alice", "asks, then deletes alice"],
+      ["delete pr-42 --if-exists --yes", "for scripts: does not ask; succeeds if pr-42 does not exist"],
+      ["delete alice --purge --yes", "deletes backups too"],
+      ["delete alice --dry-run", "shows what would be deleted"],
     ],
     exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
     files: {
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      ".current-env": "removed where it names the environment",
-      ".env.local": "loses forkstack's block then, and keeps every other line; removed if nothing is left",
-      credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      ".current-env": "removed if it names the environment",
+      ".env.local": "loses the forkstack block; deleted if nothing else is in it",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["prune", "switch", "docs/ci.md", "docs/secrets.md"],
   },
   run: {
     about: [
-      "Runs any program with the variables of an environment in the place of those that the shell has of another one. What follows -- is the program and its arguments, word for word. Nothing is switched. With --secrets it gets the environment's secrets as variables, too.",
-      "Local buckets are served for the program alone, on a free port, until it ends. The terminal is the program's; signals go on to it, each time that they come, and a program that ignores them goes on. It ends with the program's exit code, and with 128 and the signal's number where a signal ended it. --json is refused: what is printed is the program's own.",
+      "Runs a program with the variables of an environment; variables of another environment in the shell are removed. Write the program and its arguments after --. This directory does not switch. With --secrets the program also gets the secrets as variables.",
+      "Local buckets are served on a free port while the program runs. The program has the terminal and receives every signal; if it ignores a signal, it keeps running. The exit code is that of the program, or 128 plus the signal number.",
+      "There is no --json: the output belongs to the program.",
     ],
-    meanings: { "[env]": "the environment; by default the current one" },
-    examples: [["run alice -- uvicorn app:app", "in alice, in any language"], [
+    meanings: { "[env]": "the environment. Default: the current one" },
+    examples: [["run alice -- uvicorn app:app", "runs a Python server in alice"], [
       "run -- sh -c 'echo $DATABASE_URL'",
-      "in the current one; what a shell is to read goes to one",
+      "in the current environment; sh expands the variable",
     ], ["run alice --secrets -- npm start", "with the secrets of alice"]],
     exits: {
       3: "",
-      4: "there is no such environment",
-      5: "it is not complete, its lease has ended, or its file is of another environment",
+      4: "the environment does not exist",
+      5: "the environment is incomplete or expired, or its file belongs to another environment",
       6: "",
-      126: "the program is not executable",
-      127: "there is no such program",
+      126: "",
+      127: "",
     },
     files: {
-      ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
-      FORKSTACK_ENV: "set for the program, so that the guard of mod.ts holds in it",
-      FORKSTACK_RUN: "set for the program: the names of what no file tells",
+      ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
+      FORKSTACK_ENV: "set for the program; mod.ts checks it",
+      FORKSTACK_RUN: "set for the program: names of the variables that no file has",
     },
     seeAlso: ["switch", "serve", "secrets", "docs/run.md"],
   },
   reset: {
     about: [
-      "Makes new forks of the parent aside, and puts them in the place of the old ones once all stand ready; a failure before that keeps the old data. Names and most variables stay the same. A program that has the database open goes on with the old one until it starts again.",
+      "Forks the parent again and swaps the new forks in when all are ready (asks first). If something fails before that, the old data stays. Names and most variables do not change. A program that has the database open keeps the old data until it restarts.",
     ],
-    meanings: { "<env>": "an environment of `forkstack list`" },
-    examples: [["reset alice", "asks, and begins again from the parent's data"], [
+    meanings: { "<env>": "a name from `forkstack list`" },
+    examples: [["reset alice", "asks, then starts again from the parent's data"], [
       "reset alice --yes --json",
       "for scripts",
-    ], ["reset alice --dry-run", "says what would be forked again"]],
+    ], ["reset alice --dry-run", "shows what would be replaced"]],
     exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
     files: {
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["new", "docs/reliability.md"],
   },
   extend: {
     about: [
-      "Adds time to the lease: from its end, or from now where that is past or there is none. Where the vendor keeps the lease too, or a credential ends with it, both are renewed.",
+      "Adds the time to the end of the lease, or to now if the lease has ended or never existed. If the vendor stores the lease too, or a credential expires with it, both are renewed.",
     ],
-    meanings: {
-      "<env>": "an environment of `forkstack list`",
-      "<time>": "how much longer: 90m, 12h, 3d or 2w; ten years at most",
-    },
-    examples: [["extend alice 2d", "two days more"], [
+    meanings: { "<env>": "a name from `forkstack list`", "<time>": "90m, 12h, 3d or 2w; at most ten years" },
+    examples: [["extend alice 2d", "two more days"], [
       "extend pr-42 12h --json",
-      "for scripts; `expiresAt` is the new end",
+      "for scripts: `expiresAt` is the new end",
     ]],
     exits: { 3: "", 4: "", 5: "", 6: "" },
     files: {
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["prune", "status"],
   },
   prune: {
     about: [
-      "Deletes every environment whose lease has ended, after asking, each as `forkstack delete` does; or with --idle those that nobody has switched to for so long. What fails does not stop the others. Protected environments stay. Where this directory is on one of them, it is on none from then on.",
-      "Environments of which only marks at the vendors tell are listed, and never deleted.",
+      "Deletes every environment whose lease has ended, or with --idle every environment that nobody switched to for that time (asks first). Each is deleted as with `forkstack delete`. One failure does not stop the others. Protected environments are kept.",
+      "Environments that only marks at the vendors show are listed and never deleted.",
     ],
-    examples: [["prune --dry-run", "says which would go"], ["prune --yes", "for a nightly job"], [
+    examples: [["prune --dry-run", "shows what would be deleted"], ["prune --yes", "for a nightly job"], [
       "prune --idle 7d",
-      "those not used for a week",
+      "deletes those not used for a week",
     ]],
     exits: { 3: "", 5: "", 6: "", 7: "" },
     files: {
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["extend", "delete", "list"],
   },
   secrets: {
     about: [
-      "Actions: list [env], get <key> [env], set <key> [env], unset <key> [env], diff <env> [env], copy <key or A_*> <from> [to], edit [env]. Without an environment it is the current one.",
-      "Values come from stdin, never from the command line, and are shown to a pipe or with --reveal alone. A change of a protected environment asks. edit opens VISUAL or EDITOR on a file that only you can read, and removes it whatever happens; of two edits of one key the later is refused.",
+      "Actions: list [env], get <key> [env], set <key> [env], unset <key> [env], diff <env> [env], copy <key or A_*> <from> [to], edit [env].",
+      "set reads the value from stdin, never from the command line. Values are printed only to a pipe or with --reveal. A change in a protected environment asks first. edit opens VISUAL or EDITOR on a file that only you can read, and always deletes the file. If two people edit the same key, the later save is refused.",
     ],
     meanings: {
       "<action>": "list, get, set, unset, diff, copy or edit",
-      "[key]": "a secret's key; for copy a pattern too, for diff, list and edit an environment",
-      "[env]": "an environment; of two the second is compared with, or copied to",
+      "[key]": "the key of a secret; for copy also a pattern; for list, diff and edit an environment",
+      "[env]": "an environment. Default: the current one. The second one is the one to compare with or to copy to",
     },
     examples: [
-      ["secrets list", "the keys of the current environment"],
-      ["secrets set API_KEY alice < key.txt", "the value comes from a file"],
-      ["secrets diff alice prod", "which keys differ, without values"],
-      ["secrets copy 'STRIPE_*' prod alice", "copies those that match"],
+      ["secrets list", "lists the keys of the current environment"],
+      ["secrets set API_KEY alice < key.txt", "reads the value from a file"],
+      ["secrets diff alice prod", "shows which keys differ, without values"],
+      ["secrets copy 'STRIPE_*' prod alice", "copies the keys that match"],
     ],
-    exits: { 3: "", 4: "there is no such environment or secret", 5: "", 6: "" },
+    exits: { 3: "", 4: "the environment or the secret does not exist", 5: "", 6: "" },
     files: {
-      ".forkstack/secrets/": "the secrets, where the provider is env-file",
-      "VISUAL, EDITOR": "the editor of edit; vi without them",
-      credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+      ".forkstack/secrets/": "the secrets, if the provider is env-file",
+      "VISUAL, EDITOR": "the editor that edit opens; default vi",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["status", "docs/secrets.md"],
   },
   doctor: {
     about: [
-      "Compares the registry with the vendors and with this directory: environments that are unfinished or expired, resources that are gone, that nobody recorded, or that are somebody else's. Each finding comes with the command that mends it. So are a block in .env.local that contradicts .current-env, other directories on an environment that is gone, and a directory whose .forkstack is a copy of another's. It changes nothing, unless --fix is given: that mends what is safe, after asking.",
-      "--rebuild is for a registry that was lost or has damaged rows: it forgets these rows and finds the environments again by the marks on their resources, with parents, origins and leases as far as the marks tell. Marks name their registry: with --adopt it also takes the environments of another one, which must be lost, since two registries with the same environments delete each other's.",
+      "Compares the registry with the vendors and with this directory. It finds environments that are unfinished or expired, resources that are missing, unrecorded or owned by something else, a block in .env.local that contradicts .current-env, other directories that use a deleted environment, and a .forkstack that was copied from another directory. Each problem comes with the command that fixes it. Only --fix changes something: it makes the safe fixes (asks first).",
+      "--rebuild is for a lost or damaged registry. It drops damaged rows and finds the environments again by the marks on their resources, with parents and leases if the marks have them. Add --adopt to take over the environments of another registry. That registry must be lost: two registries with the same environments delete each other's.",
     ],
-    examples: [["doctor", "what is not as it should be"], ["doctor --fix --yes", "mends what is safe to mend"], [
+    examples: [["doctor", "lists the problems"], ["doctor --fix --yes", "makes the safe fixes without asking"], [
       "doctor --rebuild",
-      "after the registry was lost",
-    ], ["doctor --json", "for a monitor: `findings` is empty if all is well"]],
-    exits: { 1: "there is an error among the findings", 3: "", 5: "", 6: "" },
+      "restores a lost registry",
+    ], ["doctor --json", "for a monitor: `findings` is empty if there are no problems"]],
+    exits: { 1: "there is at least one error", 3: "", 5: "", 6: "" },
     files: {
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["list", "delete", "docs/reliability.md"],
   },
   list: {
     about: [
-      "One line for each environment of the registry, by name; * marks the current one. Other directories that are on an environment stand in its line. Asks no vendor. Backups that outlived their environment are told below.",
+      "Prints one line for each environment in the registry, sorted by name; * marks the current one. Other directories that use an environment are in its line. Backups of deleted environments are listed below. No vendor is asked.",
     ],
-    examples: [["list", "the environments, their parents and leases"], [
+    examples: [["list", "shows names, parents and leases"], [
       "list --json",
-      "for a program; instants are RFC 3339, UTC",
+      "for a program; times are RFC 3339 in UTC",
     ]],
     exits: { 5: "", 6: "the shared registry did not answer" },
     files: {
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      ".current-env": "says which environment is current; FORKSTACK_ENV, then ENV, decide before it",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
       FORKSTACK_REGISTRY_TOKEN: "the token of a registry that a team shares",
     },
     seeAlso: ["status", "prune", "doctor"],
   },
   status: {
     about: [
-      "Shows an environment as it is recorded: state, parent, owner, lease, its resources by the vendors' names, and the names of its variables, never their values. Asks no vendor; `forkstack doctor` does. Where a shared registry does not answer, it shows what this machine's files say.",
+      "Shows what the registry says about an environment: status, parent, owner, lease, its resources by the vendors' names, and the names of its variables, without values. No vendor is asked; `forkstack doctor` asks them. If a shared registry does not answer, it shows what the files on this machine say.",
     ],
-    meanings: { "[env]": "an environment of `forkstack list`; the current one if it is left out" },
-    examples: [["status", "the current environment"], ["status alice", "another"], [
+    meanings: { "[env]": "a name from `forkstack list`. Default: the current environment" },
+    examples: [["status", "the current environment"], ["status alice", "another environment"], [
       "status alice --json",
       "for a program",
     ]],
     exits: { 4: "", 5: "", 6: "" },
     files: {
-      ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-      ".current-env": "says which environment is current; FORKSTACK_ENV, then ENV, decide before it",
+      ".forkstack/registry.db":
+        "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+      ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
     },
     seeAlso: ["list", "doctor"],
   },
   trust: {
     about: [
-      "A repository may name code, hosts and files outside of it: a provider of its own, a `sanitize` script, an endpoint that is neither the vendor's nor this machine, a registry. Nothing of these is run, and nothing is sent there, before a person was shown them and said yes. Commands that need one ask on a terminal, and end with NOT_TRUSTED off one.",
-      "The answer holds for exactly what was shown, the contents of files included, in each worktree of the repository. Where something changes it is asked again, and the difference is shown.",
+      "A repository can name code, hosts and files outside of it: a custom provider, a `sanitize` script, an endpoint that is neither the vendor's nor on this machine, a shared registry. forkstack runs none of them and sends nothing there until you have seen them and agreed. A command that needs one asks on a terminal; without a terminal it fails with NOT_TRUSTED.",
+      "Your answer holds for exactly what was shown, including the contents of files, in every worktree of the repository. If something changes, forkstack shows the difference and asks again.",
     ],
     examples: [
-      ["trust", "shows what is new, and asks"],
+      ["trust", "shows what is new and asks"],
       ["trust --dry-run", "shows everything, and the hash for FORKSTACK_TRUST"],
-      ["trust --yes", "does not ask: for a person's own script"],
-      ["trust --revoke", "takes it all back"],
+      ["trust --yes", "for your own scripts: does not ask"],
+      ["trust --revoke", "trusts nothing of this project any more"],
     ],
-    exits: { 4: "a file that forkstack.json names is not there", 6: "" },
+    exits: { 4: "a file that forkstack.json names does not exist", 6: "" },
     files: {
       "forkstack.json": "what the repository names",
-      FORKSTACK_TRUST: "the hash of what is trusted, where nobody can be asked: in CI",
-      "~/.local/state/forkstack/": "what you trusted; $XDG_STATE_HOME/forkstack, on Windows %LOCALAPPDATA%\\forkstack",
+      FORKSTACK_TRUST: "the hash of what is trusted, for CI, where nobody can be asked",
+      "~/.local/state/forkstack/":
+        "what you trusted; $XDG_STATE_HOME/forkstack if it is set, %LOCALAPPDATA%\\forkstack on Windows",
     },
     seeAlso: ["permissions", "docs/trust.md"],
   },
   permissions: {
     about: [
-      "The set of Deno's permissions that every command on this stack needs, as JSON for deno.json: the hosts of the providers that forkstack.json names, their programs, and no more. It asks no vendor and changes nothing.",
+      "Prints a permission set for deno.json: the hosts and programs of the providers in forkstack.json, and no more. Every command works with this set. No vendor is asked and nothing changes.",
     ],
-    examples: [["permissions", 'what goes under the key "permissions" in deno.json'], [
+    examples: [["permissions", 'prints what belongs under "permissions" in deno.json'], [
       "permissions --json",
       "for a program",
     ]],
     files: {
       "forkstack.json": "the providers and their options",
-      "POSTGRES_URL, VALKEY_URL": "for their hosts; where one is not set, a warning says so",
+      "POSTGRES_URL, VALKEY_URL": "contain hosts; a warning names each one that is not set",
     },
     seeAlso: ["doctor", "docs/permissions.md"],
   },
   init: {
     about: [
-      "Writes what a project lacks, all of it or nothing: forkstack.json, the lines of .gitignore, and a task envs:… for each command, in deno.json or as scripts in package.json. On a terminal it asks, and once more before it writes. What a person wrote stays as it is; run again it adds what is lacking by then.",
-      "It says which credentials the stack needs, whether they are set and where to get them, and warns of an .env that would lead to production. It shows no value.",
+      "Writes what the project is missing, all of it or nothing: forkstack.json, lines in .gitignore, and a task envs:… for each command, in deno.json or as scripts in package.json. On a terminal it asks for what it needs, and asks again before it writes. Your own lines never change. Run it again to add what is missing later.",
+      "It lists the credentials that the stack needs, whether they are set and where to get them, and warns about an .env file that leads to production. It prints no values.",
     ],
     examples: [
-      ["init", "asks; without a terminal: the stack that needs no account"],
-      ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a stack by name, with what it needs"],
-      ["init --stack postgres-s3 --set ttl=3d --yes", "one of your own choice; does not ask"],
-      ["init --dry-run", "shows every line, and writes none"],
+      ["init", "asks; without a terminal it sets up the local stack"],
+      ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a named stack with an option"],
+      ["init --stack postgres-s3 --set ttl=3d --yes", "does not ask"],
+      ["init --dry-run", "shows every line and writes nothing"],
     ],
-    exits: { 5: "forkstack.json is there and says otherwise, or files were changed meanwhile" },
+    exits: { 5: "forkstack.json exists and says something else, or files changed during the run" },
     files: {
-      "forkstack.json": "the stack; stays where there is one",
+      "forkstack.json": "describes the stack; not changed if it exists",
       "deno.json, package.json": "the tasks",
-      ".gitignore": "what forkstack writes and git must not hold",
-      ".env": "looked at for what would lead to production",
+      ".gitignore": "keeps forkstack's files out of git",
+      ".env": "checked for values that lead to production",
     },
     seeAlso: ["new", "doctor", "docs/init.md"],
   },
   serve: {
     about: [
-      "Serves the buckets of every environment whose storage is `local` to S3 clients on this machine, at 127.0.0.1, until Ctrl-C. Each environment has a key of its own, which opens its own buckets and no others; the variables of the environment hold it.",
+      "Serves the buckets of every environment whose storage is `local` to S3 clients on this machine, at 127.0.0.1, until Ctrl-C. Each environment has its own key, which opens only its own buckets. The key is in the variables of the environment.",
     ],
     examples: [
-      ["serve", "at the port that the environments' variables name"],
-      ["serve --port 9000", "at another; the app then needs AWS_ENDPOINT_URL_S3"],
-      ["serve --port 0", "at any that is free"],
-      ["serve --cors http://localhost:5173", "a page of this origin may use presigned URLs in a browser"],
+      ["serve", "on the port that the variables name"],
+      ["serve --port 9000", "on another port; set AWS_ENDPOINT_URL_S3 for the app"],
+      ["serve --port 0", "on any free port"],
+      ["serve --cors http://localhost:5173", "browser pages of this origin can use presigned URLs"],
     ],
     exits: { 5: "the port is in use" },
     files: {
-      ".forkstack/buckets/": "the objects, a directory for each bucket",
-      ".forkstack/buckets.key": "what the environments' keys are derived from",
+      ".forkstack/buckets/": "the objects, one directory for each bucket",
+      ".forkstack/buckets.key": "the secret from which the keys are derived",
     },
     seeAlso: ["status", "docs/storage.md"],
   },
   completions: {
     about: [
-      "Prints a script that completes commands, options, environments and other arguments on Tab. It asks this program what fits each time, so that it need not be made again after an update. Nothing outside this machine is asked.",
+      "Prints a script that completes commands, options, environments and other arguments on Tab. The script asks this program each time, so it stays valid after an update. It sends nothing over the network.",
       'bash: put eval "$(forkstack completions bash)" into ~/.bashrc.',
       'zsh: put eval "$(forkstack completions zsh)" into ~/.zshrc, after compinit; or save it as _forkstack in a directory of fpath.',
       "fish: save it as ~/.config/fish/completions/forkstack.fish.",
-      "It completes the command forkstack. Where only Deno tasks are there, a function of that name, before that line, calls them in bash and zsh:",
+      "It completes the command forkstack. If you only have Deno tasks, add this function before that line (bash and zsh):",
       '  forkstack() { deno task -q "envs:$1" "${@:2}"; }',
     ],
     meanings: { "<shell>": "bash, zsh or fish" },
     examples: [["completions bash", "prints the script for bash"], ["completions fish", "prints the script for fish"]],
-    files: { ".forkstack/": "where the names of the environments are looked up" },
+    files: { ".forkstack/": "where the names of the environments are read" },
     seeAlso: ["list", "docs/completions.md"],
   },
 };

@@ -81,7 +81,7 @@ async function runLine(line: string[], catalog: Catalog, atEnd: Io["atEnd"]): Pr
   const [args, program] = splitProgram(line);
   const [out, err] = [styleOf("stdout", args), styleOf("stderr", args)];
   const isJson = args.includes("--json");
-  if (args[0] === "--version" || args[0] === "-V") return print(VERSION);
+  if (/^(--version|-V|version)$/.test(args[0] ?? "")) return print(VERSION);
   if (args[0] === "completions" && args[1] === "--") { // before any option is looked at: they are another's words
     return print(
       await (await load<typeof import("./complete.ts")>("core/cli/complete.ts")).completions(args.slice(2), catalog),

@@ -13,6 +13,8 @@ import type { KeptFork } from "../state/records.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import type { Finding } from "../lifecycle/finding.ts";
 import { age, duration, timeLeft } from "../text/duration.ts";
+import { counted } from "../text/plural.ts";
+import { standingText } from "../workspace/current.ts";
 import { localCommands, paint, type Style } from "./style.ts";
 
 /** A line for a resource that has changed: what, whose name, how, how long. */
@@ -30,38 +32,36 @@ export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "r
   const { environment, resources } = result;
   const name = paint(style, "bold", environment.name);
   const empty = resources.filter(({ fork }) => fork === "empty").map(({ key }) => key);
-  const lines = [
-    verb === "switch"
-      ? `Now on ${name}`
-      : verb === "reset"
-      ? `${name} is forked again from ${environment.parent}: ${resources.length} resources in ${
-        duration(result.durationMs)
-      }`
-      : result.unchanged
-      ? `${name} is there already: ${resources.length} resources, forked from ${environment.parent}`
-      : `${name} is ready: ${resources.length} resources, forked from ${environment.parent} in ${
-        duration(result.durationMs)
-      }`,
-  ];
+  const count = counted(resources.length, "resource");
+  const took = `in ${duration(result.durationMs)}`;
+  const lines: string[] = [];
+  if (verb === "switch") lines.push(`Now on ${name}`);
+  else if (verb === "reset") lines.push(`${name} is reset: ${count}, forked again from ${environment.parent} ${took}`);
+  else if (result.unchanged) lines.push(`${name} already exists: ${count}, forked from ${environment.parent}`);
+  else lines.push(`${name} is ready: ${count}, forked from ${environment.parent} ${took}`);
   if (!result.unchanged && verb === "new" && empty.length > 0) {
-    lines.push(`${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty: ${environment.parent} holds none yet`);
+    lines.push(
+      `${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty: ${environment.parent} has no data yet`,
+    );
   }
   if (result.changedFiles?.length) lines.push(`Wrote ${result.changedFiles.join(", ")}`);
   if (verb === "new" && environment.expiresAt !== undefined) {
-    lines.push(`Lease ends ${environment.expiresAt}; longer with \`${style.command}extend ${environment.name} 2d\``);
+    lines.push(
+      localCommands(`Expires ${environment.expiresAt}; \`forkstack extend ${environment.name} 2d\` adds time`, style),
+    );
   }
   if (!environment.current && result.decidedBy !== undefined) {
     lines.push(
       paint(
         style,
         "yellow",
-        `${result.decidedBy} is set in this shell and still decides: unset it to use ${environment.name}`,
+        `${result.decidedBy} is set in this shell and comes first: unset it to use ${environment.name}`,
       ),
     );
   }
   const next = environment.current
     ? verb === "new"
-      ? `the app uses ${environment.name} from its next start; back with \`forkstack switch dev\``
+      ? `restart the app to use ${environment.name}; \`forkstack switch dev\` goes back`
       : "restart the app"
     : verb === "switch"
     ? "restart the app"
@@ -89,7 +89,7 @@ export function listText(
   ]);
   if (base !== undefined) rows.unshift(["*", base, "base", "", "", "", "", ""]);
   if (environments.length === 0) {
-    const hint = localCommands("No environments yet. Make one with `forkstack new alice`", style);
+    const hint = localCommands("No environments yet. Create one with `forkstack new alice`", style);
     return base === undefined ? hint : `${hint}\nCurrent: ${base}`;
   }
   const all = [[" ", "NAME", "STATUS", "PARENT", "AGE", "OWNER", "LEASE", "OTHER CHECKOUTS"], ...rows];
@@ -104,7 +104,7 @@ export function listText(
 /** A line for each backup of an environment that is gone. */
 export function keptLines(kept: readonly KeptFork[], style: Style): string[] {
   return kept.map(({ env, resource, id }) =>
-    localCommands(`Kept of ${env}: ${resource} "${id}"; \`forkstack delete ${env} --purge\` takes it away`, style)
+    localCommands(`Backup of ${env}: ${resource} "${id}"; \`forkstack delete ${env} --purge\` deletes it`, style)
   );
 }
 
@@ -121,14 +121,14 @@ export function statusText(result: EnvironmentResult, now: Date, style: Style): 
   const lines = [
     `${paint(style, "bold", environment.name)}  ${environment.status}${environment.current ? ", current" : ""}`,
     ...(facts.length > 0 ? [facts.join(", ")] : []),
-    ...(others === "" ? [] : [`other checkouts on it: ${others}`]),
+    ...(others === "" ? [] : [`also used in: ${others}`]),
     ...resources.map((one) => {
       const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
       return `  ${one.key.padEnd(16)} ${one.provider.padEnd(12)} ${one.title.padEnd(28)} ${state}`.trimEnd();
     }),
   ];
   if (result.variables.length > 0) lines.push(`Variables: ${result.variables.join(", ")}`);
-  if (result.finishWith !== undefined) lines.push(localCommands(`Finish with ${result.finishWith}`, style));
+  if (result.finishWith !== undefined) lines.push(localCommands(`To finish: ${result.finishWith}`, style));
   return lines.join("\n");
 }
 
@@ -137,19 +137,24 @@ export function deletedText(result: DeleteResult, style: Style): string {
   const gone = result.resources.filter(({ state }) => state === "deleted").length;
   const kept = result.resources.filter(({ state }) => state === "kept");
   const lines = [
-    `Deleted ${paint(style, "bold", result.environment.name)}: ${gone} resources in ${duration(result.durationMs)}`,
+    `Deleted ${paint(style, "bold", result.environment.name)}: ${counted(gone, "resource")} in ${
+      duration(result.durationMs)
+    }`,
   ];
   for (const { key, title, backup } of kept) {
     lines.push(
-      backup === undefined ? `Kept ${key} "${title}": it is not ours` : `Kept ${key} as a backup: "${backup}"`,
+      backup === undefined
+        ? `Kept ${key} "${title}": forkstack did not create it`
+        : `Kept ${key} as a backup: "${backup}"`,
     );
   }
-  if (result.left) lines.push("It was current; this directory is on no environment now");
+  const { current } = result;
+  if (current) lines.push(`This directory is now ${standingText(current, result.environment.name)}`);
   const others = othersText(result.environment.checkouts ?? []);
   if (others !== "") {
-    lines.push(localCommands(`Still pointing to it: ${others}; go on there with \`forkstack switch dev\``, style));
+    lines.push(localCommands(`Still used in: ${others}; run \`forkstack switch dev\` there`, style));
   }
-  const next = result.left ? "`forkstack switch dev` or `forkstack new`" : "`forkstack list`";
+  const next = current && current.env === undefined ? "`forkstack switch dev` or `forkstack new`" : "`forkstack list`";
   lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
   return lines.join("\n");
 }
@@ -158,15 +163,15 @@ export function deletedText(result: DeleteResult, style: Style): string {
 export function unregisteredLines(found: readonly Unregistered[], style: Style): string[] {
   if (found.length === 0) return [];
   const lines = found.map(({ environment, resources, registry }) =>
-    `Not in this registry, left as it is: ${environment} (${resources.join(", ")})${
-      registry === undefined ? "" : `, made under registry ${registry}`
+    `Not in this registry, not deleted: ${environment} (${resources.join(", ")})${
+      registry === undefined ? "" : `, created under registry ${registry}`
     }`
   );
   const own = found.some(({ registry }) => registry === undefined)
-    ? ["`forkstack doctor --rebuild` takes them up"]
+    ? ["`forkstack doctor --rebuild` records them here"]
     : [];
   const others = found.some(({ registry }) => registry !== undefined)
-    ? ["those of another registry: share it, or if it was lost `forkstack doctor --rebuild --adopt`"]
+    ? ["for those of another registry: share that registry, or if it is lost run `forkstack doctor --rebuild --adopt`"]
     : [];
   return [...lines, paint(style, "dim", localCommands(`Next: ${[...own, ...others].join("; ")}`, style))];
 }
@@ -174,7 +179,7 @@ export function unregisteredLines(found: readonly Unregistered[], style: Style):
 /** What `doctor` found. */
 export function doctorText(findings: readonly Finding[], rebuilt: readonly Recovered[], style: Style): string {
   const lines = rebuilt.flatMap((one) => recoveredLines(one, style));
-  if (findings.length === 0) lines.push("Everything is as it should be");
+  if (findings.length === 0) lines.push("No problems found");
   for (const finding of findings) {
     const format = finding.severity === "error" ? "red" : finding.severity === "warning" ? "yellow" : "dim";
     lines.push(`${paint(style, format, `${finding.severity}:`)} ${shown(findingTitle(finding))}`);
@@ -182,7 +187,7 @@ export function doctorText(findings: readonly Finding[], rebuilt: readonly Recov
   }
   const mendable = findings.filter(({ mend }) => mend !== undefined).length;
   if (mendable > 0) {
-    lines.push(paint(style, "dim", localCommands(`Next: \`forkstack doctor --fix\` mends ${mendable} of them`, style)));
+    lines.push(paint(style, "dim", localCommands(`Next: \`forkstack doctor --fix\` fixes ${mendable} of them`, style)));
   }
   return lines.join("\n");
 }
@@ -190,15 +195,15 @@ export function doctorText(findings: readonly Finding[], rebuilt: readonly Recov
 function recoveredLines({ environment, unknown, resources }: Recovered, style: Style): string[] {
   const { name, parent, origin, expiresAt } = environment;
   const facts = [
-    unknown.includes("parent") ? `parent unknown, "${parent}" is assumed` : `forked from ${parent}`,
+    unknown.includes("parent") ? `parent unknown, assumed "${parent}"` : `forked from ${parent}`,
     unknown.includes("origin") ? "origin unknown" : origin === "empty" ? "empty" : origin && `as of ${origin}`,
     unknown.includes("lease")
-      ? localCommands(`lease unknown: \`forkstack extend ${name} 3d\` gives it one, else it stays`, style)
-      : expiresAt && `its lease ends at ${expiresAt}`,
+      ? localCommands(`lease unknown: it never expires unless you run \`forkstack extend ${name} 3d\``, style)
+      : expiresAt && `expires ${expiresAt}`,
   ];
   return [
-    ...resources.map((one) => `Found again: ${one.key} ${one.provider} "${one.title}"`),
-    `Found again: ${name}, ${facts.filter(Boolean).join("; ")}`,
+    ...resources.map((one) => `Restored: ${one.key} ${one.provider} "${one.title}"`),
+    `Restored: ${name}, ${facts.filter(Boolean).join("; ")}`,
   ];
 }
 
@@ -218,9 +223,11 @@ export function othersText(checkouts: readonly CheckoutReport[]): string {
 
 /** A plan of `new`, for `--dry-run`. */
 export function planText(plan: Plan, style: Style): string {
-  if (plan.isDone) return `${plan.env} is on record as complete: would look at each resource, and make nothing`;
-  const lines = [`Would make ${paint(style, "bold", plan.env)} from ${plan.parent}:`];
-  if (plan.cleanUpFirst) lines.push("  first finish removing what an earlier run left");
+  if (plan.isDone) {
+    return `${plan.env} is already complete in the registry: would check each resource and create nothing`;
+  }
+  const lines = [`Would create ${paint(style, "bold", plan.env)} from ${plan.parent}:`];
+  if (plan.cleanUpFirst) lines.push("  first removes what an earlier run left behind");
   for (const { resource, title, action } of plan.steps) {
     lines.push(`  ${action.padEnd(8)} ${resource.key.padEnd(16)} ${resource.provider.name.padEnd(12)} ${title}`);
   }

@@ -16,7 +16,7 @@ export async function parse(
   const [command, ...rest] = args;
   const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (known === undefined) {
-    throw await (await load<typeof import("./help.ts")>("core/cli/help.ts")).unknownCommand(command);
+    throw await (await load<typeof import("./help.ts")>("core/cli/help.ts")).unknownCommand(command, rest);
   }
   if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
     const npm = "; npm takes the first -- for itself";

@@ -9,30 +9,30 @@ export const COMMON_OPTIONS = ["yes", "json", "no-color", "help"] as const;
 
 /** Options that several commands take, or all. */
 export const SHARED_OPTIONS = {
-  adopt: { type: "boolean", help: "also what another registry made, which was lost" },
+  adopt: { type: "boolean", help: "also take over resources of another registry, which must be lost" },
   cors: {
     type: "string",
     multiple: true,
-    help: "let pages of this origin read the buckets, in a browser; several times",
+    help: "let browser pages of this origin read the buckets; repeatable",
     value: "<origin>",
-    default: "no page may read anything",
+    default: "none",
   },
-  "dry-run": { type: "boolean", help: "print what would be done, and change nothing" },
+  "dry-run": { type: "boolean", help: "print the plan and change nothing" },
   resource: {
     type: "string",
-    help: "which one, where the stack has several",
+    help: "which secrets resource, if the stack has several",
     value: "<resource>",
     default: "the only one",
   },
-  yes: { type: "boolean", short: "y", help: "do not ask" },
-  json: { type: "boolean", help: "one JSON document on stdout" },
-  "no-color": { type: "boolean", help: "plain text" },
-  help: { type: "boolean", short: "h", help: "this text" },
+  yes: { type: "boolean", short: "y", help: "confirm; do not ask" },
+  json: { type: "boolean", help: "print one JSON document on stdout" },
+  "no-color": { type: "boolean", help: "print without colors" },
+  help: { type: "boolean", short: "h", help: "show this help" },
 } as const;
 
 /** Files and variables that several commands read or write, with what they hold. */
 export const SHARED_FILES = {
-  ".current-env": "says which environment is current; FORKSTACK_ENV, then ENV, decide before it",
-  ".forkstack/registry.db": "environments, resources and journal; elsewhere with `registry` in forkstack.json",
-  credentials: "the vendors' own variables, e.g. TURSO_API_TOKEN: see the page of the provider",
+  ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
+  ".forkstack/registry.db": "environments, resources and the journal; or a server, with `registry` in forkstack.json",
+  credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
 } as const;

@@ -6,8 +6,8 @@
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { askVariables } from "./variables.ts";
 import { pointedHere } from "../workspace/checkouts.ts";
-import { currentEnv } from "../workspace/current.ts";
-import { finishRemoval, interrupted, OFF, removeRun } from "./delete.ts";
+import { currentEnv, leftText } from "../workspace/current.ts";
+import { finishRemoval, interrupted, removeRun } from "./delete.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Made, makeResource, removeResource, type ResourceSpec } from "../engine/resource.ts";
 import { fileError } from "../system/files.ts";
@@ -350,7 +350,11 @@ async function undo(run: Run, cause: unknown, stuck: readonly unknown[]): Promis
   }
   const what = undone.length === 0 ? "Nothing had been made" : `Undone: ${undone.join(", ")}`;
   return new ForkstackError(reason?.code ?? "UNEXPECTED", message, {
-    hint: [reason?.hint, [what, ...await leftTexts(engine, rows, left)].join("; "), isOff ? OFF : undefined].filter(
+    hint: [
+      reason?.hint,
+      [what, ...await leftTexts(engine, rows, left)].join("; "),
+      isOff ? leftText(engine.project, env) : undefined,
+    ].filter(
       Boolean,
     ).join(". "),
     retryable: reason?.retryable ?? false,

@@ -6,7 +6,7 @@
 import { ForkstackError } from "../../mod.ts";
 import { type CheckoutReport, checkoutReports, checkoutsToForget } from "../workspace/checkouts.ts";
 import { assertNotOriginals } from "../engine/copied.ts";
-import { currentEnv } from "../workspace/current.ts";
+import { type Current, currentEnv, leftText, withoutPointer } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Removed, removeResource } from "../engine/resource.ts";
 import { leave } from "../workspace/leave.ts";
@@ -23,9 +23,6 @@ import { titleOf } from "../project/project.ts";
 import { elapsed, reportOf, type ResourceReport } from "../engine/resource_report.ts";
 import { contextOf, journalOf, markerOf, scopeOf, underLock } from "../engine/context.ts";
 
-/** Tells a person whose directory was left without a pointer how to go on. */
-export const OFF = "This directory is on no environment now: go on with `forkstack switch dev` or `forkstack new`";
-
 /** What `delete` gives. */
 export interface DeleteResult {
   readonly environment: EnvironmentReport;
@@ -33,6 +30,8 @@ export interface DeleteResult {
   readonly durationMs: number;
   /** This directory pointed to it, and has no pointer now. */
   readonly left?: true;
+  /** Where this directory is since then. */
+  readonly current?: Current;
 }
 
 /** An environment that is to go, with what goes with it. */
@@ -109,7 +108,7 @@ async function deleted(
   { keep, began }: { readonly keep: boolean; readonly began: number },
 ): Promise<DeleteResult> {
   const { outcomes, failures, isLeft } = await removeAll(engine, worker, { environment, rows }, keep);
-  if (failures.length > 0) throw partlyDeleted(environment.name, failures, isLeft);
+  if (failures.length > 0) throw partlyDeleted(engine, environment.name, failures, isLeft);
   const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
   const others = checkouts.filter(({ current }) => !current);
   return {
@@ -117,6 +116,7 @@ async function deleted(
     resources: rows.map((row) => ({ ...reportOf(row, "absent"), ...removed.get(row.key) })),
     durationMs: elapsed(began),
     left: isLeft ? true : undefined,
+    current: isLeft ? withoutPointer(engine.project) : undefined,
   };
 }
 
@@ -203,13 +203,16 @@ async function removeAll(
 }
 
 function partlyDeleted(
+  engine: Engine,
   env: string,
   failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
   isLeft = false,
 ): ForkstackError {
   const reasons = failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`);
   return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
-    hint: `The rest is gone; mend the cause and run \`forkstack delete ${env}\` again${isLeft ? `. ${OFF}` : ""}`,
+    hint: `The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again${
+      isLeft ? `. ${leftText(engine.project, env)}` : ""
+    }`,
     retryable: true,
     details: { env },
     cause: new AggregateError(failures.map(({ error }) => error)),
@@ -266,12 +269,12 @@ export async function finishRemoval(
   const { environment, rows } = known;
   if (environment?.status === "undoing") {
     const { failures, rest } = await removeRun(engine, worker, environment, rows);
-    if (failures.length > 0) throw partlyDeleted(environment.name, failures);
+    if (failures.length > 0) throw partlyDeleted(engine, environment.name, failures);
     return rest;
   }
   if (environment?.status !== "deleting") return known; // finished by another, and perhaps made again
   const { failures } = await removeAll(engine, worker, { environment, rows });
-  if (failures.length > 0) throw partlyDeleted(environment.name, failures);
+  if (failures.length > 0) throw partlyDeleted(engine, environment.name, failures);
   return NOTHING;
 }
 

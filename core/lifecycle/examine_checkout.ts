@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { currentEnv, currentProblem } from "../workspace/current.ts";
+import { currentEnv, currentProblem, standingText, withoutPointer } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
 import * as block from "../workspace/env_block.ts";
 import { leave } from "../workspace/leave.ts";
@@ -41,7 +41,7 @@ async function unmade(engine: Engine, env: string, decidedBy: string): Promise<F
   if (decidedBy !== ".current-env") return found;
   return {
     ...found,
-    effect: "this directory will be on no environment",
+    effect: `this directory will be ${standingText(withoutPointer(engine.project), env)}`,
     mend: async () => {
       if (await engine.registry.environment(env) === undefined) await leave(engine, env); // else made meanwhile
     },

@@ -5,6 +5,7 @@
  * @module
  */
 import { isBinary, isRunByDeno } from "../system/host.ts";
+import { shellWord } from "../text/shell_word.ts";
 import type { Task } from "./task.ts";
 import { SETS, TASKS } from "./tasks.ts";
 
@@ -86,9 +87,4 @@ function pathFrom(root: string, path: string): string {
 
 function isAbsolute(path: string): boolean {
   return process.getBuiltinModule("node:path").isAbsolute(path);
-}
-
-/** A word as `sh`, `cmd` and Deno's task shell all take it. */
-function shellWord(word: string): string {
-  return /^[\w@%+=:,./~-]+$/.test(word) ? word : `"${word.replace(/["$`\\]/g, "\\$&")}"`;
 }

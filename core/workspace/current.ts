@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { deploymentOf, ForkstackError, isForkstackError, openStack, type Stack } from "../../mod.ts";
+import { deploymentOf, findProject, ForkstackError, isForkstackError, openStack, type Stack } from "../../mod.ts";
 import { rawVariable, variable } from "../system/host.ts";
 import type { Project } from "../project/project.ts";
 
@@ -19,6 +19,31 @@ export function currentEnv(project: Project): Current {
   const stack = stackOf(project);
   const { decidedBy } = stack;
   return { env: decidedBy === "nothing" ? undefined : stack.env, decidedBy };
+}
+
+/** Where this directory is once its pointer is gone, or was before: as `openStack()` of `mod.ts` decides it. */
+export function withoutPointer(project: Project): Current {
+  if (isNamedByProcess()) return currentEnv(project);
+  const isLinked = findProject(project.root)?.isLinkedWorktree;
+  return isLinked ? { env: undefined, decidedBy: "nothing" } : { env: "dev", decidedBy: "default" };
+}
+
+/** The end of a sentence on a directory whose environment `gone` is deleted: `"on dev"`. */
+export function standingText({ env, decidedBy }: Current, gone: string): string {
+  if (env === undefined) return "on no environment";
+  return env === gone ? `on no environment until ${decidedBy} is unset` : `on ${env}`;
+}
+
+/** Tells of a directory that is on an environment, before that is deleted. */
+export function leavingText(env: string, after: Current, verb: "will" | "would"): string {
+  return `This directory is on ${env} and ${verb} then be ${standingText(after, env)}`;
+}
+
+/** Tells a person whose directory lost its pointer where it is, and the next command where it is on no environment. */
+export function leftText(project: Project, gone: string): string {
+  const now = withoutPointer(project);
+  const next = now.env === undefined ? ": continue with `forkstack switch dev` or `forkstack new`" : "";
+  return `This directory is now ${standingText(now, gone)}${next}`;
 }
 
 /**

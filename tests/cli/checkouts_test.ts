@@ -1,6 +1,6 @@
 /** Which directories are on an environment: linked, nested and bare worktrees, submodules, subdirectories, other machines. */
 import assert from "node:assert/strict";
-import { mkdir, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Place, repository, run, runCommand } from "./run.ts";
@@ -33,7 +33,7 @@ Deno.test("list, status and delete say which other worktrees are on an environme
   assert.deepEqual(await listed(place.root), [`${linked} topic`, `${place.root} main here`, `${nested} feature/x`]);
   assert.deepEqual(await listed(linked), [`${linked} topic here`, `${place.root} main`, `${nested} feature/x`]);
   assert.match((await place.ok("list")).stdout, /OTHER CHECKOUTS\n.*linked" \(git branch "topic"\), ".*nested"/);
-  assert.match((await place.ok("status")).stdout, /other checkouts on it: ".*linked"/);
+  assert.match((await place.ok("status")).stdout, /also used in: ".*linked"/);
   const { data } = await place.json("status", "alice");
   assert.equal(data.environment.checkouts.length, 3);
   assert.match(data.environment.usedAt, /^\d{4}-/);
@@ -49,7 +49,7 @@ Deno.test("list, status and delete say which other worktrees are on an environme
     assert.match(stderr, /On alice, too: ".*linked" \(git branch "topic"\)\n/);
   }
   const told = (await place.ok("delete", "alice", "--yes")).stdout;
-  assert.match(told, /Still pointing to it: ".*linked" \(git branch "topic"\); go on there with/);
+  assert.match(told, /Still used in: ".*linked" \(git branch "topic"\); run /);
   assert.doesNotMatch(told, /nested/);
   assert.match(await ok(linked, "list"), /^\* {2}alice +gone$/m, "no base, whatever its pointer says");
   const { stdout } = await run(place.root, ["doctor"]);
@@ -110,6 +110,40 @@ Deno.test("projects in subdirectories, submodules and bare layouts are checkouts
   assert.deepEqual(await listed(join(bare, "tree")), [`${join(bare, "tree")} here`], "a detached HEAD is no branch");
 });
 
+Deno.test("delete and prune say where the directory is afterwards: the main worktree and a copy on dev, a linked one on none", async () => {
+  await using place = await repository();
+  const [linked, copy] = [join(place.above, "linked"), join(place.above, "copy")];
+  await place.git("worktree", "add", "-q", linked, "-b", "topic");
+  await place.ok("new", "base");
+  await cp(place.root, copy, { recursive: true });
+  const dev = { env: "dev", decidedBy: "default" };
+  const places: [directory: string, says: string, current: object][] = [
+    [place.root, "dev", dev],
+    [copy, "dev", dev],
+    [linked, "no environment", { decidedBy: "nothing" }],
+  ];
+  for (const [directory, says, current] of places) {
+    await ok(directory, "new", "alice");
+    assert.match(
+      await ok(directory, "delete", "alice", "--dry-run"),
+      new RegExp(`^This directory is on alice and would then be on ${says}$`, "m"),
+    );
+    const { data } = JSON.parse(await ok(directory, "delete", "alice", "--yes", "--json"));
+    assert.deepEqual([data.left, data.current], [true, current], directory);
+    await ok(directory, "new", "alice", "--ttl", "1h");
+    expire(directory === copy ? copy : place.root);
+    const told = await ok(directory, "prune", "--yes");
+    assert.match(told, new RegExp(`^This directory is now on ${says}$`, "m"));
+    assert.match(told, says === "dev" ? /^Next: `forkstack list`$/m : /^Next: `forkstack switch dev` or/m);
+    const { stdout } = await run(directory, ["status"]);
+    assert.match(stdout, says === "dev" ? /^dev .*current/ : /^$/, "as the next command sees it");
+  }
+  const env = { FORKSTACK_ENV: "alice" };
+  await place.ok("new", "alice");
+  const { stdout } = await run(place.root, ["delete", "alice", "--yes"], { env });
+  assert.match(stdout, /^This directory is now on no environment until FORKSTACK_ENV is unset$/m);
+});
+
 /** Lets the lease of every environment end. */
 function expire(root: string): void {
   using database = new DatabaseSync(join(root, ".forkstack", "registry.db"));
@@ -129,7 +163,7 @@ Deno.test("prune names the other directories", async () => {
   const { code, stdout: told, stderr } = await place.run("prune", "--yes");
   assert.equal(code, 0, stderr);
   assert.match(stderr, /On alice, too: ".*linked"/);
-  assert.match(told, /Still pointing to it: ".*linked"/);
+  assert.match(told, /Still used in: ".*linked"/);
 });
 
 Deno.test("a copied directory deletes, resets and prunes nothing that is not in it", async () => {

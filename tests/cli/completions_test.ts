@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import process from "node:process";
-import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
+import { COMMANDS, listedOptions } from "../../core/cli/command_table.ts";
 import { testIf } from "../helpers.ts";
 import { whyMissing } from "../tools.ts";
 import { commandOf, Place, run, runCommand } from "./run.ts";
@@ -46,7 +46,7 @@ async function programDirectory(place: Place): Promise<string> {
 Deno.test("what is offered fits its place: commands, options not yet given, environments, actions, shells", async () => {
   await using place = await placeWithTwo();
   const optionsOf = (command: string, ...given: string[]) =>
-    [...COMMANDS[command]!.options, ...COMMON].map((name) => `--${name}`).filter((name) => !given.includes(name));
+    listedOptions(COMMANDS[command]!).map((name) => `--${name}`).filter((name) => !given.includes(name));
   const all = ["dev", "prod", "al-2", "alice"];
   const cases: [words: string[], offered: string[]][] = [
     [[""], [...Object.keys(COMMANDS), "help"]],
@@ -92,7 +92,7 @@ Deno.test("each option and each argument of each command is offered in its place
       const { stdout: help } = await place.run(command, "-h");
       const described = stdout.trimEnd().split("\n").map((line) => line.split("\t"));
       for (const [option, about] of described) assert(help.includes(`${option}`) && help.includes(about!), option);
-      assert.equal(described.length, COMMANDS[command]!.options.length + COMMON.length);
+      assert.equal(described.length, listedOptions(COMMANDS[command]!).length);
     }),
   );
 });

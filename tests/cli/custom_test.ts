@@ -80,7 +80,7 @@ async function lifecycle(place: Place): Promise<void> {
   const url = /^DATABASE_URL='?(.+?)'?$/m.exec((await place.read(".env.local"))!)![1]!;
   assert.deepEqual(JSON.parse(readFileSync(fileURLToPath(url), "utf8")).notes, ["of dev"]);
   assert.match(await ok(place, "list"), /alice +ready/);
-  assert.equal(await ok(place, "doctor"), "Everything is as it should be\n");
+  assert.equal(await ok(place, "doctor"), "No problems found\n");
   await ok(place, "delete", "alice", "--yes");
   assert.equal(await place.read("data/shop-dev.json"), '{ "notes": ["of dev"] }');
   assert.deepEqual(await readdir(place.path("data")), ["shop-dev.json"]);

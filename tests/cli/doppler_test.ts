@@ -84,12 +84,12 @@ Deno.test("doppler: new, secrets, extend, delete, list, doctor and purge", async
   const newest = at.doppler.tokens.at(-1)!;
   assert.deepEqual([extended.DOPPLER_TOKEN, newest.expires_at], [newest.key, extended.FORKSTACK_EXPIRES_AT]);
   assert.notEqual(newest.expires_at, token!.expires_at);
-  assert.equal(await at.ok(["doctor"]), "Everything is as it should be\n");
+  assert.equal(await at.ok(["doctor"]), "No problems found\n");
 
   const deleted = JSON.parse(await at.ok(["delete", "alice", "--yes", "--json"])).data;
   const { state, backup } = deleted.resources[0];
   assert.deepEqual([state, at.doppler.config(backup)?.environment], ["kept", "prd"]);
-  assert.match(await at.ok(["list"]), new RegExp(`Kept of alice: secrets "${backup}:.*delete alice --purge`));
+  assert.match(await at.ok(["list"]), new RegExp(`Backup of alice: secrets "${backup}:.*delete alice --purge`));
   assert.match(await at.ok(["doctor"]), /info: alice secrets: kept: .*\n.*delete alice --purge/);
   await at.ok(["new", "alice"]);
   assert.match(await at.ok(["delete", "alice", "--yes"]), /Kept secrets as a backup: "prd_kept-alice-/);

@@ -80,10 +80,10 @@ Deno.test("delete without a row leaves the directory without a pointer, and says
   await using place = await Place.make();
   assert.equal((await cli(place, "new", "pr-42")).code, 0);
   await lose(place);
-  const leaves = /This directory is on it, and would be on no environment afterwards/;
+  const leaves = /This directory is on pr-42 and would then be on dev/;
   assert.match((await cli(place, "delete", "pr-42", "--dry-run")).stdout, leaves);
   const { stdout } = await cli(place, "delete", "pr-42", "--yes");
-  assert.match(stdout, /It was current; this directory is on no environment now/);
+  assert.match(stdout, /This directory is now on dev/);
   assert.deepEqual([await place.read(".current-env"), await place.read(".env.local")], [undefined, undefined]);
 });
 
@@ -100,7 +100,10 @@ Deno.test("what another registry made is left by delete, prune and new, and told
   const { data } = await json(place, "prune", "--yes");
   assert.deepEqual(data.environments, []);
   assert.deepEqual(data.unregistered.map((one: { environment: string }) => one.environment), ["pr-42", "pr-43"]);
-  assert.match((await cli(place, "prune")).stdout, /share it, or if it was lost `.*doctor --rebuild --adopt`/);
+  assert.match(
+    (await cli(place, "prune")).stdout,
+    /share that registry, or if it is lost run `.*doctor --rebuild --adopt`/,
+  );
   const made = await json(place, "new", "pr-42", "--no-switch");
   assert.deepEqual([made.code, made.error.code], [5, "FOREIGN"]);
   assert.match(made.error.hint, /Share one registry.*new pr-42 --adopt/);
@@ -206,8 +209,8 @@ Deno.test("prune lists what marks alone tell of, deletes none of it, and doctor 
   for (const args of [["prune", "--dry-run"], ["prune", "--yes"], ["prune", "--idle", "1m", "--yes"]]) {
     const { stdout, code } = await cli(place, ...args);
     assert.equal(code, 0);
-    assert.match(stdout, /^Nothing to prune\nNot in this registry, left as it is: pr-42 \(database, local, secrets, /);
-    assert.match(stdout, /doctor --rebuild` takes them up/);
+    assert.match(stdout, /^Nothing to prune\nNot in this registry, not deleted: pr-42 \(database, local, secrets, /);
+    assert.match(stdout, /doctor --rebuild` records them here/);
   }
   assert.deepEqual(await leftOf(place, "pr-4"), before);
   const { data } = await json(place, "doctor", "--rebuild");

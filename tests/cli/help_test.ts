@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import type { Arguments, Option } from "../../core/cli/command.ts";
-import { COMMANDS, COMMON, type OptionName, OPTIONS } from "../../core/cli/command_table.ts";
+import { COMMANDS, listedOptions, type OptionName, OPTIONS } from "../../core/cli/command_table.ts";
 import { EXIT_CODES } from "../../core/cli/error_codes.ts";
 import { DEFAULTS, PAGES } from "../../core/cli/help_pages.ts";
-import { page } from "../../core/cli/help.ts";
+import { overview, page } from "../../core/cli/help.ts";
 import { commandOf, IS_OTHER_PROGRAM, Place, run, useProcesses } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
 
@@ -24,10 +24,10 @@ Deno.test("each command has a page, and each page a command", () => {
 Deno.test("a page names each argument, each option and, of one with a value, what holds without it", async () => {
   for (const name of NAMES) {
     const text = (await page(name, STYLE)).replace(/\s+/g, " ");
-    const { arguments: takes, options } = COMMANDS[name]!;
+    const { arguments: takes } = COMMANDS[name]!;
     const labels = takes?.labels ?? [];
     assert.deepEqual(Object.keys(PAGES[name]!.meanings ?? {}).sort(), [...new Set(labels)].sort(), name);
-    for (const option of [...options, ...COMMON]) {
+    for (const option of listedOptions(COMMANDS[name]!)) {
       const { type }: Option = OPTIONS[option];
       assert(text.includes(`--${option} `), `${name} --${option}`);
       if (type === "string") assert(text.includes(`Default: ${DEFAULTS[option]}`), `${name} --${option}`);
@@ -35,6 +35,57 @@ Deno.test("a page names each argument, each option and, of one with a value, wha
   }
   const withValue = (Object.keys(OPTIONS) as OptionName[]).filter((name) => OPTIONS[name].type === "string");
   assert.deepEqual(Object.keys(DEFAULTS).sort(), withValue.sort());
+});
+
+Deno.test("the overview fits 24 lines of 80 columns, names each command once, in its group, and the options of all once", () => {
+  for (const command of ["forkstack ", "deno task envs:", "npm run envs:", "bunx forkstack "]) {
+    const lines = overview({ command }).split("\n");
+    assert(lines.length < 24, `${lines.length} lines and the prompt`);
+    for (const line of lines) assert(line.length <= 80, line);
+    for (const name of NAMES) {
+      const own = lines.slice(3).filter((line) => line.slice(14).startsWith(`${name} `));
+      assert.equal(own.length, 1, name);
+      assert(own[0]!.endsWith(` ${COMMANDS[name]!.summary}`), name);
+    }
+    const heads = lines.slice(3).map((line) => line.slice(0, 14).trim()).filter((word) => /^[A-Z]\w+$/.test(word));
+    assert.deepEqual(heads, ["Environments", "Data", "Team", "Project"]);
+    assert.equal(lines.filter((line) => line.includes("--no-color")).length, 1);
+  }
+});
+
+Deno.test("a page lists no option that does nothing for its command, and the command line takes it all the same", async () => {
+  await using place = await Place.make();
+  for (const name of ["list", "status", "switch", "extend", "permissions", "serve", "completions", "run"]) {
+    assert.doesNotMatch(await page(name, STYLE), /--yes/, name);
+  }
+  for (const name of ["new", "delete", "reset", "prune", "doctor", "secrets", "trust", "init"]) {
+    assert.match(await page(name, STYLE), /-y, --yes {2}/, name);
+  }
+  assert.doesNotMatch(await page("run", STYLE), /--json {2}/);
+  await place.ok("list", "--yes");
+});
+
+Deno.test("other tools' words for a command lead to it, with the arguments that were given", async () => {
+  await using place = await Place.make(null);
+  const cases: [args: string[], meant: string, hint: string][] = [
+    [["rm", "alice"], "delete", "forkstack delete alice"],
+    [["create", "pr-42", "--from", "dev"], "new", "forkstack new pr-42 --from dev"],
+    [["use", "alice"], "switch", "forkstack switch alice"],
+    [["ls"], "list", "forkstack list"],
+    [["checkout", "feature/my login"], "switch", 'forkstack switch "feature/my login"'],
+    [["rm"], "delete", "forkstack delete alice --yes"],
+    [["gc", "--dry-run"], "prune", "forkstack prune --dry-run"],
+    [["help", "rm"], "delete", "forkstack delete --help"],
+  ];
+  for (const [args, meant, hint] of cases) {
+    const { code, stderr, stdout } = await place.run(...args);
+    const word = args[0] === "help" ? args[1] : args[0];
+    const said = `error: Cannot run "${word}": the command is called "${meant}"\n  hint: \`${hint}\`\n`;
+    assert.deepEqual([code, stdout, stderr], [2, "", said]);
+  }
+  const { stdout } = await place.ok("version");
+  assert.equal(stdout, (await place.ok("--version")).stdout);
+  assert.match(stdout, /^\d+\.\d+\.\d+\S*\n$/);
 });
 
 Deno.test("what must be given stands in <>, what may be left out in [], and counts as such", () => {
@@ -95,10 +146,10 @@ Deno.test("--help and help tell all, -h stays short, a mistyped command is an er
   assert.equal((await place.ok("help", "new")).stdout, full);
   const { stdout: short } = await place.ok("new", "-h");
   assert(short.split("\n").length < 20 && full.split("\n").length > 40);
-  assert.match(short, /\nforkstack new --help tells more\.\n$/);
+  assert.match(short, /\nMore: forkstack new --help\n$/);
   const mistyped = await place.run("help", "nwe");
   assert.equal(mistyped.code, 2);
-  assert.match(mistyped.stderr, /there is no such command; did you mean "new"\?/);
+  assert.match(mistyped.stderr, /unknown command; did you mean "new"\?/);
   const { stdout: task } = await run(place.root, ["list", "--help"], { env: { INIT_CWD: place.root } });
   const [called, other] = IS_OTHER_PROGRAM ? ["forkstack ", "deno task envs:"] : ["deno task envs:", "forkstack "];
   assert(task.startsWith(`Example:  ${called}list\n`), task);

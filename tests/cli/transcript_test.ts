@@ -19,9 +19,9 @@ Deno.test("new, switch, list, status and delete say in one line what was done, a
     await said("new", "alice"),
     `\
 alice is ready: 4 resources, forked from dev in <time>
-database, local, secrets, storage are empty: dev holds none yet
+database, local, secrets, storage are empty: dev has no data yet
 Wrote .gitignore, forkstack.json
-Next: the app uses alice from its next start; back with \`forkstack switch dev\`
+Next: restart the app to use alice; \`forkstack switch dev\` goes back
 !   + database         shop-alice                   empty <time>
 !   + local            shop.alice.db                empty <time>
 !   + secrets          alice                        empty <time>
@@ -31,8 +31,8 @@ Next: the app uses alice from its next start; back with \`forkstack switch dev\`
   assert.equal(
     await said("new", "alice"),
     `\
-alice is there already: 4 resources, forked from dev
-Next: the app uses alice from its next start; back with \`forkstack switch dev\`
+alice already exists: 4 resources, forked from dev
+Next: restart the app to use alice; \`forkstack switch dev\` goes back
 => 0`,
   );
   assert.equal(
@@ -69,7 +69,7 @@ Next: \`forkstack list\`
   );
   assert.equal(
     await said("list"),
-    "No environments yet. Make one with `forkstack new alice`\nCurrent: dev\n=> 0",
+    "No environments yet. Create one with `forkstack new alice`\nCurrent: dev\n=> 0",
   );
 });
 
@@ -79,10 +79,10 @@ Deno.test("a failure says what happened and what to do next, on stderr alone, wi
   const cases: [args: string[], stderr: string, code: number][] = [
     [
       ["nwe"],
-      'Cannot run "nwe": there is no such command; did you mean "new"?\n  hint: `forkstack --help` lists the commands',
+      'Cannot run "nwe": unknown command; did you mean "new"?\n  hint: `forkstack --help` lists the commands',
       2,
     ],
-    [["fly"], 'Cannot run "fly": there is no such command\n  hint: `forkstack --help` lists the commands', 2],
+    [["fly"], 'Cannot run "fly": unknown command\n  hint: `forkstack --help` lists the commands', 2],
     [["new", "bob", "--form", "dev"], 'Cannot run "new": it has no option --form\n  hint: Did you mean --from?', 2],
     [["new", "bob", "--from"], 'Cannot run "new": --from needs a value\n  hint: For example --from dev', 2],
     [["list", "--json=yes"], 'Cannot run "list": --json takes no value\n  hint: Write --json alone', 2],
@@ -235,6 +235,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
       environment: { name: "alice", parent: "dev", checkouts: [here(place)] },
       resources: all("alice", "ready", "empty"),
       left: true,
+      current: { env: "dev", decidedBy: "default" },
       dryRun: true,
     }),
   );
@@ -245,6 +246,7 @@ Deno.test("--json gives the data that DESIGN.md promises of each command", async
       resources: all("alice", "deleted", "empty"),
       durationMs: 0,
       left: true,
+      current: { env: "dev", decidedBy: "default" },
     }),
   );
   assert.deepEqual(
@@ -268,7 +270,7 @@ Deno.test("--dry-run says what would be done and changes nothing", async () => {
   assert.equal(
     await transcript(fresh, ["new", "alice", "--dry-run"]),
     `\
-Would make alice from dev:
+Would create alice from dev:
   create   database         sqlite       shop-alice
   create   local            directory    shop.alice.db
   create   secrets          env-file     alice
@@ -280,18 +282,18 @@ Would make alice from dev:
   await place.ok("new", "alice");
   await place.ok("new", "bob");
   const before = await place.digest();
-  assert.match(await transcript(place, ["new", "carol", "--dry-run"]), /^Would make carol from dev:\n/);
-  assert.match(await transcript(place, ["new", "--dry-run"]), /^Would make [a-z]+-[a-z]+ from dev:\n/);
+  assert.match(await transcript(place, ["new", "carol", "--dry-run"]), /^Would create carol from dev:\n/);
+  assert.match(await transcript(place, ["new", "--dry-run"]), /^Would create [a-z]+-[a-z]+ from dev:\n/);
   assert.equal(
     await transcript(place, ["new", "alice", "--dry-run"]),
-    "alice is on record as complete: would look at each resource, and make nothing\n=> 0",
+    "alice is already complete in the registry: would check each resource and create nothing\n=> 0",
   );
   assert.equal(await transcript(place, ["switch", "alice", "--dry-run"]), "Would switch to alice\n=> 0");
   assert.equal(
     await transcript(place, ["delete", "bob", "--dry-run"]),
     'Would delete bob: database "shop-bob" (sqlite), local "shop.bob.db" (directory), secrets "bob" (env-file), ' +
       'storage "shop-bucket-bob" (local)\n' +
-      "This directory is on it, and would be on no environment afterwards\n=> 0",
+      "This directory is on bob and would then be on dev\n=> 0",
   );
   assert.equal(await place.digest(), before);
 });
@@ -325,21 +327,21 @@ Deno.test("--help, no command, and --version go to stdout, with an example first
   assert.deepEqual([stderr, code], ["", 0]);
   assert.match(help, /^Example: {2}forkstack new alice\n/);
   for (const args of [[], ["help"], ["-h"]]) assert.equal((await place.run(...args)).stdout, help);
-  const commands = Array.from(help.matchAll(/^ {2}([a-z]+) .*$/gm), ([, name]) => name);
+  const commands = Array.from(help.matchAll(/^(?: {14}|[A-Z]\w+ {2,})([a-z]+) .*$/gm), ([, name]) => name);
   for (const name of ["new", "switch", "delete", "list", "status"]) assert(commands.includes(name), name);
   await Promise.all(commands.map(async (name) => {
     const { stdout, stderr, code } = await place.run(name, "--help");
     assert.deepEqual([stderr, code], ["", 0], name);
     assert(stdout.startsWith(`Example:  forkstack ${name}`), name);
-    assert.match(stdout, /^ {2}--json /m);
+    assert.match(stdout, name === "run" ? /There is no --json/ : /^ {2}--json /m);
     assert.equal((await place.run("help", name)).stdout, stdout);
   }));
   assert.equal(
     await transcript(place, ["new", "-h"]).then((text) => text.split("\n\n")[1]),
-    "new [name]: make an environment with a copy of the whole stack, and switch to it.",
+    "new [name]: create an environment and switch to it.",
   );
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
-  for (const flag of ["--version", "-V"]) assert.equal(await transcript(place, [flag]), `${version}\n=> 0`);
+  for (const flag of ["--version", "-V", "version"]) assert.equal(await transcript(place, [flag]), `${version}\n=> 0`);
   assert.equal(await place.digest(), "");
 });
 
@@ -347,7 +349,7 @@ Deno.test("commands are called as they were here: deno task and npx set variable
   await using place = await Place.make();
   const prefix = async (env: Record<string, string>) => {
     const { stdout } = await run(place.root, ["new", "alice"], { env });
-    return /back with `(.*)switch dev`\n$/.exec(stdout)?.[1];
+    return /; `(.*)switch dev` goes back\n$/.exec(stdout)?.[1];
   };
   const npx = { npm_lifecycle_event: "npx" }; // it may well have started Deno: `npx deno task envs:new`
   assert.equal(await prefix({ INIT_CWD: place.root }), IS_OTHER_PROGRAM ? "forkstack " : "deno task envs:");

@@ -69,7 +69,7 @@ Deno.test("vault: new, secrets, an application by AppRole, and delete", async ()
     "B",
   ]]);
   assert.deepEqual(vault.dataOf("shop/prod/A"), { value: `live ${CANARY}` });
-  assert.equal(await ok(place, env, ["doctor"]), "Everything is as it should be\n");
+  assert.equal(await ok(place, env, ["doctor"]), "No problems found\n");
   await ok(place, env, ["reset", "alice", "--yes"]);
   assert.match(await ok(place, env, ["secrets", "diff", "alice", "prod"]), /^only in prod: LIVE_KEY\n2 are/);
   await ok(place, env, ["delete", "alice", "--yes"]);
@@ -111,7 +111,7 @@ Deno.test("aws-secrets: new, secrets, an application, delete with a window, and 
       name.startsWith("shop/prod/") === (deletedAt === undefined)
     ),
   );
-  assert.match(await ok(place, keys, ["list"]), /Kept of alice: secrets/);
+  assert.match(await ok(place, keys, ["list"]), /Backup of alice: secrets/);
   await ok(place, keys, ["delete", "alice", "--purge", "--yes"]);
   assert.deepEqual([...aws.secrets.keys()], ["shop/prod/A", "shop/prod/B"]);
   const denied = await cli(place, { ...keys, AWS_ACCESS_KEY_ID: "AKIANONE" }, ["new", "bob"]);

@@ -60,14 +60,19 @@ const argumentsOf = ({ labels, min, max, choices, withoutBases, input }: Argumen
 });
 
 function table(commands: Map<string, CommandFile>): Generated {
-  const rows = each(commands, ({ summary, arguments: takes, actions, example, options, runsProgram }) => ({
-    summary,
-    arguments: takes && argumentsOf(takes),
-    actions: actions && Object.fromEntries(Object.entries(actions).map(([name, one]) => [name, argumentsOf(one)])),
-    example,
-    options: Object.keys(options),
-    runsProgram,
-  }));
+  const rows = each(
+    commands,
+    ({ group, summary, arguments: takes, actions, example, options, without, runsProgram }) => ({
+      group,
+      summary,
+      arguments: takes && argumentsOf(takes),
+      actions: actions && Object.fromEntries(Object.entries(actions).map(([name, one]) => [name, argumentsOf(one)])),
+      example,
+      options: Object.keys(options),
+      without,
+      runsProgram,
+    }),
+  );
   const options = Object.fromEntries(
     [...optionsOf(commands)].map(([name, { default: _, ...option }]) => [name, option]),
   );
@@ -83,6 +88,9 @@ function table(commands: Map<string, CommandFile>): Generated {
       `/** Options of every command. */\nexport const COMMON: readonly OptionName[] = ${
         constant(COMMON_OPTIONS)
       };\n\n` +
+      `/** The options of a command that do something, its own first. */\n` +
+      `export function listedOptions({ options, without = [] }: Command<OptionName>): OptionName[] {\n` +
+      `  return [...options, ...COMMON.filter((name) => !without.some((one) => one === name))];\n}\n\n` +
       `/** Every command, in the order of help. */\n` +
       `export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = ${constant(rows)};\n`,
   };

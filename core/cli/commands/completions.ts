@@ -5,7 +5,8 @@ import type { CommandFile } from "../command_file.ts";
 /** `completions <shell>` */
 export const command: CommandFile = {
   order: 16,
-  summary: "print the script that completes commands on Tab: bash, zsh or fish",
+  group: "project",
+  summary: "print the Tab completion script of your shell",
   arguments: {
     labels: ["<shell>"],
     min: 1,
@@ -16,17 +17,17 @@ export const command: CommandFile = {
     "<shell>": "bash, zsh or fish",
   },
   example: "completions bash",
+  without: ["yes"],
   options: {},
   about: [
-    "Prints a script that completes commands, options, environments and other arguments on Tab. It asks this " +
-    "program what fits each time, so that it need not be made again after an update. Nothing outside this machine " +
-    "is asked.",
+    "Prints a script that completes commands, options, environments and other arguments on Tab. The script " +
+    "asks this program each time, so it stays valid after an update. It sends nothing over the network.",
     'bash: put eval "$(forkstack completions bash)" into ~/.bashrc.',
-    'zsh: put eval "$(forkstack completions zsh)" into ~/.zshrc, after compinit; or save it as _forkstack in a ' +
-    "directory of fpath.",
+    'zsh: put eval "$(forkstack completions zsh)" into ~/.zshrc, after compinit; or save it as _forkstack in ' +
+    "a directory of fpath.",
     "fish: save it as ~/.config/fish/completions/forkstack.fish.",
-    "It completes the command forkstack. Where only Deno tasks are there, a function of that name, before that " +
-    "line, calls them in bash and zsh:",
+    "It completes the command forkstack. If you only have Deno tasks, add this function before that line " +
+    "(bash and zsh):",
     '  forkstack() { deno task -q "envs:$1" "${@:2}"; }',
   ],
   examples: [
@@ -34,7 +35,7 @@ export const command: CommandFile = {
     ["completions fish", "prints the script for fish"],
   ],
   files: {
-    ".forkstack/": "where the names of the environments are looked up",
+    ".forkstack/": "where the names of the environments are read",
   },
   seeAlso: ["list", "docs/completions.md"],
   task: { isOmitted: "always" },

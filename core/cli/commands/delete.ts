@@ -2,6 +2,7 @@ import { isForkstackError, parseEnvName } from "../../../mod.ts";
 import type { CommandResult, Invocation } from "../command_line.ts";
 import { deleteEnvironment, type DeleteResult, keptForks, planDeletion, purgeKept } from "../../lifecycle/delete.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { type Current, leavingText, withoutPointer } from "../../workspace/current.ts";
 import { pointsTo } from "../../workspace/leave.ts";
 import { load } from "../../system/lazy.ts";
 import { assertUnprotected, notMade } from "../../lifecycle/find_environment.ts";
@@ -15,49 +16,47 @@ import type { CommandFile } from "../command_file.ts";
 /** `delete <env>` */
 export const command: CommandFile = {
   order: 3,
-  summary: "take an environment away, with everything it holds",
+  group: "environments",
+  summary: "delete an environment with all its resources",
   arguments: { labels: ["<env>"], min: 1, max: 1, withoutBases: true },
   meanings: {
-    "<env>": "an environment of `forkstack list`, in whatever state it is",
+    "<env>": "a name from `forkstack list`, whatever its status",
   },
   example: "delete alice --yes",
   options: {
-    purge: { type: "boolean", help: "keep no backup, and take earlier ones away" },
-    "if-exists": { type: "boolean", help: "it is no error that there is no such environment" },
+    purge: { type: "boolean", help: "also delete backups" },
+    "if-exists": { type: "boolean", help: "succeed if the environment does not exist" },
     adopt: "shared",
     "dry-run": "shared",
   },
   about: [
-    "Deletes every resource that forkstack made for the environment, after asking. Each is deleted by the vendor's " +
-    "own id, once its mark was read again; what is not ours stays and is named. If this directory is on the " +
-    "environment, it is on none from then on: .current-env and the block in .env.local go, your own lines stay. No " +
-    "other environment takes its place, and nothing of the parent is needed. Other directories on it are named; " +
-    "their pointers stay, and the app there stops with ENV_UNKNOWN.",
-    "Some providers of secrets keep a backup; --purge takes it away, at once or later. Environments in `protected` " +
-    "of forkstack.json, dev and prod are never deleted.",
-    "An environment that the registry does not know is looked for by its marks at the vendors. Those of this " +
-    "registry go, after asking; those of another one with --adopt alone, which says that it was lost. --if-exists " +
-    "is for scripts: exit 0 where there is none.",
+    "Deletes every resource that forkstack created for the environment (asks first). It reads the mark of " +
+    "each resource again and deletes it by the vendor's id. Resources without our mark are kept and named.",
+    "If this directory uses the environment, .current-env and the forkstack block in .env.local are removed; " +
+    "your own lines never change. A main git worktree then uses dev, a linked worktree uses no environment. " +
+    "Other directories that use it are named: their apps stop with ENV_UNKNOWN.",
+    "Some secrets providers keep a backup; --purge deletes it too. dev, prod and the environments in " +
+    '"protected" of forkstack.json are never deleted.',
+    "An environment that is missing in the registry is searched for by its marks at the vendors. Resources of " +
+    "this registry are deleted (asks first); those of another registry only with --adopt, if that registry is " +
+    "lost.",
   ],
   examples: [
-    ["delete alice", "asks, and deletes it"],
-    ["delete pr-42 --if-exists --yes", "does not ask, and it may be gone: for scripts"],
-    ["delete alice --purge --yes", "with its backups"],
-    ["delete alice --dry-run", "says what would go"],
+    ["delete alice", "asks, then deletes alice"],
+    ["delete pr-42 --if-exists --yes", "for scripts: does not ask; succeeds if pr-42 does not exist"],
+    ["delete alice --purge --yes", "deletes backups too"],
+    ["delete alice --dry-run", "shows what would be deleted"],
   ],
   exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
   files: {
     ".forkstack/registry.db": "",
-    ".current-env": "removed where it names the environment",
-    ".env.local": "loses forkstack's block then, and keeps every other line; removed if nothing is left",
+    ".current-env": "removed if it names the environment",
+    ".env.local": "loses the forkstack block; deleted if nothing else is in it",
     credentials: "",
   },
   seeAlso: ["prune", "switch", "docs/ci.md", "docs/secrets.md"],
   run: runDelete,
 };
-
-/** What becomes of the pointer. */
-const leaves = (verb: "will" | "would") => `This directory is on it, and ${verb} be on no environment afterwards`;
 
 async function runDelete(call: Invocation): Promise<CommandResult> {
   const env = parseEnvName(call.name!);
@@ -74,8 +73,8 @@ async function runDelete(call: Invocation): Promise<CommandResult> {
 
 /** Whatever stands at the vendors of an environment without a row. */
 interface Marked extends Traces {
-  /** This directory points to it. */
-  readonly isOn: boolean;
+  /** Where this directory is once the environment is gone; absent if it does not point to it. */
+  readonly after?: Current;
 }
 
 /** Deletes what the registry knows; for an environment without a row it tells what stands at the vendors. */
@@ -107,36 +106,44 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
     }
     const { environment, rows, checkouts } = await planDeletion(engine, env);
     const what = rows.map((row) => `${row.key} "${row.title}" (${row.provider})`).join(", ") || "no resources";
-    const isOn = await pointsTo(engine, env);
+    const after = await afterDeletion(engine, env);
     const others = output.othersText(checkouts);
     if (isDry) {
       return {
         data: {
           environment: { name: env, parent: environment.parent, checkouts },
           resources: rows.map((row) => reportOf(row, row.state)),
-          ...(isOn ? { left: true } : {}),
+          ...(after ? { left: true, current: after } : {}),
           dryRun: true,
         },
         text: () =>
           [
             `Would delete ${env}: ${what}`,
-            ...(isOn ? [leaves("would")] : []),
+            ...(after ? [leavingText(env, after, "would")] : []),
             ...(others === "" ? [] : [`On ${env}, too: ${others}`]),
           ].join("\n"),
       };
     }
     if (others !== "") io.say(`On ${env}, too: ${others}`); // also to whoever passed --yes, or can't be asked
-    await io.confirm(`${isOn ? `${leaves("will")}. ` : ""}Delete ${env} with ${what}?`);
+    await io.confirm(`${after ? `${leavingText(env, after, "will")}. ` : ""}Delete ${env} with ${what}?`);
     const result = await deleteEnvironment(engine, env, { purge });
     return { data: result, text: (style: Style) => output.deletedText(result, style) };
   }, { reach: isDry ? "registry" : "all" });
   return found ?? await withEngine(io, "look", (engine) => tracesOf(engine, env), { reach: "vendors", isAgain: true });
 }
 
+/** Where this directory is once an environment is gone; `undefined` if it does not point to it. */
+async function afterDeletion(engine: Engine, env: string): Promise<Current | undefined> {
+  return await pointsTo(engine, env) ? withoutPointer(engine.project) : undefined;
+}
+
 /** Looks at the names of an environment without a row; `ENV_NOT_FOUND` where nothing bears its mark. */
 async function tracesOf(engine: Engine, env: string): Promise<Marked> {
   const traces = await (await rebuilding()).lookFor(engine, env);
-  if (traces.ours.length + traces.others.length > 0) return { ...traces, isOn: await pointsTo(engine, env) };
+  if (traces.ours.length + traces.others.length > 0) {
+    const after = await afterDeletion(engine, env);
+    return { ...traces, ...(after && { after }) };
+  }
   const error = await notMade(engine, env, "delete");
   for (const { resource, title, reason } of traces.foreign) {
     engine.world.warn(`Left as it is: ${resource.provider.name} "${title}": ${reason}`);
@@ -146,7 +153,7 @@ async function tracesOf(engine: Engine, env: string): Promise<Marked> {
 
 /** Deletes what bears the environment's marks, though no registry here knows it: those of others with `--adopt` alone. */
 async function deleteMarked({ flags, io }: Invocation, env: string, marked: Marked): Promise<CommandResult> {
-  const { ours, others, foreign, isOn } = marked;
+  const { ours, others, foreign, after } = marked;
   const { otherRegistrys, takeUp } = await rebuilding();
   const adopted = flags.adopt ? others : [];
   const left = flags.adopt ? foreign : [...others, ...foreign];
@@ -169,18 +176,20 @@ async function deleteMarked({ flags, io }: Invocation, env: string, marked: Mark
       data: {
         environment: { name: env },
         resources: [...resources, ...kept],
-        ...(isOn ? { left: true } : {}),
+        ...(after ? { left: true, current: after } : {}),
         dryRun: true,
       },
       text: () =>
         `Would delete ${env}, which this registry does not know, by its marks: ${what}${
-          isOn ? `\n${leaves("would")}` : ""
+          after ? `\n${leavingText(env, after, "would")}` : ""
         }`,
       error,
     };
   }
   await io.confirm(
-    `${isOn ? `${leaves("will")}. ` : ""}Delete ${env}, which this registry does not know, by its marks: ${what}?`,
+    `${
+      after ? `${leavingText(env, after, "will")}. ` : ""
+    }Delete ${env}, which this registry does not know, by its marks: ${what}?`,
   );
   const result = await withEngine(io, "restore", async (engine): Promise<DeleteResult> => {
     for (const { resource, title, reason } of left) {

@@ -9,32 +9,38 @@ import type { CommandFile } from "../command_file.ts";
 /** `doctor` */
 export const command: CommandFile = {
   order: 9,
-  summary: "show what is unfinished, orphaned, drifted, expired or foreign, and how to mend it",
+  group: "project",
+  summary: "find problems and show how to fix them",
   example: "doctor",
   options: {
-    fix: { type: "boolean", help: "mend what is safe to mend" },
-    rebuild: { type: "boolean", help: "find the environments again by their marks, where the registry was lost" },
+    fix: { type: "boolean", help: "make the safe fixes" },
+    rebuild: { type: "boolean", help: "restore a lost registry from the marks on the resources" },
     adopt: "shared",
     "dry-run": "shared",
   },
   about: [
-    "Compares the registry with the vendors and with this directory: environments that are unfinished or expired, " +
-    "resources that are gone, that nobody recorded, or that are somebody else's. Each finding comes with the " +
-    "command that mends it. So are a block in .env.local that contradicts .current-env, other directories on an " +
-    "environment that is gone, and a directory whose .forkstack is a copy of another's. It changes nothing, unless " +
-    "--fix is given: that mends what is safe, after asking.",
-    "--rebuild is for a registry that was lost or has damaged rows: it forgets these rows and finds the " +
-    "environments again by the marks on their resources, with parents, origins and leases as far as the marks " +
-    "tell. Marks name their registry: with --adopt it also takes the environments of another one, which must be " +
-    "lost, since two registries with the same environments delete each other's.",
+    "Compares the registry with the vendors and with this directory. It finds environments that are " +
+    "unfinished or expired, resources that are missing, unrecorded or owned by something else, a block in " +
+    ".env.local that contradicts .current-env, other directories that use a deleted environment, and a " +
+    ".forkstack that was copied from another directory. Each problem comes with the command that fixes it. " +
+    "Only --fix changes something: it makes the safe fixes (asks first).",
+    "--rebuild is for a lost or damaged registry. It drops damaged rows and finds the environments again by " +
+    "the marks on their resources, with parents and leases if the marks have them. Add --adopt to take over " +
+    "the environments of another registry. That registry must be lost: two registries with the same " +
+    "environments delete each other's.",
   ],
   examples: [
-    ["doctor", "what is not as it should be"],
-    ["doctor --fix --yes", "mends what is safe to mend"],
-    ["doctor --rebuild", "after the registry was lost"],
-    ["doctor --json", "for a monitor: `findings` is empty if all is well"],
+    ["doctor", "lists the problems"],
+    ["doctor --fix --yes", "makes the safe fixes without asking"],
+    ["doctor --rebuild", "restores a lost registry"],
+    ["doctor --json", "for a monitor: `findings` is empty if there are no problems"],
   ],
-  exits: { 1: "there is an error among the findings", 3: "", 5: "", 6: "" },
+  exits: {
+    1: "there is at least one error",
+    3: "",
+    5: "",
+    6: "",
+  },
   files: {
     ".forkstack/registry.db": "",
     credentials: "",

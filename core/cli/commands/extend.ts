@@ -9,21 +9,23 @@ import type { CommandFile } from "../command_file.ts";
 /** `extend <env> <time>` */
 export const command: CommandFile = {
   order: 6,
-  summary: "let an environment live longer",
+  group: "environments",
+  summary: "give an environment more time",
   arguments: { labels: ["<env>", "<time>"], min: 2, max: 2, withoutBases: true },
   meanings: {
-    "<env>": "an environment of `forkstack list`",
-    "<time>": "how much longer: 90m, 12h, 3d or 2w; ten years at most",
+    "<env>": "a name from `forkstack list`",
+    "<time>": "90m, 12h, 3d or 2w; at most ten years",
   },
   example: "extend alice 2d",
+  without: ["yes"],
   options: {},
   about: [
-    "Adds time to the lease: from its end, or from now where that is past or there is none. Where the vendor keeps " +
-    "the lease too, or a credential ends with it, both are renewed.",
+    "Adds the time to the end of the lease, or to now if the lease has ended or never existed. If the vendor " +
+    "stores the lease too, or a credential expires with it, both are renewed.",
   ],
   examples: [
-    ["extend alice 2d", "two days more"],
-    ["extend pr-42 12h --json", "for scripts; `expiresAt` is the new end"],
+    ["extend alice 2d", "two more days"],
+    ["extend pr-42 12h --json", "for scripts: `expiresAt` is the new end"],
   ],
   exits: { 3: "", 4: "", 5: "", 6: "" },
   files: {

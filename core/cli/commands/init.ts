@@ -21,49 +21,53 @@ import type { CommandFile } from "../command_file.ts";
 /** `init` */
 export const command: CommandFile = {
   order: 14,
-  summary: "make an existing project ready: forkstack.json, tasks, .gitignore, a look at the credentials",
+  group: "project",
+  summary: "set up forkstack in an existing project",
   example: "init --stack sqlite-local",
   options: {
     stack: {
       type: "string",
-      help: "what it is made of: sqlite-local, neon-s3-vault, ...",
+      help: "the providers: sqlite-local, neon-s3-vault, ...",
       value: "<stack>",
-      default: "sqlite-local; on a terminal it is asked for",
+      default: "asked on a terminal, else sqlite-local",
     },
     project: {
       type: "string",
-      help: "what the project is called",
+      help: "the name of the project",
       value: "<project>",
-      default: "the name in package.json or deno.json, of the git remote, or of the directory",
+      default: "from package.json or deno.json, the git remote, or the directory",
     },
     set: {
       type: "string",
       multiple: true,
-      help: "an option of forkstack.json: database.organization=acme; several times",
+      help: "set an option in forkstack.json: database.organization=acme; repeatable",
       value: "<key=value>",
-      default: "what docs/init.md says of the stack; on a terminal it is asked for",
+      default: "asked on a terminal, else see docs/init.md",
     },
     "dry-run": "shared",
   },
   about: [
-    "Writes what a project lacks, all of it or nothing: forkstack.json, the lines of .gitignore, and a task envs:… " +
-    "for each command, in deno.json or as scripts in package.json. On a terminal it asks, and once more before it " +
-    "writes. What a person wrote stays as it is; run again it adds what is lacking by then.",
-    "It says which credentials the stack needs, whether they are set and where to get them, and warns of an .env " +
-    "that would lead to production. It shows no value.",
+    "Writes what the project is missing, all of it or nothing: forkstack.json, lines in .gitignore, and a " +
+    "task envs:… for each command, in deno.json or as scripts in package.json. On a terminal it asks for what " +
+    "it needs, and asks again before it writes. Your own lines never change. Run it again to add what is " +
+    "missing later.",
+    "It lists the credentials that the stack needs, whether they are set and where to get them, and warns " +
+    "about an .env file that leads to production. It prints no values.",
   ],
   examples: [
-    ["init", "asks; without a terminal: the stack that needs no account"],
-    ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a stack by name, with what it needs"],
-    ["init --stack postgres-s3 --set ttl=3d --yes", "one of your own choice; does not ask"],
-    ["init --dry-run", "shows every line, and writes none"],
+    ["init", "asks; without a terminal it sets up the local stack"],
+    ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a named stack with an option"],
+    ["init --stack postgres-s3 --set ttl=3d --yes", "does not ask"],
+    ["init --dry-run", "shows every line and writes nothing"],
   ],
-  exits: { 5: "forkstack.json is there and says otherwise, or files were changed meanwhile" },
+  exits: {
+    5: "forkstack.json exists and says something else, or files changed during the run",
+  },
   files: {
-    "forkstack.json": "the stack; stays where there is one",
+    "forkstack.json": "describes the stack; not changed if it exists",
     "deno.json, package.json": "the tasks",
-    ".gitignore": "what forkstack writes and git must not hold",
-    ".env": "looked at for what would lead to production",
+    ".gitignore": "keeps forkstack's files out of git",
+    ".env": "checked for values that lead to production",
   },
   seeAlso: ["new", "doctor", "docs/init.md"],
   task: { isOmitted: "always" },

@@ -13,16 +13,19 @@ import type { CommandFile } from "../command_file.ts";
 /** `list` */
 export const command: CommandFile = {
   order: 10,
-  summary: "show the environments",
+  group: "environments",
+  summary: "list the environments",
   example: "list",
+  without: ["yes"],
   options: {},
   about: [
-    "One line for each environment of the registry, by name; * marks the current one. Other directories that are " +
-    "on an environment stand in its line. Asks no vendor. Backups that outlived their environment are told below.",
+    "Prints one line for each environment in the registry, sorted by name; * marks the current one. Other " +
+    "directories that use an environment are in its line. Backups of deleted environments are listed below. " +
+    "No vendor is asked.",
   ],
   examples: [
-    ["list", "the environments, their parents and leases"],
-    ["list --json", "for a program; instants are RFC 3339, UTC"],
+    ["list", "shows names, parents and leases"],
+    ["list --json", "for a program; times are RFC 3339 in UTC"],
   ],
   exits: { 5: "", 6: "the shared registry did not answer" },
   files: {

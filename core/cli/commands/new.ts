@@ -14,12 +14,13 @@ import type { CommandFile } from "../command_file.ts";
 /** `new [name]` */
 export const command: CommandFile = {
   order: 1,
-  summary: "make an environment with a copy of the whole stack, and switch to it",
+  group: "environments",
+  summary: "create an environment and switch to it",
   arguments: { labels: ["[name]"], min: 0, max: 1 },
   meanings: {
     "[name]":
-      "1 to 63 of a-z, 0-9 and - inside; left out, it is that of the git branch, feature-login of feature/Login, " +
-      "or of the directory where no branch is checked out; else one is made up",
+      '1 to 63 characters: a-z, 0-9, and "-" inside. Default: the name of the git branch (feature/Login gives ' +
+      "feature-login), else of the directory if no branch is checked out, else a generated name",
   },
   example: "new alice",
   options: {
@@ -27,46 +28,46 @@ export const command: CommandFile = {
       type: "string",
       help: "fork this environment instead of the default parent",
       value: "<env>",
-      default: '"parent" of forkstack.json, else prod, or dev for a stack without vendors',
+      default: '"parent" in forkstack.json, else prod (dev for a local stack)',
     },
     at: {
       type: "string",
-      help: "as the parent was then: 2026-11-20T10:00:00Z, 2h (ago), or an LSN",
+      help: "fork the parent at a point in time: 2026-11-20T10:00:00Z, 2h (ago), or an LSN",
       value: "<point>",
-      default: "as the parent is now",
+      default: "now",
     },
     ttl: {
       type: "string",
-      help: "how long it may live: 90m, 12h, 3d or 2w",
+      help: "expire after this time: 90m, 12h, 3d or 2w",
       value: "<time>",
-      default: '"ttl" of forkstack.json, else without end',
+      default: '"ttl" in forkstack.json, else it never expires',
     },
-    empty: { type: "boolean", help: "start without the parent's data" },
+    empty: { type: "boolean", help: "start without data" },
     adopt: "shared",
-    "no-switch": { type: "boolean", help: "leave the current environment as it is" },
+    "no-switch": { type: "boolean", help: "do not switch to it" },
     "dry-run": "shared",
   },
   about: [
-    "Forks every resource of forkstack.json from the parent, all of them or none, writes the variables, and points " +
-    "this directory at the new environment. Resources are made side by side. Without a forkstack.json it begins a " +
-    "project here, with the stack that needs no account.",
-    "After a crash, a lost connection or Ctrl-C the same command, run again, finishes the work; `forkstack delete` " +
-    "takes back what was made. For an environment that is there already it looks at each resource, and changes " +
-    "nothing but what this directory points to. A resource that is gone is forked again, after asking or with " +
-    "--yes; the others stay as they are. A vendor that does not answer is an error. One that another registry made " +
-    "is refused; if that registry was lost, --adopt goes on with what it made.",
+    "Forks every resource in forkstack.json from the parent: all of them or none. Then it writes the " +
+    "variables and points this directory at the new environment. Without a forkstack.json it first creates a " +
+    "project here, with the local stack that needs no account.",
+    "After a crash, a lost connection or Ctrl-C, run the same command again: it continues. `forkstack delete` " +
+    "removes what was created so far.",
+    "If the environment already exists, `new` checks each resource and switches to it. A missing resource is " +
+    "forked again (asks first); the others are not changed. If a vendor does not answer, the command fails. " +
+    "An environment of another registry is refused; if that registry is lost, pass --adopt.",
   ],
   examples: [
     ["new alice", "forks the default parent"],
-    ["new pr-42 --from dev --ttl 3d", "forks dev, for three days"],
-    ["new fix --from prod --at 2h", "forks prod as it was two hours ago, where the vendor can"],
-    ["new alice --dry-run --json", "shows the plan to a program, and makes nothing"],
+    ["new pr-42 --from dev --ttl 3d", "forks dev; expires in three days"],
+    ["new fix --from prod --at 2h", "forks prod as it was two hours ago, if the vendor can do that"],
+    ["new alice --dry-run --json", "prints the plan as JSON and creates nothing"],
   ],
   exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
   files: {
-    "forkstack.json": "the stack; written if there is none",
-    ".forkstack/envs/": "the variables of each environment, mode 0600",
-    ".env.local": "the variables of the current one, for the app, in a block; your own lines stay",
+    "forkstack.json": "describes the stack; created if it is missing",
+    ".forkstack/envs/": "the variables of each environment; only you can read them (mode 0600)",
+    ".env.local": "the variables of the current environment, in a marked block; your own lines never change",
     ".current-env": "",
     ".forkstack/registry.db": "",
     credentials: "",

@@ -7,20 +7,22 @@ import type { CommandFile } from "../command_file.ts";
 /** `permissions` */
 export const command: CommandFile = {
   order: 13,
-  summary: "print the set of Deno's permissions that this stack needs, for deno.json",
+  group: "project",
+  summary: "print the Deno permissions this stack needs",
   example: "permissions",
+  without: ["yes"],
   options: {},
   about: [
-    "The set of Deno's permissions that every command on this stack needs, as JSON for deno.json: the hosts of the " +
-    "providers that forkstack.json names, their programs, and no more. It asks no vendor and changes nothing.",
+    "Prints a permission set for deno.json: the hosts and programs of the providers in forkstack.json, and no " +
+    "more. Every command works with this set. No vendor is asked and nothing changes.",
   ],
   examples: [
-    ["permissions", 'what goes under the key "permissions" in deno.json'],
+    ["permissions", 'prints what belongs under "permissions" in deno.json'],
     ["permissions --json", "for a program"],
   ],
   files: {
     "forkstack.json": "the providers and their options",
-    "POSTGRES_URL, VALKEY_URL": "for their hosts; where one is not set, a warning says so",
+    "POSTGRES_URL, VALKEY_URL": "contain hosts; a warning names each one that is not set",
   },
   seeAlso: ["doctor", "docs/permissions.md"],
   task: { isOmitted: "outside Deno" },

@@ -10,6 +10,7 @@ import { checkoutReports } from "../../workspace/checkouts.ts";
 import { assertNotOriginals } from "../../engine/copied.ts";
 import type { DeleteResult } from "../../lifecycle/delete.ts";
 import { prunable, pruneEnvironment } from "../../lifecycle/lease.ts";
+import { leavingText, withoutPointer } from "../../workspace/current.ts";
 import { pointsTo } from "../../workspace/leave.ts";
 import { load } from "../../system/lazy.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -24,27 +25,28 @@ import type { CommandFile } from "../command_file.ts";
 /** `prune` */
 export const command: CommandFile = {
   order: 7,
-  summary: "delete the environments whose lease has ended",
+  group: "environments",
+  summary: "delete the environments that have expired",
   example: "prune --dry-run",
   options: {
     idle: {
       type: "string",
-      help: "those not switched to for this long, not the expired ones",
+      help: "delete those not switched to for this time instead",
       value: "<time>",
-      default: "those whose lease has ended",
+      default: "delete the expired ones",
     },
     "dry-run": "shared",
   },
   about: [
-    "Deletes every environment whose lease has ended, after asking, each as `forkstack delete` does; or with " +
-    "--idle those that nobody has switched to for so long. What fails does not stop the others. Protected " +
-    "environments stay. Where this directory is on one of them, it is on none from then on.",
-    "Environments of which only marks at the vendors tell are listed, and never deleted.",
+    "Deletes every environment whose lease has ended, or with --idle every environment that nobody switched " +
+    "to for that time (asks first). Each is deleted as with `forkstack delete`. One failure does not stop the " +
+    "others. Protected environments are kept.",
+    "Environments that only marks at the vendors show are listed and never deleted.",
   ],
   examples: [
-    ["prune --dry-run", "says which would go"],
+    ["prune --dry-run", "shows what would be deleted"],
     ["prune --yes", "for a nightly job"],
-    ["prune --idle 7d", "those not used for a week"],
+    ["prune --idle 7d", "deletes those not used for a week"],
   ],
   exits: { 3: "", 5: "", 6: "", 7: "" },
   files: {
@@ -75,20 +77,21 @@ async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
     const checkouts = await checkoutReports(engine);
     const others = names.map((name) => [name, output.othersText(checkouts(name))]).filter(([, text]) => text !== "")
       .map(([name, text]) => `On ${name}, too: ${text}`);
-    const leaves = (verb: string) => `This directory is on ${on[0]}, and ${verb} be on no environment afterwards`;
+    const after = withoutPointer(engine.project);
+    const leaving = (verb: "will" | "would") => on.map((env) => leavingText(env, after, verb));
     if (names.length === 0 || isDry) {
       const data = {
         environments: environments.map((one) => environmentReport(engine, one, checkouts(one.name))),
-        ...(on.length > 0 ? { left: true } : {}),
+        ...(on.length > 0 ? { left: true, current: after } : {}),
         ...(isDry ? { dryRun: true } : {}),
       };
-      const told = [`Would delete ${names.join(", ")}`, ...(on.length > 0 ? [leaves("would")] : []), ...others].join(
+      const told = [`Would delete ${names.join(", ")}`, ...leaving("would"), ...others].join(
         "\n",
       );
       return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error, unregistered };
     }
     others.forEach(io.say);
-    await io.confirm(`${on.length > 0 ? `${leaves("will")}. ` : ""}Delete ${names.join(", ")}?`);
+    await io.confirm([...leaving("will"), `Delete ${names.join(", ")}?`].join(". "));
     const deleted: DeleteResult[] = [];
     const failures: unknown[] = [];
     for (const name of names) {
@@ -105,7 +108,7 @@ async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
     return {
       data: {
         environments: deleted.map(({ environment }) => environment),
-        ...(deleted.some(({ left }) => left) ? { left: true } : {}),
+        ...(deleted.some(({ left }) => left) ? { left: true, current: after } : {}),
       },
       text: (style: Style) => deleted.map((one) => output.deletedText(one, style)).join("\n") || "Nothing to prune",
       error,

@@ -9,24 +9,25 @@ import type { CommandFile } from "../command_file.ts";
 /** `reset <env>` */
 export const command: CommandFile = {
   order: 5,
-  summary: "fork an environment again from its parent, under the same names",
+  group: "environments",
+  summary: "fork an environment again from its parent",
   arguments: { labels: ["<env>"], min: 1, max: 1, withoutBases: true },
   meanings: {
-    "<env>": "an environment of `forkstack list`",
+    "<env>": "a name from `forkstack list`",
   },
   example: "reset alice",
   options: {
     "dry-run": "shared",
   },
   about: [
-    "Makes new forks of the parent aside, and puts them in the place of the old ones once all stand ready; a " +
-    "failure before that keeps the old data. Names and most variables stay the same. A program that has the " +
-    "database open goes on with the old one until it starts again.",
+    "Forks the parent again and swaps the new forks in when all are ready (asks first). If something fails " +
+    "before that, the old data stays. Names and most variables do not change. A program that has the database " +
+    "open keeps the old data until it restarts.",
   ],
   examples: [
-    ["reset alice", "asks, and begins again from the parent's data"],
+    ["reset alice", "asks, then starts again from the parent's data"],
     ["reset alice --yes --json", "for scripts"],
-    ["reset alice --dry-run", "says what would be forked again"],
+    ["reset alice --dry-run", "shows what would be replaced"],
   ],
   exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
   files: {

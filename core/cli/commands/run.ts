@@ -37,44 +37,46 @@ import type { CommandFile } from "../command_file.ts";
 /** `run [env]` */
 export const command: CommandFile = {
   order: 4,
-  summary: "run a program with an environment's variables, without switching to it",
+  group: "environments",
+  summary: "run a program with an environment's variables",
   arguments: { labels: ["[env]"], min: 0, max: 1 },
   meanings: {
-    "[env]": "the environment; by default the current one",
+    "[env]": "the environment. Default: the current one",
   },
   example: "run alice -- npm start",
+  without: ["yes", "json"],
   options: {
-    secrets: { type: "boolean", help: "with the environment's secrets as variables, too" },
+    secrets: { type: "boolean", help: "also pass the secrets as variables" },
     resource: "shared",
     cors: "shared",
   },
   runsProgram: true,
   about: [
-    "Runs any program with the variables of an environment in the place of those that the shell has of another " +
-    "one. What follows -- is the program and its arguments, word for word. Nothing is switched. With --secrets it " +
-    "gets the environment's secrets as variables, too.",
-    "Local buckets are served for the program alone, on a free port, until it ends. The terminal is the program's; " +
-    "signals go on to it, each time that they come, and a program that ignores them goes on. It ends with the " +
-    "program's exit code, and with 128 and the signal's number where a signal ended it. --json is refused: what is " +
-    "printed is the program's own.",
+    "Runs a program with the variables of an environment; variables of another environment in the shell are " +
+    "removed. Write the program and its arguments after --. This directory does not switch. With --secrets " +
+    "the program also gets the secrets as variables.",
+    "Local buckets are served on a free port while the program runs. The program has the terminal and " +
+    "receives every signal; if it ignores a signal, it keeps running. The exit code is that of the program, " +
+    "or 128 plus the signal number.",
+    "There is no --json: the output belongs to the program.",
   ],
   examples: [
-    ["run alice -- uvicorn app:app", "in alice, in any language"],
-    ["run -- sh -c 'echo $DATABASE_URL'", "in the current one; what a shell is to read goes to one"],
+    ["run alice -- uvicorn app:app", "runs a Python server in alice"],
+    ["run -- sh -c 'echo $DATABASE_URL'", "in the current environment; sh expands the variable"],
     ["run alice --secrets -- npm start", "with the secrets of alice"],
   ],
   exits: {
     3: "",
-    4: "there is no such environment",
-    5: "it is not complete, its lease has ended, or its file is of another environment",
+    4: "the environment does not exist",
+    5: "the environment is incomplete or expired, or its file belongs to another environment",
     6: "",
-    126: "the program is not executable",
-    127: "there is no such program",
+    126: "",
+    127: "",
   },
   files: {
-    ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
-    FORKSTACK_ENV: "set for the program, so that the guard of mod.ts holds in it",
-    FORKSTACK_RUN: "set for the program: the names of what no file tells",
+    ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
+    FORKSTACK_ENV: "set for the program; mod.ts checks it",
+    FORKSTACK_RUN: "set for the program: names of the variables that no file has",
   },
   seeAlso: ["switch", "serve", "secrets", "docs/run.md"],
   task: { set: "run" },

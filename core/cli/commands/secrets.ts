@@ -43,12 +43,13 @@ const ACTIONS = {
 /** `secrets <action> [key] [env] [env]` */
 export const command: CommandFile = {
   order: 8,
-  summary: "list, get, set, unset, diff, copy or edit the secrets of an environment",
+  group: "data",
+  summary: "list, read or change an environment's secrets",
   arguments: { labels: ["<action>", "[key]", "[env]", "[env]"], min: 1, max: 4 },
   meanings: {
     "<action>": "list, get, set, unset, diff, copy or edit",
-    "[key]": "a secret's key; for copy a pattern too, for diff, list and edit an environment",
-    "[env]": "an environment; of two the second is compared with, or copied to",
+    "[key]": "the key of a secret; for copy also a pattern; for list, diff and edit an environment",
+    "[env]": "an environment. Default: the current one. The second one is the one to compare with or to copy to",
   },
   actions: ACTIONS,
   example: "secrets diff alice prod",
@@ -58,22 +59,28 @@ export const command: CommandFile = {
     "dry-run": "shared",
   },
   about: [
-    "Actions: list [env], get <key> [env], set <key> [env], unset <key> [env], diff <env> [env], copy <key or A_*> " +
-    "<from> [to], edit [env]. Without an environment it is the current one.",
-    "Values come from stdin, never from the command line, and are shown to a pipe or with --reveal alone. A change " +
-    "of a protected environment asks. edit opens VISUAL or EDITOR on a file that only you can read, and removes it " +
-    "whatever happens; of two edits of one key the later is refused.",
+    "Actions: list [env], get <key> [env], set <key> [env], unset <key> [env], diff <env> [env], copy <key or " +
+    "A_*> <from> [to], edit [env].",
+    "set reads the value from stdin, never from the command line. Values are printed only to a pipe or with " +
+    "--reveal. A change in a protected environment asks first. edit opens VISUAL or EDITOR on a file that " +
+    "only you can read, and always deletes the file. If two people edit the same key, the later save is " +
+    "refused.",
   ],
   examples: [
-    ["secrets list", "the keys of the current environment"],
-    ["secrets set API_KEY alice < key.txt", "the value comes from a file"],
-    ["secrets diff alice prod", "which keys differ, without values"],
-    ["secrets copy 'STRIPE_*' prod alice", "copies those that match"],
+    ["secrets list", "lists the keys of the current environment"],
+    ["secrets set API_KEY alice < key.txt", "reads the value from a file"],
+    ["secrets diff alice prod", "shows which keys differ, without values"],
+    ["secrets copy 'STRIPE_*' prod alice", "copies the keys that match"],
   ],
-  exits: { 3: "", 4: "there is no such environment or secret", 5: "", 6: "" },
+  exits: {
+    3: "",
+    4: "the environment or the secret does not exist",
+    5: "",
+    6: "",
+  },
   files: {
-    ".forkstack/secrets/": "the secrets, where the provider is env-file",
-    "VISUAL, EDITOR": "the editor of edit; vi without them",
+    ".forkstack/secrets/": "the secrets, if the provider is env-file",
+    "VISUAL, EDITOR": "the editor that edit opens; default vi",
     credentials: "",
   },
   seeAlso: ["status", "docs/secrets.md"],

@@ -13,32 +13,34 @@ import type { CommandFile } from "../command_file.ts";
 /** `serve` */
 export const command: CommandFile = {
   order: 15,
+  group: "data",
   summary: "serve the local buckets over S3 until Ctrl-C",
   example: "serve",
+  without: ["yes"],
   options: {
     cors: "shared",
     port: {
       type: "string",
-      help: "listen there instead of the port of forkstack.json",
+      help: "listen on this port",
       value: "<port>",
       default: '"port" of the storage in forkstack.json, else 7833',
     },
   },
   about: [
-    "Serves the buckets of every environment whose storage is `local` to S3 clients on this machine, at 127.0.0.1, " +
-    "until Ctrl-C. Each environment has a key of its own, which opens its own buckets and no others; the variables " +
-    "of the environment hold it.",
+    "Serves the buckets of every environment whose storage is `local` to S3 clients on this machine, at " +
+    "127.0.0.1, until Ctrl-C. Each environment has its own key, which opens only its own buckets. The key is " +
+    "in the variables of the environment.",
   ],
   examples: [
-    ["serve", "at the port that the environments' variables name"],
-    ["serve --port 9000", "at another; the app then needs AWS_ENDPOINT_URL_S3"],
-    ["serve --port 0", "at any that is free"],
-    ["serve --cors http://localhost:5173", "a page of this origin may use presigned URLs in a browser"],
+    ["serve", "on the port that the variables name"],
+    ["serve --port 9000", "on another port; set AWS_ENDPOINT_URL_S3 for the app"],
+    ["serve --port 0", "on any free port"],
+    ["serve --cors http://localhost:5173", "browser pages of this origin can use presigned URLs"],
   ],
   exits: { 5: "the port is in use" },
   files: {
-    ".forkstack/buckets/": "the objects, a directory for each bucket",
-    ".forkstack/buckets.key": "what the environments' keys are derived from",
+    ".forkstack/buckets/": "the objects, one directory for each bucket",
+    ".forkstack/buckets.key": "the secret from which the keys are derived",
   },
   seeAlso: ["status", "docs/storage.md"],
   task: { set: "serve" },

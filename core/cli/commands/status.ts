@@ -15,21 +15,23 @@ import type { CommandFile } from "../command_file.ts";
 /** `status [env]` */
 export const command: CommandFile = {
   order: 11,
-  summary: "show one environment with its resources",
+  group: "environments",
+  summary: "show one environment and its resources",
   arguments: { labels: ["[env]"], min: 0, max: 1 },
   meanings: {
-    "[env]": "an environment of `forkstack list`; the current one if it is left out",
+    "[env]": "a name from `forkstack list`. Default: the current environment",
   },
   example: "status alice",
+  without: ["yes"],
   options: {},
   about: [
-    "Shows an environment as it is recorded: state, parent, owner, lease, its resources by the vendors' names, and " +
-    "the names of its variables, never their values. Asks no vendor; `forkstack doctor` does. Where a shared " +
-    "registry does not answer, it shows what this machine's files say.",
+    "Shows what the registry says about an environment: status, parent, owner, lease, its resources by the " +
+    "vendors' names, and the names of its variables, without values. No vendor is asked; `forkstack doctor` " +
+    "asks them. If a shared registry does not answer, it shows what the files on this machine say.",
   ],
   examples: [
     ["status", "the current environment"],
-    ["status alice", "another"],
+    ["status alice", "another environment"],
     ["status alice --json", "for a program"],
   ],
   exits: { 4: "", 5: "", 6: "" },

@@ -13,32 +13,35 @@ import type { CommandFile } from "../command_file.ts";
 /** `switch <env>` */
 export const command: CommandFile = {
   order: 2,
-  summary: "point this directory at another environment",
+  group: "environments",
+  summary: "use another environment in this directory",
   arguments: { labels: ["<env>"], min: 1, max: 1 },
   meanings: {
-    "<env>": "an environment of `forkstack list`, or dev, or prod",
+    "<env>": "a name from `forkstack list`, or dev or prod",
   },
   example: "switch alice",
+  without: ["yes"],
   options: {
     "dry-run": "shared",
   },
   about: [
-    "Writes its block in .env.local, and .current-env, so that the app uses that environment from its next start. " +
-    "It changes no resource. dev and prod always count as there, though nobody made them; their variables are " +
-    "asked of the vendors each time.",
-    "First it looks at each resource. One that is gone, or is another's by now, stops it. A vendor that does not " +
-    "answer within 3 s is a warning, so that it works without a network, too, where this machine has the variables.",
+    "Writes .current-env and the forkstack block in .env.local. The app uses the new environment after its " +
+    "next start. No resource changes. dev and prod always exist; their variables are read from the vendors " +
+    "each time.",
+    "First it checks each resource. It stops if one is missing or is owned by something else. If a vendor " +
+    "does not answer within 3 s, it warns and continues, so switching works offline if this machine has the " +
+    "variables.",
   ],
   examples: [
-    ["switch alice", "the app uses alice from its next start"],
-    ["switch dev", "back to what everybody shares"],
-    ["switch alice --dry-run", "shows what it holds, and changes nothing"],
+    ["switch alice", "the app uses alice after its next start"],
+    ["switch dev", "goes back to the shared environment"],
+    ["switch alice --dry-run", "shows what alice contains and changes nothing"],
   ],
   exits: { 3: "", 4: "", 5: "", 6: "" },
   files: {
-    ".env.local": "the variables of that environment, in a block; your own lines stay",
+    ".env.local": "the variables of that environment, in a marked block; your own lines never change",
     ".current-env": "",
-    ".forkstack/envs/": "the variables of one environment, mode 0600",
+    ".forkstack/envs/": "the variables of each environment; only you can read them (mode 0600)",
   },
   seeAlso: ["list", "status", "new"],
   run: runSwitch,

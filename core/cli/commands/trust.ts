@@ -18,31 +18,36 @@ import type { CommandFile } from "../command_file.ts";
 /** `trust` */
 export const command: CommandFile = {
   order: 12,
-  summary: "show the code, hosts and files that this repository names, and let forkstack use them",
+  group: "team",
+  summary: "allow the code and hosts this repository names",
   example: "trust",
   options: {
-    revoke: { type: "boolean", help: "take back all that was trusted of this project" },
+    revoke: { type: "boolean", help: "trust nothing of this project any more" },
     "dry-run": "shared",
   },
   about: [
-    "A repository may name code, hosts and files outside of it: a provider of its own, a `sanitize` script, an " +
-    "endpoint that is neither the vendor's nor this machine, a registry. Nothing of these is run, and nothing is " +
-    "sent there, before a person was shown them and said yes. Commands that need one ask on a terminal, and end " +
-    "with NOT_TRUSTED off one.",
-    "The answer holds for exactly what was shown, the contents of files included, in each worktree of the " +
-    "repository. Where something changes it is asked again, and the difference is shown.",
+    "A repository can name code, hosts and files outside of it: a custom provider, a `sanitize` script, an " +
+    "endpoint that is neither the vendor's nor on this machine, a shared registry. forkstack runs none of " +
+    "them and sends nothing there until you have seen them and agreed. A command that needs one asks on a " +
+    "terminal; without a terminal it fails with NOT_TRUSTED.",
+    "Your answer holds for exactly what was shown, including the contents of files, in every worktree of the " +
+    "repository. If something changes, forkstack shows the difference and asks again.",
   ],
   examples: [
-    ["trust", "shows what is new, and asks"],
+    ["trust", "shows what is new and asks"],
     ["trust --dry-run", "shows everything, and the hash for FORKSTACK_TRUST"],
-    ["trust --yes", "does not ask: for a person's own script"],
-    ["trust --revoke", "takes it all back"],
+    ["trust --yes", "for your own scripts: does not ask"],
+    ["trust --revoke", "trusts nothing of this project any more"],
   ],
-  exits: { 4: "a file that forkstack.json names is not there", 6: "" },
+  exits: {
+    4: "a file that forkstack.json names does not exist",
+    6: "",
+  },
   files: {
     "forkstack.json": "what the repository names",
-    FORKSTACK_TRUST: "the hash of what is trusted, where nobody can be asked: in CI",
-    "~/.local/state/forkstack/": "what you trusted; $XDG_STATE_HOME/forkstack, on Windows %LOCALAPPDATA%\\forkstack",
+    FORKSTACK_TRUST: "the hash of what is trusted, for CI, where nobody can be asked",
+    "~/.local/state/forkstack/":
+      "what you trusted; $XDG_STATE_HOME/forkstack if it is set, %LOCALAPPDATA%\\forkstack on Windows",
   },
   seeAlso: ["permissions", "docs/trust.md"],
   run: runTrust,

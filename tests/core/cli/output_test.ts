@@ -98,7 +98,7 @@ Deno.test("listText() is a table with the current environment marked, whoever it
    old                   ready   dev     9 d  ann@host  expired 1 d ago`,
   );
   assert.match(listText(all.slice(0, 1), "prod", now, plain), /\n\* {2}prod +base\n/);
-  assert.equal(listText([], undefined, now, task), "No environments yet. Make one with `deno task envs:new alice`");
+  assert.equal(listText([], undefined, now, task), "No environments yet. Create one with `deno task envs:new alice`");
 });
 
 Deno.test("listText() tells how much of a lease is left as people would say it", () => {
@@ -220,27 +220,50 @@ Deno.test("deletedText() names what was kept because it is not ours", () => {
     resources: [{ ...one, state: "deleted" }, { ...one, key: "storage", state: "kept" }],
     durationMs: 5,
     left: true,
+    current: { env: undefined, decidedBy: "nothing" },
   }, plain);
   assert.equal(
     text,
-    'Deleted a: 1 resources in 5 ms\nKept storage "t": it is not ours\nIt was current; this directory is on no environment now\n' +
+    'Deleted a: 1 resource in 5 ms\nKept storage "t": forkstack did not create it\nThis directory is now on no environment\n' +
       "Next: `forkstack switch dev` or `forkstack new`",
   );
+});
+
+Deno.test("deletedText() says where this directory is now, and counts in the singular and the plural", () => {
+  const of = (count: number, current?: { env: string | undefined; decidedBy: string }) => {
+    const resources = Array.from({ length: count }, (_, at) => (
+      { key: `storage.${at}`, kind: "storage" as const, provider: "s3", title: "t", state: "deleted" as const }
+    ));
+    const left = current === undefined ? {} : { left: true as const, current };
+    return deletedText({ environment: environment("a"), resources, durationMs: 5, ...left }, plain).split("\n");
+  };
+  const list = "Next: `forkstack list`";
+  assert.deepEqual(of(0), ["Deleted a: 0 resources in 5 ms", list]);
+  assert.deepEqual(of(2), ["Deleted a: 2 resources in 5 ms", list]);
+  const dev = { env: "dev", decidedBy: "default" };
+  assert.deepEqual(of(1, dev), ["Deleted a: 1 resource in 5 ms", "This directory is now on dev", list]);
+  for (const decidedBy of ["FORKSTACK_ENV", "ENV"]) {
+    assert.equal(
+      of(1, { env: "a", decidedBy })[1],
+      `This directory is now on no environment until ${decidedBy} is unset`,
+    );
+    assert.equal(of(1, { env: "b", decidedBy })[1], "This directory is now on b");
+  }
 });
 
 Deno.test("doctorText() says of an environment that was found again how it was made, and what is unknown", () => {
   const found = { name: "a", parent: "prod", status: "ready", owner: "o", operation: "1", createdAt: ago(0) } as const;
   const text = (more: object, unknown: readonly ("parent" | "origin" | "lease")[]) =>
     doctorText([], [{ environment: { ...found, ...more }, unknown, resources: [] }], plain).split("\n")[0];
-  assert.equal(text({}, []), "Found again: a, forked from prod");
+  assert.equal(text({}, []), "Restored: a, forked from prod");
   assert.equal(
     text({ origin: "empty", expiresAt: "2026-07-01T00:00:00.000Z" }, []),
-    "Found again: a, forked from prod; empty; its lease ends at 2026-07-01T00:00:00.000Z",
+    "Restored: a, forked from prod; empty; expires 2026-07-01T00:00:00.000Z",
   );
   assert.equal(
     text({}, ["parent", "origin", "lease"]),
-    'Found again: a, parent unknown, "prod" is assumed; origin unknown; ' +
-      "lease unknown: `forkstack extend a 3d` gives it one, else it stays",
+    'Restored: a, parent unknown, assumed "prod"; origin unknown; ' +
+      "lease unknown: it never expires unless you run `forkstack extend a 3d`",
   );
 });
 
@@ -251,14 +274,14 @@ Deno.test("unregisteredLines() names each environment that marks tell of, and th
   ];
   assert.deepEqual(unregisteredLines([], plain), []);
   assert.deepEqual(unregisteredLines([own], task), [
-    "Not in this registry, left as it is: a (database, storage)",
-    "Next: `deno task envs:doctor --rebuild` takes them up",
+    "Not in this registry, not deleted: a (database, storage)",
+    "Next: `deno task envs:doctor --rebuild` records them here",
   ]);
   assert.deepEqual(unregisteredLines([own, other], plain), [
-    "Not in this registry, left as it is: a (database, storage)",
-    "Not in this registry, left as it is: b (database), made under registry 0123456789abcdef",
-    "Next: `forkstack doctor --rebuild` takes them up; " +
-    "those of another registry: share it, or if it was lost `forkstack doctor --rebuild --adopt`",
+    "Not in this registry, not deleted: a (database, storage)",
+    "Not in this registry, not deleted: b (database), created under registry 0123456789abcdef",
+    "Next: `forkstack doctor --rebuild` records them here; " +
+    "for those of another registry: share that registry, or if it is lost run `forkstack doctor --rebuild --adopt`",
   ]);
 });
 

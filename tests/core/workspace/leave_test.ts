@@ -197,12 +197,12 @@ Deno.test("a failed new() of the environment that the directory is on leaves no 
   one.vendor.fail = (call) => {
     if (call === "create shop-bucket-alice") throw new Error("refused");
   };
-  assert.doesNotMatch((await failure(make(one.engine, "alice"))).hint!, /on no environment/);
+  assert.doesNotMatch((await failure(make(one.engine, "alice"))).hint!, /This directory/);
   assert.deepEqual(pointers(one), before);
   writeFileSync(at(one, ".current-env"), "alice\n"); // as after a deletion on another machine
   writeFileSync(at(one, ".env.local"), read(one, ".env.local")!.replaceAll("bob", "alice"));
   const { hint } = await failure(make(one.engine, "alice"));
-  assert.match(hint!, /on no environment now: go on with `forkstack switch dev` or `forkstack new`$/);
+  assert.match(hint!, /This directory is now on dev$/);
   assert.deepEqual(pointers(one), [undefined, undefined]);
 });
 
@@ -212,7 +212,7 @@ Deno.test("a delete() that a vendor stops has left the directory, and says so", 
   one.vendor.fail = (call) => {
     if (call === "delete shop-alice") throw new Error("refused");
   };
-  assert.match((await failure(deleteEnvironment(one.engine, "alice"))).hint!, /again\. This directory is on no env/);
+  assert.match((await failure(deleteEnvironment(one.engine, "alice"))).hint!, /again\. This directory is now on dev$/);
   assert.deepEqual(pointers(one), [undefined, undefined]);
 });
 
@@ -223,7 +223,7 @@ Deno.test("doctor --fix removes a pointer to nobody, and points to nothing else"
   writeFileSync(at(one, ".env.local"), `${read(one, ".env.local")}MINE=1\n`);
   const finding = (await examine(one.engine)).find(({ problem }) => problem.startsWith("current by"))!;
   assert.match(finding.fix, /`forkstack doctor --fix`: it removes the pointer/);
-  assert.match(finding.effect!, /on no environment/);
+  assert.equal(finding.effect, "this directory will be on dev");
   one.vendor.calls.length = 0;
   await finding.mend!();
   assert.deepEqual([pointers(one), one.vendor.calls], [[undefined, "MINE=1\n"], []]);
