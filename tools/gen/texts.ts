@@ -1,0 +1,279 @@
+/**
+ * `deno task texts`: prints all that people read of the command line, in one text: the overview, every page of help, every
+ * error code with its messages and hints. The errors are read from the sources, so that none is missing; what a text takes
+ * from its place stands in braces.
+ */
+import { parse } from "npm:@babel/parser@7.29.15";
+import { readdir, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
+import { ERROR_CODES, EXIT_CODES } from "../../core/cli/error_codes.ts";
+import { overview, page } from "../../core/cli/help.ts";
+import type { ErrorCode } from "../../mod.ts";
+
+/** One error as its source has it. */
+export interface ErrorText {
+  /** `"…"` where the place decides. */
+  readonly code: string;
+  readonly message: string;
+  /** `undefined` where there is none. */
+  readonly hint: string | undefined;
+  /** A file and its line. */
+  readonly at: string;
+}
+
+interface Node {
+  readonly type: string;
+  readonly [key: string]: unknown;
+}
+
+/** The parts of an error. */
+interface ErrorParts {
+  readonly code: Text;
+  readonly message: Text;
+  readonly hint: Text;
+}
+
+/** A function that makes an error, a part of which is one of its parameters. */
+interface Relay extends ErrorParts {
+  readonly parameters: readonly (string | undefined)[];
+}
+
+/** A text in pieces: literal, or what a parameter of the function around it gives. */
+type Text = readonly (string | { readonly name: string })[];
+
+const isNode = (value: unknown): value is Node => typeof (value as Node | null)?.type === "string";
+
+const FUNCTION = /^(FunctionDeclaration|(Arrow)?FunctionExpression|(Class|ClassPrivate|Object)Method)$/;
+
+/** Hands every node to a function, with the functions and blocks around it, the innermost last. */
+function visit(node: Node, take: (node: Node, around: readonly Node[]) => void, around: readonly Node[] = []): void {
+  take(node, around);
+  const inner = FUNCTION.test(node.type) || node.type === "BlockStatement" ? [...around, node] : around;
+  for (const [key, value] of Object.entries(node)) {
+    if (key === "loc") continue;
+    for (const one of Array.isArray(value) ? value : [value]) if (isNode(one)) visit(one, take, inner);
+  }
+}
+
+/** An expression as a text; of two branches both, one after the other. */
+function textOf(node: Node | undefined, source: string, constants: ReadonlyMap<string, Node>): Text {
+  if (node === undefined) return [];
+  const of = (one: unknown) => textOf(one as Node, source, constants);
+  switch (node.type) {
+    case "StringLiteral":
+      return [String(node.value)];
+    case "TemplateLiteral": {
+      const [quasis, expressions] = [node.quasis as Node[], node.expressions as Node[]];
+      return quasis.flatMap((quasi, at) => [
+        (quasi.value as { cooked: string }).cooked,
+        ...(at < expressions.length ? of(expressions[at]) : []),
+      ]);
+    }
+    case "BinaryExpression":
+      return [...of(node.left), ...of(node.right)];
+    case "ConditionalExpression":
+      return ["[", ...of(node.consequent), " | ", ...of(node.alternate), "]"];
+    case "LogicalExpression":
+      return node.operator === "??" ? [...of(node.left), " | ", ...of(node.right)] : of(node.right);
+    case "TSAsExpression":
+    case "TSNonNullExpression":
+      return of(node.expression);
+    case "Identifier": {
+      const name = String(node.name);
+      if (name === "undefined") return [];
+      const constant = constants.get(name);
+      return constant === undefined ? [{ name }] : of(constant);
+    }
+    default:
+      return [`{${source.slice(node.start as number, node.end as number).replace(/\s+/g, " ").slice(0, 40)}}`];
+  }
+}
+
+function parametersOf(node: Node): (string | undefined)[] {
+  return (node.params as Node[] | undefined ?? []).map((one) => {
+    const pattern = (one.type === "AssignmentPattern" ? one.left : one) as Node;
+    return pattern.type === "Identifier" ? String(pattern.name) : undefined;
+  });
+}
+
+const TEXTS = /^(StringLiteral|TemplateLiteral|ConditionalExpression|BinaryExpression|ObjectExpression)$/;
+
+/** One file: the errors that it makes, and its functions that make errors of what they are given. */
+class SourceFile {
+  readonly path: string;
+  readonly #source: string;
+  readonly #program: Node;
+  readonly #names = new Map<Node, string>();
+  readonly #imported = new Map<string, string>();
+  readonly #constants = new Map<Node, Map<string, Node>>();
+
+  constructor(path: string, source: string) {
+    [this.path, this.#source] = [path, source];
+    const plugins = ["typescript", "explicitResourceManagement"] as const;
+    const { program } = parse(source, { sourceType: "module", attachComment: false, plugins: [...plugins] });
+    this.#program = program as unknown as Node;
+    visit(this.#program, (node, around) => {
+      const [id, init] = [node.id as Node | null, node.init as Node | null];
+      if (node.type === "FunctionDeclaration" && id) this.#names.set(node, String(id.name));
+      if (node.type === "ImportDeclaration") {
+        const from = new URL((node.source as Node).value as string, `file:///${path}`).pathname.slice(1);
+        for (const one of node.specifiers as Node[]) {
+          const name = (one.imported as Node | undefined)?.name;
+          if (name !== undefined) this.#imported.set(String((one.local as Node).name), `${from} ${name}`);
+        }
+      }
+      if (node.type !== "VariableDeclarator" || id?.type !== "Identifier" || !init) return;
+      if (FUNCTION.test(init.type)) this.#names.set(init, String(id.name));
+      if (!TEXTS.test(init.type)) return;
+      const scope = around.at(-1) ?? this.#program;
+      if (!this.#constants.has(scope)) this.#constants.set(scope, new Map());
+      this.#constants.get(scope)!.set(String(id.name), init);
+    });
+  }
+
+  /** The errors made here, and by calls of relays; `found` gets those that the functions here are. */
+  read(relays: ReadonlyMap<string, Relay>, found: Map<string, Relay>): ErrorText[] {
+    const errors: ErrorText[] = [];
+    visit(this.#program, (node, around) => {
+      const made = this.#made(node, around) ?? this.#relayed(node, around, relays) ?? this.#row(node, around);
+      if (made === undefined) return;
+      const relay = this.#relayOf(made, around);
+      if (relay !== undefined) {
+        return void found.set(`${this.path} ${relay.name}`, { ...made, parameters: relay.parameters });
+      }
+      const { line } = (node.loc as { start: { line: number } }).start;
+      const [code, message, hint] = [made.code, made.message, made.hint].map(plain);
+      errors.push({ code: code!, message: message!, hint: hint === "" ? undefined : hint, at: `${this.path}:${line}` });
+    });
+    return errors;
+  }
+
+  #made(node: Node, around: readonly Node[]): ErrorParts | undefined {
+    if (node.type !== "NewExpression" || (node.callee as Node).name !== "ForkstackError") return undefined;
+    const [code, message, options] = node.arguments as (Node | undefined)[];
+    const constants = this.#constantsOf(around);
+    const given = options?.type === "Identifier" ? constants.get(String(options.name)) : options;
+    const hint = (given?.properties as Node[] | undefined)?.find((one) =>
+      (one.key as Node | undefined)?.name === "hint"
+    );
+    const parts = [code, message, hint?.value as Node | undefined];
+    const [a, b, c] = parts.map((one) => textOf(one, this.#source, constants));
+    return { code: a!, message: b!, hint: c! };
+  }
+
+  #relayed(node: Node, around: readonly Node[], relays: ReadonlyMap<string, Relay>): ErrorParts | undefined {
+    if (node.type !== "CallExpression") return undefined;
+    const name = String((node.callee as Node).name);
+    const relay = relays.get(this.#imported.get(name) ?? `${this.path} ${name}`);
+    if (relay === undefined) return undefined;
+    const constants = this.#constantsOf(around);
+    const given = new Map(relay.parameters.map((one, at) => [one, (node.arguments as Node[])[at]]));
+    const fill = (text: Text): Text =>
+      text.flatMap((piece) => {
+        if (typeof piece === "string" || !given.has(piece.name)) return [piece];
+        return textOf(given.get(piece.name), this.#source, constants);
+      });
+    return { code: fill(relay.code), message: fill(relay.message), hint: fill(relay.hint) };
+  }
+
+  /** A row of a table: `{ code, state, hint }`, or `["DISK_FULL", "the disk is full", "Free some space"]`. */
+  #row(node: Node, around: readonly Node[]): ErrorParts | undefined {
+    const constants = this.#constantsOf(around);
+    const of = (one: Node | undefined) => textOf(one, this.#source, constants);
+    if (node.type === "ArrayExpression") {
+      const [code, message, hint] = (node.elements as (Node | null)[]).map((one) => one ?? undefined);
+      if (code?.type !== "StringLiteral" || !Object.hasOwn(ERROR_CODES, String(code.value)) || !message) {
+        return undefined;
+      }
+      return { code: of(code), message: of(message), hint: of(hint) };
+    }
+    if (node.type !== "ObjectExpression") return undefined;
+    const property = (...names: string[]) =>
+      (node.properties as Node[]).find((one) => names.includes(String((one.key as Node | undefined)?.name)))
+        ?.value as Node | undefined;
+    const [message, hint] = [property("message", "state", "problem"), property("hint", "fix")];
+    if (message === undefined || hint === undefined) return undefined;
+    return { code: of(property("code")), message: of(message), hint: of(hint) };
+  }
+
+  /** Texts that have a name where these functions are; an inner one hides an outer one's. */
+  #constantsOf(around: readonly Node[]): Map<string, Node> {
+    const found = new Map(this.#constants.get(this.#program));
+    for (const scope of around) {
+      for (const name of parametersOf(scope)) found.delete(name ?? "");
+      for (const [name, value] of this.#constants.get(scope) ?? []) found.set(name, value);
+    }
+    return found;
+  }
+
+  /** The function around that is given a part of an error whole: the error is told where it is called. */
+  #relayOf(made: ErrorParts, around: readonly Node[]): { name: string; parameters: Relay["parameters"] } | undefined {
+    const whole = [made.code, made.message, made.hint].flatMap(([first, ...more]) =>
+      typeof first === "object" && more.length === 0 ? [first.name] : []
+    );
+    for (const scope of around.toReversed()) {
+      const [name, parameters] = [this.#names.get(scope), parametersOf(scope)];
+      if (name !== undefined && whole.some((one) => parameters.includes(one))) return { name, parameters };
+    }
+    return undefined;
+  }
+}
+
+const plain = (text: Text): string =>
+  text.map((piece) => typeof piece === "string" ? piece : `{${piece.name}}`).join("");
+
+/** Every error that the sources make, by file and line. */
+export async function errorTexts(root: string): Promise<ErrorText[]> {
+  const paths = ["mod.ts"];
+  for (const room of ["core", "providers"]) {
+    for (const inside of await readdir(join(root, room), { recursive: true })) {
+      if (inside.endsWith(".ts")) paths.push(`${room}/${inside.replaceAll("\\", "/")}`);
+    }
+  }
+  const files = await Promise.all(
+    paths.sort().map(async (path) => new SourceFile(path, await readFile(join(root, path), "utf8"))),
+  );
+  let relays = new Map<string, Relay>();
+  for (let depth = 0;; depth++) { // what a relay gives may be another's
+    const found = new Map<string, Relay>();
+    const errors = files.flatMap((file) => file.read(relays, found));
+    if (depth === 4) return errors;
+    relays = found;
+  }
+}
+
+/** The whole text; options and exit codes that all commands have stand in it once. */
+export async function texts(root: string): Promise<string> {
+  const style = { command: "forkstack ", columns: 100 };
+  const common = ["Usage:", "Exit codes:", "See also:", ...COMMON.map((name) => `--${name} `)];
+  const parts = [overview(style)];
+  for (const name of Object.keys(COMMANDS)) {
+    const sections = (await page(name, style)).split("\n\n").filter((one) =>
+      !common.some((title) => one.startsWith(title))
+    );
+    parts.push(
+      sections.join("\n").split("\n").filter((line) => !COMMON.some((name) => line.includes(`--${name} `))).join("\n"),
+    );
+  }
+  parts.push(
+    ["Exit codes", ...Object.entries(EXIT_CODES).map(([code, meaning]) => `  ${code}  ${meaning}`)].join("\n"),
+  );
+  const errors = Map.groupBy(await errorTexts(root), ({ code }) => Object.hasOwn(ERROR_CODES, code) ? code : "");
+  for (const code of Object.keys(ERROR_CODES) as ErrorCode[]) {
+    const { exit, meaning } = ERROR_CODES[code];
+    parts.push([`${code} (exit ${exit}): ${meaning}`, ...told(errors.get(code))].join("\n"));
+  }
+  parts.push(["The place decides the code", ...told(errors.get(""))].join("\n"));
+  return parts.join("\n\n");
+}
+
+function told(errors: readonly ErrorText[] = []): string[] {
+  const lines = errors.map(({ message, hint, at }) =>
+    `  ${message}\n    ${hint === undefined ? "" : `hint: ${hint} `}(${at})`
+  );
+  return [...new Set(lines)];
+}
+
+if (import.meta.main) console.log(await texts(resolve(fileURLToPath(new URL("../..", import.meta.url)))));
