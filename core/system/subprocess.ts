@@ -208,7 +208,8 @@ export async function pipe(two: readonly [Piped, Piped], signal: AbortSignal): P
     if (signal.aborted) return first ?? second ?? { command: two[0].command, status: 130, stderr: "stopped" };
     // If the second fails, the first meets a closed pipe; if the first fails, the second an archive that ends early.
     const isCause = (one: PipeFailure | undefined) =>
-      one && one.signal !== "SIGPIPE" && !/(Broken pipe|end of file|EPIPE|writ.*Connection reset)/i.test(one.stderr);
+      one && one.signal !== "SIGPIPE" &&
+      !/(Broken pipe|errno 32\b|end of file|EPIPE|writ.*Connection reset)/i.test(one.stderr);
     return isCause(first) ? first : second ?? first;
   } finally {
     signal.removeEventListener("abort", stop);

@@ -8,6 +8,10 @@ const absent = { command: "no-such-program", args: [], env: {} };
 const CASES: Readonly<Record<string, [Parameters<typeof pipe>[0], Partial<PipeFailure> | undefined]>> = {
   "both end well": [[sh("head -c 3000000 /dev/zero"), sh('test "$(wc -c)" -eq 3000000')], undefined],
   "the second leaves early": [[sh("exec head -c 30000000 /dev/zero"), sh("exit 3")], { command: "sh", status: 3 }],
+  "the second fails, and the first tells it by a number": [
+    [sh("echo 'Got errno 32 on write' >&2; exit 5"), sh("echo why >&2; exit 1")],
+    { status: 1, stderr: "why\n" },
+  ],
   "the first fails, the second for its sake": [
     [sh("echo oops >&2; exit 2"), sh("cat; echo 'end of file' >&2; exit 1")],
     { status: 2, stderr: "oops\n" },
