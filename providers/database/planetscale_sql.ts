@@ -16,6 +16,7 @@ import {
   sqlStateOf,
   withPostgres,
 } from "../_shared/postgres.ts";
+import { mysqlStatements } from "../_shared/mysql_statements.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 import { urlOf } from "../_shared/connection_url.ts";
 
@@ -174,24 +175,4 @@ function scriptError(error: unknown, line: number): unknown {
     hint: "Mend the script, then run the same command again",
     details: { provider: "planetscale" },
   });
-}
-
-const TOKEN = /--(?=\s|$)[^\n]*|#[^\n]*|\/\*[^]*?\*\/|'(?:[^'\\]|\\[^]|'')*'|"(?:[^"\\]|\\[^]|"")*"|`[^`]*`|;|\s+|[^]/g;
-
-/** Splits a script of MySQL's at each `;` outside of quotes and comments, with the line where each statement begins. */
-export function mysqlStatements(sql: string): { readonly text: string; readonly line: number }[] {
-  const found: { text: string; line: number }[] = [];
-  let [began, line, counted] = [-1, 1, 0];
-  const end = (at: number) => {
-    if (began < 0) return;
-    for (; counted < began; counted++) if (sql[counted] === "\n") line++;
-    found.push({ text: sql.slice(began, at), line });
-    began = -1;
-  };
-  for (const { 0: token, index } of sql.matchAll(TOKEN)) {
-    if (token === ";") end(index);
-    else if (began < 0 && !/^(\s|#|\/\*(?!!)|--)/.test(token)) began = index; // `/*!` is a statement
-  }
-  end(sql.length);
-  return found;
 }

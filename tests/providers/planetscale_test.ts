@@ -8,7 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { memory } from "../../core/system/memory.ts";
 import { httpClient } from "../../core/http/client.ts";
 import { type Context, type Created, type Fork, type Marker, Secret, type Target } from "../../core/provider.ts";
-import { mysqlStatements } from "../../providers/database/planetscale_sql.ts";
+import { mysqlStatements } from "../../providers/_shared/mysql_statements.ts";
 import { firstNameOf } from "../../providers/_shared/first_name.ts";
 import provider from "../../providers/database/planetscale.ts";
 import { FEW_FAULTS } from "../faults.ts";
