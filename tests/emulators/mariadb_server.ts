@@ -24,12 +24,14 @@ export function whyNoMariaDb(): string | undefined {
 /** A running server. */
 export interface MariaDb extends AsyncDisposable {
   readonly port: number;
+  /** Its Unix socket. */
+  readonly socket: string;
   /** Works as root on a connection of its own. */
   as<T>(work: (connection: Connection) => Promise<T>): Promise<T>;
 }
 
-/** Starts a server; it ends with this process, or when it is disposed. */
-export async function startMariaDb(): Promise<MariaDb> {
+/** Starts a server, with settings beside those of all, e.g. `"--ssl-key=..."`; it ends with this process, or when it is disposed. */
+export async function startMariaDb(settings: readonly string[] = []): Promise<MariaDb> {
   const directory = temporaryDirectory("forkstack-mariadb-");
   const { path } = directory;
   if (AS_NOBODY.length > 0) fs.chownSync(path, NOBODY, NOBODY);
@@ -48,7 +50,8 @@ export async function startMariaDb(): Promise<MariaDb> {
     ...["--no-defaults", `--datadir=${data}`, `--socket=${join(path, "socket")}`, `--pid-file=${join(path, "pid")}`],
     ...["--bind-address=127.0.0.1", `--port=${port}`, "--skip-name-resolve", "--performance-schema=OFF"],
     ...["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-buffer-pool-size=32M"],
-    ...["--max-connections=200"],
+    ...["--max-connections=200", `--tmpdir=${path}`], // one that starts removes what others have in a shared one
+    ...settings,
   ];
   const child = spawn(program!, args, { cwd: path, stdio: "ignore" });
   const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
@@ -68,6 +71,7 @@ export async function startMariaDb(): Promise<MariaDb> {
   await untilUp(child, () => as((connection) => connection.query("SELECT 1")));
   return {
     port,
+    socket: join(path, "socket"),
     as,
     async [Symbol.asyncDispose]() {
       globalThis.removeEventListener("unload", onUnload);
