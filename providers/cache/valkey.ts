@@ -74,6 +74,9 @@ const provider: Provider<Options> = redisProvider<Options>({
 });
 export default provider;
 
+/** A credential that is a URL, by its variable. */
+export const examples: Readonly<Record<string, string>> = { VALKEY_URL: "redis://admin@cache.example:6379" };
+
 function prefixOf(name: string): string {
   return `${name}.cache:`;
 }

@@ -135,6 +135,9 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
+/** A credential that is a URL, by its variable. */
+export const examples: Readonly<Record<string, string>> = { POSTGRES_URL: "postgres://admin@db.example:5432/postgres" };
+
 /**
  * Connects as the role of POSTGRES_URL, to the database named there or to another one. Each statement that changes
  * something asks the fence first: the one before it may have taken long.

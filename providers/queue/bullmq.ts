@@ -46,6 +46,9 @@ const provider: Provider<Options> = redisProvider<Options>({
 });
 export default provider;
 
+/** A credential that is a URL, by its variable. */
+export const examples: Readonly<Record<string, string>> = { BULLMQ_URL: "redis://admin@queue.example:6379" };
+
 /** Brings no jobs; tells of a server that would lose those that the fork is going to have. */
 async function fill({ context, connection, target }: Filling<Options>): Promise<Copy> {
   const policy = fieldsOf(await connection.send("INFO", "memory")).get("maxmemory_policy");

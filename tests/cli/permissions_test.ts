@@ -1,17 +1,13 @@
 /**
  * Deno's permissions: each command works under exactly the set that `permissions` prints, and with any one permission
- * less it says what to add; each provider's are those of docs/permissions.md.
+ * less it says what to add.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import * as v from "npm:valibot@1.5.0";
-import type { Kind, Provider } from "../../core/provider.ts";
-import { Secret } from "../../core/secret.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
 import { startDoppler } from "../emulators/doppler.ts";
 import { Place, runCommand, useProcesses } from "./run.ts";
-import { PAGE, printed, under } from "./sets.ts";
+import { printed, under } from "./sets.ts";
 
 useProcesses();
 
@@ -175,56 +171,6 @@ Deno.test("the hosts of a whole stack; a URL in a variable that is not set is wa
   ]);
   assert.deepEqual(set.run, ["cp", "git", "pg_dump", "pg_restore"]);
 });
-
-/** Options without which a provider's own are not whole. */
-const OPTIONS: Readonly<Record<string, object>> = {
-  turso: { organization: "acme" },
-  neon: { projectId: "late-frost-12345" },
-  planetscale: { organization: "acme", database: "shop" },
-  supabase: { projectRef: "abcdefghijklmnopqrst" },
-  r2: { account: "a".repeat(32) },
-  doppler: { project: "shop" },
-  "aws-secrets": { region: "eu-central-1" },
-  "redis-cloud": { subscription: 1 },
-};
-const URLS: Readonly<Record<string, string>> = {
-  POSTGRES_URL: "postgres://admin@POSTGRES_URL:5432/postgres",
-  VALKEY_URL: "redis://admin@VALKEY_URL:6379",
-  BULLMQ_URL: "redis://admin@BULLMQ_URL:6379",
-};
-
-Deno.test("docs/permissions.md has each provider's hosts and programs", async () => {
-  const rows = new Map(
-    Array.from(PAGE.matchAll(/^\| `([a-z0-9-]+)` +\| ([^|]*)\| ([^|]*)\|/gm), ([, name, net, run]) => {
-      const words = (text: string) => Array.from(text.matchAll(/`([^`]+)`/g), ([, word]) => word!).sort();
-      return [name!, { net: words(net!), run: words(run!) }];
-    }),
-  );
-  const names = new Set<string>();
-  for (const kind of Object.keys(PROVIDERS) as Kind[]) {
-    for (const [name, load] of Object.entries(PROVIDERS[kind])) {
-      names.add(name);
-      const { default: provider } = await load();
-      const { net, run } = neededBy(provider, name);
-      assert.deepEqual(rows.get(name), { net: net.sort(), run: run.sort() }, name);
-    }
-  }
-  assert.deepEqual([...rows.keys()].sort(), [...names].sort());
-});
-
-function neededBy(provider: Provider<unknown>, name: string): { net: string[]; run: string[] } {
-  const options = v.parse(provider.options as v.GenericSchema, OPTIONS[name] ?? {});
-  const credentials = Object.fromEntries(
-    provider.credentials.filter(({ variable }) => URLS[variable]).map((
-      one,
-    ) => [one.variable, new Secret(URLS[one.variable]!)]),
-  );
-  const { net = [], run = [] } = provider.permissions?.(options, credentials) ?? {};
-  return {
-    net: [...new Set(net)].map((host) => host.toUpperCase().includes("_URL") ? "host of its URL" : host),
-    run: [...run],
-  };
-}
 
 Deno.test("the runtime: mod.ts needs to read files and two variables, and says which", async () => {
   await using place = await Place.make();

@@ -1,39 +1,7 @@
 /** What the pages on providers say in their tables is what the providers say of themselves. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import type { Kind, Provider } from "../../core/provider.ts";
-import { PROVIDERS } from "../../providers/mod.ts";
 import { STACKS } from "../../providers/presets.ts";
-
-const yes = (is: boolean) => is ? "yes" : "no";
-
-/** What a column says of a provider. */
-const COLUMNS: Readonly<Record<string, (provider: Provider) => string>> = {
-  "data comes": ({ capabilities }) => capabilities.copy,
-  "as of the past": ({ capabilities }) => yes(capabilities.pointInTime),
-  "whose it is": ({ capabilities }) => capabilities.ownership,
-  "ends with its lease": ({ capabilities }) => yes(capabilities.nativeExpiry),
-  "login ends with it": ({ capabilities }) => yes(capabilities.outputsExpire),
-  "usage": ({ capabilities }) => capabilities.usage,
-  "`reset`": ({ reset }) => yes(reset !== undefined),
-  "`sanitize`": ({ execute }) => yes(execute !== undefined),
-};
-
-const PAGES: Readonly<Partial<Record<Kind, string>>> = { database: "databases.md" };
-
-for (const [kind, page] of Object.entries(PAGES)) {
-  Deno.test(`docs/${page} says of each ${kind} provider what it can do`, async () => {
-    const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), "utf8");
-    const [header, , ...rows] = tableOf(text, "provider");
-    for (const [name, load] of Object.entries(PROVIDERS[kind as Kind])) {
-      const { default: provider } = await load();
-      const told = rows.find(([first]) => first === `\`${name}\``);
-      const expected = header!.slice(1).map((column) => COLUMNS[column]!(provider));
-      assert.deepEqual(told?.slice(1), expected, name);
-    }
-    assert.equal(rows.length, Object.keys(PROVIDERS[kind as Kind]).length);
-  });
-}
 
 Deno.test("docs/init.md has each stack, with its providers", () => {
   const [, , ...rows] = tableOf(readFileSync(new URL("../../docs/init.md", import.meta.url), "utf8"), "`--stack`");

@@ -2,8 +2,13 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as v from "npm:valibot@1.5.0";
+import type { Provider } from "../../core/provider.ts";
+import sqlite from "../../providers/database/sqlite.ts";
 import { generate, outdated } from "../../tools/gen/main.ts";
 import { pages } from "../../tools/gen/pages.ts";
+import { providerTables } from "../../tools/gen/provider_tables.ts";
+import type { ProviderFile } from "../../tools/gen/providers.ts";
 import { readSource } from "../../tools/gen/sources.ts";
 import { constant } from "../../tools/gen/text.ts";
 import { temporaryDirectory } from "../helpers.ts";
@@ -29,7 +34,7 @@ Deno.test("pages() replaces what stands between two marks, keeps the rest, and r
     `# A page\n\n<!-- generated: ${name} -->\n${body}<!-- end -->\n\nEnd | .\n`;
   writeFileSync(join(at.path, "docs", "a.md"), page("exit codes", "| stale |\n"));
   writeFileSync(join(at.path, "docs", "b.md"), "no table\n");
-  const [written, ...others] = await pages(at.path);
+  const [written, ...others] = await pages(at.path, new Map());
   assert.deepEqual([written?.path, others.length], ["docs/a.md", 0]);
   assert.match(
     written!.text,
@@ -39,16 +44,50 @@ Deno.test("pages() replaces what stands between two marks, keeps the rest, and r
   assert.doesNotMatch(written!.text, /stale/);
   for (const name of ["exit codes", "errors"]) {
     writeFileSync(join(at.path, "docs", "a.md"), page(name, ""));
-    const [first] = await pages(at.path);
+    const [first] = await pages(at.path, new Map());
     writeFileSync(join(at.path, "docs", "a.md"), first!.text);
     assert.equal(
-      (await pages(at.path))[0]!.text,
+      (await pages(at.path, new Map()))[0]!.text,
       readFileSync(join(at.path, "docs", "a.md"), "utf8"),
       "twice the same",
     );
   }
   writeFileSync(join(at.path, "docs", "a.md"), page("recipes", ""));
-  await assert.rejects(pages(at.path), /docs\/a\.md: there is no table "recipes"/);
+  await assert.rejects(pages(at.path, new Map()), /docs\/a\.md: there is no table "recipes"/);
+});
+
+Deno.test("providerTables() has a row a provider, with hosts by the examples of its file, which must fit", () => {
+  const made = (name: string, file: Partial<ProviderFile>, permissions: Provider["permissions"]): ProviderFile => ({
+    default: { ...sqlite, name, options: v.strictObject({ size: v.optional(v.number()) }), permissions } as Provider,
+    ...file,
+  });
+  const own = made("own", { examples: { OWN_URL: "own://ada@db.example:77/x" } }, (_options, { OWN_URL }) => ({
+    net: [new URL(OWN_URL!.reveal()).host, "*.own.example"],
+    run: ["own"],
+  }));
+  const question = (example: string) => ({ questions: { size: { ask: "how many", example } } });
+  const sized = (example: string) =>
+    made("sized", question(example), (options) => ({ net: [JSON.stringify(options)] }));
+  const tables = providerTables(new Map([["database", new Map([["own", own], ["sized", sized("154714")]])]]));
+  assert.deepEqual(tables.permissions!().slice(1), [
+    ["`own`", "the host in `OWN_URL`, `*.own.example`", "`own`"],
+    ["`sized`", '`{"size":154714}`', ""],
+  ]);
+  const [header, first, ...others] = tables["database providers"]!();
+  assert.deepEqual([header![0], header!.length, first![0], first![1], others.length], [
+    "provider",
+    9,
+    "`own`",
+    sqlite.capabilities.copy,
+    1,
+  ]);
+  for (const wrong of ["many", "1e5", ""]) {
+    const { permissions } = providerTables(new Map([["cache", new Map([["sized", sized(wrong)]])]]));
+    assert.throws(
+      () => permissions!(),
+      /^Error: providers\/cache\/sized\.ts: the examples of its questions do not fit$/,
+    );
+  }
 });
 
 Deno.test("readSource() finds what is loaded by name and every specifier, and nothing in comments or other texts", () => {

@@ -23,7 +23,7 @@ export async function generate(root: string = ROOT): Promise<Generated[]> {
     ...await commandFiles(root),
     ...await providerFiles(root, providers),
     await binaryFile(root, [...commands, ...providerPaths(providers)]),
-    ...await pages(root),
+    ...await pages(root, providers),
   ];
   return await Promise.all(files.map(async ({ path, text }) => ({ path, text: await formatted(path, text) })));
 }

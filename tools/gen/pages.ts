@@ -7,12 +7,11 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ERROR_CODES, EXIT_CODES } from "../../core/cli/error_codes.ts";
-import type { Generated } from "./text.ts";
+import { providerTables } from "./provider_tables.ts";
+import type { Providers } from "./providers.ts";
+import type { Generated, Table } from "./text.ts";
 
-/** A table's header and rows. */
-type Table = readonly (readonly string[])[];
-
-const TABLES: Readonly<Record<string, () => Promise<Table> | Table>> = {
+const TABLES: Readonly<Record<string, () => Table>> = {
   "exit codes": () => [["exit code", "meaning"], ...Object.entries(EXIT_CODES)],
   "errors": () => [
     ["code", "exit code", "may pass by itself", "meaning"],
@@ -28,7 +27,8 @@ const TABLES: Readonly<Record<string, () => Promise<Table> | Table>> = {
 const REGION = /(<!-- generated: ([\w -]+) -->\n)[^]*?(<!-- end -->)/g;
 
 /** The pages that hold a generated table, as they must be. */
-export async function pages(root: string): Promise<Generated[]> {
+export async function pages(root: string, providers: Providers): Promise<Generated[]> {
+  const all = { ...TABLES, ...providerTables(providers) };
   const names = (await readdir(join(root, "docs"))).filter((name) => name.endsWith(".md")).map((name) =>
     `docs/${name}`
   );
@@ -37,8 +37,9 @@ export async function pages(root: string): Promise<Generated[]> {
     const text = await readFile(join(root, path), "utf8");
     const tables = new Map<string, string>();
     for (const [, , name] of text.matchAll(REGION)) {
-      if (!Object.hasOwn(TABLES, name)) throw new Error(`${path}: there is no table "${name}"`);
-      tables.set(name, markdown(await TABLES[name]()));
+      const table = all[name];
+      if (table === undefined) throw new Error(`${path}: there is no table "${name}"`);
+      tables.set(name, markdown(table()));
     }
     if (tables.size === 0) continue;
     found.push({

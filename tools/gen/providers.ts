@@ -10,6 +10,8 @@ import { constant, type Generated, head } from "./text.ts";
 export interface ProviderFile {
   readonly default: Provider;
   readonly questions?: Readonly<Record<string, Question>>;
+  /** A credential that is a URL, by its variable: the documentation is written with it. */
+  readonly examples?: Readonly<Record<string, string>>;
 }
 
 /** Every provider by kind and name: those of the catalog in its order, then new ones by name. */

@@ -7,6 +7,9 @@ export interface Generated {
   readonly text: string;
 }
 
+/** A table of the documentation: its header and rows. */
+export type Table = readonly (readonly string[])[];
+
 /** The beginning of a file of TypeScript that is written. */
 export function head(from: string, about: string): string {
   return `/**\n * ${about}\n * Written by \`deno task gen\` from ${from}: change those.\n *\n * @module\n */\n`;
