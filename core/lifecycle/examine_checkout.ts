@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { currentEnv, currentProblem, standingText, withoutPointer } from "../workspace/current.ts";
+import { currentEnv, standingText, withoutPointer } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
 import * as block from "../workspace/env_block.ts";
 import { leave } from "../workspace/leave.ts";
@@ -17,10 +17,10 @@ import { fileText, localPath, variablesPath } from "../workspace/place.ts";
 
 /** Findings on this directory's pointer and on the block in its env file. */
 export async function examineCheckout(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {
-  const { env, decidedBy } = currentEnv(engine.project);
+  const { env, decidedBy, problem: problemHere } = currentEnv(engine.project);
   const isKnown = env === undefined || BASE_ENVS.includes(env) || environments.some(({ name }) => name === env);
   if (!isKnown) return [await unmade(engine, env, decidedBy)];
-  const problem = currentProblem(engine.project);
+  const problem = problemHere?.();
   if (problem?.code === "ENV_UNSET") {
     return [{ severity: "info", problem: `on no environment: ${problem.message}`, fix: problem.hint! }];
   }

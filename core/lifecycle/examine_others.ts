@@ -29,10 +29,9 @@ export async function examineOthers(engine: Engine, environments: readonly Envir
 }
 
 async function examineCheckouts(engine: Engine, names: ReadonlySet<string>): Promise<Finding[]> {
-  const [{ standing, stale }, here] = await Promise.all([
-    lookAtCheckouts(engine),
-    disk.realPath(engine.project.root),
-  ]);
+  const { standing, stale } = await lookAtCheckouts(engine);
+  if (standing.length + stale.length === 0) return [];
+  const here = await disk.realPath(engine.project.root);
   const isThere = await Promise.all(stale.map(({ path }) => engine.world.files.stat(path)));
   const gone = stale.filter((_, at) => isThere[at] === undefined);
   const lost = standing.filter(({ env, path }) => !names.has(env) && path !== here);

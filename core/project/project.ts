@@ -53,6 +53,8 @@ export interface Project {
   readonly isNew: boolean;
   /** This very forkstack.json was found right before; see `sealConfig`. */
   readonly isSealed?: boolean;
+  /** Its environment, where the project is on no disk. @default {as the files of the checkout and the process have it} */
+  readonly current?: { readonly env: string; readonly decidedBy: string };
 }
 
 /** The key of a resource: `"database"`, or with a name `"storage.uploads"`. */

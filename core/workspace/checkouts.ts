@@ -95,7 +95,9 @@ export async function lookAtCheckouts({ registry, world }: CheckoutAccess): Prom
 
 /** The checkouts that are on an environment, as `--json` has them. */
 export async function checkoutReports(known: CheckoutAccess): Promise<(env: string) => CheckoutReport[]> {
-  const [{ standing }, here] = await Promise.all([lookAtCheckouts(known), disk.realPath(known.project.root)]);
+  const { standing } = await lookAtCheckouts(known);
+  if (standing.length === 0) return () => [];
+  const here = await disk.realPath(known.project.root);
   const own = hostOf(known.registry);
   return (env) =>
     standing.filter((one) => one.env === env).map(({ host, path, gitDir, gitBranch, usedAt }) => ({

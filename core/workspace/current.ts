@@ -12,18 +12,21 @@ export interface Current {
   /** Absent in a linked git worktree that points to none. */
   readonly env: string | undefined;
   readonly decidedBy: string;
+  /** Tells why the getters of `mod.ts` use no environment here; `undefined` where they do. */
+  readonly problem?: () => ForkstackError | undefined;
 }
 
 /** The environment that this directory points to, and what decided it. */
 export function currentEnv(project: Project): Current {
+  if (project.current !== undefined) return project.current;
   const stack = stackOf(project);
   const { decidedBy } = stack;
-  return { env: decidedBy === "nothing" ? undefined : stack.env, decidedBy };
+  return { env: decidedBy === "nothing" ? undefined : stack.env, decidedBy, problem: () => problemOf(stack) };
 }
 
 /** Where this directory is once its pointer is gone, or was before: as `openStack()` of `mod.ts` decides it. */
 export function withoutPointer(project: Project): Current {
-  if (isNamedByProcess()) return currentEnv(project);
+  if (project.current !== undefined || isNamedByProcess()) return currentEnv(project);
   const isLinked = findProject(project.root)?.isLinkedWorktree;
   return isLinked ? { env: undefined, decidedBy: "nothing" } : { env: "dev", decidedBy: "default" };
 }
@@ -62,10 +65,9 @@ export function meantEnv(project: Project): string {
   }
 }
 
-/** Why the getters of `mod.ts` use no environment here; `undefined` where they do. */
-export function currentProblem(project: Project): ForkstackError | undefined {
+function problemOf(stack: Stack): ForkstackError | undefined {
   try {
-    stackOf(project).current();
+    stack.current();
   } catch (error) {
     if (isForkstackError(error)) return error;
     throw error;

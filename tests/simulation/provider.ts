@@ -18,9 +18,12 @@ const POLLS = 25;
 /** What outputs hold beside ids; must never reach the registry. */
 export const SECRET = "s3cret-of-";
 
+/** When the simulated time begins. */
+export const EPOCH_MS = Date.UTC(2026, 0, 1);
+
 /** The instant of a vendor's milliseconds. */
 export function instantOf(ms: number): string {
-  return new Date(Date.UTC(2026, 0, 1) + ms).toISOString();
+  return new Date(EPOCH_MS + ms).toISOString();
 }
 
 /** A provider that reaches its vendor by `send`. */

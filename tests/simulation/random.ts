@@ -22,7 +22,7 @@ export class Dice {
 
   /** True as often as `probability` says. */
   chance(key: string, probability: number): boolean {
-    return this.draw(key) < probability;
+    return probability > 0 && this.draw(key) < probability;
   }
 
   /** A whole number from `low` to `high`, both included. */

@@ -10,6 +10,7 @@ import type { Files } from "../../core/system/files.ts";
 import { extendLease, prunable, pruneEnvironment } from "../../core/lifecycle/lease.ts";
 import type { Provider } from "../../core/provider.ts";
 import { Registry } from "../../core/state/registry.ts";
+import { ignoreLines } from "../../core/workspace/ignore.ts";
 import { resetEnvironment } from "../../core/lifecycle/reset.ts";
 import type { SqlRow, Statement } from "../../core/state/sql.ts";
 import { isForkstackError, resourceTitle } from "../../mod.ts";
@@ -17,9 +18,10 @@ import { Database } from "./database.ts";
 import { Faults } from "./faults.ts";
 import type { Liar } from "./lies.ts";
 import { Loop } from "./loop.ts";
+import { ROOT } from "./machine.ts";
 import { memoryFiles } from "./memory_files.ts";
 import { Process } from "./process.ts";
-import { instantOf } from "./provider.ts";
+import { EPOCH_MS, instantOf } from "./provider.ts";
 import { Dice } from "./random.ts";
 import { type Command, OCCUPIED, PROJECT, PROTECTED, type Scenario } from "./scenario.ts";
 import { type Answer, type Request, Vendor } from "./vendor.ts";
@@ -55,7 +57,6 @@ const SAFETY = /did not make|is protected|was changed or deleted|none of ours|ha
 const LONGEST_MS = 600_000;
 /** Until the lists of all vendors are up to date. */
 const SETTLE_MS = 10_000;
-const ROOT = "/simulated";
 /** One for all runs of this thread: opening it costs as much as a run. */
 const database = new Database();
 
@@ -88,6 +89,7 @@ export class Simulation {
     stack: PROJECT,
     config: { project: PROJECT, protected: [PROTECTED] },
     isNew: false,
+    current: { env: "dev", decidedBy: "default" },
   };
   readonly #tally: Record<string, number> = {};
   #ids = 0;
@@ -100,14 +102,14 @@ export class Simulation {
     this.faults = new Faults(new Dice(scenario.seed), scenario.faultRate, scenario.sleepiness, without);
     this.vendors = scenario.vendors.map((traits) => new Vendor(traits, () => this.loop.nowMs));
     this.files = memoryFiles({
-      [`${ROOT}/.gitignore`]: `/.forkstack/\n/.current-env\n/.env.local\n/${PROJECT}.*.db*\n`,
+      [`${ROOT}/.gitignore`]: ignoreLines(this.project).map(([line]) => `${line}\n`).join(""),
     });
     this.watch = new Watch(this);
   }
 
   /** The true time, which the vendors have. */
   clockMs(): number {
-    return Date.parse(instantOf(this.loop.nowMs));
+    return EPOCH_MS + this.loop.nowMs;
   }
 
   /** Counts what was met, so that it shows what a run has really tried. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { seedsOf, sized } from "../sizes.ts";
+import { isSimulated } from "./machine.ts";
 import { PLANTS } from "./plants.ts";
 import { scenarioOf } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
@@ -55,6 +56,32 @@ Deno.test("a seed tells the same story each time, whatever ran before it", async
   const again = await hashes(seeds.toReversed());
   assert.deepEqual(new Map([...again].sort(([a], [b]) => a - b)), first);
   assert(new Set(first.values()).size > seeds.length * 0.96, "different seeds must tell different stories");
+});
+
+Deno.test("a seed asks this machine for no file and no variable, and loads no module meanwhile", async () => {
+  const expected = (await simulate(scenarioOf(5))).hash;
+  const machine = Deno as unknown as Record<string, unknown>;
+  const names = Object.keys(Deno).filter((name) =>
+    /^(open|read|stat|lstat|realPath|write|mkdir|remove|cwd)/.test(name)
+  );
+  const own = names.map((name) => [name, machine[name]] as const);
+  const asked: string[] = [];
+  for (const [name, call] of own) {
+    machine[name] = (...given: unknown[]) => {
+      if (!isSimulated(given[0])) asked.push(`${name} ${given[0]}`);
+      return (call as (...given: unknown[]) => unknown)(...given);
+    };
+  }
+  const get = Deno.env.get;
+  Deno.env.get = (name) => void asked.push(`env ${name}`);
+  try {
+    assert.equal((await simulate(scenarioOf(5))).hash, expected);
+    for (let seed = 0; seed < 30; seed++) await simulate(scenarioOf(seed));
+    assert.deepEqual(asked, []);
+  } finally {
+    Object.assign(Deno, Object.fromEntries(own));
+    Deno.env.get = get;
+  }
 });
 
 /** How many seeds each planted bug may take to be seen. */
