@@ -1,17 +1,6 @@
-/** What the pages on providers say in their tables is what the providers say of themselves. */
+/** Tables of the pages that say what another file says. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { STACKS } from "../../providers/presets.ts";
-
-Deno.test("docs/init.md has each stack, with its providers", () => {
-  const [, , ...rows] = tableOf(readFileSync(new URL("../../docs/init.md", import.meta.url), "utf8"), "`--stack`");
-  const told = Object.fromEntries(rows.map(([stack, ...providers]) => [stack, providers.slice(0, 3)]));
-  const expected = Object.entries(STACKS).map(([stack, { providers }]) => {
-    const { database = "sqlite", storage = "local", secrets = "env-file" } = providers;
-    return [`\`${stack}\``, [database, storage, secrets].map((one) => `\`${one}\``)];
-  });
-  assert.deepEqual(told, Object.fromEntries(expected));
-});
 
 /** The cells of the first table whose first column is called so. */
 function tableOf(text: string, first: string): string[][] {

@@ -2,16 +2,20 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as v from "npm:valibot@1.5.0";
 import type { Provider } from "../../core/provider.ts";
 import sqlite from "../../providers/database/sqlite.ts";
 import { generate, outdated } from "../../tools/gen/main.ts";
 import { pages } from "../../tools/gen/pages.ts";
 import { providerTables } from "../../tools/gen/provider_tables.ts";
-import type { ProviderFile } from "../../tools/gen/providers.ts";
+import { type ProviderFile, readProviders } from "../../tools/gen/providers.ts";
+import { STACKS } from "../../providers/presets.ts";
 import { readSource } from "../../tools/gen/sources.ts";
 import { constant } from "../../tools/gen/text.ts";
 import { temporaryDirectory } from "../helpers.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 Deno.test("deno task gen has nothing to write", async () => {
   const files = await generate();
@@ -88,6 +92,63 @@ Deno.test("providerTables() has a row a provider, with hosts by the examples of 
       /^Error: providers\/cache\/sized\.ts: the examples of its questions do not fit$/,
     );
   }
+});
+
+Deno.test("providerTables() says who gives a variable, of whom it is a secret, and where a person may set it", () => {
+  const giving = (name: string, variables: Provider["variables"]): [string, ProviderFile] => [
+    name,
+    { default: { ...sqlite, name, variables } as Provider },
+  ];
+  const [secret, shared] = [{ isSecret: true, isIdentity: true }, { isSecret: false, isIdentity: false }];
+  const tables = providerTables(
+    new Map([
+      [
+        "cache",
+        new Map([giving("a", { URL: secret, REGION: shared }), giving("b", { URL: { ...shared, isIdentity: true } })]),
+      ],
+      ["queue", new Map([giving("c", { URL: shared, KEY: { ...secret, isPersonal: true } })])],
+    ]),
+  );
+  assert.deepEqual(tables.variables!().slice(1), [
+    ["cache", "`URL`", "each", "yes; of `b` no", "yes"],
+    ["cache", "`REGION`", "`a`", "no", "no"],
+    ["queue", "`URL`", "`c`", "no", "no"],
+    ["queue", "`KEY`", "`c`, or you", "yes", "yes"],
+  ]);
+});
+
+Deno.test("providerTables() names each provider by its title and page, with its credentials, and refuses one without", () => {
+  const known = (name: string, changed: Partial<Provider>): [string, ProviderFile] => [
+    name,
+    { default: { ...sqlite, name, title: "A Thing", page: "things.md#a", ...changed } as Provider },
+  ];
+  const [must, may] = [{ variable: "A", required: true }, { variable: "B", required: false }];
+  const rows = (...files: [string, ProviderFile][]) =>
+    providerTables(new Map([["cache", new Map(files)]])).providers!();
+  assert.deepEqual(
+    rows(
+      known("none", { credentials: [] }),
+      known("both", { credentials: [must, may] }),
+      known("either", { credentials: [{ ...must, required: false }, may] }),
+    ).slice(1).map((row) => row.slice(1)),
+    [
+      ["`none`", "[A Thing](things.md#a)", "none"],
+      ["`both`", "[A Thing](things.md#a)", "`A`, `B` (optional)"],
+      ["`either`", "[A Thing](things.md#a)", "some of `A`, `B`"],
+    ],
+  );
+  for (const lacking of [{ title: undefined }, { page: undefined }]) {
+    assert.throws(() => rows(known("x", lacking as Partial<Provider>)), /providers\/cache\/x\.ts has no title or page/);
+  }
+});
+
+Deno.test("providerTables() has each stack of init, with the questions of its providers", async () => {
+  const [header, ...rows] = providerTables(await readProviders(ROOT)).stacks!();
+  assert.deepEqual(rows.map(([stack]) => stack), Object.keys(STACKS).map((stack) => `\`${stack}\``));
+  assert.deepEqual(header, ["`--stack`", "database", "storage", "secrets", "to be told"]);
+  assert.deepEqual(rows[0], ["`sqlite-local`", "`sqlite`", "`local`", "`env-file`", "nothing"]);
+  const told = new Map(rows.map(([stack, , , , text]) => [stack, text]));
+  assert.equal(told.get("`turso-tigris-doppler`"), "`database.organization`; `secrets.project`: the project's name");
 });
 
 Deno.test("readSource() finds what is loaded by name and every specifier, and nothing in comments or other texts", () => {

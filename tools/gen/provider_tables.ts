@@ -1,7 +1,9 @@
 /** Tables of the documentation that the providers' files know. */
 import * as v from "npm:valibot@1.5.0";
 import { typedOption } from "../../core/project/schema.ts";
-import { type Kind, type Provider, Secret } from "../../core/provider.ts";
+import { type Declaration, type Kind, type Provider, type Question, Secret } from "../../core/provider.ts";
+import { EMBEDDED_STACK } from "../../mod.ts";
+import { STACKS } from "../../providers/presets.ts";
 import type { ProviderFile, Providers } from "./providers.ts";
 import type { Table } from "./text.ts";
 
@@ -19,10 +21,94 @@ const COLUMNS: Readonly<Record<string, (provider: Provider) => string>> = {
   "`sanitize`": ({ execute }) => yes(execute !== undefined),
 };
 
-/** By name: `"database providers"` and so on with what those of a kind can do, and `"permissions"` with what each needs. */
+/** One provider's file, with its kind and name. */
+interface Entry {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly file: ProviderFile;
+}
+
+/**
+ * By name: `"database providers"` and so on with what those of a kind can do, `"permissions"` with what each needs,
+ * `"providers"` with all of them, `"variables"` with what they give, `"stacks"` with what `init` knows by name.
+ */
 export function providerTables(providers: Providers): Readonly<Record<string, () => Table>> {
   const kinds = [...providers].map(([kind, all]) => [`${kind} providers`, () => abilities(all)] as const);
-  return { ...Object.fromEntries(kinds), permissions: () => needs(providers) };
+  const entries = [...providers].flatMap(([kind, all]) =>
+    [...all].map(([name, file]): Entry => ({ kind, name, file }))
+  );
+  return {
+    ...Object.fromEntries(kinds),
+    permissions: () => needs(entries),
+    providers: () => overview(entries),
+    variables: () =>
+      [...providers].reduce<Table>((table, [kind, all]) => [...table, ...variables(kind, all)], [
+        ["kind", "variable", "given by", "secret", "names one environment's own"],
+      ]),
+    stacks: () => stacks(entries),
+  };
+}
+
+function overview(entries: readonly Entry[]): Table {
+  return [
+    ["kind", "`provider`", "what it is", "credentials"],
+    ...entries.map(({ kind, name, file: { default: { title, page, credentials } } }) => {
+      if (title === undefined || page === undefined) {
+        throw new Error(`providers/${kind}/${name}.ts has no title or page`);
+      }
+      return [kind, code(name), `[${title}](${page})`, credentialsText(credentials)];
+    }),
+  ];
+}
+
+function credentialsText(credentials: Provider["credentials"]): string {
+  if (credentials.length === 0) return "none";
+  const isAny = credentials.length > 1 && credentials.every(({ required }) => !required);
+  const all = credentials.map(({ variable, required }) => code(variable) + (required || isAny ? "" : " (optional)"));
+  return isAny ? `some of ${all.join(", ")}` : all.join(", ");
+}
+
+/** Variables that providers of a kind give, and what these declare of each. */
+function variables(kind: Kind, all: ReadonlyMap<string, ProviderFile>): Table {
+  const declared = [...all].flatMap(([name, { default: { variables } }]) =>
+    Object.entries(variables).map(([variable, declaration]) => ({ name, variable, declaration }))
+  );
+  return [...Map.groupBy(declared, ({ variable }) => variable)].map(([variable, givers]) => {
+    const told = (claim: (declaration: Declaration) => boolean | undefined) => {
+      const others = givers.filter(({ declaration }) => !claim(declaration)).map(({ name }) => code(name));
+      return others.length === 0 ? "yes" : others.length === givers.length ? "no" : `yes; of ${others.join(", ")} no`;
+    };
+    const names = givers.length === all.size && all.size > 1 ? "each" : givers.map(({ name }) => code(name)).join(", ");
+    const isPersonal = givers.some(({ declaration }) => declaration.isPersonal);
+    return [
+      kind,
+      code(variable),
+      isPersonal ? `${names}, or you` : names,
+      told(({ isSecret }) => isSecret),
+      told(({ isIdentity }) => isIdentity),
+    ];
+  });
+}
+
+function stacks(entries: readonly Entry[]): Table {
+  const kinds: readonly Kind[] = ["database", "storage", "secrets"];
+  return [
+    ["`--stack`", ...kinds, "to be told"],
+    ...Object.entries(STACKS).map(([stack, { providers }]) => {
+      const chosen = kinds.map((kind) => providers[kind] ?? EMBEDDED_STACK[kind]!);
+      const told = kinds.flatMap((kind, at) => {
+        const { questions = {} } = entries.find((one) => one.kind === kind && one.name === chosen[at])!.file;
+        return Object.entries(questions).map(([option, question]) => questionText(`${kind}.${option}`, question));
+      });
+      return [code(stack), ...chosen.map(code), told.length === 0 ? "nothing" : told.join("; ")];
+    }),
+  ];
+}
+
+/** An option that `init` asks for, with the answer most give. */
+function questionText(option: string, { variable, isProject = false }: Question): string {
+  const usual = variable === undefined ? undefined : code(variable);
+  return [code(option), usual ?? (isProject ? "the project's name" : undefined)].filter(Boolean).join(": ");
 }
 
 function abilities(all: ReadonlyMap<string, ProviderFile>): Table {
@@ -32,11 +118,10 @@ function abilities(all: ReadonlyMap<string, ProviderFile>): Table {
   ];
 }
 
-function needs(providers: Providers): Table {
-  const files = [...providers].flatMap(([kind, all]) => [...all].map(([name, file]) => ({ kind, name, file })));
+function needs(entries: readonly Entry[]): Table {
   return [
     ["provider", "`net`", "`run`"],
-    ...files.map(({ kind, name, file }) => {
+    ...entries.map(({ kind, name, file }) => {
       const { net, run } = neededBy(kind, file);
       return [code(name), net.join(", "), run.map(code).join(", ")];
     }),
