@@ -42,6 +42,9 @@ export interface Making {
 
 const UNKNOWN = "unknown";
 
+/** How many parts a note has after its version; a later one of v2 tells how its environment was made. */
+const PARTS: ReadonlyMap<string | undefined, readonly number[]> = new Map([["v1", [4]], ["v2", [6, 7]]]);
+
 /** How an environment was made, as `Marker.made` holds it: `prod_empty_2026-12-01T00:00:00.000Z`. */
 export function formatMaking({ parent, origin = "", expiresAt = UNKNOWN }: Making): string {
   return [parent, origin, expiresAt ?? ""].join("_");
@@ -53,8 +56,8 @@ export function parseMaking(made: string | undefined): Making | undefined {
   if (parent === undefined || !ENV.test(parent)) return undefined;
   return {
     parent,
-    ...(origin === "" ? {} : { origin: origin! }),
-    ...(expiresAt === UNKNOWN ? {} : { expiresAt: expiresAt === "" ? null : expiresAt! }),
+    origin: origin || undefined,
+    expiresAt: expiresAt === UNKNOWN ? undefined : expiresAt || null,
   };
 }
 
@@ -69,9 +72,7 @@ export function parseMarker(note: unknown, name: string): Marker | undefined {
   }
   if (typeof note !== "string") return undefined; // a vendor's answer may hold anything
   const [tool, version, ...parts] = note.split(":");
-  if (tool !== "forkstack" || !(version === "v1" ? [4] : version === "v2" ? [6, 7] : []).includes(parts.length)) {
-    return undefined;
-  }
+  if (tool !== "forkstack" || !PARTS.get(version)?.includes(parts.length)) return undefined;
   const decoded = parts.map(decode);
   const [stack, env, resource, operation, registry, thing, made] = decoded;
   if (decoded.includes(undefined) || !ENV.test(env!)) return undefined;
@@ -81,8 +82,8 @@ export function parseMarker(note: unknown, name: string): Marker | undefined {
   return {
     ...marker,
     name,
-    ...(registry === "" ? {} : { registry: registry! }),
-    ...(made === undefined ? {} : { made }),
+    registry: registry || undefined,
+    made,
   };
 }
 

@@ -86,11 +86,8 @@ export class Bindings {
 
   /** The name of a property, where it is always the same. */
   nameOf(key: Node, isComputed: boolean): string | undefined {
-    return isComputed
-      ? this.textOf(key)
-      : key.type === "PrivateIdentifier"
-      ? `#${key.name}`
-      : key.name ?? literalOf(key);
+    if (isComputed) return this.textOf(key);
+    return key.type === "PrivateIdentifier" ? `#${key.name}` : key.name ?? literalOf(key);
   }
 
   /** Whether a key is a number or a symbol: it leads to no member that has a name. */

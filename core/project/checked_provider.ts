@@ -26,8 +26,8 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     capabilities: provider.capabilities,
     credentials: provider.credentials,
     variables: provider.variables,
-    ...(credentialsHint === undefined ? {} : { credentialsHint }),
-    ...(requestIdHeaders === undefined ? {} : { requestIdHeaders }),
+    credentialsHint,
+    requestIdHeaders,
     options: provider.options,
     inspect: async (context, target) => inspection(await provider.inspect(context, target), target, refuse),
     async create(context, target) {
@@ -46,23 +46,20 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     async outputs(context, held, scope) {
       return declared(provider, await provider.outputs(context, held, scope), refuse);
     },
-    ...(secrets === undefined ? {} : { secrets }),
-    ...(permissions === undefined ? {} : { permissions: permissions.bind(provider) }),
-    ...(execute === undefined ? {} : { execute: execute.bind(provider) }),
-    ...(extend === undefined ? {} : { extend: extend.bind(provider) }),
-    ...(remark === undefined ? {} : { remark: remark.bind(provider) }),
-    ...(usage === undefined ? {} : { usage: usage.bind(provider) }),
-    ...(reset === undefined ? {} : {
-      reset: async (context: Context, fork: Fork, target: Target<Options>) =>
-        replacement(await reset.call(provider, context, fork, target), target, refuse),
+    secrets,
+    permissions: permissions?.bind(provider),
+    execute: execute?.bind(provider),
+    extend: extend?.bind(provider),
+    remark: remark?.bind(provider),
+    usage: usage?.bind(provider),
+    reset: reset && (async (context, fork, target) => {
+      const given = await reset.call(provider, context, fork, target);
+      return replacement(given, target, refuse);
     }),
-    ...(keep === undefined ? {} : {
-      async keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {
-        const kept = await keep.call(provider, context, fork, scope);
-        if (kept === "absent") return kept;
-        checkHeld(kept, refuse);
-        return kept;
-      },
+    keep: keep && (async (context, fork, scope) => {
+      const kept = await keep.call(provider, context, fork, scope);
+      if (kept !== "absent") checkHeld(kept, refuse);
+      return kept;
     }),
   };
 }
@@ -147,7 +144,7 @@ async function* listed<Options>(
 
 function replacement(given: Replacement, target: Target<unknown>, refuse: Refuse): Replacement {
   return {
-    ...(given.execute === undefined ? {} : { execute: given.execute.bind(given) }),
+    execute: given.execute?.bind(given),
     discard: () => given.discard(),
     commit: async () => forkOf(await given.commit(), target, refuse),
   };

@@ -324,7 +324,9 @@ function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
   }
   const one = exported as Partial<Provider> & Record<string, unknown>;
   const problems: string[] = [];
-  const wants = (is: boolean, text: string) => void (is || problems.push(text));
+  const wants = (is: boolean, text: string) => {
+    if (!is) problems.push(text);
+  };
   wants(
     typeof one.name === "string" && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(one.name),
     '"name" must be like "my-db"',

@@ -80,7 +80,9 @@ export function importsOf(text: string, isTypeScript: boolean): ImportScan {
   const bindings = new Bindings(program);
   const imports: Import[] = [];
   const refused: string[] = [];
-  const refuse = ({ loc }: Node, what: string) => void refused.push(`line ${loc.start.line}: ${what}`);
+  const refuse = ({ loc }: Node, what: string): void => {
+    refused.push(`line ${loc.start.line}: ${what}`);
+  };
 
   const imported = (source: Node) => {
     const specifier = literalOf(source);
@@ -162,15 +164,27 @@ export function importsOf(text: string, isTypeScript: boolean): ImportScan {
       case "BinaryExpression": {
         const found = bindings.textOf(node);
         if (found !== undefined && UNNAMED.has(found)) return refuse(node, `the text "${found}"`);
-        if (/^[!=]==?$/.test(node.operator)) return looked(node.left), looked(node.right);
-        if (node.operator === "in") return visit(node.left), looked(node.right);
+        if (/^[!=]==?$/.test(node.operator)) {
+          looked(node.left);
+          looked(node.right);
+          return;
+        }
+        if (node.operator === "in") {
+          visit(node.left);
+          looked(node.right);
+          return;
+        }
         break;
       }
       case "UnaryExpression":
         if (node.operator === "typeof" || node.operator === "!") return looked(node.argument);
         break;
       case "LogicalExpression":
-        if (node.operator === "&&") return looked(node.left), visit(node.right);
+        if (node.operator === "&&") {
+          looked(node.left);
+          visit(node.right);
+          return;
+        }
         break;
       case "IfStatement":
       case "ConditionalExpression":

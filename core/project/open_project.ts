@@ -67,10 +67,10 @@ export async function openProject(
   });
   const { config, isSealed } = await withState(state, async () => {
     if (!isStateless) await checkState({ root, stateRoot: state, config: named(text) });
-    return await readConfig(configRoot, text, { catalog, ...(isStateless ? {} : { state }) });
+    return await readConfig(configRoot, text, { catalog, state: isStateless ? undefined : state });
   });
   const stack = config.stack ?? config.project;
-  const roots = { root, ...(configRoot === root ? {} : { configRoot }), stateRoot: state };
+  const roots = { root, configRoot: configRoot === root ? undefined : configRoot, stateRoot: state };
   return { ...roots, name: config.project, stack, config, isNew: false, isSealed };
 }
 
@@ -167,20 +167,14 @@ export async function loadResources(
   const path = configPath(project);
   const declared = declaredResources(project.config).map(({ kind, name, provider: file, options }) => {
     const { provider: _, ...given } = options;
-    return { key: keyOf(kind, name), kind, ...(name === undefined ? {} : { name }), file, given };
+    return { key: keyOf(kind, name), kind, name, file, given };
   });
   type Declared = typeof declared[number];
   const isOfCatalog = ({ kind, file }: Declared) => isBuiltIn(catalog, kind, file);
   const withOptions = async ({ given, ...one }: Declared, provider: Provider, texts: Admitted["scripts"] = {}) => {
     const { options, sanitize } = await parseResource(provider, given, one.key, path);
-    const text = texts[one.key];
-    const script = sanitize === undefined ? {} : { place: sanitize, ...(text === undefined ? {} : { text }) };
-    return {
-      ...one,
-      provider,
-      options,
-      ...(sanitize === undefined ? {} : { sanitize: script as Resource["sanitize"] }),
-    };
+    const script = sanitize && { place: sanitize, text: texts[one.key] };
+    return { ...one, provider, options, sanitize: script as Resource["sanitize"] };
   };
   const builtIn = async (one: Declared) => checked((await catalog.providers[one.kind][one.file]!()).default);
   // What is wrong with forkstack.json is told before anybody is asked to trust it.

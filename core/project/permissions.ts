@@ -46,8 +46,8 @@ export function permissionsOf(
       env: true,
       run,
       sys: ["hostname"],
-      ...(net.length === 0 ? {} : { net }),
-      ...(/^https?:$/.test(protocol) ? { import: [host] } : {}),
+      net: net.length === 0 ? undefined : net,
+      import: /^https?:$/.test(protocol) ? [host] : undefined,
     },
     unset: sorted(all.flatMap((one) => one.unset)),
   };

@@ -22,7 +22,7 @@ import type { Project } from "./project.ts";
 /** The files that point a directory at an environment, as paths in the project. */
 export function pointersOf({ config }: Pick<Project, "config">): string[] {
   const envFile = envFileOf(config);
-  return [".current-env", ...(envFile === undefined ? [] : [envFile])];
+  return envFile === undefined ? [".current-env"] : [".current-env", envFile];
 }
 
 const STATE = ".forkstack";
@@ -112,17 +112,16 @@ export async function projectFile(root: string, name: string): Promise<string> {
   const path = join(root, name);
   const found = await disk.look(path);
   if (found === undefined || found.type === "file") return path;
+  const refuse = (state: string) =>
+    new ForkstackError("NOT_PERMITTED", `Cannot use ${JSON.stringify(path)}: ${state}`, {
+      hint: "Remove it, or put a file of the project in its place",
+    });
   const { isWithin } = await load<typeof import("../system/links.ts")>("core/system/links.ts");
   const [real, top] = await Promise.all([path, root].map((one) => disk.realPath(one)));
-  const state = found.type === "directory" || (await disk.look(real))?.type !== "file"
-    ? "it is no file, nor a link to one"
-    : isWithin(real, repositoriesAround(top)[0] ?? top)
-    ? undefined
-    : "it is a link that leads out of the repository";
-  if (state === undefined) return real;
-  throw new ForkstackError("NOT_PERMITTED", `Cannot use ${JSON.stringify(path)}: ${state}`, {
-    hint: "Remove it, or put a file of the project in its place",
-  });
+  const isFile = found.type !== "directory" && (await disk.look(real))?.type === "file";
+  if (!isFile) throw refuse("it is no file, nor a link to one");
+  if (isWithin(real, repositoriesAround(top)[0] ?? top)) return real;
+  throw refuse("it is a link that leads out of the repository");
 }
 
 /** Those names in a directory, and what is below them, that a repository around it tracks; as our own spelling. */

@@ -73,7 +73,8 @@ export function schemaPath(from: Origin, root: string): string | undefined {
   if (from.kind === "url") return new URL("forkstack.schema.json", from.url).href;
   if (from.kind !== "clone") return undefined;
   const path = pathFrom(root, from.path.replace(/cli\.ts$/, "forkstack.schema.json"));
-  return isAbsolute(path) ? undefined : path.startsWith(".") ? path : `./${path}`;
+  if (isAbsolute(path)) return undefined;
+  return path.startsWith(".") ? path : `./${path}`;
 }
 
 /** Relative where that leads over what the two have in common, so that a checkout beside another works for everybody. */

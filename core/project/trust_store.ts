@@ -232,23 +232,23 @@ async function ownText(path: string): Promise<string | undefined> {
 }
 
 async function assertOwn(path: string, type: "file" | "directory"): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  const state = found.isSymbolicLink()
-    ? "it is a link"
-    : (type === "file") !== found.isFile()
-    ? `it is no ${type}`
-    : system() === "windows"
-    ? undefined
-    : (found.mode & 0o022) !== 0
-    ? "others may write to it"
-    : found.uid !== await ownUid(type === "directory" ? path : dirname(path))
-    ? "another user owns it"
-    : undefined;
+  const state = await strangeness(path, type);
   if (state === undefined) return;
   throw new ForkstackError("NOT_PERMITTED", `Cannot use "${path}", which keeps what you trusted: ${state}`, {
     hint: "Look at it. If it is not yours, remove it, then run `forkstack trust`",
   });
+}
+
+/** Why a file or a directory may be another user's work; `undefined` of one that is not there, or that is sound. */
+async function strangeness(path: string, type: "file" | "directory"): Promise<string | undefined> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return undefined;
+  if (found.isSymbolicLink()) return "it is a link";
+  if ((type === "file") !== found.isFile()) return `it is no ${type}`;
+  if (system() === "windows") return undefined;
+  if ((found.mode & 0o022) !== 0) return "others may write to it";
+  const owner = await ownUid(type === "directory" ? path : dirname(path));
+  return found.uid === owner ? undefined : "another user owns it";
 }
 
 /** This user's number; Deno, which may not tell it, makes a file to see whose that is. */

@@ -25,10 +25,10 @@ export function itemTitle({ kind, resource, name, option }: Item): string {
 /** What an item was when it was trusted, beside the contents of its files. */
 export function whatChanged(before: Item, now: Item): string[] {
   const options = (one: Item) => JSON.stringify(one.options);
-  return [
-    ...(before.name === now.name ? [] : [`--- before: ${itemTitle(before)}`]),
-    ...(options(before) === options(now) ? [] : [`--- options before: ${shown(options(before) ?? "none")}`]),
-  ];
+  const changes: string[] = [];
+  if (before.name !== now.name) changes.push(`--- before: ${itemTitle(before)}`);
+  if (options(before) !== options(now)) changes.push(`--- options before: ${shown(options(before) ?? "none")}`);
+  return changes;
 }
 
 const WHAT_IT_GETS: Readonly<Record<Item["kind"], string>> = {
@@ -40,12 +40,13 @@ const WHAT_IT_GETS: Readonly<Record<Item["kind"], string>> = {
 
 /** Items in a list, each with what it may do. */
 export function itemsText(items: readonly Item[], title: string): string {
-  const lines = items.flatMap((item) => [
-    `  ${itemTitle(item)}: ${WHAT_IT_GETS[item.kind]}`,
-    ...Object.entries(item.files ?? {}).map(([name, hash]) => `    ${shown(name)} sha256 ${hash}`),
-    ...(Object.keys(item.options ?? {}).length === 0 ? [] : [`    options ${shown(JSON.stringify(item.options))}`]),
-  ]);
-  return [title, ...lines].join("\n");
+  const lines = [title];
+  for (const item of items) {
+    lines.push(`  ${itemTitle(item)}: ${WHAT_IT_GETS[item.kind]}`);
+    for (const [name, hash] of Object.entries(item.files ?? {})) lines.push(`    ${shown(name)} sha256 ${hash}`);
+    if (Object.keys(item.options ?? {}).length > 0) lines.push(`    options ${shown(JSON.stringify(item.options))}`);
+  }
+  return lines.join("\n");
 }
 
 /** The contents of a file, each line marked as such. */

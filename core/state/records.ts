@@ -119,9 +119,9 @@ export function forkOf(row: ResourceRow, marker: Marker): Fork | undefined {
   return {
     id: row.id,
     name: row.title,
-    ...(row.parentId === undefined ? {} : { parentId: row.parentId }),
+    parentId: row.parentId,
     marker,
     createdAt: row.createdAt,
-    ...(row.fork === undefined ? {} : { copy: row.fork }),
+    copy: row.fork,
   };
 }

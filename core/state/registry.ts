@@ -17,6 +17,7 @@ import {
   journalLineOf,
   keptOf,
   lockOf,
+  namedEnv,
   resourceOf,
   sound,
   statementError,
@@ -37,7 +38,7 @@ import type {
   ResourceRow,
 } from "./records.ts";
 import { ADOPTED, statements } from "./statements.ts";
-import { isEnvName, isPath } from "../text/field_checks.ts";
+import { isPath } from "../text/field_checks.ts";
 import type { Project } from "../project/project.ts";
 
 /** Last line of a journal of which nobody has noted yet how far it was copied. */
@@ -70,6 +71,15 @@ async function identify(sql: Sql, id: string): Promise<unknown> {
   return row!.value;
 }
 
+/** A registry that was opened, with its `meta`. */
+interface Opened {
+  readonly sql: Sql;
+  readonly project: string;
+  readonly lockDirectory: string | undefined;
+  readonly id: string;
+  readonly meta: ReadonlyMap<string, unknown>;
+}
+
 /** The registry of one project. */
 export class Registry {
   readonly #sql: Sql;
@@ -85,13 +95,7 @@ export class Registry {
   /** Registries that it is a copy of; `open_registry.ts` leaves those that still stand. */
   originals: readonly Original[];
 
-  private constructor(
-    sql: Sql,
-    project: string,
-    lockDirectory: string | undefined,
-    id: string,
-    meta: ReadonlyMap<string, unknown>,
-  ) {
+  private constructor({ sql, project, lockDirectory, id, meta }: Opened) {
     this.#sql = sql;
     this.#project = project;
     this.lockDirectory = lockDirectory;
@@ -147,7 +151,7 @@ export class Registry {
       for (let next = Number(version) + 1; next <= SCHEMA_VERSION; next++) await migrate(sql, next);
       const known: unknown = meta.get("id") ?? await identify(sql, id);
       if (!isRegistryId(known)) throw damagedRegistry(`its id is ${quoted(known)}`);
-      return new Registry(sql, project.name, lockDirectory, known, meta);
+      return new Registry({ sql, project: project.name, lockDirectory, id: known, meta });
     } catch (error) {
       sql.close();
       throw statementError(error);
@@ -308,7 +312,7 @@ export class Registry {
         return sound(rows, check).damaged.map(({ row, error }): DamagedRow => ({
           table,
           error,
-          ...(isEnvName(row.env ?? row.name) ? { env: (row.env ?? row.name) as string } : {}),
+          env: namedEnv(row),
           forget: [`DELETE FROM ${table} WHERE rowid = ?`, row.forkstack_row],
         }));
       }),

@@ -114,11 +114,16 @@ function check<Name extends string>(row: SqlRow, columns: Columns<Name>, whose: 
 }
 
 function damagedRow(row: SqlRow, whose: Whose, state: string): ForkstackError {
-  const env = row.env ?? row.name;
   return new ForkstackError("REGISTRY_DAMAGED", `Cannot read ${whose(row)} in the registry: ${state}`, {
     hint: FORGET,
-    ...(isEnvName(env) ? { details: { env } } : {}),
+    details: { env: namedEnv(row) },
   });
+}
+
+/** The environment that a row says it is of, where that is a name. */
+export function namedEnv(row: SqlRow): string | undefined {
+  const env = row.env ?? row.name;
+  return isEnvName(env) ? env : undefined;
 }
 
 /** The way out of a damaged row. */
@@ -129,7 +134,7 @@ export const FORGET =
 export function damagedRegistry(state: string, cause?: unknown): ForkstackError {
   return new ForkstackError("REGISTRY_DAMAGED", `Cannot use the registry: ${shown(state)}`, {
     hint: "Move it away; `forkstack doctor --rebuild` finds the environments again from their marks",
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   });
 }
 
@@ -144,9 +149,9 @@ export function environmentOf(row: SqlRow): Environment {
     owner: row.owner,
     operation: row.operation,
     createdAt: row.created_at,
-    ...given("expiresAt", row.expires_at),
-    ...given("usedAt", row.used_at),
-    ...given("origin", row.origin),
+    expiresAt: row.expires_at ?? undefined,
+    usedAt: row.used_at ?? undefined,
+    origin: row.origin ?? undefined,
   } as unknown as Environment;
 }
 
@@ -165,14 +170,14 @@ export function resourceOf(row: SqlRow, project: string): ResourceRow {
     env: row.env,
     key: row.key,
     kind,
-    ...given("name", row.name),
+    name,
     provider: row.provider,
     title,
     state: row.state,
     operation: row.operation,
-    ...given("id", row.id),
-    ...given("parentId", row.parent_id),
-    ...given("fork", row.fork),
+    id: row.id ?? undefined,
+    parentId: row.parent_id ?? undefined,
+    fork: row.fork ?? undefined,
     createdAt: row.created_at,
     options: optionsOf(row.options),
   } as unknown as ResourceRow;
@@ -182,7 +187,7 @@ export function resourceOf(row: SqlRow, project: string): ResourceRow {
 export function journalLineOf(row: SqlRow): JournalLine {
   check(row, JOURNAL, journalNamed);
   const { seq, operation, env, resource, step, phase, id, at } = row;
-  return { seq, operation, env, resource, step, phase, ...given("id", id), at } as unknown as JournalLine;
+  return { seq, operation, env, resource, step, phase, id: id ?? undefined, at } as unknown as JournalLine;
 }
 
 /** A fork that was kept, checked. */
@@ -210,12 +215,8 @@ export function lockOf(row: SqlRow): Lock {
 export function checkoutOf(row: SqlRow): Checkout {
   check(row, CHECKOUT, checkoutNamed);
   const { host, path, git_dir, git_branch, env, used_at: usedAt } = row;
-  const where = { ...given("gitDir", git_dir), ...given("gitBranch", git_branch) };
-  return { host, path, ...where, env, usedAt } as unknown as Checkout;
-}
-
-function given(name: string, value: unknown): Record<string, unknown> {
-  return value === null || value === undefined ? {} : { [name]: value };
+  const [gitDir, gitBranch] = [git_dir ?? undefined, git_branch ?? undefined];
+  return { host, path, gitDir, gitBranch, env, usedAt } as unknown as Checkout;
 }
 
 /** The options of a row; `undefined` if they are no JSON object, or longer than any. */

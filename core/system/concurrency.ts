@@ -83,7 +83,9 @@ export async function forEach<Item>(
       const next = isOver() ? undefined : await iterator.next();
       if (next === undefined || next.done || isOver()) break;
       const one = work(next.value)
-        .catch((error) => void (failure ??= { error }))
+        .catch((error) => {
+          failure ??= { error };
+        })
         .finally(() => {
           inFlight.delete(one);
           pool.free();

@@ -287,7 +287,8 @@ async function swapOpen(content: () => Uint8Array, rename: () => void, expected:
 }
 
 function typeOf(isFile: boolean, isDirectory: boolean): "file" | "directory" | "other" {
-  return isFile ? "file" : isDirectory ? "directory" : "other";
+  if (isFile) return "file";
+  return isDirectory ? "directory" : "other";
 }
 
 /** Nothing being there is no error. */

@@ -134,9 +134,12 @@ export type Signal = typeof SIGNALS[number];
 export function onSignals(signals: readonly Signal[], handler: (signal: Signal) => void): () => void {
   const takeBack = signals.filter((signal) => signal === "SIGINT" || system() !== "windows").map((signal) => {
     const listener = () => handler(signal);
-    if (deno === undefined) process.on(signal, listener);
-    else deno.addSignalListener(signal, listener);
-    return () => deno === undefined ? void process.off(signal, listener) : deno.removeSignalListener(signal, listener);
+    if (deno === undefined) {
+      process.on(signal, listener);
+      return () => process.off(signal, listener);
+    }
+    deno.addSignalListener(signal, listener);
+    return () => deno.removeSignalListener(signal, listener);
   });
   return () => takeBack.forEach((one) => one());
 }

@@ -67,6 +67,6 @@ function notDone({ what, provider, resource }: Polling<unknown>, deadlineMs: num
   throw new ForkstackError("NOT_READY", `Cannot ${what}: it is not done after ${deadlineMs / 1_000} s`, {
     hint: "Run the same command again: it goes on where this one stopped",
     retryable: true,
-    details: { ...(provider === undefined ? {} : { provider }), ...(resource === undefined ? {} : { resource }) },
+    details: { provider, resource },
   });
 }

@@ -52,7 +52,7 @@ export async function run(
   const { code, stdout, stderr } = await child.output();
   late?.removeEventListener("abort", end);
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { status: code, stdout: text(stdout), stderr: text(stderr), ...(isLate && { isLate }) };
+  return { status: code, stdout: text(stdout), stderr: text(stderr), isLate };
 }
 
 /** What a program on this terminal gets besides its arguments. */
@@ -233,7 +233,9 @@ function joined(output: Readable, start: (stdin: "pipe" | Readable) => ChildProc
 
 function ended(command: string, child: ChildProcess): Promise<PipeFailure | undefined> {
   let stderr = "";
-  child.stderr!.on("data", (piece) => void (stderr.length < 65_536 && (stderr += piece)));
+  child.stderr!.on("data", (piece) => {
+    if (stderr.length < 65_536) stderr += piece;
+  });
   return new Promise((resolve, reject) => {
     child.on("error", (error) => {
       if ((error as { code?: string }).code === "ENOENT") resolve({ command, status: undefined, stderr });

@@ -49,8 +49,13 @@ function hex(code: number): string {
 
 /** Compares names as people sort them, numbers as numbers: `pr-2` comes before `pr-10`. */
 export function compareNames(one: string, other: string): number {
-  const [a, b] = [sortKey(one), sortKey(other)];
-  return a < b ? -1 : a > b ? 1 : 0;
+  return compareCodes(sortKey(one), sortKey(other));
+}
+
+/** Compares texts by their code units, as `sort()` does. */
+export function compareCodes(one: string, other: string): number {
+  if (one === other) return 0;
+  return one < other ? -1 : 1;
 }
 
 function sortKey(name: string): string {

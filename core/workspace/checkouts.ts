@@ -63,7 +63,7 @@ async function gitOf(path: string): Promise<Pick<Checkout, "gitDir" | "gitBranch
   const gitDir = await disk.realPath(await gitDirectory(top));
   const gitBranch = /^ref: refs\/heads\/(.+)$/m.exec(await disk.readText(join(gitDir, "HEAD")))?.[1];
   const isBranch = isLine(gitBranch) && gitBranch !== ".invalid"; // git's stand-in where refs are in a reftable
-  return { ...(isPath(gitDir) ? { gitDir } : {}), ...(isBranch ? { gitBranch } : {}) };
+  return { gitDir: isPath(gitDir) ? gitDir : undefined, gitBranch: isBranch ? gitBranch : undefined };
 }
 
 /** The machine, where the registry is not a file that is one machine's. */
@@ -102,9 +102,9 @@ export async function checkoutReports(known: CheckoutAccess): Promise<(env: stri
   return (env) =>
     standing.filter((one) => one.env === env).map(({ host, path, gitDir, gitBranch, usedAt }) => ({
       path,
-      ...(host === "" ? {} : { host }),
-      ...(gitDir === undefined ? {} : { gitDir }),
-      ...(gitBranch === undefined ? {} : { branch: gitBranch }),
+      host: host === "" ? undefined : host,
+      gitDir,
+      branch: gitBranch,
       usedAt,
       current: host === own && path === here,
     }));

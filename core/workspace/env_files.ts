@@ -217,16 +217,13 @@ async function environmentFiles(place: Workspace, { env, variables, activate, an
   const stale = staleVariables(project, env, written ?? {});
   const told = { ...written, ...stale };
   const isNew = variables !== undefined || Object.keys(stale).length > 0;
-  return [
-    ...(isNew ? [[path, linesOf(told), 0o600] as const] : []),
-    ...(activate
-      ? [
-        ...await formerFile(place),
-        ...(local === undefined ? [] : [[local, await localFile(place, told, anyway === true), 0o600] as const]),
-        [join(project.root, ".current-env"), `${env}\n`, 0o600] as const,
-      ]
-      : []),
-  ];
+  const planned: Planned[] = [];
+  if (isNew) planned.push([path, linesOf(told), 0o600]);
+  if (!activate) return planned;
+  planned.push(...await formerFile(place));
+  if (local !== undefined) planned.push([local, await localFile(place, told, anyway === true), 0o600]);
+  planned.push([join(project.root, ".current-env"), `${env}\n`, 0o600]);
+  return planned;
 }
 
 /** The env file with these variables in forkstack's block, and every other byte as it is. */

@@ -56,7 +56,7 @@ export async function stageAll(place: Workspace, wanted: () => Promise<readonly 
         content: typeof content === "string" ? new TextEncoder().encode(content) : await content(before),
         before,
         modeBefore: (await disk.mode(path) ?? mode) & 0o777,
-        ...(typeof content === "string" ? {} : { remake: content }),
+        remake: typeof content === "string" ? undefined : content,
       };
       staged.push(one);
       await stage(files, one);
@@ -145,9 +145,13 @@ async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
     if (isDone && sameBytes(seen, expected)) return;
     if (isDone) late = [fileText(expected), fileText(seen)];
     expected = isDone ? await files.readBytes(one.path) : seen;
-    const isAlone = sameBytes(expected, one.content);
-    const merged = late === undefined ? undefined : isAlone ? late[1] : block.withEdit(fileText(expected), ...late);
-    await remakeOf(merged === undefined ? expected : block.bytesOfText(merged));
+    if (late === undefined) {
+      await remakeOf(expected);
+      continue;
+    }
+    const [from, to] = late;
+    const merged = sameBytes(expected, one.content) ? to : block.withEdit(fileText(expected), from, to);
+    await remakeOf(block.bytesOfText(merged));
   }
   throw new ForkstackError("CONFLICT", `Cannot write "${one.path}": another program changes it all the time`, {
     hint: "Close what writes it, and run the same command again",
@@ -171,7 +175,7 @@ export async function allOrNone(
       `${messageOf(error)}. Undoing failed: ${failures.map(messageOf).join("; ")}`,
       {
         hint,
-        ...(env === undefined ? {} : { details: { env } }),
+        details: { env },
         cause: new AggregateError([error, ...failures]),
       },
     );
