@@ -163,8 +163,11 @@ async function send(call: Call, pool: Pool, settings: Settings): Promise<Respons
       return { startedAt: settings.now().getTime(), outcome: await attempt(call, settings) };
     }, call.signal);
     leftMs -= settings.now().getTime() - startedAt;
-    const { waitMs, retryAt } = nextWait(call, outcome, tries, leftMs, settings);
-    if (waitMs === undefined) return conclude(call, outcome, tries, retryAt, settings);
+    const { waitMs, retryAt } = nextWait(call, outcome, { tries, leftMs }, settings);
+    if (waitMs === undefined) {
+      if ("error" in outcome) throw unreachable(call, outcome, tries, settings);
+      return conclude(call, outcome, retryAt);
+    }
     const state = "response" in outcome ? String(outcome.response.status) : reasonOf(outcome, settings);
     settings.log(call.redact(`${call.label} at ${call.host}: ${state}, trying again in ${secondsOf(waitMs)}`));
     await settings.sleep(waitMs, call.signal);
@@ -267,7 +270,12 @@ function redirected(call: Call, from: string, location: string, hops: number): s
 }
 
 /** How long to wait before the next try, if there is one; `retryAt` if the vendor asked for longer than is left. */
-function nextWait(call: Call, outcome: Outcome, tries: number, leftMs: number, settings: Settings) {
+function nextWait(
+  call: Call,
+  outcome: Outcome,
+  { tries, leftMs }: { readonly tries: number; readonly leftMs: number },
+  settings: Settings,
+): { readonly waitMs?: number; readonly retryAt?: Date } {
   const answer = "response" in outcome ? outcome.response : outcome.head;
   const status = answer?.status ?? 0;
   const askedMs = answer && retryAfterMs(answer.headers, settings.now());
@@ -290,15 +298,14 @@ function retryAfterMs(headers: Headers, now: Date): number | undefined {
   return Math.max(0, Date.parse(value) - (Number.isNaN(vendorNow) ? now.getTime() : vendorNow));
 }
 
-function conclude(call: Call, outcome: Outcome, tries: number, retryAt: Date | undefined, settings: Settings) {
-  if ("error" in outcome) throw unreachable(call, outcome, tries, settings);
+function conclude(call: Call, outcome: Exclude<Outcome, { error: unknown }>, retryAt: Date | undefined): Response {
   const { host, redact, requestIdHeaders } = call;
   remember(outcome.response, {
     host,
     redact,
     requestIdHeaders,
     text: outcome.text,
-    ...(retryAt ? { retryAt } : {}),
+    retryAt,
     get label() {
       return call.label;
     },
@@ -363,7 +370,7 @@ function unreachable(
       ? "Check the network and the vendor's status page, then run the same command again"
       : "The vendor may have acted. Run the same command again: it looks at what exists first",
     retryable: true,
-    details: { ...(status === undefined ? {} : { status }), ...(requestId === undefined ? {} : { requestId }) },
+    details: { status, requestId },
   });
 }
 
@@ -375,7 +382,7 @@ function tooLarge(call: Call, head: Response, maxBytes: number): ForkstackError 
     {
       cause: new Error(causeLine(call.label, [String(head.status)], requestId)),
       hint: "If `endpoint` is set in forkstack.json, check that it is the vendor's API",
-      details: { status: head.status, ...(requestId === undefined ? {} : { requestId }) },
+      details: { status: head.status, requestId },
     },
   );
 }

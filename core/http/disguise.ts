@@ -74,12 +74,8 @@ function encodingsOf(secret: string): string[] {
 function inBytes(text: string): string[] {
   const bytes = Buffer.from(text);
   const base64 = bytes.toString("base64");
-  return [
-    bytes.toString("hex"),
-    base64,
-    base64.replace(/=+$/, ""),
-    ...(text.length < MIN_BROKEN_LENGTH ? [] : embeddedBase64(bytes)),
-  ];
+  const forms = [bytes.toString("hex"), base64, base64.replace(/=+$/, "")];
+  return text.length < MIN_BROKEN_LENGTH ? forms : [...forms, ...embeddedBase64(bytes)];
 }
 
 /** How encoders usually write it. Base64 of these tells cases and alphabets apart. */

@@ -110,12 +110,7 @@ export function vendorError(request: Request, response: Response, problem: Vendo
     cause: new Error(causeLine(label, [String(response.status), vendorCode], requestId, text)),
     hint: redact(problem.hint) + (wait ?? ""),
     retryable: RETRYABLE.has(code),
-    details: {
-      provider: problem.provider,
-      ...(problem.resource === undefined ? {} : { resource: problem.resource }),
-      status: response.status,
-      ...(requestId === undefined ? {} : { requestId }),
-    },
+    details: { provider: problem.provider, resource: problem.resource, status: response.status, requestId },
   });
 }
 
@@ -141,15 +136,21 @@ function unreadable(response: Response, text: string | undefined): ForkstackErro
   const exchange: Exchange = (response as Remembered)[EXCHANGE] ??
     { label: "answer", host: "vendor", redact: redactor(() => []) };
   const { label, host } = exchange;
-  const state = text === undefined ? "the body broke off" : text === "" ? "the body is empty" : "the body is not JSON";
   const requestId = requestIdOf(response.headers, exchange);
+  const state = bodyState(text);
   const size = text ? `, ${text.length} characters` : "";
   return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot read answer of "${host}": ${state}`, {
     cause: new Error(causeLine(label, [`${response.status},`, state + size], requestId)),
     hint: "Run the same command again; if `endpoint` is set in forkstack.json, check that it is the vendor's API",
     retryable: true,
-    details: { status: response.status, ...(requestId === undefined ? {} : { requestId }) },
+    details: { status: response.status, requestId },
   });
+}
+
+/** Why a body could not be used; `undefined` is one that did not come whole. */
+function bodyState(text: string | undefined): string {
+  if (text === undefined) return "the body broke off";
+  return text === "" ? "the body is empty" : "the body is not JSON";
 }
 
 function exchangeOf(request: Request, response: Response): Exchange {

@@ -60,7 +60,7 @@ export function requestBody(headers: Headers, stream: AsyncIterable<Uint8Array> 
         "The provided 'x-amz-content-sha256' does not match what was computed",
       );
     }
-    digests = settle(await md5.digest(), digest, algorithm, headers, trailers);
+    digests = settle(await md5.digest(), { digest, algorithm }, headers, trailers);
   }
   const settled = () => {
     if (digests === undefined) throw new TypeError("The body was not read to its end");
@@ -112,8 +112,7 @@ export async function drain(input: Iterator<Uint8Array> | AsyncIterator<Uint8Arr
 
 function settle(
   md5: string,
-  digest: Digest | undefined,
-  algorithm: string | undefined,
+  { digest, algorithm }: { readonly digest: Digest | undefined; readonly algorithm: string | undefined },
   headers: Headers,
   trailers: ReadonlyMap<string, string>,
 ): { md5: string; checksum?: Checksum } {

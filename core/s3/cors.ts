@@ -24,17 +24,15 @@ export function preflight(headers: Headers, origins: readonly string[]): Respons
       "CORSResponse: This CORS request is not allowed; see `forkstack serve --cors`",
     );
   }
-  return new Response(null, {
-    status: 204,
-    headers: {
-      "access-control-allow-methods": METHODS.join(", "),
-      "access-control-max-age": String(MAX_AGE_S),
-      ...(wanted !== "" && { "access-control-allow-headers": wanted }),
-      ...(headers.get("access-control-request-private-network") === "true" && {
-        "access-control-allow-private-network": "true",
-      }),
-    },
+  const allowed = new Headers({
+    "access-control-allow-methods": METHODS.join(", "),
+    "access-control-max-age": String(MAX_AGE_S),
   });
+  if (wanted !== "") allowed.set("access-control-allow-headers", wanted);
+  if (headers.get("access-control-request-private-network") === "true") {
+    allowed.set("access-control-allow-private-network", "true");
+  }
+  return new Response(null, { status: 204, headers: allowed });
 }
 
 /** Lets the page read the answer, if its origin was named. */

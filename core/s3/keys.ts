@@ -69,13 +69,19 @@ export interface KeyEntry {
 
 /** What a name in the store stands for; `undefined` for one that this server never makes. */
 export function entryOfName(name: string): KeyEntry | undefined {
-  const type = name.endsWith("%+") ? "continued" : name.endsWith("%") ? "directory" : "object";
-  const bare = name === NOTHING ? "" : name.slice(0, name.length - { continued: 2, directory: 1, object: 0 }[type]);
+  const [, part, sign] = /^(.*?)(%\+?)?$/s.exec(name)!;
+  const bare = name === NOTHING ? "" : part!;
   try {
-    return { text: bare.includes("%") ? decodeURIComponent(bare) : bare, type };
+    return { text: bare.includes("%") ? decodeURIComponent(bare) : bare, type: typeOfSign(sign) };
   } catch {
     return undefined;
   }
+}
+
+/** The type that the end of a name stands for. */
+function typeOfSign(sign: string | undefined): KeyEntry["type"] {
+  if (sign === undefined) return "object";
+  return sign === "%" ? "directory" : "continued";
 }
 
 /** What Windows takes for a separator, a stream, a device or another name. */
@@ -101,5 +107,6 @@ export function compareKeys(one: string, other: string): number {
 
 /** A surrogate stands for what comes after all other characters. */
 function rank(unit: number): number {
-  return unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }

@@ -79,7 +79,8 @@ export async function listen(handler: S3Handler, port: number, limits: Limits = 
       const closed = new Promise<void>((resolve) => outgoing.on("close", resolve));
       underWay.add(closed);
       outgoing.on("error", () => {}); // the reader went away
-      respond(handler, limits, incoming, outgoing, underWay.isOver).catch(() => outgoing.destroy());
+      if (underWay.isOver) outgoing.writeHead(503, { connection: "close", "content-length": "0" }).end();
+      else respond(handler, limits, incoming, outgoing).catch(() => outgoing.destroy());
     },
   );
   server.on("connect", (_incoming, socket) => {
@@ -106,20 +107,16 @@ async function respond(
   limits: Limits,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  isOver: boolean,
 ): Promise<void> {
   const method = incoming.method ?? "";
-  if (isOver) return void outgoing.writeHead(503, { connection: "close", "content-length": "0" }).end();
   // A `Request` can't even be made of TRACE.
   if (!METHODS.includes(method)) return refuse(outgoing, 405, { allow: ALLOW });
   const headers = headersOf(incoming);
   if (headers === undefined) return refuse(outgoing, 400);
   const hasBody = method !== "GET" && method !== "HEAD";
-  const request = new Request(`http://${HOSTNAME}/`, {
-    method,
-    headers,
-    ...(hasBody && { body: bodyOf(incoming, limits.bodyMs), duplex: "half" }),
-  });
+  const body = hasBody ? bodyOf(incoming, limits.bodyMs) : undefined;
+  const init = { method, headers, body, duplex: "half" }; // Node wants `duplex`, of which not every `RequestInit` knows
+  const request = new Request(`http://${HOSTNAME}/`, init);
   const response = await handler(request, incoming.url ?? "/");
   // What is left of a body that nobody wants would be taken for the next request.
   const isLeft = !incoming.complete;
@@ -135,7 +132,8 @@ const SMALL_BYTES = 64 * 1024;
 /** Sends a body as fast as it is read; either's end by failure is the other's. */
 async function send(response: Response, outgoing: ServerResponse, limitMs: number): Promise<void> {
   if (Number(response.headers.get("content-length") ?? Infinity) <= SMALL_BYTES) { // a stream would cost more
-    return void outgoing.end(new Uint8Array(await response.arrayBuffer()));
+    outgoing.end(new Uint8Array(await response.arrayBuffer()));
+    return;
   }
   outgoing.setTimeout(limitMs, () => outgoing.destroy());
   const reader = response.body!.getReader();

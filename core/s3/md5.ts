@@ -40,7 +40,7 @@ export function md5Of(expectedBytes: number | undefined): Md5 {
 
 function inline(): Md5 {
   const hash = createHash("md5");
-  return { take: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex"), [Symbol.dispose]: () => {} };
+  return { take: (bytes) => hash.update(bytes), digest: () => hash.digest("hex"), [Symbol.dispose]: () => {} };
 }
 
 /** By pages that both threads see: one is filled here while the others are read there. */

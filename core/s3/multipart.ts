@@ -11,6 +11,7 @@ import { join } from "node:path";
 import type { Body, Checksum } from "./body.ts";
 import { type Bucket, checkKey, type Condition } from "./bucket.ts";
 import { CHECKSUMS } from "./checksums.ts";
+import { compareCodes } from "../text/printable.ts";
 import { S3Error } from "./error.ts";
 import { isDescription, isEpochMs, type Meta, type Opened, openObject, writeObject } from "./files.ts";
 import { isAbsent, isReal, linked, openReal } from "./paths.ts";
@@ -93,16 +94,17 @@ function readNote(directory: string): Upload | undefined {
 /** Writes a part, in the place of an earlier one of its number. */
 export async function putPart(
   bucket: Bucket,
-  directory: string,
-  number: number,
+  { directory, number }: { readonly directory: string; readonly number: number },
   body: Pick<Body, "bytes" | "md5" | "checksum">,
   now: Date,
 ): Promise<Meta> {
   const temporary = bucket.temporary();
-  const { meta } = await writeObject(temporary, body.bytes, () => {
-    const checksum = body.checksum();
-    return { etag: body.md5(), modifiedAt: now.getTime(), headers: {}, ...(checksum && { checksum }) };
-  });
+  const { meta } = await writeObject(temporary, body.bytes, () => ({
+    etag: body.md5(),
+    modifiedAt: now.getTime(),
+    headers: {},
+    checksum: body.checksum(),
+  }));
   try {
     if (fs.existsSync(directory) && !isReal(directory)) throw linked("uploads");
     fs.renameSync(temporary, join(directory, String(number)));
@@ -131,7 +133,7 @@ export function uploadsOf(bucket: Bucket): { readonly id: string; readonly uploa
   return ids.flatMap((id) => {
     const upload = readNote(join(directory, id));
     return upload === undefined ? [] : [{ id, upload }];
-  }).sort((a, b) => a.upload.key < b.upload.key ? -1 : a.upload.key > b.upload.key ? 1 : a.id < b.id ? -1 : 1);
+  }).sort((a, b) => compareCodes(a.upload.key, b.upload.key) || compareCodes(a.id, b.id));
 }
 
 /** Removes an upload with its parts. */
@@ -155,9 +157,11 @@ export function needPartNumber(text: string | undefined): number {
 export async function completeUpload(
   bucket: Bucket,
   upload: Upload & { readonly directory: string },
-  named: readonly NamedPart[],
-  now: Date,
-  condition: Condition,
+  { named, now, condition }: {
+    readonly named: readonly NamedPart[];
+    readonly now: Date;
+    readonly condition: Condition;
+  },
 ): Promise<Meta> {
   const paths = checkParts(upload, named);
   const { algorithm, type } = upload.checksum ?? {};
@@ -184,8 +188,8 @@ export async function completeUpload(
       modifiedAt: now.getTime(),
       headers: upload.headers,
       parts: metas.map(({ sizeBytes }) => sizeBytes),
-      ...(upload.tags && { tags: upload.tags }),
-      ...(value && { checksum: { algorithm: algorithm!, value, type: type! } }),
+      tags: upload.tags,
+      checksum: value ? { algorithm: algorithm!, value, type: type! } : undefined,
     };
   }, condition);
   abortUpload(upload.directory);

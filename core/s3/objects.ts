@@ -13,6 +13,7 @@ import { needPartNumber } from "./multipart.ts";
 import {
   bodyOfCall,
   checkedTags,
+  checksumElement,
   checksumHeaders,
   emptyResponse,
   isUnmodified,
@@ -47,11 +48,10 @@ export function getObject(call: S3Request): Response {
       const value = call.query.get(`response-${name}`);
       return value === undefined ? [] : [[name, checkHeaderValue(`response-${name}`, value)] as const];
     });
-    const headers = {
-      ...objectHeaders(found),
-      ...Object.fromEntries(overrides),
-      ...(call.headers.get("x-amz-checksum-mode")?.toUpperCase() === "ENABLED" ? checksumHeaders(found.meta) : {}),
-    };
+    const headers = { ...objectHeaders(found), ...Object.fromEntries(overrides) };
+    if (call.headers.get("x-amz-checksum-mode")?.toUpperCase() === "ENABLED") {
+      Object.assign(headers, checksumHeaders(found.meta));
+    }
     if (isUnmodified(call.headers, found.meta)) {
       found[Symbol.dispose]();
       return new Response(null, {
@@ -121,16 +121,13 @@ export async function putObject(call: S3Request): Promise<Response> {
   const headers = keptHeaders(call.headers);
   const tags = tagsOfHeader(call.headers.get("x-amz-tagging"));
   const body = bodyOfCall(call);
-  const { meta } = await call.bucket.put(call.key, body.bytes, () => {
-    const checksum = body.checksum();
-    return {
-      etag: body.md5(),
-      modifiedAt: call.now.getTime(),
-      headers,
-      ...(tags && { tags }),
-      ...(checksum && { checksum }),
-    };
-  }, condition);
+  const { meta } = await call.bucket.put(call.key, body.bytes, () => ({
+    etag: body.md5(),
+    modifiedAt: call.now.getTime(),
+    headers,
+    tags,
+    checksum: body.checksum(),
+  }), condition);
   return emptyResponse(200, { etag: `"${meta.etag}"`, ...checksumHeaders(meta) });
 }
 
@@ -178,20 +175,17 @@ export async function copyObject(call: S3Request): Promise<Response> {
   const tags = isTagged ? tagsOfHeader(headers.get("x-amz-tagging")) : source.meta.tags;
   const algorithm = wantedChecksum(headers)?.algorithm;
   const digests = digesting(objectBytes(source), algorithm);
-  const { meta } = await call.bucket.put(call.key, digests.bytes, () => {
-    const checksum = digests.checksum() ?? wholeOnly(source.meta.checksum);
-    return {
-      etag: digests.md5(),
-      modifiedAt: call.now.getTime(),
-      headers: isReplaced ? keptHeaders(headers) : copiedHeaders(source.meta, headers),
-      ...(tags && { tags }),
-      ...(checksum && { checksum }),
-    };
-  }, condition);
+  const { meta } = await call.bucket.put(call.key, digests.bytes, () => ({
+    etag: digests.md5(),
+    modifiedAt: call.now.getTime(),
+    headers: isReplaced ? keptHeaders(headers) : copiedHeaders(source.meta, headers),
+    tags,
+    checksum: digests.checksum() ?? wholeOnly(source.meta.checksum),
+  }), condition);
   return xmlResponse("CopyObjectResult", {
     ETag: `"${meta.etag}"`,
     LastModified: call.now.toISOString(),
-    ...(meta.checksum && { [`Checksum${meta.checksum.algorithm}`]: meta.checksum.value }),
+    ...checksumElement(meta),
   });
 }
 

@@ -101,21 +101,27 @@ export function keptHeaders(headers: Headers): Record<string, string> {
 
 /** The headers that describe an object. */
 export function objectHeaders({ meta, sizeBytes }: Pick<Opened, "meta" | "sizeBytes">): Record<string, string> {
-  return {
+  const headers: Record<string, string> = {
     "content-type": "binary/octet-stream",
     ...meta.headers,
     "accept-ranges": "bytes",
     "content-length": String(sizeBytes),
     "etag": `"${meta.etag}"`,
     "last-modified": new Date(meta.modifiedAt).toUTCString(),
-    ...(meta.tags?.length ? { "x-amz-tagging-count": String(meta.tags.length) } : {}),
   };
+  if (meta.tags?.length) headers["x-amz-tagging-count"] = String(meta.tags.length);
+  return headers;
 }
 
 /** The header of an object's checksum. */
 export function checksumHeaders({ checksum }: Pick<Meta, "checksum">): Record<string, string> {
   if (checksum === undefined) return {};
   return { [checksumHeader(checksum.algorithm)]: checksum.value, "x-amz-checksum-type": checksum.type };
+}
+
+/** The element of an object's checksum. */
+export function checksumElement({ checksum }: Pick<Meta, "checksum">): Record<string, string> {
+  return checksum === undefined ? {} : { [`Checksum${checksum.algorithm}`]: checksum.value };
 }
 
 /** The checksum that an upload in parts asks for. */

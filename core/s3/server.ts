@@ -58,7 +58,7 @@ export function s3Handler(options: S3Options): S3Handler {
         : await answer(options, request, target);
     } catch (error) {
       if (request.body !== null && !request.body.locked) await drain(request.body[Symbol.asyncIterator]());
-      response = errorResponse(error, request, target, id, options);
+      response = errorResponse(knownError(error, options), request, target, id);
     }
     response.headers.set("x-amz-request-id", id);
     response.headers.set("server", "forkstack");
@@ -67,13 +67,16 @@ export function s3Handler(options: S3Options): S3Handler {
   };
 }
 
-function errorResponse(error: unknown, request: Request, target: string, id: string, options: S3Options): Response {
-  let known = diskError(error);
-  if (!(known instanceof S3Error)) {
-    options.onError?.(error);
-    known = new S3Error("InternalError", "We encountered an internal error. Please try again.");
-  }
-  const { code, message, details, status } = known as S3Error;
+/** An error as S3 names it; what it has no name for is told to `onError`. */
+function knownError(error: unknown, { onError }: S3Options): S3Error {
+  const known = diskError(error);
+  if (known instanceof S3Error) return known;
+  onError?.(error);
+  return new S3Error("InternalError", "We encountered an internal error. Please try again.");
+}
+
+function errorResponse(error: S3Error, request: Request, target: string, id: string): Response {
+  const { code, message, details, status } = error;
   const headers: Record<string, string> = details.Region === undefined ? {} : { "x-amz-bucket-region": details.Region };
   if (request.method === "HEAD") {
     return new Response(null, { status, headers: { "content-type": "application/xml", ...headers } });

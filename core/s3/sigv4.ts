@@ -7,6 +7,7 @@
  * @module
  */
 import { createHash, createHmac } from "node:crypto";
+import { compareCodes } from "../text/printable.ts";
 import { S3Error } from "./error.ts";
 
 /** The name of the algorithm, in the string to sign and in the header. */
@@ -52,7 +53,7 @@ export function authorizationOf(request: SignedRequest, signing: Signing & { rea
 export function canonicalRequest(request: SignedRequest, signed: readonly string[], payloadHash: string): string {
   const query = request.query.filter(([name]) => name !== "X-Amz-Signature")
     .map(([name, value]) => [encode(name), encode(value)] as const)
-    .sort(([a, x], [b, y]) => a < b ? -1 : a > b ? 1 : x < y ? -1 : x > y ? 1 : 0);
+    .sort(([name, value], [other, its]) => compareCodes(name, other) || compareCodes(value, its));
   return [
     request.method,
     request.path.split("/").map((part) => encode(decodePart(part))).join("/"),

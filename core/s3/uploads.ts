@@ -19,6 +19,7 @@ import {
 import { copiedRange, digesting, objectBytes, openSource } from "./objects.ts";
 import {
   bodyOfCall,
+  checksumElement,
   checksumHeaders,
   emptyResponse,
   keptHeaders,
@@ -38,8 +39,8 @@ export function createUpload({ bucket, key, headers, now }: S3Request): Response
     key,
     startedAt: now.getTime(),
     headers: keptHeaders(headers),
-    ...(checksum && { checksum }),
-    ...(tags && { tags }),
+    checksum,
+    tags,
   });
   const response = xmlResponse("InitiateMultipartUploadResult", { Bucket: bucket.name, Key: key, UploadId: id });
   if (checksum !== undefined) {
@@ -53,14 +54,14 @@ export function createUpload({ bucket, key, headers, now }: S3Request): Response
 export async function uploadPart(call: S3Request): Promise<Response> {
   const { bucket, key, query, headers, now } = call;
   const upload = needUpload(bucket, key, query.get("uploadId")!);
-  const number = needPartNumber(query.get("partNumber"));
+  const part = { directory: upload.directory, number: needPartNumber(query.get("partNumber")) };
   if (!headers.has("x-amz-copy-source")) {
-    const meta = await putPart(bucket, upload.directory, number, bodyOfCall(call), now);
+    const meta = await putPart(bucket, part, bodyOfCall(call), now);
     return emptyResponse(200, { etag: `"${meta.etag}"`, ...checksumHeaders(meta) });
   }
   using source = openSource(call);
   const body = digesting(objectBytes(source, copiedRange(call, source)), upload.checksum?.algorithm);
-  const meta = await putPart(bucket, upload.directory, number, body, now);
+  const meta = await putPart(bucket, part, body, now);
   return xmlResponse("CopyPartResult", {
     ETag: `"${meta.etag}"`,
     LastModified: now.toISOString(),
@@ -79,10 +80,10 @@ export async function finishUpload(call: S3Request): Promise<Response> {
     return {
       number: needPartNumber(elementText(part, "PartNumber")),
       etag: elementText(part, "ETag") ?? "",
-      ...(checksum !== undefined && { checksum }),
+      checksum,
     };
   });
-  const meta = await completeUpload(bucket, upload, named, now, condition);
+  const meta = await completeUpload(bucket, upload, { named, now, condition });
   return xmlResponse("CompleteMultipartUploadResult", {
     Location: `/${bucket.name}/${encodeURIComponent(key)}`,
     Bucket: bucket.name,
@@ -165,8 +166,4 @@ export function limitOf(query: ReadonlyMap<string, string>, name: string): numbe
     ArgumentName: name,
     ArgumentValue: text,
   });
-}
-
-function checksumElement({ checksum }: Part["meta"]): Record<string, string> {
-  return checksum === undefined ? {} : { [`Checksum${checksum.algorithm}`]: checksum.value };
 }

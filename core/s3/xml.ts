@@ -58,8 +58,8 @@ export function parseXml(text: string, root: string): Record<string, unknown> {
 
 /** The elements of this name, be it none, one or many; each must hold others, or nothing. */
 export function elements(of: Record<string, unknown>, name: string): Record<string, unknown>[] {
-  const found = Object.hasOwn(of, name) ? of[name] : undefined;
-  const all = Array.isArray(found) ? found : found === undefined ? [] : [found];
+  const found = Object.hasOwn(of, name) ? of[name] : [];
+  const all = Array.isArray(found) ? found : [found];
   return all.map((one) => {
     if (typeof one === "object" && one !== null) return one;
     if (typeof one === "string" && one.trim() === "") return {};

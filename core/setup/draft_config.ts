@@ -57,6 +57,12 @@ function isEmbedded(providers: Providers): boolean {
   return Object.entries(providers).every(([kind, name]) => EMBEDDED_STACK[kind as Kind] === name);
 }
 
+/** The kinds that forkstack.json names: where one is named, the embedded others are no longer there by themselves. */
+function kindsToWrite(providers: Providers, isNamed: boolean): Providers {
+  if (!isEmbedded(providers)) return providers;
+  return isNamed ? { ...EMBEDDED_STACK, ...providers } : {};
+}
+
 /** A forkstack.json that begins so, with these providers and what `--set` says: `["database.organization=acme"]`. */
 export async function draftOf(
   catalog: Catalog,
@@ -67,14 +73,9 @@ export async function draftOf(
   },
 ): Promise<Draft> {
   const set = settings.map(parseSetting);
-  // One kind named, and the embedded others are no longer there by themselves.
-  const kinds = !isEmbedded(providers)
-    ? providers
-    : set.some(({ path }) => path.length > 1)
-    ? { ...EMBEDDED_STACK, ...providers }
-    : {};
   const draft: Draft = { ...begin };
-  for (const [kind, provider] of Object.entries(kinds)) draft[kind] = { provider };
+  const isNamed = set.some(({ path }) => path.length > 1);
+  for (const [kind, provider] of Object.entries(kindsToWrite(providers, isNamed))) draft[kind] = { provider };
   set.sort((a, b) => Number(b.path[1] === "provider") - Number(a.path[1] === "provider"));
   for (const { path: [first, second], value } of set) {
     if (second === undefined) draft[first!] = value;
@@ -114,7 +115,7 @@ export async function gapsOf(catalog: Catalog, draft: Draft): Promise<Gap[]> {
       const check = (text: string) =>
         optionProblem(provider.options, option, typedOption(provider.options, option, text));
       const isFit = initial !== undefined && check(initial) === undefined;
-      gaps.push({ kind, option, ask, example, check, ...(isFit ? { initial } : {}) });
+      gaps.push({ kind, option, ask, example, check, initial: isFit ? initial : undefined });
     }
   }
   return gaps;

@@ -83,25 +83,27 @@ export async function planInit(
     const state = manifests.includes(target) ? "changed" as const : "created" as const;
     reports.push({ name: target.name, state, added: edited.added.map((name) => `${name}: ${lines[name]}`) });
   }
+  const warnings = await pointerWarnings(place);
+  if (target !== undefined && isStranger(tasks.origin, root, target)) warnings.push(STRANGER);
+  const isEdited = edited !== undefined && edited.added.length > 0;
+  if (isDenos(tasks.origin) && unset.length > 0 && isEdited) warnings.push(hostless(unset));
+  warnings.push(...envFiles.flatMap((file) => envWarnings(file, resources)));
+  const command = target === undefined || edited?.kept.includes("envs:new")
+    ? taskLine(tasks.origin, "", root, hosts)
+    : taskCommand(root, target);
   return {
     written,
     files: reports,
     kept: edited?.kept ?? [],
-    command: target === undefined || edited?.kept.includes("envs:new")
-      ? taskLine(tasks.origin, "", root, hosts)
-      : target.name === "package.json"
-      ? `${managerOf(root, target)} run envs:`
-      : "deno task envs:",
+    command,
     credentials: credentialsOf(resources, envFiles),
-    warnings: [
-      ...await pointerWarnings(place),
-      ...(target !== undefined && isStranger(tasks.origin, root, target) ? [STRANGER] : []),
-      ...(isDenos(tasks.origin) && unset.length > 0 && edited !== undefined && edited.added.length > 0
-        ? [hostless(unset)]
-        : []),
-      ...envFiles.flatMap((file) => envWarnings(file, resources)),
-    ],
+    warnings,
   };
+}
+
+/** The way to run a command through the tasks of a manifest, up to the command's name. */
+function taskCommand(root: string, target: Manifest): string {
+  return target.name === "package.json" ? `${managerOf(root, target)} run envs:` : "deno task envs:";
 }
 
 /** `.dockerignore` with the lines that it lacks: credentials are not for images. */
@@ -157,12 +159,12 @@ function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFil
     // Where none is required, one or another of them is: a Vault token or a role's id and secret.
     const isAny = credentials.every(({ required }) => !required);
     const isReady = isAny ? credentials.some(isSet) : credentials.every((one) => !one.required || isSet(one));
-    const variables = credentials.map((one) => ({
-      variable: one.variable,
-      state: isSet(one) ? "set" as const : one.required || (isAny && !isReady && one === credentials[0]) // its hint tells of the others
-        ? "missing" as const
-        : "optional" as const,
-    }));
+    const stateOf = (one: typeof credentials[number]) => {
+      if (isSet(one)) return "set";
+      const isFirst = isAny && !isReady && one === credentials[0]; // its hint tells of the others
+      return one.required || isFirst ? "missing" : "optional";
+    };
+    const variables = credentials.map((one) => ({ variable: one.variable, state: stateOf(one) }));
     const lacking = variables.filter(({ state }) => state === "missing").map(({ variable }) => variable);
     const file = envFiles.find(({ values }) => lacking.some((name) => values[name]))?.name;
     const unread = file === undefined ? undefined : `${file} has it, which forkstack does not read: export it`;
@@ -171,7 +173,7 @@ function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFil
       provider: provider.name,
       state: isReady ? "set" as const : "missing" as const,
       variables,
-      ...(isReady || hint === "" ? {} : { hint }),
+      hint: isReady || hint === "" ? undefined : hint,
     };
   });
 }
@@ -212,20 +214,25 @@ function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]):
   const told = (one: string) => isElsewhere(values[one]!) ? `${one} (another machine's)` : one;
   const known = set.filter((one) => guarded.has(one));
   const unknown = set.filter((one) => !guarded.has(one) && STORES.test(values[one]!) && isElsewhere(values[one]!));
-  return [
-    ...(known.length === 0 ? [] : [{
-      problem: `${name} sets ${
-        known.map(told).join(", ")
-      }: a program that loads it is stopped by the guard, ENV_CONFLICT`,
+  const warnings: Warning[] = [];
+  if (known.length > 0) {
+    const names = known.map(told).join(", ");
+    warnings.push({
+      problem: `${name} sets ${names}: a program that loads it is stopped by the guard, ENV_CONFLICT`,
       fix: `Take ${known.length === 1 ? "it" : "them"} out: forkstack gives each environment its own. ` +
         "What is production's belongs where production runs, beside FORKSTACK_ENV=prod",
-    }]),
-    ...(unknown.length === 0 ? [] : [{
-      problem: `${name} sets ${unknown.map(told).join(", ")}, which the guard does not know: a program that reads ` +
-        `${unknown.length === 1 ? "it" : "them"} uses that machine in every environment`,
+    });
+  }
+  if (unknown.length > 0) {
+    const names = unknown.map(told).join(", ");
+    const them = unknown.length === 1 ? "it" : "them";
+    warnings.push({
+      problem: `${name} sets ${names}, which the guard does not know: ` +
+        `a program that reads ${them} uses that machine in every environment`,
       fix: "Read the database and the like through mod.ts, e.g. getDatabaseUrl()",
-    }]),
-  ];
+    });
+  }
+  return warnings;
 }
 
 /** A URL of another machine; a name without a dot is that of a container beside. */

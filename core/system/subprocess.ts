@@ -91,7 +91,7 @@ export async function runOnTerminal(
     const child = spawn(command, args, { stdio: "inherit", env });
     child.on("error", reject);
     child.on("exit", (code, signal) => resolve(code ?? 128 + constants.signals[signal!]));
-    onStart?.((signal) => void child.kill(signal));
+    onStart?.((signal) => child.kill(signal));
   });
 }
 

@@ -88,7 +88,7 @@ function isUnfinishedRow([sql, ...args]: Statement): boolean {
 
 /** An array that stays in its order when it is asked to turn round. */
 class Forward<Item> extends Array<Item> {
-  override reverse(): this {
+  override toReversed(): this {
     return this;
   }
 }
