@@ -54,11 +54,8 @@ export function formatMaking({ parent, origin = "", expiresAt = UNKNOWN }: Makin
 export function parseMaking(made: string | undefined): Making | undefined {
   const [, parent, origin, expiresAt] = /^([a-z0-9-]+)_([^_]*)_([^_]*)$/.exec(made ?? "") ?? [];
   if (parent === undefined || !ENV.test(parent)) return undefined;
-  return {
-    parent,
-    origin: origin || undefined,
-    expiresAt: expiresAt === UNKNOWN ? undefined : expiresAt || null,
-  };
+  const making = origin === "" ? { parent } : { parent, origin };
+  return expiresAt === UNKNOWN ? making : { ...making, expiresAt: expiresAt || null };
 }
 
 /**
@@ -79,12 +76,8 @@ export function parseMarker(note: unknown, name: string): Marker | undefined {
   const marker = { stack: stack!, env: env!, resource: resource!, operation: operation! };
   if (version === "v1") return marker; // of 0.1.0, which named neither
   if (thing !== nameHash(name) || (made !== undefined && parseMaking(made) === undefined)) return undefined;
-  return {
-    ...marker,
-    name,
-    registry: registry || undefined,
-    made,
-  };
+  const named = registry === "" ? { ...marker, name } : { ...marker, name, registry };
+  return made === undefined ? named : { ...named, made };
 }
 
 /** Whether a mark can be one of ours: what it names are names. */

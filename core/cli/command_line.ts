@@ -61,7 +61,7 @@ export function usage(message: string, hint: string): ForkstackError {
 
 /** The arguments as help shows them: `<key> [env] < value`. */
 export function argumentsText({ labels, input }: Arguments): string {
-  return [...labels, ...(input === undefined ? [] : [`< ${input}`])].join(" ");
+  return (input === undefined ? labels : [...labels, `< ${input}`]).join(" ");
 }
 
 /** Every action with what follows it, in a line. */

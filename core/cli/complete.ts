@@ -30,7 +30,8 @@ export async function completions(words: readonly string[], catalog: Catalog): P
   const inline = /^(--[^=]+=)(.*)$/s.exec(joined.at(-1) ?? "");
   const prefix = inline?.[1] ?? "";
   const begun = inline?.[2] ?? joined.at(-1) ?? "";
-  const before = [...joined.slice(0, -1), ...(inline === null ? [] : [prefix.slice(0, -1)])];
+  const before = joined.slice(0, -1);
+  if (inline !== null) before.push(prefix.slice(0, -1));
   const found = await candidates({ before, begun, catalog }).catch(() => ({}));
   return Object.entries(found)
     .filter(([word]) => word.startsWith(begun) && HARMLESS.test(word))

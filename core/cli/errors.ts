@@ -43,23 +43,20 @@ function causes(error: unknown): string[] {
   return found;
 }
 
+function jsonError(error: unknown, style: Pick<Style, "command">) {
+  if (!isForkstackError(error)) return { code: "UNEXPECTED", message: unexpected(error), retryable: false };
+  const { code, message, hint, retryable, details } = error;
+  return { code, message, hint: hint && localCommands(hint, style), retryable, details };
+}
+
 /** The document of `--json`. */
 export function jsonDocument(command: string, data: unknown, error: unknown, style: Pick<Style, "command">): string {
-  const known = isForkstackError(error) ? error : undefined;
   const document = {
     schema: 1,
     command,
     ok: error === undefined,
     data: data ?? {},
-    ...(error === undefined ? {} : {
-      error: {
-        code: known?.code ?? "UNEXPECTED",
-        message: known?.message ?? unexpected(error),
-        ...(known?.hint === undefined ? {} : { hint: localCommands(known.hint, style) }),
-        retryable: known?.retryable ?? false,
-        ...(known === undefined ? {} : { details: known.details }),
-      },
-    }),
+    error: error === undefined ? undefined : jsonError(error, style),
   };
   return shownJson(JSON.stringify(document, (_key, value) => value instanceof Secret ? "[redacted]" : value, 2));
 }

@@ -128,7 +128,8 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
   );
   for (const paragraph of about) {
     const isCode = paragraph.startsWith(" "); // to be copied as it is
-    lines.push("", ...(isCode ? [paragraph] : wrapped(localCommands(paragraph, style), width)));
+    const told = isCode ? [paragraph] : wrapped(localCommands(paragraph, style), width);
+    lines.push("", ...told);
   }
   section("Arguments", Object.entries(meanings));
   section(
@@ -151,7 +152,8 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
 }
 
 function synopsis(name: string, { arguments: takes, runsProgram }: Pick<Command, "arguments" | "runsProgram">): string {
-  return [name, ...takes?.labels ?? [], ...(runsProgram ? ["-- …"] : [])].join(" ");
+  const words = [name, ...takes?.labels ?? []];
+  return (runsProgram ? [...words, "-- …"] : words).join(" ");
 }
 
 function signature(name: OptionName): string {

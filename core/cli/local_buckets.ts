@@ -35,7 +35,7 @@ export async function openBuckets(project: Project, io: Io, doors: ServeAccess, 
       account: doors.account,
       directoryOf: (bucket) => embeddedPath("storage", project.stateRoot, bucket),
       root: project.stateRoot,
-      ...(doors.origins && { origins: doors.origins }),
+      origins: doors.origins,
       onError: (error) => io.say(`error: Cannot answer a request: ${shown(messageOf(error))}`),
     });
   try {

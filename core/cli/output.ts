@@ -27,18 +27,27 @@ export function resourceLine(one: ResourceReport, style: Style): string {
   return `  ${mark} ${one.key.padEnd(16)} ${one.title.padEnd(28)} ${how.padEnd(14)} ${time}`.trimEnd();
 }
 
+/** The outcome of a command in a sentence. */
+function doneText(result: EnvironmentResult, verb: "new" | "switch" | "reset", name: string): string {
+  const { environment: { parent }, resources } = result;
+  const count = counted(resources.length, "resource");
+  const took = `in ${duration(result.durationMs)}`;
+  if (verb === "switch") return `Now on ${name}`;
+  if (verb === "reset") return `${name} is reset: ${count}, forked again from ${parent} ${took}`;
+  if (result.unchanged) return `${name} already exists: ${count}, forked from ${parent}`;
+  return `${name} is ready: ${count}, forked from ${parent} ${took}`;
+}
+
+function nextStep({ name, current }: EnvironmentReport, verb: "new" | "switch" | "reset"): string {
+  if (current && verb === "new") return `restart the app to use ${name}; \`forkstack switch dev\` goes back`;
+  return current || verb === "switch" ? "restart the app" : `\`forkstack switch ${name}\``;
+}
+
 /** What `new` and `switch` say at the end. */
 export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "reset", style: Style): string {
   const { environment, resources } = result;
-  const name = paint(style, "bold", environment.name);
   const empty = resources.filter(({ fork }) => fork === "empty").map(({ key }) => key);
-  const count = counted(resources.length, "resource");
-  const took = `in ${duration(result.durationMs)}`;
-  const lines: string[] = [];
-  if (verb === "switch") lines.push(`Now on ${name}`);
-  else if (verb === "reset") lines.push(`${name} is reset: ${count}, forked again from ${environment.parent} ${took}`);
-  else if (result.unchanged) lines.push(`${name} already exists: ${count}, forked from ${environment.parent}`);
-  else lines.push(`${name} is ready: ${count}, forked from ${environment.parent} ${took}`);
+  const lines = [doneText(result, verb, paint(style, "bold", environment.name))];
   if (!result.unchanged && verb === "new" && empty.length > 0) {
     lines.push(
       `${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty: ${environment.parent} has no data yet`,
@@ -59,14 +68,7 @@ export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "r
       ),
     );
   }
-  const next = environment.current
-    ? verb === "new"
-      ? `restart the app to use ${environment.name}; \`forkstack switch dev\` goes back`
-      : "restart the app"
-    : verb === "switch"
-    ? "restart the app"
-    : `\`forkstack switch ${environment.name}\``;
-  lines.push(paint(style, "dim", localCommands(`Next: ${next}`, style)));
+  lines.push(paint(style, "dim", localCommands(`Next: ${nextStep(environment, verb)}`, style)));
   return lines.join("\n");
 }
 
@@ -97,7 +99,8 @@ export function listText(
   const widths = all[0].map((_, at) => Math.max(...all.map((row) => row[at].length)));
   return all.map((row, line) => {
     const text = row.map((cell, at) => cell.padEnd(widths[at])).filter((_, at) => used[at]).join("  ").trimEnd();
-    return line === 0 ? paint(style, "dim", text) : row[0] === "*" ? paint(style, "bold", text) : text;
+    if (line === 0) return paint(style, "dim", text);
+    return row[0] === "*" ? paint(style, "bold", text) : text;
   }).join("\n");
 }
 
@@ -120,13 +123,13 @@ export function statusText(result: EnvironmentResult, now: Date, style: Style): 
   ].filter(Boolean);
   const lines = [
     `${paint(style, "bold", environment.name)}  ${environment.status}${environment.current ? ", current" : ""}`,
-    ...(facts.length > 0 ? [facts.join(", ")] : []),
-    ...(others === "" ? [] : [`also used in: ${others}`]),
-    ...resources.map((one) => {
-      const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
-      return `  ${one.key.padEnd(16)} ${one.provider.padEnd(12)} ${one.title.padEnd(28)} ${state}`.trimEnd();
-    }),
   ];
+  if (facts.length > 0) lines.push(facts.join(", "));
+  if (others !== "") lines.push(`also used in: ${others}`);
+  for (const one of resources) {
+    const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
+    lines.push(`  ${one.key.padEnd(16)} ${one.provider.padEnd(12)} ${one.title.padEnd(28)} ${state}`.trimEnd());
+  }
   if (result.variables.length > 0) lines.push(`Variables: ${result.variables.join(", ")}`);
   if (result.finishWith !== undefined) lines.push(localCommands(`To finish: ${result.finishWith}`, style));
   return lines.join("\n");
@@ -176,13 +179,14 @@ export function unregisteredLines(found: readonly Unregistered[], style: Style):
   return [...lines, paint(style, "dim", localCommands(`Next: ${[...own, ...others].join("; ")}`, style))];
 }
 
+const COLORS = { error: "red", warning: "yellow", info: "dim" } as const;
+
 /** What `doctor` found. */
 export function doctorText(findings: readonly Finding[], rebuilt: readonly Recovered[], style: Style): string {
   const lines = rebuilt.flatMap((one) => recoveredLines(one, style));
   if (findings.length === 0) lines.push("No problems found");
   for (const finding of findings) {
-    const format = finding.severity === "error" ? "red" : finding.severity === "warning" ? "yellow" : "dim";
-    lines.push(`${paint(style, format, `${finding.severity}:`)} ${shown(findingTitle(finding))}`);
+    lines.push(`${paint(style, COLORS[finding.severity], `${finding.severity}:`)} ${shown(findingTitle(finding))}`);
     lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(finding.fix, style)}`);
   }
   const mendable = findings.filter(({ mend }) => mend !== undefined).length;
@@ -196,7 +200,7 @@ function recoveredLines({ environment, unknown, resources }: Recovered, style: S
   const { name, parent, origin, expiresAt } = environment;
   const facts = [
     unknown.includes("parent") ? `parent unknown, assumed "${parent}"` : `forked from ${parent}`,
-    unknown.includes("origin") ? "origin unknown" : origin === "empty" ? "empty" : origin && `as of ${origin}`,
+    unknown.includes("origin") ? "origin unknown" : originFact(origin),
     unknown.includes("lease")
       ? localCommands(`lease unknown: it never expires unless you run \`forkstack extend ${name} 3d\``, style)
       : expiresAt && `expires ${expiresAt}`,
@@ -205,6 +209,10 @@ function recoveredLines({ environment, unknown, resources }: Recovered, style: S
     ...resources.map((one) => `Restored: ${one.key} ${one.provider} "${one.title}"`),
     `Restored: ${name}, ${facts.filter(Boolean).join("; ")}`,
   ];
+}
+
+function originFact(origin: string | undefined): string | undefined {
+  return origin === undefined || origin === "empty" ? origin : `as of ${origin}`;
 }
 
 /** A finding in one line. */
@@ -239,5 +247,5 @@ export function resourceIdentity(
   resource: { key: string; kind: string; name?: string },
 ): { key: string; kind: string; name?: string } {
   const { key, kind, name } = resource;
-  return { key, kind, ...(name === undefined ? {} : { name }) };
+  return { key, kind, name };
 }

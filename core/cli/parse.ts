@@ -46,11 +46,9 @@ function assertCount(
   }
   if (positionals.length >= min || isHelp) return;
   const lacking = labels[positionals.length].slice(1, -1);
-  const hint = known.actions !== undefined
-    ? actionsText(known.actions)
-    : choices !== undefined
-    ? `One of ${Object.keys(choices).join(", ")}`
-    : example;
+  let hint = example;
+  if (known.actions !== undefined) hint = actionsText(known.actions);
+  else if (choices !== undefined) hint = `One of ${Object.keys(choices).join(", ")}`;
   throw usage(`Cannot run "${command}": no ${lacking === "env" ? "environment" : lacking} was named`, hint);
 }
 

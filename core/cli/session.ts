@@ -37,7 +37,8 @@ export async function withEngine<T>(
   const { catalog } = io;
   const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", catalog, mustBeProject: true });
   const isShort = await isLight?.(project) === true;
-  const reach = isShort ? "registry" : typeof most === "function" ? await most(project) : most;
+  const wanted = async () => typeof most === "function" ? await most(project) : most;
+  const reach = isShort ? "registry" : await wanted();
   const { resources, isTrusted } = isShort && project.isSealed
     ? { resources: [], ...await admit(project, { catalog, reach, person: io }) }
     : await loadResources(project, { catalog, reach, person: io });
@@ -92,8 +93,10 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     warn: (text) => io.say(`warning: ${shown(text)}`),
     progress: (resource, text) => io.say(`  . ${resource.padEnd(16)} ${shown(text)}`),
     confirm: io.confirm,
-    recordedOptions: async (...given) =>
-      (await load<typeof import("../project/schema.ts")>("core/project/schema.ts")).recordedOptions(...given),
+    async recordedOptions(schema, recorded) {
+      const { recordedOptions } = await load<typeof import("../project/schema.ts")>("core/project/schema.ts");
+      return recordedOptions(schema, recorded);
+    },
     teller: io.catalog.teller,
     async provider(kind, name) {
       const isOfCatalog = isBuiltIn(io.catalog, kind, name);

@@ -159,7 +159,7 @@ function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFil
     // Where none is required, one or another of them is: a Vault token or a role's id and secret.
     const isAny = credentials.every(({ required }) => !required);
     const isReady = isAny ? credentials.some(isSet) : credentials.every((one) => !one.required || isSet(one));
-    const stateOf = (one: typeof credentials[number]) => {
+    const stateOf = (one: typeof credentials[number]): CredentialReport["variables"][number]["state"] => {
       if (isSet(one)) return "set";
       const isFirst = isAny && !isReady && one === credentials[0]; // its hint tells of the others
       return one.required || isFirst ? "missing" : "optional";

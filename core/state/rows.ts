@@ -149,9 +149,9 @@ export function environmentOf(row: SqlRow): Environment {
     owner: row.owner,
     operation: row.operation,
     createdAt: row.created_at,
-    expiresAt: row.expires_at ?? undefined,
-    usedAt: row.used_at ?? undefined,
-    origin: row.origin ?? undefined,
+    ...given("expiresAt", row.expires_at),
+    ...given("usedAt", row.used_at),
+    ...given("origin", row.origin),
   } as unknown as Environment;
 }
 
@@ -170,14 +170,14 @@ export function resourceOf(row: SqlRow, project: string): ResourceRow {
     env: row.env,
     key: row.key,
     kind,
-    name,
+    ...given("name", row.name),
     provider: row.provider,
     title,
     state: row.state,
     operation: row.operation,
-    id: row.id ?? undefined,
-    parentId: row.parent_id ?? undefined,
-    fork: row.fork ?? undefined,
+    ...given("id", row.id),
+    ...given("parentId", row.parent_id),
+    ...given("fork", row.fork),
     createdAt: row.created_at,
     options: optionsOf(row.options),
   } as unknown as ResourceRow;
@@ -187,7 +187,7 @@ export function resourceOf(row: SqlRow, project: string): ResourceRow {
 export function journalLineOf(row: SqlRow): JournalLine {
   check(row, JOURNAL, journalNamed);
   const { seq, operation, env, resource, step, phase, id, at } = row;
-  return { seq, operation, env, resource, step, phase, id: id ?? undefined, at } as unknown as JournalLine;
+  return { seq, operation, env, resource, step, phase, ...given("id", id), at } as unknown as JournalLine;
 }
 
 /** A fork that was kept, checked. */
@@ -215,8 +215,13 @@ export function lockOf(row: SqlRow): Lock {
 export function checkoutOf(row: SqlRow): Checkout {
   check(row, CHECKOUT, checkoutNamed);
   const { host, path, git_dir, git_branch, env, used_at: usedAt } = row;
-  const [gitDir, gitBranch] = [git_dir ?? undefined, git_branch ?? undefined];
-  return { host, path, gitDir, gitBranch, env, usedAt } as unknown as Checkout;
+  const where = { ...given("gitDir", git_dir), ...given("gitBranch", git_branch) };
+  return { host, path, ...where, env, usedAt } as unknown as Checkout;
+}
+
+/** A column that holds something, as a field. */
+function given(name: string, value: unknown): Record<string, unknown> {
+  return value === null || value === undefined ? {} : { [name]: value };
 }
 
 /** The options of a row; `undefined` if they are no JSON object, or longer than any. */

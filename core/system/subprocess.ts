@@ -52,7 +52,8 @@ export async function run(
   const { code, stdout, stderr } = await child.output();
   late?.removeEventListener("abort", end);
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { status: code, stdout: text(stdout), stderr: text(stderr), isLate };
+  const ended = { status: code, stdout: text(stdout), stderr: text(stderr) };
+  return isLate ? { ...ended, isLate } : ended;
 }
 
 /** What a program on this terminal gets besides its arguments. */

@@ -96,7 +96,7 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
         await purgeKept(engine, env);
       }
       return {
-        data: { environment: { name: env }, resources, ...(isDry ? { dryRun: true } : {}) },
+        data: { environment: { name: env }, resources, dryRun: isDry ? true : undefined },
         text: () => `${isDry ? "Would delete" : "Deleted"} what was kept of ${env}: ${what}`,
       };
     }
@@ -109,19 +109,18 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
     const after = await afterDeletion(engine, env);
     const others = output.othersText(checkouts);
     if (isDry) {
+      const lines = [`Would delete ${env}: ${what}`];
+      if (after) lines.push(leavingText(env, after, "would"));
+      if (others !== "") lines.push(`On ${env}, too: ${others}`);
       return {
         data: {
           environment: { name: env, parent: environment.parent, checkouts },
           resources: rows.map((row) => reportOf(row, row.state)),
-          ...(after ? { left: true, current: after } : {}),
+          left: after ? true : undefined,
+          current: after,
           dryRun: true,
         },
-        text: () =>
-          [
-            `Would delete ${env}: ${what}`,
-            ...(after ? [leavingText(env, after, "would")] : []),
-            ...(others === "" ? [] : [`On ${env}, too: ${others}`]),
-          ].join("\n"),
+        text: () => lines.join("\n"),
       };
     }
     if (others !== "") io.say(`On ${env}, too: ${others}`); // also to whoever passed --yes, or can't be asked
@@ -141,8 +140,7 @@ async function afterDeletion(engine: Engine, env: string): Promise<Current | und
 async function tracesOf(engine: Engine, env: string): Promise<Marked> {
   const traces = await (await rebuilding()).lookFor(engine, env);
   if (traces.ours.length + traces.others.length > 0) {
-    const after = await afterDeletion(engine, env);
-    return { ...traces, ...(after && { after }) };
+    return { ...traces, after: await afterDeletion(engine, env) };
   }
   const error = await notMade(engine, env, "delete");
   for (const { resource, title, reason } of traces.foreign) {
@@ -176,7 +174,8 @@ async function deleteMarked({ flags, io }: Invocation, env: string, marked: Mark
       data: {
         environment: { name: env },
         resources: [...resources, ...kept],
-        ...(after ? { left: true, current: after } : {}),
+        left: after ? true : undefined,
+        current: after,
         dryRun: true,
       },
       text: () =>

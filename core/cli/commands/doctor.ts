@@ -1,6 +1,7 @@
 import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import { forgetDamaged } from "../../lifecycle/damage.ts";
 import { examine } from "../../lifecycle/doctor.ts";
+import type { Recovered } from "../../lifecycle/rebuild.ts";
 import { load } from "../../system/lazy.ts";
 import * as output from "../output.ts";
 import { withEngine } from "../session.ts";
@@ -54,7 +55,7 @@ async function runDoctor({ flags, io }: Invocation): Promise<CommandResult> {
     throw usage("Cannot adopt: --adopt goes with --rebuild", "Run `forkstack doctor --rebuild --adopt`");
   }
   const isDry = flags["dry-run"] === true;
-  const mode = !isDry && flags.rebuild ? "restore" : !isDry && flags.fix ? "work" : "look";
+  const mode = modeOf(flags);
   return await withEngine(io, mode, async (engine) => {
     if (mode === "restore") await forgetDamaged(engine);
     const rebuilt = mode === "restore"
@@ -64,28 +65,35 @@ async function runDoctor({ flags, io }: Invocation): Promise<CommandResult> {
       : [];
     let findings = await examine(engine);
     const mendable = findings.filter(({ mend }) => mend !== undefined);
-    if (flags.fix && !flags["dry-run"] && mendable.length > 0) {
+    if (flags.fix && !isDry && mendable.length > 0) {
       const told = mendable.map((one) => [output.findingTitle(one), one.effect].filter(Boolean).join(", and then "));
       await io.confirm(`Mend ${told.join("; ")}?`);
       for (const { mend } of mendable) await mend!();
       findings = await examine(engine);
     }
-    const data = {
-      findings: findings.map(({ mend: _, effect: __, ...finding }) => finding),
-      ...(flags.rebuild
-        ? {
-          environments: rebuilt.map(({ environment: { name, parent, origin, expiresAt }, unknown }) => ({
-            name,
-            parent,
-            ...(origin === undefined ? {} : { origin }),
-            ...(expiresAt === undefined ? {} : { expiresAt }),
-            ...(unknown.length === 0 ? {} : { unknown }),
-          })),
-          resources: rebuilt.flatMap(({ resources }) => resources),
-        }
-        : {}),
-    };
+    const told = { findings: findings.map(({ mend: _, effect: __, ...finding }) => finding) };
+    const data = flags.rebuild ? { ...told, ...rebuiltData(rebuilt) } : told;
     const hasFound = findings.some(({ severity }) => severity === "error");
     return { data, hasFound, text: (style) => output.doctorText(findings, rebuilt, style) };
-  }, { reach: flags["dry-run"] ? "vendors" : "all" });
+  }, { reach: isDry ? "vendors" : "all" });
+}
+
+/** How the project is opened: only `--rebuild` begins a registry, and a dry run changes nothing. */
+function modeOf(flags: Invocation["flags"]): "restore" | "work" | "look" {
+  if (flags["dry-run"]) return "look";
+  if (flags.rebuild) return "restore";
+  return flags.fix ? "work" : "look";
+}
+
+function rebuiltData(rebuilt: readonly Recovered[]) {
+  return {
+    environments: rebuilt.map(({ environment: { name, parent, origin, expiresAt }, unknown }) => ({
+      name,
+      parent,
+      origin,
+      expiresAt,
+      unknown: unknown.length === 0 ? undefined : unknown,
+    })),
+    resources: rebuilt.flatMap(({ resources }) => resources),
+  };
 }

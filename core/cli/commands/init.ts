@@ -86,9 +86,10 @@ interface Wishes {
 export async function runInit({ flags, io }: Invocation, ask = onTerminal): Promise<CommandResult> {
   const { catalog } = io;
   const asked = flags.yes !== true && io.mayAsk() ? ask : undefined;
+  const name = text(flags.project);
   const wishes: Wishes = {
-    ...(text(flags.project) === undefined ? {} : { project: projectName(text(flags.project)!) }),
-    ...(text(flags.stack) === undefined ? {} : { stack: text(flags.stack) }),
+    project: name === undefined ? undefined : projectName(name),
+    stack: text(flags.stack),
     settings: Array.isArray(flags.set) ? flags.set : [],
   };
   const isDry = flags["dry-run"] === true;
@@ -125,9 +126,9 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
         kept: plan.kept,
         credentials: plan.credentials,
         warnings: plan.warnings,
-        ...(isDry ? { dryRun: true } : {}),
+        dryRun: isDry ? true : undefined,
       },
-      text: (style) => initText(project, resources, plan, isDry, { ...style, command: plan.command }),
+      text: (style) => initText(project, resources, { ...plan, isDry }, { ...style, command: plan.command }),
     };
   } catch (error) {
     throw fileError(error, `make "${cwd()}" ready`);
@@ -172,7 +173,7 @@ async function begun(
     likelyStack(found, stacks),
   ) ?? STANDARD;
   const $schema = schemaPath(origin(), found.project.root);
-  const begin = { ...($schema === undefined ? {} : { $schema }), project: name };
+  const begin: Record<string, string> = $schema === undefined ? { project: name } : { $schema, project: name };
   const draft = await draftOf(catalog, {
     begin,
     providers: await providersOf(catalog, stack),
@@ -183,7 +184,7 @@ async function begun(
   if (ask === undefined && open.length > 0) throw missingOptions(stack, open);
   for (const gap of gaps) {
     const { ask: question, initial, example, check, kind, option } = gap;
-    const answer = await ask?.text(question, { ...(initial === undefined ? {} : { initial }), example, check });
+    const answer = await ask?.text(question, { initial, example, check });
     await fill(catalog, draft, { kind, option, answer: answer ?? initial! });
   }
   const path = join(found.project.root, "forkstack.json");
@@ -200,8 +201,7 @@ function likelyStack(found: Survey, stacks: Presets["stacks"]): string {
 function initText(
   { name, root }: Project,
   resources: readonly Resource[],
-  { files, kept, credentials, warnings }: InitPlan,
-  isDry: boolean,
+  { files, kept, credentials, warnings, isDry }: InitPlan & { readonly isDry: boolean },
   style: Style,
 ): string {
   const what = resources.map(({ key, provider }) => `${key} ${provider.name}`).join(", ");

@@ -52,7 +52,7 @@ async function runList({ io }: Invocation): Promise<CommandResult> {
   const isBase = unlisted !== undefined && BASE_ENVS.includes(unlisted);
   const gone = unlisted === undefined || isBase ? [] : [{ name: unlisted, status: "gone" as const, current: true }];
   return {
-    data: { environments, ...(kept.length === 0 ? {} : { kept }) },
+    data: { environments, kept: kept.length === 0 ? undefined : kept },
     text: (style) =>
       [
         output.listText([...gone, ...environments], isBase ? unlisted : undefined, io.now(), style),

@@ -80,16 +80,13 @@ async function runNew({ name, flags, io }: Invocation): Promise<CommandResult> {
   let env = name === undefined ? undefined : parseEnvName(name);
   const at = text(flags.at);
   if (at !== undefined && flags.empty) throw usage("Cannot use --at with --empty", "Leave one of them out");
-  const origin = flags.empty ? "empty" : at === undefined ? undefined : parsePoint(at, io.now());
-  const common = {
+  const point = at === undefined ? undefined : parsePoint(at, io.now());
+  const optionsOf = ({ project }: Engine, env: string): NewOptions => ({
     from: text(flags.from),
     switch: flags["no-switch"] !== true,
-    ...(origin === undefined ? {} : { origin }),
-  };
-  const optionsOf = ({ project }: Engine, env: string): NewOptions => {
-    const expiresAt = leaseEnd(project, env, text(flags.ttl), io.now());
-    return expiresAt === undefined ? common : { ...common, expiresAt };
-  };
+    origin: flags.empty ? "empty" : point,
+    expiresAt: leaseEnd(project, env, text(flags.ttl), io.now()),
+  });
   const plan = await withEngine(io, "plan", async (engine) => {
     env ??= await nameFor(engine);
     return await planEnvironment(engine, env, optionsOf(engine, env));

@@ -82,12 +82,11 @@ async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
     if (names.length === 0 || isDry) {
       const data = {
         environments: environments.map((one) => environmentReport(engine, one, checkouts(one.name))),
-        ...(on.length > 0 ? { left: true, current: after } : {}),
-        ...(isDry ? { dryRun: true } : {}),
+        left: on.length > 0 ? true : undefined,
+        current: on.length > 0 ? after : undefined,
+        dryRun: isDry ? true : undefined,
       };
-      const told = [`Would delete ${names.join(", ")}`, ...leaving("would"), ...others].join(
-        "\n",
-      );
+      const told = [`Would delete ${names.join(", ")}`, ...leaving("would"), ...others].join("\n");
       return { data, text: () => names.length === 0 ? "Nothing to prune" : told, error, unregistered };
     }
     others.forEach(io.say);
@@ -105,10 +104,12 @@ async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
       }
     }
     if (failures.length > 0) throw pruneIncomplete(failures);
+    const isLeft = deleted.some(({ left }) => left);
     return {
       data: {
         environments: deleted.map(({ environment }) => environment),
-        ...(deleted.some(({ left }) => left) ? { left: true, current: after } : {}),
+        left: isLeft ? true : undefined,
+        current: isLeft ? after : undefined,
       },
       text: (style: Style) => deleted.map((one) => output.deletedText(one, style)).join("\n") || "Nothing to prune",
       error,
@@ -117,7 +118,7 @@ async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
   }, { reach: isDry ? "registry" : "all" });
   const unregistered = isDry ? await markedInPlan(io) : answer.unregistered;
   return {
-    data: { ...answer.data, ...(unregistered.length === 0 ? {} : { unregistered }) },
+    data: { ...answer.data, unregistered: unregistered.length === 0 ? undefined : unregistered },
     text: (style) => [answer.text(style), ...output.unregisteredLines(unregistered, style)].join("\n"),
     error: answer.error,
   };

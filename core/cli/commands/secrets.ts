@@ -136,7 +136,7 @@ async function get({ call, engine, names: [key, env] }: Action): Promise<Command
   const { reveal } = call.flags;
   const isShown = reveal || (!isTerminal("stdout") && !call.flags.json);
   return {
-    data: { environment: keyring.env, key, ...(reveal ? { value: value.reveal() } : {}) },
+    data: { environment: keyring.env, key, value: reveal ? value.reveal() : undefined },
     isValue: isShown === true,
     text: () => isShown ? value.reveal() : `${key} is set in ${keyring.env}; --reveal shows it`,
   };
@@ -148,13 +148,13 @@ async function set({ call, engine, names: [key, env] }: Action): Promise<Command
   if (value === "") {
     throw usage(`Cannot set "${key}": no value came on stdin`, `To remove it: \`forkstack secrets unset ${key}\``);
   }
-  return await change(call, engine, keyring, { [key!]: new Secret(value) });
+  return await change({ call, engine }, keyring, { [key!]: new Secret(value) });
 }
 
 async function unset({ call, engine, names: [key, env] }: Action): Promise<CommandResult> {
   const keyring = await open(call, engine, env);
   if (!Object.hasOwn(await keyring.read(), key!)) throw missing(keyring.env, key!);
-  return await change(call, engine, keyring, { [key!]: null });
+  return await change({ call, engine }, keyring, { [key!]: null });
 }
 
 async function diff({ call, engine, names: [one, other] }: Action): Promise<CommandResult> {
@@ -181,7 +181,7 @@ async function copy({ call, engine, names: [pattern, from, to] }: Action): Promi
   const isWanted = globMatcher(pattern!);
   const found = Object.entries(await source.read()).filter(([key]) => isWanted(key));
   if (found.length === 0) throw missing(source.env, pattern!);
-  return await change(call, engine, keyring, Object.fromEntries(found));
+  return await change({ call, engine }, keyring, Object.fromEntries(found));
 }
 
 async function edit({ call, engine, names: [env] }: Action): Promise<CommandResult> {
@@ -199,7 +199,7 @@ async function edit({ call, engine, names: [env] }: Action): Promise<CommandResu
   for (const [key, value] of Object.entries(after)) {
     if (before[key]?.reveal() !== value) changes[checkedKey(key)] = new Secret(value);
   }
-  return await change(call, engine, keyring, changes, (now) => {
+  return await change({ call, engine }, keyring, changes, (now) => {
     const moved = Object.keys(changes).filter((key) => now[key]?.reveal() !== before[key]?.reveal());
     if (moved.length === 0) return;
     throw new ForkstackError("CONFLICT", `Cannot save ${moved.join(", ")}: changed by somebody else meanwhile`, {
@@ -223,8 +223,7 @@ async function open({ flags }: Invocation, engine: Engine, env: string | undefin
 
 /** Writes, after asking where others live by what is changed. */
 async function change(
-  { flags, io }: Invocation,
-  engine: Engine,
+  { call: { flags, io }, engine }: Pick<Action, "call" | "engine">,
   keyring: Keyring,
   changes: Changes,
   check?: (now: Secrets) => void,
@@ -234,7 +233,7 @@ async function change(
     environment: keyring.env,
     set: of(false),
     unset: of(true),
-    ...(flags["dry-run"] ? { dryRun: true } : {}),
+    dryRun: flags["dry-run"] ? true : undefined,
   };
   const parts = [["set", data.set], ["unset", data.unset]] as const;
   const what = parts.flatMap(([verb, keys]) => keys.length > 0 ? [`${verb} ${keys.join(", ")}`] : []).join("; ");

@@ -13,6 +13,7 @@ import {
   revoke,
   untrusted,
 } from "../../project/trust_store.ts";
+import type { Item } from "../../project/trusted.ts";
 import type { CommandFile } from "../command_file.ts";
 
 /** `trust` */
@@ -61,22 +62,23 @@ async function runTrust({ flags, io }: Invocation): Promise<CommandResult> {
       : await revoke(project);
     const text = count === 0 ? "Nothing of this project was trusted" : "Nothing of this project is trusted any more";
     return {
-      data: { project: project.name, revoked: count, ...(flags["dry-run"] ? { dryRun: true } : {}) },
+      data: { project: project.name, revoked: count, dryRun: flags["dry-run"] ? true : undefined },
       text: () => flags["dry-run"] ? `Would take back ${count}` : text,
     };
   }
   const whole = await lookAtTrust(project, io.catalog);
   const { items, hash, store } = whole;
   const news = untrusted(whole);
+  const stateOf = (item: Item) => {
+    if (!news.includes(item)) return "trusted";
+    return store.trusted.some((one) => isSamePlace(one, item)) ? "changed" : "new";
+  };
   const data = {
     project: project.name,
     repository: store.repository,
-    ...(items.length === 0 ? {} : { hash }),
-    items: items.map((item) => ({
-      ...item,
-      state: !news.includes(item) ? "trusted" : store.trusted.some((one) => isSamePlace(one, item)) ? "changed" : "new",
-    })),
-    ...(flags["dry-run"] ? { dryRun: true } : {}),
+    hash: items.length === 0 ? undefined : hash,
+    items: items.map((item) => ({ ...item, state: stateOf(item) })),
+    dryRun: flags["dry-run"] ? true : undefined,
   };
   if (items.length === 0) return { data, text: () => `Nothing to trust: ${project.name} names no code and no host` };
   if (flags["dry-run"]) {
