@@ -105,12 +105,13 @@ export function vendorError(request: Request, response: Response, problem: Vendo
   const { vendorCode, text, bodyRequestId } = complaintOf(response, exchange);
   const requestId = requestIdOf(response.headers, exchange) ?? bodyRequestId;
   const code = problem.code ?? codeOf(response.status);
+  const details = { provider: problem.provider, resource: problem.resource, status: response.status };
   const wait = exchange.retryAt && `. The vendor asks to wait until ${exchange.retryAt.toISOString()}`;
   return new ForkstackError(code, redact(problem.message), {
     cause: new Error(causeLine(label, [String(response.status), vendorCode], requestId, text)),
     hint: redact(problem.hint) + (wait ?? ""),
     retryable: RETRYABLE.has(code),
-    details: { provider: problem.provider, resource: problem.resource, status: response.status, requestId },
+    details: requestId === undefined ? details : { ...details, requestId },
   });
 }
 

@@ -11,9 +11,9 @@ import { join } from "node:path";
 import type { Body, Checksum } from "./body.ts";
 import { type Bucket, checkKey, type Condition } from "./bucket.ts";
 import { CHECKSUMS } from "./checksums.ts";
-import { compareCodes } from "../text/printable.ts";
 import { S3Error } from "./error.ts";
 import { isDescription, isEpochMs, type Meta, type Opened, openObject, writeObject } from "./files.ts";
+import { compareKeys } from "./keys.ts";
 import { isAbsent, isReal, linked, openReal } from "./paths.ts";
 
 /** What an upload will be, as its first request said. */
@@ -133,7 +133,7 @@ export function uploadsOf(bucket: Bucket): { readonly id: string; readonly uploa
   return ids.flatMap((id) => {
     const upload = readNote(join(directory, id));
     return upload === undefined ? [] : [{ id, upload }];
-  }).sort((a, b) => compareCodes(a.upload.key, b.upload.key) || compareCodes(a.id, b.id));
+  }).sort((a, b) => compareKeys(a.upload.key, b.upload.key) || compareKeys(a.id, b.id));
 }
 
 /** Removes an upload with its parts. */

@@ -7,8 +7,8 @@
  * @module
  */
 import { createHash, createHmac } from "node:crypto";
-import { compareCodes } from "../text/printable.ts";
 import { S3Error } from "./error.ts";
+import { compareKeys } from "./keys.ts";
 
 /** The name of the algorithm, in the string to sign and in the header. */
 export const ALGORITHM = "AWS4-HMAC-SHA256";
@@ -53,7 +53,7 @@ export function authorizationOf(request: SignedRequest, signing: Signing & { rea
 export function canonicalRequest(request: SignedRequest, signed: readonly string[], payloadHash: string): string {
   const query = request.query.filter(([name]) => name !== "X-Amz-Signature")
     .map(([name, value]) => [encode(name), encode(value)] as const)
-    .sort(([name, value], [other, its]) => compareCodes(name, other) || compareCodes(value, its));
+    .sort(([name, value], [other, its]) => compareKeys(name, other) || compareKeys(value, its));
   return [
     request.method,
     request.path.split("/").map((part) => encode(decodePart(part))).join("/"),

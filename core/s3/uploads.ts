@@ -30,6 +30,7 @@ import {
   xmlOfCall,
   xmlResponse,
 } from "./request.ts";
+import { compareKeys } from "./keys.ts";
 import { elements, elementText } from "./xml.ts";
 
 /** `CreateMultipartUpload` */
@@ -131,7 +132,8 @@ export function listUploads({ bucket, query }: S3Request): Response {
   const [prefix, limit] = [query.get("prefix") ?? "", limitOf(query, "max-uploads")];
   const [keyMarker, idMarker] = [query.get("key-marker") ?? "", query.get("upload-id-marker") ?? ""];
   const uploads = uploadsOf(bucket).filter(({ id, upload: { key } }) =>
-    key.startsWith(prefix) && (key > keyMarker || (key === keyMarker && idMarker !== "" && id > idMarker))
+    key.startsWith(prefix) &&
+    (compareKeys(key, keyMarker) > 0 || (key === keyMarker && idMarker !== "" && id > idMarker))
   );
   const page = uploads.slice(0, limit);
   return xmlResponse("ListMultipartUploadsResult", {
