@@ -24,6 +24,7 @@ export const IDENTITIES: Identities = {
       "SUPABASE_JWT_SECRET",
     ],
     postgres: ["DATABASE_URL"],
+    mysql: ["DATABASE_URL"],
   },
   storage: {
     local: ["BUCKET_NAME", "BUCKET_PATH", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],

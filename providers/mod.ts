@@ -6,7 +6,7 @@ import { EMBEDDED_STACK } from "../mod.ts";
 /** Loads each provider, by kind and name. */
 export const PROVIDERS: Catalog["providers"] = {
   // generated
-  database: providers("database", "sqlite", "turso", "neon", "planetscale", "supabase", "postgres"),
+  database: providers("database", "sqlite", "turso", "neon", "planetscale", "supabase", "postgres", "mysql"),
   storage: providers("storage", "local", "r2", "s3", "tigris"),
   secrets: providers("secrets", "env-file", "doppler", "vault", "aws-secrets"),
   cache: providers("cache", "valkey", "upstash-redis", "redis-cloud"),

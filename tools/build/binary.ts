@@ -49,6 +49,7 @@ carry({
   "providers/cache/redis-cloud.ts": () => import("../../providers/cache/redis-cloud.ts"),
   "providers/cache/upstash-redis.ts": () => import("../../providers/cache/upstash-redis.ts"),
   "providers/cache/valkey.ts": () => import("../../providers/cache/valkey.ts"),
+  "providers/database/mysql.ts": () => import("../../providers/database/mysql.ts"),
   "providers/database/neon.ts": () => import("../../providers/database/neon.ts"),
   "providers/database/planetscale.ts": () => import("../../providers/database/planetscale.ts"),
   "providers/database/postgres.ts": () => import("../../providers/database/postgres.ts"),

@@ -1,0 +1,268 @@
+/**
+ * MySQL's protocol as the provider `mysql` needs it: a connection by URL, refusals told by their numbers, a script.
+ *
+ * - Errors: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
+ *   https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
+ */
+import type { Context } from "../../core/provider.ts";
+import { allowHint } from "../../core/system/deno_permissions.ts";
+import { loadPackage } from "../../core/system/lazy.ts";
+import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
+import { urlOf } from "../_shared/connection_url.ts";
+import { mysqlStatements } from "../_shared/mysql_statements.ts";
+
+/** Sends a statement; several at once, divided by semicolons, give no rows. */
+// deno-lint-ignore no-explicit-any -- a row is what the statement asks for
+export type MysqlQuery = (text: string, values?: readonly unknown[]) => Promise<any[]>;
+
+/** Where to connect, as whom, and how TLS is used. */
+export interface Login {
+  /** `"mysql"` or `"mariadb"`. */
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: string;
+  /** Path of a Unix socket, in place of host and port. */
+  readonly socket?: string;
+  readonly user: string;
+  readonly password: string;
+  readonly tls: "disable" | "prefer" | "require" | "verify-ca" | "verify-identity";
+  /** Path of a file with the authorities to trust. */
+  readonly ca?: string;
+  /** The URL's own query, for the application's client: each names its settings in its own way. */
+  readonly search: string;
+}
+
+/** What a connection is for: its errors are told by it. */
+export interface MysqlPurpose {
+  /** As in `make database "x"`. */
+  readonly what: string;
+  /** Where the address came from, e.g. `"MYSQL_URL"`. */
+  readonly source: string;
+}
+
+/** The event that bears a fork's mark; never copied. */
+export const MARK = "forkstack_mark";
+
+/** For a session of ours: nothing of the server's settings may change what is copied, and no wait lasts for ever. */
+export const SETTINGS = "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, " +
+  "time_zone = '+00:00', sql_quote_show_create = 1, lock_wait_timeout = 30, " +
+  "wait_timeout = 86400 /*!80000 , information_schema_stats_expiry = 0 */"; // MariaDB skips that
+
+/** The parts of a URL; `undefined` if it is none of MySQL's. */
+export function loginOf(text: string): Login | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^(mysql|mariadb):$/.test(url.protocol)) return undefined;
+  const settings = url.searchParams;
+  const socket = settings.get("socket") ?? settings.get("socketPath");
+  const ca = settings.get("ssl-ca") ?? settings.get("sslcert");
+  return {
+    scheme: url.protocol.slice(0, -1),
+    host: url.hostname.replace(/^\[|\]$/g, "") || "localhost",
+    port: url.port || "3306",
+    user: decodeURIComponent(url.username) || "root",
+    password: decodeURIComponent(url.password),
+    tls: tlsOf(settings),
+    search: url.search,
+    ...(socket ? { socket } : {}),
+    ...(ca ? { ca } : {}),
+  };
+}
+
+/** As MySQL's own programs, Prisma, or mysql2 spell it; without a word, TLS where the server has it. */
+function tlsOf(settings: URLSearchParams): Login["tls"] {
+  const accept = settings.get("sslaccept");
+  if (accept !== null) return accept === "strict" ? "verify-identity" : "require";
+  const ssl = settings.get("ssl");
+  if (ssl !== null) return /"rejectUnauthorized"\s*:\s*false/.test(ssl) ? "require" : "verify-ca";
+  const mode = settings.get("ssl-mode") ?? settings.get("sslmode") ?? "";
+  const modes: Readonly<Record<string, Login["tls"]>> = {
+    DISABLE: "disable",
+    DISABLED: "disable",
+    REQUIRE: "require",
+    REQUIRED: "require",
+    VERIFY_CA: "verify-ca",
+    VERIFY_FULL: "verify-identity",
+    VERIFY_IDENTITY: "verify-identity",
+  };
+  return modes[mode.toUpperCase().replace("-", "_")] ?? "prefer";
+}
+
+/** The URL that an application gets: what stood in ours after the `?` goes on to it as it was. */
+export function appUrlOf({ scheme, host, port, user, password, search }: Login, database: string): string {
+  return urlOf({ scheme, host, port, user, password, database }) + search;
+}
+
+/** Where it is, as Deno's permissions name it. */
+export function placeOf({ host, port, socket }: Pick<Login, "host" | "port" | "socket">): string {
+  if (socket !== undefined) return `unix:${socket}`;
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Works on one connection, which is never made anew: locks are gone with it. */
+export async function connected<T>(
+  { signal, files }: Pick<Context, "signal" | "files">,
+  login: Login,
+  purpose: MysqlPurpose,
+  work: (query: MysqlQuery) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const { createConnection } = await loadPackage<typeof import("npm:mysql2@3.24.5/promise")>(
+    "npm:mysql2@3.24.5/promise",
+  );
+  const { host, port, user, password, socket } = login;
+  const ca = login.ca === undefined ? undefined : await files.read(login.ca);
+  const ssl = {
+    rejectUnauthorized: login.tls.startsWith("verify"),
+    verifyIdentity: login.tls === "verify-identity",
+    ...(ca === undefined ? {} : { ca }),
+  };
+  const open = (isPlain: boolean) =>
+    createConnection({
+      ...(socket === undefined ? { host, port: Number(port) } : { socketPath: socket }),
+      ...(isPlain ? {} : { ssl }),
+      user,
+      password,
+      connectTimeout: 10_000,
+      charset: "utf8mb4",
+      dateStrings: true,
+      multipleStatements: true,
+    });
+  try {
+    const connection = await open(login.tls === "disable" || socket !== undefined).catch((error) => {
+      if (login.tls !== "prefer" || codeOf(error) !== "HANDSHAKE_NO_SSL_SUPPORT") throw error;
+      return open(true);
+    });
+    connection.on("error", () => {}); // a loss is told by the statement that meets it
+    try {
+      return await work(async (text, values) => {
+        const [rows] = values === undefined ? await connection.query(text) : await connection.query(text, [...values]);
+        return Array.isArray(rows) ? rows : []; // else it counts what changed
+      });
+    } finally {
+      await connection.end().catch(() => connection.destroy()); // it may have been lost
+    }
+  } catch (error) {
+    throw mysqlError(error, login, purpose);
+  }
+}
+
+/** Whether the server is a MariaDB; else it is a MySQL. */
+export async function isMariaDb(query: MysqlQuery): Promise<boolean> {
+  const [{ version }] = await query("SELECT VERSION() AS version");
+  return /mariadb/i.test(version);
+}
+
+// ---- Refusals ----
+
+/** Numbers, or a code of the connection -> our code, whether it may pass, and what to do next. */
+const MEANINGS: readonly (readonly [RegExp, ErrorCode, boolean, string])[] = [
+  [
+    /^(1045|1130|1251|1698|3118|3955|4151)$/,
+    "CREDENTIALS_REJECTED",
+    false,
+    "Drop accounts without a name, which come before others (`DROP USER ''@'localhost'`), or check user and password in ",
+  ],
+  [
+    /^(1044|1142|1143|1227|1370|1410|1419)$/,
+    "CREDENTIALS_DENIED",
+    false,
+    "Grant what docs/databases.md lists for MySQL to the user in ",
+  ],
+  [/^1049$/, "NOT_FOUND", false, "`forkstack doctor` tells what is there; the server is in "],
+  [/^(1205|1213|3572)$/, "RESOURCE_LOCKED", true, "End what holds it, then run the same command again; see "],
+  [/^(1040|1203|1226)$/, "PLAN_LIMIT", true, "Close connections, or raise the limit of the server in "],
+  [
+    /^(1021|1030|1114)$/,
+    "DISK_FULL",
+    false,
+    "Make room on the disk, then run the same command again; the server is in ",
+  ],
+  [/^(1290|1792|1836)$/, "CONFIG_REPLICA", false, "It takes no changes; name the primary in "],
+  [/^(1007|1050|1304|1359|1396|1537)$/, "CONFLICT", false, "Move away what has that name on the server in "],
+  [/^3159$/, "TLS_REQUIRED", false, "The server takes no connection without TLS: change `ssl-mode` in "],
+  [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, ""],
+  [/CERT|SELF_SIGNED|UNABLE_TO_|^ERR_TLS|SSL|^InvalidData$/, "TLS_FAILED", false, "Check `ssl-mode` and `ssl-ca` in "],
+  [
+    /^(1053|1129|1152|115[89]|116[01]|1317|1927|1969|2013|4031)$|^(E[A-Z]+|PROTOCOL_.*)$/,
+    "PROVIDER_UNAVAILABLE",
+    true,
+    "Check that the server runs, and host and port in ",
+  ],
+];
+
+/** The number of the server's refusal, or the code of the connection. */
+export function codeOf(error: unknown): string {
+  const { errno, code } = (error ?? {}) as { errno?: number; code?: unknown };
+  return typeof errno === "number" && errno > 0 ? String(errno) : String(code ?? "");
+}
+
+/** A known error, without the statement: it may hold a password. */
+function mysqlError(error: unknown, login: Login, { what, source }: MysqlPurpose): unknown {
+  if (isForkstackError(error) || !(error instanceof Error) || error.name === "AbortError") return error;
+  const place = placeOf(login);
+  const state = codeOf(error) || (/closed state/.test(error.message) ? "ECONNRESET" : error.name);
+  const [, code, retryable, hint] = MEANINGS.find(([pattern]) => pattern.test(state)) ??
+    [, "PROVIDER_REFUSED" as const, false, "Mend what it says at "];
+  const { sqlState } = error as { sqlState?: string };
+  return new ForkstackError(code, `Cannot ${what} at ${place}: ${error.message}`, {
+    hint: code === "NETWORK_DENIED" ? allowHint("net", place) : `${hint}${source}`,
+    retryable,
+    details: { provider: "mysql" },
+    cause: new Error(`${sqlState === undefined ? state : `${state}, SQLSTATE ${sqlState}`}: ${error.message}`),
+  });
+}
+
+// ---- Scripts ----
+
+/** The commonest errors of data, whose own words would quote values. */
+export const SQL_REASONS: Readonly<Record<string, string>> = {
+  1048: "a NULL where none may be",
+  1062: "a unique constraint is violated",
+  1064: "it is no SQL that the server knows",
+  1142: "the fork's login may not do that",
+  1264: "a number is out of range",
+  1292: "a value does not fit its type",
+  1366: "a value does not fit its type",
+  1406: "a value is too long",
+  1451: "a foreign key is violated",
+  1452: "a foreign key is violated",
+  3819: "a check constraint is violated",
+  4025: "a check constraint is violated",
+};
+
+/** Runs a script as a login of the fork's. MySQL keeps what is before a change of the schema: it ends a transaction. */
+export async function runScript(
+  context: Pick<Context, "signal" | "fence">,
+  query: MysqlQuery,
+  sql: string,
+): Promise<void> {
+  await context.fence();
+  await query("START TRANSACTION");
+  for (const { text, line } of mysqlStatements(sql)) {
+    context.signal.throwIfAborted();
+    await context.fence();
+    await query(text).catch((error) => {
+      const code = codeOf(error);
+      if (!/^\d+$/.test(code) || MEANINGS.some(([pattern, , mayPass]) => mayPass && pattern.test(code))) throw error;
+      const why = SQL_REASONS[code] ?? "the server refused it";
+      throw new ForkstackError("SQL_FAILED", `line ${line}: ${why} (error ${code})`, {
+        hint: "Mend the script, then run the same command again",
+        details: { provider: "mysql" },
+      });
+    });
+  }
+  await context.fence();
+  await query("COMMIT");
+}
+
+// ---- Texts ----
+
+/** A name as an identifier. */
+export function backquoted(name: string): string {
+  return `\`${name.replaceAll("`", "``")}\``;
+}
+
+/** An account of ours as it stands in statements; its name needs no escape. */
+export function mysqlAccount(user: string): string {
+  return `'${user}'@'%'`;
+}
