@@ -184,11 +184,12 @@ async function create<Options>(
   const createdAt = await vendor.buckets.createdAt(store, name, context, target);
   const birth = createdAt && birthOf(name, createdAt);
   if (there === undefined && birth) await context.record("born", birth);
-  if ((marks.key !== undefined || vendor.isForking) && await marks.read(store, name) === undefined) {
-    await marks.write(store, name, storeNote(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) }));
+  let note = await marks.read(store, name);
+  if ((marks.key !== undefined || vendor.isForking) && note === undefined) {
+    const wanted = storeNote(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) });
+    // The mark that is there counts: another attempt may have been first.
+    note = await marks.write(store, name, wanted) ?? await marks.read(store, name);
   }
-  // The mark that is there counts: another attempt may have been first.
-  const note = await marks.read(store, name);
   const owner = note && bucketOwner(context, name, note);
   const why = isOthers(owner?.marker, marker, UNMARKED);
   if (owner === undefined || why !== undefined) throw foreign(vendor, target, `make bucket "${name}": ${why}`);
@@ -213,6 +214,11 @@ function freshFork(context: Context, { name, marker, parent }: Target<unknown>):
 /** The id of a bucket that is marked later: two attempts that do so at the same moment write the same one. */
 function idOf({ operation }: Marker, birth: string): string {
   return createHash("sha256").update(`${operation}\n${birth}`).digest("hex").slice(0, 32);
+}
+
+/** Whether two tell of one bucket, though one was seen by its birth alone: its mark did not show yet, or is gone. */
+function isSameBucket(one: Fork, other: Fork): boolean {
+  return one.id === other.id || one.id === idOf(one.marker, other.id) || other.id === idOf(other.marker, one.id);
 }
 
 /** What an earlier attempt of the operation made, if anything; throws if what is there is not its. */
@@ -318,7 +324,7 @@ async function remove<Options>(
   if (seen === "absent" || seen === "others") return "absent"; // ours is gone; another's may bear its name
   const note = await marks.read(store, name);
   const owner = (note && bucketOwner(context, name, note)) ?? await unmarkedFork(vendor, context, store, scope, name);
-  if (owner?.id !== fork.id) return "absent";
+  if (owner === undefined || !isSameBucket(owner, fork)) return "absent";
   if (!isSameHolder(owner.marker, marker)) {
     throw foreign(vendor, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
   }

@@ -12,6 +12,7 @@ import type {
   ServiceOutputTypes,
 } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { loadPackage } from "../../core/system/lazy.ts";
+import type { Waiter } from "../../core/system/poll.ts";
 import type { Context } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { repeatable } from "../../core/system/repeat.ts";
@@ -33,6 +34,8 @@ export interface StoreAccount {
     readonly secretAccessKey: string;
     readonly sessionToken?: string;
   };
+  /** Headers of the vendor's own that every request has. @default {none} */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Where the credentials come from, and what they must be allowed to do. */
   readonly hints: { readonly rejected: string; readonly denied: string };
 }
@@ -84,6 +87,11 @@ export class Store {
     this.#client = clientOf(sdk, account);
   }
 
+  /** How to wait for the store. */
+  get waiter(): Waiter {
+    return this.#context;
+  }
+
   /** Works with a store, and closes what was opened for it. */
   static async with<T>(context: Context, account: StoreAccount, work: (store: Store) => Promise<T>): Promise<T> {
     const store = new Store(await loadPackage<S3>("npm:@aws-sdk/client-s3@3.1162.0"), context, account);
@@ -133,7 +141,7 @@ export class Store {
     const { endpoint, region } = this.account;
     const base = endpoint ?? standardEndpoint(region);
     const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(query)}`);
-    const headers = new Headers(given);
+    const headers = new Headers({ ...this.account.headers, ...given });
     sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
     const request = repeatable(new Request(url, { method, headers, signal: this.#context.signal }), true);
     const response = await this.#context.fetch(request);
@@ -161,7 +169,10 @@ export class Store {
   ): Promise<Output> {
     const { Key: key } = command.input as { Key?: string };
     const isVerbatim = key !== undefined && !fitsUrl(key);
-    if (headers !== undefined) addHeaders(command, headers);
+    const { sent, received } = headers ?? {};
+    if (headers !== undefined || this.account.headers !== undefined) {
+      addHeaders(command, { sent: { ...this.account.headers, ...sent }, ...(received && { received }) });
+    }
     for (let isCorrected = false;;) {
       try {
         if (!isVerbatim) return await this.#client.send(command, { context: this.#context } as object);

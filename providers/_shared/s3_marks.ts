@@ -13,7 +13,8 @@ export type StoreNote = Readonly<Record<string, string>>;
 /** A place for our note on a bucket. */
 export interface Marks {
   read(store: Store, bucket: string): Promise<StoreNote | undefined>;
-  write(store: Store, bucket: string, note: StoreNote): Promise<void>;
+  /** Gives the note that is there, where it waited for it to show. */
+  write(store: Store, bucket: string, note: StoreNote): Promise<StoreNote | void>;
   /** The key of the object that it is kept in, if it is one. */
   readonly key?: string;
 }

@@ -3,10 +3,12 @@
  *
  * - Snapshots: https://www.tigrisdata.com/docs/buckets/snapshots/
  * - Forks: https://www.tigrisdata.com/docs/buckets/forks/
+ * - Consistency: https://www.tigrisdata.com/docs/concepts/consistency/
  * - Headers, and keys of one bucket: https://github.com/tigrisdata/storage (its own SDK; read in November 2026)
  */
 import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
+import { poll } from "../../core/system/poll.ts";
 import { repeatable } from "../../core/system/repeat.ts";
 import {
   type Context,
@@ -19,9 +21,9 @@ import {
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches } from "../_shared/json_api.ts";
-import { accessKeysOf, sign, type Store, type StoreAccount } from "../_shared/s3_client.ts";
+import { accessKeysOf, sign, type Store, type StoreAccount, vendorCode } from "../_shared/s3_client.ts";
 import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf } from "../_shared/s3_buckets.ts";
-import { TAGS } from "../_shared/s3_marks.ts";
+import { type Marks, type StoreNote, TAGS } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
   /** Buckets are asked for there. */
@@ -39,12 +41,21 @@ type Options = v.InferOutput<typeof options>;
 const SOURCE = "x-tigris-fork-source-bucket";
 const SOURCE_SNAPSHOT = "x-tigris-fork-source-bucket-snapshot";
 const SNAPSHOTS = "x-tigris-enable-snapshot";
-/** Tigris answers from the nearest copy otherwise, which may be some seconds old. */
-const NOW = { "x-tigris-consistent": "true" };
+/**
+ * Asks for the newest everywhere: else what was written is read at once within the bucket's region alone. It has to be on
+ * the write as well as on the reads after it. https://www.tigrisdata.com/docs/objects/consistency/
+ */
+const CONSISTENT = { "x-tigris-consistent": "true" };
+/**
+ * New forks, snapshots, tags, and buckets in lists show after some seconds even so: Tigris's own tests wait 5 to 20 s.
+ * https://github.com/tigrisdata/storage/tree/main/packages/storage/src/test
+ */
+const SETTLING = { deadlineMs: 20_000, firstMs: 100, mostMs: 2_000, provider: "tigris" };
 
 const buckets: Buckets<Options> = {
-  look: (store, name) => lookByHead(store, name, { sent: NOW }),
-  createdAt: createdAtOf,
+  look: (store, name) => lookByHead(store, name),
+  createdAt: (store, name) =>
+    settled(store, `look at bucket "${name}" in the list`, () => createdAtOf(store, name), () => undefined),
   async make(store, target, _note, context) {
     const { name, parent } = target;
     const snapshot = parent === undefined ? undefined : await snapshotOf(context, store, target, parent);
@@ -52,13 +63,17 @@ const buckets: Buckets<Options> = {
     const sent: Record<string, string> = parent === undefined
       ? { [SNAPSHOTS]: "true" }
       : { [SOURCE]: parent, [SOURCE_SNAPSHOT]: snapshot! };
-    try {
-      await store.send(new store.sdk.CreateBucketCommand({ Bucket: name }), `make bucket "${name}"`, { sent });
-    } catch (error) {
-      if (isTaken(error)) return false;
-      throw error;
-    }
-    return true;
+    const what = `make bucket "${name}"`;
+    const isPassing = (error: unknown) => snapshot !== undefined && isUnseen(error);
+    return await poll(context, { ...SETTLING, what, isPassing }, async () => {
+      try {
+        await store.send(new store.sdk.CreateBucketCommand({ Bucket: name }), what, { sent });
+      } catch (error) {
+        if (isTaken(error)) return false;
+        throw error;
+      }
+      return true;
+    });
   },
   async remove(store, name, context, scope) {
     await dropKeys(context, store, scope, name);
@@ -68,12 +83,40 @@ const buckets: Buckets<Options> = {
   names: namesOf,
 };
 
+/** The note as tags, which are waited for. */
+const MARKS: Marks = {
+  ...TAGS,
+  async write(store, bucket, note) {
+    await TAGS.write(store, bucket, note);
+    let tags: StoreNote | undefined;
+    return await settled(store, `tag bucket "${bucket}"`, async () => {
+      tags = await TAGS.read(store, bucket);
+      return Object.entries(note).every(([key, value]) => tags?.[key] === value) ? tags : undefined;
+    }, () => tags); // another attempt's may be there in its place
+  },
+};
+
+/** What the store shows of what it has just taken, once it does; `late` gives what there is else. */
+function settled<T>(
+  { waiter, account: { resource } }: Store,
+  what: string,
+  look: () => Promise<T | undefined>,
+  late?: () => T,
+): Promise<T> {
+  return poll(waiter, { ...SETTLING, what, resource, ...(late && { late }) }, look);
+}
+
+/** Whether the store does not see yet what a request names. */
+function isUnseen(error: unknown): boolean {
+  return /^(NoSuch(Bucket|Snapshot)|Invalid(Argument|Request))$/.test(vendorCode(error) ?? "");
+}
+
 /** The step of the journal that names the snapshot: a bucket that is a fork of it is this run's. */
 const SNAPSHOT = "snapshot";
 
 async function isProven(context: Context, store: Store, { name, parent }: Target<Options>): Promise<boolean> {
   if (parent === undefined) return false;
-  const { [SOURCE]: source, [SOURCE_SNAPSHOT]: snapshot } = await headersOf(store, name, `look at bucket "${name}"`);
+  const { [SOURCE]: source, [SOURCE_SNAPSHOT]: snapshot } = await originOf(store, name);
   const told = await context.recorded(name);
   return source === parent && told.some(({ step, id }) => step === SNAPSHOT && id === snapshot);
 }
@@ -93,7 +136,7 @@ async function snapshotOf(context: Context, store: Store, target: Target<Options
   }
   const command = new store.sdk.ListBucketsCommand({});
   const { Buckets = [] } = await store.send(command, `list the snapshots of bucket "${parent}"`, {
-    sent: { ...NOW, "x-tigris-snapshot": parent },
+    sent: { "x-tigris-snapshot": parent },
   });
   const until = BigInt(Date.parse(at)) * 1_000_000n; // versions are nanoseconds since 1970
   const versions = Buckets.map(({ Name = "" }) => /^\d+/.exec(Name)?.[0]).filter((one) => one !== undefined);
@@ -115,13 +158,13 @@ async function prepare(
   if (received[SNAPSHOTS] !== "true") {
     throw new ForkstackError("PARENT_UNUSABLE", `Cannot fork bucket "${parent}": it is not a bucket with snapshots`, {
       hint:
-        `Enable them once, by \`tigris buckets set ${parent} --enable-snapshot\` or at https://console.storage.dev: ` +
-        "forkstack changes no parent by itself",
+        `Enable them once, by \`tigris buckets enable-snapshots ${parent}\` or at https://console.storage.dev, and wait ` +
+        "20 s: forkstack changes no parent by itself",
       details: { provider: "tigris", resource: store.account.resource },
     });
   }
   return async () => {
-    const { [SOURCE]: source } = await headersOf(store, name, `look at bucket "${name}"`);
+    const { [SOURCE]: source } = await originOf(store, name);
     if (source === parent) return "copy-on-write";
     // It was made a moment ago by this operation, and holds nothing: a store that knows no forks made an empty bucket.
     await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
@@ -129,9 +172,19 @@ async function prepare(
   };
 }
 
+/** The headers of a bucket, once they say what it is a fork of; at the end of the waiting as they are. */
+function originOf(store: Store, name: string): Promise<Record<string, string>> {
+  const what = `look at bucket "${name}"`;
+  let seen: Record<string, string> = {};
+  return settled(store, what, async () => {
+    seen = await headersOf(store, name, what);
+    return seen[SOURCE] === undefined ? undefined : seen;
+  }, () => seen);
+}
+
 async function headersOf(store: Store, bucket: string, what: string): Promise<Record<string, string>> {
   const received: Record<string, string> = {};
-  await store.send(new store.sdk.HeadBucketCommand({ Bucket: bucket }), what, { sent: NOW, received });
+  await store.send(new store.sdk.HeadBucketCommand({ Bucket: bucket }), what, { received });
   return received;
 }
 
@@ -178,7 +231,7 @@ const provider: Provider<Options> = {
   ...bucketProvider<Options>({
     name: "tigris",
     account,
-    marks: () => TAGS,
+    marks: () => MARKS,
     isForking: true,
     isProven,
     buckets,
@@ -205,6 +258,7 @@ function account(context: Context, { options: { endpoint }, resource }: Scope<Op
     resource,
     region: "auto",
     endpoint,
+    headers: CONSISTENT,
     credentials: accessKeysOf(context, "tigris", resource, CREDENTIALS_HINT),
     hints: {
       rejected: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew: https://console.storage.dev makes keys",

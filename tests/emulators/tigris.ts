@@ -29,7 +29,21 @@ export interface TigrisOptions extends AwsOptions {
   readonly isDeaf?: boolean;
   /** The key may make no other keys. */
   readonly mayMakeKeys?: boolean;
+  /**
+   * The client is in another region than the buckets: it reads as it was before the last write, unless that write and the
+   * read asked for consistency. https://www.tigrisdata.com/docs/objects/consistency/ @default {true}
+   */
+  readonly isElsewhere?: boolean;
+  /**
+   * How many looks a new fork's origin, a new snapshot, new tags and a new name in a list take until they show, even so:
+   * the vendor's own tests wait 5 to 20 s for each. @default {1}
+   */
+  readonly settling?: number;
 }
+
+/** How many looks of a client elsewhere are of before the last write. */
+const OLD_LOOKS = 4;
+const CONSISTENT = "x-tigris-consistent";
 
 export interface Tigris extends Aws {
   /** Buckets that snapshots can be taken of, and what they are forks of. */
@@ -43,12 +57,80 @@ export interface Tigris extends Aws {
 /** Starts it on a free port; its IAM endpoint is at the same address. */
 export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> {
   const { accessKeyId = "test-key", secretAccessKey = "test-secret", isDeaf, mayMakeKeys = true } = options;
+  const { isElsewhere = true, settling = 1 } = options;
   const kinds: Tigris["kinds"] = new Map();
   const snapshots: Tigris["snapshots"] = new Map();
   const keys: Tigris["keys"] = new Map();
   const kept = temporaryDirectory("forkstack-tigris-");
+  /** How many further looks do not show it, by what it is; `isAsked`: the write asked for consistency. */
+  const unseen = new Map<string, { looks: number; readonly isAsked: boolean }>();
+  const oldTags = new Map<string, Record<string, string> | undefined>();
+  const wrote = ({ headers }: Pick<Request, "headers">, looks: number, ...what: readonly string[]) => {
+    const isAsked = !isElsewhere || headers.get(CONSISTENT) === "true";
+    for (const one of what) unseen.set(one, { looks: isAsked ? looks : looks + OLD_LOOKS, isAsked });
+  };
+  /** Whether a look shows what was written: one elsewhere that does not ask for consistency is of before. */
+  const shows = ({ headers }: Pick<Request, "headers">, what: string): boolean => {
+    const recent = unseen.get(what);
+    if (recent === undefined) return true;
+    const isOfNow = !isElsewhere || headers.get(CONSISTENT) === "true";
+    const isShown = isOfNow ? recent.looks <= 0 : recent.looks <= -OLD_LOOKS;
+    recent.looks--;
+    return isShown;
+  };
 
   const front = (inner: S3Handler): S3Handler => async (request, target) => {
+    const response = await lagging(inner, request, target);
+    const bucket = decodeURIComponent(target.split("?")[0]!.split("/")[1] ?? "");
+    const isBucket = /^\/[^/?]+\/?(\?|$)/.test(target);
+    if (!isBucket || !response.ok) return response;
+    if (request.method === "DELETE") {
+      for (const what of ["", " origin", " listed", " tags"]) unseen.delete(bucket + what);
+    }
+    return response;
+  };
+
+  /** As the place sees it where the client asks. */
+  async function lagging(inner: S3Handler, request: Request, target: string): Promise<Response> {
+    const [path, search = ""] = target.split("?") as [string, string?];
+    const bucket = decodeURIComponent(path.split("/")[1] ?? "");
+    const isTagging = /(^|&)tagging(=|&|$)/.test(search);
+    const isRead = request.method === "GET" || request.method === "HEAD";
+    if (path === "/" && isRead) return await listed(await told(inner)(request, target), request);
+    if (isTagging && request.method === "PUT") {
+      const before = running.tags.get(bucket);
+      const response = await told(inner)(request, target);
+      if (!response.ok) return response;
+      oldTags.set(bucket, before);
+      wrote(request, settling, `${bucket} tags`);
+      return response;
+    }
+    const response = await told(inner)(request, target);
+    if (!response.ok || bucket === "") return response;
+    if (isRead && !shows(request, bucket)) {
+      await response.body?.cancel();
+      return failed(404, path.split("/").slice(2).join("") === "" ? "NoSuchBucket" : "NoSuchKey", request);
+    }
+    if (isTagging && request.method === "GET" && !shows(request, `${bucket} tags`)) {
+      await response.body?.cancel();
+      const Tag = Object.entries(oldTags.get(bucket) ?? {}).map(([Key, Value]) => ({ Key, Value }));
+      return Tag.length === 0 ? failed(404, "NoSuchTagSet", request) : xml("Tagging", { TagSet: { Tag } });
+    }
+    return response;
+  }
+
+  /** A list of buckets or snapshots without those that are too new. */
+  async function listed(response: Response, request: Request): Promise<Response> {
+    if (!response.ok) return response;
+    const of = request.headers.get("x-tigris-snapshot");
+    const text = (await response.text()).replace(/<Bucket>.*?<\/Bucket>/gs, (one) => {
+      const name = /<Name>([^<;]*)/.exec(one)![1]!;
+      return shows(request, of === null ? `${name} listed` : `${of} ${name}`) ? one : "";
+    });
+    return new Response(text, response);
+  }
+
+  const told = (inner: S3Handler): S3Handler => async (request, target) => {
     const [path, search = ""] = target.split("?") as [string, string?];
     if (path === "/" && request.method === "POST") return await iam(request, search);
     const bucket = decodeURIComponent(path.split("/")[1] ?? "");
@@ -70,7 +152,7 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
     if (request.method === "HEAD" && response.ok) {
       const kind = kinds.get(bucket);
       if (kind !== undefined) response.headers.set("x-tigris-enable-snapshot", "true");
-      if (kind?.source !== undefined && !isDeaf) {
+      if (kind?.source !== undefined && !isDeaf && shows(request, `${bucket} origin`)) {
         response.headers.set("x-tigris-fork-source-bucket", kind.source);
         response.headers.set("x-tigris-fork-source-bucket-snapshot", kind.snapshot!);
       }
@@ -97,6 +179,9 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
     const version = header("x-tigris-fork-source-bucket-snapshot");
     const isThere = existsSync(join(running.directory, bucket));
     const snapshot = snapshots.get(source ?? "")?.find((one) => String(one.version) === version);
+    if (snapshot !== undefined && !shows(request, `${source} ${version}`)) {
+      return failed(400, "InvalidArgument", request);
+    }
     if (source !== null && !isThere && (!kinds.has(source) || snapshot === undefined)) {
       return failed(400, "InvalidArgument", request);
     }
@@ -105,9 +190,12 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
       await response.body?.cancel();
       if (!kinds.has(bucket)) return failed(400, "InvalidArgument", request);
       const taken = running.keep(bucket, Date.now(), /name=(.*)/.exec(wanted)?.[1]);
+      wrote(request, settling, `${bucket} ${taken}`);
       return new Response(null, { headers: { "x-tigris-snapshot-version": taken } });
     }
     if (!response.ok) return response;
+    wrote(request, 0, bucket);
+    wrote(request, settling, `${bucket} listed`, `${bucket} origin`);
     if (source !== null) {
       kinds.set(bucket, { source, snapshot: version! });
       cpSync(snapshot!.path, join(running.directory, bucket), { recursive: true });

@@ -126,7 +126,7 @@ Deno.test("tigris: a parent without snapshots is told how to have them, and left
   shop.server.kinds.delete(PARENT);
   await assert.rejects(shop.create(shop.target("alice")), (error: ForkstackError) => {
     assert.equal(error.code, "PARENT_UNUSABLE");
-    assert.match(error.hint!, /tigris buckets set myapp-bucket-prod/);
+    assert.match(error.hint!, /tigris buckets enable-snapshots myapp-bucket-prod/);
     return true;
   });
   assert.deepEqual(readdirSync(shop.server.directory), [PARENT]);
@@ -182,7 +182,7 @@ Deno.test("tigris: after a lost reply a bucket is ours if it is a fork of the ve
   const context = shop.context();
   const lost = async (request: Request) => {
     const response = await context.fetch(request);
-    if (!request.headers.has("x-tigris-fork-source-bucket")) return response;
+    if (!request.headers.has("x-tigris-fork-source-bucket") || !response.ok) return response; // not seen yet
     throw new TypeError("the reply was lost");
   };
   await assert.rejects(shop.create(target, { ...context, fetch: lost }));
@@ -195,4 +195,84 @@ Deno.test("tigris: after a lost reply a bucket is ours if it is a fork of the ve
   shop.server.kinds.set(FORK, kind);
   assert.equal((await shop.create(target)).copy, "copy-on-write");
   assert.deepEqual(shop.ledger.takenOver, []);
+});
+
+Deno.test("tigris: every request asks for what is newest, writes too; where the client is does not matter", async () => {
+  for (const isElsewhere of [true, false]) {
+    for (const settling of [0, 1, 5]) {
+      await using shop = await openShop({ isElsewhere, settling });
+      const context = shop.context();
+      const asked: string[] = [];
+      const fetch = (request: Request) => {
+        const url = new URL(request.url);
+        const isIam = url.pathname === "/" && request.method === "POST";
+        if (!isIam && request.headers.get("x-tigris-consistent") !== "true") asked.push(`${request.method} ${url}`);
+        return context.fetch(request);
+      };
+      const noted = { ...context, fetch };
+      const fork = await shop.create(shop.target("alice"), noted);
+      await provider.probe(noted, fork, shop.scope() as never);
+      assert.equal((await Array.fromAsync(provider.list(noted, shop.scope() as never))).length, 1);
+      assert.equal((await provider.inspect(noted, shop.target("alice") as never)).state, "ready");
+      assert.equal(await provider.delete(noted, fork, shop.scope() as never), "deleted");
+      assert.deepEqual(asked, []);
+    }
+  }
+});
+
+Deno.test("tigris: what does not show within 20 s is told, or taken for what it is not", async () => {
+  const waits = (slept: number[]) => ({ sleep: (ms: number) => Promise.resolve(void slept.push(ms)) });
+  await using shop = await openShop({ settling: 100 });
+  const slept: number[] = [];
+  await assert.rejects(shop.create(shop.target("alice"), shop.context(waits(slept))), { code: "PROVIDER_REFUSED" });
+  const total = slept.reduce((sum, one) => sum + one, 0);
+  assert(total >= 20_000 && total < 23_000, `${total}`);
+  assert.deepEqual(readdirSync(shop.server.directory), [PARENT]);
+  assert.equal(shop.server.snapshots.get(PARENT)!.length, 1, "one snapshot for all tries");
+});
+
+Deno.test("tigris: a mark that did not show yet, and then does, is of the same bucket", async () => {
+  await using shop = await openShop();
+  const target = { ...shop.target("alice"), isResumed: true };
+  const context = shop.context();
+  const lost = async (request: Request) => {
+    const response = await context.fetch(request);
+    if (!(request.method === "PUT" && request.url.includes("tagging"))) return response;
+    throw new TypeError("the reply was lost");
+  };
+  await assert.rejects(shop.create(target, { ...context, fetch: lost }));
+  const seen = await provider.inspect(context, target as never); // by its birth
+  assert(seen.state === "pending", show(seen));
+  assert.equal(await provider.delete(context, seen.fork, shop.scope() as never), "deleted");
+  assert.deepEqual(readdirSync(shop.server.directory), [PARENT]);
+});
+
+Deno.test("tigris: the emulator shows a client elsewhere what was before, unless write and read ask for consistency", async () => {
+  const name = "made-elsewhere";
+  for (
+    const [writes, reads, isElsewhere] of [[true, true, true], [true, false, true], [false, true, true], [
+      false,
+      false,
+      false,
+    ]]
+  ) {
+    await using server = await serveTigris({ isElsewhere: isElsewhere!, settling: 0 });
+    const client = clientOf(server);
+    let isAsked = false;
+    client.middlewareStack.add((next) => (args) => {
+      if (isAsked) (args.request as { headers: Record<string, string> }).headers["x-tigris-consistent"] = "true";
+      return next(args);
+    }, { step: "build" });
+    isAsked = writes!;
+    await client.send(new s3.CreateBucketCommand({ Bucket: name }));
+    isAsked = reads!;
+    const looks = [];
+    for (let look = 0; look < 6; look++) {
+      looks.push(await client.send(new s3.HeadBucketCommand({ Bucket: name })).then(() => true, () => false));
+    }
+    const isSeen = !isElsewhere || (writes && reads);
+    assert.equal(looks[0], isSeen, `${writes} ${reads} ${isElsewhere}`);
+    assert.equal(looks.at(-1), true, "in the end it shows everywhere");
+    client.destroy();
+  }
 });

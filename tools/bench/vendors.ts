@@ -21,7 +21,7 @@ export const vendorBenchmarks: readonly Benchmark[] = [{
     const root = mkdtempSync(join(work, "vendors-"));
     const token = "bench-token";
     await using turso = await startTurso({ organization: "acme", tokens: { [token]: undefined } });
-    await using tigris = await serveTigris({});
+    await using tigris = await serveTigris({ settling: 0 });
     await using doppler = await startDoppler({ project: "bench", tokens: [token] });
     const seed = join(root, "seed.db");
     seedFile(seed);
