@@ -505,8 +505,7 @@ export interface KindFacts {
   readonly variables: Readonly<Record<string, string>>;
   /** Further variables that its providers give. */
   readonly given?: readonly string[];
-  /** Further variables that clients read in a process, and the beginning that all of those have. */
-  readonly ambient?: readonly string[];
+  /** The beginning of all variables that its clients read. */
   readonly namespace?: string;
   /** The name at the vendor, of the project's and the resource's. @default {joined by "-", but for "prod"} */
   readonly title?: (names: readonly string[], env: string) => string;
@@ -530,7 +529,6 @@ export const KINDS: Readonly<Record<Kind, KindFacts>> = {
       sessionToken: "AWS_SESSION_TOKEN",
       path: "BUCKET_PATH",
     } satisfies Record<keyof StorageConfig, string>,
-    ambient: ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"], // an AWS SDK prefers a profile to the key beside it
     namespace: "AWS_",
     title: (names, env) => `${names.join("-")}-bucket-${env}`,
     embedded: { provider: "local", path: (title) => `.forkstack/buckets/${title}` },
@@ -651,11 +649,6 @@ export function declaredResources(config: Json): Declared[] {
     });
   });
 }
-
-/** @internal The stack of a forkstack.json that names no provider: no account, no server, no dependency. */
-export const EMBEDDED_STACK: Readonly<Partial<Record<Kind, string>>> = Object.fromEntries(
-  declaredResources({}).map(({ kind, provider }) => [kind, provider]),
-);
 
 /** @internal Env files that forkstack.json may name: `.env.production`, `config/shop.env`; in no hidden directory. */
 export const ENV_FILE_PATTERN: RegExp = /^(?:[\w@-][\w.@-]*\/)*(?:\.env(?:\.[\w.-]+)?|\w[\w.-]*\.env)$/;
@@ -1290,36 +1283,17 @@ function createFile(path: string, text: string): boolean {
 
 // ---- errors
 
-/** Every code of an error; docs/errors.md has the meaning and the exit code of each. */
+/** @internal Codes of errors of the command line and of providers: core/cli/other_codes.d.ts lists them as `codes`. */
+// deno-lint-ignore no-empty-interface
+export interface OtherCodes {}
+
+/** A code of an error: of those in this file, or any other. docs/errors.md has the meaning and exit code of each. */
 // deno-fmt-ignore
 export type ErrorCode =
-  | "USAGE" | "CONFIRM_REQUIRED" | "NAME_INVALID" | "CONFIG_INVALID" | "CONFIG_MISSING" | "CONFIG_CLUSTER"
-  | "CONFIG_DEV_SERVER" | "CONFIG_REGION" | "CONFIG_REGION_MISSING" | "CONFIG_REPLICA" | "CONFIG_SERVER_OLD"
-  | "ENV_BASE" | "ENV_PROTECTED" | "ENV_UNREADABLE" | "ENV_UNSET" | "VALUE_INVALID" | "VALUE_MISSING"
-  | "VALUE_TOO_LARGE" | "VALUE_TOO_LONG" | "VALUE_UNREADABLE" | "VALUE_UNWRITABLE" | "AT_INVALID" | "AT_OUT_OF_REACH"
-  | "AT_UNSUPPORTED" | "DRY_RUN_UNSUPPORTED" | "RESET_UNSUPPORTED" | "PROVIDER_CHANGED" | "PROVIDER_INVALID"
-  | "PROVIDER_MISSING" | "PROVIDER_UNKNOWN" | "SANITIZE_FAILED" | "NOT_PERMITTED" | "NOT_TRUSTED" | "NETWORK_DENIED"
-  | "FILE_UNREADABLE" | "GIT_FAILED" | "TOOL_MISSING" | "TOOL_OUTDATED" | "TLS_FAILED" | "TLS_REQUIRED"
-  | "CREDENTIALS_MISSING" | "CREDENTIALS_REJECTED" | "CREDENTIALS_DENIED" | "CREDENTIALS_CLOCK"
-  | "CREDENTIALS_NOT_STORED" | "CREDENTIALS_TLS"
-  | "NOT_FOUND" | "ENV_NOT_FOUND" | "ENV_UNKNOWN" | "SECRET_NOT_FOUND" | "SECRET_MISSING" | "SANITIZE_NOT_FOUND"
-  | "PROVIDER_NOT_FOUND" | "COMPUTE_NOT_FOUND" | "DATABASE_NOT_FOUND" | "ROLE_NOT_FOUND" | "ORGANIZATION_NOT_FOUND"
-  | "PROJECT_NOT_FOUND"
-  | "FOREIGN" | "CONFLICT" | "CONFLICT_CHILDREN" | "CONFLICT_DEFAULT" | "CONFLICT_PRODUCTION" | "CONFLICT_PROTECTED"
-  | "CONFLICT_SAFE_MIGRATIONS" | "ENV_CONFLICT" | "GIT_TRACKED" | "LOCKED" | "LOCK_LOST" | "SECRETS_LOCKED"
-  | "PORT_IN_USE" | "STATE_DAMAGED" | "REGISTRY_DAMAGED" | "REGISTRY_FOREIGN" | "REGISTRY_NEWER" | "PARENT_AMBIGUOUS"
-  | "PARENT_BACKUP_FAILED" | "PARENT_BRANCHING_OFF" | "PARENT_BUSY" | "PARENT_EXPIRES" | "PARENT_IS_BRANCH"
-  | "PARENT_MIGRATIONS" | "PARENT_NEEDED" | "PARENT_NOT_READY" | "PARENT_OPEN" | "PARENT_PAUSED" | "PARENT_UNUSABLE"
-  | "PLAN_LIMIT" | "PLAN_LIMIT_DATA" | "PLAN_LIMIT_DATABASES" | "PLAN_LIMIT_MEMORY" | "PLAN_LIMIT_PASSWORDS"
-  | "PLAN_LIMIT_PAYMENT"
-  | "PROVIDER_UNAVAILABLE" | "PROVIDER_REFUSED" | "NETWORK_UNREACHABLE" | "RATE_LIMITED" | "RESOURCE_LOCKED"
-  | "NOT_READY" | "TASK_FAILED" | "ANSWER_INVALID" | "RESPONSE_TOO_LARGE" | "REGISTRY_UNREACHABLE"
-  | "PACKAGE_UNAVAILABLE" | "DISK_FULL" | "DISK_FAILED" | "DUMP_FAILED" | "SQL_FAILED"
-  | "COPY_INCOMPLETE" | "DELETE_INCOMPLETE" | "PRUNE_INCOMPLETE" | "RESET_INCOMPLETE" | "UNDO_INCOMPLETE"
-  | "UNEXPECTED"
-  | "COMMAND_NOT_EXECUTABLE"
-  | "COMMAND_NOT_FOUND"
-  | "CANCELLED" | "INTERRUPTED";
+  | "NAME_INVALID" | "CONFIG_INVALID" | "CONFIG_MISSING" | "ENV_CONFLICT" | "ENV_UNKNOWN" | "ENV_UNREADABLE"
+  | "ENV_UNSET" | "VALUE_INVALID" | "VALUE_MISSING" | "VALUE_UNREADABLE" | "VALUE_UNWRITABLE" | "SECRET_MISSING"
+  | "SECRETS_LOCKED" | "PROVIDER_MISSING" | "NOT_PERMITTED" | "FILE_UNREADABLE" | "TOOL_OUTDATED"
+  | (OtherCodes extends { readonly codes: infer Code extends string } ? Code : string & Record<never, never>);
 
 /** The place of an error; every field is safe to print. */
 export interface ErrorDetails {

@@ -1,7 +1,7 @@
 /** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
 import { load } from "../core/system/lazy.ts";
 import type { Catalog, Identities, Kind, Presets, Teller } from "../core/provider.ts";
-import { EMBEDDED_STACK } from "../mod.ts";
+import { KINDS } from "../mod.ts";
 
 /** Loads each provider, by kind and name. */
 export const PROVIDERS: Catalog["providers"] = {
@@ -23,7 +23,7 @@ function providers(kind: Kind, ...names: string[]): Catalog["providers"][Kind] {
 }
 
 async function teller(kind: Kind, name: string): Promise<Teller | undefined> {
-  if (EMBEDDED_STACK[kind] !== name) return undefined;
+  if (KINDS[kind].embedded?.provider !== name) return undefined;
   const { embeddedTeller } = await load<typeof import("./_shared/embedded_look.ts")>(
     "providers/_shared/embedded_look.ts",
   );

@@ -1,5 +1,5 @@
 /** The local buckets over S3, as `serve` and `run` open them. */
-import { declaredResources, EMBEDDED_STACK, embeddedPath, ForkstackError, resourceTitle } from "../../mod.ts";
+import { declaredResources, embeddedPath, ForkstackError, KINDS, resourceTitle } from "../../mod.ts";
 import { type Io, usage } from "./command_line.ts";
 import { files } from "../system/files.ts";
 import { messageOf, shown } from "../text/printable.ts";
@@ -22,7 +22,7 @@ export interface ServeAccess {
 /** The names, in the stack, of the buckets that live on this machine; `undefined` is one without a name. */
 export function localBuckets(project: Project): (string | undefined)[] {
   return declaredResources(project.config)
-    .filter(({ kind, provider }) => kind === "storage" && provider === EMBEDDED_STACK.storage)
+    .filter(({ kind, provider }) => kind === "storage" && provider === KINDS.storage.embedded?.provider)
     .map(({ name }) => name);
 }
 

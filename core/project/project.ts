@@ -3,14 +3,7 @@
  *
  * @module
  */
-import {
-  declaredResources,
-  EMBEDDED_STACK,
-  ForkstackError,
-  type Kind,
-  parseEnvName,
-  resourceTitle,
-} from "../../mod.ts";
+import { declaredResources, ForkstackError, type Kind, KINDS, parseEnvName, resourceTitle } from "../../mod.ts";
 import type { Catalog, Provider } from "../provider.ts";
 import type { Config } from "./schema.ts";
 
@@ -74,7 +67,7 @@ export function nameIn(key: string): string | undefined {
 
 /** Whether all that a stack declares is on this machine. */
 export function isEmbedded(config: Config): boolean {
-  return declaredResources(config).every(({ kind, provider }) => EMBEDDED_STACK[kind] === provider);
+  return declaredResources(config).every(({ kind, provider }) => KINDS[kind].embedded?.provider === provider);
 }
 
 /** The name that a resource has in an environment, checked against what the vendor accepts. */

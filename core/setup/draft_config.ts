@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { declaredResources, EMBEDDED_STACK, ForkstackError, type Kind, KINDS } from "../../mod.ts";
+import { declaredResources, ForkstackError, type Kind, KINDS } from "../../mod.ts";
 import { variable } from "../system/host.ts";
 import type { Catalog, Provider } from "../provider.ts";
 import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
@@ -54,13 +54,18 @@ function parts(catalog: Catalog, text: string, found: Providers): Providers | un
 
 /** Whether a stack is the one that forkstack.json need not name. */
 function isEmbedded(providers: Providers): boolean {
-  return Object.entries(providers).every(([kind, name]) => EMBEDDED_STACK[kind as Kind] === name);
+  return Object.entries(providers).every(([kind, name]) => KINDS[kind as Kind].embedded?.provider === name);
 }
 
 /** The kinds that forkstack.json names: where one is named, the embedded others are no longer there by themselves. */
 function kindsToWrite(providers: Providers, isNamed: boolean): Providers {
   if (!isEmbedded(providers)) return providers;
-  return isNamed ? { ...EMBEDDED_STACK, ...providers } : {};
+  return isNamed ? { ...embeddedStack(), ...providers } : {};
+}
+
+/** The providers of a forkstack.json that names none, by kind. */
+function embeddedStack(): Record<string, string> {
+  return Object.fromEntries(declaredResources({}).map(({ kind, provider }) => [kind, provider]));
 }
 
 /** A forkstack.json that begins so, with these providers and what `--set` says: `["database.organization=acme"]`. */
@@ -155,7 +160,7 @@ export async function contradiction(
   const there = declaredResources(config);
   const providers = wanted.stack === undefined ? {} : await providersOf(catalog, wanted.stack);
   if (wanted.stack !== undefined && isEmbedded(providers)) {
-    const other = there.find(({ kind, provider }) => EMBEDDED_STACK[kind] !== provider);
+    const other = there.find(({ kind, provider }) => KINDS[kind].embedded?.provider !== provider);
     if (other !== undefined) return [other.kind, other.name, "provider"].filter(Boolean).join(".");
   }
   for (const [kind, provider] of Object.entries(providers)) {

@@ -9,6 +9,7 @@ import {
   declaredResources,
   envFileOf,
   ForkstackError,
+  type Kind,
   KINDS,
   parseEnvFile,
   variablePrefix,
@@ -54,10 +55,15 @@ function kindNames(resource: Pick<Declared, "kind" | "name">): string[] {
 function readNames({ config }: Project, identities: Identities): string[] {
   return declaredResources(config).flatMap((one) => [
     ...kindNames(one),
-    ...named(one, KINDS[one.kind].ambient),
+    ...named(one, AMBIENT[one.kind]),
     ...named(one, identities[one.kind][one.provider]),
   ]);
 }
+
+/** Further variables that clients read in a process: an AWS SDK prefers a profile to the key beside it. */
+const AMBIENT: Readonly<Partial<Record<Kind, readonly string[]>>> = {
+  storage: ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
+};
 
 /** Says to `mod.ts` what of the process environment is the environment's own though no file says so. */
 const RUN_VARIABLE = "FORKSTACK_RUN";

@@ -1,4 +1,4 @@
-import { EMBEDDED_STACK, ForkstackError, NAME_PATTERN, resourceTitle } from "../../../mod.ts";
+import { ForkstackError, KINDS, NAME_PATTERN, resourceTitle } from "../../../mod.ts";
 import { accountOf, openBuckets, originsOf } from "../local_buckets.ts";
 import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -51,7 +51,7 @@ async function runServe({ flags, io }: Invocation): Promise<CommandResult> {
   const wanted = portOf(text(flags.port));
   const origins = originsOf(flags.cors);
   return await withEngine(io, "look", async (engine) => {
-    const buckets = engine.resources.filter((one) => one.provider.name === EMBEDDED_STACK[one.kind])
+    const buckets = engine.resources.filter((one) => one.provider.name === KINDS[one.kind].embedded?.provider)
       .filter(({ kind }) => kind === "storage");
     if (buckets.length === 0) {
       throw new ForkstackError("CONFIG_INVALID", "Cannot serve buckets: no storage of this stack is local", {
