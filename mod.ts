@@ -267,7 +267,8 @@ export class Stack {
     const path = this.of("local", "LOCAL_PATH", name);
     return this.#once(`#directory ${path}`, () => {
       const own = this.#places[`${variablePrefix(this.resource("local", name)?.name)}LOCAL_PATH`];
-      if (path === own && look(path) === undefined) makeDirectory(path);
+      const mayMake = path === own && look(path) === undefined && isGranted({ name: "write", path });
+      if (mayMake) attempt(() => builtin("node:fs").mkdirSync(path, { mode: 0o700 })); // else whoever writes there is told
       return path;
     });
   }
@@ -501,9 +502,8 @@ export type Kind = "database" | "storage" | "secrets" | "cache" | "queue" | "loc
 
 /** @internal Facts of a kind of resource, whichever provider it has. */
 export interface KindFacts {
-  /** Variables that the getters read, by field; those of a named resource have its `variablePrefix()`. */
+  /** Variables that the getters read, by field, and further ones that its providers give, without `variablePrefix()`. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Further variables that its providers give. */
   readonly given?: readonly string[];
   /** The beginning of all variables that its clients read. */
   readonly namespace?: string;
@@ -564,7 +564,7 @@ export function parseEnvName(value: string, source = "environment name"): string
   const rule = `it must be 1 to ${MAX_NAME_LENGTH} characters of a-z, 0-9 and "-" inside`;
   const near = envNameOf(value);
   const hint = near && near !== value ? `Use "${near}"` : 'Names look like "alice" or "pr-42"';
-  throw new ForkstackError("NAME_INVALID", `Cannot use ${shown} as ${source}: ${rule}`, { hint });
+  throw unusable("NAME_INVALID", `${shown} as ${source}`, rule, hint);
 }
 
 // https://pubs.opengroup.org/onlinepubs/9799919799/utilities/sh.html
@@ -579,18 +579,7 @@ export function envNameOf(text: string): string {
   return dashed.slice(0, MAX_NAME_LENGTH).replace(/^-+|-+$/g, "");
 }
 
-/**
- * The name of a resource at its vendor. It is derived, never random, so that it can be found again without any state.
- *
- * @example The database and a named bucket of alice
- * ```ts
- * import assert from "node:assert/strict";
- * import { resourceTitle } from "./mod.ts";
- *
- * assert.equal(resourceTitle("database", "myapp", "alice"), "myapp-alice");
- * assert.equal(resourceTitle("storage", "myapp", "alice", "uploads"), "myapp-uploads-bucket-alice");
- * ```
- */
+/** The name of a resource at its vendor, derived so that it needs no state, e.g. `"myapp-uploads-bucket-alice"`. */
 export function resourceTitle(kind: Kind, project: string, env: string, name?: string): string {
   const names = name === undefined ? [project] : [project, name];
   return KINDS[kind].title?.(names, env) ?? (env === "prod" ? names : [...names, env]).join("-");
@@ -623,29 +612,20 @@ export interface Declared {
 type Json = Readonly<Record<string, unknown>>;
 type Config = Json & { readonly project: string };
 
-function configInvalid(state: string, hint: string, path = "forkstack.json"): ForkstackError {
-  return new ForkstackError("CONFIG_INVALID", `Cannot use ${path}: ${state}`, { hint });
-}
-
 /** @internal The resources that a forkstack.json declares, or else the embedded ones; throws CONFIG_INVALID. */
 export function declaredResources(config: Json): Declared[] {
   const kinds = Object.keys(KINDS) as Kind[];
   const isEmbedded = kinds.every((kind) => config[kind] === undefined);
   return kinds.flatMap((kind) => {
     const { provider, options } = KINDS[kind].embedded ?? {};
-    const value = (isEmbedded && provider ? { provider, ...options } : config[kind]) as
-      | Json
-      | string
-      | null
-      | undefined;
+    const value = isEmbedded && provider ? { provider, ...options } : config[kind] as Json | string | null | undefined;
     if (value === undefined) return [];
     const isMap = typeof value === "object" && value !== null && typeof value.provider !== "string";
     return (isMap ? Object.entries(value) : [[undefined, value] as const]).map(([name, entry]) => {
-      const options = entry as Json | null;
-      if (typeof options?.provider === "string") {
-        return { kind, ...(name === undefined ? {} : { name }), provider: options.provider, options };
-      }
-      throw configInvalid(`"${kind}" names no provider`, 'Write {"provider": "..."}, or a map of those by name');
+      const { provider } = Object(entry) as Json;
+      if (typeof provider === "string") return { kind, ...(name && { name }), provider, options: entry as Json };
+      const hint = 'Write {"provider": "..."}, or a map of those by name';
+      throw unusable("CONFIG_INVALID", "forkstack.json", `"${kind}" names no provider`, hint);
     });
   });
 }
@@ -657,7 +637,8 @@ export const ENV_FILE_PATTERN: RegExp = /^(?:[\w@-][\w.@-]*\/)*(?:\.env(?:\.[\w.
 export function envFileOf({ envFile = ".env.local" }: Json): string | undefined {
   if (envFile === false) return undefined;
   if (typeof envFile === "string" && ENV_FILE_PATTERN.test(envFile)) return envFile;
-  throw configInvalid('"envFile" names no env file of the project', 'Write a name like ".env", or false for none');
+  const hint = 'Write a name like ".env", or false for none';
+  throw unusable("CONFIG_INVALID", "forkstack.json", '"envFile" names no env file of the project', hint);
 }
 
 function readConfig(directory: string, cwd: string): Config {
@@ -672,22 +653,20 @@ function readConfig(directory: string, cwd: string): Config {
     throw new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: it is not valid JSON`, { cause, hint });
   }
   if (isName(config?.project)) return config!;
-  throw configInvalid('"project" must be a name like "myapp"', "`forkstack status` names every problem in it", path);
+  const hint = "`forkstack status` names every problem in it";
+  throw unusable("CONFIG_INVALID", path, '"project" must be a name like "myapp"', hint);
 }
 
 /** @internal Variables that follow from forkstack.json and the root of the state alone: those of embedded providers. */
 export function derivedVariables(config: Config, state: string, env: string): Record<string, string> {
-  return Object.fromEntries(
-    declaredResources(config).flatMap(({ kind, name, provider }) => {
-      const { embedded } = KINDS[kind];
-      if (embedded?.provider !== provider) return [];
-      const title = resourceTitle(kind, config.project, env, name);
-      const path = embeddedPath(kind, state, title);
-      const gives: Readonly<Record<string, string>> = { url: fileUrl(path), path, bucket: title };
-      return Object.entries(KINDS[kind].variables).filter(([field]) => field in gives)
-        .map(([field, variable]) => [variablePrefix(name) + variable, gives[field]!]);
-    }),
-  );
+  const all = declaredResources(config).filter(({ kind, provider }) => KINDS[kind].embedded?.provider === provider);
+  return Object.fromEntries(all.flatMap(({ kind, name }) => {
+    const title = resourceTitle(kind, config.project, env, name);
+    const path = embeddedPath(kind, state, title);
+    const gives: Readonly<Record<string, string>> = { url: fileUrl(path), path, bucket: title };
+    return Object.entries(KINDS[kind].variables).filter(([field]) => field in gives)
+      .map(([field, variable]) => [variablePrefix(name) + variable, gives[field]!]);
+  }));
 }
 
 // ---- directories
@@ -700,11 +679,11 @@ export function findUpwards(from: string, file: string, top?: string): string | 
   }
 }
 
-/** The repository of a `.git` file: `isLinked` also for a worktree that it does not list, `common` if it lists it. */
-type GitFile = { readonly gitDir: string; readonly isLinked: boolean; readonly common?: string };
-
-/** @internal Reads the `.git` file in the directory at a checkout's top. */
-export function readGitFile(top: string): GitFile {
+/**
+ * @internal The repository of the `.git` file in the directory at a checkout's top: `isLinked` also for a worktree that
+ * it does not list, `common` if it lists it.
+ */
+export function readGitFile(top: string): { gitDir: string; isLinked: boolean; common?: string } {
   const { basename, dirname, resolve } = builtin("node:path");
   const named = /^gitdir: (.+)$/m.exec(readText(join(top, ".git")) ?? "")?.[1];
   const gitDir = resolve(top, named ?? "");
@@ -730,8 +709,8 @@ function checkoutOf(directory: string) {
   const { isLinked, common } = readGitFile(top);
   if (common === undefined) return { top, isLinked };
   // With extensions.worktreeConfig, git keeps `bare` in a file of its own: https://git-scm.com/docs/git-worktree
-  const isBare = ["config", "config.worktree"]
-    .some((file) => /^\s*bare\s*=\s*true\s*$/im.test(readText(join(common, file)) ?? ""));
+  const configs = [readText(join(common, "config")), readText(join(common, "config.worktree"))];
+  const isBare = configs.some((text) => /^\s*bare\s*=\s*true\s*$/im.test(text ?? ""));
   const main = /[\\/]\.git$/.test(common) ? parentOf(common) : undefined;
   return { top, isLinked, isBare, main: isBare ? common : main };
 }
@@ -775,18 +754,18 @@ const LOADED = ["", ".production", ".development", ".test"].flatMap((mode) => [`
  * runtime may have loaded them. Throws VALUE_INVALID for a relative path, NOT_PERMITTED for an env file's choice.
  */
 export function chosenState(path: string | undefined, directories: readonly string[]): string | undefined {
-  if (path === undefined || path === "") return undefined;
-  // What this process can't read, another has loaded nothing of.
-  for (const file of directories.flatMap((directory) => LOADED.map((name) => join(directory, name)))) {
-    if (!/^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]/m.test(attempt(() => readText(file)) ?? "")) continue;
-    throw new ForkstackError("NOT_PERMITTED", `Cannot use FORKSTACK_STATE: ${JSON.stringify(file)} sets it`, {
-      hint: "Remove the line: the user chooses where the state is, in the shell, and no file of a project does",
-    });
+  if (!path) return undefined;
+  const chosenBy = (file: string) =>
+    // what this process can't read, another has loaded nothing of
+    /^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]/m.test(attempt(() => readText(file)) ?? "");
+  const file = directories.flatMap((directory) => LOADED.map((name) => join(directory, name))).find(chosenBy);
+  if (file !== undefined) {
+    const hint = "Remove the line: the user chooses where the state is, in the shell, and no file of a project does";
+    throw unusable("NOT_PERMITTED", "FORKSTACK_STATE", `${JSON.stringify(file)} sets it`, hint);
   }
   if (/^(?:\/|[A-Za-z]:[\\/])/.test(path)) return withoutEnd(join(path));
-  throw new ForkstackError("VALUE_INVALID", `Cannot use FORKSTACK_STATE: ${JSON.stringify(path)} is no absolute path`, {
-    hint: 'Set it to a path like "/home/alice/.local/state/shop", or unset it',
-  });
+  const hint = 'Set it to a path like "/home/alice/.local/state/shop", or unset it';
+  throw unusable("VALUE_INVALID", "FORKSTACK_STATE", `${JSON.stringify(path)} is no absolute path`, hint);
 }
 
 /** @internal Tells whether this user, root or the owner of the working directory owns a path, or nothing is there. */
@@ -801,21 +780,21 @@ export function assertOwned(path: string, cwd: string, mayBeLink = true): void {
   if (isOwned(path, cwd)) return;
   const grant = deno !== undefined && ownUid() === undefined ? ", or if it is yours grant --allow-sys=uid" : "";
   const hint = `Remove it, make it yours with chown${grant}`;
-  throw new ForkstackError("NOT_PERMITTED", `Cannot use ${JSON.stringify(path)}: another user owns it`, { hint });
+  throw unusable("NOT_PERMITTED", JSON.stringify(path), "another user owns it", hint);
 }
 
 function assertNoLink(path: string): void {
   if (look(path, "lstatSync")?.isLink !== true) return;
   const hint = "Remove it, or put what it leads to in its place";
-  throw new ForkstackError("NOT_PERMITTED", `Cannot use ${JSON.stringify(path)}: it is a link`, { hint });
+  throw unusable("NOT_PERMITTED", JSON.stringify(path), "it is a link", hint);
 }
 
 /** @internal Throws NOT_PERMITTED if another user owns the `.forkstack/` of a path, or a link is at or in it. */
 export function assertState(root: string, path: string, cwd: string): void {
   const names = path.slice(join(root, "/").length).split("/");
   if (names[0] !== ".forkstack") return;
-  for (let length = 1; length <= names.length; length++) {
-    const at = join(root, ...names.slice(0, length));
+  const all = names.map((_, index) => join(root, ...names.slice(0, index + 1)));
+  for (const at of all) {
     assertNoLink(at);
     if (at.endsWith("/.forkstack")) assertOwned(at, cwd);
   }
@@ -1250,7 +1229,7 @@ async function exclusively(path: string, work: (isOurs: () => boolean) => void):
   const lock = `${path}.lock`;
   const token = crypto.randomUUID();
   const isOurs = () => readText(lock) === token;
-  const isStale = () => (look(lock)?.mtimeMs ?? Infinity) < nowMs() - LOCK_STALE_MS;
+  const isStale = () => (look(lock)?.mtime?.getTime() ?? Infinity) < nowMs() - LOCK_STALE_MS;
   for (const deadline = nowMs() + LOCK_WAIT_MS; !createFile(lock, token);) {
     // Under a lock of its own, so that nobody removes the fresh lock of whoever was quicker.
     if (isStale()) await exclusively(lock, () => isStale() && rmSync(lock));
@@ -1336,6 +1315,9 @@ export class ForkstackError extends Error {
   }
 }
 
+const unusable = (code: ErrorCode, what: string, state: string, hint: string): ForkstackError =>
+  new ForkstackError(code, `Cannot use ${what}: ${state}`, { hint });
+
 /** Tells whether a caught value is a `ForkstackError`, whichever copy of this file made it. */
 export function isForkstackError(value: unknown): value is ForkstackError {
   return value instanceof Error && (value as Partial<ForkstackError>).isForkstack === Symbol.for("forkstack.error");
@@ -1350,9 +1332,8 @@ const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 /** A module of Node's own, which all three runtimes have. */
 function builtin<Name extends "node:fs" | "node:path">(name: Name) {
   if (process.getBuiltinModule !== undefined) return process.getBuiltinModule(name);
-  throw new ForkstackError("TOOL_OUTDATED", `Cannot use forkstack in Node ${process.versions.node}: it is too old`, {
-    hint: "Run the app with Node 20.16, 22.3 or later, or with Deno or Bun",
-  });
+  const hint = "Run the app with Node 20.16, 22.3 or later, or with Deno or Bun";
+  throw unusable("TOOL_OUTDATED", `forkstack in Node ${process.versions.node}`, "it is too old", hint);
 }
 
 /** Milliseconds since 1970, by the one clock of this process, which no change of the system's time moves. */
@@ -1370,11 +1351,11 @@ function look(path: string, call: "statSync" | "lstatSync" = "statSync") {
   return ifThere(path, () => {
     if (deno !== undefined) {
       const { isFile, isDirectory, isSymlink: isLink, uid, mtime } = deno[call](path);
-      return { isFile, isDirectory, isLink, uid, mtimeMs: mtime?.getTime() ?? 0 };
+      return { isFile, isDirectory, isLink, uid, mtime };
     }
     const found = builtin("node:fs")[call](path);
     const [isFile, isDirectory, isLink] = [found.isFile(), found.isDirectory(), found.isSymbolicLink()];
-    return { isFile, isDirectory, isLink, uid: found.uid, mtimeMs: found.mtimeMs };
+    return { isFile, isDirectory, isLink, uid: found.uid, mtime: found.mtime };
   });
 }
 
@@ -1399,14 +1380,6 @@ function realPath(path: string): string {
 }
 
 const isSamePlace = (one: string, other: string): boolean => one === other || realPath(one) === realPath(other);
-
-/** Makes a directory, if this process may: else whoever writes there is told. */
-function makeDirectory(path: string): void {
-  attempt(() => {
-    if (deno === undefined) builtin("node:fs").mkdirSync(path, { mode: 0o700 });
-    else if (isGranted({ name: "write", path })) deno.mkdirSync(path, { mode: 0o700 });
-  }); // it is there by now, or the disk is read-only
-}
 
 /** @internal The `file:` URL of an absolute path. */
 export function fileUrl(path: string): string {
