@@ -144,8 +144,7 @@ export class Stack {
   readonly #source: ReadVariable;
   readonly #denied: Set<string> = new Set();
   readonly #env: string | undefined;
-  /** Facts that are known without the files of variables. */
-  readonly #facts: Facts;
+  readonly #facts: Facts; // those that are known without the files of variables
   readonly #known: Map<string, unknown> = new Map();
   #answers: Answers = { untilMs: 0, secrets: new Map() };
 
@@ -164,7 +163,7 @@ export class Stack {
       const message = "Cannot tell the current environment: FORKSTACK_ENV and ENV are not readable";
       throw new ForkstackError("ENV_UNREADABLE", message, { hint: "Grant --allow-env=FORKSTACK_ENV,ENV" });
     }
-    const run = this.#raw("FORKSTACK_RUN")?.split(" ")[0];
+    const [run] = this.#run;
     this.#facts = {
       process: { env, deployment, project: this.#variable("FORKSTACK_PROJECT"), run },
       project: this.#config?.project,
@@ -174,11 +173,7 @@ export class Stack {
     ({ env: this.#env, decidedBy: this.decidedBy } = decide(this.#facts));
   }
 
-  /**
-   * The current environment, e.g. `"alice"`, before the guard has looked at it; see `current()`.
-   *
-   * @throws {ForkstackError} ENV_UNSET in a linked git worktree without a pointer.
-   */
+  /** The current environment, e.g. `"alice"`, before the guard has looked at it; throws ENV_UNSET if none is named. */
   get env(): string {
     return this.#env ?? this.current();
   }
@@ -190,21 +185,16 @@ export class Stack {
 
   /** The project's name. */
   get project(): string {
-    const name = this.#project;
-    if (name !== undefined) return name;
-    throw new ForkstackError("CONFIG_MISSING", "Cannot name the project: no forkstack.json was found", {
-      hint: 'Create forkstack.json with {"project": "myapp"}, or set FORKSTACK_PROJECT',
-    });
-  }
-
-  get #project(): string | undefined {
     const { project, process } = this.#facts;
-    return project ?? process?.project ?? textIn(this.#written.own, "FORKSTACK_PROJECT");
+    const name = project ?? process?.project ?? textIn(this.#written.own, "FORKSTACK_PROJECT");
+    if (name !== undefined) return name;
+    const hint = 'Create forkstack.json with {"project": "myapp"}, or set FORKSTACK_PROJECT';
+    throw new ForkstackError("CONFIG_MISSING", "Cannot name the project: no forkstack.json was found", { hint });
   }
 
   /** The directory that holds `.forkstack/`; `undefined` without a project directory. */
   get stateRoot(): string | undefined {
-    return this.#once("#state root", () => this.root === undefined ? undefined : this.#stateOf(this.root));
+    return this.#once("#state root", () => this.root && this.#stateOf(this.root));
   }
 
   /** The directory of a checkout's state: the user's choice holds for all checkouts. */
@@ -216,26 +206,26 @@ export class Stack {
   resource(kind: Kind, name?: string): Declared | undefined {
     if (this.#config === undefined) return name === undefined ? undefined : { kind, name, provider: "", options: {} };
     const all = declaredResources(this.#config).filter((one) => one.kind === kind);
-    const choices = all.map((one) => `"${one.name}"`).join(", ");
-    if (name === undefined) {
-      if (all.length <= 1) return all[0];
-      throw new RangeError(`There is more than one ${kind}: name one of ${choices}`);
-    }
-    const found = all.find((one) => one.name === name);
-    if (found === undefined) throw new RangeError(`forkstack.json has no ${kind} "${name}", but ${choices || "none"}`);
-    return found;
+    const found = name === undefined ? all : all.filter((one) => one.name === name);
+    if (found.length === 1 || (name === undefined && all.length === 0)) return found[0];
+    const choices = all.map((one) => `"${one.name}"`).join(", ") || "none";
+    if (name === undefined) throw new RangeError(`There is more than one ${kind}: name one of ${choices}`);
+    throw new RangeError(`forkstack.json has no ${kind} "${name}", but ${choices}`);
+  }
+
+  #named(kind: Kind, variable: string, name?: string): string {
+    return variablePrefix(this.resource(kind, name)?.name) + variable;
   }
 
   /**
    * A variable of one resource: `BUCKET_NAME` of `uploads` is `UPLOADS_BUCKET_NAME`.
    *
-   * @throws {ForkstackError} VALUE_MISSING if nothing gives a value.
-   * @throws {ForkstackError} ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT as `getCurrentEnv()` does.
+   * @throws {ForkstackError} VALUE_MISSING if nothing gives a value; ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT, see `current()`.
    */
   of(kind: Kind, variable: string, name?: string): string {
     const value = this.optionalOf(kind, variable, name);
     if (value !== undefined) return value;
-    const full = `${variablePrefix(this.resource(kind, name)?.name)}${variable}`;
+    const full = this.#named(kind, variable, name);
     const grant = this.#denied.has(full) ? `Grant --allow-env=${full}, or make` : "Make";
     const hint = `${grant} the environment with \`forkstack new ${this.env}\`, point to it with ` +
       "`forkstack switch <env>`, or in a deployment set the variable beside FORKSTACK_ENV";
@@ -244,21 +234,18 @@ export class Stack {
 
   /** A variable of one resource; `undefined` if nothing gives a value. */
   optionalOf(kind: Kind, variable: string, name?: string): string | undefined {
-    return this.#once(
-      name === undefined ? variable : `${name} ${variable}`,
-      () => this.#find(`${variablePrefix(this.resource(kind, name)?.name)}${variable}`),
-    );
+    const key = name === undefined ? variable : `${name} ${variable}`;
+    return this.#once(key, () => this.#find(this.#named(kind, variable, name)));
   }
 
   /** The settings of an S3 client; see `getStorageConfig()`. */
   storage(name?: string): StorageConfig {
     return this.#once(name === undefined ? "#storage" : `#storage ${name}`, () => {
-      const config: Record<string, string> = { bucket: this.of("storage", "BUCKET_NAME", name) };
-      for (const [key, variable] of Object.entries(KINDS.storage.variables)) {
-        const value = this.optionalOf("storage", variable, name);
-        if (value !== undefined) config[key] = value;
-      }
-      return Object.freeze(config as unknown as StorageConfig);
+      this.of("storage", "BUCKET_NAME", name);
+      const all = Object.entries(KINDS.storage.variables)
+        .map(([field, variable]) => [field, this.optionalOf("storage", variable, name)]);
+      const given: unknown = Object.fromEntries(all.filter(([, value]) => value !== undefined));
+      return Object.freeze(given as StorageConfig);
     });
   }
 
@@ -266,8 +253,8 @@ export class Stack {
   localPath(name?: string): string {
     const path = this.of("local", "LOCAL_PATH", name);
     return this.#once(`#directory ${path}`, () => {
-      const own = this.#places[`${variablePrefix(this.resource("local", name)?.name)}LOCAL_PATH`];
-      const mayMake = path === own && look(path) === undefined && isGranted({ name: "write", path });
+      const isOurs = path === this.#written.places.get(this.#named("local", "LOCAL_PATH", name));
+      const mayMake = isOurs && look(path) === undefined && isGranted({ name: "write", path });
       if (mayMake) attempt(() => builtin("node:fs").mkdirSync(path, { mode: 0o700 })); // else whoever writes there is told
       return path;
     });
@@ -280,7 +267,7 @@ export class Stack {
     if (known !== undefined) return known;
     this.current(); // first: the secrets of an environment in doubt are asked of nobody
     const from = attempt(() => this.#guarded(key).from); // a value of the process may agree with the provider's alone
-    const isThere = from === "process" || this.#written.own.has(key);
+    const isThere = from === "process" || this.#written.own?.has(key);
     const provided = isThere ? undefined : (await this.#provided()).get(key);
     const value = this.#find(key, provided) || fallback; // an empty one counts as unset, as a variable does
     if (value === undefined) {
@@ -295,33 +282,26 @@ export class Stack {
   async secrets(): Promise<Record<string, string>> {
     this.#fresh();
     this.current();
-    const all = Array.from(await this.#provided(), ([key, value]) => [key, this.#find(key, value)!]);
-    return Object.fromEntries(all);
+    return Object.fromEntries(Array.from(await this.#provided(), ([key, value]) => [key, this.#find(key, value)!]));
   }
 
   /** Sets one secret; see `setSecret()`. */
   async setSecret(key: string, value: string): Promise<void> {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) {
-      throw new RangeError(`A secret's key must be like "API_KEY", not "${key}"`);
-    }
+    const isKey = /^[A-Za-z_][A-Za-z0-9_]*$/.test(key);
+    if (!isKey) throw new RangeError(`A secret's key must be like "API_KEY", not "${key}"`);
     this.current();
     const source = await this.#secretsSource();
-    if (source === undefined) {
-      throw new ForkstackError("CONFIG_MISSING", "Cannot set a secret: no forkstack.json declares where", {
-        hint: 'Add "secrets": {"provider": "env-file"} to forkstack.json',
-      });
-    }
+    const message = "Cannot set a secret: no forkstack.json declares where";
+    const hint = 'Add "secrets": {"provider": "env-file"} to forkstack.json';
+    if (source === undefined) throw new ForkstackError("CONFIG_MISSING", message, { hint });
     await source.write({ [key]: value });
     this.#answers.untilMs = 0;
   }
 
   /** A result that stays the same: made at the first call, unless it throws. */
   #once<Result>(key: string, make: () => Result): Result {
-    const known = this.#known.get(key);
-    if (known !== undefined || this.#known.has(key)) return known as Result;
-    const made = make();
-    this.#known.set(key, made);
-    return made;
+    if (!this.#known.has(key)) this.#known.set(key, make());
+    return this.#known.get(key) as Result;
   }
 
   /** The provider's answers, none older than five minutes. */
@@ -333,63 +313,57 @@ export class Stack {
 
   #find(variable: string, provided?: string): string | undefined {
     const { value, from } = this.#guarded(variable, provided);
-    const place = this.#places[variable.replace(/DATABASE_URL$/, "DATABASE_PATH")];
+    const place = this.#written.places.get(variable.replace(/DATABASE_URL$/, "DATABASE_PATH"));
     if (from === "derived" && place !== undefined) assertState(this.stateRoot!, place, this.#cwd);
     return whole(value);
   }
 
   #guarded(variable: string, provided?: string): Guarded {
-    const { own, block, person, facts } = this.#written;
-    const place = this.#places[variable];
+    const { own, block, person, places, facts } = this.#written;
     return guard(facts, variable, {
       process: this.#variable(variable),
-      isVouched: this.#variable("FORKSTACK_RUN")?.split(" ").includes(variable, 1),
-      file: own.get(variable),
-      block: block.get(variable),
-      derived: place ?? this.#bucketName(variable),
-      isPlace: place !== undefined,
+      isVouched: this.#run.includes(variable, 1),
+      file: own?.get(variable),
+      block: block?.get(variable),
+      derived: places.get(variable) ?? this.#bucketName(variable),
+      isPlace: places.has(variable),
       provided,
       person: this.#isGiven(variable) ? undefined : person.get(variable),
     });
   }
 
-  /** The variables in the files of this environment and a person, and the facts that follow. */
+  /** The variables in the files of this environment and a person, those that are derived, and the facts that follow. */
   get #written() {
     return this.#once("#written", () => {
-      const envFile = envFileOf(this.#config ?? {});
-      const shared = readSharedFile(envFile === undefined ? "" : this.#text(envFile) ?? "", envFile);
-      const { block, person, directory } = shared;
-      const path = this.root && this.#env && this.#state("envs", `${this.#env}.env`);
-      const kept = path && readText(path);
-      const own = readEnvFile(kept ?? "", `"${path}"`);
-      const hasState = () => this.#once("#has state", () => kept !== undefined || this.#hasState());
+      const [config, env, { pointer }] = [this.#config, this.#env, this.#facts];
+      const envFile = envFileOf(config ?? {});
+      const { block, person, directory } = readSharedFile(envFile && this.#text(envFile) || "", envFile);
+      const path = this.root && env && this.#state("envs", `${env}.env`);
+      const text = path && readText(path);
+      const own = text === undefined ? undefined : readEnvFile(text, `"${path}"`);
+      const listsEnvs = () => namesIn(this.#state("envs")).some((name) => name.endsWith(".env"));
+      const findsState = () => own !== undefined || look(this.#state("registry.db")) !== undefined || listsEnvs();
+      const hasState = () => this.root !== undefined && this.#once("#has state", findsState);
+      const isElsewhere = directory !== undefined && directory !== this.root && pointer !== undefined;
       const facts: Facts = {
         ...this.#facts,
         envFile,
-        block: shared.hasBlock ? saidBy(block) : undefined,
-        file: kept === undefined ? undefined : saidBy(own),
+        block: saidBy(block),
+        file: saidBy(own),
         person: { env: textIn(person, "FORKSTACK_ENV"), deployment: textIn(person, "ENV") },
-        isPointerCopied: directory !== undefined && this.#facts.pointer !== undefined &&
-          this.#isCopied(directory, hasState),
+        isPointerCopied: isElsewhere && this.#isCopied(directory, hasState()),
         get hasState() {
           return hasState(); // only when it decides: it may have to list thousands of files
         },
       };
-      return { own, block, person, facts };
+      const derived = config && env ? derivedVariables(config, this.stateRoot!, env) : {};
+      return { own, block, person, facts, places: new Map(Object.entries(derived)) };
     });
   }
 
-  #hasState(): boolean {
-    if (this.root === undefined) return false;
-    if (look(this.#state("registry.db")) !== undefined) return true;
-    return namesIn(this.#state("envs")).some((name) => name.endsWith(".env"));
-  }
-
-  /** Tells whether the pointer was written for a directory that still has it and has the same state. */
-  #isCopied(from: string, hasState: () => boolean): boolean {
+  /** Tells whether the pointer was written for another directory that still has it and has the same state. */
+  #isCopied(from: string, isStateHere: boolean): boolean {
     const { root, stateRoot: state } = this;
-    if (from === root) return false;
-    const isStateHere = hasState();
     const isHeld = attempt(() => {
       if (!isGranted({ name: "read", path: from })) return undefined;
       if (isSamePlace(from, root!)) return false;
@@ -424,6 +398,11 @@ export class Stack {
     return readText(path);
   }
 
+  /** The environment for which `forkstack run` vouches, and the variables. */
+  get #run(): readonly string[] {
+    return this.#raw("FORKSTACK_RUN")?.split(" ") ?? [];
+  }
+
   /** A variable of the process that is not empty. */
   #variable(name: string): string | undefined {
     return this.#raw(name) || undefined;
@@ -440,22 +419,12 @@ export class Stack {
     }
   }
 
-  /** The variables that embedded providers give, by name. */
-  get #places(): Readonly<Record<string, string>> {
-    return this.#once("#places", () => {
-      const { stateRoot: state } = this;
-      const isKnown = state !== undefined && this.#config !== undefined;
-      return Object.assign(Object.create(null), isKnown ? derivedVariables(this.#config, state, this.env) : {});
-    });
-  }
-
   /** The name of a bucket, which follows from the variable's own name if there is no forkstack.json. */
   #bucketName(variable: string): string | undefined {
     const name = variable.replace(/_?BUCKET_NAME$/, "").toLowerCase().replaceAll("_", "-") || undefined;
     const all = this.#config === undefined ? [{ kind: "storage", name }] : declaredResources(this.#config);
     const one = all.find(({ kind, name }) => kind === "storage" && `${variablePrefix(name)}BUCKET_NAME` === variable);
-    const project = one && this.#project;
-    return project && resourceTitle("storage", project, this.env, one.name);
+    return one && attempt(() => resourceTitle("storage", this.project, this.env, one.name));
   }
 
   #provided(): Promise<ReadonlyMap<string, string>> {
@@ -500,13 +469,11 @@ export class Stack {
 /** The kinds of resource that an environment can have. */
 export type Kind = "database" | "storage" | "secrets" | "cache" | "queue" | "local";
 
-/** @internal Facts of a kind of resource, whichever provider it has. */
+/** @internal Facts of a kind of resource, whichever provider it has. Its variables have the `variablePrefix()` yet to come. */
 export interface KindFacts {
-  /** Variables that the getters read, by field, and further ones that its providers give, without `variablePrefix()`. */
-  readonly variables: Readonly<Record<string, string>>;
-  readonly given?: readonly string[];
-  /** The beginning of all variables that its clients read. */
-  readonly namespace?: string;
+  readonly variables: Readonly<Record<string, string>>; // that the getters read, by field
+  readonly given?: readonly string[]; // further ones that its providers give
+  readonly namespace?: string; // the beginning of all that its clients read
   /** The name at the vendor, of the project's and the resource's. @default {joined by "-", but for "prod"} */
   readonly title?: (names: readonly string[], env: string) => string;
   /** The provider without account and server, and its path under the state's root, from which its variables follow. */
@@ -599,14 +566,10 @@ export function embeddedPath(kind: Kind, root: string, title: string): string {
 
 /** One resource of forkstack.json, as far as the runtime reads it. */
 export interface Declared {
-  /** Its kind, e.g. `"storage"`. */
-  readonly kind: Kind;
-  /** Its own name, e.g. `"uploads"`, if its kind is a map of named ones. */
-  readonly name?: string;
-  /** The provider, e.g. `"tigris"`. */
-  readonly provider: string;
-  /** The whole of its entry, `provider` included. */
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly kind: Kind; // e.g. `"storage"`
+  readonly name?: string; // e.g. `"uploads"`, if its kind is a map of named ones
+  readonly provider: string; // e.g. `"tigris"`
+  readonly options: Json; // the whole of its entry, `provider` included
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -679,10 +642,7 @@ export function findUpwards(from: string, file: string, top?: string): string | 
   }
 }
 
-/**
- * @internal The repository of the `.git` file in the directory at a checkout's top: `isLinked` also for a worktree that
- * it does not list, `common` if it lists it.
- */
+/** @internal Reads the `.git` file at a checkout's top: `isLinked` for any worktree, `common` if its repository lists it. */
 export function readGitFile(top: string): { gitDir: string; isLinked: boolean; common?: string } {
   const { basename, dirname, resolve } = builtin("node:path");
   const named = /^gitdir: (.+)$/m.exec(readText(join(top, ".git")) ?? "")?.[1];
@@ -715,10 +675,7 @@ function checkoutOf(directory: string) {
   return { top, isLinked, isBare, main: isBare ? common : main };
 }
 
-/**
- * @internal The directory that holds `.forkstack/`: the project's, or for a linked git worktree the same place in the
- * main worktree, so that all share one registry, or for one of a bare repository its common git directory.
- */
+/** @internal The directory of `.forkstack/`: of a linked worktree in the main one, or in the common directory of a bare one. */
 export function stateRoot(root: string): string {
   const { top, main, isBare } = checkoutOf(root) ?? { top: root };
   if (main === undefined) return root;
@@ -727,14 +684,11 @@ export function stateRoot(root: string): string {
   return isBare ? join(main, ".forkstack", "projects", below) : join(main, below); // `refs` and `hooks` are git's own
 }
 
-/** The directories of `.current-env` in the checkout at hand, and of forkstack.json, which may be in the main one. */
-type ProjectPlace = { readonly root: string; readonly configRoot?: string; readonly isLinkedWorktree: boolean };
-
 /**
- * @internal The project of a directory. The search upwards ends at the top of the git checkout; a linked worktree
- * without a forkstack.json has that of the main worktree. Throws FILE_UNREADABLE.
+ * @internal The project of a directory: where `.current-env` is, and forkstack.json, which a linked worktree without one
+ * has from the main worktree. The search upwards ends at the top of the git checkout. Throws FILE_UNREADABLE.
  */
-export function findProject(cwd: string): ProjectPlace | undefined {
+export function findProject(cwd: string): { root: string; configRoot?: string; isLinkedWorktree: boolean } | undefined {
   cwd = join(cwd);
   const { top, main, isBare, isLinked: isLinkedWorktree = false } = checkoutOf(cwd) ?? {};
   const own = findUpwards(cwd, "forkstack.json", top);
@@ -749,10 +703,7 @@ export function findProject(cwd: string): ProjectPlace | undefined {
 /** Env files that runtimes load into the process: https://bun.com/docs/runtime/env */
 const LOADED = ["", ".production", ".development", ".test"].flatMap((mode) => [`.env${mode}`, `.env${mode}.local`]);
 
-/**
- * @internal The directory that the user chose to hold `.forkstack/`. Env files in `directories` may not choose it: a
- * runtime may have loaded them. Throws VALUE_INVALID for a relative path, NOT_PERMITTED for an env file's choice.
- */
+/** @internal The user's choice of a directory for `.forkstack/`, which env files in `directories` may not make. */
 export function chosenState(path: string | undefined, directories: readonly string[]): string | undefined {
   if (!path) return undefined;
   const chosenBy = (file: string) =>
@@ -774,19 +725,15 @@ export function isOwned(path: string, cwd: string): boolean {
   return !owner || owner === ownUid() || owner === look(cwd)?.uid;
 }
 
-/** @internal Throws NOT_PERMITTED for a file that `isOwned()` refuses and, if asked, for a link. */
-export function assertOwned(path: string, cwd: string, mayBeLink = true): void {
-  if (!mayBeLink) assertNoLink(path);
-  if (isOwned(path, cwd)) return;
+/** @internal Throws NOT_PERMITTED for a path that `isOwned()` refuses, unless `cwd` is absent, and, if asked, for a link. */
+export function assertOwned(path: string, cwd: string | undefined, mayBeLink = true): void {
+  const isLink = !mayBeLink && look(path, "lstatSync")?.isLink === true;
+  if (!isLink && (cwd === undefined || isOwned(path, cwd))) return;
   const grant = deno !== undefined && ownUid() === undefined ? ", or if it is yours grant --allow-sys=uid" : "";
-  const hint = `Remove it, make it yours with chown${grant}`;
-  throw unusable("NOT_PERMITTED", JSON.stringify(path), "another user owns it", hint);
-}
-
-function assertNoLink(path: string): void {
-  if (look(path, "lstatSync")?.isLink !== true) return;
-  const hint = "Remove it, or put what it leads to in its place";
-  throw unusable("NOT_PERMITTED", JSON.stringify(path), "it is a link", hint);
+  const [state, hint] = isLink
+    ? ["it is a link", "Remove it, or put what it leads to in its place"]
+    : ["another user owns it", `Remove it, make it yours with chown${grant}`];
+  throw unusable("NOT_PERMITTED", JSON.stringify(path), state, hint);
 }
 
 /** @internal Throws NOT_PERMITTED if another user owns the `.forkstack/` of a path, or a link is at or in it. */
@@ -794,10 +741,7 @@ export function assertState(root: string, path: string, cwd: string): void {
   const names = path.slice(join(root, "/").length).split("/");
   if (names[0] !== ".forkstack") return;
   const all = names.map((_, index) => join(root, ...names.slice(0, index + 1)));
-  for (const at of all) {
-    assertNoLink(at);
-    if (at.endsWith("/.forkstack")) assertOwned(at, cwd);
-  }
+  for (const at of all) assertOwned(at, at.endsWith("/.forkstack") ? cwd : undefined, false);
 }
 
 /** The user of this process; `undefined` if there are none, and in Deno if it may not be asked: that would prompt. */
@@ -808,31 +752,24 @@ function ownUid(): number | undefined {
 
 // ---- env files
 
+/** The quotes in the order in which most programs read a value back the same, each with what it cannot hold. */
 // Measured (tests/env_file_matrix_test.ts): plain values are read by all, and in single quotes all that know quotes
 // agree, but for a final backslash, which Bun and python-dotenv take to escape the quote. In double quotes $ and \n
 // differ, other bare values fail in a shell alone, and backticks there and in python-dotenv.
-const PLAIN = /^[\p{L}\p{M}\p{N}_.,:/@%+=?-]*$|^[\w.,:/@%+={}\\-]*\\$/u;
+const QUOTES: readonly (readonly [quote: string, unheld: RegExp])[] = [
+  ["", /^(?!(?:[\p{L}\p{M}\p{N}_.,:/@%+=?-]*|[\w.,:/@%+={}\\-]*\\)$)/u],
+  ["'", /'/],
+  ['"', /["$`]|\\(?:[\\nr]|$)/],
+  ["", /^\s|\s$|^['"`]|[\n#$]/],
+  ["`", /`/],
+  ['"', /["$]|\\(?:[\\nr]|$)/],
+];
 
-/** The quote with which a value reads back the same in as many programs as can be; `undefined` if in none. */
-function quoteOf(value: string): string | undefined {
-  const lacks = (pattern: RegExp) => !pattern.test(value);
-  const isDouble = lacks(/["$]|\\(?:[\\nr]|$)/);
-  const quotes: readonly (readonly [isRead: boolean, quote: string])[] = [
-    [PLAIN.test(value), ""],
-    [lacks(/'/), "'"],
-    [isDouble && lacks(/`/), '"'],
-    [lacks(/^\s|\s$|^['"`]|[\n#$]/), ""],
-    [lacks(/`/), "`"],
-    [isDouble, '"'],
-  ];
-  return lacks(/[\0\r\ufffd]|\p{Cs}/u) ? quotes.find(([isRead]) => isRead)?.[1] : undefined;
-}
+/** The quote for a value; `undefined` if no program could read it back. */
+const quoteOf = (value: string): string | undefined =>
+  /[\0\r\ufffd]|\p{Cs}/u.test(value) ? undefined : QUOTES.find(([, unheld]) => !unheld.test(value))?.[0];
 
-/**
- * @internal One line `NAME=value`. A plain value stands bare, so that Docker's `--env-file`, Make's `include` and
- * systemd read it too. Any other is quoted so that it reads back the same in the `--env-file` of Deno and Node, npm
- * dotenv, Bun, python-dotenv and a POSIX shell if they agree on it, else in Deno and Node. Throws VALUE_UNWRITABLE.
- */
+/** @internal One line `NAME=value`, quoted for as many readers as can be: docs/env-local.md. Throws VALUE_UNWRITABLE. */
 export function formatEnvLine(name: string, value: string): string {
   const quote = quoteOf(value);
   if (quote !== undefined) return `${name}=${quote}${value}${quote}`;
@@ -841,12 +778,10 @@ export function formatEnvLine(name: string, value: string): string {
   });
 }
 
-// One pattern reads and edits, so that an edit cannot see other variables than a reader does. Not node:util's parseEnv:
-// Bun's takes \' for an escape, and Node's ends a value at \". Double quotes are tried twice: with escapes, if nothing
-// follows, and else as Node does.
 /**
  * @internal One assignment in an env file: name, space, the value in single, double (whole, or up to a quote that does
- * not end it) or back quotes, or bare, and what follows on the line.
+ * not end it) or back quotes, or bare, and what follows on the line. It reads and edits, so that an edit sees what a
+ * reader does. Not node:util's parseEnv: Bun's takes \' for an escape, and Node's ends a value at \".
  */
 export const ENV_ASSIGNMENT: RegExp =
   /(?<![^\r\n])[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=([ \t]*)(?:'([^']*)'|"([^"\\]*(?:\\[^][^"\\]*)*)"(?=[ \t\r]*(?:#[^\n]*)?(?![^\n]))|"([^"]*)"|`([^`]*)`|([^\n]*))([^\n]*)\n?/g;
@@ -867,46 +802,40 @@ export function parseEnvFile(text: string, name?: string): Record<string, string
   return Object.fromEntries(Array.from(readEnvFile(text, name), ([key, value]) => [key, whole(value)!]));
 }
 
-const whole = (value: EnvValue | undefined): string | undefined => {
+function whole(value: EnvValue | undefined): string | undefined {
   if (value instanceof ForkstackError) throw value;
   return value;
-};
-const textIn = (file: EnvValues, name: string): string | undefined => {
-  const value = file.get(name);
+}
+
+function textIn(file: EnvValues | undefined, name: string): string | undefined {
+  const value = file?.get(name);
   return typeof value === "string" ? value : undefined;
-};
-const saidBy = (file: EnvValues): Said => ({
-  env: textIn(file, "FORKSTACK_ENV"),
-  project: textIn(file, "FORKSTACK_PROJECT"),
-});
+}
 
 function valueOf(match: RegExpExecArray, file: string): EnvValue {
-  const [all, name, space, single, double, cut, back, bare, rest] = match;
-  const damaged = (part: string, state: string) => {
-    const before = match.input.slice(0, match.index + all.trimEnd().length - part.trimEnd().length).split("\n");
-    const at = `line ${before.length}, column ${before.at(-1)!.length + 1}`;
-    return new ForkstackError("VALUE_UNREADABLE", `Cannot read variable "${name}" of ${file}: ${at}: ${state}`, {
-      hint: "Put the whole value into single quotes, or into double ones if it has a single one",
-    });
-  };
-  let value = single ?? double?.replaceAll("\\n", "\n") ?? back;
-  if (bare !== undefined) {
-    const text = space + bare;
-    const hash = text.indexOf("#");
-    if (/^['"`]/.test(bare)) return damaged(bare, "the quote is not closed");
-    if (hash >= 0 && !/[ \t]/.test(text.charAt(hash - 1))) {
-      return damaged(text.slice(hash), "some programs end the value at this #");
-    }
-    value = (hash < 0 ? text : text.slice(0, hash)).replace(/^[ \t]+|[ \t]+$/g, "");
-  } else if (/^[ \t]*[^# \t]/.test(rest)) return damaged(rest.replace(/^[ \t]+/, ""), "text follows the closing quote");
-  if (value === undefined) return damaged(`"${cut}"${rest}`, "the quote is not closed, since its last one is escaped");
-  if (double?.includes('\\"')) {
-    // Node ends the value at \", and all others take it for an escape; on these three they agree.
-    const isRead = !/\\[^"\\n]/.test(double.replace(/\\[\\"]/g, ""));
-    if (!isRead) return damaged(`"${double}"${rest}`, "programs differ on its escapes");
-    value = double.replace(/\\([^])/g, (_, sign) => sign === "n" ? "\n" : sign);
-  }
-  return value.includes("\ufffd") ? damaged(all.slice(all.indexOf("=") + 1), "it is not UTF-8") : value;
+  const [all, name, space, single, double, cut, back, bare = "", rest] = match;
+  const text = space + bare;
+  const [plain] = text.split("#", 1);
+  // Node ends the value at \", and all others take it for an escape; if that is all, they agree.
+  const escaped = double?.includes('\\"') ? double : "";
+  const value = single ?? back ??
+    double?.replace(escaped ? /\\([^])/g : /\\(n)/g, (_, sign) => sign === "n" ? "\n" : sign) ??
+    plain.replace(/^[ \t]+|[ \t]+$/g, "");
+  const faults: readonly (readonly [isFault: boolean | undefined, part: string, state: string])[] = [
+    [/^['"`]/.test(bare), bare, "the quote is not closed"],
+    [plain !== text && !/[ \t]$/.test(plain), text.slice(plain.length), "some programs end the value at this #"],
+    [/^[ \t]*[^# \t]/.test(rest), rest.replace(/^[ \t]+/, ""), "text follows the closing quote"],
+    [cut !== undefined, `"${cut}"${rest}`, "the quote is not closed, since its last one is escaped"],
+    [/\\[^"\\n]/.test(escaped.replace(/\\[\\"]/g, "")), `"${double}"${rest}`, "programs differ on its escapes"],
+    [value.includes("\ufffd"), all.slice(all.indexOf("=") + 1), "it is not UTF-8"],
+  ];
+  const [, part, state] = faults.find(([isFault]) => isFault) ?? [];
+  if (part === undefined) return value;
+  const before = match.input.slice(0, match.index + all.trimEnd().length - part.trimEnd().length).split("\n");
+  const at = `line ${before.length}, column ${before.at(-1)!.length + 1}`;
+  return new ForkstackError("VALUE_UNREADABLE", `Cannot read variable "${name}" of ${file}: ${at}: ${state}`, {
+    hint: "Put the whole value into single quotes, or into double ones if it has a single one",
+  });
 }
 
 /** @internal The text of an env file with one variable set, added or (`null`) removed; all other lines stay. */
@@ -919,59 +848,47 @@ export function setEnvVariable(text: string, name: string, value: string | null)
     isSet = true;
     return readEnvFile(assignment).get(name) === value ? assignment : line;
   });
-  if (isSet || line === "") return edited;
-  return `${edited}${edited === "" || edited.endsWith("\n") ? "" : "\n"}${line}`;
+  return isSet || line === "" ? edited : edited.replace(/[^\n]$/, "$&\n") + line;
 }
 
-/** @internal forkstack's part of an env file: the lines between its two markers. All others are a person's. */
+/** @internal forkstack's part of an env file; all other lines are a person's. */
 export interface EnvBlock {
-  /** The offsets of its first line, a marker, and of what follows its last one. */
-  readonly begin: number;
-  readonly end: number;
-  /** The lines between the markers. */
-  readonly own: string;
-  /** The directory that it was written for; absent in the format of 0.1.0, which has no markers. */
-  readonly directory?: string;
+  readonly begin: number; // the offset of its first line, a marker
+  readonly end: number; // the offset of what follows its last one
+  readonly own: string; // the lines between the markers
+  readonly directory?: string; // that it was written for; absent in the format of 0.1.0, which has no markers
 }
 
-const MARKER_LINE = /(?<![^\r\n])[ \t]*#[ \t]*(?:>>>|<<<)[ \t]*forkstack[^\r\n]*/g;
-const FORMAT_0_1_0 = /^FORKSTACK_ENV='[^'\r\n]*'\r?\nFORKSTACK_PROJECT='[^'\r\n]*'(?:\r?\n|$)/;
+const MARKER_LINE = /(?<![^\r\n])[ \t]*#[ \t]*(?:>>>|<<<)[ \t]*forkstack[^\r\n]*(?:\r?\n)?/g;
+const FORMAT_0_1_0 =
+  /^(FORKSTACK_ENV='[^'\r\n]*'\r?\nFORKSTACK_PROJECT='[^'\r\n]*'(?:\r?\n|$)[^]*?)(?:(?<=\n)# yours, kept\r?(?:\n|$)|$)/;
 
-/**
- * @internal Finds forkstack's block in an env file's text without its byte order mark. The format of 0.1.0, in which
- * forkstack wrote all lines up to `# yours, kept`, is found too. Throws ENV_CONFLICT, naming a damaged marker's line.
- */
+/** @internal forkstack's block in an env file's text without its byte order mark; ENV_CONFLICT for damaged markers. */
 export function findEnvBlock(text: string, name = ".env.local"): EnvBlock | undefined {
-  const [first, last, more] = Array.from(text.matchAll(MARKER_LINE));
+  const markers = Array.from(text.matchAll(MARKER_LINE));
+  const [first, last, more] = markers;
   if (first === undefined) {
-    if (!FORMAT_0_1_0.test(text)) return undefined;
-    const kept = /(?<=\n)# yours, kept\r?(?:\n|$)/.exec(text);
-    return {
-      begin: 0,
-      end: kept === null ? text.length : kept.index + kept[0].length,
-      own: text.slice(0, kept?.index),
-    };
+    const [all, own] = FORMAT_0_1_0.exec(text) ?? [];
+    return all === undefined ? undefined : { begin: 0, end: all.length, own: own! };
   }
   const lineOf = (index: number) => text.slice(0, index).split("\n").length;
-  const damaged = (marker: RegExpExecArray, state: string) =>
-    new ForkstackError("ENV_CONFLICT", `Cannot use ${name}: line ${lineOf(marker.index)}, a marker, ${state}`, {
-      hint: "Leave one pair of marker lines, or delete them and all between, then run `forkstack switch <env>`",
-    });
+  const damaged = ({ index }: RegExpExecArray, state: string) => {
+    const hint = "Leave one pair of marker lines, or delete them and all between, then run `forkstack switch <env>`";
+    return unusable("ENV_CONFLICT", name, `line ${lineOf(index)}, a marker, ${state}`, hint);
+  };
   const values = Array.from(text.matchAll(ENV_ASSIGNMENT));
-  for (const marker of [first, last, more]) {
-    const around = marker && values.find((one) => one.index < marker.index && marker.index < one.index + one[0].length);
+  for (const marker of markers) {
+    const around = values.find(({ 0: all, index }) => index < marker.index && marker.index < index + all.length);
     if (around) throw damaged(marker, `is inside the value of ${around[1]} in line ${lineOf(around.index)}`);
   }
-  const directory: unknown = attempt(() => JSON.parse(/^# >>> forkstack (\{.*\})[ \t]*$/.exec(first[0])![1]).directory);
+  const begun = /^# >>> forkstack (\{.*\})[ \t\r\n]*$/.exec(first[0]);
+  const directory: unknown = attempt(() => JSON.parse(begun![1]).directory);
   if (typeof directory !== "string") throw damaged(first, "begins no block");
   if (last === undefined) throw damaged(first, "has no end marker below it");
-  if (!/^# <<< forkstack[ \t]*$/.test(last[0])) throw damaged(last, "does not end the block before it");
+  if (!/^# <<< forkstack[ \t\r\n]*$/.test(last[0])) throw damaged(last, "does not end the block before it");
   if (more !== undefined) throw damaged(more, "follows a block: there may be one");
-  const below = (marker: RegExpExecArray) => {
-    const at = marker.index + marker[0].length;
-    return at + /^(?:\r?\n)?/.exec(text.slice(at))![0].length;
-  };
-  return { begin: first.index, end: below(last), own: text.slice(below(first), last.index), directory };
+  const own = text.slice(first.index + first[0].length, last.index);
+  return { begin: first.index, end: last.index + last[0].length, own, directory };
 }
 
 /** The values of an env file that is shared with a person, those of forkstack's block apart. */
@@ -980,9 +897,9 @@ function readSharedFile(text: string, name?: string) {
   const { begin, end, own } = found ?? { begin: 0, end: 0, own: "" };
   // Without the other's lines but with their ends, so that an error names the line in the file.
   const blank = (from: number, to: number) => text.slice(from, to).replace(/[^\r\n]+/g, "");
-  const block = readEnvFile(blank(0, text.indexOf(own, begin)) + own, name);
+  const block = found && readEnvFile(blank(0, text.indexOf(own, begin)) + own, name);
   const person = readEnvFile(text.slice(0, begin) + blank(begin, end) + text.slice(end), name);
-  return { hasBlock: found !== undefined, directory: found?.directory, block, person };
+  return { block, person, directory: found?.directory };
 }
 
 // ---- the guard
@@ -990,42 +907,34 @@ function readSharedFile(text: string, name?: string) {
 /** @internal The environment and the project that a file or a process names. */
 export type Said = { readonly env?: string; readonly project?: string };
 
+const saidBy = (file?: EnvValues): Said | undefined =>
+  file && { env: textIn(file, "FORKSTACK_ENV"), project: textIn(file, "FORKSTACK_PROJECT") };
+
 /** @internal Facts of a checkout and its process, from which the environment is decided. */
 export interface Facts {
   /** `FORKSTACK_ENV`, `FORKSTACK_PROJECT`, `ENV`, and the environment for which `FORKSTACK_RUN` vouches. */
   readonly process?: Said & { readonly deployment?: string; readonly run?: string };
-  /** The project of forkstack.json. */
-  readonly project?: string;
-  /** The text of `.current-env`. */
-  readonly pointer?: string;
-  /** The pointer was written for another directory, which still holds it and has the same state. */
-  readonly isPointerCopied?: boolean;
+  readonly project?: string; // of forkstack.json
+  readonly pointer?: string; // the text of `.current-env`
+  readonly isPointerCopied?: boolean; // written for another directory, which still holds it and has the same state
   readonly isLinkedWorktree?: boolean;
-  /** The env file's name, forkstack's block in it, and `FORKSTACK_ENV` and `ENV` in a person's lines of it. */
-  readonly envFile?: string;
-  readonly block?: Said;
-  readonly person?: { readonly env?: string; readonly deployment?: string };
-  /** There is a registry, or a file of any environment. */
-  readonly hasState?: boolean;
-  /** The environment's own file under `.forkstack/envs/`. */
-  readonly file?: Said;
+  readonly envFile?: string; // its name
+  readonly block?: Said; // forkstack's in the env file
+  readonly person?: { readonly env?: string; readonly deployment?: string }; // a person's lines of it
+  readonly hasState?: boolean; // there is a registry, or a file of any environment
+  readonly file?: Said; // the environment's own under `.forkstack/envs/`
 }
 
 /** @internal Candidates for one value; empty text counts as none. */
 export interface Candidates {
-  /** The process environment, and whether `FORKSTACK_RUN` names the variable. */
-  readonly process?: string;
-  readonly isVouched?: boolean;
-  /** The environment's own file, and forkstack's block in the env file, whosever it is. */
-  readonly file?: EnvValue;
-  readonly block?: EnvValue;
-  /** The value that follows from forkstack.json and the root of the state; if it is a place, a file may be stale. */
-  readonly derived?: string;
-  readonly isPlace?: boolean;
-  /** The secrets provider. */
-  readonly provided?: string;
-  /** A person's line of the env file, for a key that no resource gives. */
-  readonly person?: EnvValue;
+  readonly process?: string; // the process environment
+  readonly isVouched?: boolean; // `FORKSTACK_RUN` names the variable
+  readonly file?: EnvValue; // the environment's own
+  readonly block?: EnvValue; // forkstack's in the env file, whosever it is
+  readonly derived?: string; // what follows from forkstack.json and the root of the state
+  readonly isPlace?: boolean; // it is a place, so that a file may be stale
+  readonly provided?: string; // by the secrets provider
+  readonly person?: EnvValue; // a person's line of the env file, for a key that no resource gives
 }
 
 /** The source that decided which environment is current; in a linked git worktree there is no default. */
@@ -1038,10 +947,8 @@ export interface Guarded {
   readonly from?: "process" | "file" | "derived" | "provider" | "person";
 }
 
-type Decision = { readonly env?: string; readonly decidedBy: DecidedBy };
-
 /** The environment that the facts name, before the guard has looked at what contradicts it. */
-function decide({ process = {}, pointer, isLinkedWorktree }: Facts): Decision {
+function decide({ process = {}, pointer, isLinkedWorktree }: Facts): { env?: string; decidedBy: DecidedBy } {
   const { env, deployment } = process;
   const said = [["FORKSTACK_ENV", env], ["ENV", deploymentOf(deployment)], [".current-env", pointer?.trim()]] as const;
   const [decidedBy, name] = said.find(([, value]) => value !== undefined) ?? [];
@@ -1066,31 +973,25 @@ function certainEnv(facts: Facts, { env, isRun, isNamed, isFileLoaded }: ReturnT
   const { process = {}, project, envFile = ".env.local", block, file, person, isPointerCopied } = facts;
   const pointer = facts.pointer?.trim();
   const isByPlace = !isRun && (!isNamed || isFileLoaded);
-  const isOurs = (said: Said) => said.env === env && (project === undefined || said.project === project);
-  const says = ({ env = "", project = "" }: Said = {}) => `says environment "${env}" of project "${project}"`;
+  const isOther = (said: Said) => project !== undefined && said.project !== project;
+  const isOurs = (said: Said) => said.env === env && !isOther(said);
+  const says = ({ env = "", project = "" }: Said) => `says environment "${env}" of project "${project}"`;
   const chosen = process.deployment === person?.deployment ? undefined : deploymentOf(process.deployment);
   const wanted = chosen ?? pointer ?? env ?? "";
   const wantedBy = `${chosen === undefined ? ".current-env" : "ENV"} says ${JSON.stringify(wanted.slice(0, 40))}`;
-  const contradictions: readonly (readonly [holds: boolean | undefined, state: string, command?: string])[] = [
-    [
-      isNamed && project !== undefined && process.project !== undefined && process.project !== project,
-      `the process environment is that of project "${process.project}"`,
-      "unset FORKSTACK_PROJECT",
-    ],
-    [file && !isOurs(file), `their file ${says(file)}`],
-    [isByPlace && isPointerCopied, "the pointer is of another directory, which is on it too"],
-    [
-      isByPlace && block && pointer === undefined,
-      `${envFile} has a block of "${block?.env}", and there is no .current-env`,
-    ],
-    [isByPlace && block?.env === env && block && !isOurs(block), `the block in ${envFile} ${says(block)}`],
-    [
-      isFileLoaded && (ALIASES.get(wanted) ?? wanted) !== env,
-      `${envFile}, loaded into the process, is of "${env}", but ${wantedBy}`,
-    ],
-  ];
-  const [, contradiction, command = "forkstack switch <env>"] = contradictions.find(([holds]) => holds) ?? [];
-  if (contradiction !== undefined) {
+  const isOtherProcess = isNamed && process.project !== undefined && isOther(process);
+  const contradiction = [
+    isOtherProcess && `the process environment is that of project "${process.project}"`,
+    file && !isOurs(file) && `their file ${says(file)}`,
+    isByPlace && isPointerCopied && "the pointer is of another directory, which is on it too",
+    isByPlace && block && pointer === undefined &&
+    `${envFile} has a block of "${block.env}", and there is no .current-env`,
+    isByPlace && block?.env === env && block && !isOurs(block) && `the block in ${envFile} ${says(block)}`,
+    isFileLoaded && (ALIASES.get(wanted) ?? wanted) !== env &&
+    `${envFile}, loaded into the process, is of "${env}", but ${wantedBy}`,
+  ].find((state) => typeof state === "string");
+  if (contradiction) {
+    const command = isOtherProcess ? "unset FORKSTACK_PROJECT" : "forkstack switch <env>";
     const hint = `Make them agree with \`${command}\``;
     throw guardError("ENV_CONFLICT", facts, "use the variables", contradiction, { hint });
   }
@@ -1106,28 +1007,23 @@ function certainEnv(facts: Facts, { env, isRun, isNamed, isFileLoaded }: ReturnT
 
 /**
  * @internal The guard: from the facts, the current environment and its value of a variable, or an error; never another
- * environment's. It reads nothing. docs/environments.md has the table of its answers. Without a variable, only the
- * environment is asked for. Throws NAME_INVALID, ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT.
+ * environment's. It reads nothing. docs/environments.md has the table of its answers.
  */
 export function guard(facts: Facts, variable?: string, candidates: Candidates = {}): Guarded {
   const way = wayOf(facts);
   const env = certainEnv(facts, way);
   const { process: inProcess, file, block, derived, isPlace, provided, person } = candidates;
-  const given = [
-    ["file", isPlace ? undefined : file],
-    ["derived", derived],
-    ["provider", provided],
-    ["person", person],
-  ] as const;
-  const [from, value] = given.find(([, value]) => value !== undefined) ?? [];
+  const given = Object.entries({ file: isPlace ? undefined : file, derived, provider: provided, person });
+  const [from, value] = given.find(([, value]) => value !== undefined) as [Guarded["from"], EnvValue] | undefined ?? [];
   if (inProcess === undefined) return { env, value, from };
   const isOwnBlock = facts.block?.env === env;
   const isDeployment = way.isNamed && !way.isRun && !way.isBlockLoaded && !facts.hasState;
   const isDeployed = isDeployment && (facts.block === undefined || isOwnBlock || block !== inProcess);
   if (isDeployed || (way.isRun && candidates.isVouched)) return { env, value: inProcess, from: "process" };
   const own = isDeployment ? [] : [value, file, isOwnBlock ? block : undefined];
-  const isOwn = own.some((one) => one === inProcess || (way.isFileLoaded && isChanged(one, inProcess)));
-  if (isOwn) return { env, value, from };
+  if (own.some((one) => one === inProcess || (way.isFileLoaded && isChanged(one, inProcess)))) {
+    return { env, value, from };
+  }
   const hint = `Unset ${variable}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
   const state = "the process environment holds a different value";
   throw guardError("ENV_CONFLICT", facts, `read ${variable}`, state, { hint });
@@ -1136,10 +1032,7 @@ export function guard(facts: Facts, variable?: string, candidates: Candidates = 
 function guardError(code: ErrorCode, facts: Facts, what: string, state: string, options: ErrorOptions): ForkstackError {
   const { env, decidedBy } = decide(facts);
   const whose = env === undefined ? "" : ` of environment "${env}" (decided by ${decidedBy})`;
-  return new ForkstackError(code, `Cannot ${what}${whose}: ${state}`, {
-    ...options,
-    details: env === undefined ? {} : { env },
-  });
+  return new ForkstackError(code, `Cannot ${what}${whose}: ${state}`, { ...options, details: env ? { env } : {} });
 }
 
 /** Tells whether the process may have it from a file that Bun read: with what follows `$` or an escape expanded. */
@@ -1155,14 +1048,10 @@ function isChanged(written: EnvValue | undefined, inProcess: string): boolean {
 export interface SecretsRequest {
   readonly env: string;
   readonly project: string;
-  /** See `resourceTitle()`. */
-  readonly title: string;
-  /** The resource's entry in forkstack.json. */
-  readonly options: Json;
-  /** Reads a variable of the environment, under the guard, e.g. `DOPPLER_CONFIG`. */
-  readonly read: ReadVariable;
-  /** Reads the process environment alone. */
-  readonly credential: ReadVariable;
+  readonly title: string; // see `resourceTitle()`
+  readonly options: Json; // the resource's entry in forkstack.json
+  readonly read: ReadVariable; // reads a variable of the environment, under the guard, e.g. `DOPPLER_CONFIG`
+  readonly credential: ReadVariable; // reads the process environment alone
 }
 
 /** @internal A source of secrets. */
@@ -1189,12 +1078,11 @@ export function parseSecretsFile(text: string, name?: string): Record<string, st
 
 /** @internal The text with some secrets set or removed; comments, order and all other lines stay. */
 export function editSecretsFile(text: string, changes: Readonly<Record<string, string | null>>): string {
-  for (const [key, value] of Object.entries(changes)) {
-    const isPlain = value === null || /\p{Cs}/u.test(value) ||
-      (!value.startsWith(ENCODED) && quoteOf(value) !== undefined);
-    text = setEnvVariable(text, key, isPlain ? value : ENCODED + encodeURIComponent(value));
-  }
-  return text;
+  return Object.entries(changes).reduce((edited, [key, value]) => {
+    const isPlain = value === null || (!value.startsWith(ENCODED) && quoteOf(value) !== undefined);
+    const held = isPlain ? value : attempt(() => ENCODED + encodeURIComponent(value)) ?? value;
+    return setEnvVariable(edited, key, held);
+  }, text);
 }
 
 /** @internal The secrets in one file, locked while it is changed. */
@@ -1204,7 +1092,7 @@ export function envFileSecrets(path: string): SecretsSource {
     async write(changes) {
       const { mkdirSync, renameSync, rmSync, writeFileSync } = builtin("node:fs");
       const made = mkdirSync(parentOf(path), { recursive: true, mode: 0o700 });
-      if (made?.endsWith(".forkstack")) createFile(join(made, ".gitignore"), "*\n");
+      if (made?.endsWith(".forkstack")) writeFileSync(join(made, ".gitignore"), "*\n", { mode: 0o600 });
       await exclusively(path, (isOurs) => {
         const temporary = `${path}.forkstack-${crypto.randomUUID().slice(0, 8)}`; // the command line sweeps such names
         try {
@@ -1225,16 +1113,22 @@ const LOCK_WAIT_MS = 15_000;
 
 /** Runs `work` while no other process does for the same path; takes over the lock of one that died. */
 async function exclusively(path: string, work: (isOurs: () => boolean) => void): Promise<void> {
-  const { rmSync } = builtin("node:fs");
-  const lock = `${path}.lock`;
-  const token = crypto.randomUUID();
+  const { rmSync, writeFileSync } = builtin("node:fs");
+  const [lock, token] = [`${path}.lock`, crypto.randomUUID()];
   const isOurs = () => readText(lock) === token;
   const isStale = () => (look(lock)?.mtime?.getTime() ?? Infinity) < nowMs() - LOCK_STALE_MS;
-  for (const deadline = nowMs() + LOCK_WAIT_MS; !createFile(lock, token);) {
-    // Under a lock of its own, so that nobody removes the fresh lock of whoever was quicker.
-    if (isStale()) await exclusively(lock, () => isStale() && rmSync(lock));
-    else if (nowMs() > deadline) throw lockLost(path);
-    else await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * 10));
+  let isTaken = false;
+  for (const deadline = nowMs() + LOCK_WAIT_MS; !isTaken;) {
+    try {
+      writeFileSync(lock, token, { mode: 0o600, flag: "wx" });
+      isTaken = true;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EEXIST") throw error;
+      // Under a lock of its own, so that nobody removes the fresh lock of whoever was quicker.
+      if (isStale()) await exclusively(lock, () => isStale() && rmSync(lock));
+      else if (nowMs() > deadline) throw lockLost(path);
+      else await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * 10));
+    }
   }
   try {
     work(isOurs);
@@ -1247,17 +1141,6 @@ function lockLost(path: string): ForkstackError {
   const hint = `Try again; if nothing is writing, delete "${path}.lock"`;
   const message = `Cannot write "${path}": another process holds its lock`;
   return new ForkstackError("SECRETS_LOCKED", message, { hint, retryable: true });
-}
-
-/** Makes a file of our own; `false` if there is one. */
-function createFile(path: string, text: string): boolean {
-  try {
-    builtin("node:fs").writeFileSync(path, text, { mode: 0o600, flag: "wx" });
-    return true;
-  } catch (error) {
-    if ((error as { code?: string }).code === "EEXIST") return false;
-    throw error;
-  }
 }
 
 // ---- errors
