@@ -163,7 +163,7 @@ export class Stack {
       const message = "Cannot tell the current environment: FORKSTACK_ENV and ENV are not readable";
       throw new ForkstackError("ENV_UNREADABLE", message, { hint: "Grant --allow-env=FORKSTACK_ENV,ENV" });
     }
-    const [run] = this.#run;
+    const run = this.#raw("FORKSTACK_RUN")?.split(" ")[0];
     this.#facts = {
       process: { env, deployment, project: this.#variable("FORKSTACK_PROJECT"), run },
       project: this.#config?.project,
@@ -202,7 +202,7 @@ export class Stack {
     return chosenState(this.#variable("FORKSTACK_STATE"), [this.root!, this.#cwd]) ?? stateRoot(root);
   }
 
-  /** The one resource of a kind that is meant, or an error that names the choices. */
+  /** @internal The one resource of a kind that is meant, or an error that names the choices. */
   resource(kind: Kind, name?: string): Declared | undefined {
     if (this.#config === undefined) return name === undefined ? undefined : { kind, name, provider: "", options: {} };
     const all = declaredResources(this.#config).filter((one) => one.kind === kind);
@@ -322,7 +322,7 @@ export class Stack {
     const { own, block, person, places, facts } = this.#written;
     return guard(facts, variable, {
       process: this.#variable(variable),
-      isVouched: this.#run.includes(variable, 1),
+      isVouched: this.#variable("FORKSTACK_RUN")?.split(" ").includes(variable, 1),
       file: own?.get(variable),
       block: block?.get(variable),
       derived: places.get(variable) ?? this.#bucketName(variable),
@@ -398,11 +398,6 @@ export class Stack {
     return readText(path);
   }
 
-  /** The environment for which `forkstack run` vouches, and the variables. */
-  get #run(): readonly string[] {
-    return this.#raw("FORKSTACK_RUN")?.split(" ") ?? [];
-  }
-
   /** A variable of the process that is not empty. */
   #variable(name: string): string | undefined {
     return this.#raw(name) || undefined;
@@ -429,13 +424,9 @@ export class Stack {
 
   #provided(): Promise<ReadonlyMap<string, string>> {
     const answers = this.#answers;
-    return answers.all ??= this.#secretsSource().then((source) => source?.all() ?? {}).then(
-      (all) => new Map(Object.entries(all)),
-      (error) => {
-        answers.all = undefined; // the next call asks again
-        throw error;
-      },
-    );
+    answers.all ??= this.#secretsSource().then(async (source) => new Map(Object.entries(await source?.all() ?? {})));
+    answers.all.catch(() => answers.all = undefined); // the next call asks again
+    return answers.all;
   }
 
   async #secretsSource(): Promise<SecretsSource | undefined> {
@@ -564,7 +555,7 @@ export function embeddedPath(kind: Kind, root: string, title: string): string {
 
 // ---- forkstack.json
 
-/** One resource of forkstack.json, as far as the runtime reads it. */
+/** @internal One resource of forkstack.json, as far as the runtime reads it. */
 export interface Declared {
   readonly kind: Kind; // e.g. `"storage"`
   readonly name?: string; // e.g. `"uploads"`, if its kind is a map of named ones
@@ -702,13 +693,13 @@ export function findProject(cwd: string): { root: string; configRoot?: string; i
 
 /** Env files that runtimes load into the process: https://bun.com/docs/runtime/env */
 const LOADED = ["", ".production", ".development", ".test"].flatMap((mode) => [`.env${mode}`, `.env${mode}.local`]);
+const SETS_STATE = /^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]/m;
 
 /** @internal The user's choice of a directory for `.forkstack/`, which env files in `directories` may not make. */
 export function chosenState(path: string | undefined, directories: readonly string[]): string | undefined {
   if (!path) return undefined;
-  const chosenBy = (file: string) =>
-    // what this process can't read, another has loaded nothing of
-    /^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]/m.test(attempt(() => readText(file)) ?? "");
+  // What this process can't read, another has loaded nothing of.
+  const chosenBy = (file: string) => SETS_STATE.test(attempt(() => readText(file)) ?? "");
   const file = directories.flatMap((directory) => LOADED.map((name) => join(directory, name))).find(chosenBy);
   if (file !== undefined) {
     const hint = "Remove the line: the user chooses where the state is, in the shell, and no file of a project does";
@@ -727,13 +718,13 @@ export function isOwned(path: string, cwd: string): boolean {
 
 /** @internal Throws NOT_PERMITTED for a path that `isOwned()` refuses, unless `cwd` is absent, and, if asked, for a link. */
 export function assertOwned(path: string, cwd: string | undefined, mayBeLink = true): void {
-  const isLink = !mayBeLink && look(path, "lstatSync")?.isLink === true;
-  if (!isLink && (cwd === undefined || isOwned(path, cwd))) return;
+  const shown = JSON.stringify(path);
+  if (!mayBeLink && look(path, "lstatSync")?.isLink === true) {
+    throw unusable("NOT_PERMITTED", shown, "it is a link", "Remove it, or put what it leads to in its place");
+  }
+  if (cwd === undefined || isOwned(path, cwd)) return;
   const grant = deno !== undefined && ownUid() === undefined ? ", or if it is yours grant --allow-sys=uid" : "";
-  const [state, hint] = isLink
-    ? ["it is a link", "Remove it, or put what it leads to in its place"]
-    : ["another user owns it", `Remove it, make it yours with chown${grant}`];
-  throw unusable("NOT_PERMITTED", JSON.stringify(path), state, hint);
+  throw unusable("NOT_PERMITTED", shown, "another user owns it", `Remove it, make it yours with chown${grant}`);
 }
 
 /** @internal Throws NOT_PERMITTED if another user owns the `.forkstack/` of a path, or a link is at or in it. */
@@ -788,7 +779,6 @@ export const ENV_ASSIGNMENT: RegExp =
 
 /** @internal A value in an env file, or the error that says where it can't be read whole. */
 export type EnvValue = string | ForkstackError;
-
 type EnvValues = ReadonlyMap<string, EnvValue>;
 
 /** @internal The values in the text of an env file, each whole or an error: nobody may ask for those. */
@@ -807,10 +797,7 @@ function whole(value: EnvValue | undefined): string | undefined {
   return value;
 }
 
-function textIn(file: EnvValues | undefined, name: string): string | undefined {
-  const value = file?.get(name);
-  return typeof value === "string" ? value : undefined;
-}
+const textIn = (file: EnvValues | undefined, name: string): string | undefined => attempt(() => whole(file?.get(name)));
 
 function valueOf(match: RegExpExecArray, file: string): EnvValue {
   const [all, name, space, single, double, cut, back, bare = "", rest] = match;
@@ -1054,11 +1041,9 @@ export interface SecretsRequest {
   readonly credential: ReadVariable; // reads the process environment alone
 }
 
-/** @internal A source of secrets. */
+/** @internal A source of secrets: `all` of an environment; `write` sets some, and removes those that are `null`. */
 export interface SecretsSource {
-  /** Every secret of the environment. */
   all(): Promise<Record<string, string>>;
-  /** Sets those, and removes those that are `null`. */
   write(changes: Readonly<Record<string, string | null>>): Promise<void>;
 }
 
@@ -1066,9 +1051,7 @@ export interface SecretsSource {
 type Answers = { untilMs: number; readonly secrets: Map<string, string>; all?: Promise<ReadonlyMap<string, string>> };
 
 const SECRETS_MAX_AGE_MS = 300_000;
-
-/** The beginning of a value, percent-encoded, that an env file can't hold as it is. */
-const ENCODED = "forkstack-uri:";
+const ENCODED = "forkstack-uri:"; // the beginning of a value, percent-encoded, that an env file can't hold as it is
 
 /** @internal The secrets in an env file's text; their values may hold anything. */
 export function parseSecretsFile(text: string, name?: string): Record<string, string> {
