@@ -2,7 +2,7 @@
 import * as v from "npm:valibot@1.5.0";
 import { typedOption } from "../../core/project/schema.ts";
 import { type Declaration, type Kind, type Provider, type Question, Secret } from "../../core/provider.ts";
-import { EMBEDDED_STACK } from "../../mod.ts";
+import { KINDS } from "../../mod.ts";
 import { STACKS } from "../../providers/presets.ts";
 import type { ProviderFile, Providers } from "./providers.ts";
 import type { Table } from "./text.ts";
@@ -95,7 +95,7 @@ function stacks(entries: readonly Entry[]): Table {
   return [
     ["`--stack`", ...kinds, "to be told"],
     ...Object.entries(STACKS).map(([stack, { providers }]) => {
-      const chosen = kinds.map((kind) => providers[kind] ?? EMBEDDED_STACK[kind]!);
+      const chosen = kinds.map((kind) => providers[kind] ?? KINDS[kind].embedded!.provider);
       const told = kinds.flatMap((kind, at) => {
         const { questions = {} } = entries.find((one) => one.kind === kind && one.name === chosen[at])!.file;
         return Object.entries(questions).map(([option, question]) => questionText(`${kind}.${option}`, question));
