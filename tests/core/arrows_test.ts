@@ -3,16 +3,9 @@
  * file is a root of the graph, so that those that are loaded when they are needed count, and so do imports of types.
  */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { run, temporaryDirectory } from "../helpers.ts";
-
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-
-/** One file imports another; both by their paths in the repository. */
-type Arrow = readonly [from: string, to: string];
+import { type Arrow, arrowsAmong, filesOf, ROOT } from "../module_graph.ts";
 
 /** A row: the room, and the rooms or files that it may import. */
 interface Row {
@@ -95,28 +88,8 @@ function circleIn(arrows: readonly Arrow[]): string[] | undefined {
 /** The shipped files, and each of their imports of one another. */
 async function shippedGraph(): Promise<{ files: string[]; arrows: Arrow[] }> {
   const { publish } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
-  const files = (await run("git", ["ls-files", "-co", "--exclude-standard", "--", ...publish.include], { cwd: ROOT }))
-    .stdout.split("\n").filter((path) => path.endsWith(".ts"));
-  using directory = temporaryDirectory();
-  const entry = join(directory.path, "all.ts");
-  const urlOf = (path: string) => pathToFileURL(join(ROOT, path)).href;
-  writeFileSync(entry, files.map((path) => `import ${JSON.stringify(urlOf(path))};\n`).join(""));
-  const args = ["info", "--json", `--lock=${join(ROOT, "dev.lock")}`, entry];
-  const { stdout } = await run(process.execPath, args, { cwd: ROOT, maxBuffer: 2 ** 28 });
-  const pathOf = new Map(files.map((path) => [urlOf(path), path]));
-  interface Module {
-    readonly specifier: string;
-    readonly error?: string;
-    readonly dependencies?: readonly Record<"code" | "type", { readonly specifier: string } | undefined>[];
-  }
-  const { modules } = JSON.parse(stdout) as { modules: Module[] };
-  const arrows = modules.flatMap(({ specifier, error, dependencies = [] }): Arrow[] => {
-    assert.equal(error, undefined, specifier);
-    const from = pathOf.get(specifier);
-    const named = dependencies.flatMap(({ code, type }) => [code, type]).map((one) => pathOf.get(one?.specifier ?? ""));
-    return named.flatMap((to): Arrow[] => from === undefined || to === undefined ? [] : [[from, to]]);
-  });
-  return { files, arrows };
+  const files = await filesOf(...publish.include);
+  return { files, arrows: await arrowsAmong(files, { types: true }) };
 }
 
 const TABLE = rowsIn(readFileSync(join(ROOT, "docs/architecture.md"), "utf8"));

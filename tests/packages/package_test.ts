@@ -16,6 +16,7 @@ import {
   runtimeTest,
   temporaryProject,
 } from "../runtime_helpers.ts";
+import { specifiersIn } from "../../tools/gen/sources.ts";
 
 const TYPESCRIPT = "typescript@7.0.2";
 
@@ -87,7 +88,7 @@ function text(file: string): string {
 
 /** What a file imports, statically or when needed. */
 function importsOf(file: string): string[] {
-  return Array.from(text(file).matchAll(/(?:\bfrom |\bimport |\bimport\()"([^"$]+)"/g), ([, specifier]) => specifier!);
+  return specifiersIn(text(file));
 }
 
 Deno.test("the package holds built JavaScript, the types of what it exports, and nothing else", () => {

@@ -35,8 +35,29 @@ function visit(value: object, take: (node: Node) => void): void {
   }
 }
 
+function treeOf(text: string): object {
+  return parse(text, {
+    sourceType: "module",
+    attachComment: false,
+    plugins: ["typescript", "explicitResourceManagement"],
+  }).program;
+}
+
 function textOf(node: Node | null | undefined): string | undefined {
   return node?.type === "StringLiteral" ? String(node.value) : undefined;
+}
+
+/** What a node imports or exports from, also for its types alone. */
+function specifierOf({ type, source, argument, callee, arguments: given }: Node): string | undefined {
+  return textOf(source) ?? (type === "TSImportType" ? textOf(argument) : undefined) ??
+    (callee?.type === "Import" ? textOf(given?.[0]) : undefined);
+}
+
+/** Every specifier in a text of TypeScript or JavaScript: of imports, exports and types. */
+export function specifiersIn(text: string): string[] {
+  const specifiers: string[] = [];
+  visit(treeOf(text), (node) => specifiers.push(...[specifierOf(node)].filter((one) => one !== undefined)));
+  return specifiers;
 }
 
 /**
@@ -45,15 +66,9 @@ function textOf(node: Node | null | undefined): string | undefined {
  * @throws {Error} if the type of a `load()` is that of another module than it loads.
  */
 export function readSource(path: string, text: string): Source {
-  const { program } = parse(text, {
-    sourceType: "module",
-    attachComment: false,
-    plugins: ["typescript", "explicitResourceManagement"],
-  });
   const modules: string[] = [], packages: string[] = [], specifiers: string[] = [];
-  visit(program, (node) => {
-    const imported = textOf(node.source) ?? (node.type === "TSImportType" ? textOf(node.argument) : undefined) ??
-      (node.callee?.type === "Import" ? textOf(node.arguments?.[0]) : undefined);
+  visit(treeOf(text), (node) => {
+    const imported = specifierOf(node);
     if (imported !== undefined) specifiers.push(imported);
     if (node.type !== "CallExpression" || node.callee?.type !== "Identifier") return;
     const asked = textOf(node.arguments?.[0]);
