@@ -313,6 +313,8 @@ const VARIABLES = v.record(
   v.strictObject({ isSecret: v.boolean(), isIdentity: v.boolean(), isPersonal: v.optional(v.boolean()) }),
 );
 
+const HEADERS = v.optional(v.array(v.pipe(v.string(), v.regex(/^[\w-]+$/))));
+
 /** What keeps an export from being a provider of a kind. */
 function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
   if (typeof exported !== "object" || exported === null) {
@@ -346,6 +348,10 @@ function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
     v.is(VARIABLES, one.variables),
     '"variables" must be like { "DATABASE_URL": { isSecret: true, isIdentity: true } }',
   );
+  wants(v.is(HEADERS, one.requestIdHeaders), '"requestIdHeaders" must be a list of names like "x-request-id"');
+  for (const text of ["title", "page"]) {
+    wants(/^(undefined|string)$/.test(typeof one[text]), `"${text}" must be a text`);
+  }
   const { options } = one as { options?: { kind?: unknown; type?: unknown } };
   wants(options?.kind === "schema" && options.type === "strict_object", '"options" must be a strictObject of valibot');
   for (const name of FUNCTIONS) wants(typeof one[name] === "function", `"${name}" must be a function`);

@@ -229,6 +229,12 @@ const BROKEN: Readonly<Record<string, readonly [text: string, message: RegExp]>>
   "options that are no schema": [changed("options: {}"), /"options" must be a strictObject of valibot/],
   "credentials without names": [changed('credentials: ["TOKEN"]'), /"credentials" must be a list/],
   "variables as names": [changed('variables: ["DATABASE_URL"]'), /"variables" must be like/],
+  "a variable of which less is told": [
+    changed("variables: { DATABASE_URL: { isSecret: true } }"),
+    /"variables" must be like/,
+  ],
+  "headers that are none": [changed('requestIdHeaders: ["x-id: 1"]'), /"requestIdHeaders" must be a list of names/],
+  "a title that is none": [changed("title: 1, page: {}"), /"title" must be a text; "page" must be a text/],
   "secrets of a database": [changed("secrets: { read() {}, write() {} }"), /"secrets" must be/],
   "the name of a built-in one": [changed('name: "turso"'), /"turso" is the name of a built-in provider/],
   "several at once": [changed('name: "A b", list: 1'), /"name" must be like "my-db"; "list" must be a function/],
@@ -259,6 +265,31 @@ Deno.test("what a file exports is checked when it is loaded", async (t) => {
       });
     }
   }
+});
+
+Deno.test("a file that gives a variable which it does not declare is refused, and its fork is undone", async () => {
+  const declared = "variables: { DATABASE_TOKEN: { isSecret: true, isIdentity: true } }";
+  await using place = await project(FILE, changed(declared));
+  const error = await refused(place, ["new", "alice"]);
+  assert.equal(error.code, "ANSWER_INVALID", error.message);
+  assert.match(error.message, /a variable that it does not declare is "DATABASE_URL"/);
+  assert.equal(await place.read("data/shop-alice.json"), undefined);
+  assert.equal(await place.read(".env.local"), undefined);
+});
+
+Deno.test("a secret that a file gives as plain text is one by its declaration: written, and shown nowhere", async () => {
+  const canary = "canary0123456789";
+  const text = changed(`
+    variables: { DATABASE_URL: { isSecret: true, isIdentity: true } },
+    outputs: () => Promise.resolve({ DATABASE_URL: "${canary}" })`);
+  await using place = await project(FILE, text);
+  const shown = [
+    await ok(place, "new", "alice", "--json"),
+    await ok(place, "status", "alice"),
+    await ok(place, "list"),
+  ];
+  assert.doesNotMatch(shown.join(""), /canary/);
+  assert.match(await place.read(".env.local") ?? "", new RegExp(`^DATABASE_URL=${canary}$`, "m"));
 });
 
 Deno.test("what a hash does not cover is not loaded", async () => {
