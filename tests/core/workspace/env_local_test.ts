@@ -145,6 +145,27 @@ Deno.test("a variable that only the provider knows is refused too, and what was 
   assert.equal(one.vendor.held.size, 0);
 });
 
+Deno.test("a person's line of what a provider declares is refused before anything is made, but where a person may set it", async () => {
+  const own = { isSecret: false, isIdentity: true };
+  const variables = {
+    DATABASE_URL: own,
+    VENDOR_REGION: { isSecret: false, isIdentity: false },
+    VENDOR_KEY: { isSecret: true, isIdentity: true },
+    APP_KEY: { ...own, isPersonal: true },
+  };
+  for (const name of ["VENDOR_REGION", "VENDOR_KEY", "APP_KEY", "OTHER"]) {
+    await using one = await bench({ kinds: ["database"], changed: { variables } });
+    write(one, ".env.local", `A=1\n${name}=mine\n`);
+    if (name.startsWith("VENDOR_")) {
+      const error = await failure(make(one.engine, "alice"));
+      assert.equal(error.code, "ENV_CONFLICT");
+      assert.match(error.message, new RegExp(`line 2 sets ${name}`));
+      assert.deepEqual(one.vendor.wanted, [], "nobody was asked to make it");
+    } else await make(one.engine, "alice");
+    assert.equal(personsOf(local(one)), `A=1\n${name}=mine\n`);
+  }
+});
+
 Deno.test("a conflicting line that a person adds later stops switch, and neither delete nor extend", async () => {
   await using one = await bench();
   await make(one.engine, "alice");
