@@ -104,9 +104,7 @@ const provider: Provider<Options> = {
     name: { maxLength: MAX_NAME_LENGTH, pattern: /^[a-z]([a-z0-9-]*[a-z0-9])?$/ },
   },
   credentials: [{ variable: TOKEN_ID, required: true }, { variable: TOKEN, required: true }],
-  variables: {
-    DATABASE_URL: { isSecret: true, isIdentity: true },
-  },
+  variables: { DATABASE_URL: { isSecret: true, isIdentity: true } },
   credentialsHint: api.credentialHint,
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.psdb.cloud"),

@@ -66,9 +66,7 @@ const provider: Provider<Options> = {
     name: { maxLength: MAX_NAME_BYTES, pattern: /^[a-z0-9][a-z0-9-]*$/ },
   },
   credentials: [{ variable: VARIABLE, required: true }],
-  variables: {
-    DATABASE_URL: { isSecret: true, isIdentity: true },
-  },
+  variables: { DATABASE_URL: { isSecret: true, isIdentity: true } },
   credentialsHint: `a URL of the server, ${FOR_WHOM}`,
   options,
   permissions({ strategy = "dump" }, credentials) {
