@@ -1,9 +1,12 @@
 /**
  * Doppler: an environment is a branch config, cloned from its parent's. Doppler stores no note of ours, so our journal
- * tells whose a config is, by the slug that Doppler's own answer gave. A clone bears a name of its own until it is whole:
+ * tells whose a config is, by the slug that Doppler's own answer gave, whatever it is called by now. A clone holds what its
+ * source overlays alone, and has the rest from the root; so that the root's changes never reach it, all that the source
+ * shows is written into it. It bears a name of its own until it is whole:
  * one that nobody else knows, which proves whose it is where the answer was lost.
  *
  * - Configs: https://docs.doppler.com/reference/configs-clone
+ * - What a clone holds: https://docs.doppler.com/docs/branch-configs ("Duplicating a Config"; read in November 2026)
  * - Secrets: https://docs.doppler.com/reference/secrets-update
  * - Service tokens: https://docs.doppler.com/docs/service-tokens
  * - Limits: https://docs.doppler.com/docs/platform-limits
@@ -18,19 +21,23 @@ import { recorded } from "../_shared/recorded.ts";
 import { CONFIGS, ENDPOINT } from "./runtime/doppler.ts";
 import {
   api,
+  ASIDE,
   configs,
   CREDENTIALS_HINT,
   type DopplerConfig,
   idOf,
+  isKeptConfig,
   isConfig,
   KEY,
   ONE,
   partsOf,
   put,
+  type Shown,
+  shownIn,
   standingAt,
   values,
 } from "./doppler_api.ts";
-import { hasPolicy, policyChanges, policyOptions, replacement } from "../_shared/secret_policy.ts";
+import { policyChanges, policyOptions, replacement } from "../_shared/secret_policy.ts";
 
 const configName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,58}[a-z0-9]$/, 'must be a config like "prd"'));
 
@@ -153,7 +160,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   await context.record("config", idOf(made));
   context.signal.throwIfAborted();
   try {
-    await applyPolicy(context, target, made, source);
+    await applyValues(context, target, made, source);
   } catch (error) {
     if (!isForkstackError(error) || error.code !== "NOT_FOUND") throw error;
     const renamed = await earlier(context, target, what); // by a parallel worker of the same run: it is whole
@@ -161,8 +168,13 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     made = renamed;
   }
   if (made.name !== config) made = await rename(context, target, made, config, what);
+  await context.once(keyOfRun(made), () => Promise.resolve(made));
   return { ...forkOf(made, target), ...(source ? { parentId: source.name } : { copy: "empty" as const }) };
 }
+
+/** The key by which a run remembers a config. */
+const keyOfRun = (config: DopplerConfig | string) =>
+  `config ${partsOf(typeof config === "string" ? config : idOf(config))[1]}`;
 
 /** What an earlier attempt of the operation made. */
 async function earlier(context: Context, target: Target<Options>, what: string): Promise<DopplerConfig | undefined> {
@@ -199,7 +211,32 @@ async function clone(
   const there = made ?? staged;
   if (there?.marker.operation === target.marker.operation) return there.config;
   if (typeof from !== "string" && !all.some((one) => one.name === from.name)) throw missing(target, from.name, problem);
-  throw problem;
+  throw limitOf(target, key, all, what, problem) ?? problem;
+}
+
+/** Configs of one environment on the free plan, the lowest limit: https://docs.doppler.com/docs/platform-limits */
+const FEWEST_CONFIGS = 10;
+
+/** After a refusal that nothing else explains: whether the environment has as many configs as a plan may allow. */
+function limitOf(
+  { resource }: Scope<Options>,
+  key: string,
+  all: readonly DopplerConfig[],
+  what: string,
+  { details, cause }: ForkstackError,
+): ForkstackError | undefined {
+  const there = all.filter(({ environment }) => key.startsWith(`${environment}_`));
+  if (there.length < FEWEST_CONFIGS) return undefined;
+  const kept = there.filter(isKeptConfig).length;
+  const state = `its environment at Doppler has ${there.length} configs` +
+    (kept === 0 ? "" : `, ${kept} of them kept of deleted environments`);
+  return new ForkstackError("PLAN_LIMIT", `Cannot ${what}: ${state}`, {
+    hint:
+      "Delete what was kept with `forkstack delete <environment> --purge` (`forkstack list` shows it), remove unused " +
+      "envs with `forkstack prune`, or raise the plan",
+    details: { ...details, provider: "doppler", resource },
+    cause,
+  });
 }
 
 /** Gives a whole config its name. Where that is taken, the config goes again, and what is there stays. */
@@ -234,29 +271,27 @@ async function rename(
 }
 
 /**
- * Before it has its name, and anybody a token of it. With no parent, all that the branch inherits is taken for excluded.
- * What an earlier attempt may have changed already is decided by the parent's values.
+ * Writes what the fork is to hold, before it has its name, and anybody a token of it: all that its source shows, with the
+ * policy over it. With no parent, all that the branch inherits is taken for excluded.
  */
-async function applyPolicy(
+async function applyValues(
   context: Context,
   target: Target<Options>,
   config: DopplerConfig,
   source: Pick<DopplerConfig, "name"> | undefined,
 ): Promise<void> {
-  const isEmpty = target.parent === undefined;
-  if (!isEmpty && !hasPolicy(target.options)) return;
-  const parents = source && target.isResumed ? await values(context, target, source) : {};
-  const has = { ...await values(context, target, config), ...parents };
+  const shown = await shownIn(context, target, source ?? config);
+  const plain = (of: keyof Shown) => Object.fromEntries(Object.entries(shown).map(([key, one]) => [key, one[of]]));
   const override = Object.entries(target.options.override ?? {});
-  const policy = isEmpty
+  const policy = source === undefined
     ? { exclude: ["*"], override: Object.fromEntries(override.filter(([, by]) => typeof by === "string")) }
     : target.options;
-  const plain = Object.fromEntries(Object.entries(has).map(([key, value]) => [key, value.reveal()]));
-  const changes = policyChanges(policy, plain, String, { provider: "doppler", resource: target.resource });
-  await put(context, target, config.name, changes);
+  const has = Object.fromEntries(Object.entries(plain("computed")).filter(([, value]) => value !== ""));
+  const changes = policyChanges(policy, has, String, { provider: "doppler", resource: target.resource });
+  await put(context, target, config.name, { ...(source === undefined ? {} : plain("own")), ...changes });
 }
 
-/** Its name addresses a config, but its id proves which: another may bear the name by now. */
+/** By its id, whichever name it has; another may bear the old one by now. What was kept of it is not the fork. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const found = await ours(context, fork, scope, "delete");
   if (found === undefined) return "absent";
@@ -292,13 +327,16 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
   const { project } = scope.options;
   const [, id] = partsOf(fork.id);
   const digits = Array.from(id, (one) => one.charCodeAt(0)).reduce((sum, one) => (sum * 31 + one) >>> 0, 7);
+  const suffix = `-${digits.toString(36).slice(-6)}`;
+  const asideOf = (environment: string) =>
+    `${environment}_${ASIDE}${fork.name}`.slice(0, MAX_NAME - suffix.length) + suffix;
   const all = await Array.fromAsync(configs(context, scope));
-  const already = all.find((one) => isConfig(one, fork.id) && one.name.includes("_kept-"));
+  const isOf = ({ slug, created_at }: DopplerConfig) => id !== "" && (id === slug || id === created_at);
+  const already = all.find((one) => isOf(one) && one.name === asideOf(one.environment));
   if (already !== undefined) return await kept(already);
   const found = await ours(context, fork, scope, "keep", all);
   if (found === undefined) return "absent";
-  const suffix = `-${digits.toString(36).slice(-6)}`;
-  const aside = `${found.environment}_kept-${fork.name}`.slice(0, MAX_NAME - suffix.length) + suffix;
+  const aside = asideOf(found.environment);
   const query = { project, config: found.name };
   // https://docs.doppler.com/reference/service_tokens-list, https://docs.doppler.com/reference/service_tokens-delete
   const listed = await api.send(context, scope, "GET", ["configs", "config", "tokens"], { query });
@@ -329,7 +367,7 @@ async function outputs(
   scope: Scope<Options> & Lease,
 ): Promise<Record<string, string | Secret>> {
   const { project, configs } = scope.options;
-  const [config] = partsOf(held.id);
+  const { name: config } = await context.once(keyOfRun(held.id), () => standing(context, held, scope));
   const isBase = Object.values(configs).includes(config);
   const expiresAt = isBase ? new Date(context.now().getTime() + BASE_TOKEN_MS).toISOString() : scope.expiresAt;
   // https://docs.doppler.com/reference/service_tokens-create
@@ -339,7 +377,8 @@ async function outputs(
       config,
       name: `forkstack ${context.now().toISOString()}`,
       access: isBase ? "read" : "read/write",
-      ...(expiresAt === undefined ? {} : { expire_at: expiresAt }),
+      // A Unix time, as the vendor's own command line sends it; the specification's type is that of a text.
+      ...(expiresAt === undefined ? {} : { expire_at: Math.ceil(Date.parse(expiresAt) / 1_000) }),
     },
   });
   const { token } = await api.read(TOKEN, answer, scope, `make a token for config "${config}"`);
@@ -387,7 +426,7 @@ async function parentOf(context: Context, scope: Scope<Options>, name: string) {
   });
 }
 
-/** The config with this very id; `all` are those that are there, where they were asked for already. */
+/** The config with this very id, whichever name it has; `all` are those that are there, where they were asked for already. */
 async function byId(
   context: Context,
   held: Pick<Held, "id">,
@@ -395,7 +434,9 @@ async function byId(
   all?: readonly DopplerConfig[],
 ): Promise<DopplerConfig | undefined> {
   const there = all ?? await Array.fromAsync(configs(context, scope));
-  return there.find((one) => one.name === partsOf(held.id)[0] && isConfig(one, held.id));
+  const found = there.filter((one) => isConfig(one, held.id));
+  const [name] = partsOf(held.id);
+  return found.find((one) => one.name === name) ?? found.find((one) => !isKeptConfig(one));
 }
 
 async function standing(context: Context, held: Held, scope: Scope<Options>): Promise<DopplerConfig> {

@@ -8,7 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Marker, type Scope, Secret } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError } from "../../mod.ts";
 import { Api } from "../_shared/json_api.ts";
-import { secretsIn } from "./runtime/doppler.ts";
+import { MANAGED, secretsIn } from "./runtime/doppler.ts";
 
 /** The options that name a place at Doppler. */
 interface Options {
@@ -29,6 +29,9 @@ export type DopplerConfig = v.InferOutput<typeof CONFIG>;
 export const ONE = v.object({ config: CONFIG });
 const PAGE = v.object({ configs: v.array(CONFIG) });
 const VALUES = v.record(v.string(), v.nullable(v.string()));
+const DETAILS = v.object({
+  secrets: v.record(v.string(), v.object({ raw: v.nullish(v.string()), computed: v.nullish(v.string()) })),
+});
 const WRITTEN = v.object({ secrets: v.record(v.string(), v.object({ computed: v.nullish(v.string()) })) });
 
 const MAX_KEY = 200;
@@ -87,7 +90,10 @@ export interface Owned {
   readonly marker: Marker;
 }
 
-/** What stands at a fork's name, ours or not, and what of ours is still to be called so. */
+/**
+ * What stands at a fork's name, ours or not, and what of ours is still to be called so. Ours is known by its slug: by
+ * whichever name it goes at Doppler, but for one that was kept of a deletion.
+ */
 export async function standingAt(
   context: Context,
   { name, isResumed }: { readonly name: string; readonly isResumed?: boolean | undefined },
@@ -98,14 +104,25 @@ export async function standingAt(
     const line = told.find(({ step, id }) => step === KEY ? isResumed && id === config.name : isConfig(config, id));
     return line === undefined ? [] : [{ config, marker: line.marker }];
   };
-  const named = all.filter((one) => one.name === `${one.environment}_${name}`);
   const keys = new Set(told.filter(({ step }) => step === KEY).map(({ id }) => id));
+  const isNamed = (one: DopplerConfig) => one.name === `${one.environment}_${name}`;
+  const wasNamed = (one: DopplerConfig) =>
+    one.slug !== undefined && told.some(({ id }) => id === `${one.environment}_${name}:${one.slug}`);
+  const renamed = all.filter((one) => !isNamed(one) && wasNamed(one) && !isKeptConfig(one));
   return {
-    made: named.flatMap(owned)[0],
+    made: [...all.filter(isNamed), ...renamed].flatMap(owned)[0],
     staged: all.filter((one) => keys.has(one.name)).flatMap(owned)[0],
-    theirs: named.find((one) => owned(one).length === 0),
+    theirs: all.find((one) => isNamed(one) && owned(one).length === 0),
   };
 }
+
+/** Whether it bears a name that a config gets which is kept of a deletion; it may also be a fork that is called so. */
+export function isKeptConfig({ name, environment }: DopplerConfig): boolean {
+  return name.startsWith(`${environment}_${ASIDE}`);
+}
+
+/** How the names of configs begin, after their environment's, that are kept of deletions. */
+export const ASIDE = "kept-";
 
 /** The step under which the journal has the name of a clone that is not whole. */
 export const KEY = "key";
@@ -115,10 +132,10 @@ export function idOf({ name, slug, created_at }: DopplerConfig): string {
   return `${name}:${slug ?? created_at}`;
 }
 
-/** Whether an id is this config's, by whichever name it had then. */
-export function isConfig({ slug, created_at }: DopplerConfig, id: string): boolean {
-  const [, own] = partsOf(id);
-  return own !== "" && (own === slug || own === created_at);
+/** Whether an id is this config's: by its slug, whichever name it has; where Doppler tells none, by time and name. */
+export function isConfig({ name, slug, created_at }: DopplerConfig, id: string): boolean {
+  const [was, own] = partsOf(id);
+  return own !== "" && (own === slug || (own === created_at && was === name));
 }
 
 export function partsOf(id: string): [name: string, id: string] {
@@ -140,6 +157,46 @@ export async function values(
   });
   const all = secretsIn(await api.read(VALUES, answer, scope, `read the secrets of config "${name}"`));
   return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, new Secret(value)]));
+}
+
+/** A secret as a config shows it, whether it is its own or its root's. */
+export interface Shown {
+  /** What it is written as; a reference to a secret of another config is resolved. */
+  readonly own: string;
+  /** What an application gets; empty where there is none. */
+  readonly computed: string;
+}
+
+/** All that a config shows, what is empty too. */
+export async function shownIn(
+  context: Context,
+  scope: Scope<Options>,
+  { name }: Pick<DopplerConfig, "name">,
+): Promise<Record<string, Shown>> {
+  // https://docs.doppler.com/reference/secrets-list
+  const answer = await api.send(context, scope, "GET", ["configs", "config", "secrets"], {
+    query: { project: scope.options.project, config: name },
+  });
+  const { secrets } = await api.read(DETAILS, answer, scope, `read the secrets of config "${name}"`);
+  const all: Record<string, Shown> = {};
+  for (const [key, { raw, computed }] of Object.entries(secrets)) {
+    if (MANAGED.test(key)) continue;
+    if (raw == null || computed == null) throw restricted(scope, name, key);
+    all[key] = { own: /\$\{[^}]*\./.test(raw) ? computed : raw, computed };
+  }
+  return all;
+}
+
+/** https://docs.doppler.com/docs/secret-visibility */
+function restricted({ resource }: Scope<Options>, config: string, key: string): ForkstackError {
+  return new ForkstackError(
+    "CREDENTIALS_DENIED",
+    `Cannot read secret "${key}" of config "${config}": it is restricted`,
+    {
+      hint: "Use a service account's token, or one that may read restricted secrets",
+      details: { provider: "doppler", resource },
+    },
+  );
 }
 
 /** All in one call, which may be repeated. What is removed is left empty: a branch would inherit it anew. */

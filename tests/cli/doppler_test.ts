@@ -58,6 +58,11 @@ async function open() {
   };
 }
 
+/** A Unix time that is not before an instant. */
+function wholeSecond(at: string): string {
+  return new Date(Math.ceil(Date.parse(at) / 1_000) * 1_000).toISOString();
+}
+
 Deno.test("doppler: new, secrets, extend, delete, list, doctor and purge", async () => {
   await using at = await open();
   const made = JSON.parse(await at.ok(["new", "alice", "--ttl", "1d", "--json"])).data;
@@ -66,11 +71,15 @@ Deno.test("doppler: new, secrets, extend, delete, list, doctor and purge", async
   const variables = parseEnv((await at.place.read(".env.local"))!);
   assert.deepEqual([variables.DOPPLER_PROJECT, variables.DOPPLER_CONFIG], ["shop", "prd_alice"]);
   const [token] = at.doppler.tokens;
-  assert.deepEqual([variables.DOPPLER_TOKEN, token!.expires_at], [token!.key, made.environment.expiresAt]);
+  assert.deepEqual([variables.DOPPLER_TOKEN, token!.expires_at], [
+    token!.key,
+    wholeSecond(made.environment.expiresAt),
+  ]);
   assert.deepEqual(at.doppler.requests.map(({ what }) => what), [
     "GET configs", // nothing stands at the name
     "POST configs/config/clone",
-    "GET configs/config/secrets/download", // what `exclude` matches
+    "GET configs/config/secrets", // all that its parent shows
+    "POST configs/config/secrets", // is its own now, but for what `exclude` matches
     "POST configs/config", // it is whole, and gets its name
     "GET configs", // it is there
     "POST configs/config/tokens",
@@ -82,7 +91,10 @@ Deno.test("doppler: new, secrets, extend, delete, list, doctor and purge", async
   await at.ok(["extend", "alice", "1d"]);
   const extended = parseEnv((await at.place.read(".env.local"))!);
   const newest = at.doppler.tokens.at(-1)!;
-  assert.deepEqual([extended.DOPPLER_TOKEN, newest.expires_at], [newest.key, extended.FORKSTACK_EXPIRES_AT]);
+  assert.deepEqual([extended.DOPPLER_TOKEN, newest.expires_at], [
+    newest.key,
+    wholeSecond(extended.FORKSTACK_EXPIRES_AT!),
+  ]);
   assert.notEqual(newest.expires_at, token!.expires_at);
   assert.equal(await at.ok(["doctor"]), "No problems found\n");
 

@@ -15,8 +15,12 @@ export interface DopplerOptions {
   readonly pageSize?: number;
   /** Calls a minute and token. @default {of the Team plan: 480 reads, 240 reads of secrets, 120 writes} */
   readonly limits?: { readonly reads: number; readonly secretReads: number; readonly writes: number };
-  /** Configs in an environment. @default {100} */
+  /** Configs in an environment, those that were kept too. @default {10, as the free plan has} */
   readonly maxConfigs?: number;
+  /** A clone holds all that its source shows, not what the source overlays alone. @default {false} */
+  readonly clonesInherited?: boolean;
+  /** Tokens end at an instant in words as well, not at a Unix time alone, which is what its CLI sends. @default {false} */
+  readonly takesDates?: boolean;
 }
 
 interface Config {
@@ -80,11 +84,21 @@ export class Doppler {
 
   /** What an application sees, but for what Doppler adds. */
   valuesOf(config: Config): Record<string, string> {
+    return Object.fromEntries([...this.#rawOf(config)].map(([key, value]) => [key, this.#computed(config, value)]));
+  }
+
+  #rawOf(config: Config): Map<string, string> {
     const root = this.configs.find((one) => one.root && one.environment === config.environment)!;
-    const raw = new Map([...root.secrets, ...config.secrets]);
-    const computed = (value: string): string =>
-      value.replace(/\$\{([A-Z0-9_]+)\}/g, (whole, key) => raw.has(key) ? computed(raw.get(key)!) : whole);
-    return Object.fromEntries([...raw].map(([key, value]) => [key, computed(value)]));
+    return new Map([...root.secrets, ...config.secrets]);
+  }
+
+  /** References are to this config's secrets, to another config's, or to another project's, which there is none of. */
+  #computed(config: Config, value: string): string {
+    return value.replace(/\$\{(?:(?:[\w-]+\.)?([\w-]+)\.)?([A-Z0-9_]+)\}/g, (whole, other, key) => {
+      const of = other === undefined ? config : this.config(other);
+      const found = of && this.#rawOf(of).get(key);
+      return found === undefined ? whole : this.#computed(of!, found);
+    });
   }
 
   async handle(request: Request): Promise<Response> {
@@ -144,7 +158,7 @@ export class Doppler {
       case "DELETE configs/config":
         return this.#delete(config);
       case "POST configs/config/clone":
-        return this.#make(config.environment, of("name") ?? "", config.secrets);
+        return this.#make(config.environment, of("name") ?? "", this.#overlaid(config));
       case "GET configs/config/secrets/download":
         return Response.json({ ...this.valuesOf(config), ...this.#managed(config) });
       case "GET configs/config/secrets/names":
@@ -162,7 +176,7 @@ export class Doppler {
           success: true,
         });
       case "POST configs/config/tokens":
-        return this.#mint(config, of("name") ?? "", of("access") ?? "read", of("expire_at"));
+        return this.#mint(config, of("name") ?? "", of("access") ?? "read", of("expire_at") as unknown);
       case "DELETE configs/config/tokens/token": {
         const at = this.tokens.findIndex((one) => one.config === config && one.slug === of("slug"));
         if (at < 0) return refused(404, "Could not find requested service token");
@@ -206,13 +220,19 @@ export class Doppler {
   #make(environment: string | undefined, name: string, secrets: ReadonlyMap<string, string>): Response {
     const refusal = this.#nameRefusal(environment, name);
     if (refusal) return refusal;
-    if (this.configs.filter((one) => one.environment === environment).length >= (this.options.maxConfigs ?? 100)) {
+    if (this.configs.filter((one) => one.environment === environment).length >= (this.options.maxConfigs ?? 10)) {
       return refused(400, "You have reached the limit of configs in this environment");
     }
     return Response.json({
       config: this.#shown(this.add(name, environment!, Object.fromEntries(secrets))),
       success: true,
     });
+  }
+
+  /** What a clone gets: https://docs.doppler.com/docs/branch-configs, "Duplicating a Config". */
+  #overlaid(config: Config): ReadonlyMap<string, string> {
+    if (this.options.clonesInherited) return this.#rawOf(config);
+    return config.root ? new Map() : config.secrets;
   }
 
   #rename(config: Config, name: string): Response {
@@ -249,16 +269,21 @@ export class Doppler {
     return Response.json({ secrets: this.#secrets(config), success: true });
   }
 
-  #mint(config: Config, name: string, access: string, expire_at: string | undefined): Response {
+  #mint(config: Config, name: string, access: string, expire_at: unknown): Response {
     if (name.length < 2 || name.length > 100) return refused(400, "Token name is invalid");
     if (access !== "read" && access !== "read/write") return refused(400, "Invalid access");
+    // The query of the vendor's CLI has it as text.
+    const seconds = typeof expire_at === "string" && /^\d+$/.test(expire_at) ? Number(expire_at) : expire_at;
+    const isDate = this.options.takesDates && typeof seconds === "string" && !Number.isNaN(Date.parse(seconds));
+    if (seconds !== undefined && !Number.isInteger(seconds) && !isDate) return refused(400, "Invalid expire_at");
+    const expiresAt = typeof seconds === "number" ? new Date(seconds * 1_000).toISOString() : seconds as string;
     const token: ServiceToken = {
       slug: crypto.randomUUID(),
       key: `dp.st.${config.name}.${crypto.randomUUID().replaceAll("-", "")}12345678`,
       name,
       config,
       access,
-      expires_at: expire_at ?? null,
+      expires_at: expiresAt ?? null,
       created_at: new Date(this.now()).toISOString(),
     };
     this.tokens.push(token);
@@ -285,11 +310,11 @@ export class Doppler {
   }
 
   #secrets(config: Config) {
-    const root = this.configs.find((one) => one.root && one.environment === config.environment)!;
+    const raw = this.#rawOf(config);
     const all = { ...this.valuesOf(config), ...this.#managed(config) };
     return Object.fromEntries(
       Object.entries(all).map(([key, computed]) => [key, {
-        raw: config.secrets.get(key) ?? root.secrets.get(key) ?? computed,
+        raw: raw.get(key) ?? computed,
         computed,
         note: "",
         rawVisibility: "masked",

@@ -29,6 +29,7 @@ export function dopplerEmulator(specification?: Specification): Emulator {
         tokens: [credentials.DOPPLER_TOKEN!],
         limits: UNLIMITED,
         pageSize: 20,
+        maxConfigs: 1_000,
       });
       const server = await serve(() => doppler);
       const root = doppler.config("prd")!;

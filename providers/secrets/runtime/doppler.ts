@@ -15,13 +15,16 @@ export const CONFIGS: Readonly<Record<string, string>> = { prod: "prd", dev: "de
 
 const SOURCE: Source = { provider: "doppler", label: "Doppler", variable: "DOPPLER_TOKEN" };
 
+/** The three keys that Doppler adds to a config's own. */
+export const MANAGED = /^DOPPLER_(PROJECT|ENVIRONMENT|CONFIG)$/;
+
 /**
  * The secrets among what a config downloads: not the three that Doppler adds, and none that is empty. That is how a
  * branch is without what its root has: where it removed it, it would inherit it.
  */
 export function secretsIn(downloaded: Readonly<Record<string, string | null>>): Record<string, string> {
   const isSecret = ([key, value]: readonly [string, string | null]) =>
-    value !== null && value !== "" && !/^DOPPLER_(PROJECT|ENVIRONMENT|CONFIG)$/.test(key);
+    value !== null && value !== "" && !MANAGED.test(key);
   return Object.fromEntries(Object.entries(downloaded).filter(isSecret)) as Record<string, string>;
 }
 
