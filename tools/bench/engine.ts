@@ -29,7 +29,11 @@ export function worldWith(more: Partial<World> = {}): World {
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         const timer = setTimeout(resolve, ms);
-        signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+        const stop = () => {
+          clearTimeout(timer);
+          reject(signal!.reason);
+        };
+        signal?.addEventListener("abort", stop, { once: true });
       }),
     read: (variable) => process.env[variable],
     newId: () => crypto.randomUUID(),

@@ -112,7 +112,9 @@ export const peerBenchmarks: readonly Benchmark[] = [
         const inside = new Map<string, number[]>();
         const reader = (name: string, reading: string) => {
           const path = script(root, `${name} in ${runtime}`, reading);
-          const command = [...program, ...(WITH_ENV_FILE.includes(name) ? ["--env-file=.env.local"] : []), path];
+          const command = WITH_ENV_FILE.includes(name)
+            ? [...program, "--env-file=.env.local", path]
+            : [...program, path];
           return () => inside.set(name, [...inside.get(name) ?? [], Number(read(root, command))]);
         };
         const [bare, mine, ...theirs] = await inTurns(ROUNDS, [
@@ -177,18 +179,21 @@ export const peerBenchmarks: readonly Benchmark[] = [
         npm("wrangler", "bin/wrangler.js"),
         () => run("git", ["branch"], root),
       ]);
-      const result = (what: string, ours: number, against: string, other: number, atMost: number) => ({
+      type Measured = readonly [command: string, ms: number];
+      const result = ([what, ours]: Measured, [against, other]: Measured, atMost: number) => ({
         name: `peers: \`${what}\` against \`${against.replace(/ \d[\d.]*/, "")}\``,
         ours: shown(ours),
         against: `${against} ${shown(other)}`,
         ratio: ours / other,
         limit: { atMost },
       });
+      const [ofVersion, ofList] = [["forkstack --version", version], ["forkstack list", list]] as const;
+      const ofNeon = [`neonctl ${VERSIONS.neonctl} --version`, neonctl] as const;
       return [
-        result("forkstack --version", version, `neonctl ${VERSIONS.neonctl} --version`, neonctl, 0.25),
-        result("forkstack --version", version, `wrangler ${VERSIONS.wrangler} --version`, wrangler, 0.25),
-        result("forkstack list", list, `neonctl ${VERSIONS.neonctl} --version`, neonctl, 0.25),
-        result("forkstack list", list, "git branch", branch, 40), // a C program without a runtime to start
+        result(ofVersion, ofNeon, 0.25),
+        result(ofVersion, [`wrangler ${VERSIONS.wrangler} --version`, wrangler], 0.25),
+        result(ofList, ofNeon, 0.25),
+        result(ofList, ["git branch", branch], 40), // a C program without a runtime to start
       ];
     },
   },

@@ -18,11 +18,17 @@ const TABLES: Readonly<Record<string, () => Table>> = {
     ...Object.entries(ERROR_CODES).map(([code, { exit, meaning, retryable }]) => [
       `\`${code}\``,
       String(exit),
-      retryable === true ? "yes" : retryable === false ? "" : retryable,
+      passing(retryable),
       meaning,
     ]),
   ],
 };
+
+/** Whether the same call may succeed later, in a word. */
+function passing(retryable: boolean | string): string {
+  if (typeof retryable === "string") return retryable;
+  return retryable ? "yes" : "";
+}
 
 const REGION = /(<!-- generated: ([\w -]+) -->\n)[^]*?(<!-- end -->)/g;
 

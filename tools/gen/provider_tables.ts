@@ -76,7 +76,8 @@ function variables(kind: Kind, all: ReadonlyMap<string, ProviderFile>): Table {
   return [...Map.groupBy(declared, ({ variable }) => variable)].map(([variable, givers]) => {
     const told = (claim: (declaration: Declaration) => boolean | undefined) => {
       const others = givers.filter(({ declaration }) => !claim(declaration)).map(({ name }) => code(name));
-      return others.length === 0 ? "yes" : others.length === givers.length ? "no" : `yes; of ${others.join(", ")} no`;
+      if (others.length === 0) return "yes";
+      return others.length === givers.length ? "no" : `yes; of ${others.join(", ")} no`;
     };
     const names = givers.length === all.size && all.size > 1 ? "each" : givers.map(({ name }) => code(name)).join(", ");
     const isPersonal = givers.some(({ declaration }) => declaration.isPersonal);

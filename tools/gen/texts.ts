@@ -68,7 +68,7 @@ function textOf(node: Node | undefined, source: string, constants: ReadonlyMap<s
       const [quasis, expressions] = [node.quasis as Node[], node.expressions as Node[]];
       return quasis.flatMap((quasi, at) => [
         (quasi.value as { cooked: string }).cooked,
-        ...(at < expressions.length ? of(expressions[at]) : []),
+        ...of(expressions[at]), // the last has none
       ]);
     }
     case "BinaryExpression":

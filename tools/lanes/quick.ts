@@ -29,7 +29,10 @@ interface Ended {
 async function run(command: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let [stdout, said] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text, said += text));
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+    said += text;
+  });
   child.stderr.setEncoding("utf8").on("data", (text: string) => said += text);
   const code = await new Promise<number>((resolve, reject) => {
     child.on("error", reject);
