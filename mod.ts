@@ -226,9 +226,8 @@ export class Stack {
     const value = this.optionalOf(kind, variable, name);
     if (value !== undefined) return value;
     const full = this.#named(kind, variable, name);
-    const grant = this.#denied.has(full) ? `Grant --allow-env=${full}, or make` : "Make";
-    const hint = `${grant} the environment with \`forkstack new ${this.env}\`, point to it with ` +
-      "`forkstack switch <env>`, or in a deployment set the variable beside FORKSTACK_ENV";
+    const grant = this.#denied.has(full) ? `Grant --allow-env=${full}, or run` : "Run";
+    const hint = `${grant} \`forkstack switch ${this.env}\`; in a deployment set the variable beside FORKSTACK_ENV`;
     throw guardError("VALUE_MISSING", this.#facts, `read ${full}`, "nothing gives a value", { hint });
   }
 
@@ -860,7 +859,7 @@ export function findEnvBlock(text: string, name = ".env.local"): EnvBlock | unde
   }
   const lineOf = (index: number) => text.slice(0, index).split("\n").length;
   const damaged = ({ index }: RegExpExecArray, state: string) => {
-    const hint = "Leave one pair of marker lines, or delete them and all between, then run `forkstack switch <env>`";
+    const hint = "Leave one pair of marker lines, or delete them and all between, then switch to the environment again";
     return unusable("ENV_CONFLICT", name, `line ${lineOf(index)}, a marker, ${state}`, hint);
   };
   const values = Array.from(text.matchAll(ENV_ASSIGNMENT));
@@ -978,17 +977,17 @@ function certainEnv(facts: Facts, { env, isRun, isNamed, isFileLoaded }: ReturnT
     `${envFile}, loaded into the process, is of "${env}", but ${wantedBy}`,
   ].find((state) => typeof state === "string");
   if (contradiction) {
-    const command = isOtherProcess ? "unset FORKSTACK_PROJECT" : "forkstack switch <env>";
+    const command = isOtherProcess ? "unset FORKSTACK_PROJECT" : `forkstack switch ${env ?? "dev"}`;
     const hint = `Make them agree with \`${command}\``;
     throw guardError("ENV_CONFLICT", facts, "use the variables", contradiction, { hint });
   }
   if (env === undefined) {
-    const hint = "Point it to an environment with `forkstack switch <env>`, or make one with `forkstack new <env>`";
+    const hint = "Use an environment here with `forkstack switch dev`, or create one with `forkstack new`";
     throw guardError("ENV_UNSET", facts, "use an environment", "this git worktree points to none", { hint });
   }
   const isMade = env === "dev" || env === "prod" || isRun || file !== undefined;
   if (isMade || !(isByPlace || facts.hasState)) return env;
-  const hint = `Make it with \`forkstack new ${env}\`, or point to another with \`forkstack switch <env>\``;
+  const hint = `Create it with \`forkstack new ${env}\`, or use another with \`forkstack switch dev\``;
   throw guardError("ENV_UNKNOWN", facts, "use the variables", "it was never made here, or was deleted", { hint });
 }
 

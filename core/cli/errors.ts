@@ -15,7 +15,7 @@ export function errorText(error: unknown, style: Style): string {
   for (const cause of causes(error)) lines.push(`  ${paint(style, "dim", "cause:")} ${shown(cause)}`);
   const hint = isForkstackError(error)
     ? error.hint
-    : "This should not happen. Run the same command again; what was begun is in the journal";
+    : "This should not happen: it is a fault in forkstack or a custom provider. Run the same command again; it continues from the journal";
   if (hint) lines.push(`  ${paint(style, "cyan", "hint:")} ${localCommands(shown(hint), style)}`);
   return lines.join("\n");
 }

@@ -45,7 +45,7 @@ export async function unknownCommand(name: string, args: readonly string[] = [])
     return usage(`Cannot run "${name}": the command is called "${meant}"`, `\`forkstack ${line}\``);
   }
   const near = await didYouMean(name, Object.keys(COMMANDS));
-  return usage(`Cannot run "${name}": unknown command${near}`, "`forkstack --help` lists the commands");
+  return usage(`Cannot run "${name}": unknown command${near}`, `Commands: ${Object.keys(COMMANDS).join(", ")}`);
 }
 
 async function commandOf(name: string): Promise<Command<OptionName>> {

@@ -267,7 +267,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
   },
   permissions: {
     about: [
-      "Prints a permission set for deno.json: the hosts and programs of the providers in forkstack.json, and no more. Every command works with this set. No vendor is asked and nothing changes.",
+      "Prints a permission set for deno.json: the hosts and programs of the providers in forkstack.json, and nothing else. Every command works with this set. No vendor is asked and nothing changes.",
     ],
     examples: [["permissions", 'prints what belongs under "permissions" in deno.json'], [
       "permissions --json",

@@ -15,14 +15,19 @@ import { ForkstackError } from "../../mod.ts";
 import type { Catalog } from "../provider.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import { parse, splitProgram } from "./parse.ts";
+import { commandPrefix } from "./command_prefix.ts";
 import { dressed, localCommands, type Style } from "./style.ts";
 import { errorText, exitCodeOf, jsonDocument } from "./errors.ts";
 
 /** Help, where it is asked for: of all commands, or in short or in full of one. */
-async function helpText(name: string | undefined, form: "short" | "page", command: string): Promise<string> {
+async function helpText(name: string | undefined, form: "short" | "page", called: string): Promise<string> {
   const help = await load<typeof import("./help.ts")>("core/cli/help.ts");
-  if (name === undefined || name.startsWith("-")) return help.overview({ command });
-  return await help[form](name, { command, columns: host.columns() });
+  const isLong = called.includes("/"); // the way to this program would fill the lines
+  const command = isLong ? "forkstack " : called;
+  const text = name === undefined || name.startsWith("-")
+    ? help.overview({ command })
+    : await help[form](name, { command, columns: host.columns() });
+  return isLong ? `${text}\n"forkstack" stands for: ${called.trimEnd()}` : text;
 }
 
 async function confirm(question: string, isJson: boolean): Promise<void> {
@@ -40,24 +45,15 @@ async function readSecret(question: string): Promise<string> {
   return await (await load<typeof import("../system/prompts.ts")>("core/system/prompts.ts")).askSecret(question);
 }
 
-/** The prefix of commands, by the way in which this one was started. */
-function commandPrefix(): string {
-  if (host.isBinary(import.meta.url)) return "forkstack "; // whatever started what called it
-  if (host.isRunByDeno()) return host.variable("INIT_CWD") === undefined ? "forkstack " : "deno task envs:";
-  const by = host.variable("npm_lifecycle_event"); // both set it to their own name: the command is on no PATH
-  return by === "npx" || by === "bunx" ? `${by} forkstack ` : "forkstack ";
-}
-
-/** The prefix of commands if a package's script started this one: `npm run envs:`. */
-function scriptPrefix(): string | undefined {
-  const manager = host.variable("npm_config_user_agent")?.split("/")[0];
-  const isScript = host.variable("npm_lifecycle_event")?.startsWith("envs:");
-  return isScript && manager !== undefined && manager !== "deno" ? `${manager} run envs:` : undefined;
-}
-
 function styleOf(stream: "stdout" | "stderr", args: readonly string[]): Style {
   const color = host.isTerminal(stream) && host.variable("NO_COLOR") === undefined && !args.includes("--no-color");
-  return { color, command: scriptPrefix() ?? commandPrefix() };
+  let command: string | undefined; // a few files are looked at, where a text names a command
+  return {
+    color,
+    get command() {
+      return command ??= commandPrefix();
+    },
+  };
 }
 
 /**
@@ -147,8 +143,8 @@ function tell(text: string): void {
 function onInterrupt(interrupt: AbortController, style: Style): () => void {
   const stop = () => {
     if (interrupt.signal.aborted) host.exit(130);
-    tell(localCommands("Stopping after what is under way; once more leaves at once", style));
-    interrupt.abort(new ForkstackError("INTERRUPTED", "Stopped", { hint: "Run the same command again to go on" }));
+    tell(localCommands("Stopping after the current step; press Ctrl-C again to quit at once", style));
+    interrupt.abort(new ForkstackError("INTERRUPTED", "Stopped", { hint: "Run the same command again to continue" }));
   };
   return host.onSignals(["SIGINT", "SIGTERM"], stop);
 }

@@ -64,7 +64,7 @@ export async function withEngine<T>(
       owner: ownerName(),
       signal: io.signal,
       onProgress: io.onProgress,
-      onWait: (holder, purpose) => io.say(`Waiting for ${holder}, who is at work on this environment (${purpose})`),
+      onWait: (holder, purpose) => io.say(`Waiting: ${holder} is working on this environment (${purpose})`),
     });
   } catch (error) {
     throw fileError(error, `work in "${project.root}"`);

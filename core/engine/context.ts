@@ -17,6 +17,7 @@ import { statements } from "../state/statements.ts";
 import { isLine } from "../text/field_checks.ts";
 import { nameIn, type Resource } from "../project/project.ts";
 import type { Engine, Inspectable } from "./engine.ts";
+import { isOrAre, listed } from "../text/plural.ts";
 
 /** The resource as its provider sees it, whichever environment. */
 export function scopeOf(
@@ -105,21 +106,41 @@ export function contextOf(
 }
 
 function credentialsOf(engine: Engine, provider: Inspector): Record<string, Secret> {
+  const lacking = unsetOf(engine, provider);
+  if (lacking.length > 0) throw credentialsMissing(engine, provider, lacking);
   const found: Record<string, Secret> = {};
-  const lacking: string[] = [];
-  for (const { variable, required } of provider.credentials) {
+  for (const { variable } of provider.credentials) {
     const value = engine.world.read(variable);
     if (value) found[variable] = new Secret(value);
-    else if (required) lacking.push(variable);
   }
   engine.world.secrets.push(...Object.values(found));
-  if (lacking.length === 0) return found;
-  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider.name}: ${lacking.join(" and ")} is not set`, {
-    hint: `Set ${lacking.join(" and ")} in the environment of this command${
-      provider.credentialsHint === undefined ? "" : `: ${provider.credentialsHint}`
-    }`,
-    details: { provider: provider.name },
-  });
+  return found;
+}
+
+/** The variables that a provider needs and that are not set. */
+function unsetOf(engine: Engine, { credentials }: Pick<Inspector, "credentials">): string[] {
+  return credentials.filter(({ variable, required }) => required && !engine.world.read(variable))
+    .map(({ variable }) => variable);
+}
+
+/** Names all at once: what the other providers of the stack lack, too. */
+function credentialsMissing(engine: Engine, provider: Inspector, lacking: readonly string[]): ForkstackError {
+  const others = new Map(engine.resources.map(({ provider }) => [provider.name, unsetOf(engine, provider)]));
+  others.delete(provider.name);
+  const more = [...others].map(([name, variables]) =>
+    [name, variables.filter((one) => !lacking.includes(one))] as const
+  )
+    .filter(([, variables]) => variables.length > 0)
+    .map(([name, variables]) => `. ${name} needs ${listed(variables)}, too`);
+  const hint = provider.credentialsHint === undefined ? "" : `: ${provider.credentialsHint}`;
+  return new ForkstackError(
+    "CREDENTIALS_MISSING",
+    `Cannot use ${provider.name}: ${listed(lacking)} ${isOrAre(lacking)} not set`,
+    {
+      hint: `Set ${listed(lacking)} in the environment of this command${hint}${more.join("")}`,
+      details: { provider: provider.name },
+    },
+  );
 }
 
 /** The beginning of a journal line. */
@@ -163,7 +184,7 @@ export async function providerOf(
     "PROVIDER_UNKNOWN",
     `Cannot reach ${row.key}: neither this forkstack nor forkstack.json has its provider "${row.provider}"`,
     {
-      hint: "Use the forkstack that made it, or name the provider's file in forkstack.json again",
+      hint: "Use the forkstack version that created it, or name the provider's file in forkstack.json again",
     },
   );
 }

@@ -152,7 +152,7 @@ async function notStanding(engine: Engine, bad: readonly Looked[], message: stri
   const environment = await engine.registry.environment(row.env);
   return new ForkstackError(isOther ? "FOREIGN" : "NOT_FOUND", message, {
     hint: isOther || environment === undefined || BASE_ENVS.includes(row.env)
-      ? "`forkstack doctor` shows what drifted, and how to mend it"
+      ? "`forkstack doctor` shows what drifted and how to fix it"
       : goneFix(engine.project, environment, await engine.registry.environments()),
     details: { env: row.env, resource: row.key, provider: row.provider },
   });

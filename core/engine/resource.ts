@@ -347,7 +347,7 @@ async function leftUnmarked(engine: Engine, resource: Resource, row: ResourceRow
   if (resource.provider.capabilities.ownership === "recorded") return "absent";
   const seen = await inspectResource(engine, resource, row, [row]);
   if (seen.state !== "foreign" || seen.holder !== undefined) return "absent";
-  engine.world.warn(`Left as it is: ${resource.provider.name} "${row.title}": ${seen.reason}`);
+  engine.world.warn(`Not touched: ${resource.provider.name} "${row.title}": ${seen.reason}`);
   return "kept";
 }
 

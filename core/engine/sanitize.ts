@@ -4,7 +4,7 @@
  * @module
  */
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import { messageOf } from "../text/printable.ts";
+import { reasonOf } from "../text/printable.ts";
 import type { Resource } from "../project/project.ts";
 
 /** The scripts of the resources that have one, by key. */
@@ -34,10 +34,10 @@ export async function sanitize(resource: Pick<Resource, "key" | "provider">, tit
     await run();
   } catch (error) {
     if (isForkstackError(error) && (error.retryable || error.code === "INTERRUPTED")) throw error;
-    const message = messageOf(error);
+    const reason = reasonOf(error);
     const known = isForkstackError(error) ? error : undefined;
-    throw new ForkstackError("SANITIZE_FAILED", `Cannot sanitize ${resource.key} "${title}": ${message}`, {
-      hint: known?.hint ?? "Mend the script, then run the same command again",
+    throw new ForkstackError("SANITIZE_FAILED", `Cannot sanitize ${resource.key} "${title}": ${reason}`, {
+      hint: known?.hint ?? "Fix the script, then run the same command again",
       details: { ...known?.details, resource: resource.key, provider: resource.provider.name },
       cause: error,
     });

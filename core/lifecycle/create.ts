@@ -24,7 +24,7 @@ import { runSteps } from "../system/concurrency.ts";
 import { assertRunnable, scriptsOf } from "../engine/sanitize.ts";
 import { isCurrent } from "./switch.ts";
 import * as workspace from "../workspace/env_files.ts";
-import { messageOf } from "../text/printable.ts";
+import { messageOf, reasonOf } from "../text/printable.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { parentOf, type Resource, titleOf } from "../project/project.ts";
@@ -301,7 +301,7 @@ async function finish(
 /** Says which resources are forked as they are now though a point in the past was asked for. */
 function tellWithoutPast(engine: Engine, { origin, steps }: Plan): void {
   const keys = steps.filter(({ resource }) => !isPointInTime(resource)).map(({ resource }) => resource.key);
-  if (keys.length > 0) engine.world.warn(`As of ${origin} where that can be; as they are now: ${keys.join(", ")}`);
+  if (keys.length > 0) engine.world.warn(`Forked as they are now, not as of ${origin}: ${keys.join(", ")}`);
 }
 
 /** Whether who took over goes on with this run: then the files are right, else they name what is gone. */
@@ -337,7 +337,7 @@ async function undo(run: Run, cause: unknown, stuck: readonly unknown[]): Promis
   const reason = isForkstackError(cause) ? cause : undefined;
   const message = messageOf(cause);
   if (failures.length + stuck.length > 0) {
-    const left = [...failures.map(({ item }) => `${item.key} "${item.title}"`), ...stuck.map(messageOf)];
+    const left = [...failures.map(({ item }) => `${item.key} "${item.title}"`), ...stuck.map(reasonOf)];
     return new ForkstackError(
       "UNDO_INCOMPLETE",
       `${message}. Undoing failed for ${left.join(", ")}`,
@@ -348,7 +348,7 @@ async function undo(run: Run, cause: unknown, stuck: readonly unknown[]): Promis
       },
     );
   }
-  const what = undone.length === 0 ? "Nothing had been made" : `Undone: ${undone.join(", ")}`;
+  const what = undone.length === 0 ? "Nothing was created" : `Undone: ${undone.join(", ")}`;
   return new ForkstackError(reason?.code ?? "UNEXPECTED", message, {
     hint: [
       reason?.hint,
@@ -390,7 +390,7 @@ function allFailed(
   const { key: resource, provider } = failures[0]!.item;
   return new ForkstackError(
     first?.code ?? "UNEXPECTED",
-    `${message}: ${failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`).join("; ")}`,
+    `${message}: ${failures.map(({ item, error }) => `${item.key}: ${reasonOf(error)}`).join("; ")}`,
     {
       hint: first?.hint,
       retryable: first?.retryable ?? false,

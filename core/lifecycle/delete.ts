@@ -16,7 +16,7 @@ import { type EnvironmentReport, environmentReport } from "./report.ts";
 import { freeRoom } from "./disk_reserve.ts";
 import { type Outcome, runSteps } from "../system/concurrency.ts";
 import * as workspace from "../workspace/env_files.ts";
-import { messageOf } from "../text/printable.ts";
+import { reasonOf } from "../text/printable.ts";
 import type { Environment, KeptFork, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { titleOf } from "../project/project.ts";
@@ -156,12 +156,11 @@ async function purgeAll(engine: Engine, worker: Worker, env: string): Promise<Ke
 }
 
 function notPurged(env: string, error: unknown): ForkstackError {
-  const message = messageOf(error);
   return new ForkstackError(
     "DELETE_INCOMPLETE",
-    `Cannot delete all that was kept of environment "${env}", which itself is deleted: ${message}`,
+    `Cannot delete all backups of environment "${env}"; the environment itself is deleted: ${reasonOf(error)}`,
     {
-      hint: `Mend the cause and run \`forkstack delete ${env} --purge\` again`,
+      hint: `Fix the cause and run \`forkstack delete ${env} --purge\` again`,
       retryable: true,
       details: { env },
       cause: error,
@@ -208,7 +207,7 @@ function partlyDeleted(
   failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
   isLeft = false,
 ): ForkstackError {
-  const reasons = failures.map(({ item, error }) => `${item.key}: ${messageOf(error)}`);
+  const reasons = failures.map(({ item, error }) => `${item.key}: ${reasonOf(error)}`);
   return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
     hint: `The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again${
       isLeft ? `. ${leftText(engine.project, env)}` : ""
@@ -289,8 +288,8 @@ export function interrupted(
   },
 ): unknown {
   if (!engine.signal.aborted) return worker.signal.reason;
-  const goOn = isNot === "complete" ? `Go on with \`forkstack new ${env}\`, or remove it` : "Go on";
-  return new ForkstackError("INTERRUPTED", `Stopped at environment "${env}": it is not all ${isNot}`, {
+  const goOn = isNot === "complete" ? `Continue with \`forkstack new ${env}\`, or remove it` : "Continue";
+  return new ForkstackError("INTERRUPTED", `Stopped: environment "${env}" is not ${isNot} yet`, {
     hint: `${goOn} with \`forkstack delete ${env}\``,
     details: { env },
     cause,

@@ -47,7 +47,7 @@ export async function keepRoom(engine: Engine, env: string): Promise<Room> {
     if (!isForkstackError(known)) throw known;
     const { code, message, hint, details } = known;
     throw new ForkstackError(code, message, {
-      hint: [hint, "Nothing had been made"].filter(Boolean).join(". "),
+      hint: [hint, "Nothing was created"].filter(Boolean).join(". "),
       details: { ...details, env },
       cause: error,
     });

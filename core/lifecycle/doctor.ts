@@ -65,7 +65,7 @@ function keptFinding({ env, resource, id, at }: KeptFork): Finding {
     environment: env,
     resource,
     problem: `kept: "${id}" is a backup since ${at}`,
-    fix: `\`forkstack delete ${env} --purge\` takes it away`,
+    fix: `\`forkstack delete ${env} --purge\` deletes it`,
   };
 }
 
@@ -87,7 +87,7 @@ async function examineEnvironment(
     found.push({
       severity: "error",
       environment: name,
-      problem: `unfinished: ${shownStatus(environment)}${holder === undefined ? "" : ", somebody is at work on it"}`,
+      problem: `unfinished: ${shownStatus(environment)}${holder === undefined ? "" : ", someone is working on it"}`,
       fix: `${isProtected && isGoing ? UNPROTECT : ""}${mendingCommand(environment, environments)}`,
       // A row alone does not say that a protected one is to go.
       mend: !isProtected && isGoing ? () => finish(engine, name) : undefined,
@@ -136,7 +136,7 @@ function outgrown(
     severity: "error",
     environment: name,
     resource: key,
-    problem: "lacking: forkstack.json names it, and the environment was made without it",
+    problem: "missing: forkstack.json declares it, but the environment was created without it",
     fix: `\`forkstack new ${name}\` adds it`,
   }));
   const changed = rows.flatMap(({ key, provider, title }): Finding[] => {
@@ -168,7 +168,7 @@ function unasked(engine: Engine, error: unknown, about: Pick<Finding, "environme
     severity: isAsWanted ? "info" : "error",
     ...about,
     problem: `not examined: ${message}`,
-    fix: hint ?? "Mend the cause, then run `forkstack doctor`",
+    fix: hint ?? "Fix the cause, then run `forkstack doctor`",
   };
 }
 
@@ -177,7 +177,7 @@ function standingFinding(row: ResourceRow, standing: Standing, fixOfGone: string
   if (standing.state === "ready") return [];
   const about = { severity: "error", environment: row.env, resource: row.key } as const;
   const what = `${row.provider} "${row.title}"`;
-  if (standing.state === "gone") return [{ ...about, problem: `gone: ${what} is there no more`, fix: fixOfGone }];
+  if (standing.state === "gone") return [{ ...about, problem: `gone: ${what} no longer exists`, fix: fixOfGone }];
   const isOther = standing.state === "other";
   return [{
     ...about,
@@ -235,14 +235,14 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
   if (!await engine.registry.knowsOperation(operation)) {
     return {
       ...about,
-      problem: `unknown: ${what} bears our mark, but this registry has no record of its run`,
+      problem: `unknown: ${what} has our mark, but this registry has no record of it`,
       fix: "`forkstack doctor --rebuild`, if this registry is new",
     };
   }
   if (!await isProvenOrphan(engine, resource, fork)) {
     return {
       ...about,
-      problem: `unproven: ${what} bears our mark, but nothing proves that a run of this registry made it`,
+      problem: `unproven: ${what} has our mark, but nothing proves that this registry created it`,
       fix: `look at it: if nobody else made it, delete it at ${resource.provider.name}`,
     };
   }
@@ -250,7 +250,7 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
   return {
     ...about,
     severity: "error",
-    problem: `orphaned: ${what} was made by forkstack, and no environment holds it`,
+    problem: `orphaned: ${what} was created by forkstack, but belongs to no environment`,
     fix: `${isProtected ? UNPROTECT : ""}\`forkstack doctor --fix\``,
     mend: isProtected ? undefined : () => removeOrphan(engine, resource, fork),
   };

@@ -35,7 +35,7 @@ async function unmade(engine: Engine, env: string, decidedBy: string): Promise<F
   const found: Finding = {
     severity: "error",
     environment: env,
-    problem: `current by ${decidedBy}, but ${await whyGone(engine, env) ?? "nobody made it"}`,
+    problem: `current by ${decidedBy}, but ${await whyGone(engine, env) ?? "it does not exist"}`,
     fix: `\`forkstack new ${env}\`, \`forkstack switch dev\`, or \`forkstack doctor --fix\`: it removes the pointer`,
   };
   if (decidedBy !== ".current-env") return found;
@@ -60,7 +60,7 @@ async function examineBlock(engine: Engine, env: string | undefined): Promise<Fi
     return [{
       severity: "warning",
       environment: env,
-      problem: `two answers: the block in "${path}" is of "${whose}", for programs that load that file`,
+      problem: `two answers: .current-env names "${env}", but the block in "${path}" is for "${whose}"`,
       fix: `\`forkstack switch ${env}\``,
     }];
   }
@@ -88,7 +88,7 @@ function staleTold(env: string, stale: readonly string[], path: string, mend: ()
     environment: env,
     problem: `stale: ${stale.join(", ")} in "${path}" ${
       stale.length === 1 ? "was" : "were"
-    } written in another directory; the getters derive them anew`,
+    } written in another directory; mod.ts derives them again`,
     fix: `\`forkstack switch ${env}\`, or \`forkstack doctor --fix\``,
     mend,
   };

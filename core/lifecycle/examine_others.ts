@@ -45,7 +45,7 @@ async function examineCheckouts(engine: Engine, names: ReadonlySet<string>): Pro
     ...gone.map((one): Finding => ({
       severity: "info",
       environment: one.env,
-      problem: `"${one.path}" was on it, and is gone`,
+      problem: `"${one.path}" used it and no longer exists`,
       fix: "`forkstack doctor --fix` forgets it",
       mend: () => engine.registry.forgetCheckouts([one]),
     })),

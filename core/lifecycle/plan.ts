@@ -51,8 +51,8 @@ export interface PlanInput {
 export function planNew(known: PlanInput): Plan {
   const { env, environments, rows } = known;
   if (BASE_ENVS.includes(env)) {
-    throw new ForkstackError("ENV_BASE", `Cannot make environment "${env}": it always counts as there`, {
-      hint: env === "dev" ? "Point to it with `forkstack switch dev`" : "Choose another name",
+    throw new ForkstackError("ENV_BASE", `Cannot make environment "${env}": it always exists`, {
+      hint: env === "dev" ? "Switch to it with `forkstack switch dev`" : "Choose another name",
       details: { env },
     });
   }
@@ -64,7 +64,7 @@ export function planNew(known: PlanInput): Plan {
   if (stays !== undefined && stays.parent !== parent) {
     throw new ForkstackError(
       "CONFLICT",
-      `Cannot fork environment "${env}" from "${parent}": it is there, forked from "${stays.parent}"`,
+      `Cannot fork environment "${env}" from "${parent}": it already exists, forked from "${stays.parent}"`,
       {
         hint: `Delete it first with \`forkstack delete ${env}\`, or choose another name`,
         details: { env },
@@ -75,7 +75,7 @@ export function planNew(known: PlanInput): Plan {
   if (stays !== undefined && stays.origin !== origin) {
     throw new ForkstackError(
       "CONFLICT",
-      `Cannot make environment "${env}" ${originText(origin)}: it is there, made ${originText(stays.origin)}`,
+      `Cannot make environment "${env}" ${originText(origin)}: it already exists, made ${originText(stays.origin)}`,
       { hint: `Delete it first with \`forkstack delete ${env}\`, or choose another name`, details: { env } },
     );
   }
@@ -112,9 +112,13 @@ function originText(origin: string | undefined): string {
 /** Some provider can look into the past, if that is asked for. */
 function checkPoint(resources: readonly Resource[], origin: string | undefined): void {
   if (origin === undefined || origin === "empty" || resources.some(isPointInTime)) return;
-  throw new ForkstackError("AT_UNSUPPORTED", `Cannot fork as of ${origin}: no provider of this stack keeps the past`, {
-    hint: "Leave out --at, or choose a provider that can: see docs/databases.md",
-  });
+  throw new ForkstackError(
+    "AT_UNSUPPORTED",
+    `Cannot fork the point in time ${origin}: no provider of this stack keeps earlier data`,
+    {
+      hint: "Leave out --at, or choose a provider that can: see docs/databases.md",
+    },
+  );
 }
 
 /** Whether `--at` reaches a resource; the others are forked as they are now. */
@@ -155,11 +159,11 @@ export function noSuchEnvironment(
   near: readonly string[] = [],
   gone?: string,
 ): ForkstackError {
-  const make = verb === "delete" ? "" : `; \`forkstack new ${env}\` makes it${gone === undefined ? "" : " again"}`;
-  return new ForkstackError("ENV_NOT_FOUND", `Cannot ${verb} environment "${env}": ${gone ?? "nobody made it"}`, {
+  const make = verb === "delete" ? "" : `; \`forkstack new ${env}\` creates it${gone === undefined ? "" : " again"}`;
+  return new ForkstackError("ENV_NOT_FOUND", `Cannot ${verb} environment "${env}": ${gone ?? "it does not exist"}`, {
     hint: near.length > 0
       ? `Did you mean ${near.map((name) => `"${name}"`).join(" or ")}?`
-      : `\`forkstack list\` shows what is there${make}`,
+      : `\`forkstack list\` shows the environments${make}`,
     details: { env },
   });
 }

@@ -15,6 +15,7 @@ import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
 import { reportOf, type ResourceReport } from "../engine/resource_report.ts";
 import { recordedEnvironment } from "./find_environment.ts";
 import { contextOf, inspectResource, scopeOf, underLock } from "../engine/context.ts";
+import { reasonOf } from "../text/printable.ts";
 
 /** A fork that bears our mark, with its resource. */
 export interface MarkedFork {
@@ -52,8 +53,8 @@ export async function lookFor(engine: Engine, env: string): Promise<Traces> {
     return { resource, title, found: await inspectResource(engine, resource, { env, title }) };
   })).catch((error) => {
     if (!isForkstackError(error) || engine.signal.aborted) throw error;
-    const { code, message, hint, retryable, details } = error;
-    throw new ForkstackError(code, `Cannot tell whether environment "${env}" exists: ${message}`, {
+    const { code, hint, retryable, details } = error;
+    throw new ForkstackError(code, `Cannot tell whether environment "${env}" exists: ${reasonOf(error)}`, {
       hint,
       retryable,
       details: { ...details, env },
@@ -81,8 +82,8 @@ export function otherRegistrys(env: string, others: readonly Other[], verb: stri
   const ids = [...new Set(others.map(({ registry }) => registry))].join(", ");
   return new ForkstackError("FOREIGN", `Cannot ${verb} environment "${env}": another registry (${ids}) made ${what}`, {
     hint:
-      "Share one registry between machines: set `registry` in forkstack.json, see docs/ci.md. If that registry was " +
-      `lost, \`forkstack delete ${env} --adopt\` deletes what it made, \`forkstack new ${env} --adopt\` goes on with it`,
+      "Share one registry between machines: set `registry` in forkstack.json, see docs/ci.md. If that registry is " +
+      `lost, \`forkstack delete ${env} --adopt\` deletes its resources, \`forkstack new ${env} --adopt\` takes them over`,
     details: { env },
   });
 }
@@ -108,7 +109,7 @@ export async function explained(engine: Engine, env: string, error: unknown): Pr
   if (await engine.registry.environment(env) !== undefined) return error;
   const why = await lookFor(engine, env).then((traces) => notMineToMake(env, traces), () => undefined);
   if (why === undefined) return error;
-  const undone = error.hint?.match(/(Nothing had been made|Undone: ).*$/s)?.[0];
+  const undone = error.hint?.match(/(Nothing was created|Undone: ).*$/s)?.[0];
   return new ForkstackError("FOREIGN", why.message, {
     hint: [why.hint, undone].filter(Boolean).join(". "),
     details: { ...error.details, env },

@@ -17,7 +17,7 @@ import { resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import { runSteps } from "../system/concurrency.ts";
 import { sanitize, scriptsOf } from "../engine/sanitize.ts";
-import { messageOf } from "../text/printable.ts";
+import { reasonOf } from "../text/printable.ts";
 import { type Environment, forkOf, type ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { BASE_ENVS, titleOf } from "../project/project.ts";
@@ -193,7 +193,7 @@ function incomplete(env: string, replaced: readonly string[], failures: readonly
 function notReset(env: string, failures: readonly unknown[]): ForkstackError {
   const known = failures.find((error) => error instanceof ForkstackError) as ForkstackError | undefined;
   return new ForkstackError(known?.code ?? "UNEXPECTED", `Cannot reset environment "${env}": ${messages(failures)}`, {
-    hint: [known?.hint, "It is as it was"].filter(Boolean).join(". "),
+    hint: [known?.hint, "Nothing changed"].filter(Boolean).join(". "),
     retryable: known?.retryable ?? false,
     details: { ...known?.details, env },
     cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
@@ -202,12 +202,12 @@ function notReset(env: string, failures: readonly unknown[]): ForkstackError {
 
 function stopped(engine: Engine, worker: Worker, env: string): unknown {
   if (!engine.signal.aborted) return worker.signal.reason;
-  return new ForkstackError("INTERRUPTED", `Stopped before environment "${env}" was reset: it is as it was`, {
+  return new ForkstackError("INTERRUPTED", `Stopped: environment "${env}" was not reset, and nothing changed`, {
     hint: `Run \`forkstack reset ${env}\` again`,
     details: { env },
   });
 }
 
 function messages(failures: readonly unknown[]): string {
-  return failures.map(messageOf).join("; ");
+  return failures.map(reasonOf).join("; ");
 }

@@ -61,11 +61,15 @@ export async function openKeyring(engine: Engine, env: string, name?: string): P
 async function assertSame(engine: Engine, env: string, key: string, held: Held): Promise<void> {
   await readyEnvironment(engine, env, "use the secrets of");
   if ((await engine.registry.resources(env)).some((row) => row.key === key && row.id === held.id)) return;
-  throw new ForkstackError("CONFLICT", `Cannot change ${key} of environment "${env}": it was made again meanwhile`, {
-    hint: "Run the same command again, if it is meant for the new one",
-    retryable: true,
-    details: { env, resource: key },
-  });
+  throw new ForkstackError(
+    "CONFLICT",
+    `Cannot change ${key} of environment "${env}": it was deleted and created again during the run`,
+    {
+      hint: "Run the same command again if the change is for the new one",
+      retryable: true,
+      details: { env, resource: key },
+    },
+  );
 }
 
 function told(what: string): (error: unknown) => never {

@@ -81,7 +81,7 @@ async function lookAtKept(engine: Engine, env: string, rows: readonly ResourceRo
   const waitMs = alone.every((one) => one !== undefined) ? undefined : LOOK_MS;
   const looked = await lookAt(engine, ready, waitMs, inspectable);
   if (looked.some(({ standing }) => standing !== undefined && !("held" in standing))) {
-    await usable(engine, env); // else another command is at work on it meanwhile
+    await usable(engine, env); // else another command is working on it meanwhile
   }
   await assertStanding(engine, env, looked, "switch to");
   const unseen = looked.filter(({ error }) => error !== undefined);

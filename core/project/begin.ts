@@ -29,15 +29,15 @@ export async function checkBeginning(
 ): Promise<void> {
   const why = await whyNone(directory);
   if (why !== undefined) {
-    throw new ForkstackError("NOT_PERMITTED", `Cannot begin a project in "${directory}": it is ${why}`, {
+    throw new ForkstackError("NOT_PERMITTED", `Cannot start a project in "${directory}": it is ${why}`, {
       hint: "Make a directory for the project, go there, and run the same command again",
     });
   }
   if (!mustBeProject || await isProject(directory)) return;
   throw new ForkstackError(
     "CONFIG_MISSING",
-    `Cannot begin a project in "${directory}": it holds no forkstack.json, no manifest such as package.json, and is not the top of a git repository`,
-    { hint: `Go to your project's top directory, or make this one a project: \`${initLine(directory)}\`` },
+    `Cannot start a project in "${directory}": it has no forkstack.json and no manifest such as package.json, and is not the top of a git repository`,
+    { hint: `Change to the top directory of your project, or set up a project here: \`${initLine(directory)}\`` },
   );
 }
 

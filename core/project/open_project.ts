@@ -43,7 +43,7 @@ export async function openProject(
   if (found?.configRoot === undefined && !options.init) {
     const { initLine } = await load<typeof import("./begin.ts")>("core/project/begin.ts");
     throw new ForkstackError("CONFIG_MISSING", `Cannot find forkstack.json in "${cwd}" or above`, {
-      hint: `Go to your project, or make this directory one: \`${initLine(cwd)}\``,
+      hint: `Change to your project directory, or set up a project here: \`${initLine(cwd)}\``,
     });
   }
   if (found?.configRoot === undefined) {

@@ -185,7 +185,7 @@ export async function jsonProblem(text: string, { isPlain }: { isPlain: boolean 
 
 function invalid(path: string, problems: string[]): ForkstackError {
   return new ForkstackError("CONFIG_INVALID", `Cannot use ${path}: ${problems.join("; ")}`, {
-    hint: 'A minimal one is {"project": "myapp"}',
+    hint: 'A minimal file is {"project": "myapp"}',
   });
 }
 

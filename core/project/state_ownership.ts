@@ -119,7 +119,7 @@ export async function projectFile(root: string, name: string): Promise<string> {
   const { isWithin } = await load<typeof import("../system/links.ts")>("core/system/links.ts");
   const [real, top] = await Promise.all([path, root].map((one) => disk.realPath(one)));
   const isFile = found.type !== "directory" && (await disk.look(real))?.type === "file";
-  if (!isFile) throw refuse("it is no file, nor a link to one");
+  if (!isFile) throw refuse("it is neither a file nor a link to one");
   if (isWithin(real, repositoriesAround(top)[0] ?? top)) return real;
   throw refuse("it is a link that leads out of the repository");
 }

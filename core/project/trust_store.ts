@@ -12,7 +12,7 @@ import { fileError, files, temporaryPath } from "../system/files.ts";
 import { commonDirectory } from "../system/git_directory.ts";
 import { dirname, isRunByDeno, join, system, variable } from "../system/host.ts";
 import { load } from "../system/lazy.ts";
-import { shown } from "../text/printable.ts";
+import { reasonOf, shown } from "../text/printable.ts";
 import { itemsText, itemTitle, quotedLines, whatChanged } from "./trust_text.ts";
 import { contentHash, identity, isKnown, namedBy, trustHash, unreadableScript } from "./trust_items.ts";
 import type { Catalog } from "../provider.ts";
@@ -213,7 +213,7 @@ function homeOfState(): string | undefined {
 function stateDirectory(): string {
   const home = homeOfState();
   if (home !== undefined) return join(home, "forkstack");
-  throw new ForkstackError("NOT_PERMITTED", "Cannot keep what is trusted: neither XDG_STATE_HOME nor HOME is set", {
+  throw new ForkstackError("NOT_PERMITTED", "Cannot store what you trust: neither XDG_STATE_HOME nor HOME is set", {
     hint: "Set one of them to a directory of yours, or FORKSTACK_TRUST to the hash",
   });
 }
@@ -282,7 +282,7 @@ async function fetchScript(resource: string, url: string): Promise<string> {
   const { httpClient } = await load<typeof import("../http/client.ts")>("core/http/client.ts");
   const response = await httpClient({ maxBytes: MAX_BYTES, tries: 3 })(new Request(url)).catch((error) => {
     if (!isForkstackError(error) || error.code === "NETWORK_DENIED") throw error;
-    throw new ForkstackError(error.code, `Cannot read the script of ${resource}: ${error.message}`, {
+    throw new ForkstackError(error.code, `Cannot read the script of ${resource}: ${reasonOf(error)}`, {
       hint: error.hint,
       retryable: error.retryable,
       cause: error,

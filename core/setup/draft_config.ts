@@ -8,6 +8,7 @@ import { variable } from "../system/host.ts";
 import type { Catalog, Provider } from "../provider.ts";
 import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
+import { isOrAre, listed } from "../text/plural.ts";
 
 /** The provider of each kind. */
 type Providers = Readonly<Partial<Record<Kind, string>>>;
@@ -142,13 +143,9 @@ export function missingOptions(stack: string, gaps: readonly Gap[]): ForkstackEr
   const names = gaps.map(({ kind, option }) => `${kind}.${option}`);
   const flags = gaps.map(({ kind, option, example }) => `--set ${kind}.${option}=${example}`).join(" ");
   const what = gaps.map(({ ask }) => ask).join("; ");
-  return new ForkstackError("USAGE", `Cannot set up ${stack}: ${names.join(" and ")} ${isOrAre(names)} not given`, {
+  return new ForkstackError("USAGE", `Cannot set up ${stack}: ${listed(names)} ${isOrAre(names)} not given`, {
     hint: `Add ${flags} (${what})`,
   });
-}
-
-function isOrAre(names: readonly string[]): string {
-  return names.length === 1 ? "is" : "are";
 }
 
 /** Where a forkstack.json says something else than what is wanted: its path, or `undefined`. */

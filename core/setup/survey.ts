@@ -77,7 +77,7 @@ async function readManifest(root: string, name: Manifest["name"]): Promise<Manif
     (content[section] !== undefined && !isObject(content[section]) ? `"${section}" must be an object` : undefined);
   if (problem === undefined) return { name, text, content };
   throw new ForkstackError("CONFIG_INVALID", `Cannot read ${join(root, name)}: ${problem}`, {
-    hint: isPlain ? PLAIN_JSON : "Mend it, and run the same command again; nothing was changed",
+    hint: isPlain ? PLAIN_JSON : "Fix it and run the same command again; nothing was changed",
   });
 }
 

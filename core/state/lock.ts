@@ -175,7 +175,7 @@ async function acquire(registry: Registry, { env, purpose }: LockSpec, options: 
     if (now - began > waitMs) {
       throw new ForkstackError(
         "LOCKED",
-        `Cannot ${purpose} environment "${env}": ${holderOf(got)} is at work on it (${got.purpose})`,
+        `Cannot ${purpose} environment "${env}": ${holderOf(got)} is working on it (${got.purpose})`,
         {
           hint: "Wait for it to end, then run the same command again",
           retryable: true,
@@ -188,11 +188,15 @@ async function acquire(registry: Registry, { env, purpose }: LockSpec, options: 
 }
 
 function takenOver(env: string): ForkstackError {
-  return new ForkstackError("LOCK_LOST", `Cannot go on with environment "${env}": another worker has taken it over`, {
-    hint: "Run `forkstack status` to see what it did",
-    retryable: true,
-    details: { env },
-  });
+  return new ForkstackError(
+    "LOCK_LOST",
+    `Cannot continue with environment "${env}": another worker has taken it over`,
+    {
+      hint: "Run `forkstack status` to see what it did",
+      retryable: true,
+      details: { env },
+    },
+  );
 }
 
 /**

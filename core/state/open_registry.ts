@@ -146,7 +146,7 @@ function registryError(path: string, error: unknown): unknown {
   }
   if (/readonly|unable to open/.test(message)) {
     return new ForkstackError("NOT_PERMITTED", `Cannot open the registry "${path}": ${message}`, {
-      hint: "Check who owns it, and its mode; FORKSTACK_STATE names another place for the state",
+      hint: "Check its owner and its permissions; FORKSTACK_STATE names another place for the state",
       cause: error,
     });
   }

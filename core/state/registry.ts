@@ -443,7 +443,7 @@ export class Registry {
       if (!/NOT NULL constraint failed: fence\.token/.test(message)) throw statementError(error);
       throw new ForkstackError(
         "LOCK_LOST",
-        `Cannot go on with environment "${env}": another worker has taken it over`,
+        `Cannot continue with environment "${env}": another worker has taken it over`,
         {
           hint: "Run `forkstack status` to see what it did",
           retryable: true,

@@ -166,7 +166,7 @@ async function fullDisk(path: string, error: unknown): Promise<unknown> {
 function notWritable(path: string, error: unknown): unknown {
   if (!/readonly database/.test((error as Error).message)) return error;
   return new ForkstackError("NOT_PERMITTED", `Cannot write the registry "${path}": it is read-only`, {
-    hint: "Check who owns it, and its mode; FORKSTACK_STATE names another place for the state",
+    hint: "Check its owner and its permissions; FORKSTACK_STATE names another place for the state",
     cause: error,
   });
 }

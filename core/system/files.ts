@@ -254,8 +254,8 @@ export async function sweepTemporary(on: Files, path: string): Promise<void> {
 const CAUSES: Readonly<Record<string, readonly [code: ErrorCode, state: string, hint: string]>> = {
   ENOSPC: ["DISK_FULL", "the disk is full", "Free some space and run the same command again"],
   EDQUOT: ["DISK_FULL", "the quota is used up", "Free some space and run the same command again"],
-  EACCES: ["NOT_PERMITTED", "permission denied", "Check who owns the directory, and its mode"],
-  EPERM: ["NOT_PERMITTED", "operation not permitted", "Check who owns the directory, and its mode"],
+  EACCES: ["NOT_PERMITTED", "permission denied", "Check the owner and the permissions of the directory"],
+  EPERM: ["NOT_PERMITTED", "operation not permitted", "Check the owner and the permissions of the directory"],
   EIO: ["DISK_FAILED", "input/output error", "Check the disk, then run the same command again"],
   EROFS: ["NOT_PERMITTED", "the file system is read-only", "Work in a directory that can be written"],
 };

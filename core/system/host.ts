@@ -165,6 +165,36 @@ export function isBinary(url: string): boolean {
   return deno?.build.standalone === true || /^file:\/\/\/(\$bunfs|[A-Z]:\/~BUN)\//.test(url);
 }
 
+/** The path of the program that runs this: of a binary its own. */
+export function programPath(): string {
+  return deno?.execPath() ?? process.execPath;
+}
+
+/** Whether Deno would let this process read a path without asking a person; the other runtimes do. */
+function mayRead(path: string): boolean {
+  return deno === undefined || deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
+
+/** A small file at once, for a text that waits for nothing; `undefined` if it is absent or not to be read. */
+export function readNow(path: string): string | undefined {
+  if (!mayRead(path)) return undefined;
+  try {
+    return deno === undefined ? node("node:fs").readFileSync(path, "utf8") : deno.readTextFileSync(path);
+  } catch {
+    return undefined; // nothing depends on it but the words of a hint
+  }
+}
+
+/** Whether a path exists; `undefined` if this process may not look. */
+export function isThereNow(path: string): boolean | undefined {
+  if (!mayRead(path)) return undefined;
+  try {
+    return deno === undefined ? node("node:fs").existsSync(path) : deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
 /** Paths joined. Forward slashes serve on every system. */
 export function join(...parts: readonly string[]): string {
   return parts.join("/").replace(/\/{2,}/g, "/");

@@ -65,7 +65,7 @@ export async function poll<T>(
 
 function notDone({ what, provider, resource }: Polling<unknown>, deadlineMs: number): never {
   throw new ForkstackError("NOT_READY", `Cannot ${what}: it is not done after ${deadlineMs / 1_000} s`, {
-    hint: "Run the same command again: it goes on where this one stopped",
+    hint: "Run the same command again: it continues where this one stopped",
     retryable: true,
     details: { provider, resource },
   });

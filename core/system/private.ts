@@ -47,7 +47,6 @@ async function hasModes(path: string): Promise<boolean> {
 
 function refused(path: string, state: string): ForkstackError {
   return new ForkstackError("NOT_PERMITTED", `Cannot use the key file ${JSON.stringify(path)}: ${state}`, {
-    hint:
-      "Remove it and .forkstack/envs/<env>.env of each environment, then `forkstack switch <env>`: all get new keys",
+    hint: "Remove it and the files in .forkstack/envs/, then switch to the environment again: all get new keys",
   });
 }

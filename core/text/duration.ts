@@ -32,12 +32,12 @@ export function parsePoint(text: string, now: Date): string {
   if (/^\d+[mhdw]$/.test(text)) return new Date(now.getTime() - parseDuration(text, "--at")).toISOString();
   const at = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text) ? new Date(text) : undefined;
   if (at === undefined || Number.isNaN(at.getTime())) {
-    throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it is no point in time`, {
+    throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it is not a point in time`, {
       hint: "It looks like 2026-11-20T10:00:00Z, like 2h (ago), or is a position of the vendor's own (an LSN)",
     });
   }
   if (at <= now) return at.toISOString();
-  throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it has not come yet`, {
+  throw new ForkstackError("USAGE", `Cannot use "${text}" as --at: it is in the future`, {
     hint: `It is ${now.toISOString()} now`,
   });
 }

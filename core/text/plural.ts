@@ -1,5 +1,5 @@
 /**
- * Counts as people read them.
+ * Counts and lists as people read them.
  *
  * @module
  */
@@ -7,4 +7,14 @@
 /** A count with its noun: `"1 resource"`, `"2 resources"`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Names as a sentence has them: `"A"`, `"A and B"`, `"A, B and C"`. */
+export function listed(names: readonly string[]): string {
+  return [names.slice(0, -1).join(", "), ...names.slice(-1)].filter(Boolean).join(" and ");
+}
+
+/** The verb after `listed()`. */
+export function isOrAre(names: readonly unknown[]): "is" | "are" {
+  return names.length === 1 ? "is" : "are";
 }

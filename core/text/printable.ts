@@ -77,3 +77,17 @@ export function byName<Named extends { readonly name: string }>(rows: readonly N
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/**
+ * The reason in an error's message, to stand behind another "Cannot …: "; the whole message is its cause. Of
+ * `Cannot delete database "shop": it is protected` it is `it is protected`; what can't be reached keeps its name.
+ */
+export function reasonOf(error: unknown): string {
+  let reason = messageOf(error);
+  for (;;) {
+    const [, verb, object, inner] = /^Cannot (\w+) (.+?): (.+)$/s.exec(reason) ?? [];
+    if (inner === undefined) return reason;
+    if (verb === "reach" || verb === "fetch") return `${object} cannot be ${verb}ed (${inner})`;
+    reason = inner;
+  }
+}

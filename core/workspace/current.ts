@@ -79,7 +79,7 @@ function stackOf(project: Project): Stack {
     return openStack({ cwd: project.root, read: rawVariable });
   } catch (error) {
     if (isNamedByProcess() || !isForkstackError(error) || error.code !== "NAME_INVALID") throw error;
-    const hint = "Point to an environment with `forkstack switch dev`";
+    const hint = "Switch to an environment with `forkstack switch dev`";
     throw new ForkstackError(error.code, error.message, { hint, cause: error });
   }
 }

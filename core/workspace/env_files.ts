@@ -59,7 +59,7 @@ export async function writtenVariables(place: Workspace, env: string): Promise<R
   const text = await place.world.files.read(path);
   if (text?.includes("\0")) {
     throw new ForkstackError("STATE_DAMAGED", `Cannot read "${path}": it is not what forkstack wrote`, {
-      hint: "Remove it; `forkstack switch <env>` writes it again",
+      hint: `Remove it; \`forkstack switch ${env}\` writes it again`,
       details: { env },
     });
   }
@@ -103,7 +103,7 @@ async function checkLocal(place: Workspace, anyway: boolean): Promise<void> {
   const straight = isDeeper ? join(await disk.realPath(project.root), directory.slice(project.root.length)) : directory;
   if (real !== straight) throw foreignFile(path, `"${directory}" is a link, or behind one`);
   if (isDeeper && await files.stat(directory) === undefined) {
-    throw new ForkstackError("CONFIG_INVALID", `Cannot write "${path}": there is no directory "${directory}"`, {
+    throw new ForkstackError("CONFIG_INVALID", `Cannot write "${path}": directory "${directory}" does not exist`, {
       hint: 'Make it, or name another file in "envFile" of forkstack.json',
     });
   }

@@ -89,7 +89,7 @@ async function removeBlock(place: Workspace, only: string | undefined): Promise<
     const found = await files.stat(path);
     if (found === undefined) return true;
     if (found.type !== "file") {
-      place.world.warn?.(`Left as it is: "${path}" is no regular file; remove forkstack's lines from what it leads to`);
+      place.world.warn?.(`Not touched: "${path}" is no regular file; remove forkstack's lines from what it leads to`);
       return false;
     }
     const without = async (now: Uint8Array | undefined) => {

@@ -153,7 +153,7 @@ async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
     const merged = sameBytes(expected, one.content) ? to : block.withEdit(fileText(expected), from, to);
     await remakeOf(block.bytesOfText(merged));
   }
-  throw new ForkstackError("CONFLICT", `Cannot write "${one.path}": another program changes it all the time`, {
+  throw new ForkstackError("CONFLICT", `Cannot write "${one.path}": another program keeps changing it`, {
     hint: "Close what writes it, and run the same command again",
     retryable: true,
   });
@@ -217,7 +217,7 @@ async function takeBack(files: Files, { path, temporary, content, before, modeBe
     if (isDone && sameBytes(seen, now)) return;
     await files.remove(temporary);
   }
-  throw new ForkstackError("CONFLICT", "another program changes it all the time");
+  throw new ForkstackError("CONFLICT", "another program keeps changing it");
 }
 
 /** A file, what it is to say or how that is made of what it says, and its mode. */

@@ -64,8 +64,7 @@ async function projectSecret(context: Context, path: string): Promise<string> {
     }
     if (text !== undefined || attempt === 3) {
       throw new ForkstackError("STATE_DAMAGED", `Cannot use the key file "${path}": it is not what forkstack wrote`, {
-        hint:
-          "Remove it and .forkstack/envs/<env>.env of each environment, then `forkstack switch <env>`: all get new keys",
+        hint: "Remove it and the files in .forkstack/envs/, then switch to the environment again: all get new keys",
       });
     }
     try {

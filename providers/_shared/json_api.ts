@@ -246,7 +246,7 @@ export class Api<Options> {
     await response.text().catch(() => {}); // it may have been read
     const { code, state, hint }: Refusal = known?.(status, vendorCode, scope) ??
       (status === 401
-        ? { state: "the token was refused", hint: `Set ${credential.variable} anew: ${credential.hint}` }
+        ? { state: "the token was refused", hint: `Set ${credential.variable} again: ${credential.hint}` }
         : status === 403
         ? { state: "the token may not do that", hint: scopes(scope) }
         : status === 423

@@ -141,7 +141,7 @@ function meaningOf(code: string, { host, port, sslmode }: PostgresLogin, { sourc
   ];
   const found = known.find(([pattern]) => pattern.test(code));
   return found === undefined
-    ? ["PROVIDER_REFUSED", false, "Mend what it says, then run it again"]
+    ? ["PROVIDER_REFUSED", false, "Fix what it says, then run it again"]
     : [found[1], found[2], found[3]];
 }
 

@@ -85,7 +85,7 @@ function scriptError(error: unknown, { text, line }: ScriptStatement, { provider
   const at = line + before.filter((character) => character === "\n").length;
   const cause = [`SQLSTATE ${state}`, ...places].join(", ");
   return new ForkstackError("SQL_FAILED", `line ${at}: ${why} (${cause})`, {
-    hint: "Mend the script, then run the same command again; nothing of it was kept",
+    hint: "Fix the script, then run the same command again; nothing of it was kept",
     details: { provider },
   });
 }

@@ -194,7 +194,7 @@ const MEANING: readonly (readonly [RegExp, ...Meaning])[] = [
     /^(LOADING|BUSY|MASTERDOWN|MISCONF|NOREPLICAS|ERR max number of clients)/,
     "PROVIDER_UNAVAILABLE",
     true,
-    "Mend what it says, then run the same command again; the server is in ",
+    "Fix what it says, then run the same command again; the server is in ",
   ],
   [
     /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_TLS/,
@@ -208,7 +208,7 @@ const MEANING: readonly (readonly [RegExp, ...Meaning])[] = [
 
 function meaningOf(key: string): Meaning {
   const found = MEANING.find(([pattern]) => pattern.test(key));
-  return found === undefined ? ["PROVIDER_REFUSED", false, "Mend what it says at "] : [found[1], found[2], found[3]];
+  return found === undefined ? ["PROVIDER_REFUSED", false, "Fix what it says at "] : [found[1], found[2], found[3]];
 }
 
 function deaf({ isTls }: RedisLogin): Meaning {
@@ -224,7 +224,7 @@ async function known(error: unknown, login: RedisLogin, { provider, what }: Redi
   const key = isReply(error) ? error.message : (error as { code?: string }).code ?? "connection";
   const isDeaf = /^(ECONNRESET|EPIPE|ETIMEDOUT|connection)$/.test(key) && await speaks(host, port, !login.isTls);
   const [code, retryable, hint] = isDeaf ? deaf(login) : meaningOf(key);
-  const state = isDeaf ? "it does not answer to what we speak" : error.message || key;
+  const state = isDeaf ? "it does not speak the Redis protocol" : error.message || key;
   return new ForkstackError(code, `Cannot ${what} at ${host}:${port}: ${state}`, {
     hint: `${hint}${variable}`,
     retryable,

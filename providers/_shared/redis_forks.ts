@@ -133,7 +133,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
         const holding = await standing(its, context, connection, login, held, scope);
         await connection.send("SELECT", holding.place.database);
         if (holding.user === undefined || await userOf(connection, holding.user, held.id) !== undefined) return;
-        throw notReady(its, held, USER_GONE, "forkstack switch");
+        throw notReady(its, held, USER_GONE, "switch to");
       }),
     outputs: (context, held, scope) =>
       at(context, `use ${its.kind} "${held.name}"`, async (connection, login) => {
@@ -221,7 +221,7 @@ async function create<Options>(
   const now = all.find(({ fork }) => fork.id === id);
   if (lock === undefined || now === undefined || now.state === "ready") {
     if (lock !== undefined) await connection.send("FUNCTION", "DELETE", lock);
-    if (now === undefined) throw notReady(its, target, "it was deleted meanwhile", "forkstack new");
+    if (now === undefined) throw notReady(its, target, "it was deleted meanwhile", "complete");
     return now.fork;
   }
   const { place } = now;
@@ -430,14 +430,15 @@ async function standing<Options>(
   const all = await holdings(context, connection);
   const fork = all.find((one) => one.fork.id === held.id);
   if (fork?.state === "ready") return fork;
-  if (fork !== undefined) throw notReady(its, held, `it is ${fork.state}`, "forkstack new");
+  if (fork !== undefined) throw notReady(its, held, `it is ${fork.state}`, "complete");
   const base = all.some(({ user }) => user === userName(its, held.name))
     ? undefined
     : its.base(login, scope, held.name);
   const isBase = base !== undefined && (held.id === baseId(base) || its.parentMayBeAbsent && held.id === held.name);
   if (isBase) return { place: base };
   throw new ForkstackError("NOT_FOUND", `Cannot use ${its.kind} "${held.name}": the server has no mark of it`, {
-    hint: "Make it again with `forkstack new`; without persistence (RDB or AOF) a restart of the server loses all",
+    hint:
+      "Delete its environment and create it again; without persistence (RDB or AOF) a restart of the server loses all data",
     details: { provider: its.name, resource: scope.resource },
   });
 }
@@ -469,10 +470,12 @@ function notReady(
   its: { name: string; kind: Kind },
   { name }: Held | { name: string },
   state: string,
-  command: string,
+  remedy: "switch to" | "complete",
 ) {
   return new ForkstackError("NOT_READY", `Cannot use ${its.kind} "${name}": ${state}`, {
-    hint: `Run \`${command}\` for its environment`,
+    hint: remedy === "complete"
+      ? "Run `forkstack new` with the name of its environment: it completes it"
+      : "Switch to its environment again",
     details: { provider: its.name },
   });
 }

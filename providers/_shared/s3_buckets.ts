@@ -433,9 +433,13 @@ function foreign<Options>(vendor: BucketVendor<Options>, { resource }: Scope<Opt
 }
 
 function vanished<Options>(vendor: BucketVendor<Options>, { name, resource }: Target<Options>): ForkstackError {
-  return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot make bucket "${name}": it is there, and it is not`, {
-    hint: "A name that was deleted may stay taken for a while: wait, then run the same command again",
-    retryable: true,
-    details: { provider: vendor.name, resource },
-  });
+  return new ForkstackError(
+    "PROVIDER_UNAVAILABLE",
+    `Cannot make bucket "${name}": the store says that it exists, and also that it does not`,
+    {
+      hint: "A name that was deleted may stay taken for a while: wait, then run the same command again",
+      retryable: true,
+      details: { provider: vendor.name, resource },
+    },
+  );
 }

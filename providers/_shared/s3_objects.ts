@@ -367,7 +367,7 @@ async function removeBatch(store: Store, bucket: string, batch: Version[]): Prom
   const isLocked = first.Code === "AccessDenied" && /lock|retention|hold/i.test(first.Message ?? "");
   throw new ForkstackError(
     isLocked ? "RESOURCE_LOCKED" : "DELETE_INCOMPLETE",
-    `Cannot ${what}: ${Errors.length} of its objects can't be removed (${first.Code})`,
+    `Cannot ${what}: ${Errors.length} of its objects cannot be removed (${first.Code})`,
     {
       hint: isLocked
         ? "Object Lock keeps them until their retention ends; then run the same command again"
@@ -440,7 +440,7 @@ class Lanes {
 function notWhole({ account: { provider, resource } }: Store, { to }: CopyJob, lacking: number): ForkstackError {
   return new ForkstackError(
     "COPY_INCOMPLETE",
-    `Cannot fill bucket "${to}": ${lacking} objects are not as in its parent`,
+    `Cannot fill bucket "${to}": ${lacking} objects differ from the parent`,
     {
       hint: "Run the same command again: what is copied stays",
       retryable: true,

@@ -497,7 +497,7 @@ function missing(scope: Scope<Options>, name: string): ForkstackError {
 
 function unusable(scope: Scope<Options>, { name, status }: Database): ForkstackError {
   return new ForkstackError("CONFLICT", `Cannot use database "${name}": it is "${status}", and must be "active"`, {
-    hint: "See what Redis Cloud's console says of it; `forkstack delete` takes a fork away that is in error",
+    hint: "See Redis Cloud's console. A fork that is in error can only be deleted, with its environment",
     details: details(scope),
   });
 }

@@ -448,7 +448,7 @@ function parentOf(all: readonly Database[], scope: Scope<Options>, name: string)
   if (found === undefined) throw missing(scope, name);
   if (found.state !== "active") throw unusable(scope, name, found.state);
   if (another === undefined) return found;
-  throw new ForkstackError("PARENT_AMBIGUOUS", `Cannot fork database "${name}": two bear this name`, {
+  throw new ForkstackError("PARENT_AMBIGUOUS", `Cannot fork database "${name}": two have this name`, {
     hint: "Rename one of them in Upstash's console: https://console.upstash.com/redis",
     details: details(scope),
   });

@@ -396,7 +396,7 @@ async function dumped(
   context.signal.throwIfAborted();
   const said = reasonOf(failed.stderr, [admin.password, owner.password]);
   throw new ForkstackError("DUMP_FAILED", `Cannot dump database "${parent}": ${failed.command} failed: ${said}`, {
-    hint: "Mend what it says, then run the same command again",
+    hint: "Fix what it says, then run the same command again",
     details: { provider: "mysql" },
   });
 }

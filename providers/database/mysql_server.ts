@@ -202,7 +202,7 @@ function mysqlError(error: unknown, login: Login, { what, source }: MysqlPurpose
   const place = placeOf(login);
   const state = codeOf(error) || (/closed state/.test(error.message) ? "ECONNRESET" : error.name);
   const [, code, retryable, hint] = MEANINGS.find(([pattern]) => pattern.test(state)) ??
-    [, "PROVIDER_REFUSED" as const, false, "Mend what it says at "];
+    [, "PROVIDER_REFUSED" as const, false, "Fix what it says at "];
   const { sqlState } = error as { sqlState?: string };
   return new ForkstackError(code, `Cannot ${what} at ${place}: ${error.message}`, {
     hint: code === "NETWORK_DENIED" ? allowHint("net", place) : `${hint}${source}`,
@@ -246,7 +246,7 @@ export async function runScript(
       if (!/^\d+$/.test(code) || MEANINGS.some(([pattern, , mayPass]) => mayPass && pattern.test(code))) throw error;
       const why = SQL_REASONS[code] ?? "the server refused it";
       throw new ForkstackError("SQL_FAILED", `line ${line}: ${why} (error ${code})`, {
-        hint: "Mend the script, then run the same command again",
+        hint: "Fix the script, then run the same command again",
         details: { provider: "mysql" },
       });
     });

@@ -334,7 +334,7 @@ async function doorOf(context: Context, held: Held, scope: Scope<Options>, by: k
   const login = postgresLoginOf((await accessTo(context, held, scope))[by].reveal());
   const what = `${verb} branch "${held.name}"`;
   if (login === undefined) {
-    throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: its URL is none`, {
+    throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: its URL is not valid`, {
       hint: "Run the same command again; if `endpoint` is set in forkstack.json, check that it is Neon's API",
       details: { provider: "neon", resource: scope.resource },
     });

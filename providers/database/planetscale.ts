@@ -391,7 +391,7 @@ async function settle(context: Context, target: Target<Options>, made: Branch): 
   let branch = made;
   const late = () => {
     throw new ForkstackError("NOT_READY", `Cannot use branch "${made.name}": it is still ${branch.state}`, {
-      hint: "Run the same command again: it goes on waiting",
+      hint: "Run the same command again: it continues waiting",
       retryable: true,
       details: { provider: "planetscale", resource: target.resource },
     });

@@ -48,7 +48,7 @@ const ORGANIZATIONS = v.object({ next_page: v.nullish(v.number()), data: v.array
 
 export const SAFE_MIGRATIONS: Refusal = {
   code: "CONFLICT_SAFE_MIGRATIONS",
-  state: "safe migrations are on, so that its schema can't be changed directly",
+  state: "safe migrations are on, so that its schema cannot be changed directly",
   hint: "Turn them off for this branch in the dashboard, or take the changes of the schema out of the script",
 };
 
@@ -271,7 +271,7 @@ async function whoIsMissing(
     throw await told(all, scope, what, {
       code: "CREDENTIALS_REJECTED",
       state: "PlanetScale does not know the service token",
-      hint: `Set ${TOKEN_ID} and ${TOKEN} anew: \`pscale service-token create\` makes both`,
+      hint: `Set ${TOKEN_ID} and ${TOKEN} again: \`pscale service-token create\` makes both`,
     });
   }, ({ next_page }) => next_page?.toString());
   const names = new Set<string>();

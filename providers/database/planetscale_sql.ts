@@ -157,7 +157,7 @@ function vitessError(error: unknown, what: string, host: string): unknown {
       false,
       "See whether something between here and there cuts TLS",
     ] as const
-    : ["PROVIDER_REFUSED", error.message, false, "Mend what it says, then run the same command again"] as const;
+    : ["PROVIDER_REFUSED", error.message, false, "Fix what it says, then run the same command again"] as const;
   return new ForkstackError(ours, `Cannot ${what} at ${host}: ${state}`, {
     hint,
     retryable,
@@ -172,7 +172,7 @@ function scriptError(error: unknown, line: number): unknown {
   if (!code.startsWith("ER_") || code === "ER_ACCESS_DENIED_ERROR") return error; // the connection
   const why = code === "ER_PARSE_ERROR" ? "it is no SQL that the server knows" : "the server refused it";
   return new ForkstackError("SQL_FAILED", `line ${line}: ${why} (${code})`, {
-    hint: "Mend the script, then run the same command again",
+    hint: "Fix the script, then run the same command again",
     details: { provider: "planetscale" },
   });
 }

@@ -136,6 +136,6 @@ async function dumped(context: Context, login: PostgresLogin, parent: string, to
   context.signal.throwIfAborted();
   const said = failed.stderr.trim().split("\n").slice(0, 3).join("; ").slice(0, 300).replaceAll(password || "\0", "…");
   throw new ForkstackError("DUMP_FAILED", `Cannot dump database "${parent}": ${failed.command} failed: ${said}`, {
-    hint: "Mend what it says, then run the same command again",
+    hint: "Fix what it says, then run the same command again",
   });
 }

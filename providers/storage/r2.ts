@@ -218,7 +218,7 @@ async function temporaryKeys(context: Context, own: StoreAccount, { name }: Held
     : Math.ceil((Date.parse(expiresAt) - context.now().getTime()) / 1_000);
   if (leftS > MAX_TTL_S) {
     context.warn(
-      `The keys of bucket "${name}" end in 7 days: R2 has none that last longer; \`forkstack switch\` renews them`,
+      `The keys of bucket "${name}" end in 7 days: R2 has none that last longer; switching to the environment renews them`,
     );
   }
   const json = {

@@ -37,7 +37,7 @@ Deno.test("a name that is none is refused, wherever a name can stand", async () 
 Deno.test("a word that every object has is no command, provider or option", async () => {
   await using place = await Place.make();
   for (const word of ["constructor", "toString", "__proto__"]) {
-    await refused(place, [word], { code: 2, error: "USAGE", says: /unknown command/, hint: /forkstack --help/ });
+    await refused(place, [word], { code: 2, error: "USAGE", says: /unknown command/, hint: /^Commands: new, switch/ });
   }
   await refused(place, ["list", "--constructor"], { code: 2, error: "USAGE", says: /has no option/, hint: /--help/ });
   await place.write("forkstack.json", '{"project": "shop", "database": {"provider": "constructor"}}');
@@ -146,7 +146,7 @@ Deno.test("--from must name what is there: dev and prod always are", async () =>
   const wanted = {
     code: 4,
     error: "ENV_NOT_FOUND",
-    says: /Cannot fork from environment "nobody": nobody made it/,
+    says: /Cannot fork from environment "nobody": it does not exist/,
     hint: /forkstack list/,
   };
   await refused(place, ["new", "alice", "--from", "nobody"], wanted);
@@ -210,9 +210,9 @@ Deno.test("deleting the current environment leaves the directory without a point
 Deno.test("switching to what is not there names the nearest", async () => {
   await using place = await Place.make();
   for (const name of ["alice", "alina", "zebra"]) await place.ok("new", name);
-  const wanted = { code: 4, error: "ENV_NOT_FOUND", says: /Cannot switch to environment "alica": nobody made it/ };
+  const wanted = { code: 4, error: "ENV_NOT_FOUND", says: /Cannot switch to environment "alica": it does not exist/ };
   await refused(place, ["switch", "alica"], { ...wanted, hint: /^Did you mean "alice" or "alina"\?$/ });
-  await refused(place, ["switch", "zzz"], { ...wanted, says: /"zzz"/, hint: /`forkstack new zzz` makes it/ });
+  await refused(place, ["switch", "zzz"], { ...wanted, says: /"zzz"/, hint: /`forkstack new zzz` creates it/ });
   await refused(place, ["switch", "prd"], { ...wanted, says: /"prd"/, hint: /^Did you mean "prod"\?$/ });
 });
 
@@ -222,7 +222,7 @@ testIf(WHY_ROOT, "a directory that can't be written is refused, and nothing is b
     code: 2,
     error: "NOT_PERMITTED",
     says: /[Pp]ermission denied|unable to open|readonly/,
-    hint: /owns/,
+    hint: /owner/,
   };
   await using fresh = await Place.make();
   await chmod(fresh.root, 0o555);

@@ -59,7 +59,7 @@ Deno.test("new outside of any project points to init, writes nothing, and works 
   for (const args of [["new", "alice"], ["new"], ["new", "alice", "--dry-run"]]) {
     const { code, stderr } = await place.run(...args);
     assert.equal(code, 2, stderr);
-    assert.match(stderr, /^error: Cannot begin a project in ".*shop": it holds no forkstack\.json/);
+    assert.match(stderr, /^error: Cannot start a project in ".*shop": it has no forkstack\.json/);
     assert.match(stderr, /hint: .*`.*init`/);
     line = /hint: .*`(.*init)`/.exec(stderr)![1];
   }
@@ -86,7 +86,7 @@ Deno.test("neither new nor init begins a project in a home directory, in the roo
       assert.equal(code, 2, stderr);
       assert.match(
         stderr,
-        /Cannot begin a project in ".*shop": it is a (home directory|directory that other users and programs share)/,
+        /Cannot start a project in ".*shop": it is a (home directory|directory that other users and programs share)/,
       );
     }
   }

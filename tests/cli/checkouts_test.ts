@@ -37,8 +37,11 @@ Deno.test("list, status and delete say which other worktrees are on an environme
   const { data } = await place.json("status", "alice");
   assert.equal(data.environment.checkouts.length, 3);
   assert.match(data.environment.usedAt, /^\d{4}-/);
-  assert.match((await place.ok("delete", "alice", "--dry-run")).stdout, /On alice, too: ".*linked".*".*nested"/);
-  assert.match((await place.ok("reset", "alice", "--dry-run")).stdout, /On alice, too: ".*linked".*".*nested"/);
+  assert.match(
+    (await place.ok("delete", "alice", "--dry-run")).stdout,
+    /alice is also used in: ".*linked".*".*nested"/,
+  );
+  assert.match((await place.ok("reset", "alice", "--dry-run")).stdout, /alice is also used in: ".*linked".*".*nested"/);
   assert.match((await place.ok("prune", "--idle", "1m", "--dry-run")).stdout, /Nothing to prune/);
   await ok(nested, "switch", "dev");
   assert.deepEqual(await listed(place.root), [`${linked} topic`, `${place.root} main here`]);
@@ -46,7 +49,7 @@ Deno.test("list, status and delete say which other worktrees are on an environme
   for (const command of ["delete", "reset"]) {
     const { code, stderr } = await place.run(command, "alice"); // nobody can be asked
     assert.equal(code, 2);
-    assert.match(stderr, /On alice, too: ".*linked" \(git branch "topic"\)\n/);
+    assert.match(stderr, /alice is also used in: ".*linked" \(git branch "topic"\)\n/);
   }
   const told = (await place.ok("delete", "alice", "--yes")).stdout;
   assert.match(told, /Still used in: ".*linked" \(git branch "topic"\); run /);
@@ -78,7 +81,7 @@ Deno.test("a directory that is gone, or points elsewhere, is on nothing, and is 
   await symlink(join(place.above, "nowhere"), at("link"));
   // What can't be read may still be on it.
   assert.deepEqual(await listed(place.root), [`${join(place.above, "pipe")} pipe`]);
-  assert.match((await run(place.root, ["doctor"])).stdout, /alice: ".*removed" was on it, and is gone/);
+  assert.match((await run(place.root, ["doctor"])).stdout, /alice: ".*removed" used it and no longer exists/);
   await place.ok("doctor", "--fix", "--yes");
   assert.doesNotMatch((await run(place.root, ["doctor"])).stdout, /removed/);
   await place.ok("delete", "alice", "--yes");
@@ -159,10 +162,10 @@ Deno.test("prune names the other directories", async () => {
   await ok(linked, "switch", "alice");
   expire(place.root);
   const { stdout } = await place.ok("prune", "--dry-run");
-  assert.match(stdout, /Would delete alice, bob\n.*\nOn alice, too: ".*linked" \(git branch "topic"\)\n$/);
+  assert.match(stdout, /Would delete alice, bob\n.*\nalice is also used in: ".*linked" \(git branch "topic"\)\n$/);
   const { code, stdout: told, stderr } = await place.run("prune", "--yes");
   assert.equal(code, 0, stderr);
-  assert.match(stderr, /On alice, too: ".*linked"/);
+  assert.match(stderr, /alice is also used in: ".*linked"/);
   assert.match(told, /Still used in: ".*linked"/);
 });
 

@@ -250,7 +250,7 @@ Deno.test("a shell without a script is an error that names those with one", asyn
   await using place = await Place.make(null);
   const { code, stderr } = await place.run("completions", "bsh");
   assert.equal(code, 2);
-  assert.match(stderr, /^error: .* there are none; did you mean "bash".*\n {2}hint: One of bash, zsh, fish\n$/);
+  assert.match(stderr, /^error: .* unknown shell; did you mean "bash".*\n {2}hint: Use one of bash, zsh, fish\n$/);
   const { error } = await place.json("completions");
   assert.deepEqual([error.code, error.hint], ["USAGE", "One of bash, zsh, fish"]);
   assert.deepEqual((await place.json("completions", "fish")).data.shell, "fish");

@@ -109,7 +109,7 @@ Deno.test("a linked worktree: nothing is current before switch; a copied pointer
   for (const args of [["status"], ["run", "--", "true"], ["secrets", "list"]]) {
     const { code, stderr } = await run(w, args);
     assert.equal(code, 2, stderr);
-    assert.match(stderr, /this git worktree points to none\n {2}hint: .*forkstack switch <env>|envs:switch/);
+    assert.match(stderr, /this git worktree points to none\n {2}hint: .*(forkstack |envs:)switch dev/);
   }
   assert.equal(JSON.parse((await run(w, ["list", "--json"])).stdout).data.environments[0].current, false);
   assert.match((await run(w, ["doctor"])).stdout, /on no environment/);

@@ -106,9 +106,9 @@ Deno.test("doppler: new, secrets, extend, delete, list, doctor and purge", async
   await at.ok(["new", "alice"]);
   assert.match(await at.ok(["delete", "alice", "--yes"]), /Kept secrets as a backup: "prd_kept-alice-/);
   assert.equal(at.doppler.configs.length, 5);
-  assert.match(await at.ok(["delete", "alice", "--purge", "--dry-run"]), /Would delete what was kept of alice/);
+  assert.match(await at.ok(["delete", "alice", "--purge", "--dry-run"]), /Would delete the backups of alice/);
   assert.equal((await at.cli(["delete", "alice", "--purge"])).code, 2, "it asks");
-  assert.match(await at.ok(["delete", "alice", "--purge", "--yes"]), /Deleted what was kept of alice/);
+  assert.match(await at.ok(["delete", "alice", "--purge", "--yes"]), /Deleted the backups of alice/);
   await at.ok(["new", "bob"]);
   assert.match(await at.ok(["delete", "bob", "--purge", "--yes"]), /^Deleted bob: 1 resources/);
   assert.deepEqual(at.doppler.configs.map(({ name }) => name), ["dev", "stg", "prd"]);

@@ -130,7 +130,7 @@ Deno.test("an env file that is a link, or lies behind one, is FOREIGN, and nothi
     assert.deepEqual((await place.json("list")).data.environments, []);
   }
   await using place = await Place.make({ envFile: "config/.env" });
-  assert.match((await place.json("new", "alice")).error.message, /there is no directory ".*\/config"/);
+  assert.match((await place.json("new", "alice")).error.message, /directory ".*\/config" does not exist/);
 });
 
 testIf(

@@ -167,7 +167,7 @@ Deno.test("what bears no mark of an environment is never deleted, with --adopt n
   assert.ok((await leftOf(place, "pr-42")).includes(".forkstack/sqlite/shop-pr-42.db"));
   const again = await cli(place, "delete", "pr-42", "--adopt", "--yes");
   assert.equal(again.code, 4, "nothing bears its mark");
-  assert.match(again.stderr, /Left as it is: sqlite "shop-pr-42"/);
+  assert.match(again.stderr, /Not touched: sqlite "shop-pr-42"/);
   // A mark of 0.1.0 names neither registry nor thing.
   const fork = { id: "old", name: "shop-pr-42", marker: whose, createdAt: "2026-01-01T00:00:00.000Z", copy: "empty" };
   await writeFile(ownerFile(place, "database.shop-pr-42"), JSON.stringify(fork));

@@ -145,7 +145,7 @@ Deno.test("after git clean -fdx what is left says that the environment was remov
       assert.match(stderr, /environment "alice": it was removed outside forkstack/);
     }
     assert.match((await run(directory, ["doctor"])).stdout, /current by .current-env, but it was removed outside/);
-    assert.match((await run(directory, ["status", "bob"])).stderr, /nobody made it/);
+    assert.match((await run(directory, ["status", "bob"])).stderr, /it does not exist/);
   }
   await made(place.root);
   assert.equal((await run(linked, ["status"])).code, 0, "made again, it is there again");

@@ -87,7 +87,7 @@ async function made(place: Place, args: string[] = [], at = place.root, options:
   for (const more of [args, []]) {
     const again = await run(at, ["init", ...more], options);
     assert.equal(again.code, 0, again.stderr);
-    assert.match(again.stdout, /^\w[\w-]* is ready already: /);
+    assert.match(again.stdout, /^\w[\w-]* is already set up: /);
     assert.equal(await place.digest(), after, "a second run changed something");
   }
   const json = JSON.parse((await run(at, ["init", ...args, "--json"], options)).stdout);
@@ -194,7 +194,7 @@ Deno.test("init in a Deno project: tasks beside those that are there, comments a
   }
   assert.match(after, /^ {8}"envs:new": "echo mine",\n {8}"envs:switch": /m);
   assert.deepEqual(data.kept, ["envs:new"]);
-  assert.match(text, /^Left as they are, though forkstack would write others: envs:new$/m);
+  assert.match(text, /^Not changed, although forkstack would write something else: envs:new$/m);
   assert.match(text, new RegExp(`Next: \`${taskOf(place.root, "new")} alice\``), "envs:new is not ours");
   assert.equal(data.project, "web-shop");
   assert.equal(await place.read("package.json"), '{"name": "other"}');
@@ -287,7 +287,7 @@ Deno.test("init where forkstack.json is there: it stays as it is, and what is la
   const result = await made(place, ["--project", "shop", "--stack", "sqlite-local", "--set", "ttl=3d"]);
   assert.deepEqual(namesOf(result), [".gitignore", "package.json"]);
   assert.equal(await place.read("forkstack.json"), text);
-  const wanted = { code: 5, error: "CONFLICT", hint: /^Edit it; `forkstack init` without these options/ };
+  const wanted = { code: 5, error: "CONFLICT", hint: /^Edit the file, or run `forkstack init` without these options/ };
   const others: [args: string[], at: string][] = [
     [["--stack", "neon-s3-vault"], "database.provider"],
     [["--project", "other"], "project"],
@@ -295,11 +295,11 @@ Deno.test("init where forkstack.json is there: it stays as it is, and what is la
     [["--set", "database.provider=turso"], "database.provider"],
   ];
   for (const [args, at] of others) {
-    await refused(place, ["init", ...args], { ...wanted, says: new RegExp(`"${at}" is not what was asked for`) });
+    await refused(place, ["init", ...args], { ...wanted, says: new RegExp(`its "${at}" is different`) });
   }
   await place.ok("new", "alice");
   const after = await place.digest();
-  assert.match((await place.ok("init")).stdout, /^shop is ready already/);
+  assert.match((await place.ok("init")).stdout, /^shop is already set up/);
   assert.equal(await place.digest(), after);
 });
 
@@ -316,7 +316,7 @@ Deno.test("init where a manifest is broken: named with its line, and nothing is 
   for (const [name, text, says] of cases) {
     await using place = await Place.make(null);
     await place.write(name, text);
-    await refused(place, ["init"], { code: 2, error: "CONFIG_INVALID", says, hint: /plain JSON|Mend it/ });
+    await refused(place, ["init"], { code: 2, error: "CONFIG_INVALID", says, hint: /plain JSON|Fix it/ });
   }
   await using place = await Place.make('{"project": "shop",}');
   const wanted = { code: 2, error: "CONFIG_INVALID", says: /forkstack\.json: line 1, column 20/, hint: /plain JSON/ };

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "../../core/cli/error_codes.ts";
@@ -18,6 +18,9 @@ import { baseVariables } from "../helpers.ts";
 import { SIZE } from "../sizes.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
+
+/** The directory of PATH in which this clone's command line is called `forkstack`. */
+export const INSTALLED: string = join(REPOSITORY, "tests", "cli", "path");
 
 /** How a run ended. */
 export interface Ended {
@@ -93,7 +96,9 @@ export async function run(cwd: string, args: readonly string[], options: RunOpti
  * in the tester's own home.
  */
 function environmentOf(cwd: string, more?: Readonly<Record<string, string>>): Record<string, string> {
-  return { ...baseVariables(), USER: "tester", XDG_STATE_HOME: join(dirname(cwd), ".state"), ...more };
+  const { PATH, ...variables } = baseVariables();
+  const path = [INSTALLED, ...PATH === undefined ? [] : [PATH]].join(delimiter);
+  return { ...variables, PATH: path, USER: "tester", XDG_STATE_HOME: join(dirname(cwd), ".state"), ...more };
 }
 
 /** Runs any command in the environment of `run`. */

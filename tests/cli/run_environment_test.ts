@@ -183,7 +183,7 @@ Deno.test("run says what it cannot do, with a hint and an exit code of its own",
   await place.write("lost.sh", "#!/no/such/interpreter\n");
   await chmod(place.path("lost.sh"), 0o755);
   const cases: [args: string[], code: number, says: RegExp, hint: RegExp][] = [
-    [["alcie", "--", "true"], 4, /Cannot run in environment "alcie": nobody made it/, /Did you mean "alice"/],
+    [["alcie", "--", "true"], 4, /Cannot run in environment "alcie": it does not exist/, /Did you mean "alice"/],
     [["Alice", "--", "true"], 2, /Cannot use "Alice"/, /Use "alice"/],
     [["alice", "--", "no-such-program"], 127, /"no-such-program": there is no such program/, /PATH/],
     [["alice", "--", "./no-such"], 127, /there is no such program/, /looked for from/],

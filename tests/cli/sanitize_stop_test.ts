@@ -40,7 +40,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     await using place = await endless();
     const { code, stderr } = await stopped(place, signal);
     assert.equal(code, 130, stderr);
-    assert.match(stderr, /^error: Stopped at environment "alice": it is not all complete/m);
+    assert.match(stderr, /^error: Stopped: environment "alice" is not complete yet/m);
     assert.equal(await place.read(".env.local"), undefined, "nobody gets a fork whose script did not end");
     assert.deepEqual((await place.json("delete", "alice", "--yes")).data.resources[0].state, "deleted");
     assert(!existsSync(journalOf(place)) && !existsSync(place.path(".forkstack", "sqlite", "shop-alice.db")));

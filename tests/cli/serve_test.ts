@@ -119,7 +119,7 @@ Deno.test("serve says what keeps it from serving", async () => {
   holder.close();
   const wrong = await serve(place.path("."), "--port", "http");
   assert.equal((await wrong.stop()).code, 2);
-  assert.match(wrong.said(), /"http" is no port/);
+  assert.match(wrong.said(), /"http" is not a port/);
   for (const origin of ["*", "null", "localhost:5173", "http://localhost:5173/", "ftp://a", "http://A.example"]) {
     const refused = await serve(place.path("."), "--port", "0", "--cors", "http://localhost:5173", "--cors", origin);
     assert.equal((await refused.stop()).code, 2, origin);

@@ -119,5 +119,5 @@ terminalTest("on a terminal only what is not given is asked, and nothing with --
   assert.equal(yes.code, 0, yes.shown);
   assert.doesNotMatch(yes.shown, /\?/);
   const again = await typed(place, ["init"], []);
-  assert.match(again.shown, /shop.* is ready already/);
+  assert.match(again.shown, /shop.* is already set up/);
 });

@@ -1,6 +1,7 @@
 /**
  * What each command prints, where, and with which exit code.
  */
+import { COMMANDS } from "../../core/cli/command_table.ts";
 import assert from "node:assert/strict";
 import { hostname } from "node:os";
 import { openProject } from "../../core/project/open_project.ts";
@@ -73,16 +74,18 @@ Next: \`forkstack list\`
   );
 });
 
+const COMMANDS_HINT = `Commands: ${Object.keys(COMMANDS).join(", ")}`;
+
 Deno.test("a failure says what happened and what to do next, on stderr alone, with its exit code", async () => {
   await using place = await Place.make();
   await place.ok("new", "alice");
   const cases: [args: string[], stderr: string, code: number][] = [
     [
       ["nwe"],
-      'Cannot run "nwe": unknown command; did you mean "new"?\n  hint: `forkstack --help` lists the commands',
+      `Cannot run "nwe": unknown command; did you mean "new"?\n  hint: ${COMMANDS_HINT}`,
       2,
     ],
-    [["fly"], 'Cannot run "fly": unknown command\n  hint: `forkstack --help` lists the commands', 2],
+    [["fly"], `Cannot run "fly": unknown command\n  hint: ${COMMANDS_HINT}`, 2],
     [["new", "bob", "--form", "dev"], 'Cannot run "new": it has no option --form\n  hint: Did you mean --from?', 2],
     [["new", "bob", "--from"], 'Cannot run "new": --from needs a value\n  hint: For example --from dev', 2],
     [["list", "--json=yes"], 'Cannot run "list": --json takes no value\n  hint: Write --json alone', 2],
@@ -98,25 +101,25 @@ Deno.test("a failure says what happened and what to do next, on stderr alone, wi
       'Cannot run "delete": no environment was named\n  hint: For example `forkstack delete alice --yes`',
       2,
     ],
-    [["switch", "alcie"], 'Cannot switch to environment "alcie": nobody made it\n  hint: Did you mean "alice"?', 4],
+    [["switch", "alcie"], 'Cannot switch to environment "alcie": it does not exist\n  hint: Did you mean "alice"?', 4],
     [
       ["status", "zoe"],
-      'Cannot show environment "zoe": nobody made it\n  hint: `forkstack list` shows what is there; `forkstack new zoe` makes it',
+      'Cannot show environment "zoe": it does not exist\n  hint: `forkstack list` shows the environments; `forkstack new zoe` creates it',
       4,
     ],
     [
       ["delete", "zoe", "--yes"],
-      'Cannot delete environment "zoe": nobody made it\n  hint: `forkstack list` shows what is there',
+      'Cannot delete environment "zoe": it does not exist\n  hint: `forkstack list` shows the environments',
       4,
     ],
     [
       ["new", "dev"],
-      'Cannot make environment "dev": it always counts as there\n  hint: Point to it with `forkstack switch dev`',
+      'Cannot make environment "dev": it always exists\n  hint: Switch to it with `forkstack switch dev`',
       2,
     ],
     [
       ["new", "alice", "--from", "prod"],
-      'Cannot fork environment "alice" from "prod": it is there, forked from "dev"\n  hint: Delete it first with `forkstack delete alice`, or choose another name',
+      'Cannot fork environment "alice" from "prod": it already exists, forked from "dev"\n  hint: Delete it first with `forkstack delete alice`, or choose another name',
       5,
     ],
     [["new", "alice", "--from", "alice"], undefined as unknown as string, 5],
@@ -314,7 +317,7 @@ Deno.test("outside a project, commands but new say where to begin", async () => 
       said.replace(/`deno run .*cli\.ts init`/, "`forkstack init`"), // as it works where no task starts it yet
       `\
 ! error: Cannot find forkstack.json in "<root>" or above
-!   hint: Go to your project, or make this directory one: \`forkstack init\`
+!   hint: Change to your project directory, or set up a project here: \`forkstack init\`
 => 2`,
     );
   }
@@ -386,7 +389,7 @@ Deno.test("Ctrl-C while waiting for another's work ends with 130 and leaves noth
           onStderr: (text, kill) => text.includes("Waiting") && !text.includes("Stopping") && kill("SIGINT"),
         });
         assert.equal(ended.code, 130, ended.stderr);
-        assert.match(ended.stderr, /^Waiting for bob@laptop, who is at work on this environment \(create\)\nStopping /);
+        assert.match(ended.stderr, /^Waiting: bob@laptop is working on this environment \(create\)\nStopping /);
         if (json.length === 0) assert.match(ended.stderr, /\nerror: Stopped.*\n {2}hint: /);
         else assert.equal(JSON.parse(ended.stdout).error.code, "INTERRUPTED");
       }

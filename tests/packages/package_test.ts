@@ -190,7 +190,7 @@ function lifecycle(at: Project, forkstack: readonly [string, ...string[]], app: 
   const cli = (...args: string[]) => run([...forkstack, ...args], { cwd: at.path, env });
   const first = cli("new", "alice");
   assert.match(succeeds(first), /^alice is ready: 4 resources.*\n/);
-  assert.match(first.stdout, new RegExp(`back with \`${forkstack[0]} forkstack switch dev\``)); // as it was called
+  assert.match(first.stdout, new RegExp(`\`${forkstack[0]} forkstack switch dev\` goes back`)); // as it was called
   assert.doesNotMatch(first.stderr, /Warning/); // of Node's SQLite
   assert.equal(succeeds(run([app, "app.js"], { cwd: at.path })), SAYS);
   succeeds(cli("new", "bob"));

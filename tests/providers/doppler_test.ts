@@ -257,7 +257,7 @@ const REFUSALS: Record<string, {
   "a token that is none": {
     code: "CREDENTIALS_REJECTED",
     token: "dp.sa.none",
-    says: /401 \(request request-1\).*DOPPLER_TOKEN anew/s,
+    says: /401 \(request request-1\).*DOPPLER_TOKEN again/s,
   },
   "another project": { code: "NOT_FOUND", options: { project: "shoop" }, says: /project "shoop" has none.*404/s },
   "a parent that is not there": { code: "NOT_FOUND", more: { parent: "staging" }, says: /"staging": project "shop"/ },

@@ -362,7 +362,7 @@ const REFUSALS: Record<string, {
     given: { keys: {} },
     says: /401.*supplied credentials.*api-keys/s,
   },
-  "an expired key": { code: "CREDENTIALS_REJECTED", key: { isExpired: true }, says: /401.*NEON_API_KEY anew/s },
+  "an expired key": { code: "CREDENTIALS_REJECTED", key: { isExpired: true }, says: /401.*NEON_API_KEY again/s },
   "a key that may only read": { code: "CREDENTIALS_DENIED", key: { may: "read" }, says: /403.*late-frost-12345/s },
   "a key of another project": {
     code: "PROJECT_NOT_FOUND",

@@ -280,7 +280,7 @@ const REFUSALS: Record<string, Refusal> = {
   "two parents of one name": {
     code: "PARENT_AMBIGUOUS",
     before: (upstash) => void upstash.add("shop"),
-    says: /two bear this name/,
+    says: /two have this name/,
     isOurs: true,
   },
   "a database of before": {

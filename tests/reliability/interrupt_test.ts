@@ -25,9 +25,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       run.kill(signal); // the children too, as a terminal does
       const { code, stderr } = await run.ended;
       is(code, 130, stderr);
-      match(stderr, /Stopping after what is under way; once more leaves at once/);
-      match(stderr, /Stopped at environment "alice": it is not all complete/);
-      match(stderr, /Go on with `forkstack new alice`, or remove it with `forkstack delete alice`/);
+      match(stderr, /Stopping after the current step; press Ctrl-C again to quit at once/);
+      match(stderr, /Stopped: environment "alice" is not complete yet/);
+      match(stderr, /Continue with `forkstack new alice`, or remove it with `forkstack delete alice`/);
       const { data } = await shop.json("doctor");
       equal(data.findings.map((one: { problem: string }) => one.problem), ["unfinished: creating"]);
       equal((await shop.run("new", "alice")).code, 0);
@@ -78,13 +78,13 @@ Deno.test("waiting for a lock is told, and interrupted promptly", async () => {
   try {
     await withLock(registry, { env: "alice", purpose: "create" }, options, async () => {
       const run = shop.start(["new", "alice"]);
-      await run.said(/Waiting for carol@laptop, who is at work on this environment \(create\)/);
+      await run.said(/Waiting: carol@laptop is working on this environment \(create\)/);
       const began = performance.now();
       run.kill("SIGINT");
       const { code, stderr } = await run.ended;
       is(code, 130, stderr);
       ok(performance.now() - began < PROMPT_MS, "it was not prompt");
-      match(stderr, /Run the same command again to go on/);
+      match(stderr, /Run the same command again to continue/);
     });
   } finally {
     registry.close();

@@ -107,7 +107,7 @@ async function runCompletions({ name: shell = "" }: Invocation): Promise<Command
   if (!Object.hasOwn(SCRIPTS, shell)) {
     const shells = Object.keys(SCRIPTS);
     const near = await didYouMean(shell, shells);
-    throw usage(`Cannot print completions for "${shell}": there are none${near}`, `One of ${shells.join(", ")}`);
+    throw usage(`Cannot print completions for "${shell}": unknown shell${near}`, `Use one of ${shells.join(", ")}`);
   }
   const script = SCRIPTS[shell];
   return { data: { shell, script }, text: () => script };

@@ -92,12 +92,12 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
         state: isDry ? "kept" : "deleted",
       }));
       if (!isDry) {
-        await io.confirm(`Delete what was kept of ${env}: ${what}?`);
+        await io.confirm(`Delete the backups of ${env}: ${what}?`);
         await purgeKept(engine, env);
       }
       return {
         data: { environment: { name: env }, resources, dryRun: isDry ? true : undefined },
-        text: () => `${isDry ? "Would delete" : "Deleted"} what was kept of ${env}: ${what}`,
+        text: () => `${isDry ? "Would delete" : "Deleted"} the backups of ${env}: ${what}`,
       };
     }
     if (!isRecorded) {
@@ -111,7 +111,7 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
     if (isDry) {
       const lines = [`Would delete ${env}: ${what}`];
       if (after) lines.push(leavingText(env, after, "would"));
-      if (others !== "") lines.push(`On ${env}, too: ${others}`);
+      if (others !== "") lines.push(`${env} is also used in: ${others}`);
       return {
         data: {
           environment: { name: env, parent: environment.parent, checkouts },
@@ -123,7 +123,7 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
         text: () => lines.join("\n"),
       };
     }
-    if (others !== "") io.say(`On ${env}, too: ${others}`); // also to whoever passed --yes, or can't be asked
+    if (others !== "") io.say(`${env} is also used in: ${others}`); // also to whoever passed --yes, or can't be asked
     await io.confirm(`${after ? `${leavingText(env, after, "will")}. ` : ""}Delete ${env} with ${what}?`);
     const result = await deleteEnvironment(engine, env, { purge });
     return { data: result, text: (style: Style) => output.deletedText(result, style) };
@@ -144,7 +144,7 @@ async function tracesOf(engine: Engine, env: string): Promise<Marked> {
   }
   const error = await notMade(engine, env, "delete");
   for (const { resource, title, reason } of traces.foreign) {
-    engine.world.warn(`Left as it is: ${resource.provider.name} "${title}": ${reason}`);
+    engine.world.warn(`Not touched: ${resource.provider.name} "${title}": ${reason}`);
   }
   throw error;
 }
@@ -192,7 +192,7 @@ async function deleteMarked({ flags, io }: Invocation, env: string, marked: Mark
   );
   const result = await withEngine(io, "restore", async (engine): Promise<DeleteResult> => {
     for (const { resource, title, reason } of left) {
-      engine.world.warn(`Left as it is: ${resource.provider.name} "${title}": ${reason}`);
+      engine.world.warn(`Not touched: ${resource.provider.name} "${title}": ${reason}`);
     }
     await takeUp(engine, env, { adopt: adopted, isGoing: true });
     return await deleteEnvironment(engine, env, { purge: flags.purge === true });

@@ -67,7 +67,7 @@ async function runDoctor({ flags, io }: Invocation): Promise<CommandResult> {
     const mendable = findings.filter(({ mend }) => mend !== undefined);
     if (flags.fix && !isDry && mendable.length > 0) {
       const told = mendable.map((one) => [output.findingTitle(one), one.effect].filter(Boolean).join(", and then "));
-      await io.confirm(`Mend ${told.join("; ")}?`);
+      await io.confirm(`Fix ${told.join("; ")}?`);
       for (const { mend } of mendable) await mend!();
       findings = await examine(engine);
     }

@@ -136,7 +136,7 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
 }
 
 function changedMeanwhile({ root }: Project): ForkstackError {
-  return new ForkstackError("CONFLICT", `Cannot make "${root}" ready: its files were changed meanwhile`, {
+  return new ForkstackError("CONFLICT", `Cannot set up "${root}": its files changed during the run`, {
     hint: "Nothing was written; run the same command again",
   });
 }
@@ -151,8 +151,8 @@ async function kept(catalog: Catalog, project: Project, wishes: Wishes): Promise
   const at = await contradiction(catalog, project.config, wishes);
   if (at === undefined) return project;
   const path = join(project.root, "forkstack.json");
-  throw new ForkstackError("CONFLICT", `Cannot change "${path}": it is there, and "${at}" is not what was asked for`, {
-    hint: "Edit it; `forkstack init` without these options adds the rest",
+  throw new ForkstackError("CONFLICT", `Cannot change "${path}": it exists, and its "${at}" is different`, {
+    hint: "Edit the file, or run `forkstack init` without these options",
   });
 }
 
@@ -206,8 +206,8 @@ function initText(
 ): string {
   const what = resources.map(({ key, provider }) => `${key} ${provider.name}`).join(", ");
   const lines = files.length === 0
-    ? [`${paint(style, "bold", name)} is ready already: ${what}`]
-    : [`${isDry ? "Would make" : "Made"} ${paint(style, "bold", name)} ready in ${root}: ${what}`];
+    ? [`${paint(style, "bold", name)} is already set up: ${what}`]
+    : [`${isDry ? "Would set up" : "Set up"} ${paint(style, "bold", name)} in ${root}: ${what}`];
   for (const file of files) {
     const mark = paint(style, "green", file.state === "created" ? "+" : "~");
     const names = file.added.map((line) => /^envs:\w+(?=: )/.exec(line)?.[0] ?? line);
@@ -215,7 +215,7 @@ function initText(
     lines.push(`  ${mark} ${file.name}${isShort ? `: ${names.join(", ")}` : ""}`);
     if (!isShort) lines.push(...file.added.map((line) => paint(style, "dim", `      ${line}`)));
   }
-  if (kept.length > 0) lines.push(`Left as they are, though forkstack would write others: ${kept.join(", ")}`);
+  if (kept.length > 0) lines.push(`Not changed, although forkstack would write something else: ${kept.join(", ")}`);
   lines.push(...credentials.map((one) => credentialLine(one, style)));
   for (const { problem, fix } of warnings) {
     lines.push(`${paint(style, "yellow", "warning:")} ${localCommands(problem, style)}`);

@@ -13,8 +13,7 @@ export const command: CommandFile = {
   without: ["yes"],
   options: {},
   about: [
-    "Prints a permission set for deno.json: the hosts and programs of the providers in forkstack.json, and no " +
-    "more. Every command works with this set. No vendor is asked and nothing changes.",
+    "Prints a permission set for deno.json: the hosts and programs of the providers in forkstack.json, and nothing else. Every command works with this set. No vendor is asked and nothing changes.",
   ],
   examples: [
     ["permissions", 'prints what belongs under "permissions" in deno.json'],
@@ -33,9 +32,9 @@ async function runPermissions({ io }: Invocation): Promise<CommandResult> {
   const project = await openProject(cwd(), { init: true, catalog: io.catalog });
   const { resources } = await loadResources(project, { catalog: io.catalog, reach: "nothing" });
   const { set, unset } = permissionsOf(project, resources, variable);
-  for (const name of unset) io.say(`warning: ${name} is not set, so that the host in it is missing here`);
+  for (const name of unset) io.say(`warning: ${name} is not set: its host is missing below`);
   for (const { key, provider } of resources.filter((one) => one.isUnread)) {
-    io.say(`warning: ${provider.name} of ${key} is not run here, so that the hosts it calls are missing`);
+    io.say(`warning: ${provider.name} of ${key} is not run here: its hosts are missing below`);
   }
   const data = { permissions: { forkstack: set } };
   return { data, text: () => JSON.stringify(data, null, 2) };

@@ -76,7 +76,7 @@ async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
     for (const name of names) if (await pointsTo(engine, name)) on.push(name);
     const checkouts = await checkoutReports(engine);
     const others = names.map((name) => [name, output.othersText(checkouts(name))]).filter(([, text]) => text !== "")
-      .map(([name, text]) => `On ${name}, too: ${text}`);
+      .map(([name, text]) => `${name} is also used in: ${text}`);
     const after = withoutPointer(engine.project);
     const leaving = (verb: "will" | "would") => on.map((env) => leavingText(env, after, verb));
     if (names.length === 0 || isDry) {
@@ -97,7 +97,7 @@ async function runPrune({ flags, io }: Invocation): Promise<CommandResult> {
       try {
         const result = await pruneEnvironment(engine, name, idleMs);
         if (result !== undefined) deleted.push(result);
-        else io.say(`Left as it is: ${name} is no longer one to prune`);
+        else io.say(`Not touched: ${name} is no longer one to prune`);
       } catch (error) {
         if (io.signal.aborted) throw error;
         failures.push(error);

@@ -49,10 +49,12 @@ async function runReset({ name, flags, io }: Invocation): Promise<CommandResult>
       return {
         data: { environment: { name: env, parent: environment.parent, checkouts }, resources, dryRun: true },
         text: () =>
-          `Would fork ${what} again from ${environment.parent}${others === "" ? "" : `\nOn ${env}, too: ${others}`}`,
+          `Would fork ${what} again from ${environment.parent}${
+            others === "" ? "" : `\n${env} is also used in: ${others}`
+          }`,
       };
     }
-    if (others !== "") io.say(`On ${env}, too: ${others}`);
+    if (others !== "") io.say(`${env} is also used in: ${others}`);
     await io.confirm(`Replace ${what} of ${env} with new forks of ${environment.parent}?`);
     const result = await resetEnvironment(engine, env);
     return { data: result, text: (style) => output.readyText(result, "reset", style) };

@@ -85,7 +85,7 @@ export const command: CommandFile = {
 
 async function runRun(call: Invocation): Promise<CommandResult> {
   const { flags, io, program: [command, ...args] } = call;
-  if (flags.json) throw usage("Cannot run with --json: what is printed is the program's own", "Leave --json out");
+  if (flags.json) throw usage("Cannot run with --json: the output belongs to the program", "Leave --json out");
   const origins = originsOf(flags.cors);
   const seen = processStanding(); // before anything listens to a signal
   const { project, env, written, told, secrets } = await settingsOf(call);

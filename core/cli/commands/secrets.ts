@@ -99,7 +99,7 @@ async function runSecrets(call: Invocation): Promise<CommandResult> {
   const { name = "", more, rest } = call;
   if (!Object.hasOwn(ACTIONS, name)) {
     const near = await didYouMean(name, Object.keys(ACTIONS));
-    throw usage(`Cannot run "secrets ${name}": there is none${near}`, actionsText(ACTIONS));
+    throw usage(`Cannot run "secrets ${name}": unknown action${near}`, `Actions: ${actionsText(ACTIONS)}`);
   }
   const action = ACTIONS[name as keyof typeof ACTIONS];
   const names = [more, ...rest].filter((one) => one !== undefined);
@@ -186,7 +186,7 @@ async function copy({ call, engine, names: [pattern, from, to] }: Action): Promi
 
 async function edit({ call, engine, names: [env] }: Action): Promise<CommandResult> {
   if (!isTerminal("stdin") && call.flags.json) {
-    throw usage("Cannot edit: --json has no terminal", "Use `forkstack secrets set`");
+    throw usage("Cannot edit: --json opens no editor", "Use `forkstack secrets set`");
   }
   const keyring = await open(call, engine, env);
   const before = await keyring.read();
@@ -202,8 +202,8 @@ async function edit({ call, engine, names: [env] }: Action): Promise<CommandResu
   return await change({ call, engine }, keyring, changes, (now) => {
     const moved = Object.keys(changes).filter((key) => now[key]?.reveal() !== before[key]?.reveal());
     if (moved.length === 0) return;
-    throw new ForkstackError("CONFLICT", `Cannot save ${moved.join(", ")}: changed by somebody else meanwhile`, {
-      hint: "Nothing was saved; edit again",
+    throw new ForkstackError("CONFLICT", `Cannot save ${moved.join(", ")}: someone else changed it during the edit`, {
+      hint: "Nothing was saved; run the same command again",
       details: { env: keyring.env, resource: keyring.resource },
     });
   });
@@ -252,7 +252,7 @@ function plain(secrets: Secrets): Record<string, string> {
 
 function checkedKey(key: string): string {
   if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) return key;
-  throw usage(`Cannot use "${key}" as a key: it must be like "API_KEY"`, "Letters, digits and _, no digit first");
+  throw usage(`Cannot use "${key}" as a key: it must be like "API_KEY"`, "Use letters, digits and _; no digit first");
 }
 
 function missing(env: string, key: string): ForkstackError {

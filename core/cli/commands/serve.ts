@@ -81,7 +81,7 @@ async function runServe({ flags, io }: Invocation): Promise<CommandResult> {
 function portOf(given: string | undefined): number | undefined {
   if (given === undefined) return undefined;
   if (/^\d{1,5}$/.test(given) && Number(given) <= 65_535) return Number(given);
-  throw usage(`Cannot serve: "${given}" is no port`, "For example --port 7834, or --port 0 for any that is free");
+  throw usage(`Cannot serve: "${given}" is not a port`, "For example --port 7834, or --port 0 for any that is free");
 }
 
 /** Where a bucket's variables say that it is served. */

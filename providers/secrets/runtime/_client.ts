@@ -40,7 +40,7 @@ export function caller(source: Source, secrets: readonly string[]): (url: URL, a
       provider,
       message: `Cannot ${what}: ${isDenied ? "the token was refused" : `${label} answers ${response.status}`}`,
       hint: isDenied
-        ? `Renew it: \`forkstack switch\` to the environment, or in a deployment set ${variable} anew`
+        ? `Switch to the environment again, which renews it; in a deployment set ${variable} again`
         : "The cause says why",
     });
   };
@@ -54,7 +54,7 @@ export function tokenOf({ read, credential }: Pick<SecretsRequest, "read" | "cre
   const token = orConflict(read, variable) ?? credential(variable);
   if (token !== undefined) return token;
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot read the secrets: ${variable} is not set`, {
-    hint: "`forkstack switch` to the environment writes it; in a deployment set it",
+    hint: "Switch to the environment again, which writes it; in a deployment set it",
   });
 }
 
@@ -70,7 +70,7 @@ function orConflict(read: ReadVariable, variable: string): string | undefined {
 /** The error for an environment that the vendor does not have. */
 export function noSuchPlace({ provider, label }: Source, place: string): ForkstackError {
   return new ForkstackError("NOT_FOUND", `Cannot read the secrets: ${label} has no ${place}`, {
-    hint: "Make it there, or point to another environment with `forkstack switch`",
+    hint: "Create it there, or use another environment: `forkstack switch dev`",
     details: { provider },
   });
 }

@@ -26,10 +26,10 @@ function environment(name: string, more: Partial<EnvironmentReport> = {}): Envir
 }
 
 Deno.test("localCommands() calls each command as it is called here", () => {
-  const hint = "Go on with `forkstack new a`, or `forkstack delete a`; forkstack touches no other";
+  const hint = "Continue with `forkstack new a`, or `forkstack delete a`; forkstack touches no other";
   assert.equal(
     localCommands(hint, task),
-    "Go on with `deno task envs:new a`, or `deno task envs:delete a`; forkstack touches no other",
+    "Continue with `deno task envs:new a`, or `deno task envs:delete a`; forkstack touches no other",
   );
   assert.equal(localCommands(hint, plain), hint);
 });

@@ -63,7 +63,7 @@ for (const name of ["shop-alice", "shop-bucket-alice"]) {
     const [finding, ...more] = await examine(one.engine);
     equal(more, []);
     is(finding!.severity, "error");
-    match(finding!.problem, /^gone: fake "shop-.*alice" is there no more$/);
+    match(finding!.problem, /^gone: fake "shop-.*alice" no longer exists$/);
     match(finding!.fix, /^`forkstack new alice --yes`/);
   });
 }

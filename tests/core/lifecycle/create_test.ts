@@ -40,7 +40,7 @@ for (const code of REFUSALS) {
         await using one = await bench({ vendor, changed });
         const error = await failure(createEnvironment(one.engine, "alice", origin === undefined ? {} : { origin }));
         is(error.code, code, `${ownership}, ${origin}`);
-        match(error.hint!, /^Nothing had been made$/, "nobody could look whether something was left");
+        match(error.hint!, /^Nothing was created$/, "nobody could look whether something was left");
         equal(await one.engine.registry.environments(), []);
         equal(await one.engine.registry.resources("alice"), []);
         is((await failure(deleteEnvironment(one.engine, "alice"))).code, "ENV_NOT_FOUND");

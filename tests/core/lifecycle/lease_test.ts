@@ -54,7 +54,7 @@ Deno.test("parsePoint() takes instants, durations ago and LSNs, and no future", 
       error = thrown as typeof error;
     }
     is(error.code, "USAGE", text);
-    match(error.message!, /as --at: it (is no point in time|has not come yet)/);
+    match(error.message!, /as --at: it is (not a point in time|in the future)/);
   }
 });
 
@@ -70,7 +70,7 @@ Deno.test("createEnvironment() forks as of a point where the provider can, and s
   const mixed = { ...one.engine, resources: [one.engine.resources[0], storage] };
   await createEnvironment(mixed, "bob", { origin });
   equal(one.vendor.wanted.slice(2).map(({ at }) => at), [origin, undefined]);
-  equal(one.warnings, [`As of ${origin} where that can be; as they are now: storage`]);
+  equal(one.warnings, [`Forked as they are now, not as of ${origin}: storage`]);
 });
 
 Deno.test("credentials that end with the lease are asked again when it is extended, here and on another machine", async () => {

@@ -140,8 +140,8 @@ for (const [name, given, expected] of PLANS) {
 }
 
 const REFUSALS: [name: string, known: Partial<PlanInput>, code: string, message: RegExp][] = [
-  ["dev", { env: "dev" }, "ENV_BASE", /it always counts as there/],
-  ["prod", { env: "prod" }, "ENV_BASE", /it always counts as there/],
+  ["dev", { env: "dev" }, "ENV_BASE", /it always exists/],
+  ["prod", { env: "prod" }, "ENV_BASE", /it always exists/],
   ["a parent that nobody made", { parent: "bob" }, "ENV_NOT_FOUND", /Cannot fork from environment "bob"/],
   ["itself as the parent", { parent: "alice" }, "CONFLICT", /from itself/],
   [
@@ -154,7 +154,7 @@ const REFUSALS: [name: string, known: Partial<PlanInput>, code: string, message:
     "another parent than it has",
     { parent: "prod", parentIsExplicit: true, environments: [environment("alice")] },
     "CONFLICT",
-    /it is there, forked from "dev"/,
+    /it already exists, forked from "dev"/,
   ],
   [
     "another provider than it has",
@@ -172,13 +172,13 @@ const REFUSALS: [name: string, known: Partial<PlanInput>, code: string, message:
     "a point in the past where no provider keeps it",
     { ...PAST, resources: [resource("database"), resource("storage")] },
     "AT_UNSUPPORTED",
-    /no provider of this stack keeps the past/,
+    /no provider of this stack keeps earlier data/,
   ],
   [
     "another beginning than it had",
     { ...PAST, environments: [{ ...environment("alice"), origin: "empty" }] },
     "CONFLICT",
-    /Cannot make environment "alice" as of 2026-01-01T00:00:00\.000Z: it is there, made empty/,
+    /Cannot make environment "alice" as of 2026-01-01T00:00:00\.000Z: it already exists, made empty/,
   ],
   ["one that is being reset", { environments: [environment("alice", "resetting")] }, "CONFLICT", /it is broken/],
 ];

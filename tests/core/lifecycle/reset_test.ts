@@ -33,7 +33,7 @@ Deno.test("resetEnvironment() leaves all as it was when one can't be prepared", 
   };
   const error = await failure(resetEnvironment(one.engine, "alice"));
   match(error.message, /Cannot reset environment "alice": no room/);
-  match(error.hint!, /It is as it was/);
+  match(error.hint!, /Nothing changed/);
   equal(dataOf(one), ["changed by alice", "changed by alice"]);
   is(one.vendor.prepared, 0, "what was prepared is discarded");
   is((await one.engine.registry.environment("alice"))!.status, "ready");

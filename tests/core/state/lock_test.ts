@@ -202,7 +202,7 @@ Deno.test("a wait that is too long is LOCKED, and names the holder", async () =>
   const error = await failure(taken(shared.registry, { waitMs: 150 }));
   is(error.code, "LOCKED");
   ok(error.retryable);
-  ok(error.message.includes("bob@there is at work on it (create)"), error.message);
+  ok(error.message.includes("bob@there is working on it (create)"), error.message);
   await holder.end();
   equal(readdirSync(shared.locks), []);
 });

@@ -1,0 +1,119 @@
+/** The mistakes that people make first, each with what is said: one cause, and a next step that works as it is pasted. */
+import assert from "node:assert/strict";
+import process from "node:process";
+import { COMMANDS } from "../../core/cli/command_table.ts";
+import { commandOf, INSTALLED, IS_OTHER_PROGRAM, Place, run, runCommand } from "./run.ts";
+
+/** The tasks of a project, as `init` writes them. */
+const TASKS = Object.fromEntries(Object.keys(COMMANDS).map((name) => [`envs:${name}`, lineOf(name)]));
+
+function lineOf(name: string): string {
+  return commandOf([name]).map((word) => /[^\w./=-]/.test(word) ? JSON.stringify(word) : word).join(" ");
+}
+
+/** PATH as it is where nobody has installed the command line. */
+function withoutForkstack(): string {
+  return (process.env.PATH ?? "").split(":").filter((directory) => directory !== INSTALLED).join(":");
+}
+
+Deno.test("every missing credential of the stack is named at once, each with its provider", async () => {
+  const all = {
+    project: "shop",
+    database: { provider: "turso", organization: "acme" },
+    cache: { provider: "upstash-redis" },
+    queue: { provider: "qstash" },
+  };
+  await using place = await Place.make(all);
+  const one = await place.json("new", "alice");
+  assert.equal(one.error.code, "CREDENTIALS_MISSING");
+  const said = `${one.error.message} ${one.error.hint}`;
+  const names = ["TURSO_API_TOKEN", "UPSTASH_EMAIL", "UPSTASH_API_KEY", "QSTASH_TOKEN"];
+  for (const name of names) assert.match(said, new RegExp(`\\b${name}\\b`), said);
+  for (const name of ["turso", "qstash"]) assert.match(said, new RegExp(`\\b${name}\\b`), said);
+  assert.doesNotMatch(said, /Cannot .*Cannot/);
+});
+
+Deno.test("a credential that is set is not asked for; one is in the singular, two are in the plural", async () => {
+  const cases: [config: object, env: Record<string, string>, message: string][] = [
+    [{ queue: { provider: "qstash" } }, {}, "queue: QSTASH_TOKEN is not set"],
+    [
+      { cache: { provider: "upstash-redis" } },
+      {},
+      "cache: UPSTASH_EMAIL and UPSTASH_API_KEY are not set",
+    ],
+    [
+      { cache: { provider: "upstash-redis" } },
+      { UPSTASH_EMAIL: "a@example.com" },
+      "cache: UPSTASH_API_KEY is not set",
+    ],
+  ];
+  for (const [config, env, message] of cases) {
+    await using place = await Place.make(config);
+    const { error } = JSON.parse((await run(place.root, ["new", "alice", "--json"], { env })).stdout);
+    assert.equal(error.message, `Cannot create environment "alice": ${message}`);
+    assert.match(error.hint, new RegExp(`^Set ${message.match(/: (.*) (?:is|are) not set/)![1]} in the environment`));
+    assert.doesNotMatch(error.hint, /UPSTASH_EMAIL.* needs|needs UPSTASH_EMAIL/);
+  }
+});
+
+/** Ways in which a project calls the command line: what its files say, the variables, and how hints call it then. */
+const WAYS: Readonly<Record<string, { files?: Record<string, string>; env: Record<string, string>; called: RegExp }>> =
+  {
+    "a Deno project with the tasks": {
+      files: { "deno.json": JSON.stringify({ tasks: TASKS }) },
+      env: { INIT_CWD: "/" },
+      called: /^deno task envs:\w+/,
+    },
+    "the same, started without a task": {
+      files: { "deno.json": JSON.stringify({ tasks: TASKS }) },
+      env: {},
+      called: /^deno task envs:\w+/,
+    },
+    "a package with the scripts, by Deno": {
+      files: { "package.json": JSON.stringify({ name: "shop", scripts: TASKS }) },
+      env: {},
+      called: /^deno task envs:\w+/,
+    },
+    "another task of a Deno project without ours": {
+      files: { "deno.json": JSON.stringify({ tasks: { dev: "deno run main.ts" } }) },
+      env: { INIT_CWD: "/" },
+      called: /^forkstack \w+/,
+    },
+    "installed": { env: {}, called: /^forkstack \w+/ },
+    "by its path, and in no PATH": { env: { PATH: withoutForkstack() }, called: /^deno run -A \S+\/cli\.ts \w+/ },
+  };
+
+/** Mistakes whose hint is a command; each pasted one may make what it names. */
+const MISTAKES: readonly (readonly string[])[] = [
+  ["switch", "nobody"],
+  ["status", "noone"],
+  ["rm", "alice"],
+  ["new", "dev"],
+  ["list", "--frobnicate"],
+  ["secrets", "get", "NONE"],
+  ["switch"],
+];
+
+for (const [way, { files = {}, env, called }] of Object.entries(WAYS)) {
+  Deno.test({ name: `each command in a hint works as it is pasted: ${way}`, ignore: IS_OTHER_PROGRAM }, async () => {
+    await using place = await Place.make();
+    for (const [name, text] of Object.entries(files)) await place.write(name, text);
+    await place.ok("new", "alice");
+    for (const args of MISTAKES) {
+      const { stderr, code } = await run(place.root, args, { env });
+      assert(code !== 0 && code !== null, args.join(" "));
+      const commands = Array.from(stderr.split("hint:")[1]?.matchAll(/`([^`]+)`/g) ?? [], ([, line]) => line!);
+      assert(commands.length > 0, stderr);
+      for (const command of commands) {
+        assert.match(command, called, stderr);
+        const pasted = await runCommand(place.root, ["sh", "-c", `${command} < /dev/null`], { env });
+        assert.doesNotMatch(
+          pasted.stderr,
+          /unknown command|not found|Cannot run "|has no option|Task not found/,
+          command,
+        );
+        assert([0, 2, 4, 5].includes(pasted.code!), `${command}: ${pasted.code} ${pasted.stderr}`);
+      }
+    }
+  });
+}
