@@ -26,19 +26,20 @@ const options = v.strictObject({
 });
 type Options = v.InferOutput<typeof options>;
 
+// Answers leave out zero values: an empty list, false, and the first of an enum's values, which is production here.
 const ENVIRONMENT = v.object({
   id: v.pipe(v.string(), v.minLength(1)),
   name: v.string(),
-  type: v.optional(v.string()), // "PRODUCTION", "TEST" or "BRANCH"
+  type: v.optional(v.string(), "PRODUCTION"), // or "TEST", "BRANCH"
   createdAt: v.pipe(v.string(), v.check((text) => !Number.isNaN(Date.parse(text)))),
   isArchived: v.optional(v.boolean(), false),
 });
 type Environment = v.InferOutput<typeof ENVIRONMENT>;
 const ONE = v.object({ data: ENVIRONMENT });
 const CURSOR = v.nullish(v.object({ cursor: v.nullish(v.string()), hasMore: v.nullish(v.boolean()) }));
-const ENVIRONMENTS = v.object({ data: v.array(ENVIRONMENT), page: CURSOR });
+const ENVIRONMENTS = v.object({ data: v.optional(v.array(ENVIRONMENT), []), page: CURSOR });
 const KEY = v.object({ environment: v.string(), key: v.pipe(v.string(), v.minLength(1)), createdAt: v.string() });
-const KEYS = v.object({ data: v.array(KEY), page: CURSOR });
+const KEYS = v.object({ data: v.optional(v.array(KEY), []), page: CURSOR });
 
 const CREDENTIALS_HINT = "an organization's admin makes one at https://app.inngest.com/settings";
 
@@ -220,13 +221,16 @@ const api: Api<Options> = new Api<Options>({
     status === 402
       ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
       : code === "not_implemented"
-      ? {
-        code: "CONFIG_DEV_SERVER",
-        state: `"${endpoint}" is a dev server, which has one environment`,
-        hint: "Start a dev server for each environment, or leave `queue.endpoint` out to use Inngest's cloud",
-      }
+      ? { code: "CONFIG_DEV_SERVER", ...devServer(endpoint) }
       : undefined,
 });
+
+function devServer(endpoint: string) {
+  return {
+    state: `"${endpoint}" is a dev server, which has one environment`,
+    hint: "Start a dev server for each environment, or leave `queue.endpoint` out to use Inngest's cloud",
+  };
+}
 
 /** All of the account, archived ones too: there is no call that looks for one. */
 async function environments(context: Context, scope: Scope<Options>): Promise<Environment[]> {
@@ -238,7 +242,15 @@ async function environments(context: Context, scope: Scope<Options>): Promise<En
     (cursor) => api.send(context, scope, "GET", ["envs"], { query: { limit: "250", ...(cursor ? { cursor } : {}) } }),
     ({ page }) => page?.hasMore ? page.cursor : undefined,
   );
-  return (await Array.fromAsync(pages)).flatMap(({ data }) => data);
+  const all = (await Array.fromAsync(pages)).flatMap(({ data }) => data);
+  const { endpoint } = scope.options;
+  // It has this one, which is never made or archived; an account has a production environment.
+  if (endpoint === CLOUD || all.length !== 1 || all[0]!.name !== "dev" || all[0]!.type !== "TEST") return all;
+  const { state, hint } = devServer(endpoint);
+  throw new ForkstackError("CONFIG_DEV_SERVER", `Cannot use environments of Inngest: ${state}`, {
+    hint,
+    details: details(scope),
+  });
 }
 
 /** The environment of a title; that of prod is the production one. */

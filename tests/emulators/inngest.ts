@@ -19,8 +19,13 @@ export interface InngestOptions {
   readonly environmentKeys?: "own" | "shared" | "production";
   /** The status for environments beyond the plan. @default {none} */
   readonly limitStatus?: 402;
-  /** It is the dev server. @default {false} */
+  /** It is the dev server: one environment, no keys. @default {false} */
   readonly isDevServer?: boolean;
+  /**
+   * Answers have zero values too: empty lists, false, and the first of an enum's, PRODUCTION. The real dev server leaves
+   * them out. @default {false}
+   */
+  readonly tellsZeros?: boolean;
 }
 
 interface Environment {
@@ -73,7 +78,10 @@ export class Inngest {
     const { pathname } = new URL(request.url);
     const logged = { method: request.method, path: pathname, status: 0 };
     this.requests.push(logged);
-    const response = await this.#answer(request);
+    let response = await this.#answer(request);
+    if (response.ok && pathname.startsWith("/v2/") && !this.options.tellsZeros) {
+      response = Response.json(withoutZeros(await response.json()), { status: response.status });
+    }
     logged.status = response.status;
     response.headers.set("x-request-id", `request-${this.requests.length}`);
     return response;
@@ -90,9 +98,7 @@ export class Inngest {
     if (!Object.hasOwn(this.options.keys, token)) return failed(401, "invalid_api_key", "Authentication failed");
     const isWrite = request.method !== "GET";
     if (isWrite && !this.options.keys[token]) return failed(403, "access_denied", "key is of one environment");
-    if (isWrite && this.options.isDevServer) {
-      return failed(501, "not_implemented", "Environments not implemented in OSS");
-    }
+    if (this.options.isDevServer) return this.#dev(url, isWrite);
     const body = isWrite ? await request.json() : {};
     switch (`${request.method} ${kind}${id === undefined ? "" : kind === "keys" ? `/${id}` : "/x"}`) {
       case "GET envs":
@@ -110,6 +116,14 @@ export class Inngest {
         return this.#keys(url, id as "events" | "signing", request.headers.get("x-inngest-env"));
     }
     return failed(404, "not_found", "no such route");
+  }
+
+  /** What inngest-cli 1.45's server answers: https://github.com/inngest/inngest, pkg/api/v2 */
+  #dev(url: URL, isWrite: boolean): Response {
+    if (isWrite) return failed(501, "not_implemented", "Environments not implemented in OSS");
+    const id = "00000000-0000-4000-b000-000000000000";
+    const dev = { id, name: "dev", type: "TEST", createdAt: "2024-01-20T14:22:33Z", isArchived: false };
+    return this.#page(url, url.pathname === "/v2/envs" ? [dev] : [], 50);
   }
 
   #create({ id, name }: { id?: string; name?: string }): Response {
@@ -162,6 +176,15 @@ export class Inngest {
     this.events.push({ environment: name ?? owner.name, names: events.map((one) => one.name) });
     return Response.json({ ids: events.map(() => crypto.randomUUID()), status: 200 });
   }
+}
+
+/** As protobuf's JSON has it. */
+function withoutZeros(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutZeros);
+  if (typeof value !== "object" || value === null) return value;
+  const isZero = (one: unknown) => !one || one === "PRODUCTION" || (Array.isArray(one) && one.length === 0);
+  const left = Object.entries(value).filter(([name, one]) => name === "name" || !isZero(one));
+  return Object.fromEntries(left.map(([name, one]) => [name, withoutZeros(one)]));
 }
 
 const metadata = () => ({ fetchedAt: new Date().toISOString() });

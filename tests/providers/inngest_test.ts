@@ -14,6 +14,11 @@ import { assertRefused, plain, shopOf } from "./_vendor.ts";
 const SPECIFICATION = Specification.read("inngest-v2.json", { base: "/v2" });
 
 testProvider({ provider, emulator: inngestEmulator({}, SPECIFICATION) });
+// An API that tells zero values is as good; the faults are the same.
+testProvider({ provider, emulator: inngestEmulator({ tellsZeros: true }, SPECIFICATION) }, {
+  as: "inngest, zeros told",
+  only: /^(?!.*(broken|abort|somebody else|the vendor said))/,
+});
 testSpecification("inngest", SPECIFICATION, {
   request: jsonRequest("https://api.inngest.com/v2/envs", "POST"),
   sent: `{"name":1}`,
@@ -211,7 +216,8 @@ const REFUSALS: Record<string, {
   "a dev server": {
     code: "CONFIG_DEV_SERVER",
     given: { isDevServer: true },
-    says: /dev server.*501 not_implemented.*each environment/s,
+    says: /dev server, which has one environment.*each environment/s,
+    isOurs: true,
   },
   "a name that Inngest refuses": {
     code: "PROVIDER_REFUSED",
@@ -236,6 +242,40 @@ for (const [what, { code, says, given, key = KEY, target, before, isOurs }] of O
     assert.equal(shop.inngest.environments.size, earlier);
   });
 }
+
+Deno.test("inngest: a dev server is told as such by every call, and nothing is taken for absent", async () => {
+  for (const parent of ["shop", "shop-dev", undefined]) {
+    await using shop = await openShop({ isDevServer: true });
+    const target = shop.target("alice", { parent } as Partial<Target<never>>);
+    const held = { id: "00000000-0000-4000-b000-000000000000", name: "shop-alice" };
+    const fork = { ...held, marker: target.marker, createdAt: target.begunAt };
+    const calls = [
+      () => provider.inspect(shop.context(), target),
+      () => shop.create(target),
+      () => provider.delete(shop.context(), fork, shop.scope()),
+      () => Array.fromAsync(provider.list(shop.context(), shop.scope())),
+      () => provider.probe(shop.context(), held, shop.scope()),
+      () => provider.outputs(shop.context(), held, shop.scope()),
+    ];
+    for (const call of calls) {
+      await assertRefused(call, "CONFIG_DEV_SERVER", /127\.0\.0\.1:\d+" is a dev server/, { hasRequestId: false });
+    }
+    assert(shop.inngest.requests.every(({ method }) => method === "GET"));
+  }
+});
+
+Deno.test("inngest: the emulator leaves out what is zero, as the real dev server does", async () => {
+  await using shop = await openShop();
+  const ask = async (path: string) =>
+    await (await fetch(`${shop.url}/v2/${path}`, { headers: { authorization: `Bearer ${KEY}` } })).json();
+  const { data: [production], page } = await ask("envs");
+  assert.deepEqual(Object.keys(production), ["id", "name", "createdAt"]);
+  assert.deepEqual(page, { limit: 20 });
+  shop.inngest.options = { ...shop.inngest.options, isDevServer: true };
+  assert.deepEqual(Object.keys(await ask("keys/events")), ["metadata", "page"]);
+  shop.inngest.options = { ...shop.inngest.options, isDevServer: false, tellsZeros: true };
+  assert.deepEqual((await ask("envs")).data[0].type, "PRODUCTION");
+});
 
 Deno.test("inngest: a key goes by TLS or to this machine, and the cloud's addresses are the default", () => {
   const parse = (given: object) => v.safeParse(provider.options as v.GenericSchema, given).success;
