@@ -171,7 +171,7 @@ export class Store {
     const isVerbatim = key !== undefined && !fitsUrl(key);
     const { sent, received } = headers ?? {};
     if (headers !== undefined || this.account.headers !== undefined) {
-      addHeaders(command, { sent: { ...this.account.headers, ...sent }, ...(received && { received }) });
+      addHeaders(command, { sent: { ...this.account.headers, ...sent }, received });
     }
     for (let isCorrected = false;;) {
       try {

@@ -73,8 +73,8 @@ const provider: Provider<Options> = {
   permissions({ strategy = "dump" }, credentials) {
     const login = server.loginOf(credentials[VARIABLE]?.reveal() ?? "");
     return {
-      ...(strategy === "dump" ? { run: PROGRAMS.flat().sort() } : {}),
-      ...(login === undefined ? {} : { net: [server.placeOf(login)] }),
+      run: strategy === "dump" ? PROGRAMS.flat().sort() : undefined,
+      net: login && [server.placeOf(login)],
     };
   },
   inspect: (context, target) =>
@@ -237,7 +237,7 @@ async function create(context: Context, query: MysqlQuery, target: Target<Option
   const note: Note = {
     id: known?.id ?? randomBytes(8).toString("hex"),
     createdAt: known?.createdAt ?? context.now().toISOString(),
-    ...(target.parent === undefined ? {} : { parent: target.parent }),
+    parent: target.parent,
   };
   if (seen.state === "foreign") await query(eventOf("CREATE", name, marker, note));
   await make(context, query, { name, marker, note, like, isThere: seen.state !== "absent" });
@@ -402,7 +402,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
   const fresh = await locked(async (query, { id, createdAt }) => {
     const like = await likeParent(query, target);
     await dropAside(context, query, fork);
-    const note = { id, createdAt, ...(target.parent === undefined ? {} : { parent: target.parent }) };
+    const note = { id, createdAt, parent: target.parent };
     const made = { name: aside(fork), marker: fork.marker, note };
     await make(context, query, { ...made, like, isThere: false });
     return await fill(context, query, target, fork, made);
@@ -461,7 +461,8 @@ async function rebaseDefaults(query: MysqlQuery, database: string, earlier: stri
 /** One attempt at a time; the lock ends with the session. Asked for again and again, so that who waits can be stopped. */
 async function lock(context: Context, query: MysqlQuery, name: string): Promise<void> {
   const key = `forkstack ${createHash("sha256").update(name).digest("hex").slice(0, 40)}`;
-  for (let ms = 25, waitedMs = 0;; waitedMs += ms, ms = Math.min(2 * ms, 1_000)) {
+  let waitedMs = 0;
+  for (let ms = 25;; ms = Math.min(2 * ms, 1_000)) {
     const [{ mine, events }] = await query("SELECT GET_LOCK(?, 0) AS mine, @@event_scheduler AS events", [key]);
     if (events === "DISABLED") throw withoutEvents(name);
     if (Number(mine) === 1) return;
@@ -472,6 +473,7 @@ async function lock(context: Context, query: MysqlQuery, name: string): Promise<
       });
     }
     await context.sleep(ms);
+    waitedMs += ms;
   }
 }
 

@@ -350,17 +350,17 @@ async function dumped(
   tables: readonly Table[],
 ): Promise<void> {
   if (tables.length === 0) return;
-  const shared = ({ user, host, port, socket, tls, ca }: Login) => [
-    "--no-defaults",
-    ...(socket === undefined
-      ? ["--protocol=tcp", `--host=${host}`, `--port=${port}`]
-      : ["--protocol=socket", `--socket=${socket}`]),
-    `--user=${user}`,
-    ...(isMariaDb ? MARIADB_TLS[tls] : [`--ssl-mode=${MYSQL_TLS[tls]}`]),
-    ...(ca === undefined ? [] : [`--ssl-ca=${ca}`]),
-    "--default-character-set=utf8mb4",
-    "--max-allowed-packet=1G",
-  ];
+  const shared = ({ user, host, port, socket, tls, ca }: Login) => {
+    const args = ["--no-defaults"]; // which must come first
+    if (socket === undefined) args.push("--protocol=tcp", `--host=${host}`, `--port=${port}`);
+    else args.push("--protocol=socket", `--socket=${socket}`);
+    args.push(`--user=${user}`);
+    if (isMariaDb) args.push(...MARIADB_TLS[tls]);
+    else args.push(`--ssl-mode=${MYSQL_TLS[tls]}`);
+    if (ca !== undefined) args.push(`--ssl-ca=${ca}`);
+    args.push("--default-character-set=utf8mb4", "--max-allowed-packet=1G");
+    return args;
+  };
   await context.fence();
   const failed = await pipe([
     {

@@ -69,8 +69,8 @@ export function databaseFork(name: string, marker: Marker, { id, createdAt, pare
     name,
     marker,
     createdAt,
-    ...(parent === undefined ? {} : { parentId: parent }),
-    ...(copy === undefined ? {} : { copy }),
+    parentId: parent,
+    copy,
   };
 }
 

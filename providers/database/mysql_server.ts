@@ -63,8 +63,8 @@ export function loginOf(text: string): Login | undefined {
     password: decodeURIComponent(url.password),
     tls: tlsOf(settings),
     search: url.search,
-    ...(socket ? { socket } : {}),
-    ...(ca ? { ca } : {}),
+    socket: socket || undefined,
+    ca: ca || undefined,
   };
 }
 
@@ -114,12 +114,14 @@ export async function connected<T>(
   const ssl = {
     rejectUnauthorized: login.tls.startsWith("verify"),
     verifyIdentity: login.tls === "verify-identity",
-    ...(ca === undefined ? {} : { ca }),
+    ca,
   };
   const open = (isPlain: boolean) =>
     createConnection({
-      ...(socket === undefined ? { host, port: Number(port) } : { socketPath: socket }),
-      ...(isPlain ? {} : { ssl }),
+      host,
+      port: Number(port),
+      socketPath: socket, // it goes before host and port
+      ssl: isPlain ? undefined : ssl,
       user,
       password,
       connectTimeout: 10_000,

@@ -103,7 +103,7 @@ function settled<T>(
   look: () => Promise<T | undefined>,
   late?: () => T,
 ): Promise<T> {
-  return poll(waiter, { ...SETTLING, what, resource, ...(late && { late }) }, look);
+  return poll(waiter, { ...SETTLING, what, resource, late }, look);
 }
 
 /** Whether the store does not see yet what a request names. */
