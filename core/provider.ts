@@ -311,6 +311,8 @@ export interface Declaration {
 export interface Provider<Options = unknown> {
   /** Equals the file's name and the `provider` of forkstack.json. */
   readonly name: string;
+  /** Earlier names of it: what it made under one of them is its own. @default {none} */
+  readonly aliases?: readonly string[];
   /** The kind of its resource. */
   readonly kind: Kind;
   /** What people call it: `"Amazon S3, or a store that speaks it"`. @default {its name} */
@@ -332,6 +334,12 @@ export interface Provider<Options = unknown> {
   readonly requestIdHeaders?: readonly string[];
   /** The options' schema; also the source of forkstack.schema.json. */
   readonly options: OptionsSchema<Options>;
+  /**
+   * Options in the words of an older version, in those of today: `{ db: "shop" }` becomes `{ database: "shop" }`. It is
+   * given what forkstack.json or a row of the registry holds, whoever wrote that: it never throws, changes nothing in
+   * place, and leaves today's options and what it does not know as they are. @default {they are the same}
+   */
+  upgradeOptions?(given: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;
   /** What `create` and all the others need; `forkstack permissions` prints it. @default {nothing} */
   permissions?(options: Options, credentials: Context["credentials"]): Permissions;
   /** Looks, changes nothing. A base environment's resource has no marker and is `"foreign"`, with its id. */
@@ -379,7 +387,7 @@ export interface Provider<Options = unknown> {
 /** As much of a provider as looking at a resource needs. */
 export type Inspector = Pick<
   Provider,
-  "name" | "kind" | "credentials" | "credentialsHint" | "requestIdHeaders" | "inspect"
+  "name" | "aliases" | "kind" | "credentials" | "credentialsHint" | "requestIdHeaders" | "inspect"
 >;
 
 /** As much of a provider as telling a resource's variables needs. */

@@ -8,6 +8,7 @@ import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Marker, type Outputs, Secret } from "../core/provider.ts";
 import { ForkstackError } from "../mod.ts";
 import { foreignCases } from "./conformance_foreign.ts";
+import { olderCases } from "./conformance_older.ts";
 import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
 
 export type { Emulator, Foreign, Given, Suite, World } from "./world.ts";
@@ -608,6 +609,7 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
       return Promise.resolve();
     }),
     ...foreignCases(suite),
+    ...olderCases(suite),
   };
   const isMarked = capabilities.ownership !== "recorded";
   const claims: Readonly<Record<string, boolean>> = {

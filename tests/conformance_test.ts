@@ -192,7 +192,10 @@ type Flaw =
   | "goes by the name on record"
   | "forgets how the environment was made"
   | "marks another's fork as its own"
-  | "can't change its mark";
+  | "can't change its mark"
+  | "throws on an old row"
+  | "upgrades a row in place"
+  | "changes today's options as it upgrades";
 
 /** `ownership`: whether the vendor's note is used, or, as if there were none, the record of its answers. */
 function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): Provider<NoOptions> {
@@ -426,6 +429,11 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
     },
     permissions: () => ({ net: [is("asks a host that it does not declare") ? "*.boxes.test" : "boxes.test:443"] }),
     options: is("takes any option") ? v.object({}) : v.strictObject({}),
+    upgradeOptions(given) {
+      if (is("throws on an old row")) (given.size as string).trim();
+      if (is("upgrades a row in place")) delete (given as Record<string, unknown>).noSuchOption;
+      return is("changes today's options as it upgrades") ? { ...given, version: 2 } : given;
+    },
     inspect,
     create,
     delete: remove,
@@ -443,6 +451,7 @@ testProvider({ provider: boxProvider(), emulator });
 testProvider({ provider: boxProvider(undefined, "recorded"), emulator }, { as: "box without marks" });
 
 const REMARK = "its mark says how the environment was made, and remark() changes no more than that";
+const UPGRADE = "upgradeOptions() leaves today's options, changes nothing in place, and takes whatever a row holds";
 const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
   "asks a host that it does not declare": "goes from absent to ready and back, each step twice",
   "adopts by name": "refuses a resource of somebody else at our name",
@@ -498,6 +507,9 @@ const CAUGHT_BY: Readonly<Record<Flaw, string>> = {
   "forgets how the environment was made": REMARK,
   "marks another's fork as its own": REMARK,
   "can't change its mark": REMARK,
+  "throws on an old row": UPGRADE,
+  "upgrades a row in place": UPGRADE,
+  "changes today's options as it upgrades": UPGRADE,
   "goes by the name on record": "another's thing at the name of a fork that is gone is not ours",
 };
 /** Flaws of a provider whose vendor stores no note. */

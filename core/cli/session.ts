@@ -10,7 +10,7 @@ import { openRegistry } from "../state/open_registry.ts";
 import { admit } from "../project/trust.ts";
 import type { Secret } from "../secret.ts";
 import { shown } from "../text/printable.ts";
-import { isBuiltIn, type Project, type Resource } from "../project/project.ts";
+import type { Project, Resource } from "../project/project.ts";
 import type { Reach } from "../project/trusted.ts";
 
 /** How a command opens its project. */
@@ -99,15 +99,10 @@ function realWorld(io: Io, resources: readonly Resource[]): World {
     },
     teller: io.catalog.teller,
     async provider(kind, name) {
-      const isOfCatalog = isBuiltIn(io.catalog, kind, name);
-      const declared = resources.find((one) =>
-        one.kind === kind && (one.provider.name === name || (one.isUnread && !isOfCatalog))
-      )?.provider;
-      if (declared !== undefined || !isOfCatalog) return declared;
-      const { checked } = await load<typeof import("../project/checked_provider.ts")>(
-        "core/project/checked_provider.ts",
+      const { findProvider } = await load<typeof import("../project/provider_lookup.ts")>(
+        "core/project/provider_lookup.ts",
       );
-      return checked((await io.catalog.providers[kind][name]()).default);
+      return await findProvider({ catalog: io.catalog, resources }, kind, name);
     },
   };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ForkstackError } from "../../mod.ts";
+import { declaredResources, ForkstackError } from "../../mod.ts";
 import { type LockOptions, withLock, type Worker } from "../state/lock.ts";
 import { memory } from "../system/memory.ts";
 import { isMarker, parseMarker } from "../marker.ts";
@@ -15,7 +15,8 @@ import { quoted, shown } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { isLine } from "../text/field_checks.ts";
-import { nameIn, type Resource } from "../project/project.ts";
+import { answersTo, keyOf, nameIn, type Resource } from "../project/project.ts";
+import type { GivenOptions } from "../project/older_options.ts";
 import type { Engine, Inspectable } from "./engine.ts";
 import { isOrAre, listed } from "../text/plural.ts";
 
@@ -57,7 +58,7 @@ export function contextOf(
   const { world, registry } = engine;
   const { worker, marker, rows = [] } = work;
   const signal = worker?.signal ?? engine.signal;
-  const rowOf = (name: string) => rows.find((one) => one.title === name && one.provider === provider.name);
+  const rowOf = (name: string) => rows.find((one) => one.title === name && answersTo(provider, one.provider));
   const record = async (step: string, id: string) => {
     if (worker === undefined || marker === undefined) return;
     if (!isLine(id)) {
@@ -171,15 +172,9 @@ export async function inspectResource(
 }
 
 /** The provider that made a recorded resource, whatever forkstack.json says by now. */
-export async function providerOf(
-  engine: Engine,
-  row: Pick<ResourceRow, "kind" | "provider" | "key" | "options">,
-): Promise<Provider> {
+async function providerOf(engine: Engine, row: ResourceRow): Promise<Provider> {
   const provider = await engine.world.provider(row.kind, row.provider);
-  if (provider !== undefined) {
-    await engine.assertTrusted?.(row, provider);
-    return provider;
-  }
+  if (provider !== undefined) return provider;
   throw new ForkstackError(
     "PROVIDER_UNKNOWN",
     `Cannot reach ${row.key}: neither this forkstack nor forkstack.json has its provider "${row.provider}"`,
@@ -192,15 +187,41 @@ export async function providerOf(
 /** A recorded resource with the provider that made it, and its options as today's schema has them. */
 export async function recordedResource(engine: Engine, row: ResourceRow): Promise<Resource> {
   const provider = await providerOf(engine, row);
-  const parsed = await engine.world.recordedOptions(provider.options, row.options as Record<string, unknown>);
-  const { key, kind, name, env } = row;
-  if ("options" in parsed) {
-    return { key, kind, name, provider, options: parsed.options };
+  const recorded = row.options as GivenOptions;
+  const parsed = await engine.world.recordedOptions(provider, recorded, declaredOptions(engine, row, provider));
+  if ("problem" in parsed) throw unreadableOptions(row, provider, parsed);
+  const { key, kind, name } = row;
+  await engine.assertTrusted?.({ key, kind, options: parsed.given }, provider);
+  return { key, kind, name, provider, options: parsed.options };
+}
+
+/** The options of a resource in forkstack.json, where it still has this provider. */
+function declaredOptions({ project, resources }: Engine, { key }: ResourceRow, provider: Provider): GivenOptions {
+  const declared = declaredResources(project.config).find(({ kind, name }) => keyOf(kind, name) === key);
+  if (declared === undefined) return {};
+  // A file that forkstack.json names has a name of its own, which is known once it is loaded.
+  const by = resources.find((one) => one.key === key)?.provider.name ?? declared.provider;
+  return answersTo(provider, by) ? declared.options : {};
+}
+
+function unreadableOptions(
+  { key, env }: ResourceRow,
+  { name }: Provider,
+  { problem, lacking }: { readonly problem: string; readonly lacking?: string },
+): ForkstackError {
+  const details = { env, resource: key, provider: name };
+  if (lacking === undefined) {
+    return new ForkstackError(
+      "REGISTRY_DAMAGED",
+      `Cannot use ${key} of environment "${env}": its row in the registry is damaged: ${shown(problem)}`,
+      { hint: FORGET, details },
+    );
   }
-  throw new ForkstackError(
-    "REGISTRY_DAMAGED",
-    `Cannot use ${key} of environment "${env}": its row in the registry is damaged: ${shown(parsed.problem)}`,
-    { hint: FORGET, details: { env, resource: key, provider: provider.name } },
+  return new ForkstackError(
+    "CONFIG_INVALID",
+    `Cannot use ${key} of environment "${env}": provider "${name}" now needs "${lacking}", which an older forkstack ` +
+      `did not record`,
+    { hint: `Write ${key} with provider "${name}" and "${lacking}" into forkstack.json, as it was then`, details },
   );
 }
 

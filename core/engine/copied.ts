@@ -8,7 +8,6 @@ import { ForkstackError } from "../../mod.ts";
 import type { Engine } from "./engine.ts";
 import { basename, dirname } from "../system/host.ts";
 import type { Original, ResourceRow } from "../state/records.ts";
-import { providerOf } from "./context.ts";
 
 /** Directory that a person knows an original by. */
 export function originalName({ directory }: Original): string {
@@ -23,13 +22,13 @@ export function originalName({ directory }: Original): string {
  */
 export async function assertNotOriginals(
   engine: Engine,
-  rows: readonly Pick<ResourceRow, "env" | "key" | "kind" | "provider" | "options" | "operation" | "title">[],
+  rows: readonly Pick<ResourceRow, "env" | "key" | "kind" | "provider" | "operation" | "title">[],
   verb: "delete" | "reset",
 ): Promise<void> {
   const { originals } = engine.registry;
   if (originals.length === 0) return;
   for (const row of rows) {
-    if ((await providerOf(engine, row)).capabilities.embedded) continue;
+    if ((await engine.world.provider(row.kind, row.provider))?.capabilities.embedded) continue;
     for (const original of originals) {
       if (!await engine.registry.knewOperation(row.operation, original.seq)) continue;
       const name = originalName(original);

@@ -6,9 +6,9 @@
 import type { Kind } from "../../mod.ts";
 import type { Files } from "../system/files.ts";
 import type { HttpClient } from "../http/client.ts";
-import type { Inspector, OptionsSchema, Provider, Teller } from "../provider.ts";
+import type { Inspector, Provider, Teller } from "../provider.ts";
 import type { Registry } from "../state/registry.ts";
-import type { RecordedOptions } from "../project/schema.ts";
+import type { RecordedOptions, recordedOptions } from "../project/schema.ts";
 import type { Secret } from "../secret.ts";
 import type { ResourceRow } from "../state/records.ts";
 import type { Project, Resource } from "../project/project.ts";
@@ -36,11 +36,8 @@ export interface World {
   /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
   readonly secrets: Secret[];
   /** Options as a row recorded them, by today's schema of their provider; see schema.ts. */
-  readonly recordedOptions: (
-    options: OptionsSchema<unknown>,
-    recorded: Readonly<Record<string, unknown>>,
-  ) => Promise<RecordedOptions>;
-  /** The provider of a kind and name: a built-in one, or a file that forkstack.json names. */
+  readonly recordedOptions: (...given: Parameters<typeof recordedOptions>) => Promise<RecordedOptions>;
+  /** The provider that has, or had, this name: a built-in one, or a file that forkstack.json names. */
   readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
   /** Looks at such a resource and tells its variables, where that is to be had without the rest of the provider. */
   readonly teller?: (kind: Kind, name: string) => Promise<Teller | undefined>;
@@ -60,7 +57,7 @@ export interface Engine {
   readonly project: Project;
   readonly registry: Registry;
   readonly resources: readonly Resource[];
-  /** Rejects options of a recorded resource that name a host nobody trusts. */
+  /** Rejects options of a recorded resource, upgraded but not parsed, that name a host nobody trusts. */
   readonly assertTrusted?: (row: Pick<ResourceRow, "key" | "kind" | "options">, provider: Provider) => Promise<void>;
   readonly world: World;
   readonly owner: string;

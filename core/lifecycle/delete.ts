@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ForkstackError } from "../../mod.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { type CheckoutReport, checkoutReports, checkoutsToForget } from "../workspace/checkouts.ts";
 import { assertNotOriginals } from "../engine/copied.ts";
 import { type Current, currentEnv, leftText, withoutPointer } from "../workspace/current.ts";
@@ -208,10 +208,10 @@ function partlyDeleted(
   isLeft = false,
 ): ForkstackError {
   const reasons = failures.map(({ item, error }) => `${item.key}: ${reasonOf(error)}`);
+  const hints = new Set(failures.flatMap(({ error }) => isForkstackError(error) && error.hint ? [error.hint] : []));
+  const again = `The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again`;
   return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
-    hint: `The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again${
-      isLeft ? `. ${leftText(engine.project, env)}` : ""
-    }`,
+    hint: [...hints, again, ...(isLeft ? [leftText(engine.project, env)] : [])].join(". "),
     retryable: true,
     details: { env },
     cause: new AggregateError(failures.map(({ error }) => error)),

@@ -17,7 +17,7 @@ import { compareNames, messageOf } from "../text/printable.ts";
 import * as workspace from "../workspace/env_files.ts";
 import type { DamagedRow, Environment, KeptFork, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
-import { protectedEnvs, type Resource, titleOf } from "../project/project.ts";
+import { answersTo, protectedEnvs, type Resource, titleOf } from "../project/project.ts";
 import { mendingCommand, shownStatus } from "../engine/resource_report.ts";
 import { contextOf, inspectResource, journalOf, scopeOf, underLock } from "../engine/context.ts";
 import type { Finding } from "./finding.ts";
@@ -140,12 +140,12 @@ function outgrown(
     fix: `\`forkstack new ${name}\` adds it`,
   }));
   const changed = rows.flatMap(({ key, provider, title }): Finding[] => {
-    const now = resources.find((one) => one.key === key && !one.isUnread)?.provider.name ?? provider;
-    return now === provider ? [] : [{
+    const now = resources.find((one) => one.key === key && !one.isUnread)?.provider;
+    return now === undefined || answersTo(now, provider) ? [] : [{
       severity: "error",
       environment: name,
       resource: key,
-      problem: `changed: it is ${provider} "${title}", and forkstack.json says ${now}`,
+      problem: `changed: it is ${provider} "${title}", and forkstack.json says ${now.name}`,
       fix: `\`forkstack delete ${name}\`, then \`forkstack new ${name}\``,
     }];
   });

@@ -5,7 +5,7 @@
  */
 import { ForkstackError } from "../../mod.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
-import { BASE_ENVS, type Resource } from "../project/project.ts";
+import { answersTo, BASE_ENVS, type Resource } from "../project/project.ts";
 import { mendingCommand, shownStatus } from "../engine/resource_report.ts";
 
 /** One resource of a plan. */
@@ -83,7 +83,7 @@ export function planNew(known: PlanInput): Plan {
   const steps = known.resources.map((resource): Step => {
     const row = cleanUpFirst ? undefined : rows.find(({ key }) => key === resource.key);
     const title = known.titles[resource.key];
-    const isOther = row !== undefined && row.provider !== resource.provider.name && !resource.isUnread;
+    const isOther = row !== undefined && !answersTo(resource.provider, row.provider) && !resource.isUnread;
     if (row !== undefined && (isOther || row.title !== title)) {
       throw new ForkstackError(
         "CONFLICT",

@@ -17,18 +17,22 @@ const VARIABLE = /^(?!FORKSTACK_)[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 
 /** A provider whose answers are checked; one that fails is `ANSWER_INVALID`. */
 export function checked<Options>(provider: Provider<Options>): Provider<Options> {
-  const { execute, reset, keep, extend, remark, usage, permissions, secrets, credentialsHint, requestIdHeaders } =
-    provider;
+  const { execute, reset, keep, extend, remark, usage, permissions, secrets } = provider;
+  const { credentialsHint, requestIdHeaders, upgradeOptions } = provider;
   const refuse: Refuse = (what, value) => invalid(provider, what, value);
   return {
     name: provider.name,
+    aliases: provider.aliases,
     kind: provider.kind,
+    title: provider.title,
+    page: provider.page,
     capabilities: provider.capabilities,
     credentials: provider.credentials,
     variables: provider.variables,
     credentialsHint,
     requestIdHeaders,
     options: provider.options,
+    upgradeOptions: upgradeOptions?.bind(provider),
     inspect: async (context, target) => inspection(await provider.inspect(context, target), target, refuse),
     async create(context, target) {
       const created = await provider.create(context, target);

@@ -293,7 +293,9 @@ function dataUrl(type: string, text: string): string {
 }
 
 const FUNCTIONS = ["inspect", "create", "delete", "list", "probe", "outputs"] as const;
-const OPTIONAL = ["execute", "reset", "keep", "extend", "remark", "usage", "permissions"] as const;
+const OPTIONAL = ["execute", "reset", "keep", "extend", "remark", "usage", "permissions", "upgradeOptions"] as const;
+
+const NAME = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 
 const CAPABILITIES = v.strictObject({
   copy: v.picklist(["copy-on-write", "full-copy", "schema-only", "empty", "namespace"]),
@@ -330,10 +332,14 @@ function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
     if (!is) problems.push(text);
   };
   wants(
-    typeof one.name === "string" && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(one.name),
+    typeof one.name === "string" && NAME.test(one.name),
     '"name" must be like "my-db"',
   );
   wants(!isBuiltIn(catalog, kind, String(one.name)), `"${one.name}" is the name of a built-in provider`);
+  const { aliases = [] } = one;
+  const areNames = Array.isArray(aliases) &&
+    aliases.every((alias) => typeof alias === "string" && NAME.test(alias) && !isBuiltIn(catalog, kind, alias));
+  wants(areNames, '"aliases" must be a list of names like "my-db", none of them a built-in provider\'s');
   wants(one.kind === kind, `it is a provider of kind "${one.kind}", not "${kind}"`);
   const capabilities = v.safeParse(CAPABILITIES, one.capabilities);
   for (const issue of capabilities.issues ?? []) {

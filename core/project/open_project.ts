@@ -24,7 +24,7 @@ import type { Config } from "./schema.ts";
 import { byKey } from "../text/printable.ts";
 import { admit } from "./trust.ts";
 import { VERSION } from "../system/version.ts";
-import { isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
+import { answersTo, isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
 import { type Admission, type Admitted, NOBODY } from "./trusted.ts";
 
 export type { Config } from "./schema.ts";
@@ -200,18 +200,24 @@ export async function loadResources(
   }));
   for (const { key, kind, provider, file } of resources) {
     const other = resources.find((one) =>
-      one.kind === kind && one.provider.name === provider.name && one.file !== file
+      one.kind === kind && one.file !== file && namesOf(one.provider).some((name) => answersTo(provider, name))
     );
     if (other === undefined) continue; // else a recorded resource would not tell which of the two made it
     throw new ForkstackError(
       "PROVIDER_INVALID",
-      `Cannot use ${key}: "${other.file}" and "${file}" are both called "${provider.name}"`,
+      `Cannot use ${key}: "${other.file}" and "${file}" are both called "${
+        namesOf(other.provider).find((name) => answersTo(provider, name))
+      }"`,
       {
-        hint: "Give one of them another name",
+        hint: "Give one of them another name, or other `aliases`",
         details: { resource: key, provider: provider.name },
       },
     );
   }
   const sorted = resources.map(({ file: _, ...resource }) => resource).sort(byKey);
   return { resources: sorted, isTrusted };
+}
+
+function namesOf({ name, aliases = [] }: Provider): readonly string[] {
+  return [name, ...aliases];
 }

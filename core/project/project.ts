@@ -56,8 +56,13 @@ export function keyOf(kind: Kind, name: string | undefined): string {
 }
 
 /** Whether a provider is one of the catalog's, and no file that a repository names. */
-export function isBuiltIn(catalog: Catalog, kind: Kind, provider: string): boolean {
+export function isBuiltIn(catalog: Pick<Catalog, "providers">, kind: Kind, provider: string): boolean {
   return Object.hasOwn(catalog.providers[kind], provider);
+}
+
+/** Whether a name is a provider's, today's or an earlier one. */
+export function answersTo({ name, aliases = [] }: Pick<Provider, "name" | "aliases">, recorded: string): boolean {
+  return name === recorded || aliases.includes(recorded);
 }
 
 /** The name in a resource's key; absent where it has none. */

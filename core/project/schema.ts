@@ -5,8 +5,9 @@
  */
 import * as v from "npm:valibot@1.5.0";
 import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, KINDS, NAME_PATTERN } from "../../mod.ts";
-import type { Catalog, OptionsSchema } from "../provider.ts";
+import type { Catalog, OptionsSchema, Provider } from "../provider.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
+import { type GivenOptions, upgradedOptions } from "./older_options.ts";
 import { registryUrlProblem } from "./registry_url.ts";
 import { referenceProblem } from "./provider_reference.ts";
 
@@ -85,37 +86,61 @@ const COMMON: Partial<Record<Kind, v.ObjectEntries>> = {
 
 /** An entry of a kind without its `provider`, checked: what every entry takes, and the provider's own options. */
 export async function parseResource(
-  { kind, options }: { readonly kind: Kind; readonly options: OptionsSchema<unknown> },
-  input: object,
+  provider: Pick<Provider, "name" | "kind" | "options" | "upgradeOptions">,
+  input: GivenOptions,
   key: string,
   path: string,
 ): Promise<{ options: unknown; sanitize?: string }> {
+  const { kind, options } = provider;
   const common = COMMON[kind] ?? {};
   const schema = v.strictObject({ ...common, ...entriesOf(options) });
-  const problems = await problemsOf(schema, input, key);
+  const isCommon = ([name]: [string, unknown]) => name in common;
+  const own = Object.fromEntries(Object.entries(input).filter((one) => !isCommon(one)));
+  const given = upgradedOptions(provider, own);
+  const whole = { ...Object.fromEntries(Object.entries(input).filter(isCommon)), ...given };
+  const problems = await problemsOf(schema, whole, key);
   if (problems.length > 0) throw invalid(path, problems);
-  const shared = Object.entries(v.parse(schema, input)).filter(([name]) => name in common);
-  const own = Object.entries(input).filter(([name]) => !(name in common));
-  return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, Object.fromEntries(own)) };
+  const shared = Object.entries(v.parse(schema, whole)).filter(isCommon);
+  return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, given) };
 }
 
-/** What a row's options are today, or what is wrong with them. */
-export type RecordedOptions = { readonly options: unknown } | { readonly problem: string };
+/** Options of a row, as today's provider takes them, or why it can't. */
+export type RecordedOptions = {
+  /** Parsed by the schema. */
+  readonly options: unknown;
+  /** Before that: whatever hosts they name stand here in full. */
+  readonly given: GivenOptions;
+} | {
+  readonly problem: string;
+  /** An option that is required by now, and that neither the row nor forkstack.json has. */
+  readonly lacking?: string;
+};
 
 /**
- * Options as a row recorded them, by today's schema. Those that the provider no longer knows do nothing, and are left
- * out, so that what an older forkstack made can still be deleted; what is wrong with the others is told.
+ * Options that a version of any age recorded, by today's schema: what has another name now is upgraded, what the provider
+ * no longer knows does nothing and is left out, and what it requires since then is taken from the entry of forkstack.json.
+ *
+ * @throws {ForkstackError} PROVIDER_INVALID if `upgradeOptions` does.
  */
 export function recordedOptions(
-  options: OptionsSchema<unknown>,
-  recorded: Readonly<Record<string, unknown>>,
+  provider: Pick<Provider, "name" | "options" | "upgradeOptions">,
+  recorded: GivenOptions,
+  declared: GivenOptions = {},
 ): RecordedOptions {
+  const { options } = provider;
+  const [upgraded, present] = [upgradedOptions(provider, recorded), upgradedOptions(provider, declared)];
   const entries = entriesOf(options) as v.ObjectEntries | undefined; // a test's schema may take anything
-  const known = Object.fromEntries(Object.entries(recorded).filter(([key]) => Object.hasOwn(entries ?? {}, key)));
-  const result = v.safeParse(options as v.GenericSchema, entries === undefined ? recorded : known);
-  if (result.success) return { options: result.output };
+  const lacking = entries === undefined ? [] : requiredOptions(options).filter((key) => upgraded[key] === undefined);
+  const given = Object.fromEntries([
+    ...Object.entries(upgraded).filter(([key]) => entries === undefined || Object.hasOwn(entries, key)),
+    ...lacking.flatMap((key) => Object.hasOwn(present, key) ? [[key, present[key]]] : []),
+  ]);
+  const result = v.safeParse(options as v.GenericSchema, given);
+  if (result.success) return { options: result.output, given };
   const [issue] = result.issues;
-  return { problem: `option "${v.getDotPath(issue) ?? ""}" ${issue.message}` };
+  const option = v.getDotPath(issue) ?? "";
+  const problem = `option "${option}" ${issue.message}`;
+  return lacking.includes(option) && given[option] === undefined ? { problem, lacking: option } : { problem };
 }
 
 /** The options without which a provider does not work. */

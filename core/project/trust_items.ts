@@ -9,6 +9,7 @@ import { join } from "../system/host.ts";
 import { isWithin } from "../system/links.ts";
 import { load } from "../system/lazy.ts";
 import type { Catalog, OptionsSchema, Provider } from "../provider.ts";
+import { upgradedOptions } from "./older_options.ts";
 import { itemTitle } from "./trust_text.ts";
 import { isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
 import type { Admitted, Code, Item, Named, Reach } from "./trusted.ts";
@@ -33,7 +34,8 @@ export async function namedBy(
     const resource = keyOf(kind, name);
     const { provider: _, sanitize, ...entry } = options as Record<string, unknown>;
     if (isBuiltIn(catalog, kind, file)) {
-      items.push(...hostItems(resource, (await catalog.providers[kind][file]()).default, entry));
+      const { default: provider } = await catalog.providers[kind][file]();
+      items.push(...hostItems(resource, provider, upgradedOptions(provider, entry)));
     } else if (reach === "all") {
       const { readCode } = await load<typeof import("./custom_provider.ts")>("core/project/custom_provider.ts");
       code[resource] = await readCode(project, resource, file);
@@ -71,8 +73,9 @@ function ownHosts(options: OptionsSchema<unknown>, option: string): ((url: strin
 }
 
 /**
- * Rejects options that a registry recorded where they name a host that nobody trusts: of a built-in provider by its
- * schema; of one of the repository's own, which alone knows what they mean, any text that forkstack.json does not have.
+ * Rejects options that a registry recorded, upgraded to those of today, where they name a host that nobody trusts: of a
+ * built-in provider by its schema; of one of the repository's own, which alone knows what they mean, any text that
+ * forkstack.json does not have.
  */
 export function assertTrusted(
   { key, kind, options }: { readonly key: string; readonly kind: Kind; readonly options: unknown },
@@ -84,7 +87,11 @@ export function assertTrusted(
   },
 ): void {
   const given = (options ?? {}) as object;
-  const declared = new Set(resources.filter((one) => one.provider === provider).flatMap((one) => textsIn(one.options)));
+  const declared = new Set(
+    resources.filter((one) => one.kind === kind && one.provider.name === provider.name).flatMap((one) =>
+      textsIn(one.options)
+    ),
+  );
   const items = isBuiltIn(catalog, kind, provider.name)
     ? hostItems(key, provider, given)
     : textsIn(given).filter((text) => /[.:@/\\]/.test(text) && !declared.has(text))

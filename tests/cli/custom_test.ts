@@ -235,6 +235,10 @@ const BROKEN: Readonly<Record<string, readonly [text: string, message: RegExp]>>
   ],
   "headers that are none": [changed('requestIdHeaders: ["x-id: 1"]'), /"requestIdHeaders" must be a list of names/],
   "a title that is none": [changed("title: 1, page: {}"), /"title" must be a text; "page" must be a text/],
+
+  "aliases that are no names": [changed('aliases: ["Mine!"]'), /"aliases" must be a list of names/],
+  "an alias that is a built-in one": [changed('aliases: ["mine", "sqlite"]'), /none of them a built-in provider's/],
+  "an upgrade that is no function": [changed("upgradeOptions: {}"), /"upgradeOptions" must be a function/],
   "secrets of a database": [changed("secrets: { read() {}, write() {} }"), /"secrets" must be/],
   "the name of a built-in one": [changed('name: "turso"'), /"turso" is the name of a built-in provider/],
   "several at once": [changed('name: "A b", list: 1'), /"name" must be like "my-db"; "list" must be a function/],
@@ -383,4 +387,47 @@ Deno.test("a secret from another copy of forkstack is still one", async () => {
   const secret = new other.Secret("value");
   assert(secret instanceof Secret && new Secret("x") instanceof other.Secret && secret.reveal() === "value");
   for (const not of [null, undefined, "x", {}, { reveal() {} }]) assert(!((not as unknown) instanceof Secret));
+});
+
+/** The next version of the example: it has another name, and so has its option. */
+const NEXT = `${EXAMPLE.replace("export default (", "const make = (").replaceAll("directory", "folder")}
+export default (tools: Tools) => ({
+  ...make(tools),
+  name: "json-notes",
+  aliases: ["json-file"],
+  upgradeOptions({ directory, ...rest }: Record<string, unknown>) {
+    return directory === undefined ? rest : { folder: directory, ...rest };
+  },
+});
+`;
+
+Deno.test("a later version of a file, with other names, goes on with what the earlier one made", async () => {
+  await using place = await project(FILE);
+  await ok(place, "new", "alice");
+  await ok(place, "new", "bob", "--ttl", "1m", "--no-switch");
+  await place.write(FILE, NEXT);
+  await trust(place);
+  assert.equal(await ok(place, "doctor"), "Everything is as it should be\n");
+  await ok(place, "new", "alice");
+  await ok(place, "new", "carol");
+  for (const env of ["alice", "bob", "carol"]) await ok(place, "delete", env, "--yes");
+  assert.deepEqual(await readdir(place.path("data")), ["shop-dev.json"]);
+  const registry = { directory: "data", folder: "elsewhere" };
+  await place.write("forkstack.json", JSON.stringify({ project: "shop", database: { provider: FILE, ...registry } }));
+  await trust(place);
+  assert.equal((await ok(place, "new", "dave", "--empty", "--json")).includes('"ok": true'), true);
+  assert.deepEqual(await readdir(place.path("elsewhere")), ["shop-dave.json"], "today's name goes before the old one");
+});
+
+Deno.test("two files of which one had the other's name are refused: a row would not tell which of them made it", async () => {
+  for (const other of ['name: "other", aliases: ["json-file"]', 'name: "json-file"']) {
+    const mine = { provider: FILE, directory: "data" };
+    await using place = await Place.make({ database: { mine, other: { ...mine, provider: "./other.ts" } } });
+    await place.write(FILE, EXAMPLE);
+    await place.write("other.ts", changed(other));
+    await trust(place);
+    const error = await refused(place, ["new", "alice"]);
+    assert.equal(error.code, "PROVIDER_INVALID");
+    assert.match(error.message, /"\.\/(other|providers\/json-file)\.ts" are both called "json-file"/);
+  }
 });

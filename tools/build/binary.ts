@@ -31,6 +31,7 @@ carry({
   "core/project/begin.ts": () => import("../../core/project/begin.ts"),
   "core/project/checked_provider.ts": () => import("../../core/project/checked_provider.ts"),
   "core/project/custom_provider.ts": () => import("../../core/project/custom_provider.ts"),
+  "core/project/provider_lookup.ts": () => import("../../core/project/provider_lookup.ts"),
   "core/project/schema.ts": () => import("../../core/project/schema.ts"),
   "core/project/trust_items.ts": () => import("../../core/project/trust_items.ts"),
   "core/project/trust_store.ts": () => import("../../core/project/trust_store.ts"),

@@ -154,8 +154,9 @@ function foreign(error: unknown): ForkstackError {
 
 function pruneIncomplete(failures: readonly unknown[]): ForkstackError {
   const messages = failures.map(messageOf);
+  const hints = new Set(failures.flatMap((error) => isForkstackError(error) && error.hint ? [error.hint] : []));
   return new ForkstackError("PRUNE_INCOMPLETE", messages.join("; "), {
-    hint: "Run `forkstack prune` again, or look with `forkstack doctor`",
+    hint: [...hints, "Run `forkstack prune` again, or look with `forkstack doctor`"].join(". "),
     retryable: true,
     cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
   });
