@@ -78,7 +78,7 @@ export function embeddedProviderWith<Options>(
     title: its.title,
     page: its.page,
     options,
-    ...(its.secrets === undefined ? {} : { secrets: its.secrets }),
+    secrets: its.secrets,
     create: (context, target) => create(its, context, target),
     delete: (context, fork, scope) => remove(its, context, fork, scope),
     reset: (context, fork, target) => reset(its, context, fork, target),
@@ -94,15 +94,13 @@ export function embeddedProviderWith<Options>(
         retryable: true,
       });
     },
-    ...(its.execute === undefined ? {} : {
-      async execute(context, fork, scope, sql) {
-        const path = pathOf(fork, scope);
-        const isHere = (await context.files.stat(path))?.type === its.type;
-        if (isHere && (await readOwner(context, its.kind, scope, fork.name))?.id === fork.id) {
-          return await its.execute!(path, sql, context.signal);
-        }
-        throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
-      },
+    execute: its.execute && (async (context, fork, scope, sql) => {
+      const path = pathOf(fork, scope);
+      const isHere = (await context.files.stat(path))?.type === its.type;
+      if (isHere && (await readOwner(context, its.kind, scope, fork.name))?.id === fork.id) {
+        return await its.execute!(path, sql, context.signal);
+      }
+      throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
     }),
     async usage(context, held, scope) {
       const paths = ["", ...(its.companions ?? [])].map((suffix) => pathOf(held, scope) + suffix);
@@ -129,7 +127,7 @@ async function create<O>(its: Embedded<O>, context: Context, target: Target<O>):
   const claim: Fork = {
     id: earlier?.id ?? crypto.randomUUID(),
     name: target.name,
-    ...(parent === undefined ? {} : { parentId: target.parent }),
+    parentId: parent === undefined ? undefined : target.parent,
     marker: target.marker,
     createdAt: earlier?.createdAt ?? context.now().toISOString(),
   };
@@ -322,13 +320,14 @@ async function reset<O>(its: Embedded<O>, context: Context, fork: Fork, target: 
   }
   return {
     discard,
-    ...(its.execute === undefined ? {} : { execute: (sql) => its.execute!(partial, sql, context.signal) }),
+    execute: its.execute && ((sql) => its.execute!(partial, sql, context.signal)),
     async commit() {
       const aside: [from: string, to: string][] = [];
       await context.fence();
       try {
         // A file is replaced in one step, but a log beside it would be played into the new one; a directory can't be.
-        for (const old of [...companionsOf(its, path), ...(its.type === "directory" ? [path] : [])]) {
+        const olds = companionsOf(its, path);
+        for (const old of its.type === "directory" ? [...olds, path] : olds) {
           if (await context.files.stat(old) === undefined) continue;
           const to = temporaryPath(old);
           await context.files.replace(old, to);

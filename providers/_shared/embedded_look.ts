@@ -92,10 +92,10 @@ export async function readOwner(
     return marker && {
       id,
       name,
-      ...(parentId === undefined ? {} : { parentId }),
+      parentId,
       marker,
       createdAt,
-      ...(copy === undefined ? {} : { copy }),
+      copy,
     };
   } catch (error) {
     throw new ForkstackError("STATE_DAMAGED", `Cannot read the owner file "${path}": it is not what forkstack wrote`, {

@@ -1,6 +1,7 @@
 /**
  * What the HTTP providers share: calls of a vendor's JSON API, answers checked against a schema, refusals told in words.
  */
+import { present } from "./fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { readJson, vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/system/repeat.ts";
@@ -52,11 +53,12 @@ export interface Vendor<Options> {
 
 /** What a call may carry. */
 export interface Sent {
-  readonly query?: Readonly<Record<string, string>>;
+  /** What is `undefined` is left out, also of the headers. */
+  readonly query?: Readonly<Record<string, string | undefined>>;
   readonly json?: unknown;
   /** A body that is not ours to understand, in place of `json`. */
   readonly text?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | undefined>>;
   /** Goes without `authorize`: a login. @default {false} */
   readonly isAnonymous?: boolean;
   /** The path begins at the vendor's `root`. @default {false} */
@@ -152,17 +154,14 @@ export class Api<Options> {
     { query = {}, json, text, headers = {}, root: isRoot, tail, mayRepeat, isAnonymous = false }: Sent = {},
   ): Promise<VendorAnswer> {
     const { base, root = base, authorize = (request) => this.#bear(request, context) } = this.#vendor;
-    const whole = [
-      (isRoot ? root : base)(scope).replace(/\/$/, ""),
-      ...path.map(encodeURIComponent),
-      ...(tail === undefined ? [] : [tail]),
-    ];
+    const whole = [(isRoot ? root : base)(scope).replace(/\/$/, ""), ...path.map(encodeURIComponent)];
+    if (tail !== undefined) whole.push(tail);
     const url = new URL(whole.join("/"));
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    for (const [name, value] of Object.entries(present(query))) url.searchParams.set(name, value);
     const request = new Request(url, {
       method,
-      headers: { ...(json === undefined ? {} : { "content-type": "application/json" }), ...headers },
-      ...(json === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(json) }),
+      headers: present({ "content-type": json === undefined ? undefined : "application/json", ...headers }),
+      body: text ?? JSON.stringify(json), // none of `undefined`
       signal: context.signal,
     });
     if (!isAnonymous) await authorize(request, context, scope);
@@ -212,14 +211,16 @@ export class Api<Options> {
     cursorOf: (page: Page) => string | null | undefined,
   ): AsyncIterable<Page> {
     const seen = new Set<string>();
-    for (let cursor: string | undefined;;) {
+    let cursor: string | undefined;
+    for (;;) {
       const answer = await send(cursor);
       const page = await this.read(schema, answer, scope, what);
       yield page;
       const next: string | null | undefined = cursorOf(page);
       if (!next) return;
       if (seen.has(next)) throw this.strange(answer, scope, `${what}: a page leads back to an earlier one`);
-      seen.add(cursor = next);
+      seen.add(next);
+      cursor = next;
     }
   }
 
@@ -240,27 +241,34 @@ export class Api<Options> {
   /** The error for an answer that is no success. */
   async refusal(answer: VendorAnswer, scope: Scope<Options>, what: string): Promise<ForkstackError> {
     const { request, response } = answer;
-    const { provider, label, statusPage, credential, scopes, known } = this.#vendor;
+    const { provider, known } = this.#vendor;
     const { status } = response;
     const vendorCode = await this.codeOf(answer);
     await response.text().catch(() => {}); // it may have been read
-    const { code, state, hint }: Refusal = known?.(status, vendorCode, scope) ??
-      (status === 401
-        ? { state: "the token was refused", hint: `Set ${credential.variable} again: ${credential.hint}` }
-        : status === 403
-        ? { state: "the token may not do that", hint: scopes(scope) }
-        : status === 423
-        ? { state: "it is locked", hint: "Wait until the vendor is done with it, then run the same command again" }
-        : status === 429 || status >= 500
-        ? { state: `${label} answers ${status}`, hint: `Run the same command again; see ${statusPage}` }
-        : { state: `${label} refused it (${status})`, hint: "The cause says why; see also the limits of the plan" });
+    const { code, state, hint } = known?.(status, vendorCode, scope) ?? this.#usual(status, scope);
     return vendorError(request, response, {
       provider,
       resource: scope.resource,
-      ...(code === undefined ? {} : { code }),
+      code,
       message: `Cannot ${what}: ${state}`,
       hint,
     });
+  }
+
+  /** What a status says at every vendor. */
+  #usual(status: number, scope: Scope<Options>): Refusal {
+    const { label, statusPage, credential, scopes } = this.#vendor;
+    if (status === 401) {
+      return { state: "the token was refused", hint: `Set ${credential.variable} again: ${credential.hint}` };
+    }
+    if (status === 403) return { state: "the token may not do that", hint: scopes(scope) };
+    if (status === 423) {
+      return { state: "it is locked", hint: "Wait until the vendor is done with it, then run the same command again" };
+    }
+    if (status === 429 || status >= 500) {
+      return { state: `${label} answers ${status}`, hint: `Run the same command again; see ${statusPage}` };
+    }
+    return { state: `${label} refused it (${status})`, hint: "The cause says why; see also the limits of the plan" };
   }
 
   /** The error for an answer that the vendor's API does not give. */

@@ -54,6 +54,6 @@ export function foreignError(
   return new ForkstackError("FOREIGN", `Cannot ${what}`, {
     hint: "Choose another environment name, or move away what is there; forkstack touches nothing that it did not make",
     details: { provider, resource },
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   });
 }

@@ -94,7 +94,7 @@ export function postgresLoginOf(text: string): PostgresLogin | undefined {
 
 /** The URL of a login, as applications get it. */
 export function postgresUrl({ sslmode, ...login }: PostgresLogin): string {
-  return urlOf({ ...login, scheme: "postgres", ...(sslmode === "prefer" ? {} : { query: { sslmode } }) });
+  return urlOf({ ...login, scheme: "postgres", query: sslmode === "prefer" ? undefined : { sslmode } });
 }
 
 /** What a refusal means: our code, whether it may pass, and what to do next. */

@@ -46,13 +46,13 @@ function refuseUnfit({ text, line }: ScriptStatement, { provider }: Purpose): vo
   const isCopy = /^COPY\b/i.test(plain) && /\bFROM\s+STDIN\b/i.test(plain);
   const isEnd = /^(BEGIN|COMMIT|END|ABORT|START\s+TRANSACTION|PREPARE\s+TRANSACTION|ROLLBACK)\b/i.test(plain) &&
     !/^ROLLBACK\s+((WORK|TRANSACTION)\s+)?TO\b/i.test(plain);
-  if (!isCommand && !isCopy && !isEnd) return;
-  const [why, hint] = isCommand
-    ? ["it is a command of psql", "Leave SQL alone in the file: psql is not at work"]
-    : isCopy
-    ? ["it reads rows that follow in the file", "Use INSERT in its place"]
-    : ["it begins or ends a transaction", "Take it out: the whole file is one transaction; savepoints may be set"];
-  throw new ForkstackError("SQL_FAILED", `line ${line}: ${why}`, { hint, details: { provider } });
+  const refused = (why: string, hint: string) =>
+    new ForkstackError("SQL_FAILED", `line ${line}: ${why}`, { hint, details: { provider } });
+  if (isCommand) throw refused("it is a command of psql", "Leave SQL alone in the file: psql is not at work");
+  if (isCopy) throw refused("it reads rows that follow in the file", "Use INSERT in its place");
+  if (!isEnd) return;
+  const hint = "Take it out: the whole file is one transaction; savepoints may be set";
+  throw refused("it begins or ends a transaction", hint);
 }
 
 /** The commonest errors of data. https://www.postgresql.org/docs/18/errcodes-appendix.html */

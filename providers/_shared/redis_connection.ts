@@ -96,9 +96,9 @@ export async function withRedis<T>(
   const redis = new Redis({
     host,
     port,
-    ...(user === "" ? {} : { username: user }),
-    ...(password === "" ? {} : { password }),
-    ...(isTls ? { tls: {} } : {}),
+    username: user || undefined,
+    password: password || undefined,
+    tls: isTls ? {} : undefined,
     protocol: 2,
     lazyConnect: true,
     retryStrategy: () => null, // a lock of ours is held by the connection
@@ -110,7 +110,9 @@ export async function withRedis<T>(
     socketTimeout: SILENCE_MS,
   });
   let broken: unknown;
-  redis.on("error", (error) => void (broken ??= error));
+  redis.on("error", (error) => {
+    broken ??= error;
+  });
   const closed = new Promise((resolve) => redis.once("end", resolve));
   const send: Connection["send"] = (name, ...args) => {
     context.signal.throwIfAborted();
@@ -129,7 +131,10 @@ export async function withRedis<T>(
       runId: server.get("run_id") ?? "",
       async atomically(...commands) {
         context.signal.throwIfAborted();
-        if (commands.length === 1) return void await send(...commands[0]!);
+        if (commands.length === 1) {
+          await send(...commands[0]!);
+          return;
+        }
         const multi = redis.multi();
         for (const [name, ...args] of commands) multi.call(String(name), ...args);
         for (const [error] of await multi.exec() ?? []) if (error) throw error;
@@ -158,22 +163,17 @@ export function fieldsOf(info: string): Map<string, string> {
 function assertFit(server: Map<string, string>, { host, port }: RedisLogin, { provider, what }: RedisTask): void {
   const mode = server.get("server_mode") ?? server.get("redis_mode") ?? "";
   const version = server.get("redis_version") ?? ""; // Valkey tells 7.2.4 here, for clients of Redis
-  const problem: readonly [ErrorCode, string] | undefined = mode !== "standalone"
-    ? [
-      "CONFIG_CLUSTER",
-      `the server at ${host}:${port} runs as "${mode}", where one connection does not reach all keys`,
-    ]
-    : Number.parseInt(version) < OLDEST_VERSION
-    ? [
-      "CONFIG_SERVER_OLD",
-      `the server at ${host}:${port} is of version ${version}, and must be of ${OLDEST_VERSION}.0`,
-    ]
-    : undefined;
-  if (problem === undefined) return;
-  throw new ForkstackError(problem[0], `Cannot ${what}: ${problem[1]}`, {
-    hint: "Use a server of its own for environments: Valkey, or Redis 7 or newer, without cluster mode",
-    details: { provider },
-  });
+  const unfit = (code: ErrorCode, state: string) =>
+    new ForkstackError(code, `Cannot ${what}: the server at ${host}:${port} ${state}`, {
+      hint: "Use a server of its own for environments: Valkey, or Redis 7 or newer, without cluster mode",
+      details: { provider },
+    });
+  if (mode !== "standalone") {
+    throw unfit("CONFIG_CLUSTER", `runs as "${mode}", where one connection does not reach all keys`);
+  }
+  if (Number.parseInt(version) < OLDEST_VERSION) {
+    throw unfit("CONFIG_SERVER_OLD", `is of version ${version}, and must be of ${OLDEST_VERSION}.0`);
+  }
 }
 
 /** Our code, whether it may pass, and what to do next. */

@@ -333,7 +333,7 @@ async function claim<Options>(
   const fork: Fork = {
     id: crypto.randomUUID(),
     name: target.name,
-    ...(parentId === undefined ? {} : { parentId }),
+    parentId,
     marker: target.marker,
     createdAt: context.now().toISOString(),
   };

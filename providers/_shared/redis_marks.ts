@@ -51,7 +51,8 @@ function functionOf(user: string): string {
 export function libraryCode({ fork, state, place, user }: Holding): string {
   const { id, name, marker, createdAt, parentId, copy } = fork;
   const record = { note: formatMarker(marker), id, name, user, state, ...place, createdAt, parentId, copy };
-  const names = [functionOf(user), ...(place.prefix === undefined ? [`forkstack_database_${place.database}`] : [])];
+  const names = [functionOf(user)];
+  if (place.prefix === undefined) names.push(`forkstack_database_${place.database}`);
   return libraryText(libraryOf(id), JSON.stringify(record), names);
 }
 
@@ -94,15 +95,10 @@ export async function holdings(context: Context, connection: Connection): Promis
     if (!record.success || marker === undefined || library !== libraryOf(record.output.id)) continue; // not our text
     const { note: _, user, state, database, prefix, parentId, copy, ...rest } = record.output;
     found.push({
-      fork: {
-        ...rest,
-        marker,
-        ...(parentId === undefined ? {} : { parentId }),
-        ...(copy === undefined ? {} : { copy }),
-      },
+      fork: { ...rest, marker, parentId, copy },
       state,
       user,
-      place: { database, ...(prefix === undefined ? {} : { prefix }) },
+      place: { database, prefix },
     });
   }
   return found;

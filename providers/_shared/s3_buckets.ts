@@ -141,7 +141,7 @@ async function unmarkedFork<Options>(
   if (born === undefined) return undefined;
   const copy = COPIES.find((one) => told.some(({ step, id }) => step === FILLED + one && id === born.id));
   const id = told.find(({ step }) => step === "bucket")?.id ?? born.id;
-  return { id, name, marker: born.marker, createdAt: createdAt!, ...(copy === undefined ? {} : { copy }) };
+  return { id, name, marker: born.marker, createdAt: createdAt!, copy };
 }
 
 const FILLED = "filled: ";
@@ -205,7 +205,7 @@ function freshFork(context: Context, { name, marker, parent }: Target<unknown>):
   return {
     id: crypto.randomUUID(),
     name,
-    ...(parent === undefined ? {} : { parentId: parent }),
+    parentId: parent,
     marker,
     createdAt: context.now().toISOString(),
   };

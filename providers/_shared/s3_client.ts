@@ -4,6 +4,7 @@
  *
  * - Error codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  */
+import { present } from "./fields.ts";
 import type {
   $Command,
   S3Client,
@@ -50,7 +51,7 @@ export function accessKeysOf(
   const [accessKeyId, secretAccessKey, sessionToken] = ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]
     .map((name) => credentials[`AWS_${name}`]?.reveal());
   if (accessKeyId !== undefined && secretAccessKey !== undefined) {
-    return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
+    return { accessKeyId, secretAccessKey, sessionToken };
   }
   const lacking = accessKeyId === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use ${provider}: ${lacking} is not set`, {
@@ -69,6 +70,17 @@ interface Sent {
   readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: BodyInit;
+}
+
+/** A request that is sent past the SDK. */
+interface BareRequest {
+  readonly method: "GET" | "PUT";
+  /** `bucket/key`, encoded. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, string | undefined>>;
+  /** The root of the document that is the answer. */
+  readonly root: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A store that is asked; commands are those of `npm:@aws-sdk/client-s3`. */
@@ -108,14 +120,9 @@ export class Store {
     const source = copySource(from, key);
     if (fitsUrl(key)) {
       const headers = { "x-amz-copy-source": source, "x-amz-copy-source-if-match": etag };
-      return void await this.ask(
-        "PUT",
-        copySource(to, key),
-        { "x-id": "CopyObject" },
-        "CopyObjectResult",
-        what,
-        headers,
-      );
+      const path = copySource(to, key);
+      await this.ask({ method: "PUT", path, query: { "x-id": "CopyObject" }, root: "CopyObjectResult", headers }, what);
+      return;
     }
     const command = new this.sdk.CopyObjectCommand({
       Bucket: to,
@@ -126,21 +133,11 @@ export class Store {
     await this.send(command, what);
   }
 
-  /**
-   * Asks past the SDK, which takes longer for a request than a store nearby for its work. Gives the text of the answer,
-   * a document of this root; `path` is `bucket/key`, encoded.
-   */
-  async ask(
-    method: "GET" | "PUT",
-    path: string,
-    query: Readonly<Record<string, string>>,
-    root: string,
-    what: string,
-    given: Readonly<Record<string, string>> = {},
-  ): Promise<string> {
+  /** Asks past the SDK, which takes longer for a request than a store nearby for its work. Gives the answer's text. */
+  async ask({ method, path, query, root, headers: given }: BareRequest, what: string): Promise<string> {
     const { endpoint, region } = this.account;
     const base = endpoint ?? standardEndpoint(region);
-    const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(query)}`);
+    const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(present(query))}`);
     const headers = new Headers({ ...this.account.headers, ...given });
     sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
     const request = repeatable(new Request(url, { method, headers, signal: this.#context.signal }), true);
@@ -149,12 +146,12 @@ export class Store {
     // A failure after the headers comes as 200 with an error in its body.
     if (response.ok && text.trimEnd().endsWith(`</${root}>`)) return text;
     const [name = "", message = ""] = ["Code", "Message"].map((one) => new RegExp(`<${one}>([^<]*)`).exec(text)?.[1]);
-    const isTold = !response.ok || name !== "";
+    const brokenOff = name === "" ? 0 : 500;
     throw s3Error(this.account, {
       name: name || "Unknown",
       message,
       $metadata: {
-        httpStatusCode: response.ok ? isTold ? 500 : 0 : response.status,
+        httpStatusCode: response.ok ? brokenOff : response.status,
         requestId: response.headers.get("x-amz-request-id") ?? undefined,
       },
       $response: { headers: Object.fromEntries(response.headers) },
@@ -238,7 +235,8 @@ function configOf({ endpoint, region, credentials }: StoreAccount) {
   return {
     region,
     credentials,
-    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+    endpoint,
+    forcePathStyle: endpoint === undefined ? undefined : true,
     requestChecksumCalculation: "WHEN_REQUIRED" as const, // other stores than Amazon's do not know the newer ones
     responseChecksumValidation: "WHEN_REQUIRED" as const,
   };
@@ -290,7 +288,7 @@ async function answerTo(context: Context, sent: Sent): Promise<{ response: objec
   const request = new Request(`${protocol}//${host}${path}${search === "" ? "" : `?${search}`}`, {
     method,
     headers: own,
-    ...(body === undefined || method === "GET" || method === "HEAD" ? {} : { body }),
+    body: body === undefined || method === "GET" || method === "HEAD" ? undefined : body,
     signal: context.signal,
   });
   const response = await context.fetch(repeatable(request, true));
@@ -420,8 +418,8 @@ function s3Error(account: StoreAccount, error: unknown, what: string): unknown {
     details: {
       provider: account.provider,
       resource: account.resource,
-      ...(status === 0 ? {} : { status }),
-      ...($metadata?.requestId === undefined ? {} : { requestId: $metadata.requestId }),
+      status: status || undefined,
+      requestId: $metadata?.requestId,
     },
     cause: new Error(`${[status || "", name || thrown].filter(Boolean).join(" ")}: ${said.slice(0, 200)}`),
   };

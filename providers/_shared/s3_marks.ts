@@ -1,6 +1,7 @@
 /**
  * Notes of ours on buckets: as tags, or as an object where a store has none.
  */
+import { present } from "./fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Marker } from "../../core/provider.ts";
@@ -21,13 +22,13 @@ export interface Marks {
 
 /** The note of a fork. */
 export function storeNote({ id, marker, parentId, createdAt, copy }: Fork): StoreNote {
-  return {
+  return present({
     forkstack: formatMarker(marker).replace(/[%!'()*~]/g, (sign) => sign === "%" ? "=" : `=${hex(sign)}`),
     "forkstack-id": id,
     "forkstack-created": createdAt,
-    ...(parentId === undefined ? {} : { "forkstack-parent": parentId }),
-    ...(copy === undefined ? {} : { "forkstack-copy": copy }),
-  };
+    "forkstack-parent": parentId,
+    "forkstack-copy": copy,
+  });
 }
 
 function hex(sign: string): string {
@@ -52,10 +53,10 @@ export function bucketOwner(context: Context, name: string, note: StoreNote): Fo
   return {
     id: known["forkstack-id"],
     name,
-    ...(known["forkstack-parent"] === undefined ? {} : { parentId: known["forkstack-parent"] }),
+    parentId: known["forkstack-parent"],
     marker,
     createdAt: known["forkstack-created"],
-    ...(known["forkstack-copy"] === undefined ? {} : { copy: known["forkstack-copy"] }),
+    copy: known["forkstack-copy"],
   };
 }
 

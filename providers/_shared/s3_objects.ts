@@ -71,10 +71,10 @@ function pageOf(store: Store, bucket: string, token?: string): Promise<Page> {
   const query = {
     "encoding-type": "url", // XML can't hold every key
     "list-type": "2",
-    ...(token === undefined ? {} : { "continuation-token": token }),
+    "continuation-token": token,
   };
   const what = `list bucket "${bucket}"`;
-  const page = store.ask("GET", bucket, query, "ListBucketResult", what).then((text) => {
+  const page = store.ask({ method: "GET", path: bucket, query, root: "ListBucketResult" }, what).then((text) => {
     const isEncoded = textIn(text, "EncodingType") === "url";
     const objects = Array.from(text.matchAll(/<Contents>(.*?)<\/Contents>/gs), ([, one]) => {
       const key = textIn(one, "Key") ?? "";
@@ -230,15 +230,16 @@ async function copyInParts(store: Store, job: CopyJob, { key, etag, sizeBytes }:
       ContentDisposition: head.ContentDisposition,
       ContentLanguage: head.ContentLanguage,
       CacheControl: head.CacheControl,
-      ...(head.ExpiresString === undefined ? {} : { Expires: new Date(head.ExpiresString) }),
-      ...(head.StorageClass === undefined ? {} : { StorageClass: head.StorageClass }),
-      ...(tags === undefined ? {} : { Tagging: tags }),
+      Expires: head.ExpiresString === undefined ? undefined : new Date(head.ExpiresString),
+      StorageClass: head.StorageClass,
+      Tagging: tags,
     }),
     what,
   );
   try {
-    const parts = [];
-    for (let first = 0, number = 1; first < sizeBytes; first += partBytes, number++) {
+    const parts: { PartNumber: number; ETag: string | undefined }[] = [];
+    for (let first = 0; first < sizeBytes; first += partBytes) {
+      const number = parts.length + 1;
       const last = Math.min(first + partBytes, sizeBytes) - 1;
       const { CopyPartResult } = await store.send(
         new sdk.UploadPartCopyCommand({
@@ -326,7 +327,7 @@ async function* versionsOf(store: Store, bucket: string): AsyncGenerator<Version
     }
     const decoded = (key = "") => page.EncodingType === "url" ? decodedKey(key) : key;
     for (const { Key, VersionId } of [...page.Versions ?? [], ...page.DeleteMarkers ?? []]) {
-      yield { Key: decoded(Key), ...(VersionId === undefined || VersionId === "null" ? {} : { VersionId }) };
+      yield { Key: decoded(Key), VersionId: VersionId === undefined || VersionId === "null" ? undefined : VersionId };
     }
     if (!page.IsTruncated) return;
     const next = { KeyMarker: decoded(page.NextKeyMarker), VersionIdMarker: page.NextVersionIdMarker };
@@ -376,7 +377,7 @@ async function removeBatch(store: Store, bucket: string, batch: Version[]): Prom
       details: {
         provider: store.account.provider,
         resource: store.account.resource,
-        ...(requestId === undefined ? {} : { requestId }),
+        requestId,
       },
     },
   );

@@ -196,7 +196,7 @@ async function create<Options extends Policy>(
   let mark: Mark = {
     id: crypto.randomUUID(),
     marker,
-    ...(parent === undefined ? {} : { parentId: shelf.place(target, parent) }),
+    parentId: parent === undefined ? undefined : shelf.place(target, parent),
     createdAt: context.now().toISOString(),
     state: "copying",
     paths,

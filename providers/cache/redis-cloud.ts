@@ -183,9 +183,9 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
     const json = {
       name,
       password,
-      ...(sizeGb === undefined ? {} : { datasetSizeInGb: sizeGb }),
-      ...(parent?.dataEvictionPolicy === undefined ? {} : { dataEvictionPolicy: parent.dataEvictionPolicy }),
-      ...(parent?.security?.enableTls ? { enableTls: true } : {}),
+      datasetSizeInGb: sizeGb,
+      dataEvictionPolicy: parent?.dataEvictionPolicy,
+      enableTls: parent?.security?.enableTls ? true : undefined,
     };
     try {
       const id = await done(context, target, await api.send(context, target, "POST", ["databases"], { json }), what);
@@ -413,16 +413,22 @@ const api: Api<Options> = new Api<Options>({
     headers.set("x-api-secret-key", api.token(context));
     headers.set("content-type", "application/json"); // without a body too
   },
-  known: (status, _code, { options: { subscription, tier } }) =>
-    status === 404
-      ? {
-        code: "NOT_FOUND",
-        state: `there is no ${tier} subscription ${subscription}, or not that in it`,
-        hint: "Correct `cache.subscription` and `cache.tier` in forkstack.json; without `cache.tier` it is Pro",
-      }
-      : status === 412
-      ? { code: "PLAN_LIMIT", state: "the account does not have it", hint: "Ask Redis to turn it on for the account" }
-      : undefined,
+  known(status, _code, { options: { subscription, tier } }) {
+    switch (status) {
+      case 404:
+        return {
+          code: "NOT_FOUND",
+          state: `there is no ${tier} subscription ${subscription}, or not that in it`,
+          hint: "Correct `cache.subscription` and `cache.tier` in forkstack.json; without `cache.tier` it is Pro",
+        };
+      case 412:
+        return {
+          code: "PLAN_LIMIT",
+          state: "the account does not have it",
+          hint: "Ask Redis to turn it on for the account",
+        };
+    }
+  },
 });
 
 const pathOf = ({ databaseId }: Database) => ["databases", String(databaseId)];

@@ -370,7 +370,7 @@ async function sendCreate(
       primary_region: region,
       eviction,
       tls: true,
-      ...(plan === undefined ? {} : { plan }),
+      plan,
     },
   });
 }

@@ -6,6 +6,7 @@
  * - What a user may reach: https://valkey.io/topics/acl/
  * - Memory and eviction, which all logical databases share: https://valkey.io/topics/lru-cache/
  */
+import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Copy, Provider } from "../../core/provider.ts";
@@ -66,11 +67,8 @@ const provider: Provider<Options> = redisProvider<Options>({
     REDIS_URL: { isSecret: true, isIdentity: true },
     CACHE_PREFIX: { isSecret: false, isIdentity: true },
   },
-  outputs: (url, { prefix }) => ({
-    CACHE_URL: new Secret(url),
-    REDIS_URL: new Secret(url),
-    ...(prefix === undefined ? {} : { CACHE_PREFIX: prefix }),
-  }),
+  outputs: (url, { prefix }) =>
+    present({ CACHE_URL: new Secret(url), REDIS_URL: new Secret(url), CACHE_PREFIX: prefix }),
 });
 export default provider;
 

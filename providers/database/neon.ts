@@ -7,6 +7,7 @@
  * - Branches: https://neon.com/docs/manage/branches, their expiration: https://neon.com/docs/guides/branch-expiration
  * - Operations: https://neon.com/docs/reference/api/operations
  */
+import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
 import {
@@ -144,16 +145,16 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   // Without an id the default branch is meant, so that a fork of prod needs no look at it.
   const isDefault = target.parent === undefined || (!isBare && isProd(target, target.parent));
   const parent = isDefault ? undefined : await parentOf(context, target, target.parent!);
-  const notes = { [MARK]: formatMarker(marker), ...(isBare && parent ? { [PARENT]: parent.id } : {}) };
+  const notes = present({ [MARK]: formatMarker(marker), [PARENT]: isBare ? parent?.id : undefined });
   context.signal.throwIfAborted();
   // https://api-docs.neon.tech/reference/createprojectbranch
   const answer = await api.send(context, target, "POST", ["branches"], {
     json: {
       branch: {
         name,
-        ...(parent ? { parent_id: parent.id } : {}),
-        ...(at === undefined ? {} : pointOf(at)),
-        ...(isBare ? { init_source: "schema-only" } : {}),
+        parent_id: parent?.id,
+        ...pointOf(at),
+        init_source: isBare ? "schema-only" : undefined,
         ...expiryOf(context, target.expiresAt),
       },
       endpoints: [{ type: "read_write" }],
@@ -389,7 +390,8 @@ function foreign(scope: Scope<Options>, what: string, cause?: unknown): Forkstac
 }
 
 /** A point in the parent's history: its instant, or its place in the write-ahead log. */
-function pointOf(at: string): Readonly<Record<string, string>> {
+function pointOf(at: string | undefined): Readonly<Record<string, string>> {
+  if (at === undefined) return {};
   return /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/i.test(at) ? { parent_lsn: at } : { parent_timestamp: at };
 }
 
@@ -412,13 +414,13 @@ function markerOf(context: Context, { name, notes }: Noted): Marker | undefined 
 function forkOf(branch: Noted, marker: Marker): Fork {
   const { id, name, parent_id, created_at, init_source, notes } = branch;
   const parentId = parent_id ?? notes[PARENT];
-  const copy = init_source !== "schema-only" ? {} : { copy: parentId ? "schema-only" as const : "empty" as const };
+  const bare = parentId ? "schema-only" : "empty";
   return {
     id,
     name,
-    ...(parentId === undefined ? {} : { parentId }),
+    parentId,
     marker,
     createdAt: new Date(created_at).toISOString(),
-    ...copy,
+    copy: init_source === "schema-only" ? bare : undefined,
   };
 }

@@ -196,7 +196,7 @@ export async function* branches(
     "list branches",
     (cursor) =>
       api.send(context, scope, "GET", ["branches"], {
-        query: { ...query, limit: "100", sort_by: "created_at", sort_order: "asc", ...(cursor ? { cursor } : {}) },
+        query: { ...query, limit: "100", sort_by: "created_at", sort_order: "asc", cursor },
       }),
     ({ branches, pagination }) => branches.length === 0 ? undefined : pagination?.next,
   );
@@ -227,7 +227,10 @@ export async function byId(
 ): Promise<{ readonly found?: Noted; readonly answer: VendorAnswer }> {
   // https://api-docs.neon.tech/reference/getprojectbranch
   const answer = await api.send(context, scope, "GET", ["branches", id]);
-  if (answer.response.status === 404) return await assertProject(context, scope, what), { answer };
+  if (answer.response.status === 404) {
+    await assertProject(context, scope, what);
+    return { answer };
+  }
   const { branch, annotation } = await api.read(FOUND, answer, scope, what);
   return { found: { ...branch, notes: annotation?.value ?? {} }, answer };
 }

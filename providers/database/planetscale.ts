@@ -352,8 +352,9 @@ async function make(
   const answer = await api.send(context, target, "POST", [...pathOf(target), "branches"], {
     json: {
       name: first,
-      ...(parent ? { parent_branch: parent.name } : {}),
-      ...(at !== undefined ? { restore_point: at } : withData && parent ? { seed_data: "last_successful_backup" } : {}),
+      parent_branch: parent?.name,
+      restore_point: at,
+      seed_data: at === undefined && withData && parent ? "last_successful_backup" : undefined,
       ...size,
     },
   });
@@ -442,7 +443,7 @@ async function mint(
   const name = `forkstack-${branch.name}-${crypto.randomUUID().slice(0, 8)}`;
   context.signal.throwIfAborted();
   const answer = await api.send(context, scope, "POST", path, {
-    json: { name, ...rights, ...(glance ? { ttl: GLANCE_SECONDS } : {}) },
+    json: { name, ...rights, ttl: glance ? GLANCE_SECONDS : undefined },
   });
   const { status } = answer.response;
   if (status === 403 || status === 404) throw await denied(answer, scope, what, accessOf(engine, branch.production));

@@ -110,7 +110,7 @@ export async function lookUpBranch(
   const answer = await api.send(context, scope, "GET", [...pathOf(scope), "branches", name]);
   if (answer.response.status !== 404) {
     const branch = await api.read(BRANCH, answer, scope, what);
-    return { answer, ...(branch.deleted_at ? {} : { branch }) };
+    return branch.deleted_at ? { answer } : { answer, branch };
   }
   await answer.response.text();
   const all = await api.send(context, scope, "GET", [...pathOf(scope), "branches"], { query: { per_page: "1" } });
@@ -144,14 +144,14 @@ export function planetScaleFork(
   { id, kind, parent_branch, restored_from_branch, created_at }: Branch,
   { name, marker }: Pick<Fork, "name" | "marker">,
 ): Fork {
-  const copy = restored_from_branch ? "full-copy" : kind === "mysql" ? "schema-only" : "empty";
+  const bare = kind === "mysql" ? "schema-only" : "empty";
   return {
     id,
     name,
-    ...(parent_branch ? { parentId: parent_branch } : {}),
+    parentId: parent_branch || undefined,
     marker,
     createdAt: new Date(created_at).toISOString(),
-    copy,
+    copy: restored_from_branch ? "full-copy" : bare,
   };
 }
 
@@ -328,7 +328,7 @@ export async function told(
   return vendorError(request, response, {
     provider: "planetscale",
     resource,
-    ...(code ? { code } : {}),
+    code,
     message,
     hint,
   });

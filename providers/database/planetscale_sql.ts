@@ -7,7 +7,7 @@
  */
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context, Secret } from "../../core/provider.ts";
-import { ForkstackError, isForkstackError } from "../../mod.ts";
+import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import {
   answers,
   type PostgresLogin,
@@ -136,28 +136,27 @@ async function onVitess<T>(
   }
 }
 
+/** What a code of the server or of the connection means. */
+function meaningOf(code: string, message: string): readonly [ErrorCode, state: string, mayPass: boolean, hint: string] {
+  if (/^(E[A-Z]+|PROTOCOL_|ENOTFOUND)/.test(code) && !code.startsWith("ER_")) {
+    const hint = "Check the network; port 3306 must be open outwards. Then run the same command again";
+    return ["PROVIDER_UNAVAILABLE", `no connection (${code})`, true, hint];
+  }
+  if (code === "ER_ACCESS_DENIED_ERROR") {
+    return ["NOT_READY", "its password is not known there", true, "Wait a minute, then run the same command again"];
+  }
+  if (/SSL|TLS|CERT/.test(code)) {
+    return ["TLS_FAILED", "no TLS that can be trusted", false, "See whether something between here and there cuts TLS"];
+  }
+  return ["PROVIDER_REFUSED", message, false, "Fix what it says, then run the same command again"];
+}
+
 /** A known error, without the statement, and without who was refused: names of users are half of a credential. */
 function vitessError(error: unknown, what: string, host: string): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (/^(NotCapable|PermissionDenied)$/.test(error.name) || error.name === "AbortError") return error;
   const code = sqlStateOf(error) || error.name;
-  const [ours, state, retryable, hint] = /^(E[A-Z]+|PROTOCOL_|ENOTFOUND)/.test(code) && !code.startsWith("ER_")
-    ? [
-      "PROVIDER_UNAVAILABLE",
-      `no connection (${code})`,
-      true,
-      "Check the network; port 3306 must be open outwards. Then run the same command again",
-    ] as const
-    : code === "ER_ACCESS_DENIED_ERROR"
-    ? ["NOT_READY", "its password is not known there", true, "Wait a minute, then run the same command again"] as const
-    : /SSL|TLS|CERT/.test(code)
-    ? [
-      "TLS_FAILED",
-      "no TLS that can be trusted",
-      false,
-      "See whether something between here and there cuts TLS",
-    ] as const
-    : ["PROVIDER_REFUSED", error.message, false, "Fix what it says, then run the same command again"] as const;
+  const [ours, state, retryable, hint] = meaningOf(code, error.message);
   return new ForkstackError(ours, `Cannot ${what} at ${host}: ${state}`, {
     hint,
     retryable,

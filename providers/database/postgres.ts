@@ -224,13 +224,13 @@ async function create(context: Context, query: Query, target: Target<Options>): 
     if (pg.sqlStateOf(error) === "42P04") await assertFree(query, claim);
     throw error;
   }
-  return { ...claim, ...(copy === undefined ? {} : { copy }) };
+  return { ...claim, copy: copy ?? claim.copy };
 }
 
 async function claimed(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
   const note: RoleNote = {
     createdAt: context.now().toISOString(),
-    ...(target.parent === undefined ? {} : { parent: target.parent }),
+    parent: target.parent,
   };
   const name = quotedIdentifier(target.name);
   try {
@@ -290,8 +290,8 @@ async function fill(
   await connected(context, `make database "${claim.name}"`, (own) => own(ADOPT(literal(claim.name))), to);
   const note = {
     createdAt: claim.createdAt,
-    ...(parent === undefined ? {} : { parent }),
-    ...(copy === undefined ? {} : { copy }),
+    parent,
+    copy,
   };
   const comment = literal(`${formatMarker(claim.marker)} ${JSON.stringify(note)}`);
   await settle(query, quotedIdentifier(to), parent, comment);
@@ -339,11 +339,10 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
   const held = roleFork(context, role, database);
   if (held === undefined) {
     const marker = roleMarker(context, role);
-    const reason = marker === undefined
-      ? await unmarked(context, fork.name, `the role "${fork.name}"`)
-      : isSameHolder(marker, fork.marker)
-      ? lostMark(role, database!)
-      : holder(marker);
+    if (marker === undefined) {
+      throw foreign("delete", fork.name, await unmarked(context, fork.name, `the role "${fork.name}"`));
+    }
+    const reason = isSameHolder(marker, fork.marker) ? lostMark(role, database!) : holder(marker);
     throw foreign("delete", fork.name, reason);
   }
   const other = [held.marker, isOwned ? roleMarker(context, database!) : undefined]
@@ -393,7 +392,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
         }
         await drop(query, fork, aside("old", fork));
         const { copy: _, ...rest } = fork;
-        return { ...rest, ...(copy === undefined ? {} : { copy }) };
+        return { ...rest, copy };
       }),
     discard: () => locked((query) => drop(query, fork, aside("new", fork))),
   };

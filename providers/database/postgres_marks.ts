@@ -44,8 +44,8 @@ export function roleFork(context: Context, role: RoleRow, database: RoleRow | un
     name: role.name,
     marker,
     createdAt,
-    ...(parent === undefined ? {} : { parentId: parent }),
-    ...(copy === undefined ? {} : { copy }),
+    parentId: parent,
+    copy,
   };
 }
 

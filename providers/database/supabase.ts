@@ -11,6 +11,7 @@
  * - Management API: https://supabase.com/docs/reference/api/introduction
  * - Addresses of a database: https://supabase.com/docs/guides/database/connecting-to-postgres
  */
+import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, type Question, Secret } from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
@@ -127,7 +128,8 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   if (own !== undefined) {
     const { branch, marker } = own;
     const isReady = isWhole(branch) && branch.name === target.name;
-    return records.inspection(target, branch, marker, isLeaving(branch) ? "deleting" : isReady ? "ready" : "pending");
+    const state = isReady ? "ready" : "pending";
+    return records.inspection(target, branch, marker, isLeaving(branch) ? "deleting" : state);
   }
   const found = all.find(({ name, is_default }) => !is_default && name === target.name);
   if (found === undefined) return { state: "absent" };
@@ -299,10 +301,10 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
     SUPABASE_SECRET_KEY: key("secret", "default"),
     SUPABASE_JWT_SECRET: jwtSecret,
   };
-  const given = Object.entries(found).flatMap(([name, value]) => value ? [[name, new Secret(value)] as const] : []);
+  const given = Object.entries(found).map(([name, value]) => [name, value ? new Secret(value) : undefined] as const);
   // "db.{ref}.supabase.co": its API has the same name without the first label.
   const domain = direct.host.startsWith(`db.${held.id}.`) ? direct.host.slice("db.".length) : undefined;
-  return { ...Object.fromEntries(given), ...(domain === undefined ? {} : { SUPABASE_URL: `https://${domain}` }) };
+  return present({ ...Object.fromEntries(given), SUPABASE_URL: domain && `https://${domain}` });
 }
 
 /** In one transaction, on a session of its own. */

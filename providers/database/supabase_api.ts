@@ -92,15 +92,21 @@ export const api = new Api<Options>({
     `It needs the rights to branches, API keys and pooler settings of "${projectRef}", which must be a project, not a ` +
     "branch; the plan Free has no branches",
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
-  known: (status, _code, { options: { projectRef } }) =>
-    status === 404
-      ? {
-        state: `there is no project "${projectRef}"`,
-        hint: "Correct `database.projectRef` in forkstack.json; the token must be of its organization",
-      }
-      : status === 402
-      ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
-      : undefined,
+  known(status, _code, { options: { projectRef } }) {
+    switch (status) {
+      case 404:
+        return {
+          state: `there is no project "${projectRef}"`,
+          hint: "Correct `database.projectRef` in forkstack.json; the token must be of its organization",
+        };
+      case 402:
+        return {
+          code: "PLAN_LIMIT",
+          state: "the plan does not allow it",
+          hint: "Remove unused envs with `forkstack prune`",
+        };
+    }
+  },
 });
 
 /** Whether a name means the project itself: prod's does, whatever its default branch is called, and so does its ref. */
@@ -298,7 +304,7 @@ export function problemOf(
     hint,
     retryable,
     details: { provider: "supabase", resource },
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   });
 }
 

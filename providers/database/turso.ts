@@ -179,7 +179,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
     json: {
       name,
       group: wantedGroup,
-      ...(parent ? { seed: { type: "database", name: parent.Name, ...(timestamp ? { timestamp } : {}) } } : {}),
+      seed: parent && { type: "database", name: parent.Name, timestamp },
     },
   });
   if (answer.response.ok) {
@@ -446,12 +446,21 @@ const api = new Api<Options>({
     `It must be of "${organization}", with the scopes read, db:create, db:delete and db:mint-token`,
   base: ({ options: { endpoint, organization } }) =>
     `${endpoint.replace(/\/$/, "")}/v1/organizations/${encodeURIComponent(organization)}`,
-  known: (status, code, { options: { endpoint } }) =>
-    code === "route_not_found"
-      ? { code: "PROVIDER_REFUSED", state: `"${endpoint}" has no such route`, hint: "Correct `database.endpoint`" }
-      : status === 402 || code?.startsWith("feature_not_available")
-      ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
-      : undefined,
+  known(status, code, { options: { endpoint } }) {
+    if (code === "route_not_found") {
+      return {
+        code: "PROVIDER_REFUSED",
+        state: `"${endpoint}" has no such route`,
+        hint: "Correct `database.endpoint`",
+      };
+    }
+    if (status !== 402 && !code?.startsWith("feature_not_available")) return undefined;
+    return {
+      code: "PLAN_LIMIT",
+      state: "the plan does not allow it",
+      hint: "Remove unused envs with `forkstack prune`",
+    };
+  },
 });
 
 async function find(context: Context, scope: Scope<Options>, name: string): Promise<Database | undefined> {

@@ -7,6 +7,7 @@
  * - REST API, version 2: https://api-docs.inngest.com/v2
  * - Environments and their keys: https://www.inngest.com/docs/platform/environments
  */
+import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
@@ -163,12 +164,8 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const isIt = (one: Environment) => one.id === fork.id && !one.isArchived;
   const found = (await environments(context, scope)).find(isIt);
   if (found === undefined) return "absent";
-  const isRenamed = found.name !== fork.name;
-  const why = found.type === "PRODUCTION"
-    ? PRODUCTION
-    : isRenamed
-    ? `it bears the name "${found.name}" by now`
-    : undefined;
+  const renamed = found.name === fork.name ? undefined : `it bears the name "${found.name}" by now`;
+  const why = found.type === "PRODUCTION" ? PRODUCTION : renamed;
   await records.assertOurs(context, scope, fork, found, `archive environment "${fork.name}"`, why);
   context.signal.throwIfAborted();
   await archive(context, scope, found, true);
@@ -186,22 +183,22 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
   const url = (eventEndpoint ?? (isCloud ? "https://inn.gs" : endpoint)).replace(/\/$/, "");
   const eventKey = await keyOf(context, scope, "events", environment, all);
   const signingKey = await keyOf(context, scope, "signing", environment, all);
-  const lacking = [...(eventKey ? [] : ["INNGEST_EVENT_KEY"]), ...(signingKey ? [] : ["INNGEST_SIGNING_KEY"])];
+  const keys = { INNGEST_EVENT_KEY: eventKey, INNGEST_SIGNING_KEY: signingKey };
+  const lacking = Object.entries(keys).filter(([, key]) => !key).map(([name]) => name);
   if (lacking.length > 0) {
     context.warn(
       `Inngest tells no key of environment "${environment.name}": set ${lacking.join(" and ")} from its dashboard`,
     );
   }
-  return {
+  return present<string | Secret>({
     QUEUE_URL: url,
     QUEUE_PREFIX: environment.name,
     INNGEST_ENV: environment.name,
-    ...(eventKey ? { INNGEST_EVENT_KEY: eventKey } : {}),
-    ...(signingKey ? { INNGEST_SIGNING_KEY: signingKey } : {}),
+    ...keys,
     // What the SDK reads: https://www.inngest.com/docs/sdk/environment-variables
-    ...(isCloud ? {} : { INNGEST_API_BASE_URL: endpoint.replace(/\/$/, "") }),
-    ...(url === "https://inn.gs" ? {} : { INNGEST_EVENT_API_BASE_URL: url }),
-  };
+    INNGEST_API_BASE_URL: isCloud ? undefined : endpoint.replace(/\/$/, ""),
+    INNGEST_EVENT_API_BASE_URL: url === "https://inn.gs" ? undefined : url,
+  });
 }
 
 // ---- The API ----
@@ -217,12 +214,17 @@ const api: Api<Options> = new Api<Options>({
   scopes: () => "The key must be one of the whole account, not of one environment",
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v2`,
   codeOf: ({ errors }) => Array.isArray(errors) ? errors[0]?.code : undefined,
-  known: (status, code, { options: { endpoint } }) =>
-    status === 402
-      ? { code: "PLAN_LIMIT", state: "the plan does not allow it", hint: "Remove unused envs with `forkstack prune`" }
-      : code === "not_implemented"
-      ? { code: "CONFIG_DEV_SERVER", ...devServer(endpoint) }
-      : undefined,
+  known(status, code, { options: { endpoint } }) {
+    if (status === 402) {
+      return {
+        code: "PLAN_LIMIT",
+        state: "the plan does not allow it",
+        hint: "Remove unused envs with `forkstack prune`",
+      };
+    }
+    if (code !== "not_implemented") return undefined;
+    return { code: "CONFIG_DEV_SERVER", ...devServer(endpoint) };
+  },
 });
 
 function devServer(endpoint: string) {
@@ -239,7 +241,7 @@ async function environments(context: Context, scope: Scope<Options>): Promise<En
     ENVIRONMENTS,
     scope,
     "list environments",
-    (cursor) => api.send(context, scope, "GET", ["envs"], { query: { limit: "250", ...(cursor ? { cursor } : {}) } }),
+    (cursor) => api.send(context, scope, "GET", ["envs"], { query: { limit: "250", cursor } }),
     ({ page }) => page?.hasMore ? page.cursor : undefined,
   );
   const all = (await Array.fromAsync(pages)).flatMap(({ data }) => data);
@@ -305,7 +307,7 @@ async function keyOf(
     `read the ${kind} keys of environment "${name}"`,
     (cursor) =>
       api.send(context, scope, "GET", ["keys", kind], {
-        query: { limit: "100", ...(cursor ? { cursor } : {}) },
+        query: { limit: "100", cursor },
         headers: { "x-inngest-env": name },
       }),
     ({ page }) => page?.hasMore ? page.cursor : undefined,

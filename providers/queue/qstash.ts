@@ -268,7 +268,7 @@ async function fill(context: Context, target: Target<Options>, parent: Owned, ow
       ...schedule,
       scheduleId: renamed(scheduleId),
       destination: isGroup ? renamed(destination) : rebase(destination),
-      ...(isOwnQueue ? { queueName: renamed(queueName!) } : {}),
+      queueName: isOwnQueue ? renamed(queueName!) : schedule.queueName,
     }, own.schedules.find((one) => one.scheduleId === renamed(scheduleId)));
   }
 }
@@ -329,7 +329,7 @@ async function putSchedule(context: Context, target: Target<Options>, schedule: 
   await post(context, target, ["schedules"], {
     tail: destination,
     headers: Object.fromEntries([...forwarded, ...set]),
-    ...(body ? { text: body } : {}),
+    text: body || undefined,
     mayRepeat: true,
   });
 }

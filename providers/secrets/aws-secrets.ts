@@ -5,6 +5,7 @@
  * - API: https://docs.aws.amazon.com/secretsmanager/latest/apireference/
  * - Quotas: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
  */
+import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Held, Marker, Provider, Question, Scope } from "../../core/provider.ts";
@@ -333,8 +334,8 @@ type Tags = Readonly<Partial<Record<string, string>>>;
 /** The marker that tags hold; entries have no operation. */
 function storedMarker({ stack, env, resource, operation, name, registry, made }: Tags): Marker | undefined {
   if (!stack || !env || !resource || !operation) return undefined;
-  const more = { ...(name ? { name } : {}), ...(registry ? { registry } : {}), ...(made ? { made } : {}) };
-  return { stack, env, resource, operation, ...more };
+  const more = { name: name || undefined, registry: registry || undefined, made: made || undefined };
+  return { stack, env, resource, operation, ...present(more) };
 }
 
 /** Whose tags say that a secret of an environment of this name is; those copied from another environment's say nothing. */
@@ -396,7 +397,7 @@ async function names(context: Context, scope: Scope<Options>, Filters: unknown, 
   const seen = new Set<string>();
   let NextToken: string | undefined;
   for (;;) {
-    const input = { Filters, MaxResults: 100, ...(NextToken === undefined ? {} : { NextToken }) };
+    const input = { Filters, MaxResults: 100, NextToken };
     const page = v.parse(PAGE, await call("ListSecrets", input));
     found.push(...(page.SecretList ?? []).map(({ Name }) => Name));
     NextToken = page.NextToken;
@@ -422,7 +423,7 @@ async function to(context: Context, scope: Scope<Options>, what: string): Promis
   const credentials = {
     accessKeyId: id.reveal(),
     secretAccessKey: secret.reveal(),
-    ...(session === undefined ? {} : { sessionToken: session.reveal() }),
+    sessionToken: session?.reveal(),
   };
   const { fetch, signal, sleep } = context;
   const call = await context.once(

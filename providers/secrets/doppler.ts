@@ -26,8 +26,8 @@ import {
   CREDENTIALS_HINT,
   type DopplerConfig,
   idOf,
-  isKeptConfig,
   isConfig,
+  isKeptConfig,
   KEY,
   ONE,
   partsOf,
@@ -169,7 +169,8 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   }
   if (made.name !== config) made = await rename(context, target, made, config, what);
   await context.once(keyOfRun(made), () => Promise.resolve(made));
-  return { ...forkOf(made, target), ...(source ? { parentId: source.name } : { copy: "empty" as const }) };
+  const fork = forkOf(made, target);
+  return source ? { ...fork, parentId: source.name } : { ...fork, copy: "empty" };
 }
 
 /** The key by which a run remembers a config. */
@@ -378,7 +379,7 @@ async function outputs(
       name: `forkstack ${context.now().toISOString()}`,
       access: isBase ? "read" : "read/write",
       // A Unix time, as the vendor's own command line sends it; the specification's type is that of a text.
-      ...(expiresAt === undefined ? {} : { expire_at: Math.ceil(Date.parse(expiresAt) / 1_000) }),
+      expire_at: expiresAt === undefined ? undefined : Math.ceil(Date.parse(expiresAt) / 1_000),
     },
   });
   const { token } = await api.read(TOKEN, answer, scope, `make a token for config "${config}"`);

@@ -56,12 +56,17 @@ export const api = new Api<Options>({
   },
   scopes: ({ options: { project } }) => `It needs to read, make and delete configs and tokens of project "${project}"`,
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v3`,
-  known: (status, _code, { options: { project } }) =>
-    status === 400
-      ? { state: "Doppler refused it (400)", hint: "The cause says why; a token without access is refused so too" }
-      : status === 404
-      ? { state: `project "${project}" has none`, hint: "Correct `secrets.project`, or what the token may see" }
-      : undefined,
+  known(status, _code, { options: { project } }) {
+    switch (status) {
+      case 400:
+        return {
+          state: "Doppler refused it (400)",
+          hint: "The cause says why; a token without access is refused so too",
+        };
+      case 404:
+        return { state: `project "${project}" has none`, hint: "Correct `secrets.project`, or what the token may see" };
+    }
+  },
 });
 
 /** Every config of the project. */

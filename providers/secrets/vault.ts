@@ -5,6 +5,7 @@
  * - https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
  * - https://openbao.org/api-docs/secret/kv/kv-v2/
  */
+import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Question, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
@@ -163,11 +164,11 @@ const provider: Provider<Options> = {
   permissions: ({ endpoint }) => reaches([endpoint]),
   ...copies(shelf),
   outputs: (_context, { name }, { options: { endpoint, mount, namespace }, project }) =>
-    Promise.resolve({
+    Promise.resolve(present({
       VAULT_ADDR: endpoint,
-      ...(namespace === undefined ? {} : { VAULT_NAMESPACE: namespace }),
+      VAULT_NAMESPACE: namespace,
       VAULT_SECRETS_PATH: `${mount}/${project}/${name}`,
-    }),
+    })),
 };
 export default provider;
 
@@ -207,7 +208,7 @@ async function mark(
   const found = v.safeParse(MARKER, { ...parsedJson(data.mark), ...withoutPrefix(metadata.custom_metadata ?? {}) });
   if (!found.success) return STRANGE;
   const { id, parent, createdAt, state, ...marker } = found.output;
-  return { id, marker, ...(parent ? { parentId: parent } : {}), createdAt, state, paths: data.paths };
+  return { id, marker, parentId: parent || undefined, createdAt, state, paths: data.paths };
 }
 
 function parsedJson(text: string): object {
@@ -255,7 +256,7 @@ async function write(
 ): Promise<VendorAnswer> {
   const path = pathOf(scope.options.mount, "data", scope.project, name, MARK);
   const data = { mark: JSON.stringify(notesOf(mark)), paths: mark.paths, id: mark.id };
-  const json = { ...(cas === undefined ? {} : { options: { cas } }), data };
+  const json = { options: cas === undefined ? undefined : { cas }, data };
   const answer = await ask(context, scope, "POST", path, json);
   if (answer.response.ok) await answer.response.text();
   if (answer.response.ok || (cas !== undefined && answer.response.status === 400)) return answer;
@@ -344,18 +345,22 @@ const api = new Api<Options>({
     `"${mount}/metadata/${project}/*"; an expired token is refused so too`,
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
   authorize: async ({ headers }, context, scope) => headers.set("x-vault-token", await tokenOf(context, scope)),
-  known: (status, _code, { options: { mount } }) =>
-    status === 400 ? { state: "Vault refused it (400)", hint: "The cause says why" } : status === 403
-      ? {
-        code: "CREDENTIALS_DENIED",
-        state: "the token has expired, or may not do that",
-        hint: `Renew VAULT_TOKEN, or let its policy manage "${mount}/data/" and "${mount}/metadata/" of the project`,
-      }
-      : status === 404
-      ? { state: `there is no KV engine of version 2 at "${mount}"`, hint: "Correct `secrets.mount`" }
-      : status === 413
-      ? { code: "VALUE_TOO_LARGE", state: "it is too large", hint: "Keep it elsewhere, and its name here" }
-      : undefined,
+  known(status, _code, { options: { mount } }) {
+    switch (status) {
+      case 400:
+        return { state: "Vault refused it (400)", hint: "The cause says why" };
+      case 403:
+        return {
+          code: "CREDENTIALS_DENIED",
+          state: "the token has expired, or may not do that",
+          hint: `Renew VAULT_TOKEN, or let its policy manage "${mount}/data/" and "${mount}/metadata/" of the project`,
+        };
+      case 404:
+        return { state: `there is no KV engine of version 2 at "${mount}"`, hint: "Correct `secrets.mount`" };
+      case 413:
+        return { code: "VALUE_TOO_LARGE", state: "it is too large", hint: "Keep it elsewhere, and its name here" };
+    }
+  },
 });
 
 /** The token that was given, else one by the AppRole: one login a run. */
@@ -385,7 +390,7 @@ async function ask(
   sent: Sent = {},
 ): Promise<VendorAnswer> {
   const { namespace } = scope.options;
-  const headers = { "x-vault-request": "true", ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }) };
+  const headers = { "x-vault-request": "true", "x-vault-namespace": namespace };
   return await api.send(context, scope, method, [], { ...sent, tail: path, json, headers, mayRepeat: true });
 }
 

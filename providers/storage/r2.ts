@@ -5,6 +5,7 @@
  * - What of S3 it knows: https://developers.cloudflare.com/r2/api/s3/api/ (no tags, no versions; read in November 2026)
  * - One token for both: https://developers.cloudflare.com/r2/api/tokens/
  */
+import { present } from "../_shared/fields.ts";
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import {
@@ -106,7 +107,7 @@ const buckets: Buckets<Options> = {
   },
   async make(_store, target, _note, context) {
     const { name, options: { location } } = target;
-    const json = { name, ...(location === undefined ? {} : { locationHint: location }) };
+    const json = { name, locationHint: location };
     const answer = await send(context, target, "POST", ["buckets"], { json });
     const code = await api.codeOf(answer);
     if (answer.response.status === 409 || TAKEN.test(code ?? "")) {
@@ -124,7 +125,7 @@ const buckets: Buckets<Options> = {
   async *names(_store, prefix, context, scope) {
     const list = (cursor: string | undefined) =>
       send(context, scope, "GET", ["buckets"], {
-        query: { per_page: "1000", name_contains: prefix, ...(cursor === undefined ? {} : { cursor }) },
+        query: { per_page: "1000", name_contains: prefix, cursor },
       });
     for await (const page of api.pages(PAGE, scope, "list buckets", list, (one) => one.result_info?.cursor)) {
       for (const { name } of page.result.buckets ?? []) if (name?.startsWith(prefix)) yield name;
@@ -193,14 +194,14 @@ const provider: Provider<Options> = {
   async outputs(context, held, scope) {
     const own = account(context, scope);
     const keys = scope.options.keys === "shared" ? own.credentials : await temporaryKeys(context, own, held, scope);
-    return {
+    return present<string | Secret>({
       BUCKET_NAME: held.name,
-      AWS_ENDPOINT_URL_S3: own.endpoint!,
+      AWS_ENDPOINT_URL_S3: own.endpoint,
       AWS_REGION: "auto",
       AWS_ACCESS_KEY_ID: new Secret(keys.accessKeyId),
       AWS_SECRET_ACCESS_KEY: new Secret(keys.secretAccessKey),
-      ...(keys.sessionToken === undefined ? {} : { AWS_SESSION_TOKEN: new Secret(keys.sessionToken) }),
-    };
+      AWS_SESSION_TOKEN: keys.sessionToken === undefined ? undefined : new Secret(keys.sessionToken),
+    });
   },
 };
 export default provider;

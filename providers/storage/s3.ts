@@ -4,6 +4,7 @@
  * - API: https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
  * - Names: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
  */
+import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { type Context, type Provider, type Question, type Scope, Secret } from "../../core/provider.ts";
@@ -42,11 +43,13 @@ const buckets: Buckets<Options> = {
   look: (store, name) => lookByHead(store, name),
   createdAt: createdAtOf,
   async make(store, { name, options: { region, mark } }, note) {
-    const where = region === "us-east-1" ? {} : { LocationConstraint: region as BucketLocationConstraint };
-    const configuration = { ...where, ...(mark === "tags" ? { Tags: tagSetOf(note) } : {}) };
+    const isStandard = region === "us-east-1" && mark !== "tags"; // an empty configuration is refused
     const command = new store.sdk.CreateBucketCommand({
       Bucket: name,
-      ...(Object.keys(configuration).length === 0 ? {} : { CreateBucketConfiguration: configuration }),
+      CreateBucketConfiguration: isStandard ? undefined : {
+        LocationConstraint: region === "us-east-1" ? undefined : region as BucketLocationConstraint,
+        Tags: mark === "tags" ? tagSetOf(note) : undefined,
+      },
     });
     try {
       await store.send(command, `make bucket "${name}"`);
@@ -113,20 +116,16 @@ const provider: Provider<Options> = {
   outputs(context, held, scope) {
     const { region, endpoint, shareKeys } = scope.options;
     const { credentials } = account(context, scope);
-    return Promise.resolve({
+    const { accessKeyId, secretAccessKey, sessionToken } = credentials;
+    const shared = (value: string | undefined) => shareKeys && value !== undefined ? new Secret(value) : undefined;
+    return Promise.resolve(present<string | Secret>({
       BUCKET_NAME: held.name,
       AWS_REGION: region,
-      ...(endpoint === undefined ? {} : { AWS_ENDPOINT_URL_S3: endpoint }),
-      ...(shareKeys
-        ? {
-          AWS_ACCESS_KEY_ID: new Secret(credentials.accessKeyId),
-          AWS_SECRET_ACCESS_KEY: new Secret(credentials.secretAccessKey),
-          ...(credentials.sessionToken === undefined
-            ? {}
-            : { AWS_SESSION_TOKEN: new Secret(credentials.sessionToken) }),
-        }
-        : {}),
-    });
+      AWS_ENDPOINT_URL_S3: endpoint,
+      AWS_ACCESS_KEY_ID: shared(accessKeyId),
+      AWS_SECRET_ACCESS_KEY: shared(secretAccessKey),
+      AWS_SESSION_TOKEN: shared(sessionToken),
+    }));
   },
 };
 export default provider;
@@ -141,7 +140,7 @@ function account(context: Context, { options: { region, endpoint }, resource }: 
     provider: "s3",
     resource,
     region,
-    ...(endpoint === undefined ? {} : { endpoint }),
+    endpoint,
     credentials: accessKeysOf(context, "s3", resource, CREDENTIALS_HINT),
     hints: {
       rejected: "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN anew",

@@ -94,8 +94,8 @@ export async function callerOf(
     };
     const client = new sdk.SecretsManagerClient!({
       region,
-      ...(endpoint === undefined ? {} : { endpoint }),
-      ...(credentials === undefined ? {} : { credentials }),
+      endpoint,
+      credentials,
       maxAttempts: 1,
       defaultUserAgentProvider: () => Promise.resolve([["forkstack"]]), // its own would ask for the system's release
       requestHandler: { handle },
@@ -127,8 +127,8 @@ function requestOf({ method, protocol, hostname, port, path, headers, body }: Si
   const request = new Request(`${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`, {
     method,
     headers,
-    ...(body === undefined ? {} : { body: new Uint8Array(body) }),
-    ...(signal === undefined ? {} : { signal }),
+    body: body && new Uint8Array(body),
+    signal,
   });
   for (const name of ["host", "content-length"]) request.headers.delete(name);
   return repeatable(request, true);
@@ -142,8 +142,8 @@ export function told(error: unknown, what: string, resource?: string): unknown {
   const { request, response } = error.exchange;
   return vendorError(request, response, {
     provider: "aws-secrets",
-    ...(resource === undefined ? {} : { resource }),
-    ...(code === undefined ? {} : { code }),
+    resource,
+    code,
     message: `Cannot ${what}: ${state}`,
     hint,
   });
@@ -179,7 +179,7 @@ export async function valuesAt(
   const found = new Map<string, Value>();
   const Filters = [{ Key: "name", Values: prefixes }];
   for (let NextToken: string | undefined, seen = new Set<string>();;) {
-    const page = await batch(call, { Filters, MaxResults: BATCH, ...(NextToken === undefined ? {} : { NextToken }) });
+    const page = await batch(call, { Filters, MaxResults: BATCH, NextToken });
     for (const value of page.SecretValues ?? []) found.set(value.Name, value);
     NextToken = page.NextToken;
     if (!NextToken) break;
@@ -222,7 +222,7 @@ export function entriesOf(values: readonly Value[], prefix: string): SecretEntry
     const path = value.Name.slice(prefix.length);
     const isBinary = value.SecretString === undefined;
     const text = isBinary ? base64(value.SecretBinary ?? new Uint8Array()) : value.SecretString!;
-    return { path, values: { [path]: new Secret(text) }, ...(isBinary ? { form: "binary" } : {}) };
+    return { path, values: { [path]: new Secret(text) }, form: isBinary ? "binary" : undefined };
   }).sort((a, b) => a.path < b.path ? -1 : 1);
 }
 

@@ -166,13 +166,13 @@ export function openSecrets(request: SecretsRequest): SecretsSource {
   const isRole = credential("VAULT_TOKEN") === undefined && roleId !== undefined && secretId !== undefined;
   let token = isRole ? undefined : tokenOf(request, "VAULT_TOKEN");
   const call = caller(SOURCE, [token, secretId].filter((one) => one !== undefined));
-  const raw = (what: string, sent?: string): Send => (method, path, json) =>
-    call(new URL(`${address?.replace(/\/$/, "")}/v1/${path}`), {
-      method,
-      headers: { ...(sent ? { "x-vault-token": sent } : {}), ...(namespace ? { "x-vault-namespace": namespace } : {}) },
-      what,
-      ...(json === undefined ? {} : { json }),
-    });
+  const raw = (what: string, sent?: string): Send => {
+    const headers: Record<string, string> = {};
+    if (sent) headers["x-vault-token"] = sent;
+    if (namespace) headers["x-vault-namespace"] = namespace;
+    return (method, path, json) =>
+      call(new URL(`${address?.replace(/\/$/, "")}/v1/${path}`), { method, headers, what, json });
+  };
   async function sender(what: string): Promise<Send> {
     if (isRole) token = await logIn(raw("log in by AppRole"), roleId, secretId);
     return raw(what, token);
