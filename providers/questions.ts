@@ -16,17 +16,10 @@ export const QUESTIONS: Presets["questions"] = {
   },
   planetscale: {
     organization: { ask: "PlanetScale: the organization, as in the address of the dashboard", example: "acme" },
-    database: {
-      ask: "PlanetScale: the database whose branches the environments are",
-      example: "shop",
-      isProject: true,
-    },
+    database: { ask: "PlanetScale: the database whose branches are environments", example: "shop", isProject: true },
   },
   supabase: {
-    projectRef: {
-      ask: "Supabase: the ref of the project, as in the address of its dashboard",
-      example: "abcdefghijklmnopqrst",
-    },
+    projectRef: { ask: "Supabase: the project's ref, as in its dashboard's address", example: "abcdefghijklmnopqrst" },
   },
   r2: { account: { ask: "Cloudflare: the id of the account", example: "0123456789abcdef0123456789abcdef" } },
   s3: {

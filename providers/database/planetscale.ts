@@ -38,18 +38,8 @@ import {
   lookUpBranch,
 } from "./planetscale_api.ts";
 import { denied, heldBranch, missing, pathOf, SAFE_MIGRATIONS, type Seen, told } from "./planetscale_api.ts";
-import {
-  bearing,
-  BRANCH,
-  MAX_NAME_LENGTH,
-  named,
-  type Own,
-  ownOf,
-  titleOfProd,
-  TOKEN,
-  TOKEN_ID,
-} from "./planetscale_api.ts";
-import { madeOne, planetScaleFork, records } from "./planetscale_api.ts";
+import { bearing, BRANCH, MAX_NAME_LENGTH, named, titleOfProd, TOKEN, TOKEN_ID } from "./planetscale_api.ts";
+import { madeOne, type Own, ownOf, planetScaleFork, records } from "./planetscale_api.ts";
 import { type Access, dropTables, loginUrl, pingBranch, runSql, sizeOf } from "./planetscale_sql.ts";
 
 const options = v.strictObject({
@@ -122,11 +112,7 @@ export default provider;
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {
   organization: { ask: "PlanetScale: the organization, as in the address of the dashboard", example: "acme" },
-  database: {
-    ask: "PlanetScale: the database whose branches the environments are",
-    example: "shop",
-    isProject: true,
-  },
+  database: { ask: "PlanetScale: the database whose branches are environments", example: "shop", isProject: true },
 };
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {

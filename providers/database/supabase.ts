@@ -110,10 +110,7 @@ const records = recorded<Branch, Options>({
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {
-  projectRef: {
-    ask: "Supabase: the ref of the project, as in the address of its dashboard",
-    example: "abcdefghijklmnopqrst",
-  },
+  projectRef: { ask: "Supabase: the project's ref, as in its dashboard's address", example: "abcdefghijklmnopqrst" },
 };
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
