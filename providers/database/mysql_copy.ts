@@ -330,8 +330,8 @@ async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> 
   }
   if (denied !== undefined) throw denied;
   throw new ForkstackError("TOOL_MISSING", `Cannot dump database "${parent}": there is no mysqldump with mysql`, {
-    hint: 'Install the client programs of MariaDB or MySQL; or set "strategy": "copy" in forkstack.json, by which ' +
-      "whoever writes to the parent waits meanwhile",
+    hint: 'Install the client programs of MariaDB or MySQL; or set "strategy": "copy" in forkstack.json: ' +
+      "writers to the parent then wait during the copy",
     details: { provider: "mysql" },
   });
 }
