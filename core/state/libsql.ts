@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { httpClient } from "../http/client.ts";
 import { repeatable } from "../system/repeat.ts";
@@ -22,14 +23,41 @@ export async function open(url: string, authToken: string | undefined): Promise<
   const statement = ([sql, ...args]: Statement) => ({ sql, args });
   return {
     async write(statements) {
-      const results = await client.batch(statements.map(statement), "write").catch((error) => failed(url, error));
-      return results.map((result) => named(result as unknown as Result));
+      for (let tries = 1;; tries++) {
+        try {
+          const results = await client.batch(statements.map(statement), "write");
+          return results.map((result) => named(result as unknown as Result));
+        } catch (error) {
+          if (!isUndone(error) || tries === BEGIN_PAUSES_MS.length + 1) failed(url, error);
+          await setTimeout(BEGIN_PAUSES_MS[tries - 1]);
+        }
+      }
     },
     async read(one) {
       return named(await client.execute(statement(one)).catch((error) => failed(url, error)) as unknown as Result);
     },
     close: () => client.close(),
   };
+}
+
+/** Between tries of a transaction that the server did not begin; it has waited for the lock itself. */
+const BEGIN_PAUSES_MS = [50, 100, 200, 400];
+
+/** The server's own word on a statement, as the client hands it on. */
+function answeredBy(error: unknown): { readonly code: string; readonly isStatement: boolean } | undefined {
+  const { code = "UNKNOWN", cause, statementIndex } = error as {
+    code?: string;
+    cause?: { name?: string };
+    statementIndex?: number;
+  };
+  return cause?.name === "ResponseError" ? { code, isStatement: statementIndex !== undefined } : undefined;
+}
+
+/** Whether the server refused to begin or to commit a transaction, or rolled it back: nothing of it was done. */
+function isUndone(error: unknown): boolean {
+  const answer = answeredBy(error);
+  if (answer === undefined) return false;
+  return /^(SQLITE_BUSY|TRANSACTION_)/.test(answer.code) || (!answer.isStatement && !/^SQL/.test(answer.code));
 }
 
 /**
@@ -55,6 +83,18 @@ function serverFetch(url: string, authToken: string | undefined): (request: Requ
 /** Errors of SQL, and those that say already what to do, go on as they are. */
 function failed(url: string, error: unknown): never {
   const code = (error as { code?: string }).code ?? "";
+  const answer = answeredBy(error);
+  if (answer !== undefined && (isUndone(error) || !/^SQL/.test(code))) {
+    throw new ForkstackError(
+      "NOT_READY",
+      `Cannot use the registry at "${new URL(url).host}": the server refuses the transaction (${answer.code})`,
+      {
+        hint: "Another command may be writing there: run the same command again; see also the server's own log",
+        retryable: true,
+        cause: error,
+      },
+    );
+  }
   if (/^(SQLITE_|SQL_PARSE_ERROR$)/.test(code)) throw error;
   if (isForkstackError(error) && !/^(PROVIDER_UNAVAILABLE|NETWORK_UNREACHABLE)$/.test(error.code)) throw error;
   throw unreachable(url, "no answer", error);

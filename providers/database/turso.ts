@@ -82,6 +82,9 @@ const LABEL_LENGTH = 63;
 /** The data endpoint answers 404 for seconds after a create: see docs/databases.md */
 const SETTLE_MS = 90_000;
 
+/** How long a transaction is tried that the server refuses: it has waited for its lock itself. */
+const REFUSED_MS = 10_000;
+
 const CREDENTIALS_HINT = "`turso auth api-tokens mint forkstack` makes one";
 
 const provider: Provider<Options> = {
@@ -297,7 +300,14 @@ async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql:
   const { Hostname } = await standing(context, fork, scope);
   const token = await mint(context, scope, fork.name, { authorization: "full-access", expiration: "1h" });
   const script = (client: Client) => client.executeMultiple(`BEGIN;\n${sql}\n;COMMIT;`);
-  await asked(context, scope, fork.name, { url: libsqlUrl(scope, Hostname), token }, script);
+  const way = { url: libsqlUrl(scope, Hostname), token };
+  // What the server refused to begin, or to commit, left nothing.
+  const isPassing = (error: unknown) => isForkstackError(error) && error.code === "NOT_READY" && isAnswer(error.cause);
+  const what = `run a script on database "${fork.name}"`;
+  await poll(context, { what, deadlineMs: REFUSED_MS, firstMs: 100, mostMs: 2_000, isPassing }, async () => {
+    await asked(context, scope, fork.name, way, script);
+    return true;
+  });
 }
 
 async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<{ sizeBytes: number }> {
@@ -383,6 +393,11 @@ async function ask(context: Context, scope: Scope<Options>, name: string, access
   await asked(context, scope, name, access, (client) => client.execute("SELECT 1"), { mayRepeat: true });
 }
 
+/** Whether an error of the client is the database's own word, and no failure on the way. */
+function isAnswer(error: unknown): boolean {
+  return (error as { cause?: { name?: string } } | undefined)?.cause?.name === "ResponseError";
+}
+
 /** Asks a database through the field's own client. */
 async function asked(
   context: Context,
@@ -415,7 +430,16 @@ async function asked(
   } catch (error) {
     if (failure !== undefined) throw failure;
     if (met === undefined) throw error;
-    if (/^SQL/.test((error as { code?: string }).code ?? "")) { // the statement's own fault
+    const { code = "" } = error as { code?: string };
+    if (isAnswer(error) && (/^(SQLITE_BUSY|TRANSACTION_)/.test(code) || !/^SQL/.test(code))) {
+      throw new ForkstackError("NOT_READY", `Cannot use database "${name}": it refuses the transaction (${code})`, {
+        hint: "Something else may be writing to it: run the same command again",
+        retryable: true,
+        details: { provider: "turso", resource: scope.resource },
+        cause: error,
+      });
+    }
+    if (/^SQL/.test(code)) { // the statement's own fault
       throw new ForkstackError("SQL_FAILED", (error as Error).message, { details: { provider: "turso" } });
     }
     const { status } = met.response;

@@ -47,6 +47,8 @@ export interface HranaOptions {
   readonly streamIdleMs?: number;
   /** A write transaction this old is rolled back when another stream waits for its lock. @default {5000} */
   readonly transactionMs?: number;
+  /** Asked before each BEGIN and COMMIT: a code that it is refused with. @default {none is} */
+  readonly refuse?: (verb: "BEGIN" | "COMMIT") => string | undefined;
   /** How long a statement waits for the write lock before SQLITE_BUSY. @default {10000} */
   readonly busyMs?: number;
 }
@@ -299,7 +301,9 @@ class Database implements HranaHandler {
 
   /** Runs one statement. The write lock is first come, first served; waiting for it leaves the process free. */
   async #step(stream: Stream, step: Step): Promise<Outcome> {
-    const { locks, sql } = step.statement;
+    const { locks, sql, verb } = step.statement;
+    const code = verb === "BEGIN" || verb === "COMMIT" ? this.#options.refuse?.(verb) : undefined;
+    if (code !== undefined) return { error: new StatementError(code, `refused: ${verb}`) };
     const deadline = this.#now() + (this.#options.busyMs ?? 10_000);
     const ticket = Symbol();
     try {

@@ -9,7 +9,7 @@ import { copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { temporaryDirectory } from "../helpers.ts";
-import { type Access, type HranaHandler, hranaHandler } from "./hrana.ts";
+import { type Access, type HranaHandler, hranaHandler, type HranaOptions } from "./hrana.ts";
 import { serve } from "./serve.ts";
 
 /** What a platform token may do; absent: everything. */
@@ -33,6 +33,8 @@ export interface TursoOptions {
   readonly forksAcrossGroups?: boolean;
   /** The status for a name that is taken: seen 400, documented 409. @default {400} */
   readonly takenStatus?: 400 | 409;
+  /** As of the Hrana emulator, for each database. @default {none is} */
+  readonly refuse?: HranaOptions["refuse"];
   /** How UUIDs of databases begin, for ids that hold no time. @default {of version 1} */
   readonly newId?: () => string;
 }
@@ -122,8 +124,10 @@ export class Turso {
     const name = decodeURIComponent(new URL(request.url).pathname.split("/")[1]!);
     const database = this.databases.get(name);
     if (database === undefined || database.settling-- > 0) return new Response("", { status: 404 });
+    const { refuse } = this.options;
     database.handler ??= hranaHandler({
       path: database.path,
+      ...(refuse && { refuse }),
       authToken: (token) => {
         const known = this.dataTokens.get(token ?? "");
         return known?.id === database.id && known.expiresAt > this.now() ? known.access : undefined;

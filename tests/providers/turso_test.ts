@@ -370,3 +370,26 @@ Deno.test("turso: a script's token opens its fork alone: it attaches no other da
     await assert.rejects(work, script);
   }
 });
+
+for (const verb of ["BEGIN", "COMMIT"] as const) {
+  for (const code of ["SQLITE_BUSY", "BLOCKED"]) {
+    Deno.test(`turso: a script whose ${verb} is refused as ${code} runs once in the end, or says so`, async () => {
+      let refusals = 0;
+      await using shop = await openShop({ refuse: (asked) => asked === verb && refusals-- > 0 ? code : undefined });
+      const fork = await shop.create(shop.target("alice"));
+      refusals = 2;
+      const script = "CREATE TABLE made (x); INSERT INTO made VALUES (1);";
+      await provider.execute!(shop.context(), fork, shop.scope(), script);
+      const client = await connect(await provider.outputs(shop.context(), fork, shop.scope()));
+      assert.equal((await client.execute("SELECT count(*) AS n FROM made")).rows[0]!.n, 1);
+      client.close();
+      refusals = Infinity;
+      const work = provider.execute!(shop.context(), fork, shop.scope(), "INSERT INTO made VALUES (2)");
+      await assert.rejects(work, (error: Error) => {
+        assert(hasCode("NOT_READY")(error));
+        assert.match(error.message, new RegExp(`refuses the transaction \\(${code}\\)`));
+        return true;
+      });
+    });
+  }
+}

@@ -333,6 +333,35 @@ for (const order of ["drop-before", "drop-after", 503] as const) {
   });
 }
 
+for (const verb of ["BEGIN", "COMMIT"] as const) {
+  for (const code of ["SQLITE_BUSY", "BLOCKED", "TRANSACTION_TIMEOUT", "SQLITE_BUSY_SNAPSHOT"]) {
+    Deno.test(`a ${verb} that the server refuses as ${code} is repeated, and told as that if it stays so`, async () => {
+      let refusals = 0;
+      const refuse = (asked: string) => asked === verb && refusals-- > 0 ? code : undefined;
+      const server = await startHrana({ path: ":memory:", authToken: TOKEN, refuse });
+      const registry = await Registry.open(await openServer(server.url, TOKEN), PROJECT);
+      try {
+        refusals = 2;
+        const token = await held(registry, "alice");
+        refusals = 3;
+        await registry.fenced("alice", token, [statements.putEnvironment(environment("alice"))]);
+        is((await registry.environments()).length, 1);
+        refusals = Infinity;
+        const work = () => registry.fenced("alice", token, [statements.putEnvironment(environment("bob"))]);
+        const error = await work().then(() => undefined, (error) => error);
+        equal([error.code, error.retryable], ["NOT_READY", true]);
+        match(error.message, new RegExp(`refuses the transaction \\(${code}\\)`));
+        ok(!/no answer|network/.test(`${error.message} ${error.hint}`));
+        refusals = 0;
+        is((await registry.environments()).length, 1);
+      } finally {
+        registry.close();
+        await server.close();
+      }
+    });
+  }
+}
+
 Deno.test("a takeover whose reply is lost is recognised as our own", async () => {
   await withServer(async (server, registry) => {
     await held(registry, "alice", "dead#0");
