@@ -9,7 +9,7 @@
  * - https://dev.mysql.com/doc/refman/8.4/en/create-event.html, .../grant.html, .../locking-functions.html
  * - https://mariadb.com/docs/server/reference/sql-statements/account-management-sql-statements
  */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, type Scope, Secret, type Target } from "../../core/provider.ts";
@@ -35,7 +35,6 @@ import { backquoted, codeOf, type Login, MARK, type MysqlQuery } from "./mysql_s
 const VARIABLE = "MYSQL_URL";
 const FOR_WHOM = "for a user that may make databases and users";
 const MAX_NAME_LENGTH = 64;
-const LOCK_WAIT_MS = 600_000;
 
 const options = v.strictObject({
   /**
@@ -73,8 +72,8 @@ const provider: Provider<Options> = {
   permissions({ strategy = "dump" }, credentials) {
     const login = server.loginOf(credentials[VARIABLE]?.reveal() ?? "");
     return {
-      run: strategy === "dump" ? PROGRAMS.flat().sort() : undefined,
-      net: login && [server.placeOf(login)],
+      run: strategy === "dump" ? PROGRAMS.flat().sort() : [],
+      net: login === undefined ? [] : [server.placeOf(login)],
     };
   },
   inspect: (context, target) =>
@@ -82,17 +81,17 @@ const provider: Provider<Options> = {
   create: (context, target) =>
     session(context, `make database "${target.name}"`, async (query) => {
       assertName(target.name);
-      await lock(context, query, target.name);
+      await server.lockDatabase(context, query, target.name);
       return await create(context, query, target);
     }),
   delete: (context, fork) =>
     session(context, `delete database "${fork.name}"`, async (query) => {
-      await lock(context, query, fork.name);
+      await server.lockDatabase(context, query, fork.name);
       return await remove(context, query, fork);
     }),
   remark: (context, fork) =>
     session(context, `extend database "${fork.name}"`, async (query) => {
-      await lock(context, query, fork.name);
+      await server.lockDatabase(context, query, fork.name);
       const note = await ownOf(context, query, fork, "extend");
       await query(eventOf("ALTER", fork.name, fork.marker, note));
     }),
@@ -243,7 +242,8 @@ async function create(context: Context, query: MysqlQuery, target: Target<Option
   await make(context, query, { name, marker, note, like, isThere: seen.state !== "absent" });
   await context.record("claim", note.id);
   context.signal.throwIfAborted();
-  return databaseFork(name, marker, await fill(context, query, target, { id: note.id, name }, { name, marker, note }));
+  const whole = await fill(context, query, { target, fork: { id: note.id, name }, made: { name, marker, note } });
+  return databaseFork(name, marker, whole);
 }
 
 /** What stands there without a mark is empty, and an answer of this run's may have been lost. */
@@ -309,13 +309,15 @@ async function make(
 async function fill(
   context: Context,
   query: MysqlQuery,
-  target: Target<Options>,
-  fork: Held,
-  { name, marker, note }: Made,
+  { target, fork, made: { name, marker, note } }: {
+    readonly target: Target<Options>;
+    readonly fork: Held;
+    readonly made: Made;
+  },
 ): Promise<Note> {
   const { strategy, allowOpenParent } = target.options;
   const admin = adminOf(context);
-  const copy = await asOwner(query, admin, fork, name, async (owner) => {
+  const copy = await asOwner(query, admin, { fork, database: name }, async (owner) => {
     if (target.parent === undefined) return "empty";
     const parent = nameOf(target, target.parent);
     if (!allowOpenParent) await assertClosed(context, owner, parent);
@@ -349,13 +351,12 @@ async function assertClosed(context: Context, login: Login, parent: string): Pro
 async function execute(context: Context, fork: Fork, database: string, sql: string): Promise<void> {
   const what = `change database "${fork.name}"`;
   await session(context, what, async (query) => {
-    await lock(context, query, fork.name);
+    await server.lockDatabase(context, query, fork.name);
     await ownOf(context, query, fork, "change");
     await asOwner(
       query,
       adminOf(context),
-      fork,
-      database,
+      { fork, database },
       (owner) =>
         server.connected(context, owner, { what, source: VARIABLE }, async (own) => {
           await own(`USE ${backquoted(database)}`);
@@ -396,20 +397,21 @@ async function dropAside(context: Context, query: MysqlQuery, fork: Held): Promi
 async function reset(context: Context, fork: Fork, target: Target<Options>): Promise<Replacement> {
   const locked = <T>(work: (query: MysqlQuery, note: Note) => Promise<T>) =>
     session(context, `reset database "${fork.name}"`, async (query) => {
-      await lock(context, query, fork.name);
+      await server.lockDatabase(context, query, fork.name);
       return await work(query, await ownOf(context, query, fork, "reset"));
     });
   const fresh = await locked(async (query, { id, createdAt }) => {
     const like = await likeParent(query, target);
     await dropAside(context, query, fork);
-    const note = { id, createdAt, parent: target.parent };
+    const note: Note = { id, createdAt, parent: target.parent };
     const made = { name: aside(fork), marker: fork.marker, note };
     await make(context, query, { ...made, like, isThere: false });
-    return await fill(context, query, target, fork, made);
+    return await fill(context, query, { target, fork, made });
   });
   return {
     execute: (sql) => execute(context, fork, aside(fork), sql),
-    commit: () => locked(async (query) => await commit(context, query, fork, fresh, await likeParent(query, target))),
+    commit: () =>
+      locked(async (query) => await commit(context, query, fork, { fresh, like: await likeParent(query, target) })),
     discard: () => locked((query) => dropAside(context, query, fork)),
   };
 }
@@ -418,8 +420,7 @@ async function commit(
   context: Context,
   query: MysqlQuery,
   { name, ...fork }: Fork,
-  fresh: Note,
-  like: string,
+  { fresh, like }: { readonly fresh: Note; readonly like: string },
 ): Promise<Fork> {
   const from = aside(fork);
   const definitions = await definitionsOf(query, from);
@@ -437,7 +438,7 @@ async function commit(
   );
   if (moves.length > 0) await query(`RENAME TABLE ${moves.join(", ")}`);
   await rebaseDefaults(query, name, from);
-  await define(context, query, name, ownerOf(fork.id), definitions);
+  await define(context, query, { to: name, owner: ownerOf(fork.id) }, definitions);
   await query(eventOf("ALTER", name, fork.marker, fresh));
   await dropAside(context, query, { ...fork, name });
   return databaseFork(name, fork.marker, fresh);
@@ -456,33 +457,6 @@ async function rebaseDefaults(query: MysqlQuery, database: string, earlier: stri
       `ALTER TABLE ${backquoted(database)}.${backquoted(name)} ALTER COLUMN ${backquoted(field)} SET DEFAULT ${own}`,
     );
   }
-}
-
-/** One attempt at a time; the lock ends with the session. Asked for again and again, so that who waits can be stopped. */
-async function lock(context: Context, query: MysqlQuery, name: string): Promise<void> {
-  const key = `forkstack ${createHash("sha256").update(name).digest("hex").slice(0, 40)}`;
-  let waitedMs = 0;
-  for (let ms = 25;; ms = Math.min(2 * ms, 1_000)) {
-    const [{ mine, events }] = await query("SELECT GET_LOCK(?, 0) AS mine, @@event_scheduler AS events", [key]);
-    if (events === "DISABLED") throw withoutEvents(name);
-    if (Number(mine) === 1) return;
-    if (waitedMs > LOCK_WAIT_MS) {
-      throw new ForkstackError("RESOURCE_LOCKED", `Cannot change database "${name}": another run works on it`, {
-        hint: "Run the same command again once it is done",
-        retryable: true,
-      });
-    }
-    await context.sleep(ms);
-    waitedMs += ms;
-  }
-}
-
-/** So the server takes no events, which marks are. */
-function withoutEvents(name: string): ForkstackError {
-  return new ForkstackError("CONFIG_INVALID", `Cannot change database "${name}": the server takes no events`, {
-    hint: "Start it with event_scheduler=OFF in place of DISABLED: the mark of a fork is an event that never runs",
-    details: { provider: "mysql" },
-  });
 }
 
 function assertName(name: string): void {

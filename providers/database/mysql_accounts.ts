@@ -47,8 +47,7 @@ export async function mint(query: MysqlQuery, fork: Held): Promise<Pick<Login, "
 export async function asOwner<T>(
   query: MysqlQuery,
   admin: Login,
-  fork: Held,
-  database: string,
+  { fork, database }: { readonly fork: Held; readonly database: string },
   work: (owner: Login) => T | Promise<T>,
 ): Promise<T> {
   const account = mysqlAccount(ownerOf(fork.id));

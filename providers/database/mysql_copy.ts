@@ -42,18 +42,19 @@ export async function copied(context: Context, query: MysqlQuery, admin: Login, 
   await assertUsable(context, query, parent);
   const strategy = wanted.strategy ?? (await isInUse(query, parent) ? "dump" : "copy");
   if (strategy === "copy") {
-    await whileLocked(context, admin, query, parent, async (tables) => {
-      await makeTables(query, parent, to, tables);
-      await copyRows(context, query, parent, to, tables);
+    await whileLocked(context, query, { admin, parent }, async (tables) => {
+      await makeTables(query, { parent, to, tables });
+      await copyRows(context, query, { parent, to, tables });
     });
   } else {
     const programs = await programsOf(query, parent);
     const tables = await tablesOf(query, parent);
-    await makeTables(query, parent, to, tables);
-    await dumped(context, programs, [admin, owner], parent, to, tables.filter(({ isSequence }) => !isSequence));
-    await copyRows(context, query, parent, to, tables.filter(({ isSequence }) => isSequence)); // none is behind its rows
+    await makeTables(query, { parent, to, tables });
+    const [sequences, others] = [tables.filter((one) => one.isSequence), tables.filter((one) => !one.isSequence)];
+    if (others.length > 0) await dumped(context, programs, { parent, to, tables: others, admin, owner });
+    await copyRows(context, query, { parent, to, tables: sequences }); // none is behind its rows
   }
-  await define(context, query, to, owner.user, await definitionsOf(query, parent));
+  await define(context, query, { to, owner: owner.user }, await definitionsOf(query, parent));
   return "full-copy";
 }
 
@@ -108,9 +109,8 @@ async function isInUse(query: MysqlQuery, database: string): Promise<boolean> {
 /** Works while nothing of a database changes: others read it, and whoever writes waits. */
 async function whileLocked(
   context: Context,
-  admin: Login,
   query: MysqlQuery,
-  parent: string,
+  { admin, parent }: { readonly admin: Login; readonly parent: string },
   work: (tables: readonly Table[]) => Promise<void>,
 ): Promise<void> {
   const purpose = { what: `lock the tables of database "${parent}"`, source: "MYSQL_URL" };
@@ -140,7 +140,14 @@ function busy(parent: string, why: string): ForkstackError {
   });
 }
 
-async function makeTables(query: MysqlQuery, parent: string, to: string, tables: readonly Table[]): Promise<void> {
+/** Tables, where they stand, and the database that gets them too. */
+interface TableCopy {
+  readonly parent: string;
+  readonly to: string;
+  readonly tables: readonly Table[];
+}
+
+async function makeTables(query: MysqlQuery, { parent, to, tables }: TableCopy): Promise<void> {
   await query(`USE ${backquoted(to)}`);
   for (const { name } of [...tables].sort((a, b) => Number(b.isSequence) - Number(a.isSequence))) {
     const [row] = await query(`SHOW CREATE TABLE ${backquoted(parent)}.${backquoted(name)}`);
@@ -161,9 +168,7 @@ function rebased(text: string, parent: string, to: string): string {
 async function copyRows(
   context: Context,
   query: MysqlQuery,
-  parent: string,
-  to: string,
-  tables: readonly Table[],
+  { parent, to, tables }: TableCopy,
 ): Promise<void> {
   const columns = await query(
     `SELECT TABLE_NAME AS name, COLUMN_NAME AS field FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?
@@ -230,8 +235,7 @@ const MISSING = /^(1054|1142|1143|1146|1305|1356|1370|4091)$/;
 export async function define(
   context: Pick<Context, "warn">,
   query: MysqlQuery,
-  to: string,
-  owner: string,
+  { to, owner }: { readonly to: string; readonly owner: string },
   definitions: readonly Definition[],
 ): Promise<void> {
   if (definitions.length === 0) return;
@@ -330,11 +334,37 @@ async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> 
   }
   if (denied !== undefined) throw denied;
   throw new ForkstackError("TOOL_MISSING", `Cannot dump database "${parent}": there is no mysqldump with mysql`, {
-    hint: 'Install the client programs of MariaDB or MySQL; or set "strategy": "copy" in forkstack.json: ' +
-      "writers to the parent then wait during the copy",
+    hint: 'Install the client programs of MariaDB or MySQL; or set "strategy": "copy" in forkstack.json, by which ' +
+      "writers to the parent wait until the copy is done",
     details: { provider: "mysql" },
   });
 }
+
+/** How a program reaches the server; the two take the same. */
+function placeOptions({ isMariaDb }: Programs, { user, host, port, socket, tls, ca }: Login): string[] {
+  const options = ["--no-defaults", `--user=${user}`, "--default-character-set=utf8mb4", "--max-allowed-packet=1G"];
+  if (socket === undefined) options.push("--protocol=tcp", `--host=${host}`, `--port=${port}`);
+  else options.push("--protocol=socket", `--socket=${socket}`);
+  if (isMariaDb) options.push(...MARIADB_TLS[tls]);
+  else options.push(`--ssl-mode=${MYSQL_TLS[tls]}`);
+  if (ca !== undefined) options.push(`--ssl-ca=${ca}`);
+  return options;
+}
+
+/** One snapshot, of rows alone, as statements that any server takes. */
+const ROWS = [
+  "--single-transaction",
+  "--quick",
+  "--no-create-info",
+  "--skip-triggers",
+  "--complete-insert",
+  "--hex-blob",
+  "--skip-comments",
+  "--skip-add-locks",
+  "--no-tablespaces",
+  "--loose-set-gtid-purged=OFF",
+  "--loose-column-statistics=0",
+];
 
 /**
  * One snapshot of the rows of a parent that is in use, streamed into tables that stand. The second program is the fork's own
@@ -343,52 +373,19 @@ async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> 
  */
 async function dumped(
   context: Context,
-  { dump, client, isMariaDb }: Programs,
-  [admin, owner]: readonly [Login, Login],
-  parent: string,
-  to: string,
-  tables: readonly Table[],
+  programs: Programs,
+  { parent, to, tables, admin, owner }: TableCopy & { readonly admin: Login; readonly owner: Login },
 ): Promise<void> {
-  if (tables.length === 0) return;
-  const shared = ({ user, host, port, socket, tls, ca }: Login) => {
-    const args = ["--no-defaults"]; // which must come first
-    if (socket === undefined) args.push("--protocol=tcp", `--host=${host}`, `--port=${port}`);
-    else args.push("--protocol=socket", `--socket=${socket}`);
-    args.push(`--user=${user}`);
-    if (isMariaDb) args.push(...MARIADB_TLS[tls]);
-    else args.push(`--ssl-mode=${MYSQL_TLS[tls]}`);
-    if (ca !== undefined) args.push(`--ssl-ca=${ca}`);
-    args.push("--default-character-set=utf8mb4", "--max-allowed-packet=1G");
-    return args;
-  };
   await context.fence();
   const failed = await pipe([
     {
-      command: dump,
-      args: [
-        ...shared(admin),
-        ...[
-          "--single-transaction",
-          "--quick",
-          "--no-create-info",
-          "--skip-triggers",
-          "--complete-insert",
-          "--hex-blob",
-        ],
-        ...[
-          "--skip-comments",
-          "--skip-add-locks",
-          "--no-tablespaces",
-          "--loose-set-gtid-purged=OFF",
-          "--loose-column-statistics=0",
-        ],
-        ...["--", parent, ...tables.map(({ name }) => name)],
-      ],
+      command: programs.dump,
+      args: [...placeOptions(programs, admin), ...ROWS, "--", parent, ...tables.map(({ name }) => name)],
       env: { MYSQL_PWD: admin.password },
     },
     {
-      command: client,
-      args: [...shared(owner), "--binary-mode", "--batch", `--database=${to}`],
+      command: programs.client,
+      args: [...placeOptions(programs, owner), "--binary-mode", "--batch", `--database=${to}`],
       env: { MYSQL_PWD: owner.password },
     },
   ], context.signal);

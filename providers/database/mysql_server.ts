@@ -1,9 +1,10 @@
 /**
- * MySQL's protocol as the provider `mysql` needs it: a connection by URL, refusals told by their numbers, a script.
+ * MySQL's protocol as the provider `mysql` needs it: a connection by URL, refusals told by their numbers, locks, scripts.
  *
  * - Errors: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
  *   https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
  */
+import { createHash } from "node:crypto";
 import type { Context } from "../../core/provider.ts";
 import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
@@ -53,8 +54,8 @@ export function loginOf(text: string): Login | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^(mysql|mariadb):$/.test(url.protocol)) return undefined;
   const settings = url.searchParams;
-  const socket = settings.get("socket") ?? settings.get("socketPath");
-  const ca = settings.get("ssl-ca") ?? settings.get("sslcert");
+  const socket = settings.get("socket") || settings.get("socketPath") || undefined;
+  const ca = settings.get("ssl-ca") || settings.get("sslcert") || undefined;
   return {
     scheme: url.protocol.slice(0, -1),
     host: url.hostname.replace(/^\[|\]$/g, "") || "localhost",
@@ -63,8 +64,8 @@ export function loginOf(text: string): Login | undefined {
     password: decodeURIComponent(url.password),
     tls: tlsOf(settings),
     search: url.search,
-    socket: socket || undefined,
-    ca: ca || undefined,
+    socket,
+    ca,
   };
 }
 
@@ -120,7 +121,7 @@ export async function connected<T>(
     createConnection({
       host,
       port: Number(port),
-      socketPath: socket, // it goes before host and port
+      socketPath: socket, // goes before both
       ssl: isPlain ? undefined : ssl,
       user,
       password,
@@ -211,6 +212,37 @@ function mysqlError(error: unknown, login: Login, { what, source }: MysqlPurpose
     retryable,
     details: { provider: "mysql" },
     cause: new Error(`${sqlState === undefined ? state : `${state}, SQLSTATE ${sqlState}`}: ${error.message}`),
+  });
+}
+
+// ---- Locks ----
+
+const LOCK_WAIT_MS = 600_000;
+
+/** One attempt at a time; the lock ends with the session. Asked for again and again, so that who waits can be stopped. */
+export async function lockDatabase(context: Pick<Context, "sleep">, query: MysqlQuery, name: string): Promise<void> {
+  const key = `forkstack ${createHash("sha256").update(name).digest("hex").slice(0, 40)}`;
+  let waitedMs = 0;
+  for (let ms = 25;; ms = Math.min(2 * ms, 1_000)) {
+    const [{ mine, events }] = await query("SELECT GET_LOCK(?, 0) AS mine, @@event_scheduler AS events", [key]);
+    if (events === "DISABLED") throw withoutEvents(name);
+    if (Number(mine) === 1) return;
+    if (waitedMs > LOCK_WAIT_MS) {
+      throw new ForkstackError("RESOURCE_LOCKED", `Cannot change database "${name}": another run works on it`, {
+        hint: "Run the same command again once it is done",
+        retryable: true,
+      });
+    }
+    await context.sleep(ms);
+    waitedMs += ms;
+  }
+}
+
+/** So the server takes no events, which marks are. */
+function withoutEvents(name: string): ForkstackError {
+  return new ForkstackError("CONFIG_INVALID", `Cannot change database "${name}": the server takes no events`, {
+    hint: "Start it with event_scheduler=OFF in place of DISABLED: the mark of a fork is an event that never runs",
+    details: { provider: "mysql" },
   });
 }
 
