@@ -184,4 +184,12 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
     options: [],
     without: ["yes"],
   },
+  url: {
+    group: "data",
+    summary: "print the URL of a database, cache or queue",
+    arguments: { labels: ["[resource]", "[env]"], min: 0, max: 2 },
+    example: "url database alice",
+    options: ["reveal"],
+    without: ["yes"],
+  },
 };

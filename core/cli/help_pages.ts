@@ -330,4 +330,24 @@ export const PAGES: Readonly<Record<string, Page>> = {
     files: { ".forkstack/": "where the names of the environments are read" },
     seeAlso: ["list", "docs/completions.md"],
   },
+  url: {
+    about: [
+      "Prints the URL that the app gets: the value of DATABASE_URL, CACHE_URL or QUEUE_URL, as `getDatabaseUrl()` and its like return it. It is read from the files on this machine. No vendor and no registry is asked.",
+      "A URL may hold a password. On a terminal and with --json it is printed only with --reveal; a pipe always gets it. The URL of a SQLite file holds none, and is always printed. A Turso database also needs DATABASE_AUTH_TOKEN.",
+    ],
+    meanings: {
+      "[resource]": "a kind or a name, e.g. cache or cache.sessions. Default: database",
+      "[env]": "an environment. Default: the current one",
+    },
+    examples: [["url", "prints the URL of the current environment's database"], [
+      "url cache.sessions alice --reveal",
+      "prints the URL of one cache of alice on a terminal",
+    ], ["url --json --reveal", "for a program"]],
+    exits: { 4: "this machine has no such environment", 5: "" },
+    files: {
+      ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
+      ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
+    },
+    seeAlso: ["run", "status", "docs/run.md"],
+  },
 };

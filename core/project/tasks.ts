@@ -54,4 +54,5 @@ export const TASKS: Readonly<Record<string, Task>> = {
   init: { isOmitted: "always" },
   serve: { set: "serve" },
   completions: { isOmitted: "always" },
+  url: {},
 };

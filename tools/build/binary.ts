@@ -21,6 +21,7 @@ carry({
   "core/cli/commands/status.ts": () => import("../../core/cli/commands/status.ts"),
   "core/cli/commands/switch.ts": () => import("../../core/cli/commands/switch.ts"),
   "core/cli/commands/trust.ts": () => import("../../core/cli/commands/trust.ts"),
+  "core/cli/commands/url.ts": () => import("../../core/cli/commands/url.ts"),
   "core/cli/complete.ts": () => import("../../core/cli/complete.ts"),
   "core/cli/help.ts": () => import("../../core/cli/help.ts"),
   "core/http/client.ts": () => import("../../core/http/client.ts"),
