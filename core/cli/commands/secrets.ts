@@ -54,7 +54,7 @@ export const command: CommandFile = {
   actions: ACTIONS,
   example: "secrets diff alice prod",
   options: {
-    reveal: { type: "boolean", help: "show the values" },
+    reveal: "shared",
     resource: "shared",
     "dry-run": "shared",
   },
