@@ -21,6 +21,9 @@ export interface PermissionSet {
   readonly import?: readonly string[];
 }
 
+/** Programs that forkstack runs whichever its providers. */
+export const OWN_PROGRAMS: readonly string[] = ["cp", "git"];
+
 /** What the stack needs, and the variables that would name more hosts if they were set. */
 export function permissionsOf(
   project: Project,
@@ -37,7 +40,7 @@ export function permissionsOf(
   });
   const declared = Object.values(project.config).flatMap((one) => urlsIn(one));
   const net = sorted([...all.flatMap((one) => one.net ?? []), ...declared]);
-  const run = sorted(["cp", "git", ...all.flatMap((one) => one.run ?? [])]);
+  const run = sorted([...OWN_PROGRAMS, ...all.flatMap((one) => one.run ?? [])]);
   const { protocol, host } = new URL(import.meta.url);
   return {
     set: {

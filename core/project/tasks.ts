@@ -21,7 +21,7 @@ export const SETS: Readonly<Record<NonNullable<Task["set"]>, PermissionSet>> = {
       "--allow-read",
       "--allow-write",
       "--allow-env",
-      "--allow-run=cp,git,pg_dump,pg_restore",
+      "--allow-run=cp,git,mariadb,mariadb-dump,mysql,mysqldump,pg_dump,pg_restore",
       "--allow-sys=hostname",
     ],
     net: [],

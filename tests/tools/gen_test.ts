@@ -6,9 +6,12 @@ import { fileURLToPath } from "node:url";
 import * as v from "npm:valibot@1.5.0";
 import type { Provider } from "../../core/provider.ts";
 import sqlite from "../../providers/database/sqlite.ts";
+import { OWN_PROGRAMS } from "../../core/project/permissions.ts";
+import config from "../../deno.json" with { type: "json" };
+import { commandFiles } from "../../tools/gen/commands.ts";
 import { generate, outdated } from "../../tools/gen/main.ts";
 import { pages } from "../../tools/gen/pages.ts";
-import { providerTables } from "../../tools/gen/provider_tables.ts";
+import { programsOf, providerTables } from "../../tools/gen/provider_tables.ts";
 import { type ProviderFile, readProviders } from "../../tools/gen/providers.ts";
 import { STACKS } from "../../providers/presets.ts";
 import { readSource } from "../../tools/gen/sources.ts";
@@ -29,6 +32,19 @@ Deno.test("outdated() names what was changed by hand, what is missing, and nothi
   writeFileSync(join(at.path, "changed"), "y\n");
   const files = ["same", "changed", "missing"].map((path) => ({ path, text: "x\n" }));
   assert.deepEqual(await outdated(files, at.path), ["changed", "missing"]);
+});
+
+Deno.test("the set of permissions of most commands has the programs of every provider, and so have tasks by URL", async () => {
+  const programs = [...OWN_PROGRAMS, ...programsOf(await readProviders(ROOT))];
+  for (const one of ["cp", "git", "pg_dump", "mysqldump"]) assert(programs.includes(one), one);
+  for (const given of [programs, ["cp", "zz_dump"], ["cp"]]) {
+    const files = new Map((await commandFiles(ROOT, given)).map(({ path, text }) => [path, text]));
+    const { permissions, tasks } = JSON.parse(files.get("deno.json")!);
+    assert.deepEqual(permissions.cli.run, given);
+    assert.deepEqual(permissions, { ...config.permissions, cli: { ...config.permissions.cli, run: given } });
+    assert.deepEqual(tasks, config.tasks);
+    assert(files.get("core/project/tasks.ts")!.includes(`"--allow-run=${given.join(",")}"`));
+  }
 });
 
 Deno.test("pages() replaces what stands between two marks, keeps the rest, and refuses a table that nobody makes", async () => {

@@ -1,4 +1,5 @@
 /** Generates the files about commands: the table of start-up, the pages of help, the tasks. */
+import { applyEdits, modify } from "npm:jsonc-parser@3.3.1";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Arguments, Option } from "../../core/cli/command.ts";
@@ -22,10 +23,11 @@ export async function readCommands(root: string): Promise<Map<string, CommandFil
   return new Map(sorted);
 }
 
-/** The files that are written of them. */
-export async function commandFiles(root: string): Promise<Generated[]> {
+/** The files that are written of them; `programs` are those that the permission set of most commands has. */
+export async function commandFiles(root: string, programs: readonly string[]): Promise<Generated[]> {
   const commands = await readCommands(root);
-  return [table(commands), pagesOfHelp(commands), await taskTable(root, commands), await denoJson(root, commands)];
+  const config = denoJson(await readFile(join(root, "deno.json"), "utf8"), commands, programs);
+  return [table(commands), pagesOfHelp(commands), taskTable(config.text, commands), config];
 }
 
 function each<T>(commands: Map<string, CommandFile>, of: (command: CommandFile) => T): Record<string, T> {
@@ -130,8 +132,8 @@ function flagsOf(set: PermissionSet): string[] {
   );
 }
 
-async function taskTable(root: string, commands: Map<string, CommandFile>): Promise<Generated> {
-  const { permissions } = JSON.parse(await readFile(join(root, "deno.json"), "utf8"));
+function taskTable(config: string, commands: Map<string, CommandFile>): Generated {
+  const { permissions } = JSON.parse(config);
   const names = [...new Set([...commands.values()].map(({ task }) => task?.set ?? "cli"))].sort();
   const sets = Object.fromEntries(
     names.map((name) => [name, { flags: flagsOf(permissions[name]), net: permissions[name].net ?? [] }]),
@@ -150,13 +152,17 @@ async function taskTable(root: string, commands: Map<string, CommandFile>): Prom
   };
 }
 
-/** deno.json with a task for each command. */
-async function denoJson(root: string, commands: Map<string, CommandFile>): Promise<Generated> {
+/** deno.json with a task for each command, and with the programs in the set of most. */
+function denoJson(text: string, commands: Map<string, CommandFile>, programs: readonly string[]): Generated {
   const lines = [...commands].map(([name, { task: { set = "cli", flags = [] } = {} }]) => {
     const line = ["deno run -q", `-P=${set}`, ...flags, "--lock=deno.lock --unstable-npm-lazy-caching cli.ts", name];
     return `    ${JSON.stringify(`envs:${name}`)}: ${JSON.stringify(line.join(" "))},\n`;
   });
-  const [first, ...others] = (await readFile(join(root, "deno.json"), "utf8")).split(/(?:^ {4}"envs:.*\n)+/m);
+  const [first, ...others] = text.split(/(?:^ {4}"envs:.*\n)+/m);
   if (others.length !== 1) throw new Error("deno.json: the tasks envs:… must stand together");
-  return { path: "deno.json", text: first + lines.join("") + others[0] };
+  const withTasks = first + lines.join("") + others[0];
+  return {
+    path: "deno.json",
+    text: applyEdits(withTasks, modify(withTasks, ["permissions", "cli", "run"], programs, {})),
+  };
 }

@@ -7,9 +7,11 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { OWN_PROGRAMS } from "../../core/project/permissions.ts";
 import { binaryFile } from "./binary.ts";
 import { commandFiles, readCommands } from "./commands.ts";
 import { pages } from "./pages.ts";
+import { programsOf } from "./provider_tables.ts";
 import { providerFiles, providerPaths, readProviders } from "./providers.ts";
 import type { Generated } from "./text.ts";
 
@@ -20,7 +22,7 @@ export async function generate(root: string = ROOT): Promise<Generated[]> {
   const commands = [...(await readCommands(root)).keys()].map((name) => `core/cli/commands/${name}.ts`);
   const providers = await readProviders(root);
   const files = [
-    ...await commandFiles(root),
+    ...await commandFiles(root, [...OWN_PROGRAMS, ...programsOf(providers)]),
     ...await providerFiles(root, providers),
     await binaryFile(root, [...commands, ...providerPaths(providers)]),
     ...await pages(root, providers),

@@ -129,6 +129,14 @@ function needs(entries: readonly Entry[]): Table {
   ];
 }
 
+/** Programs that any of them runs, by the examples of their files. */
+export function programsOf(providers: Providers): string[] {
+  const all = [...providers].flatMap(([kind, those]) =>
+    [...those.values()].flatMap((file) => neededBy(kind, file).run)
+  );
+  return [...new Set(all)].sort();
+}
+
 /** Its hosts and programs, by the options and the credentials that its file has as examples. */
 function neededBy(kind: Kind, { default: provider, questions = {}, examples = {} }: ProviderFile) {
   const asked = Object.entries(questions).map(([option, { example }]) => [

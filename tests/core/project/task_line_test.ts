@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import config from "../../../deno.json" with { type: "json" };
 import { COMMANDS } from "../../../core/cli/command_table.ts";
 import { type Origin, origin, schemaPath, taskLine } from "../../../core/project/task_line.ts";
 
@@ -9,6 +10,8 @@ const CLONE: Origin = { kind: "clone", path: "/home/me/forkstack/cli.ts" };
 const URL_: Origin = { kind: "url", url: "https://raw.githubusercontent.com/acme/forkstack/v1/cli.ts" };
 /** The lock file of a clone. */
 const locked = (path: string) => `--lock=${path}/deno.lock --unstable-npm-lazy-caching`;
+/** Those of every provider too: `deno task gen` writes them. */
+const PROGRAMS = config.permissions.cli.run.join(",");
 const ALLOWED = "--allow-read --allow-write --allow-env";
 
 Deno.test("taskLine() starts the program as it was started", () => {
@@ -51,7 +54,7 @@ Deno.test("taskLine() starts the program as it was started", () => {
       "list",
       "/home/me/shop",
       ["a.example"],
-      `deno run -q --no-lock --node-modules-dir=none ${ALLOWED} --allow-run=cp,git,pg_dump,pg_restore --allow-sys=hostname --allow-net=a.example ${URL_.url} list`,
+      `deno run -q --no-lock --node-modules-dir=none ${ALLOWED} --allow-run=${PROGRAMS} --allow-sys=hostname --allow-net=a.example ${URL_.url} list`,
     ],
     [
       URL_,
