@@ -294,7 +294,7 @@ export interface Tools {
   readonly formatMarker: (marker: Marker, name?: string) => string;
 }
 
-/** What a provider says of one variable that it gives. */
+/** A claim about one variable that a provider gives. */
 export interface Declaration {
   /** It opens something: it travels as a `Secret`, and no text that forkstack prints shows it. */
   readonly isSecret: boolean;
@@ -315,7 +315,7 @@ export interface Provider<Options = unknown> {
   readonly aliases?: readonly string[];
   /** The kind of its resource. */
   readonly kind: Kind;
-  /** What people call it: `"Amazon S3, or a store that speaks it"`. @default {its name} */
+  /** The name that people know: `"Amazon S3, or a store that speaks it"`. @default {`name`} */
   readonly title?: string;
   /** The section about it, from `docs/` on: `"databases.md#neon"`. @default {none} */
   readonly page?: string;

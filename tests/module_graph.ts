@@ -1,4 +1,4 @@
-/** Which files of the repository import which, as Deno reads them. */
+/** The imports among files of the repository, as Deno reads them. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -52,7 +52,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 };
 const RETRYABLE = new Set<ErrorCode>(["PROVIDER_UNAVAILABLE", "RATE_LIMITED", "RESOURCE_LOCKED"]);
 
-/** What vendors and their networks name a request's id by, if they do not tell otherwise: `x-amz-request-id`, `request-id`. */
+/** Headers that name a request's id by themselves: `x-amz-request-id`, `request-id`, `x-correlation-id`. */
 const REQUEST_ID = /(^|-)(request|correlation)-?id$/;
 
 const CODE_KEYS = ["code", "errorCode", "error_code", "__type", "Code"];

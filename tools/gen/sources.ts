@@ -47,7 +47,7 @@ function textOf(node: Node | null | undefined): string | undefined {
   return node?.type === "StringLiteral" ? String(node.value) : undefined;
 }
 
-/** What a node imports or exports from, also for its types alone. */
+/** The specifier that a node imports or exports from, also for its types alone. */
 function specifierOf({ type, source, argument, callee, arguments: given }: Node): string | undefined {
   return textOf(source) ?? (type === "TSImportType" ? textOf(argument) : undefined) ??
     (callee?.type === "Import" ? textOf(given?.[0]) : undefined);
