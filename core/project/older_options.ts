@@ -6,7 +6,7 @@
  */
 import { ForkstackError } from "../../mod.ts";
 import type { Provider } from "../provider.ts";
-import { messageOf } from "../text/printable.ts";
+import { reasonOf } from "../text/printable.ts";
 
 /** Options that are yet to be parsed. */
 export type GivenOptions = Readonly<Record<string, unknown>>;
@@ -22,8 +22,11 @@ export function upgradedOptions(
   } catch (error) {
     throw new ForkstackError(
       "PROVIDER_INVALID",
-      `Cannot read options of provider "${name}": its upgradeOptions() fails: ${messageOf(error)}`,
-      { hint: "Mend the file of the provider: whatever it is given there, it gives something back", cause: error },
+      `Cannot read options of provider "${name}": its upgradeOptions() fails: ${reasonOf(error)}`,
+      {
+        hint: "Fix upgradeOptions() in the file of the provider: it must return options for any that it is given",
+        cause: error,
+      },
     );
   }
 }
