@@ -266,13 +266,20 @@ export interface Keyspace {
 /** Keys that one call of a script looks at: what a server is held up for, and how often we call. */
 const PAGE = 500;
 
+/** How far a walk goes, and what its action is told. */
+interface Walk {
+  /** Given to each page's action, as ARGV[3] and on. @default {none} */
+  readonly args?: () => Promise<readonly (string | number)[]>;
+  /** Ends the walk after a page of this sum. @default {never} */
+  readonly isEnough?: (sum: number) => boolean;
+}
+
 /** Walks all keys of a place; `action` runs for each `key`, and its sum comes back. */
 async function walk(
   connection: Connection,
   place: Keyspace,
   action: string,
-  args: () => Promise<readonly (string | number)[]> = () => Promise.resolve([]),
-  isEnough: (sum: number) => boolean = () => false,
+  { args = () => Promise.resolve([]), isEnough = () => false }: Walk = {},
 ): Promise<number> {
   const script = `local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ${PAGE})
 local sum = 0
@@ -295,9 +302,7 @@ return {page[1], sum}`;
  */
 export async function copyKeys(
   connection: Connection,
-  from: Keyspace,
-  to: Keyspace,
-  except: readonly string[],
+  { from, to, except }: { readonly from: Keyspace; readonly to: Keyspace; readonly except: readonly string[] },
   room: () => Promise<number>,
 ): Promise<boolean> {
   const rest = from.prefix === to.prefix ? "key" : "ARGV[5] .. string.sub(key, #ARGV[6] + 1)";
@@ -311,16 +316,20 @@ end
 if not isOthers then redis.call('COPY', key, ${rest}, 'DB', ARGV[4]) end`;
   let hasRoom = true;
   const args = async () => [String(await room()), to.database, to.prefix ?? "", from.prefix ?? "", ...except];
-  await walk(connection, from, action, args, (sum) => {
+  const isEnough = (sum: number) => {
     hasRoom = sum >= 0;
     return !hasRoom;
-  });
+  };
+  await walk(connection, from, action, { args, isEnough });
   return hasRoom;
 }
 
 /** Removes all keys of a place. */
 export async function removeKeys(connection: Connection, place: Keyspace): Promise<void> {
-  if (place.prefix !== undefined) return void await walk(connection, place, "sum = sum + redis.call('UNLINK', key)");
+  if (place.prefix !== undefined) {
+    await walk(connection, place, "sum = sum + redis.call('UNLINK', key)");
+    return;
+  }
   await connection.send("SELECT", place.database);
   await connection.send("FLUSHDB", "ASYNC");
 }
@@ -328,7 +337,7 @@ export async function removeKeys(connection: Connection, place: Keyspace): Promi
 /** Whether a place holds any key. */
 export async function hasKeys(connection: Connection, place: Keyspace): Promise<boolean> {
   if (place.prefix !== undefined) {
-    return await walk(connection, place, "sum = sum + 1", undefined, (sum) => sum > 0) > 0;
+    return await walk(connection, place, "sum = sum + 1", { isEnough: (sum) => sum > 0 }) > 0;
   }
   await connection.send("SELECT", place.database);
   return await connection.send("DBSIZE") > 0;

@@ -139,7 +139,7 @@ export class Store {
     const base = endpoint ?? standardEndpoint(region);
     const url = new URL(`${base.replace(/\/$/, "")}/${path}?${new URLSearchParams(present(query))}`);
     const headers = new Headers({ ...this.account.headers, ...given });
-    sign(this.account, method, url, headers, { aheadMs: this.#client.config.systemClockOffset });
+    sign(this.account, { method, url, headers }, { aheadMs: this.#client.config.systemClockOffset });
     const request = repeatable(new Request(url, { method, headers, signal: this.#context.signal }), true);
     const response = await this.#context.fetch(request);
     const text = await response.text();
@@ -190,9 +190,7 @@ export class Store {
  */
 export function sign(
   { credentials, region }: StoreAccount,
-  method: string,
-  url: URL,
-  headers: Headers,
+  { method, url, headers }: { readonly method: string; readonly url: URL; readonly headers: Headers },
   { body = "", aheadMs = 0 }: { readonly body?: string; readonly aheadMs?: number } = {},
 ): void {
   const date = new Date(Date.now() + aheadMs).toISOString().replace(/[-:]|\.\d+/g, "");

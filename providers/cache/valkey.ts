@@ -90,7 +90,8 @@ async function fill({ connection, target, from, to, all }: Filling<Options>): Pr
     [used, most] = ["used_memory", "maxmemory"].map((field) => Number(memory.get(field))) as [number, number];
     return most === 0 ? Infinity : Math.round(FULL * most - used);
   };
-  if (await copyKeys(connection, from, to, guests.flatMap(({ place }) => place.prefix ?? []), room)) return "full-copy";
+  const except = guests.flatMap(({ place }) => place.prefix ?? []);
+  if (await copyKeys(connection, { from, to, except }, room)) return "full-copy";
   throw new ForkstackError(
     "PLAN_LIMIT_MEMORY",
     `Cannot make cache "${target.name}": the server holds ${used} of ${most} bytes (maxmemory), and needs more`,

@@ -245,7 +245,7 @@ export async function refusedCreate(
   if (project === undefined) return refusal;
   if (isPaused(project.status)) {
     const hint = "Resume it in the dashboard, then run the same command again";
-    return because(answer, target, "PARENT_PAUSED", `${what}: project "${projectRef}" is paused`, hint);
+    return because(answer, target, "PARENT_PAUSED", { what: `${what}: project "${projectRef}" is paused`, hint });
   }
   if (status === 422) return branchingOff(answer, target, what);
   // https://supabase.com/docs/reference/api/v1-get-organization-entitlements
@@ -253,21 +253,21 @@ export async function refusedCreate(
   const limit = entitled?.entitlements.find(({ feature }) => feature.key === "branching_limit");
   if (limit?.hasAccess === false) {
     const hint = "Branches need the plan Pro or a greater one";
-    return because(answer, target, "PLAN_LIMIT", `${what}: the plan has no branches`, hint);
+    return because(answer, target, "PLAN_LIMIT", { what: `${what}: the plan has no branches`, hint });
   }
   const { value, unlimited } = limit?.config ?? {};
   const taken = (await branches(context, target)).filter(({ is_default }) => !is_default).length;
   if (value !== undefined && !unlimited && taken >= value) {
     const hint = "Remove unused envs with `forkstack prune`, or raise the limit in the dashboard";
     const state = `project "${projectRef}" has ${taken} of ${value} branches`;
-    return because(answer, target, "PLAN_LIMIT", `${what}: ${state}`, hint);
+    return because(answer, target, "PLAN_LIMIT", { what: `${what}: ${state}`, hint });
   }
   // https://supabase.com/docs/reference/api/v1-list-project-addons
   const addons = withData ? await get(ADDONS, "projects", projectRef, "billing", "addons") : undefined;
   if (addons !== undefined && !addons.selected_addons.some(({ type }) => type === "pitr")) {
     const hint = "Add it in the dashboard (Add-ons), or take `withData` out of forkstack.json";
     const state = `data needs Point in Time Recovery, which project "${projectRef}" has not`;
-    return because(answer, target, "PLAN_LIMIT", `${what}: ${state}`, hint);
+    return because(answer, target, "PLAN_LIMIT", { what: `${what}: ${state}`, hint });
   }
   return refusal;
 }
@@ -275,15 +275,14 @@ export async function refusedCreate(
 /** It is turned on by a call that changes the project, so a person does it. */
 function branchingOff(answer: VendorAnswer, scope: Scope<Options>, what: string): ForkstackError {
   const hint = `Turn it on at https://supabase.com/dashboard/project/${scope.options.projectRef}/branches`;
-  return because(answer, scope, "PARENT_BRANCHING_OFF", `${what}: branching is off`, hint);
+  return because(answer, scope, "PARENT_BRANCHING_OFF", { what: `${what}: branching is off`, hint });
 }
 
 function because(
   { request, response }: VendorAnswer,
   { resource }: Scope<Options>,
   code: ErrorCode,
-  what: string,
-  hint: string,
+  { what, hint }: { readonly what: string; readonly hint: string },
 ): ForkstackError {
   return vendorError(request, response, { provider: "supabase", resource, code, message: `Cannot ${what}`, hint });
 }

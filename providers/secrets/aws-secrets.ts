@@ -65,7 +65,12 @@ const shelf: EntryStore<Options> = {
   place: ({ project }, name) => `${project}/${name}/`,
   mark: look,
   addMark: (context, scope, name, mark) =>
-    make(context, scope, name, MARK, { SecretString: notesOf(mark) }, tagsOf(mark), mark.marker),
+    make(context, scope, name, {
+      path: MARK,
+      content: { SecretString: notesOf(mark) },
+      tags: tagsOf(mark),
+      marker: mark.marker,
+    }),
   async setMark(context, scope, name, mark, changed) {
     const call = await to(context, scope, `mark secrets "${shelf.place(scope, name)}"`);
     const SecretId = nameOf(scope, name, MARK);
@@ -106,7 +111,8 @@ const shelf: EntryStore<Options> = {
   async add(context, scope, name, entry, mark) {
     const secret = nameOf(scope, name, entry.path);
     const tags = tagsOf(mark, entry.path, ["id", "path", "stack", "env", "resource", "name", "registry"]);
-    if (await make(context, scope, name, entry.path, contentOf(entry), tags, mark.marker)) return;
+    const made = { path: entry.path, content: contentOf(entry), tags, marker: mark.marker };
+    if (await make(context, scope, name, made)) return;
     const there = await describe(context, scope, secret);
     if (there && isMarked(there.tags, mark.id, entry.path)) return;
     throw foreignEntries(shelf, scope, `write secret "${secret}": somebody else put one there`);
@@ -261,10 +267,12 @@ async function make(
   context: Context,
   scope: Scope<Options>,
   name: string,
-  path: string,
-  content: Input,
-  tags: v.InferOutput<typeof TAGS>,
-  marker: Marker,
+  { path, content, tags, marker }: {
+    readonly path: string;
+    readonly content: Input;
+    readonly tags: v.InferOutput<typeof TAGS>;
+    readonly marker: Marker;
+  },
 ): Promise<boolean> {
   const secret = nameOf(scope, name, path);
   if (typeof content.SecretString === "string") checkSize(scope, secret, content.SecretString);

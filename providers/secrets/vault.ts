@@ -124,14 +124,13 @@ const shelf: EntryStore<Options> = {
   },
   async write(context, scope, name, mark, changes) {
     const send = to(context, scope, `change secrets "${shelf.place(scope, name)}"`);
-    await changeTree(
-      send,
-      scope.options.mount,
-      prefixOf(scope, name),
-      await entries(context, scope, name),
-      changes,
-      mark?.id,
-    );
+    const tree = {
+      mount: scope.options.mount,
+      prefix: prefixOf(scope, name),
+      entries: await entries(context, scope, name),
+      markId: mark?.id,
+    };
+    await changeTree(send, tree, changes);
   },
 };
 

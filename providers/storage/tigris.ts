@@ -298,7 +298,7 @@ async function makeKey(context: Context, own: StoreAccount, scope: Scope<Options
   const what = `make a key for bucket "${name}"`;
   const made = v.safeParse(
     MADE_KEY,
-    await iam(context, own, scope, "Action=CreateAccessKeyWithBucketsRole", form, what),
+    await iam(context, own, scope, { query: "Action=CreateAccessKeyWithBucketsRole", form, what }),
   );
   if (!made.success) throw strange(own, what);
   const { AccessKeyId, SecretAccessKey } = made.output.CreateAccessKeyResult.AccessKey;
@@ -319,7 +319,7 @@ async function dropKeys(
   while (marker !== undefined) {
     const form: Record<string, string> = { Action: "ListAccessKeys", MaxItems: "1000" };
     if (marker !== "") form.Marker = marker;
-    const page = v.safeParse(KEYS, await iam(context, own, scope, "Detailed", form, what, true));
+    const page = v.safeParse(KEYS, await iam(context, own, scope, { query: "Detailed", form, what, mayRepeat: true }));
     if (!page.success) throw strange(own, what);
     const { Keys = [], IsTruncated, Marker } = page.output;
     for (const { access_key_id, username = "", buckets_role } of Keys) {
@@ -331,7 +331,7 @@ async function dropKeys(
   }
   for (const AccessKeyId of ids) {
     const form = { Action: "DeleteAccessKey", Version: "2010-05-08", AccessKeyId };
-    await iam(context, own, scope, "Action=DeleteAccessKey", form, what, true);
+    await iam(context, own, scope, { query: "Action=DeleteAccessKey", form, what, mayRepeat: true });
   }
 }
 
@@ -340,10 +340,12 @@ async function iam(
   context: Context,
   own: StoreAccount,
   { options: { iamEndpoint, keys }, resource }: Scope<Options>,
-  query: string,
-  form: Readonly<Record<string, string>>,
-  what: string,
-  mayRepeat = false,
+  { query, form, what, mayRepeat = false }: {
+    readonly query: string;
+    readonly form: Readonly<Record<string, string>>;
+    readonly what: string;
+    readonly mayRepeat?: boolean;
+  },
 ): Promise<unknown> {
   const body = new URLSearchParams(form).toString();
   const url = new URL(`/?${query}`, iamEndpoint);
@@ -351,7 +353,7 @@ async function iam(
     accept: "application/json",
     "content-type": "application/x-www-form-urlencoded",
   });
-  sign(own, "POST", url, headers, { body });
+  sign(own, { method: "POST", url, headers }, { body });
   const request = repeatable(new Request(url, { method: "POST", headers, body, signal: context.signal }), mayRepeat);
   const response = await context.fetch(request);
   if (response.ok) return await readJson(response);

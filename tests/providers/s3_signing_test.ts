@@ -24,7 +24,8 @@ for (const [query, signature] of Object.entries(EXAMPLES)) {
   Deno.test(`sign() signs AWS's example GET /${query} as AWS does`, () => {
     const headers = new Headers();
     const aheadMs = Date.parse(AT) + 500 - Date.now(); // the middle of that second
-    sign(ACCOUNT, "GET", new URL(`https://examplebucket.s3.amazonaws.com/${query}`), headers, { aheadMs });
+    const url = new URL(`https://examplebucket.s3.amazonaws.com/${query}`);
+    sign(ACCOUNT, { method: "GET", url, headers }, { aheadMs });
     assert.equal(headers.get("x-amz-date"), "20130524T000000Z");
     assert.equal(headers.get("authorization")!.split("Signature=")[1], signature);
   });

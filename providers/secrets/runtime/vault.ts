@@ -107,11 +107,13 @@ function parsed(value: Secret): unknown {
 /** Changes values where they are; new keys become entries of their own, marked where the environment is. */
 export async function changeTree(
   send: Send,
-  mount: string,
-  prefix: string,
-  entries: readonly SecretEntry[],
+  { mount, prefix, entries, markId }: {
+    readonly mount: string;
+    readonly prefix: string;
+    readonly entries: readonly SecretEntry[];
+    readonly markId: string | undefined;
+  },
   changes: Readonly<Record<string, Secret | null>>,
-  markId: string | undefined,
 ): Promise<void> {
   const left = new Map(Object.entries(changes));
   for (const entry of entries) {
@@ -215,7 +217,11 @@ export function openSecrets(request: SecretsRequest): SecretsSource {
       const send = await sender(`change the secrets of "${env}"`);
       const wrapped = Object.entries(changes).map(([key, value]) => [key, value === null ? null : new Secret(value)]);
       const id = await markIdOf(send, mount, prefix);
-      await changeTree(send, mount, prefix, await entries(send), Object.fromEntries(wrapped), id);
+      await changeTree(
+        send,
+        { mount, prefix, entries: await entries(send), markId: id },
+        Object.fromEntries(wrapped),
+      );
     },
   };
 }
