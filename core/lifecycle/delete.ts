@@ -209,9 +209,10 @@ function partlyDeleted(
 ): ForkstackError {
   const reasons = failures.map(({ item, error }) => `${item.key}: ${reasonOf(error)}`);
   const hints = new Set(failures.flatMap(({ error }) => isForkstackError(error) && error.hint ? [error.hint] : []));
-  const again = `The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again`;
+  hints.add(`The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again`);
+  if (isLeft) hints.add(leftText(engine.project, env));
   return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
-    hint: [...hints, again, ...(isLeft ? [leftText(engine.project, env)] : [])].join(". "),
+    hint: [...hints].join(". "),
     retryable: true,
     details: { env },
     cause: new AggregateError(failures.map(({ error }) => error)),

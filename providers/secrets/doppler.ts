@@ -219,6 +219,7 @@ async function clone(
 const FEWEST_CONFIGS = 10;
 
 /** After a refusal that nothing else explains: whether the environment has as many configs as a plan may allow. */
+// deno-lint-ignore statements/most-parameters -- one caller, which has the five from one answer
 function limitOf(
   { resource }: Scope<Options>,
   key: string,
@@ -289,7 +290,8 @@ async function applyValues(
     : target.options;
   const has = Object.fromEntries(Object.entries(plain("computed")).filter(([, value]) => value !== ""));
   const changes = policyChanges(policy, has, String, { provider: "doppler", resource: target.resource });
-  await put(context, target, config.name, { ...(source === undefined ? {} : plain("own")), ...changes });
+  const own = source === undefined ? {} : plain("own");
+  await put(context, target, config.name, { ...own, ...changes });
 }
 
 /** By its id, whichever name it has; another may bear the old one by now. What was kept of it is not the fork. */
