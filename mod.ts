@@ -220,7 +220,7 @@ export class Stack {
   /**
    * A variable of one resource: `BUCKET_NAME` of `uploads` is `UPLOADS_BUCKET_NAME`.
    *
-   * @throws {ForkstackError} VALUE_MISSING if nothing gives a value; ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT, see `current()`.
+   * @throws {ForkstackError} VALUE_MISSING if nothing gives a value; ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT.
    */
   of(kind: Kind, variable: string, name?: string): string {
     const value = this.optionalOf(kind, variable, name);
@@ -254,7 +254,8 @@ export class Stack {
     return this.#once(`#directory ${path}`, () => {
       const isOurs = path === this.#written.places.get(this.#named("local", "LOCAL_PATH", name));
       const mayMake = isOurs && look(path) === undefined && isGranted({ name: "write", path });
-      if (mayMake) attempt(() => builtin("node:fs").mkdirSync(path, { mode: 0o700 })); // else whoever writes there is told
+      // Whoever writes there is told if it cannot be made.
+      if (mayMake) attempt(() => (deno ?? builtin("node:fs")).mkdirSync(path, { mode: 0o700 }));
       return path;
     });
   }
@@ -459,7 +460,7 @@ export class Stack {
 /** The kinds of resource that an environment can have. */
 export type Kind = "database" | "storage" | "secrets" | "cache" | "queue" | "local";
 
-/** @internal Facts of a kind of resource, whichever provider it has. Its variables have the `variablePrefix()` yet to come. */
+/** @internal Facts of a kind of resource, whichever provider it has; its variables are without `variablePrefix()`. */
 export interface KindFacts {
   readonly variables: Readonly<Record<string, string>>; // that the getters read, by field
   readonly given?: readonly string[]; // further ones that its providers give
@@ -570,13 +571,15 @@ export function declaredResources(config: Json): Declared[] {
   const kinds = Object.keys(KINDS) as Kind[];
   const isEmbedded = kinds.every((kind) => config[kind] === undefined);
   return kinds.flatMap((kind) => {
-    const { provider, options } = KINDS[kind].embedded ?? {};
-    const value = isEmbedded && provider ? { provider, ...options } : config[kind] as Json | string | null | undefined;
+    const { embedded } = KINDS[kind];
+    const own = embedded && { provider: embedded.provider, ...embedded.options };
+    const value = (isEmbedded ? own : config[kind]) as Json | string | null | undefined;
     if (value === undefined) return [];
     const isMap = typeof value === "object" && value !== null && typeof value.provider !== "string";
     return (isMap ? Object.entries(value) : [[undefined, value] as const]).map(([name, entry]) => {
-      const { provider } = Object(entry) as Json;
-      if (typeof provider === "string") return { kind, ...(name && { name }), provider, options: entry as Json };
+      const options: Json = Object(entry);
+      const { provider } = options;
+      if (typeof provider === "string") return { kind, ...(name === undefined ? {} : { name }), provider, options };
       const hint = 'Write {"provider": "..."}, or a map of those by name';
       throw unusable("CONFIG_INVALID", "forkstack.json", `"${kind}" names no provider`, hint);
     });
@@ -632,7 +635,7 @@ export function findUpwards(from: string, file: string, top?: string): string | 
   }
 }
 
-/** @internal Reads the `.git` file at a checkout's top: `isLinked` for any worktree, `common` if its repository lists it. */
+/** @internal Reads a checkout's `.git` file: `isLinked` for any worktree, `common` if its repository lists it. */
 export function readGitFile(top: string): { gitDir: string; isLinked: boolean; common?: string } {
   const { basename, dirname, resolve } = builtin("node:path");
   const named = /^gitdir: (.+)$/m.exec(readText(join(top, ".git")) ?? "")?.[1];
@@ -665,7 +668,7 @@ function checkoutOf(directory: string) {
   return { top, isLinked, isBare, main: isBare ? common : main };
 }
 
-/** @internal The directory of `.forkstack/`: of a linked worktree in the main one, or in the common directory of a bare one. */
+/** @internal The directory of `.forkstack/`: a linked worktree's is the main one's, or a bare repository's own. */
 export function stateRoot(root: string): string {
   const { top, main, isBare } = checkoutOf(root) ?? { top: root };
   if (main === undefined) return root;
@@ -675,8 +678,8 @@ export function stateRoot(root: string): string {
 }
 
 /**
- * @internal The project of a directory: where `.current-env` is, and forkstack.json, which a linked worktree without one
- * has from the main worktree. The search upwards ends at the top of the git checkout. Throws FILE_UNREADABLE.
+ * @internal The project of a directory: where `.current-env` is, and forkstack.json, which may be the main worktree's.
+ * The search upwards ends at the top of the git checkout. Throws FILE_UNREADABLE.
  */
 export function findProject(cwd: string): { root: string; configRoot?: string; isLinkedWorktree: boolean } | undefined {
   cwd = join(cwd);
@@ -715,7 +718,7 @@ export function isOwned(path: string, cwd: string): boolean {
   return !owner || owner === ownUid() || owner === look(cwd)?.uid;
 }
 
-/** @internal Throws NOT_PERMITTED for a path that `isOwned()` refuses, unless `cwd` is absent, and, if asked, for a link. */
+/** @internal Throws NOT_PERMITTED for what `isOwned()` refuses, if there is a `cwd`, and, if asked, for a link. */
 export function assertOwned(path: string, cwd: string | undefined, mayBeLink = true): void {
   const shown = JSON.stringify(path);
   if (!mayBeLink && look(path, "lstatSync")?.isLink === true) {
@@ -742,10 +745,9 @@ function ownUid(): number | undefined {
 
 // ---- env files
 
+// Measured (tests/env_file_matrix_test.ts): all read plain values, and all that know quotes agree in single ones, but
+// for a final backslash. In double quotes $ and \n differ; other bare values, and backticks, fail in some.
 /** The quotes in the order in which most programs read a value back the same, each with what it cannot hold. */
-// Measured (tests/env_file_matrix_test.ts): plain values are read by all, and in single quotes all that know quotes
-// agree, but for a final backslash, which Bun and python-dotenv take to escape the quote. In double quotes $ and \n
-// differ, other bare values fail in a shell alone, and backticks there and in python-dotenv.
 const QUOTES: readonly (readonly [quote: string, unheld: RegExp])[] = [
   ["", /^(?!(?:[\p{L}\p{M}\p{N}_.,:/@%+=?-]*|[\w.,:/@%+={}\\-]*\\)$)/u],
   ["'", /'/],
@@ -759,7 +761,7 @@ const QUOTES: readonly (readonly [quote: string, unheld: RegExp])[] = [
 const quoteOf = (value: string): string | undefined =>
   /[\0\r\ufffd]|\p{Cs}/u.test(value) ? undefined : QUOTES.find(([, unheld]) => !unheld.test(value))?.[0];
 
-/** @internal One line `NAME=value`, quoted for as many readers as can be: docs/env-local.md. Throws VALUE_UNWRITABLE. */
+/** @internal One line `NAME=value`, quoted so that most readers agree: docs/env-local.md; throws VALUE_UNWRITABLE. */
 export function formatEnvLine(name: string, value: string): string {
   const quote = quoteOf(value);
   if (quote !== undefined) return `${name}=${quote}${value}${quote}`;
@@ -786,7 +788,7 @@ export function readEnvFile(text: string, name = "an env file"): Map<string, Env
   return new Map(Array.from(lines.matchAll(ENV_ASSIGNMENT), (match) => [match[1], valueOf(match, name)]));
 }
 
-/** @internal The variables in an env file, as Node reads them but for `\"`; throws VALUE_UNREADABLE, naming the line. */
+/** @internal The variables in an env file, as Node reads them but for `\"`; throws VALUE_UNREADABLE with the line. */
 export function parseEnvFile(text: string, name?: string): Record<string, string> {
   return Object.fromEntries(Array.from(readEnvFile(text, name), ([key, value]) => [key, whole(value)!]));
 }
@@ -863,7 +865,7 @@ export function findEnvBlock(text: string, name = ".env.local"): EnvBlock | unde
     return unusable("ENV_CONFLICT", name, `line ${lineOf(index)}, a marker, ${state}`, hint);
   };
   const values = Array.from(text.matchAll(ENV_ASSIGNMENT));
-  for (const marker of markers) {
+  for (const marker of markers.slice(0, 3)) {
     const around = values.find(({ 0: all, index }) => index < marker.index && marker.index < index + all.length);
     if (around) throw damaged(marker, `is inside the value of ${around[1]} in line ${lineOf(around.index)}`);
   }
@@ -933,29 +935,26 @@ export interface Guarded {
   readonly from?: "process" | "file" | "derived" | "provider" | "person";
 }
 
-/** The environment that the facts name, before the guard has looked at what contradicts it. */
-function decide({ process = {}, pointer, isLinkedWorktree }: Facts): { env?: string; decidedBy: DecidedBy } {
-  const { env, deployment } = process;
-  const said = [["FORKSTACK_ENV", env], ["ENV", deploymentOf(deployment)], [".current-env", pointer?.trim()]] as const;
-  const [decidedBy, name] = said.find(([, value]) => value !== undefined) ?? [];
-  if (decidedBy !== undefined) return { env: parseEnvName(name!, decidedBy), decidedBy };
-  return isLinkedWorktree ? { decidedBy: "nothing" } : { env: "dev", decidedBy: "default" };
-}
-
-/** The environment that the facts name, and how the process came by it. */
-function wayOf(facts: Facts) {
-  const { process = {}, block, person } = facts;
-  const { env, decidedBy } = decide(facts);
+/** The environment that the facts name, before the guard has looked at what contradicts it, and how it came about. */
+function decide({ process = {}, pointer, isLinkedWorktree, block, person }: Facts) {
+  const named: readonly (readonly [DecidedBy, string | undefined])[] = [
+    ["FORKSTACK_ENV", process.env],
+    ["ENV", deploymentOf(process.deployment)],
+    [".current-env", pointer?.trim()],
+    ["default", isLinkedWorktree ? undefined : "dev"],
+  ];
+  const [decidedBy, name] = named.find(([, value]) => value !== undefined) ?? ["nothing", undefined];
+  const env = name === undefined ? undefined : parseEnvName(name, decidedBy);
   const isRun = env !== undefined && process.run === env; // by `forkstack run`, which has looked
   const isNamed = decidedBy === "FORKSTACK_ENV" || decidedBy === "ENV";
   // A file that was loaded before the start brings the FORKSTACK_ENV that decides: a block, or a person's line.
   const isByFile = (said?: Said) => !isRun && decidedBy === "FORKSTACK_ENV" && said?.env === env;
   const isBlockLoaded = isByFile(block) && process.project !== undefined;
-  return { env, isRun, isNamed, isBlockLoaded, isFileLoaded: isBlockLoaded || isByFile(person) };
+  return { env, decidedBy, isRun, isNamed, isBlockLoaded, isFileLoaded: isBlockLoaded || isByFile(person) };
 }
 
 /** The environment, if nothing contradicts it and it was made. */
-function certainEnv(facts: Facts, { env, isRun, isNamed, isFileLoaded }: ReturnType<typeof wayOf>): string {
+function certainEnv(facts: Facts, { env, isRun, isNamed, isFileLoaded }: ReturnType<typeof decide>): string {
   const { process = {}, project, envFile = ".env.local", block, file, person, isPointerCopied } = facts;
   const pointer = facts.pointer?.trim();
   const isByPlace = !isRun && (!isNamed || isFileLoaded);
@@ -996,7 +995,7 @@ function certainEnv(facts: Facts, { env, isRun, isNamed, isFileLoaded }: ReturnT
  * environment's. It reads nothing. docs/environments.md has the table of its answers.
  */
 export function guard(facts: Facts, variable?: string, candidates: Candidates = {}): Guarded {
-  const way = wayOf(facts);
+  const way = decide(facts);
   const env = certainEnv(facts, way);
   const { process: inProcess, file, block, derived, isPlace, provided, person } = candidates;
   const given = Object.entries({ file: isPlace ? undefined : file, derived, provider: provided, person });
@@ -1256,14 +1255,12 @@ export function fileUrl(path: string): string {
 function ifThere<Result>(path: string, work: () => Result): Result | undefined {
   try {
     return work();
-  } catch (error) {
-    const { code } = error as { code?: string };
+  } catch (cause) {
+    const { code } = cause as { code?: string };
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    if (isForkstackError(error)) throw error;
-    throw new ForkstackError("FILE_UNREADABLE", `Cannot read "${path}": ${code ?? "not permitted"}`, {
-      cause: error,
-      hint: "Check the file's permissions, and in Deno --allow-read",
-    });
+    if (isForkstackError(cause)) throw cause;
+    const hint = "Check the file's permissions, and in Deno --allow-read";
+    throw new ForkstackError("FILE_UNREADABLE", `Cannot read "${path}": ${code ?? "not permitted"}`, { cause, hint });
   }
 }
 
