@@ -78,16 +78,30 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Verbs whose object says more than the sentence around: a host, a file, a script. */
+const PARTICIPLES = new Map([
+  ["reach", "reached"],
+  ["fetch", "fetched"],
+  ["sanitize", "sanitized"],
+  ["read", "read"],
+  ["write", "written"],
+  ["open", "opened"],
+  ["copy", "copied"],
+  ["dump", "dumped"],
+]);
+
 /**
  * The reason in an error's message, to stand behind another "Cannot …: "; the whole message is its cause. Of
- * `Cannot delete database "shop": it is protected` it is `it is protected`; what can't be reached keeps its name.
+ * `Cannot delete database "shop": it is protected` it is `it is protected`, and of `Cannot reach "h": refused` it is
+ * `"h" cannot be reached (refused)`.
  */
 export function reasonOf(error: unknown): string {
   let reason = messageOf(error);
   for (;;) {
     const [, verb, object, inner] = /^Cannot (\w+) (.+?): (.+)$/s.exec(reason) ?? [];
     if (inner === undefined) return reason;
-    if (verb === "reach" || verb === "fetch") return `${object} cannot be ${verb}ed (${inner})`;
+    const participle = PARTICIPLES.get(verb!);
+    if (participle !== undefined) return `${object} cannot be ${participle} (${reasonOf(new Error(inner))})`;
     reason = inner;
   }
 }

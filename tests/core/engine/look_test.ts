@@ -95,7 +95,7 @@ Deno.test("new that fails to fork again what is gone leaves the rest, and the ne
   equal([...one.vendor.held.keys()], ["shop-bucket-alice"]);
   is((await one.engine.registry.environment("alice"))!.status, "ready");
   equal((await examine(one.engine)).map(({ problem, fix }) => [problem.split(":")[0], fix]), [
-    ["lacking", "`forkstack new alice` adds it"],
+    ["missing", "`forkstack new alice` adds it"],
   ]);
   one.vendor.fail = () => {};
   await createEnvironment(one.engine, "alice", {});
@@ -235,7 +235,7 @@ Deno.test("kinds that forkstack.json gained since are told by doctor and switch,
   };
   const [finding] = await examine(engine);
   equal([finding!.severity, finding!.environment, finding!.resource], ["error", "alice", "local"]);
-  match(finding!.problem, /^lacking: forkstack.json names it/);
+  match(finding!.problem, /^missing: forkstack.json declares it/);
   is(finding!.fix, "`forkstack new alice` adds it");
   await switchEnvironment(engine, "alice");
   match(one.warnings[0]!, /"alice" has no local yet: `forkstack new alice`/);

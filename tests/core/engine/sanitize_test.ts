@@ -35,7 +35,7 @@ Deno.test("a script that fails leaves no fork behind", async () => {
   };
   const error = await failure(createEnvironment(one.engine, "alice", {}));
   is(error.code, "SANITIZE_FAILED");
-  match(error.message, /Cannot sanitize database "shop-alice": line 3: no such table: users/);
+  match(error.message, /: database "shop-alice" cannot be sanitized \(line 3: no such table: users\)$/);
   match(error.hint!, /nothing was left behind/);
   is(one.vendor.held.size, 0);
 });
@@ -111,9 +111,9 @@ Deno.test("sqlite: new and reset sanitize; a statement that fails leaves no envi
   on("dev", (dev) => dev.exec("CREATE TABLE users (email TEXT); INSERT INTO users VALUES ('ada@example.com')"));
   const emails = (env: string) =>
     on(env, (database) => database.prepare("SELECT email FROM users").all().map(({ email }) => email));
-  const broken = [["UPDATE nowhere SET x = 'private'", /: line 2: no such table: nowhere$/], [
+  const broken = [["UPDATE nowhere SET x = 'private'", / \(line 2: no such table: nowhere\)$/], [
     "UPDATE users\nSETT email = 'private'",
-    /: line 3: near "SETT": syntax error$/,
+    / \(line 3: near "SETT": syntax error\)$/,
   ]] as const;
   for (const [statement, message] of broken) {
     await place.write("clean.sql", `UPDATE users SET email = 'x';\n${statement};\n`);

@@ -156,7 +156,7 @@ Deno.test("delete --purge that can't purge says that the environment is deleted"
   };
   const error = await failure(deleteEnvironment(one.engine, "alice", { purge: true }));
   equal([error.code, error.retryable], ["DELETE_INCOMPLETE", true]);
-  match(error.message, /which itself is deleted: no answer$/);
+  match(error.message, /the environment itself is deleted: no answer$/);
   is(await one.engine.registry.environment("alice"), undefined);
 });
 

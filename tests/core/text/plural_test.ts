@@ -24,7 +24,12 @@ Deno.test("reasonOf() leaves one cause: no second Cannot, and the name of what c
       'Cannot reset all of environment "a": Cannot reset database "x": Cannot reach "h:5432": timed out',
       '"h:5432" cannot be reached (timed out)',
     ],
-    ['Cannot sanitize database "x": line 3: no such table: users', "line 3: no such table: users"],
+    [
+      'Cannot sanitize database "x": line 3: no such table: users',
+      'database "x" cannot be sanitized (line 3: no such table: users)',
+    ],
+    ['Cannot delete all of environment "a": local: permission denied', "local: permission denied"],
+    ['Cannot write "/a/b": the disk is full', '"/a/b" cannot be written (the disk is full)'],
     ["no such table: Cannot", "no such table: Cannot"],
     ["Cannot stop", "Cannot stop"],
     ["", ""],
