@@ -337,7 +337,10 @@ async function undo(run: Run, cause: unknown, stuck: readonly unknown[]): Promis
   const reason = isForkstackError(cause) ? cause : undefined;
   const message = messageOf(cause);
   if (failures.length + stuck.length > 0) {
-    const left = [...failures.map(({ item }) => `${item.key} "${item.title}"`), ...stuck.map(reasonOf)];
+    const left = [
+      ...failures.map(({ item }) => `${item.key} "${item.title}"`),
+      ...stuck.map((error) => reasonOf(error)),
+    ];
     return new ForkstackError(
       "UNDO_INCOMPLETE",
       `${message}. Undoing failed for ${left.join(", ")}`,
@@ -390,7 +393,7 @@ function allFailed(
   const { key: resource, provider } = failures[0]!.item;
   return new ForkstackError(
     first?.code ?? "UNEXPECTED",
-    `${message}: ${failures.map(({ item, error }) => `${item.key}: ${reasonOf(error)}`).join("; ")}`,
+    `${message}: ${failures.map(({ item, error }) => reasonOf(error, item.key)).join("; ")}`,
     {
       hint: first?.hint,
       retryable: first?.retryable ?? false,

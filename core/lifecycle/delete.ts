@@ -207,7 +207,7 @@ function partlyDeleted(
   failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
   isLeft = false,
 ): ForkstackError {
-  const reasons = failures.map(({ item, error }) => `${item.key}: ${reasonOf(error)}`);
+  const reasons = failures.map(({ item, error }) => reasonOf(error, item.key));
   const hints = new Set(failures.flatMap(({ error }) => isForkstackError(error) && error.hint ? [error.hint] : []));
   hints.add(`The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again`);
   if (isLeft) hints.add(leftText(engine.project, env));

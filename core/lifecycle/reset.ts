@@ -209,5 +209,5 @@ function stopped(engine: Engine, worker: Worker, env: string): unknown {
 }
 
 function messages(failures: readonly unknown[]): string {
-  return failures.map(reasonOf).join("; ");
+  return failures.map((error) => reasonOf(error)).join("; ");
 }

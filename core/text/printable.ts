@@ -92,16 +92,20 @@ const PARTICIPLES = new Map([
 
 /**
  * The reason in an error's message, to stand behind another "Cannot …: "; the whole message is its cause. Of
- * `Cannot delete database "shop": it is protected` it is `it is protected`, and of `Cannot reach "h": refused` it is
- * `"h" cannot be reached (refused)`.
+ * `Cannot delete database "shop": it is locked` it is `database "shop": it is locked`, and of `Cannot reach "h": refused`
+ * it is `"h" cannot be reached (refused)`. With a resource's key, that comes first where the reason doesn't begin with it.
  */
-export function reasonOf(error: unknown): string {
-  let reason = messageOf(error);
-  for (;;) {
-    const [, verb, object, inner] = /^Cannot (\w+) (.+?): (.+)$/s.exec(reason) ?? [];
-    if (inner === undefined) return reason;
-    const participle = PARTICIPLES.get(verb!);
-    if (participle !== undefined) return `${object} cannot be ${participle} (${reasonOf(new Error(inner))})`;
-    reason = inner;
-  }
+export function reasonOf(error: unknown, key?: string): string {
+  const reason = innermost(messageOf(error));
+  return key === undefined || reason.startsWith(`${key} `) ? reason : `${key}: ${reason}`;
+}
+
+function innermost(message: string): string {
+  const [, verb, object, inner] = /^Cannot (\w+) (.+?): (.+)$/s.exec(message) ?? [];
+  if (verb === undefined || object === undefined || inner === undefined) return message;
+  const reason = innermost(inner);
+  const participle = PARTICIPLES.get(verb);
+  if (participle !== undefined) return `${object} cannot be ${participle} (${reason})`;
+  const isNamed = object.includes('"') && !object.includes('environment "'); // that is named already
+  return isNamed ? `${object}: ${reason}` : reason;
 }

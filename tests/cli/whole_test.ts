@@ -224,7 +224,7 @@ Deno.test("when several resources fail at once, each is named with its reason", 
     const bad = broken({ copy: [[/shop-dev\.db/, "ENOSPC"], [/shop-bucket-dev/, "EACCES"]] });
     const error = await failureOf(make(engine(bad), "bob"));
     assert(isForkstackError(error));
-    assert.match(error.message, /^Cannot create environment "bob": .*database: the disk is full/);
+    assert.match(error.message, /^Cannot create environment "bob": .*: the disk is full/);
     assert.match(error.message, /storage: Cannot make .*: permission denied/);
     assert.match(error.hint!, /Undone: .*; nothing was left behind$/);
     for (const key of ["local", "secrets"]) assert(error.hint!.includes(key), "what had been made is named as undone");

@@ -17,12 +17,12 @@ Deno.test("listed() and isOrAre() read as a sentence", () => {
 
 Deno.test("reasonOf() leaves one cause: no second Cannot, and the name of what can't be reached", () => {
   const cases = [
-    ['Cannot delete database "shop": its delete protection is on', "its delete protection is on"],
+    ['Cannot delete database "shop": its delete protection is on', 'database "shop": its delete protection is on'],
     ['Cannot reach "api.turso.tech": connection refused', '"api.turso.tech" cannot be reached (connection refused)'],
     ['Cannot fetch "npm:postgres@3": no network', '"npm:postgres@3" cannot be fetched (no network)'],
     [
       'Cannot reset all of environment "a": Cannot reset database "x": Cannot reach "h:5432": timed out',
-      '"h:5432" cannot be reached (timed out)',
+      'database "x": "h:5432" cannot be reached (timed out)',
     ],
     [
       'Cannot sanitize database "x": line 3: no such table: users',
@@ -36,4 +36,8 @@ Deno.test("reasonOf() leaves one cause: no second Cannot, and the name of what c
   ];
   for (const [message, reason] of cases) assert.equal(reasonOf(new Error(message)), reason);
   assert.equal(reasonOf("thrown"), "thrown");
+  const locked = new Error('Cannot delete database "shop": it is locked');
+  assert.equal(reasonOf(locked, "database"), 'database "shop": it is locked');
+  assert.equal(reasonOf(locked, "database.main"), 'database.main: database "shop": it is locked');
+  assert.equal(reasonOf(new Error("Cannot use turso: KEY is not set"), "database"), "database: KEY is not set");
 });
