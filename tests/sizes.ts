@@ -22,7 +22,7 @@ export function sized<T>({ gate, full, quick = gate }: { quick?: T; gate: T; ful
 
 /** How many seeds the simulation runs: what `FORKSTACK_SEEDS` says, else what the size does. */
 export function seedsOf(variables: Readonly<Record<string, string | undefined>> = process.env): number {
-  const text = variables.FORKSTACK_SEEDS || String(sized({ quick: 300, gate: 5_000, full: 20_000 }));
+  const text = variables.FORKSTACK_SEEDS || String(sized({ quick: 300, gate: 20_000, full: 100_000 }));
   const seeds = Number(text);
   if (Number.isSafeInteger(seeds) && seeds > 0) return seeds;
   throw new RangeError(`FORKSTACK_SEEDS is a whole number above 0, not "${text}"`);
