@@ -3,7 +3,7 @@
  * main. Meant for every save: at most 30 seconds on two cores. What it leaves out, `.ci/run` runs.
  */
 import { spawn } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -18,6 +18,16 @@ const PURE = [
   ),
   "tests/simulation",
 ];
+
+/** Those among them that start programs, or work on a disk for long: the gate's. */
+const IMPURE = [
+  ...["copied", "sanitize"].map((name) => `engine/${name}`),
+  ...["default_name", "lease", "offline", "overtaken", "rebuild"].map((name) => `lifecycle/${name}`),
+  "project/state_ownership",
+].map((name) => `tests/core/${name}_test.ts`);
+
+/** What every program is made of; a change of a type shows in these, in the tests above or in what differs from main. */
+const SHIPPED = ["mod.ts", "cli.ts", "core", "providers", "tools"];
 
 interface Ended {
   readonly code: number;
@@ -39,6 +49,12 @@ async function run(command: string, args: readonly string[], env: Record<string,
     child.on("close", (code) => resolve(code ?? 1));
   });
   return { code, stdout, said };
+}
+
+/** The files of tests below these paths, but for the impure ones. */
+async function pureTests(): Promise<string[]> {
+  const { stdout } = await run("git", ["ls-files", "-co", "--exclude-standard", "--", ...PURE]);
+  return stdout.split("\n").filter((path) => path.endsWith("_test.ts") && !IMPURE.includes(path));
 }
 
 /** Files that differ from main's, committed or not. */
@@ -93,13 +109,15 @@ async function step(name: string, args: readonly string[], env?: Record<string, 
 const TEST = ["test", "-q", "-P=test", "--lock=dev.lock", "--no-check", "--parallel"];
 const SIZES = { FORKSTACK_TEST_SIZE: "quick", NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
 
-const suites = await suitesOf(await changedFiles());
+const [pure, changed] = await Promise.all([pureTests(), changedFiles()]);
+const suites = await suitesOf(changed);
+const typed = changed.filter((path) => /^tests\/.*\.ts$/.test(path) && existsSync(join(ROOT, path)));
 const results = await Promise.all([
-  step("types", ["check", "-q", "--lock=dev.lock"]), // alone as long as all others together, on a processor of its own
+  step("types", ["check", "-q", "--lock=dev.lock", ...SHIPPED, ...pure, ...suites, ...typed]), // alone as long as all others together, on a processor of its own
   (async () => [
     await step("format", ["fmt", "-q", "--check"]),
     await step("lint", ["lint", "-q"]),
-    await step("pure parts", [...TEST, ...PURE], SIZES),
+    await step("pure parts", [...TEST, ...pure], SIZES),
     suites.length === 0 || await step(`suites of ${suites.length} files`, [...TEST, ...suites], SIZES),
   ])(),
 ]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { redactor } from "../../../core/http/redact.ts";
+import { sized } from "../../sizes.ts";
 
 const MARK = "[redacted]";
 const hex = (text: string) => Buffer.from(text).toString("hex");
@@ -105,7 +106,7 @@ const ALPHABETS = [
 
 Deno.test("redactor() finds random secrets however they are written, and leaves what is around them", () => {
   const next = dice(12);
-  for (let round = 0; round < 150; round++) {
+  for (let round = 0; round < sized({ quick: 30, gate: 150, full: 150 }); round++) {
     const letters = Array.from(ALPHABETS[round % ALPHABETS.length]!);
     const length = 8 + next(48);
     const secret = `q${Array.from({ length }, () => letters[next(letters.length)]).join("")}z`;
@@ -125,7 +126,7 @@ Deno.test("redactor() finds random secrets however they are written, and leaves 
 
 Deno.test("redactor() finds a secret at each offset of longer base64, in both alphabets, and in lines", () => {
   const next = dice(64);
-  for (let round = 0; round < 200; round++) {
+  for (let round = 0; round < sized({ quick: 40, gate: 200, full: 200 }); round++) {
     const secret = Buffer.from(Array.from({ length: 8 + next(40) }, () => 33 + next(94))).toString();
     const redact = redactor(() => [secret]);
     for (const offset of [0, 1, 2, 3, 7]) {
