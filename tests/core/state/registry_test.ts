@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, match, ok, rejects, strictEqual as is } from "node:assert/strict";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -586,4 +586,19 @@ Deno.test("openRegistry() with nothing there leaves nothing there, unless it is 
   begun.close();
   is(readFileSync(join(directory.path, ".forkstack", ".gitignore"), "utf8"), "*\n");
   is(Deno.statSync(join(directory.path, ".forkstack", "registry.db")).mode! & 0o777, 0o600);
+});
+
+Deno.test("a registry's log stays short, so that each command that opens it has little to read again", async () => {
+  for (const survives of ["power loss", "process crash"] as const) {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "registry.db");
+    const registry = await Registry.open(await openFile(path, { survives }), PROJECT);
+    for (let at = 0; at < 400; at++) await registry.adopt(at.toString(16).padStart(16, "0"), "alice");
+    const { size } = statSync(`${path}-wal`);
+    is(size < 200 * 4_120, true, `${size} bytes`);
+    const reader = await Registry.open(await openFile(path, { readOnly: true }), PROJECT);
+    is(reader.owns({ registry: (399).toString(16).padStart(16, "0"), env: "alice" }), true);
+    reader.close();
+    registry.close();
+  }
 });
