@@ -20,9 +20,23 @@ export function carry(modules: Carried): void {
 
 /** A module of this repository, e.g. `"core/project/schema.ts"`, from where this one came: a directory, package or URL. */
 export async function load<Module>(path: string): Promise<Module> {
+  return await (carried[path]?.() ?? imported(path)) as Module;
+}
+
+/** Modules by path: an `import()` crosses to another thread of Deno's, for one that is loaded as well. */
+const modules = new Map<string, Promise<unknown>>();
+
+function imported(path: string): Promise<unknown> {
+  const known = modules.get(path);
+  if (known !== undefined) return known;
   const { url } = import.meta;
   const file = /\.js$/.test(url) ? path.replace(/\.ts$/, ".js") : path; // a package holds built JavaScript
-  return await (carried[path]?.() ?? import(new URL(`../../${file}`, url).href).catch(unfetched)) as Module;
+  const module = import(new URL(`../../${file}`, url).href).catch((error) => {
+    modules.delete(path);
+    unfetched(error);
+  });
+  modules.set(path, module);
+  return module;
 }
 
 const announced = new Set<string>();
