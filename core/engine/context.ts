@@ -20,7 +20,7 @@ import type { GivenOptions } from "../project/older_options.ts";
 import type { Engine, Inspectable } from "./engine.ts";
 import { isOrAre, listed } from "../text/plural.ts";
 
-/** The resource as its provider sees it, whichever environment. */
+/** Returns the scope of a resource, the same for every environment. */
 export function scopeOf(
   engine: Engine,
   resource: Pick<Resource, "key" | "options">,
@@ -39,7 +39,7 @@ export function scopeOf(
   };
 }
 
-/** The mark of one resource of one environment, for the thing that is to bear it. */
+/** Returns the marker of one resource of one environment, for a new fork. */
 export function markerOf(
   engine: Engine,
   of: Pick<ResourceRow, "env" | "key" | "title" | "operation">,
@@ -49,7 +49,7 @@ export function markerOf(
   return { stack: project.stack, env, resource, operation, name, registry: registry.id };
 }
 
-/** What a provider may touch, on behalf of one resource of one environment. */
+/** Returns the context that a provider gets for one resource of one environment. */
 export function contextOf(
   engine: Engine,
   provider: Inspector,
@@ -118,13 +118,13 @@ function credentialsOf(engine: Engine, provider: Inspector): Record<string, Secr
   return found;
 }
 
-/** The variables that a provider needs and that are not set. */
+/** Lists the variables of a provider's credentials that are required and not set. */
 function unsetOf(engine: Engine, { credentials }: Pick<Inspector, "credentials">): string[] {
   return credentials.filter(({ variable, required }) => required && !engine.world.read(variable))
     .map(({ variable }) => variable);
 }
 
-/** Names all at once: what the other providers of the stack lack, too. */
+/** The error for missing credentials; it also names those that other providers of the stack lack. */
 function credentialsMissing(engine: Engine, provider: Inspector, lacking: readonly string[]): ForkstackError {
   const others = new Map(engine.resources.map(({ provider }) => [provider.name, unsetOf(engine, provider)]));
   others.delete(provider.name);
@@ -144,7 +144,7 @@ function credentialsMissing(engine: Engine, provider: Inspector, lacking: readon
   );
 }
 
-/** The beginning of a journal line. */
+/** Returns the fields that all journal lines of one step share. */
 export function journalOf(engine: Engine, marker: Marker, step: string) {
   return {
     operation: marker.operation,
@@ -155,7 +155,10 @@ export function journalOf(engine: Engine, marker: Marker, step: string) {
   };
 }
 
-/** Looks at the place of a resource: also that of a base environment, whose resources have no marker and no row. */
+/**
+ * Looks for the fork of a resource at its vendor; for a base environment's resource too, which has no marker and no
+ * row.
+ */
 export async function inspectResource(
   engine: Engine,
   resource: Inspectable,
@@ -171,7 +174,7 @@ export async function inspectResource(
   });
 }
 
-/** The provider that made a recorded resource, whatever forkstack.json says by now. */
+/** Loads the provider of a recorded resource, whether or not forkstack.json still names it. */
 async function providerOf(engine: Engine, row: ResourceRow): Promise<Provider> {
   const provider = await engine.world.provider(row.kind, row.provider);
   if (provider !== undefined) return provider;
@@ -184,7 +187,7 @@ async function providerOf(engine: Engine, row: ResourceRow): Promise<Provider> {
   );
 }
 
-/** A recorded resource with the provider that made it, and its options as today's schema has them. */
+/** Returns a recorded resource with its provider, and its options parsed by today's schema. */
 export async function recordedResource(engine: Engine, row: ResourceRow): Promise<Resource> {
   const provider = await providerOf(engine, row);
   const recorded = row.options as GivenOptions;
@@ -195,7 +198,7 @@ export async function recordedResource(engine: Engine, row: ResourceRow): Promis
   return { key, kind, name, provider, options: parsed.options };
 }
 
-/** The options of a resource in forkstack.json, where it still has this provider. */
+/** Returns the resource's options from forkstack.json, if it still names this provider. */
 function declaredOptions({ project, resources }: Engine, { key }: ResourceRow, provider: Provider): GivenOptions {
   const declared = declaredResources(project.config).find(({ kind, name }) => keyOf(kind, name) === key);
   if (declared === undefined) return {};
@@ -225,7 +228,7 @@ function unreadableOptions(
   );
 }
 
-/** Runs `work` as the one worker of an environment, on behalf of a command. */
+/** Runs a command's `work` as the only worker of an environment. */
 export async function underLock<T>(
   engine: Engine,
   env: string,

@@ -1,6 +1,6 @@
 /**
- * A registry that came along with a copy of its project: while the original stands, what a vendor holds is the
- * original's to change.
+ * Checks on a registry that was copied along with its project: while the original project exists, only the original may
+ * change the forks at vendors.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import type { Engine } from "./engine.ts";
 import { basename, dirname } from "../system/host.ts";
 import type { Original, ResourceRow } from "../state/records.ts";
 
-/** Directory that a person knows an original by. */
+/** Returns the directory of an original, as shown to people. */
 export function originalName({ directory }: Original): string {
   return basename(directory) === ".forkstack" ? dirname(directory) : directory;
 }
 
 /**
- * Refuses to delete or reset what an original of this copied registry made at a vendor. What lives inside the state
- * directory was copied along, and is this copy's own; so is what the copy made since.
+ * Refuses to delete or reset forks at a vendor that belong to the original of this copied registry. Not refused: forks
+ * inside the state directory, which were copied along, and forks that this copy has created since.
  *
  * @throws {ForkstackError} FOREIGN, naming the original
  */

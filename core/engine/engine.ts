@@ -1,5 +1,5 @@
 /**
- * Types that the lifecycle works with: a project, its registry, its providers, a clock; and what a provider may touch of them.
+ * Types that the lifecycle works with: a project, its registry, its providers, a clock.
  *
  * @module
  */
@@ -20,50 +20,52 @@ export interface World {
   readonly fetch: HttpClient;
   readonly files: Files;
   readonly now: () => Date;
-  /** Milliseconds that never go back, of this process alone. */
+  /** Returns milliseconds that never decrease; comparable within this process only. */
   readonly monotonicMs: () => number;
   /** Waits; rejects once the signal is aborted. */
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
-  /** A variable of the process environment: a credential. */
+  /** Returns a variable of the process environment, e.g. a credential; `undefined` if unset. */
   readonly read: (variable: string) => string | undefined;
   readonly newId: () => string;
-  /** Tells the person something that stops nothing. */
+  /** Prints a warning that stops nothing. */
   readonly warn: (text: string) => void;
-  /** Says how far a long step on a resource has come. */
+  /** Reports the progress of a long step on a resource. */
   readonly progress: (resource: string, text: string) => void;
-  /** Asks the person; rejects where there is none, or if the answer is no. */
+  /** Asks the user; rejects if nobody can be asked, or if the answer is no. */
   readonly confirm: (question: string) => Promise<void>;
-  /** Values that no error, log line or answer may show; grows as credentials are read and minted. */
+  /** Values that must not appear in any error, log line or result; grows as credentials are read and minted. */
   readonly secrets: Secret[];
-  /** Options as a row recorded them, by today's schema of their provider; see schema.ts. */
+  /** Parses the options of a row by today's schema of their provider; see schema.ts. */
   readonly recordedOptions: (...given: Parameters<typeof recordedOptions>) => Promise<RecordedOptions>;
-  /** The provider that has, or had, this name: a built-in one, or a file that forkstack.json names. */
+  /** Loads the provider that has, or had, this name: a built-in one, or a custom one that forkstack.json names. */
   readonly provider: (kind: Kind, name: string) => Promise<Provider | undefined>;
-  /** Looks at such a resource and tells its variables, where that is to be had without the rest of the provider. */
+  /**
+   * Loads the part of a provider that looks at a resource and reads its variables; `undefined` if it has no such part.
+   */
   readonly teller?: (kind: Kind, name: string) => Promise<Teller | undefined>;
 }
 
-/** A resource whose variables can be told. */
+/** A resource with the part of its provider that reads its variables. */
 export type Tellable = Omit<Resource, "provider"> & { readonly provider: Teller };
 
-/** A resource that can be looked at. */
+/** A resource with the part of its provider that looks at it. */
 export type Inspectable = Pick<Resource, "key" | "options"> & { readonly provider: Inspector };
 
-/** Told as each resource changes. */
+/** A callback for each change of a resource. */
 export type Progress = (resource: ResourceReport) => void;
 
-/** Everything a command needs. */
+/** The values that every command works with. */
 export interface Engine {
   readonly project: Project;
   readonly registry: Registry;
   readonly resources: readonly Resource[];
-  /** Rejects options of a recorded resource, upgraded but not parsed, that name a host nobody trusts. */
+  /** Rejects options of a recorded resource, upgraded but not parsed, that name a host which is not trusted. */
   readonly assertTrusted?: (row: Pick<ResourceRow, "key" | "kind" | "options">, provider: Provider) => Promise<void>;
   readonly world: World;
   readonly owner: string;
   readonly signal: AbortSignal;
   readonly onProgress?: Progress;
   readonly onWait?: (holder: string, purpose: string) => void;
-  /** Times of the lock; tests shorten them. */
+  /** Times of the lock in milliseconds; tests shorten them. */
   readonly lockTimes?: { readonly beatMs?: number; readonly staleMs?: number; readonly waitMs?: number };
 }

@@ -1,5 +1,5 @@
 /**
- * Looking at the resources of an environment: what is recorded of them is not taken for fact.
+ * Comparison of the recorded resources of an environment with what exists at their vendors.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import { BASE_ENVS, type Project, protectedEnvs } from "../project/project.ts";
 import { mendingCommand } from "./resource_report.ts";
 import { inspectResource, recordedResource } from "./context.ts";
 
-/** How a recorded resource stands at its vendor. */
+/** The state of a recorded resource at its vendor. */
 export type Standing =
   | { readonly state: "ready" | "pending"; readonly held: Held }
-  /** `hasRemains`: something of it is there, its mark at least. */
+  /** The fork is gone. `hasRemains`: something of it is left, at least its marker. */
   | { readonly state: "gone"; readonly hasRemains: boolean }
-  /** Something bears its name, and is not the fork that was made. */
+  /** Another thing has the name of the fork. */
   | { readonly state: "other"; readonly reason: string; readonly isUnmarked: boolean };
 
-/** The outcome of looking at one resource. */
+/** The result of looking at one resource. */
 export interface Looked {
   readonly row: ResourceRow;
-  /** Absent where nobody told it. */
+  /** Absent if the look failed. */
   readonly standing?: Standing;
-  /** Why nobody told it. */
+  /** The error of the look. */
   readonly error?: unknown;
 }
 
-/** Judges what a provider saw at the place of a recorded resource: the very fork that its row names, and no other, counts. */
+/** Compares the result of `inspect` with a row: only the fork with the row's id counts as present. */
 export function standingOf(seen: Inspection, row: ResourceRow): Standing {
   if (seen.state === "absent" || seen.state === "deleting") {
     return { state: "gone", hasRemains: seen.state === "deleting" };
@@ -41,12 +41,11 @@ export function standingOf(seen: Inspection, row: ResourceRow): Standing {
 }
 
 /**
- * Looks at recorded resources side by side, with one call each, for as long as `waitMs`, or as it takes. A vendor that
- * does not answer in time, or refuses, hides nothing of what the others tell. `resourceOf` gives what looks; the recorded
- * provider if absent.
+ * Looks at recorded resources in parallel, one call each, for at most `waitMs` (no limit by default). A vendor that is
+ * late or refuses affects its own resource only. `resourceOf` returns the resource of a row; by default it loads the
+ * recorded provider.
  *
- * @throws {ForkstackError} INTERRUPTED on Ctrl-C; REGISTRY_DAMAGED, STATE_DAMAGED or ANSWER_INVALID for data that is not
- * what it should be.
+ * @throws {ForkstackError} INTERRUPTED on Ctrl-C; REGISTRY_DAMAGED, STATE_DAMAGED or ANSWER_INVALID for invalid data
  */
 export async function lookAt(
   engine: Engine,
@@ -77,7 +76,7 @@ async function standingAt(
   return standingOf(await inspectResource(engine, await resourceOf(engine, row), row, [row]), row);
 }
 
-/** Runs `work` with an engine whose signal ends with the deadline, which also rejects by itself. */
+/** Runs `work` with an engine whose signal is aborted at the deadline; rejects at the deadline too. */
 export async function before<T>(
   engine: Engine,
   waitMs: number,
@@ -100,10 +99,10 @@ export async function before<T>(
   }
 }
 
-/** One for all, as making an error for each takes longer than the look at an embedded resource. */
+/** One shared error: creating one each time takes longer than the look at an embedded resource. */
 const OVER = new Error("the work is done");
 
-/** A recorded resource as it stands at the vendor: the very fork that its row names, and no other of this name. */
+/** Looks at one recorded resource; returns its state at the vendor. */
 export async function standing(
   engine: Engine,
   resource: Inspectable,
@@ -119,7 +118,7 @@ export async function standing(
   );
 }
 
-/** Refuses what bears the mark of another stack, environment or resource than its name stands for. */
+/** Refuses a thing that bears the marker of another stack, environment or resource. */
 export function assertOwn(
   { key, provider }: Pick<Inspectable, "key" | "provider">,
   title: string,
@@ -133,7 +132,7 @@ export function assertOwn(
   });
 }
 
-/** Rejects where a resource of an environment is gone, or is another than the one that was made. */
+/** Rejects if a resource of an environment is gone or was replaced by another thing. */
 export async function assertStanding(engine: Engine, env: string, looked: readonly Looked[], verb: string) {
   const bad = looked.filter(({ standing }) => standing !== undefined && !("held" in standing));
   if (bad.length === 0) return;
@@ -158,10 +157,10 @@ async function notStanding(engine: Engine, bad: readonly Looked[], message: stri
   });
 }
 
-/** Before a command that changes a protected environment. */
+/** The start of a hint for a command that is refused on a protected environment. */
 export const UNPROTECT = 'take it out of "protected" in forkstack.json, then ';
 
-/** The command that mends an environment of which a resource is gone. */
+/** Returns the command that repairs an environment with a missing resource. */
 export function goneFix(project: Project, environment: Environment, environments: readonly Environment[]): string {
   const { name, parent } = environment;
   const first = protectedEnvs(project).includes(name) ? UNPROTECT : "";

@@ -1,5 +1,5 @@
 /**
- * Variables that the resources of an environment give to the application.
+ * Variables that an environment's resources give to the application.
  *
  * @module
  */
@@ -8,20 +8,22 @@ import type { Context, Held, Lease, Outputs, Scope } from "../provider.ts";
 import { Secret, type Variables } from "../secret.ts";
 import type { Engine, Tellable } from "./engine.ts";
 
-/** The variable that remembers which lease the credentials beside it are for, where some end with the lease. */
+/** The variable that holds the end of the lease for which credentials were issued, if some end with the lease. */
 export const LEASE_VARIABLE = "FORKSTACK_EXPIRES_AT";
 
-/** A resource that is there, and what its provider is asked with. */
+/** An existing resource, and the arguments for its provider's `outputs`. */
 export interface OutputsQuery {
   readonly context: Context;
   readonly resource: Pick<Tellable, "name" | "provider">;
   readonly held: Held;
   readonly scope: Scope<unknown> & Lease;
-  /** Outputs that its `create` handed back. @default {those that the provider gives when it is asked} */
+  /** Outputs that `create` returned. @default {those of the provider's `outputs`} */
   readonly given?: Outputs | undefined;
 }
 
-/** The variables of a resource, with its name's prefix. From here on no error shows the secrets among them. */
+/**
+ * Returns the variables of a resource, with its name's prefix. From then on their secrets are redacted in every error.
+ */
 export async function outputsOf(
   { world }: Pick<Engine, "world">,
   { context, resource, held, scope, given }: OutputsQuery,
@@ -32,7 +34,7 @@ export async function outputsOf(
   return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [prefix + name, value]));
 }
 
-/** Joins outputs, and adds the end of the lease if some of them end with it. */
+/** Returns outputs of several resources as one object, with the end of the lease if some of them expire with it. */
 export function withLease(
   resources: readonly Pick<Tellable, "provider">[],
   expiresAt: string | undefined,

@@ -1,6 +1,6 @@
 /**
- * Steps on one resource: it is made, looked at and removed, each with its intent in the journal before it and its outcome
- * after; and whose it is.
+ * Steps on one resource: create, inspect and remove, each with its intent in the journal before it and its outcome
+ * after; and checks of ownership.
  *
  * @module
  */
@@ -24,38 +24,38 @@ import { reportOf } from "./resource_report.ts";
 import { outputsOf } from "./outputs.ts";
 import { contextOf, inspectResource, journalOf, markerOf, recordedResource, scopeOf } from "./context.ts";
 
-/** What a resource is to be forked from. */
+/** The parent of a new fork. */
 export interface ParentSpec {
   readonly env: string;
   readonly title: string;
 }
 
-/** What is wanted of one resource of a new environment. */
+/** The request for one resource of a new environment. */
 export interface ResourceSpec {
   readonly env: string;
   readonly operation: string;
   readonly resource: Resource;
   readonly title: string;
-  /** Absent if it is to start empty. */
+  /** Absent: the fork starts empty. */
   readonly parent?: ParentSpec;
-  /** The point in the parent's past, for a provider that can go there. */
+  /** The point in the parent's past, for a provider with `pointInTime`. */
   readonly at?: string;
   readonly expiresAt?: string;
-  /** How its environment comes to be, for the mark. */
+  /** Parent, origin and lease of its environment, for the marker. */
   readonly making: Pick<Environment, "parent" | "origin" | "expiresAt">;
-  /** When an earlier attempt of the operation put its intent on record; absent if there was none. */
+  /** The instant at which an earlier attempt of the operation wrote its intent; absent if there was none. */
   readonly begunAt?: string;
-  /** The text of the script that makes the fork fit to be handed out. */
+  /** The text of the `sanitize` script that runs before anyone gets the fork. */
   readonly script?: string;
 }
 
-/** A resource that is there and answers, with its variables. */
+/** A new resource that answers, with its variables. */
 export interface Made {
   readonly row: ResourceRow;
   readonly variables: Variables;
 }
 
-/** The target of a resource that is wanted. */
+/** Returns the target of a requested resource. */
 export function targetOf(engine: Engine, wanted: ResourceSpec): Target<unknown> {
   const { env, operation, resource, title, parent, at, expiresAt } = wanted;
   return {
@@ -73,7 +73,9 @@ export function targetOf(engine: Engine, wanted: ResourceSpec): Target<unknown> 
   };
 }
 
-/** Text for a mark on how its environment came to be; its lease only where `extend` can change the mark. */
+/**
+ * Returns the text for a marker on how its environment was made; with the lease only if `remark` can change the marker.
+ */
 export function madeFor({ provider }: Pick<Resource, "provider">, making: ResourceSpec["making"]): string {
   const { parent, origin, expiresAt = null } = making;
   return formatMaking({
@@ -83,14 +85,14 @@ export function madeFor({ provider }: Pick<Resource, "provider">, making: Resour
   });
 }
 
-/** Codes of calls that were never sent, or refused before anything was done. */
+/** Codes of calls that were never sent, or were refused before they changed anything. */
 const NOTHING_DONE = /^(CREDENTIALS_|NETWORK_(DENIED|UNREACHABLE)$)/;
 
 function isNothingDone(error: unknown): boolean {
   return isForkstackError(error) && NOTHING_DONE.test(error.code);
 }
 
-/** Makes one resource, or finishes what an earlier attempt of the operation began, and waits until it answers. */
+/** Creates one resource, or completes an earlier attempt of the operation, and waits until it answers. */
 export async function makeResource(engine: Engine, worker: Worker, wanted: ResourceSpec): Promise<Made> {
   const { resource, title } = wanted;
   const { provider } = resource;
@@ -185,7 +187,7 @@ export async function makeResource(engine: Engine, worker: Worker, wanted: Resou
 
 const PROBE_DEADLINE_MS = 120_000;
 
-/** Makes a fork and waits until it answers. */
+/** Creates a fork and waits until it answers. */
 async function createUsable(
   engine: Engine,
   context: Context,
@@ -203,7 +205,7 @@ async function createUsable(
   return created;
 }
 
-/** One resource that a run makes. */
+/** The arguments of the steps that create one resource. */
 interface Making {
   readonly engine: Engine;
   readonly worker: Worker;
@@ -213,8 +215,8 @@ interface Making {
 }
 
 /**
- * Runs the script on a new fork, once. Where an earlier attempt began it and never told that it ended, nobody knows how
- * far it came: that fork goes, and the script runs on another.
+ * Runs the script on a new fork, once. If an earlier attempt began it and recorded no end, how far it came is unknown:
+ * that fork is deleted, and the script runs on a new one.
  */
 async function sanitized({ engine, worker, context, wanted, target }: Making, made: Created): Promise<Created> {
   const { resource, title, script } = wanted;
@@ -236,8 +238,8 @@ async function sanitized({ engine, worker, context, wanted, target }: Making, ma
 }
 
 /**
- * Where the mark comes after the thing, or nowhere, nothing may stand at the place before the intent: what appears there
- * later may then be this run's work.
+ * Refuses a place that is not empty, for providers that mark late or never: the place must be empty before the intent
+ * is written, so that a thing which appears later may be this run's work.
  */
 function assertAbsent(provider: Provider, target: Target<unknown>, seen: Inspection): void {
   if (seen.state === "absent") return;
@@ -253,7 +255,7 @@ function assertAbsent(provider: Provider, target: Target<unknown>, seen: Inspect
   );
 }
 
-/** A fork's parent must not be another stack's: derived names of two projects can be equal. */
+/** Refuses a parent that belongs to another stack: derived names of two projects can be equal. */
 export async function assertParent(
   engine: Engine,
   resource: Resource,
@@ -269,19 +271,19 @@ export async function assertParent(
   assertOwn(resource, parent.title, await inspectResource(engine, resource, parent), "fork");
 }
 
-/** How a resource is to go. */
+/** Options of `removeResource`. */
 export interface RemovalOptions {
-  /** What is recorded of its environment, if anything is. */
+  /** The recorded environment; `undefined` if no row is left. */
   readonly environment: Environment | undefined;
-  /** Let a provider that can put it aside, as a backup. @default {false} */
+  /** Keep the fork as a backup if its provider can. @default {false} */
   readonly keep?: boolean;
-  /** Take back what a run made: what it took over stays. @default {false} */
+  /** Undo a failed run: things that it took over stay. @default {false} */
   readonly isUndo?: boolean;
 }
 
 /**
- * Removes one resource by what is recorded of it: only what bears our marker. `kept`: it is not ours, or with `keep` a
- * provider that can has put it aside.
+ * Removes one recorded resource, if it bears our marker. The state is `"kept"` if the thing is not ours, or if with
+ * `keep` its provider has made it a backup.
  */
 export async function removeResource(
   engine: Engine,
@@ -328,7 +330,7 @@ export async function removeResource(
   }
 }
 
-/** Deletes a fork, or with `keep` puts it aside where its provider can. */
+/** Deletes a fork, or with `keep` makes it a backup if its provider can. */
 async function takeAway(
   context: Context,
   provider: Provider,
@@ -342,7 +344,7 @@ async function takeAway(
   return backup === "absent" ? { found: "absent" } : { found: "kept", backup };
 }
 
-/** Where nothing of ours was found: whether something stands there without a mark, which is left alone and told. */
+/** Looks for an unmarked thing at the place of a fork that was not found; leaves it unchanged and warns. */
 async function leftUnmarked(engine: Engine, resource: Resource, row: ResourceRow): Promise<"absent" | "kept"> {
   if (resource.provider.capabilities.ownership === "recorded") return "absent";
   const seen = await inspectResource(engine, resource, row, [row]);
@@ -351,14 +353,14 @@ async function leftUnmarked(engine: Engine, resource: Resource, row: ResourceRow
   return "kept";
 }
 
-/** What became of a resource that was to go. */
+/** The result of `removeResource`. */
 export interface Removed {
   readonly state: "deleted" | "absent" | "kept";
-  /** What it is called now, where it was put aside. */
+  /** Name of the backup, if one was made. */
   readonly backup?: string;
 }
 
-/** What a create whose answer never came had asked for: its parent is the vendor's proof of what it made. */
+/** Rebuilds the target of a create whose answer never came. Its parent lets the vendor prove what that call created. */
 function unansweredTarget(
   engine: Engine,
   row: ResourceRow,
@@ -378,7 +380,7 @@ function unansweredTarget(
   };
 }
 
-/** A create whose answer never came: the vendor is asked what became of it. */
+/** Asks the vendor for the fork of a create whose answer never came. */
 async function unansweredFork(
   engine: Engine,
   context: Context,
@@ -404,12 +406,12 @@ async function unansweredFork(
   return seen.fork;
 }
 
-/** Errors of a place that can hold no fork: an old server, a cluster, a mount or a project that is not there. */
+/** Codes of errors about a place that can hold no fork: an old server, a cluster, a missing mount or project. */
 const NO_PLACE = /^(CONFIG_|PROVIDER_REFUSED$|TOOL_OUTDATED$)|NOT_FOUND$/;
 
 /**
- * Whether a provider that can't look would have refused the create as well, which begins with the same look, and no
- * answer of the vendor is on record. What came to be all the same bears a mark, and `doctor` shows it.
+ * Returns true if `inspect` failed with an error with which `create` would have failed too, and no answer of the vendor
+ * is on record. If a fork was made all the same, it bears a marker, and `doctor` shows it.
  */
 async function isRefusedForGood(
   engine: Engine,

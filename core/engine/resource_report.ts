@@ -17,14 +17,14 @@ export interface ResourceReport {
   readonly title: string;
   readonly fork?: Copy;
   readonly state: string;
-  /** Its name now, if a deletion kept it as a backup. */
+  /** Its new name, if it was kept as a backup. */
   readonly backup?: string;
   readonly durationMs?: number;
-  /** Why it failed. */
+  /** The error of a failed step. */
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** Milliseconds since `began`, a reading of `performance.now()`. */
+/** Returns the milliseconds since `began`, a reading of `performance.now()`. */
 export function elapsed(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10;
 }
@@ -44,17 +44,17 @@ export function reportOf(row: ResourceRow, state: string, durationMs?: number): 
   };
 }
 
-/** The status that people and JSON are shown. */
+/** Returns the status as shown to people and in JSON. */
 export function shownStatus({ status }: Pick<Environment, "status">): "creating" | "ready" | "deleting" | "broken" {
   return status === "undoing" || status === "resetting" ? "broken" : status;
 }
 
-/** Commands that complete what was begun; anything else is taken away. */
+/** Commands that complete an unfinished state; any other state ends with a deletion. */
 const MENDING: Partial<Record<Environment["status"], string>> = { creating: "new", resetting: "reset" };
 
 /**
- * The command that mends an environment that is not ready: it completes it, or, where the parent has gone since, takes
- * it away.
+ * Returns the command that repairs an environment that is not ready: it completes the environment, or deletes it if its
+ * parent is gone.
  */
 export function mendingCommand(environment: Environment, environments?: readonly Environment[]): string {
   const { name, status, parent } = environment;

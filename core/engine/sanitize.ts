@@ -1,5 +1,5 @@
 /**
- * The script that makes a fork of real data fit to be handed out: run before anyone gets its URL.
+ * Scripts of `sanitize`, which remove personal data from a fork before anyone gets its URL.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { reasonOf } from "../text/printable.ts";
 import type { Resource } from "../project/project.ts";
 
-/** The scripts of the resources that have one, by key. */
+/** Reads the scripts of all resources that have one, by key. */
 export function scriptsOf(resources: readonly Resource[]): Readonly<Record<string, string>> {
   assertRunnable(resources);
   return Object.fromEntries(resources.flatMap(({ key, sanitize: script }) => {
@@ -17,7 +17,7 @@ export function scriptsOf(resources: readonly Resource[]): Readonly<Record<strin
   }));
 }
 
-/** Rejects a script of a resource whose provider runs none. */
+/** Rejects a script of a resource whose provider cannot run one. */
 export function assertRunnable(resources: readonly Resource[]): void {
   for (const { key, provider, sanitize: script, isUnread } of resources) {
     if (script === undefined || provider.execute !== undefined || isUnread) continue;
@@ -28,7 +28,7 @@ export function assertRunnable(resources: readonly Resource[]): void {
   }
 }
 
-/** Runs a script; what went wrong is told as its failure. The fork that it ran on is not fit for use then. */
+/** Runs a script on a fork, and rethrows a failure as the script's. After a failure the fork must not be used. */
 export async function sanitize(resource: Pick<Resource, "key" | "provider">, title: string, run: () => Promise<void>) {
   try {
     await run();

@@ -1,5 +1,6 @@
 /**
- * The registry of a team: a libSQL server or Turso database. A file of its own, which is loaded when it is needed.
+ * The registry of a team: a libSQL server or Turso database. In a separate file so that its client is loaded only when
+ * needed.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { loadPackage } from "../system/lazy.ts";
 import { Secret } from "../secret.ts";
 import type { Sql, SqlRow, Statement } from "./sql.ts";
 
-/** Opens it. */
+/** Opens the registry. */
 export async function open(url: string, authToken: string | undefined): Promise<Sql> {
   const { createClient } = await loadPackage<typeof import("npm:@libsql/client@0.18.0/web")>(
     "npm:@libsql/client@0.18.0/web",
@@ -40,10 +41,13 @@ export async function open(url: string, authToken: string | undefined): Promise<
   };
 }
 
-/** Between tries of a transaction that the server did not begin; it has waited for the lock itself. */
+/**
+ * Pauses in milliseconds between attempts at a transaction that the server did not begin; the server itself waits for
+ * its lock.
+ */
 const BEGIN_PAUSES_MS = [50, 100, 200, 400];
 
-/** The server's own word on a statement, as the client hands it on. */
+/** Returns the server's own error for a statement, as the client passes it on. */
 function answeredBy(error: unknown): { readonly code: string; readonly isStatement: boolean } | undefined {
   const { code = "UNKNOWN", cause, statementIndex } = error as {
     code?: string;
@@ -53,7 +57,7 @@ function answeredBy(error: unknown): { readonly code: string; readonly isStateme
   return cause?.name === "ResponseError" ? { code, isStatement: statementIndex !== undefined } : undefined;
 }
 
-/** Whether the server refused to begin or to commit a transaction, or rolled it back: nothing of it was done. */
+/** Returns true if the server refused to begin or commit a transaction, or rolled it back: nothing was changed. */
 function isUndone(error: unknown): boolean {
   const answer = answeredBy(error);
   if (answer === undefined) return false;
@@ -61,9 +65,9 @@ function isUndone(error: unknown): boolean {
 }
 
 /**
- * What the client sends its requests with. Each may be sent again: the statements of the registry have no other effect
- * the second time (see `Registry.fenced`). So a lost reply costs a repetition, and it does no harm that Deno's fetch by
- * itself sends a request once more when a reused connection breaks.
+ * Returns the `fetch` for the client. Every request may be repeated, because the registry's statements have no further
+ * effect the second time (see `Registry.fenced`). So a lost reply, or a repetition by Deno's fetch on a broken
+ * connection, does no harm.
  */
 function serverFetch(url: string, authToken: string | undefined): (request: Request) => Promise<Response> {
   const send = httpClient({
@@ -80,7 +84,7 @@ function serverFetch(url: string, authToken: string | undefined): (request: Requ
   };
 }
 
-/** Errors of SQL, and those that say already what to do, go on as they are. */
+/** Throws the error for a failed request; errors of SQL, and those that have a hint already, are thrown unchanged. */
 function failed(url: string, error: unknown): never {
   const code = (error as { code?: string }).code ?? "";
   const answer = answeredBy(error);

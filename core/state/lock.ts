@@ -1,10 +1,10 @@
 /**
- * One worker an environment at a time, across processes and machines.
+ * One worker per environment at a time, across processes and machines.
  *
  * The lock is a row of the registry with a token that grows with every holder (the fence that keeps a late writer out)
- * and a beat that its holder raises. Who waits takes over when the beat has stood still for a while by the waiter's own
- * monotonic clock, so that no two clocks are ever compared. Where the registry is a file, a holder also keeps a lock of
- * the operating system, which falls with its process: after a crash nobody waits.
+ * and a counter, the beat, that its holder raises. A waiting worker takes over when the beat has not changed for a
+ * while by its own monotonic clock, so that no two clocks are ever compared. If the registry is a file, the holder also
+ * keeps a lock of the operating system, which ends with its process: after a crash nobody waits.
  *
  * @module
  */
@@ -16,51 +16,51 @@ import type { Registry } from "./registry.ts";
 import type { Statement } from "./sql.ts";
 import type { Lock } from "./records.ts";
 
-/** What holds the lock and writes under it. */
+/** The holder of a lock, and its writes under the lock. */
 export interface Worker {
   /** Aborted when another has taken over, or with the signal of the command. */
   readonly signal: AbortSignal;
-  /** Writes to the registry, all or nothing; `LOCK_LOST` once another has taken over. */
+  /** Writes to the registry, all statements or none; rejects with `LOCK_LOST` once another worker has taken over. */
   write(statements: readonly Statement[]): Promise<void>;
   /**
-   * Asks the registry whether this worker still holds the lock, and shows that it lives; awaited before each sending
-   * that changes something outside. `LOCK_LOST` once another has taken over.
+   * Checks in the registry that this worker still holds the lock, and raises its beat; await it before each request
+   * that changes something outside. Rejects with `LOCK_LOST` once another worker has taken over.
    */
   fence(): Promise<void>;
 }
 
 /** The clock of the lock. */
 export interface LockClock {
-  /** Milliseconds that never go back, of this process alone. */
+  /** Returns milliseconds that never decrease; comparable within this process only. */
   readonly monotonicMs: () => number;
   /** Waits; rejects once the signal is aborted. */
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
 }
 
-/** Times and hooks; tests set them. */
+/** Timeouts and callbacks of the lock; tests set them. */
 export interface LockOptions {
   readonly clock: LockClock;
-  /** Shown to those who wait, e.g. `"alice@laptop"`. */
+  /** The name of the holder that waiting commands print, e.g. `"alice@laptop"`. */
   readonly owner: string;
-  /** Ends the waiting, and is handed to the worker. */
+  /** The signal of the command: ends the wait, and is passed on to the worker. */
   readonly signal: AbortSignal;
-  /** How often the holder shows that it lives. @default {2000} */
+  /** Interval of the holder's beats in milliseconds. @default {2000} */
   readonly beatMs?: number;
-  /** How long a beat may stand still before the lock is taken over. @default {10000} */
+  /** Time in milliseconds after which a lock without a new beat is taken over. @default {10000} */
   readonly staleMs?: number;
-  /** How long to wait for a holder that lives. @default {300000} */
+  /** Longest wait in milliseconds for a live holder. @default {300000} */
   readonly waitMs?: number;
-  /** Told once whom it waits for. */
+  /** Called once, with the holder, if the lock has to wait. */
   readonly onWait?: (holder: Lock) => void;
 }
 
-/** The environment that a lock is for, and what it is held for: `create`, `delete`. */
+/** The environment that a lock is for, and its purpose: `create`, `delete`. */
 export interface LockSpec {
   readonly env: string;
   readonly purpose: string;
 }
 
-/** Runs `work` as the one worker of an environment. */
+/** Runs `work` as the only worker of an environment. */
 export async function withLock<T>(
   registry: Registry,
   wanted: LockSpec,
@@ -100,7 +100,7 @@ export async function withLock<T>(
   }
 }
 
-/** What steps side by side write in one turn goes into one transaction, for each commit waits for the disk. */
+/** Groups the writes of parallel steps into one transaction, because each commit waits for the disk. */
 function grouped(write: (statements: readonly Statement[]) => Promise<void>): Worker["write"] {
   let group: { readonly statements: Statement[]; readonly written: Promise<void> } | undefined;
   async function writeGroup(statements: readonly Statement[]): Promise<void> {
@@ -118,7 +118,7 @@ function grouped(write: (statements: readonly Statement[]) => Promise<void>): Wo
   };
 }
 
-/** Who asks while a question is under way shares the next one: its answer is of a moment after all of them asked. */
+/** Shares one call among all who ask during the call before it: its answer is newer than all their questions. */
 function shared(ask: () => Promise<void>): () => Promise<void> {
   let underWay = Promise.resolve();
   let next: Promise<void> | undefined;
@@ -130,7 +130,7 @@ function shared(ask: () => Promise<void>): () => Promise<void> {
   return () => next ??= askNext();
 }
 
-/** A lock that is held, until the work is `done`, or another has taken over and it is `lost`. */
+/** A held lock, until the work is `done`, or another worker has taken over and it is `lost`. */
 interface HeldLock {
   readonly registry: Registry;
   readonly env: string;
@@ -139,7 +139,7 @@ interface HeldLock {
   readonly lost: AbortController;
 }
 
-/** Raises the beat until the work is done; a holder that can't, or that was taken over, stops. */
+/** Raises the beat until the work is done; stops if it cannot, or if another worker has taken over. */
 async function keepBeating(
   { registry, env, token, done, lost }: HeldLock,
   { clock, beatMs = 2_000, staleMs = 10_000 }: LockOptions,
@@ -200,8 +200,8 @@ function takenOver(env: string): ForkstackError {
 }
 
 /**
- * Holds an operating-system lock, by SQLite, on a file named after the holder; gives what lets go of it. What holders
- * that died left there is removed.
+ * Takes an operating-system lock, by SQLite, on a file named after the holder; returns the function that releases it.
+ * Removes the files of holders that died.
  */
 async function holdSign(directory: string, nonce: string): Promise<() => Promise<void>> {
   const { DatabaseSync } = await import("node:sqlite");
@@ -229,13 +229,13 @@ async function holdSign(directory: string, nonce: string): Promise<() => Promise
   }
 }
 
-/** Whether the process that holds a lock has ended. Always false where the registry is not a file of this machine. */
+/** Returns true if the holder's process has ended. Always false if the registry is not a file of this machine. */
 async function signIsDown(directory: string | undefined, lock: Lock): Promise<boolean> {
   const sign = /#([0-9a-f]{8})$/.exec(lock.owner)?.[1]; // another text would be a path that the registry chose
   return directory !== undefined && sign !== undefined && await isDown(join(directory, sign));
 }
 
-/** Whether nobody holds the lock of a sign, which is then removed. */
+/** Returns true if no process holds the operating-system lock of a file; then removes the file. */
 async function isDown(path: string): Promise<boolean> {
   const { DatabaseSync } = await import("node:sqlite");
   let database;

@@ -1,5 +1,5 @@
 /**
- * Opening the registry of a project: a file of this machine, or a server of a team's.
+ * Opening the registry of a project: a file of this machine, or a team's server.
  *
  * @module
  */
@@ -18,9 +18,9 @@ import { isEmbedded, type Project } from "../project/project.ts";
 import { load } from "../system/lazy.ts";
 
 /**
- * Opens the registry that forkstack.json names, or the project's own file; for a command that only looks, so that it is
- * not written to. Where that is not there yet, it is made, or with `missing: "empty"` an empty one stands in for it, so
- * that looking leaves nothing behind.
+ * Opens the registry that forkstack.json names, or else the project's own file; with `access: "look"` nothing is
+ * written to it. A missing registry is created, or with `missing: "empty"` replaced by an empty one in memory, so that a command
+ * that only looks leaves no file.
  */
 export async function openRegistry(
   project: Project,
@@ -72,8 +72,8 @@ export async function openRegistry(
 }
 
 /**
- * Tells what the registry is a copy of, and binds it to the directory in which it is now: a moved one simply works, and
- * of a copy it is known where its original stands.
+ * Binds the registry to its present directory, and finds out whether it is a copy: a moved registry works on, a copied
+ * one knows the directory of its original.
  */
 async function settle(registry: Registry, directory: string, mayWrite: boolean): Promise<void> {
   const own = await disk.realPath(directory);
@@ -91,7 +91,9 @@ async function settle(registry: Registry, directory: string, mayWrite: boolean):
   registry.originals = standing;
 }
 
-/** Whether the same registry stands in another directory. What may not be looked at does, as far as anybody can tell. */
+/**
+ * Returns true if another directory holds the same registry. A directory that this process may not read counts as one.
+ */
 async function standsAt(directory: string, own: string, id: string): Promise<boolean> {
   if (directory === own) return false;
   try {
@@ -105,13 +107,13 @@ async function standsAt(directory: string, own: string, id: string): Promise<boo
   }
 }
 
-/** The id of the registry that is, or was, in this directory: marks name it, and it is known when the registry was lost. */
+/** Returns the id of the registry that is, or was, in this directory, so that markers are recognised after its loss. */
 async function keptId(directory: string): Promise<string | undefined> {
   const text = (await files.read(join(directory, "registry-id")))?.trim();
   return text !== undefined && isRegistryId(text) ? text : undefined;
 }
 
-/** Keeps it; again where another command at work here took the file for left behind before it had its name. */
+/** Writes the id; retries if another command took the temporary file for a leftover and removed it. */
 async function keepId(directory: string, id: string): Promise<void> {
   for (let attempt = 1; await keptId(directory) !== id; attempt++) {
     await files.write(join(directory, "registry-id"), `${id}\n`, { mode: 0o600 }).catch((error) => {
@@ -120,7 +122,7 @@ async function keepId(directory: string, id: string): Promise<void> {
   }
 }
 
-/** Takes the registry's files that were open to others from them; what this user does not own stays. */
+/** Removes other users' access to the registry's files; files that this user does not own stay unchanged. */
 async function closeFiles(directory: string): Promise<void> {
   if (system() === "windows") return;
   for (const name of ["registry.db", "registry.db-wal", "registry.db-shm"]) {
@@ -129,7 +131,10 @@ async function closeFiles(directory: string): Promise<void> {
   }
 }
 
-/** Forks on this disk go with it in a power loss; one at a vendor does not, so that its intent must be there before it. */
+/**
+ * Returns the durability that the registry needs. Embedded forks are lost with it in a power loss; a fork at a vendor
+ * is not, so its intent must be on disk first.
+ */
 function neededDurability({ config }: Pick<Project, "config">): "power loss" | "process crash" {
   return isEmbedded(config) ? "process crash" : "power loss";
 }
@@ -153,7 +158,7 @@ function registryError(path: string, error: unknown): unknown {
   return error;
 }
 
-/** A libSQL server or Turso database. */
+/** Opens a registry on a libSQL server or Turso database. */
 export async function openServer(url: string, authToken: string | undefined): Promise<Sql> {
   return await (await load<typeof import("./libsql.ts")>("core/state/libsql.ts")).open(url, authToken);
 }

@@ -8,27 +8,27 @@ import type { Copy, Fork, Marker } from "../provider.ts";
 import type { Statement } from "./sql.ts";
 
 /**
- * `undoing`: a `new` failed and what it made is being removed. `resetting`: a `reset` has begun to put new forks in the
- * place of the old. Both are shown as `broken`, as nothing else is.
+ * The state of an environment. `undoing`: `new` failed, and what it made is being removed. `resetting`: `reset` has
+ * begun to replace the forks. Both are shown as `broken`, and no other status is.
  */
 export type Status = "creating" | "ready" | "deleting" | "undoing" | "resetting";
 
-/** One environment. */
+/** An environment. */
 export interface Environment {
   readonly name: string;
   readonly parent: string;
   readonly status: Status;
   readonly owner: string;
-  /** The run that is making or changing it, or did last. */
+  /** The id of the run that changes it now, or changed it last. */
   readonly operation: string;
   readonly createdAt: string;
   readonly expiresAt?: string;
   readonly usedAt?: string;
-  /** `"empty"`, or a point in the parent's past. Absent if it was forked from the parent as it stood. */
+  /** `"empty"`, or a point in the parent's past. Absent if it was forked from the parent's present state. */
   readonly origin?: string;
 }
 
-/** One resource of an environment, as far as it is known. */
+/** A resource of an environment, as recorded. */
 export interface ResourceRow {
   readonly env: string;
   readonly key: string;
@@ -38,16 +38,16 @@ export interface ResourceRow {
   readonly title: string;
   readonly state: "creating" | "ready" | "deleting";
   readonly operation: string;
-  /** The vendor's id; absent while no answer has come. */
+  /** The vendor's id; absent until its answer has come. */
   readonly id?: string;
   readonly parentId?: string;
   readonly fork?: Copy;
   readonly createdAt: string;
-  /** The provider's options when it was made: it is deleted with these, whatever forkstack.json says by then. */
+  /** The provider's options at creation; its deletion uses them, whatever forkstack.json says by then. */
   readonly options: unknown;
 }
 
-/** One line of the journal. */
+/** A line of the journal. */
 export interface JournalLine {
   readonly seq: number;
   readonly operation: string;
@@ -59,29 +59,29 @@ export interface JournalLine {
   readonly at: string;
 }
 
-/** A fork that outlived its environment, as a backup. */
+/** A fork that was kept as a backup after its environment was deleted. */
 export interface KeptFork {
   readonly env: string;
   readonly resource: string;
   readonly operation: string;
   readonly id: string;
-  /** Since when. */
+  /** The instant at which it was kept. */
   readonly at: string;
 }
 
-/** Who works on an environment. */
+/** The lock of an environment, and its holder. */
 export interface Lock {
   readonly env: string;
   /** `user@host:pid:nonce` */
   readonly owner: string;
   readonly purpose: string;
-  /** Grows with every holder. */
+  /** A number that grows with every holder. */
   readonly token: number;
-  /** Grows while the holder lives. */
+  /** A number that grows while the holder lives. */
   readonly beat: number;
 }
 
-/** One directory that points to an environment. */
+/** A directory that points to an environment. */
 export interface Checkout {
   /** Name of its machine; empty where the registry is a file of one machine. */
   readonly host: string;
@@ -94,26 +94,26 @@ export interface Checkout {
   readonly usedAt: string;
 }
 
-/** A directory whose registry this one is a copy of. */
+/** A directory whose registry was copied to make this one. */
 export interface Original {
-  /** Directory of its registry. */
+  /** Path of its registry's directory. */
   readonly directory: string;
-  /** Last line of the journal that was copied. */
+  /** Number of the last journal line that was copied. */
   readonly seq: number;
 }
 
 /** A row that fails its check. */
 export interface DamagedRow {
   readonly table: string;
-  /** REGISTRY_DAMAGED, naming the row. */
+  /** A REGISTRY_DAMAGED error that names the row. */
   readonly error: ForkstackError;
-  /** The environment that it says it is of, where that is a name. */
+  /** The environment that the row names, if that is a valid name. */
   readonly env?: string;
-  /** Removes the row, and touches nothing else. */
+  /** The statement that removes this row and nothing else. */
   readonly forget: Statement;
 }
 
-/** The fork that a row remembers, if its vendor's answer came; `marker` is the row's. */
+/** Returns the fork of a row with the given marker; `undefined` if the vendor's id is not known. */
 export function forkOf(row: ResourceRow, marker: Marker): Fork | undefined {
   if (row.id === undefined) return undefined;
   return {

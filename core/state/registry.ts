@@ -1,8 +1,8 @@
 /**
- * What forkstack knows: environments, their resources with the vendors' ids, the journal, and who works on what.
+ * The registry: environments, their resources with the vendors' ids, the journal, locks and checkouts.
  *
- * Every write of a worker is fenced: it carries the token of its lock, and is refused as a whole once another has
- * taken the environment over.
+ * Every write of a worker is fenced: it carries the token of its lock, and is refused as a whole once another worker
+ * has taken over the environment.
  *
  * @module
  */
@@ -41,15 +41,15 @@ import { ADOPTED, statements } from "./statements.ts";
 import { isPath } from "../text/field_checks.ts";
 import type { Project } from "../project/project.ts";
 
-/** Last line of a journal of which nobody has noted yet how far it was copied. */
+/** The journal line of a copy for which no last copied line is recorded yet: all lines count as copied. */
 export const WHOLE_JOURNAL = Number.MAX_SAFE_INTEGER;
 
-/** The step of the journal by which an empty thing that nothing proves to be ours was taken over. */
+/** The journal step of a takeover: an empty thing that nothing proved to be ours became this run's. */
 export const TAKEN_OVER = "taken over";
-/** The step of the journal that says: a create of the run was answered that something is there already. */
+/** The journal step of a create that the vendor refused because the name is taken. */
 export const REFUSED = "refused";
 
-/** Brings a registry to a version, unless another process is doing so as well and was first. */
+/** Brings a registry to a version; no error if another process did so first. */
 async function migrate(sql: Sql, version: number): Promise<void> {
   try {
     await sql.write([...MIGRATIONS[version], ["UPDATE meta SET value = ? WHERE key = 'version'", String(version)]]);
@@ -59,10 +59,10 @@ async function migrate(sql: Sql, version: number): Promise<void> {
   }
 }
 
-/** Keys of `meta` that name directories whose registry this one is a copy of. */
+/** Prefix of the `meta` keys that name directories whose registry this one is a copy of. */
 const ORIGINAL = "original:";
 
-/** Gives a registry its id, unless another process was first; the one that it has. */
+/** Sets the registry's id unless it has one; returns the id that it has. */
 async function identify(sql: Sql, id: string): Promise<unknown> {
   const [, [row]] = await sql.write([
     ["INSERT INTO meta (key, value) VALUES ('id', ?) ON CONFLICT (key) DO NOTHING", id],
@@ -71,7 +71,7 @@ async function identify(sql: Sql, id: string): Promise<unknown> {
   return row!.value;
 }
 
-/** A registry that was opened, with its `meta`. */
+/** The parts of an opened registry, with its `meta`. */
 interface Opened {
   readonly sql: Sql;
   readonly project: string;
@@ -84,15 +84,17 @@ interface Opened {
 export class Registry {
   readonly #sql: Sql;
   readonly #project: string;
-  /** Where the holders of locks show that they live; absent for a registry that other machines share. */
+  /** Directory of the lock files of live holders; absent for a registry that several machines share. */
   readonly lockDirectory: string | undefined;
-  /** Random: marks name it, so that the forks of another registry of the same stack are not taken for this one's. */
+  /**
+   * Random id. Markers contain it, so that forks of another registry of the same stack are not mistaken for this one's.
+   */
   readonly id: string;
-  /** Registries whose forks `--adopt` gave to this one; with `/<env>` those of one environment. */
+  /** Ids of the registries whose forks `--adopt` gave to this one; `<id>/<env>` for one environment only. */
   readonly #adopted: Set<string>;
-  /** Directory that it was bound to last; absent for one on a server. */
+  /** The directory to which the registry was bound last; absent if it is on a server. */
   readonly home: string | undefined;
-  /** Registries that it is a copy of; `open_registry.ts` leaves those that still stand. */
+  /** The registries that it is a copy of; `open_registry.ts` keeps only those that still exist. */
   originals: readonly Original[];
 
   private constructor({ sql, project, lockDirectory, id, meta }: Opened) {
@@ -110,7 +112,10 @@ export class Registry {
     });
   }
 
-  /** Brings the schema up to date; one of a newer forkstack is refused. A new one gets `id`, or a random one. */
+  /**
+   * Opens a registry and updates its schema; rejects one of a newer forkstack. A new registry gets `id`, or a random
+   * id.
+   */
   static async open(
     sql: Sql,
     project: Pick<Project, "name">,
@@ -162,12 +167,12 @@ export class Registry {
     this.#sql.close();
   }
 
-  /** Whether a mark is of this registry: it names its id, none as those of 0.1.0, or one that was adopted. */
+  /** Returns true if a marker is of this registry: it has its id, an adopted one, or none (as markers of 0.1.0). */
   owns({ registry: id, env }: Pick<Marker, "registry" | "env">): boolean {
     return id === undefined || id === this.id || this.#adopted.has(id) || this.#adopted.has(`${id}/${env}`);
   }
 
-  /** Takes the forks of another registry for this one's: all from now on, or those of `env` as long as it is there. */
+  /** Adopts the forks of another registry: all from now on, or those of `env` until it is deleted. */
   async adopt(id: string, env?: string): Promise<void> {
     const key = env === undefined ? id : `${id}/${env}`;
     await this.#write([["INSERT INTO meta (key, value) VALUES (?, '') ON CONFLICT (key) DO NOTHING", ADOPTED + key]]);
@@ -175,8 +180,8 @@ export class Registry {
   }
 
   /**
-   * Binds the registry to a directory. With `copiedFrom`, a directory whose registry it is a copy of, gives the last line
-   * of the journal that came along.
+   * Binds the registry to a directory. `copiedFrom` is the directory of the original, if it is a copy; returns the
+   * number of the last journal line, up to which the journal was copied.
    */
   async bind(directory: string, copiedFrom?: string): Promise<number> {
     const put = "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
@@ -192,12 +197,12 @@ export class Registry {
     return row!.seq as number;
   }
 
-  /** Forgets a directory whose registry it was a copy of. */
+  /** Removes the record that the registry is a copy of the one in this directory. */
   async forgetOriginal(directory: string): Promise<void> {
     await this.#write([["DELETE FROM meta WHERE key = ?", ORIGINAL + directory]]);
   }
 
-  /** Whether the journal knew of a run by one of its lines. */
+  /** Returns true if the journal, up to line `seq`, has a line of this run. */
   async knewOperation(operation: string, seq: number): Promise<boolean> {
     const statement = "SELECT 1 AS known FROM journal WHERE operation = ? AND seq <= ? LIMIT 1";
     return (await this.#read([statement, operation, seq])).length > 0;
@@ -215,7 +220,7 @@ export class Registry {
     });
   }
 
-  /** All environments whose row is sound, by name; `damaged` gives the others. */
+  /** Lists all environments with a valid row, by name; `damaged` returns the others. */
   async environments(): Promise<Environment[]> {
     return byName(sound(await this.#read(["SELECT * FROM environments"]), environmentOf).rows);
   }
@@ -225,19 +230,19 @@ export class Registry {
     return row && environmentOf(row);
   }
 
-  /** The resources of an environment, by key. */
+  /** Lists the resources of an environment, by key. */
   async resources(env: string): Promise<ResourceRow[]> {
     const rows = await this.#read(["SELECT * FROM resources WHERE env = ?", env]);
     return rows.map((row) => resourceOf(row, this.#project)).sort(byKey);
   }
 
-  /** Every resource of every environment whose row is sound. */
+  /** Lists the resources of all environments, valid rows only. */
   async allResources(): Promise<ResourceRow[]> {
     const rows = await this.#read(["SELECT * FROM resources ORDER BY env, key"]);
     return sound(rows, (row) => resourceOf(row, this.#project)).rows;
   }
 
-  /** The journal of an environment, oldest first. */
+  /** Lists the journal of an environment, oldest line first. */
   async journal(env: string): Promise<JournalLine[]> {
     return (await this.#read(["SELECT * FROM journal WHERE env = ? ORDER BY seq", env])).map(journalLineOf);
   }
@@ -248,8 +253,9 @@ export class Registry {
   }
 
   /**
-   * Takes the lock if it is free, or as `seen` says: held by one that has stopped. Gives the token, or who holds it.
-   * Each holder's `owner` is its alone: asked again, as after a lost reply, it is given the token that it has.
+   * Takes the lock if it is free, or still held as in `seen`, by a holder that has stopped. Returns the token, or the
+   * lock of the present holder. `owner` is unique for each holder: called again after a lost reply, it returns the same
+   * token.
    */
   async acquire(env: string, owner: string, purpose: string, seen?: Lock): Promise<number | Lock> {
     const [, [holder]] = await this.#write([
@@ -270,7 +276,7 @@ export class Registry {
     return lock.owner === owner ? lock.token : lock;
   }
 
-  /** Shows that the holder lives; false once another has taken over. */
+  /** Raises the holder's beat; returns false once another worker has taken over. */
   async beat(env: string, token: number): Promise<boolean> {
     const [rows] = await this.#write([
       ["UPDATE locks SET beat = beat + 1 WHERE env = ? AND token = ? AND owner <> '' RETURNING beat", env, token],
@@ -285,13 +291,13 @@ export class Registry {
     ]);
   }
 
-  /** Environments whose lease has ended, and whose row is sound. */
+  /** Lists the environments whose lease has ended, valid rows only. */
   async expired(now: string): Promise<Environment[]> {
     const rows = await this.#read(["SELECT * FROM environments WHERE expires_at <= ?", now]);
     return byName(sound(rows, environmentOf).rows);
   }
 
-  /** Why an environment is not among `environments`; `undefined` if all are. */
+  /** Returns the error of the damaged rows of environments; `undefined` if all rows are valid. */
   async environmentsError(): Promise<ForkstackError | undefined> {
     const [first, ...more] =
       sound(await this.#read(["SELECT * FROM environments ORDER BY name"]), environmentOf).damaged;
@@ -304,7 +310,7 @@ export class Registry {
     );
   }
 
-  /** Rows that fail their check, each with the statement that forgets it. */
+  /** Lists the rows that fail their check, each with the statement that removes it. */
   async damaged(): Promise<DamagedRow[]> {
     const all = await Promise.all(
       Object.entries(this.#checks()).map(async ([table, check]) => {
@@ -320,7 +326,7 @@ export class Registry {
     return all.flat();
   }
 
-  /** Forgets damaged rows; an environment that has lost one of a resource is no more ready than it is known. */
+  /** Removes damaged rows. An environment that lost the row of a resource is no longer `ready`. */
   async forget(rows: readonly DamagedRow[]): Promise<void> {
     const envs = rows.flatMap(({ table, env }) => table === "resources" && env !== undefined ? [env] : []);
     await this.#write([
@@ -342,7 +348,7 @@ export class Registry {
     };
   }
 
-  /** What was kept of environments that were deleted, and not purged since; of lines of the journal that are sound. */
+  /** Lists the backups of deleted environments that were not purged since; valid lines of the journal only. */
   async kept(): Promise<KeptFork[]> {
     const rows = await this.#read([
       `SELECT env, resource, operation, id, max(at) AS at FROM journal AS kept
@@ -353,7 +359,7 @@ export class Registry {
     return sound(rows, keptOf).rows;
   }
 
-  /** What the vendor's own answers said of what a run made, newest first. */
+  /** Lists the ids from the vendor's answers about things that a run created, newest first. */
   async recorded(env: string, resource: string, operation: string): Promise<{ step: string; id: string }[]> {
     const rows = await this.#read([
       `SELECT step, id FROM journal WHERE env = ? AND resource = ? AND operation = ? AND id IS NOT NULL
@@ -365,12 +371,14 @@ export class Registry {
     return rows as unknown as { step: string; id: string }[];
   }
 
-  /** Whether a run took over what nothing proves to be its own: then no undo deletes it. */
+  /** Returns true if a run took over a thing without proof of ownership: no undo deletes it then. */
   async isTakenOver(resource: string, operation: string): Promise<boolean> {
     return await this.#isNoted(TAKEN_OVER, resource, operation);
   }
 
-  /** Whether a create of a run was answered that something is there already: the run takes nothing over then. */
+  /**
+   * Returns true if the vendor refused a create of the run because the name is taken: the run takes nothing over then.
+   */
   async isRefused(resource: string, operation: string): Promise<boolean> {
     return await this.#isNoted(REFUSED, resource, operation);
   }
@@ -385,18 +393,18 @@ export class Registry {
     return rows.length > 0;
   }
 
-  /** Whether the journal knows of a run: one that it does not was made under another registry. */
+  /** Returns true if the journal has a line of this run; the run of another registry has none. */
   async knowsOperation(operation: string): Promise<boolean> {
     return (await this.#read(["SELECT 1 AS known FROM journal WHERE operation = ? LIMIT 1", operation])).length > 0;
   }
 
-  /** Whether a resource of an environment was ever made under this registry. */
+  /** Returns true if any resource of an environment was ever created under this registry. */
   async wasMade(env: string): Promise<boolean> {
     const statement = "SELECT 1 AS made FROM journal WHERE env = ? AND step = 'create' AND phase = 'done' LIMIT 1";
     return (await this.#read([statement, env])).length > 0;
   }
 
-  /** Runs that began to make a resource more often than they were told of one made. */
+  /** Lists the runs that began to create a resource more often than a vendor's answer came. */
   async unanswered(resource: string): Promise<Pick<JournalLine, "env" | "operation" | "at">[]> {
     const rows = await this.#read([
       `SELECT env, operation, max(at) AS at FROM journal WHERE resource = ? AND step = 'create'
@@ -406,25 +414,26 @@ export class Registry {
     return sound(rows, unansweredOf).rows;
   }
 
-  /** Records that an environment was used, and what else is to be written with it. */
+  /** Records that an environment was used, together with further statements. */
   async touch(env: string, at: string, more: readonly Statement[] = []): Promise<void> {
     await this.#write([statements.touch(env, at), ...more]);
   }
 
-  /** All checkouts whose row is sound, as they are recorded, by path. */
+  /** Lists all checkouts with a valid row, by path. */
   async checkouts(): Promise<Checkout[]> {
     if (this.originals.some(({ seq }) => seq === WHOLE_JOURNAL)) return []; // still the original's: see `bind`
     return sound(await this.#read(["SELECT * FROM checkouts ORDER BY path, host"]), checkoutOf).rows;
   }
 
-  /** Forgets checkouts: their directory is gone, or on another environment by now. */
+  /** Removes checkouts whose directory is gone or on another environment. */
   async forgetCheckouts(all: readonly Checkout[]): Promise<void> {
     if (all.length > 0) await this.#write(all.map(statements.dropCheckout));
   }
 
   /**
-   * The statements of a holder of the lock, all or none; `LOCK_LOST` if it holds it no more. Done once, however often
-   * they reach the database: the row in `fence` is refused without a token of the lock, and a second time by its id.
+   * Runs the statements of a lock's holder, all or none; throws `LOCK_LOST` if it no longer holds the lock. They take
+   * effect once even if the database gets them twice: the row in `fence` is refused without a valid token, and a second
+   * time by its id.
    */
   async fenced(env: string, token: number, statements: readonly Statement[]): Promise<void> {
     const guard: Statement = [
@@ -455,7 +464,7 @@ export class Registry {
   }
 }
 
-/** Directory that a row of `meta` names. */
+/** Returns the directory that a row of `meta` names. */
 function homeOf(value: unknown): string | undefined {
   if (value === undefined || isPath(value)) return value;
   throw damagedRegistry(`its home is ${quoted(value)}`);

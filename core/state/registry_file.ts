@@ -1,6 +1,6 @@
 /**
- * Place of the registry: the project's own file, or what `registry.url` names. A file is opened only once its bytes say
- * that forkstack made it, for SQLite would change what another program wrote.
+ * The place of the registry: the project's own file, or the one that `registry.url` names. A file is opened only after
+ * its first bytes show that forkstack made it, because SQLite would change another program's file.
  *
  * @module
  */
@@ -12,19 +12,19 @@ import { checkRegistryUntracked } from "../project/state_ownership.ts";
 import { registryUrlProblem } from "../project/registry_url.ts";
 import type { Project } from "../project/project.ts";
 
-/** The error for a registry that is somebody else's. */
+/** The error for a registry that belongs to another program. */
 export function foreignRegistry(state: string): ForkstackError {
   return new ForkstackError("REGISTRY_FOREIGN", `Cannot use the registry: ${state}`, {
     hint: "Give each project a registry of its own, or set `project` of forkstack.json back",
   });
 }
 
-/** Whether the registry is the project's own file, and not one that `registry.url` names. */
+/** Returns true if the registry is the project's own file, not one that `registry.url` names. */
 export function isOwnPlace({ config }: Pick<Project, "config">): boolean {
   return config.registry === undefined;
 }
 
-/** Path of a registry that is a file; `undefined` of one on a server. */
+/** Returns the path of a registry that is a file; `undefined` for one on a server. */
 export async function registryFile(project: Project): Promise<string | undefined> {
   const url = project.config.registry?.url;
   if (url === undefined) return join(project.stateRoot, ".forkstack", "registry.db");
@@ -34,7 +34,7 @@ export async function registryFile(project: Project): Promise<string | undefined
   return (await import("node:url")).fileURLToPath(url);
 }
 
-/** The URL of a server, once a token may be sent there. */
+/** Returns the URL of a registry's server, after checking that a token may be sent there. */
 export function serverUrl(url: string): string {
   const problem = registryUrlProblem(url);
   if (problem === undefined) return url;
@@ -48,10 +48,10 @@ function unusable(problem: string): ForkstackError {
 }
 
 /**
- * Whether a registry is there, and forkstack's own. The project's own file is taken for that: it tells when it is opened
- * that it is damaged, and may be empty, as a run leaves it that was killed.
+ * Returns true if a registry exists at the path and forkstack made it. The project's own file always counts as made by
+ * forkstack: opening it reports damage, and a killed run may have left it empty.
  *
- * @throws {ForkstackError} REGISTRY_FOREIGN, NOT_PERMITTED for a link and for what another user owns, or GIT_TRACKED.
+ * @throws {ForkstackError} REGISTRY_FOREIGN, NOT_PERMITTED for a link and for another user's file, or GIT_TRACKED.
  */
 export async function isRegistryThere(project: Project, path: string): Promise<boolean> {
   const found = await disk.look(path);
@@ -73,18 +73,21 @@ export async function isRegistryThere(project: Project, path: string): Promise<b
   return true;
 }
 
-/** Files whose bytes were read, and are a registry's. */
+/** Paths of the files that were read and found to be registries. */
 const made = new Set<string>();
 const MAGIC = "SQLite format 3\0"; // https://sqlite.org/fileformat2.html
 const HEAD_BYTES = 65_536;
 
-/** Whether our tables' definitions begin a database, or the log of one whose first pages are not yet in it. */
+/**
+ * Returns true if a database begins with the definitions of our tables, or its log does while its first pages are not
+ * yet in the file.
+ */
 function holdsSchema(path: string): boolean {
   const head = headOf(path);
   return ["environments", "resources", "journal", "locks"].every((table) => head.includes(`CREATE TABLE ${table} (`));
 }
 
-/** The beginning of a file, a character for each byte; nothing of one that is not there. */
+/** Reads the beginning of a file, one character per byte; an empty text if there is no file. */
 function headOf(path: string): string {
   const { closeSync, openSync, readSync } = process.getBuiltinModule("node:fs");
   let file;
@@ -101,7 +104,7 @@ function headOf(path: string): string {
   }
 }
 
-/** Makes a file whole beside its place, and gives it its name unless another was first. */
+/** Creates a file under a temporary name beside its place, then renames it unless another process was first. */
 export async function beginAside(path: string, make: (aside: string) => Promise<void>): Promise<void> {
   const aside = temporaryPath(path);
   await make(aside);

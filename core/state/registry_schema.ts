@@ -1,5 +1,5 @@
 /**
- * Tables of a registry, and how one of an earlier version comes by them.
+ * Tables of a registry, and the migrations from earlier versions.
  *
  * @module
  */
@@ -11,7 +11,7 @@ const CHECKOUTS: Statement = [`CREATE TABLE IF NOT EXISTS checkouts (
     host TEXT NOT NULL, path TEXT NOT NULL, git_dir TEXT, git_branch TEXT, env TEXT NOT NULL, used_at TEXT NOT NULL,
     PRIMARY KEY (host, path))`];
 
-/** Makes the tables of a new registry. */
+/** Statements that create the tables of a new registry. */
 export const SCHEMA: readonly Statement[] = [
   ["CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"],
   [`CREATE TABLE IF NOT EXISTS environments (
@@ -37,7 +37,7 @@ export const SCHEMA: readonly Statement[] = [
 /** Query for the tables and indexes of a database. */
 export const SHAPE: Statement = ["SELECT type, name, sql FROM sqlite_schema"];
 
-/** Statements that bring a registry to a version from the one before. */
+/** Statements that bring a registry to this version from the one before. */
 export const MIGRATIONS: Readonly<Record<number, readonly Statement[]>> = {
   2: [["ALTER TABLE environments ADD COLUMN origin TEXT"]],
   3: [], // the registry's id, which `open` writes; an older forkstack could not read the marks that name it

@@ -1,7 +1,7 @@
 /**
- * The rows of a registry, checked as if a stranger had written them: a file may have come with a repository, and a
- * server is shared. A row that fails is REGISTRY_DAMAGED; nothing of it becomes a path, a name at a vendor or a
- * statement. By hand: loading valibot would make `list` wait.
+ * Checks on the rows of a registry, as untrusted data: a file may have come with a repository, and a server is shared.
+ * A row that fails is REGISTRY_DAMAGED; nothing of it becomes a path, a name at a vendor or a statement. Written by
+ * hand, because loading valibot would slow down `list`.
  *
  * @module
  */
@@ -24,9 +24,9 @@ import {
 } from "../text/field_checks.ts";
 import { BASE_ENVS, keyOf } from "../project/project.ts";
 
-/** What a row is called in an error: `environment "alice"`, `database of environment "alice"`. */
+/** Returns the name of a row for an error: `environment "alice"`, `database of environment "alice"`. */
 type Whose = (row: SqlRow) => string;
-/** A column, what its values must be, and what that is called. */
+/** Checks by column, each with the text that says what a value must be. */
 type Columns<Name extends string> = Readonly<Record<Name, readonly [check: Check, must: string]>>;
 
 const oneOf = (list: readonly string[]): Check => (value) => list.includes(value as string);
@@ -120,17 +120,17 @@ function damagedRow(row: SqlRow, whose: Whose, state: string): ForkstackError {
   });
 }
 
-/** The environment that a row says it is of, where that is a name. */
+/** Returns the environment that a row names, if it is a valid name. */
 export function namedEnv(row: SqlRow): string | undefined {
   const env = row.env ?? row.name;
   return isEnvName(env) ? env : undefined;
 }
 
-/** The way out of a damaged row. */
+/** The hint for a damaged row. */
 export const FORGET =
   "`forkstack doctor --rebuild` forgets such rows and finds what is there by its marks; it touches nothing else";
 
-/** An error for a registry that is no registry of forkstack's, or that was damaged as a whole. */
+/** The error for a registry that forkstack did not make, or that is damaged as a whole. */
 export function damagedRegistry(state: string, cause?: unknown): ForkstackError {
   return new ForkstackError("REGISTRY_DAMAGED", `Cannot use the registry: ${shown(state)}`, {
     hint: "Move it away; `forkstack doctor --rebuild` finds the environments again from their marks",
@@ -138,7 +138,7 @@ export function damagedRegistry(state: string, cause?: unknown): ForkstackError 
   });
 }
 
-/** An environment, checked. */
+/** Returns an environment from a row; throws REGISTRY_DAMAGED if a column is invalid. */
 export function environmentOf(row: SqlRow): Environment {
   check(row, ENVIRONMENT, environmentNamed);
   if (row.parent === row.name) throw damagedRow(row, environmentNamed, "it is its own parent");
@@ -155,7 +155,7 @@ export function environmentOf(row: SqlRow): Environment {
   } as unknown as Environment;
 }
 
-/** A resource of a project's environment, checked: its key and its title are those that follow from the rest. */
+/** Returns a resource from a row of a project; its key and title must follow from its other columns. */
 export function resourceOf(row: SqlRow, project: string): ResourceRow {
   check(row, RESOURCE, resourceNamed);
   const [kind, name] = [row.kind as Kind, (row.name ?? undefined) as string | undefined];
@@ -183,35 +183,35 @@ export function resourceOf(row: SqlRow, project: string): ResourceRow {
   } as unknown as ResourceRow;
 }
 
-/** A line of the journal, checked. */
+/** Returns a line of the journal from a row. */
 export function journalLineOf(row: SqlRow): JournalLine {
   check(row, JOURNAL, journalNamed);
   const { seq, operation, env, resource, step, phase, id, at } = row;
   return { seq, operation, env, resource, step, phase, ...given("id", id), at } as unknown as JournalLine;
 }
 
-/** A fork that was kept, checked. */
+/** Returns a backup from a row. */
 export function keptOf(row: SqlRow): KeptFork {
   const { env, resource, operation, id, at } = row;
   check({ ...row, seq: 0, step: "keep", phase: "done" }, { ...JOURNAL, id: LINE }, journalNamed);
   return { env, resource, operation, id, at } as unknown as KeptFork;
 }
 
-/** A run that was told of nothing made, checked. */
+/** Returns a run from a row, one that began a resource without an answer. */
 export function unansweredOf(row: SqlRow): Pick<JournalLine, "env" | "operation" | "at"> {
   const { env, operation, at } = row;
   check(row, { env: NAMED, operation: RUN, at: TIME }, journalNamed);
   return { env, operation, at } as unknown as Pick<JournalLine, "env" | "operation" | "at">;
 }
 
-/** Who holds a lock, checked. */
+/** Returns a lock and its holder from a row. */
 export function lockOf(row: SqlRow): Lock {
   check(row, LOCK, lockNamed);
   const { env, owner, purpose, token, beat } = row;
   return { env, owner, purpose, token, beat } as unknown as Lock;
 }
 
-/** A checkout, checked. */
+/** Returns a checkout from a row. */
 export function checkoutOf(row: SqlRow): Checkout {
   check(row, CHECKOUT, checkoutNamed);
   const { host, path, git_dir, git_branch, env, used_at: usedAt } = row;
@@ -219,12 +219,12 @@ export function checkoutOf(row: SqlRow): Checkout {
   return { host, path, ...where, env, usedAt } as unknown as Checkout;
 }
 
-/** A column that holds something, as a field. */
+/** Returns a column as a field; no field if the column is empty. */
 function given(name: string, value: unknown): Record<string, unknown> {
   return value === null || value === undefined ? {} : { [name]: value };
 }
 
-/** The options of a row; `undefined` if they are no JSON object, or longer than any. */
+/** Parses the options of a row; `undefined` if they are no JSON object, or too long. */
 function optionsOf(value: unknown): Record<string, unknown> | undefined {
   if (typeof value !== "string" || value.length > 65_536) return undefined;
   try {
@@ -237,7 +237,7 @@ function optionsOf(value: unknown): Record<string, unknown> | undefined {
   }
 }
 
-/** Those rows that pass their check, as what they are; and those that fail. */
+/** Splits rows into those that pass their check, as objects, and those that fail. */
 export function sound<T>(
   rows: readonly SqlRow[],
   check: (row: SqlRow) => T,
@@ -253,10 +253,10 @@ export function sound<T>(
   return { rows: passed, damaged };
 }
 
-/** Tables, and the version of the schema since which they are there. */
+/** Names of the tables, each with the version of the schema that added it. */
 const TABLES = { meta: 1, environments: 1, resources: 1, journal: 1, locks: 1, fence: 1, checkouts: 4 };
 
-/** Refuses a schema that is not this one: a view or a trigger of a stranger would run in each statement. */
+/** Rejects any other schema: a view or trigger of a stranger would run in each statement. */
 export function checkSchema(schema: readonly SqlRow[], version: number): void {
   const names = schema.filter(({ type }) => type === "table").map(({ name }) => String(name));
   const lacking = Object.entries(TABLES).find(([name, since]) => since <= version && !names.includes(name));
@@ -270,11 +270,14 @@ export function checkSchema(schema: readonly SqlRow[], version: number): void {
   }
 }
 
-/** SQLite's texts for a file that is no database, or none of this schema: https://sqlite.org/rescode.html */
+/**
+ * Pattern for SQLite's messages about a file that is no database, or has another schema:
+ * https://sqlite.org/rescode.html
+ */
 export const UNREADABLE =
   /not a database|malformed|unsupported file format|no such (table|column)|has no column|is not in (GROUP BY|a table)|datatype mismatch|(NOT NULL|CHECK|UNIQUE|FOREIGN KEY) constraint failed|conflict clause does not match|may not be (modified|indexed)|cannot modify|too big to be represented|too large to be represented/i;
 
-/** The error of a statement that the registry's contents are the reason of; any other as it is. */
+/** Returns REGISTRY_DAMAGED for an error that the registry's contents cause; any other error unchanged. */
 export function statementError(error: unknown): unknown {
   const { message = "", code } = error as Error & { code?: string };
   const isSql = /^(ERR_SQLITE_ERROR|ERR_OUT_OF_RANGE|SQL_.*|SQLITE_.*)$/.test(code ?? "") ||
@@ -282,7 +285,7 @@ export function statementError(error: unknown): unknown {
   return isSql && UNREADABLE.test(message) ? damagedRegistry(message, error) : error;
 }
 
-/** The name a lock's holder shows to people. */
+/** Returns the name of a lock's holder as shown to people. */
 export function holderOf({ owner }: Pick<Lock, "owner">): string {
   return owner.replace(/#[^#]*$/, "");
 }

@@ -1,5 +1,5 @@
 /**
- * One SQL database behind the registry: a local file by `node:sqlite`, or a libSQL server for a team (libsql.ts). Both
+ * The SQL database behind a registry: a local file by `node:sqlite`, or a libSQL server for a team (libsql.ts). Both
  * take the same statements.
  *
  * @module
@@ -20,17 +20,20 @@ export type SqlRow = Readonly<Record<string, string | number | null>>;
 /** A database that the registry can live in. */
 export interface Sql {
   /**
-   * Runs the statements as one write transaction: all or none. Gives the rows of each. A server may get them twice:
-   * they must be such that the second time changes nothing.
+   * Runs the statements as one write transaction, all or none. Returns the rows of each. A server may get them twice,
+   * so a second run must change nothing.
    */
   write(statements: readonly Statement[]): Promise<SqlRow[][]>;
-  /** Runs one statement that reads. */
+  /** Runs one statement that reads; returns its rows. */
   read(statement: Statement): Promise<SqlRow[]>;
   /** Closes the connection. */
   close(): void;
 }
 
-/** Node has it since 22.5, and with a timeout and `backup` since 22.16: https://nodejs.org/api/sqlite.html */
+/**
+ * Loads `node:sqlite`. Node has it since 22.5, and with a timeout and `backup` since 22.16:
+ * https://nodejs.org/api/sqlite.html
+ */
 async function sqlite(): Promise<typeof import("node:sqlite")> {
   const found = await import("node:sqlite").catch((error: Error) => error);
   if ("backup" in found) return found;
@@ -40,14 +43,11 @@ async function sqlite(): Promise<typeof import("node:sqlite")> {
   });
 }
 
-/** How a file is opened. */
+/** Options for opening a file. */
 export interface OpenFile {
-  /**
-   * What is committed survives the crash of any process, and a power loss too unless told otherwise, at the price of
-   * waiting for the disk. @default {"power loss"}
-   */
+  /** Durability of a commit: a power loss is survived at the price of waiting for the disk. @default {"power loss"} */
   readonly survives?: "power loss" | "process crash";
-  /** It must be there, and is not written to. @default {false} */
+  /** Open an existing file, and never write to it. @default {false} */
   readonly readOnly?: boolean;
 }
 
@@ -57,7 +57,7 @@ export interface OpenFile {
  */
 const LOG_PAGES = 100;
 
-/** A file, made if it is not there, or `:memory:`. */
+/** Opens a database file, and creates it if it is missing; `:memory:` for one in memory. */
 export async function openFile(path: string, options: OpenFile = {}): Promise<Sql> {
   const { survives = "power loss", readOnly = false } = options;
   const { DatabaseSync } = await sqlite();
@@ -99,9 +99,9 @@ export async function openFile(path: string, options: OpenFile = {}): Promise<Sq
 }
 
 /**
- * Opens a file that is only looked at. Where SQLite can't make the shared memory of its log, in a directory of another
- * user's or on a read-only disk, a copy is read (https://sqlite.org/wal.html, section 5). SQLite's own `immutable` is a
- * URL, which Deno's permissions take for a path.
+ * Opens a file for reading only. If SQLite cannot create the shared memory of its log, in another user's directory or
+ * on a read-only disk, a copy is read (https://sqlite.org/wal.html, section 5). SQLite's own `immutable` needs a URL,
+ * which Deno's permissions take for a path.
  */
 async function openToLook(path: string): Promise<Database> {
   try {
@@ -116,7 +116,7 @@ async function openToLook(path: string): Promise<Database> {
 
 const MOST_COPIES = 5;
 
-/** Opens a copy of a file and its log, of which neither was written to while they were copied. */
+/** Opens a copy of a file and its log, made while nobody wrote to them. */
 async function openCopy(path: string): Promise<Database> {
   const { copyFile, mkdtemp, rm } = await import("node:fs/promises");
   const { tmpdir } = await import("node:os");
@@ -156,8 +156,8 @@ async function openReadOnly(path: string): Promise<Database> {
 }
 
 /**
- * SQLite tells of a full disk by its text alone, and where the shared memory of its log finds no room (32 KiB, see
- * https://sqlite.org/walformat.html), by that of any failure. Every other error as it is.
+ * Returns DISK_FULL for SQLite's errors of a full disk, any other error unchanged. SQLite reports it only by its text,
+ * and with a generic text if its log's shared memory finds no room (32 KiB, see https://sqlite.org/walformat.html).
  */
 async function fullDisk(path: string, error: unknown): Promise<unknown> {
   const { message } = error as Error; // its code is another in each runtime
@@ -169,7 +169,7 @@ async function fullDisk(path: string, error: unknown): Promise<unknown> {
   });
 }
 
-/** The error for a file that may only be read, as the disk it is on; every other as it is. */
+/** Returns the error for a read-only file or disk; any other error unchanged. */
 function notWritable(path: string, error: unknown): unknown {
   if (!/readonly database/.test((error as Error).message)) return error;
   return new ForkstackError("NOT_PERMITTED", `Cannot write the registry "${path}": it is read-only`, {

@@ -1,15 +1,15 @@
 /**
- * Statements of a worker: what it writes in one transaction with the fence of its lock.
+ * Statements that a worker writes in one transaction with the fence of its lock.
  *
  * @module
  */
 import type { Statement } from "./sql.ts";
 import type { Checkout, Environment, JournalLine, ResourceRow } from "./records.ts";
 
-/** Keys of `meta` that name registries whose forks this one has adopted, or with `/<env>` those of one environment. */
+/** Prefix of the `meta` keys that name adopted registries: `<id>`, or `<id>/<env>` for one environment only. */
 export const ADOPTED = "adopted:";
 
-/** The statements of the engine; each names what it records. */
+/** Statements of the engine, by the fact that they record. */
 export const statements = {
   putEnvironment: (one: Environment): Statement => [
     `INSERT INTO environments (name, parent, status, owner, operation, created_at, expires_at, used_at, origin)
@@ -29,7 +29,7 @@ export const statements = {
   ],
   touch: (env: string, at: string): Statement => ["UPDATE environments SET used_at = ? WHERE name = ?", at, env],
   dropEnvironment: (env: string): Statement => ["DELETE FROM environments WHERE name = ?", env],
-  /** Ends the adoption that held for one environment. */
+  /** Ends the adoption for one environment. */
   dropAdoption: (env: string): Statement => ["DELETE FROM meta WHERE key LIKE ?", `${ADOPTED}%/${env}`],
   putResource: (one: ResourceRow): Statement => [
     `INSERT OR REPLACE INTO resources (env, key, kind, name, provider, title, state, operation, id, parent_id, fork, created_at, options)
