@@ -1,6 +1,6 @@
 /**
- * Checkouts: which directories are on which environment. A row of the registry is a hint: what counts is what the
- * pointer in the directory says.
+ * Checkouts: directories that point to environments. A row of the registry is only a hint; the pointer in the directory
+ * decides.
  *
  * @module
  */
@@ -15,41 +15,41 @@ import type { Checkout } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { isLine, isPath } from "../text/field_checks.ts";
 
-/** Access that looking at checkouts needs. */
+/** The parts of the engine that reading checkouts needs. */
 export type CheckoutAccess = Pick<Engine, "project" | "registry"> & { readonly world: Pick<Engine["world"], "files"> };
 
 /** A checkout in the words of `--json`. */
 export interface CheckoutReport {
   /** Real path of its directory, e.g. `"/home/alice/shop"`. */
   readonly path: string;
-  /** Its machine, where several share the registry. */
+  /** Name of its machine, if several machines share the registry. */
   readonly host?: string;
   readonly gitDir?: string;
   readonly branch?: string;
   readonly usedAt: string;
-  /** It is the one that the command runs in. */
+  /** True for the directory that the command runs in. */
   readonly current: boolean;
 }
 
-/** Notes in the registry that this directory was pointed to an environment. */
+/** Records in the registry that this directory now points to an environment. */
 export async function recordSwitch(engine: Engine, env: string): Promise<void> {
   await engine.registry.touch(env, engine.world.now().toISOString(), await pointedHere(engine, env));
 }
 
-/** Statements that note this directory as one that is on an environment. */
+/** Returns the statements that record this directory as a checkout of an environment. */
 export async function pointedHere(engine: Engine, env: string): Promise<Statement[]> {
   const checkout = await checkoutHere(engine, env);
   return checkout === undefined ? [] : [statements.putCheckout(checkout)];
 }
 
-/** Notes in the registry that an environment was used, from this directory if that is on it. */
+/** Records in the registry that an environment was used, from this directory if it points there. */
 export async function recordUse(engine: Engine, env: string): Promise<void> {
   const checkout = await checkoutHere(engine, env);
   const more = checkout === undefined ? [] : [statements.useCheckout(checkout)];
   await engine.registry.touch(env, engine.world.now().toISOString(), more);
 }
 
-/** This directory as a checkout; `undefined` where its path is none that a row can hold. */
+/** Returns this directory as a checkout; `undefined` if a row cannot hold its path. */
 async function checkoutHere(engine: Engine, env: string): Promise<Checkout | undefined> {
   const path = await disk.realPath(engine.project.root);
   if (!isPath(path)) return undefined;
@@ -66,20 +66,20 @@ async function gitOf(path: string): Promise<Pick<Checkout, "gitDir" | "gitBranch
   return { gitDir: isPath(gitDir) ? gitDir : undefined, gitBranch: isBranch ? gitBranch : undefined };
 }
 
-/** The machine, where the registry is not a file that is one machine's. */
+/** Returns the machine's name, or an empty text if the registry is a file of one machine. */
 function hostOf(registry: Registry): string {
   return registry.lockDirectory === undefined ? hostname() : "";
 }
 
-/** Checkouts, looked at. */
+/** Recorded checkouts, compared with the pointers in their directories. */
 export interface Checkouts {
-  /** Those whose pointer says what is recorded, and those of other machines, where nobody can look. */
+  /** Checkouts whose pointer matches the row, and those of other machines, which cannot be checked. */
   readonly standing: readonly Checkout[];
-  /** Those whose directory is gone, or on another environment by now. */
+  /** Checkouts whose directory is gone, or points to another environment. */
   readonly stale: readonly Checkout[];
 }
 
-/** All checkouts. */
+/** Compares all recorded checkouts with the pointers in their directories. */
 export async function lookAtCheckouts({ registry, world }: CheckoutAccess): Promise<Checkouts> {
   const host = hostOf(registry);
   const looked = await Promise.all((await registry.checkouts()).map(async (one) => {
@@ -93,7 +93,7 @@ export async function lookAtCheckouts({ registry, world }: CheckoutAccess): Prom
   };
 }
 
-/** The checkouts that are on an environment, as `--json` has them. */
+/** Returns a function that lists the checkouts of an environment, as in `--json`. */
 export async function checkoutReports(known: CheckoutAccess): Promise<(env: string) => CheckoutReport[]> {
   const { standing } = await lookAtCheckouts(known);
   if (standing.length === 0) return () => [];
@@ -110,7 +110,10 @@ export async function checkoutReports(known: CheckoutAccess): Promise<(env: stri
     }));
 }
 
-/** Checkouts to forget with an environment: those that are gone, and those of other machines, where nobody can look. */
+/**
+ * Lists the checkouts to remove when an environment is deleted: stale ones, and its own on other machines, which cannot
+ * be checked.
+ */
 export async function checkoutsToForget(known: CheckoutAccess, deleted: string): Promise<Checkout[]> {
   const { standing, stale } = await lookAtCheckouts(known);
   const own = hostOf(known.registry);

@@ -7,16 +7,16 @@ import { deploymentOf, findProject, ForkstackError, isForkstackError, openStack,
 import { rawVariable, variable } from "../system/host.ts";
 import type { Project } from "../project/project.ts";
 
-/** The environment that a directory is on, whether or not its files agree. */
+/** The environment that a directory points to, even if its files disagree. */
 export interface Current {
   /** Absent in a linked git worktree that points to none. */
   readonly env: string | undefined;
   readonly decidedBy: string;
-  /** Tells why the getters of `mod.ts` use no environment here; `undefined` where they do. */
+  /** Returns the reason why the getters of `mod.ts` refuse to use an environment here; `undefined` if they do not. */
   readonly problem?: () => ForkstackError | undefined;
 }
 
-/** The environment that this directory points to, and what decided it. */
+/** Returns the environment that this directory points to, and the source that decided it. */
 export function currentEnv(project: Project): Current {
   if (project.current !== undefined) return project.current;
   const stack = stackOf(project);
@@ -24,25 +24,27 @@ export function currentEnv(project: Project): Current {
   return { env: decidedBy === "nothing" ? undefined : stack.env, decidedBy, problem: () => problemOf(stack) };
 }
 
-/** Where this directory is once its pointer is gone, or was before: as `openStack()` of `mod.ts` decides it. */
+/** Returns the environment of this directory without its pointer, as `openStack()` of `mod.ts` decides it. */
 export function withoutPointer(project: Project): Current {
   if (project.current !== undefined || isNamedByProcess()) return currentEnv(project);
   const isLinked = findProject(project.root)?.isLinkedWorktree;
   return isLinked ? { env: undefined, decidedBy: "nothing" } : { env: "dev", decidedBy: "default" };
 }
 
-/** The end of a sentence on a directory whose environment `gone` is deleted: `"on dev"`. */
+/** Returns the end of a sentence about a directory whose environment `gone` is deleted: `"on dev"`. */
 export function standingText({ env, decidedBy }: Current, gone: string): string {
   if (env === undefined) return "on no environment";
   return env === gone ? `on no environment until ${decidedBy} is unset` : `on ${env}`;
 }
 
-/** Tells of a directory that is on an environment, before that is deleted. */
+/** Returns the sentence that says that a directory will leave the environment which is to be deleted. */
 export function leavingText(env: string, after: Current, verb: "will" | "would"): string {
   return `This directory is on ${env} and ${verb} then be ${standingText(after, env)}`;
 }
 
-/** Tells a person whose directory lost its pointer where it is, and the next command where it is on no environment. */
+/**
+ * Returns the sentence that says which environment a directory without its pointer uses, with the next command if none.
+ */
 export function leftText(project: Project, gone: string): string {
   const now = withoutPointer(project);
   const next = now.env === undefined ? ": continue with `forkstack switch dev` or `forkstack new`" : "";
@@ -50,8 +52,8 @@ export function leftText(project: Project, gone: string): string {
 }
 
 /**
- * The environment for a command that was told none, as the getters of `mod.ts` have it; whether it was made, the command
- * asks the registry.
+ * Returns the current environment, for a command without an environment argument, as the getters of `mod.ts` have it.
+ * The command itself checks in the registry that it exists.
  *
  * @throws {ForkstackError} ENV_UNSET, ENV_CONFLICT
  */
@@ -84,7 +86,7 @@ function stackOf(project: Project): Stack {
   }
 }
 
-/** Whether the process environment says which environment is current, and not a file that could be mended. */
+/** Returns true if a variable of the process decides the current environment, and not a file that could be changed. */
 export function isNamedByProcess(): boolean {
   return [variable("FORKSTACK_ENV"), deploymentOf(variable("ENV"))].some((value) => value !== undefined);
 }

@@ -1,18 +1,18 @@
 /**
- * The env file that forkstack shares with a person, as text: forkstack owns the lines between its two markers, and every
- * other byte stays. A text has one character for each byte, so that nothing is lost that is not UTF-8.
+ * The env file that forkstack shares with the user, as text: forkstack owns the lines between its two markers, and
+ * every other byte stays. A text has one character per byte, so that bytes which are not UTF-8 are kept.
  *
  * @module
  */
 import { ENV_ASSIGNMENT, findEnvBlock, ForkstackError, formatEnvLine, readEnvFile } from "../../mod.ts";
 
-/** Lines of a person, and the offset in the file at which they begin. */
+/** Lines of the user, and their offset in the file. */
 interface Lines {
   readonly at: number;
   readonly text: string;
 }
 
-/** A file taken apart. */
+/** The parts of a file before, between and after the markers. */
 interface Parts {
   readonly mark: string;
   readonly before: readonly Lines[];
@@ -21,31 +21,34 @@ interface Parts {
   readonly after: readonly Lines[];
 }
 
-/** What tells forkstack's lines in a file of 0.1.0, which has no markers. */
+/** Data for finding forkstack's lines in a file of 0.1.0, which has no markers. */
 export interface UnmarkedFormat {
-  /** What the file is called in an error. */
+  /** The name of the file in errors. */
   readonly name: string;
-  /** Variables that resources give. */
+  /** Names of the variables that resources give. */
   readonly given: ReadonlySet<string>;
-  /** Variables of an environment as its own file has them; `undefined` where there is none. */
+  /** Returns the variables in an environment's own file; `undefined` if there is none. */
   readonly of: (env: string) => Readonly<Record<string, string>> | undefined;
 }
 
 const MARK = "\xEF\xBB\xBF"; // a byte order mark in UTF-8
 
-/** The bytes of a file as a text with one character for each. */
+/** Returns the bytes of a file as a text with one character per byte. */
 export function textOfBytes(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += 8_192) text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
   return text;
 }
 
-/** The bytes of such a text. */
+/** Returns the bytes of a text that `textOfBytes` made. */
 export function bytesOfText(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
-/** A block: its markers, and the variables between them. The first marker says for which directory it was written. */
+/**
+ * Formats a block: the markers with the variables between them. The first marker names the directory it was written
+ * for.
+ */
 export function formatBlock(variables: Readonly<Record<string, string>>, directory: string): string {
   const escaped = JSON.stringify({ directory }).replace(
     /[^ -~]/g,
@@ -63,9 +66,9 @@ export function formatBlock(variables: Readonly<Record<string, string>>, directo
 }
 
 /**
- * The file with this block in the place of the one that it has, else before a person's lines.
+ * Returns the file with this block in place of its own, or before the user's lines.
  *
- * @throws {ForkstackError} ENV_CONFLICT if the markers are damaged, or lines of 0.1.0 can't be told from a person's.
+ * @throws {ForkstackError} ENV_CONFLICT if the markers are damaged, or lines of 0.1.0 cannot be told from the user's.
  */
 export function withBlock(file: string, block: string, known: UnmarkedFormat): string {
   const { mark, before, after } = partsOf(file, known);
@@ -75,7 +78,7 @@ export function withBlock(file: string, block: string, known: UnmarkedFormat): s
 }
 
 /**
- * The file without its block.
+ * Returns the file without its block.
  *
  * @throws {ForkstackError} ENV_CONFLICT as `withBlock` does.
  */
@@ -84,7 +87,7 @@ export function withoutBlock(file: string, known: UnmarkedFormat): string {
   return mark + joined(before) + joined(after);
 }
 
-/** The variables in the block of a file that can be read whole; none where it has no block. */
+/** Returns the variables in the block of a file; none if it has no block. */
 export function blockVariables(file: string, name?: string): Record<string, string> {
   const { text } = unmarked(file);
   return variablesOf(findEnvBlock(text, name)?.own ?? "");
@@ -96,8 +99,8 @@ function variablesOf(lines: string): Record<string, string> {
 }
 
 /**
- * The file as it was before `written`, with what a person changed since then; `undefined` where the block in it is
- * another one by now.
+ * Returns the file as it was before `written`, with the user's later changes; `undefined` if its block is a different
+ * one by now.
  */
 export function withoutChange(now: string, written: string, before: string): string | undefined {
   if (now === written) return before;
@@ -112,7 +115,10 @@ export function withoutChange(now: string, written: string, before: string): str
   return mark + text.slice(0, current.block.begin) + restored + text.slice(current.block.end);
 }
 
-/** A file with the edit of a person's lines that leads from one text of it to another, or as it is where none fits. */
+/**
+ * Applies to a file the edit of the user's lines that turns one text into another; returns it unchanged where the edit
+ * does not fit.
+ */
 export function withEdit(file: string, from: string, to: string): string {
   const [base, edited] = [from, to].map((one) => personsText(one));
   let begin = 0;
@@ -143,7 +149,10 @@ function found(file: string) {
   }
 }
 
-/** Refuses a file in which a person's line sets what the block sets: readers disagree which of two lines counts. */
+/**
+ * Refuses a file in which a line of the user sets a variable of the block: readers disagree on which of two lines
+ * counts.
+ */
 export function refuseDoubles(file: string, names: ReadonlySet<string>, known: UnmarkedFormat): void {
   const { mark, before, after } = partsOf(file, known);
   const text = file.slice(mark.length);
@@ -156,7 +165,7 @@ export function refuseDoubles(file: string, names: ReadonlySet<string>, known: U
   });
 }
 
-/** The assignments in a person's lines, `name: value` among them, which some readers take for one. */
+/** Lists the assignments in the user's lines, including `name: value`, which some readers take for one. */
 function assigned({ at, text }: Lines): { name: string; at: number }[] {
   const first = (match: RegExpExecArray) => at + match.index + /^\s*/.exec(match[0])![0].length;
   return [
@@ -179,8 +188,8 @@ function partsOf(file: string, known: UnmarkedFormat): Parts {
 }
 
 /**
- * What a person wrote between lines of 0.1.0, which stood bare of markers: all but each variable's first line, in the
- * form that 0.1.0 wrote, of those that the environment's own file has or that a resource gives.
+ * Lists the user's lines among those of 0.1.0, which had no markers. Forkstack's own is the first line of each variable
+ * that the environment's own file or a resource has, if it is in the format of 0.1.0.
  */
 function personsLines(text: string, own: string, known: UnmarkedFormat): Lines[] {
   const variables = variablesOf(own);
@@ -206,7 +215,9 @@ function personsLines(text: string, own: string, known: UnmarkedFormat): Lines[]
   return [...lines, { at: end, text: own.slice(end) }].filter(({ text }) => text !== "");
 }
 
-/** One line as 0.1.0 wrote it: nothing before the name or after the quotes, bare only what no quotes could hold. */
+/**
+ * A line in the format of 0.1.0: nothing before the name or after the quotes, unquoted only what no quotes could hold.
+ */
 const WRITTEN_BY_0_1_0 = /^[\w.-]+=(?:'[^']*'|"[^"]*"|`[^`]*`|[^'"`\s][^\n]*(?:'[^\n]*|\\))\r?\n?$/;
 
 function joined(lines: readonly Lines[]): string {

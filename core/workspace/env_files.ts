@@ -35,15 +35,18 @@ import {
 } from "./staged_files.ts";
 
 /**
- * The variables of an environment's own file, or `undefined` if there is none. Paths of embedded providers are those of
- * today: the file may have been written in another directory.
+ * Reads the variables in an environment's own file; `undefined` if there is none. Paths of embedded providers are
+ * updated, since the file may have been written in another directory.
  */
 export async function readVariables(place: Workspace, env: string): Promise<Record<string, string> | undefined> {
   const written = await writtenVariables(place, env);
   return written && { ...written, ...staleVariables(place.project, env, written) };
 }
 
-/** The variables of embedded providers that differ from what forkstack.json and the place of the state give now. */
+/**
+ * Returns the variables of embedded providers that differ from the values which forkstack.json and the state directory
+ * give now.
+ */
 export function staleVariables(
   { config, stateRoot }: Project,
   env: string,
@@ -53,7 +56,7 @@ export function staleVariables(
   return Object.fromEntries(derived.filter(([name, value]) => Object.hasOwn(written, name) && written[name] !== value));
 }
 
-/** The variables as an environment's own file has them, stale ones too. */
+/** Reads the variables in an environment's own file, including outdated ones. */
 export async function writtenVariables(place: Workspace, env: string): Promise<Record<string, string> | undefined> {
   const path = variablesPath(place.project, env);
   const text = await place.world.files.read(path);
@@ -73,9 +76,9 @@ export async function removeVariables(place: Workspace, env: string): Promise<vo
 }
 
 /**
- * Refuses to go on where git tracks a pointer file, since a credential would be committed, and unless `activates` is
- * false, where the env file can't take a block: see `checkLocal`. Without `asksGit` it is left at what opening the project
- * has seen of git's index.
+ * Refuses to continue if git tracks a pointer file, because a credential would be committed, and unless `activates` is
+ * false, if the env file cannot take a block (see `checkLocal`). Without `asksGit` it uses git's index as read when the
+ * project was opened.
  */
 export async function checkPointers(
   place: Workspace,
@@ -89,8 +92,8 @@ export async function checkPointers(
 }
 
 /**
- * Refuses an env file that is a link or lies behind one, has damaged markers, or, unless `anyway`, a person's line of our
- * variables.
+ * Refuses an env file that is a link or behind one, has damaged markers, or, unless `anyway`, has a line of the user
+ * for one of our variables.
  */
 async function checkLocal(place: Workspace, anyway: boolean): Promise<void> {
   const { project, world: { files } } = place;
@@ -118,7 +121,7 @@ function foreignFile(path: string, state: string): ForkstackError {
   });
 }
 
-/** What tells forkstack's lines in a file that 0.1.0 wrote. */
+/** Returns the data for finding forkstack's lines in a file of 0.1.0. */
 export async function knownOf(place: Workspace, text: string): Promise<block.UnmarkedFormat> {
   const name = `"${localPath(place.project) ?? ""}"`;
   const env = block.blockVariables(text, name).FORKSTACK_ENV;
@@ -127,27 +130,30 @@ export async function knownOf(place: Workspace, text: string): Promise<block.Unm
   return { name, given: new Set(variableNames(place.resources ?? [])), of: () => variables };
 }
 
-/** Files written beside their places, with all their bytes on the disk, so that `commit` has only names to change. */
+/** Files that were written to disk under temporary names, so that `commit` only has to rename them. */
 export interface Change {
-  /** Those of the project's own files that it changes: `forkstack.json`, `.gitignore`. */
+  /** Names of the project's own files that it changes: `forkstack.json`, `.gitignore`. */
   readonly changedFiles: readonly string[];
   commit(): Promise<void>;
-  /** Puts everything back as it was, before `commit`, after it, or after it failed; says what it could not. */
+  /**
+   * Restores the files, before `commit`, after it, or after its failure; returns the errors of those it could not
+   * restore.
+   */
   undo(): Promise<unknown[]>;
 }
 
-/** What files are to say. */
+/** The requested contents of the files. */
 export interface FilesSpec {
   readonly env: string;
-  /** The environment's own file; absent if it is there. */
+  /** Variables for the environment's own file; absent if it exists already. */
   readonly variables?: Variables;
-  /** Point this directory at the environment. */
+  /** Point this directory to the environment. */
   readonly activate: boolean;
-  /** A person's line that sets what the environment sets does not stop it. @default {false} */
+  /** Continue although a line of the user sets one of the variables. @default {false} */
   readonly anyway?: boolean;
 }
 
-/** Prepares all files that change with an environment. The caller has asked `checkPointers` first. */
+/** Prepares all files that change with an environment. Call `checkPointers` first. */
 export async function prepareFiles(place: Workspace, wanted: FilesSpec): Promise<Change> {
   const { project, world: { files } } = place;
   const projectFiles = await changedProjectFiles(place);
@@ -169,7 +175,10 @@ export async function prepareFiles(place: Workspace, wanted: FilesSpec): Promise
   };
 }
 
-/** Has git ignore what we write on every branch and in every worktree, where its directory may be written. */
+/**
+ * Adds forkstack's files to git's `info/exclude`, which is valid for all git branches and worktrees, if this user may
+ * write it.
+ */
 async function exclude(place: Workspace): Promise<void> {
   try {
     const lacking = await lackingExclude(place.project, place.world.files);
@@ -194,7 +203,7 @@ async function pointersAgree({ project, world: { files } }: Workspace): Promise<
   return current?.trim() === block.blockVariables(fileText(local)).FORKSTACK_ENV;
 }
 
-/** Changes all files that change with an environment, or none; none too if `verify` rejects afterwards. */
+/** Changes all files of an environment, or none; also none if `verify` rejects afterwards. */
 export async function changeFiles(
   place: Workspace,
   wanted: FilesSpec,
@@ -226,7 +235,7 @@ async function environmentFiles(place: Workspace, { env, variables, activate, an
   return planned;
 }
 
-/** The env file with these variables in forkstack's block, and every other byte as it is. */
+/** Returns the env file with these variables in forkstack's block, every other byte unchanged. */
 async function localFile(place: Workspace, told: Readonly<Record<string, string>>, anyway: boolean): Promise<Remake> {
   const lines = block.formatBlock(told, await disk.realPath(place.project.root));
   return async (now) => {
@@ -237,7 +246,7 @@ async function localFile(place: Workspace, told: Readonly<Record<string, string>
   };
 }
 
-/** `.env.local` without the block that it has from before forkstack.json named another file, or none. */
+/** Returns `.env.local` without its block, if forkstack.json has named another env file, or none, since. */
 async function formerFile(place: Workspace): Promise<Planned[]> {
   const { project, world: { files } } = place;
   const path = join(project.root, ".env.local");
@@ -261,7 +270,7 @@ function linesOf(variables: Readonly<Record<string, string>>): string {
   return Object.entries(variables).map(([name, value]) => `${formatEnvLine(name, value)}\n`).join("");
 }
 
-/** The first forkstack.json, and .gitignore with the lines that it lacks. */
+/** Returns forkstack.json if it is new, and .gitignore if it lacks lines. */
 export async function changedProjectFiles({ project, world: { files } }: Workspace): Promise<Written[]> {
   const changed: Written[] = [];
   const path = join(project.root, ".gitignore");

@@ -1,6 +1,6 @@
 /**
- * Lines that keep what forkstack writes out of commits and images: of `.gitignore`, of `info/exclude` in git's common
- * directory, and of `.dockerignore`.
+ * Ignore lines that keep forkstack's files out of commits and images: in `.gitignore`, in `info/exclude` of git's
+ * common directory, and in `.dockerignore`.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { cwd, join } from "../system/host.ts";
 import { load } from "../system/lazy.ts";
 import type { Project } from "../project/project.ts";
 
-/** Lines for the directory of forkstack.json, each with a path that it ignores. */
+/** Returns the lines for the directory of forkstack.json, each with an example of a path that it ignores. */
 export function ignoreLines(
   { name, config }: Pick<Project, "name" | "config">,
 ): readonly (readonly [line: string, example: string])[] {
@@ -24,46 +24,46 @@ export function ignoreLines(
   ];
 }
 
-/** The lines for the env file, and the temporary one beside it, which holds the same credentials. */
+/** Returns the lines for the env file, and for its temporary file, which holds the same credentials. */
 function envFileLines(file: string | undefined): [line: string, example: string][] {
   if (file === undefined) return [];
   if (file === ".env.local") return [[`/${file}*`, `${file}.forkstack-0`]];
   return [[`/${file}`, file], [`/${file}.forkstack-*`, `${file}.forkstack-0`]]; // .env.example is for git
 }
 
-/** Those lines that a text of such lines lacks, however it spells them. */
+/** Lists the lines that a text lacks in any spelling. */
 export function lackingIn(text: string, lines: readonly string[]): string[] {
   const bare = (line: string) => line.trim().replace(/^(\*\*)?\/|\/$/g, "");
   const written = new Set(text.split(/\r?\n/).map(bare));
   return lines.filter((line) => !written.has(bare(line)));
 }
 
-/** A text with these lines at its end, in its own style. */
+/** Returns a text with these lines added at its end, in its own style. */
 export function withLines(text: string, lines: readonly string[]): string {
   const end = text.includes("\r\n") ? "\r\n" : "\n";
   const whole = text === "" || text.endsWith("\n") ? text : text + end;
   return whole + lines.map((line) => line + end).join("");
 }
 
-/** Files that say that a project is put into images. */
+/** Names of files that show that a project is built into images. */
 const CONTAINERS = /^(.*\.)?(Dockerfile|Containerfile)(\..*)?$|^(docker-)?compose(\..+)?\.ya?ml$|^\.dockerignore$/;
 
-/** The lines that `.dockerignore` lacks, where the directory's files say that images are made of it. */
+/** Lists the lines that `.dockerignore` lacks, if files in the directory show that images are built from it. */
 export function lackingForImages(project: Project, names: readonly string[], text: string): string[] {
   if (!names.some((name) => CONTAINERS.test(name))) return [];
   return lackingIn(text, ignoreLines(project).map(([line]) => line.slice(1)));
 }
 
-/** The file of a repository, for all its branches and worktrees, that lacks lines of ours. */
+/** A repository's `info/exclude`, for all its git branches and worktrees, that lacks lines of ours. */
 export interface Exclude {
   readonly path: string;
-  /** Gives it the lines that it lacks by then. */
+  /** Returns the file's present text with the missing lines added. */
   readonly complete: (text: string) => string;
 }
 
 /**
- * `info/exclude` of the repository around a project, where it lacks lines. `undefined` where there is none, or it is
- * not this user's: a link, another user's, or of a repository that does not know this checkout.
+ * Returns `info/exclude` of the repository around a project, if it lacks lines. `undefined` if there is none, or if it
+ * is not safe to write: a link, another user's file, or of a repository that does not know this checkout.
  */
 export async function lackingExclude(project: Project, files: Files): Promise<Exclude | undefined> {
   const place = await excludeOf(project, files);
@@ -81,8 +81,8 @@ export async function lackingExclude(project: Project, files: Files): Promise<Ex
 }
 
 /**
- * Whether `info/exclude` has these lines and nothing takes them back: no line with `!`, there or in a `.gitignore`, which
- * counts for more (https://git-scm.com/docs/gitignore). `false` in doubt; git itself knows then.
+ * Returns true if `info/exclude` has these lines and no line with `!` revokes them, there or in a `.gitignore`, which
+ * takes precedence (https://git-scm.com/docs/gitignore). Returns `false` in doubt; the caller then asks git itself.
  */
 async function isPlainlyExcluded(project: Project, files: Files, lines: readonly string[]): Promise<boolean> {
   const place = await excludeOf(project, files);
@@ -102,7 +102,7 @@ interface ExcludePlace {
   /** Real paths of the project and of the checkout's top. */
   readonly root: string;
   readonly top: string;
-  /** The project's directory as the beginning of a line. */
+  /** The project's directory as the start of a line. */
   readonly below: string;
 }
 
@@ -126,7 +126,7 @@ function repositoryOf(directory: string): string | undefined {
   }
 }
 
-/** The lines that .gitignore lacks: neither written there, nor is what they are for ignored by any other. */
+/** Lists the lines that .gitignore lacks: those that it does not have, and whose paths no other line ignores. */
 export async function lackingLines(project: Project, files: Files, text: string): Promise<string[]> {
   const all = ignoreLines(project);
   const unwritten = lackingIn(text, all.map(([line]) => line));

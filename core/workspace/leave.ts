@@ -1,6 +1,6 @@
 /**
- * Taking a directory off an environment that goes away. It needs nothing but the directory's own two files: no other
- * environment takes the place of the one that goes, so that no default can lead to production.
+ * Removing the pointer to a deleted environment from a directory. Only the directory's own two files change, and no
+ * other environment takes its place, so that no default can lead to production.
  *
  * @module
  */
@@ -14,24 +14,24 @@ import { changeFiles, knownOf, readVariables } from "./env_files.ts";
 import { fileText, localPath, type Workspace } from "./place.ts";
 import { rewriteShared } from "./staged_files.ts";
 
-/** What the two files say; `undefined` where one says nothing. */
+/** The environments that the two files name; `undefined` for a file that names none. */
 interface Pointers {
   readonly pointer: string | undefined;
   readonly block: string | undefined;
 }
 
-/** Commands that point the directory somewhere else meanwhile, before this one gives up. */
+/** Rounds after which this command gives up, if other commands keep pointing the directory elsewhere. */
 const MOST_ROUNDS = 20;
 
-/** Whether this directory points to an environment: by `.current-env`, or by its block alone where a command was cut off. */
+/** Returns true if this directory points to an environment: by `.current-env`, or only by its block after a crash. */
 export async function pointsTo(place: Workspace, env: string): Promise<boolean> {
   return isOn(await pointersOf(place), env);
 }
 
 /**
- * Leaves this directory without a pointer if it points to an environment, and without a block of it in its env file in
- * any case; tells whether it did point there. What can't be changed is told, and stops nothing: the environment's own
- * file goes with it, so that the app stops rather than use another one.
+ * Removes the pointer of this directory if it points to the environment, and always the environment's block in the env
+ * file; returns true if the directory pointed there. A file that cannot be changed causes a warning only: the
+ * environment's own file is deleted too, so the app stops instead of using another environment.
  */
 export async function leave(place: Workspace, env: string): Promise<boolean> {
   let [isLeft, isTaken] = [false, false];
@@ -62,7 +62,7 @@ function pointerPath({ project }: Workspace): string {
   return join(project.root, ".current-env");
 }
 
-/** The name in a pointer, as `mod.ts` reads it. */
+/** Returns the name in a pointer file, as `mod.ts` reads it. */
 function nameIn(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes).trim();
 }
@@ -80,7 +80,7 @@ async function pointersOf(place: Workspace): Promise<Pointers> {
   }
 }
 
-/** Removes the block from the env file, where it is of `only`, or of any environment; `false` if that failed. */
+/** Removes the block from the env file; with `only` just a block of that environment. Returns `false` on failure. */
 async function removeBlock(place: Workspace, only: string | undefined): Promise<boolean> {
   const { project, world: { files } } = place;
   const path = localPath(project);
@@ -110,7 +110,7 @@ async function removeBlock(place: Workspace, only: string | undefined): Promise<
   }
 }
 
-/** Removes a file that says what it should; one that was written anew meanwhile stays. */
+/** Removes a file if its content matches; a file that was written again meanwhile stays. */
 async function removeIf(place: Workspace, path: string, isMeant: (bytes: Uint8Array) => boolean): Promise<boolean> {
   const { files } = place.world;
   try {
@@ -130,7 +130,10 @@ async function removeIf(place: Workspace, path: string, isMeant: (bytes: Uint8Ar
   }
 }
 
-/** Writes the block of the environment that another command points to meanwhile, if ours took it. Who is last looks last. */
+/**
+ * Writes the block again if this command removed that of another environment, to which another command points
+ * meanwhile.
+ */
 async function agree(place: Workspace, env: string): Promise<void> {
   const { pointer, block } = await pointersOf(place);
   if (pointer === undefined || pointer === env || block !== undefined) return;

@@ -1,19 +1,19 @@
 /**
- * Variables that Bun put into the process out of a directory's `.env` files, unasked:
- * https://bun.com/docs/runtime/env. They come with the repository, and are no choice of the person at the shell.
+ * Variables that Bun by itself loads into the process from a directory's `.env` files:
+ * https://bun.com/docs/runtime/env. They come with the repository and are not the user's choice.
  *
  * @module
  */
 import { readEnvFile } from "../../mod.ts";
 import { files } from "../system/files.ts";
 
-/** The files that Bun reads, whichever mode it runs in. */
+/** The files that Bun reads, in any mode. */
 export const ENV_FILES: readonly string[] = ["", ".production", ".development", ".test"]
   .flatMap((mode) => [`.env${mode}`, `.env${mode}.local`]);
 
 /**
- * Forgets them. In the place of the user's own variables they would lead a token to another host; and what `.env.local`
- * says of the current environment is for the app: here it would decide what is current after a switch too.
+ * Removes the variables from the process. Otherwise they could replace the user's own and send a token to another host;
+ * and `.env.local` is meant for the app: here it would still decide the current environment after a switch.
  */
 export async function forgetLoaded(): Promise<void> {
   const texts = await Promise.all(ENV_FILES.map((file) => files.read(file).catch(() => undefined)));
@@ -21,15 +21,15 @@ export async function forgetLoaded(): Promise<void> {
 }
 
 /**
- * Text that another parser may read otherwise: an expansion, an escape, a control character, white space beyond blanks, tabs
- * and line ends.
+ * Text that another parser may read differently: an expansion, an escape, a control character, white space other than
+ * blanks, tabs and line ends.
  */
 // deno-lint-ignore no-control-regex
 const IN_DOUBT = /[$\\`\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|[^\S\t\n\r ]/;
 
 /**
- * The names of variables that may have come from a file. Where the file leaves room for doubt the variable counts as the
- * file's, as does one whose name and "=" stand on two lines.
+ * Lists the variables that may have come from a file. In doubt a variable counts as the file's, as does one whose name
+ * and "=" are on two lines.
  */
 export function loadedFrom(text: string, variables: Readonly<Record<string, string | undefined>>): string[] {
   const parsed = readEnvFile(text);

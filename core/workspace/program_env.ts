@@ -1,6 +1,6 @@
 /**
- * The environment of a program that `forkstack run` runs: what the caller's shell has, without what is another
- * environment's, and with what is this one's.
+ * The process environment of a program that `forkstack run` starts: the caller's, without variables of other
+ * environments, and with those of this environment.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import type { Workspace } from "./place.ts";
 /** Plain values by variable. */
 export type Values = Readonly<Record<string, string>>;
 
-/** Variables of a resource that the getters of `mod.ts` read, and so those that its guard compares. */
+/** Lists the variables of a resource that the getters of `mod.ts` read and its guard compares. */
 export function guardedNames(resource: Pick<Declared, "kind" | "name">): string[] {
   return named(resource, Object.values(KINDS[resource.kind].variables));
 }
@@ -35,8 +35,8 @@ function named({ name }: Pick<Declared, "name">, variables: readonly string[] = 
 }
 
 /**
- * The variables that forkstack writes for these resources, and those that it writes for every environment. Left out are
- * those that a person may set in a provider's place.
+ * Lists the variables that forkstack writes for these resources and for every environment, except those that the user
+ * may set instead of a provider.
  */
 export function variableNames(resources: readonly Pick<Tellable, "kind" | "name" | "provider">[]): string[] {
   const all = resources.flatMap((one) => {
@@ -46,12 +46,12 @@ export function variableNames(resources: readonly Pick<Tellable, "kind" | "name"
   return [...new Set(["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", RUN_VARIABLE, ...all])];
 }
 
-/** Variables of every provider of a resource's kind. */
+/** Lists the variables of all providers of a resource's kind. */
 function kindNames(resource: Pick<Declared, "kind" | "name">): string[] {
   return [...guardedNames(resource), ...named(resource, KINDS[resource.kind].given)];
 }
 
-/** The variables that a program takes for its environment's: none that the caller's shell still has may be among them. */
+/** Lists the variables from which a program could take its environment: the caller's values of these are removed. */
 function readNames({ config }: Project, identities: Identities): string[] {
   return declaredResources(config).flatMap((one) => [
     ...kindNames(one),
@@ -60,28 +60,28 @@ function readNames({ config }: Project, identities: Identities): string[] {
   ]);
 }
 
-/** Further variables that clients read in a process: an AWS SDK prefers a profile to the key beside it. */
+/** Further variables that clients read from the process: an AWS SDK prefers a profile to the key beside it. */
 const AMBIENT: Readonly<Partial<Record<Kind, readonly string[]>>> = {
   storage: ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
 };
 
-/** Says to `mod.ts` what of the process environment is the environment's own though no file says so. */
+/** The variable that tells `mod.ts` which process variables belong to the environment although no file holds them. */
 const RUN_VARIABLE = "FORKSTACK_RUN";
 
 /** The variables and secrets of one environment. */
 export interface ProgramEnvironment {
   readonly project: Project;
   readonly env: string;
-  /** Variables by its file, or by its providers if it has no file. */
+  /** Variables from its file, or from its providers if it has no file. */
   readonly variables: Values;
-  /** Variables that differ from the file or are missing in it: endpoints that are served for this program alone. */
+  /** Variables that differ from the file or are missing in it: endpoints of servers that run for this program only. */
   readonly unwritten: Values;
   readonly secrets: Secrets;
-  /** As the catalog has them. */
+  /** Names of identity variables, from the catalog. */
   readonly identities: Identities;
 }
 
-/** The whole environment of a program; `others` are the variables of every other environment. */
+/** Returns the complete process environment of a program; `others` are the variables of every other environment. */
 export function programVariables(
   caller: Values,
   others: readonly Values[],
@@ -102,7 +102,7 @@ export function programVariables(
   return { ...kept, ...own, [RUN_VARIABLE]: [env, ...Object.keys(unwritten), ...told].join(" ") };
 }
 
-/** Refuses a secret that a process environment can't hold. */
+/** Refuses a secret that a process environment cannot hold. */
 function checkSecret(env: string, name: string, secrets: Secrets): true {
   if (/^[^\s=\0]+$/.test(name) && !secrets[name]!.reveal().includes("\0")) return true;
   const shown = JSON.stringify(name.slice(0, 40));
@@ -112,7 +112,7 @@ function checkSecret(env: string, name: string, secrets: Secrets): true {
   });
 }
 
-/** The variables of every environment of a project but one, as this machine's files have them. */
+/** Reads the variables of all environments of a project except one, from this machine's files. */
 export async function othersVariables({ project, world: { files } }: Workspace, env: string): Promise<Values[]> {
   const envs = join(project.stateRoot, ".forkstack", "envs");
   const names = (await files.list(envs)).filter((name) => name.endsWith(".env") && name !== `${env}.env`);

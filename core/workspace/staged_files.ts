@@ -1,5 +1,5 @@
 /**
- * Files that change together: staged beside their places, put there one by one, all put back on failure.
+ * Files that change together: written under temporary names, then renamed one by one, and all restored on failure.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { pointersOf } from "../project/state_ownership.ts";
 import { messageOf } from "../text/printable.ts";
 import { fileText, type Workspace } from "./place.ts";
 
-/** Removes what runs that died left of the files here; some hold credentials. */
+/** Removes temporary files of runs that died; some hold credentials. */
 export async function sweep({ project, world: { files } }: Workspace): Promise<void> {
   for (const name of [...pointersOf(project), ".gitignore", "forkstack.json"]) {
     await sweepTemporary(files, join(project.root, name));
@@ -30,16 +30,16 @@ interface Staged {
   readonly mode: number;
   content: Uint8Array;
   before: Uint8Array | undefined;
-  /** Permission bits of what was there. */
+  /** Permission bits of the file before the change. */
   readonly modeBefore: number;
-  /** The content made anew of what a person has saved meanwhile, in a file that is a person's too. */
+  /** Makes the content again from the user's latest text, for a file that the user edits too. */
   readonly remake?: Remake;
 }
 
-/** A file's content made of what the file says now. */
+/** Returns the new content of a file, from its present one. */
 export type Remake = (now: Uint8Array | undefined) => Promise<Uint8Array>;
 
-/** Writes what is wanted beside its places; nothing is left of it where that fails. */
+/** Writes the requested files under temporary names; on failure removes them all. */
 export async function stageAll(place: Workspace, wanted: () => Promise<readonly Planned[]>): Promise<Staged[]> {
   const { project, world: { files } } = place;
   const staged: Staged[] = [];
@@ -83,7 +83,7 @@ export async function writeProjectFiles(place: Workspace, written: readonly Writ
   );
 }
 
-/** Writes a file that is a person's too as it is made of what it says; its mode stays. */
+/** Rewrites a file that the user edits too, from its present content; keeps its mode. */
 export async function rewriteShared(place: Workspace, path: string, remake: Remake, modeOfNew = 0o600): Promise<void> {
   const mode = (await disk.mode(path) ?? modeOfNew) & 0o777;
   const [one] = await stageAll(place, () => Promise.resolve([[path, remake, mode]]));
@@ -99,7 +99,7 @@ async function stage(files: Files, { temporary, content, mode }: Staged): Promis
   await files.write(temporary, content, { mode, direct: true });
 }
 
-/** Says that others could read a file until now. */
+/** Warns that other users could read a file until now. */
 export function tellClosed({ world }: Workspace, staged: readonly Staged[]): void {
   if (system() === "windows") return;
   for (const { path, before, mode, modeBefore, remake } of staged) {
@@ -110,7 +110,9 @@ export function tellClosed({ world }: Workspace, staged: readonly Staged[]): voi
   }
 }
 
-/** Gives a staged file its name; staged anew where another command, at work here too, took it for left behind. */
+/**
+ * Renames a staged file to its final name; stages it again if another command took it for a leftover and removed it.
+ */
 export async function putStaged(files: Files, one: Staged): Promise<void> {
   try {
     for (let attempt = 1;; attempt++) {
@@ -129,7 +131,7 @@ export async function putStaged(files: Files, one: Staged): Promise<void> {
 
 const MOST_SAVES = 100;
 
-/** Puts a file that others write too in its place: whatever they save meanwhile is taken into it. */
+/** Replaces a file that others write too, and includes the changes that they save meanwhile. */
 async function merge(files: Files, one: Staged, remake: Remake): Promise<void> {
   const remakeOf = async (now: Uint8Array | undefined) => {
     one.before = now;
@@ -203,7 +205,7 @@ export async function putBack(files: Files, staged: readonly Staged[]): Promise<
   return failures;
 }
 
-/** Takes forkstack's lines out of a file again, or the earlier ones in; a person's stay as they are by now. */
+/** Removes forkstack's lines from a file, or restores the earlier ones; the user's lines stay as they are now. */
 async function takeBack(files: Files, { path, temporary, content, before, modeBefore }: Staged): Promise<void> {
   for (let attempt = 1; attempt <= MOST_SAVES; attempt++) {
     const now = await files.readBytes(path);
@@ -220,8 +222,8 @@ async function takeBack(files: Files, { path, temporary, content, before, modeBe
   throw new ForkstackError("CONFLICT", "another program keeps changing it");
 }
 
-/** A file, what it is to say or how that is made of what it says, and its mode. */
+/** A path with its new content, or the function that makes it, and its mode. */
 export type Planned = readonly [path: string, content: string | Remake, mode: number];
 
-/** A file, what it is to say, and its mode. */
+/** A path with its new text and mode. */
 export type Written = readonly [path: string, text: string, mode: number];
