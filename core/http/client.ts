@@ -1,5 +1,5 @@
 /**
- * The one HTTP client of all providers: deadline, retry of what is safe to repeat, a bound per host, redaction.
+ * The HTTP client of all providers: deadlines, retries of safe requests, a limit per host, redaction.
  *
  * @module
  */
@@ -15,37 +15,37 @@ import { Pool } from "../system/concurrency.ts";
 
 export { readJson, vendorError, type VendorProblem } from "./vendor_error.ts";
 
-/** What the client is made of; everything it touches can be stood in for. */
+/** Options of the client; tests can replace everything that it uses. */
 export interface HttpOptions {
   /** Sends one request. @default {globalThis.fetch} */
   readonly fetch?: (request: Request) => Promise<Response>;
-  /** The clock. @default {() => new Date()} */
+  /** Returns the current time. @default {() => new Date()} */
   readonly now?: () => Date;
   /** Waits; rejects as soon as the signal is aborted. @default {a timer} */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** From 0 up to 1, for the jitter of waits. @default {Math.random} */
+  /** Returns a number from 0 up to 1, for the jitter of waits. @default {Math.random} */
   readonly random?: () => number;
-  /** Ends everything, queued or in flight, with `INTERRUPTED`. */
+  /** Aborts every request, queued or in flight, with `INTERRUPTED`. */
   readonly signal?: AbortSignal;
-  /** Takes one redacted line for each wait. */
+  /** Receives one redacted line for each wait. */
   readonly log?: (line: string) => void;
-  /** How long one try may take, up to the last byte of its body. @default {30000} */
+  /** Longest time of one attempt in milliseconds, including the body. @default {30000} */
   readonly timeoutMs?: number;
-  /** After this long no further try begins; time in the queue is not counted. @default {120000} */
+  /** Time in milliseconds after which no further attempt begins; without time in the queue. @default {120000} */
   readonly totalMs?: number;
-  /** How often a request is tried when the vendor fails; being told to wait (423, 429) is not counted. @default {6} */
+  /** Most attempts at a request that fails; an answer that asks to wait (423, 429) does not count. @default {6} */
   readonly tries?: number;
-  /** How many requests to one host are under way at once; the others wait in order. @default {8} */
+  /** Most requests to one host in flight; the others wait in order. @default {8} */
   readonly concurrency?: number;
-  /** The largest body that is read. @default {16777216} */
+  /** Largest body in bytes that is read. @default {16777216} */
   readonly maxBytes?: number;
-  /** Never shown in an error or a log line, nor are the request's credential headers. Read anew for each request. */
+  /** Secrets to redact in errors and log lines, beside the request's credential headers. Read anew for each request. */
   readonly secrets?: readonly Secret[];
 }
 
 type Settings = Required<HttpOptions>;
 
-/** One request as it is sent, as often as it takes. */
+/** A request with all its attempts. */
 interface Call extends Exchange {
   readonly request: Request;
   readonly headers: Headers;
@@ -55,18 +55,18 @@ interface Call extends Exchange {
   readonly before: () => Promise<void>;
 }
 
-/** How one request is sent. */
+/** Options for sending one request. */
 export interface SendOptions {
-  /** Awaited ahead of each sending that may change something, repeats too; its rejection ends all. @default {nothing} */
+  /** Awaited before each attempt that may change something; its rejection ends the request. @default {nothing} */
   readonly before?: (() => Promise<void>) | undefined;
-  /** As `Provider.requestIdHeaders`. @default {none} */
+  /** Names of headers that hold a request's id, as `Provider.requestIdHeaders`. @default {none} */
   readonly requestIdHeaders?: readonly string[] | undefined;
 }
 
-/** Sends a request. */
+/** Sends a request; returns its answer, or throws as `httpClient` says. */
 export type HttpClient = (request: RepeatableRequest, options?: SendOptions) => Promise<Response>;
 
-/** How one try ended: an answer, or what was met instead. */
+/** The result of one attempt: an answer, or an error. */
 type Outcome =
   | { readonly response: Response; readonly text: string }
   | { readonly error: unknown; readonly head: Response | undefined };
@@ -74,28 +74,28 @@ type Outcome =
 const PASSING_STATUSES = new Set([408, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 5;
-/** Without a network every try ends the same; a resolver that was busy has had its time. */
+/** Most attempts without a network, where each ends the same; enough for a busy resolver. */
 const TRIES_OFFLINE = 3;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
-/** Also after `Retry-After: 0`: every wait ends, and no loop is hot. */
+/** Shortest pause, also after `Retry-After: 0`, so that no loop is busy. */
 const SHORTEST_WAIT_MS = 100;
 
 /**
- * Makes the client. An HTTP status is returned, never thrown, with its body already read.
+ * Creates the client. It returns answers of any HTTP status, never throws for one, with the body already read.
  *
- * A request says itself whether it may be repeated (system/repeat.ts). It then is, with full jitter, after network
- * errors, timeouts, 408, 500, 502, 503 and 504. Any other is repeated only where the vendor said that it did nothing:
- * 423, 429, and 503 with `Retry-After`. A `Retry-After` beyond the total deadline is not waited for: the answer is
- * returned at once and `vendorError` says when to come back.
+ * A request itself says whether it may be repeated (system/repeat.ts). If so, it is repeated with full jitter after
+ * network errors, timeouts, 408, 500, 502, 503 and 504. Any other is repeated only where the vendor said that it did
+ * nothing: 423, 429, and 503 with `Retry-After`. A `Retry-After` beyond the total deadline is not waited for: the
+ * answer is returned at once and `vendorError` says when to retry.
  *
  * Redirects are followed for GET and HEAD within the same origin only.
  *
- * `before` is not awaited ahead of GET, HEAD and OPTIONS, and its time is not counted.
+ * `before` is not awaited before GET, HEAD and OPTIONS, and its time is not counted.
  *
- * @throws {ForkstackError} PROVIDER_UNAVAILABLE if no whole answer came; NETWORK_UNREACHABLE if nothing was sent, as the
- * host's name does not resolve or no network leads there; INTERRUPTED if a signal was aborted;
- * PROVIDER_REFUSED for a redirect elsewhere; RESPONSE_TOO_LARGE; NETWORK_DENIED if Deno may not connect to the host.
+ * @throws {ForkstackError} PROVIDER_UNAVAILABLE if no complete answer came; NETWORK_UNREACHABLE if nothing was sent, as
+ * the host's name does not resolve or no network leads there; INTERRUPTED if a signal was aborted; PROVIDER_REFUSED for
+ * a redirect elsewhere; RESPONSE_TOO_LARGE; NETWORK_DENIED if Deno may not connect to the host.
  */
 export function httpClient(options: HttpOptions = {}): HttpClient {
   const settings: Settings = {
@@ -203,9 +203,9 @@ async function attempt(call: Call, settings: Settings): Promise<Outcome> {
 }
 
 /**
- * A connection of its own for what must not be sent twice. Deno's fetch by itself sends a request again, POST too, when
- * a reused connection closes without an answer, although the vendor may have acted; on a new one it does not (seen in
- * 2.9.6, and in its node:http as well). Node never does; Bun does for PUT, not for POST and PATCH.
+ * Opens a new connection for a request that must not be sent twice. Deno's fetch by itself repeats a request, even
+ * POST, when a reused connection closes without an answer, although the vendor may have acted; on a new one it does not
+ * (seen in 2.9.6, and in its node:http as well). Node never does; Bun does for PUT, not for POST and PATCH.
  *
  * @see https://github.com/denoland/deno/pull/32566 and https://github.com/denoland/deno/issues/35610
  */
@@ -214,7 +214,7 @@ function freshConnection(): { close(): void } | undefined {
   return Deno?.createHttpClient?.({ poolMaxIdlePerHost: 0 });
 }
 
-/** Does the work under a deadline; the loser of the two is cancelled. */
+/** Runs the work under a deadline, and cancels whichever of the two ends last. */
 async function within<T>(settings: Settings, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) {
   signal.throwIfAborted();
   const [timer, late] = [new AbortController(), new AbortController()];
@@ -231,7 +231,10 @@ async function within<T>(settings: Settings, signal: AbortSignal, work: (signal:
   }
 }
 
-/** Why a deadline is no longer waited for; one for all, as making an error for each takes longer than the rest. */
+/**
+ * The abort reason of a deadline that is no longer needed; shared, because creating an error takes longer than the
+ * rest.
+ */
 const ENDED = new Error("it ended in time");
 
 async function bytesOf(head: Response, call: Call, maxBytes: number): Promise<Buffer<ArrayBuffer>> {
@@ -269,7 +272,9 @@ function redirected(call: Call, from: string, location: string, hops: number): s
   });
 }
 
-/** How long to wait before the next try, if there is one; `retryAt` if the vendor asked for longer than is left. */
+/**
+ * Returns the milliseconds until the next attempt, if there is one; `retryAt` if the vendor asks for more than is left.
+ */
 function nextWait(
   call: Call,
   outcome: Outcome,
@@ -289,7 +294,9 @@ function nextWait(
   return askedMs === undefined ? {} : { retryAt: new Date(settings.now().getTime() + askedMs) };
 }
 
-/** `Retry-After` as seconds or as a date; dates count from the vendor's own clock where it tells it. */
+/**
+ * Returns `Retry-After`, seconds or a date, in milliseconds; a date is compared with the vendor's own clock if known.
+ */
 function retryAfterMs(headers: Headers, now: Date): number | undefined {
   const value = headers.get("retry-after")?.trim() ?? "";
   if (/^\d{1,9}(\.\d+)?$/.test(value)) return Number(value) * 1000;
@@ -314,8 +321,8 @@ function conclude(call: Call, outcome: Exclude<Outcome, { error: unknown }>, ret
 }
 
 /**
- * Whether no connection was so much as tried: the host's name does not resolve, or no network leads there. Node and Bun
- * tell the system's code; Deno tells a name that does not resolve by its text alone (2.9.6).
+ * Returns true if no connection was tried: the host's name does not resolve, or no network leads there. Node and Bun
+ * give the system's code; Deno tells a name that does not resolve only by its text (2.9.6).
  */
 function isOffline(outcome: Outcome): boolean {
   if (!("error" in outcome) || outcome.head !== undefined) return false;

@@ -1,43 +1,43 @@
 /**
- * Finds secrets in a text however the text writes them: as they are, in other case, by percent signs, HTML entities or
- * the escapes of JSON and its like, in hexadecimal or base64, two of these in a row, or broken by white space, colour
- * sequences and marks that show nothing. The text is decoded, not the secret encoded: an encoder may write any character
- * of a secret in several ways. Only what is in hexadecimal or base64 is looked for as it is usually written.
+ * Finds secrets in a text in any notation: plain, in other case, with percent signs, HTML entities or escapes of JSON
+ * and similar, in hexadecimal or base64, in two of these combined, or broken by white space, colour sequences and
+ * invisible characters. The text is decoded, rather than the secret encoded, because an encoder may write any character
+ * of a secret in several ways. Only hexadecimal and base64 are searched for in their usual forms.
  *
- * The time grows with the length of the text, not with its square.
+ * The time grows linearly with the length of the text.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 
-/** A part of a text: from here to before there. */
+/** A part of a text: start offset, and end offset (exclusive). */
 export type Span = readonly [from: number, to: number];
 
-/** From here on a secret is known in base64 inside longer base64, and where white space breaks it. */
+/** Shortest secret that is found in base64 inside longer base64, and across white space. */
 const MIN_BROKEN_LENGTH = 8;
 const PREFIX = 4;
 const DEPTH = 2;
 
-/** A text as one of its readers would have it, and for each of its units where it stands in the text that was given. */
+/** A decoded text, with the offset in the original text for each of its units. */
 interface View {
   readonly text: string;
   readonly from: readonly number[];
   readonly to: readonly number[];
 }
 
-/** What is looked for: anywhere, and where white space is passed over. */
+/** Texts to search for: as they are, and with white space ignored. */
 export interface Needles {
   readonly whole: Sought;
   readonly broken: Sought;
 }
 
-/** Texts by their first characters, the longest first; `mayBegin` spares most places of a text the look. */
+/** Texts by their first characters, longest first; `mayBegin` rules out most offsets of a text quickly. */
 interface Sought {
   readonly byPrefix: ReadonlyMap<string, readonly string[]>;
   readonly mayBegin: Uint8Array;
 }
 
-/** Prepares to look for these, each of at least four characters. */
+/** Prepares a search for these secrets, each of at least four characters. */
 export function needlesOf(secrets: readonly string[]): Needles {
   const all = [...new Set(secrets)].flatMap((secret) => [...new Set([secret, secret.toWellFormed()])]);
   const long = all.filter((secret) => secret.length >= MIN_BROKEN_LENGTH);
@@ -59,14 +59,14 @@ function sought(needles: readonly string[]): Sought {
   return { byPrefix, mayBegin };
 }
 
-/** Of the four units from here on. */
+/** Returns a hash of the four units at this offset. */
 function hashAt(text: string, at: number): number {
   let hash = 0;
   for (let unit = at; unit < at + PREFIX; unit++) hash = (hash * 31 + text.charCodeAt(unit)) & 0xffff;
   return hash;
 }
 
-/** The secret in bytes that are written as text, and so what is a way to write it already. */
+/** Returns the hexadecimal and base64 forms of a secret, plain or encoded once already. */
 function encodingsOf(secret: string): string[] {
   return [secret, ...writtenOnce(secret)].flatMap(inBytes);
 }
@@ -78,7 +78,7 @@ function inBytes(text: string): string[] {
   return text.length < MIN_BROKEN_LENGTH ? forms : [...forms, ...embeddedBase64(bytes)];
 }
 
-/** How encoders usually write it. Base64 of these tells cases and alphabets apart. */
+/** Returns the secret as encoders usually write it. Needed for base64, which keeps case and alphabet. */
 function writtenOnce(secret: string): Set<string> {
   const hex = Buffer.from(secret).toString("hex");
   const base64 = inBytes(secret).slice(1);
@@ -94,7 +94,9 @@ function writtenOnce(secret: string): Set<string> {
   ]);
 }
 
-/** What is sure of the base64 of bytes at each of the three offsets that they can have inside others. */
+/**
+ * Returns the constant part of the base64 of these bytes inside other bytes, for each of the three possible offsets.
+ */
 function embeddedBase64(bytes: Buffer): string[] {
   return [0, 1, 2].map((offset) => {
     const shifted = Buffer.concat([Buffer.alloc(offset), bytes]);
@@ -103,7 +105,7 @@ function embeddedBase64(bytes: Buffer): string[] {
   });
 }
 
-/** The parts of a text in which one of them is written, in order, none touching another. */
+/** Returns the parts of a text that hold one of the secrets, in order, without overlaps. */
 export function findSecrets(text: string, needles: Needles): Span[] {
   if (needles.whole.byPrefix.size === 0) return [];
   const units = Array.from({ length: text.length }, (_, at) => at);
@@ -135,7 +137,7 @@ function searched({ text, from, to }: View, { byPrefix, mayBegin }: Sought): Spa
   return found;
 }
 
-/** Same length, no case, and base64's two alphabets as one. */
+/** Returns the text in lower case, with base64's two alphabets as one; the length stays the same. */
 function folded(text: string): string {
   const lower = text.toLowerCase();
   const same = lower.length === text.length
@@ -145,15 +147,15 @@ function folded(text: string): string {
 }
 
 /**
- * White space, and what shows nothing: marks of direction and variation, and a terminal's sequences, which ECMA-48 begins
- * by CSI (colours) or by OSC (links), or are an escape and one more.
+ * White space and invisible characters: marks of direction and variation, and a terminal's sequences, which ECMA-48
+ * begins by CSI (colours) or by OSC (links), or are an escape and one more.
  */
 const IDLE =
   // deno-lint-ignore no-control-regex
   /(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-~]|[\s\x00-\x1f\x7f-\x9f\p{Cf}\p{DI}])+/gu;
-/** What continues a line, in a shell or in a mail. */
+/** Line continuations of a shell or a mail. */
 const CONTINUED = /[=\\]\r?\n/g;
-/** What hexadecimal bytes are written with. */
+/** Separators between hexadecimal bytes. */
 const BETWEEN_BYTES = /0x|\\x|[\s:;,-]+/gi;
 
 function without(view: View, pattern: RegExp): View {
@@ -185,7 +187,7 @@ const ACCENTS: Readonly<Record<string, string>> = {
   },
   ...{ uml: "\u0308", ring: "\u030a", dblac: "\u030b", caron: "\u030c", cedil: "\u0327", ogon: "\u0328" },
 };
-/** Other names, of characters in a row. No case is told apart later, so that small letters will do. */
+/** Other entity names, of consecutive characters. In lower case, because case is ignored later. */
 const ROWS: readonly (readonly [first: number, names: string])[] = [
   [
     0xa0,
@@ -247,7 +249,7 @@ const IN_ROWS = new Map(
   ROWS.flatMap(([first, names]) => names.split(" ").map((name, at) => [name, String.fromCharCode(first + at)])),
 );
 
-/** The character that HTML calls so, or `undefined`. */
+/** Returns the character of an HTML entity's name, or `undefined`. */
 function named(name: string): string | undefined {
   const lower = name.toLowerCase();
   const [, letter, accent] = ACCENTED.exec(name) ?? [];
@@ -270,7 +272,7 @@ const ESCAPE = new RegExp(
   ].map(({ source }) => source).join("|").replace(/^(.*)$/s, String.raw`\\(?:$1)`),
   "g",
 );
-/** Characters beyond ASCII by the bytes of their UTF-8, as Git and C write them in octal and Python in hexadecimal. */
+/** Characters beyond ASCII as their UTF-8 bytes, which Git and C write in octal and Python in hexadecimal. */
 const BYTES = new RegExp(
   [
     /\\(?:30[2-7]|3[1-3][0-7])\\2[0-7]{2}|\\3[45][0-7](?:\\2[0-7]{2}){2}|\\36[0-4](?:\\2[0-7]{2}){3}/,
@@ -320,7 +322,7 @@ function character(code: number): string {
   return code <= 0x10_ffff ? String.fromCodePoint(code) : "\ufffd";
 }
 
-/** A text itself, and as each decoder has it, and each decoder after another. */
+/** Returns a text, its decoding by each decoder, and by each pair of decoders. */
 function viewsOf(raw: View): View[] {
   const known = new Set([raw.text]);
   const all = [raw];

@@ -1,24 +1,27 @@
 /**
- * Takes credentials out of text and errors before anyone reads them.
+ * Removes credentials from texts and errors before anyone reads them.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import { findSecrets, type Needles, needlesOf } from "./disguise.ts";
 
-/** Returns the text without the secrets it was made for, and without query strings and connection URLs. */
+/** Returns the text without the redactor's secrets, and without query strings and connection URLs. */
 export type Redact = (text: string) => string;
 
 const MARK = "[redacted]";
-/** Shorter values are no credential, and taking them out would cut up every other word. */
+/** Shortest value that counts as a credential; removing shorter ones would cut up other words. */
 const MIN_LENGTH = 4;
-/** Of a text that is quoted in one line, nobody reads more. */
+/** Most characters of a quoted text that are read. */
 const MAX_READ = 65_536;
 const CREDENTIAL_HEADER = /authorization|cookie|credential|token|secret|password|api-?key/i;
-/** Brackets belong to it, so that a URL with a secret already taken out is still seen whole. No scheme is longer. */
+/**
+ * Pattern of a URL. It includes brackets, so that a URL with a secret already removed still matches whole. No scheme is
+ * longer.
+ */
 const ANY_URL = /([a-z][a-z0-9+.-]{0,40}):\/\/[^\s"'`<>(){}]+/gi;
 
-/** Makes a `Redact`; the values are asked for when there is first something to redact. */
+/** Creates a `Redact`; `values` is called when there is first something to redact. */
 export function redactor(values: () => Iterable<string>): Redact {
   let needles: Needles | undefined;
   return (text) => {
@@ -33,7 +36,9 @@ export function redactor(values: () => Iterable<string>): Redact {
   };
 }
 
-/** The values of a request's credential headers: whole, without their scheme, and decoded where they are `Basic`. */
+/**
+ * Returns the values of a request's credential headers: whole, without their scheme, and decoded if they are `Basic`.
+ */
 export function headerCredentials(headers: Headers): string[] {
   return [...headers].filter(([name]) => CREDENTIAL_HEADER.test(name)).flatMap(([, value]) => {
     const [, scheme, rest] = /^(\S+)\s+(.+)$/.exec(value) ?? [];
@@ -47,7 +52,7 @@ export function headerCredentials(headers: Headers): string[] {
   });
 }
 
-/** A copy of an error and its causes with nothing to hide: names, codes, redacted messages and stacks. */
+/** Copies an error and its causes without secrets: names, codes, redacted messages and stacks. */
 export function redactedError(error: unknown, redact: Redact, depth = 0): Error {
   if (!(error instanceof Error)) return new Error(redact(String(error)));
   const goesOn = error.cause !== undefined && depth < 8; // a chain may lead back into itself
@@ -61,14 +66,16 @@ export function redactedError(error: unknown, redact: Redact, depth = 0): Error 
   return copy;
 }
 
-/** Text of a vendor on one line, redacted before it is cut, so that no half of a secret is left at the cut. */
+/** Returns a vendor's text on one line, redacted before it is cut, so that no half of a secret is left at the cut. */
 export function quote(text: string, redact: Redact, maxLength = 200): string {
   // deno-lint-ignore no-control-regex
   const line = redact(text.slice(0, MAX_READ)).replace(/[\s\x00-\x1f\x7f-\x9f]+/g, " ").trim();
   return line.length > maxLength ? `${line.slice(0, maxLength - 3).toWellFormed()}...` : line;
 }
 
-/** Places keep host and path; a `postgres://` and its like is a credential as a whole. */
+/**
+ * Removes credentials from a URL: addresses keep host and path; `postgres://` and similar URLs are removed completely.
+ */
 function withoutCredentials(url: string, scheme: string): string {
   if (!/^(https?|file)$/i.test(scheme)) return `${scheme}://${MARK}`;
   return url.replace(/^([^:]+:\/\/)[^/?#]*@/, "$1").replace(/[?#].*$/, "");

@@ -1,38 +1,40 @@
 /**
- * What a vendor answered, as an error or as data.
+ * A vendor's answer as an error or as data.
  *
  * @module
  */
 import { type ErrorCode, ForkstackError } from "../../mod.ts";
 import { headerCredentials, quote, type Redact, redactor } from "./redact.ts";
 
-/** What the client knows of an exchange and an error about it needs. */
+/** The facts about a request and its answer that an error needs. */
 export interface Exchange {
-  /** `"POST /projects/x/branches"`: method and path, no query. */
+  /** Method and path, no query: `"POST /projects/x/branches"`. */
   readonly label: string;
-  /** `"console.neon.tech"`. */
+  /** The host: `"console.neon.tech"`. */
   readonly host: string;
-  /** Knows the secrets of the client and of this request. */
+  /** Redacts the secrets of the client and of this request. */
   readonly redact: Redact;
-  /** As `Provider.requestIdHeaders`. @default {none} */
+  /** Names of headers that hold a request's id, as `Provider.requestIdHeaders`. @default {none} */
   readonly requestIdHeaders?: readonly string[];
-  /** The answer's body, still there after the provider has read it. */
+  /** The answer's body, kept after the provider has read it. */
   readonly text?: string;
-  /** When the vendor said to come back, if that was too late to wait for. */
+  /** The instant from which the vendor accepts a retry, if that was too late to wait for. */
   readonly retryAt?: Date;
 }
 
-/** What a provider knows of a bad answer. */
+/** A provider's description of a bad answer. */
 export interface VendorProblem {
   /** The provider's name in forkstack.json, e.g. `"neon"`. */
   readonly provider: string;
   /** The resource, e.g. `"database"` or `"storage.uploads"`. */
   readonly resource?: string;
-  /** The error's code, where the vendor's own code says more than the status. @default {by status} */
+  /** The error's code, if the vendor's own code says more than the status. @default {by status} */
   readonly code?: ErrorCode;
-  /** `"Cannot fork database "db" for env "pr-42": Neon project "late-frost-12345" has 10 of 10 branches"`. */
+  /**
+   * The message: `"Cannot fork database "db" for env "pr-42": Neon project "late-frost-12345" has 10 of 10 branches"`.
+   */
   readonly message: string;
-  /** What to do next. */
+  /** The next thing to do. */
   readonly hint: string;
 }
 
@@ -52,7 +54,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 };
 const RETRYABLE = new Set<ErrorCode>(["PROVIDER_UNAVAILABLE", "RATE_LIMITED", "RESOURCE_LOCKED"]);
 
-/** Headers that name a request's id by themselves: `x-amz-request-id`, `request-id`, `x-correlation-id`. */
+/** Pattern for headers that hold a request's id: `x-amz-request-id`, `request-id`, `x-correlation-id`. */
 const REQUEST_ID = /(^|-)(request|correlation)-?id$/;
 
 const CODE_KEYS = ["code", "errorCode", "error_code", "__type", "Code"];
@@ -65,17 +67,19 @@ interface Complaint {
   bodyRequestId?: string;
 }
 
-/** Keeps what is known of an exchange for the errors that a provider may make of it. */
+/** Stores the facts about an exchange on its request or response, for errors that a provider may throw. */
 export function remember(of: Request | Response, exchange: Exchange): void {
   Object.defineProperty(of, EXCHANGE, { value: exchange, configurable: true });
 }
 
-/** Method and path of a request; no query, and none of the given secrets. */
+/** Returns method and path of a request; no query, and none of the given secrets. */
 export function labelOf(request: Request, redact: Redact): string {
   return `${request.method} ${redact(new URL(request.url).pathname)}`;
 }
 
-/** The vendor's id of a request: of the headers that its provider names, the best first, else of one that says so. */
+/**
+ * Returns the vendor's id of a request: from the provider's headers in their order, else from any whose name says so.
+ */
 export function requestIdOf(
   headers: Headers,
   { redact, requestIdHeaders = [] }: Pick<Exchange, "redact" | "requestIdHeaders">,
@@ -85,19 +89,21 @@ export function requestIdOf(
   return found ? quote(found, redact) : undefined;
 }
 
-/** `POST /projects/x/branches: 422 BRANCHES_LIMIT_EXCEEDED (request 7f3a): branches limit exceeded`. */
+/**
+ * Formats the cause: `POST /projects/x/branches: 422 BRANCHES_LIMIT_EXCEEDED (request 7f3a): branches limit exceeded`.
+ */
 export function causeLine(label: string, state: (string | undefined)[], requestId?: string, text?: string): string {
   const request = requestId ? ` (request ${requestId})` : "";
   return `${label}: ${state.filter(Boolean).join(" ")}${request}${text ? `: ${text}` : ""}`;
 }
 
 /**
- * The error for a bad answer. Its cause holds method, path, status, the vendor's code, request id and up to 200
+ * Returns the error for a bad answer. Its cause holds method, path, status, the vendor's code, request id and up to 200
  * characters of the vendor's message; no query string, no credential, no body. The code follows the status: 401
  * `CREDENTIALS_REJECTED`, 403 `CREDENTIALS_DENIED`, 404 `NOT_FOUND`, 409 `CONFLICT`, 423 `RESOURCE_LOCKED`, 429
  * `RATE_LIMITED`, 408 and 5xx `PROVIDER_UNAVAILABLE`, any other `PROVIDER_REFUSED`.
  *
- * Both objects are best those of `Context.fetch`: then all its secrets are redacted, and the body may have been read.
+ * Pass the request and response of `Context.fetch`: then all its secrets are redacted, and the body may have been read.
  */
 export function vendorError(request: Request, response: Response, problem: VendorProblem): ForkstackError {
   const exchange = exchangeOf(request, response);
@@ -116,10 +122,10 @@ export function vendorError(request: Request, response: Response, problem: Vendo
 }
 
 /**
- * The parsed body of an answer, for the provider to validate.
+ * Returns the parsed JSON body of an answer, for the provider to validate.
  *
- * @throws {ForkstackError} PROVIDER_UNAVAILABLE if the body is not whole or not JSON. It is never quoted: what a create
- * answers may hold a password that nobody knows yet.
+ * @throws {ForkstackError} PROVIDER_UNAVAILABLE if the body is not complete or not JSON. The error never quotes it: the
+ * answer to a create may hold a password that nobody knows yet.
  */
 export async function readJson(response: Response): Promise<unknown> {
   if (response.bodyUsed) throw new TypeError("The body of this answer was already read");
@@ -148,7 +154,7 @@ function unreadable(response: Response, text: string | undefined): ForkstackErro
   });
 }
 
-/** Why a body could not be used; `undefined` is one that did not come whole. */
+/** Returns the reason why a body is unusable; `undefined` as a body means that it did not come completely. */
 function bodyState(text: string | undefined): string {
   if (text === undefined) return "the body broke off";
   return text === "" ? "the body is empty" : "the body is not JSON";
@@ -165,7 +171,7 @@ function codeOf(status: number): ErrorCode {
   return CODES[status] ?? (status >= 500 ? "PROVIDER_UNAVAILABLE" : "PROVIDER_REFUSED");
 }
 
-/** The vendor's code, message and request id, where the body has one of the common shapes. */
+/** Returns the vendor's code, message and request id, if the body has one of the common shapes. */
 function complaintOf(response: Response, { text = "", redact }: Exchange): Complaint {
   if (response.status < 400 || text === "") return {}; // the body of a success may hold credentials
   const body = parsed(text) ?? xmlError(text);
@@ -185,7 +191,7 @@ function complaintOf(response: Response, { text = "", redact }: Exchange): Compl
   };
 }
 
-/** The object in a JSON body; an empty one for JSON of another kind, nothing for what is not JSON. */
+/** Returns the object in a JSON body; an empty one for other JSON, `undefined` for a body that is not JSON. */
 function parsed(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
