@@ -1,12 +1,14 @@
 /**
  * Cloudflare R2: buckets over REST, objects over S3 without what R2 lacks of it (tags, versions, conditions on copied
- * parts). As ../shared/openapi/cloudflare-r2.json and ../shared/vendors/storage-and-secrets.md have it, section 3.
+ * parts). As ../shared/openapi/cloudflare-r2.json and ../shared/vendors/storage-and-secrets.md have it, section 3, and for
+ * what is below a bucket as wrangler 4.86 sends it:
+ * https://github.com/cloudflare/workers-sdk/tree/main/packages/wrangler/src/r2
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Bucket } from "../../core/s3/bucket.ts";
-import { isEmpty } from "../../core/s3/list.ts";
+import { isEmpty, listPage } from "../../core/s3/list.ts";
 import type { S3Handler } from "../../core/s3/server.ts";
 import { failed } from "./aws_s3.ts";
 import { type S3Local, serveS3 } from "./s3_local.ts";
@@ -36,12 +38,21 @@ export interface R2 extends S3Local {
 
 const NAME = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 
+/** What is below a bucket and holds no objects, with what it is at first. */
+const SETTINGS: readonly (readonly [RegExp, object])[] = [
+  [/^(cors|lifecycle|lock)$/, { rules: [] }],
+  [/^domains\/custom$/, { domains: [] }],
+  [/^domains\/custom\/[^/]+$/, { enabled: true }],
+  [/^(domains\/managed|sippy|local-uploads)$/, { enabled: false }],
+];
+
 /** Starts both on free ports. */
 export async function serveR2(options: R2Options = {}): Promise<R2> {
   const { account = "0123456789abcdef0123456789abcdef", token = "test-token", tokenId = "test-id" } = options;
   const now = options.now ?? Date.now;
   const temporary: R2["temporary"] = new Map();
   const requests: string[] = [];
+  const settings = new Map<string, object>();
 
   const wrap = (inner: S3Handler): S3Handler => async (request, target) => {
     requests.push(`S3 ${request.method} ${target}`);
@@ -74,21 +85,97 @@ export async function serveR2(options: R2Options = {}): Promise<R2> {
     const instead = running.intercept?.(request);
     if (instead !== undefined) return instead;
     if (request.headers.get("authorization") !== `Bearer ${token}`) return refusal(403, 10000, "Authentication error");
-    const [, accounts, id, r2, what, name] = path.split("/").map(decodeURIComponent);
-    if (accounts !== "accounts" || id !== account || r2 !== "r2") return refusal(400, 7003, "Could not route");
+    const [, accounts, id, r2, what, name, ...below] = path.split("/").map(decodeURIComponent);
+    if (accounts !== "accounts" || id !== account) return refusal(400, 7003, "Could not route");
+    if (r2 === "event_notifications" && what === "r2" && request.method === "GET") {
+      return success({ bucketName: name, queues: [] });
+    }
+    if (r2 !== "r2") return refusal(400, 7003, "Could not route");
     if (what === "temp-access-credentials" && request.method === "POST") return temporaryKeys(await request.json());
     if (what !== "buckets") return refusal(400, 7003, "Could not route");
     if (name === undefined) {
-      return request.method === "POST" ? make(await request.json()) : list(url.searchParams);
+      if (request.method === "POST") return make(await request.json());
+      return request.method === "GET" ? list(url.searchParams) : refusal(405, 10000, "Method not allowed");
     }
     const directory = join(s3.directory, name);
-    if (!existsSync(directory)) return refusal(404, 10006, "The specified bucket does not exist.");
-    if (request.method === "GET") return success(told(name));
-    if (!isEmpty(new Bucket(name, directory))) {
-      return refusal(409, 10008, "The bucket you tried to delete is not empty.");
+    if (!NAME.test(name) || !existsSync(directory)) {
+      return refusal(404, 10006, "The specified bucket does not exist.");
     }
-    rmSync(directory, { recursive: true });
-    return success({});
+    const [kind, ...key] = below;
+    if (kind === "objects") return await object(request, new Bucket(name, directory), key.join("/"), url.searchParams);
+    if (kind !== undefined) return await setting(request, name, below.join("/"));
+    switch (request.method) {
+      case "GET":
+      case "PATCH": // its storage class
+        return success(told(name));
+      case "DELETE":
+        if (!isEmpty(new Bucket(name, directory))) {
+          return refusal(409, 10008, "The bucket you tried to delete is not empty.");
+        }
+        rmSync(directory, { recursive: true });
+        for (const one of settings.keys()) if (one.startsWith(`${name} `)) settings.delete(one);
+        return success({});
+    }
+    return refusal(405, 10000, "Method not allowed");
+  }
+
+  /** `wrangler r2 object put`, `get` and `delete`, and the list of objects. */
+  async function object(request: Request, bucket: Bucket, key: string, query: URLSearchParams): Promise<Response> {
+    if (key === "") {
+      if (request.method !== "GET") return refusal(405, 10000, "Method not allowed");
+      const [prefix, after] = [query.get("prefix") ?? "", query.get("cursor") ?? ""];
+      const { keys } = listPage(bucket, {
+        prefix,
+        delimiter: "",
+        after,
+        limit: Number(query.get("per_page") ?? 1_000),
+      });
+      const shown = keys.map((one) => {
+        using found = bucket.need(one);
+        return { key: one, size: found.sizeBytes, etag: found.meta.etag, storage_class: "Standard" };
+      });
+      return success(shown, { result_info: { is_truncated: false } });
+    }
+    switch (request.method) {
+      case "GET": {
+        using found = bucket.open(key);
+        if (found === undefined) return refusal(404, 10007, "The specified key does not exist.");
+        const body = found.read(0, found.sizeBytes);
+        const bytes = body instanceof Uint8Array ? body : new Uint8Array(await new Response(body).arrayBuffer());
+        return new Response(bytes, { headers: { ...found.meta.headers, etag: `"${found.meta.etag}"` } });
+      }
+      case "PUT": {
+        const bytes = new Uint8Array(await request.arrayBuffer());
+        const etag = createHash("md5").update(bytes).digest("hex");
+        const type = request.headers.get("content-type");
+        const headers: Record<string, string> = type === null ? {} : { "content-type": type };
+        await bucket.put(key, new Blob([bytes]).stream(), () => ({ etag, modifiedAt: now(), headers }));
+        return success({ key, size: `${bytes.length}`, etag, storage_class: "Standard" });
+      }
+      case "DELETE":
+        bucket.delete(key);
+        return success({ key });
+    }
+    return refusal(405, 10000, "Method not allowed");
+  }
+
+  /** What a bucket may be set to: kept, and told again. What nobody knows is refused, and harms nothing. */
+  async function setting(request: Request, bucket: string, path: string): Promise<Response> {
+    const key = `${bucket} ${path}`;
+    const [standard] = SETTINGS.flatMap(([pattern, value]) => pattern.test(path) ? [value] : []);
+    if (standard === undefined) return refusal(404, 7000, "No route for that URI");
+    switch (request.method) {
+      case "GET":
+        return success(settings.get(key) ?? standard);
+      case "PUT":
+      case "POST":
+        settings.set(key, await request.json());
+        return success(settings.get(key)!);
+      case "DELETE":
+        settings.delete(key);
+        return success({});
+    }
+    return refusal(405, 10000, "Method not allowed");
   }
 
   function make({ name }: { name: string }): Response {
@@ -147,7 +234,7 @@ export async function serveR2(options: R2Options = {}): Promise<R2> {
   return running;
 }
 
-function success(result: object, more: object = {}): Response {
+function success(result: object | readonly object[], more: object = {}): Response {
   return Response.json({ success: true, errors: [], messages: [], result, ...more });
 }
 

@@ -164,3 +164,74 @@ Deno.test("r2: neither parent nor fork sees what is written to the other", async
   await using shop = await openShop();
   await isolation(shop, clientOf(shop.server));
 });
+
+Deno.test("r2: what wrangler sends of objects and settings reaches the emulator, and harms no bucket", async () => {
+  await using shop = await openShop({}, {}, {}, {}); // an empty parent: a delete in the wrong place would take it
+  const base = `${shop.server.url}/client/v4/accounts/${ACCOUNT}`;
+  const headers = { authorization: "Bearer test-token" };
+  const ask = async (method: string, path: string, body?: string) => {
+    const answer = await fetch(`${base}/${path}`, { method, headers, ...(body === undefined ? {} : { body }) });
+    return [answer.status, await answer.text()] as const;
+  };
+  const bucket = `r2/buckets/${PARENT}`;
+  for (const key of ["covers/1.jpg", "a%20b/%C3%BC.txt", ".forkstack.json"]) {
+    assert.equal((await ask("PUT", `${bucket}/objects/${encodeURI(decodeURI(key))}`, `of ${key}`))[0], 200, key);
+  }
+  assert.deepEqual(await ask("GET", `${bucket}/objects/covers/1.jpg`), [200, "of covers/1.jpg"]);
+  const { result } = JSON.parse((await ask("GET", `${bucket}/objects`))[1]);
+  assert.deepEqual(result.map(({ key }: { key: string }) => key).sort(), [
+    ".forkstack.json",
+    "a b/ü.txt",
+    "covers/1.jpg",
+  ]);
+  for (const { key } of result) assert.equal((await ask("DELETE", `${bucket}/objects/${encodeURI(key)}`))[0], 200);
+  assert.equal((await ask("GET", `${bucket}/objects/covers/1.jpg`))[0], 404);
+
+  const settings = [
+    "cors",
+    "lifecycle",
+    "lock",
+    "domains/custom",
+    "domains/custom/x.example",
+    "domains/managed",
+    "sippy",
+  ];
+  for (const setting of settings) {
+    assert.equal((await ask("GET", `${bucket}/${setting}`))[0], 200, setting);
+    assert.equal((await ask("PUT", `${bucket}/${setting}`, '{"kept":1}'))[0], 200, setting);
+    assert.deepEqual(JSON.parse((await ask("GET", `${bucket}/${setting}`))[1]).result, { kept: 1 });
+    assert.equal((await ask("DELETE", `${bucket}/${setting}`))[0], 200, setting);
+  }
+  for (
+    const [method, path] of [["DELETE", "nobody-knows"], ["DELETE", "objects"], ["PUT", ""], ["DELETE", "objects/"], [
+      "PUT",
+      "objects/../up",
+    ]]
+  ) {
+    assert(
+      (await ask(method!, `${bucket}/${path}`, method === "PUT" ? "{}" : undefined))[0] >= 400,
+      `${method} ${path}`,
+    );
+  }
+  assert.equal((await ask("DELETE", "r2/buckets"))[0], 405);
+  assert.equal((await ask("DELETE", "r2/buckets/%2e%2e"))[0] >= 400, true);
+  assert.equal((await ask("GET", `event_notifications/r2/${PARENT}/configuration`))[0], 200);
+  assert.deepEqual(readdirSync(shop.server.directory), [PARENT]);
+});
+
+Deno.test("r2: a mark that `wrangler r2 object put` or `delete` changes is seen, and what it wrote is no fork's", async () => {
+  await using shop = await openShop();
+  const fork = await shop.create(shop.target("alice"));
+  const url = `${shop.server.url}/client/v4/accounts/${ACCOUNT}/r2/buckets/${FORK}/objects/.forkstack.json`;
+  const headers = { authorization: "Bearer test-token" };
+  const mark = await (await fetch(url, { headers })).text();
+  assert.equal(JSON.parse(mark)["forkstack-id"], fork.id);
+  await (await fetch(url, { method: "DELETE", headers })).text();
+  const seen = await provider.inspect(shop.context(), shop.target("alice") as never);
+  assert.equal(seen.state, "ready", "by its birth on record");
+  const theirs = { ...JSON.parse(mark), "forkstack-id": "another" };
+  await (await fetch(url, { method: "PUT", headers, body: JSON.stringify(theirs) })).text();
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope() as never), "absent");
+  await (await fetch(url, { method: "PUT", headers, body: mark })).text();
+  assert.equal(await provider.delete(shop.context(), fork, shop.scope() as never), "deleted");
+});
