@@ -227,8 +227,11 @@ async function named(context: Context, target: Target<Options>, branch: Branch):
 /** Its ref alone says which branch goes, and not before the list says that it is neither the project nor protected. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const what = `delete database "${fork.name}"`;
-  const own = async () => (await branches(context, scope)).find(({ project_ref }) => project_ref === fork.id);
-  const found = await own();
+  const isIt = ({ project_ref }: Branch) => project_ref === fork.id;
+  const own = async () => (await branches(context, scope)).find(isIt);
+  // A new one may be missing from the list for a while, which makes it no less there.
+  const isUnseen = async () => await detailOf(context, scope, fork) !== undefined;
+  const found = await own() ?? (await isUnseen() ? await appearing(context, scope, isIt) : undefined);
   if (found === undefined) return "absent";
   if (found.is_default || fork.id === scope.options.projectRef) {
     throw records.foreign(scope, `${what}: it is the project itself`);

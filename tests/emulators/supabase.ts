@@ -52,6 +52,8 @@ export interface SupabaseOptions {
   readonly course?: readonly State[];
   /** In how many lists a new branch is not yet. @default {3} */
   readonly hidden?: number;
+  /** A branch that no list has yet is told of by its ref. @default {false: nothing tells of it} */
+  readonly hidesInListsAlone?: boolean;
   /** How many connections a new branch refuses though it is said to be healthy. @default {1} */
   readonly refusing?: number;
   /** In how many lists a branch still is that is deleted. @default {1} */
@@ -183,7 +185,8 @@ export class Supabase {
     if (first === "branches") {
       const branch = ref === projectRef ? this.project : this.branches.get(ref) ?? this.#byId(ref);
       if (!may("branches:read")) return denied();
-      if (branch === undefined || branch.hidden > 0 || branch.leaving !== undefined) {
+      const isHidden = (branch?.hidden ?? 0) > 0 && !this.options.hidesInListsAlone;
+      if (branch === undefined || isHidden || branch.leaving !== undefined) {
         return failed(404, "Branch not found");
       }
       switch (what) {

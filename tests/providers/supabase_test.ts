@@ -249,6 +249,63 @@ test("a fork's password opens no other fork, and not the project", async () => {
   await assert.rejects(ask(url.replace(alice.id, "z".repeat(20)), "SELECT 1"), { code: "XX000" });
 });
 
+test("no database password is needed to list, to look at the project and a fork, or to delete", async () => {
+  await using shop = await openShop();
+  const context = shop.context();
+  assert.equal(context.credentials.SUPABASE_DB_PASSWORD, undefined);
+  const fork = await shop.create(shop.target("alice"), context);
+  assert.deepEqual((await Array.fromAsync(provider.list(context, shop.scope()))).map(({ id }) => id), [fork.id]);
+  assert.equal((await provider.inspect(context, { ...shop.target("prod"), name: "shop" })).state, "foreign");
+  await provider.probe(context, fork, shop.scope());
+  assert.equal(await provider.delete(context, fork, shop.scope()), "deleted");
+});
+
+for (const hidden of [1, 3, 8]) {
+  test(`a branch that ${hidden} lists do not have yet is deleted all the same, and is not taken for absent`, async () => {
+    await using shop = await openShop({ hidden, hidesInListsAlone: true });
+    const control = new AbortController();
+    const { fetch } = shop.context();
+    const cut = {
+      ...shop.context(),
+      signal: control.signal,
+      fetch: async (request: Request) => {
+        const answer = await fetch(request);
+        if (request.method === "POST") control.abort();
+        return answer;
+      },
+    };
+    await assert.rejects(shop.create(shop.target("alice"), cut));
+    const [branch] = [...shop.supabase.branches.values()].filter(({ name }) => name.startsWith("shop-alice"));
+    const { marker, begunAt: createdAt } = shop.target("alice");
+    const fork = { id: branch!.ref, name: "shop-alice", marker, createdAt };
+    assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
+    assert.equal(shop.supabase.find(branch!.name), undefined);
+    assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "absent");
+  });
+
+  test(`what stands there while ${hidden} lists lack our own branch is not adopted, and stays`, async () => {
+    await using shop = await openShop({ hidden, muteCreate: false });
+    const { fetch } = shop.context();
+    const lost = {
+      ...shop.context(),
+      fetch: async (request: Request) => {
+        const answer = await fetch(request);
+        if (request.method !== "POST") return answer;
+        shop.supabase.add("shop-alice"); // somebody else's, seen at once
+        throw new TypeError("the answer was lost");
+      },
+    };
+    const target = shop.target("alice");
+    await assert.rejects(shop.create(target, lost), hasCode("FOREIGN"));
+    const theirs = shop.supabase.find("shop-alice")!;
+    const seen = await provider.inspect(shop.context(), { ...target, isResumed: true });
+    assert("fork" in seen && seen.fork.id !== theirs.ref, show(seen)); // our own, by its first name
+    const fork = { id: theirs.ref, name: "shop-alice", marker: target.marker, createdAt: target.begunAt };
+    await assert.rejects(provider.delete(shop.context(), fork, shop.scope()), hasCode("FOREIGN"));
+    assert.equal(shop.supabase.find("shop-alice"), theirs);
+  });
+}
+
 // ---- States ----
 
 const STATES: Record<string, { course: State[]; code?: string; says?: RegExp }> = {
