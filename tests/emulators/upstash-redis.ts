@@ -22,6 +22,8 @@ export interface UpstashOptions {
   readonly limitStatus?: 400 | 402;
   /** What becomes of the next backups. @default {"completed"} */
   readonly backups?: "completed" | "failed";
+  /** A create may leave out `platform`, which the specification asks for. @default {false} */
+  readonly guessesPlatform?: boolean;
   /** The account's plan. @default {"payg"} */
   readonly type?: "free" | "payg";
 }
@@ -172,9 +174,11 @@ export class Upstash {
   }
 
   async #create(body: Record<string, unknown>): Promise<Response> {
-    const { database_name: name, platform, primary_region: region } = body;
+    const { database_name: name, primary_region: region } = body;
     if (typeof name !== "string" || name === "") return failed(400, "database_name is required");
     const isGcp = ["us-central1", "us-east4", "europe-west1", "asia-northeast1"].includes(String(region));
+    const { platform = this.options.guessesPlatform ? (isGcp ? "gcp" : "aws") : undefined } = body;
+    if (platform === undefined) return failed(400, "platform is required");
     if (platform !== (isGcp ? "gcp" : "aws")) return failed(400, `region ${region} is not of platform ${platform}`);
     if (!await this.#isFree(name)) return failed(400, "database name is already in use");
     const { maxDatabases = Infinity, limitStatus = 400 } = this.options;

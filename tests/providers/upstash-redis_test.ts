@@ -341,3 +341,22 @@ Deno.test("upstash-redis: options are those of the vendor, and a key goes by TLS
     assert(!parse(bad), JSON.stringify(bad));
   }
 });
+
+for (const region of ["us-east-1", "eu-west-1", "ap-southeast-2", "us-east4", "europe-west1"]) {
+  testIf(WHY_NO_SERVER, `upstash-redis: a database in ${region} is made with the platform that it is of`, async () => {
+    for (const guessesPlatform of [false, true]) {
+      await using shop = await openShop({ guessesPlatform });
+      const parentless = { parent: undefined } as Partial<Target<never>>;
+      const fork = await shop.create(shop.target("alice", parentless, { region }));
+      assert.equal(shop.upstash.databases.get(fork.id)!.region, region);
+      const body = JSON.stringify({ database_name: "x", primary_region: region, tls: true });
+      const headers = { authorization: `Basic ${btoa(`${EMAIL}:${KEY}`)}` };
+      const answer = await fetch(`${shop.scope().options.endpoint}/v2/redis/database`, {
+        method: "POST",
+        headers,
+        body,
+      });
+      assert.equal(answer.status, guessesPlatform ? 200 : 400, await answer.text());
+    }
+  });
+}
