@@ -29,6 +29,7 @@ import { endpointOption, instantOf, outOfReach, reaches, type Refusal, slugOptio
 import { firstNameOf } from "../_shared/first_name.ts";
 import {
   api,
+  backupBefore,
   type Branch,
   branches,
   type Database,
@@ -151,8 +152,10 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   (await minted(context)).set(settled.id, access);
   await waitForAnswer(context, access, `query branch "${settled.name}"`);
   const fork = { ...planetScaleFork(settled, target), outputs: outputsFrom(access) };
-  if (isFilled(target)) return { ...fork, copy: "full-copy" };
-  if (access.engine === "postgres" && parent !== undefined) {
+  if (isFilled(target)) {
+    if (settled.restored_from_branch) return { ...fork, copy: "full-copy" };
+    context.warn(`PlanetScale does not say that branch "${settled.name}" was restored: it may hold no rows`);
+  } else if (access.engine === "postgres" && parent !== undefined) {
     context.warn(`branch "${settled.name}" starts empty: PlanetScale fills one of PostgreSQL with \`withData\` alone`);
   }
   if (parent !== undefined) return fork;
@@ -331,17 +334,25 @@ async function make(
   const { name, options: { withData } } = target;
   const what = `make branch "${name}"`;
   const first = firstNameOf(target, MAX_NAME_LENGTH);
-  // The smallest that the vendor's own CLI takes; of PostgreSQL the sizes differ by region, and it has a default.
-  const size = database.kind === "mysql" ? { cluster_size: withData ? "PS_10" : "PS_DEV" } : {};
+  const backup = at && parent && await backupBefore(context, target, parent.name, at);
+  if (at !== undefined && backup === undefined) {
+    throw outOfReach(target, "planetscale", new Error(`branch "${parent?.name}" has no backup of then or before`));
+  }
+  // The smallest that the vendor's own CLI takes, and its default where one restores a point of PostgreSQL's
+  // (https://github.com/planetscale/cli/pull/1369); else PostgreSQL's sizes differ by region, and it has a default.
+  const mysqlSize = withData ? "PS_10" : "PS_DEV";
+  const postgresSize = at === undefined ? undefined : "PS_10";
+  const size = database.kind === "mysql" ? mysqlSize : postgresSize;
   context.signal.throwIfAborted();
   // https://planetscale.com/docs/api/reference/create_branch
   const answer = await api.send(context, target, "POST", [...pathOf(target), "branches"], {
     json: {
       name: first,
       parent_branch: parent?.name,
+      backup_id: backup,
       restore_point: at,
       seed_data: at === undefined && withData && parent ? "last_successful_backup" : undefined,
-      ...size,
+      cluster_size: size,
     },
   });
   if (answer.response.ok) return await api.read(BRANCH, answer, target, what);

@@ -44,6 +44,11 @@ export const BRANCH = v.object({
 });
 export type Branch = v.InferOutput<typeof BRANCH>;
 const PAGE = v.object({ next_page: v.nullish(v.number()), data: v.array(BRANCH) });
+// https://planetscale.com/docs/api/reference/list_backups
+const BACKUPS = v.object({
+  next_page: v.nullish(v.number()),
+  data: v.array(v.object({ id: v.string(), state: v.string(), completed_at: v.nullish(v.string()) })),
+});
 const ORGANIZATIONS = v.object({ next_page: v.nullish(v.number()), data: v.array(v.object({ name: v.string() })) });
 
 export const SAFE_MIGRATIONS: Refusal = {
@@ -124,6 +129,34 @@ export async function heldBranch(context: Context, held: Held, scope: PlanetScal
   const { answer, branch } = await find(context, scope, held.name);
   if (branch?.id !== held.id) throw await missing(answer, scope, held.name);
   return branch;
+}
+
+/**
+ * The last backup of a branch that was whole at an instant: a restore of a point wants one to begin with, as the vendor's
+ * own command line sends it (https://github.com/planetscale/cli/pull/1372).
+ */
+export async function backupBefore(
+  context: Context,
+  scope: PlanetScaleScope,
+  branch: string,
+  at: string,
+): Promise<string | undefined> {
+  const what = `list the backups of branch "${branch}"`;
+  const path = [...pathOf(scope), "branches", branch, "backups"];
+  const send = async (page: string | undefined) => {
+    const query = { state: "success", to: at, per_page: "100", ...(page === undefined ? {} : { page }) };
+    const answer = await api.send(context, scope, "GET", path, { query });
+    if (/^40[34]$/.test(String(answer.response.status))) throw await denied(answer, scope, what, "read_backups");
+    return answer;
+  };
+  let [newest, time] = [undefined as string | undefined, -Infinity];
+  for await (const { data } of api.pages(BACKUPS, scope, what, send, (page) => page.next_page?.toString())) {
+    for (const { id, state, completed_at } of data) {
+      const completed = Date.parse(completed_at ?? "");
+      if (state === "success" && completed <= Date.parse(at) && completed > time) [newest, time] = [id, completed];
+    }
+  }
+  return newest;
 }
 
 // ---- Ownership ----

@@ -8,6 +8,7 @@
 import { randomInt } from "node:crypto";
 import type { Data, Taken } from "./planetscale_data.ts";
 import {
+  backupShape,
   type Branch,
   branchShape,
   databaseShape,
@@ -30,6 +31,7 @@ export type Access =
   | "create_production_branch_password"
   | "delete_branch_password"
   | "delete_production_branch_password"
+  | "read_backups"
   | "restore_backup"
   | "write_database";
 
@@ -54,6 +56,13 @@ export interface PlanetScaleOptions {
   readonly maxRestored?: number;
   readonly maxPasswords?: number;
   readonly allowDataBranching?: boolean;
+  /**
+   * A point of the past is restored without the backup that it begins with, and without a size. The vendor's own command
+   * line sends both: https://github.com/planetscale/cli/pull/1372 @default {false}
+   */
+  readonly findsBackups?: boolean;
+  /** A branch that was to be filled is not, and does not say that it was restored. @default {false} */
+  readonly ignoresSeeds?: boolean;
   /** The database can have branches. @default {true} */
   readonly isReady?: boolean;
   /** A branch that is restored is of production, as was seen in May 2025. @default {false} */
@@ -169,6 +178,9 @@ export class PlanetScale {
         : Response.json(databaseShape(database, this.kind, this.defaultBranch, this.#state()));
     }
     if (third !== "branches") return notFound();
+    if (request.method === "GET" && fourth === "backups" && id === undefined) {
+      return may("read_backups") && this.branches.has(name!) ? this.#backups(name!, url) : denied();
+    }
     const maySee = may("read_branch", "create_branch", "delete_branch", "connect_branch", "connect_production_branch");
     const what = [request.method, name && "branch", fourth, id && "one"].filter(Boolean).join(" ");
     if (what === "GET") return maySee ? this.#list(url) : denied();
@@ -215,6 +227,14 @@ export class PlanetScale {
     return new Response(null, { status: 204 });
   }
 
+  /** Of the default branch: what `remember` was told of. */
+  #backups(branch: string, url: URL): Response {
+    const to = Date.parse(url.searchParams.get("to") ?? "9999-12-31T00:00:00Z");
+    const all = branch === this.defaultBranch ? this.#past.filter(({ at }) => at <= to) : [];
+    const shown = all.map(({ id, at }) => backupShape(id, new Date(at).toISOString()));
+    return page(shown, url, this.options.pageSize);
+  }
+
   #list(url: URL): Response {
     const query = url.searchParams.get("q");
     const found = [...this.branches.values()].filter(({ name }) => query === null || name.includes(query));
@@ -222,12 +242,14 @@ export class PlanetScale {
   }
 
   async #create(wanted: Record<string, unknown>): Promise<Response> {
-    const { name, parent_branch = this.defaultBranch, seed_data, restore_point, cluster_size } = wanted;
+    const { name, parent_branch = this.defaultBranch, seed_data, restore_point, backup_id, cluster_size } = wanted;
     const { isReady = true, allowDataBranching = true, settling = 2, restoredIsProduction = false } = this.options;
     if (!isReady) {
       return failed(400, "bad_request", "Database is still initializing and cannot create branches.");
     }
-    const isRestored = seed_data !== undefined || restore_point !== undefined;
+    const { findsBackups = false, ignoresSeeds = false } = this.options;
+    const isAsked = seed_data !== undefined || restore_point !== undefined || backup_id !== undefined;
+    const isRestored = isAsked && !ignoresSeeds;
     if (typeof name !== "string" || !/^[a-z][a-z0-9-]{0,59}$/.test(name)) return invalid("Name is invalid");
     if (this.branches.has(name)) return invalid("Name has already been taken");
     const parent = this.branches.get(String(parent_branch));
@@ -236,6 +258,12 @@ export class PlanetScale {
     if (restore_point && this.kind === "mysql") return invalid("Restore point is for PostgreSQL databases");
     if (this.#state()[isRestored ? "isFullOfRestored" : "isFullOfDevelopment"]) {
       return invalid("Branch limit reached");
+    }
+    const backup = this.#past.find(({ id }) => id === backup_id);
+    if (backup_id !== undefined && backup === undefined) return notFound();
+    if (backup_id !== undefined && cluster_size === undefined) return invalid("Cluster size can't be blank");
+    if (restore_point && !findsBackups && !(backup && backup.at <= Date.parse(String(restore_point)))) {
+      return invalid("Restore point needs a backup of before");
     }
     const then = this.#past.findLast(({ at }) => at <= Date.parse(String(restore_point)));
     if (restore_point && then === undefined) return invalid("No backup reaches back to the restore point");

@@ -180,6 +180,28 @@ export function branchShape(branch: Branch, kind: Kind) {
   };
 }
 
+/** A backup that was whole at an instant. */
+export function backupShape(id: string, at: string) {
+  return {
+    id,
+    name: at,
+    state: "success",
+    size: 1,
+    estimated_storage_cost: 0,
+    ...times(at),
+    started_at: at,
+    expires_at: new Date(Date.parse(at) + 30 * 86_400_000).toISOString(),
+    completed_at: at,
+    deleted_at: null,
+    pvc_size: 1,
+    uncompressed_size: 1,
+    protected: false,
+    required: false,
+    restored_branches: [],
+    actor: ACTOR,
+  };
+}
+
 /** A password, or a role; its secret is told once. */
 export function loginShape(branch: Branch, login: Login, kind: Kind, now: number, isNew = false) {
   const { id, name, user, secret, role, expiresAt, host, database, settling } = login;

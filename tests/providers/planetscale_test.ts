@@ -616,6 +616,12 @@ const REFUSALS: Record<string, {
     target: { at: "2026-01-01T00:00:00Z" },
     says: /PostgreSQL alone.*--at/s,
   },
+  "a token that may not see backups": {
+    code: "CREDENTIALS_DENIED",
+    given: { kind: "postgresql", tokens: { "id:token": ["read_branch", "create_branch", "restore_backup"] } },
+    target: { at: "2026-01-01T00:00:00Z" },
+    says: /the backups of branch "main".*404.*read_backups/s,
+  },
   "a position in place of a time": {
     code: "AT_INVALID",
     given: { kind: "postgresql" },
@@ -637,6 +643,67 @@ for (const [what, { code, says, given = {}, token, options, target, isMade = fal
     await assert.rejects(shop.create(wanted, shop.context(token)), isTold(code, says, !isLocal));
     const made = [...shop.planetscale.branches.keys()].filter((name) => /^shop-alice(-[0-9a-f]{12})?$/.test(name));
     assert.equal(made.length, isMade ? 1 : 0);
+  });
+}
+
+Deno.test("planetscale: a point of PostgreSQL's past is asked for with the last backup of before, and a size", async () => {
+  const days = ["2026-01-01", "2026-01-03", "2026-01-02", "2026-01-05"];
+  for (
+    const [at, from] of [["2026-01-03T12:00:00Z", 1], ["2026-01-03T00:00:00Z", 1], ["2026-01-09T00:00:00Z", 3]] as const
+  ) {
+    for (const pageSize of [1, 100]) {
+      await using shop = await openShop(undefined, { kind: "postgresql", pageSize });
+      for (const [index, day] of days.entries()) shop.planetscale.remember(`${day}T00:00:00Z`, `backup-${index}`);
+      await assert.rejects(shop.create(shop.target("alice", { at })), /query branch/); // nothing answers there
+      const { body } = shop.planetscale.requests.find(({ method, path }) =>
+        method === "POST" && /branches$/.test(path)
+      )!;
+      const { name: _, ...sent } = body as Record<string, unknown>;
+      const wanted = { parent_branch: "main", backup_id: `backup-${from}`, restore_point: at, cluster_size: "PS_10" };
+      assert.deepEqual(sent, wanted);
+    }
+  }
+  await using shop = await openShop(undefined, { kind: "postgresql" });
+  shop.planetscale.remember("2026-01-02T00:00:00Z", "backup");
+  const early = shop.create(shop.target("alice", { at: "2026-01-01T00:00:00Z" }));
+  await assert.rejects(early, hasCode("AT_OUT_OF_REACH"));
+  assert(shop.planetscale.requests.every(({ method }) => method === "GET"));
+});
+
+Deno.test("planetscale: the emulator restores no point without a backup of before it and a size", async () => {
+  for (const findsBackups of [false, true]) {
+    await using shop = await openShop(undefined, { kind: "postgresql", findsBackups });
+    shop.planetscale.remember("2026-01-02T00:00:00Z", "backup");
+    const url = `${shop.planetscale.url}/v1/organizations/acme/databases/shop/branches`;
+    const ask = async (more: object, index: number) => {
+      const body = JSON.stringify({ name: `x-${index}`, restore_point: "2026-01-03T00:00:00Z", ...more });
+      const answer = await fetch(url, { method: "POST", headers: { authorization: "id:token" }, body });
+      await answer.text();
+      return answer.status;
+    };
+    const sent = [{}, { backup_id: "backup" }, { backup_id: "none", cluster_size: "PS_10" }, {
+      backup_id: "backup",
+      cluster_size: "PS_10",
+    }];
+    const statuses = await Promise.all(sent.map(ask));
+    assert.deepEqual(statuses, [findsBackups ? 201 : 422, 422, 404, 201]);
+  }
+});
+
+for (const engine of ["vitess", "postgres"] as const) {
+  const what = `planetscale: a branch on ${engine} that does not say that it was restored claims no copy of the data`;
+  testIf(whyNo(engine), what, async () => {
+    for (const ignoresSeeds of [false, true]) {
+      await using shop = await openShop(STORES[engine] as Data, { ignoresSeeds });
+      const warnings: string[] = [];
+      const context = { ...shop.context(), warn: (text: string) => void warnings.push(text) };
+      const { copy } = await shop.create(shop.target("alice", {}, { withData: true }), context);
+      assert.equal(copy, ignoresSeeds ? engine === "vitess" ? "schema-only" : "empty" : "full-copy");
+      assert.equal(
+        warnings.filter((one) => /was restored: it may hold no rows/.test(one)).length,
+        ignoresSeeds ? 1 : 0,
+      );
+    }
   });
 }
 
