@@ -144,7 +144,7 @@ export async function backupBefore(
   const what = `list the backups of branch "${branch}"`;
   const path = [...pathOf(scope), "branches", branch, "backups"];
   const send = async (page: string | undefined) => {
-    const query = { state: "success", to: at, per_page: "100", ...(page === undefined ? {} : { page }) };
+    const query = { state: "success", to: at, per_page: "100", page };
     const answer = await api.send(context, scope, "GET", path, { query });
     if (/^40[34]$/.test(String(answer.response.status))) throw await denied(answer, scope, what, "read_backups");
     return answer;
