@@ -15,8 +15,7 @@ import { ForkstackError } from "../../mod.ts";
 import type { Catalog } from "../provider.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import { parse, splitProgram } from "./parse.ts";
-import { commandPrefix } from "./command_prefix.ts";
-import { dressed, localCommands, type Style } from "./style.ts";
+import { commandPrefix, dressed, localCommands, type Style } from "./style.ts";
 import { errorText, exitCodeOf, jsonDocument } from "./errors.ts";
 
 /** Help, where it is asked for: of all commands, or in short or in full of one. */

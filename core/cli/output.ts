@@ -13,8 +13,7 @@ import type { KeptFork } from "../state/records.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import type { Finding } from "../lifecycle/finding.ts";
 import { age, duration, timeLeft } from "../text/duration.ts";
-import { counted } from "../text/plural.ts";
-import { standingText } from "../workspace/current.ts";
+import { counted, standingText } from "../text/phrases.ts";
 import { localCommands, paint, type Style } from "./style.ts";
 
 /** A line for a resource that has changed: what, whose name, how, how long. */

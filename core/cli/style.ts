@@ -1,9 +1,11 @@
 /**
- * Colours, and commands as they are run in this project.
+ * Colours, and how commands are called here, so that one that a text names works as it is pasted.
  *
  * @module
  */
+import * as host from "../system/host.ts";
 import { shownLines } from "../text/printable.ts";
+import { shellWord } from "../text/shell_word.ts";
 
 /** How text is dressed; decided for each stream. */
 export interface Style {
@@ -45,4 +47,52 @@ export function localCommands(text: string, style: Pick<Style, "command">): stri
 export function commandLine(line: string, { command }: Pick<Style, "command">): string {
   const isForNpm = command.startsWith("npm run ") && / -/.test(line);
   return command + (isForNpm ? line.replace(" ", " -- ") : line);
+}
+
+/** The files whose tasks and scripts `deno task` runs. */
+const MANIFESTS = ["deno.json", "deno.jsonc", "package.json"];
+
+/**
+ * The prefix of commands: `"deno task envs:"` or `"npm run envs:"` in a project that has these tasks, `"forkstack "` where
+ * PATH finds it, else the whole way to this program: `"deno run -A https://forkstack.example/cli.ts "`.
+ */
+export function commandPrefix(): string {
+  const script = scriptPrefix();
+  if (script !== undefined) return script;
+  if (host.isBinary(import.meta.url)) return isFound() ? "forkstack " : `${shellWord(host.programPath())} `;
+  if (host.isRunByDeno()) return denoPrefix();
+  const by = host.variable("npm_lifecycle_event"); // both set it to their own name: the command is on no PATH
+  return by === "npx" || by === "bunx" ? `${by} forkstack ` : "forkstack ";
+}
+
+/** The prefix if a package's script started this program. */
+function scriptPrefix(): string | undefined {
+  const manager = host.variable("npm_config_user_agent")?.split("/")[0];
+  const isScript = host.variable("npm_lifecycle_event")?.startsWith("envs:");
+  return isScript && manager !== undefined && manager !== "deno" ? `${manager} run envs:` : undefined;
+}
+
+function denoPrefix(): string {
+  const isTask = hasTasks(host.cwd()) ?? host.variable("INIT_CWD") !== undefined;
+  if (isTask) return "deno task envs:";
+  if (isFound()) return "forkstack ";
+  const { protocol, href, pathname } = new URL("../../cli.ts", import.meta.url);
+  return `deno run -A ${shellWord(protocol === "file:" ? decodeURIComponent(pathname) : href)} `;
+}
+
+/** Whether the nearest manifest at or above a directory has our tasks; `undefined` where there is none, or none may be read. */
+function hasTasks(directory: string): boolean | undefined {
+  for (let at = directory;; at = host.dirname(at)) {
+    const texts = MANIFESTS.map((name) => host.readNow(host.join(at, name))).filter((text) => text !== undefined);
+    if (texts.length > 0) return texts.some((text) => text.includes('"envs:'));
+    if (host.dirname(at) === at) return undefined;
+  }
+}
+
+/** Whether a shell finds this program by its name; in doubt it does. */
+function isFound(): boolean {
+  const isWindows = host.system() === "windows";
+  const directories = host.variable("PATH")?.split(isWindows ? ";" : ":").filter(Boolean) ?? [];
+  const names = isWindows ? ["forkstack.exe", "forkstack.cmd"] : ["forkstack"];
+  return directories.some((directory) => names.some((name) => host.isThereNow(host.join(directory, name)) !== false));
 }

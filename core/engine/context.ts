@@ -18,7 +18,7 @@ import { isLine } from "../text/field_checks.ts";
 import { answersTo, keyOf, nameIn, type Resource } from "../project/project.ts";
 import type { GivenOptions } from "../project/older_options.ts";
 import type { Engine, Inspectable } from "./engine.ts";
-import { isOrAre, listed } from "../text/plural.ts";
+import { isOrAre, listed } from "../text/phrases.ts";
 
 /** Returns the scope of a resource, the same for every environment. */
 export function scopeOf(

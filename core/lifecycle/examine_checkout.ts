@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { currentEnv, standingText, withoutPointer } from "../workspace/current.ts";
+import { standingText } from "../text/phrases.ts";
+import { currentEnv, withoutPointer } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
 import * as block from "../workspace/env_block.ts";
 import { leave } from "../workspace/leave.ts";

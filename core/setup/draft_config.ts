@@ -8,7 +8,7 @@ import { variable } from "../system/host.ts";
 import type { Catalog, Provider } from "../provider.ts";
 import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
-import { isOrAre, listed } from "../text/plural.ts";
+import { isOrAre, listed } from "../text/phrases.ts";
 
 /** The provider of each kind. */
 type Providers = Readonly<Partial<Record<Kind, string>>>;

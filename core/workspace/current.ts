@@ -5,6 +5,7 @@
  */
 import { deploymentOf, findProject, ForkstackError, isForkstackError, openStack, type Stack } from "../../mod.ts";
 import { rawVariable, variable } from "../system/host.ts";
+import { standingText } from "../text/phrases.ts";
 import type { Project } from "../project/project.ts";
 
 /** The environment that a directory points to, even if its files disagree. */
@@ -29,12 +30,6 @@ export function withoutPointer(project: Project): Current {
   if (project.current !== undefined || isNamedByProcess()) return currentEnv(project);
   const isLinked = findProject(project.root)?.isLinkedWorktree;
   return isLinked ? { env: undefined, decidedBy: "nothing" } : { env: "dev", decidedBy: "default" };
-}
-
-/** Returns the end of a sentence about a directory whose environment `gone` is deleted: `"on dev"`. */
-export function standingText({ env, decidedBy }: Current, gone: string): string {
-  if (env === undefined) return "on no environment";
-  return env === gone ? `on no environment until ${decidedBy} is unset` : `on ${env}`;
 }
 
 /** Returns the sentence that says that a directory will leave the environment which is to be deleted. */

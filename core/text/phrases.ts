@@ -1,5 +1,5 @@
 /**
- * Counts and lists as people read them.
+ * Counts, lists and where a directory is, as people read them.
  *
  * @module
  */
@@ -17,4 +17,13 @@ export function listed(names: readonly string[]): string {
 /** The verb after `listed()`. */
 export function isOrAre(names: readonly unknown[]): "is" | "are" {
   return names.length === 1 ? "is" : "are";
+}
+
+/** Returns the end of a sentence about a directory whose environment `gone` is deleted: `"on dev"`. */
+export function standingText(
+  { env, decidedBy }: { readonly env: string | undefined; readonly decidedBy: string },
+  gone: string,
+): string {
+  if (env === undefined) return "on no environment";
+  return env === gone ? `on no environment until ${decidedBy} is unset` : `on ${env}`;
 }

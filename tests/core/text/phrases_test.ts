@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { counted, isOrAre, listed } from "../../../core/text/plural.ts";
+import { counted, isOrAre, listed } from "../../../core/text/phrases.ts";
 import { reasonOf } from "../../../core/text/printable.ts";
 
 Deno.test("counted() is singular for one alone", () => {
