@@ -1,20 +1,20 @@
 /**
- * Bounds on what is under way at once.
+ * Limits on how many operations run at once.
  *
  * @module
  */
 
-/** A number of places, given out in the order of asking. */
+/** A pool of a fixed number of places, given out in the order of requests. */
 export class Pool {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
-  /** Makes that many places, at least one. */
+  /** Creates the pool; `count` is at least one. */
   constructor(count: number) {
     this.#free = count;
   }
 
-  /** Does the work once there is a place for it; an aborted signal ends the wait. */
+  /** Runs the work once a place is free; an aborted signal ends the wait. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.take(signal);
     try {
@@ -24,7 +24,7 @@ export class Pool {
     }
   }
 
-  /** Waits for a place, to be given back with `free()`. */
+  /** Waits for a place; return it with `free()`. */
   take(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (this.#free > 0) {
@@ -45,7 +45,7 @@ export class Pool {
     });
   }
 
-  /** Hands the place to the longest waiting one. */
+  /** Gives the place to the caller that has waited longest. */
   free(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#free++;
@@ -55,17 +55,17 @@ export class Pool {
 
 /** Options of work on many items. */
 export interface ManyOptions {
-  /** How many at once. @default {8} */
+  /** Most items at once. @default {8} */
   readonly limit?: number;
-  /** No further item is begun once it is aborted. */
+  /** No further item is begun after its abort. */
   readonly signal?: AbortSignal;
-  /** Begin all, whatever fails; for undoing. @default {false} */
+  /** Begin every item even after failures; for undoing. @default {false} */
   readonly goOn?: boolean;
 }
 
 /**
- * Works on each item of a list, which may be endless: one is asked for when there is a place for it. After a failure no
- * further one is begun; those in flight end by themselves, and then the first error is thrown.
+ * Runs the work for each item of a list, which may be endless: an item is requested when a place is free. After a
+ * failure no further item is begun; items in flight finish, then the first error is thrown.
  */
 export async function forEach<Item>(
   items: Iterable<Item> | AsyncIterable<Item>,
@@ -101,12 +101,12 @@ export async function forEach<Item>(
   signal?.throwIfAborted();
 }
 
-/** The end of a step; one that never began is not among them. */
+/** The result of a step; a step that never began has none. */
 export type Outcome<Item, Value> =
   | { readonly item: Item; readonly ok: true; readonly value: Value }
   | { readonly item: Item; readonly ok: false; readonly error: unknown };
 
-/** Runs `step` for each item and gives every outcome, in the order in which the steps ended. */
+/** Runs `step` for each item and returns every result, in the order in which the steps ended. */
 export async function runSteps<Item, Value>(
   items: readonly Item[],
   step: (item: Item) => Promise<Value>,

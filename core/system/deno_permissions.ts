@@ -1,5 +1,5 @@
 /**
- * What Deno may and may not do: its refusals as errors that name what to add, and where.
+ * Errors for permissions that Deno refused; each names the permission to add, and where.
  *
  * @module
  */
@@ -15,7 +15,10 @@ const VERBS: Readonly<Record<string, string>> = {
   import: "load code from",
 };
 
-/** The error for what Deno refused; any other error as it is. `action` as in `make environment "alice"`. */
+/**
+ * Returns the error for a permission that Deno refused; any other error unchanged. `action` as in `make environment
+ * "alice"`.
+ */
 export function allowError(error: unknown, action: string): unknown {
   // An import that was refused is a TypeError.
   if (!(error instanceof Error) || !/^(NotCapable|PermissionDenied|TypeError)$/.test(error.name)) return error;
@@ -29,12 +32,12 @@ export function allowError(error: unknown, action: string): unknown {
   );
 }
 
-/** The error for a host that Deno may not connect to; `what` as in `reach "x": why`. */
+/** Returns the error for a host to which Deno may not connect; `what` as in `reach "x": why`. */
 export function netDenied(host: string, what: string, cause: unknown): ForkstackError {
   return new ForkstackError("NETWORK_DENIED", `Cannot ${what}`, { hint: allowHint("net", host), cause });
 }
 
-/** Where to allow something. */
+/** Returns the hint that says where to add a permission. */
 export function allowHint(kind: string, what: string): string {
   return `Add "${what}" to "${kind}" of the permission set in deno.json, as \`forkstack permissions\` prints it, or ` +
     `run with --allow-${kind}=${what}`;

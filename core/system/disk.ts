@@ -1,6 +1,6 @@
 /**
- * The calls of `node:fs/promises` that a short command makes, as Deno has them loaded already; elsewhere they are
- * `node:fs/promises` itself. See host.ts.
+ * The functions of `node:fs/promises` that short commands need. In Deno they are its own functions, which are loaded
+ * already; elsewhere they are `node:fs/promises`. See host.ts.
  *
  * @module
  */
@@ -13,46 +13,46 @@ export interface Disk {
   readText(path: string): Promise<string>;
   readBytes(path: string): Promise<Uint8Array>;
   names(path: string): Promise<string[]>;
-  /** What is in a directory, links unfollowed. */
+  /** Lists a directory, without following links. */
   entries(path: string): Promise<DirectoryEntry[]>;
   makeDirectory(path: string, mode: number): Promise<void>;
-  /** A new file with this content; `EEXIST` where one is. */
+  /** Writes a new file with this content; rejects with `EEXIST` if the file exists. */
   writeNew(path: string, content: string | Uint8Array, mode: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
-  /** See `Files.swap`; `undefined` stands for no file. */
+  /** Renames a file if its target is unchanged, as `Files.swap`; `undefined`: no file is expected. */
   swap(from: string, to: string, expected: Uint8Array | undefined): Promise<Swapped>;
   link(from: string, to: string): Promise<void>;
-  /** Removes a file or a tree; absent is success. */
+  /** Removes a file or a tree; a missing one is success. */
   remove(path: string): Promise<void>;
-  /** What is at the path itself, without following a link; `undefined` where there is nothing. */
+  /** Returns what is at the path, without following a link; `undefined` if there is nothing. */
   look(path: string): Promise<{ type: "file" | "directory" | "other"; sizeBytes: number; inode: string } | undefined>;
   /**
-   * Identity of a file and the time of its last change, which nobody can set: who wrote the file elsewhere, such as into
-   * a repository, can't know them. `undefined` where there is nothing.
+   * Returns an identity of a file with the time of its last change. Nobody can set it, so a file that was written
+   * elsewhere, e.g. into a repository, cannot contain it. `undefined` if there is nothing.
    */
   stamp(path: string): Promise<string | undefined>;
-  /** Permission bits, or `undefined` where there is nothing. */
+  /** Returns the permission bits; `undefined` if there is nothing. */
   mode(path: string): Promise<number | undefined>;
   changeMode(path: string, mode: number): Promise<void>;
-  /** The path without links; itself where there is nothing. */
+  /** Returns the path with its links resolved; the same path if there is nothing. */
   realPath(path: string): Promise<string>;
 }
 
-/** One name in a directory. */
+/** An entry of a directory. */
 export interface DirectoryEntry {
   readonly name: string;
   readonly type: "file" | "directory" | "link" | "other";
 }
 
-/** What came of a swap. */
+/** The result of a swap. */
 export interface Swapped {
-  /** The file has its new name. */
+  /** True if the file was renamed. */
   readonly isDone: boolean;
-  /** What the place held right before, and where something was written to it at that moment, right after. */
+  /** The content of the target right before the swap, or right after it, if it was written to at that moment. */
   readonly seen: Uint8Array | undefined;
 }
 
-/** Whether two files' contents are the same, absent ones included. */
+/** Returns true if two files have the same content; `undefined` is a missing file. */
 export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
   if (one === undefined || other === undefined) return one === other;
   return one.length === other.length && one.every((byte, at) => byte === other[at]);
@@ -170,8 +170,8 @@ async function assertEndsIn(path: string): Promise<void> {
 }
 
 /**
- * Refuses to read what may never end, or hold up its reader for ever: a pipe, a device, a socket. A repository may hold a
- * link to one.
+ * Refuses to read what may never end or block the reader: a pipe, a device, a socket. A repository may hold a link to
+ * one.
  */
 function assertEnds(path: string, { isFile, isDirectory }: { isFile: boolean; isDirectory: boolean }): void {
   if (isFile || isDirectory) return; // a directory has an error of its own
@@ -261,7 +261,7 @@ export const disk: Disk = deno === undefined ? ofNode : ofDeno(deno);
 const SETTLED_MS = 20;
 const WRITTEN_MS = 2; // from an open() to the write() after it
 
-/** Waits for a short while, then has everything else that is due go on. */
+/** Waits shortly, then lets all other due work run. */
 async function pause(ms: number): Promise<void> {
   if (deno === undefined) return await new Promise((resolve) => setTimeout(resolve, ms));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms); // the first timer costs a Deno process 6 ms
@@ -269,8 +269,8 @@ async function pause(ms: number): Promise<void> {
 }
 
 /**
- * Puts a file in the place of an open one that still has the expected content. An editor that writes to the old file
- * just then is read to the end of what it saves. An empty file may be one that is being saved, so it is read twice.
+ * Replaces an open file that still has the expected content. If an editor writes to the old file at that moment, all of
+ * what it saves is read. An empty file may be in the middle of being saved, so it is read twice.
  */
 async function swapOpen(content: () => Uint8Array, rename: () => void, expected: Uint8Array): Promise<Swapped> {
   if (expected.length === 0) await pause(SETTLED_MS);
@@ -291,13 +291,13 @@ function typeOf(isFile: boolean, isDirectory: boolean): "file" | "directory" | "
   return isDirectory ? "directory" : "other";
 }
 
-/** Nothing being there is no error. */
+/** Returns `undefined` for ENOENT and ENOTDIR; throws any other error. */
 export function absent(error: { code?: string }): undefined {
   if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
   throw error;
 }
 
-/** Whether a path leads to a pipe or a device, which may never end: who names it may mean just that. */
+/** Returns true if a path leads to a pipe or a device, which may never end; a user may name one on purpose. */
 export async function isEndless(path: string): Promise<boolean> {
   const found = await (await import("node:fs/promises")).stat(path).catch(() => undefined); // its reader tells why not
   return found !== undefined && !found.isFile();

@@ -1,6 +1,6 @@
 /**
- * The file system as embedded providers see it: few operations, each of them whole or not at all, so that a test can
- * stand in for it and break any one of them.
+ * The file system for embedded providers: few operations, each complete or without effect, so that a test can replace
+ * it and make any of them fail.
  *
  * @module
  */
@@ -10,61 +10,67 @@ import { absent, disk, type Swapped } from "./disk.ts";
 import { basename, dirname, join, system } from "./host.ts";
 import { load } from "./lazy.ts";
 
-/** What stands at a path. */
+/** Facts about a path. */
 export interface FileInfo {
-  /** A symbolic link is neither. */
+  /** The type; a symbolic link is `"other"`. */
   readonly type: "file" | "directory" | "other";
-  /** Bytes of a file. */
+  /** Size of a file in bytes. */
   readonly sizeBytes: number;
-  /** The same for as long as it is the same file or directory, whatever is written to it and however it is renamed. */
+  /**
+   * Identity that stays the same while the file or directory exists, whatever is written to it and however it is
+   * renamed.
+   */
   readonly identity: string;
 }
 
-/** The operations. Paths are absolute; a missing directory above a written path is made, mode 0700. */
+/** Operations on files. Paths are absolute; missing directories above a written path are created, mode 0700. */
 export interface Files {
-  /** What is there, or `undefined`. */
+  /** Returns facts about a path; `undefined` if there is nothing. */
   stat(path: string): Promise<FileInfo | undefined>;
-  /** The text of a file, or `undefined` if there is none. */
+  /** Reads a file as text; `undefined` if there is none. */
   read(path: string): Promise<string | undefined>;
-  /** The bytes of a file, or `undefined` if there is none. */
+  /** Reads a file as bytes; `undefined` if there is none. */
   readBytes(path: string): Promise<Uint8Array | undefined>;
-  /** The names in a directory, sorted; none if it is not there. */
+  /** Lists the names in a directory, sorted; an empty list if it is missing. */
   list(path: string): Promise<string[]>;
-  /** Where a path leads through every link, or `undefined` where nothing is. */
+  /** Resolves all links of a path; `undefined` if there is nothing. */
   real(path: string): Promise<string | undefined>;
-  /** Changes whenever anything in a file or a tree does, a link itself too, but for the name `except` at its top. */
+  /**
+   * Returns a text that changes with any change in a file or a tree, links included; the name `except` at its top is
+   * ignored.
+   */
   fingerprint(path: string, except?: string): Promise<string>;
   /**
-   * Writes a file at once and whole, by default mode 0600. With `exclusive` it fails with `EEXIST` where one is; so it
-   * does with `direct`, which is for temporary files: one may be seen half written.
+   * Writes a file in one step, by default with mode 0600. With `exclusive` it rejects with `EEXIST` if the file exists.
+   * `direct` does so too, and writes in place, for temporary files: a half written one may be seen.
    */
   write(
     path: string,
     content: string | Uint8Array,
     options?: { exclusive?: boolean; direct?: boolean; mode?: number },
   ): Promise<void>;
-  /** Makes an empty directory, mode 0700; there already is success. */
+  /** Creates an empty directory, mode 0700; an existing one is success. */
   makeDirectory(path: string): Promise<void>;
   /**
-   * Copies a file or a tree to a path where nothing is. No link is followed: one inside the tree leads to the copy's own
-   * file, and one that leads out is `PARENT_UNUSABLE`, as pipes, devices and sockets are.
+   * Copies a file or a tree to a path where nothing is. Links are not followed: one inside the tree points to the
+   * copy's own file, and one that leads outside is `PARENT_UNUSABLE`, as pipes, devices and sockets are.
    */
   copy(from: string, to: string, except?: string): Promise<"copy-on-write" | "full-copy">;
   /**
-   * Gives a tree whose files are never written to, only replaced and removed, a second name to each of them: a hard
-   * link, or where there are none a copy. What goes away meanwhile is left out; a link is `PARENT_UNUSABLE`.
+   * Gives each file of a tree a second name: a hard link, or a copy where there are none. Only for files that are never
+   * written to, just replaced and removed. Files that are removed meanwhile are left out; a link is `PARENT_UNUSABLE`.
    */
   share(from: string, to: string): Promise<"copy-on-write" | "full-copy">;
-  /** Gives what is at `from` the name `to`; fails with `EEXIST` if something is there. */
+  /** Renames `from` to `to`; rejects with `EEXIST` if `to` exists. */
   publish(from: string, to: string): Promise<void>;
-  /** Gives a file the name `to`, in one step, in the place of a file that has it. */
+  /** Renames a file to `to` in one step, and replaces an existing file. */
   replace(from: string, to: string): Promise<void>;
   /**
-   * Gives a file the name `to` if what has it still holds these bytes, or where none was expected if there is none.
-   * `seen` tells what somebody else wrote instead; that may also be written just as the file takes the name.
+   * Renames a file to `to` if the file there has the expected content; with `undefined`, if there is none. `seen` is
+   * the content that somebody else wrote instead, possibly at the moment of the rename.
    */
   swap(from: string, to: string, expected: Uint8Array | undefined): Promise<Swapped>;
-  /** Removes a file or a tree; absent is success. */
+  /** Removes a file or a tree; a missing one is success. */
   remove(path: string): Promise<void>;
 }
 
@@ -161,12 +167,12 @@ export const files: Files = {
 };
 
 /**
- * `cp` copies, not this process, for two reasons. A POSIX lock falls when its process closes any descriptor of the
- * file, so that reading a database here would drop the lock that keeps it still (https://sqlite.org/howtocorrupt.html,
- * section 2.2). And `--reflink=always` fails where the file system can't clone, which tells the two kinds apart; Deno's
- * `copyFile` ignores `COPYFILE_FICLONE_FORCE`. `-P`: no link is followed, see links.ts. `-p`: a fork made by root stays its
- * owner's. Short options, because busybox has no others. What cp complains of ends with the C
- * library's own text, the same in glibc, musl and macOS.
+ * Messages of `cp`, which does the copying, for two reasons. A POSIX lock ends when its process closes any descriptor
+ * of the file, so that reading a database here would release the lock that keeps it still
+ * (https://sqlite.org/howtocorrupt.html, section 2.2). And `--reflink=always` fails where the file system can't clone,
+ * which tells the two kinds apart; Deno's `copyFile` ignores `COPYFILE_FICLONE_FORCE`. `-P`: no link is followed, see
+ * links.ts. `-p`: a fork made by root stays its owner's. Short options, because busybox has no others. Each message
+ * ends with the C library's own text, the same in glibc, musl and macOS.
  */
 const COMPLAINTS: readonly (readonly [code: string, complaint: RegExp])[] = [
   ["ENOSPC", /No space left on device$/],
@@ -177,7 +183,7 @@ const COMPLAINTS: readonly (readonly [code: string, complaint: RegExp])[] = [
   ["ENOENT", /No such file or directory$/],
 ];
 
-/** Runs cp; what it complained of, or `undefined` when it succeeded. */
+/** Runs cp; returns its error message, or `undefined` on success. */
 async function cp(args: string[]): Promise<string | undefined> {
   const { run } = await load<typeof import("./subprocess.ts")>("core/system/subprocess.ts");
   const ended = await run("cp", args);
@@ -185,7 +191,7 @@ async function cp(args: string[]): Promise<string | undefined> {
   return ended.status === 0 ? undefined : ended.stderr.trim() || `cp ended with ${ended.status}`;
 }
 
-/** Copies a file or a tree, cloned where the file system can; links stay links. */
+/** Copies a file or a tree, as a clone where the file system can; links stay links. */
 async function copyAll(from: string, to: string, except?: string): Promise<"copy-on-write" | "full-copy"> {
   if (system() === "windows") {
     const filter = (path: string) => except === undefined || path !== join(from, except);
@@ -204,7 +210,7 @@ async function copyAll(from: string, to: string, except?: string): Promise<"copy
 
 const NAMES_AT_ONCE = 200; // of up to 255 bytes each: what a command line holds everywhere
 
-/** Copies a tree by cp, with the name `except` at its top left out: cp itself can't leave out anything. */
+/** Copies a tree by cp without the name `except` at its top; cp itself has no such option. */
 async function copyTree(options: string[], from: string, to: string, except?: string): Promise<string | undefined> {
   if (except === undefined) return await cp([...options, "--", from, to]);
   await disk.makeDirectory(to, (await disk.mode(from) ?? 0o700) & 0o777);
@@ -222,7 +228,7 @@ function complaintError(failure: string): Error & { code: string } {
   return Object.assign(new Error(first), { code });
 }
 
-/** What `Files.fingerprint` is. */
+/** Implements `Files.fingerprint`. */
 async function fingerprint(path: string, except?: string): Promise<string> {
   const found = await (await fs()).lstat(path, { bigint: true }).catch(absent);
   if (found === undefined) return `${path}\0absent\n`;
@@ -232,13 +238,13 @@ async function fingerprint(path: string, except?: string): Promise<string> {
   return [`${path}\0directory\n`, ...all].join("");
 }
 
-/** A path beside another, for what is not whole yet; `.forkstack-` and eight hexadecimal digits tell whose it is. */
+/** Returns a temporary path beside another; `.forkstack-` and eight hexadecimal digits show that forkstack made it. */
 export function temporaryPath(path: string): string {
   const digits = Math.floor(Math.random() * 2 ** 32).toString(16).padStart(8, "0"); // made exclusively: need not be secret
   return `${path}.forkstack-${digits}`;
 }
 
-/** What runs that died left beside a path, and what goes with that, such as a database's journal. */
+/** Lists the temporary files beside a path that dead runs left, with related files such as a database's journal. */
 export async function temporariesOf(on: Files, path: string): Promise<string[]> {
   const own = basename(path);
   const names = (await on.list(dirname(path))).filter((name) => name.startsWith(own));
@@ -246,7 +252,7 @@ export async function temporariesOf(on: Files, path: string): Promise<string[]> 
     .map((name) => join(dirname(path), name));
 }
 
-/** Removes what runs that died left beside a path. */
+/** Removes the temporary files beside a path that dead runs left. */
 export async function sweepTemporary(on: Files, path: string): Promise<void> {
   for (const temporary of await temporariesOf(on, path)) await on.remove(temporary);
 }
@@ -260,7 +266,7 @@ const CAUSES: Readonly<Record<string, readonly [code: ErrorCode, state: string, 
   EROFS: ["NOT_PERMITTED", "the file system is read-only", "Work in a directory that can be written"],
 };
 
-/** An operating-system error as one of ours, with what to do next; any other error as it is. */
+/** Returns a ForkstackError with a hint for an error of the operating system; any other error unchanged. */
 export function fileError(error: unknown, action: string): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   const code = (error as { code?: string }).code ?? "";

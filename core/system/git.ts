@@ -1,5 +1,5 @@
 /**
- * Git, asked about a repository that a stranger may have set up: none of that repository's own settings runs anything.
+ * Runs git in a repository that a stranger may have set up: none of that repository's settings runs a program.
  *
  * @module
  */
@@ -24,7 +24,7 @@ const SETTINGS = [
   "submodule.recurse=false",
 ];
 
-/** Variables that forkstack sets; transports would fetch an object that a partial clone lacks. */
+/** Variables that forkstack sets for git; without them a transport would fetch objects that a partial clone lacks. */
 const OWN = {
   GIT_ALLOW_PROTOCOL: "none",
   GIT_NO_LAZY_FETCH: "1",
@@ -32,16 +32,16 @@ const OWN = {
   GIT_TERMINAL_PROMPT: "0",
 };
 
-/** Where the person's own settings are. */
+/** Names of the variables that say where the user's own settings are. */
 const PERSONS = [
   ...["XDG_CONFIG_HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "SYSTEMROOT"],
   ...["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"],
 ];
 
 /**
- * The variables that git gets: a person's own settings, `safe.directory` among them. Left out is what would lead to
- * another repository or index, as in a hook that runs forkstack: `GIT_DIR`, `GIT_WORK_TREE`, `GIT_INDEX_FILE`; and what
- * would run a program: `GIT_EXTERNAL_DIFF`, `GIT_PAGER`, `GIT_SSH`.
+ * Returns the variables that git gets: the user's own settings, `safe.directory` included. Left out are those that lead
+ * to another repository or index, as in a hook that runs forkstack: `GIT_DIR`, `GIT_WORK_TREE`, `GIT_INDEX_FILE`; and
+ * those that run a program: `GIT_EXTERNAL_DIFF`, `GIT_PAGER`, `GIT_SSH`.
  */
 function variablesFor(directory: string): Record<string, string> {
   const passed: Record<string, string> = {};
@@ -56,18 +56,20 @@ function variablesFor(directory: string): Record<string, string> {
   return { ...passed, ...OWN, GIT_CEILING_DIRECTORIES: dirname(directory) };
 }
 
-/** Statuses of a program that SIGHUP, SIGINT or SIGTERM ended. */
+/** Exit statuses of a program that SIGHUP, SIGINT or SIGTERM ended. */
 const STOPPED = [129, 130, 143];
 
-/** So long git may take. It reads a repository's files as they are: a pipe among them would hold it up for ever. */
+/**
+ * Longest time for git, in milliseconds. Git reads a repository's files as they are: a pipe would block it for ever.
+ */
 const MOST_MS = 20_000;
 
 /**
- * What git answers in the directory that holds `.git`, without looking further up; `undefined` where there is no program
- * git. The status is 0 or 1, the latter with no output where there is no repository.
+ * Runs git in the directory that holds `.git`, without searching further up; `undefined` if git is not installed. The
+ * status is 0 or 1, the latter with no output where there is no repository.
  *
- * @throws {ForkstackError} GIT_FAILED with git's own advice, e.g. how to trust a directory of another user's; or if it does
- * not answer in time, which is 20 seconds unless `mostMs` says otherwise.
+ * @throws {ForkstackError} GIT_FAILED with git's own advice, e.g. how to trust a directory of another user's; or after
+ * 20 seconds, or `mostMs`, without an answer.
  */
 export async function git(
   directory: string,
@@ -108,10 +110,10 @@ export async function git(
 }
 
 /**
- * Whether git would ignore a path below the directory that holds `.git`, tracked or not.
+ * Returns true if git ignores a path below the directory that holds `.git`, tracked or not.
  *
- * @throws {ForkstackError} GIT_FAILED as `git()`, NOT_PERMITTED where a pipe or a device stands in the place of a file
- * that git would read for it.
+ * @throws {ForkstackError} GIT_FAILED as `git()`, NOT_PERMITTED if a file that git would read for it is a pipe or a
+ * device.
  */
 export async function isIgnored(repository: string, path: string): Promise<boolean> {
   const parts = path.split(/[\\/]/);
@@ -122,7 +124,7 @@ export async function isIgnored(repository: string, path: string): Promise<boole
   return (await git(repository, ["check-ignore", "-q", "--no-index", "--", `./${path}`]))?.status === 0;
 }
 
-/** As far as the files say it that a linked worktree has; git itself looks at them closer. */
+/** Returns the common directory as named in the files of a linked worktree; git itself checks more closely. */
 async function commonDirectory(repository: string): Promise<string> {
   const from = (directory: string, path: string) => /^([\\/]|[a-z]:)/i.test(path) ? path : join(directory, path);
   const linked = /^gitdir: (.+)$/m.exec(await textAt(join(repository, ".git")))?.[1];
@@ -131,7 +133,7 @@ async function commonDirectory(repository: string): Promise<string> {
   return common === "" ? own : from(own, common);
 }
 
-/** A file's text, or none where it can't be read as one, which is git's to tell; a pipe is refused. */
+/** Returns a file's text; an empty one if it cannot be read, which git will report; a pipe is refused. */
 async function textAt(path: string): Promise<string> {
   try {
     return await disk.readText(path);

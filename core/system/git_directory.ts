@@ -1,6 +1,6 @@
 /**
- * Git's directories of a checkout, by its files alone: no program git is needed, and none of the repository's settings
- * is read. See https://git-scm.com/docs/gitrepository-layout.
+ * Git's directories of a checkout, found by its files: without the program git, and without the repository's settings.
+ * See https://git-scm.com/docs/gitrepository-layout.
  *
  * @module
  */
@@ -8,15 +8,15 @@ import { readGitFile } from "../../mod.ts";
 import { absent, disk } from "./disk.ts";
 import { join } from "./host.ts";
 
-/** The checkout's own git directory: `.git` in the directory at its top, or what the file `.git` there names. */
+/** Returns the checkout's own git directory: `.git` at its top, or the directory that the file `.git` names. */
 export async function gitDirectory(top: string): Promise<string> {
   const path = join(top, ".git");
   return (await disk.look(path))?.type === "file" ? readGitFile(top).gitDir : path;
 }
 
 /**
- * Git's common directory of a checkout: of a linked worktree that of its repository, of a submodule its own. `undefined`
- * for a link, and for a `.git` file that leads to a repository which does not know this checkout: anybody can write one.
+ * Returns git's common directory of a checkout: the repository's for a linked worktree, its own for a submodule.
+ * `undefined` for a link, and for a `.git` file whose repository does not know this checkout: anybody can write one.
  */
 export async function commonDirectory(top: string): Promise<string | undefined> {
   const path = join(top, ".git");

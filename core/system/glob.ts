@@ -1,10 +1,10 @@
 /**
- * Patterns in which a `*` stands for any text.
+ * Patterns with `*` for any text.
  *
  * @module
  */
 
-/** Tells whether a whole text is as one of the patterns says; of none nothing is. */
+/** Returns a function that tests whether a whole text matches one of the patterns; without patterns nothing matches. */
 export function globMatcher(...patterns: readonly string[]): (text: string) => boolean {
   const sources = patterns.map((one) =>
     one.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^]*")

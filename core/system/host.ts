@@ -1,6 +1,6 @@
 /**
- * The process and its host. Deno's own calls are taken where they are there, for they are loaded already: `node:fs` alone
- * costs a Deno process 18 ms, `process` 10 ms, more than all the rest of a short command. Everywhere else it is `node:`.
+ * The process and its host. In Deno by its own functions, which are loaded already: there `node:fs` alone costs 18 ms
+ * and `process` 10 ms, more than the rest of a short command. Everywhere else by `node:`.
  *
  * @module
  */
@@ -18,7 +18,7 @@ interface Modules {
   "node:path": typeof import("node:path");
 }
 
-/** A stand-in for the process, of whoever runs a command line without a process of its own. */
+/** Replacements for parts of the process, for a caller that runs a command line without a process of its own. */
 export interface StandIn {
   readonly cwd: string;
   readonly variables: Readonly<Record<string, string>>;
@@ -27,7 +27,7 @@ export interface StandIn {
 
 let standIn: StandIn | undefined;
 
-/** Does something with a stand-in for the process: one at a time. */
+/** Runs work with a stand-in for the process; calls wait for each other. */
 export async function within<T>(given: StandIn, work: () => Promise<T>): Promise<T> {
   if (standIn !== undefined) throw new TypeError("Something else runs with a stand-in for the process");
   standIn = given;
@@ -38,40 +38,40 @@ export async function within<T>(given: StandIn, work: () => Promise<T>): Promise
   }
 }
 
-/** The arguments after the program's name. */
+/** Returns the arguments after the program's name. */
 export function args(): string[] {
   return deno?.args ?? process.argv.slice(2);
 }
 
-/** The working directory. */
+/** Returns the working directory. */
 export function cwd(): string {
   return standIn?.cwd ?? deno?.cwd() ?? process.cwd();
 }
 
-/** One variable of the process environment; empty counts as unset. */
+/** Returns a variable of the process environment; an empty one counts as unset. */
 export function variable(name: string): string | undefined {
   return rawVariable(name) || undefined;
 }
 
-/** One variable of the process environment as it is. */
+/** Returns a variable of the process environment, even if it is empty. */
 export function rawVariable(name: string): string | undefined {
   if (standIn !== undefined) return standIn.variables[name];
   return deno === undefined ? process.env[name] : deno.env.get(name);
 }
 
-/** The whole process environment. */
+/** Returns the whole process environment. */
 export function variables(): Record<string, string> {
   return standIn === undefined
     ? deno?.env.toObject() ?? { ...process.env } as Record<string, string>
     : { ...standIn.variables };
 }
 
-/** Ends the process. */
+/** Ends the process with an exit code. */
 export function exit(code: number): never {
   return deno?.exit(code) ?? process.exit(code);
 }
 
-/** Writes text, all of it, before it returns. */
+/** Writes all of a text before it returns. */
 export function write(stream: "stdout" | "stderr", text: string): void {
   if (standIn !== undefined) return standIn.write(stream, text);
   const bytes = new TextEncoder().encode(text);
@@ -82,19 +82,19 @@ export function write(stream: "stdout" | "stderr", text: string): void {
   }
 }
 
-/** Whether a person sits at the stream. */
+/** Returns true if the stream is a terminal. */
 export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return standIn === undefined && (deno?.[stream].isTerminal() ?? process[stream].isTTY === true);
 }
 
-/** How many characters a line of the terminal has; `undefined` where stdout is none. */
+/** Returns the terminal's width in characters; `undefined` if stdout is no terminal. */
 export function columns(): number | undefined {
   if (standIn !== undefined) return undefined;
   if (deno === undefined) return process.stdout.columns;
   return isTerminal("stdout") ? deno.consoleSize().columns : undefined;
 }
 
-/** All that comes on stdin. */
+/** Reads stdin to its end. */
 export async function readInput(): Promise<string> {
   if (standIn !== undefined) return "";
   if (deno !== undefined) return await new Response(deno.stdin.readable).text();
@@ -103,12 +103,12 @@ export async function readInput(): Promise<string> {
   return text;
 }
 
-/** This process's number. */
+/** Returns the process id. */
 export function pid(): number {
   return deno?.pid ?? process.pid;
 }
 
-/** Calls back when the process ends, however it ends but by a kill; gives what takes that back. */
+/** Calls back when the process ends, unless it is killed; returns the function that cancels this. */
 export function onExit(handler: () => void): () => void {
   const hangUp = () => exit(129); // the terminal was closed: else nothing would be called back
   if (deno !== undefined) {
@@ -124,13 +124,13 @@ export function onExit(handler: () => void): () => void {
   return () => process.off("exit", handler).off("SIGHUP", hangUp);
 }
 
-/** The signals that ask something of a program, and that it can hear. */
+/** Signals that ask a program for something, and that it can handle. */
 export const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
-/** One of them. */
+/** A signal that a program can handle. */
 export type Signal = typeof SIGNALS[number];
 
-/** Calls back on signals; gives what takes that back. */
+/** Calls back on signals; returns the function that cancels this. */
 export function onSignals(signals: readonly Signal[], handler: (signal: Signal) => void): () => void {
   const takeBack = signals.filter((signal) => signal === "SIGINT" || system() !== "windows").map((signal) => {
     const listener = () => handler(signal);
@@ -144,38 +144,41 @@ export function onSignals(signals: readonly Signal[], handler: (signal: Signal) 
   return () => takeBack.forEach((one) => one());
 }
 
-/** The machine's name. */
+/** Returns the machine's name. */
 export function hostname(): string {
   return deno?.hostname() ?? node("node:os").hostname();
 }
 
-/** `"linux"`, `"darwin"`, `"windows"`. */
+/** Returns the operating system: `"linux"`, `"darwin"`, `"windows"`. */
 export function system(): string {
   if (deno !== undefined) return deno.build.os;
   return process.platform === "win32" ? "windows" : process.platform;
 }
 
-/** Whether the program was begun by `deno run` or a Deno task, not as a binary of its own. */
+/** Returns true if the program runs under `deno run` or a Deno task, and is no binary. */
 export function isRunByDeno(): boolean {
   return deno !== undefined && !deno.build.standalone;
 }
 
-/** Whether the module of this URL lies in a compiled program: Deno's, or Bun's, which has a file system of its own. */
+/**
+ * Returns true if the module of this URL is part of a compiled program, of Deno or of Bun, which has a file system of
+ * its own.
+ */
 export function isBinary(url: string): boolean {
   return deno?.build.standalone === true || /^file:\/\/\/(\$bunfs|[A-Z]:\/~BUN)\//.test(url);
 }
 
-/** The path of the program that runs this: of a binary its own. */
+/** Returns the path of the running program: the runtime's, or a binary's own. */
 export function programPath(): string {
   return deno?.execPath() ?? process.execPath;
 }
 
-/** Whether Deno would let this process read a path without asking a person; the other runtimes do. */
+/** Returns true if Deno lets this process read a path without asking; always true in other runtimes. */
 function mayRead(path: string): boolean {
   return deno === undefined || deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
-/** A small file at once, for a text that waits for nothing; `undefined` if it is absent or not to be read. */
+/** Reads a small file synchronously; `undefined` if it is missing or not readable. */
 export function readNow(path: string): string | undefined {
   if (!mayRead(path)) return undefined;
   try {
@@ -185,7 +188,7 @@ export function readNow(path: string): string | undefined {
   }
 }
 
-/** Whether a path exists; `undefined` if this process may not look. */
+/** Returns true if a path exists; `undefined` if this process may not look. */
 export function isThereNow(path: string): boolean | undefined {
   if (!mayRead(path)) return undefined;
   try {
@@ -195,27 +198,27 @@ export function isThereNow(path: string): boolean | undefined {
   }
 }
 
-/** Paths joined. Forward slashes serve on every system. */
+/** Joins paths by forward slashes, which work on every system. */
 export function join(...parts: readonly string[]): string {
   return parts.join("/").replace(/\/{2,}/g, "/");
 }
 
-/** The directory that a path is in. */
+/** Returns the directory of a path. */
 export function dirname(path: string): string {
   return path.replace(/[\\/][^\\/]*$/, "") || "/";
 }
 
-/** The last part of a path. */
+/** Returns the last part of a path. */
 export function basename(path: string): string {
   return path.replace(/^.*[\\/]/s, "");
 }
 
-/** Whether this is Deno, also in a binary: it runs TypeScript from memory. */
+/** Returns true in Deno, also in a binary: it runs TypeScript from memory. */
 export function isDeno(): boolean {
   return deno !== undefined;
 }
 
-/** Whether Bun runs this from its files: unlike a binary of Bun's, it has loaded the directory's `.env` files by then. */
+/** Returns true if Bun runs this from its files: unlike a binary, it has then loaded the directory's `.env` files. */
 export function isRunByBun(): boolean {
   return "Bun" in globalThis && !isBinary(import.meta.url);
 }

@@ -1,24 +1,27 @@
 /**
- * Modules and packages that are loaded when they are needed. Their names are no literals in an `import()`: Deno fetches
- * what it can see from the start, by URL every vendor's SDK before `--version`, and 15 ms of it in each short command
- * from a clone. What only sees literals, the compiler of a binary, begins with tools/build/binary.ts.
+ * Modules and packages that are loaded only when needed. Their names are no literals in an `import()`, because Deno
+ * would fetch all of those at the start: by URL every vendor's SDK before `--version`, and from a clone 15 ms in each
+ * short command. The compiler of a binary, which sees literals only, starts from tools/build/binary.ts.
  *
  * @module
  */
 import { ForkstackError } from "../../mod.ts";
 import { isRunByDeno, system, variable, write } from "./host.ts";
 
-/** Loads modules by their path in this repository, and packages by their specifier. */
+/** Functions that load modules by their path in this repository, and packages by their specifier. */
 export type Carried = Readonly<Record<string, () => Promise<unknown>>>;
 
 let carried: Carried = {};
 
-/** Has `load` and `loadPackage` take these from a binary. */
+/** Makes `load` and `loadPackage` use these modules, for a binary. */
 export function carry(modules: Carried): void {
   carried = modules;
 }
 
-/** A module of this repository, e.g. `"core/project/schema.ts"`, from where this one came: a directory, package or URL. */
+/**
+ * Loads a module of this repository, e.g. `"core/project/schema.ts"`, from the same directory, package or URL as this
+ * one.
+ */
 export async function load<Module>(path: string): Promise<Module> {
   return await (carried[path]?.() ?? imported(path)) as Module;
 }
@@ -41,7 +44,7 @@ function imported(path: string): Promise<unknown> {
 
 const announced = new Set<string>();
 
-/** A package of npm, e.g. `"npm:ioredis@6.0.0"`. One line on stderr says so if Deno has to fetch it first. */
+/** Loads a package of npm, e.g. `"npm:ioredis@6.0.0"`. Prints one line on stderr if Deno has to fetch it first. */
 export async function loadPackage<Package>(specifier: string): Promise<Package> {
   const inBinary = carried[specifier];
   if (inBinary !== undefined) return await inBinary() as Package;
@@ -54,8 +57,8 @@ export async function loadPackage<Package>(specifier: string): Promise<Package> 
 }
 
 /**
- * Throws PACKAGE_UNAVAILABLE for what Deno could not fetch, and any other error as it is. Nothing but its text tells
- * which it was.
+ * Throws PACKAGE_UNAVAILABLE for a module that Deno could not fetch, any other error unchanged. Only the error's text
+ * tells which it is.
  */
 function unfetched(error: unknown): never {
   const [first = "", ...below] = error instanceof Error ? error.message.split("\n") : [];
@@ -72,8 +75,8 @@ function unfetched(error: unknown): never {
 }
 
 /**
- * Whether Deno's cache lacks a package: `$DENO_DIR/npm/<registry>/<name>/<version>`. Where the permissions of an app do
- * not let it look, nothing is said.
+ * Returns true if a package is not in Deno's cache, `$DENO_DIR/npm/<registry>/<name>/<version>`; false if an app's
+ * permissions do not allow the look.
  *
  * - Where the cache lies: https://docs.deno.com/runtime/reference/env_variables/
  */

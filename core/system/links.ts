@@ -1,13 +1,14 @@
 /**
- * Links in a tree that is copied. None is followed: it may lead to anything outside, a home directory for one. A link
- * that stays inside leads to the same place of the copy; any other stops the copy, as do pipes, devices and sockets.
+ * Symbolic links in a tree that is copied. None is followed, because it may lead anywhere, e.g. to a home directory. A
+ * link that stays inside is changed to the same place in the copy; any other stops the copy, as do pipes, devices and
+ * sockets.
  *
  * @module
  */
 import { ForkstackError } from "../../mod.ts";
 import { absent } from "./disk.ts";
 
-/** A link, and what it leads to; both paths are below the tree. */
+/** A link and its target; both paths are relative to the tree. */
 export interface Link {
   readonly path: string;
   readonly target: string;
@@ -16,13 +17,16 @@ export interface Link {
 const fs = () => import("node:fs/promises");
 const paths = () => import("node:path");
 
-/** Whether a path is a directory itself or inside it; both are real. */
+/** Returns true if a path is the directory itself or inside it; both are real paths. */
 export function isWithin(path: string, directory: string): boolean {
   const rest = path.startsWith(directory) ? path.slice(directory.length) : undefined;
   return rest !== undefined && (/^$|^[\\/]/.test(rest) || /[\\/]$/.test(directory));
 }
 
-/** The links of a tree but for the name `except` at its top; none of a file. `ENOENT` names one that leads nowhere. */
+/**
+ * Lists the links of a tree, except below the name `except` at its top; none for a file. Rejects with `ENOENT` for a
+ * broken link.
+ */
 export async function linksIn(tree: string, except?: string): Promise<Link[]> {
   const { readdir, realpath } = await fs();
   const { join, relative } = await paths();
@@ -48,7 +52,7 @@ export async function linksIn(tree: string, except?: string): Promise<Link[]> {
   return links;
 }
 
-/** Makes the links of a copy lead to the copy's own files, where they led to those of the tree that was copied. */
+/** Changes the links of a copy to the copy's own files, where they led to files of the original tree. */
 export async function relink(copy: string, links: readonly Link[]): Promise<void> {
   if (links.length === 0) return;
   const { realpath, symlink, unlink } = await fs();

@@ -4,10 +4,13 @@
  * @module
  */
 
-/** Gives the value of a key: from the first call that asks for it by `make`, to all that ask later or meanwhile. */
+/**
+ * Returns the value of a key: the first call makes it by `make`, all others get the same one, even while it is being
+ * made.
+ */
 export type Once = <T>(key: string, make: () => T | Promise<T>) => Promise<T>;
 
-/** A memory of its own. A value whose making failed is made anew by the next call. */
+/** Creates a memory. After a failure, the next call makes the value again. */
 export function memory(): Once {
   const values = new Map<string, Promise<unknown>>();
   return <T>(key: string, make: () => T | Promise<T>): Promise<T> => {

@@ -1,39 +1,42 @@
 /**
- * Waiting for what somebody else does.
+ * Waits until another system is ready.
  *
  * @module
  */
 import { ForkstackError } from "../../mod.ts";
 
-/** How to wait, and what is said if it takes too long. */
+/** Options of a wait. */
 export interface Polling<T> {
-  /** E.g. `"make database "x""`. */
+  /** The awaited action, for the error: `"make database "x""`. */
   readonly what: string;
   readonly provider?: string;
   readonly resource?: string;
-  /** After this long there is no further look. @default {600000} */
+  /** Time in milliseconds after which there is no further look. @default {600000} */
   readonly deadlineMs?: number;
-  /** The first pause; each further one is `factor` times as long, up to `mostMs`. @default {250} */
+  /** First pause in milliseconds; each later one is `factor` times as long, up to `mostMs`. @default {250} */
   readonly firstMs?: number;
-  /** @default {2} */
+  /** Growth of the pauses. @default {2} */
   readonly factor?: number;
-  /** @default {5000} */
+  /** Longest pause in milliseconds. @default {5000} */
   readonly mostMs?: number;
-  /** Counts the deadline, in milliseconds. @default {the pauses, added up} */
+  /** Returns milliseconds, to measure the deadline. @default {the sum of the pauses} */
   readonly clock?: () => number;
-  /** Errors that say no more than "not yet"; the last one is thrown at the deadline. @default {none} */
+  /** Returns true for errors that mean "not ready yet"; at the deadline the last one is thrown. @default {none} */
   readonly isPassing?: (error: unknown) => boolean;
-  /** Gives what there is at the deadline, or throws. @default {an error NOT_READY} */
+  /** Called at the deadline; returns the result, or throws. @default {throws NOT_READY} */
   readonly late?: () => T | Promise<T>;
 }
 
-/** The parts of a provider's context that waiting needs. */
+/** The parts of a provider's context that a wait needs. */
 export interface Waiter {
   readonly signal: AbortSignal;
   readonly sleep: (ms: number) => Promise<void>;
 }
 
-/** Looks until there is something to see; every wait ends. `look` is told how long the pauses were so far. */
+/**
+ * Calls `look` until it returns a value, or until the deadline. `look` gets the sum of the pauses so far, in
+ * milliseconds.
+ */
 export async function poll<T>(
   { signal, sleep }: Waiter,
   polling: Polling<T>,

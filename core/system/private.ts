@@ -1,6 +1,6 @@
 /**
- * A secret of this machine in a file: read only where it can be nobody else's. What came with a repository, or what
- * others may read or have put there, is refused.
+ * Reading a secret of this machine from a file that only this user can read and write. A file that came with a
+ * repository, or that others may read or have written, is refused.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { basename, cwd, dirname, system } from "./host.ts";
 const MAX_BYTES = 4096;
 
 /**
- * The text of a file that is this user's alone; `undefined` where there is none.
+ * Reads a file that belongs to this user alone; `undefined` if there is none.
  *
  * @throws {ForkstackError} NOT_PERMITTED if it is a link or another user's, or others may read or write it
  */
@@ -32,7 +32,9 @@ async function isLink(path: string): Promise<boolean> {
   return entries.some(({ name, type }) => name === basename(path) && type === "link");
 }
 
-/** Whether the file system keeps modes: some that are shared with another system show the same for all files. */
+/**
+ * Returns true if the file system keeps modes: some that are shared with another system show one mode for all files.
+ */
 async function hasModes(path: string): Promise<boolean> {
   const probe = temporaryPath(path);
   try {

@@ -1,35 +1,38 @@
 /**
- * Questions to the person at the terminal. Each rejects with `CANCELLED` on Ctrl-C.
+ * Questions to the user at the terminal. Each rejects with `CANCELLED` on Ctrl-C.
  *
  * @module
  */
 import { confirm, password, select, text } from "npm:@clack/prompts@1.9.0";
 import { ForkstackError } from "../../mod.ts";
 
-/** What can be asked. */
+/** The kinds of questions. */
 export interface Ask {
-  /** For a text, until `check` finds nothing wrong with it. */
+  /** Asks for a text, again until `check` finds no problem. */
   text(
     question: string,
     options: { initial?: string; example: string; check: (answer: string) => string | undefined },
   ): Promise<string>;
-  /** For one of several. */
+  /** Asks to choose one of several. */
   choose(
     question: string,
     options: readonly { value: string; label: string; hint: string }[],
     initial: string,
   ): Promise<string>;
-  /** For a yes, on which the cursor stands by default; a no is `CANCELLED` as well. */
+  /** Asks for a yes, which is preselected by default; rejects with `CANCELLED` on a no. */
   agree(question: string, initial?: boolean): Promise<void>;
 }
 
-/** Where questions go. A terminal that does not say how wide it is (under `script`, say) would get one letter a line. */
+/**
+ * Returns the stream for questions. A terminal without a known width (under `script`, say) would get one letter per
+ * line.
+ */
 function output(): typeof process.stderr {
   process.stderr.columns ||= 80;
   return process.stderr;
 }
 
-/** Asks on the terminal; what it shows goes to stderr. */
+/** Asks on the terminal, by stderr. */
 export const ask: Ask = {
   async text(message, { initial, example, check }) {
     const validate = (value = "") => value === "" ? `For example ${example}` : check(value);
@@ -45,7 +48,7 @@ export const ask: Ask = {
   },
 };
 
-/** Asks for what is not shown as it is typed. */
+/** Asks for a secret, which is not shown while it is typed. */
 export async function askSecret(message: string): Promise<string> {
   return answered(await password({ message, output: output() }));
 }

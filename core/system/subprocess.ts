@@ -1,5 +1,5 @@
 /**
- * Other programs: `cp`, `git`, an editor, and whatever `forkstack run` runs.
+ * Other programs: `cp`, `git`, an editor, and the programs of `forkstack run`.
  *
  * @module
  */
@@ -9,24 +9,24 @@ import { isTerminal, type Signal, SIGNALS, system, variable } from "./host.ts";
 
 const deno = (globalThis as { Deno?: typeof Deno }).Deno;
 
-/** How a program ended. */
+/** The result of a program. */
 export interface Ended {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** It took too long, and was ended. */
+  /** True if it took too long and was killed. */
   readonly isLate?: true;
 }
 
-/** Settings of a program that is run to its end. */
+/** Options for running a program to its end. */
 export interface Running {
-  /** Variables beside PATH, HOME and LC_ALL, which are all of our environment that it gets. */
+  /** Variables in addition to PATH, HOME and LC_ALL; the program gets no other variable of this process. */
   readonly env?: Readonly<Record<string, string>>;
-  /** How long it may take before it is ended. @default {Infinity} */
+  /** Time in milliseconds after which it is killed. @default {Infinity} */
   readonly mostMs?: number;
 }
 
-/** Runs a program to its end; `undefined` if there is no such program. */
+/** Runs a program to its end; `undefined` if it does not exist. */
 export async function run(
   command: string,
   args: string[],
@@ -56,19 +56,19 @@ export async function run(
   return isLate ? { ...ended, isLate } : ended;
 }
 
-/** What a program on this terminal gets besides its arguments. */
+/** Options for a program on this terminal. */
 export interface OnTerminal {
-  /** Its whole environment; by default this process's own. */
+  /** Its complete environment. @default {this process's own} */
   readonly env?: Readonly<Record<string, string>>;
-  /** What it ignores from its start on. */
+  /** Signals that it ignores from its start on. */
   readonly ignored?: readonly Signal[];
-  /** Told how to send it a signal, before anything else can happen. */
+  /** Called right after the start with a function that sends the program a signal. */
   readonly onStart?: (kill: (signal: Signal) => void) => void;
 }
 
 /**
- * Runs a program on this terminal; its exit code, or 128 and the signal's number, as a shell has it. Rejects with the
- * system's error where it cannot be started. Descendants that outlive the program are not waited for.
+ * Runs a program on this terminal; returns its exit code, or 128 plus the signal's number, as a shell does. Rejects
+ * with the system's error if it cannot be started. Does not wait for descendants that outlive it.
  */
 export async function runOnTerminal(
   command: string,
@@ -96,11 +96,11 @@ export async function runOnTerminal(
   });
 }
 
-/** How this process stands to its terminal and to signals. */
+/** The state of this process with respect to its terminal and signals. */
 export interface ProcessStanding {
-  /** Ctrl-C on the terminal reaches this process, and its children beside it. */
+  /** True if Ctrl-C on the terminal reaches this process and its children. */
   readonly isForeground: boolean;
-  /** What whoever began this process had it ignore, as `nohup` does; told only before any signal is listened to. */
+  /** Signals that the process was started to ignore, as by `nohup`; only known before any signal has a listener. */
   readonly ignored: readonly Signal[];
 }
 
@@ -114,8 +114,8 @@ const NUMBERS: Readonly<Record<Signal, number>> = {
 };
 
 /**
- * Reads what Linux says of this process; nothing where Deno may not run `cat`. Deno shows it to `--allow-all` alone, so that it
- * is asked of a child that stands alike.
+ * Reads what Linux knows of this process; an empty text if Deno may not run `cat`. Deno allows it to `--allow-all`
+ * only, so a child process with the same state is asked.
  */
 async function ownState(): Promise<string> {
   const paths = ["/proc/self/stat", "/proc/self/status"];
@@ -130,7 +130,7 @@ async function ownState(): Promise<string> {
   return (await Promise.all(paths.map((path) => readFile(path, "utf8").catch(() => "")))).join("");
 }
 
-/** Looks at how this process stands. */
+/** Reads the state of this process with respect to its terminal and signals. */
 export async function processStanding(): Promise<ProcessStanding> {
   const seen = system() === "linux" ? await ownState() : "";
   // state, parent, process group, session, terminal, its foreground group: man 5 proc_pid_stat
@@ -167,15 +167,15 @@ async function runByNode(
   });
 }
 
-/** One program of a pipe. */
+/** A program in a pipe. */
 export interface Piped {
   readonly command: string;
   readonly args: readonly string[];
-  /** Beside PATH and HOME: where its secrets go, since arguments are seen by every process. */
+  /** Variables in addition to PATH and HOME: for secrets, because every process can see arguments. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** How a program of a pipe failed; no `status`: there is no such program. */
+/** The failure of a program in a pipe; without `status` the program does not exist. */
 export interface PipeFailure {
   readonly command: string;
   readonly status: number | undefined;
@@ -183,7 +183,10 @@ export interface PipeFailure {
   readonly stderr: string;
 }
 
-/** Runs two programs, the first one's output into the second; the failure of the one that failed by itself, if any. */
+/**
+ * Pipes the output of the first program into the second; returns the failure of the program that failed by itself, if
+ * any.
+ */
 export async function pipe(two: readonly [Piped, Piped], signal: AbortSignal): Promise<PipeFailure | undefined> {
   const { spawn } = await import("node:child_process");
   const shared = { PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
@@ -218,8 +221,8 @@ export async function pipe(two: readonly [Piped, Piped], signal: AbortSignal): P
 }
 
 /**
- * Starts the second program with the first one's output as its input, so that no byte passes through this process, which
- * would take a tenth of the time; where the runtime can't (Bun), with a pipe that is still to be filled.
+ * Starts the second program with the first one's output as its input, so that no byte passes through this process,
+ * which would take a tenth of the time; in a runtime that cannot (Bun), with a pipe that is filled later.
  */
 function joined(output: Readable, start: (stdin: "pipe" | Readable) => ChildProcess): [ChildProcess, boolean] {
   try {
