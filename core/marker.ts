@@ -1,5 +1,5 @@
 /**
- * Marks: who a fork belongs to, as the note that a vendor stores with it.
+ * Markers: the owner of a fork, as a note that a vendor stores with it.
  *
  * @module
  */
@@ -9,13 +9,14 @@ import { isEnvName, isInstant, isKey, isLine, isOperation, isOrigin, optional } 
 /** Hexadecimal digits of a registry's id, and of the hash of a name. */
 const DIGITS = 16;
 const ENV = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
-/** Characters of a note that every vendor of marks takes: the value of a tag of AWS has the least room. */
+/** Longest note in characters that every vendor accepts: the value of a tag of AWS is the shortest. */
 const ROOM = 256;
 
 /**
- * A marker as the note that vendors hold: `forkstack:v2:stack:env:resource:operation:registry:thing`. `thing` is a hash
- * of the thing's name, so that the note stays short: a tag of AWS takes 256 characters. A part of a fork that bears
- * another name than the fork, e.g. one that `reset` stages, is marked with its own. `made` follows where there is room for it.
+ * Formats a marker as the note that vendors store: `forkstack:v2:stack:env:resource:operation:registry:thing`. `thing`
+ * is a hash of the fork's name, to keep the note short: a tag of AWS takes 256 characters. A part of a fork with
+ * another name than the fork, e.g. one that `reset` stages, is marked with its own name. `made` is added if there is
+ * room.
  */
 export function formatMarker(marker: Marker, name: string | undefined = marker.name): string {
   const { stack, env, resource, operation, registry = "" } = marker;
@@ -31,26 +32,26 @@ function textOf(parts: readonly string[]): string {
   return parts.map(encodeURIComponent).join(":");
 }
 
-/** How an environment was made, as far as it is known. */
+/** The known facts on how an environment was made. */
 export interface Making {
   readonly parent: string;
   /** `"empty"`, or a point in the parent's past. */
   readonly origin?: string;
-  /** The end of its lease; `null`: it has none; absent: unknown. */
+  /** The end of its lease; `null`: no lease; absent: unknown. */
   readonly expiresAt?: string | null;
 }
 
 const UNKNOWN = "unknown";
 
-/** How many parts a note has after its version; a later one of v2 tells how its environment was made. */
+/** Numbers of parts that a note may have after its version; a later one of v2 says how its environment was made. */
 const PARTS: ReadonlyMap<string | undefined, readonly number[]> = new Map([["v1", [4]], ["v2", [6, 7]]]);
 
-/** How an environment was made, as `Marker.made` holds it: `prod_empty_2026-12-01T00:00:00.000Z`. */
+/** Formats how an environment was made, for `Marker.made`: `prod_empty_2026-12-01T00:00:00.000Z`. */
 export function formatMaking({ parent, origin = "", expiresAt = UNKNOWN }: Making): string {
   return [parent, origin, expiresAt ?? ""].join("_");
 }
 
-/** Reads `Marker.made`; `undefined` if it is nothing that forkstack writes. */
+/** Parses `Marker.made`; `undefined` if forkstack did not write it. */
 export function parseMaking(made: string | undefined): Making | undefined {
   const [, parent, origin, expiresAt] = /^([a-z0-9-]+)_([^_]*)_([^_]*)$/.exec(made ?? "") ?? [];
   if (parent === undefined || !ENV.test(parent)) return undefined;
@@ -59,8 +60,8 @@ export function parseMaking(made: string | undefined): Making | undefined {
 }
 
 /**
- * The marker of a note on the thing of this name; `undefined` if the note is not ours, or was copied from another thing.
- * A note that forkstack keeps in a file of its own is the marker itself.
+ * Parses the note on the thing of this name; `undefined` if it is not ours, or was copied from another thing. A note in
+ * one of forkstack's own files is the marker itself.
  */
 export function parseMarker(note: unknown, name: string): Marker | undefined {
   if (typeof note === "object" && note !== null) {
@@ -80,21 +81,21 @@ export function parseMarker(note: unknown, name: string): Marker | undefined {
   return made === undefined ? named : { ...named, made };
 }
 
-/** Whether a mark can be one of ours: what it names are names. */
+/** Returns true if all parts of a marker are valid names. */
 export function isMarker(marker: Marker | undefined): boolean {
   return marker !== undefined && isLine(marker.stack, 100) && isEnvName(marker.env) && isKey(marker.resource) &&
     isOperation(marker.operation) && (marker.registry === undefined || isRegistryId(marker.registry)) &&
     (marker.name === undefined || isLine(marker.name, 255)) && (marker.made === undefined || isLine(marker.made, 255));
 }
 
-/** Whether a value is a fork that bears a mark of ours, as a file of forkstack's own holds one. */
+/** Returns true if a value, e.g. from one of forkstack's own files, is a fork with a valid marker. */
 export function isFork(value: unknown): value is Fork {
   const { id, name, parentId, marker, createdAt } = (value ?? {}) as Partial<Fork>;
   return isLine(id) && isLine(name) && (parentId === undefined || isLine(parentId)) && isMarker(marker) &&
     isInstant(createdAt);
 }
 
-/** How the environment of a mark was made, checked as a row is; `undefined` if the mark does not tell. */
+/** Returns how the environment of a marker was made, checked as a row is; `undefined` if the marker does not say. */
 export function makingOf({ made }: Marker): Making | undefined {
   const making = parseMaking(made);
   const isSound = making !== undefined && isEnvName(making.parent) && optional(isOrigin)(making.origin) &&
@@ -102,12 +103,12 @@ export function makingOf({ made }: Marker): Making | undefined {
   return isSound ? making : undefined;
 }
 
-/** A random id for a registry. */
+/** Returns a random id for a registry. */
 export function newRegistryId(): string {
   return crypto.randomUUID().replaceAll("-", "").slice(0, DIGITS);
 }
 
-/** Whether a text can be the id of a registry. */
+/** Returns true if a text is a valid id of a registry. */
 export function isRegistryId(text: unknown): text is string {
   return typeof text === "string" && new RegExp(`^[0-9a-f]{${DIGITS}}$`).test(text);
 }
@@ -120,7 +121,7 @@ function decode(part: string): string | undefined {
   }
 }
 
-/** A short hash of a name, by which a mark names its thing. */
+/** Returns a short hash of a name; a marker names its thing by it. */
 export function nameHash(name: string): string {
   const { createHash } = process.getBuiltinModule("node:crypto");
   return createHash("sha256").update(name).digest("hex").slice(0, DIGITS);

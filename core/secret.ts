@@ -1,12 +1,12 @@
 /** A value that must not be printed: it shows as `[redacted]` wherever it is formatted. */
 export class Secret {
   readonly #value: string;
-  /** Known by `instanceof` also across two loaded copies of this file: a provider by URL brings its own. */
+  /** The key that `instanceof` uses, also across two loaded copies of this file: a provider by URL brings its own. */
   get isSecret(): symbol {
     return Symbol.for("forkstack.secret");
   }
 
-  /** What `instanceof` asks. */
+  /** Implements `instanceof`. */
   static [Symbol.hasInstance](value: unknown): boolean {
     return (value as Partial<Secret> | null | undefined)?.isSecret === Symbol.for("forkstack.secret");
   }
@@ -16,27 +16,27 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The value itself; only for the wire, the environment's own file, and `--reveal`. */
+  /** Returns the value itself; only for requests, the environment's own file, and `--reveal`. */
   reveal(): string {
     return this.#value;
   }
 
-  /** `[redacted]`. */
+  /** Returns `[redacted]`. */
   toString(): string {
     return "[redacted]";
   }
 
-  /** `[redacted]`. */
+  /** Returns `[redacted]`. */
   toJSON(): string {
     return "[redacted]";
   }
 
-  /** `[redacted]`, in Node's and Bun's inspection. */
+  /** Returns `[redacted]`, for inspection in Node and Bun. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return "[redacted]";
   }
 
-  /** `[redacted]`, in Deno's inspection. */
+  /** Returns `[redacted]`, for inspection in Deno. */
   [Symbol.for("Deno.customInspect")](): string {
     return "[redacted]";
   }
@@ -45,8 +45,8 @@ export class Secret {
 /** The variables of an environment, in the order in which they are written. */
 export type Variables = Readonly<Record<string, string | Secret>>;
 
-/** Values by key. */
+/** Secrets by key. */
 export type Secrets = Readonly<Record<string, Secret>>;
 
-/** Secrets to set, or with `null` to remove. */
+/** Secrets to set by key; `null` removes the key. */
 export type Changes = Readonly<Record<string, Secret | null>>;

@@ -1,6 +1,6 @@
 /**
- * Where a project may begin: in a directory that is one already. `new` alone must not make one of whatever directory it
- * was typed in, and nothing makes one of a home directory or of one that many share.
+ * Directories in which a project may begin: only those that are one already. `new` must not make a project of the
+ * directory in which it was typed by chance, and nothing makes one of a home directory or a shared one.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { files } from "../system/files.ts";
 import { dirname, join, variable } from "../system/host.ts";
 import { isDenos, origin, taskLine } from "./task_line.ts";
 
-/** What the top of a project holds, in the languages that the docs name and their neighbours. */
+/** Files at the top of a project, in the languages that the documentation names and similar ones. */
 const MANIFESTS = new Set(
   ("package.json deno.json deno.jsonc jsr.json bunfig.toml pyproject.toml setup.py setup.cfg requirements.txt Pipfile " +
     "environment.yml go.mod go.work Cargo.toml Gemfile composer.json mix.exs rebar.config pom.xml build.gradle " +
@@ -19,10 +19,10 @@ const MANIFESTS = new Set(
 );
 const MANIFEST_NAME = /\.(csproj|fsproj|vbproj|sln|slnx|gemspec|cabal|nimble|rockspec)$/;
 
-/** Directories of everybody, besides those that variables name. */
+/** Shared directories, besides those that variables name. */
 const SHARED = ["/tmp", "/var/tmp", "/home", "/Users", "/root", "C:\\Users"];
 
-/** Refuses a directory in which no project may begin: by `init`, or by `new`, for which it `mustBeProject` already. */
+/** Refuses a directory in which no project may begin: for `init`, or for `new`, with `mustBeProject`. */
 export async function checkBeginning(
   directory: string,
   { mustBeProject }: { readonly mustBeProject: boolean },
@@ -41,7 +41,7 @@ export async function checkBeginning(
   );
 }
 
-/** `init` as it works where no task starts it yet. */
+/** Returns the command line of `init` for a project without tasks. */
 export function initLine(directory: string): string {
   const from = origin();
   return isDenos(from) && variable("INIT_CWD") === undefined ? taskLine(from, "init", directory, []) : "forkstack init";
@@ -59,8 +59,8 @@ async function isProject(directory: string): Promise<boolean> {
 }
 
 /**
- * Refuses a forkstack.json that was found above the working directory, in a home directory or its like: whatever is below
- * would be of that one project. Who works in the very directory means it.
+ * Refuses a forkstack.json found above the working directory in a home or shared directory: everything below would
+ * belong to that one project. Allowed if that is the working directory itself.
  */
 export async function checkFound(root: string): Promise<void> {
   const why = await whyNone(root);
@@ -74,7 +74,7 @@ export async function checkFound(root: string): Promise<void> {
   );
 }
 
-/** Reason why a directory is never a project; `undefined` for any other. */
+/** Returns the reason why a directory is never a project; `undefined` if it may be one. */
 async function whyNone(directory: string): Promise<string | undefined> {
   const own = await files.real(directory) ?? directory;
   if (dirname(own) === own || /^[A-Z]:[\\/]?$/i.test(own)) return "the root of a file system";

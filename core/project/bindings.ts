@@ -1,11 +1,11 @@
 /**
- * The names of a file and what each is given, as far as a parser can tell: which text a key is, and whether a value is a
- * function. A name counts once for the whole file; where two scopes share it, both of its values count.
+ * The names in a file and their values, as far as a parser can know them: which text a key is, and whether a value is a
+ * function. A name counts once for the whole file; if two scopes use it, all values of both count.
  *
  * @module
  */
 
-/** A node of the parser's tree. */
+/** A node of the parser's syntax tree. */
 export interface Node {
   readonly type: string;
   readonly start: number;
@@ -24,35 +24,35 @@ const SCOPE =
   /^(ArrowFunctionExpression|Function(Expression|Declaration)|(Block|For|ForIn|ForOf)Statement|CatchClause|StaticBlock)$/;
 const ARITHMETIC = new Set(["-", "*", "/", "%", "**", "|", "&", "^", "<<", ">>", ">>>"]);
 
-/** The values that the names of a file are given. */
+/** The values of the names in a file. */
 export class Bindings {
-  /** `undefined` stands for a value that nothing is known of, such as a parameter's. */
+  /** Values by name; `undefined` is an unknown value, such as a parameter's. */
   readonly #values = new Map<string, (Node | undefined)[]>();
   readonly #texts = new Map<Node, string | undefined>();
   readonly #ofProcess = new Set<string>();
-  /** Where a name of the file hides the global one. */
+  /** Scopes in which a name of the file hides the global one. */
   readonly #scopes = new Map<string, Node[]>();
 
   constructor(program: Node) {
     this.#collect(program, program);
   }
 
-  /** Whether a name is that of an import of all of `node:process`. */
+  /** Returns true if a name is an import of all of `node:process`. */
   isProcess(name: string): boolean {
     return this.#ofProcess.has(name);
   }
 
-  /** Whether an identifier is that of the runtime, and none that the file declares around it. */
+  /** Returns true if an identifier is a global of the runtime, and not declared in the file around it. */
   isGlobal({ name, start, end }: Node): boolean {
     return !this.#scopes.get(name)?.some((scope) => scope.start <= start && end <= scope.end);
   }
 
-  /** Whether an expression is the name of the runtime's timer. */
+  /** Returns true if an expression is the runtime's timer. */
   isTimer(node: Node): boolean {
     return node.type === "Identifier" && TIMERS.has(node.name) && this.isGlobal(node);
   }
 
-  /** The text of an expression that is always the same. */
+  /** Returns the text of an expression that is constant. */
   textOf(node: Node): string | undefined {
     const one = bare(node);
     if (this.#texts.has(one)) return this.#texts.get(one);
@@ -84,23 +84,23 @@ export class Bindings {
     }
   }
 
-  /** The name of a property, where it is always the same. */
+  /** Returns the name of a property, if it is constant. */
   nameOf(key: Node, isComputed: boolean): string | undefined {
     if (isComputed) return this.textOf(key);
     return key.type === "PrivateIdentifier" ? `#${key.name}` : key.name ?? literalOf(key);
   }
 
-  /** Whether a key is a number or a symbol: it leads to no member that has a name. */
+  /** Returns true if a key is a number or a symbol, and so no member's name. */
   isPlainKey(node: Node): boolean {
     return this.#isNumber(node) || this.#isSymbol(node);
   }
 
-  /** Whether a value is a function or a class, where the file shows it. */
+  /** Returns true if a value is certainly a function or a class. */
   isFunction(node: Node): boolean {
     return this.#some(node, ({ type }) => FUNCTION.test(type));
   }
 
-  /** Whether a value is a property whose name nobody can tell, of anything but a literal. */
+  /** Returns true if a value is a property with an unknown name, of anything but a literal. */
   isOpen(node: Node): boolean {
     return this.#some(
       node,
@@ -110,7 +110,7 @@ export class Bindings {
     );
   }
 
-  /** Whether an expression is no text for all that the file shows. */
+  /** Returns true if an expression is certainly no text. */
   isCallback(node: Node): boolean {
     if (this.textOf(node) !== undefined) return false;
     return !this.#some(node, ({ type, callee }) => {
@@ -144,7 +144,7 @@ export class Bindings {
     });
   }
 
-  /** Whether one of the values that an expression may have is such. */
+  /** Returns true if the test holds for one of the possible values of an expression. */
   #some(node: Node, is: (one: Node) => boolean, seen = new Set<Node>()): boolean {
     const one = bare(node);
     if (seen.has(one)) return false;
@@ -153,7 +153,7 @@ export class Bindings {
     return is(one) || values.some((value) => value !== undefined && this.#some(value, is, seen));
   }
 
-  /** Whether all values that an expression may have are known and such. */
+  /** Returns true if all possible values of an expression are known and pass the test. */
   #every(node: Node, is: (one: Node) => boolean, seen = new Set<Node>()): boolean {
     const one = bare(node);
     if (seen.has(one)) return true;
@@ -182,7 +182,7 @@ export class Bindings {
     }
   }
 
-  /** Reads the declarations of a node; `scope` is where they hold. */
+  /** Reads the declarations of a node, valid in `scope`. */
   #collect(node: Node, scope: Node | undefined): void {
     const { type } = node;
     if (node.declare === true) return;
@@ -218,7 +218,7 @@ export class Bindings {
     }
   }
 
-  /** Gives the names of a pattern their values. */
+  /** Assigns values to the names of a pattern. */
   #bind(pattern: Node, value?: Node, scope?: Node): void {
     switch (pattern.type) {
       case "Identifier":
@@ -254,20 +254,20 @@ function listIn<T>(lists: Map<string, T[]>, name: string): T[] {
   return list;
 }
 
-/** The text of a literal. */
+/** Returns the text of a literal. */
 export function literalOf(node: Node): string | undefined {
   if (node.type === "Literal" && typeof node.value === "string") return node.value;
   return node.type === "TemplateLiteral" && node.expressions.length === 0 ? node.quasis[0].value.cooked : undefined;
 }
 
-/** An expression without parentheses and types around it. */
+/** Returns an expression without parentheses and types around it. */
 export function bare(node: Node): Node {
   return /^(ChainExpression|ParenthesizedExpression|TS\w+)$/.test(node.type) && node.expression
     ? bare(node.expression)
     : node;
 }
 
-/** The nodes that a field holds. */
+/** Lists the nodes in a field. */
 export function nodesIn(value: unknown): Node[] {
   return [value].flat().filter((one): one is Node =>
     typeof one === "object" && one !== null && typeof (one as Node).type === "string"

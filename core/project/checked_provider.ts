@@ -1,6 +1,6 @@
 /**
- * What providers tell of their vendors, checked as it comes in: a vendor's answer is data of others, and what is told of
- * a fork goes on into the registry, into paths and onto terminals.
+ * Checks on everything that a provider returns: a vendor's answer is untrusted data, and facts about a fork go on into
+ * the registry, into paths and onto terminals.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { Secret } from "../secret.ts";
 import { quoted } from "../text/printable.ts";
 import { isCopy, isInstant, isLine } from "../text/field_checks.ts";
 
-/** More forks of one resource than any project has: a list that never ends. */
+/** More forks of one resource than any project has: beyond it the list counts as endless. */
 const MOST_FORKS = 100_000;
 const VARIABLE = /^(?!FORKSTACK_)[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 
-/** A provider whose answers are checked; one that fails is `ANSWER_INVALID`. */
+/** Returns a provider whose results are checked; an invalid one is `ANSWER_INVALID`. */
 export function checked<Options>(provider: Provider<Options>): Provider<Options> {
   const { execute, reset, keep, extend, remark, usage, permissions, secrets } = provider;
   const { credentialsHint, requestIdHeaders, upgradeOptions } = provider;
@@ -94,7 +94,7 @@ function inspection(seen: Inspection, target: Target<unknown>, refuse: Refuse): 
   }
 }
 
-/** A fork that is said to be the target's: it bears its name, and a mark of its resource and environment. */
+/** Checks a fork against its target: the name, and the resource and environment in its marker. */
 function forkOf(fork: Fork, { name, marker }: Target<unknown>, refuse: Refuse): Fork {
   checkFork(fork, refuse);
   if (fork.name !== name) throw refuse(`the name of "${name}"`, fork.name);
@@ -113,7 +113,7 @@ function checkFork(fork: Fork, refuse: Refuse): void {
   if (!isMarker(fork.marker)) throw refuse(`the mark of "${fork.name}"`, "none of forkstack's");
 }
 
-/** Outputs as they were declared: a secret is a `Secret`, even where a provider gave its plain text. */
+/** Returns outputs as declared: a secret becomes a `Secret`, even if the provider returned plain text. */
 function declared({ variables }: Pick<Provider, "variables">, outputs: Outputs, refuse: Refuse): Outputs {
   const entries = Object.entries(outputs).map(([name, value]): [string, string | Secret] => {
     if (!VARIABLE.test(name)) throw refuse("the name of a variable", name);

@@ -1,7 +1,7 @@
 /**
- * Providers of the user's own: `"provider": "./providers/mine.ts"`, or a URL with the hash of the file. It is read,
- * with what it imports, shown and hashed before any of it runs (trust.ts), and those texts run, from memory: not what the
- * file or the server holds a moment later. docs/providers.md is the page for who writes one.
+ * Custom providers: `"provider": "./providers/mine.ts"`, or a URL with the hash of the file. The file and its imports
+ * are read, shown and hashed before any of it runs (trust.ts), and those very texts run, from memory: not what the file
+ * or the server holds a moment later. docs/providers.md explains how to write one.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { isEndless } from "../system/disk.ts";
 
 const MAX_BYTES = 2 ** 20;
 
-/** Reads the code of a provider. Nothing of it runs. */
+/** Reads the code of a provider, without running it. */
 export async function readCode(project: Project, key: string, provider: string): Promise<Code> {
   const reference = parsed(provider);
   if (reference.isUrl) return { reference: provider, files: {} };
@@ -42,7 +42,7 @@ export async function readCode(project: Project, key: string, provider: string):
   return { reference: provider, specifier, files: Object.fromEntries(named) };
 }
 
-/** The provider that code exports. */
+/** Loads the provider that code exports. */
 export async function loadCustom(
   project: Project,
   { kind, key, code, catalog }: {
@@ -72,7 +72,9 @@ export async function loadCustom(
   throw what(problems.join("; "), "PROVIDER_INVALID", "See docs/providers.md, and the contract in core/provider.ts");
 }
 
-/** Stands in for a provider of one's own where nothing of the repository runs: its name is all that is known. */
+/**
+ * Returns a stand-in for a custom provider, with nothing but its name, for commands that run no code of the repository.
+ */
 export function unreadProvider(kind: Kind, key: string, reference: string): Provider {
   const { place } = parsed(reference);
   const refuse = (): never => {
@@ -128,7 +130,7 @@ function failure(key: string, place: string): Failure {
     });
 }
 
-/** What a failed import says is shown without the text that it was given. */
+/** Returns the error of a failed import, without the text of the module. */
 function notLoading({ name, message, stack }: Error, place: string, what: Failure): ForkstackError {
   const said = `${name}: ${message.replace(/data:[^\s"',]+,[\w+/=]+/g, basename(place)).split("\n")[0]!.slice(0, 300)}`;
   const cause = Object.assign(new Error(said), { stack });
@@ -137,10 +139,10 @@ function notLoading({ name, message, stack }: Error, place: string, what: Failur
 
 type Failure = (state: string, code: ErrorCode, hint: string, cause?: unknown) => ForkstackError;
 
-/** What a file that imports nothing is given. */
+/** Values that a file without imports gets. */
 const TOOLS: Tools = { v, ForkstackError, Secret, formatMarker };
 
-/** The bytes of a URL that its hash is of: those that are kept, or else fetched. */
+/** Returns the bytes of a URL with the expected hash, from the cache or the network. */
 async function fetchedBytes(project: Project, reference: Reference, what: Failure): Promise<Uint8Array> {
   const { place, hash } = reference;
   const kept = join(project.stateRoot, ".forkstack", "providers", Buffer.from(hash!, "base64").toString("hex"));
@@ -191,20 +193,20 @@ function unread(error: { code?: string }, what: Failure): never {
   throw what("it can't be read", "NOT_PERMITTED", "Check its mode, and in Deno --allow-read", error);
 }
 
-/** What a file is made a specifier with. */
+/** The data from which a module's specifier is made. */
 interface Covering {
   readonly what: Failure;
-  /** Every file that is in it. */
+  /** Texts of all files in it, by path. */
   readonly texts: Map<string, string>;
-  /** One file alone is covered, by the hash in forkstack.json. */
+  /** True if one file alone is covered, by the hash in forkstack.json. */
   readonly isWhole: boolean;
 }
 
 const MAX_FILES = 100;
 
 /**
- * A specifier that holds the text itself, and in the places of the paths that it imports those of these files: what was
- * read is what runs, whatever the disk holds by then.
+ * Returns a specifier that contains the file's text, with imported paths replaced by such specifiers: the text that was
+ * read is the text that runs, whatever the disk holds by then.
  */
 async function specifierOf(
   path: string,
@@ -262,12 +264,15 @@ async function specifierOf(
   }
 }
 
-/** A text that each runtime takes for a module; Bun would run one without exports as CommonJS, which has `module.require`. */
+/**
+ * Returns a text that each runtime takes for a module; Bun would run one without exports as CommonJS, which has
+ * `module.require`.
+ */
 function asModule(text: string): string {
   return text.replace(/^(#!.*(\r?\n|[\r\u2028\u2029]|$))?/, "$&export {};");
 }
 
-/** The text as JavaScript. Bun would read it as TSX, where `<T>(x: T) => x` is something else. */
+/** Returns the text as JavaScript. Bun would read it as TSX, where `<T>(x: T) => x` means something else. */
 function withoutTypes(text: string): string {
   const { Bun: bun } = globalThis as unknown as {
     Bun?: { Transpiler: new (options: { loader: "ts"; target: "bun" }) => { transformSync(text: string): string } };
@@ -317,7 +322,7 @@ const VARIABLES = v.record(
 
 const HEADERS = v.optional(v.array(v.pipe(v.string(), v.regex(/^[\w-]+$/))));
 
-/** What keeps an export from being a provider of a kind. */
+/** Lists the reasons why an export is no provider of a kind. */
 function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
   if (typeof exported !== "object" || exported === null) {
     return [

@@ -1,6 +1,6 @@
 /**
- * The imports of a file, found by a parser; and whether it could load code in any other way. Code that a hash does not
- * cover must not run by its name: what a parser can't decide is refused.
+ * The imports of a file, found by a parser, and a check for any other way to load code. Code that a hash does not cover
+ * must not run: what a parser cannot decide is refused.
  *
  * @module
  */
@@ -10,33 +10,33 @@ import { bare, Bindings, literalOf, type Node, nodesIn, PROCESS_MODULE, TIMERS }
 /** An import of another module. */
 export interface Import {
   readonly specifier: string;
-  /** The literal's place in the text, with its quotes. */
+  /** Offset of the literal in the text, with its quotes. */
   readonly start: number;
   readonly end: number;
 }
 
-/** What was found in a file. */
+/** The result of scanning a file. */
 export interface ImportScan {
   readonly imports: readonly Import[];
-  /** Each way to load code that nothing covers, e.g. `line 3: eval`. */
+  /** Ways to load code that no hash covers, e.g. `line 3: eval`. */
   readonly refused: readonly string[];
 }
 
-/** Names that run text, or load a module, that is not in the file. */
+/** Names that run a text as code, or load a module from elsewhere. */
 const LOADERS = new Set([
   ...["eval", "Function", "WebAssembly", "Worker", "SharedWorker", "ShadowRealm", "importScripts"],
   ...["require", "createRequire", "mainModule", "dlopen"],
 ]);
-/** Members that lead to such a thing from any object: `(() => {}).constructor("…")` is `Function("…")`. */
+/** Members that lead to such a name from any object: `(() => {}).constructor("…")` is `Function("…")`. */
 const UNNAMED = new Set([
   ...["getBuiltinModule", "dlopen", "mainModule", "createRequire", "constructor", "_linkedBinding"],
   ...["getOwnPropertyDescriptor", "getOwnPropertyDescriptors", "__lookupGetter__"],
 ]);
 /** Names of the global object. */
 const GLOBALS = new Set(["globalThis", "self", "window", "global"]);
-/** Objects that lead to code: the file may name a property of one, but may not pass the object on. */
+/** Objects that lead to code: the file may use a named property of one, but may not pass the object on. */
 const GUARDED = new Set([...GLOBALS, "process", "Deno", "Bun", "Reflect"]);
-/** Properties of guarded objects that load code, beside those that have such a name everywhere. */
+/** Properties of guarded objects that load code, in addition to names that are refused everywhere. */
 const UNSAFE = new Set(["binding", "internal", "core", "plugin", "FFI"]);
 const SAFE_OF_REFLECT = new Set(["has", "ownKeys"]);
 /** Built-in modules that load others, or run text. */
@@ -44,13 +44,13 @@ const LOADING_MODULES =
   /^(node:)?(module|vm|worker_threads|repl|cluster|inspector(\/promises)?|test(\/reporters)?|sea|wasi)$/;
 const OPEN = "whose name is made as it runs";
 
-/** Nodes of TypeScript that hold code; every other one is a type, and gone when the file runs. */
+/** Syntax nodes of TypeScript that hold code; every other one is a type, and gone at run time. */
 const WITH_CODE = new Set([
   ...["TSAsExpression", "TSSatisfiesExpression", "TSNonNullExpression", "TSTypeAssertion", "TSInstantiationExpression"],
   ...["TSParameterProperty", "TSEnumDeclaration", "TSEnumMember", "TSModuleDeclaration", "TSModuleBlock"],
   ...["TSExportAssignment", "TSAbstractMethodDefinition", "TSAbstractPropertyDefinition", "TSAbstractAccessorProperty"],
 ]);
-/** Fields that hold a name and no reference, unless they are computed. */
+/** Fields that hold a name which is no reference, unless they are computed. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   MemberExpression: ["property"],
   Property: ["key"],
@@ -66,13 +66,13 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   ContinueStatement: ["label"],
 };
 
-/** The tree of https://github.com/estree/estree; and syntax that runtimes know, or a compiler before them. */
+/** Syntax plugins for https://github.com/estree/estree that runtimes know, or a compiler before them. */
 const SYNTAX: ParserPlugin[] = [
   ["estree", { classFeatures: true }],
   ...["decorators", "decoratorAutoAccessors", "explicitResourceManagement", "deferredImportEvaluation"] as const,
 ];
 
-/** Reads a module; throws a `SyntaxError` where it is none. */
+/** Scans a module for imports; throws a `SyntaxError` if it is no module. */
 export function importsOf(text: string, isTypeScript: boolean): ImportScan {
   const plugins: ParserPlugin[] = isTypeScript ? [...SYNTAX, "typescript"] : SYNTAX;
   const options = { sourceType: "module", createImportExpressions: true, attachComment: false, plugins } as const;
@@ -90,13 +90,13 @@ export function importsOf(text: string, isTypeScript: boolean): ImportScan {
     imports.push({ specifier, start: source.start, end: source.end });
   };
 
-  /** A thing that is taken out of a module or an object by its name. */
+  /** Checks a name that is taken out of a module or an object. */
   const named = (key: Node, isComputed = false) => {
     const name = bindings.nameOf(key, isComputed);
     if (name !== undefined && (LOADERS.has(name) || UNNAMED.has(name))) refuse(key, name);
   };
 
-  /** The guarded object that an expression is. */
+  /** Returns the guarded object that an expression is. */
   const guarded = (node: Node): string | undefined => {
     const { type, name, object, property, computed } = bare(node);
     if (type === "Identifier") {
@@ -108,12 +108,12 @@ export function importsOf(text: string, isTypeScript: boolean): ImportScan {
     return found !== undefined && GUARDED.has(found) ? found : undefined;
   };
 
-  /** Whether a property of a guarded object leads to code. */
+  /** Returns true if a property of a guarded object leads to code. */
   const isUnsafe = (object: string, name: string) =>
     LOADERS.has(name) || UNSAFE.has(name) || (object === "Reflect" && !SAFE_OF_REFLECT.has(name)) ||
     (GLOBALS.has(object) && (GUARDED.has(name) || TIMERS.has(name)));
 
-  /** A place that gives nothing on but a yes or no, as `typeof` does. */
+  /** Marks a place that passes on nothing but a yes or no, as `typeof` does. */
   const looked = (node: Node) => {
     const { type, name, object, property, computed } = bare(node);
     if (guarded(node) !== undefined || bindings.textOf(node) !== undefined) return;
@@ -240,7 +240,7 @@ export function importsOf(text: string, isTypeScript: boolean): ImportScan {
     if (node.computed) visit(node.property);
   };
 
-  /** Whether a pattern takes properties out of a guarded object, and was seen to. */
+  /** Checks a pattern that takes properties out of a guarded object; returns true if it was one. */
   const taken = (pattern: Node, value: Node | null): boolean => {
     const guard = value && pattern.type === "ObjectPattern" ? guarded(value) : undefined;
     if (guard === undefined) return false;
@@ -260,7 +260,7 @@ export function importsOf(text: string, isTypeScript: boolean): ImportScan {
     }
   };
 
-  /** Whether a call was seen to, its parts too. */
+  /** Checks a call with its parts; returns true if it needed a check. */
   const call = (node: Node): boolean => {
     const callee = bare(node.callee);
     const name = callee.type === "MemberExpression" ? bindings.nameOf(callee.property, callee.computed) : undefined;
@@ -296,10 +296,13 @@ export function importsOf(text: string, isTypeScript: boolean): ImportScan {
   return { imports, refused };
 }
 
-/** A package of an exact version, and a file of it: no part of the path begins with a dot, so that none leaves it. */
+/**
+ * Pattern for a package of an exact version, and a file of it: no part of the path begins with a dot, so that none
+ * leaves it.
+ */
 const EXACT_PACKAGE = /^npm:(@[\w-][\w.-]*\/)?[\w-][\w.-]*@\d+\.\d+\.\d+(-[\w.-]+)?(\/[\w-][\w.-]*)*$/;
 
-/** What is wrong with an import of a package or a module of the runtime; `undefined`: nothing. */
+/** Returns the problem of an import of a package or a module of the runtime; `undefined` if there is none. */
 export function problemOfImport(specifier: string): string | undefined {
   if (specifier.startsWith("node:")) {
     return LOADING_MODULES.test(specifier) ? "which loads other code" : undefined;

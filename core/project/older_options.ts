@@ -1,6 +1,6 @@
 /**
- * Options as an older version of a provider named them: those of a row in the registry, and of a forkstack.json that
- * nobody has changed since.
+ * Renaming of options from older versions of a provider: in rows of the registry, and in a forkstack.json that was not
+ * changed since.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { ForkstackError } from "../../mod.ts";
 import type { Provider } from "../provider.ts";
 import { reasonOf } from "../text/printable.ts";
 
-/** Options that are yet to be parsed. */
+/** Options before they are parsed. */
 export type GivenOptions = Readonly<Record<string, unknown>>;
 
-/** Gives options the names that they have today. */
+/** Returns options under today's names. */
 export function upgradedOptions(
   { name, upgradeOptions }: Pick<Provider, "name" | "upgradeOptions">,
   given: GivenOptions,

@@ -1,5 +1,5 @@
 /**
- * forkstack.json: found, parsed, checked against one schema, and joined with the providers it names.
+ * Opening a project: forkstack.json is found, parsed, checked against its schema, and its providers are loaded.
  *
  * @module
  */
@@ -30,9 +30,9 @@ import { type Admission, type Admitted, NOBODY } from "./trusted.ts";
 export type { Config } from "./schema.ts";
 
 /**
- * Finds the project of a directory. Without a forkstack.json upwards it is an error, or with `init` a new one here, but
- * for a home directory and its like; with `mustBeProject` only where a manifest or the top of a git repository is. Its
- * state is refused if it is not this checkout's and this user's, or with `isStateless` not looked at.
+ * Finds the project of a directory, searching upwards. Without a forkstack.json it throws, or with `init` begins a new
+ * project here, except in a home or shared directory; with `mustBeProject` only beside a manifest or at the top of a
+ * git repository. State of another checkout or user is refused; with `isStateless` it is not checked.
  */
 export async function openProject(
   cwd: string,
@@ -74,7 +74,7 @@ export async function openProject(
   return { ...roots, name: config.project, stack, config, isNew: false, isSealed };
 }
 
-/** Reads the state; what another user's permissions deny is told as that, with ways out. */
+/** Reads the state; if another user's permissions deny it, throws an error that says so, with ways out. */
 async function withState<T>(state: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -88,12 +88,15 @@ async function withState<T>(state: string, read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The directory that holds `.forkstack/`: the user's choice, else the main worktree's. */
+/** Returns the directory that holds `.forkstack/`: the user's choice, or the main worktree's. */
 function stateOf(root: string, cwd: string): string {
   return chosenState(variable("FORKSTACK_STATE"), [root, cwd]) ?? stateRoot(root);
 }
 
-/** As much of a forkstack.json as tells its files, before its state may be read: a wrong one is told with all its problems. */
+/**
+ * Parses the part of forkstack.json that names its files, before its state may be read; a later check reports all
+ * problems.
+ */
 function named(text: string): Config {
   try {
     const { envFile } = JSON.parse(text);
@@ -117,7 +120,7 @@ async function readConfig(
   return { config: await parseConfig(path, text, catalog), isSealed: false };
 }
 
-/** Remembers that forkstack.json was found right, so that a short command need not load the schema. */
+/** Records that forkstack.json is valid, so that a short command need not load the schema. */
 export async function sealConfig(project: Project): Promise<void> {
   if (project.isSealed) return;
   const text = (await files.read(configPath(project)) ?? "{}").replace(/^\uFEFF/, "");
@@ -129,7 +132,7 @@ export async function sealConfig(project: Project): Promise<void> {
   await files.write(sealPath(project.stateRoot), seal).catch(() => {}); // only a shortcut
 }
 
-/** The path of its forkstack.json. */
+/** Returns the path of the project's forkstack.json. */
 function configPath({ root, configRoot = root }: Project): string {
   return join(configRoot, "forkstack.json");
 }
@@ -138,24 +141,24 @@ function sealPath(root: string): string {
   return join(root, ".forkstack", "checked.json");
 }
 
-/** The files, one in each worktree, that were found right and hold this text. */
+/** Lists the sealed files, one in each worktree, that were valid with this text. */
 async function sealedFiles(state: string, text: string): Promise<string[]> {
   const [, version, stamps, sealed] = /^(\S+) ([^\n]*)\n(.*)$/s.exec(await files.read(sealPath(state)) ?? "") ?? [];
   return version === VERSION && sealed === text ? stamps!.split(" ") : [];
 }
 
-/** One very file: a seal that came along with a repository is of another, and proves nothing. */
+/** Returns a stamp of this very file: a seal that came with a repository has another stamp, and proves nothing. */
 async function stampOf(root: string): Promise<string> {
   return String(await disk.stamp(join(root, "forkstack.json")));
 }
 
-/** The resources of a stack, and which of what they name may be used. */
+/** The resources of a stack, and the code and scripts that may be used. */
 export interface Loaded {
   readonly resources: readonly Resource[];
   readonly isTrusted: Admitted["isTrusted"];
 }
 
-/** Loads the providers of the stack and checks their options, as far as the command reaches and a person trusts them. */
+/** Loads the stack's providers and checks their options, as far as the command reaches and the user trusts them. */
 export async function loadResources(
   project: Project,
   { catalog, reach, person = NOBODY }: Omit<Admission, "person"> & Partial<Admission>,

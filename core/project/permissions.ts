@@ -1,6 +1,6 @@
 /**
- * The set of Deno's permissions that a stack needs: the hosts of its providers, and no others. docs/permissions.md says
- * why each is there.
+ * The Deno permissions that a stack needs: the hosts of its providers, and no others. docs/permissions.md says why each
+ * is needed.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { Provider } from "../provider.ts";
 import { Secret } from "../secret.ts";
 import type { Project, Resource } from "./project.ts";
 
-/** A permission set as deno.json has it. */
+/** A permission set as in deno.json. */
 export interface PermissionSet {
   readonly read: true;
   readonly write: true;
   readonly env: true;
   readonly run: readonly string[];
   readonly sys: readonly string[];
-  /** Absent: no network. */
+  /** Hosts; absent: no network. */
   readonly net?: readonly string[];
-  /** By URL, where forkstack itself comes from. */
+  /** Hosts from which forkstack itself is imported, if by URL. */
   readonly import?: readonly string[];
 }
 
-/** Programs that forkstack runs whichever its providers. */
+/** Programs that forkstack runs with any provider. */
 export const OWN_PROGRAMS: readonly string[] = ["cp", "git"];
 
-/** What the stack needs, and the variables that would name more hosts if they were set. */
+/** Returns the permissions that the stack needs, and the variables that would add hosts if they were set. */
 export function permissionsOf(
   project: Project,
   resources: readonly Resource[],
@@ -56,7 +56,7 @@ export function permissionsOf(
   };
 }
 
-/** The hosts from which files of the stack come, whichever its providers: the registry, a script, a provider's own. */
+/** Lists the URLs of files that a stack loads: the registry, a script, a custom provider. */
 function urlsIn(entry: unknown): string[] {
   if (typeof entry !== "object" || entry === null) return [];
   return Object.entries(entry).flatMap(([key, value]) => {
@@ -76,7 +76,10 @@ function credentialsOf(
   }));
 }
 
-/** Whether a list of hosts allows one, by Deno's rules: a host alone is all of its ports, `*.` all below a domain. */
+/**
+ * Returns true if a list of hosts allows a URL, by Deno's rules: a host alone means all of its ports, `*.` all names
+ * below a domain.
+ */
 export function allows(net: readonly string[], url: URL): boolean {
   const port = url.port || (url.protocol === "http:" ? "80" : "443");
   return net.some((one) => {

@@ -7,12 +7,12 @@ import { declaredResources, ForkstackError, type Kind, KINDS, parseEnvName, reso
 import type { Catalog, Provider } from "../provider.ts";
 import type { Config } from "./schema.ts";
 
-/** The environments that always count as there, whoever made what they hold. */
+/** The base environments, which always exist. */
 export const BASE_ENVS: readonly string[] = ["dev", "prod"];
 
 /** A resource that the stack declares, with its provider loaded. */
 export interface Resource {
-  /** `"database"`, or with a name `"storage.uploads"`. */
+  /** Its key: `"database"`, or with a name `"storage.uploads"`. */
   readonly key: string;
   readonly kind: Kind;
   readonly name?: string;
@@ -21,61 +21,61 @@ export interface Resource {
   readonly options: unknown;
   /** The script that runs on a new fork of a database. */
   readonly sanitize?: {
-    /** A path or a URL. */
+    /** Its path or URL. */
     readonly place: string;
-    /** As it was trusted; absent where the command runs nothing of the repository. */
+    /** Its text as trusted; absent if the command runs no code of the repository. */
     readonly text?: string;
   };
-  /** Its provider is a file of the repository, and this command runs none: nothing but its name is known. */
+  /** True if its provider is a file of the repository and this command runs none: only its name is known then. */
   readonly isUnread?: true;
 }
 
-/** A project: its directory and what it declares. */
+/** A project: its directory and its declarations. */
 export interface Project {
-  /** The directory of forkstack.json in the checkout at hand, and of the files that point it to an environment. */
+  /** The directory of forkstack.json in this checkout, which also holds the pointer files. */
   readonly root: string;
-  /** The directory of forkstack.json, where a linked git worktree has none of its own: that of the main one. */
+  /** The directory of the main worktree's forkstack.json, if this linked git worktree has none of its own. */
   readonly configRoot?: string;
   /** The directory that holds `.forkstack/`: the main git worktree's. */
   readonly stateRoot: string;
   readonly name: string;
-  /** The stack that markers carry: `stack` of forkstack.json, or the project's name. */
+  /** The stack's id in markers: `stack` of forkstack.json, or the project's name. */
   readonly stack: string;
   readonly config: Config;
-  /** There is no forkstack.json yet; `new` writes it. */
+  /** True if there is no forkstack.json yet; `new` writes it. */
   readonly isNew: boolean;
-  /** This very forkstack.json was found right before; see `sealConfig`. */
+  /** True if this forkstack.json was valid before; see `sealConfig`. */
   readonly isSealed?: boolean;
-  /** Its environment, where the project is on no disk. @default {as the files of the checkout and the process have it} */
+  /** Its environment, for a project that is not on disk. @default {decided by the checkout's files and the process} */
   readonly current?: { readonly env: string; readonly decidedBy: string };
 }
 
-/** The key of a resource: `"database"`, or with a name `"storage.uploads"`. */
+/** Returns the key of a resource: `"database"`, or with a name `"storage.uploads"`. */
 export function keyOf(kind: Kind, name: string | undefined): string {
   return name === undefined ? kind : `${kind}.${name}`;
 }
 
-/** Whether a provider is one of the catalog's, and no file that a repository names. */
+/** Returns true if a provider is in the catalog, and is no file that a repository names. */
 export function isBuiltIn(catalog: Pick<Catalog, "providers">, kind: Kind, provider: string): boolean {
   return Object.hasOwn(catalog.providers[kind], provider);
 }
 
-/** Whether a name is a provider's, today's or an earlier one. */
+/** Returns true if a name is a provider's, today's or an earlier one. */
 export function answersTo({ name, aliases = [] }: Pick<Provider, "name" | "aliases">, recorded: string): boolean {
   return name === recorded || aliases.includes(recorded);
 }
 
-/** The name in a resource's key; absent where it has none. */
+/** Returns the name in a resource's key; `undefined` if it has none. */
 export function nameIn(key: string): string | undefined {
   return key.split(".", 2)[1];
 }
 
-/** Whether all that a stack declares is on this machine. */
+/** Returns true if all resources of a stack are on this machine. */
 export function isEmbedded(config: Config): boolean {
   return declaredResources(config).every(({ kind, provider }) => KINDS[kind].embedded?.provider === provider);
 }
 
-/** The name that a resource has in an environment, checked against what the vendor accepts. */
+/** Returns the name of a resource's fork in an environment; throws if the vendor does not accept it. */
 export function titleOf(
   project: Project,
   resource: Pick<Resource, "key" | "kind" | "name"> & { readonly provider: Pick<Provider, "name" | "capabilities"> },
@@ -94,12 +94,15 @@ export function titleOf(
   );
 }
 
-/** The environments that can't be deleted, reset or pruned. */
+/** Lists the environments that cannot be deleted, reset or pruned. */
 export function protectedEnvs(project: Project): readonly string[] {
   return [...new Set([...BASE_ENVS, ...(project.config.protected ?? [])])];
 }
 
-/** The parent of a new environment: `--from`, `parent` of forkstack.json, or else `prod` (`dev` for an embedded stack). */
+/**
+ * Returns the parent of a new environment: `--from`, `parent` of forkstack.json, or else `prod` (`dev` for an embedded
+ * stack).
+ */
 export function parentOf(project: Project, resources: readonly Resource[], from: string | undefined): string {
   if (from !== undefined) return parseEnvName(from, "the parent of --from");
   if (project.config.parent !== undefined) return parseEnvName(project.config.parent, '"parent" of forkstack.json');

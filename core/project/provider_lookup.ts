@@ -1,5 +1,5 @@
 /**
- * The provider of a recorded resource, by the name that it had when the row was written.
+ * Search for the provider of a recorded resource, by its name at the time of the record.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { checked } from "./checked_provider.ts";
 import { answersTo, isBuiltIn, type Resource } from "./project.ts";
 
 /**
- * Finds the provider of a kind that has this name, or that had it: one that forkstack.json declares, or a built-in one.
- * `undefined` if there is none.
+ * Finds the provider of a kind with this name, today's or an earlier one: one that forkstack.json declares, or a
+ * built-in one. `undefined` if there is none.
  */
 export async function findProvider(
   { catalog, resources }: { readonly catalog: Pick<Catalog, "providers">; readonly resources: readonly Resource[] },

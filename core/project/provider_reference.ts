@@ -1,5 +1,5 @@
 /**
- * References to a provider of the project: a path, or a URL with the hash of its file.
+ * References to custom providers: a path, or a URL with the hash of its file.
  *
  * @module
  */
@@ -10,7 +10,7 @@ const URL_LIKE = /^https:\/\/[^\s?#@]+$|^http:\/\/(127\.0\.0\.1|localhost)(:\d+)
 export interface Reference {
   readonly place: string;
   readonly isUrl: boolean;
-  /** SHA-256 in base64. */
+  /** SHA-256 of the file in base64. */
   readonly hash: string | undefined;
 }
 
@@ -19,7 +19,7 @@ export function parsed(provider: string): Reference {
   return { place, isUrl: /^[a-z]+:/.test(place), hash: hash.length === 0 ? undefined : hash.join("#").slice(7) };
 }
 
-/** The problem of a reference, told by its text alone; `undefined` if there is none. */
+/** Returns the problem of a reference, judged by its text alone; `undefined` if there is none. */
 export function referenceProblem(provider: string): string | undefined {
   const { place, isUrl, hash } = parsed(provider);
   if (isUrl && !URL_LIKE.test(place)) return "must be an https URL without user and query, or a path";

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The problem of a URL as a registry's, `undefined` if none. Without TLS it must be on this machine. */
+/** Returns the problem of a registry's URL; `undefined` if there is none. Without TLS its host must be this machine. */
 export function registryUrlProblem(url: string): string | undefined {
   if (!/^(libsql|https?|file):/.test(url)) return "must be a libsql:, https:, http: or file: URL";
   if (!URL.canParse(url)) return "is not a URL";

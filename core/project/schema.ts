@@ -1,5 +1,5 @@
 /**
- * The one schema of forkstack.json: its types, its validation, and `forkstack.schema.json`.
+ * The schema of forkstack.json: its types, its validation, and `forkstack.schema.json`.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const KIND = v.union([one, v.record(name, one)]);
 const entry = v.optional(KIND);
 const entries = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, entry])) as Record<Kind, typeof entry>;
 
-/** The schema of forkstack.json, but for the providers' own options. */
+/** The schema of forkstack.json, without the providers' own options. */
 export const CONFIG = v.strictObject({
   $schema: v.optional(v.string()),
   project: name,
@@ -37,7 +37,7 @@ export const CONFIG = v.strictObject({
       ),
     }),
   ),
-  /** The env file that holds forkstack's block; `false`: none is written. */
+  /** The env file that holds forkstack's block; `false`: no file is written. */
   envFile: v.optional(
     v.union([
       v.literal(false),
@@ -48,11 +48,11 @@ export const CONFIG = v.strictObject({
   ...entries,
 });
 
-/** What forkstack.json says, checked. */
+/** A valid forkstack.json. */
 export type Config = v.InferOutput<typeof CONFIG>;
 
 /**
- * The text of a forkstack.json, parsed and checked.
+ * Parses and checks the text of a forkstack.json.
  *
  * @throws {ForkstackError} CONFIG_INVALID with the line and column, or the JSON path of every problem.
  */
@@ -71,10 +71,10 @@ export async function parseConfig(path: string, text: string, catalog: Catalog):
   return input as Config;
 }
 
-/** A provider that is a file, in place of a built-in one: a path, or a URL. */
+/** Pattern for a custom provider: a path, or a URL. */
 const CUSTOM = /^(\.{1,2}\/|\/|[a-z]+:\/\/)/;
 
-/** What every entry of a kind takes beside its provider's own options. */
+/** Fields that every entry of a kind may have in addition to its provider's options. */
 const COMMON: Partial<Record<Kind, v.ObjectEntries>> = {
   database: {
     /** A script of SQL that runs on a new fork before anyone gets its URL: a path from here, or an https URL. */
@@ -84,7 +84,7 @@ const COMMON: Partial<Record<Kind, v.ObjectEntries>> = {
   },
 };
 
-/** An entry of a kind without its `provider`, checked: what every entry takes, and the provider's own options. */
+/** Parses an entry without its `provider`: the fields of every entry of the kind, and the provider's options. */
 export async function parseResource(
   provider: Pick<Provider, "name" | "kind" | "options" | "upgradeOptions">,
   input: GivenOptions,
@@ -104,23 +104,23 @@ export async function parseResource(
   return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, given) };
 }
 
-/** Options of a row, as today's provider takes them, or why it can't. */
+/** The options of a row, for today's version of the provider. */
 export type RecordedOptions = {
-  /** Parsed by the schema. */
+  /** Options that the schema has parsed. */
   readonly options: unknown;
-  /** Before that: whatever hosts they name stand here in full. */
+  /** The same options before parsing, with all host names complete. */
   readonly given: GivenOptions;
 } | {
   readonly problem: string;
-  /** An option that is required by now, and that neither the row nor forkstack.json has. */
+  /** The name of a required option that neither the row nor forkstack.json has. */
   readonly lacking?: string;
 };
 
 /**
- * Options that a version of any age recorded, by today's schema: what has another name now is upgraded, what the provider
- * no longer knows does nothing and is left out, and what it requires since then is taken from the entry of forkstack.json.
+ * Parses options that any version recorded, by today's schema: renamed options are upgraded, options that the provider
+ * no longer has are left out, and newly required ones are taken from the entry in forkstack.json.
  *
- * @throws {ForkstackError} PROVIDER_INVALID if `upgradeOptions` does.
+ * @throws {ForkstackError} PROVIDER_INVALID if `upgradeOptions` throws or returns no object.
  */
 export function recordedOptions(
   provider: Pick<Provider, "name" | "options" | "upgradeOptions">,
@@ -143,13 +143,16 @@ export function recordedOptions(
   return lacking.includes(option) && given[option] === undefined ? { problem, lacking: option } : { problem };
 }
 
-/** The options without which a provider does not work. */
+/** Lists the names of the required options. */
 export function requiredOptions(options: OptionsSchema<unknown>): string[] {
   return Object.entries(entriesOf(options)).filter(([, entry]) => !v.safeParse(entry, undefined).success)
     .map(([key]) => key);
 }
 
-/** An option's value as a person typed it: a text, or where the option takes none a number or a truth. */
+/**
+ * Returns an option's value from the text that the user typed: the text, or a number or boolean if the option takes no
+ * text.
+ */
 export function typedOption(options: OptionsSchema<unknown>, key: string, text: string): unknown {
   const entry = entriesOf(options)[key];
   if (entry === undefined || v.is(entry, text)) return text;
@@ -157,7 +160,7 @@ export function typedOption(options: OptionsSchema<unknown>, key: string, text: 
   return v.is(entry, value) ? value : text;
 }
 
-/** What is wrong with a value of an option. */
+/** Returns the problem of an option's value; `undefined` if there is none. */
 export function optionProblem(options: OptionsSchema<unknown>, key: string, value: unknown): string | undefined {
   const entry = entriesOf(options)[key];
   return entry === undefined ? undefined : v.safeParse(entry, value).issues?.[0]?.message;
@@ -167,7 +170,7 @@ function entriesOf(options: OptionsSchema<unknown>): v.ObjectEntries {
   return (options as unknown as { entries: v.ObjectEntries }).entries;
 }
 
-/** The JSON Schema of forkstack.json, with the options of every provider of a catalog. */
+/** Returns the JSON Schema of forkstack.json, with the options of every provider in a catalog. */
 export async function jsonSchema(catalog: Catalog): Promise<unknown> {
   const { toJsonSchema } = await import("npm:@valibot/to-json-schema@1.8.0");
   const kinds = await Promise.all(
@@ -193,10 +196,10 @@ async function notJson(path: string, text: string, cause: unknown): Promise<Fork
   return new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: ${problem}`, { hint: PLAIN_JSON, cause });
 }
 
-/** What to do about a file that must be plain JSON. */
+/** The hint for a file that must be plain JSON. */
 export const PLAIN_JSON = "It must be plain JSON, without comments or trailing commas";
 
-/** Where a text is not JSON, and why; it may have comments and trailing commas if it need not be plain. */
+/** Returns line, column and reason if a text is not JSON; comments and trailing commas are allowed unless `isPlain`. */
 export async function jsonProblem(text: string, { isPlain }: { isPlain: boolean }): Promise<string | undefined> {
   const { parse, printParseErrorCode } = await import("npm:jsonc-parser@3.3.1");
   const errors: import("npm:jsonc-parser@3.3.1").ParseError[] = [];
@@ -214,7 +217,9 @@ function invalid(path: string, problems: string[]): ForkstackError {
   });
 }
 
-/** What a schema has against a value, each with its JSON path and, for an unknown key, the nearest known one. */
+/**
+ * Lists the problems of a value by a schema, each with its JSON path and, for an unknown key, the nearest known one.
+ */
 async function problemsOf(schema: v.GenericSchema, input: unknown, path: string): Promise<string[]> {
   const result = v.safeParse(schema, input);
   if (result.success) return [];

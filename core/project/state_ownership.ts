@@ -1,6 +1,6 @@
 /**
- * State of this checkout and this user: what came with the repository, belongs to somebody else, or leads out of
- * `.forkstack/` by a link is refused before it is read. See docs/permissions.md.
+ * Checks that state is this checkout's and this user's: files that came with the repository, belong to another user, or
+ * lead out of `.forkstack/` by a link are refused before they are read. See docs/permissions.md.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { basename, cwd, dirname, join } from "../system/host.ts";
 import { load } from "../system/lazy.ts";
 import type { Project } from "./project.ts";
 
-/** The files that point a directory at an environment, as paths in the project. */
+/** Lists the files that point a directory to an environment, as paths in the project. */
 export function pointersOf({ config }: Pick<Project, "config">): string[] {
   const envFile = envFileOf(config);
   return envFile === undefined ? [".current-env"] : [".current-env", envFile];
@@ -27,12 +27,12 @@ export function pointersOf({ config }: Pick<Project, "config">): string[] {
 
 const STATE = ".forkstack";
 
-/** The directories of a project that hold state, and what names its files. */
+/** The directories of a project that hold state, and the configuration that names its files. */
 type Roots = Pick<Project, "root" | "stateRoot" | "config">;
 
 /**
- * Refuses state that is not this checkout's and this user's. The getters of `mod.ts` hold the same rules, but for what
- * git tracks.
+ * Refuses state that is not this checkout's and this user's. The getters of `mod.ts` apply the same rules, except for
+ * files that git tracks.
  *
  * @throws {ForkstackError} NOT_PERMITTED, GIT_TRACKED
  */
@@ -45,7 +45,9 @@ export async function checkState(roots: Roots): Promise<void> {
   await checkUntracked(roots);
 }
 
-/** Refuses links in a directory; what is deeper is an application's, or read by what refuses links itself. */
+/**
+ * Refuses links in a directory, down to some levels; deeper ones are an application's, or their readers refuse links.
+ */
 async function refuseLinks(root: string, directory: string, levels: number): Promise<void> {
   const entries = await disk.entries(directory).catch((error) => {
     if ((error as { code?: string }).code === "EACCES") return []; // whoever opens it is told
@@ -59,9 +61,9 @@ async function refuseLinks(root: string, directory: string, levels: number): Pro
 }
 
 /**
- * Refuses what git tracks: it came with a clone, or a credential would be committed. Without `asksGit` git itself is
- * not asked where its index plainly names none of these files, so that looking is quick, needs no git, and works in a
- * checkout of another user's that is mounted into a container.
+ * Refuses files that git tracks: they came with a clone, or a credential would be committed. Without `asksGit` git is
+ * not run if its index clearly has none of these files, so that the check is fast, needs no git, and works in another
+ * user's checkout that is mounted into a container.
  *
  * @throws {ForkstackError} GIT_TRACKED, GIT_FAILED
  */
@@ -83,8 +85,8 @@ export async function checkUntracked(roots: Roots, asksGit = false): Promise<voi
 }
 
 /**
- * Refuses a registry in a file of its own that git tracks, or what lies beside it and goes with it: a commit of somebody
- * else's would decide what is forkstack's.
+ * Refuses a registry in a file of its own if git tracks it or a file that belongs to it: somebody else's commit would
+ * decide what forkstack owns.
  *
  * @throws {ForkstackError} GIT_TRACKED, GIT_FAILED
  */
@@ -103,8 +105,8 @@ function refuseTracked(tracked: readonly string[], hint: (them: string) => strin
 }
 
 /**
- * Path of a file that a person keeps in a project, through links that stay inside its checkout: what one leads to
- * elsewhere is read out and changed for no repository. A path at which nothing is counts as well.
+ * Returns the path of a user's file in a project, through links that stay inside its checkout; a file outside is
+ * neither shown nor changed for a repository. The file need not exist.
  *
  * @throws {ForkstackError} NOT_PERMITTED
  */
@@ -124,7 +126,9 @@ export async function projectFile(root: string, name: string): Promise<string> {
   throw refuse("it is a link that leads out of the repository");
 }
 
-/** Those names in a directory, and what is below them, that a repository around it tracks; as our own spelling. */
+/**
+ * Lists the given names in a directory that a repository around it tracks, or tracks files below, in our own spelling.
+ */
 async function trackedIn(directory: string, names: readonly string[], asksGit: boolean): Promise<string[]> {
   const real = await disk.realPath(directory);
   const spelled = await spellingsOf(real, names);
@@ -142,7 +146,7 @@ async function trackedIn(directory: string, names: readonly string[], asksGit: b
   return [...found].sort();
 }
 
-/** The repositories that a directory is in, the innermost first. */
+/** Lists the repositories that a directory is in, the innermost first. */
 function repositoriesAround(directory: string): string[] {
   const found: string[] = [];
   try {
@@ -159,7 +163,7 @@ function repositoriesAround(directory: string): string[] {
   }
 }
 
-/** Our names as the directory has them, where its file system takes another spelling for the same. */
+/** Returns our names as the directory spells them, where its file system treats other spellings as equal. */
 async function spellingsOf(directory: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const spelled = new Map(names.map((name) => [name, name]));
   const inodeOf = async (name: string) => (await disk.look(join(directory, name)))?.inode;
@@ -172,9 +176,9 @@ async function spellingsOf(directory: string, names: readonly string[]): Promise
 }
 
 /**
- * Whether an index holds none of our names, by its bytes alone; in doubt `false`. In versions 2 and 3 each path stands
- * there in one piece and ends with a NUL (https://git-scm.com/docs/index-format), but for what a split index or a sparse
- * one keeps elsewhere.
+ * Returns true if an index certainly has none of our names, by its bytes alone; in doubt `false`. In versions 2 and 3
+ * each path is stored in one piece and ends with a NUL (https://git-scm.com/docs/index-format), except for parts of a
+ * split or sparse index.
  */
 async function isPlainlyUntracked(repository: string, names: ReadonlyMap<string, string>): Promise<boolean> {
   if ([...names].some(([spelling, name]) => spelling !== name)) return false;
@@ -192,7 +196,7 @@ async function isPlainlyUntracked(repository: string, names: ReadonlyMap<string,
   }
 }
 
-/** Whether a path in an index, or a directory in one, may bear one of these names, in whatever case. */
+/** Returns true if a path in an index, or a directory in one, may have one of these names, in any case. */
 function holdsAny(index: Uint8Array, names: readonly string[]): boolean {
   return names.some((name) => {
     if (/[^\x20-\x7e]/.test(name)) return true; // whose case is not told by a bit
@@ -210,7 +214,7 @@ function holdsAny(index: Uint8Array, names: readonly string[]): boolean {
   });
 }
 
-/** What git lists of those names in a directory of its repository; `undefined` where there is no git. */
+/** Lists the given names that git tracks in a directory of its repository; `undefined` if git is not installed. */
 async function listed(
   repository: string,
   directory: string,
@@ -231,7 +235,7 @@ async function listed(
   return found;
 }
 
-/** The name of ours that a directory takes another spelling for. */
+/** Returns the name of ours that a directory treats as equal to another spelling. */
 async function sameName(
   directory: string,
   spelling: string,

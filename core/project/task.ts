@@ -1,11 +1,11 @@
-/** The task of a command, in a project that forkstack is set up for. */
+/** Tasks that run commands, in a project that is set up for forkstack. */
 
-/** The task that runs a command. */
+/** The task of a command. */
 export interface Task {
-  /** The set of permissions in deno.json. @default {"cli"} */
+  /** Its set of permissions in deno.json. @default {"cli"} */
   readonly set?: "cli" | "serve" | "run";
-  /** Deno's permissions beside those of the set. */
+  /** Deno's permissions in addition to the set. */
   readonly flags?: readonly string[];
-  /** Where a project has no such task: nowhere, or but for Deno. */
+  /** Projects that have no such task: all, or all but Deno's. */
   readonly isOmitted?: "always" | "outside Deno";
 }

@@ -1,5 +1,5 @@
 /**
- * How this program was started, and so how a project's own tasks start it: from a clone, by URL, as a package, as a
+ * The way this program was started, and so how a project's tasks start it: from a clone, by URL, as a package, as a
  * binary.
  *
  * @module
@@ -9,17 +9,17 @@ import { shellWord } from "../text/shell_word.ts";
 import type { Task } from "./task.ts";
 import { SETS, TASKS } from "./tasks.ts";
 
-/** Where this program came from. */
+/** The source of this program. */
 export type Origin =
   /** `deno run <path>`: cli.ts of a clone. */
   | { readonly kind: "clone"; readonly path: string }
   /** `deno run <url>` */
   | { readonly kind: "url"; readonly url: string }
-  /** A program called `forkstack`: of a package, which a package manager finds, or a binary in PATH. */
+  /** A program named `forkstack`: from a package, which a package manager finds, or a binary in PATH. */
   | { readonly kind: "package" }
   | { readonly kind: "binary" };
 
-/** Where this program came from. */
+/** Returns the source of this program. */
 export function origin(): Origin {
   const url = new URL("../../cli.ts", import.meta.url);
   if (isBinary(import.meta.url)) return { kind: "binary" };
@@ -28,12 +28,12 @@ export function origin(): Origin {
   return { kind: "clone", path: process.getBuiltinModule("node:url").fileURLToPath(url) };
 }
 
-/** Whether tasks are lines of `deno run`, which is told what it may do. */
+/** Returns true if tasks are lines of `deno run`, which need permissions. */
 export function isDenos({ kind }: Origin): boolean {
   return kind === "clone" || kind === "url";
 }
 
-/** The commands that a project of this origin has a task for. */
+/** Lists the commands that have a task in a project with this source. */
 export function commandsWithTask(from: Origin): string[] {
   return Object.keys(TASKS).filter((name) => {
     const { isOmitted } = TASKS[name];
@@ -41,7 +41,7 @@ export function commandsWithTask(from: Origin): string[] {
   });
 }
 
-/** The line of a task that runs a command in the project of this directory, whose providers call these hosts. */
+/** Returns the task that runs a command in the project of this directory; `hosts` are those of its providers. */
 export function taskLine(from: Origin, command: string, root: string, hosts: readonly string[]): string {
   if (from.kind === "package" || from.kind === "binary") return `forkstack ${command}`;
   const { set = "cli", flags = [] }: Task = TASKS[command] ?? {}; // of none: how a task of any begins
@@ -60,7 +60,9 @@ export function taskLine(from: Origin, command: string, root: string, hosts: rea
   return ["deno run -q", ...apart, ...named, ...flags, ...net, ...locked, shellWord(what), command].join(" ");
 }
 
-/** Hosts from which Deno loads code without being told: https://docs.deno.com/runtime/fundamentals/security/ (2026-11) */
+/**
+ * Hosts from which Deno loads code without a permission: https://docs.deno.com/runtime/fundamentals/security/ (2026-11)
+ */
 const TRUSTED =
   "deno.land jsr.io esm.sh raw.esm.sh cdn.jsdelivr.net raw.githubusercontent.com gist.githubusercontent.com";
 
@@ -68,7 +70,7 @@ function importing({ protocol, host }: URL): string[] {
   return protocol === "https:" && TRUSTED.split(" ").includes(host) ? [] : [`--allow-import=${host}`];
 }
 
-/** Where the schema of forkstack.json is, for editors; `undefined` where they could not read it. */
+/** Returns the path or URL of the schema of forkstack.json for editors; `undefined` if they could not read it. */
 export function schemaPath(from: Origin, root: string): string | undefined {
   if (from.kind === "url") return new URL("forkstack.schema.json", from.url).href;
   if (from.kind !== "clone") return undefined;
@@ -77,7 +79,7 @@ export function schemaPath(from: Origin, root: string): string | undefined {
   return path.startsWith(".") ? path : `./${path}`;
 }
 
-/** Relative where that leads over what the two have in common, so that a checkout beside another works for everybody. */
+/** Returns a relative path if the two share a directory that others have too, e.g. for a checkout beside another. */
 function pathFrom(root: string, path: string): string {
   const way = process.getBuiltinModule("node:path").relative(root, path).replaceAll("\\", "/");
   const ups = way.split("/").filter((part) => part === "..").length;

@@ -1,6 +1,6 @@
 /**
- * Trust. Code, hosts and files outside the project that a repository names work once a person was shown them: the one
- * door, through which every command comes before it runs any of it, or sends anything there.
+ * Trust. Code, hosts and files outside the project that a repository names work only after the user has seen them.
+ * Every command calls `admit` before it runs any of it, or sends anything there.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Admission, Admitted } from "./trusted.ts";
 const NOTHING: Admitted = { code: {}, scripts: {}, isTrusted: () => false };
 
 /**
- * Lets a project in as far as a command reaches. On a terminal it asks about what is new.
+ * Checks that the user trusts what a project names, as far as a command reaches; on a terminal it asks about new items.
  *
  * @throws {ForkstackError} NOT_TRUSTED before anything is run or sent, with the hash that FORKSTACK_TRUST must hold.
  */
@@ -21,7 +21,7 @@ export async function admit(project: Project, admission: Admission): Promise<Adm
   return await decideTrust(project, admission);
 }
 
-/** Whether forkstack.json could name anything of the kind: most name nothing, and pay nothing. */
+/** Returns true if forkstack.json could name such items; most name none, and skip the check. */
 function mayName({ config: { $schema: _, ...config } }: Project): boolean {
   return /:\/\/|"(registry|sanitize)":|"provider":"[^"]*[./]/.test(JSON.stringify(config));
 }

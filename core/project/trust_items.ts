@@ -1,5 +1,5 @@
 /**
- * What a repository names that works only with trust, and what a registry recorded of that.
+ * Items of a repository that need trust, and checks on a registry's records of them.
  *
  * @module
  */
@@ -15,10 +15,12 @@ import { isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
 import type { Admitted, Code, Item, Named, Reach } from "./trusted.ts";
 import { isEndless } from "../system/disk.ts";
 
-/** This machine, written plainly: a parser of URLs and the client behind it may not agree on anything else. */
+/**
+ * Pattern for this machine, in plain spellings only: a parser of URLs and the client behind it may disagree on others.
+ */
 const LOOPBACK = /^(https?|libsql):\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?([/?][^\s\\@#]*)?$/;
 
-/** What forkstack.json names of this kind, as far as a command reaches. */
+/** Lists the items in forkstack.json that need trust, as far as a command reaches. */
 export async function namedBy(
   project: Project,
   { catalog, reach, scriptOf }: {
@@ -50,7 +52,7 @@ export async function namedBy(
   return { items, code, scripts };
 }
 
-/** The hosts in a resource's options that are neither the vendor's own nor this machine. */
+/** Lists the hosts in a resource's options that are neither the vendor's own nor this machine. */
 export function hostItems(resource: string, provider: Pick<Provider, "options">, options: object): Item[] {
   return Object.entries(options).flatMap(([option, name]) => {
     const isOwn = ownHosts(provider.options, option);
@@ -60,7 +62,7 @@ export function hostItems(resource: string, provider: Pick<Provider, "options">,
   });
 }
 
-/** What tells the vendor's own hosts from all others, of an option that names a host. */
+/** Returns a test for the vendor's own hosts, for an option that names a host. */
 function ownHosts(options: OptionsSchema<unknown>, option: string): ((url: string) => boolean) | undefined {
   interface Entry {
     readonly wrapped?: Entry;
@@ -73,9 +75,8 @@ function ownHosts(options: OptionsSchema<unknown>, option: string): ((url: strin
 }
 
 /**
- * Rejects options that a registry recorded, upgraded to those of today, where they name a host that nobody trusts: of a
- * built-in provider by its schema; of one of the repository's own, which alone knows what they mean, any text that
- * forkstack.json does not have.
+ * Rejects recorded options, upgraded to today's, that name an untrusted host. For a built-in provider its schema shows
+ * the hosts; for a custom one, which alone knows their meaning, any text that is not in forkstack.json is rejected.
  */
 export function assertTrusted(
   { key, kind, options }: { readonly key: string; readonly kind: Kind; readonly options: unknown },
@@ -120,7 +121,7 @@ async function registryItems(project: Project): Promise<Item[]> {
   return [{ kind: "registry", resource: "registry", name: url }];
 }
 
-/** Whether a file lies in the project, or beside its state, links resolved. */
+/** Returns true if a file is in the project, or beside its state, with links resolved. */
 async function isInside({ root, stateRoot }: Project, url: string): Promise<boolean> {
   const [{ fileURLToPath }, { realpath }] = await Promise.all([import("node:url"), import("node:fs/promises")]);
   const real = async (path: string): Promise<string> => {
@@ -137,7 +138,7 @@ async function isInside({ root, stateRoot }: Project, url: string): Promise<bool
   return roots.some((one) => isWithin(path, one));
 }
 
-/** The text of a script by its path, which begins at the directory of forkstack.json. */
+/** Reads a script by its path, relative to the directory of forkstack.json. */
 async function readScript(project: Project, resource: string, place: string): Promise<string> {
   const path = place.startsWith("/") ? place : join(project.configRoot ?? project.root, place);
   if (await isEndless(path)) throw unreadableScript(resource, place, "it is no file");
@@ -147,7 +148,7 @@ async function readScript(project: Project, resource: string, place: string): Pr
   return text;
 }
 
-/** The error for a script that can't be had. */
+/** The error for a script that cannot be read. */
 export function unreadableScript(resource: string, place: string, state: string, cause?: unknown): ForkstackError {
   const message = `Cannot read the script "${place}" that sanitizes ${resource}: ${state}`;
   return new ForkstackError("SANITIZE_NOT_FOUND", message, {
@@ -167,13 +168,13 @@ async function hashes(texts: Readonly<Record<string, string>>): Promise<Record<s
   );
 }
 
-/** SHA-256 in hexadecimal. */
+/** Returns the SHA-256 of a text in hexadecimal. */
 export async function contentHash(text: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** An item as a text that is the same for the same item, and for no other. */
+/** Returns a text that is equal for equal items only. */
 export function identity({ kind, resource, name, option, files: contents, options }: Item): string {
   return JSON.stringify(
     [kind, resource, name, option, contents, options],
@@ -184,13 +185,13 @@ export function identity({ kind, resource, name, option, files: contents, option
   );
 }
 
-/** What FORKSTACK_TRUST must hold for these items; `undefined` where the contents of one are not known. */
+/** Returns the value that FORKSTACK_TRUST needs for these items; `undefined` if the contents of one are unknown. */
 export async function trustHash({ name }: Pick<Project, "name">, items: readonly Item[]): Promise<string | undefined> {
   if (items.some((one) => !isKnown(one))) return undefined;
   return await contentHash(JSON.stringify([name, ...items.map(identity).sort()]));
 }
 
-/** Whether the contents of an item are known. */
+/** Returns true if the contents of an item are known. */
 export function isKnown({ kind, files: contents }: Item): boolean {
   return kind !== "script" || contents !== undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * What a person trusted, kept in their own state directory: one file for each project of a repository, whichever of its
- * worktrees it was asked in. And the question.
+ * The items that a user trusted, kept in their own state directory: one file for each project of a repository, shared
+ * by all worktrees. And the question to the user.
  *
  * @module
  */
@@ -19,30 +19,30 @@ import type { Catalog } from "../provider.ts";
 import type { Project } from "./project.ts";
 import type { Admission, Admitted, Item, Named, Person, Reach } from "./trusted.ts";
 
-/** So many answers are kept, the newest: branches with other contents need not ask at each switch. */
+/** Most answers that are kept, the newest: git branches with other contents then need not ask at each switch. */
 const MOST_ITEMS = 200;
 const MAX_BYTES = 2 ** 20;
 
-/** A project, as the same in each of its worktrees. */
+/** The identity of a project, the same in each of its worktrees. */
 interface Identity {
-  /** Git's common directory; without git, the project's own. */
+  /** Git's common directory; without git, the project's own directory. */
   readonly repository: string;
   /** The path of the project in its checkout. */
   readonly project: string;
 }
 
-/** What was trusted of a project, the newest last. */
+/** The trusted items of a project, newest last. */
 interface Store extends Identity {
   readonly trusted: readonly Item[];
 }
 
-/** A look at what a project names: what of it is trusted, and what has to be asked. */
+/** The items that a project names, with those that are trusted already. */
 export interface Look extends Named {
   readonly hash: string | undefined;
   readonly store: Store;
 }
 
-/** Looks at all that a project names. The script of a URL is fetched, unless it was kept when it was trusted. */
+/** Reads all items that a project names. A script by URL is fetched, unless it was kept when it was trusted. */
 export async function lookAtTrust(
   project: Project,
   catalog: Catalog,
@@ -57,7 +57,7 @@ export async function lookAtTrust(
   return { ...named, hash: await trustHash(project, named.items), store };
 }
 
-/** See `admit`. */
+/** Implements `admit`. */
 export async function decideTrust(project: Project, { catalog, reach, person }: Admission): Promise<Admitted> {
   const wanted = variable("FORKSTACK_TRUST");
   const mayFetch = !person.isHasty && (person.mayAsk() || wanted !== undefined);
@@ -76,13 +76,13 @@ export async function decideTrust(project: Project, { catalog, reach, person }: 
   return admitted(whole.items);
 }
 
-/** Those that are not trusted yet. */
+/** Lists the items that are not trusted yet. */
 export function untrusted({ items, store }: Look): Item[] {
   const known = new Set(store.trusted.map(identity));
   return items.filter((one) => !known.has(identity(one)));
 }
 
-/** Shows what is new, and asks; rejects unless the answer is yes. */
+/** Shows the new items and asks; rejects unless the answer is yes. */
 export async function askTrust(whole: Look, person: Pick<Person, "say">): Promise<void> {
   const news = untrusted(whole);
   person.say(itemsText(news, "Not trusted yet:"));
@@ -94,7 +94,7 @@ export async function askTrust(whole: Look, person: Pick<Person, "say">): Promis
   await question.agree(`Trust ${news.length === 1 ? "it" : `these ${news.length}`}?`, false);
 }
 
-/** The contents of an item's files: whole where they are new, else what changed since they were trusted. */
+/** Returns the contents of an item's files: complete if new, else the changes since they were trusted. */
 export async function contentsOf({ code, scripts, store }: Look, item: Item): Promise<string> {
   const earlier = store.trusted.findLast((one) => isSamePlace(one, item));
   const before = earlier?.files;
@@ -111,13 +111,13 @@ export async function contentsOf({ code, scripts, store }: Look, item: Item): Pr
   return [...changed, ...await Promise.all(parts)].filter(Boolean).join("\n");
 }
 
-/** Whether an item stands where another stood, with other contents. */
+/** Returns true if two items have the same place, with different contents. */
 export function isSamePlace(one: Item, other: Item): boolean {
   return one.kind === other.kind && one.resource === other.resource && one.option === other.option &&
     (one.kind === "host" || one.kind === "registry" || one.name === other.name);
 }
 
-/** The error off a terminal. */
+/** The error for untrusted items without a terminal. */
 export function notTrusted(whole: Look, given = variable("FORKSTACK_TRUST")): ForkstackError {
   const { hash } = whole;
   const news = untrusted(whole);
@@ -136,7 +136,7 @@ export function notTrusted(whole: Look, given = variable("FORKSTACK_TRUST")): Fo
   );
 }
 
-/** Keeps what was shown, and the texts of it, to show differences later. */
+/** Saves the items that were shown as trusted, with their texts, to show differences later. */
 export async function keep(project: Project, { items, code, scripts, store }: Look): Promise<void> {
   const directory = stateDirectory();
   const news = new Set(items.map(identity));
@@ -159,7 +159,7 @@ export async function keep(project: Project, { items, code, scripts, store }: Lo
   }
 }
 
-/** Takes back all that was trusted of a project; gives how much that was. */
+/** Removes all trust of a project; returns the number of items. */
 export async function revoke(project: Project): Promise<number> {
   const store = await readStore(project);
   if (store.trusted.length > 0) await files.remove(await storePath(store));
@@ -191,7 +191,7 @@ async function storePath({ repository, project }: Identity): Promise<string> {
   return join(stateDirectory(), "trust", `${await contentHash(`${repository}\n${project}`)}.json`);
 }
 
-/** Which repository a directory belongs to, by git's common directory. */
+/** Returns the identity of a directory's project, by git's common directory. */
 export async function identityOf(root: string): Promise<Identity> {
   const real = realpathSync(root);
   const top = findUpwards(real, ".git");
@@ -200,7 +200,10 @@ export async function identityOf(root: string): Promise<Identity> {
   return { repository, project: relative(top, real).replaceAll("\\", "/") };
 }
 
-/** Directory of the user's own state, by their choice or by https://specifications.freedesktop.org/basedir/latest/ */
+/**
+ * Returns the directory of the user's own state, as configured or by
+ * https://specifications.freedesktop.org/basedir/latest/
+ */
 function homeOfState(): string | undefined {
   for (const named of [variable("FORKSTACK_STATE"), variable("XDG_STATE_HOME")]) {
     if (named !== undefined && isAbsolute(named)) return named;
@@ -218,7 +221,10 @@ function stateDirectory(): string {
   });
 }
 
-/** The directories are this user's alone; made if they are to be. What lies above them is the user's affair. */
+/**
+ * Checks that the directories belong to this user alone; with `isMade` creates them. Directories above them are not
+ * checked.
+ */
 async function secure(directory: string, isMade: boolean): Promise<void> {
   for (const path of [directory, join(directory, "trust"), join(directory, "kept")]) {
     if (isMade) await disk.makeDirectory(path, 0o700);
@@ -239,7 +245,7 @@ async function assertOwn(path: string, type: "file" | "directory"): Promise<void
   });
 }
 
-/** Why a file or a directory may be another user's work; `undefined` of one that is not there, or that is sound. */
+/** Returns the reason why a file or a directory may be another user's; `undefined` if it is missing or safe. */
 async function strangeness(path: string, type: "file" | "directory"): Promise<string | undefined> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
@@ -251,7 +257,7 @@ async function strangeness(path: string, type: "file" | "directory"): Promise<st
   return found.uid === owner ? undefined : "another user owns it";
 }
 
-/** This user's number; Deno, which may not tell it, makes a file to see whose that is. */
+/** Returns this user's id; Deno without the permission creates a file to read its owner. */
 async function ownUid(directory: string): Promise<number> {
   if (!isRunByDeno()) return process.getuid!();
   const probe = temporaryPath(join(directory, "probe"));
@@ -271,7 +277,7 @@ async function readKept(hash: string): Promise<string | undefined> {
   return text !== undefined && await contentHash(text) === hash ? text : undefined;
 }
 
-/** The script of a URL as it was when it was trusted. */
+/** Returns the script of a URL as it was when it was trusted. */
 async function keptScript(store: Store, resource: string, url: string): Promise<string | undefined> {
   const place: Item = { kind: "script", resource, name: url };
   const hash = store.trusted.findLast((one) => isSamePlace(one, place))?.files?.[url];

@@ -1,13 +1,13 @@
 /**
- * What is to be trusted, as a person is shown it. All of it is somebody else's text: what a terminal would obey, or show
- * in another order than it runs, is shown by its number.
+ * Texts about items to trust, for the user. All of it is untrusted text: characters that a terminal would obey, or that
+ * change its order, are shown by their numbers.
  *
  * @module
  */
 import { shown, shownLines } from "../text/printable.ts";
 import type { Item } from "./trusted.ts";
 
-/** An item in one line. */
+/** Formats an item in one line. */
 export function itemTitle({ kind, resource, name, option }: Item): string {
   const text = shown(name);
   switch (kind) {
@@ -22,7 +22,7 @@ export function itemTitle({ kind, resource, name, option }: Item): string {
   }
 }
 
-/** What an item was when it was trusted, beside the contents of its files. */
+/** Lists the differences between an item and its trusted version, except in the contents of its files. */
 export function whatChanged(before: Item, now: Item): string[] {
   const options = (one: Item) => JSON.stringify(one.options);
   const changes: string[] = [];
@@ -38,7 +38,7 @@ const WHAT_IT_GETS: Readonly<Record<Item["kind"], string>> = {
   registry: "decides which resources are forkstack's to delete",
 };
 
-/** Items in a list, each with what it may do. */
+/** Formats items as a list, each with its effects. */
 export function itemsText(items: readonly Item[], title: string): string {
   const lines = [title];
   for (const item of items) {
@@ -49,7 +49,7 @@ export function itemsText(items: readonly Item[], title: string): string {
   return lines.join("\n");
 }
 
-/** The contents of a file, each line marked as such. */
+/** Formats the contents of a file, with a mark before each line. */
 export function quotedLines(text: string): string {
   return shownLines(text.replaceAll("\r\n", "\n")).trimEnd().split("\n").map((line) => `  | ${line}`).join("\n");
 }

@@ -1,68 +1,68 @@
 /**
- * Code, hosts and files that a repository names, and who may let them in.
+ * Code, hosts and files that a repository names, and the user who may trust them.
  *
  * @module
  */
 import type { Catalog } from "../provider.ts";
 
 /**
- * How far a command goes: it works with everything; it asks built-in vendors and runs nothing of the repository; it
- * opens the registry alone; or none of these.
+ * The reach of a command: it uses everything; it asks built-in vendors and runs no code of the repository; it opens the
+ * registry only; or none of these.
  */
 export type Reach = "all" | "vendors" | "registry" | "nothing";
 
-/** One thing that works only with trust. */
+/** An item that works only with trust. */
 export interface Item {
   readonly kind: "provider" | "script" | "host" | "registry";
-  /** `"database"`, `"storage.uploads"`, or `"registry"`. */
+  /** Its resource: `"database"`, `"storage.uploads"`, or `"registry"`. */
   readonly resource: string;
-  /** The path, the URL or the host, as forkstack.json has it. */
+  /** The path, the URL or the host, as in forkstack.json. */
   readonly name: string;
-  /** Of a host: the option that names it. */
+  /** The option that names a host. */
   readonly option?: string;
-  /** SHA-256 of the contents, file by file, in hexadecimal. */
+  /** SHA-256 of each file's contents in hexadecimal, by path. */
   readonly files?: Readonly<Record<string, string>>;
-  /** Of a provider: the rest of its entry, which only it understands. */
+  /** Options of a custom provider, which only it understands. */
   readonly options?: unknown;
 }
 
-/** What a project names, with the contents that were read: those are shown, hashed, and run. */
+/** The items that a project names, with the contents that were read: those are shown, hashed, and run. */
 export interface Named {
   readonly items: readonly Item[];
-  /** Providers of one's own, by the key of their resource. */
+  /** Code of custom providers, by the key of their resource. */
   readonly code: Readonly<Record<string, Code>>;
   /** Scripts, by the key of their resource. */
   readonly scripts: Readonly<Record<string, string>>;
 }
 
-/** What was let in. */
+/** The code and scripts that are trusted. */
 export interface Admitted extends Pick<Named, "code" | "scripts"> {
   readonly isTrusted: (item: Item) => boolean;
 }
 
-/** Who is at the command line. */
+/** The user at the command line. */
 export interface Person {
   readonly say: (line: string) => void;
   readonly mayAsk: () => boolean;
-  /** Somebody waits for the answer: nothing is fetched. @default {false} */
+  /** True if somebody waits for the answer: nothing is fetched then. @default {false} */
   readonly isHasty?: true;
 }
 
-/** A command that wants to use what a project names. */
+/** The request of a command for items that a project names. */
 export interface Admission {
   readonly catalog: Catalog;
   readonly reach: Reach;
   readonly person: Person;
 }
 
-/** A process without a terminal. */
+/** A process without a terminal, and so without a user. */
 export const NOBODY: Person = { say: () => {}, mayAsk: () => false };
 
-/** The code of a provider: read once, covered as a whole, and run from memory. */
+/** The code of a provider: read once, hashed completely, and run from memory. */
 export interface Code {
   readonly reference: string;
-  /** What runs, as a module's specifier that holds it. Absent of a URL: it is fetched when it is needed, by its hash. */
+  /** The module's specifier, which contains the code. Absent for a URL, which is fetched by its hash when needed. */
   readonly specifier?: string;
-  /** The texts of the file and of those that it imports, by their paths from forkstack.json's directory. */
+  /** Texts of the file and its imports, by path relative to forkstack.json's directory. */
   readonly files: Readonly<Record<string, string>>;
 }

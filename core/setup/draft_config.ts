@@ -1,5 +1,5 @@
 /**
- * From the name of a stack to a forkstack.json: its providers, the options given for them, and those still to be told.
+ * Creation of a forkstack.json from a stack's name: its providers, the options given for them, and those still missing.
  *
  * @module
  */
@@ -12,23 +12,23 @@ import { isOrAre, listed } from "../text/phrases.ts";
 
 /** The provider of each kind. */
 type Providers = Readonly<Partial<Record<Kind, string>>>;
-/** A forkstack.json in the making: not yet checked as a whole. */
+/** An unfinished forkstack.json, not yet checked as a whole. */
 type Draft = Record<string, unknown>;
 
-/** An option that has to be told, or that most want to tell. */
+/** An option that needs a value, or that most projects set. */
 export interface Gap {
-  /** Its place in forkstack.json: `["database", "organization"]`. */
+  /** Its path in forkstack.json: `["database", "organization"]`. */
   readonly kind: Kind;
   readonly option: string;
   readonly ask: string;
   readonly example: string;
-  /** What it is if nobody says otherwise. */
+  /** The suggested value. */
   readonly initial?: string;
-  /** What is wrong with an answer. */
+  /** Returns the problem of an answer; `undefined` if there is none. */
   readonly check: (text: string) => string | undefined;
 }
 
-/** The providers that a stack's name stands for: a known one, or providers' own names joined: `postgres-s3`. */
+/** Returns the providers of a stack by its name: a known one, or providers' own names joined: `postgres-s3`. */
 export async function providersOf(catalog: Catalog, stack: string): Promise<Providers> {
   const { stacks } = await catalog.presets();
   const known = Object.hasOwn(stacks, stack) ? stacks[stack]!.providers : parts(catalog, stack, {});
@@ -39,7 +39,7 @@ export async function providersOf(catalog: Catalog, stack: string): Promise<Prov
   });
 }
 
-/** Names of providers, each of another kind, that joined by dashes are the text. */
+/** Splits a text into names of providers of different kinds, joined by dashes. */
 function parts(catalog: Catalog, text: string, found: Providers): Providers | undefined {
   for (const [kind, providers] of Object.entries(catalog.providers)) {
     if (kind in found) continue;
@@ -53,23 +53,23 @@ function parts(catalog: Catalog, text: string, found: Providers): Providers | un
   return undefined;
 }
 
-/** Whether a stack is the one that forkstack.json need not name. */
+/** Returns true for the embedded stack, which forkstack.json need not name. */
 function isEmbedded(providers: Providers): boolean {
   return Object.entries(providers).every(([kind, name]) => KINDS[kind as Kind].embedded?.provider === name);
 }
 
-/** The kinds that forkstack.json names: where one is named, the embedded others are no longer there by themselves. */
+/** Returns the kinds to write to forkstack.json: if one is named, the embedded others must be named too. */
 function kindsToWrite(providers: Providers, isNamed: boolean): Providers {
   if (!isEmbedded(providers)) return providers;
   return isNamed ? { ...embeddedStack(), ...providers } : {};
 }
 
-/** The providers of a forkstack.json that names none, by kind. */
+/** Returns the providers of a forkstack.json that names none, by kind. */
 function embeddedStack(): Record<string, string> {
   return Object.fromEntries(declaredResources({}).map(({ kind, provider }) => [kind, provider]));
 }
 
-/** A forkstack.json that begins so, with these providers and what `--set` says: `["database.organization=acme"]`. */
+/** Returns a forkstack.json with these providers and the values of `--set`: `["database.organization=acme"]`. */
 export async function draftOf(
   catalog: Catalog,
   { begin, providers, settings }: {
@@ -104,7 +104,7 @@ function parseSetting(text: string): { path: string[]; value: string } {
   });
 }
 
-/** What is still to be told of a draft, in the order of forkstack.json. */
+/** Lists the options that are still missing in a draft, in the order of forkstack.json. */
 export async function gapsOf(catalog: Catalog, draft: Draft): Promise<Gap[]> {
   const { questions } = await catalog.presets();
   const gaps: Gap[] = [];
@@ -127,7 +127,7 @@ export async function gapsOf(catalog: Catalog, draft: Draft): Promise<Gap[]> {
   return gaps;
 }
 
-/** Puts an answer into a draft. */
+/** Writes an answer into a draft. */
 export async function fill(
   catalog: Catalog,
   draft: Draft,
@@ -138,7 +138,7 @@ export async function fill(
   entry[option] = provider === undefined ? answer : typedOption(provider.options, option, answer);
 }
 
-/** The error for what nobody told. */
+/** The error for missing options. */
 export function missingOptions(stack: string, gaps: readonly Gap[]): ForkstackError {
   const names = gaps.map(({ kind, option }) => `${kind}.${option}`);
   const flags = gaps.map(({ kind, option, example }) => `--set ${kind}.${option}=${example}`).join(" ");
@@ -148,7 +148,7 @@ export function missingOptions(stack: string, gaps: readonly Gap[]): ForkstackEr
   });
 }
 
-/** Where a forkstack.json says something else than what is wanted: its path, or `undefined`. */
+/** Returns the path at which a forkstack.json differs from the request; `undefined` if nowhere. */
 export async function contradiction(
   catalog: Catalog,
   config: Readonly<Record<string, unknown>>,

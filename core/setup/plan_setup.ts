@@ -1,6 +1,6 @@
 /**
- * What makes an existing project ready: what is there, and what it lacks of forkstack.json, of .gitignore, of tasks. It
- * reads; who writes is the caller.
+ * Plan of `init` for an existing project: what is there, and what is missing in forkstack.json, .gitignore and tasks.
+ * It only reads; the caller writes.
  *
  * @module
  */
@@ -19,20 +19,20 @@ import type { Project, Resource } from "../project/project.ts";
 import { type EnvFile, hostOf, type Manifest, sectionOf, STORES, type Survey } from "./survey.ts";
 import type { Written } from "../workspace/staged_files.ts";
 
-/** What `init` changes, and what it found. */
+/** The changes of `init`, and the facts that it found. */
 export interface InitPlan {
-  /** The files, as they are to be; none if all is there. */
+  /** Files with their new texts; none if nothing is missing. */
   readonly written: readonly Written[];
   readonly files: readonly FileReport[];
-  /** Tasks of our names that say something else: a person's, so they stay. */
+  /** Names of the user's own tasks that have our names; they stay. */
   readonly kept: readonly string[];
-  /** What commands are called in this project: `"npm run envs:"`. */
+  /** The start of a command in this project: `"npm run envs:"`. */
   readonly command: string;
   readonly credentials: readonly CredentialReport[];
   readonly warnings: readonly Warning[];
 }
 
-/** A file that changes, and what is new in it. */
+/** A file that changes, with its new lines. */
 export interface FileReport {
   readonly name: string;
   readonly state: "created" | "changed";
@@ -44,17 +44,17 @@ export interface CredentialReport {
   readonly provider: string;
   readonly state: "set" | "missing";
   readonly variables: readonly { readonly variable: string; readonly state: "set" | "missing" | "optional" }[];
-  /** How to come by those that are missing. */
+  /** The hint on how to get the missing ones. */
   readonly hint?: string;
 }
 
-/** Something that stops nothing now, but will. */
+/** A problem that does not stop `init`, but a later command. */
 export interface Warning {
   readonly problem: string;
   readonly fix: string;
 }
 
-/** What is lacking for a project with these resources. */
+/** Finds everything that is missing in a project with these resources. */
 export async function planInit(
   { project, manifests, envFiles }: Survey,
   resources: readonly Resource[],
@@ -101,12 +101,12 @@ export async function planInit(
   };
 }
 
-/** The way to run a command through the tasks of a manifest, up to the command's name. */
+/** Returns the start of a command that runs a manifest's task. */
 function taskCommand(root: string, target: Manifest): string {
   return target.name === "package.json" ? `${managerOf(root, target)} run envs:` : "deno task envs:";
 }
 
-/** `.dockerignore` with the lines that it lacks: credentials are not for images. */
+/** Returns `.dockerignore` with its missing lines, which keep credentials out of images. */
 async function imageLines(project: Project): Promise<Written[]> {
   const path = await projectFile(project.root, ".dockerignore");
   const text = await files.read(path) ?? "";
@@ -114,7 +114,7 @@ async function imageLines(project: Project): Promise<Written[]> {
   return lacking.length === 0 ? [] : [[path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]];
 }
 
-/** The manifest that gets the tasks: that of the runtime which runs them, else the other one. */
+/** Chooses the manifest for the tasks: the one of the runtime that runs them, else the other. */
 function targetOf(root: string, manifests: readonly Manifest[], origin: Origin): Manifest | undefined {
   const target = isDenos(origin) ? manifests[0] : manifests.at(-1);
   if (target !== undefined || !isDenos(origin)) return target;
@@ -123,7 +123,7 @@ function targetOf(root: string, manifests: readonly Manifest[], origin: Origin):
   return isBelow ? undefined : { name: "deno.json", text: "{}\n", content: {} };
 }
 
-/** A manifest's text with the tasks that it lacks; comments and layout stay. */
+/** Returns a manifest's text with the missing tasks; comments and layout stay. */
 function withTasks({ name, text, content }: Manifest, tasks: Readonly<Record<string, string>>) {
   const there = content[sectionOf(name)] ?? {};
   const added = Object.keys(tasks).filter((task) => !Object.hasOwn(there, task));
@@ -143,7 +143,7 @@ function withTasks({ name, text, content }: Manifest, tasks: Readonly<Record<str
   return { text: edited, added, kept };
 }
 
-/** The program that runs a package's scripts here. */
+/** Returns the program that runs a package's scripts here. */
 function managerOf(root: string, { content }: Manifest): string {
   const named = /^(npm|bun|pnpm|yarn)@/.exec(String(content.packageManager ?? ""))?.[1];
   if (named !== undefined) return named;
@@ -178,7 +178,7 @@ function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFil
   });
 }
 
-/** A package that was started by `npx`, say, and that the scripts here would not find. */
+/** Returns true for a package that was started by `npx` or similar, so that scripts here would not find it. */
 function isStranger({ kind }: Origin, root: string, { name }: Manifest): boolean {
   return kind === "package" && name === "package.json" &&
     findUpwards(root, "node_modules/.bin/forkstack") === undefined;
@@ -196,7 +196,7 @@ function hostless(unset: readonly string[]): Warning {
   };
 }
 
-/** What `new` would stop on. */
+/** Lists the problems on which `new` would stop. */
 async function pointerWarnings(place: Parameters<typeof checkPointers>[0]): Promise<Warning[]> {
   try {
     await checkPointers(place);
@@ -207,7 +207,7 @@ async function pointerWarnings(place: Parameters<typeof checkPointers>[0]): Prom
   }
 }
 
-/** An env file with values that are not of any environment. Values are never told, nor the hosts in them. */
+/** Lists warnings about values in an env file that belong to no environment. Shows neither values nor their hosts. */
 function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]): Warning[] {
   const guarded = new Set(resources.flatMap(guardedNames));
   const set = Object.keys(values).filter((one) => values[one] !== "");
@@ -235,7 +235,7 @@ function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]):
   return warnings;
 }
 
-/** A URL of another machine; a name without a dot is that of a container beside. */
+/** Returns true for a URL of another machine; a name without a dot is a container's. */
 function isElsewhere(value: string): boolean {
   const host = hostOf(value);
   const isHere = !host.includes(".") && !host.includes(":") ||

@@ -1,5 +1,5 @@
 /**
- * Reads what a directory holds before `init` changes it.
+ * Survey of a directory, before `init` changes it.
  *
  * @module
  */
@@ -22,21 +22,21 @@ export interface Manifest {
   readonly content: Readonly<Record<string, any>>;
 }
 
-/** An env file that a person wrote. */
+/** An env file that the user wrote. */
 export interface EnvFile {
   readonly name: string;
   readonly values: Readonly<Record<string, string>>;
 }
 
-/** The survey of a directory. */
+/** The results of a survey. */
 export interface Survey {
-  /** Its project; without a forkstack.json, one under a name that suits the directory. */
+  /** Its project; without a forkstack.json a new one with a name that fits the directory. */
   readonly project: Project;
   readonly manifests: readonly Manifest[];
   readonly envFiles: readonly EnvFile[];
 }
 
-/** Looks at a directory, and upwards for its forkstack.json. */
+/** Reads a directory, and searches upwards for its forkstack.json. */
 export async function survey(cwd: string, catalog: Catalog): Promise<Survey> {
   const project = await openProject(cwd, { init: true, catalog, isStateless: true });
   const { root } = project;
@@ -81,12 +81,12 @@ async function readManifest(root: string, name: Manifest["name"]): Promise<Manif
   });
 }
 
-/** The section of a manifest that holds its tasks or scripts. */
+/** Returns the section of a manifest that holds its tasks or scripts. */
 export function sectionOf(name: Manifest["name"]): "scripts" | "tasks" {
   return name === "package.json" ? "scripts" : "tasks";
 }
 
-/** The name that the project has already: of its package, of its repository. */
+/** Returns the project's present name, from its package or repository. */
 async function nameOf(root: string, manifests: readonly Manifest[]): Promise<string> {
   const names = manifests.map(({ content }) => content.name).filter((name) => typeof name === "string");
   const isTop = await files.stat(join(root, ".git")) !== undefined; // below it, the repository is more than the project
@@ -96,7 +96,7 @@ async function nameOf(root: string, manifests: readonly Manifest[]): Promise<str
   return names.map((name) => envNameOf(name.replace(/^.*[/:]/, ""))).find(Boolean) ?? "";
 }
 
-/** The signs of a project's vendors: its packages and the hosts in its env files, a line each. */
+/** Returns signs of the project's vendors, one per line: its packages and the hosts in its env files. */
 export function signsOf({ manifests, envFiles }: Survey): string {
   const packages = manifests.flatMap(({ content: { dependencies, devDependencies, imports } }) =>
     [dependencies, devDependencies, imports].flatMap((one) => Object.keys(one ?? {}))
@@ -105,11 +105,11 @@ export function signsOf({ manifests, envFiles }: Survey): string {
   return [...packages, ...hosts].filter(Boolean).join("\n");
 }
 
-/** Addresses of databases, caches and their like. */
+/** Pattern for addresses of databases, caches and similar. */
 export const STORES =
   /^(jdbc:)?(postgres(ql)?|mysql|mariadb|libsql|mongodb(\+srv)?|rediss?|valkeys?|amqps?|sqlserver):/i;
 
-/** The host of a URL, also of one with a password that should have been encoded; `""` if it is none. */
+/** Returns the host of a URL, even with a password that should have been encoded; `""` if it is no URL. */
 export function hostOf(value: string): string {
   const url = value.replace(/^jdbc:/i, "");
   if (URL.canParse(url)) return new URL(url).hostname;
