@@ -1,5 +1,5 @@
 /**
- * A request's body: taken out of its chunks, held against every hash and checksum that came with it.
+ * The body of a request: decoded from its chunks, and checked against every hash and checksum that came with it.
  *
  * @module
  */
@@ -10,28 +10,28 @@ import { S3Error } from "./error.ts";
 import { md5Of } from "./md5.ts";
 import { type ChunkSigner, isSame, type Payload } from "./signature.ts";
 
-/** A body, and what is known of it once it was read to its end. */
+/** A body, and the values that are known after it was read to its end. */
 export interface Body {
-  /** The bytes, piece by piece: what does not match is thrown at the end, before which nothing may be taken for good. */
+  /** The bytes, piece by piece. A mismatch throws at the end; nothing may be kept before that. */
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** As far as the sender said how many bytes it will be. */
+  /** The number of bytes, if the sender announced it. */
   readonly expectedBytes: number | undefined;
-  /** Hexadecimal. */
+  /** Returns the MD5 in hexadecimal. */
   md5(): string;
-  /** The checksum that came with it. */
+  /** Returns the checksum that came with the body. */
   checksum(): Checksum | undefined;
 }
 
-/** A checksum that an object keeps. */
+/** The checksum of an object. */
 export interface Checksum {
   readonly algorithm: string;
-  /** As S3 writes it: base64. */
+  /** Its value in base64, as S3 writes it. */
   readonly value: string;
-  /** Of all bytes, or of the parts' checksums. */
+  /** Its input: all bytes, or the checksums of the parts. */
   readonly type: "FULL_OBJECT" | "COMPOSITE";
 }
 
-/** Reads a request's body as its headers say. */
+/** Reads a request's body as its headers describe it. */
 export function requestBody(headers: Headers, stream: AsyncIterable<Uint8Array> | null, payload: Payload): Body {
   const trailers = new Map<string, string>();
   const expectedBytes = lengthOf(headers, payload);
@@ -73,7 +73,7 @@ function incomplete(): S3Error {
   return new S3Error("IncompleteBody", "You did not provide the number of bytes specified by the length header");
 }
 
-/** What comes in; that the sender went away is no failure of this server. */
+/** Yields the incoming bytes; a sender that disconnects causes no error of this server. */
 async function* received(stream: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const input = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
   let isOver = false;
@@ -96,7 +96,7 @@ async function* received(stream: Iterable<Uint8Array> | AsyncIterable<Uint8Array
 
 const MAX_DRAINED_BYTES = 32 * 2 ** 20;
 
-/** Reads a body that nobody wants: most clients see no answer before they have sent all of it. */
+/** Reads and drops an unwanted body: most clients see no answer before they have sent all of it. */
 export async function drain(input: Iterator<Uint8Array> | AsyncIterator<Uint8Array>): Promise<void> {
   try {
     for (let size = 0; size < MAX_DRAINED_BYTES;) {
@@ -138,7 +138,7 @@ function settle(
   return { md5, checksum: { algorithm, value, type: "FULL_OBJECT" } };
 }
 
-/** The bytes of the object itself. */
+/** Returns the announced length of the object itself, in bytes. */
 function lengthOf(headers: Headers, payload: Payload): number | undefined {
   const text = headers.get(payload.type === "chunked" ? "x-amz-decoded-content-length" : "content-length");
   if (text === null && payload.type === "plain") return undefined;
@@ -148,12 +148,12 @@ function lengthOf(headers: Headers, payload: Payload): number | undefined {
   return Number(text);
 }
 
-/** The name of the header that comes after the body. */
+/** Returns the name of the header that follows the body. */
 function trailerOf(headers: Headers): string | undefined {
   return headers.get("x-amz-trailer")?.trim().toLowerCase();
 }
 
-/** The checksum that a request carries, in a header or after its body. */
+/** Returns the algorithm of the request's checksum, in a header or after its body. */
 function algorithmOf(headers: Headers): string | undefined {
   const trailer = trailerOf(headers);
   const named = Object.keys(CHECKSUMS).filter((name) =>
@@ -167,7 +167,7 @@ function algorithmOf(headers: Headers): string | undefined {
   return undefined;
 }
 
-/** `aws-chunked`: each chunk with its length, and its signature if chunks are signed; then trailing headers. */
+/** Decodes `aws-chunked`: each chunk with its length, and its signature if chunks are signed; then trailing headers. */
 async function* dechunk(
   stream: AsyncIterable<Uint8Array>,
   payload: Payload & { type: "chunked" },
@@ -202,7 +202,7 @@ function malformed(): S3Error {
 
 const TRAILER_SIGNATURE = "x-amz-trailer-signature";
 
-/** Reads what comes after the last chunk: the header that was announced, and its signature if chunks are signed. */
+/** Reads the announced header after the last chunk, and its signature if chunks are signed. */
 async function readTrailers(
   input: Input,
   signer: ChunkSigner | undefined,
@@ -228,7 +228,7 @@ function checkChunk(expected: string, given: string | undefined): void {
 
 const MAX_LINE_BYTES = 4096;
 
-/** Lines and counted bytes out of a stream. */
+/** Reads lines and numbers of bytes from a stream. */
 class Input {
   readonly #stream: AsyncIterator<Uint8Array>;
   #rest: Uint8Array = new Uint8Array();
@@ -243,7 +243,7 @@ class Input {
     return value;
   }
 
-  /** Up to the next CRLF, without it. */
+  /** Reads a line up to the next CRLF, and returns it without that. */
   async line(): Promise<string> {
     for (;;) {
       const end = this.#rest.indexOf(10);
@@ -258,7 +258,7 @@ class Input {
     }
   }
 
-  /** Reads to the end, at which nothing more may be but the last line's. */
+  /** Reads to the end; throws if there is more than, with `mayHaveLine`, an empty last line. */
   async end(mayHaveLine: boolean): Promise<void> {
     let rest = Buffer.from(this.#rest);
     for (; rest.length <= 2;) {
@@ -271,7 +271,7 @@ class Input {
     }
   }
 
-  /** So many bytes, as they come. */
+  /** Yields a number of bytes as they arrive. */
   async *take(count: number): AsyncGenerator<Uint8Array> {
     for (let left = count; left > 0;) {
       if (this.#rest.length === 0) this.#rest = await this.#more();

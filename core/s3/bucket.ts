@@ -1,6 +1,6 @@
 /**
- * A bucket: a directory of files that an application writes as it likes, and beside them, hidden, what came through S3.
- * Docs: docs/storage.md, "How a local bucket looks".
+ * A bucket: a directory of files that an application may write directly, with a hidden store of the objects that came
+ * through S3. Docs: docs/storage.md, "How a local bucket looks".
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { isAbsent, isReal, linked, makeReal, statOf } from "./paths.ts";
 
 const LEFTOVER_MS = 24 * 3_600_000;
 
-/** What must be true of a key at the moment in which it changes. */
+/** Checks the present object of a key right before it changes; throws if the change is not allowed. */
 export type Condition = (current: Opened | undefined) => void;
 
-/** One bucket. */
+/** A bucket of this machine. */
 export class Bucket {
-  /** Its directory, free of links. */
+  /** Path of its directory, without links. */
   readonly root: string;
   readonly name: string;
 
@@ -28,7 +28,7 @@ export class Bucket {
     this.root = root;
   }
 
-  /** A directory of the store, be it there or not. */
+  /** Returns the path of a directory of the store, whether it exists or not. */
   path(name: typeof OBJECTS | "tmp" | "uploads"): string {
     return join(this.root, STORE, name);
   }
@@ -37,13 +37,16 @@ export class Bucket {
     return this.path(OBJECTS);
   }
 
-  /** Opens an object. A file that an application wrote itself is newer than what came through S3: see `commit`. */
+  /**
+   * Opens an object; `undefined` if there is none. A file that an application wrote is newer than an object from S3:
+   * see `commit`.
+   */
   open(key: string): Opened | undefined {
     const plain = this.#plain(key);
     return (plain === undefined ? undefined : openPlain(plain)) ?? this.#openStored(key);
   }
 
-  /** As `open`, without what is damaged. */
+  /** Opens an object like `open`; `undefined` also for a damaged one. */
   openWhole(key: string): Opened | undefined {
     try {
       return this.open(key);
@@ -53,7 +56,7 @@ export class Bucket {
     }
   }
 
-  /** Opens an object, which must be there. */
+  /** Opens an object; throws `NoSuchKey` if there is none. */
   need(key: string): Opened {
     const found = this.open(key);
     if (found !== undefined) return found;
@@ -69,13 +72,13 @@ export class Bucket {
     return relative === undefined ? undefined : join(this.root, relative);
   }
 
-  /** Removes the file that an application wrote by itself, which would hide the object; nothing else of its. */
+  /** Removes the file that an application wrote under this key, which would hide the object. */
   #removePlain(key: string): void {
     const plain = this.#plain(key);
     if (plain !== undefined && isReal(plain) && statOf(plain)?.isFile()) fs.rmSync(plain, { force: true });
   }
 
-  /** Writes an object and gives it its key in one step, if `condition` still lets it then. */
+  /** Writes an object and makes it visible under its key in one step, if `condition` still allows it then. */
   async put(
     key: string,
     bytes: AsyncIterable<Uint8Array>,
@@ -89,7 +92,7 @@ export class Bucket {
     return written;
   }
 
-  /** Gives a file that was written the key. Nothing else of this process runs between its first and its last call. */
+  /** Gives a temporary file its key. Synchronous, so that no other request of this process runs in between. */
   commit(temporary: string, key: string, condition?: Condition): void {
     try {
       this.#check(key, condition);
@@ -111,7 +114,7 @@ export class Bucket {
     this.#removePlain(key);
   }
 
-  /** Removes an object, however it came; gone already is success. */
+  /** Removes an object and an application's file of this key; a missing one is success. */
   delete(key: string, condition?: Condition): void {
     checkKey(key);
     this.#check(key, condition);
@@ -123,7 +126,7 @@ export class Bucket {
     this.#removePlain(key);
   }
 
-  /** Removes directories of the store that hold nothing more. */
+  /** Removes empty directories of the store. */
   #prune(directory: string): void {
     for (let at = directory; at.startsWith(this.objects) && at !== this.objects; at = dirname(at)) {
       try {
@@ -141,12 +144,14 @@ export class Bucket {
     condition(current);
   }
 
-  /** A path for what is not whole yet, which no fork takes along. */
+  /** Returns the path for a temporary file, in a directory that no fork copies. */
   temporary(): string {
     return join(this.workshop("tmp"), crypto.randomUUID());
   }
 
-  /** A directory of the store, made where it is not there; never the bucket itself, which may be deleted by now. */
+  /**
+   * Returns a directory of the store, created if missing; never creates the bucket itself, which may be deleted by now.
+   */
   workshop(name: "tmp" | "uploads"): string {
     const directory = this.path(name);
     this.#make(directory);
@@ -169,7 +174,7 @@ export class Bucket {
 
 const swept = new Set<string>();
 
-/** Removes what servers that died left behind; another one may be at work. */
+/** Removes temporary files of servers that died; another server may be running. */
 function sweep(directory: string): void {
   for (const name of fs.readdirSync(directory)) {
     const path = join(directory, name);
@@ -179,7 +184,7 @@ function sweep(directory: string): void {
   }
 }
 
-/** Refuses a key that S3 refuses. */
+/** Throws for a key that S3 does not accept. */
 export function checkKey(key: string): void {
   if (!key.isWellFormed()) throw new S3Error("InvalidArgument", "A key must be text in UTF-8");
   if (key.length * 3 <= MAX_KEY_BYTES) return;

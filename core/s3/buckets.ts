@@ -1,5 +1,5 @@
 /**
- * What is asked of a bucket.
+ * Operations on a bucket.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export function headBucket({ region }: S3Request): Response {
   return emptyResponse(200, { "x-amz-bucket-region": region });
 }
 
-/** `GetBucketLocation`; `us-east-1` is told by nothing at all. */
+/** `GetBucketLocation`; the answer is empty for `us-east-1`. */
 export function getLocation({ region }: S3Request): Response {
   return xmlResponse("LocationConstraint", region === "us-east-1" ? "" : region);
 }
@@ -57,7 +57,7 @@ export function listObjectsV1(call: S3Request): Response {
   });
 }
 
-/** `ListObjectVersions`: each object has one, the version `null` of a bucket without versions. */
+/** `ListObjectVersions`: each object has one version, `null`, as in a bucket without versions. */
 export function listVersions(call: S3Request): Response {
   const marker = call.query.get("key-marker") ?? "";
   if (call.query.get("version-id-marker") !== "") checkVersion(call.query.get("version-id-marker"));
@@ -74,7 +74,7 @@ export function listVersions(call: S3Request): Response {
   });
 }
 
-/** What the three ways to list have in common. */
+/** Returns the parts that all three list operations share. */
 function listing({ bucket, query }: S3Request) {
   const encoding = query.get("encoding-type");
   if (encoding !== undefined && encoding !== "url") {
@@ -95,7 +95,7 @@ function listing({ bucket, query }: S3Request) {
   return { encode, wanted: { prefix, delimiter, limit }, common };
 }
 
-/** As S3 encodes keys in a list: like a path. */
+/** Encodes a key as S3 does in a list: like a path. */
 function encodeUrl(text: string): string {
   return encodeURIComponent(text).replace(/%2F/g, "/").replace(/%20/g, "+");
 }
@@ -119,7 +119,7 @@ function contentsOf(
   });
 }
 
-/** A continuation token says after what to go on; it is opaque so that nobody builds one. */
+/** Encodes the key after which a list continues as an opaque token. */
 function tokenOf(after: string): string {
   return Buffer.from(after).toString("base64url");
 }

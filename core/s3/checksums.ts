@@ -7,14 +7,14 @@ import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
-/** Takes bytes, piece by piece. */
+/** A running checksum. */
 export interface Digest {
   update(bytes: Uint8Array): unknown;
-  /** As S3 writes it. */
+  /** Returns the checksum in base64, as S3 writes it. */
   digest(encoding: "base64"): string;
 }
 
-/** One checksum: how it is computed, by its name in headers and in XML. */
+/** Constructors of checksums, by name as in headers and in XML. */
 export const CHECKSUMS: Readonly<Record<string, () => Digest>> = {
   CRC32: () => crc((bytes, value) => crc32(bytes, value)),
   CRC32C: () => crc(crc32c),
@@ -23,7 +23,7 @@ export const CHECKSUMS: Readonly<Record<string, () => Digest>> = {
   SHA256: () => createHash("sha256"),
 };
 
-/** The header of a checksum, e.g. `x-amz-checksum-crc32`. */
+/** Returns the header of a checksum, e.g. `x-amz-checksum-crc32`. */
 export function checksumHeader(algorithm: string): string {
   return `x-amz-checksum-${algorithm.toLowerCase()}`;
 }

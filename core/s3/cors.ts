@@ -1,5 +1,5 @@
 /**
- * Which pages of a browser may read answers: those of origins that the person who serves has named, no others.
+ * Access of web pages to answers: only pages of origins that the user has named may read them.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { type S3Request, xmlResponse } from "./request.ts";
 const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"];
 const MAX_AGE_S = 600;
 
-/** Answers a browser that asks, before it sends a request, whether a page may. */
+/** Answers a browser's preflight request for a page. */
 export function preflight(headers: Headers, origins: readonly string[]): Response {
   const origin = headers.get("origin");
   const method = headers.get("access-control-request-method");
@@ -35,7 +35,7 @@ export function preflight(headers: Headers, origins: readonly string[]): Respons
   return new Response(null, { status: 204, headers: allowed });
 }
 
-/** Lets the page read the answer, if its origin was named. */
+/** Allows the page to read the answer, if its origin was named. */
 export function allowOrigin(request: Headers, answer: Headers, origins: readonly string[]): void {
   if (origins.length === 0) return;
   answer.append("vary", "Origin");

@@ -1,5 +1,5 @@
 /**
- * Errors in S3's own words: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+ * Errors with S3's codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  *
  * @module
  */
@@ -48,14 +48,14 @@ const STATUS = {
   XAmzContentSHA256Mismatch: 400,
 } as const;
 
-/** One of the codes that this server gives. */
+/** A code of an error that this server returns. */
 export type S3Code = keyof typeof STATUS;
 
-/** A request that is refused. */
+/** The error for a refused request. */
 export class S3Error extends Error {
   override readonly name = "S3Error";
   readonly code: S3Code;
-  /** Elements of the answer beside code and message, e.g. `{ Region: "us-east-1" }`. */
+  /** Further elements of the answer, e.g. `{ Region: "us-east-1" }`. */
   readonly details: Readonly<Record<string, string>>;
 
   constructor(code: S3Code, message: string, details: Readonly<Record<string, string>> = {}) {
@@ -64,13 +64,13 @@ export class S3Error extends Error {
     this.details = details;
   }
 
-  /** The HTTP status of the code. */
+  /** Returns the HTTP status of the code. */
   get status(): number {
     return STATUS[this.code];
   }
 }
 
-/** What the file system said, in S3's words; any other error as it is. */
+/** Returns an S3 error for an error of the file system; any other error unchanged. */
 export function diskError(error: unknown): unknown {
   const code = (error as { code?: string } | null)?.code;
   if (code === "ENOSPC" || code === "EDQUOT") {

@@ -1,7 +1,7 @@
 /**
- * An object as one file: its bytes, then what is known of it, then how long that is. One file, so that an object and its
- * metadata change in one step, and are forked in one. It is written once, under a temporary name, mode 0444; from then on
- * it is only renamed, linked and removed.
+ * An object as one file: its bytes, then its metadata, then their length. One file, so that an object and its metadata
+ * change and are forked in one step. It is written once, under a temporary name, mode 0444; after that it is only
+ * renamed, linked and removed.
  *
  * @module
  */
@@ -14,25 +14,25 @@ import { S3Error } from "./error.ts";
 import { isKept } from "./headers.ts";
 import { openReal } from "./paths.ts";
 
-/** What is known of an object beside its bytes. */
+/** The metadata of an object. */
 export interface Meta {
-  /** Without its quotes. */
+  /** The ETag without its quotes. */
   readonly etag: string;
-  /** Milliseconds since 1970. */
+  /** Time of the last change, in milliseconds since 1970. */
   readonly modifiedAt: number;
-  /** Those of the headers of the upload that come back with the object. */
+  /** Headers of the upload that are returned with the object. */
   readonly headers: Readonly<Record<string, string>>;
   readonly tags?: readonly (readonly [key: string, value: string])[];
   readonly checksum?: Checksum;
-  /** The parts' sizes, of an object that came in parts. */
+  /** Sizes of the parts in bytes, for an object that was uploaded in parts. */
   readonly parts?: readonly number[];
 }
 
-/** An object that was opened. */
+/** An open object. */
 export interface Opened extends Disposable {
   readonly meta: Meta;
   readonly sizeBytes: number;
-  /** Its bytes from `start` up to, not including, `end`; closes it once they are read. */
+  /** Reads the bytes from `start` to `end` (exclusive); closes the object afterwards. */
   read(start: number, end: number): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
 }
 
@@ -44,7 +44,7 @@ const MAX_META_BYTES = 2 ** 20; // 10,000 parts
 
 const readAsync = promisify(fs.read);
 
-/** Opens an object's file; `undefined` if there is none, or something else than a file. Throws if it is damaged. */
+/** Opens an object's file; `undefined` if there is none, or if it is no regular file. Throws if it is damaged. */
 export function openObject(path: string): Opened | undefined {
   return opened(path, (fd, { size }) => {
     const tail = readTail(fd, size, TAIL_BYTES);
@@ -58,12 +58,12 @@ export function openObject(path: string): Opened | undefined {
   });
 }
 
-/** The error for a file that this server did not write so. */
+/** The error for a file that this server did not write. */
 function damaged(): S3Error {
   return new S3Error("InvalidRequest", "The object's file is damaged: it is not what this server wrote");
 }
 
-/** Reads what is known of an object. It may have come from anywhere: nothing of it reaches an answer unchecked. */
+/** Parses the metadata of an object. The file may come from anywhere, so everything is checked. */
 function metaOfText(text: string): Meta {
   try {
     const meta = JSON.parse(text) as Meta;
@@ -77,7 +77,7 @@ function metaOfText(text: string): Meta {
   throw damaged();
 }
 
-/** Whether headers and tags are such as an upload may have. */
+/** Returns true if an upload could have these headers and tags. */
 export function isDescription({ headers, tags = [] }: Pick<Meta, "headers" | "tags">): boolean {
   return Object.entries(headers).every(([name, value]) => isKept(name, value)) &&
     tags.every((tag) => tag.length === 2 && tag.every((one) => typeof one === "string"));
@@ -92,12 +92,12 @@ function isChecksum(checksum: Checksum | undefined): boolean {
 
 const LAST_INSTANT = Date.UTC(9999, 11, 31); // beyond, dates are written in another way
 
-/** Whether a date can be written of it. */
+/** Returns true if a value is a valid time in milliseconds. */
 export function isEpochMs(at: unknown): at is number {
   return Number.isInteger(at) && at as number >= 0 && at as number <= LAST_INSTANT;
 }
 
-/** Opens a file that an application wrote by itself. Its ETag is no MD5, which the `-` says. */
+/** Opens a file that an application wrote. Its ETag contains a `-`, since it is no MD5. */
 export function openPlain(path: string): Opened | undefined {
   return opened(path, (_fd, { size, mtimeMs, ino }) => {
     const etag = `${Math.floor(mtimeMs).toString(16).padStart(16, "0")}${
@@ -153,7 +153,7 @@ function trailerOf(tail: Buffer): number | undefined {
   return tail.readUInt32BE(tail.length - TRAILER_BYTES);
 }
 
-/** A part of an open file; closes it at the end, or when nobody wants more. */
+/** Streams a part of an open file; closes it at the end, or when the reader stops. */
 function streamOf(fd: number, start: number, end: number, close: () => void): ReadableStream<Uint8Array> {
   let at = start;
   return new ReadableStream({
@@ -178,7 +178,7 @@ function streamOf(fd: number, start: number, end: number, close: () => void): Re
   }, { highWaterMark: 0 });
 }
 
-/** Writes an object under a temporary name; on any failure nothing stays there. Gives the bytes' number. */
+/** Writes an object under a temporary name, and removes it on any failure. Returns the number of bytes. */
 export async function writeObject(
   path: string,
   bytes: AsyncIterable<Uint8Array>,
@@ -209,7 +209,7 @@ export async function writeObject(
   }
 }
 
-/** A hop to another thread would cost more than a call for so few bytes. */
+/** Writes synchronously: a switch to another thread would cost more than the call for so few bytes. */
 function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at, bytes.length - at);
 }

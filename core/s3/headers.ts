@@ -1,27 +1,27 @@
 /**
- * Headers, both ways: those of a request that this server honours, and those that may be in an answer. A header that it
- * does not know could be a promise, of encryption or of a lock, that it would break without a word: it is refused.
+ * Headers of requests that this server supports, and headers that an answer may have. An unknown header is refused,
+ * because it could ask for encryption or a lock that would silently be missing.
  *
  * @module
  */
 import { CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 
-/** Whether a header may have this value: each runtime fails in a way of its own where it may not. */
+/** Returns true if a header may have this value; each runtime fails in its own way if not. */
 export function isHeaderValue(text: unknown): text is string {
   return typeof text === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
 }
 
-/** Refuses what can't be a header. */
+/** Returns the value of a header; throws if a header cannot have it. */
 export function checkHeaderValue(name: string, text: string): string {
   if (isHeaderValue(text)) return text;
   throw new S3Error("InvalidArgument", "A header must be of characters that HTTP has", { ArgumentName: name });
 }
 
-/** The address that a website sends on to from the object: each object has its own, and a copy none. */
+/** The header with an object's redirect of a website: each object has its own, and a copy has none. */
 export const REDIRECT = "x-amz-website-redirect-location";
 
-/** Headers of an upload that come back with the object. */
+/** Headers of an upload that are returned with the object. */
 export const KEPT: readonly string[] = [
   "cache-control",
   "content-disposition",
@@ -31,11 +31,11 @@ export const KEPT: readonly string[] = [
   "expires",
   REDIRECT,
 ];
-/** What the names of an application's own headers begin with. */
+/** Prefix of an application's own headers. */
 export const META = "x-amz-meta-";
 const META_NAME = /^x-amz-meta-[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
-/** Whether an object may have this header. */
+/** Returns true if an object may have this header. */
 export function isKept(name: string, value: unknown): boolean {
   return (KEPT.includes(name) || META_NAME.test(name)) && isHeaderValue(value);
 }
@@ -45,8 +45,8 @@ const ALGORITHM = new RegExp(`^(${Object.keys(CHECKSUMS).join("|")})$`, "i");
 const DIRECTIVE = /^(COPY|REPLACE)$/;
 
 /**
- * The headers of S3 that are honoured, and the values of them that are: those that say what is so anyway are, as clients
- * send them unasked. `x-amz-acl: private` is one.
+ * Headers of S3 that are supported, with their supported values. Included are values that change nothing and that
+ * clients send by default, such as `x-amz-acl: private`.
  */
 const HONOURED: Readonly<Record<string, RegExp>> = {
   "x-amz-acl": /^(private|bucket-owner-full-control)$/,
@@ -80,7 +80,7 @@ const HONOURED: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(Object.keys(CHECKSUMS).map((name) => [`x-amz-checksum-${name.toLowerCase()}`, ANY])),
 };
 
-/** Refuses a request that wants what this server does not do. */
+/** Throws for a request that asks for something this server does not support. */
 export function checkHonoured(headers: Headers): void {
   for (const [name, value] of headers) {
     checkHeaderValue(name, value);
@@ -90,8 +90,8 @@ export function checkHonoured(headers: Headers): void {
 }
 
 /**
- * Refuses what describes an object where it would be dropped: in a request that `makes` none; and tags for a copy that is
- * to have those of its source, since only `x-amz-tagging-directive: REPLACE` says otherwise.
+ * Throws for headers that describe an object where they would be lost: in a request without `makes`, and tags for a
+ * copy that takes those of its source, unless `x-amz-tagging-directive: REPLACE` is set.
  */
 export function checkDescribing(headers: Headers, makes: boolean): void {
   const isTagged = makes &&
@@ -107,18 +107,18 @@ function notHonoured(name: string): S3Error {
   });
 }
 
-/** What a presigned URL says of the signature itself. */
+/** Parameters of a presigned URL that belong to the signature itself. */
 export const SIGNATURE_PARAMETERS: ReadonlySet<string> = new Set(
   ["Algorithm", "Content-Sha256", "Credential", "Date", "Expires", "Security-Token", "Signature", "SignedHeaders"]
     .map((name) => `X-Amz-${name}`),
 );
 
-/** Whether a parameter of a URL is a header that whoever presigned it moved there. */
+/** Returns true if a URL's parameter is a header that was moved there for presigning. */
 export function isMovedHeader(parameter: string): boolean {
   return /^x-amz-/i.test(parameter) && !SIGNATURE_PARAMETERS.has(parameter);
 }
 
-/** A request's headers with those that are in its URL. */
+/** Returns a request's headers together with those in its URL. */
 export function withMoved(headers: Headers, query: readonly (readonly [name: string, value: string])[]): Headers {
   const moved = query.filter(([name]) => isMovedHeader(name))
     // The SDK for JavaScript moves the checksum of no bytes there, whatever is sent later.

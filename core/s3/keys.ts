@@ -1,16 +1,17 @@
 /**
- * Keys as paths, and back. A key is any text of up to 1,024 bytes; a path here is made of names that every file system
- * takes, and that can't lead anywhere else: `covers/1.jpg` is `covers%/1.jpg`, `../x` is `..%/x`.
+ * Keys as paths, and paths as keys. A key is any text of up to 1,024 bytes; a path here has only names that every file
+ * system accepts and that stay inside the store: `covers/1.jpg` is `covers%/1.jpg`, `../x` is `..%/x`.
  *
  * - A directory's name ends in `%`, so that `a` and `a/b` can both be objects.
- * - What file systems refuse or give a meaning is percent-encoded; `%` itself too, so that a bare `%` is always ours.
- * - A part of more than 200 bytes is cut; what goes on is in a directory whose name ends in `%+`.
+ * - Characters that file systems refuse or treat specially are percent-encoded, `%` included, so that a bare `%` is
+ * always ours.
+ * - A part of more than 200 bytes is split; its rest is in a directory whose name ends in `%+`.
  *
  * @module
  */
 import { sep } from "node:path";
 
-/** The bytes of a key, at most: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html */
+/** Longest key in bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html */
 export const MAX_KEY_BYTES = 1024;
 
 const MAX_NAME_BYTES = 200; // file systems take 255
@@ -24,7 +25,7 @@ function hex(char: string): string {
 // deno-lint-ignore no-control-regex -- they are what is meant
 const ODD = /[%\x00-\x1f\x7f\\:*?"<>|]/g;
 
-/** One part of a key, in pieces that are short enough for a name. */
+/** Splits a part of a key into pieces that are short enough for a name. */
 function pieces(part: string): string[] {
   const safe = part.replace(ODD, hex);
   if (safe.length * 3 <= MAX_NAME_BYTES || encoder.encode(safe).length <= MAX_NAME_BYTES) return [safe];
@@ -44,7 +45,7 @@ function pieces(part: string): string[] {
   return [...found, piece];
 }
 
-/** The path of a key's object, relative to its bucket's store. */
+/** Returns the path of a key's object, relative to its bucket's store. */
 export function pathOfKey(key: string): string {
   const parts = key.split("/");
   const names: string[] = [];
@@ -59,15 +60,15 @@ export function pathOfKey(key: string): string {
   return names.join("/");
 }
 
-/** What a name in the store stands for. */
+/** The meaning of a name in the store. */
 export interface KeyEntry {
-  /** The part of the key, or a piece of it. */
+  /** A part of the key, or a piece of one. */
   readonly text: string;
-  /** An object, the objects below `text/`, or those whose part goes on after `text`. */
+  /** An object, the objects below `text/`, or those whose part continues after `text`. */
   readonly type: "object" | "directory" | "continued";
 }
 
-/** What a name in the store stands for; `undefined` for one that this server never makes. */
+/** Parses a name in the store; `undefined` if this server never makes such a name. */
 export function entryOfName(name: string): KeyEntry | undefined {
   const [, part, sign] = /^(.*?)(%\+?)?$/s.exec(name)!;
   const bare = name === NOTHING ? "" : part!;
@@ -78,16 +79,16 @@ export function entryOfName(name: string): KeyEntry | undefined {
   }
 }
 
-/** The type that the end of a name stands for. */
+/** Returns the type for the end of a name. */
 function typeOfSign(sign: string | undefined): KeyEntry["type"] {
   if (sign === undefined) return "object";
   return sign === "%" ? "directory" : "continued";
 }
 
-/** What Windows takes for a separator, a stream, a device or another name. */
+/** Names that Windows treats as a separator, a stream, a device or another name. */
 const ODD_ON_WINDOWS = /[\\:*?"<>|]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 
-/** The path at which an application that writes files itself would have put the object, if there is one. */
+/** Returns the path at which an application would have written the object itself; `undefined` if there is none. */
 export function plainPathOfKey(key: string, hidden: string): string | undefined {
   const parts = key.split("/");
   const isPath = parts.every((part) => part !== "" && part !== "." && part !== ".." && part.length <= 255);
@@ -95,7 +96,7 @@ export function plainPathOfKey(key: string, hidden: string): string | undefined 
   return isPath && parts[0] !== hidden && !key.includes("\0") ? key : undefined;
 }
 
-/** The order of keys: by their bytes in UTF-8, which is not that of JavaScript's strings. */
+/** Compares keys by their bytes in UTF-8, which is not the order of JavaScript's strings. */
 export function compareKeys(one: string, other: string): number {
   const length = Math.min(one.length, other.length);
   for (let at = 0; at < length; at++) {
@@ -105,7 +106,7 @@ export function compareKeys(one: string, other: string): number {
   return one.length - other.length;
 }
 
-/** A surrogate stands for what comes after all other characters. */
+/** Ranks a surrogate after all other characters. */
 function rank(unit: number): number {
   if (unit < 0xd800) return unit;
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;

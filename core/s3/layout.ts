@@ -1,10 +1,11 @@
 /**
- * Where in a bucket's directory the S3 server keeps what is its own; apart, so that a provider need not load the server.
+ * Names of the S3 server's own directories in a bucket; in a separate file, so that a provider need not load the
+ * server.
  *
  * @module
  */
 
-/** The directory of a bucket in which the server, and nobody else, writes. */
+/** The directory of a bucket that only the server writes. */
 export const STORE = ".forkstack-s3";
-/** Where in it the objects are: what a fork links. */
+/** The directory in `STORE` with the objects; a fork links these. */
 export const OBJECTS = "objects";

@@ -1,6 +1,6 @@
 /**
- * Keys in order, a page at a time. What came through S3 and what an application wrote by itself is one list. Memory grows
- * with the largest directory, not with the bucket.
+ * Keys in order, page by page. Objects from S3 and files of an application form one list. Memory grows with the largest
+ * directory, not with the bucket.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import { STORE } from "./layout.ts";
 import { compareKeys, entryOfName } from "./keys.ts";
 import { isAbsent, isReal } from "./paths.ts";
 
-/** What is asked for. */
+/** The options of a list. */
 export interface ListQuery {
   readonly prefix: string;
   readonly delimiter: string;
-  /** Only what comes after this key, or after all keys with this prefix. */
+  /** The list begins after this key, or after all keys with this prefix. */
   readonly after: string;
   readonly limit: number;
 }
 
-/** One page. */
+/** A page of keys. */
 export interface ListPage {
   readonly keys: readonly string[];
   readonly commonPrefixes: readonly string[];
-  /** The last key or common prefix of the page, if there is more. */
+  /** The last key or common prefix of the page, if more follow. */
   readonly next: string | undefined;
 }
 
-/** Lists a page of a bucket. */
+/** Lists one page of a bucket. */
 export function listPage(bucket: Bucket, { prefix, delimiter, after, limit }: ListQuery): ListPage {
   const keys: string[] = [], commonPrefixes: string[] = [];
   const cursor: Cursor = { prefix, after, skip: delimiter !== "" && isCommon(after, prefix, delimiter) ? after : "" };
@@ -52,18 +52,18 @@ function isCommon(key: string, prefix: string, delimiter: string): boolean {
 interface Cursor {
   readonly prefix: string;
   readonly after: string;
-  /** Keys that begin so have been told of already. */
+  /** Prefix of the keys that were listed already. */
   skip: string;
 }
 
-/** The directories in which the keys of one prefix are: there may be several where parts of keys were cut. */
+/** The directories with the keys of one prefix: several if parts of keys were split. */
 interface Place {
   readonly stored: readonly string[];
   readonly plain: string | undefined;
 }
 
 interface Child {
-  /** With `/` at the end if it is a directory, so that it sorts as its keys do. */
+  /** The text; for a directory it ends in `/`, so that it sorts as its keys do. */
   readonly text: string;
   readonly place: Place | undefined;
 }
@@ -78,7 +78,7 @@ function* walk(place: Place, above: string, cursor: Cursor): Generator<string> {
   }
 }
 
-/** What of a place may hold keys with the prefix, in order. */
+/** Lists the children of a place that may hold keys with the prefix, in order. */
 function childrenOf(place: Place, above: string, cursor: Cursor): Child[] {
   const children = new Map<string, Child>();
   const isWanted = (key: string) =>
@@ -100,7 +100,7 @@ function childrenOf(place: Place, above: string, cursor: Cursor): Child[] {
   return [...children.values()].sort((one, other) => compareKeys(one.text, other.text));
 }
 
-/** The entries of a directory of the store; those of a part that was cut are told as if they were in it. */
+/** Adds the entries of a directory of the store; the rest of a split part counts as an entry of this directory. */
 function addStored(directory: string, before: string, add: (text: string, path: string | undefined) => void): void {
   for (const { name, isFile, isDirectory } of entriesOf(directory)) {
     const entry = isFile || isDirectory ? entryOfName(name) : undefined;
@@ -118,7 +118,7 @@ interface Found {
   readonly isDirectory: boolean;
 }
 
-/** What is in a directory; a link is neither file nor directory, and so is never followed. */
+/** Lists a directory; a link is neither file nor directory, and so is never followed. */
 function entriesOf(directory: string): Found[] {
   if (!isReal(directory)) return [];
   try {
@@ -130,7 +130,7 @@ function entriesOf(directory: string): Found[] {
   }
 }
 
-/** Whether a bucket holds no object. */
+/** Returns true if a bucket holds no object. */
 export function isEmpty(bucket: Bucket): boolean {
   return listPage(bucket, { prefix: "", delimiter: "", after: "", limit: 1 }).keys.length === 0;
 }

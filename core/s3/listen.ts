@@ -1,6 +1,6 @@
 /**
- * A port on which requests come in, by `node:http` in every runtime: it alone ends connections that are half open. It
- * hands on the target of a request as it was sent; a `URL` would take `..` out of a key.
+ * The HTTP port, by `node:http` in every runtime, because only that closes half open connections. It passes on a
+ * request's target as it was sent; a `URL` would remove `..` from a key.
  *
  * @module
  */
@@ -9,22 +9,22 @@ import type { Readable } from "node:stream";
 import { S3Error } from "./error.ts";
 import type { S3Handler } from "./server.ts";
 
-/** A server that listens. */
+/** A running server. */
 export interface Listening {
   readonly port: number;
-  /** Answers what is under way, then ends. */
+  /** Stops after all running requests are answered. */
   stop(): Promise<void>;
 }
 
-/** How long a connection may stand still, in milliseconds; one that moves may take as long as it likes. */
+/** Longest times without progress on a connection, in milliseconds; the total time is not limited. */
 export interface Limits {
   /** From the first byte of a request, or from the connection, to the end of its headers. */
   readonly headersMs: number;
-  /** Until the next bytes of a body come. */
+  /** Until the next bytes of a body arrive. */
   readonly bodyMs: number;
   /** Between two requests. */
   readonly idleMs: number;
-  /** Until the reader of an answer takes more of it. */
+  /** Until the reader of an answer takes more bytes. */
   readonly sendMs: number;
 }
 
@@ -34,10 +34,10 @@ const HOSTNAME = "127.0.0.1";
 const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 const ALLOW = METHODS.join(", ");
 
-/** The requests that are under way. */
+/** The running requests. */
 class UnderWay {
   readonly #all = new Set<Promise<unknown>>();
-  /** No more are taken on. */
+  /** True once no further request is accepted. */
   isOver = false;
 
   add(ended: Promise<unknown>): void {
@@ -51,7 +51,7 @@ class UnderWay {
   }
 }
 
-/** Rejects with Deno's own error where it may not listen: its `node:http` throws that one where nobody can catch it. */
+/** Rejects with Deno's own error if it may not listen: its `node:http` throws that one where nobody can catch it. */
 async function assertMayListen(port: number): Promise<void> {
   const deno = (globalThis as { Deno?: typeof Deno }).Deno;
   const host = `${HOSTNAME}:${port}`;
@@ -61,8 +61,8 @@ async function assertMayListen(port: number): Promise<void> {
 }
 
 /**
- * Listens on loopback; port 0 takes a free one. Fails with `EADDRINUSE` where another process listens, and with
- * `NotCapable` where Deno may not.
+ * Listens on loopback; port 0 chooses a free one. Rejects with `EADDRINUSE` if another process listens, and with
+ * `NotCapable` if Deno may not.
  */
 export async function listen(handler: S3Handler, port: number, limits: Limits = LIMITS): Promise<Listening> {
   await assertMayListen(port);
@@ -129,7 +129,7 @@ async function respond(
 
 const SMALL_BYTES = 64 * 1024;
 
-/** Sends a body as fast as it is read; either's end by failure is the other's. */
+/** Sends a body as fast as the client reads it; a failure of one side ends the other. */
 async function send(response: Response, outgoing: ServerResponse, limitMs: number): Promise<void> {
   if (Number(response.headers.get("content-length") ?? Infinity) <= SMALL_BYTES) { // a stream would cost more
     outgoing.end(new Uint8Array(await response.arrayBuffer()));
@@ -155,7 +155,7 @@ function refuse(outgoing: ServerResponse, status: number, headers: Record<string
   outgoing.writeHead(status, { ...headers, connection: "close", "content-length": "0" }).end();
 }
 
-/** A request's headers; `undefined` if they are none. */
+/** Returns a request's headers; `undefined` if they are invalid. */
 function headersOf(incoming: IncomingMessage): Headers | undefined {
   try {
     const headers = new Headers();
@@ -168,7 +168,7 @@ function headersOf(incoming: IncomingMessage): Headers | undefined {
   }
 }
 
-/** A request's body as it is asked for. */
+/** Returns a request's body, read on demand. */
 function bodyOf(incoming: Readable, limitMs: number): ReadableStream<Uint8Array> {
   const pieces = incoming.iterator({ destroyOnReturn: false }); // an answer still goes out
   return new ReadableStream({

@@ -1,16 +1,16 @@
 /**
- * The MD5 of a body, which S3 wants as the ETag. It is the slowest that is done with a body, so that of a large one is
- * computed beside, in a thread of its own, while this one receives and writes.
+ * The MD5 of a body, which S3 needs as the ETag. It is the slowest step for a body, so for a large one a second thread
+ * computes it, while this one receives and writes.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 
-/** Takes bytes, piece by piece. */
+/** A running MD5. */
 export interface Md5 extends Disposable {
-  /** Waits while too much is under way. */
+  /** Adds bytes; returns a promise to wait for if too much is queued. */
   take(bytes: Uint8Array): unknown;
-  /** Hexadecimal. */
+  /** Returns the MD5 in hexadecimal. */
   digest(): string | Promise<string>;
 }
 
@@ -19,8 +19,8 @@ const PAGE_BYTES = 2 ** 20;
 const PAGES = 4;
 
 /**
- * The thread: takes pages and answers `null` for each; takes `null` and answers with the MD5. In a URL of its own text it
- * needs no file, so that it runs from a web server, a package and a binary alike, and no permission to read one.
+ * The thread: takes pages and answers `null` for each; takes `null` and answers with the MD5. As a URL of its own text
+ * it needs no file, so that it works from a web server, a package and a binary alike, without permission to read.
  */
 const THREAD = `data:text/javascript,${
   encodeURIComponent(`
@@ -33,7 +33,7 @@ const THREAD = `data:text/javascript,${
     });`)
 }`;
 
-/** Begins an MD5 of about so many bytes. */
+/** Begins an MD5 of about this many bytes. */
 export function md5Of(expectedBytes: number | undefined): Md5 {
   return (expectedBytes ?? 0) >= LARGE_BYTES && typeof Worker === "function" ? threaded() : inline();
 }
@@ -43,7 +43,7 @@ function inline(): Md5 {
   return { take: (bytes) => hash.update(bytes), digest: () => hash.digest("hex"), [Symbol.dispose]: () => {} };
 }
 
-/** By pages that both threads see: one is filled here while the others are read there. */
+/** Computes an MD5 in a thread, by pages in shared memory: one is filled here while the others are read there. */
 function threaded(): Md5 {
   const worker = new Worker(THREAD, { type: "module" });
   const pages = Array.from({ length: PAGES }, () => new Uint8Array(new SharedArrayBuffer(PAGE_BYTES)));

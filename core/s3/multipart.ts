@@ -1,6 +1,7 @@
 /**
  * Uploads in parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
- * An upload is a directory of the store with a note of what it will be; each part is a file like an object's.
+ *
+ * An upload is a directory of the store with a note about the future object; each part is a file like an object's.
  *
  * @module
  */
@@ -16,7 +17,7 @@ import { isDescription, isEpochMs, type Meta, type Opened, openObject, writeObje
 import { compareKeys } from "./keys.ts";
 import { isAbsent, isReal, linked, openReal } from "./paths.ts";
 
-/** What an upload will be, as its first request said. */
+/** The future object of an upload, as the first request described it. */
 export interface Upload {
   readonly key: string;
   readonly startedAt: number;
@@ -25,14 +26,14 @@ export interface Upload {
   readonly checksum?: Pick<Checksum, "algorithm" | "type">;
 }
 
-/** A part that is there. */
+/** A part that was uploaded. */
 export interface Part {
   readonly number: number;
   readonly sizeBytes: number;
   readonly meta: Meta;
 }
 
-/** A part as the last request names it. */
+/** A part that the last request names. */
 export interface NamedPart {
   readonly number: number;
   readonly etag: string;
@@ -45,7 +46,7 @@ const NOTE = "upload.json";
 const ID = /^[0-9a-f]{32}$/;
 const MAX_NOTE_BYTES = 2 ** 17; // headers, tags and a key
 
-/** Begins an upload; gives its id. */
+/** Begins an upload; returns its id. */
 export function beginUpload(bucket: Bucket, upload: Upload): string {
   checkKey(upload.key);
   const id = crypto.randomUUID().replaceAll("-", "");
@@ -60,7 +61,7 @@ export function beginUpload(bucket: Bucket, upload: Upload): string {
   return id;
 }
 
-/** What an upload will be; it must be there, and be of this key. */
+/** Returns an upload; throws `NoSuchUpload` if it does not exist or has another key. */
 export function needUpload(bucket: Bucket, key: string, id: string): Upload & { readonly directory: string } {
   const directory = join(bucket.path("uploads"), id);
   const upload = ID.test(id) ? readNote(directory) : undefined;
@@ -72,7 +73,7 @@ export function needUpload(bucket: Bucket, key: string, id: string): Upload & { 
   );
 }
 
-/** The note of an upload; `undefined` where there is none that this server would have written. */
+/** Reads the note of an upload; `undefined` if there is none that this server could have written. */
 function readNote(directory: string): Upload | undefined {
   const file = openReal(join(directory, NOTE));
   if (file === undefined) return undefined;
@@ -91,7 +92,7 @@ function readNote(directory: string): Upload | undefined {
   }
 }
 
-/** Writes a part, in the place of an earlier one of its number. */
+/** Writes a part; replaces an earlier one with its number. */
 export async function putPart(
   bucket: Bucket,
   { directory, number }: { readonly directory: string; readonly number: number },
@@ -116,7 +117,7 @@ export async function putPart(
   return meta;
 }
 
-/** The parts that are there, in order. */
+/** Lists the uploaded parts, in order. */
 export function uploadParts(directory: string): Part[] {
   const names = isReal(directory) ? fs.readdirSync(directory) : [];
   const numbers = names.filter((name) => partNumberOf(name) !== undefined).map(Number).sort((a, b) => a - b);
@@ -126,7 +127,7 @@ export function uploadParts(directory: string): Part[] {
   });
 }
 
-/** Every upload of a bucket that is neither complete nor aborted, in the order of keys, then ids. */
+/** Lists the unfinished uploads of a bucket, in the order of keys, then ids. */
 export function uploadsOf(bucket: Bucket): { readonly id: string; readonly upload: Upload }[] {
   const directory = bucket.path("uploads");
   const ids = isReal(directory) ? fs.readdirSync(directory).filter((name) => ID.test(name)) : [];
@@ -141,19 +142,19 @@ export function abortUpload(directory: string): void {
   if (isReal(directory)) fs.rmSync(directory, { recursive: true, force: true });
 }
 
-/** A part's number, from 1 to 10,000; `undefined` if the text is none. */
+/** Parses a part's number, from 1 to 10,000; `undefined` if the text is none. */
 export function partNumberOf(text: string | undefined): number | undefined {
   return /^[1-9]\d{0,4}$/.test(text ?? "") && Number(text) <= MAX_PARTS ? Number(text) : undefined;
 }
 
-/** As `partNumberOf`; throws if the text is none. */
+/** Parses a part's number; throws if the text is none. */
 export function needPartNumber(text: string | undefined): number {
   const number = partNumberOf(text);
   if (number !== undefined) return number;
   throw new S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
 }
 
-/** Makes the object out of its parts, and ends the upload. */
+/** Creates the object from its parts, and ends the upload. */
 export async function completeUpload(
   bucket: Bucket,
   upload: Upload & { readonly directory: string },
@@ -196,7 +197,7 @@ export async function completeUpload(
   return meta;
 }
 
-/** The checksum of the parts' checksums. */
+/** Returns the checksum of the parts' checksums. */
 function compositeOf(algorithm: string | undefined, values: readonly (string | undefined)[]): string | undefined {
   if (algorithm === undefined || values.includes(undefined)) return undefined;
   const digest = CHECKSUMS[algorithm]();
@@ -210,7 +211,7 @@ function needPart(path: string): Opened {
   return part;
 }
 
-/** The paths of the named parts, if they are there, are those that were meant, and are large enough. */
+/** Returns the paths of the named parts; throws if one is missing, differs from the request, or is too small. */
 function checkParts(upload: { readonly directory: string }, named: readonly NamedPart[]): string[] {
   if (named.length === 0) throw new S3Error("MalformedXML", "You must specify at least one part");
   if (named.some(({ number }, at) => at > 0 && number <= named[at - 1].number)) {

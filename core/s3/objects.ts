@@ -1,5 +1,5 @@
 /**
- * What is asked of one object.
+ * Operations on one object.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import {
 import { elements, elementText } from "./xml.ts";
 import { decodePart } from "./sigv4.ts";
 
-/** Headers that a reader may set otherwise, by `response-…`. */
+/** Headers that a reader may override by parameters `response-…`. */
 export const OVERRIDES: readonly string[] = [
   "cache-control",
   "content-disposition",
@@ -81,7 +81,7 @@ function dropChecksum(headers: Record<string, string>): void {
   for (const name of Object.keys(headers)) if (name.startsWith("x-amz-checksum-")) delete headers[name];
 }
 
-/** The bytes that are asked for, as `[start, end)`; one range, as S3 knows no more. */
+/** Returns the requested bytes as `[start, end)`; S3 supports one range only. */
 function rangeOf({ headers, query }: S3Request, { meta, sizeBytes }: Opened): [number, number] | undefined {
   const number = query.get("partNumber");
   if (number === undefined) return byteRange(headers.get("range"), sizeBytes);
@@ -138,7 +138,7 @@ export function deleteObject({ bucket, key, headers }: S3Request): Response {
   return emptyResponse(204);
 }
 
-/** The object that a copy is made of, opened. */
+/** Opens the source object of a copy. */
 export function openSource(call: S3Request): Opened {
   const source = call.headers.get("x-amz-copy-source") ?? "";
   const [path, query] = source.split("?");
@@ -156,7 +156,7 @@ export function openSource(call: S3Request): Opened {
   }
 }
 
-/** The bytes of an opened object, as a body has them. */
+/** Returns the bytes of an open object as a body. */
 export function objectBytes(
   found: Opened,
   [start, end]: readonly [number, number] = [0, found.sizeBytes],
@@ -195,12 +195,12 @@ function copiedHeaders({ headers }: Meta, asked: Headers): Meta["headers"] {
   return own === null ? copied : { ...copied, [REDIRECT]: own };
 }
 
-/** A copy is no object of parts any more. */
+/** Removes the checksum of parts: a copy is no object of parts any more. */
 function wholeOnly(checksum: Checksum | undefined): Checksum | undefined {
   return checksum?.type === "FULL_OBJECT" ? checksum : undefined;
 }
 
-/** Bytes that pass, with their MD5, and a checksum where one is wanted. */
+/** Passes bytes on, and computes their MD5, and a checksum if requested. */
 export function digesting(source: AsyncIterable<Uint8Array>, algorithm: string | undefined) {
   const md5 = createHash("md5");
   const digest = algorithm === undefined ? undefined : CHECKSUMS[algorithm]();
@@ -225,7 +225,7 @@ export function getTagging({ bucket, key }: S3Request): Response {
   return xmlResponse("Tagging", { TagSet: { Tag: (found.meta.tags ?? []).map(([Key, Value]) => ({ Key, Value })) } });
 }
 
-/** `PutObjectTagging`, `DeleteObjectTagging`: the same object, written anew. */
+/** `PutObjectTagging`, `DeleteObjectTagging`: the object is written again with other tags. */
 export async function putTagging(call: S3Request): Promise<Response> {
   const tags = call.method === "DELETE" ? [] : tagsOfXml(await xmlOfCall(call, "Tagging"));
   using found = call.bucket.need(call.key);
@@ -241,7 +241,7 @@ function tagsOfXml(tagging: Record<string, unknown>): NonNullable<Meta["tags"]> 
   return checkedTags(set.map((tag) => [elementText(tag, "Key") ?? "", elementText(tag, "Value") ?? ""] as const));
 }
 
-/** `UploadPartCopy` gives the bytes of a part by naming another object. */
+/** Returns the bytes of a part that `UploadPartCopy` takes from another object. */
 export function copiedRange(call: S3Request, source: Opened): [number, number] {
   const header = call.headers.get("x-amz-copy-source-range");
   if (header === null) return [0, source.sizeBytes];

@@ -1,6 +1,6 @@
 /**
- * Which operation a request means, by its method and its query. A query that names none is never a plain one: who asks
- * for `?legal-hold` must not get the object, nor overwrite it.
+ * The operation of a request, by its method and its query. A query that names an unsupported operation is never treated
+ * as a plain one: a request for `?legal-hold` must not return the object, nor overwrite it.
  *
  * @module
  */
@@ -14,16 +14,16 @@ import * as uploads from "./uploads.ts";
 
 interface Operation {
   readonly run: (call: S3Request) => Response | Promise<Response>;
-  /** The parameters that it reads. */
+  /** Parameters that it reads. */
   readonly reads?: readonly string[];
-  /** It makes an object, which headers describe. */
+  /** True if it makes an object, which headers describe. */
   readonly makes?: true;
 }
 
 const LIST = ["delimiter", "encoding-type", "max-keys", "prefix"];
 const READ = ["partNumber", "versionId", ...objects.OVERRIDES.map((name) => `response-${name}`)];
 
-/** By method, and the parameter that names it. */
+/** Operations on a bucket, by method and the parameter that names them. */
 const OF_BUCKET: Readonly<Record<string, Operation>> = {
   "HEAD": { run: buckets.headBucket },
   "GET": { run: buckets.listObjectsV1, reads: [...LIST, "marker"] },
@@ -53,7 +53,7 @@ const OF_BUCKET: Readonly<Record<string, Operation>> = {
   "POST delete": { run: buckets.deleteObjects },
 };
 
-/** As `OF_BUCKET`. */
+/** Operations on an object, by method and the parameter that names them. */
 const OF_OBJECT: Readonly<Record<string, Operation>> = {
   "GET": { run: objects.getObject, reads: READ },
   "HEAD": { run: objects.getObject, reads: READ },
@@ -72,12 +72,12 @@ const OF_OBJECT: Readonly<Record<string, Operation>> = {
   "GET uploadId": { run: uploads.listParts, reads: ["encoding-type", "max-parts", "part-number-marker"] },
 };
 
-/** Parameters that say nothing of what is meant; who presigns may add some that begin with `x-`. */
+/** Returns true for a parameter without meaning for the operation; presigning may add some that begin with `x-`. */
 export function isAside(name: string): boolean {
   return SIGNATURE_PARAMETERS.has(name) || isMovedHeader(name) || /^x-(?!amz-)/.test(name);
 }
 
-/** The operation that a request means. */
+/** Returns the operation of a request. */
 export function operationOf(
   { method, key, query, headers }: Pick<S3Request, "method" | "key" | "query" | "headers">,
 ): Operation["run"] {

@@ -1,6 +1,6 @@
 /**
- * Paths that no link leads away: each is held against where it really is, before something is done and again after.
- * No runtime has `openat`; between two of its calls another process may still put a link in the way, which is then seen.
+ * Paths that no link redirects: each is checked against its real place before an operation and again after it. No
+ * runtime has `openat`; between two calls another process may still add a link, which is then detected.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import * as fs from "node:fs";
 import { join, relative, sep } from "node:path";
 import { S3Error } from "./error.ts";
 
-/** Nothing is there. */
+/** Returns true for an error which means that the file does not exist. */
 export function isAbsent(error: unknown): boolean {
   return /^(ENOENT|ENOTDIR|ENAMETOOLONG)$/.test((error as { code?: string }).code ?? "");
 }
 
-/** Whether something is at the path, and no link on the way to it nor at it. */
+/** Returns true if something is at the path, and neither it nor a directory above it is a link. */
 export function isReal(path: string): boolean {
   if (!fs.existsSync(path)) return false; // mostly: without an error being made
   try {
@@ -24,17 +24,17 @@ export function isReal(path: string): boolean {
   }
 }
 
-/** What is at the path itself: a link is not followed. */
+/** Returns facts about the path itself: a link is not followed. */
 export function statOf(path: string): fs.Stats | undefined {
   return fs.lstatSync(path, { throwIfNoEntry: false });
 }
 
-/** The path below `root`, with the links above `root` resolved; those below are not. */
+/** Returns the path below `root`, with only the links above `root` resolved. */
 export function realBelow(root: string, path: string): string {
   return join(fs.realpathSync.native(root), relative(root, path));
 }
 
-/** Makes the directories that lack, one by one, below `root`, which must be there and be real. */
+/** Creates missing directories one by one, below `root`, which must exist without links. */
 export function makeReal(root: string, directory: string): void {
   if (isReal(directory) && statOf(directory)?.isDirectory()) return;
   let at = root;
@@ -50,7 +50,7 @@ export function makeReal(root: string, directory: string): void {
   if (!isReal(directory)) throw linked(relative(root, directory));
 }
 
-/** The error for what would be written to another place. */
+/** The error for a path that a link redirects. */
 export function linked(path: string): S3Error {
   return new S3Error("AccessDenied", `Access Denied: "${path}" is a link, or no directory; links are not followed`);
 }
@@ -58,7 +58,10 @@ export function linked(path: string): S3Error {
 const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants; // Windows has but the first
 const TRIES = 5;
 
-/** Opens a file; `undefined` if there is none, a link on the way, or something else: a pipe would hold up everything. */
+/**
+ * Opens a file; `undefined` if there is none, if a link is on the way, or if it is no regular file: a pipe would block
+ * everything.
+ */
 export function openReal(path: string): { readonly fd: number; readonly stat: fs.Stats } | undefined {
   if (!fs.existsSync(path)) return undefined;
   for (let attempt = 1; attempt <= TRIES; attempt++) {

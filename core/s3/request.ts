@@ -1,5 +1,5 @@
 /**
- * One request on its way: what was asked, of which bucket, and what answers are made of.
+ * A request to a bucket, and helpers for its answer.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { isKept, KEPT, META } from "./headers.ts";
 import { instantOfHeader, type Payload } from "./signature.ts";
 import { parseXml, type Xml, xmlDocument } from "./xml.ts";
 
-/** A request whose sender is known, to a bucket that is there. */
+/** A request from a known sender to an existing bucket. */
 export interface S3Request {
   readonly method: string;
   readonly bucket: Bucket;
@@ -23,21 +23,21 @@ export interface S3Request {
   readonly stream: ReadableStream<Uint8Array> | null;
   readonly payload: Payload;
   readonly region: string;
-  /** The origins whose pages may read answers. */
+  /** Origins whose pages may read answers. */
   readonly origins: readonly string[];
   readonly now: Date;
-  /** Another bucket of the same sender; throws if it is not the sender's, or not there. */
+  /** Returns another bucket of the same sender; throws if it is not the sender's, or does not exist. */
   readonly bucketOf: (name: string) => Bucket;
 }
 
-/** The body of a request. */
+/** Returns the body of a request. */
 export function bodyOfCall({ headers, stream, payload }: S3Request): Body {
   return requestBody(headers, stream, payload);
 }
 
 const MAX_XML_BYTES = 4 * 2 ** 20; // a thousand keys to delete, each of a kilobyte that is escaped
 
-/** The root element of a body of XML. */
+/** Returns the root element of a body of XML. */
 export async function xmlOfCall(call: S3Request, root: string): Promise<Record<string, unknown>> {
   const pieces: Uint8Array[] = [];
   let size = 0;
@@ -57,7 +57,7 @@ function textOfBytes(bytes: Uint8Array): string {
   }
 }
 
-/** An answer of XML. */
+/** Returns an answer of XML. */
 export function xmlResponse(
   root: string,
   content: Xml,
@@ -69,14 +69,14 @@ export function xmlResponse(
   return new Response(bytes, { status, headers: { ...own, ...headers } });
 }
 
-/** An answer without a body. */
+/** Returns an answer without a body. */
 export function emptyResponse(status: number, headers: Record<string, string> = {}): Response {
   return new Response(null, { status, headers: status === 204 ? headers : { "content-length": "0", ...headers } });
 }
 
 const MAX_META_BYTES = 2048; // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 
-/** Those headers of an upload that come back with the object. */
+/** Returns the headers of an upload that are stored with the object. */
 export function keptHeaders(headers: Headers): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const name of KEPT) {
@@ -99,7 +99,7 @@ export function keptHeaders(headers: Headers): Record<string, string> {
   return kept;
 }
 
-/** The headers that describe an object. */
+/** Returns the headers that describe an object. */
 export function objectHeaders({ meta, sizeBytes }: Pick<Opened, "meta" | "sizeBytes">): Record<string, string> {
   const headers: Record<string, string> = {
     "content-type": "binary/octet-stream",
@@ -113,18 +113,18 @@ export function objectHeaders({ meta, sizeBytes }: Pick<Opened, "meta" | "sizeBy
   return headers;
 }
 
-/** The header of an object's checksum. */
+/** Returns the header of an object's checksum. */
 export function checksumHeaders({ checksum }: Pick<Meta, "checksum">): Record<string, string> {
   if (checksum === undefined) return {};
   return { [checksumHeader(checksum.algorithm)]: checksum.value, "x-amz-checksum-type": checksum.type };
 }
 
-/** The element of an object's checksum. */
+/** Returns the element of an object's checksum. */
 export function checksumElement({ checksum }: Pick<Meta, "checksum">): Record<string, string> {
   return checksum === undefined ? {} : { [`Checksum${checksum.algorithm}`]: checksum.value };
 }
 
-/** The checksum that an upload in parts asks for. */
+/** Returns the checksum that an upload in parts asks for. */
 export function wantedChecksum(headers: Headers): { algorithm: string; type: "FULL_OBJECT" | "COMPOSITE" } | undefined {
   const algorithm = headers.get("x-amz-checksum-algorithm")?.toUpperCase();
   if (algorithm === undefined) return undefined;
@@ -134,18 +134,21 @@ export function wantedChecksum(headers: Headers): { algorithm: string; type: "FU
   return { algorithm, type };
 }
 
-/** The version that a request names; there is but one, `null`. */
+/** Throws for any version other than `null`, the only one that exists. */
 export function checkVersion(version: string | undefined): void {
   if ((version ?? "null") === "null") return;
   throw new S3Error("InvalidArgument", "Invalid version id specified: the bucket has no versions");
 }
 
-/** Tags as the header `x-amz-tagging` has them. */
+/** Parses the tags in the header `x-amz-tagging`. */
 export function tagsOfHeader(header: string | null): Meta["tags"] {
   return header === null ? undefined : checkedTags([...new URLSearchParams(header)]);
 }
 
-/** Tags that S3 would take: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html */
+/**
+ * Returns the tags; throws if S3 would not accept them:
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+ */
 export function checkedTags(tags: NonNullable<Meta["tags"]>): NonNullable<Meta["tags"]> {
   if (tags.length > 10) throw new S3Error("InvalidTag", "Object tags cannot be greater than 10");
   if (new Set(tags.map(([key]) => key)).size !== tags.length) {
@@ -157,7 +160,7 @@ export function checkedTags(tags: NonNullable<Meta["tags"]>): NonNullable<Meta["
   return tags;
 }
 
-/** Refuses to read what conditions exclude; `true` if the reader has it already. */
+/** Checks the conditions of a read: throws if one excludes it; returns true if the reader has this version already. */
 export function isUnmodified(headers: Headers, meta: Meta, prefix = ""): boolean {
   const [match, noneMatch] = ["if-match", "if-none-match"].map((name) => headers.get(prefix + name));
   const [since, notSince] = ["if-modified-since", "if-unmodified-since"].map((name) =>
@@ -170,7 +173,7 @@ export function isUnmodified(headers: Headers, meta: Meta, prefix = ""): boolean
   return noneMatch !== null ? isNamed(noneMatch, meta) : since !== undefined && modifiedAt <= since;
 }
 
-/** The condition under which an object may be written. */
+/** Returns a function that checks the condition of a write. */
 export function writeCondition(headers: Headers): (current: Opened | undefined) => void {
   const [match, noneMatch] = ["if-match", "if-none-match"].map((name) => headers.get(name));
   if (noneMatch !== null && noneMatch !== "*") {
@@ -186,7 +189,7 @@ export function writeCondition(headers: Headers): (current: Opened | undefined) 
   };
 }
 
-/** The error of a condition that does not hold. */
+/** The error for a condition that does not hold. */
 export function preconditionFailed(condition: string): S3Error {
   return new S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", {
     Condition: condition,

@@ -1,6 +1,6 @@
 /**
- * S3 over the buckets of this machine: from a request to an answer.
- * Operations: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+ * The S3 server for the buckets of this machine. Operations:
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
  *
  * @module
  */
@@ -17,37 +17,37 @@ import { checkVersion, emptyResponse, type S3Request, xmlResponse } from "./requ
 import { authenticate } from "./signature.ts";
 import { decodePart, type SignedRequest } from "./sigv4.ts";
 
-/** What an access key is good for. */
+/** The rights of an access key. */
 export interface AccessGrant {
   readonly secretAccessKey: string;
-  /** The buckets that it opens, be they there or not. */
+  /** Returns true for buckets to which it has access, whether they exist or not. */
   opens(bucket: string): boolean;
-  /** Their names, for `ListBuckets`. */
+  /** Lists their names, for `ListBuckets`. */
   buckets(): readonly string[] | Promise<readonly string[]>;
-  /** Buckets that it opens may be made and removed over S3. @default {false} */
+  /** True if it may create and remove these buckets over S3. @default {false} */
   readonly mayMakeBuckets?: boolean;
 }
 
-/** What is served. */
+/** Options of the server. */
 export interface S3Options {
   readonly region: string;
-  /** What an access key is good for; `undefined` for one that there is not. */
+  /** Returns the rights of an access key; `undefined` if it does not exist. */
   readonly account: (accessKeyId: string) => AccessGrant | undefined | Promise<AccessGrant | undefined>;
-  /** Where a bucket is, or would be. */
+  /** Returns the directory of a bucket, existing or not. */
   readonly directoryOf: (bucket: string) => string;
-  /** The directory, above all buckets, below which no link is followed. */
+  /** The directory of all buckets; no link below it is followed. */
   readonly root: string;
-  /** The origins, e.g. `http://localhost:5173`, whose pages may read answers in a browser. @default {[]} */
+  /** Origins whose pages may read answers in a browser, e.g. `http://localhost:5173`. @default {[]} */
   readonly origins?: readonly string[];
   readonly now?: () => Date;
-  /** Told of what is no fault of the request. */
+  /** Called with errors that no request has caused. */
   readonly onError?: (error: unknown) => void;
 }
 
 /** Answers a request; `target` is its path and query as they were sent, which a `URL` would change. */
 export type S3Handler = (request: Request, target: string) => Promise<Response>;
 
-/** The handler of all requests. */
+/** Creates the handler of all requests. */
 export function s3Handler(options: S3Options): S3Handler {
   return async (request, target) => {
     const id = crypto.randomUUID().replaceAll("-", "").slice(0, 16).toUpperCase();
@@ -67,7 +67,7 @@ export function s3Handler(options: S3Options): S3Handler {
   };
 }
 
-/** An error as S3 names it; what it has no name for is told to `onError`. */
+/** Returns the S3 error for an error; an unknown one is passed to `onError`. */
 function knownError(error: unknown, { onError }: S3Options): S3Error {
   const known = diskError(error);
   if (known instanceof S3Error) return known;

@@ -1,5 +1,5 @@
 /**
- * Who sent a request, by its AWS signature, version 4.
+ * The sender of a request, by its AWS signature, version 4.
  *
  * - Header: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  * - Presigned: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -16,29 +16,29 @@ const MAX_SKEW_MS = 15 * 60_000;
 const MAX_EXPIRY_S = 7 * 24 * 3600;
 const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/** How the body is to be read. */
+/** The encoding and signing of a body. */
 export type Payload =
   | { readonly type: "plain"; readonly sha256?: string }
   | { readonly type: "chunked"; readonly hasTrailer: boolean; readonly signer?: ChunkSigner };
 
-/** Gives the signature of each chunk, which depends on the one before. */
+/** Returns the signature of each chunk, which depends on the one before. */
 export interface ChunkSigner {
   chunk(sha256: string): string;
   trailer(text: string): string;
 }
 
-/** What is known of the sender once the signature is right. */
+/** The sender of a request with a valid signature. */
 export interface Sender {
   readonly accessKeyId: string;
   readonly payload: Payload;
 }
 
-/** What the signature is held against. */
+/** The data that checks a signature. */
 export interface Verifier {
   readonly region: string;
   readonly service?: string;
   readonly now: () => Date;
-  /** The secret of an access key, if there is such a key. */
+  /** Returns the secret of an access key; `undefined` if there is no such key. */
   readonly secretOf: (accessKeyId: string) => Promise<string | undefined>;
 }
 
@@ -47,12 +47,12 @@ interface Claim {
   readonly signedHeaders: readonly string[];
   readonly signature: string;
   readonly date: string;
-  /** Seconds for which a presigned URL holds. */
+  /** Seconds for which a presigned URL is valid. */
   readonly expires?: number;
   readonly payloadHash: string;
 }
 
-/** Checks the signature; throws the error that S3 gives. */
+/** Checks the signature; throws the error that S3 returns. */
 export async function authenticate(request: SignedRequest, verifier: Verifier): Promise<Sender> {
   const isPresigned = request.query.some(([name]) => name === "X-Amz-Algorithm");
   if (isPresigned && request.headers.has("authorization")) {
@@ -141,7 +141,7 @@ function claimOfQuery(query: SignedRequest["query"]): Claim {
   return { credential, signedHeaders: signed.split(";"), signature, date, expires, payloadHash };
 }
 
-/** Unsigned, a header that S3 acts on could be added on the way. */
+/** Throws for an unsigned header that S3 acts on: somebody could have added it on the way. */
 function checkSignedHeaders(signed: readonly string[], headers: Headers, isPresigned: boolean): void {
   if (!signed.every((name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) || new Set(signed).size !== signed.length) {
     throw new S3Error("AccessDenied", "SignedHeaders must be names in lower case, each of them once");
@@ -191,7 +191,7 @@ function chunkSigner(key: Uint8Array, date: string, scope: string, seed: string)
   };
 }
 
-/** `20260101T120000Z` as an instant. */
+/** Parses `20260101T120000Z`; returns milliseconds since 1970. */
 function instantOf(date: string): number | undefined {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(date);
   if (match === null) return undefined;
@@ -204,7 +204,7 @@ function basic(at: Date): string {
   return at.toISOString().replace(/[-:]|\.\d+/g, "");
 }
 
-/** A header that is a date, as HTTP or ISO 8601 writes one; `undefined` if it is none. */
+/** Parses a header with a date, as HTTP or ISO 8601 writes one; `undefined` if it is none. */
 export function instantOfHeader(text: string): number | undefined {
   const at = new Date(
     /^([A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} |\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d/.test(text) ? text : NaN,
@@ -215,7 +215,7 @@ export function instantOfHeader(text: string): number | undefined {
   return isSame ? at.getTime() : undefined;
 }
 
-/** The header `Date`, which may stand in for `x-amz-date`. */
+/** Converts the header `Date`, which may replace `x-amz-date`. */
 function basicDate(date: string | null): string {
   if (date !== null && instantOf(date) !== undefined) return date;
   const at = instantOfHeader(date ?? "");
@@ -223,7 +223,7 @@ function basicDate(date: string | null): string {
   throw new S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header");
 }
 
-/** Whether two signatures are the same, in a time that does not tell how far they are. */
+/** Compares two signatures in a time that does not depend on the difference. */
 export function isSame(expected: string, given: string): boolean {
   const [one, other] = [expected, given].map((text) => new TextEncoder().encode(text));
   return one.length === other.length && timingSafeEqual(one, other);

@@ -1,6 +1,6 @@
 /**
  * AWS Signature Version 4: canonical requests, signatures and the header that carries them. Our server checks requests
- * with it, and the providers that ask a store sign with it; what holds it are AWS's own vectors.
+ * with it, and the providers of stores sign with it; it is tested by AWS's own vectors.
  *
  * - https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  *
@@ -13,43 +13,43 @@ import { compareKeys } from "./keys.ts";
 /** The name of the algorithm, in the string to sign and in the header. */
 export const ALGORITHM = "AWS4-HMAC-SHA256";
 
-/** A request as far as it is signed. */
+/** The parts of a request that are signed. */
 export interface SignedRequest {
   readonly method: string;
-  /** As it was sent: `%2F` is not `/`. */
+  /** The path as it was sent: `%2F` is not `/`. */
   readonly path: string;
-  /** Decoded, in the order in which they were sent. */
+  /** Query parameters, decoded, in the order in which they were sent. */
   readonly query: readonly (readonly [name: string, value: string])[];
   readonly headers: Headers;
 }
 
-/** The key and the scope that a request is signed with. */
+/** The key and the scope of a signature. */
 export interface Signing {
   readonly secret: string;
-  /** `20150830T123600Z` */
+  /** The date: `20150830T123600Z`. */
   readonly date: string;
-  /** As in the credential: `20150830/us-east-1/s3/aws4_request`. */
+  /** The scope as in the credential: `20150830/us-east-1/s3/aws4_request`. */
   readonly scope: string;
   /** Names of headers, in lower case and sorted. */
   readonly signed: readonly string[];
-  /** SHA-256 of the body in hexadecimal, or what S3 takes in its place. */
+  /** SHA-256 of the body in hexadecimal, or one of S3's constants for it. */
   readonly payloadHash: string;
 }
 
-/** The signature of a request, in hexadecimal. */
+/** Returns the signature of a request, in hexadecimal. */
 export function signatureOf(request: SignedRequest, { secret, date, scope, signed, payloadHash }: Signing): string {
   const text = [ALGORITHM, date, scope, sha256(canonicalRequest(request, signed, payloadHash))].join("\n");
   return createHmac("sha256", signingKey(secret, scope)).update(text).digest("hex");
 }
 
-/** The value of the header `Authorization` of a request. */
+/** Returns the value of the header `Authorization` of a request. */
 export function authorizationOf(request: SignedRequest, signing: Signing & { readonly accessKeyId: string }): string {
   const { accessKeyId, scope, signed } = signing;
   const claim = `Credential=${accessKeyId}/${scope}, SignedHeaders=${signed.join(";")}`;
   return `${ALGORITHM} ${claim}, Signature=${signatureOf(request, signing)}`;
 }
 
-/** The canonical request; S3 encodes a path once, and leaves `.` and `//` in it as they are. */
+/** Returns the canonical request; S3 encodes a path once, and keeps `.` and `//` in it. */
 export function canonicalRequest(request: SignedRequest, signed: readonly string[], payloadHash: string): string {
   const query = request.query.filter(([name]) => name !== "X-Amz-Signature")
     .map(([name, value]) => [encode(name), encode(value)] as const)
@@ -65,7 +65,7 @@ export function canonicalRequest(request: SignedRequest, signed: readonly string
   ].join("\n");
 }
 
-/** One part of a path, decoded. */
+/** Decodes one part of a path. */
 export function decodePart(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -74,15 +74,15 @@ export function decodePart(part: string): string {
   }
 }
 
-/** `encodeURIComponent`, but for the five characters that it leaves and AWS does not. */
+/** Encodes like `encodeURIComponent`, and also the five characters that only AWS encodes. */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-/** The same for a day: four of five HMACs saved. */
+/** Keys by scope, which are the same for a day: saves four of five HMACs. */
 const keys = new Map<string, Uint8Array>();
 
-/** The key of a day's requests. */
+/** Returns the key for a day's requests. */
 export function signingKey(secret: string, scope: string): Uint8Array {
   const id = `${secret}\0${scope}`;
   let key = keys.get(id);
@@ -97,7 +97,7 @@ export function signingKey(secret: string, scope: string): Uint8Array {
   return key;
 }
 
-/** SHA-256 of a text in hexadecimal. */
+/** Returns the SHA-256 of a text in hexadecimal. */
 export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }

@@ -1,5 +1,5 @@
 /**
- * What is asked of an upload in parts.
+ * Operations on an upload in parts.
  *
  * @module
  */
@@ -160,7 +160,7 @@ function markerOf(query: ReadonlyMap<string, string>): number {
   throw new S3Error("InvalidArgument", "Argument part-number-marker must be an integer", { ArgumentValue: text });
 }
 
-/** How many entries a page may have. */
+/** Returns the largest number of entries on a page. */
 export function limitOf(query: ReadonlyMap<string, string>, name: string): number {
   const text = query.get(name) ?? "1000";
   if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 31) return Math.min(Number(text), 1000);

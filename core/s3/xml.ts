@@ -1,17 +1,19 @@
 /**
- * S3's XML, both ways.
+ * Formats and parses S3's XML.
  *
  * @module
  */
 import { XMLParser } from "npm:fast-xml-parser@5.12.1";
 import { S3Error } from "./error.ts";
 
-/** What an element may hold: text, elements, or several of the same name. */
+/** The content of an element: text, elements, or several of the same name. */
 export type Xml = string | number | boolean | undefined | { readonly [name: string]: Xml } | readonly Xml[];
 
 const NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/** A document with one root; elements that are `undefined` are left out, an array is one element for each of it. */
+/**
+ * Formats a document with one root; elements that are `undefined` are left out, an array becomes one element per item.
+ */
 export function xmlDocument(root: string, content: Xml): string {
   const space = root === "Error" ? "" : ` xmlns="${NAMESPACE}"`; // S3's errors are in none
   return `<?xml version="1.0" encoding="UTF-8"?>\n<${root}${space}>${inner(content)}</${root}>`;
@@ -28,7 +30,7 @@ function inner(content: Xml): string {
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 
-/** Control characters as references, which is what S3 does; most parsers take them, though XML 1.0 has no such thing. */
+/** Escapes control characters as references, as S3 does; most parsers accept them, although XML 1.0 has none. */
 function escape(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[&<>"\x00-\x08\x0b-\x1f\x7f\x85]/g, (c) => ENTITIES[c] ?? `&#x${c.charCodeAt(0).toString(16)};`);
@@ -42,7 +44,7 @@ const parser = new XMLParser({
   htmlEntities: true,
 });
 
-/** What is in a document's root element; text is never taken for a number. */
+/** Returns the content of a document's root element; text is never converted to a number. */
 export function parseXml(text: string, root: string): Record<string, unknown> {
   try {
     // S3 has no document types, and without one there are no entities that grow.
@@ -56,7 +58,7 @@ export function parseXml(text: string, root: string): Record<string, unknown> {
   throw malformed();
 }
 
-/** The elements of this name, be it none, one or many; each must hold others, or nothing. */
+/** Lists the elements of this name; each must hold elements, or nothing. */
 export function elements(of: Record<string, unknown>, name: string): Record<string, unknown>[] {
   const found = Object.hasOwn(of, name) ? of[name] : [];
   const all = Array.isArray(found) ? found : [found];
@@ -67,7 +69,7 @@ export function elements(of: Record<string, unknown>, name: string): Record<stri
   });
 }
 
-/** The text of an element, if it is there; once, and nothing but text. */
+/** Returns the text of an element; `undefined` if it is missing. Throws if it is repeated or holds elements. */
 export function elementText(of: Record<string, unknown>, name: string): string | undefined {
   const found = Object.hasOwn(of, name) ? of[name] : undefined;
   if (found === undefined || typeof found === "string") return found;
