@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Kind, Loader, Provider } from "../core/provider.ts";
 import type { Engine } from "../core/engine/engine.ts";
-import { underLock } from "../core/engine/context.ts";
+import { underLock } from "../core/engine/under_lock.ts";
 import { deleteEnvironment, purgeKept } from "../core/lifecycle/delete.ts";
 import { pruneEnvironment } from "../core/lifecycle/lease.ts";
 import { resetEnvironment } from "../core/lifecycle/reset.ts";

@@ -4,12 +4,12 @@
  * @module
  */
 import { declaredResources, ForkstackError } from "../../mod.ts";
-import { type LockOptions, withLock, type Worker } from "../state/lock.ts";
+import type { Worker } from "../state/lock.ts";
 import { memory } from "../system/memory.ts";
 import { isMarker, parseMarker } from "../marker.ts";
 import type { Context, Inspection, Inspector, Lease, Marker, Provider, Scope } from "../provider.ts";
 import { REFUSED, TAKEN_OVER } from "../state/registry.ts";
-import { FORGET, holderOf } from "../state/rows.ts";
+import { FORGET } from "../state/rows.ts";
 import { Secret } from "../secret.ts";
 import { quoted, shown } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";
@@ -226,21 +226,4 @@ function unreadableOptions(
       `did not record`,
     { hint: `Write ${key} with provider "${name}" and "${lacking}" into forkstack.json, as it was then`, details },
   );
-}
-
-/** Runs a command's `work` as the only worker of an environment. */
-export async function underLock<T>(
-  engine: Engine,
-  env: string,
-  purpose: string,
-  work: (worker: Worker) => Promise<T>,
-): Promise<T> {
-  const options: LockOptions = {
-    ...engine.lockTimes,
-    clock: engine.world,
-    owner: engine.owner,
-    signal: engine.signal,
-    onWait: (holder) => engine.onWait?.(holderOf(holder), holder.purpose),
-  };
-  return await withLock(engine.registry, { env, purpose }, options, work);
 }

@@ -30,7 +30,8 @@ import { statements } from "../state/statements.ts";
 import { parentOf, type Resource, titleOf } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { outputsOf, withLease } from "../engine/outputs.ts";
-import { contextOf, journalOf, markerOf, scopeOf, underLock } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, scopeOf } from "../engine/context.ts";
+import { underLock } from "../engine/under_lock.ts";
 
 /** What `new` is asked for. */
 export interface NewOptions {

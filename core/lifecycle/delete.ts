@@ -21,7 +21,8 @@ import type { Environment, KeptFork, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { titleOf } from "../project/project.ts";
 import { elapsed, reportOf, type ResourceReport } from "../engine/resource_report.ts";
-import { contextOf, journalOf, markerOf, scopeOf, underLock } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, scopeOf } from "../engine/context.ts";
+import { underLock } from "../engine/under_lock.ts";
 
 /** What `delete` gives. */
 export interface DeleteResult {

@@ -19,7 +19,8 @@ import type { DamagedRow, Environment, KeptFork, ResourceRow } from "../state/re
 import { statements } from "../state/statements.ts";
 import { answersTo, protectedEnvs, type Resource, titleOf } from "../project/project.ts";
 import { mendingCommand, shownStatus } from "../engine/resource_report.ts";
-import { contextOf, inspectResource, journalOf, scopeOf, underLock } from "../engine/context.ts";
+import { contextOf, inspectResource, journalOf, scopeOf } from "../engine/context.ts";
+import { underLock } from "../engine/under_lock.ts";
 import type { Finding } from "./finding.ts";
 
 /** Looks at everything; changes nothing. */

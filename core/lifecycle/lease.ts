@@ -17,7 +17,8 @@ import { statements } from "../state/statements.ts";
 import { type Project, protectedEnvs } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { outputsOf } from "../engine/outputs.ts";
-import { contextOf, journalOf, markerOf, recordedResource, scopeOf, underLock } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, recordedResource, scopeOf } from "../engine/context.ts";
+import { underLock } from "../engine/under_lock.ts";
 import { parseDuration } from "../text/duration.ts";
 import { LEASE_VARIABLE } from "../engine/outputs.ts";
 

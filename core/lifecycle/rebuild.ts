@@ -14,7 +14,8 @@ import { statements } from "../state/statements.ts";
 import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
 import { reportOf, type ResourceReport } from "../engine/resource_report.ts";
 import { recordedEnvironment } from "./find_environment.ts";
-import { contextOf, inspectResource, scopeOf, underLock } from "../engine/context.ts";
+import { contextOf, inspectResource, scopeOf } from "../engine/context.ts";
+import { underLock } from "../engine/under_lock.ts";
 import { reasonOf } from "../text/printable.ts";
 
 /** A fork that bears our mark, with its resource. */

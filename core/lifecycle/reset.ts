@@ -22,7 +22,8 @@ import { type Environment, forkOf, type ResourceRow } from "../state/records.ts"
 import { statements } from "../state/statements.ts";
 import { BASE_ENVS, titleOf } from "../project/project.ts";
 import { reportOf } from "../engine/resource_report.ts";
-import { contextOf, journalOf, markerOf, recordedResource, underLock } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, recordedResource } from "../engine/context.ts";
+import { underLock } from "../engine/under_lock.ts";
 
 /** One resource that is about to be replaced. */
 interface Prepared {

@@ -13,7 +13,8 @@ import type { Context, Held, Scope, SecretsAccess } from "../provider.ts";
 import { statements } from "../state/statements.ts";
 import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
 import type { Changes, Secrets } from "../secret.ts";
-import { contextOf, journalOf, markerOf, scopeOf, underLock } from "../engine/context.ts";
+import { contextOf, journalOf, markerOf, scopeOf } from "../engine/context.ts";
+import { underLock } from "../engine/under_lock.ts";
 
 /** The secrets of one environment. */
 export interface Keyring {

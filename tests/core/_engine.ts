@@ -17,7 +17,7 @@ import { isSameHolder } from "../../providers/_shared/ownership.ts";
 import { temporaryDirectory } from "../helpers.ts";
 import type { Resource } from "../../core/project/project.ts";
 import type { ResourceReport } from "../../core/engine/resource_report.ts";
-import { underLock } from "../../core/engine/context.ts";
+import { underLock } from "../../core/engine/under_lock.ts";
 
 /** One resource as the vendor holds it. */
 interface Held {

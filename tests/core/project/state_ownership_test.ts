@@ -15,7 +15,7 @@ import { switchEnvironment } from "../../../core/lifecycle/switch.ts";
 import { ForkstackError } from "../../../mod.ts";
 import { bench, failure, fakeProvider, Vendor } from "../_engine.ts";
 import { statements } from "../../../core/state/statements.ts";
-import { underLock } from "../../../core/engine/context.ts";
+import { underLock } from "../../../core/engine/under_lock.ts";
 
 async function write(engine: Engine, env: string, ...all: Parameters<Engine["registry"]["fenced"]>[2]): Promise<void> {
   await underLock(engine, env, "test", (worker) => worker.write(all));
