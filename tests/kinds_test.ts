@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { CONFIG } from "../core/project/schema.ts";
-import { guardedNames, variableNames } from "../core/workspace/program_env.ts";
+import { guardedNames, variableNames } from "../core/workspace/variable_names.ts";
 import { derivedVariables, type Kind, KINDS, resourceTitle } from "../mod.ts";
 import { PROVIDERS } from "../providers/mod.ts";
 import { envFile, temporaryProject } from "./runtime_helpers.ts";

@@ -137,8 +137,7 @@ async function recorded(
   const { isRegistryThere, registryFile } = await import("../state/registry_file.ts"); // an option needs none of it
   const path = await registryFile(project);
   if (path === undefined) return [];
-  const { admit } = await import("../project/trust.ts");
-  const { NOBODY } = await import("../project/trusted.ts");
+  const { admit, NOBODY } = await import("../project/trust.ts");
   await admit(project, { catalog, reach: "registry", person: { ...NOBODY, isHasty: true } });
   if (!await isRegistryThere(project, path)) return [];
   const { DatabaseSync } = await import("node:sqlite");

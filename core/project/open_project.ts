@@ -22,10 +22,10 @@ import { checkState } from "./state_ownership.ts";
 import type { Catalog, Provider } from "../provider.ts";
 import type { Config } from "./schema.ts";
 import { byKey } from "../text/printable.ts";
-import { admit } from "./trust.ts";
+import { admit, NOBODY } from "./trust.ts";
 import { VERSION } from "../system/version.ts";
 import { answersTo, isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
-import { type Admission, type Admitted, NOBODY } from "./trusted.ts";
+import type { Admission, Admitted } from "./trusted.ts";
 
 export type { Config } from "./schema.ts";
 

@@ -6,7 +6,10 @@
  */
 import { load } from "../system/lazy.ts";
 import type { Project } from "./project.ts";
-import type { Admission, Admitted } from "./trusted.ts";
+import type { Admission, Admitted, Person } from "./trusted.ts";
+
+/** A process without a terminal, and so without a user. */
+export const NOBODY: Person = { say: () => {}, mayAsk: () => false };
 
 const NOTHING: Admitted = { code: {}, scripts: {}, isTrusted: () => false };
 

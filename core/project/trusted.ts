@@ -55,9 +55,6 @@ export interface Admission {
   readonly person: Person;
 }
 
-/** A process without a terminal, and so without a user. */
-export const NOBODY: Person = { say: () => {}, mayAsk: () => false };
-
 /** The code of a provider: read once, hashed completely, and run from memory. */
 export interface Code {
   readonly reference: string;

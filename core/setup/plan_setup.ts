@@ -13,7 +13,7 @@ import { lackingForImages, withLines } from "../workspace/ignore.ts";
 import { isDenos, type Origin, taskLine } from "../project/task_line.ts";
 import { projectFile } from "../project/state_ownership.ts";
 import { permissionsOf } from "../project/permissions.ts";
-import { guardedNames } from "../workspace/program_env.ts";
+import { guardedNames } from "../workspace/variable_names.ts";
 import { changedProjectFiles, checkPointers } from "../workspace/env_files.ts";
 import type { Project, Resource } from "../project/project.ts";
 import { type EnvFile, hostOf, type Manifest, sectionOf, STORES, type Survey } from "./survey.ts";

@@ -17,7 +17,7 @@ import { disk } from "../system/disk.ts";
 import { basename, dirname, join } from "../system/host.ts";
 import { lackingExclude, lackingLines, withLines } from "./ignore.ts";
 import { checkUntracked, pointersOf } from "../project/state_ownership.ts";
-import { variableNames } from "./program_env.ts";
+import { variableNames } from "./variable_names.ts";
 import { Secret, type Variables } from "../secret.ts";
 import type { Project } from "../project/project.ts";
 import { fileText, localPath, variablesPath, type Workspace } from "./place.ts";

@@ -4,19 +4,10 @@
  *
  * @module
  */
-import {
-  type Declared,
-  declaredResources,
-  envFileOf,
-  ForkstackError,
-  type Kind,
-  KINDS,
-  parseEnvFile,
-  variablePrefix,
-} from "../../mod.ts";
+import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile } from "../../mod.ts";
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "../system/host.ts";
-import type { Tellable } from "../engine/engine.ts";
+import { kindNames, prefixed, RUN_VARIABLE } from "./variable_names.ts";
 import type { Identities } from "../provider.ts";
 import type { Project } from "../project/project.ts";
 import type { Secrets } from "../secret.ts";
@@ -25,38 +16,12 @@ import type { Workspace } from "./place.ts";
 /** Plain values by variable. */
 export type Values = Readonly<Record<string, string>>;
 
-/** Lists the variables of a resource that the getters of `mod.ts` read and its guard compares. */
-export function guardedNames(resource: Pick<Declared, "kind" | "name">): string[] {
-  return named(resource, Object.values(KINDS[resource.kind].variables));
-}
-
-function named({ name }: Pick<Declared, "name">, variables: readonly string[] = []): string[] {
-  return variables.map((variable) => variablePrefix(name) + variable);
-}
-
-/**
- * Lists the variables that forkstack writes for these resources and for every environment, except those that the user
- * may set instead of a provider.
- */
-export function variableNames(resources: readonly Pick<Tellable, "kind" | "name" | "provider">[]): string[] {
-  const all = resources.flatMap((one) => {
-    const declared = Object.entries(one.provider.variables).filter(([, { isPersonal }]) => !isPersonal);
-    return [...kindNames(one), ...named(one, declared.map(([variable]) => variable))];
-  });
-  return [...new Set(["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", RUN_VARIABLE, ...all])];
-}
-
-/** Lists the variables of all providers of a resource's kind. */
-function kindNames(resource: Pick<Declared, "kind" | "name">): string[] {
-  return [...guardedNames(resource), ...named(resource, KINDS[resource.kind].given)];
-}
-
 /** Lists the variables from which a program could take its environment: the caller's values of these are removed. */
 function readNames({ config }: Project, identities: Identities): string[] {
   return declaredResources(config).flatMap((one) => [
     ...kindNames(one),
-    ...named(one, AMBIENT[one.kind]),
-    ...named(one, identities[one.kind][one.provider]),
+    ...prefixed(one, AMBIENT[one.kind]),
+    ...prefixed(one, identities[one.kind][one.provider]),
   ]);
 }
 
@@ -64,9 +29,6 @@ function readNames({ config }: Project, identities: Identities): string[] {
 const AMBIENT: Readonly<Partial<Record<Kind, readonly string[]>>> = {
   storage: ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
 };
-
-/** The variable that tells `mod.ts` which process variables belong to the environment although no file holds them. */
-const RUN_VARIABLE = "FORKSTACK_RUN";
 
 /** The variables and secrets of one environment. */
 export interface ProgramEnvironment {

@@ -1,8 +1,10 @@
-/** Costs of a switch that can be counted: programs that it starts, and commits to the registry. No clock is read. */
+/** Costs of a switch that can be counted: programs that it starts, commits to the registry, modules. No clock is read. */
 import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { run as exec } from "../helpers.ts";
 import { Place, repository, run, runCommand, useProcesses } from "./run.ts";
 
 // A process ends with its registry open, so that the log can be read; and its PATH is its own.
@@ -123,5 +125,47 @@ Deno.test("switch writes to the registry once, and what it notes is whole", asyn
     assert.deepEqual(checkouts.map((one: { path: string }) => one.path), [place.root]);
     if (env === "alice") assert.ok(usedAt === undefined || usedAt <= new Date().toISOString());
     assert.ok(checkouts[0].usedAt >= since);
+  }
+});
+
+const REPO = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Modules that load before a command ends its common way, by their paths; imports of types and lazy ones are none. */
+async function modulesOf(...roots: readonly string[]): Promise<string[]> {
+  const found = new Set<string>();
+  for (const root of roots) {
+    const { stdout } = await exec(process.execPath, ["info", "--json", root], { cwd: REPO, maxBuffer: 2 ** 26 });
+    const { modules } = JSON.parse(stdout) as {
+      modules: { specifier: string; dependencies?: { isDynamic?: boolean; code?: { specifier?: string } }[] }[];
+    };
+    const known = new Map(modules.map((one) => [one.specifier, one.dependencies ?? []]));
+    const visit = (specifier: string) => {
+      const path = specifier.startsWith("file:") ? fileURLToPath(specifier).slice(REPO.length) : specifier;
+      if (specifier.startsWith("node:") || found.has(path)) return;
+      found.add(path);
+      for (const { isDynamic, code } of known.get(specifier) ?? []) {
+        if (!isDynamic && code?.specifier !== undefined) visit(code.specifier);
+      }
+    };
+    visit(new URL(root, new URL("../../", import.meta.url)).href);
+  }
+  return [...found].sort();
+}
+
+Deno.test("list and switch load no package, and nothing that only another command or a rare way needs", async () => {
+  const rare =
+    /^(npm|jsr):|core\/(http|setup|s3)\/|\/(schema|lock|under_lock|subprocess|program_env|trust_store|trust_items|trusted|custom_provider|checked_provider|provider_lookup|error_codes|help|prompts)\.ts$|providers\/(?!mod\.ts|_shared\/)/;
+  const commands = {
+    list: { roots: ["cli.ts", "core/cli/commands/list.ts"], most: 42 },
+    switch: {
+      roots: ["cli.ts", "core/cli/commands/switch.ts", "providers/_shared/embedded_look.ts"],
+      most: 59,
+    },
+  };
+  for (const [command, { roots, most }] of Object.entries(commands)) {
+    const modules = await modulesOf(...roots);
+    assert.ok(modules.includes("mod.ts") && modules.includes("core/state/registry.ts"), "the graph is read");
+    assert.deepEqual(modules.filter((path) => rare.test(path)), [], command);
+    assert.ok(modules.length <= most, `${command} loads ${modules.length} modules, of which one may be merged or lazy`);
   }
 });

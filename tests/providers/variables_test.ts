@@ -7,7 +7,7 @@ import { redactor } from "../../core/http/redact.ts";
 import { checked } from "../../core/project/checked_provider.ts";
 import type { Context, Declaration, Fork, Kind, Outputs, Provider, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
-import { variableNames } from "../../core/workspace/program_env.ts";
+import { variableNames } from "../../core/workspace/variable_names.ts";
 import { isForkstackError, KINDS } from "../../mod.ts";
 import { IDENTITIES } from "../../providers/identities.ts";
 import { CATALOG, PROVIDERS } from "../../providers/mod.ts";
