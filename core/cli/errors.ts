@@ -5,7 +5,7 @@
  */
 import { isForkstackError } from "../../mod.ts";
 import { Secret } from "../secret.ts";
-import { shown, shownJson } from "../text/printable.ts";
+import { reasonOf, shown, shownJson } from "../text/printable.ts";
 import { localCommands, paint, type Style } from "./style.ts";
 
 /** An error as people read it: what happened, why, what next. */
@@ -35,7 +35,7 @@ function causes(error: unknown): string[] {
     if (!(one instanceof Error) || seen.has(one)) continue;
     seen.add(one);
     if (one instanceof AggregateError) queue.push(...one.errors);
-    else if (!shown.includes(one.message) && !found.includes(one.message)) {
+    else if (![one.message, reasonOf(one)].some((text) => shown.includes(text)) && !found.includes(one.message)) {
       found.push(one.message.split("\n")[0].slice(0, 300));
     }
     queue.push(one.cause);

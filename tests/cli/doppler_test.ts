@@ -110,7 +110,7 @@ Deno.test("doppler: new, secrets, extend, delete, list, doctor and purge", async
   assert.equal((await at.cli(["delete", "alice", "--purge"])).code, 2, "it asks");
   assert.match(await at.ok(["delete", "alice", "--purge", "--yes"]), /Deleted the backups of alice/);
   await at.ok(["new", "bob"]);
-  assert.match(await at.ok(["delete", "bob", "--purge", "--yes"]), /^Deleted bob: 1 resources/);
+  assert.match(await at.ok(["delete", "bob", "--purge", "--yes"]), /^Deleted bob: 1 resource in/);
   assert.deepEqual(at.doppler.configs.map(({ name }) => name), ["dev", "stg", "prd"]);
   assert(!(await at.ok(["list"])).includes("Kept"));
   assert.equal((await at.cli(["delete", "alice", "--purge", "--yes"])).code, 4);

@@ -258,7 +258,7 @@ testIf(WHY_ROOT, "init in a directory that can't be written: refused, and nothin
     code: 2,
     error: "NOT_PERMITTED",
     says: /Cannot write ".*shop\/.*": permission denied/,
-    hint: /owns/,
+    hint: /owner and the permissions/,
   };
   await refused(place, ["init"], wanted, { within: WITHOUT_RIGHTS });
   assert.equal(
@@ -287,7 +287,11 @@ Deno.test("init where forkstack.json is there: it stays as it is, and what is la
   const result = await made(place, ["--project", "shop", "--stack", "sqlite-local", "--set", "ttl=3d"]);
   assert.deepEqual(namesOf(result), [".gitignore", "package.json"]);
   assert.equal(await place.read("forkstack.json"), text);
-  const wanted = { code: 5, error: "CONFLICT", hint: /^Edit the file, or run `forkstack init` without these options/ };
+  const wanted = {
+    code: 5,
+    error: "CONFLICT",
+    hint: /^Edit the file, or run `deno task envs:init` without these options/,
+  };
   const others: [args: string[], at: string][] = [
     [["--stack", "neon-s3-vault"], "database.provider"],
     [["--project", "other"], "project"],
@@ -690,7 +694,7 @@ Deno.test("what is changed while init waits for an answer is not overwritten", a
     process.chdir(place.root);
     try {
       const call = { name: undefined, more: undefined, rest: [], program: [], flags, io };
-      await assert.rejects(runInit(call, ask), { code: "CONFLICT", message: /its files were changed meanwhile/ });
+      await assert.rejects(runInit(call, ask), { code: "CONFLICT", message: /its files changed during the run/ });
     } finally {
       process.chdir(here);
     }

@@ -233,7 +233,10 @@ Deno.test("what stands in the place of a resource and is not ours stops new, and
   const before = await place.digest(SCAFFOLD);
   const { code, stderr } = await place.run("new", "alice");
   assert.equal(code, 5, stderr);
-  assert.match(stderr, /local: Cannot make local "shop\.alice\.db": .* is not marked as ours/);
+  assert.match(
+    stderr,
+    /error: Cannot create environment "alice": local "shop\.alice\.db": .* is not marked as ours\n {2}hint/,
+  );
   assert.equal(await place.digest(SCAFFOLD), before);
 });
 
