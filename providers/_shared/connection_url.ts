@@ -1,20 +1,20 @@
 /** URLs by which clients connect to a database or a cache. */
 
-/** Parts of a connection URL, as they are: encoding is done here. */
+/** The parts of a connection URL, not encoded. */
 export interface Address {
-  /** `"postgres"`, `"rediss"` */
+  /** The scheme: `"postgres"`, `"rediss"`. */
   readonly scheme: string;
   readonly host: string;
-  /** @default {none in the URL} */
+  /** The port. @default {none in the URL} */
   readonly port?: number | string;
   readonly user?: string;
   readonly password?: string;
-  /** @default {none in the URL} */
+  /** The database's name or number. @default {none in the URL} */
   readonly database?: string | number;
   readonly query?: Readonly<Record<string, string>>;
 }
 
-/** The URL of an address. */
+/** Formats and encodes the URL of an address. */
 export function urlOf({ scheme, host, port = "", user = "", password = "", database, query = {} }: Address): string {
   const [first, second] = [user, password].map(encodeURIComponent);
   const who = first || second ? `${first}${second && `:${second}`}@` : "";

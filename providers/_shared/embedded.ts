@@ -1,8 +1,8 @@
 /**
- * What the embedded providers share: a fork is a file or a directory, and a small file under `.forkstack/owners/` says
- * whose it is. The owner's file comes first and goes last, so that there is never a fork without one. Until it says how
- * the fork was copied, the fork is not whole: what stands at its path is ours only if a note beside the owner's file
- * names that very file, else an application that was started early made it.
+ * The common part of the embedded providers: a fork is a file or a directory, and a small file under
+ * `.forkstack/owners/` names its owner. The owner's file is written first and removed last, so that no fork is without
+ * one. Until it says how the fork was copied, the fork is unfinished: what stands at its path is ours only if a note
+ * beside the owner's file names that very file; otherwise an application that was started early made it.
  */
 import { dirname, join } from "node:path";
 import * as v from "npm:valibot@1.5.0";
@@ -40,19 +40,19 @@ import { holder, isSameHolder } from "./ownership.ts";
 const noOptions = v.strictObject({});
 type NoOptions = v.InferOutput<typeof noOptions>;
 
-/** What one embedded provider has of its own. */
+/** The parts in which the embedded providers differ. */
 interface Embedded<Options> extends Shape {
   readonly type: "file" | "directory";
-  /** Copies the parent, if there is one, to `partial`, or makes an empty one there; says which. */
+  /** Copies the parent, if there is one, to `partial`, or creates an empty one there; returns the way of copying. */
   readonly fill: (
     context: Context,
     partial: string,
     parent: string | undefined,
     scope: Scope<Options>,
   ) => Promise<Copy>;
-  /** Opens what is there, beyond its being there. */
+  /** Opens the fork, if more must be checked than its existence. @default {nothing more} */
   readonly open?: (path: string) => void | Promise<void>;
-  /** Runs a script on it, until the signal ends it. */
+  /** Runs a script on the fork; the signal aborts it. */
   readonly execute?: (path: string, sql: string, signal: AbortSignal) => Promise<void>;
 }
 
@@ -62,12 +62,12 @@ interface Whole<Options> extends Embedded<Options> {
   readonly secrets?: SecretsAccess<Options>;
 }
 
-/** A provider without options of its own, whose forks are files or directories on this machine. */
+/** Creates a provider without options, whose forks are files or directories on this machine. */
 export function embeddedProvider(its: Whole<NoOptions>): Provider<NoOptions> {
   return embeddedProviderWith(noOptions, its);
 }
 
-/** A provider whose forks are files or directories on this machine. */
+/** Creates a provider whose forks are files or directories on this machine. */
 export function embeddedProviderWith<Options>(
   options: OptionsSchema<Options>,
   its: Whole<Options>,
@@ -110,7 +110,7 @@ export function embeddedProviderWith<Options>(
   };
 }
 
-/** Makes the fork whole under a temporary name, then gives it its own. */
+/** Creates the fork under a temporary name, then renames it. */
 async function create<O>(its: Embedded<O>, context: Context, target: Target<O>): Promise<Fork> {
   const { kind } = its;
   const path = embeddedPath(kind, target.root, target.name);
@@ -167,9 +167,9 @@ async function create<O>(its: Embedded<O>, context: Context, target: Target<O>):
 }
 
 /**
- * Removes an attempt that failed, the note first: a number that is free again may become somebody else's file. If the
- * file has its name already, the note stays, and the next run goes on from there. What can't be removed now is swept
- * by that run too; the error that led here matters more.
+ * Removes a failed attempt, the note first: the file's number may become somebody else's once it is free. If the file
+ * was renamed already, the note stays, and the next run continues from there. A file that cannot be removed is left for
+ * that run; the error of the attempt is more important.
  */
 async function discard<O>(
   its: Embedded<O>,
@@ -186,7 +186,9 @@ async function discard<O>(
   await Promise.allSettled([removal]);
 }
 
-/** The fork, if what stopped this attempt is that another of the same operation was first; else throws. */
+/**
+ * Returns the fork if this attempt failed because another attempt of the same operation was first; throws otherwise.
+ */
 async function madeByAnother<O>(
   its: Embedded<O>,
   context: Context,
@@ -214,7 +216,7 @@ async function madeByAnother<O>(
   }
 }
 
-/** Where the parent really is, inside the project; `undefined` if there is none. */
+/** Returns the real path of the parent, inside the project; `undefined` if it does not exist. */
 async function usableParent<O>(its: Embedded<O>, context: Context, target: Target<O>): Promise<string | undefined> {
   if (target.parent === undefined) return undefined;
   const path = embeddedPath(its.kind, target.root, target.parent);
@@ -248,7 +250,7 @@ async function usableParent<O>(its: Embedded<O>, context: Context, target: Targe
   return real;
 }
 
-/** Deletes the fork with its companions, then its mark. */
+/** Deletes the fork with its companions, then its owner's file. */
 async function remove<O>(
   its: Embedded<O>,
   context: Context,
@@ -284,7 +286,7 @@ async function remark(kind: Kind, context: Context, fork: Fork, place: StateRoot
   await context.files.write(ownerPath(kind, place, fork.name), textOf({ ...held, marker: fork.marker }));
 }
 
-/** Every fork of one resource, by the owner files alone. */
+/** Lists the forks of a resource, by their owner files only. */
 async function* list(kind: Kind, context: Context, scope: Scope<unknown>): AsyncIterable<Fork> {
   const directory = dirname(ownerPath(kind, scope, ""));
   for (const name of await context.files.list(directory)) {
@@ -294,7 +296,7 @@ async function* list(kind: Kind, context: Context, scope: Scope<unknown>): Async
   }
 }
 
-/** Makes a new fork aside; `commit` gives it the old one's place, and puts all back if it can't. */
+/** Prepares a new fork; `commit` puts it in place of the old one, and restores the old one on failure. */
 async function reset<O>(its: Embedded<O>, context: Context, fork: Fork, target: Target<O>): Promise<Replacement> {
   const path = embeddedPath(its.kind, target.root, fork.name);
   const ownerFile = ownerPath(its.kind, target, fork.name);
@@ -346,7 +348,7 @@ async function reset<O>(its: Embedded<O>, context: Context, fork: Fork, target: 
   };
 }
 
-/** Notes on record that the fork is whole, and clears away what it took. */
+/** Records the fork as complete, and removes temporary files. */
 async function settled<O>({ kind }: Embedded<O>, context: Context, target: Target<O>, fork: Fork): Promise<Fork> {
   const path = embeddedPath(kind, target.root, fork.name);
   const ownerFile = ownerPath(kind, target, fork.name);
@@ -358,7 +360,7 @@ async function settled<O>({ kind }: Embedded<O>, context: Context, target: Targe
   return fork;
 }
 
-/** The bytes of a file or a tree. */
+/** Returns the size of a file or a tree in bytes. */
 async function sizeOf(context: Context, path: string): Promise<number> {
   const found = await context.files.stat(path);
   if (found?.type !== "directory") return found?.sizeBytes ?? 0;
@@ -367,15 +369,15 @@ async function sizeOf(context: Context, path: string): Promise<number> {
   return total;
 }
 
-/** What of a tree is copied otherwise: a directory at its top, of which one within is shared and the rest left out. */
+/** An exception in a tree: a directory at its top of which one subdirectory is shared and the rest is left out. */
 export interface Sealed {
   readonly directory: string;
   readonly shared: string;
 }
 
 /**
- * Fills a fork with a tree that nobody writes to, or makes an empty one where there is no parent. A tree that changes
- * meanwhile is copied again, and given up after three times. What is sealed may change: each of its files is whole.
+ * Fills a fork with a copy of a tree, or creates an empty one without a parent. A tree that changes during the copy is
+ * copied again, at most three times. The sealed directory may change: each of its files is complete.
  */
 export async function fillTree(
   context: Context,

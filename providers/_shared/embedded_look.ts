@@ -1,6 +1,6 @@
 /**
- * Looking at an embedded resource, and telling its variables: what `inspect` and `outputs` of every embedded provider are.
- * It is a file of its own, and loads no package, as `forkstack switch` waits for it each time.
+ * `inspect` and `outputs` of the embedded providers. In a separate file without packages, because `forkstack switch`
+ * waits for it each time.
  */
 import type { Context, Copy, Declaration, Fork, Inspection, Kind, Scope, Target, Teller } from "../../core/provider.ts";
 import { isFork } from "../../core/marker.ts";
@@ -10,23 +10,23 @@ import { load } from "../../core/system/lazy.ts";
 import { embeddedPath, ForkstackError } from "../../mod.ts";
 import { isSameHolder, others, unmarked } from "./ownership.ts";
 
-/** As much of an embedded provider as tells where its forks lie, and what they are. */
+/** The parts of an embedded provider that say where its forks are, and of what kind. */
 export interface Shape {
   readonly name: string;
   readonly kind: Kind;
   /** The best way in which it copies. @default {"copy-on-write"} */
   readonly copy?: Copy;
-  /** Files beside the fork's own that go with it, by what their names add. */
+  /** Suffixes of further files that belong to a fork. @default {none} */
   readonly companions?: readonly string[];
 }
 
-/** The state, where the owner's files lie. */
+/** The state directory, which holds the owner files. */
 export type StateRoot = Pick<Scope<unknown>, "root">;
 
 const NAME: Declaration = { isSecret: false, isIdentity: true };
 const SHARED: Declaration = { isSecret: false, isIdentity: false };
 
-/** The variables of the embedded provider of each kind; embedded_outputs.ts gives them. */
+/** Variables of the embedded provider of each kind; embedded_outputs.ts returns their values. */
 const VARIABLES: Readonly<Partial<Record<Kind, Teller["variables"]>>> = {
   database: { DATABASE_URL: NAME },
   storage: {
@@ -41,7 +41,7 @@ const VARIABLES: Readonly<Partial<Record<Kind, Teller["variables"]>>> = {
   local: { LOCAL_PATH: NAME },
 };
 
-/** As much of an embedded provider as looking at its forks and telling their variables needs. */
+/** Returns the part of an embedded provider that looks at its forks and reads their variables. */
 export function embeddedTeller(its: Shape): Teller {
   return {
     name: its.name,
@@ -71,12 +71,12 @@ export function embeddedTeller(its: Shape): Teller {
   };
 }
 
-/** Path of the file that says whose a fork is. */
+/** Returns the path of a fork's owner file. */
 export function ownerPath(kind: Kind, place: StateRoot, name: string): string {
   return join(place.root, ".forkstack", "owners", `${kind}.${name}.json`);
 }
 
-/** Reads an owner's file of the fork of this name; one that was copied from another fork's says nothing. */
+/** Reads the owner file of the fork of this name; `undefined` also for one that was copied from another fork's. */
 export async function readOwner(
   context: Context,
   kind: Kind,
@@ -107,14 +107,14 @@ export async function readOwner(
 
 const COPIES: readonly unknown[] = ["copy-on-write", "full-copy", "empty"] satisfies Copy[];
 
-/** Checks the content of an owner's file by hand: valibot would make `switch` wait. */
+/** Checks the content of an owner file by hand: valibot would slow down `switch`. */
 function soundOwner(value: unknown): Fork {
   const isSound = isFork(value) && (value.copy === undefined || COPIES.includes(value.copy));
   if (!isSound) throw new TypeError("it does not say whose the fork is");
   return value;
 }
 
-/** Tells what stands at the fork's path. What was whole and is not there is `deleting`: its mark alone is left. */
+/** Looks at the fork's path. A complete fork that is missing is `deleting`: only its owner file is left. */
 export async function inspect(its: Shape, context: Context, target: Target<unknown>): Promise<Inspection> {
   const path = embeddedPath(its.kind, target.root, target.name);
   const ownerFile = ownerPath(its.kind, target, target.name);
@@ -138,17 +138,17 @@ export async function inspect(its: Shape, context: Context, target: Target<unkno
   return { state: "foreign", id: fork.id, reason: `something else made "${path}" before the fork was whole` };
 }
 
-/** Whether a fork is whole though nothing stands at its path: an application makes it at first use, and none has yet. */
+/** Returns true for a complete fork that does not exist yet because an application creates it at first use. */
 export function isEmptyLater({ copy }: Fork, { options }: Scope<unknown>): boolean {
   return copy === "empty" && isMadeAtFirstUse(options);
 }
 
-/** Whether a resource's options leave it to the application to make what stands at its path. */
+/** Returns true if a resource's options leave it to the application to create the file. */
 export function isMadeAtFirstUse(options: unknown): boolean {
   return (options as { make?: unknown } | null)?.make === "first use";
 }
 
-/** How a file that is about to be published was copied, by the notes beside the owner's file. */
+/** Returns how a file with this identity was copied, from the notes beside the owner file. */
 export async function publishedCopy(context: Context, ownerFile: string, identity: string): Promise<Copy | undefined> {
   for (const note of await temporariesOf(context.files, ownerFile)) {
     const text = await context.files.read(note);
@@ -159,12 +159,12 @@ export async function publishedCopy(context: Context, ownerFile: string, identit
   return undefined;
 }
 
-/** Text of the note on a file that is whole, and is about to be published. */
+/** Formats the note on a complete file that is about to be renamed to its place. */
 export function ownerNote(identity: string, copy: Copy): string {
   return `${identity} ${copy}\n`;
 }
 
-/** The paths of what goes with a fork. */
+/** Lists the paths of a fork's companions. */
 export function companionsOf(its: Shape, path: string): string[] {
   return (its.companions ?? []).map((suffix) => path + suffix);
 }

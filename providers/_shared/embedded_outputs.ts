@@ -1,6 +1,4 @@
-/**
- * Variables of the embedded providers. A file of its own that loads no package: `forkstack switch dev` waits for it.
- */
+/** Variables of the embedded providers. In a separate file without packages: `forkstack switch dev` waits for it. */
 import type { Context, Held, Kind, Scope } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { sweepTemporary } from "../../core/system/files.ts";
@@ -10,7 +8,7 @@ import { fileUrl, ForkstackError } from "../../mod.ts";
 
 type Outputs = Record<string, string | Secret>;
 
-/** The thing and its surroundings that outputs depend on. */
+/** The resource whose variables are read, with its context. */
 export interface EmbeddedSpec {
   readonly path: string;
   readonly held: Held;
@@ -18,7 +16,7 @@ export interface EmbeddedSpec {
   readonly scope: Scope<unknown>;
 }
 
-/** Outputs of the embedded provider of each kind. */
+/** Functions that return the variables of the embedded provider of each kind. */
 export const OUTPUTS: Readonly<Partial<Record<Kind, (asked: EmbeddedSpec) => Outputs | Promise<Outputs>>>> = {
   database: ({ path }) => ({ DATABASE_URL: fileUrl(path) }),
   storage: async ({ path, held, context, scope }) => ({
@@ -36,14 +34,14 @@ export const OUTPUTS: Readonly<Partial<Record<Kind, (asked: EmbeddedSpec) => Out
 /** Port of the local S3 server. */
 export const DEFAULT_PORT = 7833;
 
-/** Path of the file with the project's secret, from which the keys of its buckets follow. */
+/** Returns the path of the file with the project's secret, from which the keys of its buckets are derived. */
 export function keyPath(root: string): string {
   return join(root, ".forkstack", "buckets.key");
 }
 
 /**
- * The secret of one bucket's key, derived from a secret of the project: nothing has to be kept for each environment, and
- * the key of one that was deleted does not open a later one of its name.
+ * Derives the secret of one bucket's key from the project's secret. So none is stored per environment, and the key of a
+ * deleted environment does not open a later one of the same name.
  */
 async function secretOf(context: Context, root: string, bucket: string): Promise<string> {
   const encoder = new TextEncoder();
@@ -54,7 +52,7 @@ async function secretOf(context: Context, root: string, bucket: string): Promise
   return hexOf(new Uint8Array(signed)).slice(0, 40); // as long as AWS's
 }
 
-/** The project's secret, made when it is first needed. */
+/** Returns the project's secret, which is created when first needed. */
 async function projectSecret(context: Context, path: string): Promise<string> {
   for (let attempt = 1;; attempt++) {
     const text = await readPrivate(path);
@@ -77,7 +75,7 @@ async function projectSecret(context: Context, path: string): Promise<string> {
   }
 }
 
-/** Whether a text is a key that was drawn by chance: one that is easily guessed was put there by somebody. */
+/** Returns true if a text is a random key; a key that is easily guessed was put there by somebody. */
 function isKey(text: string): boolean {
   if (!/^[0-9a-f]{64}\n?$/.test(text)) return false;
   const key = text.trim();

@@ -1,5 +1,6 @@
 /**
- * What the HTTP providers share: calls of a vendor's JSON API, answers checked against a schema, refusals told in words.
+ * The common part of the HTTP providers: calls of a vendor's JSON API, answers checked against a schema, refusals
+ * explained.
  */
 import { present } from "./fields.ts";
 import * as v from "npm:valibot@1.5.0";
@@ -8,70 +9,71 @@ import { repeatable } from "../../core/system/repeat.ts";
 import type { Context, Scope, Target } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError } from "../../mod.ts";
 
-/** A request and what came back; its body is still there after it was read. */
+/** A request and its answer; the body can be read again. */
 export interface VendorAnswer {
   readonly request: Request;
   readonly response: Response;
 }
 
-/** What a vendor's refusal means. */
+/** The meaning of a vendor's refusal. */
 export interface Refusal {
-  /** The error's code, where it says more than the status. @default {by status} */
+  /** The error's code, if it says more than the status. @default {by status} */
   readonly code?: ErrorCode;
-  /** `"the plan does not allow it"` */
+  /** The state in the message: `"the plan does not allow it"`. */
   readonly state: string;
-  /** What to do next. */
+  /** The next thing to do. */
   readonly hint: string;
 }
 
-/** One vendor's API. */
+/** The API of one vendor. */
 export interface Vendor<Options> {
   /** The provider's name in forkstack.json. */
   readonly provider: string;
-  /** The vendor's own, e.g. `"Turso"`. */
+  /** The vendor's name, e.g. `"Turso"`. */
   readonly label: string;
-  /** Where it says whether it is up. */
+  /** URL of the page that shows whether the vendor is available. */
   readonly statusPage: string;
-  /** The variable of its token, and how to come by one. */
+  /** The variable of its token, and a hint on how to get one. */
   readonly credential: { readonly variable: string; readonly hint: string };
-  /** What the token must be allowed to do, for 403. */
+  /** Returns the rights that the token needs, for errors with 403. */
   readonly scopes: (scope: Scope<Options>) => string;
-  /** Where the paths begin, e.g. `"https://api.turso.tech/v1/organizations/acme"`. */
+  /** Returns the URL before the paths, e.g. `"https://api.turso.tech/v1/organizations/acme"`. */
   readonly base: (scope: Scope<Options>) => string;
-  /** Where paths begin that are sent with `root`. @default {base} */
+  /** Returns the URL before paths that are sent with `root`. @default {base} */
   readonly root?: (scope: Scope<Options>) => string;
   /**
-   * Adds to a request what proves who asks. It may ask the vendor for that first, by a call that `isAnonymous`.
-   * @default {`authorization: Bearer` with the token}
+   * Adds the credentials to a request. It may get them from the vendor first, by a call with `isAnonymous`. @default
+   * {`authorization: Bearer` with the token}
    */
   readonly authorize?: (request: Request, context: Context, scope: Scope<Options>) => void | Promise<void>;
-  /** The vendor's code in the body of a refusal. @default {its `code`} */
+  /** Returns the vendor's code from the body of a refusal. @default {its `code`} */
   readonly codeOf?: (body: Readonly<Record<string, unknown>>) => string | undefined;
-  /** Refusals that the status alone does not explain. */
+  /** Explains refusals whose status alone says too little; `undefined` for others. */
   readonly known?: (status: number, code: string | undefined, scope: Scope<Options>) => Refusal | undefined;
 }
 
-/** What a call may carry. */
+/** The parts of a call besides method and path. */
 export interface Sent {
-  /** What is `undefined` is left out, also of the headers. */
+  /** Query parameters; those that are `undefined` are left out, also of the headers. */
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly json?: unknown;
-  /** A body that is not ours to understand, in place of `json`. */
+  /** A body as text, instead of `json`. */
   readonly text?: string;
   readonly headers?: Readonly<Record<string, string | undefined>>;
-  /** Goes without `authorize`: a login. @default {false} */
+  /** Send it without `authorize`, as for a login. @default {false} */
   readonly isAnonymous?: boolean;
-  /** The path begins at the vendor's `root`. @default {false} */
+  /** Send the path after the vendor's `root`. @default {false} */
   readonly root?: boolean;
-  /** Goes after the path as it is: a URL where the vendor wants it so. */
+  /** Text that is appended to the path without encoding: a URL, where the vendor takes one. */
   readonly tail?: string;
-  /** As `RepeatableRequest.mayRepeat`. @default {by its method} */
+  /** True if a repetition does no harm, as `RepeatableRequest.mayRepeat`. @default {by its method} */
   readonly mayRepeat?: boolean;
 }
 
 /**
- * The option `endpoint` of every HTTP provider; without a standard it may stay unset. `own` matches the vendor's other
- * hosts: all that are neither those, the standard one nor this machine work only with trust (core/project/trust.ts).
+ * Creates the option `endpoint` of an HTTP provider; without a standard it may stay unset. `own` matches the vendor's
+ * other hosts: any host that is neither one of those, the standard one nor this machine needs trust
+ * (core/project/trust.ts).
  */
 export function endpointOption<Standard extends string | undefined = undefined>(
   standard?: Standard,
@@ -93,7 +95,7 @@ export function endpointOption<Standard extends string | undefined = undefined>(
   );
 }
 
-/** Marks an option that names a host; `isOwnHost` tells the vendor's own from those that need trust. */
+/** Marks an option that names a host; `isOwnHost` is true for the vendor's own hosts, which need no trust. */
 export function hostMetadata(
   isOwnHost: (url: string) => boolean,
 ): v.MetadataAction<string, { isOwnHost: typeof isOwnHost }> {
@@ -101,8 +103,8 @@ export function hostMetadata(
 }
 
 /**
- * What a provider of an HTTP API needs of the network: the hosts of its endpoints, and those at the vendor that the API
- * tells of. Beside an endpoint without TLS, which is an emulator, those are ports of the same machine.
+ * Returns the network permissions of a provider: the hosts of its endpoints, and the vendor's hosts that the API names.
+ * With an endpoint without TLS, which is an emulator, those are ports of the same machine.
  */
 export function reaches(endpoints: readonly string[], ...beside: readonly string[]): { readonly net: string[] } {
   const urls = endpoints.map((endpoint) => new URL(endpoint));
@@ -110,7 +112,7 @@ export function reaches(endpoints: readonly string[], ...beside: readonly string
   return { net: local === undefined ? [...urls.map(({ host }) => host), ...beside] : [local] };
 }
 
-/** The point in the past that a fork is wanted of, for a vendor that knows points by their time alone. */
+/** Returns the requested point in the past, for a vendor that accepts instants only. */
 export function instantOf({ at, resource }: Pick<Target<unknown>, "at" | "resource">, provider: string) {
   if (at === undefined || !at.includes("/")) return at;
   throw new ForkstackError("AT_INVALID", `Cannot fork as of "${at}": ${provider} knows no such positions`, {
@@ -119,7 +121,7 @@ export function instantOf({ at, resource }: Pick<Target<unknown>, "at" | "resour
   });
 }
 
-/** The error for a point in the past that the vendor no longer keeps, or that was before the parent. */
+/** The error for a point in the past that the vendor no longer keeps, or that is before the parent's creation. */
 export function outOfReach(
   { at, resource }: Pick<Target<unknown>, "at" | "resource">,
   provider: string,
@@ -132,7 +134,7 @@ export function outOfReach(
   });
 }
 
-/** A value of an option that becomes a part of a path or a name at the vendor. */
+/** Creates the schema of an option that becomes a part of a path or a name at the vendor. */
 export function slugOption(example: string): v.GenericSchema<string, string> {
   return v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, `must be a name like "${example}"`));
 }
@@ -145,7 +147,7 @@ export class Api<Options> {
     this.#vendor = vendor;
   }
 
-  /** Sends one request; each segment of the path is encoded. Any status is an answer. */
+  /** Sends one request and returns its answer, whatever its status; encodes each segment of the path. */
   async send(
     context: Context,
     scope: Scope<Options>,
@@ -172,12 +174,12 @@ export class Api<Options> {
     headers.set("authorization", `Bearer ${this.token(context)}`);
   }
 
-  /** How to come by the vendor's credential. */
+  /** Hint on how to get the vendor's credential. */
   get credentialHint(): string {
     return this.#vendor.credential.hint;
   }
 
-  /** The value of the vendor's credential, or of another variable that belongs to it. */
+  /** Returns the value of the vendor's credential, or of another variable that belongs to it. */
   token(context: Context, variable = this.#vendor.credential.variable): string {
     const { provider, credential: { hint } } = this.#vendor;
     const token = context.credentials[variable];
@@ -188,7 +190,7 @@ export class Api<Options> {
     });
   }
 
-  /** The answer as the API documents it; anything else is an error. `what` as in `make database "x"`. */
+  /** Returns the body of an answer that matches the schema; throws for any other. `what` as in `make database "x"`. */
   async read<T>(
     schema: v.GenericSchema<unknown, T>,
     answer: VendorAnswer,
@@ -202,7 +204,7 @@ export class Api<Options> {
     throw this.strange(answer, scope, `${what}: ${places} is not as documented`);
   }
 
-  /** Every page of a list; one that leads back to an earlier page is an error. */
+  /** Yields every page of a list; throws if one leads back to an earlier page. */
   async *pages<Page>(
     schema: v.GenericSchema<unknown, Page>,
     scope: Scope<Options>,
@@ -224,7 +226,7 @@ export class Api<Options> {
     }
   }
 
-  /** The vendor's own code in the body of a refusal. */
+  /** Returns the vendor's own code from the body of a refusal. */
   async codeOf({ response }: VendorAnswer): Promise<string | undefined> {
     let body: unknown;
     try {
@@ -238,7 +240,7 @@ export class Api<Options> {
     return typeof code === "string" ? code : undefined;
   }
 
-  /** The error for an answer that is no success. */
+  /** Returns the error for an answer without success. */
   async refusal(answer: VendorAnswer, scope: Scope<Options>, what: string): Promise<ForkstackError> {
     const { request, response } = answer;
     const { provider, known } = this.#vendor;
@@ -255,7 +257,7 @@ export class Api<Options> {
     });
   }
 
-  /** What a status says at every vendor. */
+  /** Returns the meaning of a status at any vendor. */
   #usual(status: number, scope: Scope<Options>): Refusal {
     const { label, statusPage, credential, scopes } = this.#vendor;
     if (status === 401) {
@@ -271,7 +273,7 @@ export class Api<Options> {
     return { state: `${label} refused it (${status})`, hint: "The cause says why; see also the limits of the plan" };
   }
 
-  /** The error for an answer that the vendor's API does not give. */
+  /** Returns the error for an answer that the vendor's API does not document. */
   strange({ request, response }: VendorAnswer, scope: Scope<Options>, what: string): ForkstackError {
     const { provider, label } = this.#vendor;
     return vendorError(request, response, {

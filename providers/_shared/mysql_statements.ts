@@ -1,8 +1,8 @@
-/** A script of MySQL's, taken apart. */
+/** Splitting of MySQL scripts. */
 
 const TOKEN = /--(?=\s|$)[^\n]*|#[^\n]*|\/\*[^]*?\*\/|'(?:[^'\\]|\\[^]|'')*'|"(?:[^"\\]|\\[^]|"")*"|`[^`]*`|;|\s+|[^]/g;
 
-/** Splits a script of MySQL's at each `;` outside of quotes and comments, with the line where each statement begins. */
+/** Splits a MySQL script at each `;` outside of quotes and comments, with the line where each statement begins. */
 export function mysqlStatements(sql: string): { readonly text: string; readonly line: number }[] {
   const found: { text: string; line: number }[] = [];
   let [began, line, counted] = [-1, 1, 0];

@@ -1,6 +1,6 @@
 /**
- * What the providers share whose databases speak PostgreSQL: one connection, its address taken apart and put together,
- * what the server refuses told by SQLSTATE, a probe by a real query.
+ * The common part of the PostgreSQL providers: a connection, parsing and formatting of its URL, errors by SQLSTATE, a
+ * probe by a real query.
  *
  * - SQLSTATEs: https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
@@ -14,22 +14,22 @@ import { urlOf } from "./connection_url.ts";
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
 export type Query = (text: string, values?: string[]) => Promise<any[]>;
 
-/** Where to connect, and as whom. */
+/** The address, the user and the password of a connection. */
 export type PostgresLogin = Readonly<Record<"host" | "port" | "user" | "password" | "database" | "sslmode", string>>;
 
-/** What a connection is for: its errors are told by it. */
+/** The purpose of a connection, for its errors. */
 export interface Purpose {
   /** The provider's name in forkstack.json. */
   readonly provider: string;
-  /** As in `make database "x"`. */
+  /** The action, as in `make database "x"`. */
   readonly what: string;
-  /** Where the address came from, e.g. `"POSTGRES_URL"` or `"the URL that Neon gave"`. */
+  /** The source of the address, e.g. `"POSTGRES_URL"` or `"the URL that Neon gave"`. */
   readonly source: string;
-  /** What to do if the role may not do that. */
+  /** The hint if the role lacks a right. */
   readonly denied?: string;
 }
 
-/** Works on one connection, which is never made anew: locks and transactions are gone with it. */
+/** Works on one connection. It never reconnects, because locks and transactions would be lost. */
 export async function withPostgres<T>(
   { signal }: Pick<Context, "signal">,
   login: PostgresLogin,
@@ -70,15 +70,15 @@ export async function withPostgres<T>(
   }
 }
 
-/** A real query, of what every database holds. */
+/** The query of a probe, on a table that every database has. */
 export const PROBE = "SELECT count(*) FROM pg_catalog.pg_class";
 
-/** Answers once the database does. */
+/** Resolves once the database answers a query. */
 export async function answers(context: Pick<Context, "signal">, login: PostgresLogin, purpose: Purpose): Promise<void> {
   await withPostgres(context, login, purpose, (query) => query(PROBE));
 }
 
-/** The parts of a URL; `undefined` if it is none of PostgreSQL's. */
+/** Parses a URL; `undefined` if it is not PostgreSQL's. */
 export function postgresLoginOf(text: string): PostgresLogin | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) return undefined;
@@ -92,15 +92,15 @@ export function postgresLoginOf(text: string): PostgresLogin | undefined {
   };
 }
 
-/** The URL of a login, as applications get it. */
+/** Formats the URL of a login, as applications get it. */
 export function postgresUrl({ sslmode, ...login }: PostgresLogin): string {
   return urlOf({ ...login, scheme: "postgres", query: sslmode === "prefer" ? undefined : { sslmode } });
 }
 
-/** What a refusal means: our code, whether it may pass, and what to do next. */
+/** The meaning of an error: our code, whether it may pass by itself, and the hint. */
 type Meaning = readonly [code: ErrorCode, mayPass: boolean, hint: string];
 
-/** By SQLSTATE, or by the code of the connection. */
+/** Returns the meaning of a SQLSTATE, or of a connection's error code. */
 function meaningOf(code: string, { host, port, sslmode }: PostgresLogin, { source, denied }: Purpose): Meaning {
   // Without TLS and before any password was asked for: pg_hba.conf has no line for this connection.
   if (code === "28000" && sslmode === "disable") {
@@ -145,7 +145,7 @@ function meaningOf(code: string, { host, port, sslmode }: PostgresLogin, { sourc
     : [found[1], found[2], found[3]];
 }
 
-/** A known error, without the statement: it may hold the verifier of a password. */
+/** Returns our error for a known one, without the statement, which may hold the verifier of a password. */
 function postgresError(error: unknown, login: PostgresLogin, purpose: Purpose): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (error.name === "AbortError") return error;
@@ -161,17 +161,17 @@ function postgresError(error: unknown, login: PostgresLogin, purpose: Purpose): 
   });
 }
 
-/** The SQLSTATE, or the code of the connection. */
+/** Returns the SQLSTATE, or the connection's error code. */
 export function sqlStateOf(error: unknown): string {
   return String((error as { code?: unknown } | null)?.code ?? "");
 }
 
-/** A name as an identifier. */
+/** Quotes a name as an identifier. */
 export function quotedIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A text as a literal. */
+/** Quotes a text as a literal. */
 export function literal(text: string): string {
   return text.includes("\\")
     ? ` E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`

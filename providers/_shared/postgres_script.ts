@@ -1,19 +1,19 @@
 /**
- * A script of many statements, run in one transaction; the one that fails is named by its line, without values: what
- * the server says of it may quote the very data that the script is to take away.
+ * A script of many statements, run in one transaction. The error of a statement names its line, without values: the
+ * server's own message may quote the very data that the script is to remove.
  */
 import type { Context } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type PostgresLogin, type Purpose, sqlStateOf, withPostgres } from "./postgres.ts";
 
-/** One statement of a script. */
+/** A statement of a script. */
 export interface ScriptStatement {
   readonly text: string;
-  /** Where it begins, from 1. */
+  /** The line where it begins, from 1. */
   readonly line: number;
 }
 
-/** Runs it; nothing of it is kept if a statement fails. */
+/** Runs a script; if a statement fails, all its changes are undone. */
 export async function runPostgresScript(
   context: Pick<Context, "signal" | "fence">,
   login: PostgresLogin,
@@ -39,7 +39,7 @@ export async function runPostgresScript(
   });
 }
 
-/** What would end the transaction, or is no SQL. */
+/** Throws for a statement that would end the transaction, or that is no SQL. */
 function refuseUnfit({ text, line }: ScriptStatement, { provider }: Purpose): void {
   const plain = text.replace(/--[^\n]*|\/\*[^]*?\*\//g, " ").trim();
   const isCommand = plain.startsWith("\\");
@@ -55,7 +55,7 @@ function refuseUnfit({ text, line }: ScriptStatement, { provider }: Purpose): vo
   throw refused("it begins or ends a transaction", hint);
 }
 
-/** The commonest errors of data. https://www.postgresql.org/docs/18/errcodes-appendix.html */
+/** Texts for the commonest errors of data. https://www.postgresql.org/docs/18/errcodes-appendix.html */
 const STATES: Readonly<Record<string, string>> = {
   "22001": "a value is too long",
   "22003": "a number is out of range",
@@ -69,7 +69,7 @@ const STATES: Readonly<Record<string, string>> = {
   P0001: "it raised an exception",
 };
 
-/** Of a statement that the server refused; an error of the server or the connection is passed on as it is. */
+/** Returns the error of a statement that the server refused; any other error unchanged. */
 function scriptError(error: unknown, { text, line }: ScriptStatement, { provider }: Purpose): unknown {
   const state = sqlStateOf(error);
   if (!/^[0-9A-Z]{5}$/.test(state) || /^(08|40|53|55|57|58)/.test(state)) return error;
@@ -93,7 +93,7 @@ function scriptError(error: unknown, { text, line }: ScriptStatement, { provider
 const TOKEN =
   /--[^\n]*|\/\*|[eE]'(?:[^'\\]+|\\[^]|'')*'|'[^']*'|"[^"]*"|\$([a-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[^]*?\$\1\$|[a-z_\u0080-\uffff][\w$\u0080-\uffff]*|[^]/gi;
 
-/** Splits as psql does: at each `;` outside of quotes, comments, parentheses and the body of a function. */
+/** Splits a script as psql does: at each `;` outside of quotes, comments, parentheses and the body of a function. */
 export function postgresStatements(sql: string): ScriptStatement[] {
   const script = sql.replace(/^\uFEFF/, "");
   const found: ScriptStatement[] = [];
@@ -137,7 +137,7 @@ export function postgresStatements(sql: string): ScriptStatement[] {
   return found;
 }
 
-/** Comments nest. */
+/** Returns the end of a comment; comments can be nested. */
 function endOfComment(script: string, at: number): number {
   const edge = /\/\*|\*\//g;
   edge.lastIndex = at;

@@ -1,24 +1,24 @@
 /**
- * Forks at vendors that store no note of ours: whose a thing is says the registry, which has the id from the vendor's own
- * answer. What the providers of such vendors do alike is built here.
+ * The common part of providers whose vendors store no note: the registry keeps the owner of a fork, by the id from the
+ * vendor's own answer.
  */
 import type { Context, Fork, Inspection, Marker, Scope, Target } from "../../core/provider.ts";
 import type { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "./ownership.ts";
 
-/** How a vendor's things become forks. */
+/** Functions that read a vendor's things as forks. */
 export interface Recording<Thing, Options> {
   /** The provider's name in forkstack.json. */
   readonly provider: string;
-  /** The vendor's own, e.g. `"Turso"`. */
+  /** The vendor's name, e.g. `"Turso"`. */
   readonly label: string;
-  /** Every thing that may be a fork, all pages. */
+  /** Lists all things that may be forks, from all pages. */
   readonly all: (context: Context, scope: Scope<Options>) => AsyncIterable<Thing>;
   readonly idOf: (thing: Thing) => string;
-  /** The fork's name that a thing has, or is to get once it is whole. */
+  /** Returns the fork's name that a thing has, or will get once it is complete. */
   readonly namesOf: (thing: Thing) => Iterable<string>;
   readonly forkOf: (thing: Thing, of: RecordedThing) => Fork;
-  /** Whose a thing is, under a fork's name. @default {by its id on record} */
+  /** Returns the owner of a thing under a fork's name. @default {by its id on record} */
   readonly ownerOf?: (context: Context, name: string, thing: Thing) => Promise<Marker | undefined>;
 }
 
@@ -26,25 +26,28 @@ export interface Recording<Thing, Options> {
 export interface RecordedThing {
   readonly name: string;
   readonly marker: Marker;
-  /** Its time of creation where the vendor tells none: RFC 3339, UTC. */
+  /** Its time of creation if the vendor tells none: RFC 3339, UTC. */
   readonly since: string;
 }
 
-/** The parts of a provider that are the same wherever the registry keeps the ownership. */
+/** The provider methods that are the same for all such vendors. */
 export interface Records<Thing, Options> {
-  /** Why a thing that nothing on record names is foreign. */
+  /** The reason for a foreign thing that no record names. */
   readonly unknown: string;
   ownerOf(context: Context, name: string, thing: Thing): Promise<Marker | undefined>;
-  /** The answer of `inspect` about the thing at the target's place, given its owner. */
+  /** Returns the result of `inspect` for the thing at the target's place and its owner. */
   inspection(
     target: Target<Options>,
     thing: Thing,
     owner: Marker | undefined,
     state?: "pending" | "ready" | "deleting",
   ): Inspection;
-  /** Refuses to go on with what is not this run's own work. */
+  /** Throws for a thing that this run did not create. */
   assertWanted(target: Target<Options>, owner: Marker | undefined, what: string, cause?: unknown): void;
-  /** Refuses to delete what is not the fork; `why`: a reason that the vendor tells, before what is on record. */
+  /**
+   * Throws for a thing that is not the fork, before its deletion; `why`: a reason from the vendor, which takes
+   * precedence.
+   */
   assertOurs(
     context: Context,
     scope: Scope<Options>,
@@ -53,13 +56,13 @@ export interface Records<Thing, Options> {
     what: string,
     why?: string,
   ): Promise<Marker>;
-  /** `Provider.list` */
+  /** Implements `Provider.list`. */
   list(context: Context, scope: Scope<Options>): AsyncIterable<Fork>;
-  /** The error for what is not ours; `what` as in `make database "x": why`. */
+  /** The error for a thing that is not ours; `what` as in `make database "x": why`. */
   foreign(scope: Scope<Options>, what: string, cause?: unknown): ForkstackError;
 }
 
-/** Builds them for one vendor. */
+/** Creates these methods for one vendor. */
 export function recorded<Thing, Options>(recording: Recording<Thing, Options>): Records<Thing, Options> {
   const { provider, label, all, idOf, namesOf, forkOf } = recording;
   const { ownerOf = (context, name, thing) => recordedOwner(context, name, idOf(thing)) } = recording;

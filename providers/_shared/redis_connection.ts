@@ -1,9 +1,9 @@
 /**
- * The connection to a Redis or Valkey server: the URL, one client that is never connected anew, errors by their codes,
- * and scripts that walk the keys a page at a time, so that neither names nor values leave the server.
+ * Connections to a Redis or Valkey server: the URL, one client that never reconnects, errors by their codes, and
+ * scripts that walk the keys page by page, so that neither names nor values leave the server.
  *
  * - Error codes are the first word of a reply: https://valkey.io/topics/protocol/#simple-errors
- * - SCAN and what it promises: https://valkey.io/commands/scan/
+ * - SCAN and its guarantees: https://valkey.io/commands/scan/
  */
 import type { Buffer } from "node:buffer";
 import { loadPackage } from "../../core/system/lazy.ts";
@@ -11,7 +11,7 @@ import type { Context } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { urlOf } from "./connection_url.ts";
 
-/** Where the server is, and as whom we come: an administrator. */
+/** The address of the server, and an administrator's login. */
 export interface RedisLogin {
   /** The variable that it was read from. */
   readonly variable: string;
@@ -20,32 +20,32 @@ export interface RedisLogin {
   readonly port: number;
   readonly user: string;
   readonly password: string;
-  /** The logical database of the URL's path. */
+  /** The number of the logical database in the URL's path. */
   readonly database: number;
 }
 
-/** Sends commands on one connection; it selects no logical database but by `SELECT`. */
+/** Sends commands on one connection; it changes its logical database by `SELECT` only. */
 export interface Connection {
   // deno-lint-ignore no-explicit-any -- a reply is what the command is documented to give
   send(...command: readonly (string | number)[]): Promise<any>;
   /** As `send`, for keys and values that are no text. */
   // deno-lint-ignore no-explicit-any -- a reply is what the command is documented to give
   sendBytes(...command: readonly (string | number | Uint8Array)[]): Promise<any>;
-  /** All or none, in one step: https://valkey.io/topics/transactions/ */
+  /** Runs all commands or none, in one step: https://valkey.io/topics/transactions/ */
   atomically(...commands: readonly (readonly (string | number)[])[]): Promise<void>;
-  /** Tells this start of the server from any other. */
+  /** The id of this start of the server. */
   readonly runId: string;
 }
 
-/** The oldest servers that keep functions, which hold our marks. */
+/** The oldest version of a server that keeps functions, which hold our marks. */
 const OLDEST_VERSION = 7;
-/** No answer to what was sent for so long, and the connection is given up. */
+/** Longest time without an answer, in milliseconds; then the connection is closed. */
 const SILENCE_MS = 60_000;
 
-/** Whose login the URL of the server must hold. */
+/** The user whose login the server's URL must hold, for errors. */
 export const FOR_WHOM = "for a user that may do everything";
 
-/** The login of the first of these variables that is set. */
+/** Returns the login from the first of these variables that is set. */
 export function redisLoginOf(context: Pick<Context, "credentials">, variables: readonly string[]): RedisLogin {
   const variable = variables.find((name) => context.credentials[name] !== undefined) ?? variables[0]!;
   const text = context.credentials[variable]?.reveal();
@@ -67,23 +67,23 @@ export function redisLoginOf(context: Pick<Context, "credentials">, variables: r
   };
 }
 
-/** The URL of a login, as applications get it. */
+/** Formats the URL of a login, as applications get it. */
 export function redisUrl({ isTls, ...login }: Partial<RedisLogin> & Pick<RedisLogin, "isTls" | "host">): string {
   return urlOf({ ...login, scheme: isTls ? "rediss" : "redis" });
 }
 
-/** The pattern of the server for keys with a prefix. */
+/** Returns the server's pattern for keys with a prefix. */
 export function keysUnder(prefix = ""): string {
   return `${prefix.replace(/[\\*?[\]]/g, "\\$&")}*`;
 }
 
-/** What is done, for the message of an error. */
+/** The present action, for errors. */
 export interface RedisTask {
   readonly provider: string;
   readonly what: string;
 }
 
-/** Works on one connection. It ends with the work, and where it breaks, so does the work. */
+/** Works on one connection, and closes it at the end; rejects if the connection breaks. */
 export async function withRedis<T>(
   context: Context,
   login: RedisLogin,
@@ -150,7 +150,7 @@ export async function withRedis<T>(
   }
 }
 
-/** The fields of an INFO section: https://valkey.io/commands/info/ */
+/** Parses the fields of an INFO section: https://valkey.io/commands/info/ */
 export function fieldsOf(info: string): Map<string, string> {
   return new Map(
     info.split("\r\n").filter((line) => line.includes(":")).map((line) => {
@@ -176,10 +176,10 @@ function assertFit(server: Map<string, string>, { host, port }: RedisLogin, { pr
   }
 }
 
-/** Our code, whether it may pass, and what to do next. */
+/** The meaning of an error: our code, whether it may pass by itself, and the hint. */
 type Meaning = readonly [code: ErrorCode, mayPass: boolean, hint: string];
 
-/** By the beginning of a reply, or the connection's code. */
+/** Meanings by the start of a reply, or by the connection's error code. */
 const MEANING: readonly (readonly [RegExp, ...Meaning])[] = [
   [
     /^(WRONGPASS|NOAUTH|DENIED|ERR AUTH|ERR invalid password)/,
@@ -216,7 +216,7 @@ function deaf({ isTls }: RedisLogin): Meaning {
   return ["CREDENTIALS_TLS", false, hint];
 }
 
-/** A known error, without the command: it may hold a password. */
+/** Returns our error for a known one, without the command, which may hold a password. */
 async function known(error: unknown, login: RedisLogin, { provider, what }: RedisTask): Promise<unknown> {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (/^(NotCapable|PermissionDenied|AbortError)$/.test(error.name)) return error;
@@ -237,7 +237,7 @@ function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === "ReplyError";
 }
 
-/** Whether a server that hung up on us, or said nothing, answers where we do otherwise: with TLS, or without. */
+/** Returns true if a server that closed the connection, or was silent, answers the other way: with TLS, or without. */
 async function speaks(host: string, port: number, withTls: boolean): Promise<boolean> {
   const socket = withTls
     ? (await import("node:tls")).connect({ host, port, rejectUnauthorized: false }) // no secret is sent on it
@@ -257,24 +257,24 @@ async function speaks(host: string, port: number, withTls: boolean): Promise<boo
 
 // ---- Keys ----
 
-/** The keys of one environment: a whole logical database, or what has a prefix in one. */
+/** The keys of one environment: a whole logical database, or the keys with a prefix in one. */
 export interface Keyspace {
   readonly database: number;
   readonly prefix?: string;
 }
 
-/** Keys that one call of a script looks at: what a server is held up for, and how often we call. */
+/** Keys per call of a script: more block the server longer, fewer need more calls. */
 const PAGE = 500;
 
-/** How far a walk goes, and what its action is told. */
+/** Options of a walk. */
 interface Walk {
-  /** Given to each page's action, as ARGV[3] and on. @default {none} */
+  /** Returns further arguments for the action on each page, ARGV[3] and on. @default {none} */
   readonly args?: () => Promise<readonly (string | number)[]>;
-  /** Ends the walk after a page of this sum. @default {never} */
+  /** Returns true to end the walk after a page with this sum. @default {never} */
   readonly isEnough?: (sum: number) => boolean;
 }
 
-/** Walks all keys of a place; `action` runs for each `key`, and its sum comes back. */
+/** Walks all keys of a place; runs `action` for each `key`, and returns the sum of its results. */
 async function walk(
   connection: Connection,
   place: Keyspace,
@@ -297,8 +297,8 @@ return {page[1], sum}`;
 }
 
 /**
- * Copies all keys with what they hold and when they expire, except those with one of the prefixes. Asked before each
- * page, `room` tells how many bytes there are; false: not all keys found room. Without a limit nothing is measured.
+ * Copies all keys with value and expiry, except those with one of the prefixes. `room`, called before each page,
+ * returns the bytes that are free; returns false if not all keys had room. Without `room` nothing is measured.
  */
 export async function copyKeys(
   connection: Connection,
@@ -334,7 +334,7 @@ export async function removeKeys(connection: Connection, place: Keyspace): Promi
   await connection.send("FLUSHDB", "ASYNC");
 }
 
-/** Whether a place holds any key. */
+/** Returns true if a place holds any key. */
 export async function hasKeys(connection: Connection, place: Keyspace): Promise<boolean> {
   if (place.prefix !== undefined) {
     return await walk(connection, place, "sum = sum + 1", { isEnough: (sum) => sum > 0 }) > 0;
@@ -343,15 +343,15 @@ export async function hasKeys(connection: Connection, place: Keyspace): Promise<
   return await connection.send("DBSIZE") > 0;
 }
 
-/** About how many bytes a place takes: https://valkey.io/commands/memory-usage/ */
+/** Returns the approximate size of a place in bytes: https://valkey.io/commands/memory-usage/ */
 export async function keyspaceBytes(connection: Connection, place: Keyspace): Promise<number> {
   return await walk(connection, place, "sum = sum + (redis.call('MEMORY', 'USAGE', key) or 0)");
 }
 
-/** Keys that are on their way at once between two servers. */
+/** Keys in flight between two servers. */
 const ACROSS = 250;
 
-/** Copies all keys of a server to another, through here, with what they hold and when they expire: a page at a time. */
+/** Copies all keys of a server to another through this process, with value and expiry, page by page. */
 export async function copyAcross(from: Connection, to: Connection, progress: (text: string) => void): Promise<void> {
   let count = 0;
   for (let cursor = "0";;) {

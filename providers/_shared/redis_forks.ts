@@ -1,7 +1,6 @@
 /**
- * What the providers on a Redis or Valkey server share: whose a fork is, who works on it, its user, its keys.
- *
- * A claim, in _redis_marks.ts, comes first and goes last. The user comes once the keys are there, and goes before them.
+ * The common part of the providers on a Redis or Valkey server: a fork's owner, its lock, its user, its keys. A claim
+ * (redis_marks.ts) is made first and removed last; the user is created after the keys, and removed before them.
  *
  * - Users: https://valkey.io/topics/acl/, https://valkey.io/commands/acl-setuser/
  */
@@ -23,7 +22,7 @@ import {
 } from "./redis_marks.ts";
 import { FOR_WHOM, keysUnder, type RedisLogin, redisLoginOf, redisUrl, withRedis } from "./redis_connection.ts";
 
-/** What one provider has of its own. */
+/** The parts in which these providers differ. */
 export interface OnRedis<Options> {
   readonly name: string;
   readonly kind: Kind;
@@ -31,49 +30,49 @@ export interface OnRedis<Options> {
   readonly page: string;
   readonly copy: Copy;
   readonly parentMayBeAbsent: boolean;
-  /** Whether a fork by these options holds what its parent holds. */
+  /** Returns true if a fork with these options gets its parent's data. */
   isCopied(options: Options): boolean;
-  /** Variables with the administrator's URL, the first that is set. */
+  /** Variables with the administrator's URL; the first that is set counts. */
   readonly variables: readonly [string, ...string[]];
   readonly options: OptionsSchema<Options>;
-  /** Where the keys of a fork of this name will be; without a database, one is to be found. */
+  /** Returns the place of a fork's keys; without a database, a free one is chosen. */
   place(
     login: RedisLogin,
     scope: Scope<Options>,
     name: string,
   ): { readonly database?: number; readonly prefix?: string };
-  /** Where a base environment's keys are; `undefined` if nothing tells. */
+  /** Returns the place of a base environment's keys; `undefined` if unknown. */
   base(login: RedisLogin, scope: Scope<Options>, name: string): Keyspace | undefined;
-  /** Rules of the fork's user beside those that all have: https://valkey.io/topics/acl/ */
+  /** Returns rules of the fork's user in addition to those that all have: https://valkey.io/topics/acl/ */
   rules(place: Keyspace): readonly string[];
-  /** Brings the parent's data into a fork's place, or none of it; says which. */
+  /** Copies the parent's data into a fork's place, or nothing; returns the way of copying. */
   fill(work: Filling<Options>): Promise<Copy>;
-  /** Declares what `outputs` gives. */
+  /** Declarations of the variables of `outputs`. */
   readonly gives: Provider<Options>["variables"];
-  /** What the application gets. */
+  /** Returns the variables for the application. */
   outputs(url: string, place: Keyspace, name: string): Record<string, string | Secret>;
 }
 
-/** What `fill` works with. */
+/** The arguments of `fill`. */
 export interface Filling<Options> {
   readonly context: Context;
   readonly connection: Connection;
   readonly target: Target<Options>;
-  /** Absent where an empty fork is asked for, or the parent holds nothing. */
+  /** The parent's keys; absent if the fork starts empty, or the parent holds nothing. */
   readonly from?: Keyspace;
   readonly to: Keyspace;
-  /** All forks on the server, whosever they are. */
+  /** All forks on the server, of all stacks. */
   readonly all: readonly Holding[];
 }
 
-/** A new password does not end those handed out before, up to so many. */
+/** Most passwords of one user: a new one does not end those that were handed out before. */
 const PASSWORDS = 8;
-/** `outputs` makes it anew, which `switch` asks for where it finds no file of them. */
+/** The state of a fork without its user; `outputs` creates that again, and `switch` calls it without a file. */
 const USER_GONE = "its user is gone, as after a restart without aclfile; remove its file in .forkstack/envs";
-/** How long a create waits for another of the same run. */
+/** Longest wait, in milliseconds, for another create of the same run. */
 const LOCK_WAIT_MS = 60_000;
 
-/** A provider whose forks are keys and a user on one server. */
+/** Creates a provider whose forks are keys and a user on one server. */
 export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options> {
   const at = async <T>(
     context: Context,
@@ -154,7 +153,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
   };
 }
 
-/** The library of a fork, a user that has its name, keys that have its prefix. */
+/** Looks for the library of a fork, then for a user of its name, then for keys with its prefix. */
 async function inspect<Options>(
   its: OnRedis<Options>,
   context: Context,
@@ -189,7 +188,7 @@ async function inspect<Options>(
   return { state: "absent" };
 }
 
-/** Claims name and place, fills the place, makes the user, and says so in the mark. */
+/** Claims name and place, fills the place, creates the user, and marks the fork as ready. */
 async function create<Options>(
   its: OnRedis<Options>,
   context: Context,
@@ -240,7 +239,7 @@ async function create<Options>(
   return ready.fork;
 }
 
-/** Takes away the user, so that nobody writes any more, then the keys, then the mark. */
+/** Removes the user, so that nobody can write any more, then the keys, then the mark. */
 async function remove<Options>(
   its: OnRedis<Options>,
   context: Context,
@@ -291,7 +290,7 @@ async function remove<Options>(
   return "deleted";
 }
 
-/** The parent's id and keys; `undefined` if it holds nothing, or an empty fork is asked for. */
+/** Returns the parent's id and keys; `undefined` if it holds nothing, or the fork starts empty. */
 async function parentOf<Options>(
   its: OnRedis<Options>,
   context: Context,
@@ -320,7 +319,7 @@ async function parentOf<Options>(
 
 // ---- The claim ----
 
-/** Takes the name, and where the fork is a whole logical database, the first that nobody uses. */
+/** Claims the name, and for a fork that is a whole logical database, the first free one. */
 async function claim<Options>(
   its: OnRedis<Options>,
   context: Context,
@@ -376,7 +375,7 @@ async function isUser(connection: Connection, user: string): Promise<boolean> {
   return await connection.send("ACL", "GETUSER", user) !== null;
 }
 
-/** The hashes of a user's passwords; `undefined` if there is none, or not ours: a channel that nobody uses tells. */
+/** Returns the hashes of a user's passwords; `undefined` if there is none with our channel, which nobody uses. */
 async function userOf(connection: Connection, user: string, id: string): Promise<string[] | undefined> {
   const found: unknown[] | null = await connection.send("ACL", "GETUSER", user);
   const field = (name: string) => found?.[found.indexOf(name) + 1];
@@ -384,7 +383,7 @@ async function userOf(connection: Connection, user: string, id: string): Promise
   return field("passwords") as string[];
 }
 
-/** Makes a user, or makes it anew. A password goes there as its hash alone. */
+/** Creates or replaces a user. The server gets only the password's hash. */
 async function putUser<Options>(
   its: OnRedis<Options>,
   connection: Connection,
@@ -403,7 +402,7 @@ async function putUser<Options>(
   await saveUsers(connection);
 }
 
-/** Keeps users beyond a restart, where the server has a file for them. */
+/** Saves users beyond a restart, if the server has a file for them. */
 async function saveUsers(connection: Connection): Promise<void> {
   try {
     await connection.send("ACL", "SAVE");
@@ -418,7 +417,7 @@ function hashOf(password: string): string {
 
 // ---- What is told ----
 
-/** The place of what is held: a fork with this very id, or a base environment's keys. */
+/** Returns the place of a resource: of the fork with this id, or of a base environment. */
 async function standing<Options>(
   its: OnRedis<Options>,
   context: Context,

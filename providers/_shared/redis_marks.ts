@@ -1,11 +1,12 @@
 /**
- * Whose a fork on a Redis or Valkey server is, and who works on it.
+ * Owners and locks of forks on a Redis or Valkey server.
  *
- * The mark of a fork is a function library on the server. Keys could be flushed or evicted with the cache they speak of,
- * and users are gone after a restart without `aclfile`; functions are neither, and are saved and lost together with the
- * data. A library is loaded whole or refused if one of its functions has a name that is taken: so the fork's library,
- * named for its id, has a function named for its user and one for its logical database, and two processes can't both
- * take either. A library of the same sort is the lock of who works on a fork; it counts while that connection lives.
+ * The mark of a fork is a function library on the server. Keys could be flushed or evicted with the cache that they
+ * describe, and users are gone after a restart without `aclfile`; functions are neither, and are saved and lost
+ * together with the data. A library is loaded as a whole, or refused if one of its function names is taken: so the
+ * fork's library, named for its id, has a function named for its user and one for its logical database, and two
+ * processes cannot both take either. A library of the same sort is the lock of a fork; it is valid while its connection
+ * lives.
  *
  * - Functions: https://valkey.io/topics/functions-intro/, https://valkey.io/commands/function-load/
  */
@@ -17,7 +18,7 @@ import type { Connection, Keyspace } from "./redis_connection.ts";
 /** A fork as the server holds it. */
 export interface Holding {
   readonly fork: Fork;
-  /** `"claimed"`: the name is taken, and nobody has looked yet whether the place holds keys of others. */
+  /** Its state. `"claimed"`: the name is taken, and its place may still hold keys of others. */
   readonly state: "claimed" | "pending" | "ready" | "deleting";
   readonly place: Keyspace;
   readonly user: string;
@@ -37,17 +38,20 @@ const RECORD = v.object({
   copy: v.optional(v.picklist(["full-copy", "empty"])),
 });
 
-/** The name of a fork's library. */
+/** Returns the name of a fork's library. */
 export function libraryOf(id: string): string {
   return LIBRARY + id.replaceAll("-", "_");
 }
 
-/** Names are of small letters, digits and dashes, so that no two of them become one. */
+/**
+ * Returns the name of a user's function. Different users have different ones, as names have small letters, digits and
+ * dashes only.
+ */
 function functionOf(user: string): string {
   return `forkstack_user_${user.replaceAll("-", "_").replaceAll(".", "_OF_")}`;
 }
 
-/** The text of a library: the record in a comment, and functions that hold its names. */
+/** Returns the text of a library: the record in a comment, and functions with its names. */
 export function libraryCode({ fork, state, place, user }: Holding): string {
   const { id, name, marker, createdAt, parentId, copy } = fork;
   const record = { note: formatMarker(marker), id, name, user, state, ...place, createdAt, parentId, copy };
@@ -62,7 +66,7 @@ function libraryText(library: string, comment: string, names: readonly string[])
   return [`#!lua name=${library}`, `-- ${comment}`, ...names.map(one)].join("\n");
 }
 
-/** Loads a library, unless one of its names is taken. */
+/** Loads a library; returns false if one of its names is taken. */
 export async function loadLibrary(connection: Connection, code: string): Promise<boolean> {
   try {
     await connection.send("FUNCTION", "LOAD", code);
@@ -73,7 +77,7 @@ export async function loadLibrary(connection: Connection, code: string): Promise
   }
 }
 
-/** The libraries of this pattern: `[name, its functions, its text]`. */
+/** Lists the libraries of a pattern: `[name, its functions, its text]`. */
 async function libraries(connection: Connection, pattern: string): Promise<[string, string[], string][]> {
   const found: unknown[][] = await connection.send("FUNCTION", "LIST", "LIBRARYNAME", pattern, "WITHCODE");
   const field = (pairs: unknown[], name: string) => pairs[pairs.indexOf(name) + 1];
@@ -84,7 +88,7 @@ async function libraries(connection: Connection, pattern: string): Promise<[stri
   ]);
 }
 
-/** Every fork on the server, of all stacks. */
+/** Lists all forks on the server, of all stacks. */
 export async function holdings(context: Context, connection: Connection): Promise<Holding[]> {
   const found: Holding[] = [];
   for (const [library, , code] of await libraries(connection, `${LIBRARY}*`)) {
@@ -104,7 +108,7 @@ export async function holdings(context: Context, connection: Connection): Promis
   return found;
 }
 
-/** The library that has the name of this user, whoever wrote it: with a mark that was copied it is no fork's. */
+/** Returns the name of the library that claims this user, whoever wrote it; one with a copied mark is no fork's. */
 export async function claimantOf(connection: Connection, user: string): Promise<string | undefined> {
   return (await libraries(connection, "*")).find(([, names]) => names.includes(functionOf(user)))?.[0];
 }
@@ -120,8 +124,8 @@ function jsonOf(text: string): unknown {
 // ---- Who works on it ----
 
 /**
- * Makes this connection the one that works on a fork. Its library names the connection, and where that is gone, by its
- * end or the server's, the library goes. `meanwhile` is asked what to do about one that lives; true: no lock is needed.
+ * Locks a fork for this connection. The lock's library names its connection, and is removed once that is gone.
+ * `meanwhile` decides about a live holder; true: no lock is needed.
  */
 export async function lockFork(
   context: Context,
@@ -143,7 +147,7 @@ export async function lockFork(
   }
 }
 
-/** The lock on a fork, with the id of its connection if that lives. */
+/** Returns the lock of a fork, with the id of its connection if that lives. */
 export async function forkLockHolder(
   connection: Connection,
   id: string,

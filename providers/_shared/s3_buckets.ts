@@ -1,7 +1,7 @@
 /**
- * What the storage providers share that make a bucket for each environment: whose it is, and its way from absent to
- * whole. A bucket has no id of the store's own, so its mark carries one; the mark says too how it was filled, and until
- * then it is not whole.
+ * The common part of storage providers with one bucket per environment: its owner, and the steps of its creation. A
+ * bucket has no id from the store, so its mark carries one; the mark also says how it was filled, and until then the
+ * bucket is unfinished.
  */
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
@@ -17,51 +17,53 @@ import { bucketOwner, MARK_OBJECT, type Marks, type StoreNote, storeNote } from 
 
 /** The options of providers that copy. */
 export const COPY_OPTIONS = {
-  /** `"copy"` or `"empty"`. Without it: copy, and above 10,000 objects or 1 GiB ask first. */
+  /** `"copy"` or `"empty"`. @default {a copy, after a question above 10,000 objects or 1 GiB} */
   fork: v.optional(v.picklist(["copy", "empty"])),
   /** Keys that a fork gets; `*` stands for any characters. @default {all} */
   include: v.optional(v.array(v.string())),
-  /** Keys that a fork does not get, though they are included. */
+  /** Keys that a fork does not get, even if they are included. */
   exclude: v.optional(v.array(v.string())),
 };
 type CopyOptions = v.InferOutput<v.StrictObjectSchema<typeof COPY_OPTIONS, undefined>>;
 
 const ASK_ABOVE = { objects: 10_000, sizeBytes: 2 ** 30 };
 
-/** What a store calls its buckets by. */
+/** Calls about buckets in which stores differ. */
 export interface Buckets<Options> {
-  /** `"others"`: it is there, and not ours to look into. */
+  /** Looks for a bucket; `"others"`: it exists, and this account may not look into it. */
   look(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<"absent" | "others" | "there">;
-  /** When a bucket was made (RFC 3339), where the store tells it. */
+  /** Returns the instant of a bucket's creation (RFC 3339), if the store tells it. */
   createdAt(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<string | undefined>;
-  /** Makes one, with its note where the store takes it at once; false if one is there. */
+  /** Creates a bucket, with its note if the store takes it at once; returns false if it exists already. */
   make(store: Store, target: Target<Options>, note: StoreNote, context: Context): Promise<boolean>;
   remove(store: Store, name: string, context: Context, scope: Scope<Options>): Promise<void>;
-  /** The names that begin so. */
+  /** Lists the names of buckets with a prefix. */
   names(store: Store, prefix: string, context: Context, scope: Scope<Options>): AsyncIterable<string>;
 }
 
-/** What one store has of its own. */
+/** The parts in which stores differ. */
 export interface BucketVendor<Options> {
   readonly name: string;
   account(context: Context, scope: Scope<Options>): StoreAccount;
   marks(options: Options): Marks;
   readonly buckets: Buckets<Options>;
   /**
-   * Whether the store itself tells that the bucket is the fork that this run asked for, where it can; the bucket bears
-   * no mark, and its answer was lost.
+   * Returns true if the store itself proves that a bucket without a mark is the fork that this run asked for, after a
+   * lost answer.
    */
   isProven?(context: Context, store: Store, target: Target<Options>): Promise<boolean>;
-  /** It forks whole buckets, and deletes them so: a mark comes after, and nothing is emptied first. @default {false} */
+  /**
+   * True if it forks and deletes whole buckets: the mark comes later, and no bucket is emptied first. @default {false}
+   */
   readonly isForking?: boolean;
   /**
-   * Looks at the parent, and asks the person where it must, before anything is made; what it returns fills the bucket,
-   * and says how its data got there.
+   * Looks at the parent, and asks the user if needed, before anything is created. Returns the function that fills the
+   * bucket, and that returns the way of copying.
    */
   prepare(context: Context, store: Store, target: Target<Options>, isResumed: boolean): Promise<() => Promise<Copy>>;
 }
 
-/** The parts of a provider that follow from them. */
+/** Creates a provider for one store. */
 export function bucketProvider<Options>(
   vendor: BucketVendor<Options>,
 ): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "usage"> {
@@ -117,14 +119,14 @@ async function inspect<Options>(
 
 const UNMARKED = "it is not marked as ours";
 
-/** The id of a bucket that has none: its name, and when the store says that it was made. */
+/** Returns the id of a bucket without one: its name with its time of creation at the store. */
 function birthOf(name: string, createdAt: string): string {
   return `${name} made at ${createdAt}`;
 }
 
 /**
- * A bucket that bears no mark, but whose birth is on record from the store's own answer: a run did not come to mark it,
- * or its application deleted the mark.
+ * Returns the fork of a bucket without a mark whose creation is on record from the store's own answer: a run ended
+ * before it marked the bucket, or an application deleted the mark.
  */
 async function unmarkedFork<Options>(
   vendor: BucketVendor<Options>,
@@ -147,7 +149,7 @@ async function unmarkedFork<Options>(
 const FILLED = "filled: ";
 const COPIES = ["copy-on-write", "full-copy", "empty"] as const;
 
-/** After a lost reply: a bucket of which the store itself tells that this run asked for it. */
+/** Returns the fork of a bucket which, after a lost reply, the store itself proves to be this run's. */
 async function provenFork<Options>(
   vendor: BucketVendor<Options>,
   context: Context,
@@ -211,17 +213,20 @@ function freshFork(context: Context, { name, marker, parent }: Target<unknown>):
   };
 }
 
-/** The id of a bucket that is marked later: two attempts that do so at the same moment write the same one. */
+/** Returns the id of a bucket that is marked later: two attempts at the same moment write the same id. */
 function idOf({ operation }: Marker, birth: string): string {
   return createHash("sha256").update(`${operation}\n${birth}`).digest("hex").slice(0, 32);
 }
 
-/** Whether two tell of one bucket, though one was seen by its birth alone: its mark did not show yet, or is gone. */
+/**
+ * Returns true if two forks are the same bucket, though one was seen by its creation only: its mark was not visible
+ * yet, or is gone.
+ */
 function isSameBucket(one: Fork, other: Fork): boolean {
   return one.id === other.id || one.id === idOf(one.marker, other.id) || other.id === idOf(other.marker, one.id);
 }
 
-/** What an earlier attempt of the operation made, if anything; throws if what is there is not its. */
+/** Returns the fork of an earlier attempt of the operation, if any; throws if the bucket is not its. */
 async function ours<Options>(
   vendor: BucketVendor<Options>,
   context: Context,
@@ -238,8 +243,8 @@ async function ours<Options>(
 }
 
 /**
- * An empty bucket without any mark that appeared at a place which was seen absent, after a call whose answer was lost. A
- * fork is never empty by chance: a store that forks says what it is a fork of.
+ * Returns an empty bucket without a mark that appeared at an empty place after a call whose answer was lost. Never for
+ * a store that forks, which says what a bucket is a fork of.
  */
 async function spareFork<Options>(
   vendor: BucketVendor<Options>,
@@ -265,7 +270,7 @@ async function spareFork<Options>(
   return isTaken ? { id, name, marker, createdAt } : undefined;
 }
 
-/** Fills a bucket by copying what the options take of the parent; for stores that have no forks. */
+/** Prepares a copy of the parent's objects as the options say; for stores that have no forks. */
 export async function prepareCopy<Options extends CopyOptions>(
   context: Context,
   store: Store,
@@ -287,7 +292,7 @@ export async function prepareCopy<Options extends CopyOptions>(
   };
 }
 
-/** Whether a key belongs to a fork; the parent's own mark never does. */
+/** Returns a test for the keys of a fork; the parent's own mark is never one. */
 export function filterOf({ include, exclude = [] }: CopyOptions): (key: string) => boolean {
   const [isIncluded, isExcluded] = [globMatcher(...include ?? ["*"]), globMatcher(...exclude)];
   return (key) => key !== MARK_OBJECT.key && isIncluded(key) && !isExcluded(key);
@@ -310,7 +315,7 @@ async function remark<Options>(
   await marks.write(store, fork.name, storeNote({ ...owner, marker: fork.marker }));
 }
 
-/** Everything goes but the mark; then the mark, then the bucket. */
+/** Deletes all objects except the mark, then the mark, then the bucket. */
 async function remove<Options>(
   vendor: BucketVendor<Options>,
   context: Context,
@@ -339,7 +344,7 @@ async function remove<Options>(
   return "deleted";
 }
 
-/** Every bucket whose name begins as the project's do is looked at, a few at once. */
+/** Lists the forks among all buckets whose name begins with the project's, a few at a time. */
 async function list<Options>(
   vendor: BucketVendor<Options>,
   context: Context,
@@ -356,7 +361,7 @@ async function list<Options>(
   return forks.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-/** A bucket that went away meanwhile, or that is closed to us, is not ours. */
+/** Reads the note of a bucket; `undefined` for a bucket that is gone or that this account may not read. */
 async function readIfOurs(marks: Marks, store: Store, name: string): Promise<StoreNote | undefined> {
   try {
     return await marks.read(store, name);
@@ -368,7 +373,7 @@ async function readIfOurs(marks: Marks, store: Store, name: string): Promise<Sto
 
 // ---- What S3 itself says of buckets ----
 
-/** Whether a bucket is there, as S3 tells it. */
+/** Looks for a bucket by S3's `HeadBucket`. */
 export async function lookByHead(
   store: Store,
   name: string,
@@ -389,12 +394,12 @@ export async function lookByHead(
   }
 }
 
-/** Whether a bucket could not be made because one is there: ours or another's, which not every store tells apart. */
+/** Returns true if a bucket could not be created because it exists, ours or another's: not every store tells which. */
 export function isTaken(error: unknown): boolean {
   return /^BucketAlready(OwnedByYou|Exists)$/.test(vendorCode(error) ?? "");
 }
 
-/** Removes an empty bucket, as S3 does it. */
+/** Removes an empty bucket by S3's `DeleteBucket`. */
 export async function removeBucket(store: Store, name: string): Promise<void> {
   await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
 }
@@ -404,12 +409,12 @@ async function isListed(store: Store, name: string): Promise<boolean> {
   return false;
 }
 
-/** Names of buckets that begin so, as S3 lists them. */
+/** Lists names of buckets with a prefix by S3's `ListBuckets`. */
 export async function* namesOf(store: Store, prefix: string): AsyncGenerator<string> {
   for await (const { Name = "" } of listedBuckets(store, prefix)) yield Name;
 }
 
-/** When a bucket was made, as S3 lists it. */
+/** Returns the instant of a bucket's creation, as S3 lists it. */
 export async function createdAtOf(store: Store, name: string): Promise<string | undefined> {
   for await (const { Name, CreationDate } of listedBuckets(store, name)) {
     if (Name === name) return CreationDate?.toISOString();

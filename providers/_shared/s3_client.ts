@@ -1,6 +1,6 @@
 /**
- * What the storage providers that speak S3 share: the field's own client on top of the one HTTP client, and its errors
- * in words.
+ * The common part of storage providers with an S3 API: AWS's client on top of the HTTP client of forkstack, and its
+ * errors explained.
  *
  * - Error codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  */
@@ -21,13 +21,13 @@ import { authorizationOf, sha256 } from "../../core/s3/sigv4.ts";
 
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
 
-/** An S3 store, and who asks it. */
+/** An S3 store, with the account that uses it. */
 export interface StoreAccount {
   /** The provider's name in forkstack.json. */
   readonly provider: string;
   /** The resource, for errors. */
   readonly resource: string;
-  /** Absent: Amazon's own of the region. With one, buckets are the first segment of the path. */
+  /** URL of the store; absent: Amazon's own of the region. With a URL, the bucket is the first segment of the path. */
   readonly endpoint?: string;
   readonly region: string;
   readonly credentials: {
@@ -35,13 +35,13 @@ export interface StoreAccount {
     readonly secretAccessKey: string;
     readonly sessionToken?: string;
   };
-  /** Headers of the vendor's own that every request has. @default {none} */
+  /** Headers of the vendor's own for every request. @default {none} */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Where the credentials come from, and what they must be allowed to do. */
+  /** Hints: the source of the credentials, and the rights that they need. */
   readonly hints: { readonly rejected: string; readonly denied: string };
 }
 
-/** The keys that the environment of the process holds. */
+/** Reads the access keys from the process environment. */
 export function accessKeysOf(
   { credentials }: Context,
   provider: string,
@@ -60,7 +60,7 @@ export function accessKeysOf(
   });
 }
 
-/** What the SDK's clients call in place of their own HTTP. */
+/** The function that the SDK's clients call instead of their own HTTP. */
 interface Sent {
   readonly method: string;
   readonly protocol: string;
@@ -72,24 +72,24 @@ interface Sent {
   readonly body?: BodyInit;
 }
 
-/** A request that is sent past the SDK. */
+/** A request that is sent without the SDK. */
 interface BareRequest {
   readonly method: "GET" | "PUT";
   /** `bucket/key`, encoded. */
   readonly path: string;
   readonly query: Readonly<Record<string, string | undefined>>;
-  /** The root of the document that is the answer. */
+  /** The root element of the answer's document. */
   readonly root: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A store that is asked; commands are those of `npm:@aws-sdk/client-s3`. */
+/** A client of one store; commands are those of `npm:@aws-sdk/client-s3`. */
 export class Store {
   readonly sdk: S3;
   readonly account: StoreAccount;
   readonly #context: Context;
   readonly #client: S3Client;
-  /** For keys with a segment `.` or `..`, which a URL can't hold: `fetch` would send another path. */
+  /** The client for keys with a segment `.` or `..`, which a URL cannot hold: `fetch` would send another path. */
   #verbatim: S3Client | undefined;
 
   private constructor(sdk: S3, context: Context, account: StoreAccount) {
@@ -99,12 +99,12 @@ export class Store {
     this.#client = clientOf(sdk, account);
   }
 
-  /** How to wait for the store. */
+  /** The clock and signal for waits. */
   get waiter(): Waiter {
     return this.#context;
   }
 
-  /** Works with a store, and closes what was opened for it. */
+  /** Works with a store, and closes its clients at the end. */
   static async with<T>(context: Context, account: StoreAccount, work: (store: Store) => Promise<T>): Promise<T> {
     const store = new Store(await loadPackage<S3>("npm:@aws-sdk/client-s3@3.1162.0"), context, account);
     try {
@@ -114,7 +114,7 @@ export class Store {
     }
   }
 
-  /** Copies an object if its source is still that of this ETag; metadata, content type and tags go with it. */
+  /** Copies an object if its source still has this ETag; metadata, content type and tags are copied too. */
   async copy(from: string, to: string, key: string, etag: string): Promise<void> {
     const what = `copy object "${key}" to bucket "${to}"`;
     const source = copySource(from, key);
@@ -133,7 +133,7 @@ export class Store {
     await this.send(command, what);
   }
 
-  /** Asks past the SDK, which takes longer for a request than a store nearby for its work. Gives the answer's text. */
+  /** Sends a request without the SDK, which takes longer than a nearby store; returns the answer's text. */
   async ask({ method, path, query, root, headers: given }: BareRequest, what: string): Promise<string> {
     const { endpoint, region } = this.account;
     const base = endpoint ?? standardEndpoint(region);
@@ -185,7 +185,7 @@ export class Store {
 }
 
 /**
- * Signs a request as S3 wants it. By the machine's own clock, as the SDK does.
+ * Signs a request for S3, by the machine's own clock, as the SDK does.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 export function sign(
@@ -210,10 +210,10 @@ export function sign(
   headers.set("authorization", authorizationOf(request, signing));
 }
 
-/** A vendor's headers: of a request, and what came back by each of these names. */
+/** Headers of a vendor's own: to send, and to read from the answer. */
 export interface VendorHeaders {
   readonly sent?: Readonly<Record<string, string>>;
-  /** Filled with the headers of the answer. */
+  /** Receives the headers of the answer. */
   readonly received?: Record<string, string>;
 }
 
@@ -240,7 +240,7 @@ function configOf({ endpoint, region, credentials }: StoreAccount) {
   };
 }
 
-/** A client that sends by itself, up to three times: each asks the fence first, as the one HTTP client does. */
+/** Creates a client that sends by itself, up to three times; each attempt awaits the fence, as in the HTTP client. */
 function fencedClient(sdk: S3, context: Context, account: StoreAccount): S3Client {
   const client = new sdk.S3Client({ ...configOf(account), maxAttempts: 3 });
   client.middlewareStack.add((next) => async (args) => {
@@ -254,7 +254,10 @@ function fencedClient(sdk: S3, context: Context, account: StoreAccount): S3Clien
 const CLIENTS = new Map<string, S3Client>();
 const MAX_CLIENTS = 8;
 
-/** A client's first request takes it ten times as long as each further one: it is kept. It holds no connection. */
+/**
+ * Returns the client of an account. Clients are kept, because the first request of each takes ten times as long; they
+ * hold no connection.
+ */
 function clientOf(sdk: S3, account: StoreAccount): S3Client {
   const key = JSON.stringify([account.endpoint, account.region, account.credentials]);
   let client = CLIENTS.get(key);
@@ -274,7 +277,7 @@ function clientOf(sdk: S3, account: StoreAccount): S3Client {
   return client;
 }
 
-/** S3's own requests that change something may all be sent again: each says what shall be, not what to add. */
+/** Sends the SDK's request. All of S3's requests may be repeated: each sets a state, and none adds to one. */
 async function answerTo(context: Context, sent: Sent): Promise<{ response: object }> {
   const { protocol, hostname, port, path, query = {}, method, headers, body } = sent;
   const pairs = Object.entries(query).flatMap(([name, value]) =>
@@ -300,17 +303,17 @@ async function answerTo(context: Context, sent: Sent): Promise<{ response: objec
   };
 }
 
-/** Whether a URL can hold a key: of one with a segment `.` or `..` it would make another. */
+/** Returns true if a URL can hold a key; a segment `.` or `..` would change it. */
 function fitsUrl(key: string): boolean {
   return !key.split("/").some((segment) => segment === "." || segment === "..");
 }
 
-/** As SigV4 has it: everything but letters, digits and `-_.~`. */
+/** Encodes everything but letters, digits and `-_.~`, as SigV4 does. */
 function escaped(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-/** A key as the header `x-amz-copy-source` wants it. */
+/** Returns a key in the format of the header `x-amz-copy-source`. */
 export function copySource(bucket: string, key: string): string {
   return `${bucket}/${key.split("/").map(escaped).join("/")}`;
 }
@@ -321,7 +324,7 @@ interface Meaning {
   readonly hint: string;
 }
 
-/** What Amazon's codes mean; those that other stores use for the same are among them. */
+/** Returns the meaning of Amazon's codes, and of those that other stores use for the same. */
 function meaningOf({ hints, region }: StoreAccount, name: string, status: number, where?: string): Meaning {
   const known: Readonly<Record<string, Meaning>> = {
     NoSuchBucket: {
@@ -390,7 +393,7 @@ class Refused extends ForkstackError {
   }
 }
 
-/** The store's own code of a failed command: `"NoSuchKey"`. */
+/** Returns the store's own code of a failed command: `"NoSuchKey"`. */
 export function vendorCode(error: unknown): string | undefined {
   return error instanceof Refused ? error.vendorCode : undefined;
 }
@@ -424,7 +427,7 @@ function s3Error(account: StoreAccount, error: unknown, what: string): unknown {
   return name === "" ? new ForkstackError(meaning.code, message, told) : new Refused(name, meaning.code, message, told);
 }
 
-/** Where AWS speaks S3. */
+/** Returns the URL of Amazon S3 in a region. */
 export function standardEndpoint(region: string): string {
   return `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
 }

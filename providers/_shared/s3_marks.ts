@@ -1,6 +1,4 @@
-/**
- * Notes of ours on buckets: as tags, or as an object where a store has none.
- */
+/** Our notes on buckets: as tags, or as an object where a store has no tags. */
 import { present } from "./fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
@@ -8,19 +6,19 @@ import type { Context, Fork, Marker } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { type Store, vendorCode } from "./s3_client.ts";
 
-/** The note on a bucket, by names that both tags and JSON can hold. */
+/** The note on a bucket, by names that are valid in tags and in JSON. */
 export type StoreNote = Readonly<Record<string, string>>;
 
-/** A place for our note on a bucket. */
+/** A way to store our note on a bucket. */
 export interface Marks {
   read(store: Store, bucket: string): Promise<StoreNote | undefined>;
-  /** Gives the note that is there, where it waited for it to show. */
+  /** Writes the note; returns the stored one, if it waited for it to be visible. */
   write(store: Store, bucket: string, note: StoreNote): Promise<StoreNote | void>;
-  /** The key of the object that it is kept in, if it is one. */
+  /** The key of the object that holds the note, if it is an object. */
   readonly key?: string;
 }
 
-/** The note of a fork. */
+/** Formats the note of a fork. */
 export function storeNote({ id, marker, parentId, createdAt, copy }: Fork): StoreNote {
   return present({
     forkstack: formatMarker(marker).replace(/[%!'()*~]/g, (sign) => sign === "%" ? "=" : `=${hex(sign)}`),
@@ -43,7 +41,7 @@ const NOTE = v.object({
   "forkstack-copy": v.optional(v.picklist(["copy-on-write", "full-copy", "empty"])),
 });
 
-/** The fork that a note tells of; `undefined` if the note is not ours. */
+/** Parses a note into its fork; `undefined` if the note is not ours. */
 export function bucketOwner(context: Context, name: string, note: StoreNote): Fork | undefined {
   const parsed = v.safeParse(NOTE, note);
   if (!parsed.success) return undefined;
@@ -60,7 +58,7 @@ export function bucketOwner(context: Context, name: string, note: StoreNote): Fo
   };
 }
 
-/** The note as tags of the bucket; what others tagged stays. */
+/** Stores the note as tags of the bucket; other tags stay. */
 export const TAGS: Marks = {
   async read(store, bucket) {
     try {
@@ -79,12 +77,12 @@ export const TAGS: Marks = {
   },
 };
 
-/** A note as the API wants tags. */
+/** Returns a note as the API's list of tags. */
 export function tagSetOf(note: StoreNote): { Key: string; Value: string }[] {
   return Object.entries(note).map(([Key, Value]) => ({ Key, Value }));
 }
 
-/** The note as an object in the bucket, for stores without tags. */
+/** Stores the note as an object in the bucket, for stores without tags. */
 export const MARK_OBJECT: Marks = {
   key: ".forkstack.json",
   async read(store, bucket) {

@@ -1,10 +1,11 @@
 /**
- * The objects of a bucket: listed, copied into another bucket by the store itself, removed. Bounded memory, however many
- * there are.
+ * The objects of a bucket: listed, copied into another bucket by the store itself, removed. Memory stays bounded for
+ * any number.
  *
  * - Copying: https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html (5 GiB in one call)
  * - In parts: https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
- * - Removing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (1,000 keys, 200 even when some fail)
+ * - Removing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (1,000 keys, 200 even when some
+ * fail)
  */
 import type { ListMultipartUploadsCommand } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { Buffer } from "node:buffer";
@@ -13,7 +14,7 @@ import type { Context } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { copySource, type Store, vendorCode } from "./s3_client.ts";
 
-/** One object as a listing tells of it. */
+/** An object in a listing. */
 export interface StoredObject {
   readonly key: string;
   readonly sizeBytes: number;
@@ -21,19 +22,19 @@ export interface StoredObject {
   readonly modifiedMs: number;
 }
 
-/** What is to be copied. */
+/** The source and target of a copy. */
 export interface CopyJob {
   readonly from: string;
   readonly to: string;
-  /** Whether an object belongs to the fork. */
+  /** Returns true for keys that the fork gets. */
   readonly takes: (key: string) => boolean;
-  /** The most that one call copies. @default {5 GiB} */
+  /** Largest object in bytes that one call copies. @default {5 GiB} */
   readonly callBytes?: number;
-  /** The size of a part above it. @default {512 MiB} */
+  /** Size of a part in bytes, for larger objects. @default {512 MiB} */
   readonly partBytes?: number;
 }
 
-/** How much there is. */
+/** The number and size of objects. */
 export interface Amount {
   readonly objects: number;
   readonly sizeBytes: number;
@@ -42,10 +43,12 @@ export interface Amount {
 const GIB = 2 ** 30;
 const LANES = 8;
 const ROUNDS = 4;
-/** How often one object is tried while the store asks to slow down. */
+/** Most attempts at one object while the store asks to slow down. */
 const TRIES = 8;
 
-/** The objects of a bucket in the order of their keys' bytes; a page is on its way while the one before it is worked on. */
+/**
+ * Yields the objects of a bucket in the order of their keys' bytes; the next page is requested while one is processed.
+ */
 export async function* objectsOf(store: Store, bucket: string): AsyncGenerator<StoredObject> {
   let next: Promise<Page> | undefined = pageOf(store, bucket);
   let token: string | undefined;
@@ -99,7 +102,10 @@ function pageOf(store: Store, bucket: string, token?: string): Promise<Page> {
 
 const ENTITIES: Readonly<Record<string, string>> = { quot: '"', amp: "&", lt: "<", gt: ">", apos: "'" };
 
-/** The text of the first element of the name. An XML parser takes six times as long, and 60 MiB more, for a million keys. */
+/**
+ * Returns the text of the first element of a name. An XML parser takes six times as long, and 60 MiB more, for a
+ * million keys.
+ */
 function textIn(xml: string, name: string): string | undefined {
   const at = xml.indexOf(`<${name}>`);
   if (at < 0) return undefined;
@@ -110,12 +116,12 @@ function textIn(xml: string, name: string): string | undefined {
   });
 }
 
-/** A key as lists encode it. */
+/** Decodes a key of a listing. */
 function decodedKey(key: string): string {
   return decodeURIComponent(key.replaceAll("+", " "));
 }
 
-/** How much of a bucket belongs to a fork. */
+/** Returns the number and size of a bucket's objects that a fork gets. */
 export async function amountOf(store: Store, bucket: string, takes: (key: string) => boolean): Promise<Amount> {
   let [objects, sizeBytes] = [0, 0];
   for await (const one of objectsOf(store, bucket)) {
@@ -127,9 +133,9 @@ export async function amountOf(store: Store, bucket: string, takes: (key: string
 }
 
 /**
- * Copies what the other bucket lacks, and looks again until it lacks nothing: the second look verifies the first. What an
- * earlier attempt copied is there already, and is not copied again. An object that changed or went away meanwhile is
- * copied as it was at some point since the beginning.
+ * Copies the missing objects, and looks again until none is missing: the second look verifies the first. Objects that
+ * an earlier attempt copied are not copied again. An object that changes or disappears meanwhile is copied in a state
+ * that it had since the beginning.
  */
 export async function copyObjects(context: Context, store: Store, job: CopyJob, amount: Amount): Promise<void> {
   const began = context.now().getTime();
@@ -155,7 +161,7 @@ export async function copyObjects(context: Context, store: Store, job: CopyJob, 
   }
 }
 
-/** At most once a second: how many, how fast, how long still. */
+/** Reports the progress at most once a second: number, speed, time left. */
 function tell(context: Context, done: { objects: number; tellAfterMs: number }, all: number, began: number): void {
   const now = context.now().getTime();
   if (now < done.tellAfterMs) return;
@@ -169,7 +175,7 @@ function tell(context: Context, done: { objects: number; tellAfterMs: number }, 
   );
 }
 
-/** The objects of a job that its target lacks, by walking both listings side by side. */
+/** Yields the objects that the target lacks, by walking both listings side by side. */
 async function* lackingObjects(store: Store, job: CopyJob): AsyncGenerator<StoredObject> {
   const there = objectsOf(store, job.to);
   let other = await there.next();
@@ -185,14 +191,14 @@ async function* lackingObjects(store: Store, job: CopyJob): AsyncGenerator<Store
 }
 
 /**
- * A copy has its source's ETag, but for one that came in parts or that the store encrypts: then it is newer. Only the
- * job writes to the target, so one that is newer than its source is the source's copy.
+ * Returns true if a copy is current. It has its source's ETag, except for objects that came in parts or that the store
+ * encrypts: then it is newer. Only the job writes to the target, so a newer object there is a copy.
  */
 function isSame(source: StoredObject, copy: StoredObject): boolean {
   return source.sizeBytes === copy.sizeBytes && (source.etag === copy.etag || copy.modifiedMs > source.modifiedMs);
 }
 
-/** Listings are in the order of UTF-8, which is not that of JavaScript's strings. */
+/** Compares keys in the order of UTF-8, as listings do, which is not the order of JavaScript's strings. */
 function order(a: string, b: string): number {
   return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
@@ -213,7 +219,7 @@ async function copyObject(context: Context, store: Store, job: CopyJob, object: 
   }
 }
 
-/** In parts nothing goes with it: metadata and tags are read first, and sent along. */
+/** Copies a large object in parts. Metadata and tags are not copied by that, so they are read first and sent along. */
 async function copyInParts(store: Store, job: CopyJob, { key, etag, sizeBytes }: StoredObject): Promise<void> {
   const { from, to, partBytes = GIB / 2 } = job;
   const { sdk } = store;
@@ -291,14 +297,14 @@ async function headOf(store: Store, bucket: string, key: string): Promise<Stored
   }
 }
 
-/** Removes all objects with all their versions but the one that is kept, and what was begun to be uploaded. */
+/** Removes all objects with all their versions, except the one to keep, and all unfinished uploads. */
 export async function emptyBucket(context: Context, store: Store, bucket: string, kept?: string): Promise<void> {
   const lanes = new Lanes(context, 4);
   await lanes.each(batches(versionsOf(store, bucket), kept), (batch) => removeBatch(store, bucket, batch));
   await endUploads(context, store, bucket);
 }
 
-/** Ends the uploads that nobody finished: they cost as objects do, and show in no listing. */
+/** Ends unfinished uploads: they cost as objects do, and no listing shows them. */
 export async function endUploads(context: Context, store: Store, bucket: string): Promise<void> {
   await new Lanes(context, 4).each(uploadsOf(store, bucket), async ({ Key, UploadId }) => {
     const command = new store.sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId });
@@ -405,7 +411,7 @@ async function* uploadsOf(store: Store, bucket: string): AsyncGenerator<{ Key?: 
   }
 }
 
-/** Work on many things at once, slower while the store asks for it. */
+/** Parallel work on many items, slower while the store asks for it. */
 class Lanes {
   readonly #context: Context;
   readonly #count: number;
@@ -416,7 +422,9 @@ class Lanes {
     this.#count = count;
   }
 
-  /** Works on each; the first failure ends it, once what is under way has ended. */
+  /**
+   * Works on each item; after the first failure no further item is begun, and it rejects once running ones have ended.
+   */
   async each<T>(items: AsyncGenerator<T>, work: (item: T) => Promise<void>): Promise<void> {
     const { signal } = this.#context;
     await forEach(items, (item) => this.#patiently(() => work(item)), { limit: this.#count, signal });

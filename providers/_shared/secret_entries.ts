@@ -1,7 +1,7 @@
 /**
- * What Vault and AWS Secrets Manager share: neither copies for us, so a fork is its parent's entries, read and written
- * one by one. A mark beside them says whose they are. It is there first and goes last, holds the paths of all that is
- * to be made, and says when the fork is whole; every entry bears the mark's id and its own path as well.
+ * The common part of Vault and AWS Secrets Manager. Neither copies secrets, so a fork is its parent's entries, read and
+ * written one by one. A mark beside them names their owner. It is written first and removed last, lists the paths of
+ * all entries to be created, and says when the fork is complete; every entry also bears the mark's id and its own path.
  */
 import { formatMarker, nameHash } from "../../core/marker.ts";
 import { forEach } from "../../core/system/concurrency.ts";
@@ -11,47 +11,47 @@ import { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, MARK_GONE, others } from "./ownership.ts";
 import { type Policy, policyChanges } from "./secret_policy.ts";
 
-/** One of the vendor's secrets: a value, or several, by key. */
+/** One of the vendor's secrets: a value, or several by key. */
 export interface SecretEntry {
-  /** Its path below the environment's. */
+  /** Its path, relative to the environment's place. */
   readonly path: string;
   readonly values: Readonly<Record<string, Secret>>;
-  /** What the vendor needs to write it as it was. */
+  /** Data that the vendor needs to write the entry in its original form. */
   readonly form?: unknown;
 }
 
-/** Whose the entries are. */
+/** The mark of a fork's entries. */
 export interface Mark {
-  /** Random, made with the fork. */
+  /** Random id, created with the fork. */
   readonly id: string;
   readonly marker: Marker;
   readonly parentId?: string;
-  /** RFC 3339, UTC. */
+  /** Instant of creation, RFC 3339, UTC. */
   readonly createdAt: string;
   readonly state: "copying" | "ready";
-  /** Every entry that was begun. */
+  /** Paths of all entries that were begun. */
   readonly paths: readonly string[];
 }
 
-/** The part of an entry's mark that names the entry: a copy of it at another path is not ours. */
+/** Returns the part of an entry's mark that names its path: a copy at another path is not ours. */
 export function pathMark(path: string): string {
   return nameHash(path);
 }
 
-/** Stands where a mark would, and is none that forkstack wrote. */
+/** Result for something at the mark's place that forkstack did not write. */
 export const STRANGE = "strange";
 
-/** The vendor's calls. */
+/** Calls of a vendor. */
 export interface EntryStore<Options extends Policy> {
   /** The provider's name. */
   readonly provider: string;
-  /** Where an environment's entries are, e.g. `"secret/shop/alice/"`. */
+  /** Returns the place of an environment's entries, e.g. `"secret/shop/alice/"`. */
   place(scope: Scope<Options>, name: string): string;
-  /** The mark as it is stored; whose it is `markOf` tells. */
+  /** Reads the stored mark, unchecked; `markOf` checks its owner. */
   mark(context: Context, scope: Scope<Options>, name: string): Promise<Mark | typeof STRANGE | undefined>;
-  /** `false` if there is one already. */
+  /** Writes a new mark; returns `false` if there is one already. */
   addMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<boolean>;
-  /** `changed`: what of it did; its whose never does. */
+  /** Changes the mark; `changed` names the changed part. The owner never changes. */
   setMark(
     context: Context,
     scope: Scope<Options>,
@@ -60,17 +60,17 @@ export interface EntryStore<Options extends Policy> {
     changed: "paths" | "state",
   ): Promise<void>;
   dropMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<void>;
-  /** The names of environments that have a mark. */
+  /** Lists the names of environments with a mark. */
   marked(context: Context, scope: Scope<Options>): AsyncIterable<string>;
-  /** All entries of an environment, those of `known` in any case; the mark is none of them. */
+  /** Reads all entries of an environment, those of `known` in any case, without the mark. */
   entries(context: Context, scope: Scope<Options>, name: string, known?: readonly string[]): Promise<SecretEntry[]>;
-  /** What a fork starts from: the parent's entries, where there is one, and the paths where it is to be. */
+  /** Reads the parent's entries, if there is a parent, and lists the paths that exist at the fork's place. */
   survey(context: Context, target: Target<Options>, known?: readonly string[]): Promise<[SecretEntry[], string[]]>;
-  /** Their paths alone. */
+  /** Lists the paths of an environment's entries. */
   paths(context: Context, scope: Scope<Options>, name: string): Promise<string[]>;
-  /** Makes an entry; one that bears this mark is success. */
+  /** Creates an entry; an existing one with this mark is success. */
   add(context: Context, scope: Scope<Options>, name: string, entry: SecretEntry, mark: Mark): Promise<void>;
-  /** Writes an entry over what it was. */
+  /** Replaces an entry; `was` is its former content. */
   replace(context: Context, scope: Scope<Options>, name: string, entry: SecretEntry, was: SecretEntry): Promise<void>;
   /** Removes an entry if it bears this mark. */
   drop(
@@ -80,9 +80,9 @@ export interface EntryStore<Options extends Policy> {
     path: string,
     mark: Mark,
   ): Promise<"deleted" | "absent" | "foreign">;
-  /** What would keep an entry from being written, said before anything is. */
+  /** Throws if an entry could not be written; called before anything is written. */
   check(scope: Scope<Options>, name: string, entry: SecretEntry): void;
-  /** Sets and removes values; new ones bear the mark, where there is one. */
+  /** Sets and removes values; new entries bear the mark, if there is one. */
   write(
     context: Context,
     scope: Scope<Options>,
@@ -97,7 +97,7 @@ type Lifecycle<Options> = Pick<
   "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "reset" | "secrets"
 >;
 
-/** The methods of a provider whose forks are copies of entries. */
+/** Returns the methods of a provider whose forks are copies of entries. */
 export function copies<Options extends Policy>(shelf: EntryStore<Options>): Lifecycle<Options> {
   const access: Provider<Options>["secrets"] = {
     async read(context, held, scope) {
@@ -152,7 +152,7 @@ async function inspect<Options extends Policy>(
 
 const NOT_ITS_MARK = "its mark is not what forkstack wrote for it: it was copied there, or changed";
 
-/** The mark of an environment, as far as forkstack wrote it for this very one. */
+/** Returns the mark of an environment, if forkstack wrote it for this very environment. */
 async function markOf<Options extends Policy>(
   shelf: EntryStore<Options>,
   context: Context,
@@ -165,7 +165,7 @@ async function markOf<Options extends Policy>(
   return marker === undefined ? STRANGE : { ...stored, marker };
 }
 
-/** The mark of an environment; `undefined` also where one stands that is not its own. */
+/** Returns the mark of an environment; `undefined` also for a foreign one. */
 async function ownMark<Options extends Policy>(
   shelf: EntryStore<Options>,
   context: Context,
@@ -229,10 +229,10 @@ async function create<Options extends Policy>(
   return forkOf(mark, name);
 }
 
-/** Environments that never have a mark, which then need not be asked for. */
+/** Environments that never have a mark, so that no request is needed. */
 const BASE: ReadonlySet<string> = new Set(["prod", "dev"]);
 
-/** Nothing is written before `commit`, which ends the same however often it was begun. */
+/** Prepares a reset. Nothing is written before `commit`, which has the same result however often it is begun. */
 async function reset<Options extends Policy>(
   shelf: EntryStore<Options>,
   context: Context,
@@ -271,7 +271,7 @@ function textOf({ values }: SecretEntry): string {
   return JSON.stringify(Object.entries(values).map(([key, value]) => [key, value.reveal()]).sort());
 }
 
-/** A parent without a mark holds something, or is not there. */
+/** Reads the entries of an environment; throws if a parent without a mark holds none. */
 async function entriesOf<Options extends Policy>(
   shelf: EntryStore<Options>,
   context: Context,
@@ -284,7 +284,7 @@ async function entriesOf<Options extends Policy>(
   return entries;
 }
 
-/** What a fork gets of its parent's entries, and what it gets besides. */
+/** Applies the policy to the parent's entries: removes some, and adds others. */
 function withPolicy<Options extends Policy>(
   shelf: EntryStore<Options>,
   target: Target<Options>,
@@ -308,7 +308,7 @@ function withPolicy<Options extends Policy>(
   return [...kept, ...added.map(([key, value]) => ({ path: key, values: { [key]: value! } }))];
 }
 
-/** All values by key; one key in two entries would be a guess. */
+/** Returns all values by key; throws if a key is in two entries. */
 export function valuesOf<Options extends Policy>(
   { provider, place }: Pick<EntryStore<Options>, "provider" | "place">,
   scope: Scope<Options>,
@@ -334,7 +334,7 @@ export function valuesOf<Options extends Policy>(
   return values;
 }
 
-/** The mark goes last: while it is there, a second attempt knows what is left to do. */
+/** Removes the entries, then the mark: while it exists, a second attempt knows the remaining work. */
 async function remove<Options extends Policy>(
   shelf: EntryStore<Options>,
   context: Context,
@@ -355,7 +355,7 @@ async function remove<Options extends Policy>(
   return "deleted";
 }
 
-/** The fork's mark, if the fork may be taken away. */
+/** Returns the fork's mark; throws if the fork must not be deleted. */
 export async function ours<Options extends Policy>(
   shelf: EntryStore<Options>,
   context: Context,
@@ -380,7 +380,7 @@ async function* list<Options extends Policy>(
   }
 }
 
-/** The mark of what is there, where it has one; throws where there is nothing, or something else. */
+/** Returns the mark of existing entries, if they have one; throws if there are none, or foreign ones. */
 async function standing<Options extends Policy>(
   shelf: EntryStore<Options>,
   context: Context,
@@ -411,7 +411,7 @@ function missing<Options extends Policy>(
   });
 }
 
-/** The error for entries that are not this environment's. */
+/** The error for entries of another owner. */
 export function foreignEntries<Options extends Policy>(
   { provider }: Pick<EntryStore<Options>, "provider">,
   { resource }: Scope<Options>,

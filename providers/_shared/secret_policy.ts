@@ -1,7 +1,4 @@
-/**
- * What of its parent's secrets a fork never gets, and what it gets in their place: `exclude` and `override` of every
- * entry of `secrets` in forkstack.json.
- */
+/** Policy for the secrets of forks: `exclude` and `override` of every entry of `secrets` in forkstack.json. */
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Context, Fork, Replacement, SecretsAccess, Target } from "../../core/provider.ts";
@@ -16,8 +13,8 @@ export const policyOptions = {
   /** Keys that no fork gets, e.g. `"STRIPE_LIVE_*"`; `*` stands for any characters. */
   exclude: v.optional(v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_*]+$/, 'must be a key or "STRIPE_LIVE_*"')))),
   /**
-   * What a fork gets in place of its parent's value. forkstack.json is no place for secrets: a text here is none, and
-   * `{"from": "STRIPE_TEST_KEY"}` is the value that the parent has under another key.
+   * Values that a fork gets in place of its parent's. forkstack.json must not contain secrets: a text here is public,
+   * and `{"from": "STRIPE_TEST_KEY"}` is the parent's value under another key.
    */
   override: v.optional(v.record(key, v.union([v.string(), v.strictObject({ from: key })]))),
 };
@@ -28,15 +25,15 @@ export interface Policy {
   readonly override?: Readonly<Record<string, string | { readonly from: string }>> | undefined;
 }
 
-/** Whether a fork is to differ from its parent at all. */
+/** Returns true if a fork's secrets differ from its parent's. */
 export function hasPolicy({ exclude = [], override = {} }: Policy): boolean {
   return exclude.length > 0 || Object.keys(override).length > 0;
 }
 
 /**
- * What a fork differs in from its parent's secrets: `null` for what it does not get.
+ * Returns the differences of a fork's secrets from its parent's; `null` for keys that it does not get.
  *
- * @throws {ForkstackError} SECRET_NOT_FOUND if an override is to come from a key that the parent has not.
+ * @throws {ForkstackError} SECRET_NOT_FOUND if the parent lacks the key of an override.
  */
 export function policyChanges<Value>(
   policy: Policy,
@@ -60,7 +57,7 @@ export function policyChanges<Value>(
   return changes;
 }
 
-/** Secrets after changes to them. */
+/** Returns secrets with changes applied. */
 function changed<Value>(
   secrets: Readonly<Record<string, Value>>,
   changes: Readonly<Record<string, Value | null>>,
@@ -69,7 +66,7 @@ function changed<Value>(
   return Object.fromEntries(all.filter((entry): entry is [string, Value] => entry[1] !== null));
 }
 
-/** What makes `from` into `to`. */
+/** Returns the changes that turn `from` into `to`. */
 function difference(
   from: Readonly<Record<string, Secret>>,
   to: Readonly<Record<string, Secret>>,
@@ -82,7 +79,7 @@ function difference(
   return changes;
 }
 
-/** A reset by values: what the parent holds, as the policy has it, in one go over what the fork holds. */
+/** Prepares a reset by values: replaces all of the fork's secrets by the parent's under the policy, in one write. */
 export function replacement<Options extends Policy>(
   context: Context,
   fork: Fork,
