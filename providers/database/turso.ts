@@ -8,9 +8,7 @@
  * - What a token may do: https://docs.turso.tech/api-reference/authentication
  */
 import type { Client } from "npm:@libsql/client@0.18.0/web";
-import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
-import { vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/system/repeat.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import {
@@ -28,54 +26,25 @@ import {
   type Target,
 } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
-import {
-  Api,
-  endpointOption,
-  instantOf,
-  outOfReach,
-  reaches,
-  slugOption,
-  type VendorAnswer,
-} from "../_shared/json_api.ts";
+import { instantOf, outOfReach, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import { recorded, type RecordedThing } from "../_shared/recorded.ts";
-
-const options = v.strictObject({
-  /** The slug of the organization or user, as in the address of the dashboard, e.g. `"acme"`. */
-  organization: slugOption("acme"),
-  /**
-   * The group of databases that start empty, e.g. `"eu"`. A fork is in its parent's group, which must be this one if it is
-   * set. @default {the parent's, or "default" without one}
-   */
-  group: v.optional(slugOption("default")),
-  /** What the application's token may do. @default {"full-access"} */
-  access: v.optional(v.picklist(["full-access", "read-only"]), "full-access"),
-  /** Another address of the API. Without TLS only on this machine: the token goes there. */
-  endpoint: endpointOption("https://api.turso.tech"),
-});
-type Options = v.InferOutput<typeof options>;
-
-// Upper and lower case are as the API has them: https://docs.turso.tech/api-reference/databases/retrieve
-const CREATED = v.object({ Name: v.string(), DbId: v.string(), Hostname: v.string() });
-const DATABASE = v.object({
-  ...CREATED.entries,
-  group: v.optional(v.string()),
-  delete_protection: v.optional(v.boolean()),
-  parent: v.nullish(v.object({ id: v.string(), branched_at: v.optional(v.string()) })),
-});
-type Database = v.InferOutput<typeof DATABASE>;
-const FOUND = v.object({ database: DATABASE });
-const MADE = v.object({ database: CREATED });
-// No paging is documented; the vendor's own CLI follows `pagination.next`.
-const PAGE = v.object({
-  databases: v.array(DATABASE),
-  pagination: v.nullish(v.object({ next: v.nullish(v.string()) })),
-});
-const TOKEN = v.object({ jwt: v.pipe(v.string(), v.minLength(1)) });
-const BYTES = v.object({ storage_bytes: v.number() });
-// The specification says `total`, the vendor's CLI and SDK read `usage`.
-const USAGE = v.object({
-  database: v.object({ uuid: v.string(), usage: v.optional(BYTES), total: v.optional(BYTES) }),
-});
+import {
+  api,
+  CREDENTIALS_HINT,
+  type Database,
+  find,
+  groupMissing,
+  isNotFound,
+  MADE,
+  missing,
+  type Options,
+  options,
+  PAGE,
+  standing,
+  timeOf,
+  TOKEN,
+  USAGE,
+} from "./turso_api.ts";
 
 /** Name and organization share the first label of the host name, with a dash between: 63 characters (RFC 1035). */
 const LABEL_LENGTH = 63;
@@ -84,8 +53,6 @@ const SETTLE_MS = 90_000;
 
 /** How long a transaction is tried that the server refuses: it has waited for its lock itself. */
 const REFUSED_MS = 10_000;
-
-const CREDENTIALS_HINT = "`turso auth api-tokens mint forkstack` makes one";
 
 const provider: Provider<Options> = {
   name: "turso",
@@ -458,101 +425,14 @@ async function asked(
   }
 }
 
-// ---- The API ----
-
-/** Statuses and codes: https://docs.turso.tech/api-reference/response-codes */
-const api = new Api<Options>({
-  provider: "turso",
-  label: "Turso",
-  statusPage: "https://status.turso.tech",
-  credential: { variable: "TURSO_API_TOKEN", hint: CREDENTIALS_HINT },
-  scopes: ({ options: { organization } }) =>
-    `It must be of "${organization}", with the scopes read, db:create, db:delete and db:mint-token`,
-  base: ({ options: { endpoint, organization } }) =>
-    `${endpoint.replace(/\/$/, "")}/v1/organizations/${encodeURIComponent(organization)}`,
-  known(status, code, { options: { endpoint } }) {
-    if (code === "route_not_found") {
-      return {
-        code: "PROVIDER_REFUSED",
-        state: `"${endpoint}" has no such route`,
-        hint: "Correct `database.endpoint`",
-      };
-    }
-    if (status !== 402 && !code?.startsWith("feature_not_available")) return undefined;
-    return {
-      code: "PLAN_LIMIT",
-      state: "the plan does not allow it",
-      hint: "Remove unused envs with `forkstack prune`",
-    };
-  },
-});
-
-async function find(context: Context, scope: Scope<Options>, name: string): Promise<Database | undefined> {
-  // https://docs.turso.tech/api-reference/databases/retrieve
-  const answer = await api.send(context, scope, "GET", ["databases", name]);
-  if (await isNotFound(answer)) return undefined;
-  return (await api.read(FOUND, answer, scope, `look at database "${name}"`)).database;
-}
-
 async function parentOf(context: Context, target: Target<Options>, name: string): Promise<Database> {
   const found = await find(context, target, name);
   if (found === undefined) throw missing(target, name);
   return found;
 }
 
-/** The database with this very id. */
-async function standing(context: Context, held: Held, scope: Scope<Options>): Promise<Database> {
-  const found = await find(context, scope, held.name);
-  if (found?.DbId !== held.id) throw missing(scope, held.name);
-  return found;
-}
-
-/** After a create that was refused: whether it was for want of its group. */
-async function groupMissing(
-  context: Context,
-  scope: Scope<Options>,
-  group: string,
-): Promise<ForkstackError | undefined> {
-  // https://docs.turso.tech/api-reference/groups/retrieve
-  const answer = await api.send(context, scope, "GET", ["groups", group]);
-  const { organization } = scope.options;
-  if (await isNotFound(answer)) {
-    return vendorError(answer.request, answer.response, {
-      provider: "turso",
-      resource: scope.resource,
-      code: "NOT_FOUND",
-      message: `Cannot use group "${group}": organization "${organization}" has none of this name`,
-      hint: 'Correct `database.group` in forkstack.json; without it an empty database goes to the group "default"',
-    });
-  }
-  await answer.response.text();
-  return undefined;
-}
-
-/** Whether what was asked for is not there; a path that the API does not have is another matter. */
-async function isNotFound(answer: VendorAnswer): Promise<boolean> {
-  return answer.response.status === 404 && await api.codeOf(answer) !== "route_not_found";
-}
-
-function missing(scope: Scope<Options>, name: string): ForkstackError {
-  const { organization } = scope.options;
-  return new ForkstackError("NOT_FOUND", `Cannot use database "${name}": organization "${organization}" has none`, {
-    hint: `Make it with \`turso db create ${name}\`, or name another parent with --from`,
-    details: { provider: "turso", resource: scope.resource },
-  });
-}
-
 function forkOf({ DbId: id, Name: name, parent }: Pick<Database, "DbId" | "Name" | "parent">, of: RecordedThing): Fork {
   const origin = parent ? { parentId: parent.id } : { copy: "empty" as const };
   const createdAt = timeOf(id) ?? new Date(parent?.branched_at ?? of.since).toISOString();
   return { id, name, ...origin, marker: of.marker, createdAt };
-}
-
-/** The API tells no time of creation, but its ids hold one: UUIDs of version 1 or 7 (RFC 9562). */
-function timeOf(uuid: string): string | undefined {
-  const [low, mid, high] = uuid.split("-");
-  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[17][0-9a-f]{3}-/.test(uuid)) return undefined;
-  if (high![0] === "7") return new Date(parseInt(low! + mid!, 16)).toISOString();
-  const ticks = BigInt(`0x${high!.slice(1)}${mid}${low}`); // 100 ns since 1582-10-15
-  return new Date(Number(ticks / 10_000n) - 12_219_292_800_000).toISOString();
 }
