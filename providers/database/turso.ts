@@ -32,6 +32,7 @@ import {
   api,
   CREDENTIALS_HINT,
   type Database,
+  databaseOf,
   find,
   groupMissing,
   isNotFound,
@@ -40,7 +41,6 @@ import {
   type Options,
   options,
   PAGE,
-  standing,
   timeOf,
   TOKEN,
   USAGE,
@@ -251,7 +251,7 @@ async function* databases(context: Context, scope: Scope<Options>): AsyncIterabl
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
   // In the run that made it by the application's own token, which has been made already.
   const way = await context.once(wayTo(held.id), async () => {
-    const { Hostname } = await standing(context, held, scope);
+    const { Hostname } = await databaseOf(context, held, scope);
     const token = await mint(context, scope, held.name, { authorization: "read-only", expiration: "10m" });
     return { url: libsqlUrl(scope, Hostname), token };
   });
@@ -259,12 +259,12 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
 }
 
 async function outputs(context: Context, held: Held, scope: Scope<Options> & Lease): Promise<Outputs> {
-  return outputsFrom(await access(context, await standing(context, held, scope), scope));
+  return outputsFrom(await access(context, await databaseOf(context, held, scope), scope));
 }
 
 /** In one transaction: a stream that ends before its `COMMIT` leaves nothing. */
 async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void> {
-  const { Hostname } = await standing(context, fork, scope);
+  const { Hostname } = await databaseOf(context, fork, scope);
   const token = await mint(context, scope, fork.name, { authorization: "full-access", expiration: "1h" });
   const script = (client: Client) => client.executeMultiple(`BEGIN;\n${sql}\n;COMMIT;`);
   const way = { url: libsqlUrl(scope, Hostname), token };

@@ -92,7 +92,7 @@ export async function find(context: Context, scope: Scope<Options>, name: string
 }
 
 /** Returns the database with this id; throws NOT_FOUND if its name is another's by now. */
-export async function standing(context: Context, held: Held, scope: Scope<Options>): Promise<Database> {
+export async function databaseOf(context: Context, held: Held, scope: Scope<Options>): Promise<Database> {
   const found = await find(context, scope, held.name);
   if (found?.DbId !== held.id) throw missing(scope, held.name);
   return found;
