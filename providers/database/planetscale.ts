@@ -38,7 +38,7 @@ import {
   find,
   lookUpBranch,
 } from "./planetscale_api.ts";
-import { denied, heldBranch, missing, pathOf, SAFE_MIGRATIONS, type Seen, told } from "./planetscale_api.ts";
+import { denied, heldBranch, limitOf, missing, pathOf, SAFE_MIGRATIONS, type Seen, told } from "./planetscale_api.ts";
 import { bearing, BRANCH, MAX_NAME_LENGTH, named, titleOfProd, TOKEN, TOKEN_ID } from "./planetscale_api.ts";
 import { madeOne, type Own, ownOf, planetScaleFork, records } from "./planetscale_api.ts";
 import { type Access, dropTables, loginUrl, pingBranch, runSql, sizeOf } from "./planetscale_sql.ts";
@@ -46,13 +46,13 @@ import { type Access, dropTables, loginUrl, pingBranch, runSql, sizeOf } from ".
 const options = v.strictObject({
   /** The organization's name, as in the address of the dashboard, e.g. `"acme"`. */
   organization: slugOption("acme"),
-  /** The database whose branches the environments are, e.g. `"shop"`. */
+  /** The database whose branches are the environments, e.g. `"shop"`. */
   database: slugOption("shop"),
-  /** What the database runs on; absent: what PlanetScale says. Anything else is refused before a branch is made. */
+  /** The database's engine; another one is refused before a branch is made. @default {as PlanetScale says} */
   engine: v.optional(v.picklist(["vitess", "postgres"])),
-  /** Fill a branch from its parent's last backup. Without it Vitess copies the schema alone, PostgreSQL nothing. */
+  /** Fill a branch from its parent's last backup. Otherwise Vitess copies only the schema, PostgreSQL nothing. */
   withData: v.optional(v.boolean(), false),
-  /** Another address of the API. Without TLS only on this machine: the token goes there. */
+  /** URL of the API, which gets the token. Without TLS only on this machine. */
   endpoint: endpointOption("https://api.planetscale.com"),
 });
 type Options = v.InferOutput<typeof options>;
@@ -70,11 +70,11 @@ const ROLE = v.object({
   database_name: FILLED,
 });
 
-/** A backup may be large; a branch without data is there in a minute or two. */
+/** Longest wait for a branch, in milliseconds: with a large backup; without data it takes a minute or two. */
 const SETTLE_MS = 30 * 60_000;
-/** How long a password that was just made may be unknown where it is used. */
+/** Longest time, in milliseconds, that a new password may be unknown at the database. */
 const ANSWER_MS = 60_000;
-/** A look of our own needs no longer. */
+/** Lifetime of a password for a short look, in seconds. */
 const GLANCE_SECONDS = 600;
 
 const provider: Provider<Options> = {
@@ -130,7 +130,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   return records.inspection(target, branch, await records.ownerOf(context, target.name, branch));
 }
 
-/** The create is never repeated; whatever comes back but a success, its first name is looked at again. */
+/** Creates a branch. Never repeated; after any answer but a success, the branch's first name is looked up. */
 async function create(context: Context, target: Target<Options>): Promise<Created> {
   const what = `make branch "${target.name}"`;
   const at = instantOf(target, "PlanetScale");
@@ -141,7 +141,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   const own = await ownOf(context, target, standing);
   if (own === undefined && standing !== undefined) throw records.foreign(target, `${what}: ${records.unknown}`);
   // What reached the limit may be the very branch that an earlier run made.
-  const limit = own === undefined ? limitOf(seen.database, target) : undefined;
+  const limit = own === undefined ? limitOf(seen.database, target.options.database, isFilled(target)) : undefined;
   if (limit) throw await told(seen.answer, target, what, limit);
   const made = own === undefined
     ? await make(context, target, seen.database, parent, at)
@@ -164,7 +164,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   return { ...empty, copy: "empty" };
 }
 
-/** Its name addresses a branch, but its id proves which: another may bear the name by now. */
+/** Deletes a branch, by its name if it still has the fork's id: another branch may have the name by now. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const what = `delete branch "${fork.name}"`;
   const { branch, answer: looked } = await bearing(context, scope, fork);
@@ -227,7 +227,7 @@ async function usage(context: Context, held: Held, scope: Scope<Options>): Promi
   }));
 }
 
-/** Why a branch is not deleted though it is ours. */
+/** Returns the reason why a branch of ours cannot be deleted; `undefined` if it can. */
 function whyKept(branch: Branch, database: Database): Refusal | undefined {
   if (branch.name === database.default_branch) {
     return {
@@ -259,7 +259,7 @@ async function childrenOf(context: Context, scope: Scope<Options>, name: string)
 
 // ---- Making a branch ----
 
-/** Refuses what no branch of this database could be. */
+/** Refuses a target that no branch of this database could be. */
 async function assertFit({ database, answer }: Seen, target: Target<Options>, what: string): Promise<void> {
   const engine = engineOf(database);
   if (target.options.engine !== undefined && target.options.engine !== engine) {
@@ -288,28 +288,9 @@ async function assertFit({ database, answer }: Seen, target: Target<Options>, wh
   }
 }
 
-/** Whether a branch is wanted with its parent's rows. */
+/** Returns true if a branch is to have its parent's rows. */
 function isFilled({ parent, at, options: { withData } }: Target<Options>): boolean {
   return parent !== undefined && (withData || at !== undefined);
-}
-
-/** What of the plan stands against another branch: https://planetscale.com/docs/api/reference/get_database */
-function limitOf(database: Database, target: Target<Options>): Refusal | undefined {
-  const name = target.options.database;
-  const isRestored = isFilled(target);
-  if (isRestored && database.kind === "mysql" && !database.allow_data_branching) {
-    return {
-      code: "PLAN_LIMIT_DATA",
-      state: `Data Branching is off for database "${name}"`,
-      hint: "Turn it on in the database's settings, where the plan has it, or set `withData` to false",
-    };
-  }
-  if (!(isRestored ? database.at_backup_restore_branches_limit : database.at_development_branch_usage_limit)) return;
-  return {
-    code: "PLAN_LIMIT",
-    state: `database "${name}" has all the ${isRestored ? "restored" : "development"} branches that its plan allows`,
-    hint: "Remove unused envs with `forkstack prune`, or raise the plan",
-  };
 }
 
 async function parentOf(context: Context, target: Target<Options>, database: Database): Promise<Branch> {
@@ -368,13 +349,14 @@ async function make(
     throw await denied(answer, target, what, isFilled(target) ? "create_branch and restore_backup" : "create_branch");
   }
   if (status >= 500 || status === 429) throw problem;
-  const limit = limitOf((await databaseOf(context, target, what)).database, target);
+  const { database: now } = await databaseOf(context, target, what);
+  const limit = limitOf(now, target.options.database, isFilled(target));
   if (limit) throw await told(answer, target, what, limit);
   if (at !== undefined && /^(400|422)$/.test(String(status))) throw outOfReach(target, "planetscale", problem);
   throw problem;
 }
 
-/** The branch that an earlier attempt of this operation made. */
+/** Throws unless an earlier attempt of this operation created the branch. */
 function assertOurs(target: Target<Options>, { branch, marker }: Own, database: Database, cause?: unknown): Branch {
   const what = `make branch "${target.name}"`;
   if (branch.name === database.default_branch) {
@@ -384,7 +366,7 @@ function assertOurs(target: Target<Options>, { branch, marker }: Own, database: 
   return branch;
 }
 
-/** Waits until a new branch is there: https://planetscale.com/docs/api/reference/get_branch */
+/** Waits until a new branch is ready: https://planetscale.com/docs/api/reference/get_branch */
 async function settle(context: Context, target: Target<Options>, made: Branch): Promise<Branch> {
   let branch = made;
   const late = () => {
@@ -414,14 +396,14 @@ async function waitForAnswer(context: Context, access: Access, what: string): Pr
 
 // ---- Ways in ----
 
-/** Passwords that this run made for its own branches, so that looking at them needs no further one. */
+/** Returns the passwords that this run created for its own branches, so that a look needs no further one. */
 function minted(context: Context): Promise<Map<string, Access>> {
   return context.once("minted", () => new Map<string, Access>());
 }
 
 /**
- * A password of this branch alone (Vitess), or a role (PostgreSQL). Without a glance's end it lives as long as the branch:
- * what a role of PostgreSQL made belongs to it, so that an app could not go on with another one after an `extend`.
+ * Creates a password (Vitess) or a role (PostgreSQL) of this branch. Unless for a glance, it lives as long as the
+ * branch: a role owns what it made, so that an app could not go on with another role after an `extend`.
  */
 async function mint(
   context: Context,
@@ -472,7 +454,7 @@ async function mint(
   return { engine, id: made.id, url: new Secret(loginUrl(engine, { host, username, password, database }, isPlain)) };
 }
 
-/** Works on a branch by what `create` minted, or by something that is revoked at once. */
+/** Works on a branch by a password from `create`, or by a temporary one. */
 async function inside<T>(
   context: Context,
   held: Held,

@@ -1,6 +1,4 @@
-/**
- * PlanetScale's API as far as a provider needs it: its database, its branches, and what its answers mean.
- */
+/** PlanetScale's API as far as a provider needs it: its database, its branches, and the meaning of its answers. */
 import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Fork, Held, Marker, Scope, Target } from "../../core/provider.ts";
@@ -11,7 +9,7 @@ import { isSameHolder } from "../_shared/ownership.ts";
 import { recorded, type Records } from "../_shared/recorded.ts";
 import type { Access } from "./planetscale_sql.ts";
 
-/** Where the branches are. */
+/** The scope of a resource, with the options that name the database. */
 export type PlanetScaleScope = Scope<Readonly<Record<"organization" | "database" | "endpoint", string>>>;
 
 export const [TOKEN_ID, TOKEN] = ["PLANETSCALE_SERVICE_TOKEN_ID", "PLANETSCALE_SERVICE_TOKEN"] as const;
@@ -76,7 +74,7 @@ function accessHint(database: string, accesses: string): string {
   return `Give it ${accesses}: \`pscale service-token add-access <id> ... --database ${database}\``;
 }
 
-/** The path of the database, from where `base` ends. */
+/** Returns the path of the database after `base`. */
 export function pathOf({ options: { organization, database } }: PlanetScaleScope): string[] {
   return [organization, "databases", database];
 }
@@ -93,7 +91,7 @@ export async function databaseOf(context: Context, scope: PlanetScaleScope, what
   return { answer, database: await api.read(DATABASE, answer, scope, what) };
 }
 
-/** The branch of a name; the title of `prod` means the default branch. */
+/** Finds a branch by name; the title of `prod` is the default branch. */
 export async function find(context: Context, scope: PlanetScaleScope, name: string) {
   const what = `look at branch "${name}"`;
   const isDefault = name === titleOfProd(scope);
@@ -104,7 +102,10 @@ export async function find(context: Context, scope: PlanetScaleScope, name: stri
   );
 }
 
-/** A 404 is also what a token without access gets: that a branch is absent is believed to who may see the others. */
+/**
+ * Looks up a branch. A token without access gets 404 too, so a branch counts as absent only if the token can see
+ * others.
+ */
 export async function lookUpBranch(
   context: Context,
   scope: PlanetScaleScope,
@@ -124,7 +125,7 @@ export async function lookUpBranch(
   return { answer };
 }
 
-/** The branch with this very id. */
+/** Returns the branch with this id; throws NOT_FOUND if there is none. */
 export async function heldBranch(context: Context, held: Held, scope: PlanetScaleScope): Promise<Branch> {
   const { answer, branch } = await find(context, scope, held.name);
   if (branch?.id !== held.id) throw await missing(answer, scope, held.name);
@@ -132,8 +133,8 @@ export async function heldBranch(context: Context, held: Held, scope: PlanetScal
 }
 
 /**
- * The last backup of a branch that was whole at an instant: a restore of a point wants one to begin with, as the vendor's
- * own command line sends it (https://github.com/planetscale/cli/pull/1372).
+ * Returns the last backup of a branch that was complete at an instant. A restore of a point starts from one, as in the
+ * vendor's own command line (https://github.com/planetscale/cli/pull/1372).
  */
 export async function backupBefore(
   context: Context,
@@ -161,7 +162,7 @@ export async function backupBefore(
 
 // ---- Ownership ----
 
-/** What is legal is not documented; this is within what is seen in use. */
+/** Longest name in characters. The limit is not documented; longer ones were not seen in use. */
 export const MAX_NAME_LENGTH = 60;
 
 export const records: Records<Branch, PlanetScaleScope["options"]> = recorded<Branch, PlanetScaleScope["options"]>({
@@ -188,14 +189,14 @@ export function planetScaleFork(
   };
 }
 
-/** A branch that is a fork, and whose. */
+/** A branch that is a fork, with its owner. */
 export interface Own {
   readonly branch: Branch;
   readonly marker: Marker;
 }
 
 /**
- * The branch of the fork, given what bears its name: it is on record, or it bears the first name where an answer may
+ * Returns the branch of the fork among those with its name: it is on record, or it has the first name and an answer may
  * have been lost.
  */
 export async function ownOf(
@@ -220,7 +221,7 @@ export async function ownOf(
   return renamer && { branch: renamed!, marker: renamer };
 }
 
-/** The branch of a fork's id, under the fork's name or the one that it was made under. */
+/** Returns the branch of a fork's id, under the fork's name or its first one. */
 export async function bearing(context: Context, scope: PlanetScaleScope, fork: Fork): ReturnType<typeof lookUpBranch> {
   const seen = await lookUpBranch(context, scope, fork.name);
   if (seen.branch?.id === fork.id) return seen;
@@ -228,7 +229,7 @@ export async function bearing(context: Context, scope: PlanetScaleScope, fork: F
   return first.branch?.id === fork.id ? first : { answer: first.answer };
 }
 
-/** A branch that was just made, under the name that it has by now. */
+/** Returns a branch that was just created, under its present name. */
 export async function madeOne(
   context: Context,
   target: Target<PlanetScaleScope["options"]>,
@@ -239,7 +240,7 @@ export async function madeOne(
   return await heldBranch(context, { id: made.id, name: target.name }, target);
 }
 
-/** Gives a branch its own name, if nobody else's bears it by now. */
+/** Renames a branch to its own name, unless another branch has that by now. */
 export async function named(
   context: Context,
   target: Target<PlanetScaleScope["options"]>,
@@ -288,7 +289,7 @@ export async function* branches(context: Context, scope: PlanetScaleScope): Asyn
   }
 }
 
-/** A 404 does not say what is missing, and is what a token that nobody knows gets as well. */
+/** Finds out what is missing after a 404, which an unknown token gets too. */
 async function whoIsMissing(
   context: Context,
   scope: PlanetScaleScope,
@@ -326,6 +327,25 @@ async function whoIsMissing(
   });
 }
 
+/**
+ * Returns the limit of the plan that forbids another branch: https://planetscale.com/docs/api/reference/get_database
+ */
+export function limitOf(database: Database, name: string, isRestored: boolean): Refusal | undefined {
+  if (isRestored && database.kind === "mysql" && !database.allow_data_branching) {
+    return {
+      code: "PLAN_LIMIT_DATA",
+      state: `Data Branching is off for database "${name}"`,
+      hint: "Turn it on in the database's settings, where the plan has it, or set `withData` to false",
+    };
+  }
+  if (!(isRestored ? database.at_backup_restore_branches_limit : database.at_development_branch_usage_limit)) return;
+  return {
+    code: "PLAN_LIMIT",
+    state: `database "${name}" has all the ${isRestored ? "restored" : "development"} branches that its plan allows`,
+    hint: "Remove unused envs with `forkstack prune`, or raise the plan",
+  };
+}
+
 export function denied(
   answer: VendorAnswer,
   scope: PlanetScaleScope,
@@ -349,7 +369,7 @@ export function missing(answer: VendorAnswer, scope: PlanetScaleScope, title: st
   });
 }
 
-/** The error for a state that an answer shows, with its request's id. */
+/** Returns the error for a state that an answer shows, with its request's id. */
 export async function told(
   { request, response }: VendorAnswer,
   { resource }: PlanetScaleScope,
@@ -367,7 +387,7 @@ export async function told(
   });
 }
 
-/** What the resource of `prod` is called; `database.reports` is the resource "reports". */
+/** Returns the title of `prod`'s resource; `database.reports` is the resource "reports". */
 export function titleOfProd({ project, resourceName }: PlanetScaleScope): string {
   return resourceTitle("database", project, "prod", resourceName);
 }

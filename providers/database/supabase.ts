@@ -4,8 +4,7 @@
  *
  * A branch has no field for a note: `git_branch` would have Supabase look for that branch in a connected repository, and
  * `notify_url` is called. All branches have the same parent, so that this proves nothing either. So a branch is made
- * under a name that its operation alone gives, and gets its own name once it is whole; it is ours if its ref, which is
- * never used again, is on record from Supabase's own answer.
+ * under a name that its operation alone gives, then renamed; it is ours if its ref is on record from Supabase's answer.
  *
  * - Branching: https://supabase.com/docs/guides/deployment/branching
  * - Management API: https://supabase.com/docs/reference/api/introduction
@@ -23,7 +22,7 @@ import { recorded } from "../_shared/recorded.ts";
 import { answers, type PostgresLogin, postgresLoginOf, postgresUrl, type Purpose } from "../_shared/postgres.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./supabase_api.ts";
-import { firstName, isUnlisted, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn } from "./supabase_api.ts";
+import { firstName, isUnlisted, isWhole, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn } from "./supabase_api.ts";
 import {
   isProject,
   type Options,
@@ -44,11 +43,11 @@ const KEYS = v.array(v.object({ name: v.string(), type: v.nullish(v.string()), a
 const DISK = v.object({ metrics: v.object({ fs_used_bytes: v.number() }) });
 
 const HOURS_OF_MONTH = 730;
-/** US dollars, of the default size Micro: https://supabase.com/docs/guides/platform/manage-your-usage/branching (2026-11) */
+/** US dollars per hour of size Micro (2026-11): https://supabase.com/docs/guides/platform/manage-your-usage/branching */
 const MICRO_USD_AN_HOUR = 0.01344;
 const SETTLE_MS = 10 * 60_000;
 const SETTLE_WITH_DATA_MS = 60 * 60_000; // the whole database is restored
-/** 10 to 60 s after a branch is said to be healthy: https://github.com/supabase/supabase/issues/39604 */
+/** Longest wait for a healthy branch's database, often 60 s: https://github.com/supabase/supabase/issues/39604 */
 const ANSWERS_MS = 120_000;
 
 const provider: Provider<Options> = {
@@ -133,7 +132,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   return records.inspection(target, found, await records.ownerOf(context, target.name, found));
 }
 
-/** Creates of this process that made nothing, so that nobody waits for it to appear. */
+/** First names of this process's creates that made nothing, so that nobody waits for them to appear. */
 const BARREN = new Set<string>();
 
 function keyOf({ name, marker: { operation } }: Target<Options>): string {
@@ -141,8 +140,8 @@ function keyOf({ name, marker: { operation } }: Target<Options>): string {
 }
 
 /**
- * Looks first: that names are unique is written nowhere. A create is never repeated; it may take longer than a client
- * waits, so after whatever came back but a success or a plain refusal, its first name is looked for.
+ * Creates a branch. Looks first, since unique names are not documented. The call is never repeated, and may take longer
+ * than a client waits; after any answer but a success or a plain refusal, the branch's first name is looked up.
  */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, options: { projectRef, withData } } = target;
@@ -180,7 +179,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   return await adopt(context, target, own, problem);
 }
 
-/** Goes on with a branch of the fork, if it is this operation's. */
+/** Continues with a branch of the fork, if it is this operation's. */
 async function adopt(
   context: Context,
   target: Target<Options>,
@@ -197,13 +196,13 @@ async function finish(context: Context, target: Target<Options>, { project_ref }
   return forkOf(await named(context, target, settled), target);
 }
 
-/** Refuses a name that another branch bears. */
+/** Refuses a name that another branch has. */
 function assertFree(target: Target<Options>, all: readonly Branch[], own?: Branch): void {
   const taken = all.find(({ name, project_ref }) => name === target.name && project_ref !== own?.project_ref);
   if (taken !== undefined) throw records.foreign(target, `make database "${target.name}": ${records.unknown}`);
 }
 
-/** Gives a branch that is whole its own name, if nobody else's bears it by now. */
+/** Renames a complete branch to its own name, unless another branch has that by now. */
 async function named(context: Context, target: Target<Options>, branch: Branch): Promise<Branch> {
   const { name } = target;
   if (branch.name === name) return branch;
@@ -224,7 +223,7 @@ async function named(context: Context, target: Target<Options>, branch: Branch):
   return { ...branch, name };
 }
 
-/** Its ref alone says which branch goes, and not before the list says that it is neither the project nor protected. */
+/** Deletes a branch by its ref, after the list has shown that it is neither the project nor protected. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const what = `delete database "${fork.name}"`;
   const isIt = ({ project_ref }: Branch) => project_ref === fork.id;
@@ -307,13 +306,13 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
   return present({ ...Object.fromEntries(given), SUPABASE_URL: domain && `https://${domain}` });
 }
 
-/** In one transaction, on a session of its own. */
+/** Runs a script in one transaction, on a session of its own. */
 async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void> {
   const { login } = await accessOf(context, fork, scope);
   await runPostgresScript(context, login, purposeOf(scope, `change database "${fork.name}"`), sql);
 }
 
-/** What its disk holds, and its server's list price; disk and traffic beyond the plan's are not in it. */
+/** Returns the disk's size, and the server's list price; without disk and traffic beyond the plan's. */
 async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<Usage> {
   const what = `read usage of database "${held.name}"`;
   const get = (...path: string[]) => api.send(context, scope, "GET", ["projects", held.id, ...path]);
@@ -331,7 +330,7 @@ async function usage(context: Context, held: Held, scope: Scope<Options>): Promi
 
 interface Access {
   readonly login: PostgresLogin;
-  /** To the server itself, also where `login` leads to the pooler. */
+  /** The login at the server itself, even if `login` uses the pooler. */
   readonly direct: PostgresLogin;
   readonly status: string;
   readonly jwtSecret?: string | null | undefined;
@@ -367,7 +366,7 @@ async function accessOfBranch(context: Context, held: Held, scope: Scope<Options
   return { login: direct, direct, status, jwtSecret };
 }
 
-/** The API tells nobody the password of the project itself. */
+/** Throws: the API does not tell the password of the project itself. */
 async function accessOfProject(context: Context, held: Held, scope: Scope<Options>): Promise<Access> {
   const { status, database: { host } } = await projectOf(context, scope);
   const password = context.credentials.SUPABASE_DB_PASSWORD?.reveal();
@@ -380,7 +379,7 @@ async function accessOfProject(context: Context, held: Held, scope: Scope<Option
   return { login: direct, direct, status };
 }
 
-/** An API without TLS is an emulator, and so are its databases. */
+/** Returns a login. With an API without TLS, which is an emulator, the database has none either. */
 function loginTo(
   { options }: Scope<Options>,
   own: Pick<PostgresLogin, "host" | "port" | "user" | "password">,
@@ -395,7 +394,7 @@ function purposeOf({ options: { connection } }: Scope<Options>, what: string): P
 
 // ---- States ----
 
-/** Waits until a branch is whole and its database answers. */
+/** Waits until a branch is complete and its database answers. */
 async function settle(context: Context, target: Target<Options>, ref: string): Promise<Branch> {
   const { name, options: { withData } } = target;
   const what = `make database "${name}"`;
@@ -434,12 +433,6 @@ function isLeaving({ preview_project_status: state, deletion_scheduled_at }: Bra
   return Boolean(deletion_scheduled_at) || state === "GOING_DOWN" || state === "REMOVED";
 }
 
-/** One that is paused is whole, and so is one without its edge functions. */
-function isWhole({ status, preview_project_status: state }: Branch): boolean {
-  const isWorkedOn = /^(CREATING_PROJECT|RUNNING_MIGRATIONS|MIGRATIONS_FAILED)$/.test(status);
-  return !isWorkedOn && (!state || state === "ACTIVE_HEALTHY" || isPaused(state));
-}
-
 function stateOf({ status, preview_project_status: state }: Branch): string {
   return !state || state === "ACTIVE_HEALTHY" ? status : state;
 }
@@ -462,7 +455,7 @@ function assertNotFailed(scope: Scope<Options>, branch: Branch): void {
 
 // ---- The parent ----
 
-/** Only the project itself has branches; what is no branch either is not there. */
+/** Throws unless the parent is the project itself: only that has branches. */
 async function assertParent(context: Context, target: Target<Options>): Promise<void> {
   const { name, parent, options: { projectRef } } = target;
   if (parent === undefined) {

@@ -1,5 +1,5 @@
 /**
- * Supabase's management API as far as the provider needs it: what it answers, what its refusals mean, waits.
+ * Supabase's management API as far as the provider needs it: answers, refusals, waits.
  *
  * - https://supabase.com/docs/reference/api/introduction
  * - Its specification: https://github.com/supabase/cli/blob/develop/packages/api/src/generated/openapi.json
@@ -13,26 +13,28 @@ import { Api, endpointOption, type VendorAnswer } from "../_shared/json_api.ts";
 import { firstNameOf } from "../_shared/first_name.ts";
 import { isSameHolder, recordedOwner } from "../_shared/ownership.ts";
 
-/** The ref of a project or of a branch, which is one too. */
+/** The ref of a project or of a branch, which is a project too. */
 export const REF = /^[a-z]{20}$/;
 
-/** What forkstack.json says. */
+/** The options of forkstack.json. */
 export const options = v.strictObject({
-  /** The ref of the project, as in the address of its dashboard, e.g. `"abcdefghijklmnopqrst"`; not that of a branch. */
+  /**
+   * The ref of the project, as in the address of its dashboard, e.g. `"abcdefghijklmnopqrst"`; not that of a branch.
+   */
   projectRef: v.pipe(v.string(), v.regex(REF, 'must be 20 lowercase letters, like "abcdefghijklmnopqrst"')),
   /** Clone the project's data too. Needs its add-on Point in Time Recovery. @default {false} */
   withData: v.optional(v.boolean(), false),
   /**
-   * What `DATABASE_URL` leads to: `"pooler"`, the shared pooler in session mode, or `"direct"`, the server itself, which
-   * has an IPv6 address alone without the add-on for IPv4. @default {"pooler"}
+   * The server of `DATABASE_URL`: `"pooler"`, the shared pooler in session mode, or `"direct"`, the server itself,
+   * which without the add-on for IPv4 has only an IPv6 address. @default {"pooler"}
    */
   connection: v.optional(v.picklist(["pooler", "direct"]), "pooler"),
-  /** Another address of the API. Without TLS only on this machine: the token goes there. */
+  /** URL of the API, which gets the token. Without TLS only on this machine. */
   endpoint: endpointOption("https://api.supabase.com"),
 });
 export type Options = v.InferOutput<typeof options>;
 
-/** One entry of the list. */
+/** A branch in the list. */
 export const BRANCH = v.object({
   name: v.string(),
   project_ref: v.pipe(v.string(), v.regex(REF)),
@@ -40,9 +42,9 @@ export const BRANCH = v.object({
   is_default: v.boolean(),
   persistent: v.boolean(),
   with_data: v.boolean(),
-  /** How far the vendor's own work on it is; deprecated for action runs, but the one thing a list tells of it. */
+  /** The state of the vendor's own work on it; deprecated for action runs, but the only one in a list. */
   status: v.string(),
-  /** That of its server. */
+  /** The state of its server. */
   preview_project_status: v.nullish(v.string()),
   deletion_scheduled_at: v.nullish(v.string()),
   created_at: v.pipe(v.string(), v.check((text) => !Number.isNaN(Date.parse(text)))),
@@ -63,7 +65,7 @@ const PROJECT = v.object({
   status: v.string(),
   database: v.object({ host: v.string() }),
 });
-/** What a project pays for beside the plan. */
+/** The add-ons of a project. */
 export const ADDONS = v.object({
   selected_addons: v.array(v.object({
     type: v.string(),
@@ -79,10 +81,13 @@ const ENTITLEMENTS = v.object({
 });
 
 const LONGEST_PAUSE_MS = 5_000; // 120 calls a minute are allowed
-/** What is made is seen late: a create may take longer than a client waits (30 s), and lists lag behind by seconds. */
+/**
+ * Longest wait until a new branch is visible, in milliseconds: a create may take longer than a client waits (30 s), and
+ * lists lag behind by seconds.
+ */
 export const VISIBLE_MS = 90_000;
 
-/** Refusals have a status and prose, but no codes. */
+/** Calls of the API. Its refusals have a status and prose, but no codes. */
 export const api = new Api<Options>({
   provider: "supabase",
   label: "Supabase",
@@ -109,12 +114,15 @@ export const api = new Api<Options>({
   },
 });
 
-/** Whether a name means the project itself: prod's does, whatever its default branch is called, and so does its ref. */
+/**
+ * Returns true if a name means the project itself, as prod's does whatever its default branch is called, and as its ref
+ * does.
+ */
 export function isProject({ project, resourceName, options: { projectRef } }: Scope<Options>, name: string): boolean {
   return [project, resourceTitle("database", project, "prod", resourceName), projectRef].includes(name);
 }
 
-/** The default branch, which is the project itself, is among them. */
+/** Lists the branches; the default branch, which is the project itself, is among them. */
 export async function branches(context: Context, scope: Scope<Options>): Promise<Branch[]> {
   const what = `list branches of "${scope.options.projectRef}"`;
   // https://supabase.com/docs/reference/api/v1-list-all-branches
@@ -123,7 +131,7 @@ export async function branches(context: Context, scope: Scope<Options>): Promise
   return await api.read(BRANCHES, answer, scope, what);
 }
 
-/** One that is not the project itself. */
+/** Finds a branch by name, other than the project itself. */
 export async function find(
   context: Context,
   scope: Scope<Options>,
@@ -132,7 +140,7 @@ export async function find(
   return (await branches(context, scope)).find((one) => !one.is_default && isWanted(one));
 }
 
-/** As `find`, of what may not be in the list yet. */
+/** Finds a branch that may not be in the list yet. */
 export async function appearing(
   context: Context,
   scope: Scope<Options>,
@@ -149,21 +157,21 @@ export async function appearing(
 
 // ---- Ownership ----
 
-/** No limit is documented; names of 80 characters were seen. */
+/** Longest name in characters. The limit is not documented; names of 80 were seen. */
 export const MAX_NAME_LENGTH = 80;
 
-/** The name under which a run makes a branch. */
+/** Returns the name under which a run creates a branch. */
 export function firstName(target: Target<Options>): string {
   return firstNameOf(target, MAX_NAME_LENGTH);
 }
 
-/** A branch that is a fork, and whose. */
+/** A branch that is a fork, with its owner. */
 export interface Own {
   readonly branch: Branch;
   readonly marker: Marker;
 }
 
-/** The branch of the fork, if it is on record, or bears the first name where an answer may have been lost. */
+/** Returns the branch of the fork, if it is on record, or has the first name and an answer may have been lost. */
 export async function ownIn(
   context: Context,
   target: Target<Options>,
@@ -179,7 +187,7 @@ export async function ownIn(
   return undefined;
 }
 
-/** As `ownIn`, of what may not be in the list yet; with the last list. */
+/** Returns the branch of the fork even if it is not in the list yet, with the last list. */
 export async function ownAppearing(
   context: Context,
   target: Target<Options>,
@@ -194,7 +202,7 @@ export async function ownAppearing(
   return own === undefined ? { all } : { own, all };
 }
 
-/** Whether something on record is there, though no list has it. */
+/** Returns true if a branch on record exists, although no list has it. */
 export async function isUnlisted(context: Context, target: Target<Options>): Promise<boolean> {
   for (const { id } of await context.recorded(target.name)) {
     if (await detailOf(context, target, { id, name: target.name }) !== undefined) return true;
@@ -202,7 +210,7 @@ export async function isUnlisted(context: Context, target: Target<Options>): Pro
   return false;
 }
 
-/** Address and password of a branch; `undefined` if there is none. */
+/** Returns address and password of a branch; `undefined` if it does not exist. */
 export async function detailOf(
   context: Context,
   scope: Scope<Options>,
@@ -216,7 +224,7 @@ export async function detailOf(
   return undefined;
 }
 
-/** The project itself. */
+/** Returns the project itself. */
 export async function projectOf(context: Context, scope: Scope<Options>): Promise<v.InferOutput<typeof PROJECT>> {
   const { projectRef } = scope.options;
   // https://supabase.com/docs/reference/api/v1-get-project
@@ -224,7 +232,7 @@ export async function projectOf(context: Context, scope: Scope<Options>): Promis
   return await api.read(PROJECT, answer, scope, `use project "${projectRef}"`);
 }
 
-/** Why the project took no new branch: by what the API tells of it, not by the prose of the refusal. */
+/** Returns the error for a refused branch, judged by what the API says of the project, not by the refusal's prose. */
 export async function refusedCreate(
   context: Context,
   target: Target<Options>,
@@ -272,7 +280,7 @@ export async function refusedCreate(
   return refusal;
 }
 
-/** It is turned on by a call that changes the project, so a person does it. */
+/** The error for a project without branching: turning it on changes the project, so the user does that. */
 function branchingOff(answer: VendorAnswer, scope: Scope<Options>, what: string): ForkstackError {
   const hint = `Turn it on at https://supabase.com/dashboard/project/${scope.options.projectRef}/branches`;
   return because(answer, scope, "PARENT_BRANCHING_OFF", { what: `${what}: branching is off`, hint });
@@ -287,12 +295,18 @@ function because(
   return vendorError(request, response, { provider: "supabase", resource, code, message: `Cannot ${what}`, hint });
 }
 
-/** Nobody used it for a while; it is not lost. */
+/** Returns true for a project that was paused because nobody used it; its data is kept. */
 export function isPaused(state: string | null | undefined): boolean {
   return state === "INACTIVE" || state === "PAUSING";
 }
 
-/** An error that no single answer tells. */
+/** Returns true for a complete branch, even if it is paused or without its edge functions. */
+export function isWhole({ status, preview_project_status: state }: Branch): boolean {
+  const isWorkedOn = /^(CREATING_PROJECT|RUNNING_MIGRATIONS|MIGRATIONS_FAILED)$/.test(status);
+  return !isWorkedOn && (!state || state === "ACTIVE_HEALTHY" || isPaused(state));
+}
+
+/** The error for a problem that no single answer shows. */
 export function problemOf(
   { resource }: Scope<Options>,
   code: ErrorCode,
@@ -307,7 +321,7 @@ export function problemOf(
   });
 }
 
-/** How long to wait by the clock, with pauses that grow. */
+/** Returns the deadline and growing pauses of a wait. */
 export function pace(context: Context, what: string, deadlineMs: number) {
   return { what, deadlineMs, mostMs: LONGEST_PAUSE_MS, clock: () => context.now().getTime() };
 }
