@@ -113,7 +113,9 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
 
 const keyOf = (password: string) => `password:${createHash("sha256").update(password).digest("hex")}`;
 
-/** Whose a database is by its password, which it tells once it is active: nobody else knows those that a run chose. */
+/**
+ * Returns the owner of a database by its password, which an active database tells: only its run knows the one it chose.
+ */
 async function provenOwner(context: Context, scope: Scope<Options>, found: Database): Promise<Marker | undefined> {
   const known = (await context.recorded(found.name)).filter(({ step }) => step === KEY);
   if (known.length === 0) return undefined;
@@ -126,7 +128,7 @@ async function provenOwner(context: Context, scope: Scope<Options>, found: Datab
   return known.find(({ id }) => id === keyOf(password))?.marker;
 }
 
-/** The step that says which password was chosen, by its hash. */
+/** The journal step with the hash of the chosen password. */
 const KEY = "key";
 
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
@@ -268,7 +270,7 @@ async function isWhole(context: Context, scope: Scope<Options>, database: Databa
 
 const pathOf = ({ databaseId }: Database) => ["databases", String(databaseId)];
 
-/** What stands at a name, once no create is under way any more: the answer to one may have been lost. */
+/** Returns the database of a name, after all running creates have ended: the answer to one may have been lost. */
 async function standing(context: Context, scope: Scope<Options>, name: string): Promise<Database | undefined> {
   const look = async () => (await databases(context, scope)).find((one) => one.name === name);
   const found = await look();
@@ -284,7 +286,7 @@ async function standing(context: Context, scope: Scope<Options>, name: string): 
   return await look();
 }
 
-/** Completed says only that the task is; the database has to be active. */
+/** Waits until a database is active: a completed task alone does not say so. */
 async function settled(context: Context, scope: Scope<Options>, id: number, what: string): Promise<Database> {
   return await poll(context, { ...details(scope), what }, async () => {
     const found = await find(context, scope, String(id)) ?? raise(missing(scope, String(id)));
@@ -299,7 +301,7 @@ async function parentOf(context: Context, scope: Scope<Options>, name: string): 
   throw unusable(scope, found);
 }
 
-/** It answers, though a change of its settings may be under way. */
+/** Returns true if a database answers, even while its settings change. */
 const isUsable = ({ status }: Database) => /^active/.test(status);
 
 function missing(scope: Scope<Options>, name: string): ForkstackError {
@@ -321,7 +323,7 @@ function raise(error: Error): never {
   throw error;
 }
 
-/** While it is made, it has no time of its own. */
+/** Returns the fork of a database; while that is created, it has no time of its own. */
 function forkOf({ databaseId, name, activatedOn }: Database, { marker, since }: RecordedThing): Fork {
   return { id: String(databaseId), name, createdAt: new Date(activatedOn ?? since).toISOString(), marker };
 }

@@ -34,18 +34,18 @@ import {
 } from "./upstash_api.ts";
 
 const options = v.strictObject({
-  /** The primary region of new databases, e.g. `"eu-west-1"`; absent: the parent's. An empty one needs it. */
+  /** The primary region of new databases, e.g. `"eu-west-1"`. An empty one needs it. @default {the parent's} */
   region: v.optional(v.pipe(v.string(), v.regex(/^[a-z]+-[a-z]+-?\d$/, 'must be like "eu-west-1"'))),
-  /** The plan of new databases; absent: what the type of the account gives. */
+  /** The plan of new databases. @default {as the account's type decides} */
   plan: v.optional(v.pipe(v.string(), v.regex(/^(free|payg|fixed_\d+[mg]b)$/, 'must be like "payg"'))),
-  /** Whether a full database drops keys instead of refusing writes. @default {false} */
+  /** Let a full database drop keys instead of refusing writes. @default {false} */
   eviction: v.optional(v.boolean(), false),
-  /** Another address of the API. Without TLS only on this machine: the key goes there. */
+  /** URL of the API, which gets the key. Without TLS only on this machine. */
   endpoint: endpointOption("https://api.upstash.com"),
 });
 type Options = v.InferOutput<typeof options>;
 
-/** The specification leaves the credentials out; the vendor's own clients read them. */
+/** The credentials of a database. The specification leaves them out; the vendor's own clients read them. */
 const ACCESS = v.object({
   ...DATABASE.entries,
   endpoint: v.pipe(v.string(), v.minLength(1)),
@@ -120,8 +120,8 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
 }
 
 /**
- * As names need not be unique, who makes a database looks again before it goes on: of several the first in the order of
- * `bearersOf` stays. One that lost takes its own away and waits for that one. The engine's lock makes this rare.
+ * Creates a database. Names need not be unique, so it looks again afterwards: of several databases the first in the
+ * order of `bearersOf` stays, and the others delete their own and wait for it. The engine's lock makes this rare.
  */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name } = target;
@@ -163,7 +163,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   return madeFrom(parent, first, target);
 }
 
-/** Its own is taken away, and the other's waited for. */
+/** Deletes this run's own database, and waits for the other one. */
 async function yieldTo(
   context: Context,
   target: Target<Options>,
@@ -196,7 +196,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   return await drop(context, scope, found.database_id, fork.name);
 }
 
-/** By the REST API of the database itself. */
+/** Queries the database by its own REST API. */
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {
   const what = `use database "${held.name}"`;
   const { database, restUrl } = await access(context, held, scope);
@@ -226,7 +226,7 @@ async function outputs(context: Context, held: Held, scope: Scope<Options>): Pro
   };
 }
 
-/** What it cost this month so far, as the vendor tells it. */
+/** Returns the size, and this month's cost so far, as the vendor tells them. */
 async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<Usage> {
   // https://upstash.com/docs/devops/developer-api/redis/get_database_stats
   const answer = await api.send(context, scope, "GET", ["stats", held.id]);
@@ -237,7 +237,9 @@ async function usage(context: Context, held: Held, scope: Scope<Options>): Promi
 
 // ---- Data of the parent ----
 
-/** A backup bears the id of the database that it is made for: it is ours, and of this fork. */
+/**
+ * Returns the name of a fork's backup: it contains the id of the database that it is made for, which proves ownership.
+ */
 const backupName = ({ database_id }: Database) => `forkstack-${database_id}`;
 
 async function fill(context: Context, target: Target<Options>, parent: Database, child: Database): Promise<void> {
@@ -280,7 +282,7 @@ async function backups(context: Context, scope: Scope<Options>, { database_id }:
   return await api.read(v.array(BACKUP), answer, scope, "list backups");
 }
 
-/** Those that were made for this child, until none is left; one that is still being made is waited for. */
+/** Deletes the backups made for this child, until none is left; waits for one that is still being made. */
 async function dropBackups(context: Context, scope: Scope<Options>, parent: Database, child: Database): Promise<void> {
   await poll(context, waiting(scope, "delete a backup"), async () => {
     const own = (await backups(context, scope, parent)).filter(({ name }) => name === backupName(child));
@@ -298,7 +300,10 @@ async function dropBackups(context: Context, scope: Scope<Options>, parent: Data
 
 // ---- The API ----
 
-/** Statuses: https://upstash.com/docs/devops/developer-api/http_status_codes; what their bodies hold is not documented. */
+/**
+ * Calls of the API. Statuses: https://upstash.com/docs/devops/developer-api/http_status_codes; the bodies are not
+ * documented.
+ */
 const api: Api<Options> = new Api<Options>({
   provider: "upstash-redis",
   label: "Upstash",
@@ -319,7 +324,7 @@ const api: Api<Options> = new Api<Options>({
       : undefined,
 });
 
-/** All of the account: the API knows no pages. */
+/** Lists all databases of the account: the API has no pages. */
 async function databases(context: Context, scope: Scope<Options>): Promise<Database[]> {
   // https://upstash.com/docs/devops/developer-api/redis/list_databases
   const answer = await api.send(context, scope, "GET", ["databases"]);
@@ -375,7 +380,10 @@ async function sendCreate(
   });
 }
 
-/** No code says that the plan is at its end, but what the account holds does: the free one has one database. */
+/**
+ * Returns the error for a refused create. No code names the plan's limit, so what the account holds decides: a free one
+ * has one database.
+ */
 async function createRefusal(
   answer: VendorAnswer,
   target: Target<Options>,
@@ -396,7 +404,7 @@ async function createRefusal(
   });
 }
 
-/** Waits until it takes changes: a restore on one that is busy is refused. */
+/** Waits until a database accepts changes: a restore on a busy one is refused. */
 async function settled(context: Context, target: Target<Options>, id: string): Promise<void> {
   await poll(context, waiting(target, `make database "${target.name}"`), async () => {
     const found = await find(context, target, id);
@@ -423,8 +431,8 @@ async function drop(
 // ---- What bears a name ----
 
 /**
- * What this operation made at an earlier attempt, or a moment ago; anything else at the name is an error, also beside it:
- * nobody could tell the two apart by their names.
+ * Returns the database of this operation, from this attempt or an earlier one; throws if another database has the name,
+ * even beside ours: nobody could tell the two apart.
  */
 async function oursOf(
   context: Context,

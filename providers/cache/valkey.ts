@@ -16,15 +16,13 @@ import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 
 const options = v.strictObject({
   /**
-   * `"database"`: a logical database, which the app uses as if it were alone; `"prefix"`: keys that begin with
-   * CACHE_PREFIX, which is a boundary that the server guards. See docs/cache.md.
-   * @default {"database"}
+   * The boundary of a fork: `"database"`: a logical database, which the app uses as if it were alone; `"prefix"`: keys
+   * that begin with CACHE_PREFIX, which the server enforces. See docs/cache.md. @default {"database"}
    */
   isolation: v.optional(v.picklist(["database", "prefix"]), "database"),
   /**
-   * Where base environments keep their data, by the cache's name, e.g. `{ "shop-dev": 1 }`: a logical database, or with
-   * `"prefix"` what the keys begin with. Without it: `prod` is in the logical database of the URL, or under
-   * `"shop.cache:"`.
+   * Places of base environments, by the cache's name, e.g. `{ "shop-dev": 1 }`: a logical database, or with `"prefix"`
+   * the prefix of the keys. Without an entry `prod` is in the logical database of the URL, or under `"shop.cache:"`.
    */
   bases: v.optional(
     v.record(v.string(), v.union([v.pipe(v.number(), v.integer(), v.minValue(0)), v.pipe(v.string(), v.minLength(1))])),
@@ -33,7 +31,7 @@ const options = v.strictObject({
 });
 type Options = v.InferOutput<typeof options>;
 
-/** Of `maxmemory`: beyond it a server would soon refuse writes, or evict keys of the parent. */
+/** Share of `maxmemory` beyond which a server would soon refuse writes, or evict keys of the parent. */
 const FULL = 0.95;
 
 const provider: Provider<Options> = redisProvider<Options>({
@@ -72,14 +70,14 @@ const provider: Provider<Options> = redisProvider<Options>({
 });
 export default provider;
 
-/** A credential that is a URL, by its variable. */
+/** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = { VALKEY_URL: "redis://admin@cache.example:6379" };
 
 function prefixOf(name: string): string {
   return `${name}.cache:`;
 }
 
-/** Copies all keys of the parent, but not those of forks that live in its logical database. */
+/** Copies all keys of the parent, except those of forks in its logical database. */
 async function fill({ connection, target, from, to, all }: Filling<Options>): Promise<Copy> {
   if (from === undefined) return "empty";
   const guests = from.prefix === undefined ? all.filter(({ place }) => place.database === from.database) : [];

@@ -51,13 +51,13 @@ const nameOption = (what: string) => v.optional(v.pipe(v.string(), v.minLength(1
 const options = v.strictObject({
   /** The project's id, as in the address of the console, e.g. `"late-frost-12345"`. */
   projectId: v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,60}$/, 'must be an id like "late-frost-12345"')),
-  /** The database that `DATABASE_URL` leads to. Needed where a branch has several. */
+  /** The database in `DATABASE_URL`. Needed if a branch has several. */
   database: nameOption("database"),
-  /** The role that `DATABASE_URL` logs in as; absent: the owner of the database. */
+  /** The role in `DATABASE_URL`. @default {the owner of the database} */
   role: nameOption("role"),
-  /** Forks hold the parent's schema and none of its rows. @default {false} */
+  /** Fork the parent's schema without its rows. @default {false} */
   schemaOnly: v.optional(v.boolean(), false),
-  /** Another address of the API. Without TLS only on this machine: the key goes there. */
+  /** URL of the API, which gets the key. Without TLS only on this machine. */
   endpoint: endpointOption("https://console.neon.tech"),
 });
 type Options = v.InferOutput<typeof options>;
@@ -75,13 +75,13 @@ const MADE = v.object({
 });
 const URI = v.object({ uri: v.pipe(v.string(), v.startsWith("postgres")) });
 
-/** The annotations of a fork. */
+/** Keys of a fork's annotations. */
 const MARK = "forkstack";
 const PARENT = "forkstack-parent"; // a branch without data is a root: the API forgets what its schema is of
 
 /** https://neon.com/docs/guides/branch-expiration, read in November 2026 */
 const LONGEST_LEASE_MS = 30 * 86_400_000;
-/** Of logical size, on paid plans: https://neon.com/docs/introduction/plans, read in November 2026 */
+/** Price per GB of logical size, on paid plans: https://neon.com/docs/introduction/plans, read in November 2026 */
 const USD_PER_GB_MONTH = 0.35;
 const provider: Provider<Options> = {
   name: "neon",
@@ -137,7 +137,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   return { state: isReady(found) ? "ready" : "pending", fork: forkOf(found, marker) };
 }
 
-/** Names are unique in a project: the create itself tells whether something stands there. */
+/** Creates a branch. Names are unique in a project, so the call itself tells whether the name is taken. */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, marker, at, options: { schemaOnly } } = target;
   const what = `make branch "${name}"`;
@@ -178,7 +178,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   return await filled(context, target, forkOf(taken, marker));
 }
 
-/** By its id alone, after its marker was read again; what a person protected or made the default stays. */
+/** Deletes a branch by its id, after reading its marker again; one that a user protected or made the default stays. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const what = `delete branch "${fork.name}"`;
   const { found, answer } = await ours(context, fork, scope, what);
@@ -241,7 +241,7 @@ async function extend(context: Context, fork: Fork, expiresAt: string, scope: Sc
   await settle(context, scope, operations, what);
 }
 
-/** The most that its storage costs: Neon charges a child for what changed in it, where that is less. */
+/** Returns the highest possible cost of its storage: Neon charges a child only for its changes, if that is less. */
 async function usage(context: Context, held: Held, scope: Scope<Options>): Promise<Usage> {
   const what = `read usage of branch "${held.name}"`;
   const { found, answer } = await byId(context, scope, held.id, what);
@@ -257,7 +257,7 @@ async function usage(context: Context, held: Held, scope: Scope<Options>): Promi
   return { sizeBytes, costUsd: sizeBytes / 1e9 * USD_PER_GB_MONTH };
 }
 
-/** Past the pooler, which forgets a session's settings between two transactions. */
+/** Runs a script without the pooler, which loses a session's settings between transactions. */
 async function execute(context: Context, held: Held, scope: Scope<Options>, sql: string): Promise<void> {
   const { login, purpose } = await doorOf(context, held, scope, "direct", "change");
   await runPostgresScript(context, login, purpose, sql);
@@ -272,7 +272,7 @@ interface Access {
 
 type Made = v.InferOutput<typeof MADE>;
 
-/** The URLs that the answer to the create tells, where it tells those that are wanted. */
+/** Returns the URLs in the answer to a create, if they are the wanted ones. */
 function urlsIn({ connection_uris: [given] = [] }: Made, { options: { database, role } }: Scope<Options>) {
   if (given === undefined) return undefined;
   const { connection_uri: uri, connection_parameters: of } = given;
@@ -280,7 +280,9 @@ function urlsIn({ connection_uris: [given] = [] }: Made, { options: { database, 
   return { direct: new Secret(uri), pooled: withHost(uri, of.pooler_host) };
 }
 
-/** How to reach a branch, asked for once a run; a run that made it knows it from the answer, as far as that tells. */
+/**
+ * Returns the URLs of a branch, requested once a run; the run that created it has them from the answer, if complete.
+ */
 async function accessTo(context: Context, held: Held, scope: Scope<Options>, made?: Made): Promise<Access> {
   return await context.once(`access ${held.id}`, () => {
     const host = made?.endpoints.find(({ type }) => type === "read_write")?.host;
@@ -288,7 +290,7 @@ async function accessTo(context: Context, held: Held, scope: Scope<Options>, mad
   });
 }
 
-/** The URLs as Neon has them; the direct one differs from the pooled one by its host alone, where that is known. */
+/** Requests the URLs; the direct one differs from the pooled one only by its host, if that is known. */
 async function ask(context: Context, scope: Scope<Options>, held: Held, host?: string): Promise<Access> {
   const { database, role } = await loginsOf(context, scope, held);
   const one = async (pooled: boolean) => {
@@ -303,7 +305,7 @@ async function ask(context: Context, scope: Scope<Options>, held: Held, host?: s
   return { pooled: new Secret(pooled), direct: host ? withHost(pooled, host) : new Secret(await one(false)) };
 }
 
-/** Another host in a connection URL. */
+/** Replaces the host in a connection URL. */
 function withHost(uri: string, host: string): Secret {
   const url = new URL(uri);
   url.host = host;
@@ -330,7 +332,7 @@ async function loginsOf(
   });
 }
 
-/** How to connect to a branch. Neon's certificates are public ones: `require` alone would take any. */
+/** Returns the login for a branch. Neon's certificates are public ones: `require` alone would accept any. */
 async function doorOf(context: Context, held: Held, scope: Scope<Options>, by: keyof Access, verb: string) {
   const login = postgresLoginOf((await accessTo(context, held, scope))[by].reveal());
   const what = `${verb} branch "${held.name}"`;
@@ -344,7 +346,7 @@ async function doorOf(context: Context, held: Held, scope: Scope<Options>, by: k
   return { login: checked, purpose: { provider: "neon", what, source: "the URL that Neon gave" } };
 }
 
-/** A fork that was asked for without anything in it: Neon makes none, so what the schema-only branch has is dropped. */
+/** Empties a fork that was requested without contents: Neon makes none, so the schema of the branch is dropped. */
 async function filled(context: Context, target: Target<Options>, fork: Fork): Promise<Fork> {
   if (target.parent !== undefined) return fork;
   const done = `forkstack emptied it: ${target.marker.operation}`;
@@ -375,7 +377,7 @@ async function parentOf(context: Context, target: Target<Options>, title: string
   });
 }
 
-/** The branch of a fork, if it is still there; one whose marker is not the fork's is nobody's to change. */
+/** Returns the branch of a fork, if it exists; throws if its marker is not the fork's. */
 async function ours(context: Context, fork: Fork, scope: Scope<Options>, what: string) {
   const { found, answer } = await byId(context, scope, fork.id, what);
   const marker = found && markerOf(context, found);
@@ -389,13 +391,13 @@ function foreign(scope: Scope<Options>, what: string, cause?: unknown): Forkstac
   return foreignError({ provider: "neon", resource: scope.resource }, what, cause);
 }
 
-/** A point in the parent's history: its instant, or its place in the write-ahead log. */
+/** Returns a point in the parent's history: an instant, or a position in the write-ahead log. */
 function pointOf(at: string | undefined): Readonly<Record<string, string>> {
   if (at === undefined) return {};
   return /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/i.test(at) ? { parent_lsn: at } : { parent_timestamp: at };
 }
 
-/** To the second, not before the lease ends; a later end than Neon takes is left to `prune`. */
+/** Returns the end of the lease, rounded up to the second; none if later than Neon accepts: `prune` deletes it then. */
 function expiryOf(context: Context, expiresAt: string | undefined): { expires_at?: string } {
   if (expiresAt === undefined) return {};
   const end = new Date(Math.ceil(Date.parse(expiresAt) / 1_000) * 1_000);

@@ -1,5 +1,5 @@
 /**
- * Neon's API as the provider uses it: branches by title and by id, operations awaited, refusals told in words.
+ * Neon's API as the provider uses it: branches by title and by id, waits for operations, refusals explained.
  *
  * - https://api-docs.neon.tech/reference/getting-started-with-neon-api
  * - Its operations: https://neon.com/docs/reference/api/operations
@@ -11,7 +11,7 @@ import type { Context, Held, Scope, Target } from "../../core/provider.ts";
 import { type ErrorCode, type ForkstackError, resourceTitle } from "../../mod.ts";
 import { Api, type Refusal, type VendorAnswer } from "../_shared/json_api.ts";
 
-/** What the calls need of the options. */
+/** The options that the calls need. */
 export interface NeonProject {
   readonly projectId: string;
   readonly endpoint: string;
@@ -31,7 +31,7 @@ export const BRANCH = v.object({
 });
 export type Branch = v.InferOutput<typeof BRANCH>;
 const ANNOTATION = v.object({ value: v.record(v.string(), v.string()) });
-/** A branch with what was noted on it. */
+/** A branch with its annotations. */
 export type Noted = Branch & { readonly notes: Readonly<Record<string, string>> };
 const FOUND = v.object({ branch: BRANCH, annotation: v.optional(ANNOTATION) });
 const PAGE = v.object({
@@ -46,9 +46,9 @@ const ROLES = v.object({ roles: v.array(v.object({ name: v.string() })) });
 const ENDPOINTS = v.object({ endpoints: v.array(v.object({ current_state: v.string() })) });
 const HISTORY = v.object({ project: v.object({ history_retention_seconds: v.number() }) });
 const POLLED = v.object({ operation: OPERATION });
-/** As long as the vendor's own SDK waits for an operation. */
+/** Longest wait for an operation, in milliseconds, as in the vendor's own SDK. */
 const SETTLE_MS = 300_000;
-/** A failed operation may be tried again by Neon itself: https://neon.com/docs/reference/api/operations */
+/** Longest wait after a failed operation, which Neon may retry: https://neon.com/docs/reference/api/operations */
 const FAILED_MS = 30_000;
 
 /** Waits for each operation: https://api-docs.neon.tech/reference/getprojectoperation */
@@ -83,7 +83,7 @@ export async function settle(
   }
 }
 
-/** Waits for a branch whose operations nobody told us, and then for its compute. */
+/** Waits for a branch whose operations are unknown, and then for its compute. */
 export async function settleBranch(
   context: Context,
   scope: Scope<NeonProject>,
@@ -107,7 +107,7 @@ export async function settleBranch(
   });
 }
 
-/** Looks until it is so; what was seen last is told if that takes too long. */
+/** Looks until a condition is true; the error at the deadline says what was seen last. */
 async function settled(
   context: Context,
   scope: Scope<NeonProject>,
@@ -127,10 +127,10 @@ async function settled(
 }
 
 const STATUS_PAGE = "https://neonstatus.com";
-/** Where nothing better is known. */
+/** The hint if nothing better is known. */
 export const LOOK = "Run `forkstack doctor` to see what is there";
 
-/** Refusals that the vendor's own code explains. */
+/** Meanings of the vendor's codes. */
 export const KNOWN: Readonly<Record<string, Refusal>> = {
   BRANCHES_LIMIT_EXCEEDED: {
     code: "PLAN_LIMIT",
@@ -144,7 +144,7 @@ export const KNOWN: Readonly<Record<string, Refusal>> = {
   },
 };
 
-/** Statuses and codes: https://neon.com/docs/reference/api/key-concepts; a code is often empty */
+/** Calls of the API. Statuses and codes: https://neon.com/docs/reference/api/key-concepts; a code is often empty */
 export const api = new Api<NeonProject>({
   provider: "neon",
   label: "Neon",
@@ -183,7 +183,7 @@ export const api = new Api<NeonProject>({
   },
 });
 
-/** All branches, page by page, in the order in which they were made: pages then stay as they are. */
+/** Yields all branches page by page, in the order of creation, which keeps the pages stable. */
 export async function* branches(
   context: Context,
   scope: Scope<NeonProject>,
@@ -205,7 +205,7 @@ export async function* branches(
   }
 }
 
-/** The branch of a title: the default one for prod's, else the one that bears it. */
+/** Returns the branch of a title: the default one for prod's, else the one of that name. */
 export async function named(context: Context, scope: Scope<NeonProject>, title: string): Promise<Noted | undefined> {
   const isDefault = isProd(scope, title);
   for await (const branch of branches(context, scope, isDefault ? {} : { search: title })) { // it finds parts of names
@@ -218,7 +218,7 @@ export function isProd({ project, resourceName }: Scope<NeonProject>, title: str
   return title === resourceTitle("database", project, "prod", resourceName);
 }
 
-/** The branch of an id, if it is there; that there is no such project is another matter. */
+/** Returns the branch of an id, if it exists; throws if the project does not. */
 export async function byId(
   context: Context,
   scope: Scope<NeonProject>,
@@ -235,13 +235,13 @@ export async function byId(
   return { found: { ...branch, notes: annotation?.value ?? {} }, answer };
 }
 
-/** A 404 tells nothing of what it was for. */
+/** Throws if the project does not exist: a 404 does not say what is missing. */
 async function assertProject(context: Context, scope: Scope<NeonProject>, what: string): Promise<void> {
   const answer = await api.send(context, scope, "GET", ["branches"], { query: { limit: "1" } });
   await api.read(PAGE, answer, scope, what);
 }
 
-/** The databases of a branch. */
+/** Lists the databases of a branch. */
 export async function databasesOf(context: Context, scope: Scope<NeonProject>, held: Held) {
   const what = `connect to branch "${held.name}"`;
   // https://api-docs.neon.tech/reference/listprojectbranchdatabases
@@ -253,7 +253,7 @@ export async function databasesOf(context: Context, scope: Scope<NeonProject>, h
   return { ...await api.read(DATABASES, answer, scope, what), answer };
 }
 
-/** Which of the parts of a connection is not there: Neon's 404 does not tell. */
+/** Finds out which part of a connection does not exist: Neon's 404 does not say. */
 export async function whatIsMissing(
   context: Context,
   scope: Scope<NeonProject>,
@@ -286,7 +286,7 @@ export async function whatIsMissing(
   });
 }
 
-/** Why a create was refused, where neither status nor code say it: the state of what it was to be made of does. */
+/** Finds out why a create was refused, by the state of its parent, if neither status nor code say it. */
 export async function whyNotMade(
   context: Context,
   target: Target<NeonProject>,
@@ -318,7 +318,7 @@ export async function whyNotMade(
   });
 }
 
-/** After a delete that was refused: the branches that were forked from it. */
+/** Returns the error for a refused delete: the branches that were forked from it. */
 export async function whyNotDeleted(
   context: Context,
   scope: Scope<NeonProject>,
@@ -336,7 +336,7 @@ export async function whyNotDeleted(
   });
 }
 
-/** An error of our own about what Neon answered, with its request id. */
+/** The error for an answer of Neon's, with its request id. */
 export function told(
   answer: VendorAnswer,
   scope: Scope<NeonProject>,
@@ -355,7 +355,7 @@ export function isReady({ current_state }: Branch): boolean {
   return current_state === "ready" || current_state === "archived"; // an archived one wakes when it is asked
 }
 
-/** Names for a person; as many as fit in a line. */
+/** Formats names for people; as many as fit in a line. */
 export function quotedNames(named: readonly { readonly name: string }[]): string {
   if (named.length === 0) return "none";
   const more = named.length > 5 ? ` and ${named.length - 5} more` : "";

@@ -39,12 +39,12 @@ const LOCK_WAIT_MS = 600_000;
 
 const options = v.strictObject({
   /**
-   * `"template"`: the server copies a parent that nobody is connected to; `"clone"`: the same by `file_copy_method =
-   * clone`, from version 18; `"dump"`: `pg_dump | pg_restore`, of a parent in use. Without it: template, or dump if
-   * somebody is connected.
+   * The way of copying. `"template"`: the server copies a parent without connections; `"clone"`: the same by
+   * `file_copy_method = clone`, from version 18; `"dump"`: `pg_dump | pg_restore`, of a parent in use. @default
+   * {template, or dump if somebody is connected}
    */
   strategy: v.optional(v.picklist(["template", "clone", "dump"])),
-  /** Fork a parent to which every role may connect, those of its forks too. @default {false} */
+  /** Fork a parent to which every role may connect, including those of its forks. @default {false} */
   allowOpenParent: v.optional(v.boolean()),
 });
 type Options = v.InferOutput<typeof options>;
@@ -133,12 +133,12 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
-/** A credential that is a URL, by its variable. */
+/** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = { POSTGRES_URL: "postgres://admin@db.example:5432/postgres" };
 
 /**
- * Connects as the role of POSTGRES_URL, to the database named there or to another one. Each statement that changes
- * something asks the fence first: the one before it may have taken long.
+ * Connects as the role of POSTGRES_URL, to the database in it or to another one. Awaits the fence before each statement
+ * that changes something: the one before it may have taken long.
  */
 function connected<T>(
   context: Context,
@@ -159,7 +159,7 @@ function connected<T>(
   );
 }
 
-/** Statements that only look, or set something for this connection alone. */
+/** Pattern for statements that only read, or set something for this connection. */
 const READS = /^\s*(SELECT (?!pg_terminate_backend)|SET )/;
 
 function adminOf(context: Context): pg.PostgresLogin {
@@ -179,7 +179,7 @@ function purposeOf(what: string): pg.Purpose {
   return { provider: "postgres", what, source: VARIABLE, denied };
 }
 
-/** The role and the database of a name: the role's mark counts, and that it owns the database. */
+/** Looks for the role and the database of a name: the role must have our mark, and own the database. */
 async function inspect(context: Context, query: Query, target: Target<Options>): Promise<Inspection> {
   const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as RoleRow[];
   const [database] = await query(`${DATABASES} WHERE datname = $1`, [target.name]) as RoleRow[];
@@ -244,7 +244,7 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
   return roleFork(context, role!, undefined)!;
 }
 
-/** Takes a claim back where somebody else's database got its name meanwhile. */
+/** Withdraws a claim if somebody else's database got its name meanwhile. */
 async function assertFree(query: Query, claim: Fork): Promise<void> {
   const [taken] = await query("SELECT 1 FROM pg_database WHERE datname = $1", [claim.name]);
   if (taken === undefined) return;
@@ -252,7 +252,7 @@ async function assertFree(query: Query, claim: Fork): Promise<void> {
   throw foreign("make", claim.name, "somebody else made a database of this name meanwhile");
 }
 
-/** The parent is there, and a fork's role could not connect to it. */
+/** Throws unless the parent exists, and a fork's role could not connect to it. */
 async function assertParent(query: Query, target: Target<Options>): Promise<void> {
   if (target.parent === undefined) return;
   const sql = "SELECT has_database_privilege('public', oid, 'CONNECT') AS open FROM pg_database WHERE datname = $1";
@@ -272,7 +272,7 @@ async function assertParent(query: Query, target: Target<Options>): Promise<void
   });
 }
 
-/** Makes a marked copy of the parent aside, from the beginning: what an earlier run left there may not be whole. */
+/** Creates a marked copy of the parent under another name, from the start: an earlier run's may be incomplete. */
 async function fill(
   context: Context,
   query: Query,
@@ -298,7 +298,10 @@ async function fill(
   return copy;
 }
 
-/** The settings that go with a parent (`search_path`, ...), closed to all but the role, and marked; in one go. */
+/**
+ * Applies the parent's settings (`search_path`, ...), closes the database to all but the role, and marks it, in one
+ * step.
+ */
 async function settle(query: Query, name: string, parent: string | undefined, comment: string): Promise<void> {
   const sql = `SELECT unnest(setconfig) AS line FROM pg_db_role_setting
     WHERE setrole = 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = $1)`;
@@ -314,7 +317,7 @@ async function settle(query: Query, name: string, parent: string | undefined, co
     COMMENT ON DATABASE ${name} IS ${comment}`);
 }
 
-/** The mark of the role, and of the database that it owns, in one go; what follows it in the comments stays. */
+/** Writes the marks of the role and of its database in one step; further text in the comments stays. */
 async function remark(context: Context, query: Query, fork: Fork): Promise<void> {
   const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, [fork.id, fork.name]) as RoleRow[];
   const [database] = await query(`${DATABASES} WHERE datname = $1 AND datdba::text = $2`, [
@@ -357,13 +360,13 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
   return database === undefined || isOwned ? "deleted" : "absent";
 }
 
-/** Drops what the fork's role owns, and then the role. */
+/** Drops the databases of the fork's role, and then the role. */
 async function removed(query: Query, fork: Held): Promise<void> {
   for (const name of [fork.name, aside("new", fork), aside("old", fork)]) await drop(query, fork, name);
   await dropRoles(query, fork);
 }
 
-/** Fills a new database aside; `commit` lets the two change names in one transaction. The logins stay. */
+/** Fills a new database under another name; `commit` exchanges the names in one transaction. The logins stay. */
 async function reset(context: Context, fork: Fork, target: Target<Options>): Promise<Replacement> {
   const locked = <T>(work: (query: Query) => Promise<T>) =>
     connected(context, `reset database "${fork.name}"`, async (query) => {
@@ -398,7 +401,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
   };
 }
 
-/** Runs a script as a login of the fork's: no statement of it can become the role of POSTGRES_URL. */
+/** Runs a script as a login of the fork: no statement of it can become the role of POSTGRES_URL. */
 async function execute(context: Context, fork: Held, database: string, sql: string): Promise<void> {
   const what = `change database "${fork.name}"`;
   await connected(context, what, async (query) => {
@@ -418,12 +421,12 @@ async function drop(query: Query, fork: Held, name: string): Promise<void> {
   if (found?.owner === fork.id) await query(`DROP DATABASE IF EXISTS ${quotedIdentifier(name)} WITH (FORCE)`);
 }
 
-/** Where a fork's next or last database stands; an underscore is in no name of ours. */
+/** Returns the name of a fork's next or last database; an underscore is in no name of ours. */
 function aside(purpose: "new" | "old", fork: Held): string {
   return `forkstack_${purpose}_${fork.id}`;
 }
 
-/** Whether it is a fork, by its role's OID; else it is a base environment's database, by its own. */
+/** Returns true for a fork, by its role's OID; false for a base environment's database, by its own. */
 async function isForkHeld(context: Context, query: Query, held: Held): Promise<boolean> {
   const own = [held.id, held.name];
   const [role] = await query(`${ROLES} WHERE oid::text = $1 AND rolname = $2`, own) as RoleRow[];
@@ -438,8 +441,8 @@ async function isForkHeld(context: Context, query: Query, held: Held): Promise<b
 }
 
 /**
- * One attempt at a time; the lock ends with the session, also with that of a process that died. It is of the database
- * to which POSTGRES_URL leads. Asked for again and again, so that who waits can be stopped.
+ * Takes the lock of a name, which ends with the session, even if its process dies. It is in the database of
+ * POSTGRES_URL. Asks repeatedly, so that the wait can be aborted.
  */
 async function lock(context: Context, query: Query, name: string): Promise<void> {
   const key = createHash("sha256").update(`forkstack ${name}`).digest().readBigInt64BE().toString();

@@ -1,5 +1,5 @@
 /**
- * How a parent gets into a new database: copied by the server (template, clone), or dumped and restored.
+ * Copying a parent into a new database: by the server (template, clone), or by dump and restore.
  *
  * - https://www.postgresql.org/docs/18/sql-createdatabase.html, .../manage-ag-templatedbs.html, .../app-pgdump.html
  */
@@ -8,19 +8,19 @@ import { pipe, run } from "../../core/system/subprocess.ts";
 import { ForkstackError } from "../../mod.ts";
 import { literal, type PostgresLogin, type Query, quotedIdentifier, sqlStateOf } from "../_shared/postgres.ts";
 
-/** `"template"`, `"clone"` or `"dump"`; without one: template, or dump if somebody is connected. */
+/** The way of copying; without one: template, or dump if somebody is connected. */
 export type Strategy = "template" | "clone" | "dump";
 
-/** What is copied, and where to. */
+/** The source and target of a copy. */
 export interface CopySpec {
-  /** The parent; absent: nothing. */
+  /** The parent's name; `undefined`: an empty database. */
   readonly parent: string | undefined;
   readonly to: string;
   readonly owner: string;
   readonly strategy: Strategy | undefined;
 }
 
-/** Makes the database. */
+/** Creates the database; returns the way of copying. */
 export async function copied(
   context: Context,
   query: Query,
@@ -67,7 +67,9 @@ export async function copied(
   return "full-copy";
 }
 
-/** Who is connected to a database; empty if nobody is. Who may not see more of a session sees its role alone. */
+/**
+ * Describes the connections to a database; empty if there are none. Without further rights only their roles are known.
+ */
 async function connectionsTo(query: Query, name: string): Promise<string> {
   const found = await query(
     `SELECT usename, application_name AS program, host(client_addr) AS host FROM pg_stat_activity
@@ -87,7 +89,7 @@ async function versionOf(query: Query): Promise<number> {
   return version;
 }
 
-/** Encoding and locale of a database, as clauses of another's making. */
+/** Returns encoding and locale of a database, as clauses for creating another. */
 async function localeOf(query: Query, name: string): Promise<string> {
   const sql = `SELECT to_jsonb(d) AS it, pg_encoding_to_char(encoding) AS encoding FROM pg_database d
     WHERE datname = $1`;
@@ -99,7 +101,7 @@ async function localeOf(query: Query, name: string): Promise<string> {
   ].filter(Boolean).join(" ");
 }
 
-/** Both programs are there, and read this server: one that is older than it refuses to dump. */
+/** Throws unless both programs exist and can read this server: an older one refuses to dump. */
 async function assertTools(query: Query, parent: string): Promise<void> {
   const wanted = await versionOf(query);
   const hint = `Install PostgreSQL's client programs, version ${wanted} or later, and put them first in PATH`;
@@ -115,7 +117,10 @@ async function assertTools(query: Query, parent: string): Promise<void> {
   }
 }
 
-/** `pg_dump | pg_restore`: one snapshot of a parent that is in use. Secrets go by the environment, never as arguments. */
+/**
+ * Runs `pg_dump | pg_restore`: one snapshot of a parent in use. Secrets are passed by the environment, never as
+ * arguments.
+ */
 async function dumped(context: Context, login: PostgresLogin, parent: string, to: string): Promise<void> {
   const { host, port, user, password, sslmode } = login;
   const shared = { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGSSLMODE: sslmode };

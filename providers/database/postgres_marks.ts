@@ -5,10 +5,10 @@ import type { Context, Copy, Fork, Marker } from "../../core/provider.ts";
 import { MARK_GONE } from "../_shared/ownership.ts";
 import { literal, quotedIdentifier } from "../_shared/postgres.ts";
 
-/** Holds the URL of a role that may make databases and roles. */
+/** The variable with the URL of a role that may create databases and roles. */
 export const VARIABLE = "POSTGRES_URL";
 
-/** A role or a database, with the comment on it. */
+/** A role or a database, with its comment. */
 export interface RoleRow {
   readonly oid: string;
   readonly name: string;
@@ -16,7 +16,7 @@ export interface RoleRow {
   readonly note: string | null;
 }
 
-/** The parts of a comment beside the marker. */
+/** The parts of a comment after the marker. */
 export interface RoleNote {
   readonly createdAt: string;
   readonly parent?: string;
@@ -30,8 +30,8 @@ export const DATABASES =
   FROM pg_database`;
 
 /**
- * The fork of a role; `undefined` if the role is not ours, or its own database has lost its mark. A database that the
- * role does not own says nothing of it.
+ * Returns the fork of a role; `undefined` if the role is not ours, or its own database has lost its mark. A database
+ * that the role does not own is ignored.
  */
 export function roleFork(context: Context, role: RoleRow, database: RoleRow | undefined): Fork | undefined {
   const marker = roleMarker(context, role);
@@ -50,8 +50,8 @@ export function roleFork(context: Context, role: RoleRow, database: RoleRow | un
 }
 
 /**
- * Tells of a database that a marked role owns, and whose comment is not our mark: it had that before it had its name,
- * so that its application changed it, as its owner may. The role's own mark is out of the application's reach.
+ * Describes a database of a marked role whose comment is not our mark: it had the mark before its name, so its
+ * application changed it, as the owner may. The application cannot change the role's own mark.
  */
 export function lostMark(role: RoleRow, database: RoleRow): string {
   if (database.note === null) {
@@ -70,7 +70,7 @@ export function roleMarker(context: Context, row: RoleRow): Marker | undefined {
   return roleNote(row) === undefined ? undefined : context.markerOf(row.name, row.note!.split(" ")[0]);
 }
 
-/** The end of a mark; without it the mark is damaged, and none. */
+/** Parses the end of a mark; `undefined` for a damaged one. */
 export function roleNote({ note }: RoleRow): RoleNote | undefined {
   try {
     const found = JSON.parse(note!.split(" ").slice(1).join(" ")) as RoleNote | null;

@@ -8,10 +8,10 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import type { Held } from "../../core/provider.ts";
 import { type PostgresLogin, type Query, quotedIdentifier } from "../_shared/postgres.ts";
 
-/** Begins the comment on a login; the OID of the fork's role follows. */
+/** Prefix of the comment on a login; the OID of the fork's role follows. */
 const LOGIN = "forkstack:login:";
 
-/** Makes a login that may be the fork's role and nothing else. */
+/** Creates a login that may become the fork's role and nothing else. */
 export async function mintLogin(query: Query, fork: Held): Promise<Pick<PostgresLogin, "user" | "password">> {
   const user = `${fork.name.slice(0, 50)}_${randomBytes(6).toString("hex")}`; // no name of ours has an underscore
   const password = randomBytes(24).toString("base64url");
@@ -43,7 +43,7 @@ export async function dropRoles(query: Query, fork: Held): Promise<void> {
   await query(`DROP ROLE ${[...logins.map(({ name }) => name), fork.name].map(quotedIdentifier).join(", ")}`);
 }
 
-/** What SCRAM stores of a password: https://www.rfc-editor.org/rfc/rfc5803 */
+/** Returns what SCRAM stores of a password: https://www.rfc-editor.org/rfc/rfc5803 */
 function verifierOf(password: string): string {
   const salt = randomBytes(16);
   const salted = pbkdf2Sync(password, salt, 4096, 32, "sha256");
@@ -53,9 +53,9 @@ function verifierOf(password: string): string {
 }
 
 /**
- * Gives every schema, relation, routine, type and large object of the current database to a role, given as a literal:
- * what is copied keeps its owners, and the application is to change it. `REASSIGN OWNED` won't do: it takes shared
- * objects along, the parent database among them. https://www.postgresql.org/docs/18/sql-reassign-owned.html
+ * Returns statements that give every schema, relation, routine, type and large object of the current database to a
+ * role, given as a literal: a copy keeps its owners, and the application has to change it. `REASSIGN OWNED` also takes
+ * shared objects, the parent database among them. https://www.postgresql.org/docs/18/sql-reassign-owned.html
  */
 export function ADOPT(role: string): string {
   return `DO $adopt$ DECLARE one text; BEGIN FOR one IN

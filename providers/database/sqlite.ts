@@ -32,7 +32,7 @@ export default embeddedProvider({
 });
 
 /**
- * Copies the main file while a read transaction keeps it still. In WAL mode writers go on: once a checkpoint has
+ * Copies the main file while a read transaction keeps it unchanged. In WAL mode writers continue: once a checkpoint has
  * written back all of the log while our reader is there, the main file is exactly what the reader sees, and no later
  * checkpoint may write past the reader's mark. In the other journal modes the reader's lock makes writers wait.
  */
@@ -62,7 +62,9 @@ interface Checkpoint {
   readonly checkpointed: number;
 }
 
-/** SQLite's fixed texts tell, as Deno gives no number: https://sqlite.org/rescode.html */
+/**
+ * Returns our error for one of SQLite's, by its fixed texts, as Deno gives no number: https://sqlite.org/rescode.html
+ */
 function sqliteError(error: unknown, path: string): unknown {
   if ((error as { code?: string }).code !== "ERR_SQLITE_ERROR") return error;
   const { message } = error as Error;

@@ -12,31 +12,32 @@ import { ForkstackError } from "../../mod.ts";
 type Authorizer = (code: number, first: string | null, second: string | null) => number;
 type Authorizing = DatabaseSync & { setAuthorizer?(authorizer: Authorizer | null): void };
 
-/** Why a script failed, by its line. */
+/** The reason why a script failed, with its line. */
 export interface Failure {
   readonly message: string;
   readonly hint?: string;
 }
 
-/** Runs it; nothing of it is kept if a statement fails. */
+/** Runs a script; if a statement fails, all its changes are undone. */
 export function runSqliteScript(database: Authorizing, sql: string, hasAuthorizer = "setAuthorizer" in database): void {
   const failure = scriptFailure(database, sql, hasAuthorizer);
   if (failure !== undefined) throw scriptError(failure);
 }
 
-/** The error of a script that failed. */
+/** The error of a failed script. */
 export function scriptError({ message, hint }: Failure): ForkstackError {
   return new ForkstackError("SQL_FAILED", message, hint === undefined ? {} : { hint });
 }
 
 /**
- * Runs it; gives why it failed, and then keeps nothing of it. The engine cuts the script: so each statement has its line,
- * and Deno's `exec`, whose time grows with the square of a script's length, never sees more than one.
+ * Runs a script; returns the reason of a failure, after which all changes are undone. The engine itself splits the
+ * script: so each statement has its line, and Deno's `exec`, whose time grows with the square of a script's length,
+ * gets only one at a time.
  *
- * Everything that it needs stands inside, since it is run by its own text elsewhere: see `_sqlite_thread.ts`.
+ * Everything that it needs is inside, because it is run elsewhere by its own text: see `sqlite_thread.ts`.
  */
 export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer: boolean): Failure | undefined {
-  /** Pragmas that the script may read or set: all in the file that is open, or in this connection. */
+  /** Pragmas that the script may read or set: all affect only the open file, or this connection. */
   const PRAGMAS = new Set(
     ("analysis_limit application_id auto_vacuum cache_size case_sensitive_like collation_list compile_options " +
       "data_version database_list defer_foreign_keys encoding foreign_key_check foreign_key_list foreign_keys " +
@@ -46,13 +47,13 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
       "trusted_schema user_version").split(" "),
   );
 
-  /** First words of a statement that only works on the file. */
+  /** First words of statements that work on the file only. */
   const ADMITTED = new Set(
     ("ALTER ANALYZE CREATE DELETE DROP INSERT PRAGMA REINDEX RELEASE REPLACE ROLLBACK SAVEPOINT SELECT UPDATE VALUES WITH")
       .split(" "),
   );
 
-  /** The authorizer's codes, which not every runtime's `constants` holds. */
+  /** The authorizer's codes, which are missing in some runtimes' `constants`. */
   const [PRAGMA, TRANSACTION, ATTACH, DETACH, FUNCTION] = [19, 22, 24, 25, 31];
   const [OK, DENY] = [0, 1];
 
@@ -88,7 +89,7 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
   database.exec("COMMIT");
   return undefined;
 
-  /** Names what would leave the file, by what the engine is about to do. `VACUUM`, with or without `INTO`, attaches. */
+  /** Returns what would leave the file, for the engine's next action. `VACUUM`, with or without `INTO`, attaches. */
   function refusalBy(code: number, first: string, second: string): string | undefined {
     if (code === ATTACH) return "ATTACH or VACUUM";
     if (code === DETACH) return "DETACH";
@@ -97,7 +98,7 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
     return code === PRAGMA && !PRAGMAS.has(first) ? `PRAGMA ${first}` : undefined;
   }
 
-  /** Names what may leave the file, by the beginning of a statement. */
+  /** Returns what may leave the file, by the start of a statement. */
   function refusalOf(sql: string, at: number): string | undefined {
     const word = wordAt(/\w+/y, sql, at)?.[0].toUpperCase() ?? "no verb";
     if (!ADMITTED.has(word)) return word;
@@ -114,7 +115,7 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
     return pattern.exec(sql) ?? undefined;
   }
 
-  /** Offset of the next statement: after SQLite's white space, its comments and empty statements. */
+  /** Returns the offset of the next statement: after SQLite's white space, comments and empty statements. */
   function beginning(sql: string, from: number): number {
     const idle = /[ \t\n\f\r\uFEFF;]+|--[^\n]*|\/\*[^]*?(?:\*\/|$)/y;
     let at = from;
@@ -123,8 +124,8 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
   }
 
   /**
-   * One statement, as the engine itself cuts it. It is shown a part first, since it would read all of a long script for
-   * each of its statements; one that ends before that part does is whole.
+   * Returns one statement, as the engine splits it. It gets only a part at first, because it would read all of a long
+   * script for each statement; a statement that ends before that part does is complete.
    */
   function statementAt(database: DatabaseSync, sql: string, at: number, hasAuthorizer: boolean): string {
     for (let length = WINDOW;; length *= 4) {
@@ -141,7 +142,7 @@ export function scriptFailure(database: Authorizing, sql: string, hasAuthorizer:
     }
   }
 
-  /** Deno adds to SQLite's own text which byte of the statement it means. */
+  /** Returns the failure of a statement. Deno adds the byte offset in the statement to SQLite's own text. */
   function failureOf({ message }: Error, statement: string, line: number, refused: string | undefined): Failure {
     if (refused !== undefined) {
       return {

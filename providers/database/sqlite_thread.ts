@@ -1,6 +1,6 @@
 /**
- * Runs a script on a SQLite file aside. One statement may take hours, and the engine gives nothing back before its end:
- * here, Ctrl-C would not be heard meanwhile, nor would the lock be kept alive.
+ * Runs a script on a SQLite file in a thread or process. One statement may take hours, and the engine returns nothing
+ * before its end: here, Ctrl-C would have no effect meanwhile, and the lock would expire.
  */
 import { ForkstackError } from "../../mod.ts";
 import { type Failure, scriptError, scriptFailure } from "./sqlite_script.ts";
@@ -10,10 +10,10 @@ interface Task {
   readonly sql: string;
 }
 
-/** The outcome; an error is one of opening the file or of closing the transaction. */
+/** The result; an error is one of opening the file or of closing the transaction. */
 type Answer = { readonly failure?: Failure } | { readonly error: { readonly message: string; readonly code?: string } };
 
-/** Answers a task. In a text of its own it needs no file: see core/s3/md5.ts. */
+/** Code that answers a task. As a text of its own it needs no file: see core/s3/md5.ts. */
 const answering = () => `
   const scriptFailure = ${scriptFailure};
   async function answer({ path, sql }) {
@@ -31,7 +31,7 @@ const answering = () => `
   }`;
 
 /**
- * Runs it, all or nothing. Once the signal is aborted it rejects with its reason, and what was begun is never committed.
+ * Runs a script, all or nothing. After an abort it rejects with the signal's reason, and nothing is committed.
  *
  * @throws {ForkstackError} SQL_FAILED if a statement fails.
  */
@@ -42,7 +42,7 @@ export async function runAside(path: string, sql: string, signal: AbortSignal): 
   if (answer.failure !== undefined) throw scriptError(answer.failure);
 }
 
-/** In Deno and Bun: their processes end though a thread is still amid a statement. */
+/** Runs a task in a thread, in Deno and Bun: their processes can end in the middle of a statement. */
 async function inThread(task: Task, signal: AbortSignal): Promise<Answer> {
   const text = `${answering()}
     addEventListener("message", async ({ data }) => postMessage(await answer(data)));`;
@@ -65,7 +65,7 @@ async function inThread(task: Task, signal: AbortSignal): Promise<Answer> {
   }
 }
 
-/** In Node, whose process waits for its threads, and these for their statements. */
+/** Runs a task in a process, in Node, which waits for its threads, and these for their statements. */
 async function inProcess(task: Task, signal: AbortSignal): Promise<Answer> {
   const [{ spawn }, { execPath }] = await Promise.all([import("node:child_process"), import("node:process")]);
   const text = `${answering()}

@@ -1,13 +1,13 @@
 /**
- * A directory for databases that live in files: KuzuDB, DuckDB, LanceDB and their like. They lock their files while
- * open, and only their own code knows how to copy a live one: what writes there has to pause during a fork, and a
- * directory that changes meanwhile is an error, never a torn copy.
+ * A directory for databases that live in files: KuzuDB, DuckDB, LanceDB and similar. They lock their files while open,
+ * and only their own code can copy a live one: writers must pause during a fork; a directory that changes meanwhile is
+ * an error, never a torn copy.
  */
 import * as v from "npm:valibot@1.5.0";
 import { embeddedProviderWith, fillTree } from "../_shared/embedded.ts";
 
 const options = v.strictObject({
-  /** Who makes the directory where the parent has none: `new`, at once, or whoever uses it first. */
+  /** The creator of a directory without a parent: `new`, `"at once"`, or the application at `"first use"`. */
   make: v.optional(v.picklist(["at once", "first use"]), "at once"),
 });
 type Options = v.InferOutput<typeof options>;

@@ -11,9 +11,11 @@ import { fieldsOf } from "../_shared/redis_connection.ts";
 import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 
 const options = v.strictObject({
-  /** The logical database of the queues' keys. Without it: that of the URL. */
+  /** The logical database of the queues' keys. @default {that of the URL} */
   database: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
-  /** The prefix of a base environment's queues, by the queue's name, e.g. `{ "shop": "bull" }`. Without it: the name. */
+  /**
+   * Prefixes of base environments' queues, by the queue's name, e.g. `{ "shop": "bull" }`. @default {the queue's name}
+   */
   bases: v.optional(
     v.record(v.string(), v.pipe(v.string(), v.regex(/^[^:]+$/, "must be a prefix without colons"))),
     {},
@@ -46,10 +48,10 @@ const provider: Provider<Options> = redisProvider<Options>({
 });
 export default provider;
 
-/** A credential that is a URL, by its variable. */
+/** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = { BULLMQ_URL: "redis://admin@queue.example:6379" };
 
-/** Brings no jobs; tells of a server that would lose those that the fork is going to have. */
+/** Copies no jobs; warns of a server that would lose the fork's future jobs. */
 async function fill({ context, connection, target }: Filling<Options>): Promise<Copy> {
   const policy = fieldsOf(await connection.send("INFO", "memory")).get("maxmemory_policy");
   if (policy !== "noeviction") {

@@ -18,11 +18,11 @@ import { recorded } from "../_shared/recorded.ts";
 const CLOUD = "https://api.inngest.com";
 
 const options = v.strictObject({
-  /** Where the app sends events; absent: `https://inn.gs`, or `endpoint` where that is another. */
+  /** URL to which the app sends events. @default {`https://inn.gs`, or `endpoint` if that is set} */
   eventEndpoint: v.optional(endpointOption("https://inn.gs").wrapped),
-  /** Whether an archived environment of the same name is taken into use again. @default {false} */
+  /** Use an archived environment of the same name again. @default {false} */
   unarchive: v.optional(v.boolean(), false),
-  /** Another address of the API. Without TLS only on this machine: the key goes there. */
+  /** URL of the API, which gets the key. Without TLS only on this machine. */
   endpoint: endpointOption(CLOUD),
 });
 type Options = v.InferOutput<typeof options>;
@@ -103,8 +103,8 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
 }
 
 /**
- * The create asks for an id, which is on record before: after a lost reply it tells our environment from another's of
- * the same name. What an environment holds the API does not tell, so none that is not on record is taken over.
+ * Creates an environment. The request names its id, which is on record before: after a lost reply it proves that the
+ * environment is ours. The API does not tell an environment's contents, so none that is not on record is taken over.
  */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name } = target;
@@ -137,7 +137,7 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
 
 const PRODUCTION = "it is the account's production environment";
 
-/** After a create that was refused: the archived one that has the name, where the options allow it. */
+/** Unarchives the environment that has the name after a refused create, if the options allow it. */
 async function unarchived(
   context: Context,
   target: Target<Options>,
@@ -234,7 +234,7 @@ function devServer(endpoint: string) {
   };
 }
 
-/** All of the account, archived ones too: there is no call that looks for one. */
+/** Lists all environments of the account, archived ones too: there is no search. */
 async function environments(context: Context, scope: Scope<Options>): Promise<Environment[]> {
   // https://api-docs.inngest.com/v2, "List environments"
   const pages = api.pages(
@@ -255,7 +255,7 @@ async function environments(context: Context, scope: Scope<Options>): Promise<En
   });
 }
 
-/** The environment of a title; that of prod is the production one. */
+/** Returns the environment of a title; prod's is the production environment. */
 function standing(all: readonly Environment[], scope: Scope<Options>, title: string): Environment | undefined {
   const { project, resourceName } = scope;
   const isProd = [undefined, resourceName].some((own) => title === resourceTitle("queue", project, "prod", own));
@@ -286,8 +286,8 @@ async function archive(
 }
 
 /**
- * The oldest of its keys. Branch environments share theirs, under a name that is nobody's. Without a match the API is
- * documented to tell prod's keys, so those of any other environment are never handed out.
+ * Returns the oldest key of an environment. Branch environments share theirs, which have another name. If no name
+ * matches, the API is documented to return prod's keys, so those of any other environment are never handed out.
  */
 async function keyOf(
   context: Context,

@@ -22,8 +22,8 @@ import { recorded } from "../_shared/recorded.ts";
 
 const options = v.strictObject({
   /**
-   * Where a fork's URL groups and schedules send to, in place of the parent's host, e.g. `"https://{env}.shop.example"`.
-   * Absent: URL groups are not forked, and the schedules keep their destinations.
+   * Host for a fork's URL groups and schedules in place of the parent's, e.g. `"https://{env}.shop.example"`. Without
+   * it URL groups are not forked, and the schedules keep their destinations.
    */
   destination: v.optional(
     v.pipe(
@@ -32,7 +32,10 @@ const options = v.strictObject({
       hostMetadata(() => false), // what the parent's schedules carry is sent there
     ),
   ),
-  /** The account's region, e.g. `"https://qstash-us-east-1.upstash.io"`. Without TLS only on this machine. */
+  /**
+   * URL of the API in the account's region, e.g. `"https://qstash-us-east-1.upstash.io"`. Without TLS only on this
+   * machine.
+   */
   endpoint: endpointOption("https://qstash.upstash.io", /^qstash-(us|eu)-[a-z]+-\d\.upstash\.io$/),
 });
 type Options = v.InferOutput<typeof options>;
@@ -126,7 +129,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
 
 const unknown = (name: string) => `"${name}" is there, and ${records.unknown}`;
 
-/** The queue that claims the name, and for whom. */
+/** Returns the queue that claims the name, with its owner. */
 async function claimOf(
   context: Context,
   { name }: Target<Options>,
@@ -139,14 +142,17 @@ async function claimOf(
   return undefined;
 }
 
-/** For whom a queue claims a name: its id is on record, or it bears the name that our run put on record before. */
+/** Returns the owner of a claiming queue: its id is on record, or it has the name that our run recorded before. */
 async function claimantOf(context: Context, name: string, queue: Queue): Promise<Marker | undefined> {
   const known = await context.recorded(name);
   const isKnown = (id: string) => id === idOf(queue) || (id === queue.name && id.startsWith(name + CLAIM));
   return known.find(({ id }) => isKnown(id))?.marker;
 }
 
-/** Every step is an upsert, and looks first whether it was done: a fork that was cut off is finished by the same. */
+/**
+ * Creates a fork. Every step is an upsert that first looks whether it was done, so a rerun completes an unfinished
+ * fork.
+ */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name } = target;
   const what = `make queue "${name}"`;
@@ -178,16 +184,16 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   return { ...forkOf(anchor, target), ...origin };
 }
 
-/** The step that says that nothing else stood under the prefix once it was claimed. */
+/** The journal step for a prefix that held nothing else when it was claimed. */
 const PREFIX = "prefix";
 
-/** Whether all that bears the prefix is the environment's; a fork in the registry got as far. */
+/** Returns true if everything with the prefix is the environment's; true of every fork in the registry. */
 async function isWhole(context: Context, name: string, anchor: Queue): Promise<boolean> {
   const known = await context.recorded(name);
   return known.some(({ step, id }) => id === idOf(anchor) && (step === PREFIX || step === "create"));
 }
 
-/** The queue that claims the name goes last: until then, what is left is known to be its. */
+/** Deletes a fork; the claiming queue last: until then, the rest is known to belong to it. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const what = `delete queue "${fork.name}"`;
   const { anchors } = ownedBy(fork.name, await everything(context, scope));
@@ -213,7 +219,7 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
   if (found === undefined || idOf(found) !== held.id) throw missing(scope, held.name);
 }
 
-/** The token and the keys are the account's: there are no others. */
+/** Returns the account's token and keys: there are no others. */
 async function outputs(context: Context, held: Held, scope: Scope<Options>): Promise<Record<string, string | Secret>> {
   const url = scope.options.endpoint.replace(/\/$/, "");
   const { current, next } = await keys(context, scope);
@@ -274,9 +280,9 @@ async function fill(context: Context, target: Target<Options>, parent: Owned, ow
 }
 
 /**
- * A schedule that can't fire for months, wherever this is cut off, and never if it is not. The API makes none that is paused, so one is made
- * that is half a year away, paused, and only then given its true times. Whether giving them resumes it, nobody documents:
- * that is tried first with the times that are far away, and where it does, it stays with those.
+ * Creates a paused schedule that never fires, wherever the steps are interrupted. The API cannot create one paused, so
+ * it is created for a time half a year away, paused, and then given its true times. No documentation says whether that
+ * resumes it: this is tried with far times first, and if it does, the schedule keeps those.
  */
 async function putPaused(
   context: Context,
@@ -307,7 +313,7 @@ async function putPaused(
   );
 }
 
-/** https://upstash.com/docs/qstash/api-reference/schedules/create-a-schedule; the destination is not encoded. */
+/** Sends https://upstash.com/docs/qstash/api-reference/schedules/create-a-schedule; the destination is not encoded. */
 async function putSchedule(context: Context, target: Target<Options>, schedule: Schedule): Promise<void> {
   const { scheduleId, cron, destination, method, header, body, retries, delay, callback, failureCallback, queueName } =
     schedule;
@@ -353,16 +359,16 @@ const api: Api<Options> = new Api<Options>({
       : undefined,
 });
 
-/** What an environment has: what claims its name, and what is called so with a dot. */
+/** The things of an environment: its claim, and everything whose name begins with its name and a dot. */
 interface Owned {
-  /** A queue of the very name is what 0.1.0 claimed it by, and of a base its own. */
+  /** Claiming queues; one with the very name is a claim of 0.1.0, or a base environment's own. */
   readonly anchors: readonly Queue[];
   readonly queues: readonly Queue[];
   readonly groups: readonly Group[];
   readonly schedules: readonly Schedule[];
 }
 
-/** Three lists: these have no pages. */
+/** Reads the three lists, which have no pages. */
 async function everything(context: Context, scope: Scope<Options>): Promise<Omit<Owned, "anchors">> {
   return {
     queues: await all(context, scope, "queues", QUEUE),
@@ -425,7 +431,7 @@ async function putQueue(
   await post(context, scope, ["queues"], { json: { queueName: name, parallelism } }, `make queue "${name}"`);
 }
 
-/** All that is posted here may be posted again. */
+/** Sends a POST; every one here may be repeated. */
 async function post(
   context: Context,
   scope: Scope<Options>,
@@ -439,7 +445,7 @@ async function post(
   await answer.response.text(); // what it holds is not documented
 }
 
-/** One, by its whole name. There is no call here that would reach more. */
+/** Deletes one thing by its whole name. No call here deletes more. */
 async function drop(
   context: Context,
   scope: Scope<Options>,
@@ -456,16 +462,16 @@ async function drop(
   return answer.response.ok ? "deleted" : "absent";
 }
 
-/** No environment's name has an underscore, so that this is under no environment's prefix. */
+/** Separator of a claim. No environment's name has an underscore, so this is under no environment's prefix. */
 const CLAIM = "_forkstack-";
 
-/** The name by which this run claims another, the same at each attempt. */
+/** Returns the name by which this run claims another, the same at each attempt. */
 function claimName({ name, marker: { stack, env, resource, operation, registry } }: Target<Options>): string {
   const run = JSON.stringify([stack, env, resource, operation, registry]);
   return name + CLAIM + createHash("sha256").update(run).digest("hex").slice(0, 32);
 }
 
-/** Names are used again; with the instant at which it was made, it is this one. */
+/** Returns the id of a queue: names are used again, so it includes the time of creation. */
 const idOf = ({ name, createdAt }: Pick<Queue, "name" | "createdAt">) => `${name}@${createdAt}`;
 
 const timeOf = ({ createdAt }: Queue) => new Date(createdAt).toISOString();

@@ -1,7 +1,7 @@
 /**
- * A bucket on this machine: a directory of files that an application writes as it likes, and beside them what came
- * through the S3 server of `forkstack serve` (core/s3/). A fork copies the former, cloned where the file system can, and
- * links the latter: the server never writes to a file that is there. See docs/storage.md.
+ * A bucket on this machine: a directory of files that an application writes directly, and the objects that came through
+ * the S3 server of `forkstack serve` (core/s3/). A fork copies the former, cloned where the file system can, and links
+ * the latter: the server never writes to an existing file. See docs/storage.md.
  */
 import * as v from "npm:valibot@1.5.0";
 import { sweepTemporary } from "../../core/system/files.ts";

@@ -26,17 +26,17 @@ import { MARK_OBJECT } from "../_shared/s3_marks.ts";
 const options = v.strictObject({
   /** The account's id, 32 hexadecimal digits: the dashboard shows it beside "R2". */
   account: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "must be an account's id: 32 hexadecimal digits")),
-  /** Where data must stay; the parent must be there too. */
+  /** The jurisdiction in which data must stay; the parent must be there too. */
   jurisdiction: v.optional(v.picklist(["eu", "fedramp"])),
-  /** Where new buckets should be, e.g. `"weur"`. @default {near the caller} */
+  /** The preferred location of new buckets, e.g. `"weur"`. @default {near the caller} */
   location: v.optional(v.picklist(["apac", "eeur", "enam", "weur", "wnam", "oc"])),
   /**
-   * The keys of the application: `"temporary"` opens its bucket alone, until the lease ends but no longer than 7 days;
-   * `"shared"` gives it those of forkstack, which open every bucket. @default {"temporary"}
+   * The application's keys: `"temporary"` ones open its bucket only, until the lease ends but no longer than 7 days;
+   * `"shared"` ones are forkstack's, which open every bucket. @default {"temporary"}
    */
   keys: v.optional(v.picklist(["temporary", "shared"]), "temporary"),
   endpoint: endpointOption("https://api.cloudflare.com"),
-  /** Where S3 is spoken. @default {of the account and its jurisdiction} */
+  /** URL of the S3 API. @default {that of the account and its jurisdiction} */
   s3Endpoint: endpointOption(undefined, /^[0-9a-f]{32}\.((eu|fedramp)\.)?r2\.cloudflarestorage\.com$/),
   ...COPY_OPTIONS,
 });
@@ -95,7 +95,7 @@ const api = new Api<Options>({
   },
 });
 
-/** A name that is taken; which of the codes it is, is documented two ways. */
+/** Codes for a name that is taken; the documentation names both. */
 const TAKEN = /^(10004|10073)$/;
 
 const buckets: Buckets<Options> = {
@@ -139,7 +139,7 @@ async function bucketOf(context: Context, scope: Scope<Options>, name: string) {
   return (await api.read(ONE, answer, scope, `look at bucket "${name}"`)).result;
 }
 
-/** 404 alone may also be a proxy's, or an account that is not there. */
+/** Returns true if the bucket is gone; 404 without its code may be a proxy's, or an unknown account's. */
 async function isGone(answer: VendorAnswer): Promise<boolean> {
   if (answer.response.status !== 404 || await api.codeOf(answer) !== "10006") return false;
   await answer.response.text();
@@ -211,7 +211,7 @@ export const questions: Readonly<Record<string, Question>> = {
   account: { ask: "Cloudflare: the id of the account", example: "0123456789abcdef0123456789abcdef" },
 };
 
-/** Keys that open one bucket, and end by themselves: with the lease, or after 7 days. */
+/** Creates keys that open one bucket, and expire with the lease, or after 7 days. */
 async function temporaryKeys(context: Context, own: StoreAccount, { name }: Held, scope: Scope<Options> & Lease) {
   const { expiresAt } = scope;
   const leftS = expiresAt === undefined
@@ -232,7 +232,7 @@ async function temporaryKeys(context: Context, own: StoreAccount, { name }: Held
   return (await api.read(KEYS, answer, scope, `make keys for bucket "${name}"`)).result;
 }
 
-/** Of one token its id is the access key, and its SHA-256 the secret. */
+/** Returns the S3 account of a token: its id is the access key, its SHA-256 the secret. */
 function account(context: Context, scope: Scope<Options>): StoreAccount {
   const token = api.token(context);
   const accessKeyId = context.credentials.R2_ACCESS_KEY_ID?.reveal();
@@ -255,7 +255,10 @@ function account(context: Context, scope: Scope<Options>): StoreAccount {
   };
 }
 
-/** https://developers.cloudflare.com/r2/reference/data-location/#using-jurisdictions-with-the-s3-api */
+/**
+ * Returns the URL of the S3 API:
+ * https://developers.cloudflare.com/r2/reference/data-location/#using-jurisdictions-with-the-s3-api
+ */
 function s3EndpointOf({ account, jurisdiction, s3Endpoint }: Options): string {
   return s3Endpoint ?? `https://${[account, jurisdiction, "r2.cloudflarestorage.com"].filter(Boolean).join(".")}`;
 }

@@ -1,5 +1,5 @@
 /**
- * S3: Amazon's, or any store that speaks it. A fork is a bucket of its own, filled by the store itself.
+ * S3: Amazon's, or any store with its API. A fork is a bucket of its own, filled by the store itself.
  *
  * - API: https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
  * - Names: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
@@ -26,14 +26,14 @@ import { MARK_OBJECT, TAGS, tagSetOf } from "../_shared/s3_marks.ts";
 const options = v.strictObject({
   /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */
   region: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'must be a region like "eu-west-1"')), "us-east-1"),
-  /** Another store that speaks S3. Without TLS only on this machine. */
+  /** URL of another store with an S3 API. Without TLS only on this machine. */
   endpoint: endpointOption(undefined, /^s3(-fips)?\.(dualstack\.)?[a-z0-9-]+\.amazonaws\.com(\.cn)?$/),
   ...COPY_OPTIONS,
-  /** Where the mark is kept: `"object"` for stores whose buckets take no tags. @default {"tags"} */
+  /** The storage of the mark: `"object"` for stores whose buckets take no tags. @default {"tags"} */
   mark: v.optional(v.picklist(["tags", "object"]), "tags"),
   /**
-   * Gives the application the keys that forkstack uses. They open every bucket that forkstack can reach, so that it is
-   * better to let the application find its own. @default {false}
+   * Give the application the keys that forkstack uses. They open every bucket that forkstack can reach, so it is safer
+   * to let the application find its own. @default {false}
    */
   shareKeys: v.optional(v.boolean(), false),
 });

@@ -26,13 +26,13 @@ import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf
 import { type Marks, type StoreNote, TAGS } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
-  /** Buckets are asked for there. */
+  /** URL of the S3 API. */
   endpoint: endpointOption("https://t3.storage.dev", /^fly\.storage\.tigris\.dev$/),
-  /** Access keys are made there. */
+  /** URL of the API that creates access keys. */
   iamEndpoint: endpointOption("https://iam.storageapi.dev", /^(fly\.)?iam\.storage\.tigris\.dev$/),
   /**
-   * Where the keys of the application come from: `"scoped"` makes it one that opens its own bucket alone, `"shared"`
-   * gives it those of forkstack, which open every bucket. @default {"scoped"}
+   * The application's keys: `"scoped"` creates one that opens its own bucket only; `"shared"` gives it forkstack's,
+   * which open every bucket. @default {"scoped"}
    */
   keys: v.optional(v.picklist(["scoped", "shared"]), "scoped"),
 });
@@ -42,13 +42,13 @@ const SOURCE = "x-tigris-fork-source-bucket";
 const SOURCE_SNAPSHOT = "x-tigris-fork-source-bucket-snapshot";
 const SNAPSHOTS = "x-tigris-enable-snapshot";
 /**
- * Asks for the newest everywhere: else what was written is read at once within the bucket's region alone. It has to be on
- * the write as well as on the reads after it. https://www.tigrisdata.com/docs/objects/consistency/
+ * The header that asks for the newest state everywhere: otherwise a write is visible at once only in the bucket's
+ * region. It is needed on the write as well as on later reads. https://www.tigrisdata.com/docs/objects/consistency/
  */
 const CONSISTENT = { "x-tigris-consistent": "true" };
 /**
- * New forks, snapshots, tags, and buckets in lists show after some seconds even so: Tigris's own tests wait 5 to 20 s.
- * https://github.com/tigrisdata/storage/tree/main/packages/storage/src/test
+ * Waits for new forks, snapshots, tags, and buckets in lists, which are visible after some seconds even so: Tigris's
+ * own tests wait 5 to 20 s. https://github.com/tigrisdata/storage/tree/main/packages/storage/src/test
  */
 const SETTLING = { deadlineMs: 20_000, firstMs: 100, mostMs: 2_000, provider: "tigris" };
 
@@ -83,7 +83,7 @@ const buckets: Buckets<Options> = {
   names: namesOf,
 };
 
-/** The note as tags, which are waited for. */
+/** Stores the note as tags, and waits until they are visible. */
 const MARKS: Marks = {
   ...TAGS,
   async write(store, bucket, note) {
@@ -96,7 +96,7 @@ const MARKS: Marks = {
   },
 };
 
-/** What the store shows of what it has just taken, once it does; `late` gives what there is else. */
+/** Waits until the store shows a change; `late` gives the result if it does not. */
 function settled<T>(
   { waiter, account: { resource } }: Store,
   what: string,
@@ -106,12 +106,12 @@ function settled<T>(
   return poll(waiter, { ...SETTLING, what, resource, late }, look);
 }
 
-/** Whether the store does not see yet what a request names. */
+/** Returns true if the store does not see yet what a request names. */
 function isUnseen(error: unknown): boolean {
   return /^(NoSuch(Bucket|Snapshot)|Invalid(Argument|Request))$/.test(vendorCode(error) ?? "");
 }
 
-/** The step of the journal that names the snapshot: a bucket that is a fork of it is this run's. */
+/** The journal step that names the snapshot: a bucket forked from it is this run's. */
 const SNAPSHOT = "snapshot";
 
 async function isProven(context: Context, store: Store, { name, parent }: Target<Options>): Promise<boolean> {
@@ -121,7 +121,7 @@ async function isProven(context: Context, store: Store, { name, parent }: Target
   return source === parent && told.some(({ step, id }) => step === SNAPSHOT && id === snapshot);
 }
 
-/** The version of the snapshot that is to be forked: a new one, or the newest of `Target.at`. */
+/** Returns the version of the snapshot to fork: a new one, or the newest of `Target.at`. */
 async function snapshotOf(context: Context, store: Store, target: Target<Options>, parent: string): Promise<string> {
   const at = instantOf(target, "tigris");
   const what = `take a snapshot of bucket "${parent}"`;
@@ -147,7 +147,7 @@ async function snapshotOf(context: Context, store: Store, target: Target<Options
   return String(newest);
 }
 
-/** Looks at the parent first; then, that the bucket that was made is a fork of it, and no empty bucket. */
+/** Checks the parent; returns the check that the new bucket is a fork of it, and no empty bucket. */
 async function prepare(
   _context: Context,
   store: Store,
@@ -172,7 +172,7 @@ async function prepare(
   };
 }
 
-/** The headers of a bucket, once they say what it is a fork of; at the end of the waiting as they are. */
+/** Returns the headers of a bucket, once they name what it is a fork of; after the wait as they are. */
 function originOf(store: Store, name: string): Promise<Record<string, string>> {
   const what = `look at bucket "${name}"`;
   let seen: Record<string, string> = {};
@@ -305,7 +305,7 @@ async function makeKey(context: Context, own: StoreAccount, scope: Scope<Options
   return { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey };
 }
 
-/** Takes away the keys that were made for a bucket: those that bear its name, and open it and no other. */
+/** Deletes the keys that were made for a bucket: those that have its name, and open only it. */
 async function dropKeys(
   context: Context,
   { account: own }: Store,
@@ -335,7 +335,7 @@ async function dropKeys(
   }
 }
 
-/** A call of the IAM endpoint: a form, signed as S3's requests are. */
+/** Sends a request to the IAM endpoint: a form, signed as S3's requests are. */
 async function iam(
   context: Context,
   own: StoreAccount,
