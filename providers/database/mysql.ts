@@ -31,20 +31,21 @@ import {
 import * as server from "./mysql_server.ts";
 import { backquoted, codeOf, type Login, MARK, type MysqlQuery } from "./mysql_server.ts";
 
-/** Holds the URL of a user that may make databases and users. */
+/** The variable with the URL of a user that may create databases and users. */
 const VARIABLE = "MYSQL_URL";
 const FOR_WHOM = "for a user that may make databases and users";
 const MAX_NAME_LENGTH = 64;
 
 const options = v.strictObject({
   /**
-   * `"copy"`: the server copies the rows, while others read the parent and whoever writes waits; `"dump"`: `mysqldump |
-   * mysql`, one snapshot of a parent in use. Without it: copy, or dump if somebody is connected to the parent.
+   * The way of copying. `"copy"`: the server copies the rows, while others read the parent and writers wait; `"dump"`:
+   * `mysqldump | mysql`, one snapshot of a parent in use. @default {copy, or dump if somebody is connected to the
+   * parent}
    */
   strategy: v.optional(v.picklist(["copy", "dump"])),
-  /** Fork a parent that every user may see, those of its forks too. @default {false} */
+  /** Fork a parent that every user may see, including those of its forks. @default {false} */
   allowOpenParent: v.optional(v.boolean()),
-  /** What databases of base environments are called, if not as the project: `{ "prod": "shop_production" }`. */
+  /** Names of base environments' databases, if not the project's: `{ "prod": "shop_production" }`. */
   bases: v.optional(v.record(v.picklist(["dev", "prod"]), v.pipe(v.string(), v.minLength(1), v.maxLength(64)))),
 });
 type Options = v.InferOutput<typeof options>;
@@ -148,10 +149,10 @@ const provider: Provider<Options> = {
 };
 export default provider;
 
-/** A credential that is a URL, by its variable. */
+/** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = { MYSQL_URL: "mysql://admin@db.example:3306" };
 
-/** Connects as the user of MYSQL_URL. Each statement that changes something asks the fence first. */
+/** Connects as the user of MYSQL_URL. Awaits the fence before each statement that changes something. */
 async function session<T>(context: Context, what: string, work: (query: MysqlQuery) => Promise<T>): Promise<T> {
   return await server.connected(context, adminOf(context), { what, source: VARIABLE }, async (query) => {
     await query(server.SETTINGS);
@@ -162,7 +163,7 @@ async function session<T>(context: Context, what: string, work: (query: MysqlQue
   });
 }
 
-/** Statements that only look, or set something for this connection alone. */
+/** Pattern for statements that only read, or set something for this connection. */
 const READS = /^\s*(SELECT|SET|SHOW|USE|PREPARE)\b/;
 
 function adminOf(context: Context): Login {
@@ -177,7 +178,7 @@ function adminOf(context: Context): Login {
 
 // ---- Looking ----
 
-/** What a database is called on the server; of a base environment as `bases` has it. */
+/** Returns a database's name on the server; for a base environment as in `bases`. */
 function nameOf({ options, project, resourceName }: Scope<Options>, title: string): string {
   const found = Object.entries(options.bases ?? {}).find(([env]) =>
     title === resourceTitle("database", project, env, resourceName)
@@ -198,7 +199,7 @@ async function inspect(context: Context, query: MysqlQuery, target: Target<Optio
   return { state: fork.copy === undefined ? "pending" : "ready", fork };
 }
 
-/** The fork as it stands; throws if it is somebody else's by now. */
+/** Returns the fork as it is now; throws if it is somebody else's by now. */
 async function ownOf(context: Context, query: MysqlQuery, fork: Fork, verb: string): Promise<Note> {
   const row = await look(query, fork.name);
   const marker = row && databaseMarker(context, row);
@@ -211,7 +212,7 @@ async function ownOf(context: Context, query: MysqlQuery, fork: Fork, verb: stri
   return note;
 }
 
-/** Whether it is a fork; else it is a base environment's database, whose id is its name. */
+/** Returns true for a fork; false for a base environment's database, whose id is its name. */
 async function isForkHeld(context: Context, query: MysqlQuery, held: Held): Promise<boolean> {
   const row = await look(query, held.name);
   const marker = row && databaseMarker(context, row);
@@ -246,7 +247,7 @@ async function create(context: Context, query: MysqlQuery, target: Target<Option
   return databaseFork(name, marker, whole);
 }
 
-/** What stands there without a mark is empty, and an answer of this run's may have been lost. */
+/** Returns true if an empty database without a mark was taken over, since an answer of this run may have been lost. */
 async function isTakenOver(
   context: Context,
   query: MysqlQuery,
@@ -265,7 +266,7 @@ async function isTakenOver(
   });
 }
 
-/** Clauses by which a database is made as its parent was, for text that says nothing else; none without a parent. */
+/** Returns the clauses that create a database with its parent's character set; none without a parent. */
 async function likeParent(query: MysqlQuery, target: Target<Options>): Promise<string> {
   if (target.parent === undefined) return "";
   const parent = nameOf(target, target.parent);
@@ -280,14 +281,14 @@ async function likeParent(query: MysqlQuery, target: Target<Options>): Promise<s
   });
 }
 
-/** A marked database: the fork itself, or one that is to take its place. */
+/** A marked database: the fork itself, or one that will replace it. */
 interface Made {
   readonly name: string;
   readonly marker: Marker;
   readonly note: Note;
 }
 
-/** Makes a database with its mark in one request; one of ours that is there goes first. */
+/** Creates a database with its mark in one request; drops one of ours that exists. */
 async function make(
   context: Context,
   query: MysqlQuery,
@@ -305,7 +306,7 @@ async function make(
   }
 }
 
-/** Fills a marked database from the target's parent, and marks it whole. */
+/** Fills a marked database from the target's parent, and marks it as complete. */
 async function fill(
   context: Context,
   query: MysqlQuery,
@@ -328,7 +329,7 @@ async function fill(
   return { ...note, copy };
 }
 
-/** A fork's account that sees the parent's name has a right there, which somebody gave to everybody. */
+/** Throws if a fork's account can see the parent: somebody gave that right to everybody. */
 async function assertClosed(context: Context, login: Login, parent: string): Promise<void> {
   const seen = await server.connected(
     context,
@@ -347,7 +348,7 @@ async function assertClosed(context: Context, login: Login, parent: string): Pro
 
 // ---- Scripts, removing and resetting ----
 
-/** Runs a script as the fork's own account, which reaches nothing else. */
+/** Runs a script as the fork's own account, which can access nothing else. */
 async function execute(context: Context, fork: Fork, database: string, sql: string): Promise<void> {
   const what = `change database "${fork.name}"`;
   await session(context, what, async (query) => {
@@ -381,7 +382,7 @@ async function remove(context: Context, query: MysqlQuery, fork: Fork): Promise<
   return "deleted";
 }
 
-/** Where a fork's next contents stand; a `$` is in no name of ours. */
+/** Returns the name of the database with a fork's next contents; a `$` is in no name of ours. */
 function aside({ id }: Pick<Held, "id">): string {
   return `forkstack$new$${id}`;
 }
@@ -393,7 +394,10 @@ async function dropAside(context: Context, query: MysqlQuery, fork: Held): Promi
   await forget(query, fork, aside(fork));
 }
 
-/** Fills a database aside; `commit` moves its tables. A fork whose commit was cut off is not whole until a later one. */
+/**
+ * Fills another database; `commit` moves its tables into the fork. A fork with an unfinished commit is incomplete until
+ * a later one.
+ */
 async function reset(context: Context, fork: Fork, target: Target<Options>): Promise<Replacement> {
   const locked = <T>(work: (query: MysqlQuery, note: Note) => Promise<T>) =>
     session(context, `reset database "${fork.name}"`, async (query) => {
@@ -444,7 +448,7 @@ async function commit(
   return databaseFork(name, fork.marker, fresh);
 }
 
-/** Defaults that draw from a sequence of MariaDB name it with the database in which it was. */
+/** Updates defaults that draw from a sequence of MariaDB: they name it with its former database. */
 async function rebaseDefaults(query: MysqlQuery, database: string, earlier: string): Promise<void> {
   const columns = await query(
     `SELECT TABLE_NAME AS name, COLUMN_NAME AS field, COLUMN_DEFAULT AS text FROM information_schema.COLUMNS

@@ -1,6 +1,6 @@
 /**
- * The accounts of a fork, all of which bear its id: its own, which nobody can log in as but for a script or a copy, and
- * its logins, one for each time that `DATABASE_URL` is asked for, so that none takes another's place.
+ * The accounts of a fork, all with its id: its own, which is locked except for a script or a copy, and its logins, one
+ * for each time that `DATABASE_URL` is asked for, so that none replaces another.
  *
  * - https://dev.mysql.com/doc/refman/8.4/en/grant.html, .../create-user.html, .../account-locking.html
  */
@@ -9,8 +9,9 @@ import type { Held } from "../../core/provider.ts";
 import { backquoted, codeOf, isMariaDb, type Login, MARK, mysqlAccount, type MysqlQuery } from "./mysql_server.ts";
 
 /**
- * What an account of a fork may do in it, never GRANT OPTION; `EVENT` is apart. Its name is no pattern: those of forks have
- * neither `_` nor `%`, so that nothing need be escaped, which `partial_revokes` would take literally.
+ * Rights of a fork's account in its database, never GRANT OPTION; `EVENT` is granted separately. The database's name is
+ * no pattern: those of forks have neither `_` nor `%`, so nothing need be escaped, which `partial_revokes` would take
+ * literally.
  */
 const RIGHTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES, " +
   "LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, TRIGGER";
@@ -19,12 +20,12 @@ export function ownerOf(id: string): string {
   return `fs_${id}`;
 }
 
-/** Takes no escape, and has what rules for passwords ask for. */
+/** Returns a new password that needs no escape and meets the usual rules for passwords. */
 function newPassword(): string {
   return `${randomBytes(24).toString("base64url")}-aA1`;
 }
 
-/** Takes back what it may do in a database that is gone. */
+/** Revokes an account's rights in a dropped database. */
 export async function forget(query: MysqlQuery, fork: Held, database: string): Promise<void> {
   const account = mysqlAccount(ownerOf(fork.id));
   await query(`REVOKE ${RIGHTS}, EVENT ON ${backquoted(database)}.* FROM ${account}`).catch((error) => {
@@ -32,7 +33,7 @@ export async function forget(query: MysqlQuery, fork: Held, database: string): P
   });
 }
 
-/** Makes a login of a fork: nobody else's, and never told again. With `EVENT` only where the fork has events of its own. */
+/** Creates a login of a fork, whose password is shown once. With `EVENT` only if the fork has events of its own. */
 export async function mint(query: MysqlQuery, fork: Held): Promise<Pick<Login, "user" | "password">> {
   const user = `${ownerOf(fork.id)}_${randomBytes(4).toString("hex")}`;
   const password = newPassword();
@@ -43,7 +44,9 @@ export async function mint(query: MysqlQuery, fork: Held): Promise<Pick<Login, "
   return { user, password };
 }
 
-/** Lets the fork's own account into a database of the fork for as long as the work takes; makes it if it is not there. */
+/**
+ * Gives the fork's own account access to one of its databases during the work; creates the account if it is missing.
+ */
 export async function asOwner<T>(
   query: MysqlQuery,
   admin: Login,
@@ -63,7 +66,7 @@ export async function asOwner<T>(
   }
 }
 
-/** Ends the sessions of a fork's accounts, as far as the user of MYSQL_URL may, and drops them. */
+/** Ends the sessions of a fork's accounts, if the user of MYSQL_URL may, and drops the accounts. */
 export async function dropAccounts(query: MysqlQuery, id: string): Promise<void> {
   const users = (await query("SELECT User AS user FROM mysql.user WHERE Host = '%' AND (User = ? OR User LIKE ?)", [
     ownerOf(id),
@@ -84,7 +87,7 @@ async function endSessions(query: MysqlQuery, users: readonly string[]): Promise
 }
 
 /**
- * How an account is let in by a password. MariaDB logs the statement as it is sent, so that it gets the hash; MySQL leaves
+ * Returns the clause that sets a password. MariaDB logs the statement as it is sent, so it gets the hash; MySQL leaves
  * passwords out of its logs, and its hash has a salt. https://dev.mysql.com/doc/refman/8.4/en/password-logging.html
  */
 async function identified(

@@ -1,6 +1,6 @@
 /**
- * How the contents of one database get into another of the same server: rows copied by the server itself, or by its two
- * programs; tables, views, routines, triggers and events made again from what the server tells of them.
+ * Copying a database into another of the same server: rows by the server itself, or by its two programs; tables, views,
+ * routines, triggers and events are created again from the server's own statements.
  *
  * - https://dev.mysql.com/doc/refman/8.4/en/lock-tables.html, .../mysqldump.html, .../stored-objects-security.html
  * - https://mariadb.com/docs/server/clients-and-utilities/backup-restore-and-import-clients/mariadb-dump
@@ -23,20 +23,20 @@ import { SETTINGS, SQL_REASONS } from "./mysql_server.ts";
 /** Engines whose tables keep their rows elsewhere: a copy would share them with its parent. */
 const ELSEWHERE = ["CONNECT", "FEDERATED", "MRG_MYISAM", "SPIDER"];
 
-/** `"copy"` or `"dump"`; without one: copy, or dump if somebody is connected to the parent. */
+/** The way of copying; without one: copy, or dump if somebody is connected to the parent. */
 export type Strategy = "copy" | "dump";
 
-/** What is copied, and where to. */
+/** The source and target of a copy. */
 export interface CopySpec {
   readonly parent: string;
-  /** An empty database. */
+  /** The name of an empty database. */
   readonly to: string;
-  /** The fork's own account: it becomes the definer of all that has one. */
+  /** The fork's own account, which becomes the definer of everything that has one. */
   readonly owner: Login;
   readonly strategy: Strategy | undefined;
 }
 
-/** Fills a database. Tables are made here; their rows are copied by the server, or by its own two programs. */
+/** Fills a database: creates its tables, and has the server or its two programs copy the rows. */
 export async function copied(context: Context, query: MysqlQuery, admin: Login, wanted: CopySpec): Promise<Copy> {
   const { parent, to, owner } = wanted;
   await assertUsable(context, query, parent);
@@ -73,7 +73,7 @@ async function tablesOf(query: MysqlQuery, database: string): Promise<Table[]> {
   return rows.map(({ name, type }) => ({ name, isSequence: type === "SEQUENCE" }));
 }
 
-/** Refuses, or tells, what would tie a fork to something outside of it. */
+/** Refuses a parent, or warns, if the fork would depend on something outside of it. */
 async function assertUsable(context: Context, query: MysqlQuery, parent: string): Promise<void> {
   const found = await query(
     `SELECT TABLE_NAME AS name, UNIQUE_CONSTRAINT_SCHEMA AS other, NULL AS engine
@@ -95,7 +95,10 @@ function unusable(parent: string, why: string): ForkstackError {
   });
 }
 
-/** Whether somebody is connected to a database, or nobody may tell: to see other sessions takes PROCESS. */
+/**
+ * Returns true if somebody is connected to a database, or if that is unknown: other sessions are visible only with
+ * PROCESS.
+ */
 async function isInUse(query: MysqlQuery, database: string): Promise<boolean> {
   try {
     await query("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1");
@@ -106,7 +109,7 @@ async function isInUse(query: MysqlQuery, database: string): Promise<boolean> {
   return (await query("SHOW PROCESSLIST")).some(({ db }) => db === database);
 }
 
-/** Works while nothing of a database changes: others read it, and whoever writes waits. */
+/** Works while nothing in a database changes: others can read, and writers wait. */
 async function whileLocked(
   context: Context,
   query: MysqlQuery,
@@ -140,7 +143,7 @@ function busy(parent: string, why: string): ForkstackError {
   });
 }
 
-/** Tables, where they stand, and the database that gets them too. */
+/** A copy of tables: their database, and the database that gets them. */
 interface TableCopy {
   readonly parent: string;
   readonly to: string;
@@ -155,7 +158,7 @@ async function makeTables(query: MysqlQuery, { parent, to, tables }: TableCopy):
   }
 }
 
-/** The server calls functions and sequences by their database in what it prints: in the fork they are its own. */
+/** Replaces the database in a statement of the server, which names it with functions and sequences, by the fork's. */
 function rebased(text: string, parent: string, to: string): string {
   const database = escaped(backquoted(parent));
   const called = new RegExp(
@@ -189,12 +192,12 @@ interface Definition {
   readonly kind: string;
   readonly name: string;
   readonly text: string;
-  /** Settings under which it was made. */
+  /** Settings under which it was created. */
   readonly settings: Readonly<Record<string, string>>;
   readonly database: string;
 }
 
-/** Everything in a database that has a definer, but for the mark. */
+/** Lists everything in a database that has a definer, except the mark. */
 export async function definitionsOf(query: MysqlQuery, database: string): Promise<Definition[]> {
   await query(`USE ${backquoted(database)}`); // else views are told with the database's name
   const found = await query(
@@ -228,10 +231,10 @@ function unseen(kind: string, name: string, database: string): ForkstackError {
   });
 }
 
-/** A view refers to what is not there (yet), or what its definer may not use. */
+/** Codes for a view that refers to something that does not exist (yet), or that its definer may not use. */
 const MISSING = /^(1054|1142|1143|1146|1305|1356|1370|4091)$/;
 
-/** Makes them again elsewhere, in the fork's name: what they do, its account does, which reaches nothing else. */
+/** Creates definitions in another database with the fork's account as definer, which can access nothing else. */
 export async function define(
   context: Pick<Context, "warn">,
   query: MysqlQuery,
@@ -265,7 +268,10 @@ export async function define(
   await query(SETTINGS);
 }
 
-/** Makes a view, and has the server look at it, which runs nothing of it; one that could not be read goes again. */
+/**
+ * Creates a view, and has the server check it without running it; a view that cannot be read is dropped. Returns true
+ * if it stays.
+ */
 async function isMade(query: MysqlQuery, name: string, make: () => Promise<void>): Promise<boolean> {
   try {
     await make();
@@ -279,7 +285,7 @@ async function isMade(query: MysqlQuery, name: string, make: () => Promise<void>
   }
 }
 
-/** A database's name before another name, in quotes or without. */
+/** Returns a pattern for a database's name before another name, in quotes or without. */
 function named(database: string): RegExp {
   const name = escaped(database);
   return new RegExp(`\`${name}\`\\s*\\.|\\b${name}\\.`);
@@ -289,7 +295,7 @@ function escaped(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
-/** A trigger may have been made with its database before its names. */
+/** Pattern for a trigger's head: it may have been created with its database before its names. */
 const HEAD = /^[^]*?\bFOR\s+EACH\s+ROW\b/i;
 
 function bodyOf(kind: string, text: string): string {
@@ -310,17 +316,17 @@ function inNameOf(owner: string, { kind, text, database }: Definition, to: strin
 
 // ---- Programs ----
 
-/** A pair of programs of one maker. */
+/** The dump program and the client of one maker. */
 interface Programs {
   readonly dump: string;
   readonly client: string;
   readonly isMariaDb: boolean;
 }
 
-/** Names of all that may be called, for Deno's permissions. */
+/** Names of all these programs, for Deno's permissions. */
 export const PROGRAMS = [["mysqldump", "mysql"], ["mariadb-dump", "mariadb"]] as const;
 
-/** The pair of the server's own maker, else the other. */
+/** Returns the programs of the server's own maker, or else the other's. */
 async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> {
   let denied: unknown;
   for (const [dump, client] of await isMariaDb(query) ? [...PROGRAMS].reverse() : PROGRAMS) {
@@ -340,7 +346,7 @@ async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> 
   });
 }
 
-/** How a program reaches the server; the two take the same. */
+/** Returns the options by which a program reaches the server; both take the same. */
 function placeOptions({ isMariaDb }: Programs, { user, host, port, socket, tls, ca }: Login): string[] {
   const options = ["--no-defaults", `--user=${user}`, "--default-character-set=utf8mb4", "--max-allowed-packet=1G"];
   if (socket === undefined) options.push("--protocol=tcp", `--host=${host}`, `--port=${port}`);
@@ -351,7 +357,7 @@ function placeOptions({ isMariaDb }: Programs, { user, host, port, socket, tls, 
   return options;
 }
 
-/** One snapshot, of rows alone, as statements that any server takes. */
+/** Options for one snapshot, of rows only, as statements that any server accepts. */
 const ROWS = [
   "--single-transaction",
   "--quick",
@@ -367,9 +373,9 @@ const ROWS = [
 ];
 
 /**
- * One snapshot of the rows of a parent that is in use, streamed into tables that stand. The second program is the fork's own
- * login, and `--binary-mode` has it take nothing for a command of its own. Passwords go by the environment.
- * https://dev.mysql.com/doc/refman/8.4/en/mysqldump.html#option_mysqldump_single-transaction
+ * Copies one snapshot of the rows of a parent in use into existing tables. The second program runs as the fork's own
+ * login, and `--binary-mode` keeps it from taking anything as a command of its own. Passwords are passed by the
+ * environment. https://dev.mysql.com/doc/refman/8.4/en/mysqldump.html#option_mysqldump_single-transaction
  */
 async function dumped(
   context: Context,
@@ -398,7 +404,7 @@ async function dumped(
   });
 }
 
-/** The line that tells the error, without passwords; of a refused statement the number alone: all else quotes rows. */
+/** Returns the line with the error, without passwords; of a refused statement only the number: the rest quotes rows. */
 function reasonOf(stderr: string, secrets: readonly string[]): string {
   const [line = ""] = /^(ERROR \d+|mysql|mariadb).*$/m.exec(stderr) ?? [];
   const [, code] = /^ERROR (\d+)/.exec(line) ?? [];

@@ -1,6 +1,6 @@
 /**
- * The mark of a fork: an event in its database that is disabled, and never runs. MySQL keeps no comment on a database, and
- * what an event does can hold a text of any length.
+ * The mark of a fork: a disabled event in its database, which never runs. MySQL stores no comment on a database, and
+ * the body of an event can hold a text of any length.
  *
  * - https://dev.mysql.com/doc/refman/8.4/en/create-event.html, .../information-schema-events-table.html
  */
@@ -9,19 +9,19 @@ import type { Context, Copy, Fork, Marker } from "../../core/provider.ts";
 import { MARK_GONE, unmarked } from "../_shared/ownership.ts";
 import { backquoted, MARK, type MysqlQuery } from "./mysql_server.ts";
 
-/** A database, with what the mark event does. */
+/** A database, with the body of its mark event. */
 export interface Row {
   readonly name: string;
   readonly body: string | null;
 }
 
-/** What a mark tells beside the marker. */
+/** The parts of a mark after the marker. */
 export interface Note {
   /** The fork's id, 16 random hexadecimal digits. */
   readonly id: string;
   readonly createdAt: string;
   readonly parent?: string;
-  /** There once the fork is whole. */
+  /** The way of copying; present once the fork is complete. */
   readonly copy?: Copy;
 }
 
@@ -34,14 +34,16 @@ export async function look(query: MysqlQuery, name: string): Promise<Row | undef
   return rows.find((row) => row.name === name);
 }
 
-/** Makes or changes the mark. An event that is disabled never runs; this one would set a variable of its session. */
+/**
+ * Returns the statement that creates or changes the mark. A disabled event never runs; this one would set a variable.
+ */
 export function eventOf(verb: "CREATE" | "ALTER", database: string, marker: Marker, note: Note): string {
   const schedule = verb === "CREATE" ? " ON SCHEDULE EVERY 1 YEAR DISABLE" : "";
   const text = `${formatMarker(marker, database)} ${encodeURIComponent(JSON.stringify(note))}`.replaceAll("'", "%27");
   return `${verb} EVENT ${backquoted(database)}.${MARK}${schedule} DO SET @${MARK} = '${text}'`;
 }
 
-/** The text of a mark event, without its quotes. */
+/** Returns the text in a mark event, without its quotes. */
 function textOf({ body }: Row): readonly [marker: string, note: string] | undefined {
   const [, marker, note] = new RegExp(`^SET @${MARK} = '([^ ']+) ([^ ']+)'$`, "i").exec(body?.trim() ?? "") ?? [];
   return marker === undefined || note === undefined ? undefined : [marker, note];
@@ -51,7 +53,7 @@ export function databaseMarker(context: Context, row: Row): Marker | undefined {
   return noteOf(row) === undefined ? undefined : context.markerOf(row.name, textOf(row)![0]);
 }
 
-/** The end of a mark; without it the mark is damaged, and none. */
+/** Parses the end of a mark; `undefined` for a damaged one. */
 export function noteOf(row: Row): Note | undefined {
   try {
     const note = JSON.parse(decodeURIComponent(textOf(row)![1])) as Note | null;
@@ -74,7 +76,10 @@ export function databaseFork(name: string, marker: Marker, { id, createdAt, pare
   };
 }
 
-/** Why a database without a mark is foreign; where one of ours stood there, with the statement that puts the mark back. */
+/**
+ * Returns the reason why a database without a mark is foreign; if one of ours was there, with the statement that
+ * restores the mark.
+ */
 export async function lostMark(context: Context, name: string, marker: Marker): Promise<string> {
   const reason = await unmarked(context, name, `the database "${name}"`);
   const id = (await context.recorded(name)).map((one) => one.id).find((one) => ID.test(one));

@@ -1,8 +1,8 @@
 /**
- * MySQL's protocol as the provider `mysql` needs it: a connection by URL, refusals told by their numbers, locks, scripts.
+ * MySQL's protocol as the provider `mysql` needs it: a connection by URL, errors by number, locks, scripts.
  *
  * - Errors: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
- *   https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
+ * https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
  */
 import { createHash } from "node:crypto";
 import type { Context } from "../../core/provider.ts";
@@ -16,40 +16,40 @@ import { mysqlStatements } from "../_shared/mysql_statements.ts";
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
 export type MysqlQuery = (text: string, values?: readonly unknown[]) => Promise<any[]>;
 
-/** Where to connect, as whom, and how TLS is used. */
+/** The address, user, password and TLS settings of a connection. */
 export interface Login {
-  /** `"mysql"` or `"mariadb"`. */
+  /** The scheme of the URL: `"mysql"` or `"mariadb"`. */
   readonly scheme: string;
   readonly host: string;
   readonly port: string;
-  /** Path of a Unix socket, in place of host and port. */
+  /** Path of a Unix socket, instead of host and port. */
   readonly socket?: string;
   readonly user: string;
   readonly password: string;
   readonly tls: "disable" | "prefer" | "require" | "verify-ca" | "verify-identity";
   /** Path of a file with the authorities to trust. */
   readonly ca?: string;
-  /** The URL's own query, for the application's client: each names its settings in its own way. */
+  /** The URL's own query, for the application's client: each names its settings differently. */
   readonly search: string;
 }
 
-/** What a connection is for: its errors are told by it. */
+/** The purpose of a connection, for its errors. */
 export interface MysqlPurpose {
-  /** As in `make database "x"`. */
+  /** The action, as in `make database "x"`. */
   readonly what: string;
-  /** Where the address came from, e.g. `"MYSQL_URL"`. */
+  /** The source of the address, e.g. `"MYSQL_URL"`. */
   readonly source: string;
 }
 
-/** The event that bears a fork's mark; never copied. */
+/** The name of the event with a fork's mark; never copied. */
 export const MARK = "forkstack_mark";
 
-/** For a session of ours: nothing of the server's settings may change what is copied, and no wait lasts for ever. */
+/** Settings of our sessions: no setting of the server may change what is copied, and every wait ends. */
 export const SETTINGS = "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, " +
   "time_zone = '+00:00', sql_quote_show_create = 1, lock_wait_timeout = 30, " +
   "wait_timeout = 86400 /*!80000 , information_schema_stats_expiry = 0 */"; // MariaDB skips that
 
-/** The parts of a URL; `undefined` if it is none of MySQL's. */
+/** Parses a URL; `undefined` if it is not MySQL's. */
 export function loginOf(text: string): Login | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^(mysql|mariadb):$/.test(url.protocol)) return undefined;
@@ -69,7 +69,7 @@ export function loginOf(text: string): Login | undefined {
   };
 }
 
-/** As MySQL's own programs, Prisma, or mysql2 spell it; without a word, TLS where the server has it. */
+/** Returns the TLS mode, as MySQL's own programs, Prisma, or mysql2 spell it; without one, TLS if the server has it. */
 function tlsOf(settings: URLSearchParams): Login["tls"] {
   const accept = settings.get("sslaccept");
   if (accept !== null) return accept === "strict" ? "verify-identity" : "require";
@@ -88,18 +88,18 @@ function tlsOf(settings: URLSearchParams): Login["tls"] {
   return modes[mode.toUpperCase().replace("-", "_")] ?? "prefer";
 }
 
-/** The URL that an application gets: what stood in ours after the `?` goes on to it as it was. */
+/** Formats the URL for an application, with the query of ours. */
 export function appUrlOf({ scheme, host, port, user, password, search }: Login, database: string): string {
   return urlOf({ scheme, host, port, user, password, database }) + search;
 }
 
-/** Where it is, as Deno's permissions name it. */
+/** Returns the address as Deno's permissions name it. */
 export function placeOf({ host, port, socket }: Pick<Login, "host" | "port" | "socket">): string {
   if (socket !== undefined) return `unix:${socket}`;
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** Works on one connection, which is never made anew: locks are gone with it. */
+/** Works on one connection. It never reconnects, because its locks would be lost. */
 export async function connected<T>(
   { signal, files }: Pick<Context, "signal" | "files">,
   login: Login,
@@ -149,7 +149,7 @@ export async function connected<T>(
   }
 }
 
-/** Whether the server is a MariaDB; else it is a MySQL. */
+/** Returns true for a server of MariaDB, false for MySQL. */
 export async function isMariaDb(query: MysqlQuery): Promise<boolean> {
   const [{ version }] = await query("SELECT VERSION() AS version");
   return /mariadb/i.test(version);
@@ -157,7 +157,7 @@ export async function isMariaDb(query: MysqlQuery): Promise<boolean> {
 
 // ---- Refusals ----
 
-/** Numbers, or a code of the connection -> our code, whether it may pass, and what to do next. */
+/** Meanings by the server's number or the connection's code: our code, whether it may pass by itself, and the hint. */
 const MEANINGS: readonly (readonly [RegExp, ErrorCode, boolean, string])[] = [
   [
     /^(1045|1130|1251|1698|3118|3955|4151)$/,
@@ -193,13 +193,13 @@ const MEANINGS: readonly (readonly [RegExp, ErrorCode, boolean, string])[] = [
   ],
 ];
 
-/** The number of the server's refusal, or the code of the connection. */
+/** Returns the number of the server's error, or the code of the connection's. */
 export function codeOf(error: unknown): string {
   const { errno, code } = (error ?? {}) as { errno?: number; code?: unknown };
   return typeof errno === "number" && errno > 0 ? String(errno) : String(code ?? "");
 }
 
-/** A known error, without the statement: it may hold a password. */
+/** Returns our error for a known one, without the statement, which may hold a password. */
 function mysqlError(error: unknown, login: Login, { what, source }: MysqlPurpose): unknown {
   if (isForkstackError(error) || !(error instanceof Error) || error.name === "AbortError") return error;
   const place = placeOf(login);
@@ -219,7 +219,7 @@ function mysqlError(error: unknown, login: Login, { what, source }: MysqlPurpose
 
 const LOCK_WAIT_MS = 600_000;
 
-/** One attempt at a time; the lock ends with the session. Asked for again and again, so that who waits can be stopped. */
+/** Takes the lock of a name; it ends with the session. Asks repeatedly, so that the wait can be aborted. */
 export async function lockDatabase(context: Pick<Context, "sleep">, query: MysqlQuery, name: string): Promise<void> {
   const key = `forkstack ${createHash("sha256").update(name).digest("hex").slice(0, 40)}`;
   let waitedMs = 0;
@@ -248,7 +248,7 @@ function withoutEvents(name: string): ForkstackError {
 
 // ---- Scripts ----
 
-/** The commonest errors of data, whose own words would quote values. */
+/** Texts for the commonest errors of data; the server's own would quote values. */
 export const SQL_REASONS: Readonly<Record<string, string>> = {
   1048: "a NULL where none may be",
   1062: "a unique constraint is violated",
@@ -264,7 +264,7 @@ export const SQL_REASONS: Readonly<Record<string, string>> = {
   4025: "a check constraint is violated",
 };
 
-/** Runs a script as a login of the fork's. MySQL keeps what is before a change of the schema: it ends a transaction. */
+/** Runs a script as a login of the fork. A change of the schema commits all before it: MySQL ends the transaction. */
 export async function runScript(
   context: Pick<Context, "signal" | "fence">,
   query: MysqlQuery,
@@ -291,12 +291,12 @@ export async function runScript(
 
 // ---- Texts ----
 
-/** A name as an identifier. */
+/** Quotes a name as an identifier. */
 export function backquoted(name: string): string {
   return `\`${name.replaceAll("`", "``")}\``;
 }
 
-/** An account of ours as it stands in statements; its name needs no escape. */
+/** Formats an account of ours for statements; its name needs no escape. */
 export function mysqlAccount(user: string): string {
   return `'${user}'@'%'`;
 }

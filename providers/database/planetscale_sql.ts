@@ -1,6 +1,6 @@
 /**
- * What a branch of PlanetScale answers at: MySQL's protocol where Vitess runs it, else PostgreSQL's. A query, its size,
- * a script, all its tables dropped.
+ * Access to a branch of PlanetScale by SQL: by MySQL's protocol for Vitess, by PostgreSQL's otherwise. A query, its
+ * size, a script, dropping all tables.
  *
  * - Connecting to Vitess: https://planetscale.com/docs/vitess/connecting/connection-strings
  * - Errors of MySQL's protocol: https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
@@ -20,24 +20,24 @@ import { mysqlStatements } from "../_shared/mysql_statements.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 import { urlOf } from "../_shared/connection_url.ts";
 
-/** A way into one branch. */
+/** The access to one branch. */
 export interface Access {
   readonly engine: "vitess" | "postgres";
-  /** The password's or role's, by which it is revoked. */
+  /** The id of the password or role, by which it is revoked. */
   readonly id: string;
   readonly url: Secret;
 }
 
 type Signal = Pick<Context, "signal">;
-/** Needs of a statement that changes something. */
+/** The parts of a context that a changing statement needs. */
 type Changing = Pick<Context, "signal" | "fence">;
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
 type Query = (text: string) => Promise<any[]>;
 
-/** Where Vitess and PostgreSQL listen, if the API tells a host alone; an emulator's has its port. */
+/** Ports of Vitess and PostgreSQL, if the API returns a host only; an emulator's has its port. */
 const PORTS = { vitess: 3306, postgres: 5432 } as const;
 
-/** The URL that an application gets; without TLS only where the API itself has none, which is an emulator's. */
+/** Formats the URL for an application; without TLS only if the API has none, as an emulator's. */
 export function loginUrl(
   engine: Access["engine"],
   { username: user, password, database, host: at }: Readonly<
@@ -54,13 +54,13 @@ export function loginUrl(
   return urlOf({ ...login, scheme: "mysql", query });
 }
 
-/** One query that no proxy in front of the database can answer. */
+/** Runs a query that no proxy in front of the database can answer. */
 export async function pingBranch(context: Signal, access: Access, what: string): Promise<void> {
   if (access.engine === "postgres") return await answers(context, postgresOf(access), purposeOf(what));
   await onVitess(context, access, what, (query) => query("SHOW TABLES"));
 }
 
-/** Bytes of all tables with their indexes; of a sharded keyspace, one shard's. */
+/** Returns the bytes of all tables with their indexes; for a sharded keyspace, of one shard. */
 export async function sizeOf(context: Signal, access: Access, what: string): Promise<number> {
   const rows = access.engine === "postgres"
     ? await withPostgres(
@@ -77,7 +77,7 @@ export async function sizeOf(context: Signal, access: Access, what: string): Pro
   return Number(rows[0].size);
 }
 
-/** Runs a script; the statement that fails is named by its line, without what may be data. */
+/** Runs a script; the error of a statement names its line, without text that may be data. */
 export async function runSql(context: Changing, access: Access, what: string, sql: string): Promise<void> {
   if (access.engine === "postgres") return await runPostgresScript(context, postgresOf(access), purposeOf(what), sql);
   await onVitess(context, access, what, async (query) => {
@@ -91,7 +91,7 @@ export async function runSql(context: Changing, access: Access, what: string, sq
   });
 }
 
-/** Drops what a branch of Vitess took over from its parent's schema. */
+/** Drops the tables that a branch of Vitess got with its parent's schema. */
 export async function dropTables(context: Changing, access: Access, what: string): Promise<void> {
   await onVitess(context, access, what, async (query) => {
     await query("SET foreign_key_checks = 0");
@@ -136,7 +136,7 @@ async function onVitess<T>(
   }
 }
 
-/** What a code of the server or of the connection means. */
+/** Returns the meaning of a code of the server or of the connection. */
 function meaningOf(code: string, message: string): readonly [ErrorCode, state: string, mayPass: boolean, hint: string] {
   if (/^(E[A-Z]+|PROTOCOL_|ENOTFOUND)/.test(code) && !code.startsWith("ER_")) {
     const hint = "Check the network; port 3306 must be open outwards. Then run the same command again";
@@ -151,7 +151,7 @@ function meaningOf(code: string, message: string): readonly [ErrorCode, state: s
   return ["PROVIDER_REFUSED", message, false, "Fix what it says, then run the same command again"];
 }
 
-/** A known error, without the statement, and without who was refused: names of users are half of a credential. */
+/** Returns our error for a known one, without the statement and the user: names of users are half of a credential. */
 function vitessError(error: unknown, what: string, host: string): unknown {
   if (isForkstackError(error) || !(error instanceof Error)) return error;
   if (/^(NotCapable|PermissionDenied)$/.test(error.name) || error.name === "AbortError") return error;
@@ -165,7 +165,7 @@ function vitessError(error: unknown, what: string, host: string): unknown {
   });
 }
 
-/** Of a statement that the server refused, without its words: they quote values. */
+/** Returns the error of a statement that the server refused, without the server's text, which quotes values. */
 function scriptError(error: unknown, line: number): unknown {
   const code = sqlStateOf(error);
   if (!code.startsWith("ER_") || code === "ER_ACCESS_DENIED_ERROR") return error; // the connection

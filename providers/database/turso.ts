@@ -46,12 +46,15 @@ import {
   USAGE,
 } from "./turso_api.ts";
 
-/** Name and organization share the first label of the host name, with a dash between: 63 characters (RFC 1035). */
+/** Longest label of a host name: name and organization share the first one, with a dash between (RFC 1035). */
 const LABEL_LENGTH = 63;
-/** The data endpoint answers 404 for seconds after a create: see docs/databases.md */
+/** Longest wait for a new database, in milliseconds, whose endpoint answers 404 for seconds: see docs/databases.md */
 const SETTLE_MS = 90_000;
 
-/** How long a transaction is tried that the server refuses: it has waited for its lock itself. */
+/**
+ * Longest time, in milliseconds, of attempts at a transaction that the server refuses; it has waited for its lock
+ * itself.
+ */
 const REFUSED_MS = 10_000;
 
 const provider: Provider<Options> = {
@@ -112,7 +115,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   return records.inspection(target, found, owner);
 }
 
-/** After a lost reply: whether Turso itself says that it is a fork of the parent that this run named. */
+/** Returns true if after a lost reply Turso itself says that a database is a fork of the parent that this run named. */
 async function isProven(
   context: Context,
   target: Target<Options>,
@@ -124,9 +127,9 @@ async function isProven(
 }
 
 /**
- * The create itself tells whether something stands there: names are unique. It is never repeated; whatever comes back but
- * a success, the name is looked at again. Where it says that something is there, an earlier attempt may have made it:
- * that has to be proven.
+ * Creates a database. Names are unique, so the call itself tells whether the name is taken. It is never repeated; after
+ * any answer but a success the name is looked up. If it is taken, the database may be an earlier attempt's, which must
+ * be proven.
  */
 async function create(context: Context, target: Target<Options>): Promise<Created> {
   const { name, marker, options: { organization, group } } = target;
@@ -170,7 +173,7 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   return await adopted(context, target, taken, parent, problem);
 }
 
-/** A fork can only be made in its parent's group: https://github.com/tursodatabase/turso-cli/pull/626 */
+/** Throws if the parent is in another group: https://github.com/tursodatabase/turso-cli/pull/626 */
 function assertInGroup({ name, resource, options: { group } }: Target<Options>, parent: Database): void {
   if (group === undefined || group === parent.group) return;
   const state =
@@ -182,7 +185,7 @@ function assertInGroup({ name, resource, options: { group } }: Target<Options>, 
   });
 }
 
-/** What stands there, as far as it is this run's own work. */
+/** Returns the fork of an existing database, if it is this run's own work; throws otherwise. */
 async function adopted(
   context: Context,
   target: Target<Options>,
@@ -213,7 +216,7 @@ async function isEmpty(context: Context, scope: Scope<Options>, { Name, Hostname
   return count === 0;
 }
 
-/** Its name addresses a database, but its id proves which: another may bear the name by now. */
+/** Deletes a database by its name, if it still has the fork's id: another database may have the name by now. */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const found = await find(context, scope, fork.name);
   if (found?.DbId !== fork.id) return "absent";
@@ -235,7 +238,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   throw await api.refusal(answer, scope, `delete database "${fork.name}"`);
 }
 
-/** Every database of the organization: forks are in the groups of their parents. */
+/** Yields every database of the organization: forks are in the groups of their parents. */
 async function* databases(context: Context, scope: Scope<Options>): AsyncIterable<Database> {
   // https://docs.turso.tech/api-reference/databases/list
   const pages = api.pages(
@@ -262,7 +265,7 @@ async function outputs(context: Context, held: Held, scope: Scope<Options> & Lea
   return outputsFrom(await access(context, await databaseOf(context, held, scope), scope));
 }
 
-/** In one transaction: a stream that ends before its `COMMIT` leaves nothing. */
+/** Runs a script in one transaction: a stream that ends before its `COMMIT` changes nothing. */
 async function execute(context: Context, fork: Fork, scope: Scope<Options>, sql: string): Promise<void> {
   const { Hostname } = await databaseOf(context, fork, scope);
   const token = await mint(context, scope, fork.name, { authorization: "full-access", expiration: "1h" });
@@ -299,7 +302,7 @@ function outputsFrom({ url, token }: Access): Outputs {
   return { DATABASE_URL: url, DATABASE_AUTH_TOKEN: token };
 }
 
-/** The key by which a run remembers how it reaches a database. */
+/** Returns the key under which a run keeps its access to a database. */
 const wayTo = (id: string) => `way to ${id}`;
 
 async function access(
@@ -313,19 +316,25 @@ async function access(
   return { url: libsqlUrl(scope, database.Hostname), token };
 }
 
-/** The host comes from the API: it may hold the region. An API without TLS is an emulator, and so are its databases. */
+/**
+ * Returns the URL of a host from the API, which may hold the region. With an API without TLS, which is an emulator, the
+ * database has none either.
+ */
 function libsqlUrl({ options: { endpoint } }: Scope<Options>, hostname: string): string {
   return `libsql://${hostname}${endpoint.startsWith("http:") ? "?tls=0" : ""}`;
 }
 
-/** `"2d30m"`: at least until then. */
+/** Returns a duration up to an instant, rounded up to a minute: `"2d30m"`. */
 function spanUntil(expiresAt: string, now: Date): string {
   const minutes = Math.max(1, Math.ceil((Date.parse(expiresAt) - now.getTime()) / 60_000));
   const [days, rest] = [Math.floor(minutes / 1_440), minutes % 1_440];
   return (days > 0 ? `${days}d` : "") + (rest > 0 ? `${rest}m` : "");
 }
 
-/** A token of this database alone. No body: some databases refuse one. It leaves no trace, so it may be repeated. */
+/**
+ * Creates a token of this database only. Without a body, which some databases refuse. It has no side effect, so it may
+ * be repeated.
+ */
 async function mint(
   context: Context,
   scope: Scope<Options>,
@@ -340,7 +349,7 @@ async function mint(
   return new Secret((await api.read(TOKEN, answer, scope, `make a token for database "${name}"`)).jwt);
 }
 
-/** The fork, once a new database answers a query: the API has no state to look at. Its token is the application's. */
+/** Returns the fork once a new database answers a query: the API shows no state. Its token is the application's. */
 async function settled(
   context: Context,
   target: Target<Options>,
@@ -360,12 +369,12 @@ async function ask(context: Context, scope: Scope<Options>, name: string, access
   await asked(context, scope, name, access, (client) => client.execute("SELECT 1"), { mayRepeat: true });
 }
 
-/** Whether an error of the client is the database's own word, and no failure on the way. */
+/** Returns true if an error of the client is the database's own answer, and no failure of the connection. */
 function isAnswer(error: unknown): boolean {
   return (error as { cause?: { name?: string } } | undefined)?.cause?.name === "ResponseError";
 }
 
-/** Asks a database through the field's own client. */
+/** Runs work on a database by the client of libSQL. */
 async function asked(
   context: Context,
   scope: Scope<Options>,

@@ -41,7 +41,7 @@ const options = v.strictObject({
   /** The region, e.g. `"eu-central-1"`. */
   region: v.pipe(v.string(), v.regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region like "eu-central-1"')),
   ...policyOptions,
-  /** Another address of the API, e.g. a VPC endpoint's. Without TLS only on this machine. */
+  /** URL of another endpoint of the API, e.g. a VPC endpoint's. Without TLS only on this machine. */
   endpoint: v.optional(endpointOption("", /^secretsmanager(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$/).wrapped),
 });
 type Options = v.InferOutput<typeof options>;
@@ -55,9 +55,9 @@ const PAGE = v.looseObject({
 
 const MAX_VALUE_BYTES = 65_536;
 const MAX_NAME = 512;
-/** How long a kept secret can be restored. */
+/** Days in which a kept secret can be restored. */
 const RECOVERY_DAYS = 30;
-/** A name is taken for a while after its secret was deleted at once. */
+/** Longest time, in milliseconds, that a name is taken after its secret was deleted at once. */
 const NAME_FREE_MS = 120_000;
 
 const shelf: EntryStore<Options> = {
@@ -99,7 +99,7 @@ const shelf: EntryStore<Options> = {
     const all = await names(context, scope, [{ Key: "name", Values: [prefix] }], `list secrets "${prefix}"`);
     return all.map((one) => one.slice(prefix.length)).filter((path) => path !== MARK);
   },
-  /** Both in one go: a fork of 1,000 secrets is 50 reads. */
+  /** Reads both in one request: a fork of 1,000 secrets takes 50 reads. */
   async survey(context, target, known = []) {
     const own = shelf.place(target, target.name);
     if (target.parent === undefined) return [[], await shelf.paths(context, target, target.name)];
@@ -211,7 +211,7 @@ export const questions: Readonly<Record<string, Question>> = {
   region: { ask: "Secrets Manager: the region", example: "eu-central-1", variable: "AWS_REGION" },
 };
 
-/** All is deleted with a recovery window, the mark last. */
+/** Deletes everything with a recovery window, the mark last. */
 async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {
   const kept = { id: fork.id, name: fork.name };
   const mark = await ours(shelf, context, fork, scope, "keep");
@@ -229,7 +229,7 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
   return kept;
 }
 
-/** The mark of what was kept is restored, so that the names in it can be read and each be deleted at once. */
+/** Restores the mark of a kept fork, so that the names in it can be read and each secret be deleted at once. */
 async function revive(context: Context, fork: Fork, scope: Scope<Options>): Promise<void> {
   const SecretId = nameOf(scope, fork.name, MARK);
   const there = await describe(context, scope, SecretId);
@@ -239,7 +239,7 @@ async function revive(context: Context, fork: Fork, scope: Scope<Options>): Prom
   await (await to(context, scope, `delete secrets "${shelf.place(scope, fork.name)}"`))("RestoreSecret", { SecretId });
 }
 
-/** Deletes a secret if it bears the mark; one that waits for its end already is left to that, or ended at once. */
+/** Deletes a secret if it bears the mark. One that waits for its deletion is left, or ended at once. */
 async function take(
   context: Context,
   scope: Scope<Options>,
@@ -260,8 +260,8 @@ async function take(
 }
 
 /**
- * Makes a secret; `false` if there is one. One of this environment that waits for its deletion is taken back: its name
- * is not free, and its old value stays a version of it.
+ * Creates a secret; returns `false` if it exists. One of this environment that waits for its deletion is restored: its
+ * name is not free, and its old value stays a version of it.
  */
 async function make(
   context: Context,
@@ -315,7 +315,7 @@ function isScheduled(error: unknown): boolean {
 
 // ---- The mark ----
 
-/** The mark, unless it waits for its deletion. */
+/** Returns the mark, unless it waits for its deletion. */
 async function look(
   context: Context,
   scope: Scope<Options>,
@@ -339,20 +339,20 @@ async function look(
 
 type Tags = Readonly<Partial<Record<string, string>>>;
 
-/** The marker that tags hold; entries have no operation. */
+/** Returns the marker in tags; entries have no operation. */
 function storedMarker({ stack, env, resource, operation, name, registry, made }: Tags): Marker | undefined {
   if (!stack || !env || !resource || !operation) return undefined;
   const more = { name: name || undefined, registry: registry || undefined, made: made || undefined };
   return { stack, env, resource, operation, ...present(more) };
 }
 
-/** Whose tags say that a secret of an environment of this name is; those copied from another environment's say nothing. */
+/** Returns the owner that tags name for an environment of this name; `undefined` for tags copied from another one's. */
 function markerIn(context: Context, name: string, tags: Tags): Marker | undefined {
   const marker = storedMarker({ operation: "-", ...tags });
   return marker && context.markerOf(name, formatMarker(marker));
 }
 
-/** Whether tags are of this mark and this path; those of 0.1.0 name no path. */
+/** Returns true if tags have this mark and this path; those of 0.1.0 have no path. */
 function isMarked(tags: Tags, markId: string, path: string): boolean {
   return tags.id === markId && (tags.path ?? pathMark(path)) === pathMark(path);
 }
@@ -361,7 +361,7 @@ function notesOf({ id, paths }: Mark): string {
   return JSON.stringify({ id, paths });
 }
 
-/** Tags take letters, digits, space and `_.:/=+-@`; anything else is written `@2a@`. */
+/** Formats tags. They may have letters, digits, space and `_.:/=+-@`; anything else is written `@2a@`. */
 function tagsOf({ id, marker, parentId, createdAt, state }: Mark, path = MARK, only?: readonly string[]) {
   const lineage = parentId === undefined ? [] : [["parent", parentId] as const];
   const whole = [...Object.entries({ id, path: pathMark(path), ...marker, createdAt, state }), ...lineage];
@@ -398,7 +398,7 @@ function checkSize({ resource }: Scope<Options>, secret: string, value: string):
   });
 }
 
-/** The names that a list has, all pages. */
+/** Lists the names in a list, from all pages. */
 async function names(context: Context, scope: Scope<Options>, Filters: unknown, what: string): Promise<string[]> {
   const call = await to(context, scope, what);
   const found: string[] = [];
@@ -417,7 +417,7 @@ async function names(context: Context, scope: Scope<Options>, Filters: unknown, 
   }
 }
 
-/** The commands; a refusal that the caller does not know is told in words. */
+/** Returns a function that sends commands, and explains refusals that its caller does not know. */
 async function to(context: Context, scope: Scope<Options>, what: string): Promise<AwsCall> {
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = context.credentials;
   if (id === undefined || secret === undefined) {

@@ -44,10 +44,13 @@ const configName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,58}[a-z0-9]
 const options = v.strictObject({
   /** The project's name, e.g. `"myapp"`. */
   project: slugOption("myapp"),
-  /** The configs of environments that forkstack did not make. Forks of one become branches of its environment. */
+  /**
+   * Configs of environments that forkstack did not make, by environment. Forks of one become branches of its
+   * environment.
+   */
   configs: v.optional(v.record(v.string(), configName), CONFIGS as Record<string, string>),
   ...policyOptions,
-  /** Another address of the API. Without TLS only on this machine: the token goes there. */
+  /** URL of the API, which gets the token. Without TLS only on this machine. */
   endpoint: endpointOption(ENDPOINT),
 });
 type Options = v.InferOutput<typeof options>;
@@ -56,7 +59,9 @@ const TOKEN = v.object({ token: v.object({ key: v.pipe(v.string(), v.minLength(1
 const TOKENS = v.object({ tokens: v.array(v.object({ slug: v.string() })) });
 
 const MAX_NAME = 60;
-/** For the token of an environment that forkstack did not make: nothing would ever take it away. */
+/**
+ * Lifetime, in milliseconds, of a token of an environment that forkstack did not make: nothing would ever revoke it.
+ */
 const BASE_TOKEN_MS = 7 * 86_400_000;
 
 const provider: Provider<Options> = {
@@ -132,15 +137,15 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   return theirs === undefined ? { state: "absent" } : records.inspection(target, theirs, undefined);
 }
 
-/** The name of a run's clone until it is whole: of the run alone, and on record before Doppler hears of it. */
+/** Returns the name of a run's clone until it is complete: unique to the run, and on record before Doppler gets it. */
 function keyOf(environment: string, { marker: { stack, resource, operation }, name }: Target<Options>): string {
   const digest = createHash("sha256").update(JSON.stringify([stack, resource, name, operation])).digest("hex");
   return `${environment}_new-${BigInt(`0x${digest}`).toString(36).slice(0, 24)}`.slice(0, MAX_NAME);
 }
 
 /**
- * Clones under a name of the run's own, applies the policy, and renames: Doppler refuses a name that is taken. No call is
- * repeated; after a refusal it is looked what stands there.
+ * Clones under a name of the run's own, applies the policy, and renames: Doppler refuses a name that is taken. No call
+ * is repeated; after a refusal the name is looked up.
  */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name, marker } = target;
@@ -173,11 +178,11 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   return source ? { ...fork, parentId: source.name } : { ...fork, copy: "empty" };
 }
 
-/** The key by which a run remembers a config. */
+/** Returns the key under which a run keeps a config. */
 const keyOfRun = (config: DopplerConfig | string) =>
   `config ${partsOf(typeof config === "string" ? config : idOf(config))[1]}`;
 
-/** What an earlier attempt of the operation made. */
+/** Returns the config of an earlier attempt of the operation. */
 async function earlier(context: Context, target: Target<Options>, what: string): Promise<DopplerConfig | undefined> {
   const all = await Array.fromAsync(configs(context, target));
   const { made, staged, theirs } = await standingAt(context, target, all);
@@ -187,7 +192,7 @@ async function earlier(context: Context, target: Target<Options>, what: string):
   return found!.config;
 }
 
-/** A new config by the run's own name: a copy of another, or an empty one of an environment. */
+/** Creates a config with the run's own name: a copy of another, or an empty one of an environment. */
 async function clone(
   context: Context,
   target: Target<Options>,
@@ -218,7 +223,7 @@ async function clone(
 /** Configs of one environment on the free plan, the lowest limit: https://docs.doppler.com/docs/platform-limits */
 const FEWEST_CONFIGS = 10;
 
-/** After a refusal that nothing else explains: whether the environment has as many configs as a plan may allow. */
+/** Returns the error after an unexplained refusal, if the environment has as many configs as a plan may allow. */
 // deno-lint-ignore statements/most-parameters -- one caller, which has the five from one answer
 function limitOf(
   { resource }: Scope<Options>,
@@ -241,7 +246,7 @@ function limitOf(
   });
 }
 
-/** Gives a whole config its name. Where that is taken, the config goes again, and what is there stays. */
+/** Renames a complete config. If the name is taken, deletes the config, and leaves the other one. */
 async function rename(
   context: Context,
   target: Target<Options>,
@@ -273,8 +278,8 @@ async function rename(
 }
 
 /**
- * Writes what the fork is to hold, before it has its name, and anybody a token of it: all that its source shows, with the
- * policy over it. With no parent, all that the branch inherits is taken for excluded.
+ * Writes the fork's values before it has its name, or anybody a token of it: all of its source's, with the policy
+ * applied. Without a parent all inherited values are excluded.
  */
 async function applyValues(
   context: Context,
@@ -294,7 +299,9 @@ async function applyValues(
   await put(context, target, config.name, { ...own, ...changes });
 }
 
-/** By its id, whichever name it has; another may bear the old one by now. What was kept of it is not the fork. */
+/**
+ * Deletes a config by its id, whatever its name; another may have the old one by now. A kept config is not the fork.
+ */
 async function remove(context: Context, fork: Fork, scope: Scope<Options>): Promise<"deleted" | "absent"> {
   const found = await ours(context, fork, scope, "delete");
   if (found === undefined) return "absent";
@@ -305,7 +312,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   throw problem;
 }
 
-/** Deletes a config; what Doppler says if it refuses. */
+/** Deletes a config; returns Doppler's refusal, if any. */
 async function drop(
   context: Context,
   scope: Scope<Options>,
@@ -321,7 +328,7 @@ async function drop(
   return problem;
 }
 
-/** The config gets another name, by which an interrupted attempt finds it again; its tokens are revoked first. */
+/** Renames the config, so that an interrupted attempt finds it again; revokes its tokens first. */
 async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent"> {
   const kept = async (config: DopplerConfig): Promise<Held> => {
     await context.record("kept", idOf(config));
@@ -363,7 +370,7 @@ async function probe(context: Context, held: Held, scope: Scope<Options>): Promi
   await standing(context, held, scope);
 }
 
-/** A service token of this config alone: a fork's may write as well, as its application does with `setSecret`. */
+/** Creates a service token of this config only: a fork's may also write, for the application's `setSecret`. */
 async function outputs(
   context: Context,
   held: Held,
@@ -404,7 +411,7 @@ async function write(
 
 // ---- Configs ----
 
-/** The config of an environment that forkstack did not make; of `secrets.app`, "app-prod" is prod's. */
+/** Returns the config of an environment that forkstack did not make; of `secrets.app`, "app-prod" is prod's. */
 function baseConfig(
   { resourceName: own, options: { configs } }: Scope<Options>,
   name: string,
@@ -413,7 +420,7 @@ function baseConfig(
   return Object.hasOwn(configs, env) ? configs[env] : undefined;
 }
 
-/** The parent's config: a base environment's is known by its name, a fork's is looked for. */
+/** Returns the parent's config: a base environment's by its name, a fork's by a search. */
 async function parentOf(context: Context, scope: Scope<Options>, name: string) {
   const base = baseConfig(scope, name);
   if (base !== undefined && !base.includes("_")) return { name: base, environment: base };
@@ -429,7 +436,7 @@ async function parentOf(context: Context, scope: Scope<Options>, name: string) {
   });
 }
 
-/** The config with this very id, whichever name it has; `all` are those that are there, where they were asked for already. */
+/** Returns the config with this id, whatever its name; `all` are the existing ones, if they were requested already. */
 async function byId(
   context: Context,
   held: Pick<Held, "id">,
@@ -448,7 +455,7 @@ async function standing(context: Context, held: Held, scope: Scope<Options>): Pr
   return found;
 }
 
-/** The fork's config, if it may be taken away. */
+/** Returns the fork's config; throws if it must not be deleted. */
 async function ours(context: Context, fork: Fork, scope: Scope<Options>, verb: string, all?: readonly DopplerConfig[]) {
   const found = await byId(context, fork, scope, all);
   if (found === undefined) return undefined;

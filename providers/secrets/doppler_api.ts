@@ -1,5 +1,5 @@
 /**
- * Doppler's API, as the provider uses it: configs and which of them are ours, and their secrets.
+ * Doppler's API as the provider uses it: configs with their owners, and secrets.
  *
  * - https://docs.doppler.com/reference/configs-list
  * - https://docs.doppler.com/reference/secrets-update
@@ -10,7 +10,7 @@ import { type ErrorCode, ForkstackError } from "../../mod.ts";
 import { Api } from "../_shared/json_api.ts";
 import { MANAGED, secretsIn } from "./runtime/doppler.ts";
 
-/** The options that name a place at Doppler. */
+/** The options that name a project at Doppler. */
 interface Options {
   readonly project: string;
   readonly configs: Readonly<Record<string, string>>;
@@ -22,7 +22,7 @@ const CONFIG = v.object({
   environment: v.string(),
   created_at: v.string(),
   locked: v.optional(v.boolean()),
-  /** Not in the specification; seen in live answers. */
+  /** The slug. Not in the specification; seen in live answers. */
   slug: v.optional(v.string()),
 });
 export type DopplerConfig = v.InferOutput<typeof CONFIG>;
@@ -37,7 +37,7 @@ const WRITTEN = v.object({ secrets: v.record(v.string(), v.object({ computed: v.
 const MAX_KEY = 200;
 const MAX_VALUE_BYTES = 50 * 1024;
 const PER_PAGE = 100;
-/** What the API gives if not asked for a number: a server that caps pages lower would be none of Doppler's. */
+/** Page size of the API by default: a server with smaller pages would not be Doppler's. */
 const USUAL_PAGE = 20;
 
 export const CREDENTIALS_HINT =
@@ -45,7 +45,7 @@ export const CREDENTIALS_HINT =
 
 // ---- Configs ----
 
-/** Refusals hold a text alone, which is not for programs: https://docs.doppler.com/reference/errors */
+/** Calls of the API. Refusals have only a text, which is not for programs: https://docs.doppler.com/reference/errors */
 export const api = new Api<Options>({
   provider: "doppler",
   label: "Doppler",
@@ -69,7 +69,7 @@ export const api = new Api<Options>({
   },
 });
 
-/** Every config of the project. */
+/** Yields every config of the project. */
 export async function* configs(context: Context, scope: Scope<Options>): AsyncIterable<DopplerConfig> {
   const { project } = scope.options;
   const seen = new Set<string>();
@@ -89,15 +89,15 @@ export async function* configs(context: Context, scope: Scope<Options>): AsyncIt
   }
 }
 
-/** A config, and whose it is. */
+/** A config with its owner. */
 export interface Owned {
   readonly config: DopplerConfig;
   readonly marker: Marker;
 }
 
 /**
- * What stands at a fork's name, ours or not, and what of ours is still to be called so. Ours is known by its slug: by
- * whichever name it goes at Doppler, but for one that was kept of a deletion.
+ * Returns the config with a fork's name, ours or not, and ours that will have the name. Ours is known by its slug,
+ * whatever its name at Doppler, unless it was kept after a deletion.
  */
 export async function standingAt(
   context: Context,
@@ -121,23 +121,23 @@ export async function standingAt(
   };
 }
 
-/** Whether it bears a name that a config gets which is kept of a deletion; it may also be a fork that is called so. */
+/** Returns true for the name of a config that was kept after a deletion; a fork may have such a name too. */
 export function isKeptConfig({ name, environment }: DopplerConfig): boolean {
   return name.startsWith(`${environment}_${ASIDE}`);
 }
 
-/** How the names of configs begin, after their environment's, that are kept of deletions. */
+/** The start of the names of kept configs, after their environment's. */
 export const ASIDE = "kept-";
 
-/** The step under which the journal has the name of a clone that is not whole. */
+/** The journal step with the name of an unfinished clone. */
 export const KEY = "key";
 
-/** The name addresses it, the rest tells it from another that may bear the name later. */
+/** Returns the id of a config: the name addresses it, the rest tells it from a later config of the name. */
 export function idOf({ name, slug, created_at }: DopplerConfig): string {
   return `${name}:${slug ?? created_at}`;
 }
 
-/** Whether an id is this config's: by its slug, whichever name it has; where Doppler tells none, by time and name. */
+/** Returns true if an id is this config's: by its slug, whatever its name; without a slug, by time and name. */
 export function isConfig({ name, slug, created_at }: DopplerConfig, id: string): boolean {
   const [was, own] = partsOf(id);
   return own !== "" && (own === slug || (own === created_at && was === name));
@@ -150,7 +150,7 @@ export function partsOf(id: string): [name: string, id: string] {
 
 // ---- Secrets ----
 
-/** Values with references resolved. */
+/** Returns values with references resolved. */
 export async function values(
   context: Context,
   scope: Scope<Options>,
@@ -164,15 +164,15 @@ export async function values(
   return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, new Secret(value)]));
 }
 
-/** A secret as a config shows it, whether it is its own or its root's. */
+/** A secret as a config shows it, its own or its root's. */
 export interface Shown {
-  /** What it is written as; a reference to a secret of another config is resolved. */
+  /** The text that is stored; a reference to a secret of another config is resolved. */
   readonly own: string;
-  /** What an application gets; empty where there is none. */
+  /** The value for an application; empty if there is none. */
   readonly computed: string;
 }
 
-/** All that a config shows, what is empty too. */
+/** Returns all secrets that a config shows, empty ones too. */
 export async function shownIn(
   context: Context,
   scope: Scope<Options>,
@@ -204,7 +204,10 @@ function restricted({ resource }: Scope<Options>, config: string, key: string): 
   );
 }
 
-/** All in one call, which may be repeated. What is removed is left empty: a branch would inherit it anew. */
+/**
+ * Writes all changes in one call, which may be repeated. A removed secret is left empty: otherwise a branch would
+ * inherit it again.
+ */
 export async function put(
   context: Context,
   scope: Scope<Options>,

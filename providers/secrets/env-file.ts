@@ -1,6 +1,4 @@
-/**
- * Secrets in one file an environment, mode 0600. `mod.ts` reads and writes the values itself.
- */
+/** Secrets in one file per environment, mode 0600. `mod.ts` reads and writes the values itself. */
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import { editSecretsFile, embeddedPath, envFileSecrets, parseSecretsFile } from "../../mod.ts";

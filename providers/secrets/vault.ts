@@ -35,14 +35,14 @@ import {
 import type { Send } from "./runtime/vault.ts";
 
 const options = v.strictObject({
-  /** Where Vault is, as in `VAULT_ADDR`. Without TLS only on this machine: the token goes there. */
+  /** Vault's URL, as in `VAULT_ADDR`, which gets the token. Without TLS only on this machine. */
   endpoint: endpointOption("http://127.0.0.1:8200"),
   /** The path of the KV engine, e.g. `"secret"`. */
   mount: v.optional(
     v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/, 'must be a path like "secret"')),
     "secret",
   ),
-  /** The namespace, e.g. `"team-a"`: Vault Enterprise and OpenBao. */
+  /** The namespace, e.g. `"team-a"`; only in Vault Enterprise and OpenBao. */
   namespace: v.optional(
     v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*\/?$/, 'must be a namespace like "team-a"')),
   ),
@@ -74,7 +74,7 @@ const METADATA = v.object({
   data: v.object({ custom_metadata: v.nullish(v.record(v.string(), v.string())), current_version: v.number() }),
 });
 
-/** Raft's `max_entry_size`; a Consul store takes half as much, and says so itself. */
+/** Largest entry in bytes, Raft's `max_entry_size`; a Consul store takes half as much, and says so itself. */
 const MAX_ENTRY_BYTES = 1024 * 1024;
 
 const shelf: EntryStore<Options> = {
@@ -218,7 +218,7 @@ function parsedJson(text: string): object {
   }
 }
 
-/** All but the paths, for there are at most 64 keys of 512 characters. */
+/** Returns the mark as metadata, without its paths, which are too many for 64 keys of 512 characters. */
 function notesOf({ id, marker, parentId, createdAt, state }: Mark): Record<string, string> {
   const lineage = parentId === undefined ? {} : { parent: parentId };
   return { id, ...marker, ...lineage, createdAt, state } as Record<string, string>;
@@ -229,7 +229,10 @@ function withoutPrefix(metadata: Readonly<Record<string, string>>): Record<strin
   return Object.fromEntries(own.map(([key, value]) => [key.slice(MARKED_BY.length + 1), value]));
 }
 
-/** The data is written only where there is none, so that of two at once one wins; it tells whose it is until then. */
+/**
+ * Writes a new mark. The data is written only if there is none, so that of two runs one wins; until the metadata is
+ * there, the data names the owner.
+ */
 async function addMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<boolean> {
   const answer = await write(context, scope, name, mark, 0);
   if (answer.response.status === 400) {
@@ -283,7 +286,7 @@ async function entries(context: Context, scope: Scope<Options>, name: string): P
   return paths.flatMap((path) => found.get(path) ?? []);
 }
 
-/** Its note first, then its data where there is none: so it is never there without a note. */
+/** Writes an entry's metadata first, then its data if there is none: so an entry is never without a note. */
 async function add(
   context: Context,
   scope: Scope<Options>,
@@ -362,7 +365,7 @@ const api = new Api<Options>({
   },
 });
 
-/** The token that was given, else one by the AppRole: one login a run. */
+/** Returns the given token, or one by the AppRole, with one login per run. */
 async function tokenOf(context: Context, scope: Scope<Options>): Promise<string> {
   const { VAULT_TOKEN: token, VAULT_ROLE_ID: role, VAULT_SECRET_ID: secret } = context.credentials;
   if (token !== undefined) return token.reveal();
@@ -379,7 +382,9 @@ async function tokenOf(context: Context, scope: Scope<Options>): Promise<string>
   return made ?? api.token(context);
 }
 
-/** Every write may be repeated: of data it says which version must be there, of notes it says the same again. */
+/**
+ * Sends a request. Every write may be repeated: data names the version that must be there, metadata is the same again.
+ */
 async function ask(
   context: Context,
   scope: Scope<Options>,
@@ -393,7 +398,9 @@ async function ask(
   return await api.send(context, scope, method, [], { ...sent, tail: path, json, headers, mayRepeat: true });
 }
 
-/** Requests whose answers are parsed; 404 is `undefined`, but for an engine that is not there. */
+/**
+ * Returns a function that sends requests and parses the answers; 404 is `undefined`, unless the engine does not exist.
+ */
 function to(context: Context, scope: Scope<Options>, what: string): Send {
   return async (method, path, json) => {
     const answer = await ask(context, scope, method, path, json);
@@ -404,7 +411,7 @@ function to(context: Context, scope: Scope<Options>, what: string): Send {
   };
 }
 
-/** A 404 of an engine that is there: without a complaint, or with the metadata of a version that was deleted. */
+/** Returns true for a 404 of an existing engine: without a complaint, or with the metadata of a deleted version. */
 async function isEmpty(response: Response): Promise<boolean> {
   try {
     const { errors, data } = JSON.parse(await response.clone().text());

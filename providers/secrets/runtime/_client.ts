@@ -1,16 +1,16 @@
 /**
- * What a secrets provider needs in the application. This file and those that use it load by URL as well: they import
- * nothing that an import map would have to name.
+ * The client of secrets providers in an application. This file and those that use it are also loaded by URL: they
+ * import nothing that an import map would have to name.
  */
 import { httpClient, readJson, vendorError } from "../../../core/http/client.ts";
 import { Secret } from "../../../core/secret.ts";
 import { ForkstackError, isForkstackError, type ReadVariable, type SecretsRequest } from "../../../mod.ts";
 
-/** A vendor, as its errors name it. */
+/** A vendor, as named in errors. */
 export interface Source {
   /** The provider's name in forkstack.json. */
   readonly provider: string;
-  /** The vendor's own, e.g. `"Doppler"`. */
+  /** The vendor's name, e.g. `"Doppler"`. */
   readonly label: string;
   /** The variable of its token. */
   readonly variable: string;
@@ -24,7 +24,10 @@ export interface ApiRequest {
   readonly what: string;
 }
 
-/** Sends JSON and gives the parsed answer, or `undefined` for 404; values of `secrets` show in no error. */
+/**
+ * Returns a function that sends JSON and returns the parsed answer, `undefined` for 404; no error shows values of
+ * `secrets`.
+ */
 export function caller(source: Source, secrets: readonly string[]): (url: URL, asked: ApiRequest) => Promise<unknown> {
   const client = httpClient({ secrets: secrets.map((one) => new Secret(one)) });
   return async (url, { method = "GET", headers, json, what }) => {
@@ -47,8 +50,8 @@ export function caller(source: Source, secrets: readonly string[]): (url: URL, a
 }
 
 /**
- * The token that is written for the environment; where the process has another of the same name, that one. It can't
- * lead to another environment: the place that is asked is told by variables under the guard.
+ * Returns the token that was written for the environment, or the process's own of the same name. That one cannot lead
+ * to another environment, because guarded variables name the place.
  */
 export function tokenOf({ read, credential }: Pick<SecretsRequest, "read" | "credential">, variable: string): string {
   const token = orConflict(read, variable) ?? credential(variable);

@@ -1,6 +1,6 @@
 /**
- * AWS Secrets Manager, as the provider and the application use it: secrets named `{project}/{environment}/{key}`. The
- * SDK signs; its requests go through one client of ours, so that what may be repeated is decided in one place.
+ * AWS Secrets Manager, for the provider and the application: secrets named `{project}/{environment}/{key}`. The SDK
+ * signs; its requests are sent by one client of ours, so that repetitions are decided in one place.
  *
  * - https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html
  * - https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html (lists lag up to five minutes)
@@ -13,20 +13,20 @@ import { type ErrorCode, ForkstackError, type SecretsRequest, type SecretsSource
 import type { SecretEntry } from "../../_shared/secret_entries.ts";
 import { noSuchPlace } from "./_client.ts";
 
-/** The name, below an environment's prefix, of the mark. */
+/** The name of the mark, below an environment's prefix. */
 export const MARK = ".forkstack";
-/** How many secrets one call reads at most. */
+/** Most secrets that one call reads. */
 const BATCH = 20;
 
-/** What the SDK's commands take and give, as far as it is used. */
+/** The input of the SDK's commands, as far as it is used. */
 export type Input = Readonly<Record<string, unknown>>;
-/** One secret as it is read. */
+/** A secret as it is read. */
 export interface Value {
   readonly Name: string;
   readonly SecretString?: string;
   readonly SecretBinary?: Uint8Array;
 }
-/** Sends one command, e.g. `"GetSecretValue"`; `undefined` where there is no such secret. */
+/** Sends a command, e.g. `"GetSecretValue"`; returns `undefined` if the secret does not exist. */
 // deno-lint-ignore no-explicit-any -- each answer is typed where it is read
 export type AwsCall = (operation: string, input: Input) => Promise<any>;
 
@@ -42,19 +42,19 @@ export class Refused extends Error {
   }
 }
 
-/** How the SDK reaches AWS. */
+/** Options of the connection to AWS. */
 export interface AwsConnection {
   readonly region: string;
   readonly endpoint?: string | undefined;
-  /** @default {whatever the SDK finds: variables, profiles, roles} */
+  /** The access keys. @default {those that the SDK finds: variables, profiles, roles} */
   readonly credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
   readonly fetch: (request: Request) => Promise<Response>;
   readonly signal?: AbortSignal;
-  /** Waits between tries of what AWS throttled. */
+  /** Waits before another attempt at a throttled request. */
   readonly sleep: (ms: number) => Promise<void>;
 }
 
-/** What the SDK hands its request handler. */
+/** The request that the SDK passes to its handler. */
 interface Signed {
   readonly method: string;
   readonly protocol: string;
@@ -68,7 +68,10 @@ interface Signed {
 const THROTTLED = /^(Throttling|ThrottlingException|TooManyRequestsException|RequestLimitExceeded)$/;
 const TRIES = 10;
 
-/** A function that sends commands by the SDK. Every call may be repeated: it reads, or carries a token, or names an end. */
+/**
+ * Returns a function that sends commands by the SDK. Every call may be repeated: it reads, has a token, or sets a
+ * state.
+ */
 export async function callerOf(
   { region, endpoint, credentials, fetch, signal, sleep }: AwsConnection,
 ): Promise<AwsCall> {
@@ -122,7 +125,10 @@ export async function callerOf(
   };
 }
 
-/** The signed request, but for what fetch sets itself. A copy of the body: the SDK's bytes are none that fetch knows. */
+/**
+ * Returns the signed request, without headers that fetch sets itself. Copies the body, because fetch does not accept
+ * the SDK's bytes.
+ */
 function requestOf({ method, protocol, hostname, port, path, headers, body }: Signed, signal?: AbortSignal): Request {
   const request = new Request(`${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`, {
     method,
@@ -134,7 +140,7 @@ function requestOf({ method, protocol, hostname, port, path, headers, body }: Si
   return repeatable(request, true);
 }
 
-/** The error for a refusal, in words. */
+/** Returns the error for a refusal. */
 export function told(error: unknown, what: string, resource?: string): unknown {
   if (!(error instanceof Refused) || error.exchange === undefined) return error;
   const [code, state, hint] = REFUSALS.find(([, pattern]) => pattern.test(error.code))?.[0] ??
@@ -149,7 +155,7 @@ export function told(error: unknown, what: string, resource?: string): unknown {
   });
 }
 
-/** https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html */
+/** Meanings of AWS's codes: https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html */
 const REFUSALS: readonly (readonly [readonly [ErrorCode, string, string], RegExp])[] = [
   [
     ["CREDENTIALS_REJECTED", "the credentials were refused", "Renew AWS_ACCESS_KEY_ID and what belongs to it"],
@@ -170,7 +176,9 @@ const REFUSALS: readonly (readonly [readonly [ErrorCode, string, string], RegExp
   [["PROVIDER_UNAVAILABLE", "what answers is not AWS", "Check `endpoint` in forkstack.json"], /^Unreadable$/],
 ];
 
-/** Secrets whose names begin with one of these, and those of `known` in any case: a list may be minutes behind. */
+/**
+ * Reads secrets whose names begin with one of these, and those of `known` in any case: a list may be minutes behind.
+ */
 export async function valuesAt(
   call: AwsCall,
   prefixes: readonly string[],
@@ -198,7 +206,7 @@ export async function valuesAt(
   return [...found.values()].filter(({ Name }) => prefixes.some((prefix) => Name.startsWith(prefix)));
 }
 
-/** What can't be read is told in a success, secret by secret. */
+/** Reads a batch of secrets; a success may contain errors of single secrets. */
 async function batch(call: AwsCall, input: Input): Promise<{ SecretValues?: Value[]; NextToken?: string }> {
   const page = await call("BatchGetSecretValue", input) as {
     SecretValues?: Value[];
@@ -216,7 +224,7 @@ async function batch(call: AwsCall, input: Input): Promise<{ SecretValues?: Valu
   );
 }
 
-/** Secrets as entries: binary ones as base64. */
+/** Returns secrets as entries; binary ones as base64. */
 export function entriesOf(values: readonly Value[], prefix: string): SecretEntry[] {
   return values.filter(({ Name }) => Name.startsWith(prefix) && Name !== prefix + MARK).map((value) => {
     const path = value.Name.slice(prefix.length);
@@ -226,7 +234,7 @@ export function entriesOf(values: readonly Value[], prefix: string): SecretEntry
   }).sort((a, b) => a.path < b.path ? -1 : 1);
 }
 
-/** The value of an entry, as AWS takes it. */
+/** Returns the value of an entry in AWS's format. */
 export function contentOf({ path, values, form }: SecretEntry): Input {
   const text = values[path]!.reveal();
   if (form !== "binary") return { SecretString: text };
@@ -237,7 +245,7 @@ function base64(bytes: Uint8Array): string {
   return btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join(""));
 }
 
-/** The paths in an environment's mark; without any where it is not as forkstack wrote it. */
+/** Returns the paths in an environment's mark; none if forkstack did not write it so. */
 export async function knownPaths(call: AwsCall, prefix: string): Promise<{ paths?: string[] } | undefined> {
   const mark = await call("GetSecretValue", { SecretId: prefix + MARK }).catch((error) => {
     if (error instanceof Refused && error.code === "InvalidRequestException") return undefined; // waits for its end
@@ -253,7 +261,7 @@ export async function knownPaths(call: AwsCall, prefix: string): Promise<{ paths
   }
 }
 
-/** Opens the secrets of an environment; nothing is asked yet. */
+/** Opens the secrets of an environment, without a request yet. */
 export async function openSecrets({ env, project, title, options, read }: SecretsRequest): Promise<SecretsSource> {
   const { region, endpoint } = options as { region: string; endpoint?: string };
   const prefix = read("SECRETS_PREFIX") ?? `${project}/${title}/`;

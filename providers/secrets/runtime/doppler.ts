@@ -7,20 +7,20 @@
 import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../../mod.ts";
 import { caller, noSuchPlace, type Source, tokenOf } from "./_client.ts";
 
-/** Where Doppler's API is. */
+/** The URL of Doppler's API. */
 export const ENDPOINT = "https://api.doppler.com";
 
-/** What the environments that nobody forked are called at Doppler, where forkstack.json does not say. */
+/** Names of the base environments' configs at Doppler, unless forkstack.json has others. */
 export const CONFIGS: Readonly<Record<string, string>> = { prod: "prd", dev: "dev" };
 
 const SOURCE: Source = { provider: "doppler", label: "Doppler", variable: "DOPPLER_TOKEN" };
 
-/** The three keys that Doppler adds to a config's own. */
+/** Pattern for the three keys that Doppler adds to a config's own. */
 export const MANAGED = /^DOPPLER_(PROJECT|ENVIRONMENT|CONFIG)$/;
 
 /**
- * The secrets among what a config downloads: not the three that Doppler adds, and none that is empty. That is how a
- * branch is without what its root has: where it removed it, it would inherit it.
+ * Returns the secrets in a downloaded config: without the three that Doppler adds, and without empty ones. An empty
+ * value removes a secret in a branch, which would otherwise inherit it.
  */
 export function secretsIn(downloaded: Readonly<Record<string, string | null>>): Record<string, string> {
   const isSecret = ([key, value]: readonly [string, string | null]) =>
@@ -28,7 +28,7 @@ export function secretsIn(downloaded: Readonly<Record<string, string | null>>): 
   return Object.fromEntries(Object.entries(downloaded).filter(isSecret)) as Record<string, string>;
 }
 
-/** Opens the secrets of an environment; nothing is asked yet. */
+/** Opens the secrets of an environment, without a request yet. */
 export function openSecrets(request: SecretsRequest): SecretsSource {
   const { env, title, read } = request;
   const options = request.options as { project: string; endpoint?: string; configs?: Record<string, string> };

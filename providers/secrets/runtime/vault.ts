@@ -1,7 +1,7 @@
 /**
- * Vault's and OpenBao's KV engine of version 2, as the provider and the application use it: a tree of entries below
- * `{mount}/{project}/{environment}/`. An entry of the one field `value` is a secret by the entry's own name; of any
- * other, each field is one.
+ * The KV engine, version 2, of Vault and OpenBao, for the provider and the application: a tree of entries below
+ * `{mount}/{project}/{environment}/`. An entry with the single field `value` is a secret named as the entry; of any
+ * other entry, each field is one.
  *
  * - https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
  */
@@ -11,22 +11,22 @@ import { ForkstackError, type SecretsRequest, type SecretsSource } from "../../.
 import type { SecretEntry } from "../../_shared/secret_entries.ts";
 import { caller, noSuchPlace, type Source, tokenOf } from "./_client.ts";
 
-/** Sends a request below `/v1/`; the parsed answer, or `undefined` for 404. Slashes in the path stay. */
+/** Sends a request below `/v1/`; returns the parsed answer, `undefined` for 404. Slashes in the path stay. */
 export type Send = (method: "GET" | "POST" | "DELETE", path: string, json?: unknown) => Promise<unknown>;
 
-/** Where the mark is, beside the entries. */
+/** The name of the mark, beside the entries. */
 export const MARK = ".forkstack";
-/** The custom metadata of an entry that holds the mark's id. */
+/** The key of an entry's custom metadata with the mark's id. */
 export const MARKED_BY = "forkstack";
-/** The custom metadata that names the entry itself: a copy at another path is not ours. Absent in those of 0.1.0. */
+/** The key of custom metadata with the entry's path: a copy at another path is not ours. Absent in those of 0.1.0. */
 const MARKED_AT = "forkstack-path";
 
-/** The custom metadata of an entry of ours. */
+/** Returns the custom metadata of an entry of ours. */
 export function markMetadata(markId: string, path: string): Record<string, string> {
   return { [MARKED_BY]: markId, [MARKED_AT]: nameHash(path) };
 }
 
-/** Whether an entry's custom metadata is of this mark and this path. */
+/** Returns true if an entry's custom metadata has this mark and this path. */
 export function isMarked(
   custom: Readonly<Record<string, string>> | null | undefined,
   markId: string,
@@ -35,21 +35,21 @@ export function isMarked(
   return custom?.[MARKED_BY] === markId && (custom[MARKED_AT] ?? nameHash(path)) === nameHash(path);
 }
 
-/** How an entry was written, to be written so again: a change of it fails where somebody was quicker. */
+/** The original form of an entry, for writing it again: a change fails if somebody else was first. */
 interface Form {
   readonly version: number;
-  /** The one field is `value`. */
+  /** True if its only field is `value`. */
   readonly isSingle: boolean;
-  /** Fields that are no text, and so are shown as JSON. */
+  /** Names of fields that are no text, and so are shown as JSON. */
   readonly json: readonly string[];
 }
 
-/** One path of a tree, encoded but for its slashes. */
+/** Joins paths, encoded except for slashes. */
 export function pathOf(...parts: readonly string[]): string {
   return parts.join("/").split("/").filter(Boolean).map(encodeURIComponent).join("/");
 }
 
-/** Every leaf below a prefix, the mark not among them. A name may be a leaf and a folder at once. */
+/** Lists every entry below a prefix, without the mark. A name may be an entry and a folder at once. */
 export async function leavesOf(send: Send, mount: string, prefix: string): Promise<string[]> {
   const leaves: string[] = [];
   const folders = [""];
@@ -63,7 +63,7 @@ export async function leavesOf(send: Send, mount: string, prefix: string): Promi
   return leaves;
 }
 
-/** One entry's current version; `undefined` where there is none, or only deleted ones. */
+/** Reads an entry's current version; `undefined` if there is none, or only deleted ones. */
 export async function entryOf(
   send: Send,
   mount: string,
@@ -86,7 +86,7 @@ export async function entryOf(
   return { path, values: Object.fromEntries(values), form };
 }
 
-/** The body of a write; `cas` is the version that must be there, 0 for none. */
+/** Returns the body of a write; `cas` is the required present version, 0 for none. */
 export function bodyOf({ path, values, form }: SecretEntry, cas: number): unknown {
   const { isSingle, json } = (form ?? { isSingle: true, json: [] }) as Form;
   const data = Object.entries(values).map(([key, value]) => {
@@ -104,7 +104,7 @@ function parsed(value: Secret): unknown {
   }
 }
 
-/** Changes values where they are; new keys become entries of their own, marked where the environment is. */
+/** Changes values in their entries; new keys become entries of their own, marked if the environment is. */
 export async function changeTree(
   send: Send,
   { mount, prefix, entries, markId }: {
@@ -142,13 +142,13 @@ export async function changeTree(
   }
 }
 
-/** The id in an environment's mark. */
+/** Returns the id in an environment's mark. */
 export async function markIdOf(send: Send, mount: string, prefix: string): Promise<string | undefined> {
   const answer = await send("GET", pathOf(mount, "data", prefix, MARK)) as { data?: { data?: { id?: string } } };
   return answer?.data?.data?.id;
 }
 
-/** A token by an AppRole: https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle */
+/** Returns a token for an AppRole: https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle */
 export async function logIn(send: Send, roleId: string, secretId: string): Promise<string | undefined> {
   const answer = await send("POST", "auth/approle/login", { role_id: roleId, secret_id: secretId });
   return (answer as { auth?: { client_token?: string } } | undefined)?.auth?.client_token;
@@ -156,7 +156,7 @@ export async function logIn(send: Send, roleId: string, secretId: string): Promi
 
 const SOURCE: Source = { provider: "vault", label: "Vault", variable: "VAULT_TOKEN" };
 
-/** Opens the secrets of an environment; nothing is asked yet. */
+/** Opens the secrets of an environment, without a request yet. */
 export function openSecrets(request: SecretsRequest): SecretsSource {
   const { env, project, title, read, credential } = request;
   const options = request.options as { endpoint?: string; mount?: string; namespace?: string };
