@@ -88,6 +88,7 @@ const PARTICIPLES = new Map([
   ["open", "opened"],
   ["copy", "copied"],
   ["dump", "dumped"],
+  ["override", "overridden"],
 ]);
 
 /**

@@ -32,7 +32,7 @@ terminalTest("delete asks on a terminal, and does what it is told", async () => 
 terminalTest("delete asks in whole lines on a terminal that does not say how wide it is", async () => {
   await using place = await Place.make();
   await place.ok("new", "alice");
-  const steps = [{ until: 'alice with database "shop-alice"', type: "n" }]; // whole, though the question has two lines
+  const steps = [{ until: "This directory is on alice and will then be on dev. Delete alice", type: "n" }]; // whole, though the question has two lines
   assert.equal((await typed(place, ["delete", "alice"], steps, { columns: 0 })).code, 130);
 });
 
