@@ -338,13 +338,13 @@ async function undo(run: Run, cause: unknown, stuck: readonly unknown[]): Promis
   const reason = isForkstackError(cause) ? cause : undefined;
   const message = messageOf(cause);
   if (failures.length + stuck.length > 0) {
-    const left = [
-      ...failures.map(({ item }) => `${item.key} "${item.title}"`),
-      ...stuck.map((error) => reasonOf(error)),
-    ];
+    const left = stuck.map((error) => reasonOf(error));
+    if (failures.length > 0) {
+      left.unshift(`for ${failures.map(({ item }) => `${item.key} "${item.title}"`).join(", ")}`);
+    }
     return new ForkstackError(
       "UNDO_INCOMPLETE",
-      `${message}. Undoing failed for ${left.join(", ")}`,
+      `${message}. Undoing failed: ${left.join("; ")}`,
       {
         hint: `Remove the rest with \`forkstack delete ${env}\`, or try again with \`forkstack new ${env}\``,
         details: { env },

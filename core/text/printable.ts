@@ -89,6 +89,7 @@ const PARTICIPLES = new Map([
   ["copy", "copied"],
   ["dump", "dumped"],
   ["override", "overridden"],
+  ["restore", "restored"],
 ]);
 
 /**

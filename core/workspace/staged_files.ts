@@ -9,7 +9,7 @@ import { fileError, type Files, sweepTemporary, temporaryPath } from "../system/
 import { disk, sameBytes } from "../system/disk.ts";
 import { join, system } from "../system/host.ts";
 import { pointersOf } from "../project/state_ownership.ts";
-import { messageOf } from "../text/printable.ts";
+import { messageOf, reasonOf } from "../text/printable.ts";
 import { fileText, type Workspace } from "./place.ts";
 
 /** Removes temporary files of runs that died; some hold credentials. */
@@ -174,7 +174,7 @@ export async function allOrNone(
     if (failures.length === 0) throw error;
     throw new ForkstackError(
       "UNDO_INCOMPLETE",
-      `${messageOf(error)}. Undoing failed: ${failures.map(messageOf).join("; ")}`,
+      `${messageOf(error)}. Undoing failed: ${failures.map((failure) => reasonOf(failure)).join("; ")}`,
       {
         hint,
         details: { env },
@@ -199,7 +199,7 @@ export async function putBack(files: Files, staged: readonly Staged[]): Promise<
       if (before === undefined) await files.remove(path);
       else await files.write(path, before, { mode: modeBefore });
     } catch (error) {
-      failures.push(fileError(error, `put "${path}" back`));
+      failures.push(fileError(error, `restore "${path}"`));
     }
   }
   return failures;

@@ -225,7 +225,7 @@ Deno.test("when several resources fail at once, each is named with its reason", 
     const error = await failureOf(make(engine(bad), "bob"));
     assert(isForkstackError(error));
     assert.match(error.message, /^Cannot create environment "bob": .*: the disk is full/);
-    assert.match(error.message, /storage: Cannot make .*: permission denied/);
+    assert.match(error.message, /storage "shop-bucket-bob": permission denied/);
     assert.match(error.hint!, /Undone: .*; nothing was left behind$/);
     for (const key of ["local", "secrets"]) assert(error.hint!.includes(key), "what had been made is named as undone");
     assert.equal(await place.digest(SCAFFOLD), before);
@@ -246,7 +246,7 @@ Deno.test("an undo that fails too is told, seen as broken, and finished by delet
       const error = await failureOf(make(engine(bad), "bob"));
       assert(isForkstackError(error));
       assert.deepEqual([error.code, await exitCodeOf(error)], ["UNDO_INCOMPLETE", 7]);
-      assert.match(error.message, /disk is full.*Undoing failed for (local|storage) .*, (local|storage) /);
+      assert.match(error.message, /disk is full.*Undoing failed: for (local|storage) .*, (local|storage) /);
       assert.match(error.hint!, /`forkstack delete bob`.*`forkstack new bob`/);
       assert.equal(await place.read(".current-env"), undefined);
     } finally {
@@ -282,7 +282,7 @@ Deno.test("when putting the files back fails too, the message names the file", a
     const error = await failureOf(make(engine(bad), "bob"));
     assert(isForkstackError(error));
     assert.equal(error.code, "UNDO_INCOMPLETE");
-    assert.match(error.message, /Undoing failed for Cannot put ".*\.env\.local" back: the file system is read-only/);
+    assert.match(error.message, /Undoing failed: ".*\.env\.local" cannot be restored \(the file system is read-only\)/);
     await make(engine(), "bob");
     await assertWhole(engine(), "bob");
   } finally {
@@ -308,7 +308,7 @@ Deno.test("a resource added later that fails leaves the environment as it was", 
   const before = await place.digest(SCAFFOLD);
   const { stderr, code } = await place.run("new", "alice");
   assert.equal(code, 5, stderr);
-  assert.match(stderr, /local\.graph: Cannot fork local .*: it is a file/);
+  assert.match(stderr, /local\.graph: local ".*shop\.graph\.dev\.db": it is a file/);
   assert.match(stderr, /nothing was left behind/);
   assert.equal(await place.digest(SCAFFOLD), before);
   assert.equal((await place.json("status", "alice")).data.environment.status, "ready");

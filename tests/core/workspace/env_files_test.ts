@@ -114,7 +114,7 @@ Deno.test("writeProjectFiles() writes all or none, and says what it could not pu
     assert.deepEqual([await read(at("a.json")), await names()], ["before", ["a.json", "forkstack.json"]]);
     await assert.rejects(writeProjectFiles(broken(true), written), {
       code: "UNDO_INCOMPLETE",
-      message: /Undoing failed: Cannot put ".*a\.json" back/,
+      message: /Undoing failed: ".*a\.json" cannot be restored/,
     });
     await writeProjectFiles(place, written);
     assert.deepEqual(await Promise.all(written.map(([path]) => read(path))), ["after", "new", "new"]);
