@@ -8,7 +8,7 @@ import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
-import { urlOf } from "./connection_url.ts";
+import { givenUrl, urlOf } from "./connection_url.ts";
 
 /** Sends a statement; without values it may be several at once, which are one transaction. */
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
@@ -80,14 +80,15 @@ export async function answers(context: Pick<Context, "signal">, login: PostgresL
 
 /** Parses a URL; `undefined` if it is not PostgreSQL's. */
 export function postgresLoginOf(text: string): PostgresLogin | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) return undefined;
+  const given = givenUrl(text, /^postgres(ql)?:$/);
+  if (given === undefined) return undefined;
+  const { url, user, password, path } = given;
   return {
     host: url.searchParams.get("host") ?? (url.hostname.replace(/^\[|\]$/g, "") || "localhost"),
     port: url.port || "5432",
-    user: decodeURIComponent(url.username) || "postgres",
-    password: decodeURIComponent(url.password),
-    database: decodeURIComponent(url.pathname.slice(1)) || "postgres",
+    user: user || "postgres",
+    password,
+    database: path || "postgres",
     sslmode: url.searchParams.get("sslmode") ?? "prefer",
   };
 }
@@ -131,7 +132,7 @@ function meaningOf(code: string, { host, port, sslmode }: PostgresLogin, { sourc
       "Wait until the server takes connections, then run the same command again",
     ],
     [
-      /^(E[A-Z]+|CONN.*)$/,
+      /^(E[A-Z_]+|CONN.*)$/,
       "PROVIDER_UNAVAILABLE",
       true,
       `Check host and port in ${source}, and that the server runs${

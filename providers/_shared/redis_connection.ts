@@ -9,7 +9,7 @@ import type { Buffer } from "node:buffer";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
-import { urlOf } from "./connection_url.ts";
+import { ENCODED, givenUrl, urlOf } from "./connection_url.ts";
 
 /** The address of the server, and an administrator's login. */
 export interface RedisLogin {
@@ -49,21 +49,24 @@ export const FOR_WHOM = "for a user that may do everything";
 export function redisLoginOf(context: Pick<Context, "credentials">, variables: readonly string[]): RedisLogin {
   const variable = variables.find((name) => context.credentials[name] !== undefined) ?? variables[0]!;
   const text = context.credentials[variable]?.reveal();
-  const url = text === undefined || !URL.canParse(text) ? undefined : new URL(text);
-  if (url === undefined || !/^rediss?:$/.test(url.protocol) || !/^\/?\d*$/.test(url.pathname) || url.hostname === "") {
+  const given = text === undefined ? undefined : givenUrl(text, /^rediss?:$/);
+  if (given === undefined || !/^\d*$/.test(given.path) || given.url.hostname === "") {
     const state = text === undefined ? "not set" : "not a URL like redis://admin:...@host:6379/0";
     throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use the server: ${variable} is ${state}`, {
-      hint: `Set ${variables.join(" or ")} in the environment of this command, ${FOR_WHOM}`,
+      hint: `Set ${variables.join(" or ")} in the environment of this command, ${FOR_WHOM}${
+        text === undefined ? "" : ENCODED
+      }`,
     });
   }
+  const { url, user, password, path } = given;
   return {
     variable,
     isTls: url.protocol === "rediss:",
     host: url.hostname.replace(/^\[|\]$/g, ""),
     port: Number(url.port || 6379),
-    user: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
-    database: Number(url.pathname.slice(1) || 0),
+    user,
+    password,
+    database: Number(path || 0),
   };
 }
 
@@ -203,7 +206,7 @@ const MEANING: readonly (readonly [RegExp, ...Meaning])[] = [
     "Trust its authority by DENO_CERT, or correct the host in ",
   ],
   [/^ERR_SSL|^EPROTO/, "CREDENTIALS_TLS", false, "It does not speak TLS there: write redis:// in "],
-  [/^(E[A-Z]+|connection)$/, "PROVIDER_UNAVAILABLE", true, "Check that the server runs, and host and port in "],
+  [/^(E[A-Z_]+|connection)$/, "PROVIDER_UNAVAILABLE", true, "Check that the server runs, and host and port in "],
 ];
 
 function meaningOf(key: string): Meaning {

@@ -9,7 +9,7 @@ import type { Context } from "../../core/provider.ts";
 import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
-import { urlOf } from "../_shared/connection_url.ts";
+import { givenUrl, urlOf } from "../_shared/connection_url.ts";
 import { mysqlStatements } from "../_shared/mysql_statements.ts";
 
 /** Sends a statement; several at once, divided by semicolons, give no rows. */
@@ -51,8 +51,9 @@ export const SETTINGS = "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_che
 
 /** Parses a URL; `undefined` if it is not MySQL's. */
 export function loginOf(text: string): Login | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^(mysql|mariadb):$/.test(url.protocol)) return undefined;
+  const given = givenUrl(text, /^(mysql|mariadb):$/);
+  if (given === undefined) return undefined;
+  const { url, user, password } = given;
   const settings = url.searchParams;
   const socket = settings.get("socket") || settings.get("socketPath") || undefined;
   const ca = settings.get("ssl-ca") || settings.get("sslcert") || undefined;
@@ -60,8 +61,8 @@ export function loginOf(text: string): Login | undefined {
     scheme: url.protocol.slice(0, -1),
     host: url.hostname.replace(/^\[|\]$/g, "") || "localhost",
     port: url.port || "3306",
-    user: decodeURIComponent(url.username) || "root",
-    password: decodeURIComponent(url.password),
+    user: user || "root",
+    password,
     tls: tlsOf(settings),
     search: url.search,
     socket,
@@ -186,7 +187,7 @@ const MEANINGS: readonly (readonly [RegExp, ErrorCode, boolean, string])[] = [
   [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, ""],
   [/CERT|SELF_SIGNED|UNABLE_TO_|^ERR_TLS|SSL|^InvalidData$/, "TLS_FAILED", false, "Check `ssl-mode` and `ssl-ca` in "],
   [
-    /^(1053|1129|1152|115[89]|116[01]|1317|1927|1969|2013|4031)$|^(E[A-Z]+|PROTOCOL_.*)$/,
+    /^(1053|1129|1152|115[89]|116[01]|1317|1927|1969|2013|4031)$|^(E[A-Z_]+|PROTOCOL_.*)$/,
     "PROVIDER_UNAVAILABLE",
     true,
     "Check that the server runs, and host and port in ",
@@ -196,7 +197,8 @@ const MEANINGS: readonly (readonly [RegExp, ErrorCode, boolean, string])[] = [
 /** Returns the number of the server's error, or the code of the connection's. */
 export function codeOf(error: unknown): string {
   const { errno, code } = (error ?? {}) as { errno?: number; code?: unknown };
-  return typeof errno === "number" && errno > 0 ? String(errno) : String(code ?? "");
+  const isSystem = /^E(?!R_)/.test(String(code)); // Bun numbers a failed look-up of a host too
+  return typeof errno === "number" && errno > 0 && !isSystem ? String(errno) : String(code ?? "");
 }
 
 /** Returns our error for a known one, without the statement, which may hold a password. */
@@ -207,11 +209,12 @@ function mysqlError(error: unknown, login: Login, { what, source }: MysqlPurpose
   const [, code, retryable, hint] = MEANINGS.find(([pattern]) => pattern.test(state)) ??
     [, "PROVIDER_REFUSED" as const, false, "Fix what it says at "];
   const { sqlState } = error as { sqlState?: string };
-  return new ForkstackError(code, `Cannot ${what} at ${place}: ${error.message}`, {
+  const told = error.message.replace(/\.$/, "");
+  return new ForkstackError(code, `Cannot ${what} at ${place}: ${told}`, {
     hint: code === "NETWORK_DENIED" ? allowHint("net", place) : `${hint}${source}`,
     retryable,
     details: { provider: "mysql" },
-    cause: new Error(`${sqlState === undefined ? state : `${state}, SQLSTATE ${sqlState}`}: ${error.message}`),
+    cause: new Error(`${sqlState === undefined ? state : `${state}, SQLSTATE ${sqlState}`}: ${told}`),
   });
 }
 

@@ -16,6 +16,7 @@ import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Held, Inspection } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
+import { ENCODED } from "../_shared/connection_url.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "../_shared/ownership.ts";
 import * as pg from "../_shared/postgres.ts";
 import { literal, type Query, quotedIdentifier } from "../_shared/postgres.ts";
@@ -168,7 +169,7 @@ function adminOf(context: Context): pg.PostgresLogin {
   if (login !== undefined) return login;
   const state = text === undefined ? "not set" : "not a URL like postgres://admin:...@host:5432/postgres";
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use postgres: ${VARIABLE} is ${state}`, {
-    hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}`,
+    hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}${text === undefined ? "" : ENCODED}`,
   });
 }
 

@@ -1,6 +1,6 @@
 /** URLs by which clients connect. */
 import assert from "node:assert/strict";
-import { type Address, urlOf } from "../../providers/_shared/connection_url.ts";
+import { type Address, givenUrl, urlOf } from "../../providers/_shared/connection_url.ts";
 
 const URLS: Readonly<Record<string, Address>> = {
   "redis://localhost": { scheme: "redis", host: "localhost" },
@@ -47,4 +47,26 @@ for (const [url, address] of Object.entries(URLS)) {
       "read back",
     );
   });
+}
+
+for (const password of ["p@ss/w:rd?#%&ü €", "100%", "%zz", "a+b c", "'\"\\`", "日本"]) {
+  Deno.test(`givenUrl() reads what urlOf() wrote: ${password}`, () => {
+    const text = urlOf({ scheme: "mysql", user: password, password, host: "db.example", database: password });
+    const given = givenUrl(text, /^mysql:$/)!;
+    assert.deepEqual([given.user, given.password, given.path, given.url.hostname], [
+      ...[password, password, password],
+      "db.example",
+    ]);
+    assert.equal(givenUrl(text, /^redis:$/), undefined, "another protocol");
+  });
+}
+
+for (const password of ["p@ss/word", "12/34", "what?ever", "12?34", "ha#sh", "100%", "%zz", "%ff", "a@b/c@d"]) {
+  Deno.test(`givenUrl() takes no URL whose password is not encoded: ${password}`, () => {
+    assert.equal(givenUrl(`mysql://forks:${password}@db.example:3306/shop?ssl-mode=REQUIRED`, /^mysql:$/), undefined);
+  });
+}
+
+for (const text of ["postgres:///shop?host=/run/postgresql", "mysql://root@localhost?socket=/run/mysqld.sock"]) {
+  Deno.test(`givenUrl() takes ${text}`, () => assert.equal(givenUrl(text, /^\w+:$/)!.url.href, new URL(text).href));
 }
