@@ -14,8 +14,9 @@ import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
 import { type Provider, type Replacement, type Scope, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { ENCODED } from "../_shared/connection_url.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
-import { asOwner, dropAccounts, forget, mint, ownerOf } from "./mysql_accounts.ts";
+import { asOwner, dropAccounts, dropEarlierAccounts, forget, mint, ownerOf } from "./mysql_accounts.ts";
 import { copied, define, definitionsOf, PROGRAMS } from "./mysql_copy.ts";
 import {
   databaseFork,
@@ -172,7 +173,7 @@ function adminOf(context: Context): Login {
   if (login !== undefined) return login;
   const state = text === undefined ? "not set" : "not a URL like mysql://admin:...@host:3306";
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use mysql: ${VARIABLE} is ${state}`, {
-    hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}`,
+    hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}${text === undefined ? "" : ENCODED}`,
   });
 }
 
@@ -242,6 +243,7 @@ async function create(context: Context, query: MysqlQuery, target: Target<Option
   if (seen.state === "foreign") await query(eventOf("CREATE", name, marker, note));
   await make(context, query, { name, marker, note, like, isThere: seen.state !== "absent" });
   await context.record("claim", note.id);
+  await dropEarlierAccounts(query, { id: note.id, name });
   context.signal.throwIfAborted();
   const whole = await fill(context, query, { target, fork: { id: note.id, name }, made: { name, marker, note } });
   return databaseFork(name, marker, whole);

@@ -77,6 +77,19 @@ export async function dropAccounts(query: MysqlQuery, id: string): Promise<void>
   await query(`DROP USER IF EXISTS ${users.map(mysqlAccount).join(", ")}`);
 }
 
+/**
+ * Drops the accounts of earlier forks of this name, whose database somebody else dropped: rights outlive a database, and
+ * would reach the next one of its name.
+ */
+export async function dropEarlierAccounts(query: MysqlQuery, { id, name }: Held): Promise<void> {
+  const found = await query(
+    "SELECT DISTINCT GRANTEE AS account FROM information_schema.SCHEMA_PRIVILEGES WHERE TABLE_SCHEMA = ?",
+    [name],
+  );
+  const ids = new Set(found.map(({ account }) => /^'fs_([0-9a-f]{16})(_[0-9a-f]{8})?'@'%'$/.exec(account)?.[1]));
+  for (const earlier of ids) if (earlier !== undefined && earlier !== id) await dropAccounts(query, earlier);
+}
+
 async function endSessions(query: MysqlQuery, users: readonly string[]): Promise<void> {
   for (const { Id, User } of await query("SHOW PROCESSLIST")) {
     if (!users.includes(User)) continue;

@@ -55,6 +55,16 @@ onServer("user, password, address, name and parent", async (server) => {
   const url = urlOf(server.port);
   await refuses(url.replace(/:[^:@]*@/, ":wrong@"), "CREDENTIALS_REJECTED");
   await refuses(url.replace(/:\d+$/, ":1"), "PROVIDER_UNAVAILABLE");
+  for (const password of ["p@ss/wo%rd", "12/we@k", "what?@ever", "ha#sh", "100%"]) {
+    const { message, hint } = await refuses(
+      `mysql://forks:${password}@127.0.0.1:${server.port}`,
+      "CREDENTIALS_MISSING",
+    );
+    for (const part of password.split(/[/?#@%]/)) {
+      assert(part.length < 4 || !`${message}${hint}`.includes(part), message);
+    }
+    assert.match(hint, /%2F/);
+  }
   for (const host of ["db.example", "192.0.2.1"]) { // tests may connect to this machine alone
     await refuses(`mysql://forks:forks@${host}:3306`, "NETWORK_DENIED");
   }
@@ -228,6 +238,24 @@ onServer("a fork whose database somebody dropped is gone, and its accounts go wi
   assert.equal(await provider.delete(context, fork, target), "absent");
   assert.deepEqual([...(await thingsOf(server)).keys()], ["database shop-dev", "user forks"]);
 });
+
+onServer(
+  "the logins of a fork whose database somebody dropped never reach the next one of its name",
+  async (server, context) => {
+    const minted: string[] = [];
+    for (const count of [1, 2, 3]) {
+      const fork = await provider.create(context, targetOf("alice"));
+      for (let n = 0; n < count; n++) minted.push(await appUrl(context, fork));
+      await server.as((root) => root.query("DROP DATABASE `shop-alice`"));
+    }
+    await server.as((root) => root.query("CREATE USER fs_mine@'%'; GRANT SELECT ON `shop-alice`.* TO fs_mine@'%'"));
+    const fork = await provider.create(context, targetOf("alice"));
+    for (const url of minted) await assert.rejects(() => asApp(url, "SELECT 1"), /Access denied/);
+    const users = [...(await thingsOf(server)).keys()].filter((thing) => thing.startsWith("user fs_")).sort();
+    assert.deepEqual(users, [`user fs_${fork.id}`, "user fs_mine"].sort(), "nor is a person's account touched");
+    assert.equal((await asApp(await appUrl(context, fork), "SELECT * FROM notes")).length, 20);
+  },
+);
 
 onServer(
   "a script is one transaction until it changes the schema, reaches its fork alone, and quotes nothing",
