@@ -127,7 +127,7 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
       copy: { labels: ["<key or pattern>", "<from>", "[to]"], min: 2, max: 3 },
       edit: { labels: ["[env]"], min: 0, max: 1 },
     },
-    example: "secrets diff alice prod",
+    example: "secrets list",
     options: ["reveal", "resource", "dry-run"],
   },
   doctor: {
@@ -141,7 +141,7 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
     group: "environments",
     summary: "show one environment and its resources",
     arguments: { labels: ["[env]"], min: 0, max: 1 },
-    example: "status alice",
+    example: "status",
     options: [],
     without: ["yes"],
   },

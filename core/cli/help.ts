@@ -39,6 +39,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The error for a word that is no command; it names the one that was meant, and `args`, what followed, stays in it. */
 export async function unknownCommand(name: string, args: readonly string[] = []): Promise<ForkstackError> {
+  if (name.startsWith("-")) return lackingCommand(name, args);
   const [meant] = Object.entries(SYNONYMS).find(([, words]) => words.includes(name)) ?? [];
   if (meant !== undefined) {
     const line = args.length === 0 ? COMMANDS[meant].example : [meant, ...args.map(shellWord)].join(" ");
@@ -46,6 +47,14 @@ export async function unknownCommand(name: string, args: readonly string[] = [])
   }
   const near = await didYouMean(name, Object.keys(COMMANDS));
   return usage(`Cannot run "${name}": unknown command${near}`, `Commands: ${Object.keys(COMMANDS).join(", ")}`);
+}
+
+/** The error for an option where the command belongs; a command that follows it comes first in the hint. */
+function lackingCommand(option: string, args: readonly string[]): ForkstackError {
+  const at = args.findIndex((arg) => Object.hasOwn(COMMANDS, arg));
+  if (at < 0) return usage(`Cannot run "${option}": no command was named`, "`forkstack --help` lists the commands");
+  const line = [...args.slice(at), option, ...args.slice(0, at)].map(shellWord).join(" ");
+  return usage(`Cannot run "${option}": options come after the command`, `\`forkstack ${line}\``);
 }
 
 async function commandOf(name: string): Promise<Command<OptionName>> {

@@ -34,6 +34,30 @@ Deno.test("a name that is none is refused, wherever a name can stand", async () 
   }
 });
 
+Deno.test("an option before the command is told with the line that works", async () => {
+  await using place = await Place.make();
+  const first = "options come after the command";
+  const none = "no command was named";
+  for (
+    const [args, says, hint] of [
+      [["--no-color", "list"], first, "`forkstack list --no-color`"],
+      [["--yes", "--dry-run", "prune"], first, "`forkstack prune --yes --dry-run`"],
+      [["-y", "delete", "a b"], first, '`forkstack delete "a b" -y`'],
+      [["--ttl", "3d", "new", "bob"], first, "`forkstack new bob --ttl 3d`"],
+      [["-v"], none, "`forkstack --help` lists the commands"],
+      [["--frobnicate", "x"], none, "`forkstack --help` lists the commands"],
+    ] as const
+  ) {
+    const { code, stderr } = await place.run(...args);
+    assert.equal(code, 2);
+    assert(stderr.startsWith(`error: Cannot run "${args[0]}": ${says}\n  hint: `), stderr);
+    assert(stderr.includes(hint.replace("`forkstack ", "")), stderr);
+  }
+  const { error } = JSON.parse((await place.run("--json", "list")).stdout);
+  assert.equal(error.code, "USAGE");
+  assert.match(error.hint, /list --json`$/);
+});
+
 Deno.test("a word that every object has is no command, provider or option", async () => {
   await using place = await Place.make();
   for (const word of ["constructor", "toString", "__proto__"]) {

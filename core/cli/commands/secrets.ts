@@ -52,7 +52,7 @@ export const command: CommandFile = {
     "[env]": "an environment. Default: the current one. The second one is the one to compare with or to copy to",
   },
   actions: ACTIONS,
-  example: "secrets diff alice prod",
+  example: "secrets list",
   options: {
     reveal: "shared",
     resource: "shared",

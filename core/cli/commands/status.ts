@@ -21,7 +21,7 @@ export const command: CommandFile = {
   meanings: {
     "[env]": "a name from `forkstack list`. Default: the current environment",
   },
-  example: "status alice",
+  example: "status",
   without: ["yes"],
   options: {},
   about: [

@@ -14,6 +14,7 @@ import { BASE_ENVS, keyOf, type Project } from "../../project/project.ts";
 import { files } from "../../system/files.ts";
 import { cwd, isTerminal, rawVariable } from "../../system/host.ts";
 import { didYouMean } from "../../text/did_you_mean.ts";
+import { isEnvName } from "../../text/field_checks.ts";
 import { readVariables } from "../../workspace/env_files.ts";
 import type { CommandFile } from "../command_file.ts";
 
@@ -52,7 +53,7 @@ export const command: CommandFile = {
 
 async function runUrl({ name, more, flags, io }: Invocation): Promise<CommandResult> {
   const project = await openProject(cwd(), { init: false, catalog: io.catalog });
-  const { kind, name: resourceName } = await resourceOf(project, name);
+  const { kind, name: resourceName } = await resourceOf(project, name, more);
   const variable = KINDS[kind].variables.url!;
   const stack = await stackOf(project, more === undefined ? undefined : parseEnvName(more));
   const environment = stack.current();
@@ -80,7 +81,7 @@ async function runUrl({ name, more, flags, io }: Invocation): Promise<CommandRes
 /** Of an environment that is named, its own file alone counts: the process holds the current one's values. */
 async function stackOf(project: Project, env: string | undefined): Promise<Stack> {
   if (env === undefined) return openStack({ cwd: project.root, read: rawVariable });
-  if (!BASE_ENVS.includes(env) && await readVariables({ project, world: { files } }, env) === undefined) {
+  if (!await isKnownHere(project, env)) {
     const state = `Cannot print a URL of environment "${env}": this machine has no file of it`;
     throw new ForkstackError("ENV_UNKNOWN", state, {
       hint: `\`forkstack list\` shows the environments, and \`forkstack switch ${env}\` writes its file`,
@@ -89,8 +90,14 @@ async function stackOf(project: Project, env: string | undefined): Promise<Stack
   return openStack({ cwd: project.root, read: (name) => name === "FORKSTACK_ENV" ? env : undefined });
 }
 
-/** The resource that is meant; a kind means the only one of it. */
-async function resourceOf({ config }: Project, wanted = "database"): Promise<Declared> {
+/** Whether this machine has an environment's file; that of a base environment is written at first use. */
+async function isKnownHere(project: Project, env: string): Promise<boolean> {
+  return BASE_ENVS.includes(env) || await readVariables({ project, world: { files } }, env) !== undefined;
+}
+
+/** The resource that is meant; a kind means the only one of it. An environment in its place is told, where none follows. */
+async function resourceOf(project: Project, wanted = "database", env?: string): Promise<Declared> {
+  const { config } = project;
   const all = declaredResources(config).filter(({ kind }) => KINDS[kind].variables.url !== undefined);
   const found = all.filter(({ kind, name }) => kind === wanted || keyOf(kind, name) === wanted);
   if (found.length === 1) return found[0]!;
@@ -98,6 +105,12 @@ async function resourceOf({ config }: Project, wanted = "database"): Promise<Dec
     ? ["no database, cache or queue of this stack has that name", all]
     : ["there are several", found];
   const keys = choices.map(({ kind, name }) => keyOf(kind, name));
+  if (
+    found.length === 0 && keys.length > 0 && env === undefined && isEnvName(wanted) &&
+    await isKnownHere(project, wanted)
+  ) {
+    throw usage(`Cannot print the URL of "${wanted}": it is an environment`, `\`forkstack url ${keys[0]} ${wanted}\``);
+  }
   const near = found.length === 0 ? await didYouMean(wanted, keys) : "";
   const hint = keys.map((key) => `\`forkstack url ${key}\``).join(", ") || "`forkstack status` lists the variables";
   throw usage(`Cannot print the URL of "${wanted}": ${state}${near}`, hint);
