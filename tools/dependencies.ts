@@ -11,19 +11,19 @@ import { fileURLToPath } from "node:url";
 
 /** One package that code names. Sizes are in bytes, unpacked; without optional parts, such as native programs. */
 export interface Dependency {
-  /** E.g. `"@libsql/client"`. */
+  /** The package's name, e.g. `"@libsql/client"`. */
   readonly name: string;
-  /** E.g. `"0.18.0"`. */
+  /** Its version, e.g. `"0.18.0"`. */
   readonly version: string;
-  /** Its own files. */
+  /** Size of its own files. */
   readonly sizeBytes: number;
-  /** The same with all packages that it needs. */
+  /** Size of it and all packages that it needs. */
   readonly totalBytes: number;
-  /** How many packages these are, itself among them. */
+  /** Number of these packages, itself included. */
   readonly packages: number;
-  /** Licence as its package.json names it, or its licence file's where that names none. */
+  /** The licence in its package.json, or else of its licence file. */
   readonly licence: string;
-  /** All licences of what it needs, in order. */
+  /** Licences of all packages that it needs, sorted. */
   readonly licences: readonly string[];
 }
 
@@ -34,7 +34,7 @@ interface Lock {
 
 const REPO = fileURLToPath(new URL("..", import.meta.url));
 
-/** The packages that a lock file's code names, e.g. of `"deno.lock"`, by name. */
+/** Lists the packages that code names in a lock file, e.g. `"deno.lock"`, by name. */
 export function namedIn(lockFile: string): { readonly name: string; readonly key: string }[] {
   return Object.entries(lockOf(lockFile).specifiers).map(([specifier, resolved]) => {
     const name = /^npm:(@?[^@]+)@/.exec(specifier)![1]!;
@@ -42,7 +42,7 @@ export function namedIn(lockFile: string): { readonly name: string; readonly key
   });
 }
 
-/** Measures one of them; `undefined` where the cache lacks a part of it. */
+/** Measures a package; `undefined` if the cache lacks a part of it. */
 export function measure(lockFile: string, { name, key }: { name: string; key: string }): Dependency | undefined {
   const needed = [...reachable(lockOf(lockFile), key)].map(directoryOf);
   if (!needed.every((one) => existsSync(join(one, "package.json")))) return undefined;
@@ -58,7 +58,7 @@ export function measure(lockFile: string, { name, key }: { name: string; key: st
   };
 }
 
-/** Bytes as the table has them: `"21 KiB"`, `"3.2 MiB"`. */
+/** Formats bytes as in the table: `"21 KiB"`, `"3.2 MiB"`. */
 export function sizeText(bytes: number): string {
   return bytes < 2 ** 20 ? `${Math.ceil(bytes / 2 ** 10)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
@@ -71,7 +71,7 @@ function lockOf(file: string): Lock {
   return lock;
 }
 
-/** Keys of a package and of all that it needs, itself first. */
+/** Returns the keys of a package and of all that it needs, itself first. */
 function reachable(lock: Lock, key: string): Set<string> {
   const found = new Set([key]);
   for (const one of found) { // what is added is visited too
@@ -84,7 +84,7 @@ function reachable(lock: Lock, key: string): Set<string> {
   return found;
 }
 
-/** A key is `name@version`, with `_peer@version` after it for each peer. */
+/** Returns the name in a key, which is `name@version`, with `_peer@version` after it for each peer. */
 function nameOf(key: string): string {
   return /^@?[^@]+/.exec(key)![0];
 }
@@ -117,7 +117,7 @@ function sizeOf(directory: string): number {
   return size;
 }
 
-/** Old packages have a list of `{type, url}`; some name none, and have a file. */
+/** Returns the licence of a package. Old ones have a list of `{type, url}`; some name none, and have a file. */
 function licenceOf(directory: string): string {
   const { license, licenses } = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
   const named = [license ?? licenses ?? []].flat().map((one) => typeof one === "string" ? one : one.type);

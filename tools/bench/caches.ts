@@ -1,4 +1,4 @@
-/** How fast the keys of a cache are forked, held against loading them and against copying them one by one. */
+/** Speed of forking the keys of a cache, compared with loading them and with copying them one by one. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import * as v from "npm:valibot@1.5.0";
@@ -10,10 +10,10 @@ import { contextOf, targetOf } from "../../tests/providers/_redis.ts";
 import { type Benchmark, median, shown } from "./measure.ts";
 
 const COUNT = 100_000;
-/** So many keys are copied one by one; the rest would take as long each. */
+/** Keys that are copied one by one; each of the rest would take as long. */
 const SAMPLE = 10_000;
 
-/** The commands as `redis-cli --pipe` wants them: https://valkey.io/topics/mass-insertion/ */
+/** Returns the commands in the format of `redis-cli --pipe`: https://valkey.io/topics/mass-insertion/ */
 function protocol(): Uint8Array {
   const encoder = new TextEncoder();
   const parts = [];
@@ -26,7 +26,7 @@ function protocol(): Uint8Array {
   return encoder.encode(parts.join(""));
 }
 
-/** Loads them into a logical database that is empty. */
+/** Loads commands into an empty logical database. */
 async function pipe(server: Server, bytes: Uint8Array, database: number): Promise<void> {
   const args = ["-p", String(server.port), "-n", String(database), "--pipe"];
   const env = { PATH: Deno.env.get("PATH") ?? "", REDISCLI_AUTH: server.password };

@@ -1,4 +1,4 @@
-/** Cost of the engine itself, and what running resources side by side saves. */
+/** Cost of the engine itself, and time saved by parallel resources. */
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -19,7 +19,7 @@ import type { Resource } from "../../core/project/project.ts";
 /** Waits. */
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** The process itself as a world, without a network. */
+/** Returns a world made of this process, without a network. */
 export function worldWith(more: Partial<World> = {}): World {
   return {
     fetch: () => Promise.reject(new Error("no network here")),
@@ -47,7 +47,7 @@ export function worldWith(more: Partial<World> = {}): World {
   };
 }
 
-/** An engine in a directory, with the stack that needs no account if nothing else is said. */
+/** Opens an engine in a directory, by default with the embedded stack. */
 export async function engineIn(
   root: string,
   { resources, world = worldWith(), config = { project: "bench" } }: {
@@ -68,7 +68,7 @@ export async function engineIn(
   };
 }
 
-/** Makes an environment and takes it away; only the making is timed. */
+/** Times the creation of an environment, in milliseconds, and deletes it. */
 export async function timeOfNew(engine: Engine): Promise<number> {
   const began = performance.now();
   await planEnvironment(engine, "alice", {});
@@ -78,7 +78,7 @@ export async function timeOfNew(engine: Engine): Promise<number> {
   return took;
 }
 
-/** A vendor that takes its time for each of a chain of calls: look, create, wait, read the credentials. */
+/** Returns a provider whose calls take a time each: look, create, wait, read the credentials. */
 function slowProvider(kind: Kind, name: string, callMs: readonly number[]): Provider {
   const forks = new Map<string, Fork>();
   return {

@@ -1,11 +1,11 @@
-/** How long a fork of a database takes, held against the plain tools. */
+/** Time of a database's fork, compared with the plain tools. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Benchmark, forkstack, inTurnsOnDisk, run, shown } from "./measure.ts";
 
 const GIB = 2 ** 30;
 
-/** A project whose dev database has about so many bytes. */
+/** Creates a project whose dev database has about this many bytes. */
 function projectWith(work: string, bytes: number): { root: string; database: string } {
   const root = mkdtempSync(join(work, "fork-"));
   writeFileSync(join(root, "forkstack.json"), '{"project": "bench", "database": {"provider": "sqlite"}}');
@@ -21,7 +21,7 @@ function projectWith(work: string, bytes: number): { root: string; database: str
   return { root, database };
 }
 
-/** Makes and deletes an environment; only the making is timed: the whole command, or from when its process runs. */
+/** Returns a function that times the creation of an environment and deletes it: the whole command, or its work only. */
 function maker(root: string, what: "whole" | "work"): () => number {
   return () => {
     const began = performance.now();
@@ -95,7 +95,7 @@ function rate(ms: number): string {
   return `${(GIB / 2 ** 20 / (ms / 1_000)).toFixed(0)} MiB/s`;
 }
 
-/** Mounts a btrfs image, or says why that can't be done here. */
+/** Mounts a btrfs image; returns the reason if that is impossible here. */
 export function mountBtrfs(work: string, mount: string): string | undefined {
   try {
     const image = join(work, "btrfs.img");

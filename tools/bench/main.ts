@@ -30,7 +30,7 @@ function rowOf(one: Result | Skipped): string {
   return `| ${one.name} | ${one.ours} | ${one.against} | ${one.ratio.toFixed(2)} | ${limit} | ${holding} |`;
 }
 
-/** The rows of an earlier run, with the new ones in the place of those that claim the same. */
+/** Returns the rows of an earlier run, replaced by the new ones of the same claims. */
 function merged(earlier: string, rows: readonly string[]): string[] {
   const claimOf = (row: string) => row.split(" | ", 1)[0]!;
   const fresh = new Map(rows.map((row) => [claimOf(row), row]));

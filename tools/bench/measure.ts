@@ -1,37 +1,37 @@
-/** How things are timed. */
+/** Timing of functions and programs. */
 import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** One claim: `ratio` is measured, `limit` is what the documentation promises. */
+/** The result of one claim: `ratio` is measured, `limit` is the promise in the documentation. */
 export interface Result {
   readonly name: string;
-  /** The thing that was timed, with its median. */
+  /** The timed thing, with its median. */
   readonly ours: string;
-  /** The thing that it is compared with, with its median. */
+  /** The compared thing, with its median. */
   readonly against: string;
   readonly ratio: number;
-  /** `ratio` must be at most, or for a rate at least, this. */
+  /** The limit of `ratio`: at most, or for a rate at least. */
   readonly limit: { readonly atMost: number } | { readonly atLeast: number };
 }
 
-/** A claim that could not be measured here, and why. */
+/** A claim that could not be measured here, with the reason. */
 export interface Skipped {
   readonly name: string;
   readonly reason: string;
 }
 
-/** Measures one claim or several. */
+/** A measurement of one claim or several. */
 export type Benchmark = { readonly name: string; readonly run: (work: string) => Promise<(Result | Skipped)[]> };
 
 export const REPO: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 
-/** The medians of several things timed in turns, in milliseconds. */
+/** Returns the medians of several functions timed in turns, in milliseconds. */
 export async function inTurns(rounds: number, things: readonly (() => unknown)[]): Promise<number[]> {
   return (await timesInTurns(rounds, things)).map(median);
 }
 
-/** As `inTurns`, of things that write much: what one left to be written would slow the next down. */
+/** Does the same as `inTurns` for functions that write much: data left to be written would slow down the next one. */
 export async function inTurnsOnDisk(
   rounds: number,
   things: readonly (() => number | Promise<number>)[],
@@ -46,8 +46,8 @@ export async function inTurnsOnDisk(
 }
 
 /**
- * All times of several things timed in turns, in milliseconds, or how many of them a thing says it took itself. The order
- * of each round is drawn by lot: what runs after a thing may be slowed down by what it left.
+ * Returns all times of several functions timed in turns, in milliseconds; a function may return its own time. The order
+ * of each round is random, because a function may be slowed down by what another left.
  */
 export async function timesInTurns(rounds: number, things: readonly (() => unknown)[]): Promise<number[][]> {
   const times = things.map(() => [] as number[]);
@@ -63,29 +63,29 @@ export async function timesInTurns(rounds: number, things: readonly (() => unkno
   return times;
 }
 
-/** The middle of several numbers. */
+/** Returns the median of numbers. */
 export function median(numbers: readonly number[]): number {
   return percentile(numbers, 50);
 }
 
-/** The percentile of some numbers. */
+/** Returns a percentile of numbers. */
 export function percentile(numbers: readonly number[], percent: number): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor((numbers.length - 1) * percent / 100)];
 }
 
-/** Runs a program; throws if it fails. */
+/** Runs a program and returns its output; throws if it fails. */
 export function run(command: string, args: readonly string[], cwd: string): string {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8", maxBuffer: 2 ** 26 });
   if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${status}: ${stderr}`);
   return stdout;
 }
 
-/** Runs the command line as `deno task` would. */
+/** Runs the command line as `deno task` would; returns its output. */
 export function forkstack(cwd: string, ...args: string[]): string {
   return run("deno", ["run", "-q", "-c", join(REPO, "deno.json"), "-P=cli", join(REPO, "cli.ts"), ...args], cwd);
 }
 
-/** Milliseconds, or what is easier to read. */
+/** Formats milliseconds in a readable unit. */
 export function shown(ms: number): string {
   if (ms < 0.001) return `${(ms * 1e6).toFixed(0)} ns`;
   if (ms < 1) return `${(ms * 1_000).toFixed(1)} us`;

@@ -5,14 +5,14 @@ import { compileWithBun } from "../build/compile.ts";
 import { pack } from "../build/pack.ts";
 import { type Benchmark, inTurns, percentile, REPO, run, shown, timesInTurns } from "./measure.ts";
 
-/** As tests/packages/package_test.ts holds it to. */
+/** The limit in tests/packages/package_test.ts. */
 const MOST_PACKED_KIB = 380;
 
 function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
-/** The bytes of all files below a directory. */
+/** Returns the size of all files below a directory, in bytes. */
 function bytesIn(directory: string): number {
   const paths = readdirSync(directory, { recursive: true, encoding: "utf8" }).map((path) => join(directory, path));
   return paths.map((path) => statSync(path)).filter((one) => one.isFile()).reduce((sum, { size }) => sum + size, 0);

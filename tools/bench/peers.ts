@@ -1,6 +1,6 @@
 /**
- * What people would use instead, installed from npm in the same run: to read a value of the environment, and as
- * commands. A reader is timed as a whole process, and by what it says that its import and its first value took.
+ * Comparison with similar packages, installed from npm in the same run: reading a value of the environment, and
+ * commands. A reader is timed as a whole process, and by its own time for its import and its first value.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import process from "node:process";
 import { unpack } from "../build/pack.ts";
 import { type Benchmark, forkstack, inTurns, median, type Result, run, shown } from "./measure.ts";
 
-/** npm's newest of November 2026. */
+/** Versions on npm in November 2026. */
 const VERSIONS = {
   dotenv: "18.0.10",
   "@dotenvx/dotenvx": "2.38.2",
@@ -25,7 +25,7 @@ type Package = keyof typeof VERSIONS;
 const ROUNDS = Number(process.env.FORKSTACK_BENCH_ROUNDS ?? 21);
 const VALUE = "file:///bench/alice.db";
 
-/** How each reads DATABASE_URL, as its own documentation has it, into `value`. */
+/** Code that reads DATABASE_URL into `value`, as each package's documentation has it. */
 const READERS: Readonly<Partial<Record<Package, string>>> = {
   dotenv: `const { config } = await import("dotenv"); config({ path: ".env.local", quiet: true });
 const value = process.env.DATABASE_URL;`,
@@ -36,10 +36,10 @@ const env = createEnv({ server: { DATABASE_URL: z.string().min(1) }, runtimeEnv:
 const value = env.DATABASE_URL;`,
   "std-env": `const { env } = await import("std-env"); const value = env.DATABASE_URL;`,
 };
-/** These read no file: the runtime reads the same one for them. */
+/** Packages that read no file: the runtime reads it for them. */
 const WITH_ENV_FILE: readonly string[] = ["@t3-oss/env-core", "std-env"];
 
-/** A directory with packages from npm. */
+/** Creates a directory with packages from npm. */
 function installed(work: string, packages: readonly Package[]): string {
   const root = mkdtempSync(join(work, "peers-"));
   writeFileSync(join(root, "package.json"), '{ "name": "bench", "private": true, "type": "module" }');
@@ -48,7 +48,7 @@ function installed(work: string, packages: readonly Package[]): string {
   return root;
 }
 
-/** A program that reads one value, checks it, and prints how long that took. */
+/** Returns a program that reads one value, checks it, and prints the time. */
 function script(root: string, name: string, reading: string): string {
   const path = join(root, `${name.replace(/\W+/g, "-")}.mjs`);
   const code = `const began = performance.now();
@@ -61,7 +61,7 @@ console.log(took);
   return path;
 }
 
-/** The project that each of them reads: forkstack's files, as `new alice` writes them. */
+/** Writes the project that each of them reads: forkstack's files, as from `new alice`. */
 function fillProject(root: string): void {
   const file = `FORKSTACK_ENV='alice'\nFORKSTACK_PROJECT='bench'\nDATABASE_URL='${VALUE}'\n`;
   mkdirSync(join(root, ".forkstack", "envs"), { recursive: true });
@@ -70,14 +70,14 @@ function fillProject(root: string): void {
   writeFileSync(join(root, "forkstack.json"), '{"project": "bench"}');
 }
 
-/** forkstack as its npm package has it: JavaScript. */
+/** Adds forkstack as its npm package has it: JavaScript. */
 async function addPackage(root: string, work: string): Promise<void> {
   cpSync(await unpack(mkdtempSync(join(work, "package-"))), join(root, "node_modules", "forkstack"), {
     recursive: true,
   });
 }
 
-/** Runs a reader's program, in an environment without anything else; gives what it prints. */
+/** Runs a reader's program in an empty environment; returns its output. */
 function read(cwd: string, [program, ...args]: readonly string[]): string {
   const { PATH, HOME, DENO_DIR } = process.env;
   const { status, stdout, stderr } = spawnSync(program!, args, {

@@ -1,4 +1,4 @@
-/** How long a fork takes on real PostgreSQL, held against its own tools. */
+/** Time of a fork on a real PostgreSQL, compared with its own tools. */
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import provider from "../../providers/database/postgres.ts";
@@ -8,10 +8,10 @@ import { mountBtrfs } from "./forks.ts";
 import { type Benchmark, inTurnsOnDisk, run, shown } from "./measure.ts";
 
 const MIB = 2 ** 20;
-/** As a server runs that nobody tuned, so that what is written is really written. */
+/** Settings of a server without tuning, so that data is really written to disk. */
 const SETTINGS = ["fsync=on", "max_wal_size=1GB", "shared_buffers=128MB"];
 
-/** A parent of about so many bytes, all of it on the disk. */
+/** Creates a parent of about this many bytes, all on disk. */
 async function parentWith(server: Server, name: string, bytes: number): Promise<void> {
   await server.query(`CREATE DATABASE "${name}"`);
   await server.query(`REVOKE CONNECT ON DATABASE "${name}" FROM PUBLIC`);
@@ -24,7 +24,7 @@ async function parentWith(server: Server, name: string, bytes: number): Promise<
   await server.query("CHECKPOINT");
 }
 
-/** Milliseconds of a fork by us, which is taken away again. */
+/** Returns a function that times our fork, in milliseconds, and deletes it. */
 function ours(server: Server, parent: string, strategy: Options["strategy"]): () => Promise<number> {
   const marker = { stack: "bench", env: "alice", resource: "database", operation: "bench" };
   const scope = { options: { strategy }, project: "bench", stack: "bench", resource: "database", root: "/" };
@@ -40,7 +40,9 @@ function ours(server: Server, parent: string, strategy: Options["strategy"]): ()
   };
 }
 
-/** Milliseconds of a shell's command that makes the database `by_hand`, which is dropped again. */
+/**
+ * Returns a function that times a shell command which makes the database `by_hand`, in milliseconds, and drops that.
+ */
 function byHand(server: Server, command: string): () => Promise<number> {
   const env = `export PGHOST=127.0.0.1 PGPORT=${server.port} PGUSER=postgres PGPASSWORD=${server.password}`;
   return async () => {

@@ -1,13 +1,13 @@
-/** How long it takes to read a value, to import the runtime, and to start a command. */
+/** Time for reading a value, for importing the runtime, and for starting a command. */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openStack } from "../../mod.ts";
 import { type Benchmark, forkstack, inTurns, median, REPO, run, shown } from "./measure.ts";
 
-/** Before state was looked at, and what a repository names was trusted: short commands are held against it. */
+/** The commit before checks of state and trust, with which short commands are compared. */
 const EARLIER = "6f8cb4e";
 
-/** That commit's code; `undefined` where this clone does not reach so far back. */
+/** Returns the path of that commit's code; `undefined` if this clone's history is too short. */
 function earlier(work: string): string | undefined {
   const directory = mkdtempSync(join(work, "earlier-"));
   try {
@@ -24,13 +24,13 @@ function earlier(work: string): string | undefined {
   }
 }
 
-/** The arguments of Deno that run a command from a directory of this code. */
+/** Returns the arguments of Deno that run a command from a directory of this code. */
 function inDeno(code: string, ...args: string[]): string[] {
   const options = [`--lock=${join(code, "deno.lock")}`, "--unstable-npm-lazy-caching", "-c", join(code, "deno.json")];
   return ["run", "-q", "-P=cli", ...options, join(code, "cli.ts"), ...args];
 }
 
-/** A project with one environment, current, in a repository of its own. */
+/** Creates a project with one environment, which is current, in its own repository. */
 function project(work: string, code = REPO): string {
   const root = mkdtempSync(join(work, "start-"));
   run("git", ["init", "-q"], root);
@@ -174,7 +174,7 @@ export const startBenchmarks: readonly Benchmark[] = [
   },
 ];
 
-/** Environments as `new` records them; making a thousand stacks for real would measure the disk. */
+/** Writes environments into a registry as `new` does; making a thousand real stacks would measure the disk. */
 function fillRegistry(path: string, count: number): void {
   mkdirSync(join(path, ".."), { recursive: true });
   run("sqlite3", [

@@ -1,4 +1,4 @@
-/** Cost of a fork of a local bucket against `cp -al`, and speed of the S3 server against s3rver. */
+/** Cost of a local bucket's fork compared with `cp -al`, and speed of the S3 server compared with s3rver. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ async function bucketWith(root: string, count: number): Promise<string> {
   return directory;
 }
 
-/** Bytes on the disk; what has two names counts once. */
+/** Returns the bytes on disk; a file with two names counts once. */
 const blocks = (...paths: string[]) =>
   Number(run("du", ["-sc", "--block-size=1", ...paths], "/").trim().split("\n").at(-1)!.split("\t")[0]);
 const directoryBlocks = (path: string) =>
@@ -101,7 +101,7 @@ export const storageBenchmarks: readonly Benchmark[] = [
   },
 ];
 
-/** A server in a process of its own, as it would be; both by the same runtime. */
+/** Starts a server in its own process, as in real use; both by the same runtime. */
 export async function served(start: string, file: string): Promise<{ server: S3Server; child: ChildProcess }> {
   const url = new URL(`../../tests/emulators/${file}`, import.meta.url);
   const code = `import * as m from "${url}"; const { endpoint, region, credentials } = await m.${start};

@@ -1,4 +1,4 @@
-/** A `new` of three resources at vendors, held against the same calls sent one after the other. */
+/** Time of a `new` of three resources at vendors, compared with the same calls one after the other. */
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadResources, openProject } from "../../core/project/open_project.ts";

@@ -7,13 +7,13 @@ import { fileURLToPath } from "node:url";
 
 export const REPO: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 
-/** The directory of what was built. */
+/** The directory of build results. */
 export const DIST: string = join(REPO, "dist");
 
-/** The package of npm that holds Bun, in the version that all is tested with. */
+/** The package of npm that contains Bun, in the tested version. */
 export const BUN = "bun@1.4.5";
 
-/** Does something in a temporary directory. */
+/** Runs work in a temporary directory. */
 export async function inWorkshop<T>(work: (directory: string) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), "forkstack-build-"));
   try {
@@ -23,7 +23,7 @@ export async function inWorkshop<T>(work: (directory: string) => Promise<T>): Pr
   }
 }
 
-/** Runs a program and gives what it printed; throws with what it said, if it fails. */
+/** Runs a program and returns its output; throws with its messages if it fails. */
 export async function run(program: string, args: readonly string[], cwd: string): Promise<string> {
   const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "", stderr = "";

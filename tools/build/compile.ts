@@ -26,7 +26,7 @@ const TARGETS: Readonly<Record<string, { readonly deno: string; readonly bun: st
 
 const HERE = `${platform() === "win32" ? "windows" : platform()}-${arch()}`;
 
-/** Compiles with Bun, and gives the path of the program for each target. */
+/** Compiles with Bun; returns the path of the program for each target. */
 export async function compileWithBun(targets: readonly string[] = [HERE], directory: string = DIST): Promise<string[]> {
   return await inWorkshop(async (work) => {
     const root = await unpack(work);
@@ -50,7 +50,7 @@ export async function compileWithBun(targets: readonly string[] = [HERE], direct
   });
 }
 
-/** Runs Bun: that of PATH, else by npx. */
+/** Runs Bun from PATH, or else by npx. */
 async function runBun(args: readonly string[], cwd: string): Promise<void> {
   try {
     await run("bun", args, cwd);
@@ -60,7 +60,7 @@ async function runBun(args: readonly string[], cwd: string): Promise<void> {
   }
 }
 
-/** Compiles with Deno. What runs has all permissions, as every program of the system has. */
+/** Compiles with Deno. The program has all permissions, as any program of the system. */
 async function compileWithDeno(targets: readonly string[]): Promise<string[]> {
   const programs: string[] = [];
   for (const target of targets) {
@@ -72,7 +72,7 @@ async function compileWithDeno(targets: readonly string[]): Promise<string[]> {
   return programs;
 }
 
-/** `forkstack` for one target, `forkstack-linux-x64` and so on for several. */
+/** Returns the program's path: `forkstack` for one target, `forkstack-linux-x64` and so on for several. */
 function programOf(directory: string, target: string, targets: readonly string[]): string {
   const name = targets.length > 1 ? `forkstack-${target}` : "forkstack";
   return join(directory, target.startsWith("windows-") ? `${name}.exe` : name);

@@ -1,6 +1,7 @@
 /**
- * `deno task pack`: the npm package, as dist/forkstack-<version>.tgz. `deno pack` translates the code and its types; what
- * it has no setting for is done here: the name and the command, exact versions, and syntax that Node 20 knows.
+ * `deno task pack`: the npm package, as dist/forkstack-<version>.tgz. `deno pack` translates the code and its types;
+ * this program does what it has no setting for: the name and the command, exact versions, and syntax that Node 20
+ * knows.
  */
 import { transform } from "npm:esbuild@0.28.0";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,7 +15,7 @@ const NAME = "forkstack"; // on JSR it is @forkstack/forkstack, where every name
 /** The syntax of the oldest Node that mod.ts runs in: it has no `using`. */
 const TARGET = "node20.16";
 
-/** Packs, and gives the tarball's path. */
+/** Packs, and returns the tarball's path. */
 export async function pack(directory: string = DIST): Promise<string> {
   await mkdir(directory, { recursive: true });
   return await inWorkshop(async (work) => {
@@ -23,7 +24,7 @@ export async function pack(directory: string = DIST): Promise<string> {
   });
 }
 
-/** Makes what the tarball holds, in a directory, and gives its path. */
+/** Writes the contents of the tarball to a directory, and returns its path. */
 export async function unpack(work: string): Promise<string> {
   const raw = join(work, "raw.tgz");
   await run(process.execPath, ["pack", "--quiet", "--no-source-maps", "--allow-dirty", "--output", raw], REPO);
@@ -46,12 +47,12 @@ export async function unpack(work: string): Promise<string> {
   return root;
 }
 
-/** The same with packages called as Node and Bun call them, also where no `import` says so. */
+/** Returns code with packages named as in Node and Bun, also outside of `import`. */
 function bare(code: string): string {
   return code.replace(/"npm:((?:@[\w.-]+\/)?[\w.-]+)@[\d.]+((?:\/[\w.-]+)?)"/g, '"$1$2"');
 }
 
-/** The same in syntax that `TARGET` knows, and without comments: people read the types, which have them. */
+/** Returns code in syntax that `TARGET` knows, and without comments: the types have them. */
 async function lowered(code: string): Promise<string> {
   const options = { loader: "ts", target: TARGET, format: "esm", legalComments: "none", charset: "utf8" } as const;
   return (await transform(code, options)).code;
@@ -77,7 +78,7 @@ async function manifest(root: string): Promise<unknown> {
   };
 }
 
-/** Packages with the versions that deno.lock names. */
+/** Returns packages with their versions in deno.lock. */
 async function exactVersions(names: readonly string[]): Promise<Record<string, string>> {
   const { specifiers } = JSON.parse(await readFile(join(REPO, "deno.lock"), "utf8"));
   return Object.fromEntries(names.map((name) => {

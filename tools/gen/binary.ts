@@ -1,8 +1,8 @@
-/** The list of what is loaded by name, as literal imports, which are all that a compiler sees. */
+/** The list of modules that are loaded by name, as literal imports, since a compiler sees only these. */
 import { readSources } from "./sources.ts";
 import type { Generated } from "./text.ts";
 
-/** tools/build/binary.ts. `listed` is what is loaded by a name that is composed: commands and providers. */
+/** Generates tools/build/binary.ts. `listed` are the modules with composed names: commands and providers. */
 export async function binaryFile(root: string, listed: readonly string[]): Promise<Generated> {
   const sources = [...(await readSources(root)).values()];
   const modules = new Set([...listed, ...sources.flatMap(({ modules }) => modules)]);

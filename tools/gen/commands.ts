@@ -1,4 +1,4 @@
-/** Generates the files about commands: the table of start-up, the pages of help, the tasks. */
+/** Generates the files about commands: the table for start-up, the pages of help, the tasks. */
 import { applyEdits, modify } from "npm:jsonc-parser@3.3.1";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { constant, type Generated, head } from "./text.ts";
 
 const DIRECTORY = "core/cli/commands";
 
-/** Every command by its name, which is its file's, in the order of help. */
+/** Reads every command by its name, which is its file's, in the order of help. */
 export async function readCommands(root: string): Promise<Map<string, CommandFile>> {
   const files = (await readdir(join(root, DIRECTORY))).filter((file) => file.endsWith(".ts"));
   const found = await Promise.all(files.map(async (file) => {
@@ -23,7 +23,7 @@ export async function readCommands(root: string): Promise<Map<string, CommandFil
   return new Map(sorted);
 }
 
-/** The files that are written of them; `programs` are those that the permission set of most commands has. */
+/** Generates the files about commands; `programs` are those in the permission set of most commands. */
 export async function commandFiles(root: string, programs: readonly string[]): Promise<Generated[]> {
   const commands = await readCommands(root);
   const config = denoJson(await readFile(join(root, "deno.json"), "utf8"), commands, programs);
@@ -34,7 +34,7 @@ function each<T>(commands: Map<string, CommandFile>, of: (command: CommandFile) 
   return Object.fromEntries([...commands].map(([name, command]) => [name, of(command)]));
 }
 
-/** Every option, the shared ones last; two commands that mean different things by one name are refused. */
+/** Collects all options, the shared ones last; throws if two commands use one name differently. */
 function optionsOf(commands: Map<string, CommandFile>): Map<string, Option> {
   const shared = Object.entries(SHARED_OPTIONS) as [string, Option][];
   const found = new Map<string, Option>();
@@ -124,7 +124,7 @@ function pagesOfHelp(commands: Map<string, CommandFile>): Generated {
 /** A set of permissions, as deno.json has it. */
 type PermissionSet = Readonly<Record<string, true | readonly string[]>>;
 
-/** A set as flags, but for its hosts, which a task may have more of. */
+/** Returns a set as flags, without its hosts, of which a task may have more. */
 function flagsOf(set: PermissionSet): string[] {
   const { net: _, ...others } = set;
   return Object.entries(others).map(([name, what]) =>
@@ -152,7 +152,7 @@ function taskTable(config: string, commands: Map<string, CommandFile>): Generate
   };
 }
 
-/** deno.json with a task for each command, and with the programs in the set of most. */
+/** Returns deno.json with a task for each command, and with the programs in the set of most. */
 function denoJson(text: string, commands: Map<string, CommandFile>, programs: readonly string[]): Generated {
   const lines = [...commands].map(([name, { task: { set = "cli", flags = [] } = {} }]) => {
     const line = ["deno run -q", `-P=${set}`, ...flags, "--lock=deno.lock --unstable-npm-lazy-caching cli.ts", name];

@@ -1,6 +1,6 @@
 /**
- * `deno task gen`: writes every file, and every table of the documentation, that says what the code says elsewhere.
- * tests/tools/gen_test.ts holds them current.
+ * `deno task gen`: writes every generated file, and every generated table of the documentation. tests/tools/gen_test.ts
+ * checks that they are current.
  */
 import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
@@ -17,7 +17,7 @@ import type { Generated } from "./text.ts";
 
 const ROOT: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 
-/** Every file that is written, whole, as `deno fmt` leaves it. */
+/** Generates the contents of all files, formatted as by `deno fmt`. */
 export async function generate(root: string = ROOT): Promise<Generated[]> {
   const commands = [...(await readCommands(root)).keys()].map((name) => `core/cli/commands/${name}.ts`);
   const providers = await readProviders(root);
@@ -30,7 +30,7 @@ export async function generate(root: string = ROOT): Promise<Generated[]> {
   return await Promise.all(files.map(async ({ path, text }) => ({ path, text: await formatted(path, text) })));
 }
 
-/** The paths among them whose file says something else. */
+/** Lists the paths of files whose content differs. */
 export async function outdated(files: readonly Generated[], root: string = ROOT): Promise<string[]> {
   const are = await Promise.all(
     files.map(async ({ path, text }) => await readFile(join(root, path), "utf8").catch(() => "") === text),
@@ -38,7 +38,7 @@ export async function outdated(files: readonly Generated[], root: string = ROOT)
   return files.filter((_, at) => !are[at]).map(({ path }) => path);
 }
 
-/** A text as `deno fmt` leaves it, by the settings of deno.json. */
+/** Formats a text as `deno fmt` does, by the settings of deno.json. */
 async function formatted(path: string, text: string): Promise<string> {
   const args = ["fmt", "--quiet", "--config", join(ROOT, "deno.json"), "--ext", path.replace(/^.*\./, ""), "-"];
   const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });

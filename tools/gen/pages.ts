@@ -24,7 +24,7 @@ const TABLES: Readonly<Record<string, () => Table>> = {
   ],
 };
 
-/** Whether the same call may succeed later, in a word. */
+/** Returns one word on whether the same call may succeed later. */
 function passing(retryable: boolean | string): string {
   if (typeof retryable === "string") return retryable;
   return retryable ? "yes" : "";
@@ -32,7 +32,7 @@ function passing(retryable: boolean | string): string {
 
 const REGION = /(<!-- generated: ([\w -]+) -->\n)[^]*?(<!-- end -->)/g;
 
-/** The pages that hold a generated table, as they must be. */
+/** Generates the pages that hold a generated table. */
 export async function pages(root: string, providers: Providers): Promise<Generated[]> {
   const all = { ...TABLES, ...providerTables(providers) };
   const names = (await readdir(join(root, "docs"))).filter((name) => name.endsWith(".md")).map((name) =>

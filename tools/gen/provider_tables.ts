@@ -1,4 +1,4 @@
-/** Tables of the documentation that the providers' files know. */
+/** Tables of the documentation that are generated from the providers' files. */
 import * as v from "npm:valibot@1.5.0";
 import { typedOption } from "../../core/project/schema.ts";
 import { type Declaration, type Kind, type Provider, type Question, Secret } from "../../core/provider.ts";
@@ -9,7 +9,7 @@ import type { Table } from "./text.ts";
 
 const yes = (is: boolean) => is ? "yes" : "no";
 
-/** What a column says of a provider. */
+/** Cells of a provider, by column. */
 const COLUMNS: Readonly<Record<string, (provider: Provider) => string>> = {
   "data comes": ({ capabilities }) => capabilities.copy,
   "as of the past": ({ capabilities }) => yes(capabilities.pointInTime),
@@ -21,7 +21,7 @@ const COLUMNS: Readonly<Record<string, (provider: Provider) => string>> = {
   "`sanitize`": ({ execute }) => yes(execute !== undefined),
 };
 
-/** One provider's file, with its kind and name. */
+/** A provider's file, with its kind and name. */
 interface Entry {
   readonly kind: Kind;
   readonly name: string;
@@ -29,8 +29,9 @@ interface Entry {
 }
 
 /**
- * By name: `"database providers"` and so on with what those of a kind can do, `"permissions"` with what each needs,
- * `"providers"` with all of them, `"variables"` with what they give, `"stacks"` with what `init` knows by name.
+ * Returns the tables by name: `"database providers"` and so on with the abilities of a kind's providers,
+ * `"permissions"` with the needs of each, `"providers"` with all of them, `"variables"` with their outputs, `"stacks"`
+ * with the stacks of `init`.
  */
 export function providerTables(providers: Providers): Readonly<Record<string, () => Table>> {
   const kinds = [...providers].map(([kind, all]) => [`${kind} providers`, () => abilities(all)] as const);
@@ -68,7 +69,7 @@ function credentialsText(credentials: Provider["credentials"]): string {
   return isAny ? `some of ${all.join(", ")}` : all.join(", ");
 }
 
-/** Variables that providers of a kind give, and what these declare of each. */
+/** Returns the table of variables that providers of a kind output, with their declarations. */
 function variables(kind: Kind, all: ReadonlyMap<string, ProviderFile>): Table {
   const declared = [...all].flatMap(([name, { default: { variables } }]) =>
     Object.entries(variables).map(([variable, declaration]) => ({ name, variable, declaration }))
@@ -106,7 +107,7 @@ function stacks(entries: readonly Entry[]): Table {
   ];
 }
 
-/** An option that `init` asks for, with the answer most give. */
+/** Returns an option that `init` asks for, with its suggested answer. */
 function questionText(option: string, { variable, isProject = false }: Question): string {
   const usual = variable === undefined ? undefined : code(variable);
   return [code(option), usual ?? (isProject ? "the project's name" : undefined)].filter(Boolean).join(": ");
@@ -129,7 +130,7 @@ function needs(entries: readonly Entry[]): Table {
   ];
 }
 
-/** Programs that any of them runs, by the examples of their files. */
+/** Lists the programs that any provider runs, by the examples in its file. */
 export function programsOf(providers: Providers): string[] {
   const all = [...providers].flatMap(([kind, those]) =>
     [...those.values()].flatMap((file) => neededBy(kind, file).run)
@@ -137,7 +138,7 @@ export function programsOf(providers: Providers): string[] {
   return [...new Set(all)].sort();
 }
 
-/** Its hosts and programs, by the options and the credentials that its file has as examples. */
+/** Returns a provider's hosts and programs, by the example options and credentials in its file. */
 function neededBy(kind: Kind, { default: provider, questions = {}, examples = {} }: ProviderFile) {
   const asked = Object.entries(questions).map(([option, { example }]) => [
     option,

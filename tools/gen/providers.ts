@@ -6,20 +6,20 @@ import type { Catalog, Kind, Provider, Question } from "../../core/provider.ts";
 import { CATALOG } from "../../providers/mod.ts";
 import { constant, type Generated, head } from "./text.ts";
 
-/** A provider's file. */
+/** The module of a provider's file. */
 export interface ProviderFile {
   readonly default: Provider;
   readonly questions?: Readonly<Record<string, Question>>;
-  /** A credential that is a URL, by its variable: the documentation is written with it. */
+  /** An example of a credential that is a URL, by its variable, for the documentation. */
   readonly examples?: Readonly<Record<string, string>>;
 }
 
-/** Every provider by kind and name: those of the catalog in its order, then new ones by name. */
+/** All providers by kind and name: those of the catalog in its order, then new ones by name. */
 export type Providers = ReadonlyMap<Kind, ReadonlyMap<string, ProviderFile>>;
 
 const LIST = /(\n {2}\/\/ generated\n)[^]*?(\n {2}\/\/ end\n)/;
 
-/** Reads the directory of each kind; a file without a default export is a part of another. */
+/** Reads the directory of each kind; a file without a default export is a part of another file. */
 export async function readProviders(root: string): Promise<Providers> {
   const kinds = Object.keys(CATALOG.providers) as Kind[];
   return new Map(
@@ -41,12 +41,12 @@ export async function readProviders(root: string): Promise<Providers> {
   );
 }
 
-/** The paths of their files. */
+/** Lists the paths of the providers' files. */
 export function providerPaths(providers: Providers): string[] {
   return [...providers].flatMap(([kind, all]) => [...all.keys()].map((name) => `providers/${kind}/${name}.ts`));
 }
 
-/** The files that are written of them. */
+/** Generates the files about providers. */
 export async function providerFiles(root: string, providers: Providers): Promise<Generated[]> {
   return [
     await list(root, providers),

@@ -1,15 +1,15 @@
-/** Modules that are loaded by name when they are needed, and the packages that they name, read by a parser. */
+/** Modules and packages that code loads by name, found by a parser. */
 import { parse } from "npm:@babel/parser@7.29.15";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** The names in one module. */
 export interface Source {
-  /** Paths that `load()` is asked for, e.g. `"core/project/schema.ts"`. */
+  /** Paths in calls of `load()`, e.g. `"core/project/schema.ts"`. */
   readonly modules: readonly string[];
-  /** Packages that `loadPackage()` is asked for, e.g. `"npm:ioredis@6.0.0"`. */
+  /** Packages in calls of `loadPackage()`, e.g. `"npm:ioredis@6.0.0"`. */
   readonly packages: readonly string[];
-  /** Every specifier of an import or export, also of one for its types alone. */
+  /** Specifiers of all imports and exports, types included. */
   readonly specifiers: readonly string[];
 }
 
@@ -26,7 +26,7 @@ interface Node {
   readonly loc?: { readonly start: { readonly line: number } };
 }
 
-/** Hands every node of a tree to a function. */
+/** Calls a function with every node of a tree. */
 function visit(value: object, take: (node: Node) => void): void {
   if (typeof (value as Node).type === "string") take(value as Node);
   for (const key in value) {
@@ -47,13 +47,13 @@ function textOf(node: Node | null | undefined): string | undefined {
   return node?.type === "StringLiteral" ? String(node.value) : undefined;
 }
 
-/** The specifier that a node imports or exports from, also for its types alone. */
+/** Returns the specifier that a node imports or exports from, types included. */
 function specifierOf({ type, source, argument, callee, arguments: given }: Node): string | undefined {
   return textOf(source) ?? (type === "TSImportType" ? textOf(argument) : undefined) ??
     (callee?.type === "Import" ? textOf(given?.[0]) : undefined);
 }
 
-/** Every specifier in a text of TypeScript or JavaScript: of imports, exports and types. */
+/** Lists the specifiers in a text of TypeScript or JavaScript: of imports, exports and types. */
 export function specifiersIn(text: string): string[] {
   const specifiers: string[] = [];
   visit(treeOf(text), (node) => specifiers.push(...[specifierOf(node)].filter((one) => one !== undefined)));
@@ -61,7 +61,7 @@ export function specifiersIn(text: string): string[] {
 }
 
 /**
- * Reads a module.
+ * Parses a module.
  *
  * @throws {Error} if the type of a `load()` is that of another module than it loads.
  */
@@ -85,7 +85,7 @@ export function readSource(path: string, text: string): Source {
   return { modules, packages, specifiers };
 }
 
-/** Every module of core and providers, and the others that are published, by its path. */
+/** Reads every module of core and providers, and the other published ones, by path. */
 export async function readSources(root: string): Promise<Map<string, Source>> {
   const { publish: { include } } = JSON.parse(await readFile(join(root, "deno.json"), "utf8"));
   const paths: string[] = (include as string[]).filter((name) => name.endsWith(".ts"));

@@ -1,8 +1,8 @@
-/** Text that is written. */
+/** Texts of generated files. */
 
-/** A file as it must be. */
+/** A generated file. */
 export interface Generated {
-  /** From the top of the repository. */
+  /** Its path from the top of the repository. */
   readonly path: string;
   readonly text: string;
 }
@@ -10,12 +10,12 @@ export interface Generated {
 /** A table of the documentation: its header and rows. */
 export type Table = readonly (readonly string[])[];
 
-/** The beginning of a file of TypeScript that is written. */
+/** Returns the first lines of a generated file of TypeScript. */
 export function head(from: string, about: string): string {
   return `/**\n * ${about}\n * Written by \`deno task gen\` from ${from}: change those.\n *\n * @module\n */\n`;
 }
 
-/** Plain data as an expression; what is undefined is left out. */
+/** Formats plain data as an expression, without undefined fields. */
 export function constant(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(constant).join(", ")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);

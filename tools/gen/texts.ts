@@ -1,7 +1,7 @@
 /**
- * `deno task texts`: prints all that people read of the command line, in one text: the overview, every page of help, every
- * error code with its messages and hints. The errors are read from the sources, so that none is missing; what a text takes
- * from its place stands in braces.
+ * `deno task texts`: prints all texts of the command line in one: the overview, every page of help, every error code
+ * with its messages and hints. The errors are read from the sources, so that none is missing; variable parts of a text
+ * are in braces.
  */
 import { parse } from "npm:@babel/parser@7.29.15";
 import { readdir, readFile } from "node:fs/promises";
@@ -12,14 +12,14 @@ import { ERROR_CODES, EXIT_CODES } from "../../core/cli/error_codes.ts";
 import { overview, page } from "../../core/cli/help.ts";
 import type { ErrorCode } from "../../mod.ts";
 
-/** One error as its source has it. */
+/** An error in the source. */
 export interface ErrorText {
-  /** `"…"` where the place decides. */
+  /** The code; `"…"` if it is variable. */
   readonly code: string;
   readonly message: string;
-  /** `undefined` where there is none. */
+  /** The hint; `undefined` if there is none. */
   readonly hint: string | undefined;
-  /** A file and its line. */
+  /** Its file and line. */
   readonly at: string;
 }
 
@@ -35,19 +35,19 @@ interface ErrorParts {
   readonly hint: Text;
 }
 
-/** A function that makes an error, a part of which is one of its parameters. */
+/** A function that makes an error with one of its parameters as a part. */
 interface Relay extends ErrorParts {
   readonly parameters: readonly (string | undefined)[];
 }
 
-/** A text in pieces: literal, or what a parameter of the function around it gives. */
+/** A text in pieces: literal, or a parameter of the function around it. */
 type Text = readonly (string | { readonly name: string })[];
 
 const isNode = (value: unknown): value is Node => typeof (value as Node | null)?.type === "string";
 
 const FUNCTION = /^(FunctionDeclaration|(Arrow)?FunctionExpression|(Class|ClassPrivate|Object)Method)$/;
 
-/** Hands every node to a function, with the functions and blocks around it, the innermost last. */
+/** Calls a function with every node, and with the functions and blocks around it, the innermost last. */
 function visit(node: Node, take: (node: Node, around: readonly Node[]) => void, around: readonly Node[] = []): void {
   take(node, around);
   const inner = FUNCTION.test(node.type) || node.type === "BlockStatement" ? [...around, node] : around;
@@ -57,7 +57,7 @@ function visit(node: Node, take: (node: Node, around: readonly Node[]) => void, 
   }
 }
 
-/** An expression as a text; of two branches both, one after the other. */
+/** Returns an expression as a text; of two branches both, one after the other. */
 function textOf(node: Node | undefined, source: string, constants: ReadonlyMap<string, Node>): Text {
   if (node === undefined) return [];
   const of = (one: unknown) => textOf(one as Node, source, constants);
@@ -100,7 +100,7 @@ function parametersOf(node: Node): (string | undefined)[] {
 
 const TEXTS = /^(StringLiteral|TemplateLiteral|ConditionalExpression|BinaryExpression|ObjectExpression)$/;
 
-/** One file: the errors that it makes, and its functions that make errors of what they are given. */
+/** One file: the errors that it makes, and its relays, functions that make errors from parameters. */
 class SourceFile {
   readonly path: string;
   readonly #source: string;
@@ -133,7 +133,7 @@ class SourceFile {
     });
   }
 
-  /** The errors made here, and by calls of relays; `found` gets those that the functions here are. */
+  /** Lists the errors made here, directly and by calls of relays; adds the relays of this file to `found`. */
   read(relays: ReadonlyMap<string, Relay>, found: Map<string, Relay>): ErrorText[] {
     const errors: ErrorText[] = [];
     visit(this.#program, (node, around) => {
@@ -178,7 +178,7 @@ class SourceFile {
     return { code: fill(relay.code), message: fill(relay.message), hint: fill(relay.hint) };
   }
 
-  /** A row of a table: `{ code, state, hint }`, or `["DISK_FULL", "the disk is full", "Free some space"]`. */
+  /** Reads a row of a table: `{ code, state, hint }`, or `["DISK_FULL", "the disk is full", "Free some space"]`. */
   #row(node: Node, around: readonly Node[]): ErrorParts | undefined {
     const constants = this.#constantsOf(around);
     const of = (one: Node | undefined) => textOf(one, this.#source, constants);
@@ -198,7 +198,7 @@ class SourceFile {
     return { code: of(property("code")), message: of(message), hint: of(hint) };
   }
 
-  /** Texts that have a name where these functions are; an inner one hides an outer one's. */
+  /** Returns named texts that are visible inside these functions; an inner one hides an outer one's. */
   #constantsOf(around: readonly Node[]): Map<string, Node> {
     const found = new Map(this.#constants.get(this.#program));
     for (const scope of around) {
@@ -208,7 +208,7 @@ class SourceFile {
     return found;
   }
 
-  /** The function around that is given a part of an error whole: the error is told where it is called. */
+  /** Returns the function around that gets a part of an error as a parameter: its callers make the error. */
   #relayOf(made: ErrorParts, around: readonly Node[]): { name: string; parameters: Relay["parameters"] } | undefined {
     const whole = [made.code, made.message, made.hint].flatMap(([first, ...more]) =>
       typeof first === "object" && more.length === 0 ? [first.name] : []
@@ -224,7 +224,7 @@ class SourceFile {
 const plain = (text: Text): string =>
   text.map((piece) => typeof piece === "string" ? piece : `{${piece.name}}`).join("");
 
-/** Every error that the sources make, by file and line. */
+/** Lists every error that the sources make, by file and line. */
 export async function errorTexts(root: string): Promise<ErrorText[]> {
   const paths = ["mod.ts"];
   for (const room of ["core", "providers"]) {
@@ -244,7 +244,7 @@ export async function errorTexts(root: string): Promise<ErrorText[]> {
   }
 }
 
-/** The whole text; options and exit codes that all commands have stand in it once. */
+/** Returns the whole text; options and exit codes of all commands are in it once. */
 export async function texts(root: string): Promise<string> {
   const style = { command: "forkstack ", columns: 100 };
   const common = ["Usage:", "Exit codes:", "See also:", ...COMMON.map((name) => `--${name} `)];

@@ -1,6 +1,6 @@
 /**
- * The quick lane, `deno task quick`: format, lint, types, the pure parts, and the suites of the providers that differ from
- * main. Meant for every save: at most 30 seconds on two cores. What it leaves out, `.ci/run` runs.
+ * The quick lane, `deno task quick`: format, lint, types, the pure parts, and the suites of the providers that differ
+ * from main. Meant for every save: at most 30 seconds on two cores. `.ci/run` runs the rest.
  */
 import { spawn } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Tests that start no process, open no port and wait for no disk, or hardly. */
+/** Paths of tests that start no process, open no port and wait for no disk, or hardly. */
 const PURE = [
   ...["cli", "engine", "http", "lifecycle", "project", "text"].map((room) => `tests/core/${room}`),
   ...["core/marker", "mod", "mod_property", "mod_process", "vectors", "conformance"].map((name) =>
@@ -19,14 +19,17 @@ const PURE = [
   "tests/simulation",
 ];
 
-/** Those among them that start programs, or work on a disk for long: the gate's. */
+/** Tests among them that start programs, or work on a disk for long; only the gate runs them. */
 const IMPURE = [
   ...["copied", "sanitize"].map((name) => `engine/${name}`),
   ...["default_name", "lease", "offline", "overtaken", "rebuild"].map((name) => `lifecycle/${name}`),
   "project/state_ownership",
 ].map((name) => `tests/core/${name}_test.ts`);
 
-/** What every program is made of; a change of a type shows in these, in the tests above or in what differs from main. */
+/**
+ * Shipped paths, whose types are checked; a change of a type shows in these, in the tests above or in the difference
+ * from main.
+ */
 const SHIPPED = ["mod.ts", "cli.ts", "core", "providers", "tools"];
 
 interface Ended {
@@ -51,13 +54,13 @@ async function run(command: string, args: readonly string[], env: Record<string,
   return { code, stdout, said };
 }
 
-/** The files of tests below these paths, but for the impure ones. */
+/** Lists the files of tests below these paths, without the impure ones. */
 async function pureTests(): Promise<string[]> {
   const { stdout } = await run("git", ["ls-files", "-co", "--exclude-standard", "--", ...PURE]);
   return stdout.split("\n").filter((path) => path.endsWith("_test.ts") && !IMPURE.includes(path));
 }
 
-/** Files that differ from main's, committed or not. */
+/** Lists the files that differ from main's, committed or not. */
 async function changedFiles(): Promise<string[]> {
   const git = async (...args: string[]) => (await run("git", args)).stdout.split("\n").filter(Boolean);
   const [base] = [...await git("merge-base", "HEAD", "origin/main"), ...await git("merge-base", "HEAD", "main")];
@@ -73,7 +76,7 @@ interface Dependency {
   readonly code?: { readonly specifier?: string };
 }
 
-/** The tests of providers that load a changed file of providers, of their emulators or of these tests. */
+/** Lists the tests of providers that load a changed file of providers, of their emulators or of these tests. */
 async function suitesOf(changed: readonly string[]): Promise<string[]> {
   const own = changed.filter((path) => /^(providers|tests\/(providers|emulators))\/.*\.ts$/.test(path));
   if (own.length === 0) return [];
@@ -95,7 +98,7 @@ async function suitesOf(changed: readonly string[]): Promise<string[]> {
   });
 }
 
-/** Runs one step, and prints how long it took and, where it failed, what it said. */
+/** Runs one step, and prints its time and, if it failed, its output. */
 async function step(name: string, args: readonly string[], env?: Record<string, string>): Promise<boolean> {
   const began = performance.now();
   const { code, said } = await run("deno", args, env);

@@ -11,8 +11,8 @@ const SHIPPED = /[\\/](core|providers|tools)[\\/]|[\\/]cli\.ts$/;
 const TESTS = /[\\/]tests[\\/]/;
 const MOST_PARAMETERS = 4;
 /**
- * Every method of a provider is called with its context and a scope or target first (core/provider.ts), and the functions
- * of its file hand them on so: nobody takes them for one another, and they do not count.
+ * Names of parameters that do not count. Every method of a provider gets its context and a scope or target first
+ * (core/provider.ts), and the functions of its file pass them on: nobody mistakes them for one another.
  */
 const HANDED_ON = ["context", "scope", "target"];
 
@@ -54,7 +54,7 @@ export default plugin;
 
 type Report = (node: Deno.lint.Node, message: string) => void;
 
-/** A rule that looks at shipped code alone. */
+/** Wraps a rule so that it looks at shipped code only. */
 function rule(visitor: (report: Report) => Deno.lint.LintVisitor): Deno.lint.Rule {
   return {
     create(context) {
