@@ -1,6 +1,6 @@
 /**
- * The suite that every provider passes: `testProvider()` registers it with `Deno.test`, `conformanceCases()` gives it as
- * functions. It knows a provider by its contract alone, and the vendor by the `World` that an emulator opens.
+ * The conformance suite for all providers: `testProvider()` registers it with `Deno.test`, `conformanceCases()` returns
+ * it as functions. It uses a provider only by its contract, and the vendor by the `World` that an emulator opens.
  */
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
@@ -13,17 +13,17 @@ import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite 
 
 export type { Emulator, Foreign, Given, Suite, World } from "./world.ts";
 
-/** One case. */
+/** A case of the suite. */
 export interface Case {
   readonly name: string;
-  /** Why it is not run. */
+  /** The reason why it is not run. */
   readonly skipped?: string;
   run(): Promise<void>;
 }
 
 /**
- * Registers every case, or those that `only` matches; a skipped one is ignored, with its reason in the name. `as` is the
- * name of a further run of the provider.
+ * Registers every case, or those that `only` matches; a skipped one is ignored, with its reason in the name. `as` names
+ * a further run of the provider.
  */
 export function testProvider<Options>(
   suite: Suite<Options>,
@@ -35,10 +35,10 @@ export function testProvider<Options>(
   }
 }
 
-/** Why a case is ignored that tests an ability which the provider does not claim. */
+/** The reason of an ignored case for an ability that the provider does not claim. */
 const NOT_CLAIMED = "not claimed";
 
-/** Whose a fork may be, if not ours. */
+/** Markers of other owners. */
 const OTHERS: readonly Partial<Marker>[] = [
   { stack: "other" },
   { env: "bob" },
@@ -60,7 +60,7 @@ function plain(outputs: Outputs = {}): Record<string, string> {
   return Object.fromEntries(all);
 }
 
-/** Every case, to be run in any order. */
+/** Returns every case; they can run in any order. */
 export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
   const { provider } = suite;
   const { capabilities } = provider;

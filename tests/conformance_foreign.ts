@@ -1,7 +1,7 @@
 /**
- * Cases of the conformance suite about things that somebody else made at the place of a fork: before the run, between
- * its look and its create, after it was killed. None is ever changed, deleted or adopted, but for one: an empty thing
- * without a mark, which the rerun of a run that was cut off may take over, and tells.
+ * Cases about things that somebody else made at the place of a fork: before the run, between its look and its create,
+ * after it was killed. None is ever changed, deleted or adopted, with one exception: the rerun of an interrupted run
+ * may take over an empty thing without a mark, and tells the user.
  */
 import assert from "node:assert/strict";
 import { inspect as show } from "node:util";
@@ -10,18 +10,18 @@ import { type Fault, FAULTS } from "./faults.ts";
 import { type Bench, type Foreign, inWorld, type Suite } from "./world.ts";
 
 const DEATH = FAULTS.find(({ name }) => name === "death before")!;
-/** The call itself is answered, and none after it: a kill right after the answer. */
+/** A fault that answers the call and breaks all later ones: a kill right after the answer. */
 const DEATH_AT_NEXT: Fault = { name: "death at the next call", channel: "any", isCrash: true, strike: (act) => act() };
-/** The fork whose mark is copied. */
+/** The name of the fork whose mark is copied. */
 const MARKED = "marked";
 
-/** The cases, by name. */
+/** Returns the cases, by name. */
 export function foreignCases<Options>(suite: Suite<Options>): Record<string, () => Promise<void>> {
   const { ownership } = suite.provider.capabilities;
   const markOf = ownership === "recorded" ? [undefined] : [undefined, MARKED];
   const variants = markOf.flatMap((one) => [true, false].map((isEmpty) => ({ isEmpty, isCopied: one !== undefined })));
 
-  /** Runs in a world for each variant of what somebody else makes. */
+  /** Runs in a world for each variant of a foreign thing. */
   const withEach = async (work: (bench: Bench<Options>, place: Place) => Promise<void>) => {
     for (const { isEmpty, isCopied } of variants) {
       const what = `${isEmpty ? "empty" : "full"}${isCopied ? ", with a copied mark" : ""}`;
@@ -150,13 +150,13 @@ export function foreignCases<Options>(suite: Suite<Options>): Record<string, () 
   };
 }
 
-/** Lets somebody else make something, once. */
+/** A place where somebody else creates something, once. */
 interface Place {
   readonly as: Foreign;
-  /** Where nothing stands by then. */
+  /** Creates a foreign thing if the place is empty. */
   put(target: Target<unknown>): Promise<void>;
   readonly isPut: boolean;
-  /** What was put there is ours from now on. */
+  /** Ends the test of the thing: from now on it may be changed. */
   release(): void;
 }
 
@@ -182,7 +182,7 @@ function placeOf<Options>(bench: Bench<Options>, as: Foreign): Place {
   };
 }
 
-/** It is nobody's of ours, whoever asks, and a row that names its id deletes nothing. */
+/** Checks that the thing counts as foreign for every caller, and that a row with its id deletes nothing. */
 async function assertTheirs<Options>(bench: Bench<Options>, target: Target<Options>): Promise<void> {
   for (const isResumed of [false, true]) {
     const seen = await bench.inspect({ ...target, isResumed });
@@ -198,7 +198,7 @@ async function assertTheirs<Options>(bench: Bench<Options>, target: Target<Optio
   }
 }
 
-/** The call of a create that makes the thing: before it nothing stands at the place. */
+/** Finds the call of a create that makes the thing: before it the place is empty. */
 async function makingCall<Options>(
   suite: Suite<Options>,
   wanted: Partial<Target<Options>>,
@@ -223,7 +223,7 @@ async function makingCall<Options>(
   return making;
 }
 
-/** Once for each call of a create that changes something. */
+/** Runs once for each call of a create that changes something. */
 async function atEveryChange<Options>(
   suite: Suite<Options>,
   check: (at: number, what: string) => Promise<void>,

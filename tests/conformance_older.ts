@@ -1,6 +1,6 @@
 /**
- * Cases of the conformance suite about options that an older version recorded: of another name today, gone, required
- * since then, unknown. What was made with them is reset, deleted and pruned by the engine itself.
+ * Cases about options that an older version recorded: renamed today, gone, required since then, unknown. The engine
+ * itself resets, deletes and prunes the forks made with them.
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -25,12 +25,12 @@ import { type Bench, inWorld, STARTED_AT, type Suite } from "./world.ts";
 
 type Options = Record<string, unknown>;
 
-/** The provider's name in the old version, and what its options' names began with. */
+/** The provider's name in the old version, and the prefix of its options' names. */
 const [OLD_NAME, FORMER] = ["name-of-old", "former-"];
-/** An option that is required since then. */
+/** The name of an option that is required since then. */
 const SINCE = "requiredSince";
 
-/** The cases, by name. */
+/** Returns the cases, by name. */
 export function olderCases<Own>(suite: Suite<Own>): Record<string, () => Promise<void>> {
   const { provider } = suite;
   const given = (bench: Bench<Own>): Options => ({ ...suite.options, ...bench.world.options });
@@ -76,7 +76,7 @@ export function olderCases<Own>(suite: Suite<Own>): Record<string, () => Promise
   };
 }
 
-/** Rows that a stranger or an old version may have written. */
+/** Returns options of rows that a stranger or an old version may have written. */
 function strangeRows({ options }: Pick<Provider, "options">, given: Options): Options[] {
   const names = Object.keys((options as unknown as { entries: object }).entries);
   const values = [null, 1, "", true, [], {}];
@@ -94,9 +94,9 @@ function frozen(one: Options): Options {
 }
 
 /**
- * The engine of a later version in the bench's world: the provider and each option have other names there, one more
- * option is required, and forkstack.json has what rows lack. `add` makes a fork as the old version did, with its row;
- * `seen` are the options that the provider was called with.
+ * Opens the engine of a later version in the bench's world: the provider and each option have other names there, one
+ * more option is required, and forkstack.json has what rows lack. `add` makes a fork as the old version did, with its
+ * row; `seen` are the options that the provider was called with.
  */
 async function laterEngine<Own>(bench: Bench<Own>, given: Options, root: string) {
   const { kind, name } = bench.provider;
@@ -177,7 +177,7 @@ async function laterEngine<Own>(bench: Bench<Own>, given: Options, root: string)
   return { engine, seen, add };
 }
 
-/** Options as the old version named them, without those that it did not require, with one that is gone. */
+/** Returns options as the old version named them, without later required ones, with one that is gone. */
 function olderOptions({ options }: Pick<Provider, "options">, today: Options): Options {
   const required = requiredOptions(options);
   const kept = Object.entries(today).filter(([option]) => !required.includes(option));
@@ -193,7 +193,7 @@ const CALLS = [
 function laterVersion<Own>(bench: Bench<Own>, seen: unknown[]): Provider {
   const { provider } = bench;
   const entries = (provider.options as unknown as { entries: v.ObjectEntries }).entries;
-  /** The world's reach, with the engine's memory of what was made. */
+  /** Returns the world's access, with the engine's memory of what was made. */
   const within = ({ record, recorded, refused, takeOver, fence, once, signal }: Context): Context => ({
     ...bench.context(),
     ...{ record, recorded, refused, takeOver, fence, once, signal },

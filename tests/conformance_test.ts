@@ -34,7 +34,7 @@ interface Box {
   content: string;
 }
 
-/** Boxes with unique names of at most 40 characters, two to a page. */
+/** A vendor of boxes with unique names of at most 40 characters, two to a page. */
 class Vendor {
   readonly boxes = new Map<string, Box>();
   readonly tokens: string[] = [];
@@ -142,7 +142,7 @@ const emulator: Emulator = {
 type NoOptions = Record<never, never>;
 type Row = Omit<Box, "token" | "content">;
 
-/** One way to be wrong. */
+/** A fault of a provider. */
 type Flaw =
   | "asks a host that it does not declare"
   | "adopts by name"
@@ -197,7 +197,10 @@ type Flaw =
   | "upgrades a row in place"
   | "changes today's options as it upgrades";
 
-/** `ownership`: whether the vendor's note is used, or, as if there were none, the record of its answers. */
+/**
+ * Returns a provider of boxes. `ownership`: it uses the vendor's note, or the record of its answers as if there were
+ * none.
+ */
 function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): Provider<NoOptions> {
   const is = (one: Flaw) => one === flaw;
 
@@ -238,7 +241,7 @@ function boxProvider(flaw?: Flaw, ownership: "marked" | "recorded" = "marked"): 
     return told.find(({ id }) => id === row.id || is("goes by the name on record"))?.marker;
   }
 
-  /** What proves an unmarked box to be this run's: of which parent it is a fork, after a lost reply. */
+  /** Returns true if an unmarked box is this run's after a lost reply, by the parent that it is a fork of. */
   async function isProven(context: Context, target: Target<NoOptions>, row: Row): Promise<boolean> {
     if (is("adopts by age")) return row.createdAt >= target.begunAt.replace(".000Z", "Z");
     if (is("adopts on a rerun")) return target.isResumed ?? false;

@@ -1,4 +1,7 @@
-/** States of a checkout and its process for the property of the guard, and what a person means in each. */
+/**
+ * States of a checkout and its process for the property test of the guard, and the environment that the user means in
+ * each.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "npm:fast-check@4.10.2";
@@ -8,7 +11,7 @@ import { envFile } from "./runtime_helpers.ts";
 export const ENVS = ["alice", "bob", "prod", "dev"] as const;
 const ALIASES: Readonly<Record<string, string>> = { production: "prod", development: "dev" };
 
-/** Variables whose values are told apart by the environment in them. */
+/** Variables whose values contain the name of their environment. */
 export const TAGGED = [
   "DATABASE_URL",
   "DATABASE_AUTH_TOKEN",
@@ -19,7 +22,7 @@ export const TAGGED = [
 ] as const;
 type Tagged = (typeof TAGGED)[number];
 
-/** Two styles: Bun and python-dotenv change the second on its way into the process. */
+/** The style of values: Bun and python-dotenv change the second on its way into the process. */
 type Style = "plain" | "fragile";
 
 export function tag(whose: string, variable: string, style: Style): string {
@@ -40,11 +43,11 @@ export interface World {
   readonly kept: readonly string[];
   readonly hasRegistry: boolean;
   readonly style: Style;
-  /** Which variables the process inherited, and whose they are. */
+  /** Variables that the process inherited, each with its owner. */
   readonly inherited: readonly { readonly variable: Tagged; readonly whose: string; readonly isStale: boolean }[];
-  /** An env file was loaded before the start; `"changed"`: with `$` expanded, as Bun does. */
+  /** An env file that was loaded before the start; `"changed"`: with `$` expanded, as Bun does. */
   readonly loading: "none" | "exact" | "changed" | "alice's own" | "bob's own";
-  /** `forkstack run <env>` began the program. */
+  /** The environment, if `forkstack run <env>` started the program. */
   readonly run?: string;
   readonly provider: "sqlite" | "postgres";
 }
@@ -75,7 +78,7 @@ export const world = fc.record({
   provider: fc.constantFrom("sqlite", "postgres"),
 }) as fc.Arbitrary<World>;
 
-/** A world that lies on the disk. */
+/** A world that was written to disk. */
 export interface Laid {
   readonly cwd: string;
   /** Directory of the state, now and when the files were written. */
@@ -85,7 +88,7 @@ export interface Laid {
 
 const isLinked = ({ layout }: World) => layout === "linked" || layout === "nested" || layout === "bare";
 
-/** Lays a world down in an empty directory. */
+/** Writes a world to an empty directory. */
 export function layDown(it: World, root: string): Laid {
   const write = (path: string, text: string) => {
     mkdirSync(dirname(path), { recursive: true });
@@ -169,7 +172,7 @@ function placesOf(it: World, root: string, write: (path: string, text: string) =
   }
 }
 
-/** The file of an environment, as it was written. */
+/** Returns the file of an environment, as it was written. */
 function variablesOf(it: World, whose: string, then: string): Record<string, string> {
   const own = Object.fromEntries(TAGGED.map((name) => [name, valueOf(it, name, whose, then)]));
   return { FORKSTACK_ENV: whose, FORKSTACK_PROJECT: "myapp", ...own };
@@ -179,7 +182,7 @@ function valueOf(it: World, name: Tagged, whose: string, state: string): string 
   return name === "DATABASE_URL" && it.provider === "sqlite" ? databaseUrl(state, whose) : tag(whose, name, it.style);
 }
 
-/** The URL of the embedded database of an environment. */
+/** Returns the URL of the embedded database of an environment. */
 export function databaseUrl(state: string, whose: string): string {
   return fileUrl(join(state, ".forkstack/sqlite", whose === "prod" ? "myapp.db" : `myapp-${whose}.db`));
 }
@@ -191,7 +194,7 @@ function localOf(it: World, written: string, then: string): string {
   return `${marker}${envFile(variablesOf(it, it.block, then))}# <<< forkstack\n${person}`;
 }
 
-/** The process environment that a program of this world starts with. */
+/** Returns the process environment with which a program of this world starts. */
 function processOf(it: World, local: string, then: string): Record<string, string> {
   const process: Record<string, string> = {};
   if (it.ENV !== undefined) process.ENV = it.ENV;
@@ -211,13 +214,13 @@ function processOf(it: World, local: string, then: string): Record<string, strin
   return process;
 }
 
-/** The environment that a person means in a world, told from how it came about and not from its files. */
+/** The environment that the user means in a world, judged by its history and not by its files. */
 export interface Meaning {
-  /** The environment; absent where nobody can tell, so that no getter may give a value. */
+  /** The environment; absent if nobody can tell, so that no getter may return a value. */
   readonly env?: string;
-  /** The process's own values are this environment's: a deployment. */
+  /** True if the process's own values are this environment's: a deployment. */
   readonly isDeployment: boolean;
-  /** Nothing is in doubt: each value that somebody has is given, without an error. */
+  /** True if nothing is in doubt: each existing value is returned, without an error. */
   readonly isPlain: boolean;
 }
 

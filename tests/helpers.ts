@@ -1,6 +1,4 @@
-/**
- * What tests of files share: directories that go away, digests of trees, mounted file systems.
- */
+/** Helpers of tests with files: temporary directories, digests of trees, mounted file systems. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
@@ -16,13 +14,15 @@ import type { Context, Marker, Recorded } from "../core/provider.ts";
 /** Runs a program to its end; throws if it fails. */
 export const run = promisify(execFile);
 
-/** A new directory, its path free of links; `using` removes it. */
+/** Creates a directory, with a path free of links; `using` removes it. */
 export function temporaryDirectory(prefix = "forkstack-test-"): { readonly path: string; [Symbol.dispose](): void } {
   const path = fs.mkdtempSync(join(fs.realpathSync(tmpdir()), prefix));
   return { path, [Symbol.dispose]: () => fs.rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Every file, directory and link under a directory, by relative path: type, mode and a digest of what is in it. */
+/**
+ * Returns every file, directory and link under a directory, by relative path: type, mode and a digest of the content.
+ */
 export function treeOf(root: string, at = ""): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of fs.readdirSync(join(root, at)).sort()) {
@@ -41,7 +41,9 @@ export function treeOf(root: string, at = ""): Map<string, string> {
   return found;
 }
 
-/** What a context keeps of the vendor's own answers, as the engine does with its journal: newest first, by name of the row. */
+/**
+ * Returns the record of a vendor's own answers, as the engine has it in its journal: newest first, by name of the row.
+ */
 export function ledgerOf(journal: Pick<ReadonlyMap<string, Marker>, "get">) {
   const lines: { step: string; id: string }[] = [];
   const takenOver: string[] = [];
@@ -70,7 +72,7 @@ export function ledgerOf(journal: Pick<ReadonlyMap<string, Marker>, "get">) {
   };
 }
 
-/** A context for a provider of files on the real file system and the real clock. */
+/** Returns a context for a provider of files on the real file system and the real clock. */
 export function realContext(changed: Partial<Context> = {}): Context {
   return {
     fetch: () => Promise.reject(new TypeError("an embedded provider calls nobody")),
@@ -89,12 +91,12 @@ export function realContext(changed: Partial<Context> = {}): Context {
   };
 }
 
-/** A file system of its own, mounted; `await using` unmounts it. */
+/** A mounted file system; `await using` unmounts it. */
 export interface Mount extends AsyncDisposable {
   readonly path: string;
 }
 
-/** How to get a file system of this type and size. Needs root, a kernel that has it, and mkfs. */
+/** Creates and mounts a file system of this type and size. Needs root, a kernel that supports it, and mkfs. */
 export async function mountImage(type: "btrfs" | "ext4" | "xfs" | "tmpfs", sizeMiB: number): Promise<Mount> {
   const directory = temporaryDirectory("forkstack-mount-");
   const path = join(directory.path, "mounted");
@@ -122,7 +124,7 @@ export async function mountImage(type: "btrfs" | "ext4" | "xfs" | "tmpfs", sizeM
   };
 }
 
-/** Why this machine can't mount such a file system, or `undefined` if it can: found out by doing it. */
+/** Returns the reason why this machine cannot mount such a file system, found by trying; `undefined` if it can. */
 export async function whyNoMount(type: Parameters<typeof mountImage>[0], sizeMiB: number): Promise<string | undefined> {
   if (process.platform !== "linux") return `${process.platform} has no loop mounts`;
   try {
@@ -135,7 +137,7 @@ export async function whyNoMount(type: Parameters<typeof mountImage>[0], sizeMiB
 }
 
 /**
- * Registers a test that some machines can't run: there it is ignored and its name says why, or with
+ * Registers a test that some machines cannot run: there it is ignored and its name says why, or with
  * `FORKSTACK_TEST_FULL=1` it fails.
  */
 export function testIf(
@@ -156,8 +158,8 @@ export function testIf(
 }
 
 /**
- * What a runtime needs of this process's environment, none of it forkstack's: where programs are, where packages lie that
- * were fetched, and how the others are reached: a registry, a proxy, certificates.
+ * Names of variables that a runtime needs, none of them forkstack's: paths of programs and fetched packages, and access
+ * to others: a registry, a proxy, certificates.
  */
 const BASE_VARIABLES = [
   ...["PATH", "HOME", "TMPDIR", "DENO_DIR", "XDG_CACHE_HOME", "npm_config_cache", "npm_config_registry"],
@@ -165,12 +167,12 @@ const BASE_VARIABLES = [
   ...["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"],
 ];
 
-/** Those that are set. */
+/** Returns those variables that are set. */
 export function baseVariables(): Record<string, string> {
   return Object.fromEntries(BASE_VARIABLES.flatMap((name) => process.env[name] ? [[name, process.env[name]]] : []));
 }
 
-/** Does something for each item, so many at once; all are done, then the failures are told. */
+/** Runs work for each item, this many at once; throws the failures after all are done. */
 export async function forEach<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<void>,

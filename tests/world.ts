@@ -1,5 +1,5 @@
 /**
- * What a case of the conformance suite stands on: the world that an emulator opens, a provider in it, and all that was
+ * The ground of a conformance case: the world that an emulator opens, a provider in it, and a record of all that was
  * seen there.
  */
 import assert from "node:assert/strict";
@@ -15,82 +15,85 @@ import { type Call, type Fault, faultsOf, FEW_FAULTS, type Plan, type Reach, wat
 import { forEach, ledgerOf } from "./helpers.ts";
 import { sized } from "./sizes.ts";
 
-/** A vendor that starts anew, and full, each time it is opened. */
+/** A vendor that starts with the same contents each time it is opened. */
 export interface Emulator {
   open(given: Given): Promise<World>;
-  /** How many of its worlds may be open at a time: 1 where they share names on one server. @default {1} */
+  /** Most worlds that may be open at a time: 1 if they share names on one server. @default {1} */
   readonly worldsAtOnce?: number;
 }
 
-/** What the suite chose for one run. */
+/** Values that the suite chose for one run. */
 export interface Given {
-  /** The stack's id, and the resource's key: the emulator holds other stacks' and other resources' forks as well. */
+  /** The stack's id, and the resource's key: the emulator also holds forks of other stacks and resources. */
   readonly stack: string;
   readonly resource: string;
-  /** The credentials that the vendor must ask for, by variable; each of them is a canary. */
+  /** The credentials that the vendor must require, by variable; each is a canary. */
   readonly credentials: Readonly<Record<string, string>>;
-  /** Requests go over real connections; else, where a case opens many worlds, in this process. */
+  /** True if requests use real connections; otherwise, where a case opens many worlds, they stay in this process. */
   readonly isOverHttp: boolean;
 }
 
-/** A vendor that holds something: the parent, look-alikes with our prefix, forks of other stacks, more than a page. */
+/** A vendor with contents: the parent, look-alikes with our prefix, forks of other stacks, more than one page. */
 export interface World {
-  /** Options beside those given to the suite, e.g. `{ endpoint }`. */
+  /** Options in addition to those of the suite, e.g. `{ endpoint }`. */
   readonly options?: Readonly<Record<string, unknown>>;
   readonly project: string;
   readonly root: string;
-  /** How the provider gets here, and what of the context has to differ from the suite's own. */
+  /** The provider's access to the vendor, and further changes of the suite's context. */
   readonly context: Reach & Partial<Context>;
-  /** The name of a parent that holds something, and a name where no parent is. */
+  /** The name of a parent with contents, and a name without a parent. */
   readonly parent: string;
   readonly absentParent: string;
-  /** What a fork of this environment is called. */
+  /** Returns the name of an environment's fork. */
   titleOf(env: string): string;
-  /** Everything that is there, parent included: a readable name each, and a digest of it byte for byte. */
+  /** Returns everything at the vendor, the parent included: a digest of all bytes by readable name. */
   things(): Promise<ReadonlyMap<string, string>>;
-  /** A digest of what a resource holds; needed where `capabilities.copy` says that data is copied. */
+  /** Returns a digest of a resource's contents; needed if `capabilities.copy` claims that data is copied. */
   contentOf?(name: string): Promise<string>;
   /** Writes into a resource, as an application does. */
   change?(name: string): Promise<void>;
-  /** Puts there, by this name, something of somebody else's: with contents, and without a mark, if `as` says nothing. */
+  /** Creates a foreign thing of this name; with contents and without a mark, unless `as` says otherwise. */
   placeForeign(name: string, as?: Foreign): Promise<void>;
-  /** Rewrites the stored marker; needed where `capabilities.ownership` is `"marked"`. */
+  /** Rewrites the stored marker; needed if `capabilities.ownership` is `"marked"`. */
   rehand?(fork: Fork, marker: Marker): Promise<void>;
-  /** A point in the parent's past and a digest of what it held then; needed where `capabilities.pointInTime` is claimed. */
+  /**
+   * Returns a point in the parent's past and a digest of its contents then; needed if `capabilities.pointInTime` is
+   * claimed.
+   */
   past?(): Promise<{ readonly at: string; readonly digest: string }>;
-  /** Lets the vendor's clock go on; needed where `capabilities.nativeExpiry` is claimed. */
+  /** Advances the vendor's clock; needed if `capabilities.nativeExpiry` is claimed. */
   advance?(ms: number): Promise<void>;
-  /** Forks that one page of a list holds. @default {2} */
+  /** Number of forks on one page of a list. @default {2} */
   readonly pageSize?: number;
-  /** Told each id that a run puts on record, for a world whose things are known by these alone. */
+  /** Called with each id that a run records, for a world that knows its things only by these. */
   onRecord?(id: string): void;
-  /** Every secret that the vendor ever held or gave out: keys, tokens, what is in the parent's data. */
+  /** Returns every secret that the vendor ever held or issued: keys, tokens, values in the parent's data. */
   canaries?(): readonly string[];
-  /** What was sent or answered against the vendor's specification. */
+  /** Returns the requests and answers that broke the vendor's specification. */
   violations?(): readonly string[];
   close(): Promise<void>;
 }
 
-/** What somebody else put where a fork would be. */
+/** A thing that somebody else put at a fork's place. */
 export interface Foreign {
-  /** It holds nothing. @default {false} */
+  /** True if it is empty. @default {false} */
   readonly isEmpty?: boolean;
-  /** It bears a copy of the mark that is stored with the fork of this name; for vendors that store one. */
+  /** The name of a fork of whose stored mark it bears a copy; for vendors that store one. */
   readonly markOf?: string;
 }
 
-/** What is tested. */
+/** The provider under test, with its emulator and options. */
 export interface Suite<Options> {
   readonly provider: Provider<Options>;
   readonly emulator: Emulator;
-  /** As in forkstack.json, without `provider`. */
+  /** Options as in forkstack.json, without `provider`. */
   readonly options?: Readonly<Record<string, unknown>>;
   /**
-   * Only these faults, by name; where the whole suite has run with the others elsewhere. Else all of them at full size,
-   * and in the gate the few that tell most at each call, and each of the others at some calls.
+   * Names of the faults to use, if the whole suite has run with the others elsewhere. By default all of them at full
+   * size; in the gate the most telling few at each call, and each of the others at some calls.
    */
   readonly faults?: readonly string[];
-  /** Case -> why this provider can't pass it. */
+  /** Reasons why this provider cannot pass a case, by the case's name. */
   readonly skip?: Readonly<Record<string, string>>;
 }
 
@@ -99,25 +102,25 @@ const REGISTRY = "0123456789abcdef";
 export const STARTED_AT = Date.parse("2026-01-01T00:00:00Z");
 const MAX_SLEEPS = 10_000;
 
-/** One world with a provider in it, and what the suite saw there. */
+/** A world with a provider in it, and a record of what the suite saw there. */
 export class Bench<Options> {
   readonly provider: Provider<Options>;
   readonly world: World;
   readonly scope: Scope<Options>;
   readonly credentials: Readonly<Record<string, string>>;
-  /** What a person, a log or the registry would see. */
+  /** Values that a user, a log or the registry would see. */
   readonly shown: unknown[] = [];
   readonly canaries: string[];
   readonly recorded: string[] = [];
   readonly journal = new Map<string, Marker>();
-  /** What `create` handed back with a fork, by its id. */
+  /** Outputs that `create` returned, by the fork's id. */
   readonly handed = new Map<string, Outputs>();
   readonly #ledger = ledgerOf(this.journal);
-  /** Names of empty things that `create` took over, and told of. */
+  /** Names of empty things that `create` took over and reported. */
   readonly takenOver: readonly string[] = this.#ledger.takenOver;
-  /** Runs whose intent is in the journal, by what they make. */
+  /** Runs with an intent in the journal, by the thing that they make. */
   readonly #begun = new Set<string>();
-  /** Hosts that were asked, though `permissions()` does not name them. */
+  /** Hosts that were called, although `permissions()` does not name them. */
   readonly undeclared = new Set<string>();
   seeded: ReadonlyMap<string, string> = new Map();
   #slept = 0;
@@ -135,7 +138,7 @@ export class Bench<Options> {
     this.scope = { options, project: world.project, stack: given.stack, resource: given.resource, root: world.root };
   }
 
-  /** A context whose calls are noted, and broken as the plan says. */
+  /** Returns a context that records its calls, and breaks them as the plan says. */
   context(
     plan?: Plan,
     signal = new AbortController().signal,
@@ -187,7 +190,10 @@ export class Bench<Options> {
     return { ...this.scope, name, parent: this.world.parent, marker, begunAt, ...changed };
   }
 
-  /** As the engine does it: the place is seen absent where the mark comes later, then the intent, then the call. */
+  /**
+   * Creates a fork as the engine does: checks that the place is empty if the mark comes later, then the intent, then
+   * the call.
+   */
   async create(target: Target<Options>, context = this.context()): Promise<Fork> {
     const run = runOf(target.name, target.marker);
     const isResumed = this.#begun.has(run);
@@ -221,7 +227,7 @@ export class Bench<Options> {
     return this.#see(await this.provider.keep!(context, fork, this.scope));
   }
 
-  /** Secrets revealed; each is a canary from now on. */
+  /** Returns the secrets of a fork, revealed; each is a canary from now on. */
   async secretsOf(fork: Fork, context = this.context()): Promise<Record<string, string>> {
     const all = this.#see(await this.provider.secrets!.read(context, fork, this.scope));
     const plain = Object.entries(all).map(([key, value]) => [key, value.reveal()]);
@@ -243,7 +249,7 @@ export class Bench<Options> {
     await this.provider.probe(context, held, this.scope);
   }
 
-  /** The outputs with their secrets revealed, each of which is a canary from now on. */
+  /** Returns the outputs with their secrets revealed, each of which is a canary from now on. */
   async outputs(fork: Fork, context = this.context()): Promise<Record<string, string>> {
     return this.#revealed(await this.provider.outputs(context, fork, this.scope));
   }
@@ -258,7 +264,7 @@ export class Bench<Options> {
     );
   }
 
-  /** What came of it; an error is kept for the search for canaries. */
+  /** Returns the result of some work; keeps an error for the search for canaries. */
   async attempt<T>(
     work: () => Promise<T>,
   ): Promise<{ value: T; error?: undefined } | { value?: undefined; error: Error }> {
@@ -271,7 +277,7 @@ export class Bench<Options> {
     }
   }
 
-  /** It throws, with this code where one is given, and nothing at the vendor changes. */
+  /** Checks that work throws, with this code if given, and that nothing at the vendor changes. */
   async refuses(work: () => Promise<unknown>, code?: string): Promise<void> {
     const earlier = await this.world.things();
     const { error } = await this.attempt(work);
@@ -280,7 +286,7 @@ export class Bench<Options> {
     assert.deepEqual(await this.world.things(), earlier, "a refusal changes nothing");
   }
 
-  /** Exactly this fork stands there, whole. */
+  /** Checks that exactly this fork exists, complete. */
   async assertWhole(target: Target<Options>, fork: Fork): Promise<void> {
     const seen = await this.inspect(target);
     assert.equal(seen.state, "ready", show(seen));
@@ -296,7 +302,7 @@ export class Bench<Options> {
     }
   }
 
-  /** Nothing of ours is there. */
+  /** Checks that no fork of ours is left. */
   async assertGone(target: Target<Options>): Promise<void> {
     assert.deepEqual(await this.inspect(target), { state: "absent" });
     assert.deepEqual((await this.list()).filter(({ marker }) => marker.env === target.marker.env), []);
@@ -318,8 +324,8 @@ export class Bench<Options> {
   }
 
   /**
-   * Deletes what can be found of an environment, as the engine undoes a run; gives whether something is left that
-   * nothing proves to be of this run.
+   * Deletes everything that can be found of an environment, as the engine undoes a run; returns true if a thing without
+   * proof of ownership is left.
    */
   async undo(target: Target<Options>): Promise<boolean> {
     const seen = await this.inspect({ ...target, isResumed: true });
@@ -347,7 +353,7 @@ export class Bench<Options> {
   }
 }
 
-/** Whether a fork must hold what its parent holds. */
+/** Returns true if a fork must have its parent's data. */
 export function isDataCopied({ capabilities }: Pick<Provider, "capabilities">): boolean {
   return capabilities.copy === "copy-on-write" || capabilities.copy === "full-copy";
 }
@@ -356,7 +362,7 @@ function runOf(name: string, { operation }: Marker): string {
   return `${operation} ${name}`;
 }
 
-/** The marker in a vendor's note on the thing of this name: as the engine writes it, or as JSON. */
+/** Returns the marker in a vendor's note on the thing of this name: as the engine writes it, or as JSON. */
 function markerIn(name: string, note: string | Marker): Marker | undefined {
   const known = parseMarker(note, name);
   if (known !== undefined || typeof note !== "string") return known;
@@ -368,7 +374,7 @@ function markerIn(name: string, note: string | Marker): Marker | undefined {
   }
 }
 
-/** All that a log could make of a value: causes, stacks, own fields, JSON. */
+/** Returns everything that a log could print of a value: causes, stacks, own fields, JSON. */
 function everythingIn(value: unknown): string {
   const inner = value instanceof Error ? [value.stack, value.message, everythingIn(value.cause ?? "")] : [];
   const many = value instanceof AggregateError ? value.errors.map(everythingIn) : [];
@@ -376,11 +382,11 @@ function everythingIn(value: unknown): string {
 }
 
 const CONSOLE = ["debug", "error", "info", "log", "trace", "warn"] as const;
-/** The open worlds: what is said on the console is shown to each of them, as nobody knows which of them said it. */
+/** The open worlds: each gets all output of the console, because nobody knows which of them caused it. */
 const listening = new Set<Bench<never>>();
 const consoleMethods = CONSOLE.map((name) => [name, console[name]] as const);
 
-/** Keeps what is said on the console for a bench; gives what ends that. */
+/** Records the console's output for a bench; returns the function that ends this. */
 function listen(bench: Bench<never>): () => void {
   listening.add(bench);
   for (const name of CONSOLE) {
@@ -392,7 +398,7 @@ function listen(bench: Bench<never>): () => void {
   };
 }
 
-/** Runs a part of a case in a world of its own; afterwards what was not ours is as it was, and no secret showed. */
+/** Runs a part of a case in its own world; then checks that foreign things are unchanged, and no secret was shown. */
 export async function inWorld<Options>(
   suite: Suite<Options>,
   work: (bench: Bench<Options>) => Promise<void>,
@@ -417,7 +423,7 @@ export async function inWorld<Options>(
   }
 }
 
-/** The faults that a call is broken by: see `Suite.faults`. */
+/** Returns the faults for a call: see `Suite.faults`. */
 function chosenFaults<Options>(suite: Suite<Options>, call: Call): Fault[] {
   const all = faultsOf(call);
   if (suite.faults !== undefined) return all.filter(({ name }) => suite.faults!.includes(name));
@@ -425,7 +431,7 @@ function chosenFaults<Options>(suite: Suite<Options>, call: Call): Fault[] {
   return all.filter(({ name }, at) => FEW_FAULTS.includes(name) || (at + call.n) % each === 0);
 }
 
-/** Runs a part of a case once for each call that `work` makes and each fault that the call can meet, some at a time. */
+/** Runs a part of a case once for each call that `work` makes and each fault that the call can have, some at a time. */
 export async function atEveryCall<Options>(
   suite: Suite<Options>,
   prepare: (bench: Bench<Options>) => Promise<(context: Context) => Promise<unknown>>,

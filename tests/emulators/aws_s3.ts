@@ -1,6 +1,6 @@
 /**
- * What Amazon's S3 has beyond the local server, in front of one: tags of buckets, other accounts, pages of buckets,
- * versions and delete markers, Object Lock, quotas.
+ * A front before the local server with what Amazon's S3 has beyond it: tags of buckets, other accounts, pages of
+ * buckets, versions and delete markers, Object Lock, quotas.
  */
 import { Buffer } from "node:buffer";
 import { existsSync, readdirSync, statSync } from "node:fs";
@@ -17,34 +17,34 @@ interface Version {
   readonly isLocked?: boolean;
 }
 
-/** What may be set. */
+/** Options of the emulator. */
 export interface AwsOptions {
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
   readonly region?: string;
   readonly maxBuckets?: number;
-  /** Buckets in a page of the list. */
+  /** Buckets on a page of the list. */
   readonly pageSize?: number;
   readonly now?: () => Date;
-  /** Further keys. */
+  /** Further access keys. */
   readonly otherKeys?: (accessKeyId: string) => AccessGrant | undefined;
-  /** What another vendor has beyond Amazon's. */
+  /** Behaviour that another vendor has beyond Amazon's. */
   readonly front?: (handler: S3Handler) => S3Handler;
-  /** Before all: an answer in the place of the server's. */
+  /** Answers a request before the server; `undefined` passes it on. */
   readonly intercept?: (request: Request, target: string) => Promise<Response | undefined> | Response | undefined;
 }
 
 /** A running emulator. */
 export interface Aws extends S3Local {
   readonly tags: Map<string, Record<string, string>>;
-  /** Buckets of other accounts. */
+  /** Names of buckets of other accounts. */
   readonly others: Set<string>;
   readonly versions: Map<string, Version[]>;
   readonly requests: string[];
   intercept?: AwsOptions["intercept"] | undefined;
 }
 
-/** Starts it on a free port. */
+/** Starts the emulator on a free port. */
 export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
   const tags = new Map<string, Record<string, string>>();
   const others = new Set<string>();
@@ -175,13 +175,13 @@ async function withVersions(current: Response, old: readonly Version[]): Promise
   return new Response(text, { headers: { "content-type": "application/xml" } });
 }
 
-/** A document of the vendor's. */
+/** Returns a document of the vendor's. */
 export function xml(root: string, content: Xml, requestId = newRequestId()): Response {
   const headers = { "content-type": "application/xml", "x-amz-request-id": requestId };
   return new Response(xmlDocument(root, content), { headers });
 }
 
-/** An error as S3 words it; a HEAD has no body. */
+/** Returns an error as S3 does; a HEAD has no body. */
 export function failed(
   status: number,
   code: string,

@@ -15,7 +15,7 @@ import { freePort, untilUp } from "./ports.ts";
 
 const [INSTALL, SERVER] = ["/usr/bin/mariadb-install-db", "/usr/sbin/mariadbd"] as const;
 
-/** Why there is no such server on this machine, or `undefined` if there is. */
+/** Returns the reason why there is no such server on this machine; `undefined` if there is one. */
 export function whyNoMariaDb(): string | undefined {
   const missing = [INSTALL, SERVER].find((path) => !fs.existsSync(path));
   return missing === undefined ? WHY_ROOT : `MariaDB is not installed: there is no ${missing}`;
@@ -24,13 +24,16 @@ export function whyNoMariaDb(): string | undefined {
 /** A running server. */
 export interface MariaDb extends AsyncDisposable {
   readonly port: number;
-  /** Its Unix socket. */
+  /** Path of its Unix socket. */
   readonly socket: string;
-  /** Works as root on a connection of its own. */
+  /** Works as root on a separate connection. */
   as<T>(work: (connection: Connection) => Promise<T>): Promise<T>;
 }
 
-/** Starts a server, with settings beside those of all, e.g. `"--ssl-key=..."`; it ends with this process, or when it is disposed. */
+/**
+ * Starts a server, with settings in addition to those of all, e.g. `"--ssl-key=..."`; it ends with this process, or
+ * when it is disposed.
+ */
 export async function startMariaDb(settings: readonly string[] = []): Promise<MariaDb> {
   const directory = temporaryDirectory("forkstack-mariadb-");
   const { path } = directory;
@@ -82,17 +85,17 @@ export async function startMariaDb(settings: readonly string[] = []): Promise<Ma
   };
 }
 
-/** Where a user is sent. */
+/** The schema to which a user is sent. */
 export interface Route {
   readonly schema: string;
-  /** How many connections are refused before the user is known. */
+  /** Number of connections that are refused before the user is known. */
   delay: number;
 }
 
-/** Takes connections in place of the server. */
+/** Accepts connections instead of the server. */
 export class Edge implements AsyncDisposable {
   readonly routes = new Map<string, Route>();
-  /** The name that clients give for the database. */
+  /** The database's name for clients. */
   readonly database: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { serve, type Served } from "./serve.ts";
 
-/** Serves them; `asked` are the paths of what was. */
+/** Serves the files; `asked` are the requested paths. */
 export async function origin(): Promise<Served & { readonly asked: string[] }> {
   const asked: string[] = [];
   const served = await serve(() => ({ handle }));

@@ -1,9 +1,9 @@
-/** Where servers that are programs of their own listen, and when they do. */
+/** Ports of servers that are programs of their own, and waiting for them. */
 import type { ChildProcess } from "node:child_process";
 
 /**
- * A port on loopback that nobody listens on; below those that the system gives to connections, so that none takes it
- * before the server does.
+ * Returns a free port on loopback, below the system's range for connections, so that none takes it before the server
+ * does.
  */
 export function freePort(): number {
   for (;;) {
@@ -20,7 +20,7 @@ export function freePort(): number {
 const STEP_MS = 50;
 const LONGEST_MS = 90_000;
 
-/** Waits until a server answers, on a busy machine too; throws what it is asked with if it does not, or has ended. */
+/** Waits until a server answers, on a busy machine too; throws the last error if it does not, or has ended. */
 export async function untilUp(child: ChildProcess, ask: () => Promise<unknown>): Promise<void> {
   for (let waitedMs = 0;; waitedMs += STEP_MS) {
     try {

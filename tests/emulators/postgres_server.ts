@@ -18,7 +18,7 @@ export class Server {
   readonly port: number;
   readonly directory: string;
   readonly password: string;
-  /** Stays open, so that most questions need no new connection. */
+  /** A query on a connection that stays open, so that most questions need no new one. */
   readonly #admin: Sql;
 
   constructor(port: number, directory: string, password: string) {
@@ -28,19 +28,19 @@ export class Server {
     this.#admin = connect(this.url());
   }
 
-  /** The superuser's URL; another port leads through a proxy. */
+  /** Returns the superuser's URL; another port leads through a proxy. */
   url(database = "postgres", port = this.port): string {
     return `postgres://postgres:${this.password}@127.0.0.1:${port}/${database}`;
   }
 
-  /** Runs statements on a database, and waits until the server has forgotten the connection. */
+  /** Runs statements on a database, and waits until the server has closed the connection. */
   // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
   async query(text: string, database = "postgres", url = this.url(database)): Promise<any[]> {
     if (url === this.url()) return [...await this.#admin.unsafe(text)];
     return await this.session(url, async (query) => await query(text));
   }
 
-  /** Several queries on a connection of their own. */
+  /** Runs several queries on a connection of their own. */
   // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
   async session<T>(url: string, work: (query: (text: string) => Promise<any[]>) => Promise<T>): Promise<T> {
     const sql = connect(url);
@@ -54,7 +54,7 @@ export class Server {
     }
   }
 
-  /** Ends what stays open. */
+  /** Closes the connection that stays open. */
   async close(): Promise<void> {
     await this.#admin.end({ timeout: 1 });
   }
@@ -71,7 +71,7 @@ function connect(url: string): Sql {
   });
 }
 
-/** The newest of Debian's, or why there is none. */
+/** Returns the newest of Debian's servers, or the reason why there is none. */
 export function debianBinaries(): { bin: string } | { reason: string } {
   const root = "/usr/lib/postgresql";
   const versions = fs.existsSync(root) ? fs.readdirSync(root).map(Number).filter(Boolean).sort((a, b) => b - a) : [];
@@ -81,7 +81,7 @@ export function debianBinaries(): { bin: string } | { reason: string } {
   return reason === undefined ? { bin: join(root, String(found), "bin") } : { reason };
 }
 
-/** Version 18 of npm, copied to where any user may read it, or why it can't be had. */
+/** Returns version 18 of npm, copied to a place that any user may read, or the reason why there is none. */
 export async function npmBinaries(): Promise<{ bin: string } | { reason: string }> {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return { reason: "PostgreSQL 18 by npm is for linux-x64" };
@@ -108,13 +108,13 @@ export async function npmBinaries(): Promise<{ bin: string } | { reason: string 
   }
 }
 
-/** How a server differs from the usual. */
+/** Options of a server. */
 export interface Wanted {
-  /** Where its data is to be. @default {a new directory} */
+  /** The directory of its data. @default {a new directory} */
   readonly at?: string;
-  /** Settings beside those of all servers, e.g. `"ssl=on"`. */
+  /** Settings in addition to those of all servers, e.g. `"ssl=on"`. */
   readonly settings?: readonly string[];
-  /** Changes what `initdb` made; before the server starts. */
+  /** Changes the files that `initdb` made, before the server starts. */
   readonly prepare?: (data: string) => void | Promise<void>;
 }
 
@@ -174,13 +174,16 @@ export async function startServer(
   });
 }
 
-/** When a proxy breaks a connection: before the n-th statement of all is sent on, or after the server has answered it. */
+/**
+ * The moment at which a proxy breaks a connection: before the n-th statement of all is sent on, or after the server has
+ * answered it.
+ */
 export interface Break {
   readonly at: number;
   readonly when: "before" | "after";
 }
 
-/** Counts what ends a statement of the frontend: Query, or Sync after Parse, Bind and Execute. */
+/** Counts the messages of the frontend that end a statement: Query, or Sync after Parse, Bind and Execute. */
 export class Proxy implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #open = new Set<Deno.Conn>();
@@ -188,7 +191,7 @@ export class Proxy implements AsyncDisposable {
   readonly #server: Server;
   statements = 0;
   plan: Break | undefined;
-  /** Told of each statement, and waited for, before it is sent on. */
+  /** Called with each statement, and awaited, before it is sent on. */
   onStatement: ((n: number) => unknown) | undefined;
 
   constructor(server: Server) {
@@ -258,7 +261,7 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
 }
 
-/** The frontend's messages; the first ones have no type. */
+/** Yields the frontend's messages; the first ones have no type. */
 async function* messages(conn: Deno.Conn, isStarted: () => boolean): AsyncIterable<Uint8Array> {
   let held = new Uint8Array(0);
   const buffer = new Uint8Array(65_536);

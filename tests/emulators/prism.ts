@@ -10,15 +10,15 @@ import { freePort } from "./ports.ts";
 /** The proxy in front of a server. */
 export interface Prism extends AsyncDisposable {
   readonly url: string;
-  /** What broke the specification so far. */
+  /** Violations of the specification so far. */
   readonly violations: readonly string[];
-  /** How many answers came through it. */
+  /** Number of answers so far. */
   readonly answers: number;
-  /** Sends a request, and notes what is said of the exchange. */
+  /** Sends a request, and records the proxy's complaints. */
   fetch(request: Request): Promise<Response>;
 }
 
-/** Starts the proxy: it answers in the server's place where a request or an answer breaks the rules. */
+/** Starts the proxy: it answers instead of the server if a request or an answer breaks the rules. */
 export async function startPrism(path: string, upstream: string): Promise<Prism> {
   const port = freePort();
   const args = ["-y", "@stoplight/prism-cli@5", "proxy", "--errors", "-h", "127.0.0.1", "-p", `${port}`];

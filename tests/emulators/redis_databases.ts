@@ -7,16 +7,16 @@ import { createServer as createHttpServer, type Server as HttpServer } from "nod
 import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from "node:net";
 import { RESP, Server } from "./redis_server.ts";
 
-/** What the tests of one file share: at most this many databases at a time. */
+/** The databases that the tests of one file share: at most this many at a time. */
 const MOST = 4_000;
 
-/** One database. */
+/** A database of the vendor. */
 export interface Place {
-  /** The logical one. */
+  /** The number of the logical database. */
   readonly index: number;
   password: string;
   restToken: string;
-  /** It takes connections. @default {true} */
+  /** True if it accepts connections. @default {true} */
   isOpen: boolean;
 }
 
@@ -24,7 +24,7 @@ const ALL = "local keys = redis.call('KEYS', '*') table.sort(keys)";
 
 export class Databases {
   readonly server: Server;
-  /** Where the front is; both protocols. */
+  /** The address of the front; for both protocols. */
   port = 0;
   readonly #places = new Set<Place>();
   readonly #free = Array.from({ length: MOST - 1 }, (_, at) => MOST - 1 - at);
@@ -79,7 +79,7 @@ export class Databases {
     this.#free.push(place.index);
   }
 
-  /** A command as an administrator sends it. */
+  /** Runs a command as an administrator. */
   async send(place: Place, ...command: readonly string[]): Promise<unknown> {
     const [name, ...args] = command;
     // In capitals: of some small ones ioredis makes objects.
@@ -90,13 +90,13 @@ export class Databases {
     return answer;
   }
 
-  /** All keys of one into another, which is emptied first. */
+  /** Copies all keys of one into another, which is emptied first. */
   async copy(from: Place, to: Place): Promise<void> {
     await this.#in(to, "redis.call('FLUSHDB')");
     await this.#in(from, `${ALL} for _, key in ipairs(keys) do redis.call('COPY', key, key, 'DB', ARGV[2]) end`, to);
   }
 
-  /** A digest of what each of them holds: keys, values, when they expire. */
+  /** Returns a digest of the contents of each: keys, values, expiry. */
   async digests(places: readonly Place[]): Promise<string[]> {
     const script = `local found = {}
 for _, index in ipairs(ARGV) do
@@ -130,7 +130,7 @@ return found`;
     return socket.on("error", () => {}).on("close", () => this.#sockets.delete(socket));
   }
 
-  /** Until it has logged in, a client is answered here; then the server does. */
+  /** Answers a client until it has logged in; then the server does. */
   #redis(socket: Socket, first: Uint8Array): void {
     let unread = Buffer.from(first);
     const read = () => {

@@ -10,7 +10,7 @@ import { temporaryDirectory } from "../helpers.ts";
 import { freePort } from "./ports.ts";
 import type { Protocol } from "./tcp_proxy.ts";
 
-/** The server's program, or why there is none. */
+/** Returns the path of the server's program, or the reason why there is none. */
 export const PROGRAM = ["valkey-server", "redis-server"].find((name) => spawnSync(name, ["--version"]).status === 0);
 export const WHY_NO_SERVER = PROGRAM === undefined ? "neither valkey-server nor redis-server is installed" : undefined;
 
@@ -33,7 +33,7 @@ export class Server implements AsyncDisposable {
     this.admin = this.client({ password: this.password, lazyConnect: true, retryStrategy: () => 50 });
   }
 
-  /** Starts one; further settings as on its command line, e.g. `"--maxmemory", "10mb"`. */
+  /** Starts a server; further settings as on its command line, e.g. `"--maxmemory", "10mb"`. */
   static async start(...args: readonly string[]): Promise<Server> {
     const server = new Server(args);
     await server.admin.ping();
@@ -56,19 +56,19 @@ export class Server implements AsyncDisposable {
     return [child, new Promise((resolve) => child.on("close", () => resolve()))];
   }
 
-  /** A client of one user; by default nobody, so that it says who it is. */
+  /** Returns a client of one user; by default nobody, so that it must log in. */
   client(options: RedisOptions = {}): Redis {
     const client = new Redis({ host: "127.0.0.1", port: this.port, maxRetriesPerRequest: null, ...options });
     client.on("error", () => {}); // each command rejects as well
     return client;
   }
 
-  /** The administrator's URL; another port leads through a proxy. */
+  /** Returns the administrator's URL; another port leads through a proxy. */
   url({ port = this.port, database = 0 } = {}): string {
     return `redis://default:${this.password}@127.0.0.1:${port}/${database}`;
   }
 
-  /** Ends it at once and starts it again, with what it had saved, and further settings. */
+  /** Kills the server and starts it again with its saved data, and further settings. */
   async restart(...more: readonly string[]): Promise<void> {
     this.#args = [...this.#args, ...more];
     this.#child.kill("SIGKILL");
@@ -77,12 +77,12 @@ export class Server implements AsyncDisposable {
     await this.admin.ping();
   }
 
-  /** The logical databases that hold keys. */
+  /** Lists the logical databases that hold keys. */
   async databases(): Promise<number[]> {
     return [...(await this.admin.info("keyspace")).matchAll(/^db(\d+):/gm)].map((match) => Number(match[1]));
   }
 
-  /** All keys of a logical database with this prefix: name without it -> a digest of value and expiry. */
+  /** Returns all keys of a logical database with this prefix: a digest of value and expiry by the name without it. */
   async keys(database: number, prefix = ""): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     await this.admin.select(database);
@@ -99,7 +99,7 @@ export class Server implements AsyncDisposable {
     return found;
   }
 
-  /** Everything on it: keys, users, functions. */
+  /** Returns a digest of everything on it: keys, users, functions. */
   async things(): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     for (const database of await this.databases()) {
@@ -114,7 +114,7 @@ export class Server implements AsyncDisposable {
     return found;
   }
 
-  /** Empties it. */
+  /** Removes everything on it. */
   async wipe(): Promise<void> {
     await this.admin.flushall();
     await this.admin.call("FUNCTION", "FLUSH");

@@ -1,6 +1,6 @@
 /**
- * Our own S3 server on a free port, over a directory of its own: the server under test, and what emulators of vendors
- * that speak S3 are built on.
+ * Our own S3 server on a free port, over its own directory: the server under test, and the base of emulators for
+ * vendors with an S3 API.
  */
 import { join } from "node:path";
 import { readdirSync } from "node:fs";
@@ -10,27 +10,27 @@ import { temporaryDirectory } from "../helpers.ts";
 import type { S3Server } from "./s3rver.ts";
 import { unconnected } from "./serve.ts";
 
-/** What may be set. */
+/** Options of the server. */
 export interface Given extends Partial<Omit<S3Options, "directoryOf" | "root">> {
-  /** Made at the start. */
+  /** Buckets that are created at the start. */
   readonly buckets?: readonly string[];
-  /** Stands before the server, e.g. to count requests, to lose replies, or to add what a vendor has of its own. */
+  /** A handler before the server, e.g. to count requests, to lose replies, or to add a vendor's own behaviour. */
   readonly wrap?: (handler: S3Handler) => S3Handler;
-  /** How it listens. */
+  /** Timeouts of the port. */
   readonly listen?: typeof listen;
-  /** @default {"test-key"} */
+  /** The access key. @default {"test-key"} */
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
-  /** Further keys. */
+  /** Further access keys. */
   readonly others?: (accessKeyId: string) => AccessGrant | undefined;
-  /** Where buckets are; by default a directory that goes away with the server. */
+  /** Directory of the buckets; by default one that is removed with the server. */
   readonly directory?: string;
 }
 
-/** A running server, with the directory in which each bucket is one. */
+/** A running server, with the directory of its buckets. */
 export interface S3Local extends S3Server {
   readonly directory: string;
-  /** Answers without a connection, in this process. */
+  /** Answers a request without a connection, in this process. */
   answer(request: Request): Promise<Response>;
 }
 
