@@ -10,23 +10,23 @@ import { serve, type Served } from "./serve.ts";
 
 export interface AwsOptions {
   readonly region: string;
-  /** Access key -> what it may do. */
+  /** Rights by access key. */
   readonly keys: Readonly<Record<string, Key>>;
-  /** How far lists are behind. @default {0} */
+  /** Delay of lists in milliseconds. @default {0} */
   readonly lagMs?: number;
-  /** How long a name stays taken after a deletion at once. @default {2000} */
+  /** Time in milliseconds that a name stays taken after a deletion at once. @default {2000} */
   readonly takenMs?: number;
-  /** Calls a second, but for those that read values. @default {none} */
+  /** Most calls per second, except those that read values. @default {none} */
   readonly rate?: number;
   readonly maxSecrets?: number;
-  /** What a page of ListSecrets holds at most. @default {100} */
+  /** Most secrets on a page of ListSecrets. @default {100} */
   readonly pageSize?: number;
 }
 
 interface Key {
   readonly secret: string;
   readonly session?: string;
-  /** Operations that are refused. */
+  /** Names of operations that are refused. */
   readonly denied?: readonly string[];
   readonly expired?: boolean;
 }
@@ -43,7 +43,7 @@ interface Stored {
   current: string;
   readonly tags: Map<string, string>;
   readonly createdAt: number;
-  /** When it is or was to be deleted for good. */
+  /** Instant of the final deletion. */
   deletedAt?: number;
 }
 
@@ -71,7 +71,7 @@ export class AwsSecrets {
     this.options = options;
   }
 
-  /** Puts a secret there, long ago. */
+  /** Adds a secret that was created long ago. */
   put(name: string, content: string | Content, tags: Readonly<Record<string, string>> = {}): Stored {
     const stored = this.#add(
       name,
@@ -394,7 +394,7 @@ function marked(): Refusal {
   return new Refusal("InvalidRequestException", `You can't perform this operation on the secret ${why}`);
 }
 
-/** A server of its own. */
+/** Starts a server of its own. */
 export async function startAws(options: AwsOptions): Promise<AwsSecrets & Served> {
   const aws = new AwsSecrets(options);
   return Object.assign(aws, await serve(() => aws));

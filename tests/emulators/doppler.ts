@@ -9,17 +9,17 @@ import { serve, type Served } from "./serve.ts";
 
 export interface DopplerOptions {
   readonly project: string;
-  /** Tokens that may do everything. */
+  /** Tokens with all rights. */
   readonly tokens: readonly string[];
-  /** What a page of a list holds at most. @default {100} */
+  /** Most items on a page of a list. @default {100} */
   readonly pageSize?: number;
-  /** Calls a minute and token. @default {of the Team plan: 480 reads, 240 reads of secrets, 120 writes} */
+  /** Calls per minute and token. @default {of the Team plan: 480 reads, 240 reads of secrets, 120 writes} */
   readonly limits?: { readonly reads: number; readonly secretReads: number; readonly writes: number };
-  /** Configs in an environment, those that were kept too. @default {10, as the free plan has} */
+  /** Most configs in an environment, kept ones included. @default {10, as on the free plan} */
   readonly maxConfigs?: number;
-  /** A clone holds all that its source shows, not what the source overlays alone. @default {false} */
+  /** A clone gets everything that its source shows, not only the source's own overlay. @default {false} */
   readonly clonesInherited?: boolean;
-  /** Tokens end at an instant in words as well, not at a Unix time alone, which is what its CLI sends. @default {false} */
+  /** Tokens may also end at an instant in words, as its CLI sends it, not only at a Unix time. @default {false} */
   readonly takesDates?: boolean;
 }
 
@@ -30,7 +30,7 @@ interface Config {
   readonly root: boolean;
   locked: boolean;
   readonly created_at: string;
-  /** Its own: what it does not have, a branch has from its root. */
+  /** Its own secrets; a branch inherits all others from its root. */
   readonly secrets: Map<string, string>;
 }
 
@@ -63,7 +63,7 @@ export class Doppler {
     for (const environment of ["dev", "stg", "prd"]) this.add(environment, environment, {}, true);
   }
 
-  /** Puts a config there. */
+  /** Adds a config. */
   add(name: string, environment: string, secrets: Readonly<Record<string, string>>, root = false): Config {
     const config: Config = {
       slug: crypto.randomUUID(),
@@ -82,7 +82,7 @@ export class Doppler {
     return this.configs.find((one) => one.name === name);
   }
 
-  /** What an application sees, but for what Doppler adds. */
+  /** Returns the values for an application, without those that Doppler adds. */
   valuesOf(config: Config): Record<string, string> {
     return Object.fromEntries([...this.#rawOf(config)].map(([key, value]) => [key, this.#computed(config, value)]));
   }
@@ -92,7 +92,7 @@ export class Doppler {
     return new Map([...root.secrets, ...config.secrets]);
   }
 
-  /** References are to this config's secrets, to another config's, or to another project's, which there is none of. */
+  /** Resolves references to this config's secrets, or another config's; another project does not exist. */
   #computed(config: Config, value: string): string {
     return value.replace(/\$\{(?:(?:[\w-]+\.)?([\w-]+)\.)?([A-Z0-9_]+)\}/g, (whole, other, key) => {
       const of = other === undefined ? config : this.config(other);
@@ -187,7 +187,7 @@ export class Doppler {
     return refused(404, "Not found");
   }
 
-  /** Seconds to wait; 0 where the call is within its limit. */
+  /** Returns the seconds to wait; 0 if the call is within its limit. */
   #overLimit(token: string, cost: Cost): number {
     const { reads, secretReads, writes } = this.options.limits ?? { reads: 480, secretReads: 240, writes: 120 };
     const minute = Math.floor(this.now() / 60_000);
@@ -328,7 +328,7 @@ function refused(status: number, message: string, headers: Record<string, string
   return Response.json({ messages: [message], success: false }, { status, headers });
 }
 
-/** A project with a server of its own. */
+/** Starts a project with a server of its own. */
 export async function startDoppler(options: DopplerOptions): Promise<Doppler & Served> {
   const doppler = new Doppler(options);
   return Object.assign(doppler, await serve(() => doppler));

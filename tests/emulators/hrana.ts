@@ -39,28 +39,34 @@ export type Access = "full-access" | "read-only";
 export interface HranaOptions {
   /** SQLite file, created if absent; `":memory:"` is a temporary file, since streams are separate connections. */
   readonly path: string;
-  /** The accepted bearer token, or what a token may do; absent: no authentication, as in sqld without a key. */
+  /** The accepted bearer token, or the rights by token; absent: no authentication, as in sqld without a key. */
   readonly authToken?: string | ((token: string | undefined) => Access | undefined);
-  /** Milliseconds; drives idle streams, transaction timeouts and lock waits. @default {Date.now} */
+  /** Returns milliseconds; drives idle streams, transaction timeouts and lock waits. @default {Date.now} */
   readonly now?: () => number;
-  /** A stream idle for this long is rolled back and closed. @default {10000} */
+  /** Milliseconds after which an idle stream is rolled back and closed. @default {10000} */
   readonly streamIdleMs?: number;
-  /** A write transaction this old is rolled back when another stream waits for its lock. @default {5000} */
+  /**
+   * Age in milliseconds at which a write transaction is rolled back if another stream waits for its lock. @default
+   * {5000}
+   */
   readonly transactionMs?: number;
-  /** Asked before each BEGIN and COMMIT: a code that it is refused with. @default {none is} */
+  /** Called before each BEGIN and COMMIT; returns a code to refuse it. @default {refuses none} */
   readonly refuse?: (verb: "BEGIN" | "COMMIT") => string | undefined;
-  /** How long a statement waits for the write lock before SQLITE_BUSY. @default {10000} */
+  /** Longest wait for the write lock in milliseconds, then SQLITE_BUSY. @default {10000} */
   readonly busyMs?: number;
 }
 
 export interface HranaHandler {
-  /** Answers one request; whatever precedes `/v2` or `/v3` in the path is ignored, so it can be mounted anywhere. */
+  /** Answers one request; ignores what precedes `/v2` or `/v3` in the path, so that it can be mounted anywhere. */
   handle(request: Request): Promise<Response>;
-  /** Rolls back what is open and closes the file. */
+  /** Rolls back open transactions and closes the file. */
   close(): Promise<void>;
 }
 
-/** `"drop-before"` and `"drop-after"` break the connection before or after acting; a number or Response answers. */
+/**
+ * A fault: `"drop-before"` and `"drop-after"` break the connection before or after acting; a number or Response
+ * answers.
+ */
 export type Interception = "drop-before" | "drop-after" | number | Response | undefined;
 
 export interface HranaServer {
@@ -449,7 +455,7 @@ function describe(connection: DatabaseSync, text: string): object {
   }
 }
 
-/** One database, for a server that has several; see {@link startHrana} for a server of its own. */
+/** Returns one database, for a server with several; see {@link startHrana} for a server of its own. */
 export function hranaHandler(options: HranaOptions): HranaHandler {
   return new Database(options);
 }

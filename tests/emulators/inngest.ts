@@ -9,21 +9,24 @@ export interface InngestOptions {
   /** The accepted API keys; `false`: of one environment only. */
   readonly keys: Readonly<Record<string, boolean>>;
   readonly pageSize?: number;
-  /** What is made. @default {"BRANCH"} */
+  /** The type of created environments. @default {"BRANCH"} */
   readonly type?: "BRANCH" | "TEST";
-  /** Whether an archived environment still has its name. @default {false} */
+  /** True if an archived environment still has its name. @default {false} */
   readonly archivedKeepNames?: boolean;
-  /** Whether a new environment gets the id that its create asks for, which the specification has. @default {true} */
+  /** True if a new environment gets the id that its create asks for, as in the specification. @default {true} */
   readonly honoursIds?: boolean;
-  /** Whose keys an environment is told: its own, those that all branches share, or for want of any prod's. @default {"own"} */
+  /**
+   * The keys that an environment returns: its own, those shared by all branches, or, if it has none, prod's. @default
+   * {"own"}
+   */
   readonly environmentKeys?: "own" | "shared" | "production";
   /** The status for environments beyond the plan. @default {none} */
   readonly limitStatus?: 402;
-  /** It is the dev server: one environment, no keys. @default {false} */
+  /** True for the dev server: one environment, no keys. @default {false} */
   readonly isDevServer?: boolean;
   /**
-   * Answers have zero values too: empty lists, false, and the first of an enum's, PRODUCTION. The real dev server leaves
-   * them out. @default {false}
+   * True if answers contain zero values: empty lists, false, and the first of an enum's, PRODUCTION. The real dev
+   * server leaves them out. @default {false}
    */
   readonly tellsZeros?: boolean;
 }
@@ -36,7 +39,7 @@ interface Environment {
   isArchived: boolean;
 }
 
-/** What came by the event API. */
+/** Events that came by the event API. */
 export interface Sent {
   readonly environment: string;
   readonly names: readonly string[];
@@ -167,7 +170,7 @@ export class Inngest {
     return Response.json({ data: all.slice(from, from + limit), metadata: metadata(), page });
   }
 
-  /** The event API: a branch environment comes to be with its first event. */
+  /** Handles the event API: a branch environment is created by its first event. */
   #receive(headers: Headers, key: string, body: { name: string } | { name: string }[]): Response {
     const name = headers.get("x-inngest-env");
     const owner = [...this.environments.values()].find((one) => this.keyOf(one, "events") === key);
@@ -178,7 +181,7 @@ export class Inngest {
   }
 }
 
-/** As protobuf's JSON has it. */
+/** Formats values as protobuf's JSON does. */
 function withoutZeros(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutZeros);
   if (typeof value !== "object" || value === null) return value;

@@ -10,31 +10,31 @@ import { type Admission, Gate, Storage, type Stores } from "./neon_storage.ts";
 import type { Server } from "./postgres_server.ts";
 import { serve } from "./serve.ts";
 
-/** What a key may do. */
+/** Rights of a key. */
 export interface Key {
-  /** @default {"write"} */
+  /** Its access. @default {"write"} */
   readonly may?: "read" | "write";
-  /** Projects that it sees; absent: all. */
+  /** Projects that it can see; absent: all. */
   readonly projects?: readonly string[];
   readonly isExpired?: boolean;
 }
 
 export interface NeonOptions {
   readonly keys: Readonly<Record<string, Key>>;
-  /** @default {"late-frost-12345"} */
+  /** The project's id. @default {"late-frost-12345"} */
   readonly project?: string;
-  /** How many requests an operation takes. @default {2} */
+  /** Requests until an operation ends. @default {2} */
   readonly settling?: number;
-  /** Most branches in one page of the list. @default {100} */
+  /** Most branches on one page of the list. @default {100} */
   readonly pageSize?: number;
-  /** The plan's limits. @default {none} */
+  /** Limits of the plan. @default {none} */
   readonly maxBranches?: number;
   readonly maxRoots?: number;
-  /** @default {21600} */
+  /** Seconds of history that are kept. @default {21600} */
   readonly historySeconds?: number;
   /** The project keeps no passwords, so that none can be read back. @default {true} */
   readonly storesPasswords?: boolean;
-  /** The status of what must not be done; nobody has confirmed one. @default {422} */
+  /** The status of a forbidden action; nobody has confirmed one. @default {422} */
   readonly refusal?: 400 | 409 | 422;
 }
 
@@ -42,7 +42,7 @@ interface Role {
   readonly password: string;
 }
 
-/** One branch with its compute. */
+/** A branch with its compute. */
 export interface Branch {
   readonly id: string;
   readonly endpoint?: Endpoint;
@@ -59,7 +59,7 @@ export interface Branch {
   readonly roles: Map<string, Role>;
   readonly owners: Map<string, string>;
   readonly stores: Stores;
-  /** What it held, oldest first. */
+  /** Its former contents, oldest first. */
   readonly history: { readonly at: number; readonly lsn: string; readonly stores: Stores }[];
 }
 
@@ -79,7 +79,7 @@ interface Operation {
   done?: () => void | Promise<void>;
 }
 
-/** What a new branch is put there with. */
+/** Options of a branch that tests add. */
 export interface Given {
   readonly parent?: Branch;
   readonly annotation?: Record<string, string>;
@@ -104,14 +104,14 @@ export class Neon {
   readonly branches = new Map<string, Branch>();
   readonly operations = new Map<string, Operation>();
   readonly requests: { readonly method: string; readonly path: string; readonly query: string; status: number }[] = [];
-  /** Operations of this action fail that often before they end. */
+  /** Number of failures of operations of an action before they end. */
   readonly failing = new Map<string, number>();
   now = Date.now;
   options: NeonOptions;
   readonly #storage: Storage;
   readonly #gates: Gate[] = [];
   #turn: Promise<unknown> = Promise.resolve();
-  /** The passwords that were ever in use. */
+  /** All passwords that were ever in use. */
   readonly passwords: string[] = [];
 
   constructor(server: Server, options: NeonOptions) {
@@ -129,7 +129,7 @@ export class Neon {
     return found;
   }
 
-  /** Puts a branch there, ready. */
+  /** Adds a branch, ready. */
   async add(name: string, given: Given = {}): Promise<Branch> {
     const { parent, owner = "neondb_owner", databases = { neondb: "" } } = given;
     const stores: Stores = parent === undefined ? new Map() : await this.#storage.share(parent.stores);
@@ -155,19 +155,19 @@ export class Neon {
     return branch;
   }
 
-  /** A role beside the owner. */
+  /** Adds a role in addition to the owner. */
   addRole(branch: Branch, name: string): void {
     branch.roles.set(name, { password: this.#newPassword() });
   }
 
-  /** Notes what a branch holds as what it held at an instant; a point in the log is given back. */
+  /** Records the branch's present contents for an instant; returns a point in the log. */
   async keep(branch: Branch, at = this.now(), content = branch): Promise<string> {
     const lsn = await this.#storage.position();
     branch.history.push({ at, lsn, stores: await this.#storage.share(content.stores) });
     return lsn;
   }
 
-  /** The URL as the API gives it. */
+  /** Formats a URL as the API does. */
   uriOf(branch: Branch, { database = "neondb", role = "neondb_owner", pooled = false } = {}): string {
     const { pooler, direct } = branch.endpoint!;
     const { password } = branch.roles.get(role)!;
@@ -185,7 +185,7 @@ export class Neon {
 
   // ---- The API ----
 
-  /** One request after the other. */
+  /** Handles requests one after the other. */
   handle(request: Request): Promise<Response> {
     const turn = this.#turn.then(() => this.#handle(request));
     this.#turn = turn.catch(() => {});
@@ -214,7 +214,7 @@ export class Neon {
     return response;
   }
 
-  /** What happens by itself: leases end, operations go on one after the other. */
+  /** Does everything that happens by itself: leases end, operations continue one after the other. */
   async #goOn(): Promise<void> {
     for (const branch of this.branches.values()) {
       if (branch.expiresAt !== undefined && branch.expiresAt <= this.now()) this.#drop(branch);
@@ -695,13 +695,13 @@ function timestamp(at: number): string {
   return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-/** `0/1DE2850` as a number. */
+/** Parses `0/1DE2850` as a number. */
 function place(lsn: string): bigint {
   const [high, low] = lsn.split("/").map((part) => BigInt(`0x${part}`));
   return (high! << 32n) + low!;
 }
 
-/** A project with a server of its own. */
+/** Starts a project with a server of its own. */
 export async function startNeon(
   postgres: Server,
   options: NeonOptions,

@@ -18,7 +18,7 @@ import {
 } from "./planetscale_shapes.ts";
 import { serve } from "./serve.ts";
 
-/** What a service token may do with the database; absent: everything. */
+/** Rights of a service token on the database; absent: all. */
 export type Access =
   | "read_database"
   | "read_branch"
@@ -38,19 +38,19 @@ export type Access =
 export interface PlanetScaleOptions {
   readonly organization: string;
   readonly database: string;
-  /** The accepted service tokens, `id:token`; an `undefined` value: all accesses. */
+  /** The accepted service tokens, `id:token`, with their rights; `undefined`: all. */
   readonly tokens: Readonly<Record<string, readonly Access[] | undefined>>;
-  /** What the branches hold; absent: nothing answers. */
+  /** The databases of the branches; absent: nothing answers. */
   readonly data?: Data;
-  /** @default {that of data, or mysql} */
+  /** The engine. @default {that of data, or mysql} */
   readonly kind?: Data["kind"];
-  /** @default {"main"} */
+  /** Name of the default branch. @default {"main"} */
   readonly defaultBranch?: string;
-  /** How often a new branch, or a new role, is not ready when it is looked at. @default {2} */
+  /** Number of looks at which a new branch, or a new role, is not ready. @default {2} */
   readonly settling?: number;
-  /** How many connections a new password is not yet known at. @default {0} */
+  /** Number of connections at which a new password is still unknown. @default {0} */
   readonly unknown?: number;
-  /** The most branches in a page of the list. @default {100} */
+  /** Most branches on a page of the list. @default {100} */
   readonly pageSize?: number;
   readonly maxDevelopment?: number;
   readonly maxRestored?: number;
@@ -75,18 +75,18 @@ export interface PlanetScaleOptions {
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
 
-/** Twelve letters, as ids are. */
+/** Returns an id: twelve letters. */
 function newId(): string {
   return "b" + Array.from({ length: 11 }, () => LETTERS[randomInt(LETTERS.length)]).join("");
 }
 
-/** One organization with one database. Its server is `serve`. */
+/** One organization with one database. `serve` is its server. */
 export class PlanetScale {
   readonly branches = new Map<string, Branch>();
-  /** Every secret that was ever given out. */
+  /** All secrets that were ever issued. */
   readonly secrets: string[] = [];
   readonly requests: { readonly method: string; readonly path: string; readonly body?: unknown; status: number }[] = [];
-  /** The branches whose databases are to go with this. */
+  /** The branches whose databases are deleted with this. */
   readonly made = new Set<string>();
   readonly #past: { readonly at: number; readonly id: string }[] = [];
   now = Date.now;
@@ -104,7 +104,7 @@ export class PlanetScale {
     return this.options.defaultBranch ?? "main";
   }
 
-  /** Puts a branch there; `isFilled`: it answers. */
+  /** Adds a branch; `isFilled`: it answers. */
   async add(name: string, changed: Partial<Branch> = {}, isFilled = true): Promise<Branch> {
     const branch: Branch = {
       id: newId(),
@@ -368,7 +368,7 @@ function notFound(): Response {
   return failed(404, "not_found", "Not Found");
 }
 
-/** An organization with a server of its own. */
+/** Starts an organization with a server of its own. */
 export async function startPlanetScale(
   options: PlanetScaleOptions,
 ): Promise<PlanetScale & { readonly url: string } & AsyncDisposable> {

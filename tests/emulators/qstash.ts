@@ -10,7 +10,7 @@ export interface QStashOptions {
   readonly tokens: Readonly<Record<string, boolean>>;
   readonly maxQueues?: number;
   readonly maxSchedules?: number;
-  /** Whether new settings resume a schedule that is paused. @default {false} */
+  /** True if new settings resume a paused schedule. @default {false} */
   readonly upsertResumes?: boolean;
 }
 
@@ -51,7 +51,7 @@ interface Message {
   readonly queueName?: string;
 }
 
-/** What reached a webhook. */
+/** A message that reached a webhook. */
 export interface Delivery {
   readonly scheduleId: string;
   readonly url: string;
@@ -92,7 +92,7 @@ export class QStash {
     this.schedules.set(scheduleId, { ...own, ...more });
   }
 
-  /** Lets the clock go on: what is due fires. */
+  /** Advances the clock: schedules that are due fire. */
   advance(ms: number): void {
     const until = this.now + ms;
     for (let minute = Math.ceil(this.now / 60_000) * 60_000; minute <= until; minute += 60_000) {

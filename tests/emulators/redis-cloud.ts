@@ -11,26 +11,29 @@ export interface RedisCloudOptions {
   readonly secretKey: string;
   /** The number of the subscription. @default {1206} */
   readonly subscription?: number;
-  /** @default {"pro"} */
+  /** The sort of subscription. @default {"pro"} */
   readonly tier?: "essentials" | "pro";
-  /** Essentials without a plan of a fixed size: it wants one with each create, which the others refuse. @default {false} */
+  /**
+   * Essentials without a plan of a fixed size: it requires a size with each create, which the others refuse. @default
+   * {false}
+   */
   readonly isPayAsYouGo?: boolean;
-  /** How many looks a task takes, and then a new database until it is active. @default {1} */
+  /** Number of looks until a task ends, and then until a new database is active. @default {1} */
   readonly settling?: number;
-  /** How often a new task is unknown. @default {0} */
+  /** Number of looks at which a new task is unknown. @default {0} */
   readonly unknownTask?: number;
   /**
    * The plan's limit. An Essentials subscription, new or upgraded since January 2024, holds one, and every plan in the
    * specification's examples has `maximumDatabases: 1`. @default {1 of Essentials, none of Pro}
    */
   readonly maxDatabases?: number;
-  /** Past the last page is 404. @default {false} */
+  /** Answer 404 after the last page. @default {false} */
   readonly pagesEnd?: boolean;
-  /** What the next creates fail with, in the task. */
+  /** The error with which the tasks of the next creates fail. */
   readonly failure?: string;
-  /** How the error of a task is told: as an object, or as the specification has it. @default {true} */
+  /** Return the error of a task as an object, or as in the specification. @default {true} */
   readonly errorObjects?: boolean;
-  /** What new databases become. @default {"active"} */
+  /** The status of new databases. @default {"active"} */
   readonly becomes?: string;
 }
 
@@ -68,7 +71,7 @@ export class RedisCloud {
     this.options = options;
   }
 
-  /** Puts a database there, active. */
+  /** Adds an active database. */
   add(name: string, settings: Record<string, unknown> = {}): Database {
     const database: Database = {
       id: ++this.#ids,
@@ -208,7 +211,7 @@ export class RedisCloud {
     return Response.json({ tasks: [...this.tasks.values()].map((task) => this.#shownTask(task)) });
   }
 
-  /** One is worked on at a time: the first that is not over. */
+  /** Works on one task at a time: the first unfinished one. */
   async #goOn(task: Task): Promise<void> {
     const first = [...this.tasks.values()].find(({ status }) => !/completed|error/.test(status));
     if (first === undefined || (first !== task && first.looks > 0)) return void (first && first.looks--);
