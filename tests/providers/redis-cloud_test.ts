@@ -384,7 +384,7 @@ const REFUSALS: Record<string, Refusal> = {
   "a new database in error": {
     code: "CONFLICT",
     given: { becomes: "error" },
-    says: /"shop-alice": it is "error".*forkstack delete/s,
+    says: /"shop-alice": it is "error".*only be deleted, with its environment/s,
     isOurs: true,
     makes: true,
   },
