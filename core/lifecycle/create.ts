@@ -33,7 +33,7 @@ import { outputsOf, withLease } from "../engine/outputs.ts";
 import { contextOf, journalOf, markerOf, scopeOf } from "../engine/context.ts";
 import { underLock } from "../engine/under_lock.ts";
 
-/** What `new` is asked for. */
+/** Options of `new`. */
 export interface NewOptions {
   readonly from?: string;
   /** Start without the parent's data (`"empty"`), or with that of a point in its past: see `parsePoint`. */
@@ -43,7 +43,7 @@ export interface NewOptions {
   readonly expiresAt?: string;
 }
 
-/** What `new` would do, without doing it; asked before anything is written, so that wrong input leaves no trace. */
+/** Plans a `new` without doing it, before anything is written, so that wrong input leaves no trace. */
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
   currentEnv(engine.project); // throws where nobody can tell it
   await workspace.checkPointers(engine, { activates: options.switch !== false });
@@ -77,12 +77,12 @@ async function planFrom(
   });
 }
 
-/** One run of `new`, with what is recorded of its environment: read once under the lock, and carried. */
+/** A run of `new`, with the recorded facts on its environment, which are read once under the lock. */
 interface Run {
   readonly engine: Engine;
   readonly worker: Worker;
   readonly plan: Plan;
-  /** As this run records it: `creating`. */
+  /** The environment as this run records it: `creating`. */
   readonly environment: Environment;
   /** The rows before this run made any. */
   readonly rows: readonly ResourceRow[];
@@ -153,7 +153,7 @@ async function takeAsItIs(
   return await workspace.changeFiles(engine, { env, activate, variables });
 }
 
-/** How long a vendor may take to say what became of a resource that is recorded as ready. */
+/** Longest wait, in milliseconds, for a vendor's answer about a resource that is recorded as ready. */
 const LOOK_MS = 20_000;
 
 /** Looks at the resources that a plan keeps, before anything is made: those that stand, and those that are gone. */
@@ -305,7 +305,10 @@ function tellWithoutPast(engine: Engine, { origin, steps }: Plan): void {
   if (keys.length > 0) engine.world.warn(`Forked as they are now, not as of ${origin}: ${keys.join(", ")}`);
 }
 
-/** Whether who took over goes on with this run: then the files are right, else they name what is gone. */
+/**
+ * Returns true if the worker that took over continues this run: then the files are right, otherwise they name forks
+ * that are gone.
+ */
 async function isContinued(engine: Engine, env: string, operation: string): Promise<boolean> {
   const now = await engine.registry.environment(env);
   return now?.operation === operation && (now.status === "creating" || now.status === "ready");
@@ -383,7 +386,7 @@ async function leftTexts(engine: Engine, rows: readonly ResourceRow[], left: rea
   return texts.length === 0 && rows.length > 0 ? ["nothing was left behind"] : texts;
 }
 
-/** One error for what went wrong with several resources. */
+/** Returns one error for failures of several resources. */
 function allFailed(
   message: string,
   env: string,

@@ -9,7 +9,7 @@ import type { DamagedRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { recordedResource } from "../engine/context.ts";
 
-/** All of them, also those whose options the provider would refuse. */
+/** Lists all damaged rows, including those with options that the provider would refuse. */
 export async function damagedRows(engine: Engine): Promise<DamagedRow[]> {
   const found = await engine.registry.damaged();
   for (const row of await engine.registry.allResources()) {

@@ -24,14 +24,14 @@ import { elapsed, reportOf, type ResourceReport } from "../engine/resource_repor
 import { contextOf, journalOf, markerOf, scopeOf } from "../engine/context.ts";
 import { underLock } from "../engine/under_lock.ts";
 
-/** What `delete` gives. */
+/** The result of `delete`. */
 export interface DeleteResult {
   readonly environment: EnvironmentReport;
   readonly resources: readonly ResourceReport[];
   readonly durationMs: number;
   /** This directory pointed to it, and has no pointer now. */
   readonly left?: true;
-  /** Where this directory is since then. */
+  /** The environment of this directory after the deletion. */
   readonly current?: Current;
 }
 
@@ -43,7 +43,7 @@ export interface PlannedDeletion {
   readonly checkouts: readonly CheckoutReport[];
 }
 
-/** What `delete` would remove. */
+/** Lists the resources that `delete` would remove. */
 export async function planDeletion(engine: Engine, env: string): Promise<PlannedDeletion> {
   assertDeletable(engine, env);
   return await deletionOf(engine, await madeEnvironment(engine, env, "delete"));
@@ -60,7 +60,7 @@ async function deletionOf(engine: Engine, environment: Environment): Promise<Pla
   return { environment, rows, checkouts: (await checkoutReports(engine))(environment.name) };
 }
 
-/** What `delete` is asked for. */
+/** Options of `delete`. */
 export interface DeleteOptions {
   /** Keep no backup, and take earlier ones away. @default {false} */
   readonly purge?: boolean;
@@ -121,7 +121,7 @@ async function deleted(
   };
 }
 
-/** What `delete --purge` takes away of an environment that is gone: what was kept of it. */
+/** Lists the backups of a deleted environment, which `delete --purge` removes. */
 export async function keptForks(engine: Engine, env: string): Promise<KeptFork[]> {
   return (await engine.registry.kept()).filter((one) => one.env === env);
 }
@@ -250,7 +250,7 @@ export async function removeRun(
   return { ...report, isOff: await dropEmpty(engine, worker, env), rest: NOTHING };
 }
 
-/** What is recorded of an environment that is gone. */
+/** The recorded facts on an environment that is gone. */
 const NOTHING: RecordedEnvironment = { environment: undefined, rows: [] };
 
 /** Drops an environment that has nothing left; tells whether this directory pointed to it until now. */
@@ -279,7 +279,9 @@ export async function finishRemoval(
   return NOTHING;
 }
 
-/** Why a command stops before its end: it was told to, or another worker has taken the environment over. */
+/**
+ * Returns the reason why a command stops before its end: an abort, or another worker that took over the environment.
+ */
 export function interrupted(
   engine: Engine,
   worker: Worker,

@@ -1,5 +1,5 @@
 /**
- * What `status` tells of an environment, and what a command that made or changed one gives.
+ * The description of an environment, for `status` and the results of commands that made or changed it.
  *
  * @module
  */
@@ -66,7 +66,9 @@ export async function resultOf(
   };
 }
 
-/** One environment as this machine's files tell of it, where the registry can't be asked; `undefined` if none does. */
+/**
+ * Describes an environment by this machine's files, if the registry cannot be reached; `undefined` if there are none.
+ */
 export async function describeFromFiles(
   place: Workspace,
   env: string,

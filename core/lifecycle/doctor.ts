@@ -70,7 +70,7 @@ function keptFinding({ env, resource, id, at }: KeptFork): Finding {
   };
 }
 
-/** How long one resource may take to tell how it stands. */
+/** Longest wait for the look at one resource, in milliseconds. */
 const LOOK_MS = 30_000;
 
 async function examineEnvironment(
@@ -220,7 +220,7 @@ async function examineForks(
   return found;
 }
 
-/** What is to be said of a fork that bears our mark and has no row. */
+/** Returns the finding about a fork that bears our mark and has no row. */
 async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Promise<Finding> {
   const { env, registry, operation } = fork.marker;
   const what = `${resource.provider.name} "${fork.name}"`;
@@ -258,20 +258,20 @@ async function forkFinding(engine: Engine, resource: Resource, fork: Fork): Prom
 }
 
 /**
- * Whether a fork without a row may be deleted: its run made it, and did not take it over. A mark of 0.1.0 does not name
- * its thing: it may have been copied onto one of another name.
+ * Returns true if a fork without a row may be deleted: its run created it, and did not take it over. A mark of 0.1.0
+ * does not name its thing: it may have been copied from another thing.
  */
 async function isProvenOrphan(engine: Engine, resource: Resource, { name, marker }: Fork): Promise<boolean> {
   if (await engine.registry.isTakenOver(resource.key, marker.operation)) return false;
   return marker.name === undefined ? name === titleOf(engine.project, resource, marker.env) : marker.name === name;
 }
 
-/** Whether a fork is the one that a row stands for; while no answer has come, that of the row's run may be. */
+/** Returns true if a fork is the one of a row; until an answer has come, also if it is of the row's run. */
 function isHome(row: ResourceRow, fork: Fork): boolean {
   return row.id === undefined ? row.operation === fork.marker.operation : row.id === fork.id;
 }
 
-/** What runs began at a vendor that stores a mark later or none, whose answer never came, as far as the journal tells. */
+/** Lists the runs whose create was never answered, for a vendor that stores a mark later or none, from the journal. */
 async function unansweredRows(engine: Engine, resource: Resource): Promise<ResourceRow[]> {
   return (await engine.registry.unanswered(resource.key)).map(({ env, operation, at }) => ({
     env,

@@ -13,7 +13,7 @@ import type { Workspace } from "../workspace/place.ts";
 /** A project with its registry, which is asked for an environment. */
 type Known = Workspace & { readonly registry: Registry };
 
-/** One environment as the registry has it; none, with no rows, for a base one that nobody made. */
+/** An environment as the registry has it; without one, and without rows, for a base environment that nobody made. */
 export interface RecordedEnvironment {
   readonly environment: Environment | undefined;
   readonly rows: readonly ResourceRow[];
@@ -50,8 +50,8 @@ async function plan(): Promise<typeof import("./plan.ts")> {
 }
 
 /**
- * Why an environment is no more that was there: the journal knows it, or this directory points to it and the registry
- * was removed, as `git clean -fdx` does. `undefined` of one that was never there.
+ * Returns the reason why an environment is gone: the journal knows it, or this directory points to it and the registry
+ * was removed, as by `git clean -fdx`. `undefined` if it never existed.
  */
 export async function whyGone(known: Known, env: string): Promise<string | undefined> {
   if (await known.registry.wasMade(env)) return "it was deleted";

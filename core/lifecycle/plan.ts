@@ -1,5 +1,5 @@
 /**
- * What has to be done, out of what is wanted and what is known. Pure: it asks nobody and changes nothing.
+ * Plans from requests and recorded facts. Pure: calls nobody and changes nothing.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface Step {
   readonly row?: ResourceRow;
 }
 
-/** How an environment comes to be what was asked for. */
+/** The plan of a new environment. */
 export interface Plan {
   readonly env: string;
   readonly parent: string;
@@ -32,7 +32,7 @@ export interface Plan {
   readonly steps: readonly Step[];
 }
 
-/** What `planNew` starts from. */
+/** The input of `planNew`. */
 export interface PlanInput {
   readonly env: string;
   readonly parent: string;
@@ -103,13 +103,13 @@ export function planNew(known: PlanInput): Plan {
   return { env, parent, origin, operation, cleanUpFirst, isDone, steps };
 }
 
-/** How an environment begins, in words: `as of 2026-11-20T10:00:00.000Z`. */
+/** Describes the origin of an environment: `as of 2026-11-20T10:00:00.000Z`. */
 function originText(origin: string | undefined): string {
   if (origin === undefined) return "with its parent's data of then";
   return origin === "empty" ? "empty" : `as of ${origin}`;
 }
 
-/** Some provider can look into the past, if that is asked for. */
+/** Throws if a point in the past is requested and no provider can fork it. */
 function checkPoint(resources: readonly Resource[], origin: string | undefined): void {
   if (origin === undefined || origin === "empty" || resources.some(isPointInTime)) return;
   throw new ForkstackError(
@@ -121,7 +121,7 @@ function checkPoint(resources: readonly Resource[], origin: string | undefined):
   );
 }
 
-/** Whether `--at` reaches a resource; the others are forked as they are now. */
+/** Returns true if `--at` applies to a resource; the others are forked as they are now. */
 export function isPointInTime({ provider }: Pick<Resource, "provider">): boolean {
   return provider.capabilities.pointInTime;
 }

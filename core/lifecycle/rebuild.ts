@@ -33,7 +33,7 @@ export interface Other {
   readonly reason: string;
 }
 
-/** Whatever stands at the names of an environment's resources. */
+/** The things that exist under the names of an environment's resources. */
 export interface Traces {
   /** Marked by this registry, by one that it adopted, or by 0.1.0. */
   readonly ours: readonly MarkedFork[];
@@ -104,7 +104,10 @@ export function notMineToMake(env: string, { ours, others }: Traces): ForkstackE
   );
 }
 
-/** Why `new` met something foreign, where it is the environment itself, made under another registry or a lost one. */
+/**
+ * Returns an explained error if the foreign thing that `new` met is of the environment itself, made under another
+ * registry or a lost one.
+ */
 export async function explained(engine: Engine, env: string, error: unknown): Promise<unknown> {
   if (!isForkstackError(error) || error.code !== "FOREIGN" || engine.signal.aborted) return error;
   if (await engine.registry.environment(env) !== undefined) return error;
@@ -178,7 +181,7 @@ async function recover(
   return { environment, unknown, resources: found.map((row) => reportOf(row, row.state)) };
 }
 
-/** How an environment came to be, as the marks on its resources tell it together. */
+/** Returns parent, origin and lease of an environment, as the marks on its resources say together. */
 function lineage(forks: readonly Fork[]) {
   const all = forks.map(({ marker }) => makingOf(marker)).filter((one) => one !== undefined);
   const ends = all.map(({ expiresAt }) => expiresAt).filter((one) => one !== undefined);

@@ -1,5 +1,5 @@
 /**
- * What `list` tells of environments, and every command of one.
+ * Reports on environments, for `list` and commands on one environment.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface EnvironmentReport {
   readonly current: boolean;
 }
 
-/** What `new`, `switch` and `status` give. */
+/** The result of `new`, `switch` and `status`. */
 export interface EnvironmentResult {
   readonly environment: EnvironmentReport;
   readonly resources: readonly ResourceReport[];
@@ -35,9 +35,9 @@ export interface EnvironmentResult {
   readonly changedFiles?: readonly string[];
   /** The command that completes it, where an earlier one was cut off. */
   readonly finishWith?: string;
-  /** What names another environment than this directory now points to: `"FORKSTACK_ENV"` or `"ENV"`. */
+  /** The variable that names another environment than this directory points to: `"FORKSTACK_ENV"` or `"ENV"`. */
   readonly decidedBy?: string;
-  /** It was there already and complete. */
+  /** True if the environment existed already, complete. */
   readonly unchanged?: boolean;
 }
 

@@ -32,7 +32,7 @@ interface Prepared {
   readonly durationMs: number;
 }
 
-/** What `reset` would fork again. */
+/** Lists the resources that `reset` would fork again. */
 export async function planReset(
   engine: Engine,
   env: string,

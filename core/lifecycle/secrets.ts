@@ -97,7 +97,7 @@ function secretsResource({ resources }: Engine, name: string | undefined): Resou
   );
 }
 
-/** Where the secrets of an environment are held. */
+/** Returns the resource that holds the secrets of an environment. */
 async function heldOf(engine: Engine, resource: Resource, env: string): Promise<{ held: Held; operation: string }> {
   const title = titleOf(engine.project, resource, env);
   if (BASE_ENVS.includes(env)) return { held: await baseResource(engine, resource, title, env), operation: "base" };

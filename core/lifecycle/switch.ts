@@ -21,7 +21,7 @@ import { LEASE_VARIABLE } from "../engine/outputs.ts";
 import type { Variables } from "../secret.ts";
 import type { Workspace } from "../workspace/place.ts";
 
-/** How long a vendor may take to say what became of a resource: without a network a switch works, too. */
+/** Longest wait for a vendor's answer about a resource, in milliseconds: a switch works without a network, too. */
 const LOOK_MS = 3_000;
 
 /**
@@ -133,15 +133,15 @@ async function asked(
   return { variables: await askVariables(engine, env, { known, held, resources }) };
 }
 
-/** Whether this machine's file tells an environment's variables, and none of them ends with a lease. */
+/** Returns true if this machine's file has an environment's variables, and none of them ends with a lease. */
 export async function needsNoProvider(place: Workspace, env: string): Promise<boolean> {
   const kept = await workspace.readVariables(place, env);
   return kept !== undefined && kept[LEASE_VARIABLE] === undefined;
 }
 
 /**
- * Whether this machine has the variables, and none of them ended with a lease that was extended elsewhere. `known`: what
- * is recorded of the environment, where that was read already.
+ * Returns true if this machine has the variables, and none of them ended with a lease that was extended elsewhere.
+ * `known`: the recorded environment, if it was read already.
  */
 export async function isCurrent(engine: Engine, env: string, known?: Environment): Promise<boolean> {
   const kept = await workspace.readVariables(engine, env);

@@ -1,5 +1,5 @@
 /**
- * What changed in a text. A file of its own, so that the package is loaded with it.
+ * Changes between texts. In a separate file, so that its package is loaded only when needed.
  *
  * @module
  */

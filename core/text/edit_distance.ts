@@ -1,2 +1,2 @@
-/** How far two words are from each other. A file of its own, so that the package is loaded with the first typo. */
+/** The edit distance of two words. In a separate file, so that its package is loaded only when needed. */
 export { distance } from "npm:fastest-levenshtein@1.0.16";

@@ -10,7 +10,7 @@ const UNSHOWN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\u2028\u202
 const EACH = new RegExp(UNSHOWN, "gu");
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** Whether a text shows as it is, on one line. */
+/** Returns true if a text needs no escapes to be printed on one line. */
 export function isPlain(text: string): boolean {
   return !UNSHOWN.test(text);
 }
