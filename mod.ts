@@ -356,7 +356,7 @@ export class Stack {
           return hasState(); // only when it decides: it may have to list thousands of files
         },
       };
-      const derived = config && env ? derivedVariables(config, this.stateRoot!, env) : {};
+      const derived = config && env ? derivedVariables(config, this.stateRoot!, env, this.root) : {};
       return { own, block, person, facts, places: new Map(Object.entries(derived)) };
     });
   }
@@ -417,9 +417,10 @@ export class Stack {
   /** The name of a bucket, which follows from the variable's own name if there is no forkstack.json. */
   #bucketName(variable: string): string | undefined {
     const name = variable.replace(/_?BUCKET_NAME$/, "").toLowerCase().replaceAll("_", "-") || undefined;
-    const all = this.#config === undefined ? [{ kind: "storage", name }] : declaredResources(this.#config);
+    const unread: Declared = { kind: "storage", name, provider: "", options: {} };
+    const all = this.#config === undefined ? [unread] : declaredResources(this.#config);
     const one = all.find(({ kind, name }) => kind === "storage" && `${variablePrefix(name)}BUCKET_NAME` === variable);
-    return one && attempt(() => resourceTitle("storage", this.project, this.env, one.name));
+    return one && attempt(() => declaredTitle(one, this.project, this.env));
   }
 
   #provided(): Promise<ReadonlyMap<string, string>> {
@@ -447,7 +448,7 @@ export class Stack {
     return module.openSecrets({
       env: this.env,
       project: this.project,
-      title: resourceTitle("secrets", this.project, this.env, one.name),
+      title: declaredTitle(one, this.project, this.env),
       options: one.options,
       read: (name) => this.#find(`${variablePrefix(one.name)}${name}`),
       credential: (name) => this.#variable(name),
@@ -543,6 +544,28 @@ export function resourceTitle(kind: Kind, project: string, env: string, name?: s
   return KINDS[kind].title?.(names, env) ?? (env === "prod" ? names : [...names, env]).join("-");
 }
 
+const isEmbedded = ({ kind, provider }: Declared): boolean => KINDS[kind].embedded?.provider === provider;
+
+/** @internal The name or path of a base environment's resource that its `bases` has; throws CONFIG_INVALID. */
+export function baseOf({ kind, options }: Declared, env: string): string | undefined {
+  const value: unknown = env === "dev" || env === "prod" ? Object(options.bases)[env] : undefined;
+  if (value === undefined || (typeof value === "string" && value !== "")) return value;
+  if (typeof value === "number") return String(value);
+  throw unusable("CONFIG_INVALID", "forkstack.json", `"bases" of "${kind}" has no name of "${env}"`, "Write a text");
+}
+
+/** @internal The name of a declared resource: for a base environment that of its `bases`, but for a path, or a derived one. */
+export function declaredTitle(one: Declared, project: string, env: string): string {
+  return (isEmbedded(one) ? undefined : baseOf(one, env)) ?? resourceTitle(one.kind, project, env, one.name);
+}
+
+/** @internal The absolute path in a base environment of an embedded resource, if its `bases` has one; `root` is the project's. */
+export function basePath(one: Declared, env: string, root: string): string | undefined {
+  const path = isEmbedded(one) ? baseOf(one, env) : undefined;
+  if (path === undefined || /^(?:\/|[A-Za-z]:[\\/])/.test(path)) return path && withoutEnd(join(path));
+  return builtin("node:path").resolve(mainRoot(root), path);
+}
+
 /** @internal The prefix of a named resource's variables: `UPLOADS_` for `uploads`, nothing for an unnamed one. */
 export function variablePrefix(name?: string): string {
   return name === undefined ? "" : `${name.toUpperCase().replaceAll("-", "_")}_`;
@@ -613,16 +636,18 @@ function readConfig(directory: string, cwd: string): Config {
   throw unusable("CONFIG_INVALID", path, '"project" must be a name like "myapp"', hint);
 }
 
-/** @internal Variables that follow from forkstack.json and the root of the state alone: those of embedded providers. */
-export function derivedVariables(config: Config, state: string, env: string): Record<string, string> {
-  const all = declaredResources(config).filter(({ kind, provider }) => KINDS[kind].embedded?.provider === provider);
-  return Object.fromEntries(all.flatMap(({ kind, name }) => {
-    const title = resourceTitle(kind, config.project, env, name);
-    const path = embeddedPath(kind, state, title);
-    const gives: Readonly<Record<string, string>> = { url: fileUrl(path), path, bucket: title };
-    return Object.entries(KINDS[kind].variables).filter(([field]) => field in gives)
-      .map(([field, variable]) => [variablePrefix(name) + variable, gives[field]!]);
-  }));
+/** @internal Variables that follow from forkstack.json and its and the state's place alone: those of embedded providers. */
+export function derivedVariables(config: Config, state: string, env: string, root = state): Record<string, string> {
+  return Object.fromEntries(
+    declaredResources(config).filter(isEmbedded).flatMap((one) => {
+      const { kind, name } = one;
+      const title = resourceTitle(kind, config.project, env, name);
+      const path = basePath(one, env, root) ?? embeddedPath(kind, state, title);
+      const gives: Readonly<Record<string, string>> = { url: fileUrl(path), path, bucket: title };
+      return Object.entries(KINDS[kind].variables).filter(([field]) => field in gives)
+        .map(([field, variable]) => [variablePrefix(name) + variable, gives[field]!]);
+    }),
+  );
 }
 
 // ---- directories
@@ -676,6 +701,9 @@ export function stateRoot(root: string): string {
   if (below === "") return main;
   return isBare ? join(main, ".forkstack", "projects", below) : join(main, below); // `refs` and `hooks` are git's own
 }
+
+/** @internal The project's directory in the main worktree, which has the data; its own in a bare layout. */
+export const mainRoot = (root: string): string => checkoutOf(root)?.isBare ? root : stateRoot(root);
 
 /**
  * @internal The project of a directory: where `.current-env` is, and forkstack.json, which may be the main worktree's.

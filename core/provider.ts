@@ -201,6 +201,11 @@ export interface Scope<Options> {
   readonly resourceName?: string;
   /** The directory that holds `.forkstack/`, as a path. */
   readonly root: string;
+  /**
+   * The resources of base environments that `bases` of forkstack.json names: `Target.name` and `Target.parent` are these
+   * names then. Of an embedded provider they are absolute paths, and the names stay the derived ones. @default {none}
+   */
+  readonly bases?: Readonly<Partial<Record<"dev" | "prod", string>>> | undefined;
 }
 
 /** The right of a fork to exist until an instant. */
@@ -346,6 +351,11 @@ export interface Provider<Options = unknown> {
   readonly requestIdHeaders?: readonly string[];
   /** The schema of its options; also the source of forkstack.schema.json. */
   readonly options: OptionsSchema<Options>;
+  /**
+   * The schema of one value of `bases`: the vendor's name of the existing resource of a base environment.
+   * @default {a text of one line}
+   */
+  readonly baseSchema?: OptionsSchema<unknown>;
   /**
    * Renames options of an older version to today's: `{ db: "shop" }` becomes `{ database: "shop" }`. The input comes
    * from forkstack.json or a row of the registry and is unchecked. Never throws, mutates nothing, and keeps today's

@@ -5,7 +5,7 @@ import { files } from "../system/files.ts";
 import { messageOf, shown } from "../text/printable.ts";
 import { listen, type Listening } from "../s3/listen.ts";
 import type { AccessGrant, S3Handler } from "../s3/server.ts";
-import { BASE_ENVS, type Project } from "../project/project.ts";
+import { BASE_ENVS, basesOf, keyOf, type Project } from "../project/project.ts";
 import type { Flags } from "./command_line.ts";
 
 /** Whom the buckets are opened to. */
@@ -26,6 +26,16 @@ export function localBuckets(project: Project): (string | undefined)[] {
     .map(({ name }) => name);
 }
 
+/** The directory of a local bucket: in a base environment, the one that `bases` may name. */
+function directoryOf(project: Project, title: string): string {
+  for (const name of localBuckets(project)) {
+    const bases = basesOf(project, keyOf("storage", name)) ?? {};
+    const env = (["dev", "prod"] as const).find((one) => resourceTitle("storage", project.name, one, name) === title);
+    if (env !== undefined && bases[env] !== undefined) return bases[env];
+  }
+  return embeddedPath("storage", project.stateRoot, title);
+}
+
 /** Listens; the server itself is loaded by the first request. */
 export async function openBuckets(project: Project, io: Io, doors: ServeAccess, port: number): Promise<Listening> {
   let handler: Promise<S3Handler> | undefined;
@@ -33,7 +43,7 @@ export async function openBuckets(project: Project, io: Io, doors: ServeAccess, 
     (await import("../s3/server.ts")).s3Handler({
       region: doors.region,
       account: doors.account,
-      directoryOf: (bucket) => embeddedPath("storage", project.stateRoot, bucket),
+      directoryOf: (bucket) => directoryOf(project, bucket),
       root: project.stateRoot,
       origins: doors.origins,
       onError: (error) => io.say(`error: Cannot answer a request: ${shown(messageOf(error))}`),
@@ -58,7 +68,7 @@ export async function accountOf(project: Project, env: string, secretAccessKey: 
     await files.makeDirectory(project.stateRoot);
     const root = realBelow(project.stateRoot, project.stateRoot);
     for (const title of titles) {
-      makeReal(root, realBelow(project.stateRoot, embeddedPath("storage", project.stateRoot, title)));
+      makeReal(root, realBelow(project.stateRoot, directoryOf(project, title)));
     }
   }
   return { secretAccessKey, opens: (name) => titles.includes(name), buckets: () => titles };

@@ -10,7 +10,7 @@ import { openRegistry } from "../state/open_registry.ts";
 import { admit } from "../project/trust.ts";
 import type { Secret } from "../secret.ts";
 import { shown } from "../text/printable.ts";
-import type { Project, Resource } from "../project/project.ts";
+import { namesPaths, type Project, type Resource } from "../project/project.ts";
 import type { Reach } from "../project/trusted.ts";
 
 /** How a command opens its project. */
@@ -36,7 +36,7 @@ export async function withEngine<T>(
 ): Promise<T> {
   const { catalog } = io;
   const project = await openProject(cwd(), { init: mode === "begin" || mode === "plan", catalog, mustBeProject: true });
-  const isShort = await isLight?.(project) === true;
+  const isShort = await isLight?.(project) === true && (mode === "look" || !namesPaths(project));
   const wanted = async () => typeof most === "function" ? await most(project) : most;
   const reach = isShort ? "registry" : await wanted();
   const { resources, isTrusted } = isShort && project.isSealed

@@ -15,7 +15,7 @@ import { quoted, shown } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { isLine } from "../text/field_checks.ts";
-import { answersTo, keyOf, nameIn, type Resource } from "../project/project.ts";
+import { answersTo, basesOf, keyOf, nameIn, type Resource } from "../project/project.ts";
 import type { GivenOptions } from "../project/older_options.ts";
 import type { Engine, Inspectable } from "./engine.ts";
 import { isOrAre, listed } from "../text/phrases.ts";
@@ -36,6 +36,7 @@ export function scopeOf(
     resource: resource.key,
     resourceName,
     root: project.stateRoot,
+    bases: basesOf(project, resource.key),
   };
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ForkstackError, isForkstackError, resourceTitle } from "../../mod.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { assertNotOriginals } from "./copied.ts";
 import type { Engine } from "./engine.ts";
 import { fileError } from "../system/files.ts";
@@ -18,7 +18,7 @@ import { sanitize } from "./sanitize.ts";
 import { messageOf } from "../text/printable.ts";
 import { type Environment, forkOf, type ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
-import type { Resource } from "../project/project.ts";
+import { type Resource, uncheckedTitle } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
 import { reportOf } from "./resource_report.ts";
 import { outputsOf } from "./outputs.ts";
@@ -369,7 +369,7 @@ function unansweredTarget(
 ): Target<unknown> {
   const parent = environment === undefined || environment.origin === "empty"
     ? undefined
-    : resourceTitle(row.kind, engine.project.name, environment.parent, row.name);
+    : uncheckedTitle(engine.project, row, environment.parent);
   return {
     ...scope,
     name: row.title,

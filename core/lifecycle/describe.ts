@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { declaredResources, resourceTitle } from "../../mod.ts";
+import { baseOf, declaredResources, resourceTitle } from "../../mod.ts";
 import { checkoutReports } from "../workspace/checkouts.ts";
 import { currentEnv } from "../workspace/current.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -86,13 +86,16 @@ export async function describeFromFiles(
 
 /** The resources of an environment of which nothing is recorded, as forkstack.json has them: no provider is loaded. */
 function namedReports(project: Project, env: string, state: string): ResourceReport[] {
-  const reports = declaredResources(project.config).map(({ kind, name, provider }) => ({
-    key: keyOf(kind, name),
-    kind,
-    name,
-    provider,
-    title: resourceTitle(kind, project.name, env, name),
-    state,
-  }));
+  const reports = declaredResources(project.config).map((one) => {
+    const { kind, name, provider } = one;
+    return {
+      key: keyOf(kind, name),
+      kind,
+      name,
+      provider,
+      title: baseOf(one, env) ?? resourceTitle(kind, project.name, env, name),
+      state,
+    };
+  });
   return reports.sort(byKey);
 }

@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { ForkstackError, isForkstackError, resourceTitle } from "../../mod.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Worker } from "../state/lock.ts";
 import { isRegistryId, makingOf } from "../marker.ts";
 import type { Fork } from "../provider.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
-import { BASE_ENVS, type Resource, titleOf } from "../project/project.ts";
+import { BASE_ENVS, type Project, type Resource, titleOf, uncheckedTitle } from "../project/project.ts";
 import { reportOf, type ResourceReport } from "../engine/resource_report.ts";
 import { recordedEnvironment } from "./find_environment.ts";
 import { contextOf, inspectResource, scopeOf } from "../engine/context.ts";
@@ -154,7 +154,7 @@ async function recover(
   const isWhole = engine.resources.every(({ key }) => rows.some((row) => row.key === key && row.state === "ready"));
   const built = isWhole ? "ready" : "creating";
   const told = lineage(lacking.map(({ fork }) => fork));
-  const parent = told.parent ?? parentBy(rows, envs, engine.project.name);
+  const parent = told.parent ?? parentBy(rows, envs, engine.project);
   const { origin, expiresAt } = told;
   const environment: Environment = {
     ...before ?? {
@@ -323,8 +323,6 @@ async function inspectedRow(engine: Engine, resource: Resource, fork: Fork): Pro
 }
 
 /** The environment whose resources the forks name as their parents. */
-function parentBy(rows: readonly ResourceRow[], envs: readonly string[], project: string): string | undefined {
-  return envs.find((env) =>
-    rows.some(({ kind, name, parentId }) => parentId === resourceTitle(kind, project, env, name))
-  );
+function parentBy(rows: readonly ResourceRow[], envs: readonly string[], project: Project): string | undefined {
+  return envs.find((env) => rows.some((row) => row.parentId === uncheckedTitle(project, row, env)));
 }

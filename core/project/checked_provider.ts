@@ -32,6 +32,7 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     credentialsHint,
     requestIdHeaders,
     options: provider.options,
+    baseSchema: provider.baseSchema,
     upgradeOptions: upgradeOptions?.bind(provider),
     inspect: async (context, target) => inspection(await provider.inspect(context, target), target, refuse),
     async create(context, target) {

@@ -184,7 +184,7 @@ export async function loadResources(
   for (const one of declared.filter(isOfCatalog)) await withOptions(one, await builtIn(one));
   const { code, scripts, isTrusted } = await admit(project, { catalog, reach, person });
   const resources = await Promise.all(declared.map(async (one) => {
-    const { key, kind, file, given: { sanitize: _, ...options } } = one as Declared & {
+    const { key, kind, file, given: { sanitize: _, bases: ___, ...options } } = one as Declared & {
       given: Record<string, unknown>;
     };
     if (isOfCatalog(one)) return await withOptions(one, await builtIn(one), scripts);

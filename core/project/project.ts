@@ -3,8 +3,19 @@
  *
  * @module
  */
-import { declaredResources, ForkstackError, type Kind, KINDS, parseEnvName, resourceTitle } from "../../mod.ts";
-import type { Catalog, Provider } from "../provider.ts";
+import {
+  baseOf,
+  basePath,
+  type Declared,
+  declaredResources,
+  declaredTitle,
+  ForkstackError,
+  type Kind,
+  KINDS,
+  parseEnvName,
+  resourceTitle,
+} from "../../mod.ts";
+import type { Catalog, Provider, Scope } from "../provider.ts";
 import type { Config } from "./schema.ts";
 
 /** The base environments, which always exist. */
@@ -75,13 +86,45 @@ export function isEmbedded(config: Config): boolean {
   return declaredResources(config).every(({ kind, provider }) => KINDS[kind].embedded?.provider === provider);
 }
 
-/** Returns the name of a resource's fork in an environment; throws if the vendor does not accept it. */
+/** Whether `bases` names paths: they may lead out of the project, and then need trust. */
+export function namesPaths({ root, config }: Pick<Project, "root" | "config">): boolean {
+  return declaredResources(config).some((one) => BASE_ENVS.some((env) => basePath(one, env, root) !== undefined));
+}
+
+/** Any resource, as forkstack.json declares it; of one that is not in it by now, only the name. */
+function declaredAs({ config }: Pick<Project, "config">, { kind, name }: Pick<Declared, "kind" | "name">): Declared {
+  const found = declaredResources(config).find((one) => one.kind === kind && one.name === name);
+  return found ?? { kind, name, provider: "", options: {} };
+}
+
+/** The name that a resource has in an environment, unchecked: in a base one, that of `bases`. */
+export function uncheckedTitle(
+  project: Pick<Project, "name" | "config">,
+  resource: Pick<Declared, "kind" | "name">,
+  env: string,
+): string {
+  return declaredTitle(declaredAs(project, resource), project.name, env);
+}
+
+/** The names that a resource's `bases` gives, by base environment; of an embedded provider's, absolute paths. */
+export function basesOf(project: Pick<Project, "root" | "config">, key: string): Scope<unknown>["bases"] {
+  const one = declaredAs(project, { kind: key.split(".", 1)[0] as Kind, name: nameIn(key) });
+  if (one.options.bases === undefined) return undefined;
+  const told = BASE_ENVS.flatMap((env) => {
+    const base = basePath(one, env, project.root) ?? baseOf(one, env);
+    return base === undefined ? [] : [[env, base]];
+  });
+  return Object.fromEntries(told);
+}
+
+/** Returns the name of a resource in an environment; throws if the vendor does not accept it. One of `bases` is there. */
 export function titleOf(
   project: Project,
   resource: Pick<Resource, "key" | "kind" | "name"> & { readonly provider: Pick<Provider, "name" | "capabilities"> },
   env: string,
 ): string {
-  const title = resourceTitle(resource.kind, project.name, env, resource.name);
+  const title = uncheckedTitle(project, resource, env);
+  if (title !== resourceTitle(resource.kind, project.name, env, resource.name)) return title;
   const { maxLength, pattern } = resource.provider.capabilities.name;
   if (title.length <= maxLength && pattern.test(title)) return title;
   throw new ForkstackError(

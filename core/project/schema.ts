@@ -4,7 +4,17 @@
  * @module
  */
 import * as v from "npm:valibot@1.5.0";
-import { declaredResources, ENV_FILE_PATTERN, ForkstackError, type Kind, KINDS, NAME_PATTERN } from "../../mod.ts";
+import {
+  basePath,
+  type Declared,
+  declaredResources,
+  declaredTitle,
+  ENV_FILE_PATTERN,
+  ForkstackError,
+  type Kind,
+  KINDS,
+  NAME_PATTERN,
+} from "../../mod.ts";
 import type { Catalog, OptionsSchema, Provider } from "../provider.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { type GivenOptions, upgradedOptions } from "./older_options.ts";
@@ -84,15 +94,29 @@ const COMMON: Partial<Record<Kind, v.ObjectEntries>> = {
   },
 };
 
+/** A name in `bases`: one line, no path that leads anywhere. */
+const BASE = v.pipe(
+  v.string(),
+  v.maxLength(255),
+  v.regex(/^(?!.*(?:^|\/)\.{0,2}(?:\/|$))(?!\s)[^\p{C}]+$/u, 'must be a name like "shop_production"'),
+);
+
+/** What every entry takes beside its provider's own options. */
+function commonOf({ kind, baseSchema = BASE }: Pick<Provider, "kind" | "baseSchema">): v.ObjectEntries {
+  const base = v.optional(baseSchema as v.GenericSchema);
+  /** What is there already, by base environment: its name at the vendor, or of what is on this machine its path. */
+  return { ...COMMON[kind], bases: v.optional(v.strictObject({ prod: base, dev: base })) };
+}
+
 /** Parses an entry without its `provider`: the fields of every entry of the kind, and the provider's options. */
 export async function parseResource(
-  provider: Pick<Provider, "name" | "kind" | "options" | "upgradeOptions">,
+  provider: Pick<Provider, "name" | "kind" | "options" | "baseSchema" | "upgradeOptions">,
   input: GivenOptions,
   key: string,
   path: string,
 ): Promise<{ options: unknown; sanitize?: string }> {
-  const { kind, options } = provider;
-  const common = COMMON[kind] ?? {};
+  const { options } = provider;
+  const common = commonOf(provider);
   const schema = v.strictObject({ ...common, ...entriesOf(options) });
   const isCommon = ([name]: [string, unknown]) => name in common;
   const own = Object.fromEntries(Object.entries(input).filter((one) => !isCommon(one)));
@@ -178,12 +202,12 @@ export async function jsonSchema(catalog: Catalog): Promise<unknown> {
       const loaded = await Promise.all(
         Object.entries(providers).map(async ([name, load]) => {
           const { default: provider } = await load();
-          const entries = { ...COMMON[provider.kind], ...entriesOf(provider.options) };
+          const entries = { ...commonOf(provider), ...entriesOf(provider.options) };
           return v.strictObject({ provider: v.literal(name), ...entries });
         }),
       );
       const own = v.pipe(v.string(), v.regex(CUSTOM)); // its options are known to itself alone
-      const any = v.union([...loaded, v.looseObject({ ...COMMON[kind as Kind], provider: own })]);
+      const any = v.union([...loaded, v.looseObject({ ...commonOf({ kind: kind as Kind }), provider: own })]);
       return [kind, v.optional(v.union([any, v.record(v.string(), any)]))] as const;
     }),
   );
@@ -228,6 +252,9 @@ async function problemsOf(schema: v.GenericSchema, input: unknown, path: string)
     const place = [path, ...keys].filter(Boolean).join(".");
     const at = place === "" ? "it" : `"${place}"`;
     if (issue.type === "strict_object" && issue.expected === "never") {
+      if (keys[0] === "bases") {
+        return `${at} is of no base environment: ${basesExample(keys[1]!, issue.path?.at(-1)?.value)}`;
+      }
       const known = Object.keys((schema as unknown as { entries?: object }).entries ?? {});
       return `unknown key ${at}${await didYouMean(keys[keys.length - 1] ?? "", known)}`;
     }
@@ -243,13 +270,38 @@ async function problemsOf(schema: v.GenericSchema, input: unknown, path: string)
   }));
 }
 
+/** What to write in place of a key that 0.1.0 took: the name of a cache or queue. */
+function basesExample(key: string, value: unknown): string {
+  return `the keys of "bases" are "prod" and "dev", like ${
+    JSON.stringify({ [/-dev$/.test(key) ? "dev" : "prod"]: value })
+  }`;
+}
+
+/** Why `bases` can't be used, whichever the provider. */
+function basesProblem(one: Declared, project: string): string | undefined {
+  const at = `"${[one.kind, one.name, "bases"].filter(Boolean).join(".")}"`;
+  if (one.options.bases === undefined || !v.is(v.looseObject({}), one.options.bases)) return undefined;
+  const [dev, prod] = ["dev", "prod"].map((env) => {
+    try {
+      return basePath(one, env, "/") ?? declaredTitle(one, project, env);
+    } catch {
+      return env; // told by the schema
+    }
+  });
+  return dev === prod ? `${at} gives dev and prod the same ${one.kind}: ${JSON.stringify(dev)}` : undefined;
+}
+
 async function resourceProblems(input: Record<string, unknown>, { providers }: Catalog): Promise<string[]> {
   const problems: string[] = [];
   const kinds = (Object.keys(KINDS) as Kind[]).filter((kind) => input[kind] !== undefined && v.is(KIND, input[kind]));
   for (
-    const { kind, name, provider } of declaredResources(Object.fromEntries(kinds.map((kind) => [kind, input[kind]])))
+    const { kind, name, provider, options } of declaredResources(
+      Object.fromEntries(kinds.map((kind) => [kind, input[kind]])),
+    )
   ) {
     const at = `"${[kind, name, "provider"].filter(Boolean).join(".")}"`;
+    const problem = basesProblem({ kind, name, provider, options }, String(input.project));
+    if (problem !== undefined) problems.push(problem);
     if (CUSTOM.test(provider)) {
       const problem = referenceProblem(provider);
       if (problem !== undefined) problems.push(`${at} ${problem}`);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { declaredResources, ForkstackError, type Kind } from "../../mod.ts";
+import { basePath, type Declared, declaredResources, ForkstackError, type Kind, mainRoot } from "../../mod.ts";
 import { files } from "../system/files.ts";
 import { join } from "../system/host.ts";
 import { isWithin } from "../system/links.ts";
@@ -11,7 +11,7 @@ import { load } from "../system/lazy.ts";
 import type { Catalog, OptionsSchema, Provider } from "../provider.ts";
 import { upgradedOptions } from "./older_options.ts";
 import { itemTitle } from "./trust_text.ts";
-import { isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
+import { BASE_ENVS, isBuiltIn, keyOf, type Project, type Resource } from "./project.ts";
 import type { Admitted, Code, Item, Named, Reach } from "./trusted.ts";
 import { isEndless } from "../system/disk.ts";
 
@@ -34,7 +34,8 @@ export async function namedBy(
   const scripts: Record<string, string> = {};
   for (const { kind, name, provider: file, options } of reach === "registry" ? [] : declaredResources(project.config)) {
     const resource = keyOf(kind, name);
-    const { provider: _, sanitize, ...entry } = options as Record<string, unknown>;
+    const { provider: _, sanitize, bases: __, ...entry } = options as Record<string, unknown>;
+    items.push(...await baseItems(project, { kind, name, provider: file, options }));
     if (isBuiltIn(catalog, kind, file)) {
       const { default: provider } = await catalog.providers[kind][file]();
       items.push(...hostItems(resource, provider, upgradedOptions(provider, entry)));
@@ -114,6 +115,36 @@ function textsIn(value: unknown): string[] {
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
+/** The paths in a resource's `bases` that lead out of the project, or into its state, links resolved. */
+async function baseItems(project: Project, one: Declared): Promise<Item[]> {
+  const items = BASE_ENVS.map(async (env): Promise<Item[]> => {
+    const path = basePath(one, env, project.root);
+    if (path === undefined) return [];
+    const [real, ...roots] = await Promise.all([path, project.root, mainRoot(project.root)].map(realPathOf));
+    const isOwn = roots.some((root) => isWithin(real!, root)) && !/[\\/]\.forkstack([\\/]|$)/.test(real!);
+    return isOwn ? [] : [{ kind: "base", resource: keyOf(one.kind, one.name), name: real!, option: `bases.${env}` }];
+  });
+  return (await Promise.all(items)).flat();
+}
+
+/** The path without links; of what is not there yet, where it would be. */
+async function realPathOf(path: string): Promise<string> {
+  const [{ readlink, realpath }, { dirname, resolve }] = await Promise.all([
+    import("node:fs/promises"),
+    import("node:path"),
+  ]);
+  const ifThere = (error: { code?: string }) => {
+    if (error.code === "ENOENT" || error.code === "EINVAL") return undefined; // EINVAL: it is no link
+    throw error;
+  };
+  const found = await realpath(path).catch(ifThere);
+  if (found !== undefined) return found;
+  const target = await readlink(path).catch(ifThere);
+  if (target !== undefined) return await realPathOf(resolve(dirname(path), target));
+  const [, above, last] = /^(.*)[\\/]([^\\/]+)$/s.exec(path) ?? [];
+  return above === undefined ? path : `${await realPathOf(above || "/")}/${last}`;
+}
+
 async function registryItems(project: Project): Promise<Item[]> {
   const url = project.config.registry?.url;
   if (url === undefined || LOOPBACK.test(url)) return [];
@@ -123,19 +154,10 @@ async function registryItems(project: Project): Promise<Item[]> {
 
 /** Returns true if a file is in the project, or beside its state, with links resolved. */
 async function isInside({ root, stateRoot }: Project, url: string): Promise<boolean> {
-  const [{ fileURLToPath }, { realpath }] = await Promise.all([import("node:url"), import("node:fs/promises")]);
-  const real = async (path: string): Promise<string> => {
-    const found = await realpath(path).catch((error) => {
-      if (error.code === "ENOENT") return undefined; // what is not there yet is where its directory is
-      throw error;
-    });
-    const [, above, last] = /^(.*)[\\/]([^\\/]+)$/s.exec(path) ?? [];
-    return found ?? (above === undefined ? path : `${await real(above || "/")}/${last}`);
-  };
+  const { fileURLToPath } = await import("node:url");
   if (!URL.canParse(url) || new URL(url).host !== "") return false;
-  const path = await real(fileURLToPath(url));
-  const roots = await Promise.all([root, stateRoot].map(real));
-  return roots.some((one) => isWithin(path, one));
+  const [path, ...roots] = await Promise.all([fileURLToPath(url), root, stateRoot].map(realPathOf));
+  return roots.some((one) => isWithin(path!, one));
 }
 
 /** Reads a script by its path, relative to the directory of forkstack.json. */

@@ -17,6 +17,8 @@ export function itemTitle({ kind, resource, name, option }: Item): string {
       return `script "${text}" of ${resource}`;
     case "host":
       return `${option} "${text}" of ${resource}`;
+    case "base":
+      return `${option} of ${resource}, outside the project: "${text}"`;
     case "registry":
       return `registry "${text}"`;
   }
@@ -35,6 +37,7 @@ const WHAT_IT_GETS: Readonly<Record<Item["kind"], string>> = {
   provider: "runs as you, with your credentials",
   script: "runs on each new fork",
   host: "gets credentials and data",
+  base: "is read, copied into forks, and given to the app",
   registry: "decides which resources are forkstack's to delete",
 };
 

@@ -13,12 +13,12 @@ export type Reach = "all" | "vendors" | "registry" | "nothing";
 
 /** An item that works only with trust. */
 export interface Item {
-  readonly kind: "provider" | "script" | "host" | "registry";
+  readonly kind: "provider" | "script" | "host" | "registry" | "base";
   /** Its resource: `"database"`, `"storage.uploads"`, or `"registry"`. */
   readonly resource: string;
-  /** The path, the URL or the host, as in forkstack.json. */
+  /** The path, the URL or the host, as in forkstack.json; of a base, the real path. */
   readonly name: string;
-  /** The option that names a host. */
+  /** The option that names a host or a base. */
   readonly option?: string;
   /** SHA-256 of each file's contents in hexadecimal, by path. */
   readonly files?: Readonly<Record<string, string>>;

@@ -48,11 +48,11 @@ export async function readVariables(place: Workspace, env: string): Promise<Reco
  * give now.
  */
 export function staleVariables(
-  { config, stateRoot }: Project,
+  { config, root, stateRoot }: Project,
   env: string,
   written: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  const derived = Object.entries(derivedVariables(config, stateRoot, env));
+  const derived = Object.entries(derivedVariables(config, stateRoot, env, root));
   return Object.fromEntries(derived.filter(([name, value]) => Object.hasOwn(written, name) && written[name] !== value));
 }
 

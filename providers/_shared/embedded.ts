@@ -24,10 +24,12 @@ import { isWithin } from "../../core/system/links.ts";
 import { embeddedPath, ForkstackError } from "../../mod.ts";
 import {
   companionsOf,
+  embeddedPlace,
   embeddedTeller,
   inspect,
   isEmptyLater,
   isMadeAtFirstUse,
+  namedBase,
   ownerNote,
   ownerPath,
   publishedCopy,
@@ -36,6 +38,15 @@ import {
   type StateRoot,
 } from "./embedded_look.ts";
 import { holder, isSameHolder } from "./ownership.ts";
+
+/** A path in `bases`: of what is there, and no part of the state. */
+const BASE = v.pipe(
+  v.string(),
+  v.regex(
+    /^(?![~\s]|[a-z]{2,}:|(?:.*[\\/])?\.forkstack(?:[\\/]|$))[^\p{C}]+$/iu,
+    'must be a path like "./dev.db", and not in .forkstack',
+  ),
+);
 
 const noOptions = v.strictObject({});
 type NoOptions = v.InferOutput<typeof noOptions>;
@@ -72,12 +83,13 @@ export function embeddedProviderWith<Options>(
   options: OptionsSchema<Options>,
   its: Whole<Options>,
 ): Provider<Options> {
-  const pathOf = (held: Held, place: StateRoot) => embeddedPath(its.kind, place.root, held.name);
+  const at = (held: Held, scope: Scope<Options>) => embeddedPlace(its.kind, scope, held.name);
   return {
     ...embeddedTeller(its),
     title: its.title,
     page: its.page,
     options,
+    baseSchema: BASE,
     secrets: its.secrets,
     create: (context, target) => create(its, context, target),
     delete: (context, fork, scope) => remove(its, context, fork, scope),
@@ -85,7 +97,7 @@ export function embeddedProviderWith<Options>(
     list: (context, scope) => list(its.kind, context, scope),
     remark: (context, fork, scope) => remark(its.kind, context, fork, scope),
     async probe(context, held, scope) {
-      const path = pathOf(held, scope);
+      const path = at(held, scope);
       const found = await context.files.stat(path);
       if (found?.type === its.type) return await its.open?.(path);
       const owner = found === undefined ? await readOwner(context, its.kind, scope, held.name) : undefined;
@@ -95,7 +107,7 @@ export function embeddedProviderWith<Options>(
       });
     },
     execute: its.execute && (async (context, fork, scope, sql) => {
-      const path = pathOf(fork, scope);
+      const path = at(fork, scope);
       const isHere = (await context.files.stat(path))?.type === its.type;
       if (isHere && (await readOwner(context, its.kind, scope, fork.name))?.id === fork.id) {
         return await its.execute!(path, sql, context.signal);
@@ -103,7 +115,7 @@ export function embeddedProviderWith<Options>(
       throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
     }),
     async usage(context, held, scope) {
-      const paths = ["", ...(its.companions ?? [])].map((suffix) => pathOf(held, scope) + suffix);
+      const paths = ["", ...(its.companions ?? [])].map((suffix) => at(held, scope) + suffix);
       const sizes = await Promise.all(paths.map((path) => sizeOf(context, path)));
       return { sizeBytes: sizes.reduce((sum, size) => sum + size, 0) };
     },
@@ -219,10 +231,17 @@ async function madeByAnother<O>(
 /** Returns the real path of the parent, inside the project; `undefined` if it does not exist. */
 async function usableParent<O>(its: Embedded<O>, context: Context, target: Target<O>): Promise<string | undefined> {
   if (target.parent === undefined) return undefined;
-  const path = embeddedPath(its.kind, target.root, target.parent);
+  const path = embeddedPlace(its.kind, target, target.parent);
   const unusable = (state: string, hint: string) =>
     new ForkstackError("PARENT_UNUSABLE", `Cannot fork ${its.kind} "${path}": ${state}`, { hint });
-  if (await context.files.stat(path) === undefined) return undefined;
+  const isNamed = namedBase(its.kind, target, target.parent) !== undefined;
+  if (await context.files.stat(path) === undefined) {
+    if (!isNamed) return undefined;
+    throw new ForkstackError("NOT_FOUND", `Cannot fork ${its.kind} "${path}": there is none`, {
+      hint: "Make it, correct `bases` in forkstack.json, or start without data by --empty",
+      details: { resource: target.resource, provider: its.name },
+    });
+  }
   const [real, root] = await Promise.all([path, target.root].map((one) => context.files.real(one)));
   if (real === undefined || root === undefined) {
     throw unusable(
@@ -230,11 +249,15 @@ async function usableParent<O>(its: Embedded<O>, context: Context, target: Targe
       "Remove the link; a parent may be absent, the fork is empty then",
     );
   }
-  if (!isWithin(real, root)) {
+  // A base's path was looked at where forkstack.json was read: one that leads out of the project is a person's choice.
+  if (!isNamed && !isWithin(real, root)) {
     throw unusable(
       `it is a link that leads out of "${target.root}"`,
       "Put what it leads to in its place; forkstack reads nothing outside of the project",
     );
+  }
+  if (isWithin(embeddedPlace(its.kind, target, target.name), real)) {
+    throw unusable("its forks would lie in it", 'Name a directory of its own in `bases`, such as "./uploads"');
   }
   for (
     const [at, type] of [

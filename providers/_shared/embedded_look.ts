@@ -5,9 +5,9 @@
 import type { Context, Copy, Declaration, Fork, Inspection, Kind, Scope, Target, Teller } from "../../core/provider.ts";
 import { isFork } from "../../core/marker.ts";
 import { temporariesOf } from "../../core/system/files.ts";
-import { join } from "../../core/system/host.ts";
+import { dirname, join } from "../../core/system/host.ts";
 import { load } from "../../core/system/lazy.ts";
-import { embeddedPath, ForkstackError } from "../../mod.ts";
+import { embeddedPath, ForkstackError, resourceTitle } from "../../mod.ts";
 import { isSameHolder, others, unmarked } from "./ownership.ts";
 
 /** The parts of an embedded provider that say where its forks are, and of what kind. */
@@ -18,6 +18,21 @@ export interface Shape {
   readonly copy?: Copy;
   /** Suffixes of further files that belong to a fork. @default {none} */
   readonly companions?: readonly string[];
+}
+
+/** Returns the path of a base environment's resource that `bases` names. */
+export function namedBase(
+  kind: Kind,
+  { bases, project, resourceName }: Scope<unknown>,
+  name: string,
+): string | undefined {
+  const env = (["dev", "prod"] as const).find((one) => resourceTitle(kind, project, one, resourceName) === name);
+  return env && bases?.[env];
+}
+
+/** Returns the path of a fork, or of a base environment's resource, by its name. */
+export function embeddedPlace(kind: Kind, scope: Scope<unknown>, name: string): string {
+  return namedBase(kind, scope, name) ?? embeddedPath(kind, scope.root, name);
 }
 
 /** The state directory, which holds the owner files. */
@@ -65,7 +80,7 @@ export function embeddedTeller(its: Shape): Teller {
       const { OUTPUTS } = await load<typeof import("./embedded_outputs.ts")>("providers/_shared/embedded_outputs.ts");
       const owner = await readOwner(context, its.kind, scope, held.name);
       const id = owner?.id ?? held.name; // of a base environment too, whoever asks
-      const path = embeddedPath(its.kind, scope.root, held.name);
+      const path = embeddedPlace(its.kind, scope, held.name);
       return await OUTPUTS[its.kind]!({ path, held: { id, name: held.name }, context, scope });
     },
   };
@@ -107,6 +122,23 @@ export async function readOwner(
 
 const COPIES: readonly unknown[] = ["copy-on-write", "full-copy", "empty"] satisfies Copy[];
 
+/** Finds the fork whose place is a path: no base environment's resource is there then. */
+async function holderOfPath(
+  kind: Kind,
+  context: Context,
+  place: StateRoot,
+  path: string,
+): Promise<Fork | undefined> {
+  const real = await context.files.real(path) ?? path;
+  for (const file of await context.files.list(dirname(ownerPath(kind, place, "")))) {
+    if (!file.startsWith(`${kind}.`) || !file.endsWith(".json")) continue;
+    const name = file.slice(kind.length + 1, -".json".length);
+    const at = embeddedPath(kind, place.root, name);
+    if ((await context.files.real(at) ?? at) === real) return await readOwner(context, kind, place, name);
+  }
+  return undefined;
+}
+
 /** Checks the content of an owner file by hand: valibot would slow down `switch`. */
 function soundOwner(value: unknown): Fork {
   const isSound = isFork(value) && (value.copy === undefined || COPIES.includes(value.copy));
@@ -116,7 +148,11 @@ function soundOwner(value: unknown): Fork {
 
 /** Looks at the fork's path. A complete fork that is missing is `deleting`: only its owner file is left. */
 export async function inspect(its: Shape, context: Context, target: Target<unknown>): Promise<Inspection> {
-  const path = embeddedPath(its.kind, target.root, target.name);
+  const path = embeddedPlace(its.kind, target, target.name);
+  if (namedBase(its.kind, target, target.name) !== undefined) {
+    const holder = await holderOfPath(its.kind, context, target, path);
+    if (holder !== undefined) return others(holder.id, holder.marker);
+  }
   const ownerFile = ownerPath(its.kind, target, target.name);
   const fork = await readOwner(context, its.kind, target, target.name);
   if (fork === undefined) {

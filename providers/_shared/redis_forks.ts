@@ -35,6 +35,7 @@ export interface OnRedis<Options> {
   /** Variables with the administrator's URL; the first that is set counts. */
   readonly variables: readonly [string, ...string[]];
   readonly options: OptionsSchema<Options>;
+  readonly baseSchema: OptionsSchema<unknown>;
   /** Returns the place of a fork's keys; without a database, a free one is chosen. */
   place(
     login: RedisLogin,
@@ -102,6 +103,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
     credentialsHint: `a URL of the server, ${FOR_WHOM}`,
     variables: its.gives,
     options: its.options,
+    baseSchema: its.baseSchema,
     permissions(_options, credentials) {
       if (!its.variables.some((name) => credentials[name] !== undefined)) return {};
       const { host, port } = redisLoginOf({ credentials }, its.variables);
@@ -312,7 +314,8 @@ async function parentOf<Options>(
   if (fork === undefined && its.parentMayBeAbsent) return undefined;
   const state = base === undefined ? "nothing tells where it is" : `${inWords(base)} holds no key`;
   throw new ForkstackError("NOT_FOUND", `Cannot fork ${its.kind} "${name}": ${fork ? "it is not whole" : state}`, {
-    hint: `Say where it is in the option \`bases\` of ${resource}, name another parent with --from, or use --empty`,
+    hint:
+      `Say where it is in \`bases\` of ${resource} in forkstack.json, name another parent with --from, or use --empty`,
     details: { provider: its.name, resource },
   });
 }
@@ -361,7 +364,7 @@ function isInUse<Options>(
   target: Target<Options>,
   database: number,
 ): boolean {
-  const bases = Object.keys((target.options as { bases?: Record<string, unknown> }).bases ?? {});
+  const bases = Object.values(target.bases ?? {});
   return database === login.database || bases.some((name) => its.base(login, target, name)?.database === database);
 }
 

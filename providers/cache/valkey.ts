@@ -10,7 +10,8 @@ import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
 import type { Copy, Provider } from "../../core/provider.ts";
-import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { ForkstackError } from "../../mod.ts";
+import { derivedProd } from "../_shared/base_names.ts";
 import { copyKeys, fieldsOf } from "../_shared/redis_connection.ts";
 import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 
@@ -20,14 +21,6 @@ const options = v.strictObject({
    * that begin with CACHE_PREFIX, which the server enforces. See docs/cache.md. @default {"database"}
    */
   isolation: v.optional(v.picklist(["database", "prefix"]), "database"),
-  /**
-   * Places of base environments, by the cache's name, e.g. `{ "shop-dev": 1 }`: a logical database, or with `"prefix"`
-   * the prefix of the keys. Without an entry `prod` is in the logical database of the URL, or under `"shop.cache:"`.
-   */
-  bases: v.optional(
-    v.record(v.string(), v.union([v.pipe(v.number(), v.integer(), v.minValue(0)), v.pipe(v.string(), v.minLength(1))])),
-    {},
-  ),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -44,16 +37,19 @@ const provider: Provider<Options> = redisProvider<Options>({
   isCopied: () => true,
   variables: ["VALKEY_URL"],
   options,
+  /** A logical database, or with `"isolation": "prefix"` what the keys begin with. */
+  baseSchema: v.union([v.pipe(v.number(), v.integer(), v.minValue(0)), v.pipe(v.string(), v.minLength(1))]),
   place: (login, { options }, name) =>
     options.isolation === "database" ? {} : { database: login.database, prefix: prefixOf(name) },
-  base(login, { options, project, resourceName }, name) {
-    const told = options.bases[name];
-    if (options.isolation === "prefix") {
-      return { database: login.database, prefix: typeof told === "string" ? told : prefixOf(name) };
+  // Without `bases`, prod is in the logical database of the URL, or under "shop.cache:".
+  base(login, scope, name) {
+    const isNamed = Object.values(scope.bases ?? {}).includes(name);
+    if (scope.options.isolation === "prefix") {
+      return { database: login.database, prefix: isNamed ? name : prefixOf(name) };
     }
-    if (typeof told === "number") return { database: told };
-    const prods = [undefined, resourceName].map((own) => resourceTitle("cache", project, "prod", own));
-    return prods.includes(name) ? { database: login.database } : undefined;
+    if (isNamed) return /^\d+$/.test(name) ? { database: Number(name) } : undefined;
+    const prod = derivedProd("cache", scope);
+    return prod !== undefined && [scope.project, prod].includes(name) ? { database: login.database } : undefined;
   },
   rules: ({ prefix }) =>
     prefix === undefined

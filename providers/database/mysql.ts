@@ -12,8 +12,8 @@
 import { randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import type { Context, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
-import { type Provider, type Replacement, type Scope, Secret, type Target } from "../../core/provider.ts";
-import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
+import { ForkstackError } from "../../mod.ts";
 import { ENCODED } from "../_shared/connection_url.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
 import { asOwner, dropAccounts, dropEarlierAccounts, forget, mint, ownerOf } from "./mysql_accounts.ts";
@@ -46,8 +46,6 @@ const options = v.strictObject({
   strategy: v.optional(v.picklist(["copy", "dump"])),
   /** Fork a parent that every user may see, including those of its forks. @default {false} */
   allowOpenParent: v.optional(v.boolean()),
-  /** Names of base environments' databases, if not the project's: `{ "prod": "shop_production" }`. */
-  bases: v.optional(v.record(v.picklist(["dev", "prod"]), v.pipe(v.string(), v.minLength(1), v.maxLength(64)))),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -113,15 +111,13 @@ const provider: Provider<Options> = {
       }
     }
   },
-  async probe(context, { id, name: title }, scope) {
-    const held = { id, name: nameOf(scope, title) };
+  async probe(context, held) {
     await session(context, `use database "${held.name}"`, async (query) => {
       await isForkHeld(context, query, held);
       await query(`SHOW FULL TABLES FROM ${backquoted(held.name)}`);
     });
   },
-  async outputs(context, { id, name: title }, scope) {
-    const held = { id, name: nameOf(scope, title) };
+  async outputs(context, held) {
     const what = `use database "${held.name}"`;
     const login = await session(context, what, async (query) => {
       const minted = await isForkHeld(context, query, held) ? await mint(query, held) : {};
@@ -135,8 +131,7 @@ const provider: Provider<Options> = {
     );
     return { DATABASE_URL: new Secret(server.appUrlOf(login, held.name)) };
   },
-  async usage(context, { id, name: title }, scope) {
-    const held = { id, name: nameOf(scope, title) };
+  async usage(context, held) {
     const [row] = await session(context, `measure database "${held.name}"`, async (query) => {
       await isForkHeld(context, query, held);
       return await query(
@@ -179,16 +174,8 @@ function adminOf(context: Context): Login {
 
 // ---- Looking ----
 
-/** Returns a database's name on the server; for a base environment as in `bases`. */
-function nameOf({ options, project, resourceName }: Scope<Options>, title: string): string {
-  const found = Object.entries(options.bases ?? {}).find(([env]) =>
-    title === resourceTitle("database", project, env, resourceName)
-  );
-  return found?.[1] ?? title;
-}
-
 async function inspect(context: Context, query: MysqlQuery, target: Target<Options>): Promise<Inspection> {
-  const name = nameOf(target, target.name);
+  const { name } = target;
   const row = await look(query, name);
   if (row === undefined) return { state: "absent" };
   const marker = databaseMarker(context, row);
@@ -270,8 +257,8 @@ async function isTakenOver(
 
 /** Returns the clauses that create a database with its parent's character set; none without a parent. */
 async function likeParent(query: MysqlQuery, target: Target<Options>): Promise<string> {
-  if (target.parent === undefined) return "";
-  const parent = nameOf(target, target.parent);
+  const { parent } = target;
+  if (parent === undefined) return "";
   const [found] = await query(
     `SELECT CONCAT(' CHARACTER SET ', DEFAULT_CHARACTER_SET_NAME, ' COLLATE ', DEFAULT_COLLATION_NAME) AS clauses
       FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?`,
@@ -321,8 +308,8 @@ async function fill(
   const { strategy, allowOpenParent } = target.options;
   const admin = adminOf(context);
   const copy = await asOwner(query, admin, { fork, database: name }, async (owner) => {
-    if (target.parent === undefined) return "empty";
-    const parent = nameOf(target, target.parent);
+    const { parent } = target;
+    if (parent === undefined) return "empty";
     if (!allowOpenParent) await assertClosed(context, owner, parent);
     return await copied(context, query, admin, { parent, to: name, owner, strategy });
   });

@@ -8,7 +8,8 @@ import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Scope, Target } from "../../core/provider.ts";
-import { type ErrorCode, type ForkstackError, resourceTitle } from "../../mod.ts";
+import type { ErrorCode, ForkstackError } from "../../mod.ts";
+import { derivedProd } from "../_shared/base_names.ts";
 import { Api, type Refusal, type VendorAnswer } from "../_shared/json_api.ts";
 
 /** The options that the calls need. */
@@ -214,8 +215,8 @@ export async function named(context: Context, scope: Scope<NeonProject>, title: 
   return undefined;
 }
 
-export function isProd({ project, resourceName }: Scope<NeonProject>, title: string): boolean {
-  return title === resourceTitle("database", project, "prod", resourceName);
+export function isProd(scope: Scope<NeonProject>, title: string): boolean {
+  return title === derivedProd("database", scope);
 }
 
 /** Returns the branch of an id, if it exists; throws if the project does not. */

@@ -2,7 +2,8 @@
 import * as v from "npm:valibot@1.5.0";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Fork, Held, Marker, Scope, Target } from "../../core/provider.ts";
-import { type ForkstackError, resourceTitle } from "../../mod.ts";
+import type { ForkstackError } from "../../mod.ts";
+import { derivedProd } from "../_shared/base_names.ts";
 import { Api, type Refusal, type VendorAnswer } from "../_shared/json_api.ts";
 import { finalNameOf, firstNameOf } from "../_shared/first_name.ts";
 import { isSameHolder } from "../_shared/ownership.ts";
@@ -361,11 +362,12 @@ export function denied(
 
 export function missing(answer: VendorAnswer, scope: PlanetScaleScope, title: string): Promise<ForkstackError> {
   const { database } = scope.options;
+  const prod = titleOfProd(scope);
   return told(answer, scope, `use branch "${title}"`, {
     code: "NOT_FOUND",
     state: `database "${database}" has none`,
-    hint: `Make it with \`pscale branch create ${database} ${title}\`, or name another parent with --from; ` +
-      `"${titleOfProd(scope)}" stands for the default branch`,
+    hint: `Make it with \`pscale branch create ${database} ${title}\`, or name another parent with --from` +
+      (prod === undefined ? "" : `; "${prod}" stands for the default branch`),
   });
 }
 
@@ -387,9 +389,9 @@ export async function told(
   });
 }
 
-/** Returns the title of `prod`'s resource; `database.reports` is the resource "reports". */
-export function titleOfProd({ project, resourceName }: PlanetScaleScope): string {
-  return resourceTitle("database", project, "prod", resourceName);
+/** Returns the title by which `prod` means the default branch; none if `bases` names prod's branch. */
+export function titleOfProd(scope: PlanetScaleScope): string | undefined {
+  return derivedProd("database", scope);
 }
 
 export function engineOf({ kind }: Pick<Branch, "kind">): Access["engine"] {

@@ -8,7 +8,8 @@ import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { vendorError } from "../../core/http/client.ts";
 import type { Context, Held, Marker, Scope, Target } from "../../core/provider.ts";
-import { type ErrorCode, ForkstackError, resourceTitle } from "../../mod.ts";
+import { type ErrorCode, ForkstackError } from "../../mod.ts";
+import { derivedProd } from "../_shared/base_names.ts";
 import { Api, endpointOption, type VendorAnswer } from "../_shared/json_api.ts";
 import { firstNameOf } from "../_shared/first_name.ts";
 import { isSameHolder, recordedOwner } from "../_shared/ownership.ts";
@@ -114,12 +115,10 @@ export const api = new Api<Options>({
   },
 });
 
-/**
- * Returns true if a name means the project itself, as prod's does whatever its default branch is called, and as its ref
- * does.
- */
-export function isProject({ project, resourceName, options: { projectRef } }: Scope<Options>, name: string): boolean {
-  return [project, resourceTitle("database", project, "prod", resourceName), projectRef].includes(name);
+/** Returns true if a name means the project itself: prod's derived one, whatever the default branch is called, or the ref. */
+export function isProject(scope: Scope<Options>, name: string): boolean {
+  const prod = derivedProd("database", scope);
+  return name === scope.options.projectRef || (prod !== undefined && [scope.project, prod].includes(name));
 }
 
 /** Lists the branches; the default branch, which is the project itself, is among them. */

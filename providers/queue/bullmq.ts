@@ -13,13 +13,6 @@ import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 const options = v.strictObject({
   /** The logical database of the queues' keys. @default {that of the URL} */
   database: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
-  /**
-   * Prefixes of base environments' queues, by the queue's name, e.g. `{ "shop": "bull" }`. @default {the queue's name}
-   */
-  bases: v.optional(
-    v.record(v.string(), v.pipe(v.string(), v.regex(/^[^:]+$/, "must be a prefix without colons"))),
-    {},
-  ),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -33,10 +26,12 @@ const provider: Provider<Options> = redisProvider<Options>({
   isCopied: () => false,
   variables: ["BULLMQ_URL", "VALKEY_URL"],
   options,
+  /** The prefix of the queues, e.g. `"bull"`. */
+  baseSchema: v.pipe(v.string(), v.regex(/^[^:]+$/, "must be a prefix without colons")),
   place: (login, { options }, name) => ({ database: options.database ?? login.database, prefix: `${name}:` }),
   base: (login, { options }, name) => ({
     database: options.database ?? login.database,
-    prefix: `${options.bases[name] ?? name}:`,
+    prefix: `${name}:`,
   }),
   rules: () => ["-scan", "-randomkey", "-dbsize"],
   fill,

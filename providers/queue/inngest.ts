@@ -11,7 +11,8 @@ import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
-import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { ForkstackError } from "../../mod.ts";
+import { derivedProd } from "../_shared/base_names.ts";
 import { Api, endpointOption, reaches } from "../_shared/json_api.ts";
 import { recorded } from "../_shared/recorded.ts";
 
@@ -257,8 +258,8 @@ async function environments(context: Context, scope: Scope<Options>): Promise<En
 
 /** Returns the environment of a title; prod's is the production environment. */
 function standing(all: readonly Environment[], scope: Scope<Options>, title: string): Environment | undefined {
-  const { project, resourceName } = scope;
-  const isProd = [undefined, resourceName].some((own) => title === resourceTitle("queue", project, "prod", own));
+  const prod = derivedProd("queue", scope);
+  const isProd = prod !== undefined && [scope.project, prod].includes(title);
   return all.find(({ name, type, isArchived }) => !isArchived && (isProd ? type === "PRODUCTION" : name === title));
 }
 

@@ -26,6 +26,7 @@ import {
   CREDENTIALS_HINT,
   type DopplerConfig,
   idOf,
+  isBaseConfig,
   isConfig,
   isKeptConfig,
   KEY,
@@ -151,7 +152,8 @@ async function create(context: Context, target: Target<Options>): Promise<Fork> 
   const { name, marker } = target;
   const source = target.parent === undefined ? undefined : await parentOf(context, target, target.parent);
   // A root is called as its environment is. Without a parent it is dev's: a branch has to be of one.
-  const environment = source?.environment ?? (target.options.configs.dev ?? CONFIGS.dev!);
+  const environment = source?.environment ??
+    (target.bases?.dev ?? target.options.configs.dev ?? CONFIGS.dev!).split("_", 1)[0]!;
   const config = `${environment}_${name}`;
   if (config.length > MAX_NAME) {
     throw new ForkstackError("NAME_INVALID", `Cannot make config "${config}": it has ${config.length} characters`, {
@@ -376,9 +378,9 @@ async function outputs(
   held: Held,
   scope: Scope<Options> & Lease,
 ): Promise<Record<string, string | Secret>> {
-  const { project, configs } = scope.options;
+  const { project } = scope.options;
   const { name: config } = await context.once(keyOfRun(held.id), () => standing(context, held, scope));
-  const isBase = Object.values(configs).includes(config);
+  const isBase = isBaseConfig(scope, config);
   const expiresAt = isBase ? new Date(context.now().getTime() + BASE_TOKEN_MS).toISOString() : scope.expiresAt;
   // https://docs.doppler.com/reference/service_tokens-create
   const answer = await api.send(context, scope, "POST", ["configs", "config", "tokens"], {
@@ -413,9 +415,10 @@ async function write(
 
 /** Returns the config of an environment that forkstack did not make; of `secrets.app`, "app-prod" is prod's. */
 function baseConfig(
-  { resourceName: own, options: { configs } }: Scope<Options>,
+  { resourceName: own, options: { configs }, bases = {} }: Scope<Options>,
   name: string,
 ): string | undefined {
+  if (Object.values(bases).includes(name)) return name;
   const env = own !== undefined && name.startsWith(`${own}-`) ? name.slice(own.length + 1) : name;
   return Object.hasOwn(configs, env) ? configs[env] : undefined;
 }

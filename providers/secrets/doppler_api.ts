@@ -89,6 +89,11 @@ export async function* configs(context: Context, scope: Scope<Options>): AsyncIt
   }
 }
 
+/** Returns true if a config is that of an environment that forkstack did not make. */
+export function isBaseConfig({ options, bases }: Scope<Options>, config: string): boolean {
+  return [...Object.values(bases ?? {}), ...Object.values(options.configs)].includes(config);
+}
+
 /** A config with its owner. */
 export interface Owned {
   readonly config: DopplerConfig;
@@ -216,7 +221,7 @@ export async function put(
 ): Promise<void> {
   if (Object.keys(changes).length === 0) return;
   checkChanges(scope, changes);
-  const isBase = Object.values(scope.options.configs).includes(config);
+  const isBase = isBaseConfig(scope, config);
   const secrets = Object.fromEntries(
     Object.entries(changes).map(([key, value]) => [key, value ?? (isBase ? null : "")]),
   );

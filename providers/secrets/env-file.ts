@@ -1,8 +1,9 @@
 /** Secrets in one file per environment, mode 0600. `mod.ts` reads and writes the values itself. */
 import * as v from "npm:valibot@1.5.0";
 import { Secret } from "../../core/provider.ts";
-import { editSecretsFile, embeddedPath, envFileSecrets, parseSecretsFile } from "../../mod.ts";
+import { editSecretsFile, envFileSecrets, parseSecretsFile } from "../../mod.ts";
 import { embeddedProviderWith } from "../_shared/embedded.ts";
+import { embeddedPlace } from "../_shared/embedded_look.ts";
 import { type Policy, policyChanges, policyOptions } from "../_shared/secret_policy.ts";
 
 const options = v.strictObject(policyOptions);
@@ -30,12 +31,12 @@ export default embeddedProviderWith(options, {
   },
   secrets: {
     async read(_context, held, scope) {
-      const all = await envFileSecrets(embeddedPath("secrets", scope.root, held.name)).all();
+      const all = await envFileSecrets(embeddedPlace("secrets", scope, held.name)).all();
       return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, new Secret(value)]));
     },
     async write(_context, held, scope, changes) {
       const plain = Object.entries(changes).map(([key, value]) => [key, value?.reveal() ?? null]);
-      await envFileSecrets(embeddedPath("secrets", scope.root, held.name)).write(Object.fromEntries(plain));
+      await envFileSecrets(embeddedPlace("secrets", scope, held.name)).write(Object.fromEntries(plain));
     },
   },
 });

@@ -285,20 +285,23 @@ testIf(WHY_NO_SERVER, "valkey: a fork of a whole logical database leaves out its
   await provider.delete(context, fork, wanted("alice"));
 });
 
-testIf(WHY_NO_SERVER, "valkey: a parent that the options name, and one that nothing tells of", async () => {
+testIf(WHY_NO_SERVER, "valkey: a parent that `bases` names, and one that nothing tells of", async () => {
   await using server = await Server.start();
   await server.admin.select(3);
   await server.admin.set("a", "1");
   await server.admin.select(0);
   const context = contextOf(server.url());
   await assert.rejects(provider.create(context, wanted("alice", {}, { parent: "shop-dev" })), hasCode("NOT_FOUND"));
-  const told = { bases: { "shop-dev": 3 } };
-  const fork = await provider.create(context, wanted("alice", told, { parent: "shop-dev" }));
+  const bases = { dev: "3" };
+  const fork = await provider.create(context, wanted("alice", {}, { bases, parent: "3" }));
   assert.equal(fork.parentId, "database:3");
-  const base = await provider.inspect(context, wanted("dev", told)) as { id: string };
-  const { CACHE_URL } = await outputsOf(context, { id: base.id, name: "shop-dev" } as Fork, wanted("dev", told));
+  const dev = wanted("dev", {}, { bases, name: "3" });
+  const base = await provider.inspect(context, dev) as { id: string };
+  const { CACHE_URL } = await outputsOf(context, { id: base.id, name: "3" } as Fork, dev);
   assert.equal(CACHE_URL, server.url({ database: 3 }));
-  await assert.rejects(provider.create(context, wanted("dev", told)), hasCode("FOREIGN"));
+  await assert.rejects(provider.create(context, dev), hasCode("FOREIGN"));
+  const named = wanted("bob", {}, { bases: { prod: "3" } });
+  await assert.rejects(provider.create(context, named), hasCode("NOT_FOUND"), "the URL's own is not prod's then");
   await assert.rejects(provider.create(context, wanted("bob", { isolation: "prefix" })), hasCode("NOT_FOUND"));
 });
 

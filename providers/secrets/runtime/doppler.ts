@@ -31,8 +31,13 @@ export function secretsIn(downloaded: Readonly<Record<string, string | null>>): 
 /** Opens the secrets of an environment, without a request yet. */
 export function openSecrets(request: SecretsRequest): SecretsSource {
   const { env, title, read } = request;
-  const options = request.options as { project: string; endpoint?: string; configs?: Record<string, string> };
-  const configs: Readonly<Record<string, string>> = options.configs ?? CONFIGS;
+  const options = request.options as {
+    project: string;
+    endpoint?: string;
+    configs?: Record<string, string>;
+    bases?: object;
+  };
+  const configs: Readonly<Record<string, string>> = { ...(options.configs ?? CONFIGS), ...options.bases };
   const config = read("DOPPLER_CONFIG") ?? (Object.hasOwn(configs, env) ? configs[env] : undefined);
   const project = read("DOPPLER_PROJECT") ?? options.project;
   const token = tokenOf(request, "DOPPLER_TOKEN");
