@@ -38,7 +38,16 @@ import {
   find,
   lookUpBranch,
 } from "./planetscale_api.ts";
-import { denied, heldBranch, limitOf, missing, pathOf, SAFE_MIGRATIONS, type Seen, told } from "./planetscale_api.ts";
+import {
+  denied,
+  heldBranch,
+  missing,
+  pathOf,
+  planetScaleLimit,
+  SAFE_MIGRATIONS,
+  type Seen,
+  told,
+} from "./planetscale_api.ts";
 import { bearing, BRANCH, MAX_NAME_LENGTH, named, titleOfProd, TOKEN, TOKEN_ID } from "./planetscale_api.ts";
 import { madeOne, type Own, ownOf, planetScaleFork, records } from "./planetscale_api.ts";
 import { type Access, dropTables, loginUrl, pingBranch, runSql, sizeOf } from "./planetscale_sql.ts";
@@ -141,7 +150,9 @@ async function create(context: Context, target: Target<Options>): Promise<Create
   const own = await ownOf(context, target, standing);
   if (own === undefined && standing !== undefined) throw records.foreign(target, `${what}: ${records.unknown}`);
   // What reached the limit may be the very branch that an earlier run made.
-  const limit = own === undefined ? limitOf(seen.database, target.options.database, isFilled(target)) : undefined;
+  const limit = own === undefined
+    ? planetScaleLimit(seen.database, target.options.database, isFilled(target))
+    : undefined;
   if (limit) throw await told(seen.answer, target, what, limit);
   const made = own === undefined
     ? await make(context, target, seen.database, parent, at)
@@ -350,7 +361,7 @@ async function make(
   }
   if (status >= 500 || status === 429) throw problem;
   const { database: now } = await databaseOf(context, target, what);
-  const limit = limitOf(now, target.options.database, isFilled(target));
+  const limit = planetScaleLimit(now, target.options.database, isFilled(target));
   if (limit) throw await told(answer, target, what, limit);
   if (at !== undefined && /^(400|422)$/.test(String(status))) throw outOfReach(target, "planetscale", problem);
   throw problem;

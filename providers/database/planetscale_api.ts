@@ -331,7 +331,7 @@ async function whoIsMissing(
 /**
  * Returns the limit of the plan that forbids another branch: https://planetscale.com/docs/api/reference/get_database
  */
-export function limitOf(database: Database, name: string, isRestored: boolean): Refusal | undefined {
+export function planetScaleLimit(database: Database, name: string, isRestored: boolean): Refusal | undefined {
   if (isRestored && database.kind === "mysql" && !database.allow_data_branching) {
     return {
       code: "PLAN_LIMIT_DATA",
