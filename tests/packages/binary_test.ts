@@ -27,7 +27,7 @@ Deno.test("the binary makes, lists and deletes an environment where there is no 
   assert.equal(forkstack(at, ["--version"]).stdout, `${config.version}\n`);
   const made = forkstack(at, ["new", "alice"]);
   assert.match(made.stdout, /^alice is ready: 4 resources/, made.stderr);
-  assert.match(made.stdout, /`forkstack switch dev` goes back/);
+  assert.match(made.stdout, /forkstack switch dev` goes back/);
   assert.match(forkstack(at, ["list"]).stdout, /^\* {2}alice {2}ready/m);
   const ended = forkstack(at, ["delete", "alice", "--yes"]);
   assert.match(ended.stdout, /^Deleted/, ended.stderr);
