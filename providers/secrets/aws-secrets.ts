@@ -22,6 +22,7 @@ import {
   type Input,
   knownPaths,
   MARK,
+  namesAt,
   Refused,
   told,
   valuesAt,
@@ -48,10 +49,6 @@ type Options = v.InferOutput<typeof options>;
 
 const TAGS = v.array(v.object({ Key: v.string(), Value: v.string() }));
 const DESCRIBED = v.looseObject({ ARN: v.string(), Tags: v.optional(TAGS), DeletedDate: v.optional(v.unknown()) });
-const PAGE = v.looseObject({
-  SecretList: v.optional(v.array(v.looseObject({ Name: v.string() }))),
-  NextToken: v.optional(v.string()),
-});
 
 const MAX_VALUE_BYTES = 65_536;
 const MAX_NAME = 512;
@@ -401,21 +398,7 @@ function checkSize({ resource }: Scope<Options>, secret: string, value: string):
 
 /** Lists the names in a list, from all pages. */
 async function names(context: Context, scope: Scope<Options>, Filters: unknown, what: string): Promise<string[]> {
-  const call = await to(context, scope, what);
-  const found: string[] = [];
-  const seen = new Set<string>();
-  let NextToken: string | undefined;
-  for (;;) {
-    const input = { Filters, MaxResults: 100, NextToken };
-    const page = v.parse(PAGE, await call("ListSecrets", input));
-    found.push(...(page.SecretList ?? []).map(({ Name }) => Name));
-    NextToken = page.NextToken;
-    if (!NextToken) return found;
-    if (seen.has(NextToken)) {
-      throw new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: a page leads back to an earlier one`);
-    }
-    seen.add(NextToken);
-  }
+  return await namesAt(await to(context, scope, what), Filters);
 }
 
 /** Returns a function that sends commands, and explains refusals that its caller does not know. */
@@ -444,7 +427,7 @@ async function to(context: Context, scope: Scope<Options>, what: string): Promis
       return await call(operation, input);
     } catch (error) {
       // What they mean depends on what is there: their callers look.
-      const isAsked = /^(CreateSecret|PutSecretValue|GetSecretValue)$/.test(operation);
+      const isAsked = /^(CreateSecret|PutSecretValue|(Batch)?GetSecretValue)$/.test(operation);
       const isKnown = error instanceof Refused && /^(ResourceExists|InvalidRequest)Exception$/.test(error.code);
       throw isAsked && isKnown ? error : told(error, what, scope.resource);
     }

@@ -18,6 +18,11 @@ export interface AwsOptions {
   readonly takenMs?: number;
   /** Most calls per second, except those that read values. @default {none} */
   readonly rate?: number;
+  /**
+   * Whether a batch with a secret that has no value, or by a filter one that is to be deleted, fails as a whole, as in
+   * moto 5.2.5. @default {true}
+   */
+  readonly isBatchWhole?: boolean;
   readonly maxSecrets?: number;
   /** Most secrets on a page of ListSecrets. @default {100} */
   readonly pageSize?: number;
@@ -293,6 +298,14 @@ export class AwsSecrets {
     }
     if ((SecretIdList?.length ?? 0) > 20 || MaxResults > 20) {
       throw new Refusal("InvalidParameterException", "At most 20");
+    }
+    if (this.options.isBatchWhole ?? true) {
+      const met = SecretIdList === undefined
+        ? this.#matching(Filters, true)
+        : (SecretIdList as string[]).flatMap((id) => this.#alive(id) ?? []).filter((one) =>
+          one.deletedAt === undefined
+        );
+      for (const { arn } of met) this.#value(this.#usable(arn));
     }
     const Errors: unknown[] = [];
     if (SecretIdList === undefined) {

@@ -281,3 +281,31 @@ Deno.test("aws-secrets: tags count for their own environment, registry and secre
     ["shop/alice/COPY_OF_MARK", undefined],
   ]);
 });
+
+Deno.test("aws-secrets: a batch that fails as a whole is read one by one; what has no value, or goes, is no secret", async () => {
+  for (const isBatchWhole of [true, false]) {
+    await using at = await openShop({ isBatchWhole });
+    for (let i = 0; i < 45; i++) at.aws.put(`shop/prod/KEY_${i}`, `${CANARY} ${i}`);
+    const going = at.aws.put("shop/prod/GOING", "old");
+    going.deletedAt = at.shop.now + 86_400_000;
+    const singles = () => at.counts().GetSecretValue ?? 0;
+    const alice = await at.shop.create(at.shop.target("alice"));
+    assert.equal(Object.keys(await at.shop.secretsOf(alice)).length, 45);
+    assert.equal(singles() >= 45, isBatchWhole);
+    delete going.deletedAt;
+    at.aws.putEmpty("shop/prod/EMPTY");
+    at.aws.putEmpty("shop/alice/EMPTY");
+    const bob = await at.shop.create(at.shop.target("bob"));
+    assert.deepEqual((await at.shop.secretsOf(bob)).GOING, "old");
+    assert.equal(Object.keys(await at.shop.secretsOf(alice)).length, 45, "with an empty one among them");
+  }
+});
+
+Deno.test("aws-secrets: a batch that may not be sent is told, and not read one by one", async () => {
+  const key = { secret: KEYS.AWS_SECRET_ACCESS_KEY, denied: ["GetSecretValue"] };
+  await using at = await openShop({ keys: { [KEYS.AWS_ACCESS_KEY_ID]: key } });
+  at.aws.put("shop/prod/A", CANARY);
+  at.aws.putEmpty("shop/prod/EMPTY");
+  await refuses(at.shop.create(at.shop.target("alice")), "CREDENTIALS_DENIED", /GetSecretValue/);
+  assert.equal(at.aws.secrets.size, 2);
+});

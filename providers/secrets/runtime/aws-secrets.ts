@@ -6,6 +6,7 @@
  * - https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html (lists lag up to five minutes)
  */
 import { httpClient, vendorError } from "../../../core/http/client.ts";
+import { forEach } from "../../../core/system/concurrency.ts";
 import { repeatable } from "../../../core/system/repeat.ts";
 import { loadPackage } from "../../../core/system/lazy.ts";
 import { Secret } from "../../../core/secret.ts";
@@ -185,34 +186,81 @@ export async function valuesAt(
   known: readonly string[] = [],
 ): Promise<Value[]> {
   const found = new Map<string, Value>();
+  const keep = (values: readonly Value[] = []) => {
+    for (const value of values) found.set(value.Name, value);
+  };
   const Filters = [{ Key: "name", Values: prefixes }];
   for (let NextToken: string | undefined, seen = new Set<string>();;) {
     const page = await batch(call, { Filters, MaxResults: BATCH, NextToken });
-    for (const value of page.SecretValues ?? []) found.set(value.Name, value);
-    NextToken = page.NextToken;
+    keep(page === undefined ? await singly(call, await namesAt(call, Filters)) : page.SecretValues);
+    NextToken = page?.NextToken;
     if (!NextToken) break;
-    if (seen.has(NextToken)) {
-      throw new ForkstackError("PROVIDER_UNAVAILABLE", "Cannot read the secrets: a page leads back to an earlier one", {
-        hint: "Check `endpoint` in forkstack.json",
-      });
-    }
+    if (seen.has(NextToken)) throw repeatedPage("read the secrets");
     seen = seen.add(NextToken);
   }
   const rest = known.filter((name) => !found.has(name));
   for (let at = 0; at < rest.length; at += BATCH) {
-    const page = await batch(call, { SecretIdList: rest.slice(at, at + BATCH) });
-    for (const value of page.SecretValues ?? []) found.set(value.Name, value);
+    const SecretIdList = rest.slice(at, at + BATCH);
+    const page = await batch(call, { SecretIdList });
+    keep(page === undefined ? await singly(call, SecretIdList) : page.SecretValues);
   }
   return [...found.values()].filter(({ Name }) => prefixes.some((prefix) => Name.startsWith(prefix)));
 }
 
-/** Reads a batch of secrets; a success may contain errors of single secrets. */
-async function batch(call: AwsCall, input: Input): Promise<{ SecretValues?: Value[]; NextToken?: string }> {
-  const page = await call("BatchGetSecretValue", input) as {
+function repeatedPage(what: string): ForkstackError {
+  return new ForkstackError("PROVIDER_UNAVAILABLE", `Cannot ${what}: a page leads back to an earlier one`, {
+    hint: "Check `endpoint` in forkstack.json",
+  });
+}
+
+/** Lists the names of secrets that match filters, all pages; a list may be minutes behind. */
+export async function namesAt(call: AwsCall, Filters: unknown): Promise<string[]> {
+  const found: string[] = [];
+  const seen = new Set<string>();
+  let NextToken: string | undefined;
+  for (;;) {
+    const page = await call("ListSecrets", { Filters, MaxResults: 100, NextToken }) as {
+      SecretList?: { Name: string }[];
+      NextToken?: string;
+    };
+    found.push(...(page.SecretList ?? []).map(({ Name }) => Name));
+    NextToken = page.NextToken;
+    if (!NextToken) return found;
+    if (seen.has(NextToken)) throw repeatedPage("list the secrets");
+    seen.add(NextToken);
+  }
+}
+
+/** Reads secrets one by one, eight at once, without those that are gone, have no value or wait for their deletion. */
+async function singly(call: AwsCall, names: readonly string[]): Promise<Value[]> {
+  const found: Value[] = [];
+  await forEach(names, async (SecretId) => {
+    const value = await call("GetSecretValue", { SecretId }).catch(unlessUnusable);
+    if (value !== undefined) found.push(value);
+  }, {});
+  return found;
+}
+
+/** Turns the refusal of a secret that waits for its deletion into `undefined`. */
+function unlessUnusable(error: unknown): undefined {
+  if (error instanceof Refused && error.code === "InvalidRequestException") return undefined;
+  throw error;
+}
+
+/**
+ * Reads a batch of secrets; a success may contain errors of single secrets. `undefined`: the batch failed as a whole since
+ * one of them has no value or waits for its deletion, as moto does (seen in November 2026); for AWS it is not known.
+ */
+async function batch(
+  call: AwsCall,
+  input: Input,
+): Promise<{ SecretValues?: Value[]; NextToken?: string } | undefined> {
+  const page = await call("BatchGetSecretValue", input).catch(unlessUnusable) as {
     SecretValues?: Value[];
     NextToken?: string;
     Errors?: { SecretId?: string; ErrorCode?: string }[];
-  };
+  } | undefined;
+  if (page === undefined) return undefined;
   const failed = (page.Errors ?? []).find(({ ErrorCode }) =>
     !/^(ResourceNotFoundException|InvalidRequestException)$/.test(ErrorCode ?? "") // gone, or waiting for its end
   );
