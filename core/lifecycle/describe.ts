@@ -14,7 +14,7 @@ import { readVariables } from "../workspace/env_files.ts";
 import type { Environment } from "../state/records.ts";
 import { BASE_ENVS, keyOf, type Project } from "../project/project.ts";
 import { elapsed, mendingCommand, reportOf, type ResourceReport } from "../engine/resource_report.ts";
-import type { Workspace } from "../workspace/place.ts";
+import type { Workspace } from "../workspace/workspace.ts";
 
 /** One environment with its resources. */
 export async function describe(

@@ -14,7 +14,7 @@ import * as workspace from "../workspace/env_files.ts";
 import type { Environment } from "../state/records.ts";
 import { BASE_ENVS } from "../project/project.ts";
 import type { Finding } from "./finding.ts";
-import { fileText, localPath, variablesPath } from "../workspace/place.ts";
+import { fileText, localPath, variablesPath } from "../workspace/workspace.ts";
 
 /** Findings on this directory's pointer and on the block in its env file. */
 export async function examineCheckout(engine: Engine, environments: readonly Environment[]): Promise<Finding[]> {

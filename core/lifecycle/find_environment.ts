@@ -8,7 +8,7 @@ import { load } from "../system/lazy.ts";
 import type { Registry } from "../state/registry.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { BASE_ENVS, type Project, protectedEnvs } from "../project/project.ts";
-import type { Workspace } from "../workspace/place.ts";
+import type { Workspace } from "../workspace/workspace.ts";
 
 /** A project with its registry, which is asked for an environment. */
 type Known = Workspace & { readonly registry: Registry };

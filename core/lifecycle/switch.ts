@@ -19,7 +19,7 @@ import { BASE_ENVS, isEmbedded, keyOf } from "../project/project.ts";
 import { recordedResource } from "../engine/context.ts";
 import { LEASE_VARIABLE } from "../engine/outputs.ts";
 import type { Variables } from "../secret.ts";
-import type { Workspace } from "../workspace/place.ts";
+import type { Workspace } from "../workspace/workspace.ts";
 
 /** Longest wait for a vendor's answer about a resource, in milliseconds: a switch works without a network, too. */
 const LOOK_MS = 3_000;

@@ -20,7 +20,7 @@ import { checkUntracked, pointersOf } from "../project/state_ownership.ts";
 import { variableNames } from "./variable_names.ts";
 import { Secret, type Variables } from "../secret.ts";
 import type { Project } from "../project/project.ts";
-import { fileText, localPath, variablesPath, type Workspace } from "./place.ts";
+import { fileText, localPath, variablesPath, type Workspace } from "./workspace.ts";
 import {
   allOrNone,
   type Planned,

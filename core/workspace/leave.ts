@@ -11,7 +11,7 @@ import { fileError, temporaryPath } from "../system/files.ts";
 import { join } from "../system/host.ts";
 import { messageOf } from "../text/printable.ts";
 import { changeFiles, knownOf, readVariables } from "./env_files.ts";
-import { fileText, localPath, type Workspace } from "./place.ts";
+import { fileText, localPath, type Workspace } from "./workspace.ts";
 import { rewriteShared } from "./staged_files.ts";
 
 /** The environments that the two files name; `undefined` for a file that names none. */

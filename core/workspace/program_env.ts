@@ -11,7 +11,7 @@ import { kindNames, prefixed, RUN_VARIABLE } from "./variable_names.ts";
 import type { Identities } from "../provider.ts";
 import type { Project } from "../project/project.ts";
 import type { Secrets } from "../secret.ts";
-import type { Workspace } from "./place.ts";
+import type { Workspace } from "./workspace.ts";
 
 /** Plain values by variable. */
 export type Values = Readonly<Record<string, string>>;

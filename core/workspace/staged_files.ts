@@ -10,7 +10,7 @@ import { disk, sameBytes } from "../system/disk.ts";
 import { join, system } from "../system/host.ts";
 import { pointersOf } from "../project/state_ownership.ts";
 import { messageOf, reasonOf } from "../text/printable.ts";
-import { fileText, type Workspace } from "./place.ts";
+import { fileText, type Workspace } from "./workspace.ts";
 
 /** Removes temporary files of runs that died; some hold credentials. */
 export async function sweep({ project, world: { files } }: Workspace): Promise<void> {

@@ -10,7 +10,7 @@ import * as v from "npm:valibot@1.5.0";
 import type { Context, Provider, Question, Scope } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { forEach } from "../../core/system/concurrency.ts";
-import { Api, endpointOption, reaches, type Sent, type VendorAnswer } from "../_shared/json_api.ts";
+import { reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import {
   copies,
   type EntryStore,
@@ -21,39 +21,20 @@ import {
   type SecretEntry,
   STRANGE,
 } from "../_shared/secret_entries.ts";
-import { policyOptions } from "../_shared/secret_policy.ts";
+import { api, askVault, CREDENTIALS_HINT, type Options, options, to } from "./vault_api.ts";
 import {
   bodyOf,
   changeTree,
   entryOf,
   isMarked,
   leavesOf,
-  logIn,
   MARK,
   MARKED_BY,
   markMetadata,
-  mountPath,
-  mountProblem,
   pathOf,
   withoutMark,
 } from "./runtime/vault.ts";
 import type { Send } from "./runtime/vault.ts";
-
-const options = v.strictObject({
-  /** Vault's URL, as in `VAULT_ADDR`, which gets the token. Without TLS only on this machine. */
-  endpoint: endpointOption("http://127.0.0.1:8200"),
-  /** The path of the KV engine, e.g. `"secret"`. */
-  mount: v.optional(
-    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/, 'must be a path like "secret"')),
-    "secret",
-  ),
-  /** The namespace, e.g. `"team-a"`; only in Vault Enterprise and OpenBao. */
-  namespace: v.optional(
-    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*\/?$/, 'must be a namespace like "team-a"')),
-  ),
-  ...policyOptions,
-});
-type Options = v.InferOutput<typeof options>;
 
 const MARKER = v.object({
   id: v.string(),
@@ -160,8 +141,6 @@ const shelf: EntryStore<Options> = {
     await changeTree(send, tree, changes);
   },
 };
-
-const CREDENTIALS_HINT = "`vault token create` makes one; or set VAULT_ROLE_ID and VAULT_SECRET_ID of an AppRole";
 
 const provider: Provider<Options> = {
   name: "vault",
@@ -288,7 +267,7 @@ async function addMark(context: Context, scope: Scope<Options>, name: string, ma
  * https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#create-update-metadata (read in November 2026)
  */
 async function tryNotes(context: Context, scope: Scope<Options>, path: string, what: string): Promise<void> {
-  const answer = await ask(context, scope, "POST", path, { custom_metadata: { [MARKED_BY]: "x".repeat(513) } });
+  const answer = await askVault(context, scope, "POST", path, { custom_metadata: { [MARKED_BY]: "x".repeat(513) } });
   if (!answer.response.ok && answer.response.status !== 400) throw await api.refusal(answer, scope, what);
   await answer.response.text();
 }
@@ -317,7 +296,7 @@ async function writeMark(
 ): Promise<VendorAnswer> {
   const path = pathOf(scope.options.mount, "data", scope.project, name, MARK);
   const data = { mark: JSON.stringify(notesOf(mark)), paths: mark.paths, id: mark.id };
-  const answer = await ask(context, scope, "POST", path, { options: { cas }, data });
+  const answer = await askVault(context, scope, "POST", path, { options: { cas }, data });
   if (answer.response.ok) await answer.response.text();
   return answer;
 }
@@ -325,7 +304,7 @@ async function writeMark(
 async function writeNotes(context: Context, scope: Scope<Options>, name: string, mark: Mark): Promise<VendorAnswer> {
   const notes = Object.entries(notesOf(mark)).map(([key, value]) => [`${MARKED_BY}-${key}`, value]);
   const path = pathOf(scope.options.mount, "metadata", scope.project, name, MARK);
-  const answer = await ask(context, scope, "POST", path, { custom_metadata: Object.fromEntries(notes) });
+  const answer = await askVault(context, scope, "POST", path, { custom_metadata: Object.fromEntries(notes) });
   if (answer.response.ok) await answer.response.text();
   return answer;
 }
@@ -391,7 +370,7 @@ async function add(
   }
   if ((entry.form as { isBare?: boolean } | undefined)?.isBare && Object.keys(entry.values).length === 0) return;
   const path = pathOf(mount, "data", scope.project, name, entry.path);
-  const answer = await ask(context, scope, "POST", path, bodyOf(entry, there?.current_version ?? 0));
+  const answer = await askVault(context, scope, "POST", path, bodyOf(entry, there?.current_version ?? 0));
   if (answer.response.ok) return void await answer.response.text();
   const problem = await api.refusal(answer, scope, what);
   if (answer.response.status !== 400) throw problem;
@@ -412,104 +391,4 @@ async function drop(context: Context, scope: Scope<Options>, name: string, path:
   context.signal.throwIfAborted();
   await to(context, scope, what)("DELETE", metadata); // all versions, which a deletion of data would leave readable
   return "deleted";
-}
-
-// ---- The API ----
-
-const api = new Api<Options>({
-  provider: "vault",
-  label: "Vault",
-  statusPage: "`vault status`",
-  credential: {
-    variable: "VAULT_TOKEN",
-    hint: CREDENTIALS_HINT,
-  },
-  scopes: ({ options: { mount }, project }) =>
-    `Its policy needs create, read and update on "${mount}/data/${project}/*", and those, delete and list on ` +
-    `"${mount}/metadata/${project}/*"; an expired token is refused so too`,
-  base: ({ options: { endpoint } }) => `${endpoint.replace(/\/$/, "")}/v1`,
-  authorize: async ({ headers }, context, scope) => headers.set("x-vault-token", await tokenOf(context, scope)),
-  known(status, _code, { options: { mount } }) {
-    switch (status) {
-      case 400:
-        return { state: "Vault refused it (400)", hint: "The cause says why" };
-      case 403:
-        return {
-          code: "CREDENTIALS_DENIED",
-          state: "the token has expired, or may not do that",
-          hint: `Renew VAULT_TOKEN, or let its policy manage "${mount}/data/" and "${mount}/metadata/" of the project`,
-        };
-      case 404:
-        return { state: `there is no KV engine of version 2 at "${mount}"`, hint: "Correct `secrets.mount`" };
-      case 413:
-        return { code: "VALUE_TOO_LARGE", state: "it is too large", hint: "Keep it elsewhere, and its name here" };
-    }
-  },
-});
-
-/** Returns the given token, or one by the AppRole, with one login per run. */
-async function tokenOf(context: Context, scope: Scope<Options>): Promise<string> {
-  const { VAULT_TOKEN: token, VAULT_ROLE_ID: role, VAULT_SECRET_ID: secret } = context.credentials;
-  if (token !== undefined) return token.reveal();
-  if (role === undefined || secret === undefined) return api.token(context); // throws: it is not set
-  const { endpoint, namespace = "" } = scope.options;
-  const send: Send = async (method, path, json) => {
-    const answer = await ask(context, scope, method, path, json, { isAnonymous: true });
-    return await api.read(v.looseObject({}), answer, scope, "log in by AppRole");
-  };
-  const made = await context.once(
-    `login ${endpoint} ${namespace}`,
-    () => logIn(send, role.reveal(), secret.reveal()),
-  );
-  return made ?? api.token(context);
-}
-
-/**
- * Sends a request. Every write may be repeated: data names the version that must be there, metadata is the same again.
- */
-async function ask(
-  context: Context,
-  scope: Scope<Options>,
-  method: Parameters<Send>[0],
-  path: string,
-  json?: unknown,
-  sent: Sent = {},
-): Promise<VendorAnswer> {
-  const { mount, namespace } = scope.options;
-  const headers = { "x-vault-request": "true", "x-vault-namespace": namespace };
-  // Before anything else, for an engine of version 1 takes what is written as entries of its own.
-  if (sent.isAnonymous !== true) {
-    const isRight = async () => {
-      const answer = await api.send(context, scope, "GET", [], { tail: mountPath(mount), headers });
-      if (!answer.response.ok) return void await answer.response.text(); // what follows tells why
-      const told = await api.read(v.looseObject({}), answer, scope, `look at the mount "${mount}"`);
-      const problem = mountProblem(told, mount);
-      if (problem !== undefined) throw problem;
-    };
-    await context.once(`mount ${scope.options.endpoint} ${namespace} ${mount}`, isRight);
-  }
-  return await api.send(context, scope, method, [], { ...sent, tail: path, json, headers, mayRepeat: true });
-}
-
-/**
- * Returns a function that sends requests and parses the answers; 404 is `undefined`, unless the engine does not exist.
- */
-function to(context: Context, scope: Scope<Options>, what: string): Send {
-  return async (method, path, json) => {
-    const answer = await ask(context, scope, method, path, json);
-    const { response } = answer;
-    if (response.status === 204) return {};
-    if (response.status === 404 && await isEmpty(response)) return void await response.text();
-    return await api.read(v.looseObject({}), answer, scope, what);
-  };
-}
-
-/** Returns true for a 404 of an existing engine: without a complaint, or with the metadata of a deleted version. */
-async function isEmpty(response: Response): Promise<boolean> {
-  try {
-    const { errors, data } = JSON.parse(await response.clone().text());
-    return data !== undefined || (Array.isArray(errors) && errors.length === 0);
-  } catch {
-    return false;
-  }
 }

@@ -123,7 +123,7 @@ Deno.test("the test of words finds a clash, a refused name, and a word without i
   const flawed: readonly Exported[][] = [
     whole.slice(1),
     [...whole, { name: "Checkout", file: "providers/_shared/embedded.ts" }],
-    [...whole, { name: "Place", file: "core/workspace/place.ts" }],
+    [...whole, { name: "Place", file: "core/workspace/workspace.ts" }],
     [...whole, { name: "Branch", file: "core/text/duration.ts" }],
     [...whole, { name: "Page", file: "core/s3/list.ts" }, { name: "Page", file: "core/cli/help_pages.ts" }],
     [...whole, { name: "Row", file: "providers/_shared/postgres.ts" }, {

@@ -6,7 +6,7 @@ import { openProject } from "../../../core/project/open_project.ts";
 import { files } from "../../../core/system/files.ts";
 import { Secret } from "../../../core/secret.ts";
 import { changeFiles, prepareFiles, readVariables } from "../../../core/workspace/env_files.ts";
-import { variablesPath, type Workspace } from "../../../core/workspace/place.ts";
+import { variablesPath, type Workspace } from "../../../core/workspace/workspace.ts";
 import { writeProjectFiles } from "../../../core/workspace/staged_files.ts";
 import { CATALOG } from "../../../providers/mod.ts";
 
