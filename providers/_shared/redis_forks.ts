@@ -1,8 +1,7 @@
 /**
  * The common part of the providers on a Redis or Valkey server: a fork's owner, its lock, its user, its keys. A claim
- * (redis_marks.ts) is made first and removed last; the user is created after the keys, and removed before them.
- *
- * - Users: https://valkey.io/topics/acl/, https://valkey.io/commands/acl-setuser/
+ * (redis_marks.ts) is made first and removed last; the user is created after the keys, and removed before them. Users:
+ * https://valkey.io/topics/acl/, https://valkey.io/commands/acl-setuser/
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Context, Copy, Fork, Held, Inspection, Kind, Provider, Scope } from "../../core/provider.ts";
