@@ -23,9 +23,9 @@ export interface Option {
 export interface Arguments {
   /** By place, as the synopsis shows them: `["<env>", "<time>"]`. */
   readonly labels: readonly string[];
-  /** How many must be given. */
+  /** The least number of arguments. */
   readonly min: number;
-  /** How many may be given. */
+  /** The largest number of arguments. */
   readonly max: number;
   /** The values that the last of them can have, each with a few words. */
   readonly choices?: Readonly<Record<string, string>>;

@@ -18,7 +18,7 @@ export interface Io {
   readonly confirm: (question: string) => Promise<void>;
   /** A value from stdin; on a terminal it is asked for, unseen. */
   readonly readSecret: (question: string) => Promise<string>;
-  /** Whether a person is there to be asked. */
+  /** Returns true if there is a terminal to ask questions on. */
   readonly mayAsk: () => boolean;
   /** Told how to close what the command opened, for a process that goes on after it. */
   readonly atEnd: (close: () => unknown) => void;
@@ -30,7 +30,7 @@ export interface CommandResult {
   readonly text: (style: Style) => string;
   /** The text is a value as it is: a program gets it byte for byte, where no terminal does. */
   readonly isValue?: boolean;
-  /** Why the data is not all of it: told after it, and the exit code is its. */
+  /** The error that left the data incomplete: printed after it, and decides the exit code. */
   readonly error?: ForkstackError | undefined;
   /** A check found something: the command ends with 1, though it did what it was to do. @default {false} */
   readonly hasFound?: boolean;

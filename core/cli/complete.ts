@@ -1,5 +1,5 @@
 /**
- * What fits where somebody pressed Tab. The scripts of `forkstack completions` ask with the words of the command line.
+ * Candidates for the word at which somebody pressed Tab. The scripts of `forkstack completions` ask with the words of the command line.
  * It reads what is on this machine, changes nothing, asks no network; in doubt it says nothing.
  *
  * @module
@@ -14,7 +14,7 @@ import { files } from "../system/files.ts";
 import { cwd, join } from "../system/host.ts";
 import { BASE_ENVS, type Project } from "../project/project.ts";
 
-/** What fits, and a few words on it. */
+/** Candidates, each with a short description. */
 type Candidates = Record<string, string>;
 
 /** While another process writes, names are asked of the files alone after so long: somebody waits for the Tab. */
@@ -85,14 +85,14 @@ function labelOf(name: OptionName): string {
   return value;
 }
 
-/** What stands at each place of a command, as its synopsis says. */
+/** Returns the arguments of a command in order, as its synopsis names them. */
 function labelsOf(command: string, [action]: readonly string[]): readonly string[] {
   const { arguments: takes, actions } = COMMANDS[command];
   if (actions === undefined || action === undefined) return takes?.labels ?? [];
   return Object.hasOwn(actions, action) ? ["<action>", ...actions[action].labels] : [];
 }
 
-/** What can stand in a place that the synopsis calls so. */
+/** Returns the candidates for an argument that the synopsis calls so. */
 async function values(label: string, command: string, catalog: Catalog): Promise<Candidates> {
   switch (label.replace(/[<>[\]]/g, "")) {
     case "env":
@@ -129,7 +129,7 @@ async function environments(catalog: Catalog, withBase: boolean): Promise<Candid
   return found;
 }
 
-/** What the project's own registry says; one that a team shares is not asked. */
+/** Lists the environments of the project's own registry; one that a team shares is not asked. */
 async function recorded(
   project: Project,
   catalog: Catalog,

@@ -12,7 +12,7 @@ export interface ErrorMeaning {
   readonly exit: ExitCode;
   /** The state that was found, in a few words. */
   readonly meaning: string;
-  /** Whether the same call may succeed later without a change; `"sometimes"` if the error itself decides. */
+  /** True if the same call may succeed later without a change; `"sometimes"` if the error itself decides. */
   readonly retryable: boolean | "sometimes";
 }
 

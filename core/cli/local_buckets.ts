@@ -11,7 +11,7 @@ import type { Flags } from "./command_line.ts";
 /** Whom the buckets are opened to. */
 export interface ServeAccess {
   readonly region: string;
-  /** What an access key is good for. */
+  /** Returns the buckets that an access key opens. */
   readonly account: (key: string) => Promise<AccessGrant | undefined>;
   /** The origins whose pages may read answers. */
   readonly origins?: readonly string[];
@@ -60,7 +60,7 @@ export async function openBuckets(project: Project, io: Io, doors: ServeAccess, 
   }
 }
 
-/** What the key of one bucket is good for: the buckets of its environment, and no others. */
+/** Returns the access of one bucket's key: the buckets of its environment, and no others. */
 export async function accountOf(project: Project, env: string, secretAccessKey: string): Promise<AccessGrant> {
   const titles = localBuckets(project).map((name) => resourceTitle("storage", project.name, env, name));
   if (BASE_ENVS.includes(env)) { // nobody makes a base environment's bucket but who first uses it

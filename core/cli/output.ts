@@ -42,7 +42,7 @@ function nextStep({ name, current }: EnvironmentReport, verb: "new" | "switch" |
   return current || verb === "switch" ? "restart the app" : `\`forkstack switch ${name}\``;
 }
 
-/** What `new` and `switch` say at the end. */
+/** Returns the last lines of `new` and `switch`. */
 export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "reset", style: Style): string {
   const { environment, resources } = result;
   const empty = resources.filter(({ fork }) => fork === "empty").map(({ key }) => key);
@@ -134,7 +134,7 @@ export function statusText(result: EnvironmentResult, now: Date, style: Style): 
   return lines.join("\n");
 }
 
-/** What `delete` says at the end. */
+/** Returns the last lines of `delete`. */
 export function deletedText(result: DeleteResult, style: Style): string {
   const gone = result.resources.filter(({ state }) => state === "deleted").length;
   const kept = result.resources.filter(({ state }) => state === "kept");
@@ -180,7 +180,7 @@ export function unregisteredLines(found: readonly Unregistered[], style: Style):
 
 const COLORS = { error: "red", warning: "yellow", info: "dim" } as const;
 
-/** What `doctor` found. */
+/** Returns the findings of `doctor` as text. */
 export function doctorText(findings: readonly Finding[], rebuilt: readonly Recovered[], style: Style): string {
   const lines = rebuilt.flatMap((one) => recoveredLines(one, style));
   if (findings.length === 0) lines.push("No problems found");

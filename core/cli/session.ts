@@ -13,11 +13,11 @@ import { shown } from "../text/printable.ts";
 import { namesPaths, type Project, type Resource } from "../project/project.ts";
 import type { Reach } from "../project/trusted.ts";
 
-/** How a command opens its project. */
+/** Options for opening the project of a command. */
 export interface Opening {
-  /** How far it goes; see `Reach`. @default {"all"} */
+  /** The parts that are opened; see `Reach`. @default {"all"} */
   readonly reach?: Reach | ((project: Project) => Promise<Reach>);
-  /** Whether it turns out to need no provider: none is loaded then, unless their options are still to be checked. */
+  /** Returns true if no provider is needed: none is loaded then, unless their options are still to be checked. */
   readonly isLight?: (project: Project) => Promise<boolean>;
   /** The command has opened it before: what is noticed of it was told. @default {false} */
   readonly isAgain?: boolean;

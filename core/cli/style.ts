@@ -7,7 +7,7 @@ import * as host from "../system/host.ts";
 import { shownLines } from "../text/printable.ts";
 import { shellWord } from "../text/shell_word.ts";
 
-/** How text is dressed; decided for each stream. */
+/** The style of the text on one stream. */
 export interface Style {
   readonly color: boolean;
   /** The prefix of commands here: `"deno task envs:"` or `"forkstack "`. */
@@ -80,7 +80,7 @@ function denoPrefix(): string {
   return `deno run -A ${shellWord(protocol === "file:" ? decodeURIComponent(pathname) : href)} `;
 }
 
-/** Whether the nearest manifest at or above a directory has our tasks; `undefined` where there is none, or none may be read. */
+/** Returns true if the nearest manifest at or above a directory has our tasks; `undefined` if none can be read. */
 function hasTasks(directory: string): boolean | undefined {
   for (let at = directory;; at = host.dirname(at)) {
     const texts = MANIFESTS.map((name) => host.readNow(host.join(at, name))).filter((text) => text !== undefined);
@@ -89,7 +89,7 @@ function hasTasks(directory: string): boolean | undefined {
   }
 }
 
-/** Whether a shell finds this program by its name; in doubt it does. */
+/** Returns true if a shell finds this program by its name, and in doubt. */
 function isFound(): boolean {
   const isWindows = host.system() === "windows";
   const directories = host.variable("PATH")?.split(isWindows ? ";" : ":").filter(Boolean) ?? [];

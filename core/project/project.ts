@@ -86,7 +86,7 @@ export function isEmbedded(config: Config): boolean {
   return declaredResources(config).every(({ kind, provider }) => KINDS[kind].embedded?.provider === provider);
 }
 
-/** Whether `bases` names paths: they may lead out of the project, and then need trust. */
+/** Returns true if `bases` names paths: they may lead out of the project, and then need trust. */
 export function namesPaths({ root, config }: Pick<Project, "root" | "config">): boolean {
   return declaredResources(config).some((one) => BASE_ENVS.some((env) => basePath(one, env, root) !== undefined));
 }

@@ -101,10 +101,10 @@ const BASE = v.pipe(
   v.regex(/^(?!.*(?:^|\/)\.{0,2}(?:\/|$))(?!\s)[^\p{C}]+$/u, 'must be a name like "shop_production"'),
 );
 
-/** What every entry takes beside its provider's own options. */
+/** The options of every entry, beside its provider's own. */
 function commonOf({ kind, baseSchema = BASE }: Pick<Provider, "kind" | "baseSchema">): v.ObjectEntries {
   const base = v.optional(baseSchema as v.GenericSchema);
-  /** What is there already, by base environment: its name at the vendor, or of what is on this machine its path. */
+  /** Existing resources by base environment: a name at the vendor, or a path on this machine. */
   return { ...COMMON[kind], bases: v.optional(v.strictObject({ prod: base, dev: base })) };
 }
 
@@ -270,14 +270,14 @@ async function problemsOf(schema: v.GenericSchema, input: unknown, path: string)
   }));
 }
 
-/** What to write in place of a key that 0.1.0 took: the name of a cache or queue. */
+/** Returns the replacement for a key that 0.1.0 took: the name of a cache or queue. */
 function basesExample(key: string, value: unknown): string {
   return `the keys of "bases" are "prod" and "dev", like ${
     JSON.stringify({ [/-dev$/.test(key) ? "dev" : "prod"]: value })
   }`;
 }
 
-/** Why `bases` can't be used, whichever the provider. */
+/** Returns the faults of `bases` that no provider takes. */
 function basesProblem(one: Declared, project: string): string | undefined {
   const at = `"${[one.kind, one.name, "bases"].filter(Boolean).join(".")}"`;
   if (one.options.bases === undefined || !v.is(v.looseObject({}), one.options.bases)) return undefined;

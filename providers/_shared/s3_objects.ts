@@ -356,7 +356,7 @@ async function* batches(versions: AsyncIterable<Version>, kept: string | undefin
   if (batch.length > 0) yield batch;
 }
 
-/** What no XML document can hold, so that such keys go one by one. */
+/** Characters that no XML document can hold, so that such keys are deleted one by one. */
 // deno-lint-ignore no-control-regex
 const NOT_IN_XML = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/;
 

@@ -273,12 +273,12 @@ async function reset<Options extends Policy>(
   };
 }
 
-/** Whether two entries hold the same values. */
+/** Returns true if two entries hold the same values. */
 export function isSameValue(one: SecretEntry, other: SecretEntry): boolean {
   return textOf(one) === textOf(other);
 }
 
-/** Whether the vendor keeps the same of two entries beside their values. */
+/** Returns true if two entries have the same settings at the vendor, beside their values. */
 export function isSameSettings(one: SecretEntry, other: SecretEntry): boolean {
   return JSON.stringify(one.settings) === JSON.stringify(other.settings);
 }

@@ -1,5 +1,5 @@
 /**
- * What is claimed about speed, measured: each figure is a ratio of two things timed in turns in this one run.
+ * Measures what is claimed about speed: each figure is a ratio of two things timed in turns in this one run.
  * `deno task bench` writes tools/bench/RESULTS.md; `deno task bench list` runs those whose name holds "list", and changes
  * their rows there.
  */

@@ -73,7 +73,7 @@ async function runDelete(call: Invocation): Promise<CommandResult> {
 
 /** Whatever stands at the vendors of an environment without a row. */
 interface Marked extends Traces {
-  /** Where this directory is once the environment is gone; absent if it does not point to it. */
+  /** The environment of this directory after the deletion; absent if it does not point to the deleted one. */
   readonly after?: Current;
 }
 
@@ -131,7 +131,7 @@ async function deleteRecorded({ flags, io }: Invocation, env: string): Promise<C
   return found ?? await withEngine(io, "look", (engine) => tracesOf(engine, env), { reach: "vendors", isAgain: true });
 }
 
-/** Where this directory is once an environment is gone; `undefined` if it does not point to it. */
+/** Returns the environment of this directory after a deletion; `undefined` if it does not point to the deleted one. */
 async function afterDeletion(engine: Engine, env: string): Promise<Current | undefined> {
   return await pointsTo(engine, env) ? withoutPointer(engine.project) : undefined;
 }

@@ -78,7 +78,7 @@ async function runDoctor({ flags, io }: Invocation): Promise<CommandResult> {
   }, { reach: isDry ? "vendors" : "all" });
 }
 
-/** How the project is opened: only `--rebuild` begins a registry, and a dry run changes nothing. */
+/** Options for opening the project: only `--rebuild` begins a registry, and a dry run changes nothing. */
 function modeOf(flags: Invocation["flags"]): "restore" | "work" | "look" {
   if (flags["dry-run"]) return "look";
   if (flags.rebuild) return "restore";

@@ -106,7 +106,7 @@ async function runRun(call: Invocation): Promise<CommandResult> {
   return { data: {}, text: () => "", exitCode };
 }
 
-/** What is known of the environment before anything starts. */
+/** The facts about the environment, read before anything starts. */
 interface Settings {
   readonly project: Project;
   readonly env: string;
@@ -163,7 +163,7 @@ async function settingsOf({ name, flags, io }: Invocation): Promise<Settings> {
 /** The registry could not be asked, or, with `ENV_NOT_FOUND`, may not be here: the environment's own file is enough. */
 const UNASKED = /^(REGISTRY_UNREACHABLE|NETWORK_DENIED|NOT_PERMITTED|FILE_UNREADABLE|ENV_NOT_FOUND)$/;
 
-/** Whether the project's own registry is not here, as in a container that was given the environment's file alone. */
+/** Returns true if the project's own registry is not here, as in a container that has the environment's file alone. */
 async function lacksRegistry(project: Project): Promise<boolean> {
   if (project.config.registry !== undefined) return false;
   return await files.stat(host.join(project.stateRoot, ".forkstack", "registry.db")) === undefined;
@@ -244,7 +244,7 @@ async function start(command: string, args: readonly string[], how: OnTerminal):
   }
 }
 
-/** Why a program did not start; the exit codes are a shell's. */
+/** Returns the error for a program that did not start, with a shell's exit code. */
 function startError(command: string, cause: Error & { code?: string }): Error {
   const shown = command.slice(0, 200).replace(/[\s=].+/s, "…"); // what follows may be a secret
   const known = (code: ErrorCode, state: string, hint: string) =>

@@ -84,7 +84,7 @@ function portOf(given: string | undefined): number | undefined {
   throw usage(`Cannot serve: "${given}" is not a port`, "For example --port 7834, or --port 0 for any that is free");
 }
 
-/** Where a bucket's variables say that it is served. */
+/** Returns the port and the region at which a bucket is served, by its variables. */
 async function settingsOf(engine: Engine, bucket: Resource): Promise<{ port: number; region: string }> {
   const outputs = await outputsOf(engine, bucket, resourceTitle("storage", engine.project.name, "dev", bucket.name));
   return { port: Number(new URL(String(outputs.AWS_ENDPOINT_URL_S3)).port), region: String(outputs.AWS_REGION) };
@@ -95,7 +95,7 @@ function outputsOf(engine: Engine, bucket: Resource, title: string): Promise<Rec
   return bucket.provider.outputs(contextOf(engine, bucket.provider), held, scopeOf(engine, bucket));
 }
 
-/** What a key is good for, whichever environment's it is. */
+/** Returns the access of a key, of any environment. */
 async function accountOfKey(
   engine: Engine,
   buckets: readonly Resource[],

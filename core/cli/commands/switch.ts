@@ -72,12 +72,12 @@ async function runSwitch({ name, flags, io }: Invocation): Promise<CommandResult
   );
 }
 
-/** Whether this machine has all of the environment's variables. */
+/** Returns true if this machine has all of the environment's variables. */
 async function isKept(project: Project, env: string): Promise<boolean> {
   return !BASE_ENVS.includes(env) && await needsNoProvider({ project, world: { files } }, env);
 }
 
-/** Whether a provider is a file of the repository, or of a URL. */
+/** Returns true if a provider is a file of the repository, or of a URL. */
 function hasOwnCode({ config }: Project, catalog: Catalog): boolean {
   return declaredResources(config).some(({ kind, provider }) => !isBuiltIn(catalog, kind, provider));
 }

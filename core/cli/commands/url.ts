@@ -78,7 +78,7 @@ async function runUrl({ name, more, flags, io }: Invocation): Promise<CommandRes
   };
 }
 
-/** Of an environment that is named, its own file alone counts: the process holds the current one's values. */
+/** Reads a named environment from its own file alone: the process holds the current one's values. */
 async function stackOf(project: Project, env: string | undefined): Promise<Stack> {
   if (env === undefined) return openStack({ cwd: project.root, read: rawVariable });
   if (!await isKnownHere(project, env)) {
@@ -90,7 +90,7 @@ async function stackOf(project: Project, env: string | undefined): Promise<Stack
   return openStack({ cwd: project.root, read: (name) => name === "FORKSTACK_ENV" ? env : undefined });
 }
 
-/** Whether this machine has an environment's file; that of a base environment is written at first use. */
+/** Returns true if this machine has an environment's file; that of a base environment is written at first use. */
 async function isKnownHere(project: Project, env: string): Promise<boolean> {
   return BASE_ENVS.includes(env) || await readVariables({ project, world: { files } }, env) !== undefined;
 }
