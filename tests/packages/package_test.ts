@@ -22,7 +22,7 @@ const TYPESCRIPT = "typescript@7.0.2";
 
 /** What npm fetches, as tools/bench/package.ts has it too, and what then lies in node_modules/forkstack. */
 const MOST_PACKED_BYTES = 410 * 2 ** 10;
-const MOST_UNPACKED_BYTES = 1.3 * 2 ** 20;
+const MOST_UNPACKED_BYTES = 1.4 * 2 ** 20;
 
 const [NODE_20, NODE_22, BUN] = [node(20), node(22), bun()];
 
