@@ -1,6 +1,6 @@
 /** Policy for the secrets of forks: `exclude` and `override` of every entry of `secrets` in forkstack.json. */
 import * as v from "npm:valibot@1.5.0";
-import { Secret } from "../../core/provider.ts";
+import { Secret } from "../../core/secret.ts";
 import type { Context, Fork, Replacement, SecretsAccess, Target } from "../../core/provider.ts";
 import { globMatcher } from "../../core/system/glob.ts";
 import { ForkstackError } from "../../mod.ts";

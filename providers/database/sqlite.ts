@@ -5,9 +5,9 @@
  * - What breaks a copy: https://sqlite.org/howtocorrupt.html
  */
 import type { Context, Copy } from "../../core/provider.ts";
+import { load } from "../../core/system/lazy.ts";
 import { ForkstackError } from "../../mod.ts";
 import { embeddedProvider } from "../_shared/embedded.ts";
-import { runAside } from "./sqlite_thread.ts";
 
 const SNAPSHOT_ATTEMPTS = 50;
 
@@ -28,7 +28,10 @@ export default embeddedProvider({
     using database = await open(path);
     database.prepare("SELECT count(*) FROM sqlite_schema").get();
   },
-  execute: runAside,
+  async execute(path, sql, signal) {
+    const { runAside } = await load<typeof import("./sqlite_thread.ts")>("providers/database/sqlite_thread.ts");
+    await runAside(path, sql, signal);
+  },
 });
 
 /**

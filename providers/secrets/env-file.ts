@@ -1,6 +1,6 @@
 /** Secrets in one file per environment, mode 0600. `mod.ts` reads and writes the values itself. */
 import * as v from "npm:valibot@1.5.0";
-import { Secret } from "../../core/provider.ts";
+import { Secret } from "../../core/secret.ts";
 import { editSecretsFile, envFileSecrets, parseSecretsFile } from "../../mod.ts";
 import { embeddedProviderWith } from "../_shared/embedded.ts";
 import { embeddedPlace } from "../_shared/embedded_look.ts";

@@ -13,7 +13,8 @@ import { freePort } from "../emulators/ports.ts";
 import { type Project, temporaryProject } from "../runtime_helpers.ts";
 
 const REPO = fileURLToPath(new URL("../../", import.meta.url));
-const MOST_MIB = 10;
+/** Of it 2.3 MiB are fetched; Deno's own databases of translated code differ by 1 MiB from run to run. */
+const MOST_MIB = 11;
 const MOST_LINES = 5;
 
 /** A copy of what is shipped, with an empty home and an empty cache. */

@@ -56,6 +56,7 @@ carry({
   "providers/database/planetscale.ts": () => import("../../providers/database/planetscale.ts"),
   "providers/database/postgres.ts": () => import("../../providers/database/postgres.ts"),
   "providers/database/sqlite.ts": () => import("../../providers/database/sqlite.ts"),
+  "providers/database/sqlite_thread.ts": () => import("../../providers/database/sqlite_thread.ts"),
   "providers/database/supabase.ts": () => import("../../providers/database/supabase.ts"),
   "providers/database/turso.ts": () => import("../../providers/database/turso.ts"),
   "providers/identities.ts": () => import("../../providers/identities.ts"),
