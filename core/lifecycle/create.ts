@@ -47,8 +47,8 @@ export interface NewOptions {
 export async function planEnvironment(engine: Engine, env: string, options: NewOptions): Promise<Plan> {
   currentEnv(engine.project); // throws where nobody can tell it
   await workspace.checkPointers(engine, { activates: options.switch !== false });
-  const { rows } = await recordedEnvironment(engine, env);
-  const plan = await planFrom(engine, env, options, rows);
+  const known = await recordedEnvironment(engine, env);
+  const plan = await planFrom(engine, env, options, known);
   assertRunnable(resourcesToMake(plan));
   return plan;
 }
@@ -61,9 +61,11 @@ async function planFrom(
   engine: Engine,
   env: string,
   options: NewOptions,
-  rows: readonly ResourceRow[],
+  { environment, rows }: RecordedEnvironment,
 ): Promise<Plan> {
   const { project, registry, resources } = engine;
+  // Of this one what was read before counts: a process that stood still in between may have lost its lock.
+  const others = (await registry.environments()).filter(({ name }) => name !== env);
   return planNew({
     env,
     parent: parentOf(project, resources, options.from),
@@ -71,7 +73,7 @@ async function planFrom(
     origin: options.origin,
     resources,
     titles: Object.fromEntries(resources.map((resource) => [resource.key, titleOf(project, resource, env)])),
-    environments: await registry.environments(),
+    environments: environment === undefined ? others : [...others, environment],
     rows,
     newOperation: engine.world.newId(),
   });
@@ -104,16 +106,16 @@ export async function createEnvironment(engine: Engine, env: string, options: Ne
   return await underLock(engine, env, "create", async (worker) => {
     await freeRoom(engine, env);
     let known = await recordedEnvironment(engine, env);
-    let plan = await planFrom(engine, env, options, known.rows);
+    let plan = await planFrom(engine, env, options, known);
     if (plan.cleanUpFirst) {
       known = await finishRemoval(engine, worker, known);
-      plan = await planFrom(engine, env, options, known.rows);
+      plan = await planFrom(engine, env, options, known);
     }
     const { held, gone } = await lookAtKept(engine, plan);
     if (gone.length > 0) {
       const isGone = ({ key }: ResourceRow) => gone.some(({ row }) => row.key === key);
       known = { ...known, rows: known.rows.filter((row) => !isGone(row)) };
-      plan = await planFrom(engine, env, options, known.rows);
+      plan = await planFrom(engine, env, options, known);
       assertRunnable(resourcesToMake(plan));
       await forget(engine, worker, plan, { environment: known.environment, gone });
     }
