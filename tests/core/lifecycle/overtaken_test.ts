@@ -316,6 +316,29 @@ for (const [command, prepare] of Object.entries(SENDERS)) {
   });
 }
 
+Deno.test("new that another overtook between its two reads of the registry loses its lock, and says so", async () => {
+  for (const isMade of [true, false]) {
+    await using one = await withAlice();
+    const { registry } = one.engine;
+    let isFirst = true;
+    const overtaken = changed(registry, {
+      async environment(name) {
+        const found = await registry.environment(name);
+        if (!isFirst) return found;
+        isFirst = false; // it stands still here, and its lock expires
+        const token = await registry.acquire("bob", "eve@there#0123abcd", "create", await registry.lock("bob"));
+        await registry.release("bob", token as number);
+        if (isMade) await createEnvironment(one.engine, "bob", { switch: false });
+        return found;
+      },
+    });
+    const before = await registry.allResources();
+    const { code } = await failure(createEnvironment({ ...one.engine, registry: overtaken }, "bob", {}));
+    is(code, "LOCK_LOST");
+    is((await registry.allResources()).length, before.length + (isMade ? 2 : 0));
+  }
+});
+
 Deno.test("a look under no lock asks no fence", async () => {
   await using one = await bench();
   const { sent, world } = overtaking(one);
