@@ -135,7 +135,9 @@ const provider: Provider<Options> = {
 export default provider;
 
 /** Example of a credential that is a URL, by its variable. */
-export const examples: Readonly<Record<string, string>> = { POSTGRES_URL: "postgres://admin@db.example:5432/postgres" };
+export const examples: Readonly<Record<string, string>> = {
+  POSTGRES_URL: "postgresql://admin@db.example:5432/postgres",
+};
 
 /**
  * Connects as the role of POSTGRES_URL, to the database in it or to another one. Awaits the fence before each statement
