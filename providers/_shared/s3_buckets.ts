@@ -15,6 +15,15 @@ import { Store, type StoreAccount, vendorCode, type VendorHeaders } from "./s3_c
 import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./s3_objects.ts";
 import { bucketOwner, MARK_OBJECT, type Marks, type StoreNote, storeNote } from "./s3_marks.ts";
 
+/** Variables of a bucket at a store that speaks S3, reached with keys of the environment's own. */
+export const BUCKET_VARIABLES: Provider["variables"] = {
+  BUCKET_NAME: { isSecret: false, isIdentity: true },
+  AWS_ENDPOINT_URL_S3: { isSecret: false, isIdentity: false },
+  AWS_REGION: { isSecret: false, isIdentity: false },
+  AWS_ACCESS_KEY_ID: { isSecret: true, isIdentity: true },
+  AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
+};
+
 /** The options of providers that copy. */
 export const COPY_OPTIONS = {
   /** `"copy"` or `"empty"`. @default {a copy, after a question above 10,000 objects or 1 GiB} */

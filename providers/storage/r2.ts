@@ -20,7 +20,7 @@ import {
 import { ForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import type { StoreAccount } from "../_shared/s3_client.ts";
-import { bucketProvider, type Buckets, COPY_OPTIONS, prepareCopy } from "../_shared/s3_buckets.ts";
+import { BUCKET_VARIABLES, bucketProvider, type Buckets, COPY_OPTIONS, prepareCopy } from "../_shared/s3_buckets.ts";
 import { MARK_OBJECT } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
@@ -178,14 +178,7 @@ const provider: Provider<Options> = {
     { variable: "CLOUDFLARE_API_TOKEN", required: true },
     { variable: "R2_ACCESS_KEY_ID", required: true },
   ],
-  variables: {
-    BUCKET_NAME: { isSecret: false, isIdentity: true },
-    AWS_ENDPOINT_URL_S3: { isSecret: false, isIdentity: false },
-    AWS_REGION: { isSecret: false, isIdentity: false },
-    AWS_ACCESS_KEY_ID: { isSecret: true, isIdentity: true },
-    AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
-    AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true },
-  },
+  variables: { ...BUCKET_VARIABLES, AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true } },
   credentialsHint: `${api.credentialHint}, with its id in R2_ACCESS_KEY_ID`,
   requestIdHeaders: ["cf-ray"],
   options,

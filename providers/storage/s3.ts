@@ -11,6 +11,7 @@ import { type Context, type Provider, type Question, type Scope, Secret } from "
 import { endpointOption, reaches } from "../_shared/json_api.ts";
 import { accessKeysOf, standardEndpoint, type StoreAccount } from "../_shared/s3_client.ts";
 import {
+  BUCKET_VARIABLES,
   bucketProvider,
   type Buckets,
   COPY_OPTIONS,
@@ -90,14 +91,7 @@ const provider: Provider<Options> = {
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
     { variable: "AWS_SESSION_TOKEN", required: false },
   ],
-  variables: {
-    BUCKET_NAME: { isSecret: false, isIdentity: true },
-    AWS_ENDPOINT_URL_S3: { isSecret: false, isIdentity: false },
-    AWS_REGION: { isSecret: false, isIdentity: false },
-    AWS_ACCESS_KEY_ID: { isSecret: true, isIdentity: true },
-    AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
-    AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true },
-  },
+  variables: { ...BUCKET_VARIABLES, AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true } },
   credentialsHint: CREDENTIALS_HINT,
   requestIdHeaders: ["x-amz-request-id"],
   options,

@@ -22,7 +22,15 @@ import {
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches } from "../_shared/json_api.ts";
 import { accessKeysOf, sign, type Store, type StoreAccount, vendorCode } from "../_shared/s3_client.ts";
-import { bucketProvider, type Buckets, createdAtOf, isTaken, lookByHead, namesOf } from "../_shared/s3_buckets.ts";
+import {
+  BUCKET_VARIABLES,
+  bucketProvider,
+  type Buckets,
+  createdAtOf,
+  isTaken,
+  lookByHead,
+  namesOf,
+} from "../_shared/s3_buckets.ts";
 import { type Marks, type StoreNote, TAGS } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
@@ -217,13 +225,7 @@ const provider: Provider<Options> = {
     { variable: "AWS_ACCESS_KEY_ID", required: true },
     { variable: "AWS_SECRET_ACCESS_KEY", required: true },
   ],
-  variables: {
-    BUCKET_NAME: { isSecret: false, isIdentity: true },
-    AWS_ENDPOINT_URL_S3: { isSecret: false, isIdentity: false },
-    AWS_REGION: { isSecret: false, isIdentity: false },
-    AWS_ACCESS_KEY_ID: { isSecret: true, isIdentity: true },
-    AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
-  },
+  variables: BUCKET_VARIABLES,
   credentialsHint: CREDENTIALS_HINT,
   requestIdHeaders: ["x-amz-request-id", "fly-request-id"],
   options,
