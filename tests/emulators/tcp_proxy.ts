@@ -4,14 +4,24 @@
  */
 import type { Pass } from "../faults.ts";
 
-/** How a protocol cuts its bytes; each request has one answer. */
+/** A whole request at the beginning of some bytes. */
+export interface ProxyRequest {
+  readonly length: number;
+  /** Its name in a story of faults; absent: it is let through, uncounted. */
+  readonly what?: string;
+  readonly isChange: boolean;
+  /** It has no answer, and ends the connection. */
+  readonly isLast?: boolean;
+}
+
+/** The rules by which a protocol's bytes are cut; each request has one answer. */
 export interface Protocol {
-  /** The first whole request in these bytes; `undefined`: there must be more. */
-  request(
-    bytes: Uint8Array,
-  ): { readonly length: number; readonly what: string; readonly isChange: boolean } | undefined;
-  /** The length of the first whole answer. */
-  answer(bytes: Uint8Array): number | undefined;
+  /** Returns the first whole request in these bytes; `undefined` if there must be more. */
+  request(bytes: Uint8Array): ProxyRequest | undefined;
+  /** Returns the length of the first whole answer, to this request; `undefined` if there must be more. */
+  answer(bytes: Uint8Array, request: ProxyRequest): number | undefined;
+  /** Passes on what comes before the first request. */
+  greet?(client: Frames, server: Frames): Promise<void>;
 }
 
 /** Listens on a free port of this machine. */
@@ -32,6 +42,7 @@ export class TcpProxy implements AsyncDisposable {
     const all: Promise<unknown>[] = [];
     for await (const client of this.#listener) {
       this.#open.add(client);
+      client.setNoDelay();
       all.push(this.#serve(client, server, protocol, pass).catch(() => {}).finally(() => this.#close(client)));
     }
     await Promise.all(all);
@@ -40,21 +51,25 @@ export class TcpProxy implements AsyncDisposable {
   async #serve(client: Deno.Conn, port: number, protocol: Protocol, pass: Pass): Promise<void> {
     const server = await Deno.connect({ hostname: "127.0.0.1", port });
     this.#open.add(server);
+    server.setNoDelay();
     try {
       const [requests, answers] = [new Frames(client), new Frames(server)];
+      await protocol.greet?.(requests, answers);
       for (;;) {
         const request = await requests.next((bytes) => protocol.request(bytes));
         if (request === undefined) return;
         let answer: { bytes: Uint8Array } | undefined;
-        await pass(request.what, request.isChange, async () => {
-          await writeAll(server, request.bytes);
+        const act = async () => {
+          await answers.write(request.bytes);
+          if (request.isLast) return;
           answer = await answers.next((bytes) => {
-            const length = protocol.answer(bytes);
+            const length = protocol.answer(bytes, request);
             return length === undefined ? undefined : { length };
           });
-        });
+        };
+        await (request.what === undefined ? act() : pass(request.what, request.isChange, act));
         if (answer === undefined) return;
-        await writeAll(client, answer.bytes);
+        await requests.write(answer.bytes);
       }
     } finally {
       this.#close(server);
@@ -72,8 +87,8 @@ export class TcpProxy implements AsyncDisposable {
   }
 }
 
-/** What comes on a connection, cut into frames. */
-class Frames {
+/** One side of a connection; its bytes are read frame by frame. */
+export class Frames {
   readonly #conn: Deno.Conn;
   #held: Uint8Array = new Uint8Array(0);
 
@@ -100,8 +115,8 @@ class Frames {
       this.#held = more;
     }
   }
-}
 
-async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += await this.#conn.write(bytes.subarray(at));
+  }
 }

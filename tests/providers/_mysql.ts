@@ -9,7 +9,8 @@ import { files } from "../../core/system/files.ts";
 import provider from "../../providers/database/mysql.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { type MariaDb, startMariaDb, whyNoMariaDb } from "../emulators/mariadb_server.ts";
-import { MySqlProxy } from "../emulators/mysql_proxy.ts";
+import { MYSQL } from "../emulators/mysql_protocol.ts";
+import { TcpProxy } from "../emulators/tcp_proxy.ts";
 import { realContext, testIf } from "../helpers.ts";
 
 export type Options = Parameters<typeof provider.create>[1]["options"];
@@ -195,7 +196,7 @@ export function emulator(server: MariaDb, options: Options = {}): Emulator {
   return {
     async open(given) {
       const stay = await (kept ??= fillOnce(given.resource, given.stack));
-      const proxies: MySqlProxy[] = [];
+      const proxies: TcpProxy[] = [];
       const markOf = async (root: Connection, name: string) => {
         const sql = "SELECT EVENT_DEFINITION AS body FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ? AND " +
           "EVENT_NAME = 'forkstack_mark'";
@@ -210,7 +211,7 @@ export function emulator(server: MariaDb, options: Options = {}): Emulator {
           files,
           credentials: { MYSQL_URL: new Secret(urlOf(server.port)) },
           sockets(pass) {
-            const proxy = new MySqlProxy(server.port, pass);
+            const proxy = new TcpProxy(server.port, MYSQL, pass);
             proxies.push(proxy);
             return { credentials: { MYSQL_URL: new Secret(`${urlOf(proxy.port)}?ssl-mode=DISABLED`) } };
           },
