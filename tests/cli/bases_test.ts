@@ -27,7 +27,7 @@ async function variables(directory: string): Promise<Record<string, string | und
   return parseEnv(await readFile(join(directory, ".env.local"), "utf8"));
 }
 
-/** What the app in a directory gets, in an environment that its variables name, or else in its own. */
+/** Opens the stack as an app in a directory does, on the environment of its variables, else on its own. */
 const appIn = (cwd: string, env?: string) =>
   openStack({ cwd, read: (name) => name === "FORKSTACK_ENV" ? env : undefined });
 

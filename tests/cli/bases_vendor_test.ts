@@ -26,9 +26,9 @@ interface Opened {
   /** A variable of prod, and what it holds then. */
   readonly variable: string;
   readonly holds: RegExp;
-  /** Whether the provider has `reset`. */
+  /** True if the provider has `reset`. */
   readonly resets: boolean;
-  /** What the vendor holds of prod. */
+  /** Returns the vendor's resource of prod. */
   readonly base: () => unknown;
   /** The fork's parent, as the vendor tells it, is prod's. */
   readonly isForked?: () => unknown;

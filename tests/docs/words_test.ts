@@ -55,7 +55,7 @@ function clashesIn(all: readonly Exported[]): Map<string, string[]> {
   return clashes;
 }
 
-/** Whether each file of a folder exports this name: one thing, as a default export is. */
+/** Returns true if each file of a folder exports this name: one thing, as a default export is. */
 function isContract({ name, file }: Exported): boolean {
   return name === "command" && file.startsWith("core/cli/commands/");
 }
@@ -78,7 +78,7 @@ function wordsIn(page: string): Word[] {
   });
 }
 
-/** What is wrong with exported names by the table. */
+/** Lists the exported names that break the table. */
 function problemsOf(words: readonly Word[], all: readonly Exported[]): string[] {
   const declared = Map.groupBy(all, ({ name }) => name);
   return [

@@ -19,8 +19,8 @@ export interface AwsOptions {
   /** Most calls per second, except those that read values. @default {none} */
   readonly rate?: number;
   /**
-   * Whether a batch with a secret that has no value, or by a filter one that is to be deleted, fails as a whole, as in
-   * moto 5.2.5. @default {true}
+   * A batch fails as a whole for a secret without a value, and by a filter for one that is to be deleted, as in moto
+   * 5.2.5. @default {true}
    */
   readonly isBatchWhole?: boolean;
   readonly maxSecrets?: number;

@@ -229,7 +229,7 @@ export class Doppler {
     });
   }
 
-  /** What a clone gets: https://docs.doppler.com/docs/branch-configs, "Duplicating a Config". */
+  /** Returns the secrets that a clone gets: https://docs.doppler.com/docs/branch-configs, "Duplicating a Config". */
   #overlaid(config: Config): ReadonlyMap<string, string> {
     if (this.options.clonesInherited) return this.#rawOf(config);
     return config.root ? new Map() : config.secrets;

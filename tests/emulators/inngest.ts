@@ -121,7 +121,7 @@ export class Inngest {
     return failed(404, "not_found", "no such route");
   }
 
-  /** What inngest-cli 1.45's server answers: https://github.com/inngest/inngest, pkg/api/v2 */
+  /** Answers as inngest-cli 1.45's server: https://github.com/inngest/inngest, pkg/api/v2 */
   #dev(url: URL, isWrite: boolean): Response {
     if (isWrite) return failed(501, "not_implemented", "Environments not implemented in OSS");
     const id = "00000000-0000-4000-b000-000000000000";

@@ -4,7 +4,7 @@ import { temporaryDirectory } from "../helpers.ts";
 import { whyMissing } from "../tools.ts";
 import { freePort } from "./ports.ts";
 
-/** Why there is none. */
+/** The reason for having no OpenBao here; `undefined` if there is one. */
 export const WHY_NO_OPENBAO: string | undefined = whyMissing("bao");
 
 /** A running server; `await using` ends it. */

@@ -227,7 +227,7 @@ export class PlanetScale {
     return new Response(null, { status: 204 });
   }
 
-  /** Of the default branch: what `remember` was told of. */
+  /** Lists the backups of a branch; the default branch has one for each past that `remember` was given. */
   #backups(branch: string, url: URL): Response {
     const to = Date.parse(url.searchParams.get("to") ?? "9999-12-31T00:00:00Z");
     const all = branch === this.defaultBranch ? this.#past.filter(({ at }) => at <= to) : [];

@@ -38,7 +38,7 @@ export interface R2 extends S3Local {
 
 const NAME = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 
-/** What is below a bucket and holds no objects, with what it is at first. */
+/** The settings of a bucket by path, with their first values. */
 const SETTINGS: readonly (readonly [RegExp, object])[] = [
   [/^(cors|lifecycle|lock)$/, { rules: [] }],
   [/^domains\/custom$/, { domains: [] }],
@@ -159,7 +159,7 @@ export async function serveR2(options: R2Options = {}): Promise<R2> {
     return refusal(405, 10000, "Method not allowed");
   }
 
-  /** What a bucket may be set to: kept, and told again. What nobody knows is refused, and harms nothing. */
+  /** Keeps a bucket's setting and returns it again; refuses an unknown one, without harm. */
   async function setting(request: Request, bucket: string, path: string): Promise<Response> {
     const key = `${bucket} ${path}`;
     const [standard] = SETTINGS.flatMap(([pattern, value]) => pattern.test(path) ? [value] : []);

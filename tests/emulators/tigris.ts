@@ -35,13 +35,13 @@ export interface TigrisOptions extends AwsOptions {
    */
   readonly isElsewhere?: boolean;
   /**
-   * How many looks a new fork's origin, a new snapshot, new tags and a new name in a list take until they show, even so:
+   * Reads until a new fork's origin, a new snapshot, new tags and a new name in a list show, even so:
    * the vendor's own tests wait 5 to 20 s for each. @default {1}
    */
   readonly settling?: number;
 }
 
-/** How many looks of a client elsewhere are of before the last write. */
+/** Reads of a client elsewhere that are of before the last write. */
 const OLD_LOOKS = 4;
 const CONSISTENT = "x-tigris-consistent";
 
@@ -62,14 +62,14 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
   const snapshots: Tigris["snapshots"] = new Map();
   const keys: Tigris["keys"] = new Map();
   const kept = temporaryDirectory("forkstack-tigris-");
-  /** How many further looks do not show it, by what it is; `isAsked`: the write asked for consistency. */
+  /** Further reads that do not show a thing, by its name; `isAsked`: the write asked for consistency. */
   const unseen = new Map<string, { looks: number; readonly isAsked: boolean }>();
   const oldTags = new Map<string, Record<string, string> | undefined>();
   const wrote = ({ headers }: Pick<Request, "headers">, looks: number, ...what: readonly string[]) => {
     const isAsked = !isElsewhere || headers.get(CONSISTENT) === "true";
     for (const one of what) unseen.set(one, { looks: isAsked ? looks : looks + OLD_LOOKS, isAsked });
   };
-  /** Whether a look shows what was written: one elsewhere that does not ask for consistency is of before. */
+  /** Returns true if a read shows the last write: one elsewhere that does not ask for consistency is of before. */
   const shows = ({ headers }: Pick<Request, "headers">, what: string): boolean => {
     const recent = unseen.get(what);
     if (recent === undefined) return true;

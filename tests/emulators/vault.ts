@@ -41,7 +41,7 @@ interface Key {
 /** Path, with an end of `*` -> capabilities. */
 export type Policy = Readonly<Record<string, readonly string[]>>;
 
-/** What a key has of its own. */
+/** Settings of one key. */
 interface Settings {
   readonly max_versions: number;
   readonly cas_required: boolean;

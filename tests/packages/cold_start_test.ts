@@ -13,7 +13,7 @@ import { freePort } from "../emulators/ports.ts";
 import { type Project, temporaryProject } from "../runtime_helpers.ts";
 
 const REPO = fileURLToPath(new URL("../../", import.meta.url));
-/** Of it 2.3 MiB are fetched; Deno's own databases of translated code differ by 1 MiB from run to run. */
+/** The limit: 2.3 MiB are fetched, and Deno's own databases of translated code differ by 1 MiB from run to run. */
 const MOST_MIB = 11;
 const MOST_LINES = 5;
 

@@ -1,4 +1,4 @@
-/** What the tests of `mysql` share: a real MariaDB, what stands on it, contexts, targets and worlds for the suite. */
+/** Shared parts of the tests of `mysql`: a real MariaDB, its contents, contexts, targets and worlds for the suite. */
 import { createHash } from "node:crypto";
 import type { Connection } from "npm:mysql2@3.24.5/promise";
 import { createConnection } from "npm:mysql2@3.24.5/promise";
@@ -152,7 +152,7 @@ export function onServer(name: string, fn: (server: MariaDb, context: Context) =
   });
 }
 
-/** What the application gets. */
+/** Returns the URL that the application gets. */
 export async function appUrl(context: Context, fork: Fork): Promise<string> {
   const { DATABASE_URL } = await provider.outputs(context, fork, targetOf("alice"));
   return (DATABASE_URL as Secret).reveal();

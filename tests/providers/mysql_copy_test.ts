@@ -1,4 +1,4 @@
-/** What of a parent reaches a fork, what does not, and what a fork's logins reach. */
+/** Tests of the copy: the parts of a parent that reach a fork, those that do not, and the reach of a fork's logins. */
 import assert from "node:assert/strict";
 import process from "node:process";
 import { createConnection } from "npm:mysql2@3.24.5/promise";
@@ -119,7 +119,7 @@ async function definersOf(server: MariaDb, name: string): Promise<string[]> {
   return (rows as { d: string }[]).map(({ d }) => d);
 }
 
-/** What the fork's own things do, each in the fork alone. */
+/** Uses each object of the fork, and asserts that it acts in the fork alone. */
 async function worksAlone(url: string, { id }: Fork): Promise<void> {
   const [person] = await asApp(
     url,

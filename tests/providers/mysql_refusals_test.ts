@@ -1,4 +1,4 @@
-/** What `mysql` refuses, whose things it leaves, and what each is told as. */
+/** Tests of the refusals of `mysql`: the errors, and the things of others that stay. */
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
@@ -160,7 +160,7 @@ onServer("programs that are missing, and rows that can't be written, of which no
   }
 });
 
-/** What befalls a mark, and what stands there then. */
+/** Statements after which a fork has lost its mark, by what happened. */
 const LOST: Readonly<Record<string, (url: string) => string[]>> = {
   "the mark is dropped": () => ["DROP EVENT `shop-alice`.forkstack_mark"],
   "the mark is damaged": () => ["ALTER EVENT `shop-alice`.forkstack_mark DO SET @forkstack_mark = 'forkstack:v2:x'"],

@@ -1,4 +1,4 @@
-/** What the emulator and a real OpenBao must answer alike: policies, metadata, an engine of version 1. */
+/** Checks that hold on the emulator and on a real OpenBao: policies, metadata, an engine of version 1. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import provider from "../../providers/secrets/vault.ts";

@@ -15,7 +15,7 @@ interface Prepared {
   readonly tables: readonly string[];
   readonly isRead: boolean;
   readonly hasRows: boolean;
-  /** What a read gave, and after how many writes, by its arguments. */
+  /** Results of reads by their arguments, each with the count of writes before it. */
   readonly known: Map<string, { readonly at: number; readonly rows: SqlRow[] }>;
 }
 

@@ -16,9 +16,9 @@ export type Defer = <Thing extends AsyncDisposable>(thing: Thing) => Thing;
 export interface Case {
   readonly kind: Kind;
   readonly name: string;
-  /** Where a provider has several cases. */
+  /** The name of this case among several of a provider. */
   readonly how?: string;
-  /** Why it can't be run here. */
+  /** The reason for not running it here. */
   readonly missing?: string | undefined;
   /** Starts the vendor; what it gives to `defer` is ended with the test. */
   open(defer: Defer, place: Place): Promise<Ready>;

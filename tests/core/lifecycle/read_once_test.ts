@@ -1,4 +1,4 @@
-/** What is recorded of an environment is read once under its lock, and carried. */
+/** The record of an environment is read once under its lock, and carried. */
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import { createEnvironment } from "../../../core/lifecycle/create.ts";
 import { deleteEnvironment, deleteEnvironmentIf } from "../../../core/lifecycle/delete.ts";
