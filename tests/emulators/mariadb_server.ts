@@ -39,11 +39,12 @@ export async function startMariaDb(settings: readonly string[] = []): Promise<Ma
   const { path } = directory;
   if (AS_NOBODY.length > 0) fs.chownSync(path, NOBODY, NOBODY);
   const data = join(path, "data");
+  const ownTemporary = `--tmpdir=${path}`; // a server that starts removes what others have in a shared one
   const [file, ...install] = [
     ...AS_NOBODY,
     INSTALL,
     ...["--no-defaults", `--datadir=${data}`, "--auth-root-authentication-method=normal"],
-    ...["--skip-test-db", "--skip-name-resolve"],
+    ...["--skip-test-db", "--skip-name-resolve", ownTemporary],
   ];
   await run(file!, install, { cwd: path });
   const port = freePort();
@@ -53,7 +54,7 @@ export async function startMariaDb(settings: readonly string[] = []): Promise<Ma
     ...["--no-defaults", `--datadir=${data}`, `--socket=${join(path, "socket")}`, `--pid-file=${join(path, "pid")}`],
     ...["--bind-address=127.0.0.1", `--port=${port}`, "--skip-name-resolve", "--performance-schema=OFF"],
     ...["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-buffer-pool-size=32M"],
-    ...["--max-connections=200", `--tmpdir=${path}`], // one that starts removes what others have in a shared one
+    ...["--max-connections=200", ownTemporary],
     ...settings,
   ];
   const child = spawn(program!, args, { cwd: path, stdio: "ignore" });
