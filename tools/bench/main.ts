@@ -87,7 +87,7 @@ Machine: ${machine}
 ${all.join("\n")}
 `;
   process.stdout.write(textOf(rows));
-  const path = join(REPO, "bench", "RESULTS.md");
+  const path = join(REPO, "tools", "bench", "RESULTS.md");
   writeFileSync(path, textOf(wanted === "" ? rows : merged(readFileSync(path, "utf8"), rows)));
   process.exitCode = !hasFailed && results.every((one) => "reason" in one || holds(one)) ? 0 : 1;
 }
