@@ -4,6 +4,7 @@
  * @module
  */
 import { declaredResources, isForkstackError } from "../../mod.ts";
+import { makeBaseDirectories } from "../workspace/base_directories.ts";
 import { recordSwitch } from "../workspace/checkouts.ts";
 import { currentEnv, isNamedByProcess } from "../workspace/current.ts";
 import type { Engine, Inspectable, Tellable } from "../engine/engine.ts";
@@ -42,6 +43,7 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   const changedFiles = await workspace.changeFiles(engine, { env, activate: true, variables }, async () => {
     known = await usable(engine, env);
   });
+  await makeBaseDirectories(engine, env);
   await recordSwitch(engine, env).catch((error) =>
     engine.world.warn(`Not noted that this directory is on ${env}: ${messageOf(error)}`)
   );

@@ -14,6 +14,7 @@ import { contradiction, draftOf, fill, gapsOf, missingOptions, providersOf } fro
 import { text } from "../session.ts";
 import type { Project, Resource } from "../../project/project.ts";
 import { signsOf, type Survey, survey } from "../../setup/survey.ts";
+import { makeBaseDirectories } from "../../workspace/base_directories.ts";
 import { writeProjectFiles } from "../../workspace/staged_files.ts";
 import { localCommands, paint, type Style } from "../style.ts";
 import type { CommandFile } from "../command_file.ts";
@@ -114,6 +115,7 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
       io.signal.throwIfAborted();
       await writeProjectFiles({ project, world: { files } }, plan.written);
     }
+    if (!isDry) await makeBaseDirectories({ project, world: { files } }, "dev");
     return {
       data: {
         project: project.name,

@@ -16,6 +16,7 @@ import {
 } from "../../../mod.ts";
 import { accountOf, localBuckets, openBuckets, originsOf } from "../local_buckets.ts";
 import { type CommandResult, type Invocation, type Io, usage } from "../command_line.ts";
+import { makeBaseDirectories } from "../../workspace/base_directories.ts";
 import { recordUse } from "../../workspace/checkouts.ts";
 import { openProject } from "../../project/open_project.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -129,6 +130,7 @@ async function settingsOf({ name, flags, io }: Invocation): Promise<Settings> {
     const { project } = engine;
     const env = envOf(project);
     if (!BASE_ENVS.includes(env)) await usableEnvironment(engine, env, "run in");
+    await makeBaseDirectories(engine, env);
     const written = await writtenOf(project, env);
     const isTold = written !== undefined && (BASE_ENVS.includes(env) || await isCurrent(engine, env));
     const asked = isTold ? { written } : await ask(engine, env);
