@@ -29,7 +29,7 @@ Deno.test("a name that is none is refused, wherever a name can stand", async () 
     const wanted = { code: 2, error: "NAME_INVALID", says: /^error: Cannot use "[^\n]+: it must be 1 to 63 /, hint };
     const wantedOf = name === "" ? { ...wanted, says: /^error: Cannot use ""/ } : wanted;
     const calls = [["new", name], ["switch", name], ["delete", name, "--yes"], ["status", name]];
-    await Promise.all(calls.map((args) => refused(place, args, wantedOf)));
+    for (const args of calls) await refused(place, args, wantedOf);
     if (name !== "") await refused(place, ["new", "bob", "--from", name], wanted);
   }
 });
@@ -153,9 +153,7 @@ Deno.test("a forkstack.json that can't be used names each problem, with its plac
     await place.write("forkstack.json", text);
     const isOption = text.includes('"path"'); // `list` loads no provider, so it knows no option
     const calls = [["new", "alice"], ["status"], ["switch", "dev"], ...(isOption ? [] : [["list"]])];
-    await Promise.all(
-      calls.map((args) => refused(place, args, { code: 2, error: "CONFIG_INVALID", says, hint })),
-    );
+    for (const args of calls) await refused(place, args, { code: 2, error: "CONFIG_INVALID", says, hint });
   }
 });
 

@@ -86,15 +86,13 @@ Deno.test("what is offered fits its place: commands, options not yet given, envi
 
 Deno.test("each option and each argument of each command is offered in its place, by the one list there is", async () => {
   await using place = await placeWithTwo();
-  await Promise.all(
-    Object.keys(COMMANDS).map(async (command) => {
-      const { stdout } = await place.run("completions", "--", command, "-");
-      const { stdout: help } = await place.run(command, "-h");
-      const described = stdout.trimEnd().split("\n").map((line) => line.split("\t"));
-      for (const [option, about] of described) assert(help.includes(`${option}`) && help.includes(about!), option);
-      assert.equal(described.length, listedOptions(COMMANDS[command]!).length);
-    }),
-  );
+  for (const command of Object.keys(COMMANDS)) {
+    const { stdout } = await place.run("completions", "--", command, "-");
+    const { stdout: help } = await place.run(command, "-h");
+    const described = stdout.trimEnd().split("\n").map((line) => line.split("\t"));
+    for (const [option, about] of described) assert(help.includes(`${option}`) && help.includes(about!), option);
+    assert.equal(described.length, listedOptions(COMMANDS[command]!).length);
+  }
 });
 
 Deno.test("a resource is offered where the stack has several", async () => {

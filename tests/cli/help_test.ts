@@ -8,10 +8,8 @@ import { COMMANDS, listedOptions, type OptionName, OPTIONS } from "../../core/cl
 import { EXIT_CODES } from "../../core/cli/error_codes.ts";
 import { DEFAULTS, PAGES } from "../../core/cli/help_pages.ts";
 import { overview, page } from "../../core/cli/help.ts";
-import { commandOf, IS_OTHER_PROGRAM, Place, run, useProcesses } from "./run.ts";
+import { commandOf, IS_OTHER_PROGRAM, Place, run } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
-
-useProcesses();
 
 const STYLE = { command: "forkstack " };
 const NAMES = Object.keys(COMMANDS);

@@ -125,11 +125,11 @@ Deno.test("a failure says what happened and what to do next, on stderr alone, wi
     [["new", "alice", "--from", "alice"], undefined as unknown as string, 5],
   ];
   const before = await place.digest();
-  await Promise.all(cases.map(async ([args, stderr, code]) => {
+  for (const [args, stderr, code] of cases) {
     const ended = await place.run(...args);
     if (stderr !== undefined) assert.equal(ended.stderr, `error: ${stderr}\n`, args.join(" "));
     assert.deepEqual([ended.code, ended.stdout], [code, ""], args.join(" "));
-    if (args.some((arg) => arg.startsWith("--json"))) return;
+    if (args.some((arg) => arg.startsWith("--json"))) continue;
     const json = await place.json(...args);
     assert.equal(json.code, code);
     assert.deepEqual(Object.keys(json).sort(), ["code", "command", "data", "error", "ok", "schema"]);
@@ -137,7 +137,7 @@ Deno.test("a failure says what happened and what to do next, on stderr alone, wi
     assert.equal(`error: ${json.error.message}\n  hint: ${json.error.hint}\n`, ended.stderr);
     assert.equal(json.error.retryable, false);
     assert.match(json.error.code, /^[A-Z][A-Z_]+$/);
-  }));
+  }
   assert.equal(await place.digest(), before);
 });
 
@@ -332,13 +332,13 @@ Deno.test("--help, no command, and --version go to stdout, with an example first
   for (const args of [[], ["help"], ["-h"]]) assert.equal((await place.run(...args)).stdout, help);
   const commands = Array.from(help.matchAll(/^(?: {14}|[A-Z]\w+ {2,})([a-z]+) .*$/gm), ([, name]) => name);
   for (const name of ["new", "switch", "delete", "list", "status"]) assert(commands.includes(name), name);
-  await Promise.all(commands.map(async (name) => {
+  for (const name of commands) {
     const { stdout, stderr, code } = await place.run(name, "--help");
     assert.deepEqual([stderr, code], ["", 0], name);
     assert(stdout.startsWith(`Example:  forkstack ${name}`), name);
     assert.match(stdout, name === "run" ? /There is no --json/ : /^ {2}--json /m);
     assert.equal((await place.run("help", name)).stdout, stdout);
-  }));
+  }
   assert.equal(
     await transcript(place, ["new", "-h"]).then((text) => text.split("\n\n")[1]),
     "new [name]: create an environment and switch to it.",
