@@ -8,9 +8,7 @@ import { readFileSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { serve, type Served } from "../emulators/serve.ts";
-import { commandOf, type Ended, IS_OTHER_PROGRAM, Place, runCommand, useProcesses } from "./run.ts";
-
-useProcesses();
+import { type Ended, IS_OTHER_PROGRAM, Place, run } from "./run.ts";
 
 const EXAMPLE = readFileSync(new URL("../../examples/custom-provider/json-file.ts", import.meta.url), "utf8");
 const FILE = "./providers/json-file.ts";
@@ -20,8 +18,8 @@ function hashOf(text: string): string {
 }
 
 /** The command line with a network, and a variable that shows in a child of it whether a file ran. */
-async function cli(place: Place, args: readonly string[], net = "--allow-net=127.0.0.1"): Promise<Ended> {
-  return await runCommand(place.root, commandOf(args, ...net === "" ? [] : [net]));
+async function cli(place: Place, args: readonly string[], hasNet = true): Promise<Ended> {
+  return await run(place.root, args, hasNet ? { allow: ["--allow-net=127.0.0.1"] } : { isProcess: true });
 }
 
 async function ok(place: Place, ...args: string[]): Promise<string> {
@@ -30,8 +28,8 @@ async function ok(place: Place, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-async function refused(place: Place, args: readonly string[], net?: string) {
-  const { code, stdout } = await cli(place, [...args, "--json"], net);
+async function refused(place: Place, args: readonly string[], hasNet?: boolean) {
+  const { code, stdout } = await cli(place, [...args, "--json"], hasNet);
   const { error } = JSON.parse(stdout);
   assert(error?.hint, stdout);
   return { exit: code, code: error.code, message: error.message as string, hint: error.hint as string };
@@ -323,15 +321,15 @@ Deno.test("what is a type, a name or a text loads nothing, and is not refused", 
 Deno.test("a file that is not there, a server without it, without a network, or gone, each has its code", async () => {
   const hash = `#sha256-${hashOf(EXAMPLE)}`;
   await using web = await webServer(() => EXAMPLE);
-  const cases: [string, string, number, string?][] = [
+  const cases: [string, string, number, boolean?][] = [
     ["./providers/none.ts", "PROVIDER_NOT_FOUND", 4],
     [`./providers/none.ts${hash}`, "PROVIDER_NOT_FOUND", 4],
     [`${web.url}/none.ts${hash}`, "PROVIDER_NOT_FOUND", 4],
   ];
-  if (isDeno) cases.push([`${web.url}/json-file.ts${hash}`, "NETWORK_DENIED", 2, ""]);
-  for (const [provider, code, exit, net] of cases) {
+  if (isDeno) cases.push([`${web.url}/json-file.ts${hash}`, "NETWORK_DENIED", 2, false]);
+  for (const [provider, code, exit, hasNet] of cases) {
     await using place = await project(provider);
-    const error = await refused(place, ["new", "alice"], net);
+    const error = await refused(place, ["new", "alice"], hasNet);
     assert.deepEqual([error.code, error.exit], [code, exit], error.message);
   }
   await using place = await project(`${web.url}/json-file.ts${hash}`);

@@ -38,6 +38,8 @@ export interface RunOptions {
   /** In a process of its own, with the permissions that users grant. */
   readonly isProcess?: true;
   readonly stdin?: string;
+  /** Permissions besides those of the set, where it has a process of its own, e.g. `["--allow-net"]`. */
+  readonly allow?: readonly string[];
   /** A command in front of Deno's, e.g. `["setpriv", "--bounding-set=-dac_override"]`. */
   readonly within?: readonly string[];
   /** Given what ends the run with a signal. */
@@ -76,11 +78,11 @@ export function useProcesses(): void {
  * own. At full size, and of another program, each run has one; so have those that a test starts beside another.
  */
 export async function run(cwd: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  const { env, isProcess, ...more } = options;
+  const { env, isProcess, allow = [], ...more } = options;
   const isOwn = isProcess || isAlwaysProcess || isUnderWay || IS_OTHER_PROGRAM || SIZE === "full" ||
     Object.keys(more).length > 0 ||
     /^(run|serve)$/.test(args[0] ?? "");
-  if (isOwn) return await runCommand(cwd, [...options.within ?? [], ...commandOf(args)], options);
+  if (isOwn) return await runCommand(cwd, [...options.within ?? [], ...commandOf(args, ...allow)], options);
   const said = { stdout: "", stderr: "" };
   const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
   isUnderWay = true;

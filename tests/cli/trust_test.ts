@@ -6,23 +6,21 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { testIf } from "../helpers.ts";
-import { commandOf, Place, run, runCommand, transcript, useProcesses } from "./run.ts";
+import { commandOf, Place, run, transcript } from "./run.ts";
 import { onTerminal, terminalTest } from "./terminal.ts";
-
-useProcesses();
 
 const FILE = "providers/mine.ts";
 
-/** A provider's file that says so when it is loaded. */
-const MARKING = `
-  process.getBuiltinModule("node:fs").writeFileSync("it-ran", "");
+/** A provider's file that says so when it is loaded, in the place. */
+const marking = (place: Place, name = "it-ran") => `
+  process.getBuiltinModule("node:fs").writeFileSync(${JSON.stringify(place.path(name))}, "");
   export default 1;
 `;
 
 /** A project that names code of its own, which nobody trusts yet. */
 async function project(config: Record<string, unknown> = {}): Promise<Place> {
   const place = await Place.make({ database: { provider: `./${FILE}` }, ...config });
-  await place.write(FILE, MARKING);
+  await place.write(FILE, marking(place));
   return place;
 }
 
@@ -40,14 +38,18 @@ const trustDirectory = (place: Place) => join(place.above, ".state", "forkstack"
 /** Listens on this machine under a name that forkstack does not take for this machine; counts who comes. */
 async function canary() {
   let count = 0;
+  const asked = Promise.withResolvers<void>();
   const server = createServer((socket) => {
     count++;
+    asked.resolve();
     socket.on("error", () => {}).destroy();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
     url: `https://LOCALHOST:${port}`,
+    /** Ends a run that has come once: each try again takes its time. */
+    stop: (kill: (signal: Deno.Signal) => void) => void asked.promise.then(() => kill("SIGKILL")),
     get count() {
       return count;
     },
@@ -88,17 +90,16 @@ for (const [kind, options, option = "endpoint"] of WITH_ENDPOINT) {
   Deno.test(`${options.provider}: before trust in its ${option}, nothing is sent there`, async () => {
     await using host = await canary();
     await using place = await Place.make({ [kind]: { ...options, [option]: host.url } });
-    const cli = (...args: string[]) =>
-      runCommand(place.root, commandOf([...args, "--json"], "--allow-net", "--allow-sys"), { env: TOKENS });
+    const granted = { env: TOKENS, allow: ["--allow-net", "--allow-sys"] };
     for (const args of [["new", "alice", "--yes"], ["doctor", "--dry-run"]]) {
-      const { code, stdout } = await cli(...args);
+      const { code, stdout } = await run(place.root, [...args, "--json"], granted);
       assert.deepEqual([code, JSON.parse(stdout).error?.code], [2, "NOT_TRUSTED"], stdout);
     }
     assert.equal(await place.read(".forkstack/registry.db"), undefined, "nothing was begun");
     assert.equal(host.count, 0);
-    if (!/^(turso|s3|vault)$/.test(String(options.provider))) return; // each try again takes its time
+    if (!/^(turso|s3|vault)$/.test(String(options.provider))) return; // the others ask in the same way
     await place.trust();
-    await cli("switch", "prod");
+    await run(place.root, ["switch", "prod"], { ...granted, onStart: host.stop });
     assert(host.count > 0, "with trust it is asked");
   });
 }
@@ -203,7 +204,7 @@ Deno.test("FORKSTACK_TRUST lets in exactly what it is the hash of, and keeps not
   for (const wrong of [await hashOf(other), hash.toUpperCase(), hash.slice(1), `${hash}\n`, "*", "true", "1"]) {
     assert.equal(await withHash(place, wrong, "new", "alice"), "NOT_TRUSTED", wrong);
   }
-  await place.write(FILE, `${MARKING}// changed`);
+  await place.write(FILE, `${marking(place)}// changed`);
   assert.equal(await withHash(place, hash, "new", "alice"), "NOT_TRUSTED");
   assert.equal(await place.read("it-ran"), undefined);
   assert.deepEqual((await readdir(place.above)).sort(), ["shop"]);
@@ -213,7 +214,7 @@ Deno.test("a change of what was shown is asked about again, by whatever way it c
   const config = { project: "shop", database: { provider: `./${FILE}`, region: "a" } };
   await using place = await project(config);
   await place.write("providers/inner.ts", "export const a = 1;");
-  await place.write(FILE, `import "./inner.ts";${MARKING}`);
+  await place.write(FILE, `import "./inner.ts";${marking(place)}`);
   await place.trust();
   const code = async () => (await place.json("doctor")).error.code;
   const declare = (more: object) => place.write("forkstack.json", JSON.stringify({ ...config, ...more }));
@@ -231,7 +232,7 @@ Deno.test("a change of what was shown is asked about again, by whatever way it c
   assert.equal(await code(), "NOT_TRUSTED", "one more thing");
   await declare({});
   await rename(place.path(FILE), place.path("elsewhere.ts"));
-  await place.write("elsewhere.ts", `${MARKING}// swapped`);
+  await place.write("elsewhere.ts", `${marking(place)}// swapped`);
   await symlink("../elsewhere.ts", place.path(FILE));
   assert.equal(await code(), "NOT_TRUSTED", "a link to another file");
   assert.equal(await place.read("it-ran"), undefined, "nothing of them ran");
@@ -351,10 +352,9 @@ Deno.test("a host that only the registry names gets nothing", async () => {
   }
   const database = { ...turso, endpoint: "http://127.0.0.1:1" };
   await place.write("forkstack.json", JSON.stringify({ project: "shop", database }));
-  const cli = (...args: string[]) =>
-    runCommand(place.root, commandOf([...args, "--json"], "--allow-net"), { env: TOKENS });
+  const granted = { env: TOKENS, allow: ["--allow-net"] };
   for (const args of [["doctor"], ["extend", "alice", "2d"], ["delete", "alice", "--yes"]]) {
-    const { stdout } = await cli(...args);
+    const { stdout } = await run(place.root, [...args, "--json"], granted);
     assert.match(stdout, /the registry names it, forkstack\.json does not/, args.join(" "));
   }
   assert.equal(host.count, 0);
@@ -364,7 +364,7 @@ Deno.test("a host that only the registry names gets nothing", async () => {
   );
   await place.trust();
   await place.write("forkstack.json", JSON.stringify({ project: "shop", database }));
-  await cli("delete", "alice", "--yes");
+  await run(place.root, ["delete", "alice", "--yes"], { ...granted, onStart: host.stop });
   assert(host.count > 0, "one that was trusted before is asked");
 });
 
@@ -377,7 +377,7 @@ terminalTest("on a terminal the command asks, shows the text, and by default the
     const { code, shown } = await onIt(place, ["new", "alice", "--yes"], [{ until: "Trust it\\?", type }]);
     assert.equal(code, 130, shown);
     assert.match(shown, /provider "\.\/providers\/mine\.ts" of database: runs as you, with your credentials/);
-    assert.match(shown, /\| {3}process\.getBuiltinModule\("node:fs"\)\.writeFileSync\("it-ran"/);
+    assert.match(shown, /\| {3}process\.getBuiltinModule\("node:fs"\)\.writeFileSync\(".+it-ran"/);
   }
   assert.equal(await place.read("it-ran"), undefined);
   assert.deepEqual(await readdir(place.above), ["shop"]);
@@ -391,9 +391,9 @@ terminalTest(
   "a change shows the difference alone; a file that is swapped under the question does not run",
   async () => {
     await using place = await project();
-    await place.write(FILE, `${"// a line\n".repeat(20)}${MARKING}// old end\n`);
+    await place.write(FILE, `${"// a line\n".repeat(20)}${marking(place)}// old end\n`);
     await place.trust();
-    await place.write(FILE, `${"// a line\n".repeat(20)}${MARKING}// new \x1b]0;end\n`);
+    await place.write(FILE, `${"// a line\n".repeat(20)}${marking(place)}// new \x1b]0;end\n`);
     const { shown } = await onIt(place, ["trust"], [{ until: "Trust it\\?", type: "y" }]);
     assert.match(shown, /mine\.ts, what changed/);
     assert.match(shown, /\| -\/\/ old end/);
@@ -417,8 +417,8 @@ terminalTest(
     assert.doesNotMatch(moved.shown, /writeFileSync/, "the text is as it was");
 
     await place.write("forkstack.json", JSON.stringify({ project: "shop", database: { provider: `./${FILE}` } }));
-    await place.write(FILE, `${MARKING}// as shown\n`);
-    const evil = 'process.getBuiltinModule("node:fs").writeFileSync("evil-ran", ""); export default 1;';
+    await place.write(FILE, `${marking(place)}// as shown\n`);
+    const evil = marking(place, "evil-ran");
     const swap = { until: "Trust it\\?", write: [place.path(FILE), evil] as const, type: "y" };
     await onIt(place, ["doctor"], [swap]);
     assert(await place.read("it-ran") !== undefined, "what was shown ran");
