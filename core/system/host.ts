@@ -23,6 +23,8 @@ export interface StandIn {
   readonly cwd: string;
   readonly variables: Readonly<Record<string, string>>;
   readonly write: (stream: "stdout" | "stderr", text: string) => void;
+  /** @default {""} */
+  readonly stdin?: string | undefined;
 }
 
 let standIn: StandIn | undefined;
@@ -96,7 +98,7 @@ export function columns(): number | undefined {
 
 /** Reads stdin to its end. */
 export async function readInput(): Promise<string> {
-  if (standIn !== undefined) return "";
+  if (standIn !== undefined) return standIn.stdin ?? "";
   if (deno !== undefined) return await new Response(deno.stdin.readable).text();
   let text = "";
   for await (const piece of process.stdin.setEncoding("utf8")) text += piece;

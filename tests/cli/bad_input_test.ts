@@ -8,7 +8,7 @@ import { openStack } from "../../mod.ts";
 import { testIf } from "../helpers.ts";
 import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { refused } from "./refused.ts";
-import { commandOf, Place, run, runCommand } from "./run.ts";
+import { Place, run, runCommand } from "./run.ts";
 
 Deno.test("a name that is none is refused, wherever a name can stand", async () => {
   await using place = await Place.make();
@@ -447,7 +447,7 @@ Deno.test("files with credentials are for their owner alone, whatever the umask 
   await place.write(".forkstack/envs/dev.env", "");
   for (const name of [...secretFiles, ".forkstack/secrets/alice.env"]) await chmod(place.path(name), 0o644);
   await run(place.root, ["switch", "dev"], { within: umask });
-  await runCommand(place.root, commandOf(["secrets", "set", "B", "alice"]), { stdin: "2" });
+  await run(place.root, ["secrets", "set", "B", "alice"], { stdin: "2" });
   const lines = (await place.digest()).split("\n");
   const modes = Object.fromEntries(lines.map((line) => line.split(" ", 2)));
   const others = [".current-env", ".forkstack/envs/alice.env", ".forkstack/secrets/alice.env"];

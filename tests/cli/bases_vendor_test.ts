@@ -17,7 +17,7 @@ import { NOTES, server, whyNot } from "../providers/_neon.ts";
 import { seed } from "../providers/_planetscale.ts";
 import { contentsOf, put } from "../providers/_s3.ts";
 import { seedFile } from "../providers/_turso.ts";
-import { commandOf, Place, runCommand } from "./run.ts";
+import { NET, Place, run } from "./run.ts";
 
 /** A stack whose prod is at the vendor under a name of its own. */
 interface Opened {
@@ -182,9 +182,7 @@ for (const [name, { missing, base, open }] of Object.entries(STACKS)) {
       );
       await place.write("forkstack.json", JSON.stringify({ project: "shop", parent: "prod", ...config }));
       const cli = async (...args: string[]) => {
-        const { code, stdout, stderr } = await runCommand(place.root, commandOf(args, "--allow-net=127.0.0.1"), {
-          env: one.env,
-        });
+        const { code, stdout, stderr } = await run(place.root, args, { env: one.env, allow: NET });
         assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
         return args.includes("--json") ? JSON.parse(stdout).data : undefined;
       };
@@ -219,8 +217,7 @@ Deno.test("a base whose name another stack's fork bears is FOREIGN, to fork and 
   const env = { AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey };
   const storage = { provider: "s3", region, endpoint };
   const cli = async (place: Place, ...args: string[]) => {
-    const command = commandOf([...args, "--json"], "--allow-net=127.0.0.1");
-    return JSON.parse((await runCommand(place.root, command, { env })).stdout);
+    return JSON.parse((await run(place.root, [...args, "--json"], { env, allow: NET })).stdout);
   };
   await using other = await Place.make({ project: "other", parent: "prod", storage });
   assert.equal((await cli(other, "new", "alice")).ok, true);

@@ -15,7 +15,7 @@ import { Upstash } from "../emulators/upstash-redis.ts";
 import { testIf } from "../helpers.ts";
 import { seed as seedQueue, thingsOf } from "../providers/_qstash.ts";
 import { seed } from "../providers/_redis_seed.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run } from "./run.ts";
 
 const env = {
   UPSTASH_EMAIL: "ada@shop.example",
@@ -27,8 +27,7 @@ const env = {
 };
 
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args, "--allow-net=127.0.0.1");
-  return await runCommand(place.root, command, { env });
+  return await run(place.root, args, { env, allow: NET });
 }
 
 testIf(WHY_NO_SERVER, "two caches and two queues: new, switch, status, doctor, delete", async () => {

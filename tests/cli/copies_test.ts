@@ -4,7 +4,7 @@ import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openStack } from "../../mod.ts";
-import { commandOf, Place, run, runCommand } from "./run.ts";
+import { Place, run } from "./run.ts";
 
 /** A shop on alice, whose secret and row say which directory they are of. */
 async function shop(): Promise<Place> {
@@ -15,9 +15,7 @@ async function shop(): Promise<Place> {
 }
 
 async function mark(root: string, whose: string): Promise<void> {
-  const { stdout, stderr, code } = await runCommand(root, commandOf(["secrets", "set", "WHOSE", "alice"]), {
-    stdin: whose,
-  });
+  const { stdout, stderr, code } = await run(root, ["secrets", "set", "WHOSE", "alice"], { stdin: whose });
   assert.equal(code, 0, stdout + stderr);
   using database = new DatabaseSync(join(root, ".forkstack/sqlite/shop-alice.db"));
   database.exec(
@@ -58,7 +56,7 @@ for (const how of ["copied", "moved"] as const) {
         },
         secrets: async () => {
           await ok("secrets", "get", "WHOSE", "--reveal");
-          await runCommand(here, commandOf(["secrets", "set", "WHOSE"]), { stdin: "elsewhere" });
+          await run(here, ["secrets", "set", "WHOSE"], { stdin: "elsewhere" });
         },
         switch: async () => void await ok("switch", "alice"),
         doctor: async () => assert.match(await ok("doctor"), /stale: .*DATABASE_URL/),

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { serve, type Served } from "../emulators/serve.ts";
-import { type Ended, IS_OTHER_PROGRAM, Place, run } from "./run.ts";
+import { type Ended, IS_OTHER_PROGRAM, NET, Place, run } from "./run.ts";
 
 const EXAMPLE = readFileSync(new URL("../../examples/custom-provider/json-file.ts", import.meta.url), "utf8");
 const FILE = "./providers/json-file.ts";
@@ -19,7 +19,7 @@ function hashOf(text: string): string {
 
 /** The command line with a network, and a variable that shows in a child of it whether a file ran. */
 async function cli(place: Place, args: readonly string[], hasNet = true): Promise<Ended> {
-  return await run(place.root, args, hasNet ? { allow: ["--allow-net=127.0.0.1"] } : { isProcess: true });
+  return await run(place.root, args, hasNet ? { allow: NET } : { isProcess: true });
 }
 
 async function ok(place: Place, ...args: string[]): Promise<string> {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { parseEnv } from "node:util";
 import { startDoppler } from "../emulators/doppler.ts";
 import { origin } from "../emulators/origin.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run, runCommand } from "./run.ts";
 
 const CANARY = "canary-0123456789";
 const TOKEN = `dp.sa.${CANARY}`;
@@ -21,9 +21,8 @@ async function open() {
     place,
     shown,
     async cli(args: string[], stdin?: string): Promise<Ended> {
-      const command = commandOf(args, "--allow-net=127.0.0.1");
       const env = { DOPPLER_TOKEN: TOKEN };
-      const ended = await runCommand(place.root, command, stdin === undefined ? { env } : { env, stdin });
+      const ended = await run(place.root, args, { env, stdin, allow: NET });
       shown.push(ended.stdout + ended.stderr);
       return ended;
     },

@@ -9,7 +9,7 @@ import { startVault } from "../emulators/vault.ts";
 import { baseVariables, testIf } from "../helpers.ts";
 import { NOTES, server, whyNot } from "../providers/_neon.ts";
 import { debian, make, namesOf, old, wipe } from "../providers/_postgres.ts";
-import { commandOf, Place, run, runCommand } from "./run.ts";
+import { NET, Place, run } from "./run.ts";
 import { CATALOG } from "../../providers/mod.ts";
 
 /** Runs the command line here, in this process, off a terminal. */
@@ -245,7 +245,7 @@ Deno.test("vault and turso: marks are found at the vendor that keeps them; what 
   });
   const env = { VAULT_TOKEN: "token", TURSO_API_TOKEN: token };
   const at = async (...args: string[]) =>
-    await runCommand(place.root, commandOf([...args, "--json"], "--allow-net=127.0.0.1"), { env })
+    await run(place.root, [...args, "--json"], { env, allow: NET })
       .then(({ code, stdout }) => ({ ...JSON.parse(stdout), code }));
   assert.equal((await at("new", "pr-42", "--from", "prod", "--ttl", "2d")).code, 0);
   await lose(place, true);
@@ -268,9 +268,9 @@ testIf(whyNot, "neon: a registry that was lost; the lease is Neon's, and unknown
   const database = { provider: "neon", projectId: neon.project, endpoint: neon.url };
   await using place = await Place.make({ database });
   const at = async (...args: string[]) =>
-    await runCommand(place.root, commandOf([...args, "--json"], "--allow-net=127.0.0.1"), {
-      env: { NEON_API_KEY: "key" },
-    }).then(({ code, stdout }) => ({ ...JSON.parse(stdout), code }));
+    await run(place.root, [...args, "--json"], { env: { NEON_API_KEY: "key" }, allow: NET }).then((
+      { code, stdout },
+    ) => ({ ...JSON.parse(stdout), code }));
   for (const env of ["pr-42", "pr-43"]) assert.equal((await at("new", env, "--from", "prod", "--ttl", "2d")).code, 0);
   await lose(place);
   const { data } = await at("doctor", "--rebuild");
@@ -298,9 +298,7 @@ testIf(
     const url = old!.url();
     const host = new URL(url).host;
     const at = async (...args: string[]) =>
-      await runCommand(place.root, commandOf([...args, "--json"], `--allow-net=${host}`), {
-        env: { POSTGRES_URL: url },
-      })
+      await run(place.root, [...args, "--json"], { env: { POSTGRES_URL: url }, allow: [`--allow-net=${host}`] })
         .then(({ code, stdout }) => ({ ...JSON.parse(stdout), code }));
     for (const env of ["pr-42", "pr-43"]) {
       const made = await at("new", env, "--from", "prod", "--ttl", "2d", "--no-switch");

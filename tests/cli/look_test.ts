@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run } from "./run.ts";
 
 /** Path in which each kind of the embedded stack is kept. */
 const KEPT: Readonly<Record<string, readonly string[]>> = {
@@ -76,8 +76,7 @@ async function port(isSilent: boolean): Promise<{ url: string; close: () => Prom
 const TOKEN = "header.platform-canary.token";
 
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args, "--allow-net=127.0.0.1");
-  return await runCommand(place.root, command, { env: { TURSO_API_TOKEN: TOKEN } });
+  return await run(place.root, args, { env: { TURSO_API_TOKEN: TOKEN }, allow: NET });
 }
 
 for (const isSilent of [false, true]) {

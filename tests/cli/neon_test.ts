@@ -6,7 +6,7 @@ import { parseEnv } from "node:util";
 import { type Given, type Neon, startNeon } from "../emulators/neon.ts";
 import { testIf } from "../helpers.ts";
 import { ask, NOTES, server, whyNot } from "../providers/_neon.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run } from "./run.ts";
 
 const KEY = "napi_canary_of_the_command_line";
 
@@ -31,8 +31,7 @@ async function openProject(more: object = {}, given: Given = {}) {
 
 /** The command line with the network that Neon needs. */
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args, "--allow-net=127.0.0.1");
-  return await runCommand(place.root, command, { env: { NEON_API_KEY: KEY } });
+  return await run(place.root, args, { env: { NEON_API_KEY: KEY }, allow: NET });
 }
 
 async function ok(place: Place, ...args: string[]): Promise<Ended> {
@@ -156,7 +155,7 @@ testIf(
     const before = [...neon.branches.keys()];
     const foreign = await cli(place, "new", "bob");
     assert.equal(foreign.code, 5, foreign.stderr);
-    const keyless = await runCommand(place.root, commandOf(["new", "carol"]));
+    const keyless = await run(place.root, ["new", "carol"]);
     assert.equal(keyless.code, 3, keyless.stderr);
     assert.match(keyless.stderr, /NEON_API_KEY/);
     assert.deepEqual([...neon.branches.keys()], before);

@@ -11,7 +11,7 @@ import { startPlanetScale } from "../emulators/planetscale.ts";
 import { VitessData } from "../emulators/planetscale_data.ts";
 import { testIf } from "../helpers.ts";
 import { seed } from "../providers/_planetscale.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run } from "./run.ts";
 
 const TOKEN = "pscale_tkn_canary";
 const CREDENTIALS = { PLANETSCALE_SERVICE_TOKEN_ID: "canary-id", PLANETSCALE_SERVICE_TOKEN: TOKEN };
@@ -19,8 +19,7 @@ const OPTIONS = { organization: "acme", database: "store", tokens: { [`canary-id
 
 /** The command line with the network that PlanetScale needs. */
 async function cli(place: Place, args: readonly string[], env: Record<string, string> = CREDENTIALS): Promise<Ended> {
-  const command = commandOf([...args], "--allow-net=127.0.0.1");
-  return await runCommand(place.root, command, { env });
+  return await run(place.root, args, { env, allow: NET });
 }
 
 async function query(url: string, text: string): Promise<Record<string, unknown>[]> {

@@ -22,6 +22,9 @@ const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 /** The directory of PATH in which this clone's command line is called `forkstack`. */
 export const INSTALLED: string = join(REPOSITORY, "tests", "cli", "path");
 
+/** The network of this machine, for `RunOptions.allow`. */
+export const NET: readonly string[] = ["--allow-net=127.0.0.1"];
+
 /** How a run ended. */
 export interface Ended {
   readonly code: number | null;
@@ -37,7 +40,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** In a process of its own, with the permissions that users grant. */
   readonly isProcess?: true;
-  readonly stdin?: string;
+  readonly stdin?: string | undefined;
   /** Permissions besides those of the set, where it has a process of its own, e.g. `["--allow-net"]`. */
   readonly allow?: readonly string[];
   /** A command in front of Deno's, e.g. `["setpriv", "--bounding-set=-dac_override"]`. */
@@ -78,7 +81,7 @@ export function useProcesses(): void {
  * own. At full size, and of another program, each run has one; so have those that a test starts beside another.
  */
 export async function run(cwd: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  const { env, isProcess, allow = [], ...more } = options;
+  const { env, isProcess, stdin, allow = [], ...more } = options;
   const isOwn = isProcess || isAlwaysProcess || isUnderWay || IS_OTHER_PROGRAM || SIZE === "full" ||
     Object.keys(more).length > 0 ||
     /^(run|serve)$/.test(args[0] ?? "");
@@ -87,7 +90,7 @@ export async function run(cwd: string, args: readonly string[], options: RunOpti
   const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
   isUnderWay = true;
   try {
-    return { code: await main([...args], CATALOG, { cwd, variables: environmentOf(cwd, env), write }), ...said };
+    return { code: await main([...args], CATALOG, { cwd, variables: environmentOf(cwd, env), write, stdin }), ...said };
   } finally {
     isUnderWay = false;
   }

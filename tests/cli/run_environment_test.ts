@@ -147,7 +147,7 @@ Deno.test("run --secrets gives the secrets as variables, and shows them nowhere 
   await using place = await Place.make();
   await place.write(".forkstack/secrets/dev.env", `API_KEY='of dev ${CANARY}'\nDATABASE_URL='not this'\nEMPTY=''\n`);
   await place.ok("new", "alice");
-  await runCommand(place.root, commandOf(["secrets", "set", "API_KEY", "alice"]), { stdin: `of alice ${CANARY}` });
+  await run(place.root, ["secrets", "set", "API_KEY", "alice"], { stdin: `of alice ${CANARY}` });
   const show = ["sh", "-c", 'echo "$API_KEY|$DATABASE_URL|$FORKSTACK_RUN"; tr "\\0" " " < /proc/$PPID/cmdline'];
   const { stdout, stderr } = await place.ok("run", "alice", "--secrets", "--", ...show);
   const [values, commandLine] = stdout.split("\n");

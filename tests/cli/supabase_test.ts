@@ -7,16 +7,15 @@ import postgres from "npm:postgres@3.4.9";
 import { startSupabase } from "../emulators/supabase.ts";
 import { testIf } from "../helpers.ts";
 import { PROJECT, SEED, server, whyNoServer } from "../providers/_supabase.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run } from "./run.ts";
 
 const TOKEN = "sbp_0123456789abcdef0123456789abcdef01234567";
 const PASSWORD = "canary-project-password";
 
 /** The command line with the network that Supabase needs. */
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args, "--allow-net=127.0.0.1");
   const env = { SUPABASE_ACCESS_TOKEN: TOKEN, SUPABASE_DB_PASSWORD: PASSWORD };
-  return await runCommand(place.root, command, { env });
+  return await run(place.root, args, { env, allow: NET });
 }
 
 async function openProject() {
@@ -118,7 +117,7 @@ testIf(whyNoServer, "supabase: new that is refused says why by its exit code, an
     assert.equal(ended.code, code, ended.stderr);
     assert.match(ended.stderr, says);
   }
-  const tokenless = await runCommand(place.root, commandOf(["new", "carol"]));
+  const tokenless = await run(place.root, ["new", "carol"]);
   assert.equal(tokenless.code, 3, tokenless.stderr);
   assert.match(tokenless.stderr, /SUPABASE_ACCESS_TOKEN/);
   assert.deepEqual([...supabase.branches.values()], before);

@@ -7,14 +7,13 @@ import { parseEnv } from "node:util";
 import { createClient } from "npm:@libsql/client@0.18.0/web";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run } from "./run.ts";
 
 const TOKEN = "header.platform-canary.token";
 
 /** The command line with the network that Turso needs. */
 async function cli(place: Place, ...args: string[]): Promise<Ended> {
-  const command = commandOf(args, "--allow-net=127.0.0.1");
-  return await runCommand(place.root, command, { env: { TURSO_API_TOKEN: TOKEN } });
+  return await run(place.root, args, { env: { TURSO_API_TOKEN: TOKEN }, allow: NET });
 }
 
 async function variables(place: Place): Promise<Record<string, string | undefined>> {
@@ -88,7 +87,7 @@ Deno.test("turso: new refuses a name that somebody else has, a parent that is no
   const before = [...turso.databases.values()];
   const foreign = await cli(place, "new", "bob");
   assert.equal(foreign.code, 5, foreign.stderr);
-  const tokenless = await runCommand(place.root, commandOf(["new", "carol"]));
+  const tokenless = await run(place.root, ["new", "carol"]);
   assert.equal(tokenless.code, 3, tokenless.stderr);
   assert.match(tokenless.stderr, /TURSO_API_TOKEN/);
   assert.deepEqual([...turso.databases.values()], before);

@@ -7,14 +7,13 @@ import { fileURLToPath } from "node:url";
 import { startAws } from "../emulators/aws_secrets.ts";
 import { origin } from "../emulators/origin.ts";
 import { startVault } from "../emulators/vault.ts";
-import { commandOf, type Ended, Place, runCommand } from "./run.ts";
+import { type Ended, NET, Place, run, runCommand } from "./run.ts";
 
 const CANARY = "canary-0123456789";
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 
 async function cli(place: Place, env: Record<string, string>, args: string[], stdin?: string): Promise<Ended> {
-  const command = commandOf(args, "--allow-net=127.0.0.1");
-  const ended = await runCommand(place.root, command, stdin === undefined ? { env } : { env, stdin });
+  const ended = await run(place.root, args, { env, stdin, allow: NET });
   for (const text of [ended.stdout, ended.stderr]) assert(!text.includes(CANARY), text);
   return ended;
 }
