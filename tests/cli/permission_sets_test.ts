@@ -8,10 +8,8 @@ import { readdirSync } from "node:fs";
 import { PROVIDERS } from "../../providers/mod.ts";
 import { testIf } from "../helpers.ts";
 import type { Case } from "./permission_cases/_case.ts";
-import { Place, useProcesses } from "./run.ts";
-import { printed, under } from "./sets.ts";
-
-useProcesses();
+import { Place, run } from "./run.ts";
+import { allUnder, setIn, under } from "./sets.ts";
 
 const FILES = readdirSync(new URL("permission_cases/", import.meta.url)).filter((file) => !file.startsWith("_")).sort();
 const CASES = (await Promise.all(FILES.map(async (file) => {
@@ -46,13 +44,9 @@ for (const { kind, name, how, missing, open } of CASES) {
       "forkstack.json",
       JSON.stringify({ project: "shop", parent: "prod", [kind]: { provider: name, ...options } }),
     );
-    const { set } = await printed(place, env);
+    const set = setIn((await run(place.root, ["permissions"], { env })).stdout);
     const { default: provider } = await PROVIDERS[kind][name]!();
-    for (const args of LIFE) {
-      if (args[0] === "reset" && provider.reset === undefined) continue;
-      const { code, stdout, stderr } = await under(set, place, args, env);
-      assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
-    }
+    await allUnder(set, place, LIFE.filter(([name]) => name !== "reset" || provider.reset !== undefined), env);
     const less = [
       ...(set.net ?? []).map((one) => [one, { ...set, net: set.net!.filter((host) => host !== one) }] as const),
       ...set.run.filter((one) => !/^(cp|git)$/.test(one))

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { startDoppler } from "../emulators/doppler.ts";
 import { Place, runCommand, useProcesses } from "./run.ts";
-import { printed, under } from "./sets.ts";
+import { allUnder, printed, under } from "./sets.ts";
 
 useProcesses();
 
@@ -32,10 +32,7 @@ Deno.test("the embedded stack: every command works under the set that `permissio
   await place.git("init");
   const { set } = await printed(place);
   assert.deepEqual(set, { read: true, write: true, env: true, run: ["cp", "git"], sys: ["hostname"] });
-  for (const args of COMMANDS) {
-    const { code, stdout, stderr } = await under(set, place, args);
-    assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
-  }
+  await allUnder(set, place, COMMANDS);
 });
 
 Deno.test("one permission less: the error names what to add, and where", async (t) => {
@@ -102,10 +99,7 @@ Deno.test("a vendor: its host is in the set, and without it the error names the 
   const env = { DOPPLER_TOKEN: token };
   const { set } = await printed(place, env);
   assert.deepEqual(set.net, [new URL(doppler.url).host]);
-  for (const args of [["new", "alice"], ["doctor"], ["delete", "alice", "--yes"]]) {
-    const { code, stdout, stderr } = await under(set, place, args, env);
-    assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
-  }
+  await allUnder(set, place, [["new", "alice"], ["doctor"], ["delete", "alice", "--yes"]], env);
   const { net, ...less } = set;
   for (const narrow of [less, { ...less, net: ["127.0.0.1:1"] }]) {
     const { code, stdout } = await under(narrow, place, ["new", "alice", "--json"], env);
