@@ -3,36 +3,14 @@
  * runtime. A reader in another language passes the same files: docs/environments.md says how they are read.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { type Candidates, type Facts, guard, isForkstackError } from "../mod.ts";
+import { readdirSync, readFileSync } from "node:fs";
+import { guard, isForkstackError } from "../mod.ts";
 import { bun, deno, node22, run, runtimeTest, temporaryProject } from "./runtime_helpers.ts";
 import { SIZE } from "./sizes.ts";
-
-type Answer = { env: string; value?: string; from?: string } | { error: string };
-
-/** One way to be on an environment, what is asked there, and the answer. */
-interface Vector {
-  readonly name: string;
-  readonly way: string;
-  readonly state: string;
-  /** Texts by path; `{root}` stands for the directory that they are laid down in. */
-  readonly files: Readonly<Record<string, string>>;
-  readonly process?: Readonly<Record<string, string>>;
-  readonly cwd: string;
-  /** A variable, or `"env"`. */
-  readonly ask: string;
-  readonly answer: Answer;
-  readonly facts: Facts;
-  readonly candidates?: Candidates;
-}
-
-const DIRECTORY = new URL("vectors/", import.meta.url);
-const VECTORS: readonly Vector[] = ["pointer", "process", "loaded", "worktrees", "copies", "deployments"]
-  .flatMap((name) => JSON.parse(readFileSync(new URL(`${name}.json`, DIRECTORY), "utf8")).vectors);
+import { type Answer, laidDown, type Vector, VECTORS, VECTORS_DIRECTORY } from "./vectors.ts";
 
 Deno.test("vectors: each file is read, and each name is there once", () => {
-  assert.equal(readdirSync(DIRECTORY).length, 6);
+  assert.equal(readdirSync(VECTORS_DIRECTORY).length, 6);
   assert.equal(new Set(VECTORS.map(({ name }) => name)).size, VECTORS.length);
 });
 
@@ -73,25 +51,13 @@ const RUNTIMES = { Deno: deno(), ...(SIZE === "quick" ? {} : { Node: node22(), B
 for (const [name, runtime] of Object.entries(RUNTIMES)) {
   runtimeTest(`vectors: mod.ts passes each on a disk, in ${name}`, runtime, (command) => {
     using at = temporaryProject({ "package.json": '{"type": "module"}' });
-    const root = realpathSync(at.path);
-    const laid = VECTORS.map(({ name, files, process = {}, cwd, ask, answer }) => {
-      const here = join(root, name);
-      const filled = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll("{root}", here));
-      for (const [path, text] of Object.entries(filled(files))) {
-        mkdirSync(dirname(join(here, path)), { recursive: true });
-        writeFileSync(join(here, path), text);
-      }
-      return { name, ask, cwd: join(here, cwd), process: filled(process), answer: filled(answer) };
-    });
+    const laid = laidDown(at);
     at.write("vectors.json", JSON.stringify(laid));
     at.write("main.ts", PROGRAM);
     const own = name === "Deno" ? ["run", "-q", "--no-config", "--no-lock", "--allow-read"] : [];
-    const { stdout, stderr } = run([...command, ...own, "main.ts"], { cwd: root });
+    const { stdout, stderr } = run([...command, ...own, "main.ts"], { cwd: at.path });
     const said: Answer[] = JSON.parse(stdout || JSON.stringify(stderr));
-    for (const [i, { name, answer }] of laid.entries()) {
-      const { from: _, ...expected } = answer as { from?: string };
-      assert.deepEqual(said[i], expected, name);
-    }
+    for (const [i, { name, answer }] of laid.entries()) assert.deepEqual(said[i], answer, name);
   });
 }
 
