@@ -348,7 +348,8 @@ class Stack:
         if self._resource("secrets", None) is None:
             hint = 'Add "secrets": {"provider": "env-file"} to forkstack.json'
             raise ForkstackError("CONFIG_MISSING", "Cannot set a secret: no forkstack.json declares where", hint)
-        self._command("set a secret", ["secrets", "set", key, env, "--yes"], value + "\n")
+        # One end of a line is the shell's.
+        self._command("set a secret", ["secrets", "set", key, env, "--yes"], f"{value}\r\n")
         self._secrets = None
 
     def load(self) -> Dict[str, str]:
@@ -512,7 +513,7 @@ class Stack:
             raise _guard_error("PROVIDER_MISSING", self._facts, what, "there is no `forkstack` in PATH", hint)
         environ = {**os.environ, **self._environ}
         line = [program, *args, "--json"]
-        done = subprocess.run(line, cwd=self._cwd, env=environ, input=text, capture_output=True, text=True)
+        done = subprocess.run(line, cwd=self._cwd, env=environ, input=text.encode(), capture_output=True)
         answer: _Json = _attempt(lambda: json.loads(done.stdout)) or {}
         if answer.get("ok"):
             data: _Json = answer["data"]
@@ -1171,9 +1172,14 @@ def _sqlalchemy_url(stack: Stack, name: Optional[str], driver: Optional[str]) ->
     scheme, rest = url.split(":", 1)
     plus = f"+{driver}" if driver else ""
     if scheme == "file":
+        from sqlalchemy.engine import URL, make_url
+
         path = _path_of(url)
-        # A URI, where a name holds what begins the options: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html
-        return f"sqlite{plus}:///file:{rest[2:]}?uri=true" if "?" in path or "#" in path else f"sqlite{plus}:///{path}"
+        text: str = URL.create(f"sqlite{plus}", database=path).render_as_string()
+        if make_url(text).database == path:  # what begins the options of a URL can't be in one
+            return text
+        hint = 'Use `create_engine("sqlite://", creator=lambda: sqlite3.connect(database_path()))`, or move the project'
+        raise _unusable("VALUE_INVALID", "DATABASE_URL in SQLAlchemy", f"no URL of its can hold {path}", hint)
     if scheme in ("libsql", "http", "https"):
         token = stack.optional_of("database", "DATABASE_AUTH_TOKEN", name)
         options = "&".join([*(["secure=true"] if scheme != "http" else []), *([f"authToken={token}"] if token else [])])
