@@ -812,7 +812,8 @@ def _chosen_state(path: Optional[str], directories: List[str]) -> Optional[str]:
     if path is None:
         return None
     for file in (_join(directory, name) for directory in directories for name in _LOADED):
-        if _SETS_STATE.search(_attempt(lambda: _read_text(file)) or ""):
+        text: Optional[str] = _attempt(lambda: _read_text(file))
+        if _SETS_STATE.search(text or ""):
             hint = "Remove the line: the user chooses where the state is, in the shell, and no file of a project does"
             raise _unusable("NOT_PERMITTED", "FORKSTACK_STATE", f'"{file}" sets it', hint)
     if os.path.isabs(path):
