@@ -75,9 +75,10 @@ export async function parseConfig(path: string, text: string, catalog: Catalog):
   }
   const problems = await problemsOf(CONFIG, input, "");
   if (typeof input === "object" && input !== null) {
-    problems.push(...await resourceProblems(input as Record<string, unknown>, catalog));
+    const told = await resourceProblems(input as Record<string, unknown>, catalog);
+    problems.push(...told.map((text) => ({ text })));
   }
-  if (problems.length > 0) throw invalid(path, problems);
+  if (problems.length > 0) throw invalid(path, problems, 'A minimal file is {"project": "myapp"}');
   return input as Config;
 }
 
@@ -117,13 +118,15 @@ export async function parseResource(
 ): Promise<{ options: unknown; sanitize?: string }> {
   const { options } = provider;
   const common = commonOf(provider);
-  const schema = v.strictObject({ ...common, ...entriesOf(options) });
+  const schema = v.strictObject({ ...entriesOf(options), ...common });
   const isCommon = ([name]: [string, unknown]) => name in common;
   const own = Object.fromEntries(Object.entries(input).filter((one) => !isCommon(one)));
   const given = upgradedOptions(provider, own);
   const whole = { ...Object.fromEntries(Object.entries(input).filter(isCommon)), ...given };
   const problems = await problemsOf(schema, whole, key);
-  if (problems.length > 0) throw invalid(path, problems);
+  if (problems.length > 0) {
+    throw invalid(path, problems, keysHint(`options of ${provider.name}`, Object.keys(schema.entries)));
+  }
   const shared = Object.entries(v.parse(schema, whole)).filter(isCommon);
   return { ...Object.fromEntries(shared), options: v.parse(options as v.GenericSchema, given) };
 }
@@ -235,39 +238,78 @@ export async function jsonProblem(text: string, { isPlain }: { isPlain: boolean 
   return `${position}: ${printParseErrorCode(first.error).replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase()}`;
 }
 
-function invalid(path: string, problems: string[]): ForkstackError {
-  return new ForkstackError("CONFIG_INVALID", `Cannot use ${path}: ${problems.join("; ")}`, {
-    hint: 'A minimal file is {"project": "myapp"}',
+/** A fault of a file, with a next step of its own where the general one says less. */
+interface Problem {
+  readonly text: string;
+  readonly hint?: string;
+}
+
+function invalid(path: string, problems: readonly Problem[], hint: string): ForkstackError {
+  const text = problems.map((one) => one.text).join("; ");
+  return new ForkstackError("CONFIG_INVALID", `Cannot use ${path}: ${text}`, {
+    hint: problems.find((one) => one.hint !== undefined)?.hint ?? hint,
   });
+}
+
+/** Returns the hint that names all keys of a part of the file: `The options of turso: organization, group, bases`. */
+function keysHint(whose: string, known: readonly string[]): string {
+  return `The ${whose}: ${known.join(", ")}`;
 }
 
 /**
  * Lists the problems of a value by a schema, each with its JSON path and, for an unknown key, the nearest known one.
  */
-async function problemsOf(schema: v.GenericSchema, input: unknown, path: string): Promise<string[]> {
+async function problemsOf(schema: v.GenericSchema, input: unknown, path: string): Promise<Problem[]> {
   const result = v.safeParse(schema, input);
   if (result.success) return [];
-  return await Promise.all(result.issues.map(async (issue) => {
+  const found = await Promise.all(result.issues.map(async (issue): Promise<Problem[]> => {
     const keys = (issue.path ?? []).map((item) => String(item.key));
-    const place = [path, ...keys].filter(Boolean).join(".");
-    const at = place === "" ? "it" : `"${place}"`;
-    if (issue.type === "strict_object" && issue.expected === "never") {
-      if (keys[0] === "bases") {
-        return `${at} is of no base environment: ${basesExample(keys[1]!, issue.path?.at(-1)?.value)}`;
-      }
-      const known = Object.keys((schema as unknown as { entries?: object }).entries ?? {});
-      return `unknown key ${at}${await didYouMean(keys[keys.length - 1] ?? "", known)}`;
+    if (issue.type !== "union" || schema !== CONFIG || keys[0] === "envFile") {
+      return [await problemOf(schema, issue, { path, keys })];
     }
-    if (/_object$/.test(issue.type) && issue.received === "undefined") return `${at} is missing`;
-    if (keys[0] === "envFile") return `${at} must name an env file of the project, like ".env", or be false`;
-    if (issue.type === "union" && schema === CONFIG) { // a kind: tell what is wrong with the form that was meant
-      const value = issue.input;
-      const isMap = typeof value === "object" && value !== null && !("provider" in value);
-      return (await problemsOf(isMap ? v.record(name, one) : one, value, keys.join("."))).join("; ");
-    }
-    if (issue.type === "regex" || issue.type === "check") return `${at} ${issue.message}`;
-    return `${at} must be ${issue.expected ?? "valid"}, not ${issue.received}`;
+    const value = issue.input; // a kind: tell what is wrong with the form that was meant
+    const isMap = typeof value === "object" && value !== null && !("provider" in value);
+    return await problemsOf(isMap ? v.record(name, one) : one, value, keys.join("."));
   }));
+  return found.flat();
+}
+
+async function problemOf(
+  schema: v.GenericSchema,
+  issue: v.BaseIssue<unknown>,
+  { path, keys }: { readonly path: string; readonly keys: readonly string[] },
+): Promise<Problem> {
+  const place = [path, ...keys].filter(Boolean).join(".");
+  const at = place === "" ? "it" : `"${place}"`;
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    if (path !== "" && keys[0] === "bases") {
+      return { text: `${at} is of no base environment: ${basesExample(keys[1]!, issue.path?.at(-1)?.value)}` };
+    }
+    const known = keysAt(schema, keys.slice(0, -1));
+    const text = `unknown key ${at}${await didYouMean(keys.at(-1) ?? "", known)}`;
+    const inside = [path, ...keys.slice(0, -1)].filter(Boolean).join(".");
+    if (inside === "") return { text, hint: keysHint("keys of forkstack.json", known) };
+    return keys.length === 1 ? { text } : { text, hint: keysHint(`keys of "${inside}"`, known) };
+  }
+  if (/_object$/.test(issue.type) && issue.received === "undefined") return { text: `${at} is missing` };
+  if (keys[0] === "envFile") {
+    return { text: `${at} must name an env file of the project, like ".env", or be false` };
+  }
+  if (issue.type === "regex" || issue.type === "check") return { text: `${at} ${issue.message}` };
+  return { text: `${at} must be ${issue.expected ?? "valid"}, not ${issue.received}` };
+}
+
+/** Lists the keys that an object in a schema may have, by the path that leads to it. */
+function keysAt(schema: v.GenericSchema, path: readonly string[]): string[] {
+  let at: unknown = schema;
+  for (const key of path) at = objectOf(at)?.entries[key];
+  return Object.keys(objectOf(at)?.entries ?? {});
+}
+
+function objectOf(schema: unknown): { readonly entries: v.ObjectEntries } | undefined {
+  const { entries, wrapped } = schema as { entries?: v.ObjectEntries; wrapped?: unknown } ?? {};
+  if (entries !== undefined) return { entries };
+  return wrapped === undefined ? undefined : objectOf(wrapped);
 }
 
 /** Returns the replacement for a key that 0.1.0 took: the name of a cache or queue. */

@@ -100,6 +100,46 @@ Deno.test("a FORKSTACK_ENV or ENV that names nothing is refused before anything 
   }
 });
 
+/** The hint of an unknown key: those that are known there. */
+const KEYS = /^The keys of forkstack\.json: \$schema, project, .*, database, /;
+
+Deno.test("an unknown option names the nearest, and all options of its provider", async () => {
+  const cases: [kind: string, entry: object, says: RegExp, hint: RegExp][] = [
+    [
+      "database",
+      { provider: "turso", organisation: "acme" },
+      /unknown key "database\.organisation"; did you mean "organization"\?/,
+      /^The options of turso: organization, group, .*\bbases$/,
+    ],
+    [
+      "cache",
+      { provider: "valkey", isolaton: "prefix" },
+      /unknown key "cache\.isolaton"; did you mean "isolation"\?/,
+      /^The options of valkey: isolation, bases$/,
+    ],
+    [
+      "storage",
+      { up: { provider: "s3", regon: "x" } },
+      /"storage\.up\.regon"; did you mean "region"/,
+      /of s3: .*region/,
+    ],
+    [
+      "queue",
+      { provider: "bullmq", colour: "red" },
+      /unknown key "queue\.colour"\n/,
+      /^The options of bullmq: .*bases$/,
+    ],
+    ["database", { provider: "sqlite", bases: { test: "x" } }, /"database\.bases\.test"/, /^The options of sqlite: /],
+  ];
+  await using place = await Place.make();
+  for (const [kind, entry, says, hint] of cases) {
+    await place.write("forkstack.json", JSON.stringify({ project: "shop", [kind]: entry }));
+    for (const args of [["new", "alice"], ["status"]]) {
+      await refused(place, args, { code: 2, error: "CONFIG_INVALID", says, hint });
+    }
+  }
+});
+
 Deno.test("a forkstack.json that can't be used names each problem, with its place", async () => {
   const cases: [text: string, says: RegExp, hint?: RegExp][] = [
     ['{"project": "shop",\n  "parent" "prod"}', /line 2, column 12: colon expected/, /plain JSON/],
@@ -112,7 +152,11 @@ Deno.test("a forkstack.json that can't be used names each problem, with its plac
     ['{"project": "shop", "parent": 5}', /"parent" must be string, not 5/],
     ['{"project": "shop", "protected": ["dev", 7]}', /"protected\.1" must be string, not 7/],
     ['{"project": "shop", "registry": {"url": "ftp://x"}}', /"registry\.url" must be a libsql:/],
-    ['{"project": "shop", "registry": {"uri": "libsql://x"}}', /unknown key "registry\.uri"/],
+    [
+      '{"project": "shop", "registry": {"uri": "libsql://x"}}',
+      /unknown key "registry\.uri"; did you mean "url"\?/,
+      /^The keys of "registry": url$/,
+    ],
     ['{"project": "My Shop"}', /"project" must be a name like "myapp"/],
     ['{"project": "shop", "database": "sqlite"}', /"database" must be Object, not "sqlite"/],
     [
@@ -137,7 +181,11 @@ Deno.test("a forkstack.json that can't be used names each problem, with its plac
       /"storage\.a" and "storage\.a-b" would give two resources one name/,
     ],
     ['{"project": "shop", "storage": {}}', /"storage" must name a provider/],
-    ['{"project": "shop", "database": {"provider": "sqlite", "path": "x.db"}}', /unknown key "database\.path"/],
+    [
+      '{"project": "shop", "database": {"provider": "sqlite", "path": "x.db"}}',
+      /unknown key "database\.path"/,
+      /^The options of sqlite: /,
+    ],
     ['{"project": "shop", "databse": {"provider": "sqlite"}}', /unknown key "databse"; did you mean "database"\?/],
     [
       '{"project": "shop", "databse": {}, "parent": 5}',
@@ -149,7 +197,8 @@ Deno.test("a forkstack.json that can't be used names each problem, with its plac
     ['"shop"', /forkstack\.json: it must be Object, not "shop"/],
   ];
   await using place = await Place.make();
-  for (const [text, says, hint = /\{"project": "myapp"\}/] of cases) {
+  const usual = (says: RegExp) => says.source.includes("unknown key") ? KEYS : /\{"project": "myapp"\}/;
+  for (const [text, says, hint = usual(says)] of cases) {
     await place.write("forkstack.json", text);
     const isOption = text.includes('"path"'); // `list` loads no provider, so it knows no option
     const calls = [["new", "alice"], ["status"], ["switch", "dev"], ...(isOption ? [] : [["list"]])];
