@@ -532,9 +532,16 @@ export function deploymentOf(value: string | undefined): string | undefined {
   return value?.includes("/") ? undefined : value;
 }
 
-/** @internal The legal name nearest to any text: `feature-login` of the git branch `feature/Login`; `""` if none. */
+/** Letters that Unicode does not split into a plain letter and an accent. */
+const PLAIN: Readonly<Record<string, string>> = { ß: "ss", æ: "ae", œ: "oe", ø: "o", ł: "l", đ: "d", ð: "d", þ: "th" };
+
+/**
+ * @internal The legal name nearest to any text: `feature-login` of the git branch `feature/Login`, `muller` of `Müller`;
+ * `""` if none.
+ */
 export function envNameOf(text: string): string {
-  const dashed = text.toLowerCase().slice(0, 200).replace(/[^a-z0-9]+/g, "-");
+  const letters = text.slice(0, 200).normalize("NFKD").toLowerCase().replace(/\p{M}/gu, "");
+  const dashed = letters.replace(/[^a-z0-9]/g, (one) => PLAIN[one] ?? "-").replace(/-+/g, "-");
   return dashed.slice(0, MAX_NAME_LENGTH).replace(/^-+|-+$/g, "");
 }
 

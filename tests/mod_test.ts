@@ -110,11 +110,18 @@ for (
 
 Deno.test("parseEnvName() offers the nearest legal name", async () => {
   assert.equal((await failure("NAME_INVALID", () => parseEnvName("feature/Login"))).hint, 'Use "feature-login"');
+  assert.equal((await failure("NAME_INVALID", () => parseEnvName("müller"))).hint, 'Use "muller"');
 });
 
 Deno.test("envNameOf() makes a legal name of a git branch, or nothing", () => {
   assert.equal(envNameOf("feature/Login"), "feature-login");
   assert.equal(envNameOf("--__x//y--"), "x-y");
+  assert.equal(envNameOf("müller"), "muller");
+  assert.equal(envNameOf("mu\u0308ller"), "muller", "as macOS writes it");
+  assert.equal(envNameOf("fix/Größe-Ærø"), "fix-grosse-aero");
+  assert.equal(envNameOf("señal/łódź-İstanbul"), "senal-lodz-istanbul");
+  assert.equal(envNameOf("ﬁx-①"), "fix-1");
+  assert.equal(envNameOf("__proto__"), "proto");
   assert.equal(envNameOf("日本"), "");
   assert.equal(envNameOf(`${"a".repeat(62)}-b`), "a".repeat(62));
 });

@@ -31,7 +31,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
     ],
     meanings: {
       "[name]":
-        '1 to 63 characters: a-z, 0-9, and "-" inside. Default: the name of the git branch (feature/Login gives feature-login), else of the directory if no branch is checked out, else a generated name',
+        '1 to 63 characters: a-z, 0-9, and "-" inside. Default: the name of the git branch (Feature/Müller gives feature-muller), else of the directory if no branch is checked out, else a generated name',
     },
     examples: [
       ["new alice", "forks the default parent"],

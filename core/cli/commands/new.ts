@@ -19,8 +19,8 @@ export const command: CommandFile = {
   arguments: { labels: ["[name]"], min: 0, max: 1 },
   meanings: {
     "[name]":
-      '1 to 63 characters: a-z, 0-9, and "-" inside. Default: the name of the git branch (feature/Login gives ' +
-      "feature-login), else of the directory if no branch is checked out, else a generated name",
+      '1 to 63 characters: a-z, 0-9, and "-" inside. Default: the name of the git branch (Feature/Müller gives ' +
+      "feature-muller), else of the directory if no branch is checked out, else a generated name",
   },
   example: "new alice",
   options: {

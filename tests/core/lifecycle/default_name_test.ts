@@ -24,6 +24,8 @@ testIf(WITHOUT_GIT, "an environment that nobody names is called as the git branc
   const branches = {
     "feature/Login": "feature-login",
     "fix_42": "fix-42",
+    "müller": "muller",
+    "Größe/Ærø": "grosse-aero",
     "dependabot/npm_and_yarn/ws-8.17.1": "dependabot-npm-and-yarn-ws-8-17-1",
     "v2.0": "v2-0",
     "maintain": "maintain",
