@@ -42,7 +42,9 @@ export async function unknownCommand(name: string, args: readonly string[] = [])
   if (name.startsWith("-")) return lackingCommand(name, args);
   const [meant] = Object.entries(SYNONYMS).find(([, words]) => words.includes(name)) ?? [];
   if (meant !== undefined) {
-    const line = args.length === 0 ? COMMANDS[meant].example : [meant, ...args.map(shellWord)].join(" ");
+    const { arguments: takes, runsProgram } = COMMANDS[meant];
+    const isWhole = args.length > 0 || !runsProgram && (takes?.min ?? 0) === 0; // else what to add is on its page
+    const line = [meant, ...isWhole ? args.map(shellWord) : ["--help"]].join(" ");
     return usage(`Cannot run "${name}": the command is called "${meant}"`, `\`forkstack ${line}\``);
   }
   const near = await didYouMean(name, Object.keys(COMMANDS));

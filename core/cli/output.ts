@@ -125,13 +125,20 @@ export function statusText(result: EnvironmentResult, now: Date, style: Style): 
   ];
   if (facts.length > 0) lines.push(facts.join(", "));
   if (others !== "") lines.push(`also used in: ${others}`);
-  for (const one of resources) {
-    const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
-    lines.push(`  ${one.key.padEnd(16)} ${one.provider.padEnd(12)} ${one.title.padEnd(28)} ${state}`.trimEnd());
-  }
+  lines.push(...resourceTable(resources));
   if (result.variables.length > 0) lines.push(`Variables: ${result.variables.join(", ")}`);
   if (result.finishWith !== undefined) lines.push(localCommands(`To finish: ${result.finishWith}`, style));
   return lines.join("\n");
+}
+
+/** Lists resources in columns as wide as what is in them; the title, which may be long, is the last. */
+function resourceTable(resources: readonly ResourceReport[]): string[] {
+  const rows = resources.map((one) => {
+    const state = one.state === "ready" ? one.fork ?? "ready" : one.state;
+    return [one.key, one.provider, state, one.title];
+  });
+  const widths = [0, 1, 2].map((at) => Math.max(...rows.map((row) => row[at].length)));
+  return rows.map((row) => `  ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ")}`);
 }
 
 /** Returns the last lines of `delete`. */

@@ -19,10 +19,10 @@ export async function parse(
     throw await (await load<typeof import("./help.ts")>("core/cli/help.ts")).unknownCommand(command, rest);
   }
   if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
-    const npm = "; npm takes the first -- for itself";
+    const npm = " (npm takes the first -- for itself)";
     throw usage(
       `Cannot ${command}: no program was named`,
-      `Write it after --: \`forkstack ${known.example}\`${host.variable("npm_command") === undefined ? "" : npm}`,
+      `Write it after --${host.variable("npm_command") === undefined ? "" : npm}; ${pageHint(command)}`,
     );
   }
   const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
@@ -30,6 +30,11 @@ export async function parse(
     : { positionals: rest, flags: {} };
   assertCount(command, known, positionals, flags.help === true);
   return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), program, flags };
+}
+
+/** Returns the hint that names a command's page: a line that works in every project, as an example's environment may not. */
+export function pageHint(command: string): string {
+  return `\`forkstack ${command} --help\` shows examples`;
 }
 
 /** Help is given also where an argument is lacking. */
@@ -40,15 +45,15 @@ function assertCount(
   isHelp: boolean,
 ): void {
   const { labels, min, max, choices } = known.arguments ?? { labels: [], min: 0, max: 0 };
-  const example = `For example \`forkstack ${known.example}\``;
   if (positionals.length > max) {
-    throw usage(`Cannot run "${command}": "${positionals[max]}" is one argument too many`, example);
+    throw usage(`Cannot run "${command}": "${positionals[max]}" is one argument too many`, pageHint(command));
   }
   if (positionals.length >= min || isHelp) return;
   const lacking = labels[positionals.length].slice(1, -1);
-  let hint = example;
+  let hint = pageHint(command);
   if (known.actions !== undefined) hint = actionsText(known.actions);
   else if (choices !== undefined) hint = `One of ${Object.keys(choices).join(", ")}`;
+  else if (lacking === "env") hint = "`forkstack list` shows the environments";
   throw usage(`Cannot run "${command}": no ${lacking === "env" ? "environment" : lacking} was named`, hint);
 }
 
@@ -84,7 +89,10 @@ async function parseOptions(
       );
     }
     if (option.type === "string" && (!token.value || (!token.inlineValue && token.value.startsWith("-")))) {
-      throw usage(`Cannot run "${command}": --${token.name} needs a value`, `For example --${token.name} dev`);
+      throw usage(
+        `Cannot run "${command}": --${token.name} needs a value`,
+        `Write --${token.name} ${option.value ?? "<value>"}; ${pageHint(command)}`,
+      );
     }
     if (option.type === "boolean" && token.value !== undefined) {
       throw usage(`Cannot run "${command}": --${token.name} takes no value`, `Write --${token.name} alone`);

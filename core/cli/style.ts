@@ -6,6 +6,7 @@
 import * as host from "../system/host.ts";
 import { shownLines } from "../text/printable.ts";
 import { shellWord } from "../text/shell_word.ts";
+import { SETS, TASKS } from "../project/tasks.ts";
 
 /** The style of the text on one stream. */
 export interface Style {
@@ -43,18 +44,36 @@ export function localCommands(text: string, style: Pick<Style, "command">): stri
   return text.replaceAll(/`forkstack ([^`]*)/g, (_, line: string) => `\`${commandLine(line, style)}`);
 }
 
-/** A command line as it works here. npm takes options for its own, `--dry-run` and `--yes` too, unless `--` comes first. */
+/**
+ * A command line as it works here. npm takes options for its own, `--dry-run` and `--yes` too, unless `--` comes first;
+ * Deno grants some commands more than the others.
+ */
 export function commandLine(line: string, { command }: Pick<Style, "command">): string {
   const isForNpm = command.startsWith("npm run ") && / -/.test(line);
-  return command + (isForNpm ? line.replace(" ", " -- ") : line);
+  const [, name = ""] = /^(\w+)/.exec(line) ?? [];
+  const prefix = Object.hasOwn(TASKS, name) ? command.replace(` ${grants("list")} `, ` ${grants(name)} `) : command;
+  return prefix + (isForNpm ? line.replace(" ", " -- ") : line);
 }
+
+/** Deno's flags for a command where the user gives no others: a named set, which only a file's own deno.json has. */
+function grants(name: string): string {
+  const { set = "cli", flags = [] } = TASKS[name]!;
+  const { flags: given, net } = SETS[set];
+  if (CALLED.protocol === "file:") return [`-P=${set}`, ...flags].join(" ");
+  const kept = given.filter((one) => !flags.includes(one.split("=")[0]!));
+  return [...kept, ...flags, ...net.length === 0 ? [] : [`--allow-net=${net.join(",")}`]].join(" ");
+}
+
+/** The program's own file. */
+const CALLED = new URL("../../cli.ts", import.meta.url);
 
 /** The files whose tasks and scripts `deno task` runs. */
 const MANIFESTS = ["deno.json", "deno.jsonc", "package.json"];
 
 /**
  * The prefix of commands: `"deno task envs:"` or `"npm run envs:"` in a project that has these tasks, `"forkstack "` where
- * PATH finds it, else the whole way to this program: `"deno run -A https://forkstack.example/cli.ts "`.
+ * PATH finds it, else the whole way to this program, with permissions as this process has them:
+ * `"deno run -A https://forkstack.example/cli.ts "`, `"deno run -P=cli ../forkstack/cli.ts "`.
  */
 export function commandPrefix(): string {
   const script = scriptPrefix();
@@ -76,8 +95,9 @@ function denoPrefix(): string {
   const isTask = hasTasks(host.cwd()) ?? host.variable("INIT_CWD") !== undefined;
   if (isTask) return "deno task envs:";
   if (isFound()) return "forkstack ";
-  const { protocol, href, pathname } = new URL("../../cli.ts", import.meta.url);
-  return `deno run -A ${shellWord(protocol === "file:" ? decodeURIComponent(pathname) : href)} `;
+  const { protocol, href, pathname } = CALLED;
+  const given = host.mayAll() ? "-A" : grants("list") + (host.mayReachAll() ? " --allow-net" : "");
+  return `deno run ${given} ${shellWord(protocol === "file:" ? decodeURIComponent(pathname) : href)} `;
 }
 
 /** Returns true if the nearest manifest at or above a directory has our tasks; `undefined` if none can be read. */

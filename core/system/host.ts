@@ -162,6 +162,20 @@ export function isRunByDeno(): boolean {
   return deno !== undefined && !deno.build.standalone;
 }
 
+/** Returns true if Deno restricts nothing of this process, as with `-A`; always true in other runtimes. */
+export function mayAll(): boolean {
+  return (["read", "write", "env", "run", "net", "sys", "ffi"] as const).every(isGranted);
+}
+
+/** Returns true if Deno lets this process reach every host; always true in other runtimes. */
+export function mayReachAll(): boolean {
+  return isGranted("net");
+}
+
+function isGranted(name: "read" | "write" | "env" | "run" | "net" | "sys" | "ffi"): boolean {
+  return deno === undefined || deno.permissions.querySync({ name }).state === "granted";
+}
+
 /**
  * Returns true if the module of this URL is part of a compiled program, of Deno or of Bun, which has a file system of
  * its own.

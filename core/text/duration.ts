@@ -11,16 +11,17 @@ const LONGEST_DAYS = 3_650;
 
 /** A duration like `90m`, `12h`, `3d` or `2w` in milliseconds. */
 export function parseDuration(text: string, source: string): number {
-  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
+  const [, count, unit] = /^(\d{1,12})([mhdw])$/.exec(text) ?? [];
   const ms = Number(count) * (DURATION_UNITS[unit] ?? NaN);
   if (ms > 0 && ms <= LONGEST_DAYS * DURATION_UNITS.d) return ms;
-  throw new ForkstackError(
-    "USAGE",
-    `Cannot use "${text}" as ${source}: it must be a duration up to ${LONGEST_DAYS} days`,
-    {
-      hint: "Durations look like 90m, 12h, 3d or 2w",
-    },
-  );
+  throw new ForkstackError("USAGE", `Cannot use "${text}" as ${source}: ${durationProblem(ms)}`, {
+    hint: "Durations look like 90m, 12h, 3d or 2w",
+  });
+}
+
+function durationProblem(ms: number): string {
+  if (Number.isNaN(ms)) return "it is not a duration";
+  return ms === 0 ? "it must be longer than zero" : `it must be at most ${LONGEST_DAYS} days`;
 }
 
 /**

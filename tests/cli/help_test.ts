@@ -71,7 +71,10 @@ Deno.test("other tools' words for a command lead to it, with the arguments that 
     [["use", "alice"], "switch", "forkstack switch alice"],
     [["ls"], "list", "forkstack list"],
     [["checkout", "feature/my login"], "switch", 'forkstack switch "feature/my login"'],
-    [["rm"], "delete", "forkstack delete alice --yes"],
+    [["rm"], "delete", "forkstack delete --help"],
+    [["use"], "switch", "forkstack switch --help"],
+    [["exec"], "run", "forkstack run --help"],
+    [["ls"], "list", "forkstack list"],
     [["gc", "--dry-run"], "prune", "forkstack prune --dry-run"],
     [["help", "rm"], "delete", "forkstack delete --help"],
   ];

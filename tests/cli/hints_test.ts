@@ -1,6 +1,7 @@
 /** The mistakes that people make first, each with what is said: one cause, and a next step that works as it is pasted. */
 import assert from "node:assert/strict";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { COMMANDS } from "../../core/cli/command_table.ts";
 import { commandOf, INSTALLED, IS_OTHER_PROGRAM, Place, run, runCommand } from "./run.ts";
 
@@ -56,32 +57,51 @@ Deno.test("a credential that is set is not asked for; one is in the singular, tw
   }
 });
 
-/** Ways in which a project calls the command line: what its files say, the variables, and how hints call it then. */
-const WAYS: Readonly<Record<string, { files?: Record<string, string>; env: Record<string, string>; called: RegExp }>> =
-  {
-    "a Deno project with the tasks": {
-      files: { "deno.json": JSON.stringify({ tasks: TASKS }) },
-      env: { INIT_CWD: "/" },
-      called: /^deno task envs:\w+/,
-    },
-    "the same, started without a task": {
-      files: { "deno.json": JSON.stringify({ tasks: TASKS }) },
-      env: {},
-      called: /^deno task envs:\w+/,
-    },
-    "a package with the scripts, by Deno": {
-      files: { "package.json": JSON.stringify({ name: "shop", scripts: TASKS }) },
-      env: {},
-      called: /^deno task envs:\w+/,
-    },
-    "another task of a Deno project without ours": {
-      files: { "deno.json": JSON.stringify({ tasks: { dev: "deno run main.ts" } }) },
-      env: { INIT_CWD: "/" },
-      called: /^forkstack \w+/,
-    },
-    "installed": { env: {}, called: /^forkstack \w+/ },
-    "by its path, and in no PATH": { env: { PATH: withoutForkstack() }, called: /^deno run -A \S+\/cli\.ts \w+/ },
-  };
+const CLI = fileURLToPath(new URL("../../cli.ts", import.meta.url));
+
+/** A way in which a project calls the command line. */
+interface Way {
+  readonly files?: Record<string, string>;
+  readonly env: Record<string, string>;
+  /** How hints call it then. */
+  readonly called: RegExp;
+  /** The beginning of the command line. @default {as the tests run it} */
+  readonly by?: readonly string[];
+}
+
+/** Ways in which a project calls the command line, by name. */
+const WAYS: Readonly<Record<string, Way>> = {
+  "a Deno project with the tasks": {
+    files: { "deno.json": JSON.stringify({ tasks: TASKS }) },
+    env: { INIT_CWD: "/" },
+    called: /^deno task envs:\w+/,
+  },
+  "the same, started without a task": {
+    files: { "deno.json": JSON.stringify({ tasks: TASKS }) },
+    env: {},
+    called: /^deno task envs:\w+/,
+  },
+  "a package with the scripts, by Deno": {
+    files: { "package.json": JSON.stringify({ name: "shop", scripts: TASKS }) },
+    env: {},
+    called: /^deno task envs:\w+/,
+  },
+  "another task of a Deno project without ours": {
+    files: { "deno.json": JSON.stringify({ tasks: { dev: "deno run main.ts" } }) },
+    env: { INIT_CWD: "/" },
+    called: /^forkstack \w+/,
+  },
+  "installed": { env: {}, called: /^forkstack \w+/ },
+  "by its path, and in no PATH": {
+    env: { PATH: withoutForkstack() },
+    called: /^deno run (-P=cli|-P=cli --allow-run) \S+\/cli\.ts \w+/,
+  },
+  "the same, with all permissions": {
+    env: { PATH: withoutForkstack() },
+    called: /^deno run -A \S+\/cli\.ts \w+/,
+    by: [process.execPath, "run", "-A", CLI],
+  },
+};
 
 /** Mistakes whose hint is a command; each pasted one may make what it names. */
 const MISTAKES: readonly (readonly string[])[] = [
@@ -94,13 +114,16 @@ const MISTAKES: readonly (readonly string[])[] = [
   ["switch"],
 ];
 
-for (const [way, { files = {}, env, called }] of Object.entries(WAYS)) {
+for (const [way, { files = {}, env, called, by }] of Object.entries(WAYS)) {
   Deno.test({ name: `each command in a hint works as it is pasted: ${way}`, ignore: IS_OTHER_PROGRAM }, async () => {
     await using place = await Place.make();
     for (const [name, text] of Object.entries(files)) await place.write(name, text);
     await place.ok("new", "alice");
     for (const args of MISTAKES) {
-      const { stderr, code } = await run(place.root, args, { env });
+      const ended = by === undefined
+        ? run(place.root, args, { env })
+        : runCommand(place.root, [...by, ...args], { env });
+      const { stderr, code } = await ended;
       assert(code !== 0 && code !== null, args.join(" "));
       const commands = Array.from(stderr.split("hint:")[1]?.matchAll(/`([^`]+)`/g) ?? [], ([, line]) => line!);
       assert(commands.length > 0, stderr);

@@ -571,7 +571,7 @@ Deno.test("what init can't understand is named, with what was meant", async () =
       /"database\.projectId" must be an id/,
       /./,
     ],
-    [["shop"], "USAGE", /"shop" is one argument too many/, /init --stack sqlite-local/],
+    [["shop"], "USAGE", /"shop" is one argument too many/, /init --help/],
   ];
   for (const [args, error, says, hint] of cases) {
     await using place = await Place.make(null);

@@ -196,7 +196,7 @@ Deno.test("run says what it cannot do, with a hint and an exit code of its own",
     [["alice", "true", "--verbose"], 2, /no program was named/, /after --/],
     [["alice", "--"], 2, /no program was named/, /after --/],
     [[], 2, /no program was named/, /after --/],
-    [["alice", "bob", "--", "true"], 2, /"bob" is one argument too many/, /forkstack run alice --/],
+    [["alice", "bob", "--", "true"], 2, /"bob" is one argument too many/, /forkstack run --help/],
     [["--secret", "--", "true"], 2, /no option --secret/, /--secrets/],
     [["--resource", "x", "--secrets", "--", "true"], 2, /declares one without a name/, /--resource/],
   ];

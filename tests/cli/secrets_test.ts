@@ -95,7 +95,9 @@ Deno.test("secrets: what can't be is said well, and nothing changes", async () =
   const cases: [args: string[], stdin: string | undefined, code: number, says: RegExp][] = [
     [["lst"], undefined, 2, /unknown action; did you mean "list"/],
     [[], undefined, 2, /no action was named/],
-    [["get"], undefined, 2, /it takes <key> \[env\]/],
+    [["get"], undefined, 2, /it takes <key> \[env\]\n {2}hint: `forkstack secrets --help`/],
+    [["edit"], undefined, 2, /no terminal for an editor\n {2}hint: .*`forkstack secrets --help`/],
+    [["edit", "alice"], undefined, 2, /no terminal for an editor/],
     [["list", "a", "b"], undefined, 2, /it takes \[env\]/],
     [["get", "NO_SUCH"], undefined, 4, /environment "alice" has none/],
     [["unset", "NO_SUCH"], undefined, 4, /environment "alice" has none/],

@@ -41,10 +41,10 @@ Next: restart the app to use alice; \`forkstack switch dev\` goes back
     `\
 alice  ready, current
 forked from dev, <time> old, by tester@host
-  database         sqlite       shop-alice                   empty
-  local            directory    shop.alice.db                empty
-  secrets          env-file     alice                        empty
-  storage          local        shop-bucket-alice            empty
+  database  sqlite     empty  shop-alice
+  local     directory  empty  shop.alice.db
+  secrets   env-file   empty  alice
+  storage   local      empty  shop-bucket-alice
 Variables: FORKSTACK_ENV, FORKSTACK_PROJECT, DATABASE_URL, LOCAL_PATH, SECRETS_FILE, BUCKET_NAME, BUCKET_PATH, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 => 0`,
   );
@@ -87,18 +87,26 @@ Deno.test("a failure says what happened and what to do next, on stderr alone, wi
     ],
     [["fly"], `Cannot run "fly": unknown command\n  hint: ${COMMANDS_HINT}`, 2],
     [["new", "bob", "--form", "dev"], 'Cannot run "new": it has no option --form\n  hint: Did you mean --from?', 2],
-    [["new", "bob", "--from"], 'Cannot run "new": --from needs a value\n  hint: For example --from dev', 2],
+    [
+      ["new", "bob", "--from"],
+      'Cannot run "new": --from needs a value\n  hint: Write --from <env>; `forkstack new --help` shows examples',
+      2,
+    ],
     [["list", "--json=yes"], 'Cannot run "list": --json takes no value\n  hint: Write --json alone', 2],
     [
       ["new", "bob", "carol"],
-      'Cannot run "new": "carol" is one argument too many\n  hint: For example `forkstack new alice`',
+      'Cannot run "new": "carol" is one argument too many\n  hint: `forkstack new --help` shows examples',
       2,
     ],
-    [["list", "alice"], 'Cannot run "list": "alice" is one argument too many\n  hint: For example `forkstack list`', 2],
-    [["switch"], 'Cannot run "switch": no environment was named\n  hint: For example `forkstack switch alice`', 2],
+    [
+      ["list", "alice"],
+      'Cannot run "list": "alice" is one argument too many\n  hint: `forkstack list --help` shows examples',
+      2,
+    ],
+    [["switch"], 'Cannot run "switch": no environment was named\n  hint: `forkstack list` shows the environments', 2],
     [
       ["delete"],
-      'Cannot run "delete": no environment was named\n  hint: For example `forkstack delete alice --yes`',
+      'Cannot run "delete": no environment was named\n  hint: `forkstack list` shows the environments',
       2,
     ],
     [["switch", "alcie"], 'Cannot switch to environment "alcie": it does not exist\n  hint: Did you mean "alice"?', 4],

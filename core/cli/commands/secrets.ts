@@ -3,7 +3,8 @@ import { editSecretsFile, ForkstackError, parseEnvName, parseSecretsFile, setEnv
 import { actionsText, argumentsText, type CommandResult, type Invocation, usage } from "../command_line.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { editText } from "../editor.ts";
-import { isTerminal } from "../../system/host.ts";
+import { pageHint } from "../parse.ts";
+import { isTerminal, variable } from "../../system/host.ts";
 import { type Changes, Secret, type Secrets } from "../../secret.ts";
 import { shown } from "../../text/printable.ts";
 import { type Keyring, openKeyring } from "../../lifecycle/secrets.ts";
@@ -14,30 +15,15 @@ import { text, withEngine } from "../session.ts";
 import { protectedEnvs } from "../../project/project.ts";
 import type { CommandFile } from "../command_file.ts";
 
-/** Each action: what follows its name, a command line of it, whether it changes nothing, and what runs it. */
+/** Each action: what follows its name, whether it changes nothing, and what runs it. */
 const ACTIONS = {
-  list: { labels: ["[env]"], min: 0, max: 1, example: "list", isLook: true, run: list },
-  get: { labels: ["<key>", "[env]"], min: 1, max: 2, example: "get API_KEY alice", isLook: true, run: get },
-  set: {
-    labels: ["<key>", "[env]"],
-    min: 1,
-    max: 2,
-    input: "value",
-    example: "set API_KEY < key.txt",
-    isLook: false,
-    run: set,
-  },
-  unset: { labels: ["<key>", "[env]"], min: 1, max: 2, example: "unset API_KEY", isLook: false, run: unset },
-  diff: { labels: ["<env>", "[env]"], min: 1, max: 2, example: "diff alice prod", isLook: true, run: diff },
-  copy: {
-    labels: ["<key or pattern>", "<from>", "[to]"],
-    min: 2,
-    max: 3,
-    example: "copy API_KEY prod alice",
-    isLook: false,
-    run: copy,
-  },
-  edit: { labels: ["[env]"], min: 0, max: 1, example: "edit", isLook: false, run: edit },
+  list: { labels: ["[env]"], min: 0, max: 1, isLook: true, run: list },
+  get: { labels: ["<key>", "[env]"], min: 1, max: 2, isLook: true, run: get },
+  set: { labels: ["<key>", "[env]"], min: 1, max: 2, input: "value", isLook: false, run: set },
+  unset: { labels: ["<key>", "[env]"], min: 1, max: 2, isLook: false, run: unset },
+  diff: { labels: ["<env>", "[env]"], min: 1, max: 2, isLook: true, run: diff },
+  copy: { labels: ["<key or pattern>", "<from>", "[to]"], min: 2, max: 3, isLook: false, run: copy },
+  edit: { labels: ["[env]"], min: 0, max: 1, isLook: false, run: edit },
 } as const;
 
 /** `secrets <action> [key] [env] [env]` */
@@ -104,8 +90,7 @@ async function runSecrets(call: Invocation): Promise<CommandResult> {
   const action = ACTIONS[name as keyof typeof ACTIONS];
   const names = [more, ...rest].filter((one) => one !== undefined);
   if (names.length < action.min || names.length > action.max) {
-    const hint = `For example \`forkstack secrets ${action.example}\``;
-    throw usage(`Cannot run "secrets ${name}": it takes ${argumentsText(action)}`, hint);
+    throw usage(`Cannot run "secrets ${name}": it takes ${argumentsText(action)}`, pageHint("secrets"));
   }
   const isDry = call.flags["dry-run"] === true;
   const mode = action.isLook || isDry ? "look" : "work";
@@ -185,8 +170,11 @@ async function copy({ call, engine, names: [pattern, from, to] }: Action): Promi
 }
 
 async function edit({ call, engine, names: [env] }: Action): Promise<CommandResult> {
-  if (!isTerminal("stdin") && call.flags.json) {
-    throw usage("Cannot edit: --json opens no editor", "Use `forkstack secrets set`");
+  if (!hasEditor(call.flags.json === true)) {
+    throw usage(
+      "Cannot edit: there is no terminal for an editor",
+      "Set one secret with the action `set`, which reads stdin; " + pageHint("secrets"),
+    );
   }
   const keyring = await open(call, engine, env);
   const before = await keyring.read();
@@ -207,6 +195,12 @@ async function edit({ call, engine, names: [env] }: Action): Promise<CommandResu
       details: { env: keyring.env, resource: keyring.resource },
     });
   });
+}
+
+/** Returns true if an editor can open: on a terminal, or without one where a variable names an editor. */
+function hasEditor(isJson: boolean): boolean {
+  if (isTerminal("stdin") && isTerminal("stdout")) return true;
+  return !isJson && [variable("VISUAL"), variable("EDITOR")].some(Boolean);
 }
 
 /** A line that is neither a variable nor a comment would be a secret lost by a slip of the keyboard. */

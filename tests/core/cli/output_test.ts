@@ -134,6 +134,25 @@ Deno.test("compareNames() sorts numbers as numbers, and whatever else as text", 
   assert.equal(compareNames(`x${"9".repeat(62)}`, `x1${"0".repeat(61)}`) > 0, true, "longer than a number holds");
 });
 
+Deno.test("statusText() keeps its columns at 80 characters, however long a title is", () => {
+  const rows = [
+    ["database", "sqlite", "shop-alice", "empty"],
+    ["storage.uploads", "s3", `a-shop-with-a-long-name-uploads-bucket-${"x".repeat(24)}`, "copy-on-write"],
+    ["cache.sessions", "upstash-redis", "shop-sessions-alice-of-the-second-team", "full-copy"],
+  ] as const;
+  const resources = rows.map(([key, provider, title, fork]) => ({
+    ...{ key, provider, title, fork, kind: "database", state: "ready" },
+  }));
+  const result = { environment: environment("a"), resources, variables: [], durationMs: 1 };
+  const lines = statusText(result, now, plain).split("\n").slice(2);
+  const starts = rows.map(([, , title], at) => lines[at].indexOf(title));
+  assert.equal(new Set(starts).size, 1, lines.join("\n"));
+  assert(starts[0]! < 60 && starts[0]! > 0, "a title has room before the edge");
+  for (const [at, [key, provider, , fork]] of rows.entries()) {
+    assert.deepEqual(lines[at].trim().split(/ {2,}/).slice(0, 3), [key, provider, fork]);
+  }
+});
+
 Deno.test("only a style with colour has escapes, and the text is the same", () => {
   const error = new ForkstackError("CONFLICT", "Cannot do it: it is there", { hint: "Do `forkstack list`" });
   const bright = { color: true, command: "forkstack " };
