@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { exitCodeOf } from "../../../core/cli/errors.ts";
 import { ERROR_CODES, EXIT_CODES } from "../../../core/cli/error_codes.ts";
+import { CATALOG } from "../../../providers/mod.ts";
 import { type ErrorCode, ForkstackError } from "../../../mod.ts";
 
 /** STYLE.md's list: the exit code of every code, but for the words in between. */
@@ -51,6 +52,17 @@ Deno.test("exitCodeOf() is 70 for what is no error of ours, or has a code that i
   ] as unknown as ErrorCode[];
   for (const code of codes) assert.equal(await exitCodeOf(new ForkstackError(code, "x")), 70, code);
   for (const other of [new Error("x"), "x", undefined]) assert.equal(await exitCodeOf(other), 70);
+});
+
+Deno.test("no meaning names a vendor: core knows none", () => {
+  const names = Object.values(CATALOG.providers).flatMap((one) => Object.keys(one)).flatMap((name) => name.split("-"));
+  const ofNone = ["local", "secrets", "directory", "env", "file"];
+  const vendors = names.filter((word) => !ofNone.includes(word)).concat("aws", "amazon", "cloudflare", "mariadb");
+  for (const known of ["neon", "planetscale", "inngest", "redis", "supabase"]) assert(vendors.includes(known), known);
+  for (const [code, { meaning }] of Object.entries(ERROR_CODES)) {
+    const named = meaning.toLowerCase().match(/[a-z0-9]+/g)!.filter((word) => vendors.includes(word));
+    assert.deepEqual(named, [], `${code}: ${meaning}`);
+  }
 });
 
 Deno.test("every exit code and every code has a meaning of its own", () => {
