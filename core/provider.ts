@@ -332,7 +332,10 @@ export interface Provider<Options = unknown> {
   readonly page?: string;
   /** Its capabilities. */
   readonly capabilities: Capabilities;
-  /** The conventional variables that hold its credentials. */
+  /**
+   * The conventional variables that hold its credentials. Of several of which none is required, one or another must be
+   * set, e.g. a token, or the id and the secret of a role; the first stands for them in errors.
+   */
   readonly credentials: readonly { readonly variable: string; readonly required: boolean }[];
   /**
    * Hint on how to get the credentials, e.g. "`turso auth api-tokens mint forkstack` makes one". Absent if there are

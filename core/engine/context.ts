@@ -15,7 +15,7 @@ import { quoted, shown } from "../text/printable.ts";
 import type { ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { isLine } from "../text/field_checks.ts";
-import { answersTo, basesOf, keyOf, nameIn, type Resource } from "../project/project.ts";
+import { answersTo, basesOf, keyOf, lackingCredentials, nameIn, type Resource } from "../project/project.ts";
 import type { GivenOptions } from "../project/older_options.ts";
 import type { Engine, Inspectable } from "./engine.ts";
 import { isOrAre, listed } from "../text/phrases.ts";
@@ -119,10 +119,8 @@ function credentialsOf(engine: Engine, provider: Inspector): Record<string, Secr
   return found;
 }
 
-/** Lists the variables of a provider's credentials that are required and not set. */
 function unsetOf(engine: Engine, { credentials }: Pick<Inspector, "credentials">): string[] {
-  return credentials.filter(({ variable, required }) => required && !engine.world.read(variable))
-    .map(({ variable }) => variable);
+  return lackingCredentials(credentials, (variable) => Boolean(engine.world.read(variable)));
 }
 
 /** The error for missing credentials; it also names those that other providers of the stack lack. */

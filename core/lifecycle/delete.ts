@@ -109,7 +109,7 @@ async function deleted(
   { keep, began }: { readonly keep: boolean; readonly began: number },
 ): Promise<DeleteResult> {
   const { outcomes, failures, isLeft } = await removeAll(engine, worker, { environment, rows }, keep);
-  if (failures.length > 0) throw partlyDeleted(engine, environment.name, failures, isLeft);
+  if (failures.length > 0) throw partlyDeleted(engine, environment.name, { failures, tried: outcomes.length, isLeft });
   const removed = new Map(outcomes.flatMap((one) => one.ok ? [[one.item.key, one.value]] : []));
   const others = checkouts.filter(({ current }) => !current);
   return {
@@ -202,15 +202,20 @@ async function removeAll(
   return { outcomes, failures, isLeft };
 }
 
-function partlyDeleted(
-  engine: Engine,
-  env: string,
-  failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[],
-  isLeft = false,
-): ForkstackError {
+/** A deletion that failed for some of its resources, or for all. */
+interface PartlyDeleted {
+  readonly failures: readonly (Outcome<ResourceRow, unknown> & { ok: false })[];
+  /** The number of resources that were to be deleted. */
+  readonly tried: number;
+  /** True if this directory used the environment and does no longer. */
+  readonly isLeft?: boolean;
+}
+
+function partlyDeleted(engine: Engine, env: string, { failures, tried, isLeft }: PartlyDeleted): ForkstackError {
   const reasons = failures.map(({ item, error }) => reasonOf(error, item.key));
   const hints = new Set(failures.flatMap(({ error }) => isForkstackError(error) && error.hint ? [error.hint] : []));
-  hints.add(`The rest is deleted. Fix the cause and run \`forkstack delete ${env}\` again`);
+  const rest = failures.length < tried ? "The rest is deleted. " : "";
+  hints.add(`${rest}Fix the cause and run \`forkstack delete ${env}\` again`);
   if (isLeft) hints.add(leftText(engine.project, env));
   return new ForkstackError("DELETE_INCOMPLETE", `Cannot delete all of environment "${env}": ${reasons.join("; ")}`, {
     hint: [...hints].join(". "),
@@ -269,13 +274,13 @@ export async function finishRemoval(
 ): Promise<RecordedEnvironment> {
   const { environment, rows } = known;
   if (environment?.status === "undoing") {
-    const { failures, rest } = await removeRun(engine, worker, environment, rows);
-    if (failures.length > 0) throw partlyDeleted(engine, environment.name, failures);
+    const { rows: ours, failures, rest } = await removeRun(engine, worker, environment, rows);
+    if (failures.length > 0) throw partlyDeleted(engine, environment.name, { failures, tried: ours.length });
     return rest;
   }
   if (environment?.status !== "deleting") return known; // finished by another, and perhaps made again
   const { failures } = await removeAll(engine, worker, { environment, rows });
-  if (failures.length > 0) throw partlyDeleted(engine, environment.name, failures);
+  if (failures.length > 0) throw partlyDeleted(engine, environment.name, { failures, tried: rows.length });
   return NOTHING;
 }
 

@@ -9,6 +9,7 @@ import { assertNotOriginals } from "../engine/copied.ts";
 import { damagedRows } from "./damage.ts";
 import { finishRemoval } from "./delete.ts";
 import type { Engine } from "../engine/engine.ts";
+import { examineAccess } from "./examine_access.ts";
 import { examineCheckout, staleFinding } from "./examine_checkout.ts";
 import { examineOthers } from "./examine_others.ts";
 import { goneFix, lookAt, type Standing, UNPROTECT } from "../engine/look.ts";
@@ -36,6 +37,7 @@ export async function examine(engine: Engine): Promise<Finding[]> {
       examineForks(engine, resource, rows).catch((error) => [unasked(engine, error, { resource: resource.key })])
     ),
     examineCheckout(engine, environments),
+    examineAccess(engine.project),
     examineOthers(engine, environments),
     engine.registry.kept().then((kept) => kept.map(keptFinding)),
     damaged.map(damagedFinding),

@@ -151,3 +151,13 @@ export function parentOf(project: Project, resources: readonly Resource[], from:
   if (project.config.parent !== undefined) return parseEnvName(project.config.parent, '"parent" of forkstack.json');
   return resources.every(({ provider }) => provider.capabilities.parentMayBeAbsent) ? "dev" : "prod";
 }
+
+/** Lists the variables of a provider's credentials that must be set and are not; of alternatives, the first. */
+export function lackingCredentials(
+  credentials: Provider["credentials"],
+  isSet: (variable: string) => boolean,
+): string[] {
+  const isAny = credentials.length > 1 && credentials.every(({ required }) => !required);
+  if (isAny) return credentials.some(({ variable }) => isSet(variable)) ? [] : [credentials[0]!.variable];
+  return credentials.filter(({ variable, required }) => required && !isSet(variable)).map(({ variable }) => variable);
+}

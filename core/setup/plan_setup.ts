@@ -15,7 +15,7 @@ import { projectFile } from "../project/state_ownership.ts";
 import { permissionsOf } from "../project/permissions.ts";
 import { guardedNames } from "../workspace/variable_names.ts";
 import { changedProjectFiles, checkPointers } from "../workspace/env_files.ts";
-import type { Project, Resource } from "../project/project.ts";
+import { lackingCredentials, type Project, type Resource } from "../project/project.ts";
 import { type EnvFile, hostOf, type Manifest, sectionOf, STORES, type Survey } from "./survey.ts";
 import type { Written } from "../workspace/staged_files.ts";
 
@@ -154,18 +154,15 @@ function managerOf(root: string, { content }: Manifest): string {
 function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFile[]): CredentialReport[] {
   const providers = new Map(resources.map(({ provider }) => [provider.name, provider]));
   return [...providers.values()].filter(({ credentials }) => credentials.length > 0).map((provider) => {
-    const isSet = ({ variable: name }: { variable: string }) => variable(name) !== undefined;
+    const isSet = (name: string) => variable(name) !== undefined;
     const { credentials, credentialsHint } = provider;
-    // Where none is required, one or another of them is: a Vault token or a role's id and secret.
-    const isAny = credentials.every(({ required }) => !required);
-    const isReady = isAny ? credentials.some(isSet) : credentials.every((one) => !one.required || isSet(one));
-    const stateOf = (one: typeof credentials[number]): CredentialReport["variables"][number]["state"] => {
-      if (isSet(one)) return "set";
-      const isFirst = isAny && !isReady && one === credentials[0]; // its hint tells of the others
-      return one.required || isFirst ? "missing" : "optional";
+    const lacking = lackingCredentials(credentials, isSet);
+    const isReady = lacking.length === 0;
+    const stateOf = (name: string): CredentialReport["variables"][number]["state"] => {
+      if (isSet(name)) return "set";
+      return lacking.includes(name) ? "missing" : "optional";
     };
-    const variables = credentials.map((one) => ({ variable: one.variable, state: stateOf(one) }));
-    const lacking = variables.filter(({ state }) => state === "missing").map(({ variable }) => variable);
+    const variables = credentials.map((one) => ({ variable: one.variable, state: stateOf(one.variable) }));
     const file = envFiles.find(({ values }) => lacking.some((name) => values[name]))?.name;
     const unread = file === undefined ? undefined : `${file} has it, which forkstack does not read: export it`;
     const hint = [unread, credentialsHint].filter(Boolean).join("; or ");

@@ -404,11 +404,17 @@ export class Registry {
     return (await this.#read([statement, env])).length > 0;
   }
 
-  /** Lists the runs that began to create a resource more often than a vendor's answer came. */
+  /**
+   * Lists the runs that began to create a resource and have no answer of the vendor on record: not that it is made, not
+   * that it was refused or never asked for.
+   */
   async unanswered(resource: string): Promise<Pick<JournalLine, "env" | "operation" | "at">[]> {
     const rows = await this.#read([
-      `SELECT env, operation, max(at) AS at FROM journal WHERE resource = ? AND step = 'create'
-       GROUP BY env, operation HAVING sum(phase = 'intent') > sum(phase = 'done') ORDER BY max(seq) DESC`,
+      `SELECT env, operation, max(at) AS at FROM (
+         SELECT *, lead(phase) OVER (PARTITION BY env, operation ORDER BY seq) AS next FROM journal
+         WHERE resource = ? AND step IN ('create', '${REFUSED}'))
+       WHERE phase = 'intent' AND coalesce(next, 'intent') = 'intent'
+       GROUP BY env, operation ORDER BY max(seq) DESC`,
       resource,
     ]);
     return sound(rows, unansweredOf).rows;

@@ -34,6 +34,38 @@ Deno.test("every missing credential of the stack is named at once, each with its
   assert.doesNotMatch(said, /Cannot .*Cannot/);
 });
 
+Deno.test("a secrets backend that takes a token or a role is named among the missing, wherever it is asked", async () => {
+  const cases: [config: object, set: Record<string, string>, named: string[], not: RegExp][] = [
+    [
+      { database: { provider: "turso", organization: "acme" }, secrets: { provider: "vault" } },
+      {},
+      ["TURSO_API_TOKEN", "VAULT_TOKEN"],
+      /VAULT_ROLE_ID is/,
+    ],
+    [
+      { database: { provider: "postgres" }, secrets: { provider: "vault" }, queue: { provider: "qstash" } },
+      {},
+      ["POSTGRES_URL", "VAULT_TOKEN", "QSTASH_TOKEN"],
+      /Cannot .*Cannot/,
+    ],
+    [
+      { database: { provider: "mysql" }, secrets: { provider: "vault" } },
+      { VAULT_ROLE_ID: "r", VAULT_SECRET_ID: "s" },
+      ["MYSQL_URL"],
+      /VAULT/,
+    ],
+    [{ secrets: { provider: "vault" }, storage: { provider: "s3" } }, {}, ["VAULT_TOKEN", "AWS_ACCESS_KEY_ID"], /$^/],
+  ];
+  for (const [config, env, named, not] of cases) {
+    await using place = await Place.make(config);
+    const { error } = JSON.parse((await run(place.root, ["new", "alice", "--json"], { env })).stdout);
+    assert.equal(error.code, "CREDENTIALS_MISSING");
+    const said = `${error.message} ${error.hint}`;
+    for (const name of named) assert.match(said, new RegExp(`\\b${name}\\b`), said);
+    assert.doesNotMatch(said, not);
+  }
+});
+
 Deno.test("a credential that is set is not asked for; one is in the singular, two are in the plural", async () => {
   const cases: [config: object, env: Record<string, string>, message: string][] = [
     [{ queue: { provider: "qstash" } }, {}, "queue: QSTASH_TOKEN is not set"],

@@ -1,10 +1,12 @@
 /** A resource that is gone, or a vendor that does not answer, as the command line tells it. */
 import assert from "node:assert/strict";
-import { rm } from "node:fs/promises";
+import { chmod, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { startTurso } from "../emulators/turso.ts";
 import { seedFile } from "../providers/_turso.ts";
+import { testIf } from "../helpers.ts";
+import { WHY_ROOT, WITHOUT_RIGHTS } from "../tools.ts";
 import { type Ended, NET, Place, run } from "./run.ts";
 
 /** Path in which each kind of the embedded stack is kept. */
@@ -120,3 +122,38 @@ for (const isSilent of [false, true]) {
     }
   });
 }
+
+testIf(
+  WHY_ROOT,
+  "doctor says in which directory nothing can be written, and leaves no trace of its tries",
+  async () => {
+    const cases: [readOnly: string[], says: string[]][] = [
+      [[], []],
+      [[".forkstack"], [".forkstack"]],
+      [["."], [""]],
+      [[".", ".forkstack"], [".forkstack", ""]],
+    ];
+    for (const [readOnly, says] of cases) {
+      await using place = await Place.make();
+      await place.ok("new", "alice");
+      for (const name of readOnly) await chmod(place.path(name), 0o555);
+      const before = await place.digest();
+      const { stdout, stderr } = await run(place.root, ["doctor", "--json"], { within: WITHOUT_RIGHTS });
+      assert.equal(await place.digest(), before);
+      for (const name of readOnly) await chmod(place.path(name), 0o755);
+      const { data: { findings } } = JSON.parse(stdout);
+      const told = findings.filter(({ problem }: { problem: string }) => problem.startsWith("read-only: "));
+      assert.deepEqual(
+        told.map(({ problem }: { problem: string }) => problem).sort(),
+        says.map((name) => `read-only: Cannot write in "${place.path(name)}": permission denied`).sort(),
+        stderr,
+      );
+      for (const { severity, fix } of told) assert.deepEqual([severity, /owner/.test(fix)], ["warning", true]);
+    }
+    await using bare = await Place.make();
+    await chmod(bare.root, 0o555);
+    const { stdout } = await run(bare.root, ["doctor"], { within: WITHOUT_RIGHTS });
+    await chmod(bare.root, 0o755);
+    assert.match(stdout, /read-only: .*permission denied/);
+  },
+);

@@ -14,7 +14,7 @@ import { resetEnvironment } from "../../../core/lifecycle/reset.ts";
 import { openKeyring } from "../../../core/lifecycle/secrets.ts";
 import { Secret } from "../../../core/secret.ts";
 import { switchEnvironment } from "../../../core/lifecycle/switch.ts";
-import { ForkstackError } from "../../../mod.ts";
+import { ForkstackError, type Kind } from "../../../mod.ts";
 import { type Bench, bench, type BenchOptions, failure, fakeProvider, Vendor, write } from "../_engine.ts";
 import { statements } from "../../../core/state/statements.ts";
 import { contextOf } from "../../../core/engine/context.ts";
@@ -138,6 +138,25 @@ Deno.test("a reset says what it has replaced, whatever stops it then", async () 
     match(error.message, message);
     one.vendor.fail = () => {};
     is((await resetEnvironment(one.engine, "alice")).environment.status, "ready");
+  }
+});
+
+Deno.test("a deletion that fails says that the rest is deleted only where something is", async () => {
+  const cases: [kinds: readonly Kind[], failing: RegExp, isPart: boolean][] = [
+    [["database"], /^delete /, false],
+    [["database", "storage"], /^delete /, false],
+    [["database", "storage"], /^delete shop-alice$/, true],
+    [["database", "storage"], /^delete .*bucket/, true],
+  ];
+  for (const [kinds, failing, isPart] of cases) {
+    await using one = await withAlice({ kinds });
+    one.vendor.fail = (call) => {
+      if (failing.test(call)) throw new Error("no answer");
+    };
+    const { code, hint } = await failure(deleteEnvironment(one.engine, "alice"));
+    is(code, "DELETE_INCOMPLETE");
+    match(hint!, /Fix the cause and run `forkstack delete alice` again/);
+    is(/The rest is deleted/.test(hint!), isPart, `${failing}: ${hint}`);
   }
 });
 

@@ -292,6 +292,18 @@ Deno.test("what a create was told is there is not taken over by a rerun, though 
   equal(vendor.held.get("shop-alice"), theirs);
 });
 
+Deno.test("what a create was told is there is a stranger's to doctor too: it is not said to be of a lost answer", async () => {
+  const vendor = new Vendor();
+  await using one = await bench(late(vendor, { isProven: false }));
+  const marker = { stack: "theirs", env: "alice", resource: "database", operation: "theirs", name: "shop-alice" };
+  vendor.fail = (call) => {
+    if (call.startsWith("ask ")) vendor.put({ name: "shop-alice", marker, parentId: undefined }, "");
+  };
+  is((await failure(createEnvironment(one.engine, "alice", { switch: false }))).code, "FOREIGN");
+  equal(problems(await examine(one.engine)), []);
+  equal([...vendor.held.keys()], ["shop-alice"]);
+});
+
 /** Runs until a call fails, and writes nothing from then on, as a process that was killed. */
 async function cut(engine: Engine, work: () => Promise<unknown>): Promise<void> {
   const { registry } = engine;

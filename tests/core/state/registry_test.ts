@@ -98,6 +98,38 @@ async function held(registry: Registry, env: string, owner = "one#1"): Promise<n
   return token;
 }
 
+test("unanswered() lists runs whose last word on a create is an intent", async (open) => {
+  const registry = await open();
+  const token = await held(registry, "alice");
+  const runs: Record<string, string[]> = {
+    lost: ["create intent"],
+    "lost twice": ["create intent", "create intent"],
+    "lost, then refused": ["create intent", "create intent", "refused record"],
+    "lost, then made": ["create intent", "create intent", "create done"],
+    made: ["create intent", "create done"],
+    "never sent": ["create intent", "create failed"],
+    refused: ["create intent", "refused record"],
+    "refused, told twice": ["create intent", "refused record", "refused record"],
+    "refused, then tried again": ["create intent", "refused record", "create intent"],
+    deleted: ["create intent", "create done", "delete intent"],
+  };
+  for (const [name, words] of Object.entries(runs)) {
+    const lines = words.map((one) => one.split(" ")).map(([step, phase]) =>
+      statements.journal({ ...line("alice", step!), operation: name.replace(/\W+/g, "-"), phase: phase as "intent" })
+    );
+    await registry.fenced("alice", token, lines);
+  }
+  const other = statements.journal({ ...line("alice", "create"), resource: "database", operation: "made" });
+  await registry.fenced("alice", token, [other]);
+  equal((await registry.unanswered("storage.uploads")).map(({ operation }) => operation), [
+    "refused-then-tried-again",
+    "lost-then-made",
+    "lost-then-refused",
+    "lost-twice",
+    "lost",
+  ]);
+});
+
 test("environments, resources and journal read back as they were written", async (open) => {
   const registry = await open();
   const token = await held(registry, "alice");
