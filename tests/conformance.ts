@@ -35,6 +35,9 @@ export function testProvider<Options>(
   }
 }
 
+/** The cases in which no call breaks and nobody else interferes, for `only`: of a variant of what has the whole elsewhere. */
+export const WITHOUT_FAULTS = /^(?!.*(broken|abort|somebody else|the vendor said))/;
+
 /** The reason of an ignored case for an ability that the provider does not claim. */
 const NOT_CLAIMED = "not claimed";
 

@@ -171,13 +171,19 @@ export class PostgresData implements Data {
 
   /** One statement after the other: the server refuses some that meet. */
   #query(text: string, database?: string): ReturnType<Server["query"]> {
-    const result = this.#turn.then(() => this.#server.query(text, database));
+    return this.#inTurn(() => this.#server.query(text, database));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
     this.#turn = result.catch(() => {});
     return result;
   }
 
   async make(branch: string, from?: string, taken: Taken = "data"): Promise<void> {
-    await this.#query(`CREATE DATABASE "${branch}" TEMPLATE "${taken === "data" && from || TEMPLATE}"`);
+    await this.#query(
+      `CREATE DATABASE "${branch}" TEMPLATE "${taken === "data" && from || TEMPLATE}" STRATEGY FILE_COPY`,
+    );
     await this.#query(`REVOKE CONNECT ON DATABASE "${branch}" FROM PUBLIC`);
   }
 
@@ -223,19 +229,16 @@ export class PostgresData implements Data {
   }
 
   async #read(branch: string, withRows: boolean): Promise<string> {
-    const tables = await this.#query(
-      "SELECT table_name AS name, string_agg(column_name || data_type, ',' ORDER BY ordinal_position) AS columns " +
-        "FROM information_schema.columns WHERE table_schema = 'public' GROUP BY 1 ORDER BY 1",
-      branch,
+    return await this.#inTurn(() =>
+      this.#server.session(this.#server.url(branch), async (query) => {
+        const tables = await query(
+          "SELECT table_name AS name, string_agg(column_name || data_type, ',' ORDER BY ordinal_position) AS columns " +
+            "FROM information_schema.columns WHERE table_schema = 'public' GROUP BY 1 ORDER BY 1",
+        );
+        const all = tables.map(({ name }) => `SELECT '${name}' AS table, to_jsonb(t)::text AS row FROM "${name}" AS t`);
+        const rows = withRows && all.length > 0 ? await query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`) : [];
+        return digestOf([tables, rows]);
+      })
     );
-    const rows = withRows && tables.length > 0
-      ? await this.#query(
-        tables.map(({ name }) => `SELECT '${name}' AS table, to_jsonb(t)::text AS row FROM "${name}" AS t`).join(
-          " UNION ALL ",
-        ) + " ORDER BY 1, 2",
-        branch,
-      )
-      : [];
-    return digestOf([tables, rows]);
   }
 }

@@ -102,7 +102,7 @@ export class Databases {
   /** Once, however many ask at a time. */
   #build(room: Room, template: string): Promise<void> {
     return room.built ??= (async () => {
-      await this.#admin.unsafe(`CREATE DATABASE ${nameOf(room)} TEMPLATE ${template}`);
+      await this.#admin.unsafe(`CREATE DATABASE ${nameOf(room)} TEMPLATE ${template} STRATEGY FILE_COPY`);
       await this.#admin.unsafe(`CREATE ROLE ${nameOf(room)} LOGIN SUPERUSER PASSWORD '${room.password}'`);
     })();
   }
@@ -110,14 +110,13 @@ export class Databases {
 
 /** Every row of a database. */
 export async function contentIn(server: Server, database: string): Promise<string> {
-  const tables = await server.query(
-    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
-    database,
-  );
-  const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
-  return all.length === 0
-    ? "[]"
-    : JSON.stringify(await server.query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`, database));
+  return await server.session(server.url(database), async (query) => {
+    const tables = await query(
+      "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+    );
+    const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
+    return all.length === 0 ? "[]" : JSON.stringify(await query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`));
+  });
 }
 
 /** Of its database and of its role. */

@@ -20,7 +20,7 @@ export const whyNoCurrent: string | undefined = "reason" in npm ? npm.reason : u
 
 /** Makes a database that only its owner and superusers reach. */
 export async function make(server: Server, name: string, sql = ""): Promise<void> {
-  await server.query(`CREATE DATABASE "${name}"`);
+  await server.query(`CREATE DATABASE "${name}" STRATEGY FILE_COPY`);
   await server.query(`REVOKE CONNECT ON DATABASE "${name}" FROM PUBLIC`);
   if (sql !== "") await server.query(sql, name);
 }
@@ -30,11 +30,12 @@ export const NOTES = `CREATE TABLE notes (id serial PRIMARY KEY, text text NOT N
 
 /** All rows of all tables. */
 export async function contentOf(server: Server, name: string): Promise<string> {
-  return await server.session(server.url(name), async (query) => {
-    const tables = await query("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 2200");
-    const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
-    return JSON.stringify(all.length === 0 ? [] : await query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`));
-  });
+  return await server.unlessWritten(`content of ${name}`, () =>
+    server.session(server.url(name), async (query) => {
+      const tables = await query("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 2200");
+      const all = tables.map(({ relname }) => `SELECT '${relname}' AS t, to_jsonb(x)::text AS r FROM "${relname}" x`);
+      return JSON.stringify(all.length === 0 ? [] : await query(`${all.join(" UNION ALL ")} ORDER BY 1, 2`));
+    }));
 }
 
 /** Drops all that a test made; the rest of the server's is as `initdb` left it. */

@@ -18,6 +18,7 @@ import type { Data } from "../emulators/planetscale_data.ts";
 import { ledgerOf, testIf } from "../helpers.ts";
 import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { openStores, planetscaleEmulator, seed } from "./_planetscale.ts";
+import { SIZE } from "../sizes.ts";
 import { hasCode } from "./_special.ts";
 
 type Options = NonNullable<Required<typeof provider.options>["~types"]>["output"];
@@ -59,7 +60,7 @@ for (const [way, [engine, options, holds, changed, skip]] of Object.entries(WAYS
     emulator,
     options: { ...PLACE, ...options },
     skip,
-    ...(way === "Vitess" ? { faults: FEW_FAULTS } : {}),
+    ...(way === "Vitess with data" || (SIZE === "full" && way !== "Vitess") ? {} : { faults: FEW_FAULTS }),
   }, { as: `planetscale, ${way}` });
 }
 
