@@ -416,6 +416,10 @@ export function conformanceCases<Options>(suite: Suite<Options>): Case[] {
           const { isSecret, isIdentity } = provider.variables[variable]!;
           assert.equal(value instanceof Secret, isSecret, `${variable}: isSecret is ${isSecret}`);
           assert(isIdentity || isSame(variable), `${variable} differs, and isIdentity is false`);
+          assert(
+            !/^postgres:/.test(plain(alice)[variable]!),
+            `${variable} begins with postgres:, which SQLAlchemy refuses`,
+          );
         }
         const own = Object.keys(alice).filter((variable) => provider.variables[variable]!.isIdentity);
         assert(own.some((variable) => !isSame(variable)), "nothing tells one environment from another");

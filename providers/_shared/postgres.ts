@@ -93,9 +93,14 @@ export function postgresLoginOf(text: string): PostgresLogin | undefined {
   };
 }
 
+/** Returns a vendor's URL with the scheme that every client takes: SQLAlchemy refuses `postgres:`. */
+export function postgresqlUrl(uri: string): string {
+  return uri.replace(/^postgres:/, "postgresql:");
+}
+
 /** Formats the URL of a login, as applications get it. */
 export function postgresUrl({ sslmode, ...login }: PostgresLogin): string {
-  return urlOf({ ...login, scheme: "postgres", query: sslmode === "prefer" ? undefined : { sslmode } });
+  return urlOf({ ...login, scheme: "postgresql", query: sslmode === "prefer" ? undefined : { sslmode } });
 }
 
 /** The meaning of an error: our code, whether it may pass by itself, and the hint. */

@@ -43,7 +43,14 @@ import {
   whyNotDeleted,
   whyNotMade,
 } from "./neon_api.ts";
-import { answers, literal, type PostgresLogin, postgresLoginOf, withPostgres } from "../_shared/postgres.ts";
+import {
+  answers,
+  literal,
+  type PostgresLogin,
+  postgresLoginOf,
+  postgresqlUrl,
+  withPostgres,
+} from "../_shared/postgres.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 
 const nameOption = (what: string) => v.optional(v.pipe(v.string(), v.minLength(1, `must be the name of a ${what}`)));
@@ -277,7 +284,7 @@ function urlsIn({ connection_uris: [given] = [] }: Made, { options: { database, 
   if (given === undefined) return undefined;
   const { connection_uri: uri, connection_parameters: of } = given;
   if ((database ?? of.database) !== of.database || (role ?? of.role) !== of.role) return undefined;
-  return { direct: new Secret(uri), pooled: withHost(uri, of.pooler_host) };
+  return { direct: new Secret(postgresqlUrl(uri)), pooled: withHost(uri, of.pooler_host) };
 }
 
 /**
@@ -299,7 +306,7 @@ async function ask(context: Context, scope: Scope<Options>, held: Held, host?: s
       query: { branch_id: held.id, database_name: database, role_name: role, pooled: String(pooled) },
     });
     if (answer.response.status === 404) throw await whatIsMissing(context, scope, held, { answer, database, role });
-    return (await api.read(URI, answer, scope, `connect to branch "${held.name}"`)).uri;
+    return postgresqlUrl((await api.read(URI, answer, scope, `connect to branch "${held.name}"`)).uri);
   };
   const pooled = await one(true);
   return { pooled: new Secret(pooled), direct: host ? withHost(pooled, host) : new Secret(await one(false)) };
@@ -307,7 +314,7 @@ async function ask(context: Context, scope: Scope<Options>, held: Held, host?: s
 
 /** Replaces the host in a connection URL. */
 function withHost(uri: string, host: string): Secret {
-  const url = new URL(uri);
+  const url = new URL(postgresqlUrl(uri));
   url.host = host;
   return new Secret(url.href);
 }

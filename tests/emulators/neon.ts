@@ -167,11 +167,11 @@ export class Neon {
     return lsn;
   }
 
-  /** Formats a URL as the API does. */
+  /** Formats a URL as the API may: its specification names no scheme, and libpq takes either. */
   uriOf(branch: Branch, { database = "neondb", role = "neondb_owner", pooled = false } = {}): string {
     const { pooler, direct } = branch.endpoint!;
     const { password } = branch.roles.get(role)!;
-    return `postgresql://${role}:${password}@${(pooled ? pooler : direct).host}/${database}?sslmode=disable`;
+    return `postgres://${role}:${password}@${(pooled ? pooler : direct).host}/${database}?sslmode=disable`;
   }
 
   digest(branch: Branch): Promise<string> {

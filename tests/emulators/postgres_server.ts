@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import postgres from "npm:postgres@3.4.9";
 import { run, temporaryDirectory } from "../helpers.ts";
@@ -33,7 +33,7 @@ export class Server {
 
   /** Returns the superuser's URL; another port leads through a proxy. */
   url(database = "postgres", port = this.port): string {
-    return `postgres://postgres:${this.password}@127.0.0.1:${port}/${database}`;
+    return `postgresql://postgres:${this.password}@127.0.0.1:${port}/${database}`;
   }
 
   /** Runs statements on a database, and waits until the server has closed the connection. */
@@ -108,6 +108,15 @@ export function debianBinaries(): { bin: string } | { reason: string } {
   if (found === undefined) return { reason: "PostgreSQL is not installed" };
   const reason = WHY_ROOT ?? whyMissing("pg_dump", "pg_restore"); // its programs, as forkstack calls them
   return reason === undefined ? { bin: join(root, String(found), "bin") } : { reason };
+}
+
+/** Returns the server of PyPI's `pgserver`, which has pgvector: it lies beside a directory of PATH, or the reason. */
+export function pipBinaries(): { bin: string } | { reason: string } {
+  const found = (process.env.PATH ?? "").split(delimiter)
+    .map((directory) => join(dirname(directory), "pgserver/pginstall/bin"))
+    .find((directory) => fs.existsSync(join(directory, "initdb")));
+  if (found === undefined) return { reason: "PyPI's pgserver is not installed beside a directory of PATH" };
+  return WHY_ROOT === undefined ? { bin: found } : { reason: WHY_ROOT };
 }
 
 /** Returns version 18 of npm, copied to a place that any user may read, or the reason why there is none. */

@@ -293,7 +293,7 @@ for (const strategy of ["template", "dump", undefined] as const) {
     await on("new", "alice");
     const urlIn = async () => /^DATABASE_URL='?(.*?)'?$/m.exec((await place.read(".env.local"))!)![1]!;
     const url = await urlIn();
-    assert.match(url, /^postgres:\/\/shop-alice_[0-9a-f]{12}:.*\/shop-alice$/, "a login of the fork's");
+    assert.match(url, /^postgresql:\/\/shop-alice_[0-9a-f]{12}:.*\/shop-alice$/, "a login of the fork's");
     const [{ n }] = await server.query("SELECT count(*)::int AS n FROM track", "shop-alice", url);
     assert.equal(n, 3503);
     await server.query("DELETE FROM playlist_track", "shop-alice", url);

@@ -217,7 +217,7 @@ test("outputs() hands out the pooler's address in session mode, or the server's,
   const branch = shop.supabase.add("shop-alice");
   const held = { id: branch.ref, name: "shop-alice" };
   const { anon, service_role, publishable, secret } = branch.keys;
-  const direct = `postgres://postgres:${branch.password}@db.${branch.ref}.supabase.co:5432/postgres`;
+  const direct = `postgresql://postgres:${branch.password}@db.${branch.ref}.supabase.co:5432/postgres`;
   const others = {
     DATABASE_URL_UNPOOLED: direct,
     SUPABASE_ANON_KEY: anon,
@@ -229,7 +229,7 @@ test("outputs() hands out the pooler's address in session mode, or the server's,
   };
   const login = `postgres.${branch.ref}:${branch.password}`;
   assert.deepEqual(reveal(await provider.outputs(shop.context(), held, shop.scope())), {
-    DATABASE_URL: `postgres://${login}@aws-0-us-east-1.pooler.supabase.com:5432/postgres`,
+    DATABASE_URL: `postgresql://${login}@aws-0-us-east-1.pooler.supabase.com:5432/postgres`,
     ...others,
   });
   const outputs = await provider.outputs(shop.context(), held, shop.scope({ connection: "direct" }));
