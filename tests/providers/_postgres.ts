@@ -96,6 +96,22 @@ export function onServer(
   });
 }
 
+/** Why a server lacks an extension, e.g. PostGIS, which is a package of its own. */
+export async function whyWithout(extension: string, server: Server | undefined, reason?: string) {
+  if (server === undefined) return reason;
+  const names = "SELECT 1 FROM pg_available_extensions WHERE name = ";
+  return (await server.query(`${names}'${extension}'`)).length > 0 ? undefined : `PostgreSQL has no ${extension}`;
+}
+
+/** A role that may make databases and roles, and owns `shop-dev` with all that is in it; returns its context. */
+export async function byMaker(server: Server, sql = ""): Promise<Context> {
+  await server.query(`CREATE ROLE maker LOGIN CREATEDB CREATEROLE PASSWORD 'maker'; GRANT maker TO postgres;
+    ALTER DATABASE "shop-dev" OWNER TO maker`);
+  await server.query("ALTER TABLE notes OWNER TO maker", "shop-dev");
+  if (sql !== "") await server.query(`SET ROLE maker; ${sql}`, "shop-dev");
+  return contextOf(server.url().replace(/\/\/.*@/, "//maker:maker@"));
+}
+
 /** What the application gets. */
 export async function urlOf(context: Context, fork: Fork): Promise<string> {
   const { DATABASE_URL } = await provider.outputs(context, fork, targetOf("alice"));
