@@ -15,6 +15,15 @@ export function whyMissing(...programs: readonly string[]): string | undefined {
   return missing.length === 0 ? undefined : `there is no ${missing.join(", no ")}`;
 }
 
+/** The path of a package's program, which npx fetches: starting it through npx again and again takes longer than it does. */
+export function programOf(packageAtVersion: string, name: string): string {
+  const { stdout, stderr } = spawnSync("npx", ["-y", "-p", packageAtVersion, "-c", `command -v ${name}`], {
+    encoding: "utf8",
+  });
+  if (stdout.trim() === "") throw new Error(`npx has no ${packageAtVersion}: ${stderr}`);
+  return stdout.trim();
+}
+
 /** Number of the user and the group that own nothing. */
 export const NOBODY = 65_534;
 

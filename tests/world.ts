@@ -427,7 +427,7 @@ export async function inWorld<Options>(
 function chosenFaults<Options>(suite: Suite<Options>, call: Call): Fault[] {
   const all = faultsOf(call);
   if (suite.faults !== undefined) return all.filter(({ name }) => suite.faults!.includes(name));
-  const each = sized({ quick: 8, gate: 4, full: 1 });
+  const each = sized({ gate: 8, full: 1 });
   return all.filter(({ name }, at) => FEW_FAULTS.includes(name) || (at + call.n) % each === 0);
 }
 

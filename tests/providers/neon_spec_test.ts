@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { startNeon } from "../emulators/neon.ts";
 import { run, temporaryDirectory, testIf } from "../helpers.ts";
+import { programOf } from "../tools.ts";
 import { ask, NOTES, server, whyNot } from "./_neon.ts";
 
 const KEY = "napi_spec";
@@ -61,10 +62,11 @@ testIf(whyNot, "neon: neonctl lists, makes, gets and deletes branches of the emu
   const { neon } = await openProject();
   await using _ = neon;
   using home = temporaryDirectory();
+  const program = programOf("neonctl@5.0.1", "neonctl");
   const neonctl = async (...args: string[]) => {
     const to = ["--api-host", `${neon.url}/api/v2`, "--project-id", neon.project, "--no-analytics", "-o", "json"];
     const env = { ...process.env, NEON_API_KEY: KEY, NEON_CONFIG_DIR: home.path, CI: "1" };
-    return (await run("npx", ["-y", "neonctl@5.0.1", ...args, ...to], { env, cwd: home.path })).stdout.trim();
+    return (await run(program, [...args, ...to], { env, cwd: home.path })).stdout.trim();
   };
   const json = async (...args: string[]) => JSON.parse(await neonctl("branches", ...args));
   const names = async () => (await json("list")).map(({ name }: { name: string }) => name).sort();

@@ -499,7 +499,7 @@ Deno.test("s3: where the store tells the time, a wrong clock is no hindrance", a
 const noProc = process.platform === "linux" ? undefined : "what a process used at most is read on Linux";
 
 /** Enough that holding them all would not fit. */
-const TOTAL = sized({ gate: 200_000, full: 1_000_000 });
+const TOTAL = sized({ gate: 100_000, full: 1_000_000 });
 
 testIf(noProc, `s3: ${TOTAL} keys are listed, compared and removed in 256 MiB, with a heap of 96 MiB`, async () => {
   await using shop = await openShop();

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { runCommand } from "../cli/run.ts";
 import { startSupabase } from "../emulators/supabase.ts";
 import { temporaryDirectory, testIf } from "../helpers.ts";
+import { programOf } from "../tools.ts";
 import { PROJECT, SEED, server, whyNoServer } from "./_supabase.ts";
 
 const TOKEN = "sbp_0123456789abcdef0123456789abcdef01234567";
@@ -62,22 +62,12 @@ testIf(
       HOME: directory.path,
       SUPABASE_ACCESS_TOKEN: TOKEN,
       SUPABASE_PROFILE: profile,
-      NPM_CONFIG_CACHE: process.env.NPM_CONFIG_CACHE ?? join(process.env.HOME ?? "/root", ".npm"),
       SUPABASE_TELEMETRY_DISABLED: "1",
       DO_NOT_TRACK: "1",
     };
+    const program = programOf("supabase@3.1.0", "supabase");
     const cli = async (...args: string[]) => {
-      const command = [
-        "npx",
-        "-y",
-        "supabase@3.1.0",
-        "--yes",
-        "--output-format",
-        "json",
-        "branches",
-        ...args,
-        `--remote=${PROJECT}`,
-      ];
+      const command = [program, "--yes", "--output-format", "json", "branches", ...args, `--remote=${PROJECT}`];
       const { code, stdout, stderr } = await runCommand(directory.path, command, { env });
       assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
       return stdout;
