@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { checksumHeader, CHECKSUMS, type Digest } from "./checksums.ts";
+import { type Checksum, checksumHeader, CHECKSUMS, type Digest } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 import { md5Of } from "./md5.ts";
 import { type ChunkSigner, isSame, type Payload } from "./signature.ts";
@@ -16,26 +16,24 @@ export interface Body {
   readonly bytes: AsyncIterable<Uint8Array>;
   /** The number of bytes, if the sender announced it. */
   readonly expectedBytes: number | undefined;
+  /** The algorithm of its checksum, if it has one. */
+  readonly algorithm: string | undefined;
   /** Returns the MD5 in hexadecimal. */
   md5(): string;
-  /** Returns the checksum that came with the body. */
+  /** Returns the checksum that came with the body, or was asked for. */
   checksum(): Checksum | undefined;
 }
 
-/** The checksum of an object. */
-export interface Checksum {
-  readonly algorithm: string;
-  /** Its value in base64, as S3 writes it. */
-  readonly value: string;
-  /** Its input: all bytes, or the checksums of the parts. */
-  readonly type: "FULL_OBJECT" | "COMPOSITE";
-}
-
-/** Reads a request's body as its headers describe it. */
-export function requestBody(headers: Headers, stream: AsyncIterable<Uint8Array> | null, payload: Payload): Body {
+/** Reads a request's body as its headers describe it; `wanted` is the checksum to compute if none came along. */
+export function requestBody(
+  headers: Headers,
+  stream: AsyncIterable<Uint8Array> | null,
+  payload: Payload,
+  wanted?: string,
+): Body {
   const trailers = new Map<string, string>();
   const expectedBytes = lengthOf(headers, payload);
-  const algorithm = algorithmOf(headers);
+  const algorithm = algorithmOf(headers) ?? wanted;
   const digest = algorithm === undefined ? undefined : CHECKSUMS[algorithm]();
   let digests: { md5: string; checksum?: Checksum } | undefined;
 
@@ -66,7 +64,7 @@ export function requestBody(headers: Headers, stream: AsyncIterable<Uint8Array> 
     if (digests === undefined) throw new TypeError("The body was not read to its end");
     return digests;
   };
-  return { bytes: read(), expectedBytes, md5: () => settled().md5, checksum: () => settled().checksum };
+  return { bytes: read(), expectedBytes, algorithm, md5: () => settled().md5, checksum: () => settled().checksum };
 }
 
 function incomplete(): S3Error {

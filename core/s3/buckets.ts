@@ -4,11 +4,10 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { deleteCondition } from "./conditions.ts";
 import { S3Error } from "./error.ts";
-import { checkHeaderValue } from "./headers.ts";
 import { listPage } from "./list.ts";
-import { checkVersion, emptyResponse, type S3Request, writeCondition, xmlOfCall, xmlResponse } from "./request.ts";
-import { limitOf } from "./uploads.ts";
+import { checkVersion, emptyResponse, OWNER, pageLimit, type S3Request, xmlOfCall, xmlResponse } from "./request.ts";
 import { elements, elementText, type Xml } from "./xml.ts";
 
 /** `HeadBucket` */
@@ -84,7 +83,7 @@ function listing({ bucket, query }: S3Request) {
   }
   const encode = encoding === undefined ? (text: string) => text : encodeUrl;
   const [prefix, delimiter] = [query.get("prefix") ?? "", query.get("delimiter") ?? ""];
-  const limit = limitOf(query, "max-keys");
+  const limit = pageLimit(query.get("max-keys"), "max-keys");
   const common = {
     Name: bucket.name,
     Prefix: encode(prefix),
@@ -101,10 +100,11 @@ function encodeUrl(text: string): string {
 }
 
 function contentsOf(
-  { bucket }: S3Request,
+  { bucket, query }: S3Request,
   keys: readonly string[],
   encode: (key: string) => string,
 ): { [name: string]: Xml }[] {
+  const hasOwner = !query.has("list-type") || query.get("fetch-owner") === "true";
   return keys.flatMap((key) => {
     using found = bucket.openWhole(key); // gone since it was listed: it is not in the list
     return found === undefined ? [] : [{
@@ -114,6 +114,7 @@ function contentsOf(
       ChecksumAlgorithm: found.meta.checksum?.algorithm,
       ChecksumType: found.meta.checksum?.type,
       Size: found.sizeBytes,
+      Owner: hasOwner ? OWNER : undefined,
       StorageClass: "STANDARD",
     }];
   });
@@ -134,10 +135,6 @@ function afterOf(token: string): string {
 
 const MAX_DELETES = 1000;
 
-function conditionOf(etag: string) {
-  return writeCondition(new Headers({ "if-match": checkHeaderValue("ETag", etag) }));
-}
-
 /** `DeleteObjects` */
 export async function deleteObjects(call: S3Request): Promise<Response> {
   const wanted = await xmlOfCall(call, "Delete");
@@ -145,19 +142,23 @@ export async function deleteObjects(call: S3Request): Promise<Response> {
   const objects = elements(wanted, "Object").map((object) => ({
     Key: elementText(object, "Key") ?? "",
     VersionId: elementText(object, "VersionId"),
-    etag: elementText(object, "ETag"),
-    unknown: Object.keys(object).find((name) => !/^(Key|VersionId|ETag|#text)$/.test(name)),
+    expected: {
+      etag: elementText(object, "ETag"),
+      lastModified: elementText(object, "LastModifiedTime"),
+      size: elementText(object, "Size"),
+    },
+    unknown: Object.keys(object).find((name) => !/^(Key|VersionId|ETag|LastModifiedTime|Size|#text)$/.test(name)),
   }));
   if (objects.length === 0 || objects.length > MAX_DELETES) {
     throw new S3Error("MalformedXML", "The XML must name between 1 and 1000 objects");
   }
   const deleted: Xml[] = [], errors: Xml[] = [];
-  for (const { Key, VersionId, etag, unknown } of objects) {
+  for (const { Key, VersionId, expected, unknown } of objects) {
     try {
       if (Key === "") throw new S3Error("InvalidArgument", "A key must not be empty");
       if (unknown !== undefined) throw new S3Error("NotImplemented", `"${unknown}" is not implemented by this server`);
       checkVersion(VersionId);
-      call.bucket.delete(Key, etag === undefined ? undefined : conditionOf(etag));
+      call.bucket.delete(Key, deleteCondition(expected));
       if (!isQuiet) deleted.push({ Key, VersionId });
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;

@@ -6,6 +6,16 @@
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
+import { S3Error } from "./error.ts";
+
+/** The checksum of an object. */
+export interface Checksum {
+  readonly algorithm: string;
+  /** Its value in base64, as S3 writes it. */
+  readonly value: string;
+  /** Its input: all bytes, or the checksums of the parts. */
+  readonly type: "FULL_OBJECT" | "COMPOSITE";
+}
 
 /** A running checksum. */
 export interface Digest {
@@ -22,6 +32,44 @@ export const CHECKSUMS: Readonly<Record<string, () => Digest>> = {
   SHA1: () => createHash("sha1"),
   SHA256: () => createHash("sha256"),
 };
+
+/** Algorithms whose checksum of an object in parts is of one type alone. */
+const ONE_TYPE: Readonly<Record<string, Checksum["type"]>> = {
+  CRC64NVME: "FULL_OBJECT",
+  SHA1: "COMPOSITE",
+  SHA256: "COMPOSITE",
+};
+
+/** Returns the checksum that a new object is to have; `undefined` if none is asked for. */
+export function wantedChecksum(headers: Headers): Pick<Checksum, "algorithm" | "type"> | undefined {
+  const algorithm = headers.get("x-amz-checksum-algorithm")?.toUpperCase();
+  if (algorithm !== undefined && !Object.hasOwn(CHECKSUMS, algorithm)) {
+    throw new S3Error("InvalidRequest", "Checksum algorithm is not supported");
+  }
+  const asked = typeOf(headers, algorithm);
+  if (algorithm !== undefined) return { algorithm, type: asked ?? ONE_TYPE[algorithm] ?? "COMPOSITE" };
+  if (asked === undefined) return undefined;
+  throw new S3Error("InvalidRequest", "The x-amz-checksum-type header needs x-amz-checksum-algorithm");
+}
+
+/** A checksum as the last request of an upload in parts states it; `value` may end in the number of parts. */
+export type StatedChecksum = Pick<Checksum, "algorithm" | "value"> & { readonly type: Checksum["type"] | undefined };
+
+/** Returns the object's checksum that a request states in a header; `undefined` if it states none. */
+export function statedChecksum(headers: Headers): StatedChecksum | undefined {
+  const [algorithm, more] = Object.keys(CHECKSUMS).filter((name) => headers.has(checksumHeader(name)));
+  if (more !== undefined) throw new S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header");
+  const type = typeOf(headers, algorithm);
+  return algorithm === undefined ? undefined : { algorithm, value: headers.get(checksumHeader(algorithm))!, type };
+}
+
+function typeOf(headers: Headers, algorithm: string | undefined): Checksum["type"] | undefined {
+  const type = headers.get("x-amz-checksum-type")?.toUpperCase();
+  if (type === undefined) return undefined;
+  if (type !== "FULL_OBJECT" && type !== "COMPOSITE") throw new S3Error("InvalidRequest", "Unknown checksum type");
+  if (algorithm === undefined || (ONE_TYPE[algorithm] ?? type) === type) return type;
+  throw new S3Error("InvalidRequest", `The ${type} checksum type cannot be used with the ${algorithm} algorithm.`);
+}
 
 /** Returns the header of a checksum, e.g. `x-amz-checksum-crc32`. */
 export function checksumHeader(algorithm: string): string {

@@ -8,8 +8,7 @@
 import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { promisify } from "node:util";
-import type { Checksum } from "./body.ts";
-import { CHECKSUMS } from "./checksums.ts";
+import { type Checksum, CHECKSUMS } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 import { isKept } from "./headers.ts";
 import { openReal } from "./paths.ts";
@@ -26,6 +25,10 @@ export interface Meta {
   readonly checksum?: Checksum;
   /** Sizes of the parts in bytes, for an object that was uploaded in parts. */
   readonly parts?: readonly number[];
+  /** Checksums of the parts, of the object's own algorithm. */
+  readonly partChecksums?: readonly string[];
+  /** Id of the upload in parts: the request that completed it may come once more. */
+  readonly uploadId?: string;
 }
 
 /** An open object. */
@@ -67,9 +70,10 @@ function damaged(): S3Error {
 function metaOfText(text: string): Meta {
   try {
     const meta = JSON.parse(text) as Meta;
-    const { etag, modifiedAt, parts = [] } = meta;
+    const { etag, modifiedAt, parts = [], checksum, partChecksums } = meta;
     const isWell = /^[0-9a-f]{32}(-\d{1,5})?$/.test(etag) && isEpochMs(modifiedAt) && isDescription(meta) &&
-      isChecksum(meta.checksum) && parts.every((size) => Number.isSafeInteger(size) && size >= 0);
+      isChecksum(checksum) && parts.every((size) => Number.isSafeInteger(size) && size >= 0) &&
+      (partChecksums === undefined || partChecksums.length === parts.length && partChecksums.every(isDigest));
     if (isWell) return meta;
   } catch {
     // said below
@@ -86,8 +90,11 @@ export function isDescription({ headers, tags = [] }: Pick<Meta, "headers" | "ta
 function isChecksum(checksum: Checksum | undefined): boolean {
   if (checksum === undefined) return true;
   const { algorithm, value, type } = checksum;
-  return Object.hasOwn(CHECKSUMS, algorithm) && /^[A-Za-z0-9+/]{1,86}={0,2}(-\d{1,5})?$/.test(value) &&
-    /^(FULL_OBJECT|COMPOSITE)$/.test(type);
+  return Object.hasOwn(CHECKSUMS, algorithm) && isDigest(value) && /^(FULL_OBJECT|COMPOSITE)$/.test(type);
+}
+
+function isDigest(value: unknown): boolean {
+  return typeof value === "string" && /^[A-Za-z0-9+/]{1,86}={0,2}(-\d{1,5})?$/.test(value);
 }
 
 const LAST_INSTANT = Date.UTC(9999, 11, 31); // beyond, dates are written in another way

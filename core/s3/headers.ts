@@ -51,6 +51,7 @@ const DIRECTIVE = /^(COPY|REPLACE)$/;
 const HONOURED: Readonly<Record<string, RegExp>> = {
   "x-amz-acl": /^(private|bucket-owner-full-control)$/,
   "x-amz-bucket-object-lock-enabled": /^false$/i,
+  "x-amz-bypass-governance-retention": /^(true|false)$/i, // nothing here is locked
   "x-amz-checksum-algorithm": ANY, // read where it is acted on
   "x-amz-checksum-mode": /^(ENABLED|DISABLED)$/i,
   "x-amz-checksum-type": ANY,
@@ -63,10 +64,15 @@ const HONOURED: Readonly<Record<string, RegExp>> = {
   "x-amz-copy-source-range": ANY,
   "x-amz-date": ANY,
   "x-amz-decoded-content-length": ANY,
+  "x-amz-if-match-last-modified-time": ANY,
+  "x-amz-if-match-size": /^\d{1,15}$/,
+  "x-amz-max-parts": ANY,
   "x-amz-metadata-directive": DIRECTIVE,
   "x-amz-mp-object-size": /^\d{1,15}$/,
+  "x-amz-object-attributes": ANY,
   "x-amz-object-ownership": /^BucketOwnerEnforced$/,
   "x-amz-optional-object-attributes": /^RestoreStatus$/, // no object here has one
+  "x-amz-part-number-marker": ANY,
   "x-amz-request-payer": /^requester$/, // nobody pays
   "x-amz-sdk-checksum-algorithm": ALGORITHM,
   "x-amz-security-token": ANY,
@@ -89,14 +95,27 @@ export function checkHonoured(headers: Headers): void {
   }
 }
 
+/** Headers that only some operations act on; `Operation.takes` names them. */
+const PARTICULAR: readonly string[] = [
+  "x-amz-bypass-governance-retention",
+  "x-amz-if-match-last-modified-time",
+  "x-amz-if-match-size",
+  "x-amz-max-parts",
+  "x-amz-mp-object-size",
+  "x-amz-object-attributes",
+  "x-amz-part-number-marker",
+  "x-amz-tagging",
+  REDIRECT,
+];
+
 /**
- * Throws for headers that describe an object where they would be lost: in a request without `makes`, and tags for a
- * copy that takes those of its source, unless `x-amz-tagging-directive: REPLACE` is set.
+ * Throws for a header that the operation would drop: one of `PARTICULAR` that it does not take, and tags for a copy
+ * that takes those of its source, unless `x-amz-tagging-directive: REPLACE` is set.
  */
-export function checkDescribing(headers: Headers, makes: boolean): void {
-  const isTagged = makes &&
-    (!headers.has("x-amz-copy-source") || headers.get("x-amz-tagging-directive") === "REPLACE");
-  for (const [name, isTaken] of Object.entries({ "x-amz-tagging": isTagged, [REDIRECT]: makes })) {
+export function checkTaken(headers: Headers, takes: readonly string[]): void {
+  const keepsTags = headers.has("x-amz-copy-source") && headers.get("x-amz-tagging-directive") !== "REPLACE";
+  for (const name of PARTICULAR) {
+    const isTaken = takes.includes(name) && !(name === "x-amz-tagging" && keepsTags);
     if (!isTaken && headers.has(name)) throw notHonoured(name);
   }
 }

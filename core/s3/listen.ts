@@ -68,21 +68,20 @@ export async function listen(handler: S3Handler, port: number, limits: Limits = 
   await assertMayListen(port);
   const { createServer } = await import("node:http");
   const underWay = new UnderWay();
-  const server = createServer(
-    {
-      headersTimeout: limits.headersMs,
-      requestTimeout: 0, // of the whole request: it would cut a large upload
-      keepAliveTimeout: limits.idleMs,
-      connectionsCheckingInterval: Math.min(limits.headersMs, 5_000),
-    },
-    (incoming, outgoing) => {
-      const closed = new Promise<void>((resolve) => outgoing.on("close", resolve));
-      underWay.add(closed);
-      outgoing.on("error", () => {}); // the reader went away
-      if (underWay.isOver) outgoing.writeHead(503, { connection: "close", "content-length": "0" }).end();
-      else respond(handler, limits, incoming, outgoing).catch(() => outgoing.destroy());
-    },
-  );
+  const accept = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const closed = new Promise<void>((resolve) => outgoing.on("close", resolve));
+    underWay.add(closed);
+    outgoing.on("error", () => {}); // the reader went away
+    if (underWay.isOver) outgoing.writeHead(503, { connection: "close", "content-length": "0" }).end();
+    else respond(handler, limits, incoming, outgoing).catch(() => outgoing.destroy());
+  };
+  const server = createServer({
+    headersTimeout: limits.headersMs,
+    requestTimeout: 0, // of the whole request: it would cut a large upload
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: Math.min(limits.headersMs, 5_000),
+  }, accept);
+  server.on("checkContinue", accept);
   server.on("connect", (_incoming, socket) => {
     socket.on("error", () => {});
     socket.end(`HTTP/1.1 405 Method Not Allowed\r\nAllow: ${ALLOW}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
@@ -114,7 +113,8 @@ async function respond(
   const headers = headersOf(incoming);
   if (headers === undefined) return refuse(outgoing, 400);
   const hasBody = method !== "GET" && method !== "HEAD";
-  const body = hasBody ? bodyOf(incoming, limits.bodyMs) : undefined;
+  const begin = () => incoming.headers.expect !== undefined && outgoing.writeContinue();
+  const body = hasBody ? bodyOf(incoming, limits.bodyMs, begin) : undefined;
   const init = { method, headers, body, duplex: "half" }; // Node wants `duplex`, of which not every `RequestInit` knows
   const request = new Request(`http://${HOSTNAME}/`, init);
   const response = await handler(request, incoming.url ?? "/");
@@ -160,7 +160,9 @@ function headersOf(incoming: IncomingMessage): Headers | undefined {
   try {
     const headers = new Headers();
     for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
-      headers.append(incoming.rawHeaders[at]!, incoming.rawHeaders[at + 1]!);
+      const [name, value] = [incoming.rawHeaders[at]!, incoming.rawHeaders[at + 1]!];
+      const before = headers.get(name);
+      headers.set(name, before === null ? value : `${before},${value}`); // `append` adds a space, which none has signed
     }
     return headers;
   } catch {
@@ -168,11 +170,14 @@ function headersOf(incoming: IncomingMessage): Headers | undefined {
   }
 }
 
-/** Returns a request's body, read on demand. */
-function bodyOf(incoming: Readable, limitMs: number): ReadableStream<Uint8Array> {
+/** Returns a request's body, read on demand; `begin` is called before the first reading. */
+function bodyOf(incoming: Readable, limitMs: number, begin: () => void): ReadableStream<Uint8Array> {
+  let hasBegun = false;
   const pieces = incoming.iterator({ destroyOnReturn: false }); // an answer still goes out
   return new ReadableStream({
     async pull(controller) {
+      if (!hasBegun) begin();
+      hasBegun = true;
       const next = pieces.next();
       let timer: ReturnType<typeof setTimeout>;
       const late = new Promise<never>((_, reject) => {

@@ -9,11 +9,12 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import type { Body, Checksum } from "./body.ts";
+import type { Body } from "./body.ts";
 import { type Bucket, checkKey, type Condition } from "./bucket.ts";
-import { CHECKSUMS } from "./checksums.ts";
+import { type Checksum, CHECKSUMS, type StatedChecksum } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 import { isDescription, isEpochMs, type Meta, type Opened, openObject, writeObject } from "./files.ts";
+import { joinedChecksum } from "./joined_checksum.ts";
 import { compareKeys } from "./keys.ts";
 import { isAbsent, isReal, linked, openReal } from "./paths.ts";
 
@@ -36,9 +37,13 @@ export interface Part {
 /** A part that the last request names. */
 export interface NamedPart {
   readonly number: number;
+  /** Without its quotes. */
   readonly etag: string;
-  readonly checksum?: string;
+  readonly checksums: readonly Pick<Checksum, "algorithm" | "value">[];
 }
+
+/** An upload with the directory of its parts. */
+export type FoundUpload = Upload & { readonly id: string; readonly directory: string };
 
 const MIN_PART_BYTES = 5 * 2 ** 20; // but for the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 const MAX_PARTS = 10_000;
@@ -61,11 +66,17 @@ export function beginUpload(bucket: Bucket, upload: Upload): string {
   return id;
 }
 
-/** Returns an upload; throws `NoSuchUpload` if it does not exist or has another key. */
-export function needUpload(bucket: Bucket, key: string, id: string): Upload & { readonly directory: string } {
+/** Returns an upload; `undefined` if it does not exist or has another key. */
+export function findUpload(bucket: Bucket, key: string, id: string): FoundUpload | undefined {
   const directory = join(bucket.path("uploads"), id);
   const upload = ID.test(id) ? readNote(directory) : undefined;
-  if (upload?.key === key) return { ...upload, directory };
+  return upload?.key === key ? { ...upload, id, directory } : undefined;
+}
+
+/** Returns an upload; throws `NoSuchUpload` if it does not exist or has another key. */
+export function needUpload(bucket: Bucket, key: string, id: string): FoundUpload {
+  const upload = findUpload(bucket, key, id);
+  if (upload !== undefined) return upload;
   throw new S3Error(
     "NoSuchUpload",
     "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
@@ -154,84 +165,120 @@ export function needPartNumber(text: string | undefined): number {
   throw new S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
 }
 
+/** The last request of an upload in parts. */
+export interface Completion {
+  readonly named: readonly NamedPart[];
+  readonly now: Date;
+  readonly condition: Condition;
+  /** The object's checksum, as the request states it. */
+  readonly stated: StatedChecksum | undefined;
+  /** The object's size in bytes, as the request states it. */
+  readonly statedBytes: number | undefined;
+}
+
 /** Creates the object from its parts, and ends the upload. */
-export async function completeUpload(
-  bucket: Bucket,
-  upload: Upload & { readonly directory: string },
-  { named, now, condition }: {
-    readonly named: readonly NamedPart[];
-    readonly now: Date;
-    readonly condition: Condition;
-  },
-): Promise<Meta> {
-  const paths = checkParts(upload, named);
-  const { algorithm, type } = upload.checksum ?? {};
-  const whole = algorithm !== undefined && type === "FULL_OBJECT" ? CHECKSUMS[algorithm]() : undefined;
+export async function completeUpload(bucket: Bucket, upload: FoundUpload, completion: Completion): Promise<Meta> {
+  const { named, now, condition, statedBytes } = completion;
+  const parts = checkParts(upload, named);
+  const sizes = parts.map(({ sizeBytes }) => sizeBytes);
+  if (statedBytes !== undefined && statedBytes !== sizes.reduce((sum, size) => sum + size, 0)) {
+    throw new S3Error(
+      "InvalidRequest",
+      "The provided 'x-amz-mp-object-size' header value does not match what was computed",
+    );
+  }
+  const checksum = checksumOf(upload, parts, completion.stated);
   async function* bytes(): AsyncGenerator<Uint8Array> {
-    for (const path of paths) {
-      using part = needPart(path);
+    for (const { number } of parts) {
+      using part = needPart(upload.directory, number);
       const piece = part.read(0, part.sizeBytes);
-      for await (const bytes of piece instanceof Uint8Array ? [piece] : piece) {
-        whole?.update(bytes);
-        yield bytes;
-      }
+      yield* piece instanceof Uint8Array ? [piece] : piece;
     }
   }
-  const metas = paths.map((path) => {
-    using part = needPart(path);
-    return { ...part.meta, sizeBytes: part.sizeBytes };
-  });
-  const { meta } = await bucket.put(upload.key, bytes(), () => {
-    const etags = Buffer.concat(metas.map(({ etag }) => Buffer.from(etag, "hex")));
-    const value = whole?.digest("base64") ?? compositeOf(algorithm, metas.map(({ checksum }) => checksum?.value));
-    return {
-      etag: `${createHash("md5").update(etags).digest("hex")}-${metas.length}`,
-      modifiedAt: now.getTime(),
-      headers: upload.headers,
-      parts: metas.map(({ sizeBytes }) => sizeBytes),
-      tags: upload.tags,
-      checksum: value ? { algorithm: algorithm!, value, type: type! } : undefined,
-    };
-  }, condition);
+  const { meta } = await bucket.put(upload.key, bytes(), () => ({
+    etag: etagOfParts(named),
+    modifiedAt: now.getTime(),
+    headers: upload.headers,
+    parts: sizes,
+    tags: upload.tags,
+    checksum,
+    partChecksums: checksum && parts.map(({ meta }) => meta.checksum!.value),
+    uploadId: upload.id,
+  }), condition);
   abortUpload(upload.directory);
   return meta;
 }
 
-/** Returns the checksum of the parts' checksums. */
-function compositeOf(algorithm: string | undefined, values: readonly (string | undefined)[]): string | undefined {
-  if (algorithm === undefined || values.includes(undefined)) return undefined;
-  const digest = CHECKSUMS[algorithm]();
-  for (const value of values) digest.update(Buffer.from(value!, "base64"));
-  return `${digest.digest("base64")}-${values.length}`;
+/** Returns the object that this request has made before, if the key still holds it: the answer may have been lost. */
+export function completedBefore(
+  bucket: Bucket,
+  key: string,
+  id: string,
+  named: readonly NamedPart[],
+): Meta | undefined {
+  using found = bucket.openWhole(key);
+  return found?.meta.uploadId === id && found.meta.etag === etagOfParts(named) ? found.meta : undefined;
 }
 
-function needPart(path: string): Opened {
-  const part = openObject(path);
+function etagOfParts(named: readonly NamedPart[]): string {
+  const etags = Buffer.concat(named.map(({ etag }) => Buffer.from(etag, "hex")));
+  return `${createHash("md5").update(etags).digest("hex")}-${named.length}`;
+}
+
+/**
+ * Returns the object's checksum: of the kind that the first request asked for, else of the kind that the last one
+ * states. Throws if what it states is another.
+ */
+function checksumOf(upload: Upload, parts: readonly Part[], stated: StatedChecksum | undefined): Checksum | undefined {
+  const { algorithm, type = stated?.value.includes("-") ? "COMPOSITE" : "FULL_OBJECT" } = upload.checksum ?? stated ??
+    {};
+  if (algorithm === undefined) return undefined;
+  if (stated !== undefined && (stated.algorithm !== algorithm || (stated.type ?? type) !== type)) {
+    throw new S3Error("InvalidRequest", `The upload was created for a checksum ${algorithm} of type ${type}`);
+  }
+  const lacking = parts.find(({ meta }) => meta.checksum?.algorithm !== algorithm);
+  if (lacking !== undefined) {
+    const message = `The upload has no checksum ${algorithm} for part ${lacking.number}`;
+    throw new S3Error("InvalidRequest", message);
+  }
+  const joined = joinedChecksum(
+    { algorithm, type },
+    parts.map(({ sizeBytes, meta }) => ({ value: meta.checksum!.value, sizeBytes })),
+  );
+  // Some clients leave out how many parts a composite one is of.
+  if (stated === undefined || [joined.value, joined.value.split("-")[0]].includes(stated.value)) return joined;
+  throw new S3Error("BadDigest", `The ${algorithm} you specified did not match the calculated checksum.`);
+}
+
+function needPart(directory: string, number: number): Opened {
+  const part = openObject(join(directory, String(number)));
   if (part === undefined) throw new S3Error("InvalidPart", "One or more of the specified parts could not be found.");
   return part;
 }
 
-/** Returns the paths of the named parts; throws if one is missing, differs from the request, or is too small. */
-function checkParts(upload: { readonly directory: string }, named: readonly NamedPart[]): string[] {
+/** Returns the named parts; throws if one is missing, differs from the request, or is too small. */
+function checkParts({ directory }: FoundUpload, named: readonly NamedPart[]): Part[] {
   if (named.length === 0) throw new S3Error("MalformedXML", "You must specify at least one part");
-  if (named.some(({ number }, at) => at > 0 && number <= named[at - 1].number)) {
+  if (named.some(({ number }, at) => at > 0 && number <= named[at - 1]!.number)) {
     throw new S3Error("InvalidPartOrder", "The list of parts was not in ascending order.");
   }
-  return named.map(({ number, etag, checksum }, at) => {
-    const path = join(upload.directory, String(number));
-    using part = needPart(path);
-    if (part.meta.etag !== etag.replace(/^"|"$/g, "")) {
+  return named.map(({ number, etag, checksums }, at) => {
+    using part = needPart(directory, number);
+    const { meta, sizeBytes } = part;
+    if (meta.etag !== etag) {
       throw new S3Error("InvalidPart", "The part's entity tag might not have matched.", { PartNumber: String(number) });
     }
-    if (checksum !== undefined && part.meta.checksum !== undefined && checksum !== part.meta.checksum.value) {
+    if (
+      checksums.some(({ algorithm, value }) => meta.checksum?.algorithm !== algorithm || meta.checksum.value !== value)
+    ) {
       throw new S3Error("InvalidPart", "The part's checksum did not match.", { PartNumber: String(number) });
     }
-    if (at < named.length - 1 && part.sizeBytes < MIN_PART_BYTES) {
+    if (at < named.length - 1 && sizeBytes < MIN_PART_BYTES) {
       throw new S3Error("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", {
         PartNumber: String(number),
         MinSizeAllowed: String(MIN_PART_BYTES),
       });
     }
-    return path;
+    return { number, sizeBytes, meta };
   });
 }

@@ -4,8 +4,8 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Checksum } from "./body.ts";
-import { CHECKSUMS } from "./checksums.ts";
+import { type Checksum, CHECKSUMS, wantedChecksum } from "./checksums.ts";
+import { deleteCondition, isUnmodified, preconditionFailed, writeCondition } from "./conditions.ts";
 import { S3Error } from "./error.ts";
 import type { Meta, Opened } from "./files.ts";
 import { checkHeaderValue, REDIRECT } from "./headers.ts";
@@ -16,14 +16,11 @@ import {
   checksumElement,
   checksumHeaders,
   emptyResponse,
-  isUnmodified,
   keptHeaders,
   objectHeaders,
-  preconditionFailed,
+  partChecksum,
   type S3Request,
   tagsOfHeader,
-  wantedChecksum,
-  writeCondition,
   xmlOfCall,
   xmlResponse,
 } from "./request.ts";
@@ -49,9 +46,6 @@ export function getObject(call: S3Request): Response {
       return value === undefined ? [] : [[name, checkHeaderValue(`response-${name}`, value)] as const];
     });
     const headers = { ...objectHeaders(found), ...Object.fromEntries(overrides) };
-    if (call.headers.get("x-amz-checksum-mode")?.toUpperCase() === "ENABLED") {
-      Object.assign(headers, checksumHeaders(found.meta));
-    }
     if (isUnmodified(call.headers, found.meta)) {
       found[Symbol.dispose]();
       return new Response(null, {
@@ -59,10 +53,15 @@ export function getObject(call: S3Request): Response {
         headers: { etag: headers.etag, "last-modified": headers["last-modified"] },
       });
     }
-    const range = rangeOf(call, found);
+    const part = partOf(call, found);
+    const range = part?.range ?? byteRange(call.headers.get("range"), found.sizeBytes);
     const [start, end] = range ?? [0, found.sizeBytes];
     if (range !== undefined) Object.assign(headers, partialHeaders(start, end, found.sizeBytes));
-    if (range !== undefined && end - start < found.sizeBytes) dropChecksum(headers); // it is of the whole
+    if (part?.count !== undefined) headers["x-amz-mp-parts-count"] = String(part.count);
+    if (call.headers.get("x-amz-checksum-mode")?.toUpperCase() === "ENABLED") {
+      const isWhole = end - start === found.sizeBytes;
+      Object.assign(headers, checksumHeaders(part?.checksum ?? (isWhole ? found.meta.checksum : undefined)));
+    }
     const status = range === undefined ? 200 : 206;
     if (call.method !== "HEAD") return new Response(found.read(start, end), { status, headers });
     found[Symbol.dispose]();
@@ -77,18 +76,19 @@ function partialHeaders(start: number, end: number, size: number): Record<string
   return { "content-length": String(end - start), "content-range": `bytes ${start}-${end - 1}/${size}` };
 }
 
-function dropChecksum(headers: Record<string, string>): void {
-  for (const name of Object.keys(headers)) if (name.startsWith("x-amz-checksum-")) delete headers[name];
-}
-
-/** Returns the requested bytes as `[start, end)`; S3 supports one range only. */
-function rangeOf({ headers, query }: S3Request, { meta, sizeBytes }: Opened): [number, number] | undefined {
-  const number = query.get("partNumber");
-  if (number === undefined) return byteRange(headers.get("range"), sizeBytes);
+/** Returns the part of an object that a request names by its number; one that came in one piece is of one part. */
+function partOf({ headers, query }: S3Request, { meta, sizeBytes }: Opened) {
+  const text = query.get("partNumber");
+  if (text === undefined) return undefined;
   if (headers.has("range")) {
     throw new S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter");
   }
-  return partRange(needPartNumber(number), meta, sizeBytes);
+  const { parts = [sizeBytes] } = meta;
+  const at = needPartNumber(text) - 1;
+  if (at >= parts.length) throw new S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable");
+  const start = parts.slice(0, at).reduce((sum, part) => sum + part, 0);
+  const range: [number, number] = [start, start + parts[at]!];
+  return { range, count: meta.parts?.length, checksum: partChecksum(meta, at) };
 }
 
 function byteRange(text: string | null, size: number): [number, number] | undefined {
@@ -105,16 +105,6 @@ function byteRange(text: string | null, size: number): [number, number] | undefi
   });
 }
 
-function partRange(number: number, meta: Meta, size: number): [number, number] {
-  const parts = meta.parts ?? [size];
-  const at = number - 1;
-  if (at >= parts.length) {
-    throw new S3Error("InvalidRange", "The requested partnumber is not satisfiable");
-  }
-  const start = parts.slice(0, at).reduce((sum, part) => sum + part, 0);
-  return [start, start + parts[at]];
-}
-
 /** `PutObject` */
 export async function putObject(call: S3Request): Promise<Response> {
   const condition = writeCondition(call.headers);
@@ -128,25 +118,32 @@ export async function putObject(call: S3Request): Promise<Response> {
     tags,
     checksum: body.checksum(),
   }), condition);
-  return emptyResponse(200, { etag: `"${meta.etag}"`, ...checksumHeaders(meta) });
+  return emptyResponse(200, { etag: `"${meta.etag}"`, ...checksumHeaders(meta.checksum) });
 }
 
 /** `DeleteObject` */
 export function deleteObject({ bucket, key, headers }: S3Request): Response {
-  const match = headers.get("if-match");
-  bucket.delete(key, match === null ? undefined : writeCondition(new Headers({ "if-match": match })));
+  const [etag, lastModified, size] = ["if-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size"]
+    .map((name) => headers.get(name) ?? undefined);
+  bucket.delete(key, deleteCondition({ etag, lastModified, size }));
   return emptyResponse(204);
+}
+
+/** Returns the bucket and the key of a copy's source. */
+function sourceOf({ headers }: S3Request): { readonly name: string; readonly key: string } {
+  const source = headers.get("x-amz-copy-source") ?? "";
+  const [path, query] = source.split("?");
+  const [name, ...parts] = decodePart(path!.replace(/^\//, "")).split("/");
+  if (parts.join("") === "" || (query !== undefined && query !== "versionId=null") || source.split("?").length > 2) {
+    throw new S3Error("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
+  }
+  return { name: name!, key: parts.join("/") };
 }
 
 /** Opens the source object of a copy. */
 export function openSource(call: S3Request): Opened {
-  const source = call.headers.get("x-amz-copy-source") ?? "";
-  const [path, query] = source.split("?");
-  const [bucket, ...key] = decodePart(path.replace(/^\//, "")).split("/");
-  if (key.join("") === "" || (query !== undefined && query !== "versionId=null") || source.split("?").length > 2) {
-    throw new S3Error("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
-  }
-  const found = call.bucketOf(bucket).need(key.join("/"));
+  const { name, key } = sourceOf(call);
+  const found = call.bucketOf(name).need(key);
   try {
     if (!isUnmodified(call.headers, found.meta, "x-amz-copy-source-")) return found;
     throw preconditionFailed("x-amz-copy-source-If-None-Match");
@@ -169,6 +166,7 @@ export function objectBytes(
 export async function copyObject(call: S3Request): Promise<Response> {
   const { headers } = call;
   const condition = writeCondition(headers);
+  checkSelf(call);
   using source = openSource(call);
   const isReplaced = headers.get("x-amz-metadata-directive")?.toUpperCase() === "REPLACE";
   const isTagged = headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE";
@@ -185,8 +183,22 @@ export async function copyObject(call: S3Request): Promise<Response> {
   return xmlResponse("CopyObjectResult", {
     ETag: `"${meta.etag}"`,
     LastModified: call.now.toISOString(),
-    ...checksumElement(meta),
+    ...checksumElement(meta.checksum),
   });
+}
+
+/** Throws for a copy of an object onto itself that changes nothing: it is a mistake, and S3 refuses it. */
+function checkSelf(call: S3Request): void {
+  const { name, key } = sourceOf(call);
+  const changing =
+    ["x-amz-metadata-directive", "x-amz-tagging-directive"].some((directive) =>
+      call.headers.get(directive)?.toUpperCase() === "REPLACE"
+    ) || [REDIRECT, "x-amz-checksum-algorithm", "x-amz-storage-class"].some((name) => call.headers.has(name));
+  if (name !== call.bucket.name || key !== call.key || changing) return;
+  throw new S3Error(
+    "InvalidRequest",
+    "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+  );
 }
 
 function copiedHeaders({ headers }: Meta, asked: Headers): Meta["headers"] {

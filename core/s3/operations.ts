@@ -4,10 +4,11 @@
  *
  * @module
  */
+import { getAttributes } from "./attributes.ts";
 import * as buckets from "./buckets.ts";
 import { getCors } from "./cors.ts";
 import { S3Error } from "./error.ts";
-import { checkDescribing, isMovedHeader, SIGNATURE_PARAMETERS } from "./headers.ts";
+import { checkTaken, isMovedHeader, REDIRECT, SIGNATURE_PARAMETERS } from "./headers.ts";
 import * as objects from "./objects.ts";
 import { type S3Request, xmlResponse } from "./request.ts";
 import * as uploads from "./uploads.ts";
@@ -16,11 +17,14 @@ interface Operation {
   readonly run: (call: S3Request) => Response | Promise<Response>;
   /** Parameters that it reads. */
   readonly reads?: readonly string[];
-  /** True if it makes an object, which headers describe. */
-  readonly makes?: true;
+  /** Headers that it acts on, of those that only some operations do. */
+  readonly takes?: readonly string[];
 }
 
 const LIST = ["delimiter", "encoding-type", "max-keys", "prefix"];
+/** Headers that describe an object that is made. */
+const DESCRIBING = ["x-amz-tagging", REDIRECT];
+const BYPASS = "x-amz-bypass-governance-retention"; // nothing here is locked
 const READ = ["partNumber", "versionId", ...objects.OVERRIDES.map((name) => `response-${name}`)];
 
 /** Operations on a bucket, by method and the parameter that names them. */
@@ -50,7 +54,7 @@ const OF_BUCKET: Readonly<Record<string, Operation>> = {
       throw new S3Error("NoSuchTagSet", "The TagSet does not exist");
     },
   },
-  "POST delete": { run: buckets.deleteObjects },
+  "POST delete": { run: buckets.deleteObjects, takes: [BYPASS] },
 };
 
 /** Operations on an object, by method and the parameter that names them. */
@@ -59,15 +63,24 @@ const OF_OBJECT: Readonly<Record<string, Operation>> = {
   "HEAD": { run: objects.getObject, reads: READ },
   "PUT": {
     run: (call) => call.headers.has("x-amz-copy-source") ? objects.copyObject(call) : objects.putObject(call),
-    makes: true,
+    takes: DESCRIBING,
   },
-  "DELETE": { run: objects.deleteObject, reads: ["versionId"] },
+  "DELETE": {
+    run: objects.deleteObject,
+    reads: ["versionId"],
+    takes: [BYPASS, "x-amz-if-match-last-modified-time", "x-amz-if-match-size"],
+  },
+  "GET attributes": {
+    run: getAttributes,
+    reads: ["versionId"],
+    takes: ["x-amz-max-parts", "x-amz-object-attributes", "x-amz-part-number-marker"],
+  },
   "GET tagging": { run: objects.getTagging, reads: ["versionId"] },
   "PUT tagging": { run: objects.putTagging, reads: ["versionId"] },
   "DELETE tagging": { run: objects.putTagging, reads: ["versionId"] },
-  "POST uploads": { run: uploads.createUpload, makes: true },
+  "POST uploads": { run: uploads.createUpload, takes: DESCRIBING },
   "PUT uploadId": { run: uploads.uploadPart, reads: ["partNumber"] },
-  "POST uploadId": { run: uploads.finishUpload },
+  "POST uploadId": { run: uploads.finishUpload, takes: ["x-amz-mp-object-size"] },
   "DELETE uploadId": { run: uploads.dropUpload },
   "GET uploadId": { run: uploads.listParts, reads: ["encoding-type", "max-parts", "part-number-marker"] },
 };
@@ -87,7 +100,7 @@ export function operationOf(
   const found = operations[named === undefined ? method : `${method} ${named}`];
   const rest = names.filter((name) => name !== named && !found?.reads?.includes(name));
   if (found !== undefined && rest.length === 0) {
-    checkDescribing(headers, found.makes === true);
+    checkTaken(headers, found.takes ?? []);
     return found.run;
   }
   throw new S3Error("NotImplemented", `"${[method, ...names].join(" ")}" is not implemented by this server`);

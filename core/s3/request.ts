@@ -6,11 +6,12 @@
 import { Buffer } from "node:buffer";
 import { type Body, requestBody } from "./body.ts";
 import type { Bucket } from "./bucket.ts";
-import { checksumHeader, CHECKSUMS } from "./checksums.ts";
+import { type Checksum, checksumHeader } from "./checksums.ts";
 import { S3Error } from "./error.ts";
 import type { Meta, Opened } from "./files.ts";
 import { isKept, KEPT, META } from "./headers.ts";
-import { instantOfHeader, type Payload } from "./signature.ts";
+import { compareKeys } from "./keys.ts";
+import type { Payload } from "./signature.ts";
 import { parseXml, type Xml, xmlDocument } from "./xml.ts";
 
 /** A request from a known sender to an existing bucket. */
@@ -30,9 +31,12 @@ export interface S3Request {
   readonly bucketOf: (name: string) => Bucket;
 }
 
-/** Returns the body of a request. */
-export function bodyOfCall({ headers, stream, payload }: S3Request): Body {
-  return requestBody(headers, stream, payload);
+/** The owner of everything, as lists name it. */
+export const OWNER: Readonly<Record<string, string>> = { ID: "forkstack", DisplayName: "forkstack" };
+
+/** Returns the body of a request; without a checksum that came along, that of `algorithm` is computed. */
+export function bodyOfCall({ headers, stream, payload }: S3Request, algorithm?: string): Body {
+  return requestBody(headers, stream, payload, algorithm);
 }
 
 const MAX_XML_BYTES = 4 * 2 ** 20; // a thousand keys to delete, each of a kilobyte that is escaped
@@ -83,9 +87,9 @@ export function keptHeaders(headers: Headers): Record<string, string> {
     const value = headers.get(name);
     if (value !== null && name !== "content-encoding") kept[name] = value;
   }
-  const encodings = (headers.get("content-encoding") ?? "").split(",").map((one) => one.trim())
-    .filter((one) => one !== "" && one !== "aws-chunked"); // which is how it was sent, not what it is
-  if (encodings.length > 0) kept["content-encoding"] = encodings.join(",");
+  const encoding = (headers.get("content-encoding") ?? "") // `aws-chunked` is how it was sent, not what it is
+    .replace(/(^|,)\s*aws-chunked\s*(?=,|$)/gi, "").replace(/^\s*,\s*/, "");
+  if (encoding !== "") kept["content-encoding"] = encoding;
   let size = 0;
   for (const [name, value] of headers) {
     if (!name.startsWith(META)) continue;
@@ -113,25 +117,24 @@ export function objectHeaders({ meta, sizeBytes }: Pick<Opened, "meta" | "sizeBy
   return headers;
 }
 
-/** Returns the header of an object's checksum. */
-export function checksumHeaders({ checksum }: Pick<Meta, "checksum">): Record<string, string> {
+/** Returns the headers of a checksum. */
+export function checksumHeaders(checksum: Checksum | undefined): Record<string, string> {
   if (checksum === undefined) return {};
   return { [checksumHeader(checksum.algorithm)]: checksum.value, "x-amz-checksum-type": checksum.type };
 }
 
-/** Returns the element of an object's checksum. */
-export function checksumElement({ checksum }: Pick<Meta, "checksum">): Record<string, string> {
+/** Returns the element of a checksum. */
+export function checksumElement(checksum: Checksum | undefined): Record<string, string> {
   return checksum === undefined ? {} : { [`Checksum${checksum.algorithm}`]: checksum.value };
 }
 
-/** Returns the checksum that an upload in parts asks for. */
-export function wantedChecksum(headers: Headers): { algorithm: string; type: "FULL_OBJECT" | "COMPOSITE" } | undefined {
-  const algorithm = headers.get("x-amz-checksum-algorithm")?.toUpperCase();
-  if (algorithm === undefined) return undefined;
-  if (!Object.hasOwn(CHECKSUMS, algorithm)) throw new S3Error("InvalidRequest", "Checksum algorithm is not supported");
-  const type = headers.get("x-amz-checksum-type") ?? (algorithm === "CRC64NVME" ? "FULL_OBJECT" : "COMPOSITE");
-  if (type !== "FULL_OBJECT" && type !== "COMPOSITE") throw new S3Error("InvalidRequest", "Unknown checksum type");
-  return { algorithm, type };
+/** Returns the checksum of one part of an object, by its place among them. */
+export function partChecksum(
+  { checksum, partChecksums }: Pick<Meta, "checksum" | "partChecksums">,
+  at: number,
+): Checksum | undefined {
+  const value = partChecksums?.[at];
+  return checksum === undefined || value === undefined ? undefined : { ...checksum, value };
 }
 
 /** Throws for any version other than `null`, the only one that exists. */
@@ -157,46 +160,21 @@ export function checkedTags(tags: NonNullable<Meta["tags"]>): NonNullable<Meta["
   if (tags.some(([key, value]) => key === "" || key.length > 128 || value.length > 256)) {
     throw new S3Error("InvalidTag", "The tag provided was not a valid tag");
   }
-  return tags;
+  return tags.toSorted(([one], [other]) => compareKeys(one, other));
 }
 
-/** Checks the conditions of a read: throws if one excludes it; returns true if the reader has this version already. */
-export function isUnmodified(headers: Headers, meta: Meta, prefix = ""): boolean {
-  const [match, noneMatch] = ["if-match", "if-none-match"].map((name) => headers.get(prefix + name));
-  const [since, notSince] = ["if-modified-since", "if-unmodified-since"].map((name) =>
-    instantOfHeader(headers.get(prefix + name) ?? "")
-  );
-  const modifiedAt = Math.floor(meta.modifiedAt / 1000) * 1000; // a header says no more
-  if (match !== null ? !isNamed(match, meta) : notSince !== undefined && modifiedAt > notSince) {
-    throw preconditionFailed(match !== null ? "If-Match" : "If-Unmodified-Since");
-  }
-  return noneMatch !== null ? isNamed(noneMatch, meta) : since !== undefined && modifiedAt <= since;
+/** Parses the number of the part after which a list begins. */
+export function partMarker(text: string | null | undefined): number {
+  if (/^\d{1,10}$/.test(text ?? "0")) return Number(text ?? 0);
+  throw new S3Error("InvalidArgument", "Argument part-number-marker must be an integer", { ArgumentValue: text! });
 }
 
-/** Returns a function that checks the condition of a write. */
-export function writeCondition(headers: Headers): (current: Opened | undefined) => void {
-  const [match, noneMatch] = ["if-match", "if-none-match"].map((name) => headers.get(name));
-  if (noneMatch !== null && noneMatch !== "*") {
-    throw new S3Error("NotImplemented", "A header you provided implies functionality that is not implemented", {
-      Header: "If-None-Match",
-    });
-  }
-  return (current) => {
-    if (noneMatch !== null && current !== undefined) throw preconditionFailed("If-None-Match");
-    if (match === null) return;
-    if (current === undefined) throw new S3Error("NoSuchKey", "The specified key does not exist.");
-    if (!isNamed(match, current.meta)) throw preconditionFailed("If-Match");
-  };
-}
-
-/** The error for a condition that does not hold. */
-export function preconditionFailed(condition: string): S3Error {
-  return new S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", {
-    Condition: condition,
+/** Parses the largest number of entries on a page. */
+export function pageLimit(text: string | null | undefined, name: string, most = 1000): number {
+  const given = text ?? String(most);
+  if (/^\d{1,10}$/.test(given) && Number(given) < 2 ** 31) return Math.min(Number(given), most);
+  throw new S3Error("InvalidArgument", `Argument ${name} must be an integer between 0 and 2147483647`, {
+    ArgumentName: name,
+    ArgumentValue: given,
   });
-}
-
-function isNamed(header: string, { etag }: Meta): boolean {
-  return header.split(",").map((one) => one.trim().replace(/^W\//, "").replace(/^"|"$/g, ""))
-    .some((one) => one === "*" || one === etag);
 }

@@ -13,7 +13,7 @@ import { checkHonoured, withMoved } from "./headers.ts";
 import { isEmpty } from "./list.ts";
 import { isAside, operationOf } from "./operations.ts";
 import { isAbsent, isReal, linked, makeReal, realBelow, statOf } from "./paths.ts";
-import { checkVersion, emptyResponse, type S3Request, xmlResponse } from "./request.ts";
+import { checkVersion, emptyResponse, OWNER, pageLimit, type S3Request, xmlResponse } from "./request.ts";
 import { authenticate } from "./signature.ts";
 import { decodePart, type SignedRequest } from "./sigv4.ts";
 
@@ -57,7 +57,8 @@ export function s3Handler(options: S3Options): S3Handler {
         ? preflight(request.headers, options.origins ?? [])
         : await answer(options, request, target);
     } catch (error) {
-      if (request.body !== null && !request.body.locked) await drain(request.body[Symbol.asyncIterator]());
+      const isSent = request.body !== null && !request.body.locked && !request.headers.has("expect");
+      if (isSent) await drain(request.body[Symbol.asyncIterator]());
       response = errorResponse(knownError(error, options), request, target, id);
     }
     response.headers.set("x-amz-request-id", id);
@@ -154,6 +155,7 @@ function needBucket(options: S3Options, name: string): Bucket {
 }
 
 const LIST_READS = ["bucket-region", "continuation-token", "max-buckets", "prefix"];
+const MAX_BUCKETS = 10_000;
 
 async function listBuckets(
   options: S3Options,
@@ -165,11 +167,25 @@ async function listBuckets(
   if (!query.keys().every((name) => isAside(name) || LIST_READS.includes(name))) {
     throw new S3Error("NotImplemented", "A parameter of the list of buckets is not implemented by this server");
   }
-  const Bucket = [...await account.buckets()].sort().flatMap((Name) => {
-    const found = findBucket(options, Name);
-    return found === undefined ? [] : [{ Name, CreationDate: fs.statSync(found.root).birthtime.toISOString() }];
+  const [region, prefix = ""] = [query.get("bucket-region"), query.get("prefix")];
+  const limit = pageLimit(query.get("max-buckets"), "max-buckets", MAX_BUCKETS);
+  const token = query.get("continuation-token");
+  const names = [...await account.buckets()].sort().filter((name) =>
+    name.startsWith(prefix) && name > (token ?? "") && (region ?? options.region) === options.region
+  );
+  const found = names.flatMap((name) => findBucket(options, name) ?? []);
+  return xmlResponse("ListAllMyBucketsResult", {
+    Owner: OWNER,
+    Buckets: {
+      Bucket: found.slice(0, limit).map(({ name, root }) => ({
+        Name: name,
+        CreationDate: fs.statSync(root).birthtime.toISOString(),
+        BucketRegion: options.region,
+      })),
+    },
+    Prefix: query.get("prefix"),
+    ContinuationToken: found.length > limit ? found[limit - 1]!.name : undefined,
   });
-  return xmlResponse("ListAllMyBucketsResult", { Owner: { ID: "forkstack" }, Buckets: { Bucket } });
 }
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */

@@ -55,6 +55,9 @@ interface Claim {
 /** Checks the signature; throws the error that S3 returns. */
 export async function authenticate(request: SignedRequest, verifier: Verifier): Promise<Sender> {
   const isPresigned = request.query.some(([name]) => name === "X-Amz-Algorithm");
+  if (!isPresigned && ["AWSAccessKeyId", "Signature"].every((name) => request.query.some(([one]) => one === name))) {
+    throw unsupportedVersion();
+  }
   if (isPresigned && request.headers.has("authorization")) {
     throw new S3Error(
       "InvalidArgument",
@@ -99,11 +102,18 @@ export async function authenticate(request: SignedRequest, verifier: Verifier): 
   };
 }
 
+/** The error for version 2, which some clients still use for presigned URLs, and for mechanisms that are not AWS's. */
+function unsupportedVersion(): S3Error {
+  const message = `The authorization mechanism you have provided is not supported. Please use ${ALGORITHM}: ` +
+    'signature version 4, in boto3 `Config(signature_version="s3v4")`';
+  return new S3Error("InvalidRequest", message);
+}
+
 function claimOfHeaders(headers: Headers): Claim {
   const authorization = headers.get("authorization");
   if (authorization === null) throw new S3Error("AccessDenied", "Access Denied: the request is not signed");
   if (!authorization.startsWith(`${ALGORITHM} `)) {
-    throw new S3Error("InvalidRequest", `The authorization mechanism is not supported. Please use ${ALGORITHM}.`);
+    throw unsupportedVersion();
   }
   const fields = authorization.slice(ALGORITHM.length).split(",").map((field) => {
     const [name, ...value] = field.trim().split("=");

@@ -58,11 +58,22 @@ export function canonicalRequest(request: SignedRequest, signed: readonly string
     request.method,
     request.path.split("/").map((part) => encode(decodePart(part))).join("/"),
     query.map(([name, value]) => `${name}=${value}`).join("&"),
-    ...signed.map((name) => `${name}:${(request.headers.get(name) ?? "").trim().replace(/\s+/g, " ")}`),
+    ...signed.map((name) => `${name}:${signedText(request.headers.get(name) ?? "")}`),
     "",
     signed.join(";"),
     payloadHash,
   ].join("\n");
+}
+
+/** Returns the value of a header as it is signed: the bytes that HTTP sends one by one are mostly UTF-8. */
+function signedText(value: string): string {
+  const text = value.trim().replace(/\s+/g, " ");
+  if (!/[\x80-\xff]/.test(text)) return text;
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(text, (char) => char.charCodeAt(0)));
+  } catch {
+    return text; // Latin-1
+  }
 }
 
 /** Decodes one part of a path. */

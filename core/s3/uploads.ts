@@ -3,11 +3,16 @@
  *
  * @module
  */
+import { CHECKSUMS, statedChecksum, wantedChecksum } from "./checksums.ts";
+import { writeCondition } from "./conditions.ts";
 import { S3Error } from "./error.ts";
+import type { Meta } from "./files.ts";
 import {
   abortUpload,
   beginUpload,
+  completedBefore,
   completeUpload,
+  findUpload,
   type NamedPart,
   needPartNumber,
   needUpload,
@@ -23,10 +28,11 @@ import {
   checksumHeaders,
   emptyResponse,
   keptHeaders,
+  OWNER,
+  pageLimit,
+  partMarker,
   type S3Request,
   tagsOfHeader,
-  wantedChecksum,
-  writeCondition,
   xmlOfCall,
   xmlResponse,
 } from "./request.ts";
@@ -56,42 +62,66 @@ export async function uploadPart(call: S3Request): Promise<Response> {
   const { bucket, key, query, headers, now } = call;
   const upload = needUpload(bucket, key, query.get("uploadId")!);
   const part = { directory: upload.directory, number: needPartNumber(query.get("partNumber")) };
+  const algorithm = upload.checksum?.algorithm;
   if (!headers.has("x-amz-copy-source")) {
-    const meta = await putPart(bucket, part, bodyOfCall(call), now);
-    return emptyResponse(200, { etag: `"${meta.etag}"`, ...checksumHeaders(meta) });
+    const body = bodyOfCall(call, algorithm);
+    if (algorithm !== undefined && body.algorithm !== algorithm) {
+      throw new S3Error("InvalidRequest", `The upload was created for a checksum ${algorithm}, not ${body.algorithm}`);
+    }
+    const { etag, checksum } = await putPart(bucket, part, body, now);
+    const { "x-amz-checksum-type": _, ...sum } = checksumHeaders(checksum); // which only an object has
+    return emptyResponse(200, { etag: `"${etag}"`, ...sum });
   }
   using source = openSource(call);
-  const body = digesting(objectBytes(source, copiedRange(call, source)), upload.checksum?.algorithm);
+  const body = digesting(objectBytes(source, copiedRange(call, source)), algorithm);
   const meta = await putPart(bucket, part, body, now);
   return xmlResponse("CopyPartResult", {
     ETag: `"${meta.etag}"`,
     LastModified: now.toISOString(),
-    ...checksumElement(meta),
+    ...checksumElement(meta.checksum),
   });
 }
 
 /** `CompleteMultipartUpload` */
 export async function finishUpload(call: S3Request): Promise<Response> {
   const { bucket, key, query, headers, now } = call;
-  const upload = needUpload(bucket, key, query.get("uploadId")!);
-  const condition = writeCondition(headers);
-  const algorithm = upload.checksum?.algorithm;
-  const named = elements(await xmlOfCall(call, "CompleteMultipartUpload"), "Part").map((part): NamedPart => {
-    const checksum = algorithm === undefined ? undefined : elementText(part, `Checksum${algorithm}`);
-    return {
-      number: needPartNumber(elementText(part, "PartNumber")),
-      etag: elementText(part, "ETag") ?? "",
-      checksum,
-    };
+  const id = query.get("uploadId")!;
+  const [stated, size] = [statedChecksum(headers), headers.get("x-amz-mp-object-size")];
+  const document = await xmlOfCall({ ...call, headers: withoutChecksums(headers) }, "CompleteMultipartUpload");
+  const named = elements(document, "Part").map((part): NamedPart => ({
+    number: needPartNumber(elementText(part, "PartNumber")),
+    etag: (elementText(part, "ETag") ?? "").replace(/^"|"$/g, ""),
+    checksums: Object.keys(CHECKSUMS).flatMap((algorithm) => {
+      const value = elementText(part, `Checksum${algorithm}`);
+      return value === undefined ? [] : [{ algorithm, value }];
+    }),
+  }));
+  const upload = findUpload(bucket, key, id);
+  const before = upload === undefined ? completedBefore(bucket, key, id, named) : undefined;
+  if (before !== undefined) return finished(call, before);
+  const meta = await completeUpload(bucket, upload ?? needUpload(bucket, key, id), {
+    named,
+    now,
+    condition: writeCondition(headers),
+    stated,
+    statedBytes: size === null ? undefined : Number(size),
   });
-  const meta = await completeUpload(bucket, upload, { named, now, condition });
+  return finished(call, meta);
+}
+
+/** Returns the headers of a request's own body: its checksums are the object's. */
+function withoutChecksums(headers: Headers): Headers {
+  return new Headers([...headers].filter(([name]) => !name.startsWith("x-amz-checksum-")));
+}
+
+function finished({ bucket, key }: S3Request, { etag, checksum }: Meta): Response {
   return xmlResponse("CompleteMultipartUploadResult", {
     Location: `/${bucket.name}/${encodeURIComponent(key)}`,
     Bucket: bucket.name,
     Key: key,
-    ETag: `"${meta.etag}"`,
-    ...checksumElement(meta),
-    ChecksumType: meta.checksum?.type,
+    ETag: `"${etag}"`,
+    ...checksumElement(checksum),
+    ChecksumType: checksum?.type,
   });
 }
 
@@ -104,15 +134,19 @@ export function dropUpload({ bucket, key, query }: S3Request): Response {
 /** `ListParts` */
 export function listParts({ bucket, key, query }: S3Request): Response {
   const id = query.get("uploadId")!;
-  const { directory } = needUpload(bucket, key, id);
-  const [after, limit] = [markerOf(query), limitOf(query, "max-parts")];
+  const { directory, checksum } = needUpload(bucket, key, id);
+  const [after, limit] = [partMarker(query.get("part-number-marker")), pageLimit(query.get("max-parts"), "max-parts")];
   const parts = uploadParts(directory).filter(({ number }) => number > after);
   const page = parts.slice(0, limit);
   return xmlResponse("ListPartsResult", {
     Bucket: bucket.name,
     Key: key,
     UploadId: id,
+    Initiator: OWNER,
+    Owner: OWNER,
     StorageClass: "STANDARD",
+    ChecksumAlgorithm: checksum?.algorithm,
+    ChecksumType: checksum?.type,
     PartNumberMarker: after,
     NextPartNumberMarker: page.at(-1)?.number ?? 0,
     MaxParts: limit,
@@ -122,14 +156,14 @@ export function listParts({ bucket, key, query }: S3Request): Response {
       LastModified: new Date(meta.modifiedAt).toISOString(),
       ETag: `"${meta.etag}"`,
       Size: sizeBytes,
-      ...checksumElement(meta),
+      ...checksumElement(meta.checksum),
     })),
   });
 }
 
 /** `ListMultipartUploads` */
 export function listUploads({ bucket, query }: S3Request): Response {
-  const [prefix, limit] = [query.get("prefix") ?? "", limitOf(query, "max-uploads")];
+  const [prefix, limit] = [query.get("prefix") ?? "", pageLimit(query.get("max-uploads"), "max-uploads")];
   const [keyMarker, idMarker] = [query.get("key-marker") ?? "", query.get("upload-id-marker") ?? ""];
   const uploads = uploadsOf(bucket).filter(({ id, upload: { key } }) =>
     key.startsWith(prefix) &&
@@ -148,24 +182,12 @@ export function listUploads({ bucket, query }: S3Request): Response {
     Upload: page.map(({ id, upload }) => ({
       Key: upload.key,
       UploadId: id,
+      Initiator: OWNER,
+      Owner: OWNER,
       StorageClass: "STANDARD",
       Initiated: new Date(upload.startedAt).toISOString(),
+      ChecksumAlgorithm: upload.checksum?.algorithm,
+      ChecksumType: upload.checksum?.type,
     })),
-  });
-}
-
-function markerOf(query: ReadonlyMap<string, string>): number {
-  const text = query.get("part-number-marker") ?? "0";
-  if (/^\d{1,10}$/.test(text)) return Number(text);
-  throw new S3Error("InvalidArgument", "Argument part-number-marker must be an integer", { ArgumentValue: text });
-}
-
-/** Returns the largest number of entries on a page. */
-export function limitOf(query: ReadonlyMap<string, string>, name: string): number {
-  const text = query.get(name) ?? "1000";
-  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 31) return Math.min(Number(text), 1000);
-  throw new S3Error("InvalidArgument", `Argument ${name} must be an integer between 0 and 2147483647`, {
-    ArgumentName: name,
-    ArgumentValue: text,
   });
 }

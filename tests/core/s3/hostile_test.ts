@@ -295,6 +295,9 @@ once("headers that are not honoured are NotImplemented; those that clients send 
     "x-amz-object-lock-legal-hold": "ON",
     "x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z",
     "x-amz-bypass-governance-retention": "true",
+    "x-amz-if-match-size": "0",
+    "x-amz-mp-object-size": "3",
+    "x-amz-object-attributes": "ETag",
     "x-amz-storage-class": "GLACIER",
     "x-amz-expected-bucket-owner": "111122223333",
     "x-amz-write-offset-bytes": "0",
@@ -385,10 +388,16 @@ once("a query that names no operation is never the plain one", async (served) =>
       ),
     );
   }
-  for (const query of ["acl", "attributes", "uploadId2=x", "object-lock"]) {
+  for (const query of ["acl", "torrent", "uploadId2=x", "object-lock", "attributes&uploads", "select&select-type=2"]) {
     await refuses(served, [[{ target: `/shop/alive?${query}` }, 501, "NotImplemented"]]);
   }
-  for (const query of ["policy", "website", "encryption", "acl", "lifecycle", "toString"]) {
+  for (
+    const query of [
+      ...["policy", "website", "encryption", "acl", "lifecycle", "toString", "ownershipControls", "publicAccessBlock"],
+      ...["requestPayment", "replication", "logging", "notification", "accelerate", "analytics&id=1", "policyStatus"],
+      ...["metadataTable", "intelligent-tiering", "inventory", "session", "abac"],
+    ]
+  ) {
     await refuses(
       served,
       ["GET", "PUT", "DELETE"].map((method) => [{ method, target: `/shop?${query}` }, 501, "NotImplemented"] as const),
