@@ -558,7 +558,12 @@ export function baseOf({ kind, options }: Declared, env: string): string | undef
   const value: unknown = env === "dev" || env === "prod" ? Object(options.bases)[env] : undefined;
   if (value === undefined || (typeof value === "string" && value !== "")) return value;
   if (typeof value === "number") return String(value);
-  throw unusable("CONFIG_INVALID", "forkstack.json", `"bases" of "${kind}" has no name of "${env}"`, "Write a text");
+  throw unusable(
+    "CONFIG_INVALID",
+    "forkstack.json",
+    `"bases" of "${kind}" has no name of "${env}"`,
+    'Write a name, like "shop_dev"',
+  );
 }
 
 /** @internal The name of a declared resource: for a base environment that of its `bases`, but for a path, or a derived one. */
@@ -739,12 +744,12 @@ export function chosenState(path: string | undefined, directories: readonly stri
   const chosenBy = (file: string) => SETS_STATE.test(attempt(() => readText(file)) ?? "");
   const file = directories.flatMap((directory) => LOADED.map((name) => join(directory, name))).find(chosenBy);
   if (file !== undefined) {
-    const hint = "Remove the line: the user chooses where the state is, in the shell, and no file of a project does";
+    const hint = "Remove the line: the shell may set it, a file of the project may not";
     throw unusable("NOT_PERMITTED", "FORKSTACK_STATE", `${JSON.stringify(file)} sets it`, hint);
   }
   if (/^(?:\/|[A-Za-z]:[\\/])/.test(path)) return withoutEnd(join(path));
   const hint = 'Set it to a path like "/home/alice/.local/state/shop", or unset it';
-  throw unusable("VALUE_INVALID", "FORKSTACK_STATE", `${JSON.stringify(path)} is no absolute path`, hint);
+  throw unusable("VALUE_INVALID", "FORKSTACK_STATE", `${JSON.stringify(path)} is not an absolute path`, hint);
 }
 
 /** @internal Tells whether this user, root or the owner of the working directory owns a path, or nothing is there. */
@@ -801,7 +806,8 @@ export function formatEnvLine(name: string, value: string): string {
   const quote = quoteOf(value);
   if (quote !== undefined) return `${name}=${quote}${value}${quote}`;
   throw new ForkstackError("VALUE_UNWRITABLE", `Cannot write variable "${name}": no env file reader could hold it`, {
-    hint: "Values must be free of NUL, carriage returns and U+FFFD, and of a newline or # or $ beside all three quotes",
+    hint:
+      "A value cannot have NUL, a carriage return or U+FFFD; one with all three quotes cannot have a newline, # or $ either",
   });
 }
 

@@ -363,7 +363,7 @@ function unreachable(
   if (isOffline(outcome)) {
     return new ForkstackError(
       "NETWORK_UNREACHABLE",
-      redact(`Cannot reach "${host}": this machine finds no way to it`),
+      redact(`Cannot reach "${host}": this machine has no route to it`),
       {
         ...told,
         hint: "Nothing was sent. Check the network and the host's name, then run the same command again",

@@ -85,7 +85,7 @@ export async function baseResource(engine: Engine, resource: Tellable, title: st
     "NOT_FOUND",
     `Cannot use ${resource.key} of environment "${env}": ${resource.provider.name} has no "${title}"`,
     {
-      hint: "Make it at the vendor, under this name",
+      hint: "Create it at the vendor with this name",
       details: { env, resource: resource.key, provider: resource.provider.name },
     },
   );

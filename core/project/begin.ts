@@ -69,7 +69,7 @@ export async function checkFound(root: string): Promise<void> {
     "NOT_PERMITTED",
     `Cannot use "${join(root, "forkstack.json")}": it makes a project of ${why}`,
     {
-      hint: "Remove the file, or move it to the top directory of the project that it is of",
+      hint: "Remove the file, or move it to the top directory of its project",
     },
   );
 }

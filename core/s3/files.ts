@@ -47,7 +47,7 @@ const MAX_META_BYTES = 2 ** 20; // 10,000 parts
 
 const readAsync = promisify(fs.read);
 
-/** Opens an object's file; `undefined` if there is none, or if it is no regular file. Throws if it is damaged. */
+/** Opens an object's file; `undefined` if there is none, or if it is not a regular file. Throws if it is damaged. */
 export function openObject(path: string): Opened | undefined {
   return opened(path, (fd, { size }) => {
     const tail = readTail(fd, size, TAIL_BYTES);

@@ -59,7 +59,7 @@ const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants; // Windows ha
 const TRIES = 5;
 
 /**
- * Opens a file; `undefined` if there is none, if a link is on the way, or if it is no regular file: a pipe would block
+ * Opens a file; `undefined` if there is none, if a link is on the way, or if it is not a regular file: a pipe would block
  * everything.
  */
 export function openReal(path: string): { readonly fd: number; readonly stat: fs.Stats } | undefined {

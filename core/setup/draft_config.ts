@@ -34,9 +34,13 @@ export async function providersOf(catalog: Catalog, stack: string): Promise<Prov
   const known = Object.hasOwn(stacks, stack) ? stacks[stack]!.providers : parts(catalog, stack, {});
   if (known !== undefined) return known;
   const near = await didYouMean(stack, Object.keys(stacks));
-  throw new ForkstackError("USAGE", `Cannot set up stack ${JSON.stringify(stack.slice(0, 80))}: there is none${near}`, {
-    hint: `There is ${Object.keys(stacks).join(", ")}; or join names of providers: postgres-s3-vault`,
-  });
+  throw new ForkstackError(
+    "USAGE",
+    `Cannot set up stack ${JSON.stringify(stack.slice(0, 80))}: there is no such stack${near}`,
+    {
+      hint: `The stacks: ${Object.keys(stacks).join(", ")}; or join names of providers: postgres-s3-vault`,
+    },
+  );
 }
 
 /** Splits a text into names of providers of different kinds, joined by dashes. */
@@ -99,8 +103,9 @@ function parseSetting(text: string): { path: string[]; value: string } {
   const path = place?.split(".") ?? [];
   const isPlace = path.length === (path[0]! in KINDS ? 2 : 1) || path[0] === "registry";
   if (place !== undefined && isPlace && !path.some((part) => part in {})) return { path, value: value! };
-  throw new ForkstackError("USAGE", `Cannot use --set ${JSON.stringify(text.replace(/=.*/s, "=…").slice(0, 80))}`, {
-    hint: "It is like --set database.organization=acme",
+  const shown = JSON.stringify(text.replace(/=.*/s, "=…").slice(0, 80)); // the value may be a secret
+  throw new ForkstackError("USAGE", `Cannot use --set ${shown}: it is not a key of forkstack.json with a value`, {
+    hint: "For example --set database.organization=acme",
   });
 }
 

@@ -128,7 +128,7 @@ export const files: Files = {
     await disk.makeDirectory(dirname(to), 0o700);
     const [link] = await (await links()).linksIn(from);
     if (link !== undefined) {
-      throw new ForkstackError("PARENT_UNUSABLE", `Cannot share "${join(from, link.path)}": it is a link`, {
+      throw new ForkstackError("PARENT_UNUSABLE", `Cannot copy "${join(from, link.path)}": it is a link`, {
         hint: "Remove it, then run the same command again",
       });
     }

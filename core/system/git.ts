@@ -85,9 +85,8 @@ export async function git(
       "GIT_FAILED",
       `Cannot ask git about "${directory}": no answer within ${mostMs / 1_000} s`,
       {
-        hint:
-          "Look for a pipe or a device among git's files, such as .git/HEAD, .git/index and .git/config and what it " +
-          "includes: `find .git -not -type f -not -type d`; and whether the disk answers",
+        hint: "Look for a pipe or a device among git's files and those that .git/config includes: " +
+          "`find .git -not -type f -not -type d` lists them; then look whether the disk answers",
       },
     );
   }

@@ -100,7 +100,7 @@ async function checkLocal(place: Workspace, anyway: boolean): Promise<void> {
   const path = localPath(project);
   if (path === undefined) return;
   const [found, directory] = [await files.stat(path), dirname(path)];
-  if (found !== undefined && found.type !== "file") throw foreignFile(path, "it is no regular file");
+  if (found !== undefined && found.type !== "file") throw foreignFile(path, "it is not a regular file");
   const isDeeper = directory !== project.root;
   const real = isDeeper ? await disk.realPath(directory) : directory;
   const straight = isDeeper ? join(await disk.realPath(project.root), directory.slice(project.root.length)) : directory;
@@ -278,8 +278,10 @@ export async function changedProjectFiles({ project, world: { files } }: Workspa
   const text = found?.type === "file" ? await files.read(path) ?? "" : ""; // git, too, follows no link there
   const lacking = await lackingLines(project, files, text);
   if (lacking.length > 0 && found !== undefined && found.type !== "file") {
-    throw new ForkstackError("FOREIGN", `Cannot write ${JSON.stringify(path)}: it is no regular file`, {
-      hint: `Put a file in its place: git follows no link there, so that ${lacking[0]} would not be ignored`,
+    throw new ForkstackError("FOREIGN", `Cannot write ${JSON.stringify(path)}: it is not a regular file`, {
+      hint: `Put a regular file in its place: git does not follow a link there, so that ${
+        lacking[0]
+      } would not be ignored`,
     });
   }
   if (lacking.length > 0) {

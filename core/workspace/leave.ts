@@ -89,7 +89,9 @@ async function removeBlock(place: Workspace, only: string | undefined): Promise<
     const found = await files.stat(path);
     if (found === undefined) return true;
     if (found.type !== "file") {
-      place.world.warn?.(`Not touched: "${path}" is no regular file; remove forkstack's lines from what it leads to`);
+      place.world.warn?.(
+        `Not touched: "${path}" is not a regular file; remove forkstack's lines from what it leads to`,
+      );
       return false;
     }
     const without = async (now: Uint8Array | undefined) => {

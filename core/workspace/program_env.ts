@@ -69,7 +69,8 @@ function checkSecret(env: string, name: string, secrets: Secrets): true {
   if (/^[^\s=\0]+$/.test(name) && !secrets[name]!.reveal().includes("\0")) return true;
   const shown = JSON.stringify(name.slice(0, 40));
   throw new ForkstackError("VALUE_UNWRITABLE", `Cannot hand secret ${shown} to a program: no variable could hold it`, {
-    hint: "A name is free of spaces and =, a value of NUL. Without --secrets the program reads it with getSecret()",
+    hint:
+      "A name cannot have spaces or =, a value cannot have NUL. Leave --secrets out: the program reads it with getSecret()",
     details: { env },
   });
 }

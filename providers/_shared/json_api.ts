@@ -115,7 +115,7 @@ export function reaches(endpoints: readonly string[], ...beside: readonly string
 /** Returns the requested point in the past, for a vendor that accepts instants only. */
 export function instantOf({ at, resource }: Pick<Target<unknown>, "at" | "resource">, provider: string) {
   if (at === undefined || !at.includes("/")) return at;
-  throw new ForkstackError("AT_INVALID", `Cannot fork as of "${at}": ${provider} knows no such positions`, {
+  throw new ForkstackError("AT_INVALID", `Cannot fork as of "${at}": ${provider} does not know such positions`, {
     hint: "Give the time: --at 2026-11-20T10:00:00Z",
     details: { provider, resource },
   });
@@ -127,8 +127,8 @@ export function outOfReach(
   provider: string,
   cause: unknown,
 ): ForkstackError {
-  return new ForkstackError("AT_OUT_OF_REACH", `Cannot fork as of "${at}": ${provider} has no data of then`, {
-    hint: "Choose a later point: how far back it goes is a matter of the plan and of the parent's age",
+  return new ForkstackError("AT_OUT_OF_REACH", `Cannot fork as of "${at}": ${provider} has no data from that time`, {
+    hint: "Choose a later point: the plan and the parent's age limit how far back it goes",
     details: { provider, resource },
     cause,
   });

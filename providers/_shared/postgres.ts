@@ -116,7 +116,7 @@ function meaningOf(code: string, { host, port, sslmode }: PostgresLogin, { sourc
     [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, allowHint("net", `${host}:${port}`)],
     [/^28/, "CREDENTIALS_REJECTED", false, `Check user and password in ${source}, and the server's pg_hba.conf`],
     [/^42501$/, "CREDENTIALS_DENIED", false, denied ?? "Grant the role what the message names"],
-    [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` tells what is there"],
+    [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` shows what is there"],
     [/^55006$/, "RESOURCE_LOCKED", true, "Somebody is connected: end that, then run the same command again"],
     [/^55P03$/, "RESOURCE_LOCKED", true, "Another run works on it: run the same command again once it is done"],
     [/^53[34]00$/, "PLAN_LIMIT", true, "Close connections, or raise the limit of the server, the role or the database"],

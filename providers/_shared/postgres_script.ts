@@ -48,7 +48,7 @@ function refuseUnfit({ text, line }: ScriptStatement, { provider }: Purpose): vo
     !/^ROLLBACK\s+((WORK|TRANSACTION)\s+)?TO\b/i.test(plain);
   const refused = (why: string, hint: string) =>
     new ForkstackError("SQL_FAILED", `line ${line}: ${why}`, { hint, details: { provider } });
-  if (isCommand) throw refused("it is a command of psql", "Leave SQL alone in the file: psql is not at work");
+  if (isCommand) throw refused("it is a command of psql", "Keep only SQL in the file: psql does not run it");
   if (isCopy) throw refused("it reads rows that follow in the file", "Use INSERT in its place");
   if (!isEnd) return;
   const hint = "Take it out: the whole file is one transaction; savepoints may be set";

@@ -339,12 +339,12 @@ function meaningOf({ hints, region }: StoreAccount, name: string, status: number
     },
     BucketNotEmpty: {
       code: "CONFLICT",
-      state: "something was put into it meanwhile",
+      state: "something was written to it during the run",
       hint: "Stop what writes there, then run the same command again",
     },
     TooManyBuckets: {
       code: "PLAN_LIMIT",
-      state: "the account has as many as it may",
+      state: "the account has reached its limit",
       hint: "Remove unused envs with `forkstack prune`, or raise the quota",
     },
     InvalidAccessKeyId: { code: "CREDENTIALS_REJECTED", state: "the access key is not known", hint: hints.rejected },

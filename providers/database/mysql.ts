@@ -207,7 +207,7 @@ async function isForkHeld(context: Context, query: MysqlQuery, held: Held): Prom
   if (marker !== undefined && noteOf(row!)!.id === held.id) return true;
   if (row !== undefined && marker === undefined && held.id === held.name) return false;
   throw new ForkstackError("NOT_FOUND", `Cannot use database "${held.name}": the server has none of this id`, {
-    hint: "`forkstack doctor` tells what is there",
+    hint: "`forkstack doctor` shows what is there",
   });
 }
 

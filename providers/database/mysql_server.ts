@@ -172,7 +172,7 @@ const MEANINGS: readonly (readonly [RegExp, ErrorCode, boolean, string])[] = [
     false,
     "Grant what docs/databases.md lists for MySQL to the user in ",
   ],
-  [/^1049$/, "NOT_FOUND", false, "`forkstack doctor` tells what is there; the server is in "],
+  [/^1049$/, "NOT_FOUND", false, "`forkstack doctor` shows what is there; the server is in "],
   [/^(1205|1213|3572)$/, "RESOURCE_LOCKED", true, "End what holds it, then run the same command again; see "],
   [/^(1040|1203|1226)$/, "PLAN_LIMIT", true, "Close connections, or raise the limit of the server in "],
   [

@@ -165,7 +165,7 @@ export const api = new Api<NeonProject>({
     if (status === 423) {
       return {
         state: "the project is locked by other operations",
-        hint: "Neon works at one change of a project at a time: run the same command again in a minute",
+        hint: "Neon makes one change of a project at a time: run the same command again in a minute",
       };
     }
     if (status === 412) {
@@ -314,7 +314,7 @@ export async function whyNotMade(
   const since = new Date(context.now().getTime() - project.history_retention_seconds * 1_000).toISOString();
   return told(answer, target, {
     code: "AT_OUT_OF_REACH",
-    what: `${what} as of "${target.at}": Neon has no data of then`,
+    what: `${what} as of "${target.at}": Neon has no data from that time`,
     hint: `The project's history goes back to ${since}, a branch's to when it was made: choose a later point`,
   });
 }

@@ -283,7 +283,7 @@ async function assertFit({ database, answer }: Seen, target: Target<Options>, wh
   if (target.at !== undefined && engine === "vitess") {
     throw await told(answer, target, what, {
       code: "AT_UNSUPPORTED",
-      state: "PlanetScale forks the past of PostgreSQL alone",
+      state: "PlanetScale forks the past only of PostgreSQL",
       hint: "Leave out --at; with `withData` a branch holds what the parent's last backup does",
     });
   }

@@ -314,7 +314,7 @@ async function whoIsMissing(
   if (!names.has(organization)) {
     return await told(answer, scope, what, {
       code: "ORGANIZATION_NOT_FOUND",
-      state: `the service token is of no organization "${organization}"`,
+      state: `the service token is not for organization "${organization}"`,
       hint: "Correct `database.organization` in forkstack.json, or take a token of it",
     });
   }

@@ -450,7 +450,7 @@ async function isForkHeld(context: Context, query: Query, held: Held): Promise<b
   }
   if ((await query("SELECT 1 FROM pg_database WHERE oid::text = $1 AND datname = $2", own)).length > 0) return false;
   throw new ForkstackError("NOT_FOUND", `Cannot use database "${held.name}": the server has none of this id`, {
-    hint: "`forkstack doctor` tells what is there",
+    hint: "`forkstack doctor` shows what is there",
   });
 }
 

@@ -88,7 +88,9 @@ async function inProcess(task: Task, signal: AbortSignal): Promise<Answer> {
     signal.throwIfAborted();
     if (status === 0) return JSON.parse(said.stdout);
     if (by !== null) { // a terminal's Ctrl-C reaches it too, and perhaps sooner
-      throw new ForkstackError("INTERRUPTED", `Stopped amid a script: ${by}`, { hint: "Run the same command again" });
+      throw new ForkstackError("INTERRUPTED", `Stopped in the middle of a script: ${by}`, {
+        hint: "Run the same command again",
+      });
     }
     throw new Error(`The script could not be run: ${said.stderr.slice(0, 1_000)}`);
   } finally {

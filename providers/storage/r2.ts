@@ -75,13 +75,13 @@ const api = new Api<Options>({
       case "10008":
         return {
           code: "CONFLICT",
-          state: "something was put into it meanwhile",
+          state: "something was written to it during the run",
           hint: "Stop what writes there, then run the same command again",
         };
       case "10009":
         return {
           code: "PLAN_LIMIT",
-          state: "the account has as many buckets as it may",
+          state: "the account has reached its limit of buckets",
           hint: "Remove unused envs with `forkstack prune`",
         };
       case "10042":

@@ -356,7 +356,7 @@ Deno.test(".env.local that is a link, a directory or has damaged markers is refu
     await refused(place, ["new", "alice"], wanted);
     await refused(place, ["switch", "dev"], wanted);
   }
-  const wanted = { code: 5, error: "FOREIGN", says: /\.env\.local": it is no regular file/, hint: /file/ };
+  const wanted = { code: 5, error: "FOREIGN", says: /\.env\.local": it is not a regular file/, hint: /file/ };
   await using linked = await Place.make();
   await linked.write("shared.env", "A=1\n");
   await symlink("shared.env", linked.path(".env.local"));

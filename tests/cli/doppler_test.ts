@@ -169,7 +169,7 @@ Deno.test("doppler: an application is told of a token that is refused, or of ano
   await Deno.rename(at.place.path(".forkstack"), aside);
   const cases: [env: Record<string, string>, says: RegExp][] = [
     [{ FORKSTACK_ENV: "alice", DOPPLER_TOKEN: alices!.key }, new RegExp(`^live ${CANARY}`)],
-    [{ FORKSTACK_ENV: "alice", DOPPLER_TOKEN: bobs!.key }, /^ENV_CONFLICT: .*the token is of config "prd_bob"/],
+    [{ FORKSTACK_ENV: "alice", DOPPLER_TOKEN: bobs!.key }, /^ENV_CONFLICT: .*the token is for config "prd_bob"/],
     [{ FORKSTACK_ENV: "alice", DOPPLER_TOKEN: "dp.st.none" }, /^CREDENTIALS_REJECTED: .*refused/],
     [{ FORKSTACK_ENV: "alice" }, /^CREDENTIALS_MISSING: .*DOPPLER_TOKEN/],
     [{ FORKSTACK_ENV: "prod", DOPPLER_TOKEN: bobs!.key }, /^PROVIDER_REFUSED: .*400/],

@@ -126,7 +126,7 @@ testIf(
     }
     const late = await cli(place, "new", "d", "--from", "dev", "--at", "8h");
     assert.equal(late.code, 2, late.stderr);
-    assert.match(late.stderr, /no data of then/);
+    assert.match(late.stderr, /no data from that time/);
     assert.equal(await count(neon.uriOf(main)), 1);
     assert.throws(() => neon.branch("shop-d"));
   },

@@ -627,7 +627,7 @@ const REFUSALS: Record<string, {
     code: "AT_INVALID",
     given: { kind: "postgresql" },
     target: { at: "0/1F3D3A8" },
-    says: /knows no such positions/,
+    says: /does not know such positions/,
   },
   "a name that PlanetScale refuses": {
     code: "PROVIDER_REFUSED",

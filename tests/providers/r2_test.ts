@@ -122,7 +122,7 @@ const REFUSALS: Record<string, {
     credentials: { R2_ACCESS_KEY_ID: "x" },
   },
   "another account": { code: "PROVIDER_REFUSED", says: /\(400\)/, options: { account: "f".repeat(32) } },
-  "the most buckets": { code: "PLAN_LIMIT", says: /as many buckets.*prune/s, given: { maxBuckets: 1 } },
+  "the most buckets": { code: "PLAN_LIMIT", says: /limit of buckets.*prune/s, given: { maxBuckets: 1 } },
   "a missing parent": { code: "NOT_FOUND", says: /no such bucket.*--from/s, parent: "nobody" },
 };
 

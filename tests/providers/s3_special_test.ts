@@ -415,7 +415,7 @@ const REFUSALS: Record<string, {
       };
     },
   },
-  "the quota of buckets": { code: "PLAN_LIMIT", says: /as many as it may.*prune/s, given: { maxBuckets: 1 } },
+  "the quota of buckets": { code: "PLAN_LIMIT", says: /reached its limit.*prune/s, given: { maxBuckets: 1 } },
   "another region": { code: "CONFIG_REGION", says: /"eu-west-1".*`region`/s, given: { region: "eu-west-1" } },
   "a parent elsewhere": {
     code: "CONFIG_REGION",

@@ -1,279 +1,121 @@
 /**
- * `deno task texts`: prints all texts of the command line in one: the overview, every page of help, every error code
- * with its messages and hints. The errors are read from the sources, so that none is missing; variable parts of a text
- * are in braces.
+ * `deno task texts`: prints what people read of the command line, each text once: the overview, the pages of help
+ * without what they share, and every error and finding with its hint, by code. Those of one vendor are few and concern
+ * its users alone: `deno task texts neon` prints them, `deno task texts providers` those of all.
  */
-import { parse } from "npm:@babel/parser@7.29.15";
-import { readdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { COMMANDS, COMMON } from "../../core/cli/command_table.ts";
+import { COMMANDS, COMMON, OPTIONS } from "../../core/cli/command_table.ts";
+import { GROUPS, type Option } from "../../core/cli/command.ts";
 import { ERROR_CODES, EXIT_CODES } from "../../core/cli/error_codes.ts";
-import { overview, page } from "../../core/cli/help.ts";
+import { DEFAULTS, PAGES } from "../../core/cli/help_pages.ts";
+import { SHARED_FILES, SHARED_OPTIONS } from "../../core/cli/shared.ts";
 import type { ErrorCode } from "../../mod.ts";
+import { type ErrorText, errorTexts } from "./error_texts.ts";
 
-/** An error in the source. */
-export interface ErrorText {
-  /** The code; `"…"` if it is variable. */
-  readonly code: string;
-  readonly message: string;
-  /** The hint; `undefined` if there is none. */
-  readonly hint: string | undefined;
-  /** Its file and line. */
-  readonly at: string;
+/** Returns everything but what single vendors say. */
+export function texts(all: readonly ErrorText[]): string {
+  const own = all.filter(({ at }) => vendorOf(at) === undefined);
+  return [overview(), ...Object.keys(COMMANDS).map(page), shared(), errors(own)].join("\n\n");
 }
 
-interface Node {
-  readonly type: string;
-  readonly [key: string]: unknown;
+/** Returns the errors of one vendor, or with `"providers"` of all. */
+export function vendorTexts(all: readonly ErrorText[], vendor: string): string {
+  const isMeant = ({ at }: ErrorText) => vendor === "providers" ? vendorOf(at) !== undefined : vendorOf(at) === vendor;
+  return errors(all.filter(isMeant));
 }
 
-/** The parts of an error. */
-interface ErrorParts {
-  readonly code: Text;
-  readonly message: Text;
-  readonly hint: Text;
+/** Returns the vendor whose file makes an error; `undefined` for core. */
+function vendorOf(at: string): string | undefined {
+  const file = /^providers\/\w+\/(?:runtime\/)?([\w-]+)\.ts/.exec(at)?.[1];
+  return file && /^(redis_cloud)/.test(file) ? "redis-cloud" : file?.replace(/_.*/, "");
 }
 
-/** A function that makes an error with one of its parameters as a part. */
-interface Relay extends ErrorParts {
-  readonly parameters: readonly (string | undefined)[];
-}
-
-/** A text in pieces: literal, or a parameter of the function around it. */
-type Text = readonly (string | { readonly name: string })[];
-
-const isNode = (value: unknown): value is Node => typeof (value as Node | null)?.type === "string";
-
-const FUNCTION = /^(FunctionDeclaration|(Arrow)?FunctionExpression|(Class|ClassPrivate|Object)Method)$/;
-
-/** Calls a function with every node, and with the functions and blocks around it, the innermost last. */
-function visit(node: Node, take: (node: Node, around: readonly Node[]) => void, around: readonly Node[] = []): void {
-  take(node, around);
-  const inner = FUNCTION.test(node.type) || node.type === "BlockStatement" ? [...around, node] : around;
-  for (const [key, value] of Object.entries(node)) {
-    if (key === "loc") continue;
-    for (const one of Array.isArray(value) ? value : [value]) if (isNode(one)) visit(one, take, inner);
-  }
-}
-
-/** Returns an expression as a text; of two branches both, one after the other. */
-function textOf(node: Node | undefined, source: string, constants: ReadonlyMap<string, Node>): Text {
-  if (node === undefined) return [];
-  const of = (one: unknown) => textOf(one as Node, source, constants);
-  switch (node.type) {
-    case "StringLiteral":
-      return [String(node.value)];
-    case "TemplateLiteral": {
-      const [quasis, expressions] = [node.quasis as Node[], node.expressions as Node[]];
-      return quasis.flatMap((quasi, at) => [
-        (quasi.value as { cooked: string }).cooked,
-        ...of(expressions[at]), // the last has none
-      ]);
-    }
-    case "BinaryExpression":
-      return [...of(node.left), ...of(node.right)];
-    case "ConditionalExpression":
-      return ["[", ...of(node.consequent), " | ", ...of(node.alternate), "]"];
-    case "LogicalExpression":
-      return node.operator === "??" ? [...of(node.left), " | ", ...of(node.right)] : of(node.right);
-    case "TSAsExpression":
-    case "TSNonNullExpression":
-      return of(node.expression);
-    case "Identifier": {
-      const name = String(node.name);
-      if (name === "undefined") return [];
-      const constant = constants.get(name);
-      return constant === undefined ? [{ name }] : of(constant);
-    }
-    default:
-      return [`{${source.slice(node.start as number, node.end as number).replace(/\s+/g, " ").slice(0, 40)}}`];
-  }
-}
-
-function parametersOf(node: Node): (string | undefined)[] {
-  return (node.params as Node[] | undefined ?? []).map((one) => {
-    const pattern = (one.type === "AssignmentPattern" ? one.left : one) as Node;
-    return pattern.type === "Identifier" ? String(pattern.name) : undefined;
+function overview(): string {
+  const lines = GROUPS.map((group) => {
+    const own = Object.entries(COMMANDS).filter(([, one]) => one.group === group);
+    return `${group}: ${own.map(([name, { summary }]) => `${name} (${summary})`).join(", ")}`;
   });
+  return ["OVERVIEW", ...lines].join("\n");
 }
 
-const TEXTS = /^(StringLiteral|TemplateLiteral|ConditionalExpression|BinaryExpression|ObjectExpression)$/;
-
-/** One file: the errors that it makes, and its relays, functions that make errors from parameters. */
-class SourceFile {
-  readonly path: string;
-  readonly #source: string;
-  readonly #program: Node;
-  readonly #names = new Map<Node, string>();
-  readonly #imported = new Map<string, string>();
-  readonly #constants = new Map<Node, Map<string, Node>>();
-
-  constructor(path: string, source: string) {
-    [this.path, this.#source] = [path, source];
-    const plugins = ["typescript", "explicitResourceManagement"] as const;
-    const { program } = parse(source, { sourceType: "module", attachComment: false, plugins: [...plugins] });
-    this.#program = program as unknown as Node;
-    visit(this.#program, (node, around) => {
-      const [id, init] = [node.id as Node | null, node.init as Node | null];
-      if (node.type === "FunctionDeclaration" && id) this.#names.set(node, String(id.name));
-      if (node.type === "ImportDeclaration") {
-        const from = new URL((node.source as Node).value as string, `file:///${path}`).pathname.slice(1);
-        for (const one of node.specifiers as Node[]) {
-          const name = (one.imported as Node | undefined)?.name;
-          if (name !== undefined) this.#imported.set(String((one.local as Node).name), `${from} ${name}`);
-        }
-      }
-      if (node.type !== "VariableDeclarator" || id?.type !== "Identifier" || !init) return;
-      if (FUNCTION.test(init.type)) this.#names.set(init, String(id.name));
-      if (!TEXTS.test(init.type)) return;
-      const scope = around.at(-1) ?? this.#program;
-      if (!this.#constants.has(scope)) this.#constants.set(scope, new Map());
-      this.#constants.get(scope)!.set(String(id.name), init);
-    });
-  }
-
-  /** Lists the errors made here, directly and by calls of relays; adds the relays of this file to `found`. */
-  read(relays: ReadonlyMap<string, Relay>, found: Map<string, Relay>): ErrorText[] {
-    const errors: ErrorText[] = [];
-    visit(this.#program, (node, around) => {
-      const made = this.#made(node, around) ?? this.#relayed(node, around, relays) ?? this.#row(node, around);
-      if (made === undefined) return;
-      const relay = this.#relayOf(made, around);
-      if (relay !== undefined) {
-        return void found.set(`${this.path} ${relay.name}`, { ...made, parameters: relay.parameters });
-      }
-      const { line } = (node.loc as { start: { line: number } }).start;
-      const [code, message, hint] = [made.code, made.message, made.hint].map(plain);
-      errors.push({ code: code!, message: message!, hint: hint === "" ? undefined : hint, at: `${this.path}:${line}` });
-    });
-    return errors;
-  }
-
-  #made(node: Node, around: readonly Node[]): ErrorParts | undefined {
-    if (node.type !== "NewExpression" || (node.callee as Node).name !== "ForkstackError") return undefined;
-    const [code, message, options] = node.arguments as (Node | undefined)[];
-    const constants = this.#constantsOf(around);
-    const given = options?.type === "Identifier" ? constants.get(String(options.name)) : options;
-    const hint = (given?.properties as Node[] | undefined)?.find((one) =>
-      (one.key as Node | undefined)?.name === "hint"
-    );
-    const parts = [code, message, hint?.value as Node | undefined];
-    const [a, b, c] = parts.map((one) => textOf(one, this.#source, constants));
-    return { code: a!, message: b!, hint: c! };
-  }
-
-  #relayed(node: Node, around: readonly Node[], relays: ReadonlyMap<string, Relay>): ErrorParts | undefined {
-    if (node.type !== "CallExpression") return undefined;
-    const name = String((node.callee as Node).name);
-    const relay = relays.get(this.#imported.get(name) ?? `${this.path} ${name}`);
-    if (relay === undefined) return undefined;
-    const constants = this.#constantsOf(around);
-    const given = new Map(relay.parameters.map((one, at) => [one, (node.arguments as Node[])[at]]));
-    const fill = (text: Text): Text =>
-      text.flatMap((piece) => {
-        if (typeof piece === "string" || !given.has(piece.name)) return [piece];
-        return textOf(given.get(piece.name), this.#source, constants);
-      });
-    return { code: fill(relay.code), message: fill(relay.message), hint: fill(relay.hint) };
-  }
-
-  /** Reads a row of a table: `{ code, state, hint }`, or `["DISK_FULL", "the disk is full", "Free some space"]`. */
-  #row(node: Node, around: readonly Node[]): ErrorParts | undefined {
-    const constants = this.#constantsOf(around);
-    const of = (one: Node | undefined) => textOf(one, this.#source, constants);
-    if (node.type === "ArrayExpression") {
-      const [code, message, hint] = (node.elements as (Node | null)[]).map((one) => one ?? undefined);
-      if (code?.type !== "StringLiteral" || !Object.hasOwn(ERROR_CODES, String(code.value)) || !message) {
-        return undefined;
-      }
-      return { code: of(code), message: of(message), hint: of(hint) };
-    }
-    if (node.type !== "ObjectExpression") return undefined;
-    const property = (...names: string[]) =>
-      (node.properties as Node[]).find((one) => names.includes(String((one.key as Node | undefined)?.name)))
-        ?.value as Node | undefined;
-    const [message, hint] = [property("message", "state", "problem"), property("hint", "fix")];
-    if (message === undefined || hint === undefined) return undefined;
-    return { code: of(property("code")), message: of(message), hint: of(hint) };
-  }
-
-  /** Returns named texts that are visible inside these functions; an inner one hides an outer one's. */
-  #constantsOf(around: readonly Node[]): Map<string, Node> {
-    const found = new Map(this.#constants.get(this.#program));
-    for (const scope of around) {
-      for (const name of parametersOf(scope)) found.delete(name ?? "");
-      for (const [name, value] of this.#constants.get(scope) ?? []) found.set(name, value);
-    }
-    return found;
-  }
-
-  /** Returns the function around that gets a part of an error as a parameter: its callers make the error. */
-  #relayOf(made: ErrorParts, around: readonly Node[]): { name: string; parameters: Relay["parameters"] } | undefined {
-    const whole = [made.code, made.message, made.hint].flatMap(([first, ...more]) =>
-      typeof first === "object" && more.length === 0 ? [first.name] : []
-    );
-    for (const scope of around.toReversed()) {
-      const [name, parameters] = [this.#names.get(scope), parametersOf(scope)];
-      if (name !== undefined && whole.some((one) => parameters.includes(one))) return { name, parameters };
-    }
-    return undefined;
-  }
+function page(name: string): string {
+  const { about, meanings = {}, examples, exits = {}, files = {} } = PAGES[name]!;
+  const own = ([file, text]: [string, string]) =>
+    !Object.values<string>(SHARED_FILES).includes(text) && text !== "" && file;
+  const command = COMMANDS[name]!;
+  const options = command.options.filter((one) => !Object.hasOwn(SHARED_OPTIONS, one));
+  const exit = Object.entries(exits).filter(([, text]) => text !== "").map(([code, text]) => `exit ${code}: ${text}`);
+  const lines = [
+    `${
+      [name, ...command.arguments?.labels ?? [], ...command.runsProgram ? ["-- …"] : []].join(" ")
+    }: ${command.summary}`,
+    ...about.map((paragraph) => `  ${paragraph.trim()}`),
+    list(Object.entries(meanings)),
+    list(options.map((one) => [signature(one), `${OPTIONS[one].help}${defaultOf(one)}`])),
+    list(examples.map(([line, what]) => [`\`${line}\``, what])),
+    list(Object.entries(files).filter(own)),
+    exit.length === 0 ? "" : `  ${exit.join(" | ")}`,
+  ];
+  return lines.filter(Boolean).join("\n");
 }
 
-const plain = (text: Text): string =>
-  text.map((piece) => typeof piece === "string" ? piece : `{${piece.name}}`).join("");
+function defaultOf(option: string): string {
+  return Object.hasOwn(DEFAULTS, option) ? `. Default: ${DEFAULTS[option as keyof typeof DEFAULTS]}` : "";
+}
 
-/** Lists every error that the sources make, by file and line. */
-export async function errorTexts(root: string): Promise<ErrorText[]> {
-  const paths = ["mod.ts"];
-  for (const room of ["core", "providers"]) {
-    for (const inside of await readdir(join(root, room), { recursive: true })) {
-      if (inside.endsWith(".ts")) paths.push(`${room}/${inside.replaceAll("\\", "/")}`);
-    }
-  }
-  const files = await Promise.all(
-    paths.sort().map(async (path) => new SourceFile(path, await readFile(join(root, path), "utf8"))),
+function list(entries: readonly (readonly [string, string])[]): string {
+  return entries.length === 0 ? "" : `  ${entries.map(([left, right]) => `${left} ${right}`).join(" | ")}`;
+}
+
+function signature(name: keyof typeof OPTIONS): string {
+  const { value }: Option = OPTIONS[name];
+  return `--${name}${value === undefined ? "" : ` ${value}`}`;
+}
+
+/** Returns what several pages have: options, files, exit codes. */
+function shared(): string {
+  const options = (Object.keys(SHARED_OPTIONS) as (keyof typeof SHARED_OPTIONS)[]).map((one) =>
+    [
+      `${signature(one)}${(COMMON as readonly string[]).includes(one) ? " (all)" : ""}`,
+      `${OPTIONS[one].help}${defaultOf(one)}`,
+    ] as const
   );
-  let relays = new Map<string, Relay>();
-  for (let depth = 0;; depth++) { // what a relay gives may be another's
-    const found = new Map<string, Relay>();
-    const errors = files.flatMap((file) => file.read(relays, found));
-    if (depth === 4) return errors;
-    relays = found;
-  }
+  return [
+    "ON SEVERAL PAGES",
+    ...options.map(([left, right]) => `  ${left} ${right}`),
+    ...Object.entries(SHARED_FILES).map(([file, text]) => `  ${file} ${text}`),
+    ...Object.entries(EXIT_CODES).map(([code, meaning]) => `  exit ${code}: ${meaning}`),
+  ].join("\n");
 }
 
-/** Returns the whole text; options and exit codes of all commands are in it once. */
-export async function texts(root: string): Promise<string> {
-  const style = { command: "forkstack ", columns: 100 };
-  const common = ["Usage:", "Exit codes:", "See also:", ...COMMON.map((name) => `--${name} `)];
-  const parts = [overview(style)];
-  for (const name of Object.keys(COMMANDS)) {
-    const sections = (await page(name, style)).split("\n\n").filter((one) =>
-      !common.some((title) => one.startsWith(title))
-    );
-    parts.push(
-      sections.join("\n").split("\n").filter((line) => !COMMON.some((name) => line.includes(`--${name} `))).join("\n"),
-    );
-  }
-  parts.push(
-    ["Exit codes", ...Object.entries(EXIT_CODES).map(([code, meaning]) => `  ${code}  ${meaning}`)].join("\n"),
-  );
-  const errors = Map.groupBy(await errorTexts(root), ({ code }) => Object.hasOwn(ERROR_CODES, code) ? code : "");
-  for (const code of Object.keys(ERROR_CODES) as ErrorCode[]) {
-    const { exit, meaning } = ERROR_CODES[code];
-    parts.push([`${code} (exit ${exit}): ${meaning}`, ...told(errors.get(code))].join("\n"));
-  }
-  parts.push(["The place decides the code", ...told(errors.get(""))].join("\n"));
-  return parts.join("\n\n");
+/** Lists errors and findings, a line for each hint of a code: `CODE  text | text / hint`. */
+function errors(all: readonly ErrorText[]): string {
+  const order = Object.keys(ERROR_CODES);
+  const placeOf = ({ code }: ErrorText) => order.includes(code) ? order.indexOf(code) : order.length;
+  const sorted = all.filter(hasWords).toSorted((a, b) => placeOf(a) - placeOf(b));
+  const named = ({ code, hint }: ErrorText) => `${codeOf(code)}\n${hint}`;
+  const groups = [...Map.groupBy(sorted, named).values()].map((group) => {
+    const [{ code, hint }] = group as [ErrorText];
+    const messages = [...new Set(group.map(({ message }) => message))].join(" | ");
+    return `${codeOf(code)}  ${messages}${hint === undefined ? "" : ` / ${hint}`}`;
+  });
+  return ["ERRORS AND FINDINGS", ...new Set(groups)].join("\n");
 }
 
-function told(errors: readonly ErrorText[] = []): string[] {
-  const lines = errors.map(({ message, hint, at }) =>
-    `  ${message}\n    ${hint === undefined ? "" : `hint: ${hint} `}(${at})`
-  );
-  return [...new Set(lines)];
+/** Returns true if an error says something of its own, and does not only hand on what another one says. */
+export function hasWords({ message, hint = "" }: ErrorText): boolean {
+  return /\w/.test(`${message} ${hint}`.replace(/\{[^}]*\}/g, ""));
 }
 
-if (import.meta.main) console.log(await texts(resolve(fileURLToPath(new URL("../..", import.meta.url)))));
+/** Returns the code of an error; of a finding, and where the place decides the code, a dash. */
+function codeOf(code: string): string {
+  return Object.hasOwn(ERROR_CODES, code as ErrorCode) ? code : "-";
+}
+
+if (import.meta.main) {
+  const root = resolve(fileURLToPath(new URL("../..", import.meta.url)));
+  const [vendor] = process.argv.slice(2);
+  const all = await errorTexts(root);
+  console.log(vendor === undefined ? texts(all) : vendorTexts(all, vendor));
+}

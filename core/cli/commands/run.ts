@@ -256,7 +256,7 @@ function startError(command: string, cause: Error & { code?: string }): Error {
     return known("NOT_PERMITTED", "Deno was not allowed to", hint);
   }
   if (cause.code === "E2BIG") {
-    const hint = "Variables and arguments together have a limit, on Linux of 128 KiB for each";
+    const hint = "The system limits their size: on Linux each may have 128 KiB";
     return known("VALUE_TOO_LONG", "its arguments or variables are longer than the system takes", hint);
   }
   if (cause.code === "EACCES" || cause.code === "ENOEXEC") {
@@ -265,13 +265,13 @@ function startError(command: string, cause: Error & { code?: string }): Error {
   }
   if (cause.code !== "ENOENT") return cause;
   if (/[\s=|&;<>$]/.test(command)) {
-    return known("COMMAND_NOT_FOUND", "there is no such program", "What a shell is to read goes to one: -- sh -c '…'");
+    return known("COMMAND_NOT_FOUND", "there is no such program", "Shell syntax needs a shell: -- sh -c '…'");
   }
   return known(
     "COMMAND_NOT_FOUND",
     "there is no such program",
     /[\\/]/.test(command)
-      ? `It is looked for from "${host.cwd()}"; if it is there, the interpreter in its first line is not`
-      : "It is looked for in PATH",
+      ? `It was looked for in "${host.cwd()}"; if it exists, the interpreter in its first line does not`
+      : "It was looked for in PATH",
   );
 }

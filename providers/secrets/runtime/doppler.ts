@@ -58,7 +58,7 @@ export function openSecrets(request: SecretsRequest): SecretsSource {
     // Whatever the token is of, these must be this environment's.
     const said = found.DOPPLER_CONFIG;
     if (said === (config ?? `${found.DOPPLER_ENVIRONMENT}_${title}`)) return found;
-    throw new ForkstackError("ENV_CONFLICT", `Cannot read the secrets of "${env}": the token is of config "${said}"`, {
+    throw new ForkstackError("ENV_CONFLICT", `Cannot read the secrets of "${env}": the token is for config "${said}"`, {
       hint: "Set the DOPPLER_TOKEN of this environment, or point to the other with FORKSTACK_ENV",
       details: { provider: "doppler", env },
     });

@@ -88,14 +88,14 @@ Deno.test("damaged markers, a link, a directory: told, and the environment and i
         renameSync(at(one, ".env.local"), at(one, "other"));
         symlinkSync("other", at(one, ".env.local"));
       },
-      /no regular file/,
+      /not a regular file/,
     ],
     directory: [
       (one) => {
         renameSync(at(one, ".env.local"), at(one, "other"));
         mkdirSync(at(one, ".env.local"));
       },
-      /no regular file/,
+      /not a regular file/,
     ],
   };
   for (const [what, [spoil, told]] of Object.entries(spoils)) {
