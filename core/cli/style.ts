@@ -61,7 +61,8 @@ function grants(name: string): string {
   const { flags: given, net } = SETS[set];
   if (CALLED.protocol === "file:") return [`-P=${set}`, ...flags].join(" ");
   const kept = given.filter((one) => !flags.includes(one.split("=")[0]!));
-  return [...kept, ...flags, ...net.length === 0 ? [] : [`--allow-net=${net.join(",")}`]].join(" ");
+  if (net.length > 0) kept.push(`--allow-net=${net.join(",")}`);
+  return [...kept, ...flags].join(" ");
 }
 
 /** The program's own file. */
