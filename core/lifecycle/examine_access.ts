@@ -15,7 +15,9 @@ export async function examineAccess({ root, stateRoot }: Pick<Project, "root" | 
   const state = join(stateRoot, ".forkstack");
   const hasState = (await disk.look(state))?.type === "directory";
   // A try shows up in file watchers: beside a person's files there is none unless the modes speak against it.
-  const tried = [...hasState ? [state] : [], ...!hasState || !isWritableByMode(root) ? [root] : []];
+  const tried: string[] = [];
+  if (hasState) tried.push(state);
+  if (!hasState || !isWritableByMode(root)) tried.push(root);
   const found = await Promise.all(tried.map(whyNotWritable));
   return found.flatMap((error): Finding[] =>
     error === undefined ? [] : [{ severity: "warning", problem: `read-only: ${error.message}`, fix: error.hint! }]

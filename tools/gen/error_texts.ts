@@ -42,6 +42,12 @@ const isNode = (value: unknown): value is Node => typeof (value as Node | null)?
 
 const FUNCTION = /^(FunctionDeclaration|(Arrow)?FunctionExpression|(Class|ClassPrivate|Object)Method)$/;
 
+function programOf(source: string): Node {
+  const plugins = ["typescript", "explicitResourceManagement"] as const;
+  const { program } = parse(source, { sourceType: "module", attachComment: false, plugins: [...plugins] });
+  return program as unknown as Node;
+}
+
 /** Calls a function with every node, and with the functions and blocks around it, the innermost last. */
 function visit(node: Node, take: (node: Node, around: readonly Node[]) => void, around: readonly Node[] = []): void {
   take(node, around);
@@ -156,9 +162,7 @@ class SourceFile {
 
   constructor(path: string, source: string, bodies: Map<string, () => Text>) {
     [this.path, this.#bodies] = [path, bodies];
-    const plugins = ["typescript", "explicitResourceManagement"] as const;
-    const { program } = parse(source, { sourceType: "module", attachComment: false, plugins: [...plugins] });
-    this.#program = program as unknown as Node;
+    this.#program = programOf(source);
     visit(this.#program, (node, around) => {
       const [id, init] = [node.id as Node | null, node.init as Node | null];
       if (node.type === "FunctionDeclaration" && id) {
@@ -283,18 +287,21 @@ class SourceFile {
 const plain = (text: Text): string =>
   text.map((piece) => typeof piece === "string" ? piece : `{${piece.name}}`).join("");
 
-/** Lists every error that the sources make, by file and line. */
-export async function errorTexts(root: string): Promise<ErrorText[]> {
+/** Parses every source that users run. */
+async function sources(root: string): Promise<(readonly [path: string, source: string])[]> {
   const paths = ["mod.ts"];
   for (const room of ["core", "providers"]) {
     for (const inside of await readdir(join(root, room), { recursive: true })) {
       if (inside.endsWith(".ts")) paths.push(`${room}/${inside.replaceAll("\\", "/")}`);
     }
   }
+  return await Promise.all(paths.sort().map(async (path) => [path, await readFile(join(root, path), "utf8")] as const));
+}
+
+/** Lists every error that the sources make, by file and line. */
+export async function errorTexts(root: string): Promise<ErrorText[]> {
   const bodies = new Map<string, () => Text>();
-  const files = await Promise.all(
-    paths.sort().map(async (path) => new SourceFile(path, await readFile(join(root, path), "utf8"), bodies)),
-  );
+  const files = (await sources(root)).map(([path, source]) => new SourceFile(path, source, bodies));
   let relays = new Map<string, Relay>();
   for (let depth = 0;; depth++) { // what a relay gives may be another's
     const found = new Map<string, Relay>();
@@ -302,4 +309,34 @@ export async function errorTexts(root: string): Promise<ErrorText[]> {
     if (depth === 4) return errors;
     relays = found;
   }
+}
+
+/** A text in the source that names a command line between backticks. */
+export interface CommandText {
+  /** The text; variable parts are `{}`. */
+  readonly text: string;
+  /** Its files and lines. */
+  readonly at: readonly string[];
+}
+
+/** A command line: a program's name with a word after it, or one that is put together elsewhere. */
+const COMMAND = /`(?:[a-z][\w.-]* |\{\}`)/;
+
+/** Lists every text with a command line, but for pages of help, by the syntax tree: hints, findings, next steps. */
+export async function commandTexts(root: string): Promise<CommandText[]> {
+  const found = new Map<string, string[]>();
+  for (const [path, source] of await sources(root)) {
+    if (path === "core/cli/help_pages.ts") continue;
+    visit(programOf(source), (node, around) => {
+      if (path.startsWith("core/cli/commands/") && around.length === 0) return; // the page of the command
+      const pieces = node.type === "TemplateLiteral"
+        ? (node.quasis as { value: { cooked: string } }[]).map(({ value }) => value.cooked)
+        : [];
+      const text = node.type === "StringLiteral" ? String(node.value) : pieces.join("{}");
+      if (!COMMAND.test(text)) return;
+      const { line } = (node.loc as { start: { line: number } }).start;
+      found.set(text, [...found.get(text) ?? [], `${path}:${line}`]);
+    });
+  }
+  return [...found].map(([text, at]) => ({ text, at }));
 }
