@@ -1,0 +1,3 @@
+module forkstack.dev/go
+
+go 1.21
