@@ -9,6 +9,8 @@ import { type Context, type Fork, type Marker, type Outputs, Secret } from "../c
 import { ForkstackError } from "../mod.ts";
 import { foreignCases } from "./conformance_foreign.ts";
 import { olderCases } from "./conformance_older.ts";
+import { FEW_FAULTS } from "./faults.ts";
+import { SIZE } from "./sizes.ts";
 import { atEveryCall, type Bench, inWorld, isDataCopied, STARTED_AT, type Suite } from "./world.ts";
 
 export type { Emulator, Foreign, Given, Suite, World } from "./world.ts";
@@ -21,21 +23,36 @@ export interface Case {
   run(): Promise<void>;
 }
 
-/**
- * Registers every case, or those that `only` matches; a skipped one is ignored, with its reason in the name. `as` names
- * a further run of the provider.
- */
+/** How a suite is registered. */
+export interface Registered {
+  /** Names a further run of the provider. */
+  readonly as?: string;
+  /** The names of the cases. @default {all} */
+  readonly only?: RegExp;
+  /**
+   * Another run shows most of this one: in the gate it has the few faults that tell most, and nobody else interferes. At
+   * full size it is whole.
+   */
+  readonly isVariant?: boolean;
+}
+
+/** Registers every case, or those that `only` matches; a skipped one is ignored, with its reason in the name. */
 export function testProvider<Options>(
   suite: Suite<Options>,
-  { as = suite.provider.name, only = /^/ }: { readonly as?: string; readonly only?: RegExp } = {},
+  { as = suite.provider.name, only = /^/, isVariant = false }: Registered = {},
 ): void {
-  for (const { name, skipped, run } of conformanceCases(suite).filter(({ name }) => only.test(name))) {
+  const isWhole = !isVariant || SIZE === "full";
+  const all = conformanceCases(isWhole ? suite : { ...suite, faults: FEW_FAULTS });
+  for (const { name, skipped, run } of all.filter(({ name }) => only.test(name) && (isWhole || ALONE.test(name)))) {
     const reason = skipped === undefined ? "" : ` (skipped: ${skipped})`;
     Deno.test({ name: `${as}: ${name}${reason}`, ignore: skipped !== undefined, fn: run });
   }
 }
 
-/** The cases in which no call breaks and nobody else interferes, for `only`: of a variant of what has the whole elsewhere. */
+/** The cases in which nobody else interferes. */
+const ALONE = /^(?!.*(somebody else|the vendor said))/;
+
+/** The cases in which neither that happens nor a call breaks, for `only`. */
 export const WITHOUT_FAULTS = /^(?!.*(broken|abort|somebody else|the vendor said))/;
 
 /** The reason of an ignored case for an ability that the provider does not claim. */

@@ -37,7 +37,7 @@ const lazily: Emulator = {
     };
   },
 };
-testProvider({ provider: { ...provider, name: "directory at first use" }, emulator: lazily });
+testProvider({ provider: { ...provider, name: "directory at first use" }, emulator: lazily }, { isVariant: true });
 
 const MAKE = { make: "first use" } as const;
 

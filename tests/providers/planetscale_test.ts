@@ -18,7 +18,6 @@ import type { Data } from "../emulators/planetscale_data.ts";
 import { ledgerOf, testIf } from "../helpers.ts";
 import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
 import { openStores, planetscaleEmulator, seed } from "./_planetscale.ts";
-import { SIZE } from "../sizes.ts";
 import { hasCode } from "./_special.ts";
 
 type Options = NonNullable<Required<typeof provider.options>["~types"]>["output"];
@@ -60,8 +59,8 @@ for (const [way, [engine, options, holds, changed, skip]] of Object.entries(WAYS
     emulator,
     options: { ...PLACE, ...options },
     skip,
-    ...(way === "Vitess with data" || (SIZE === "full" && way !== "Vitess") ? {} : { faults: FEW_FAULTS }),
-  }, { as: `planetscale, ${way}` });
+    ...(way === "Vitess" ? { faults: FEW_FAULTS } : {}),
+  }, { as: `planetscale, ${way}`, isVariant: way !== "Vitess with data" });
 }
 
 testSpecification("planetscale", SPECIFICATION, {

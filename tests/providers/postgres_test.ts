@@ -90,7 +90,9 @@ function emulator(server: Server): Emulator {
 }
 
 for (const [server, options] of [[old, {}], [current, { strategy: "template" }]] as const) {
-  if (server !== undefined) testProvider({ provider, emulator: emulator(server), options });
+  if (server !== undefined) {
+    testProvider({ provider, emulator: emulator(server), options }, { isVariant: server === current });
+  }
 }
 
 onServer(

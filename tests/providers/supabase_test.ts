@@ -51,7 +51,7 @@ if (whyNoServer === undefined) {
       "an abort at any call leaves nothing unnamed": shown,
       "readers broken at any call tell the truth or throw": shown,
     },
-  });
+  }, { isVariant: true });
   testSpecification("supabase", SPECIFICATION, {
     request: jsonRequest("https://api.supabase.com/v1/projects/abc/branches", "POST"),
     sent: "{}",

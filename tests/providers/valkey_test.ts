@@ -20,6 +20,8 @@ for (const isolation of ["database", "prefix"] as const) {
   const prefix = (name: string) => `${name}.cache:`;
   const its = isolation === "prefix" ? { seed, prefix } : { seed };
   if (server !== undefined) {
-    testProvider({ provider, emulator: emulator(server, provider, options, its), options: { isolation } });
+    testProvider({ provider, emulator: emulator(server, provider, options, its), options: { isolation } }, {
+      isVariant: isolation === "prefix",
+    });
   }
 }
