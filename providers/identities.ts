@@ -23,7 +23,7 @@ export const IDENTITIES: Identities = {
       "SUPABASE_SECRET_KEY",
       "SUPABASE_JWT_SECRET",
     ],
-    postgres: ["DATABASE_URL"],
+    postgres: ["DATABASE_URL", "SHADOW_DATABASE_URL"],
     mysql: ["DATABASE_URL"],
   },
   storage: {

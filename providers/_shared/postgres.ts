@@ -29,18 +29,22 @@ export interface Purpose {
   readonly denied?: string;
 }
 
-/** Works on one connection. It never reconnects, because locks and transactions would be lost. */
+/**
+ * Works on one connection. It never reconnects, because locks and transactions would be lost. `told` is the number of the
+ * server's process as the server told it when the connection began; a pooler tells another.
+ */
 export async function withPostgres<T>(
   { signal }: Pick<Context, "signal">,
   login: PostgresLogin,
   purpose: Purpose,
-  work: (query: Query) => Promise<T>,
+  work: (query: Query, told: () => number | null) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
   const { default: postgres } = await loadPackage<{ default: typeof import("npm:postgres@3.4.9") }>(
     "npm:postgres@3.4.9",
   );
   let closed = 0;
+  let told: number | null = null;
   const sql = postgres({
     host: login.host,
     port: Number(login.port),
@@ -61,8 +65,10 @@ export async function withPostgres<T>(
   try {
     return await work(async (text, values) => {
       if (closed > 0) throw Object.assign(new Error("the connection was lost"), { code: "CONNECTION_CLOSED" });
-      return [...await (values === undefined ? sql.unsafe(text) : sql.unsafe(text, values))];
-    });
+      const rows = await (values === undefined ? sql.unsafe(text) : sql.unsafe(text, values));
+      told = rows.state?.pid ?? told;
+      return [...rows];
+    }, () => told);
   } catch (error) {
     throw postgresError(error, login, purpose);
   } finally {

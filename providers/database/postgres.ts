@@ -15,8 +15,9 @@ import { poll } from "../../core/system/poll.ts";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Held, Inspection } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
-import { ForkstackError } from "../../mod.ts";
+import { ForkstackError, resourceTitle } from "../../mod.ts";
 import { ENCODED } from "../_shared/connection_url.ts";
+import { present } from "../_shared/fields.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "../_shared/ownership.ts";
 import * as pg from "../_shared/postgres.ts";
 import { literal, type Query, quotedIdentifier } from "../_shared/postgres.ts";
@@ -31,8 +32,9 @@ import {
   ROLES,
   VARIABLE,
 } from "./postgres_marks.ts";
+import { allowDatabases, aside, dropDatabase, dropFork, hasShadow, settle, sizeOf } from "./postgres_databases.ts";
 import { handOver } from "./postgres_handover.ts";
-import { dropLogin, dropRoles, mintLogin } from "./postgres_roles.ts";
+import { dropLogin, mintLogin } from "./postgres_roles.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 
 const FOR_WHOM = "for a role with CREATEDB and CREATEROLE";
@@ -53,6 +55,11 @@ const options = v.strictObject({
    * connect to other servers, such as dblink's. @default {false}
    */
   allowOutbound: v.optional(v.boolean()),
+  /**
+   * Let the logins of a fork make databases, as the test runner of Django and Prisma's `migrate dev` do, and give them
+   * an empty one as `SHADOW_DATABASE_URL`. All are deleted with the fork. @default {false}
+   */
+  createDatabases: v.optional(v.boolean()),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -73,7 +80,10 @@ const provider: Provider<Options> = {
     name: { maxLength: MAX_NAME_BYTES, pattern: /^[a-z0-9][a-z0-9-]*$/ },
   },
   credentials: [{ variable: VARIABLE, required: true }],
-  variables: { DATABASE_URL: { isSecret: true, isIdentity: true } },
+  variables: {
+    DATABASE_URL: { isSecret: true, isIdentity: true },
+    SHADOW_DATABASE_URL: { isSecret: true, isIdentity: true },
+  },
   credentialsHint: `a URL of the server, ${FOR_WHOM}`,
   options,
   permissions({ strategy = "dump" }, credentials) {
@@ -84,22 +94,12 @@ const provider: Provider<Options> = {
   },
   inspect: (context, target) =>
     connected(context, `inspect database "${target.name}"`, (query) => inspect(context, query, target)),
-  create: (context, target) =>
-    connected(context, `make database "${target.name}"`, async (query) => {
-      assertName(target.name);
-      await lock(context, query, target.name);
-      return await create(context, query, target);
-    }),
-  delete: (context, fork) =>
-    connected(context, `delete database "${fork.name}"`, async (query) => {
-      await lock(context, query, fork.name);
-      return await remove(context, query, fork);
-    }),
-  remark: (context, fork) =>
-    connected(context, `extend database "${fork.name}"`, async (query) => {
-      await lock(context, query, fork.name);
-      await remark(context, query, fork);
-    }),
+  async create(context, target) {
+    assertName(target.name);
+    return await locked(context, "make", target.name, (query) => create(context, query, target));
+  },
+  delete: (context, fork) => locked(context, "delete", fork.name, (query) => remove(context, query, fork)),
+  remark: (context, fork) => locked(context, "extend", fork.name, (query) => remark(context, query, fork)),
   execute: (context, fork, _scope, sql) => execute(context, fork, fork.name, sql),
   reset,
   async *list(context, scope) {
@@ -123,19 +123,26 @@ const provider: Provider<Options> = {
     }, held.name);
   },
   async outputs(context, held) {
-    const login = await connected(context, `use database "${held.name}"`, async (query) => {
-      const minted = await isForkHeld(context, query, held) ? await mintLogin(query, held) : {};
-      return { ...adminOf(context), ...minted, database: held.name };
+    const what = `use database "${held.name}"`;
+    const { login, shadow } = await connected(context, what, async (query) => {
+      const isFork = await isForkHeld(context, query, held);
+      const minted = isFork ? await mintLogin(query, held) : {};
+      const login = { ...adminOf(context), ...minted, database: held.name };
+      return { login, shadow: isFork && await hasShadow(query, held) ? aside("shadow", held) : undefined };
     });
-    await pg.answers(context, login, purposeOf(`use database "${held.name}"`));
-    return { DATABASE_URL: new Secret(pg.postgresUrl(login)) };
+    await pg.answers(context, login, purposeOf(what));
+    return present({
+      DATABASE_URL: new Secret(pg.postgresUrl(login)),
+      SHADOW_DATABASE_URL: shadow && new Secret(pg.postgresUrl({ ...login, database: shadow })),
+    });
   },
   async usage(context, held) {
-    const [row] = await connected(context, `measure database "${held.name}"`, async (query) => {
-      await isForkHeld(context, query, held);
-      return await query("SELECT pg_database_size(oid)::text AS size FROM pg_database WHERE datname = $1", [held.name]);
-    });
-    return { sizeBytes: Number(row?.size ?? 0) };
+    const sizeBytes = await connected(
+      context,
+      `measure database "${held.name}"`,
+      async (query) => await sizeOf(query, held, await isForkHeld(context, query, held)),
+    );
+    return { sizeBytes };
   },
 };
 export default provider;
@@ -152,7 +159,7 @@ export const examples: Readonly<Record<string, string>> = {
 function connected<T>(
   context: Context,
   what: string,
-  work: (query: Query) => Promise<T>,
+  work: (query: Query, told: () => number | null) => Promise<T>,
   database?: string,
 ): Promise<T> {
   const login = adminOf(context);
@@ -160,11 +167,11 @@ function connected<T>(
     context,
     { ...login, database: database ?? login.database },
     purposeOf(what),
-    (query) =>
+    (query, told) =>
       work(async (text, values) => {
         if (!READS.test(text)) await context.fence();
         return await query(text, values);
-      }),
+      }, told),
   );
 }
 
@@ -257,27 +264,44 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
 async function assertFree(query: Query, claim: Fork): Promise<void> {
   const [taken] = await query("SELECT 1 FROM pg_database WHERE datname = $1", [claim.name]);
   if (taken === undefined) return;
-  await removed(query, claim);
+  await dropFork(query, claim);
   throw foreign("make", claim.name, "somebody else made a database of this name meanwhile");
 }
 
-/** Throws unless the parent exists, and a fork's role could not connect to it. */
+/** Throws unless the parent exists, and a fork's role can neither connect to it nor copy it. */
 async function assertParent(query: Query, target: Target<Options>): Promise<void> {
-  if (target.parent === undefined) return;
+  const { parent, options: { allowOpenParent, createDatabases } } = target;
+  if (createDatabases) await assertNoTemplate(query, target);
+  if (parent === undefined) return;
   const sql = "SELECT has_database_privilege('public', oid, 'CONNECT') AS open FROM pg_database WHERE datname = $1";
-  const [parent] = await query(sql, [target.parent]);
-  if (parent === undefined) {
-    throw new ForkstackError("NOT_FOUND", `Cannot fork database "${target.parent}": the server has none of this name`, {
+  const [found] = await query(sql, [parent]);
+  if (found === undefined) {
+    throw new ForkstackError("NOT_FOUND", `Cannot fork database "${parent}": the server has none of this name`, {
       hint: `Make it, fork another environment with --from, or ask for an empty database with --empty`,
     });
   }
-  if (!parent.open || target.options.allowOpenParent) return;
-  throw new ForkstackError("PARENT_OPEN", `Cannot fork database "${target.parent}": every role may connect to it`, {
+  if (!found.open || allowOpenParent) return;
+  throw new ForkstackError("PARENT_OPEN", `Cannot fork database "${parent}": every role may connect to it`, {
     hint:
-      `Its forks' roles could too. Run \`REVOKE CONNECT ON DATABASE ${
-        quotedIdentifier(target.parent)
-      } FROM PUBLIC\` and ` +
+      `Its forks' roles could too. Run \`REVOKE CONNECT ON DATABASE ${quotedIdentifier(parent)} FROM PUBLIC\` and ` +
       `grant it to the roles that need it; or set "allowOpenParent": true in forkstack.json`,
+  });
+}
+
+/** Throws if the parent or a base environment's database is a template: every role with CREATEDB may copy one. */
+async function assertNoTemplate(
+  query: Query,
+  { parent, bases, project, resourceName }: Target<Options>,
+): Promise<void> {
+  const names = (["dev", "prod"] as const)
+    .map((env) => bases?.[env] ?? resourceTitle("database", project, env, resourceName));
+  const shown = [...names, parent].filter((name) => name !== undefined).map(literal).join(", ");
+  const [found] = await query(`SELECT datname AS name FROM pg_database WHERE datistemplate AND datname IN (${shown})`);
+  if (found === undefined) return;
+  const name = quotedIdentifier(found.name);
+  throw new ForkstackError("PARENT_OPEN", `Cannot let forks make databases: database ${name} is a template`, {
+    hint: `Every role that may make databases could copy it. Run \`ALTER DATABASE ${name} IS_TEMPLATE false\`, or ` +
+      'take "createDatabases" out of forkstack.json',
   });
 }
 
@@ -288,11 +312,11 @@ async function fill(
   claim: Fork,
   target: Target<Options>,
 ): Promise<Copy | undefined> {
-  for (const purpose of ["new", "old"] as const) await drop(query, claim, aside(purpose, claim));
+  for (const purpose of ["new", "old"] as const) await dropDatabase(query, claim, aside(purpose, claim));
   // Who is no superuser must be a member of the role to which a database is given, and may make itself one.
   await query(`DO $$ BEGIN IF NOT pg_has_role(${literal(claim.name)}, 'USAGE') THEN
     EXECUTE 'GRANT ' || quote_ident(${literal(claim.name)}) || ' TO CURRENT_USER'; END IF; END $$`);
-  const { parent, options: { strategy, allowOutbound } } = target;
+  const { parent, options: { strategy, allowOutbound, createDatabases } } = target;
   const to = aside("new", claim);
   const copy = await copied(context, query, adminOf(context), { parent, to, owner: claim.name, strategy });
   context.signal.throwIfAborted();
@@ -307,28 +331,10 @@ async function fill(
     parent,
     copy,
   };
-  const comment = literal(`${formatMarker(claim.marker)} ${JSON.stringify(note)}`);
-  await settle(query, quotedIdentifier(to), parent, comment);
+  const comment = `${formatMarker(claim.marker)} ${JSON.stringify(note)}`;
+  await settle(query, to, { parent, comment });
+  if (createDatabases) await allowDatabases(query, claim);
   return copy;
-}
-
-/**
- * Applies the parent's settings (`search_path`, ...), closes the database to all but the role, and marks it, in one
- * step.
- */
-async function settle(query: Query, name: string, parent: string | undefined, comment: string): Promise<void> {
-  const sql = `SELECT unnest(setconfig) AS line FROM pg_db_role_setting
-    WHERE setrole = 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = $1)`;
-  const settings = parent === undefined ? [] : await query(sql, [parent]) as { line: string }[];
-  const statements = settings.map(({ line }) => {
-    const [key, value] = [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)];
-    const setting = key.split(".").map(quotedIdentifier).join(".");
-    return `SELECT set_config(${literal(key)}, ${
-      literal(value)
-    }, true); ALTER DATABASE ${name} SET ${setting} FROM CURRENT;`;
-  });
-  await query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC; ${statements.join(" ")}
-    COMMENT ON DATABASE ${name} IS ${comment}`);
 }
 
 /** Writes the marks of the role and of its database in one step; further text in the comments stays. */
@@ -366,7 +372,7 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
     .find((one) => one && !isSameHolder(one, fork.marker));
   if (other) throw foreign("delete", fork.name, holder(other));
   try {
-    await removed(query, fork);
+    await dropFork(query, fork);
   } catch (error) {
     if (database === undefined || isOwned || pg.sqlStateOf(error) !== "2BP01") throw error;
     throw foreign("delete", fork.name, "another role owns it by now, and what is in it is still the fork's role's");
@@ -374,22 +380,15 @@ async function remove(context: Context, query: Query, fork: Fork): Promise<"dele
   return database === undefined || isOwned ? "deleted" : "absent";
 }
 
-/** Drops the databases of the fork's role, and then the role. */
-async function removed(query: Query, fork: Held): Promise<void> {
-  for (const name of [fork.name, aside("new", fork), aside("old", fork)]) await drop(query, fork, name);
-  await dropRoles(query, fork);
-}
-
 /** Fills a new database under another name; `commit` exchanges the names in one transaction. The logins stay. */
 async function reset(context: Context, fork: Fork, target: Target<Options>): Promise<Replacement> {
-  const locked = <T>(work: (query: Query) => Promise<T>) =>
-    connected(context, `reset database "${fork.name}"`, async (query) => {
-      await lock(context, query, fork.name);
+  const whileOurs = <T>(work: (query: Query) => Promise<T>) =>
+    locked(context, "reset", fork.name, async (query) => {
       const seen = await inspect(context, query, target);
       if (seen.state === "ready" && seen.fork.id === fork.id) return await work(query);
       throw foreign("reset", fork.name, seen.state === "foreign" ? seen.reason : "it is not the fork that was made");
     });
-  const copy = await locked(async (query) => {
+  const copy = await whileOurs(async (query) => {
     await assertParent(query, target);
     return await fill(context, query, fork, target);
   });
@@ -397,7 +396,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
   return {
     execute: (sql) => execute(context, fork, aside("new", fork), sql),
     commit: () =>
-      locked(async (query) => {
+      whileOurs(async (query) => {
         for (let attempt = 1;; attempt++) {
           await query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [fork.name]);
           try {
@@ -407,11 +406,11 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
             if (pg.sqlStateOf(error) !== "55006" || attempt === 3) throw error; // the application was back already
           }
         }
-        await drop(query, fork, aside("old", fork));
+        await dropDatabase(query, fork, aside("old", fork));
         const { copy: _, ...rest } = fork;
         return { ...rest, copy };
       }),
-    discard: () => locked((query) => drop(query, fork, aside("new", fork))),
+    discard: () => whileOurs((query) => dropDatabase(query, fork, aside("new", fork))),
   };
 }
 
@@ -429,17 +428,6 @@ async function execute(context: Context, fork: Held, database: string, sql: stri
   });
 }
 
-/** Drops a database if the fork's role owns it. */
-async function drop(query: Query, fork: Held, name: string): Promise<void> {
-  const [found] = await query(`${DATABASES} WHERE datname = $1`, [name]) as RoleRow[];
-  if (found?.owner === fork.id) await query(`DROP DATABASE IF EXISTS ${quotedIdentifier(name)} WITH (FORCE)`);
-}
-
-/** Returns the name of a fork's next or last database; an underscore is in no name of ours. */
-function aside(purpose: "new" | "old", fork: Held): string {
-  return `forkstack_${purpose}_${fork.id}`;
-}
-
 /** Returns true for a fork, by its role's OID; false for a base environment's database, by its own. */
 async function isForkHeld(context: Context, query: Query, held: Held): Promise<boolean> {
   const own = [held.id, held.name];
@@ -455,23 +443,43 @@ async function isForkHeld(context: Context, query: Query, held: Held): Promise<b
 }
 
 /**
- * Takes the lock of a name, which ends with the session, even if its process dies. It is in the database of
- * POSTGRES_URL. Asks repeatedly, so that the wait can be aborted.
+ * Connects and holds the lock of a name meanwhile, which ends with the session, even if its process dies. It is in the
+ * database of POSTGRES_URL. Asks repeatedly, so that the wait can be aborted.
  */
-async function lock(context: Context, query: Query, name: string): Promise<void> {
-  const key = createHash("sha256").update(`forkstack ${name}`).digest().readBigInt64BE().toString();
-  await query(`SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
-    'idle_session_timeout', 'transaction_timeout')`); // a copy may take an hour
+async function locked<T>(
+  context: Context,
+  verb: string,
+  name: string,
+  work: (query: Query) => Promise<T>,
+): Promise<T> {
   const what = `change database "${name}"`;
+  const key = createHash("sha256").update(`forkstack ${name}`).digest().readBigInt64BE().toString();
   const late = () => {
     throw new ForkstackError("RESOURCE_LOCKED", `Cannot ${what}: another run works on it`, {
       hint: "Run the same command again once it is done",
       retryable: true,
     });
   };
-  await poll<true>(context, { what, deadlineMs: LOCK_WAIT_MS, firstMs: 25, mostMs: 1_000, late }, async () => {
-    const [{ mine }] = await query("SELECT pg_try_advisory_lock($1::text::bigint) AS mine", [key]);
-    return mine ? true : undefined;
+  return await connected(context, `${verb} database "${name}"`, async (query, told) => {
+    const [{ pid }] = await query("SELECT pg_backend_pid() AS pid");
+    if (pid !== told()) throw pooled(`${verb} database "${name}"`);
+    await query(
+      `SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
+      'idle_session_timeout', 'transaction_timeout')`,
+    ); // a copy may take an hour
+    await poll<true>(context, { what, deadlineMs: LOCK_WAIT_MS, firstMs: 25, mostMs: 1_000, late }, async () => {
+      const [{ mine }] = await query("SELECT pg_try_advisory_lock($1::text::bigint) AS mine", [key]);
+      return mine ? true : undefined;
+    });
+    return await work(query);
+  });
+}
+
+/** A pooler hands the statements of one session to several of the server's, and the lock stays with one of them. */
+function pooled(what: string): ForkstackError {
+  return new ForkstackError("CONFIG_POOLER", `Cannot ${what}: ${VARIABLE} leads through a pooler, such as PgBouncer`, {
+    hint: `Put the address of the server itself in ${VARIABLE}; applications may go through the pooler`,
+    details: { provider: "postgres" },
   });
 }
 

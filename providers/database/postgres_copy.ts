@@ -27,7 +27,11 @@ export async function copied(
   login: PostgresLogin,
   { parent, to, owner, strategy }: CopySpec,
 ): Promise<Copy | undefined> {
-  const make = `CREATE DATABASE ${quotedIdentifier(to)} OWNER ${quotedIdentifier(owner)} TEMPLATE`;
+  // Until it is whole nobody else gets in, not even a login of the fork that is reset: superusers know no such limit.
+  const [{ limit }] = await query("SELECT CASE current_setting('is_superuser') WHEN 'on' THEN 0 ELSE -1 END AS limit");
+  const make = `CREATE DATABASE ${quotedIdentifier(to)} OWNER ${
+    quotedIdentifier(owner)
+  } CONNECTION LIMIT ${limit} TEMPLATE`;
   if (parent === undefined) {
     await query(`${make} template0`);
     return "empty";

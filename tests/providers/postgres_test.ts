@@ -89,7 +89,7 @@ function emulator(server: Server): Emulator {
   };
 }
 
-for (const [server, options] of [[old, {}], [current, { strategy: "template" }]] as const) {
+for (const [server, options] of [[old, {}], [current, { strategy: "template", createDatabases: true }]] as const) {
   if (server !== undefined) {
     testProvider({ provider, emulator: emulator(server), options }, { isVariant: server === current });
   }

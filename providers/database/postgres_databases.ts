@@ -1,0 +1,98 @@
+/**
+ * The databases of a fork's role: the fork itself, the ones that stand aside while it is made or reset, a shadow
+ * database, and what its logins made where they may.
+ *
+ * - https://www.postgresql.org/docs/18/sql-createdatabase.html, .../sql-alterdatabase.html
+ */
+import type { Held } from "../../core/provider.ts";
+import { literal, type Query, quotedIdentifier, sqlStateOf } from "../_shared/postgres.ts";
+import { dropRoles } from "./postgres_roles.ts";
+
+/** Returns the name of a fork's next, last or shadow database; an underscore is in no name of ours. */
+export function aside(purpose: "new" | "old" | "shadow", fork: Held): string {
+  return `forkstack_${purpose}_${fork.id}`;
+}
+
+/** Drops a database if the fork's role owns it. */
+export async function dropDatabase(query: Query, fork: Held, name: string): Promise<void> {
+  const owned = await query(`${OWNED} AND datname = $2`, [fork.id, name]) as Owned[];
+  for (const database of owned) await drop(query, database);
+}
+
+/** Drops the role of a fork with its databases; also those that its logins made, if they may. */
+export async function dropFork(query: Query, fork: Held): Promise<void> {
+  const ours = [fork.name, ...(["new", "old", "shadow"] as const).map((purpose) => aside(purpose, fork))];
+  const which = `${OWNED} AND (datname IN (${ours.map(literal).join(", ")}) OR datdba IN (SELECT oid FROM pg_roles
+    WHERE rolcreatedb))`;
+  for (let attempt = 1;; attempt++) {
+    for (const database of await query(which, [fork.id]) as Owned[]) await drop(query, database);
+    try {
+      return await dropRoles(query, fork);
+    } catch (error) {
+      if (sqlStateOf(error) !== "2BP01" || attempt === 3) throw error; // a login was just making one more
+    }
+  }
+}
+
+/** A database that the fork's role owns. */
+interface Owned {
+  readonly name: string;
+  /** Its owner made it a template, and the server drops none. */
+  readonly isTemplate: boolean;
+}
+
+const OWNED = `SELECT datname AS name, datistemplate AS "isTemplate" FROM pg_database WHERE datdba::text = $1`;
+
+async function drop(query: Query, { name, isTemplate }: Owned): Promise<void> {
+  const quoted = quotedIdentifier(name);
+  if (isTemplate) await query(`ALTER DATABASE ${quoted} IS_TEMPLATE false`);
+  await query(`DROP DATABASE IF EXISTS ${quoted} WITH (FORCE)`);
+}
+
+/** Lets the logins of a fork make databases, and makes an empty one that nobody else may connect to. */
+export async function allowDatabases(query: Query, fork: Held): Promise<void> {
+  const [role, shadow] = [fork.name, aside("shadow", fork)].map(quotedIdentifier);
+  await query(`ALTER ROLE ${role} CREATEDB`);
+  if (!await hasShadow(query, fork)) await query(`CREATE DATABASE ${shadow} OWNER ${role} TEMPLATE template0`);
+  await query(`REVOKE ALL ON DATABASE ${shadow} FROM PUBLIC`);
+}
+
+/** Returns true if the fork has a shadow database. */
+export async function hasShadow(query: Query, fork: Held): Promise<boolean> {
+  return (await query(`${OWNED} AND datname = $2`, [fork.id, aside("shadow", fork)])).length > 0;
+}
+
+/** Returns the bytes of a database, and of all others that its role owns if it is a fork's. */
+export async function sizeOf(query: Query, held: Held, isFork: boolean): Promise<number> {
+  const [{ size }] = await query(
+    `SELECT coalesce(sum(pg_database_size(oid)), 0)::text AS size FROM pg_database
+      WHERE datname = $1 OR (${isFork} AND datdba::text = $2)`,
+    [held.name, held.id],
+  );
+  return Number(size);
+}
+
+/**
+ * Applies the parent's settings (`search_path`, ...) and its limit of connections, closes the database to all but the
+ * role, and marks it, in one step. A limit of none at all is a parent that is kept for copying, and not a fork's.
+ */
+export async function settle(
+  query: Query,
+  database: string,
+  { parent, comment }: { readonly parent: string | undefined; readonly comment: string },
+): Promise<void> {
+  const sql = `SELECT greatest(nullif(datconnlimit, 0), -1) AS limit, to_json(ARRAY(SELECT unnest(setconfig)
+      FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = d.oid)) AS lines
+    FROM pg_database d WHERE datname = $1`;
+  const [found] = parent === undefined ? [] : await query(sql, [parent]);
+  const name = quotedIdentifier(database);
+  const statements = (found?.lines ?? []).map((line: string) => {
+    const [key, value] = [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)];
+    const setting = key.split(".").map(quotedIdentifier).join(".");
+    return `SELECT set_config(${literal(key)}, ${
+      literal(value)
+    }, true); ALTER DATABASE ${name} SET ${setting} FROM CURRENT;`;
+  });
+  await query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC; ${statements.join(" ")}
+    ALTER DATABASE ${name} CONNECTION LIMIT ${found?.limit ?? -1}; COMMENT ON DATABASE ${name} IS ${literal(comment)}`);
+}
