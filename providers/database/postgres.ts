@@ -15,7 +15,7 @@ import { poll } from "../../core/system/poll.ts";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Held, Inspection } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
-import { ForkstackError, resourceTitle } from "../../mod.ts";
+import { ForkstackError } from "../../mod.ts";
 import { ENCODED } from "../_shared/connection_url.ts";
 import { present } from "../_shared/fields.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "../_shared/ownership.ts";
@@ -34,7 +34,8 @@ import {
 } from "./postgres_marks.ts";
 import { allowDatabases, aside, dropDatabase, dropFork, hasShadow, settle, sizeOf } from "./postgres_databases.ts";
 import { handOver } from "./postgres_handover.ts";
-import { dropLogin, mintLogin } from "./postgres_roles.ts";
+import { assertFit } from "./postgres_parent.ts";
+import { allowRoles, dropLogin, mintLogin } from "./postgres_roles.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
 
 const FOR_WHOM = "for a role with CREATEDB and CREATEROLE";
@@ -60,6 +61,11 @@ const options = v.strictObject({
    * an empty one as `SHADOW_DATABASE_URL`. All are deleted with the fork. @default {false}
    */
   createDatabases: v.optional(v.boolean()),
+  /**
+   * Roles that the logins of a fork may become by `SET ROLE`, e.g. `["anon", "authenticated"]`. None may log in or have
+   * rights outside of its databases, since roles are the whole server's. @default {none}
+   */
+  setRoles: v.optional(v.array(v.pipe(v.string(), v.minLength(1)))),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -228,7 +234,7 @@ async function create(context: Context, query: Query, target: Target<Options>): 
   const reason = seen.state === "absent" ? undefined : isOthers(seen.fork.marker, target.marker, "");
   if (reason !== undefined) throw foreign("make", target.name, reason);
   if (seen.state === "ready") return seen.fork;
-  await assertParent(query, target);
+  await assertFit(query, target);
   const claim = seen.state === "absent" ? await claimed(context, query, target) : seen.fork;
   await context.record("claim", claim.id);
   context.signal.throwIfAborted();
@@ -268,43 +274,6 @@ async function assertFree(query: Query, claim: Fork): Promise<void> {
   throw foreign("make", claim.name, "somebody else made a database of this name meanwhile");
 }
 
-/** Throws unless the parent exists, and a fork's role can neither connect to it nor copy it. */
-async function assertParent(query: Query, target: Target<Options>): Promise<void> {
-  const { parent, options: { allowOpenParent, createDatabases } } = target;
-  if (createDatabases) await assertNoTemplate(query, target);
-  if (parent === undefined) return;
-  const sql = "SELECT has_database_privilege('public', oid, 'CONNECT') AS open FROM pg_database WHERE datname = $1";
-  const [found] = await query(sql, [parent]);
-  if (found === undefined) {
-    throw new ForkstackError("NOT_FOUND", `Cannot fork database "${parent}": the server has none of this name`, {
-      hint: `Make it, fork another environment with --from, or ask for an empty database with --empty`,
-    });
-  }
-  if (!found.open || allowOpenParent) return;
-  throw new ForkstackError("PARENT_OPEN", `Cannot fork database "${parent}": every role may connect to it`, {
-    hint:
-      `Its forks' roles could too. Run \`REVOKE CONNECT ON DATABASE ${quotedIdentifier(parent)} FROM PUBLIC\` and ` +
-      `grant it to the roles that need it; or set "allowOpenParent": true in forkstack.json`,
-  });
-}
-
-/** Throws if the parent or a base environment's database is a template: every role with CREATEDB may copy one. */
-async function assertNoTemplate(
-  query: Query,
-  { parent, bases, project, resourceName }: Target<Options>,
-): Promise<void> {
-  const names = (["dev", "prod"] as const)
-    .map((env) => bases?.[env] ?? resourceTitle("database", project, env, resourceName));
-  const shown = [...names, parent].filter((name) => name !== undefined).map(literal).join(", ");
-  const [found] = await query(`SELECT datname AS name FROM pg_database WHERE datistemplate AND datname IN (${shown})`);
-  if (found === undefined) return;
-  const name = quotedIdentifier(found.name);
-  throw new ForkstackError("PARENT_OPEN", `Cannot let forks make databases: database ${name} is a template`, {
-    hint: `Every role that may make databases could copy it. Run \`ALTER DATABASE ${name} IS_TEMPLATE false\`, or ` +
-      'take "createDatabases" out of forkstack.json',
-  });
-}
-
 /** Creates a marked copy of the parent under another name, from the start: an earlier run's may be incomplete. */
 async function fill(
   context: Context,
@@ -316,7 +285,7 @@ async function fill(
   // Who is no superuser must be a member of the role to which a database is given, and may make itself one.
   await query(`DO $$ BEGIN IF NOT pg_has_role(${literal(claim.name)}, 'USAGE') THEN
     EXECUTE 'GRANT ' || quote_ident(${literal(claim.name)}) || ' TO CURRENT_USER'; END IF; END $$`);
-  const { parent, options: { strategy, allowOutbound, createDatabases } } = target;
+  const { parent, options: { strategy, allowOutbound, createDatabases, setRoles } } = target;
   const to = aside("new", claim);
   const copy = await copied(context, query, adminOf(context), { parent, to, owner: claim.name, strategy });
   context.signal.throwIfAborted();
@@ -334,6 +303,7 @@ async function fill(
   const comment = `${formatMarker(claim.marker)} ${JSON.stringify(note)}`;
   await settle(query, to, { parent, comment });
   if (createDatabases) await allowDatabases(query, claim);
+  if (setRoles !== undefined) await allowRoles(query, claim, setRoles);
   return copy;
 }
 
@@ -389,7 +359,7 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
       throw foreign("reset", fork.name, seen.state === "foreign" ? seen.reason : "it is not the fork that was made");
     });
   const copy = await whileOurs(async (query) => {
-    await assertParent(query, target);
+    await assertFit(query, target);
     return await fill(context, query, fork, target);
   });
   const [own, fresh, old] = [fork.name, aside("new", fork), aside("old", fork)].map(quotedIdentifier);

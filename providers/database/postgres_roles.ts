@@ -28,6 +28,16 @@ export async function mintLogin(query: Query, fork: Held): Promise<Pick<Postgres
   return { user, password };
 }
 
+/**
+ * Lets the logins of a fork become other roles by `SET ROLE`. They inherit no right of these, so that none lets them
+ * connect to another database: before version 16 that is up to the member, since then a grant follows it.
+ */
+export async function allowRoles(query: Query, fork: Held, roles: readonly string[]): Promise<void> {
+  const role = quotedIdentifier(fork.name);
+  const grants = roles.map((one) => `GRANT ${quotedIdentifier(one)} TO ${role}`);
+  await query([`ALTER ROLE ${role} NOINHERIT`, ...grants].join("; "));
+}
+
 /** Drops one login. */
 export async function dropLogin(query: Query, user: string): Promise<void> {
   await query(`DROP ROLE IF EXISTS ${quotedIdentifier(user)}`);
