@@ -6,6 +6,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { origin } from "../emulators/origin.ts";
 import { bun, deno, node, pathWithBun, run, type Runtime, runtimeTest, temporaryProject } from "../runtime_helpers.ts";
+import { sized } from "../sizes.ts";
 
 const REPO = fileURLToPath(new URL("../../", import.meta.url));
 const SECTION = /^## Install\n[^]*?(?=^## )/m.exec(readFileSync(join(REPO, "README.md"), "utf8"))![0];
@@ -34,7 +35,11 @@ Deno.test("the README's ways to install are those that are tested", () => {
   for (const [way, { has }] of Object.entries(WAYS)) assert.equal(BLOCKS.filter((one) => has.test(one)).length, 1, way);
 });
 
-for (const [way, { has, needs }] of Object.entries(WAYS)) {
+/** In the gate the packages and the binary have tests of their own: tests/packages. */
+const TRIED = sized({ gate: ["by URL"], full: Object.keys(WAYS) });
+
+for (const way of TRIED) {
+  const { has, needs } = WAYS[way]!;
   runtimeTest(`README: a project is set up ${way}`, needs, async ([program]) => {
     using above = temporaryProject();
     symlinkSync(REPO, join(above.path, "forkstack")); // the clone beside the project

@@ -5,7 +5,7 @@ import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import type { Secret } from "../../core/provider.ts";
 import type { ForkstackError } from "../../mod.ts";
 import provider from "../../providers/storage/r2.ts";
-import { testProvider } from "../conformance.ts";
+import { FEW_IN_GATE, testProvider } from "../conformance.ts";
 import { type R2Options, serveR2 } from "../emulators/r2.ts";
 import { HOSTILE_KEYS } from "../emulators/s3_checks.ts";
 import { jsonRequest, Specification, testSpecification } from "../emulators/specification.ts";
@@ -27,7 +27,7 @@ function correct(specification: any): void {
 
 const SPECIFICATION = Specification.read("cloudflare-r2.json", { base: "/client/v4", correct });
 
-testProvider({ provider, emulator: r2Emulator(SPECIFICATION), options: { account: ACCOUNT } });
+testProvider({ provider, emulator: r2Emulator(SPECIFICATION), options: { account: ACCOUNT }, ...FEW_IN_GATE });
 testSpecification("r2", SPECIFICATION, {
   request: jsonRequest(`https://api.cloudflare.com/client/v4/accounts/${ACCOUNT}/r2/buckets`, "POST"),
   sent: JSON.stringify({ name: "x" }),

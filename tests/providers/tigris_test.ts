@@ -5,7 +5,7 @@ import * as s3 from "npm:@aws-sdk/client-s3@3.1162.0";
 import type { Secret } from "../../core/provider.ts";
 import type { ForkstackError } from "../../mod.ts";
 import provider from "../../providers/storage/tigris.ts";
-import { type Emulator, testProvider } from "../conformance.ts";
+import { type Emulator, FEW_IN_GATE, testProvider } from "../conformance.ts";
 import { serveTigris, type TigrisOptions } from "../emulators/tigris.ts";
 import { bucketWorld, clientOf, contentsOf, isolation, OBJECTS, PARENT, put, shopOf, titleOf } from "./_s3.ts";
 
@@ -41,7 +41,7 @@ const emulator: Emulator = {
   },
 };
 
-testProvider({ provider, emulator });
+testProvider({ provider, emulator, ...FEW_IN_GATE });
 
 async function openShop(given: TigrisOptions = {}, options: object = {}) {
   const server = await serveTigris(given);

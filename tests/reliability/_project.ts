@@ -7,7 +7,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { main } from "../../core/cli/main.ts";
+import { CATALOG } from "../../providers/mod.ts";
 import { baseVariables, temporaryDirectory } from "../helpers.ts";
+import { SIZE } from "../sizes.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const POINTS = fileURLToPath(new URL("_points.ts", import.meta.url));
@@ -36,6 +39,25 @@ export interface StartOptions {
   readonly at?: "stop" | "signal";
   /** In a process group of its own, as from a terminal; `kill` then reaches all of it. */
   readonly group?: boolean;
+}
+
+/** Runs the command line in this process. */
+async function runHere(cwd: string, line: string[]): Promise<Ended> {
+  const said = { stdout: "", stderr: "" };
+  const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);
+  return {
+    code: await main(line, CATALOG, { cwd, variables: { ...baseVariables(), USER: "tester" }, write }),
+    ...said,
+  };
+}
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/** Runs work when all that was given before has ended. */
+async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const result = turn.then(work);
+  turn = result.catch(() => {});
+  return await result;
 }
 
 /** A directory with a project. */
@@ -95,10 +117,12 @@ export class Checkout {
     return await this.start(args).ended;
   }
 
-  /** Runs with `--json`; the document with the exit code in it. */
+  /** Runs with `--json`: in this process, one after the other, at full size in one of its own. */
   // deno-lint-ignore no-explicit-any -- its shape is what the tests look at
   async json(...args: string[]): Promise<any> {
-    const { code, stdout, stderr } = await this.run(...args, "--json");
+    const line = [...args, "--json"];
+    const { code, stdout, stderr } =
+      await (SIZE === "full" ? this.run(...line) : inTurn(() => runHere(this.root, line)));
     try {
       return { ...JSON.parse(stdout), code };
     } catch {

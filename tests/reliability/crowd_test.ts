@@ -2,9 +2,13 @@ import { deepStrictEqual as equal, ok, strictEqual as is } from "node:assert/str
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile } from "../../mod.ts";
+import { sized } from "../sizes.ts";
 import { Checkout, projects } from "./_project.ts";
 
-const COMMANDS_EACH = 25;
+/** How many make an environment each at once. */
+const CROWD = sized({ gate: 16, full: 40 });
+const WORKERS = 8;
+const COMMANDS = sized({ gate: 80, full: 200 });
 
 async function expectWhole(checkout: Checkout, envs: readonly string[]): Promise<void> {
   const { data } = await checkout.json("list");
@@ -21,9 +25,9 @@ function expectPointersAgree(checkout: Checkout): string | undefined {
   return current;
 }
 
-Deno.test("40 processes make 40 environments at once", async () => {
+Deno.test(`${CROWD} processes make ${CROWD} environments at once`, async () => {
   using directory = projects();
-  const envs = Array.from({ length: 40 }, (_, at) => `env-${at}`);
+  const envs = Array.from({ length: CROWD }, (_, at) => `env-${at}`);
   const ended = await Promise.all(envs.map((env) => directory.shop.run("new", env)));
   equal(ended.filter(({ code }) => code !== 0).map(({ stderr }) => stderr), []);
   await expectWhole(directory.shop, envs);
@@ -31,12 +35,12 @@ Deno.test("40 processes make 40 environments at once", async () => {
   for (const env of envs) equal(directory.shop.dataOf(env), dev);
 });
 
-Deno.test("40 processes make 40 environments at once where there was no project yet", async () => {
+Deno.test(`${CROWD} processes make ${CROWD} environments at once where there was no project yet`, async () => {
   using directory = projects();
   const fresh = new Checkout(join(directory.path, "fresh"));
   mkdirSync(fresh.root);
   writeFileSync(join(fresh.root, "package.json"), "{}\n");
-  const envs = Array.from({ length: 40 }, (_, at) => `env-${at}`);
+  const envs = Array.from({ length: CROWD }, (_, at) => `env-${at}`);
   const ended = await Promise.all(envs.map((env) => fresh.run("new", env)));
   equal(ended.filter(({ code }) => code !== 0).map(({ stderr }) => stderr), []);
   await expectWhole(fresh, envs);
@@ -58,7 +62,7 @@ Deno.test("of 20 processes that make one environment at once one does, and all r
   equal(directory.shop.dataOf("alice"), directory.shop.dataOf("dev"));
 });
 
-Deno.test("200 mixed commands of 8 processes at once leave everything whole", async () => {
+Deno.test(`${COMMANDS} mixed commands of ${WORKERS} processes at once leave everything whole`, async () => {
   using directory = projects();
   const { shop } = directory;
   const names = ["a", "b", "c", "d", "e"];
@@ -66,10 +70,10 @@ Deno.test("200 mixed commands of 8 processes at once leave everything whole", as
   let succeeded = 0;
   // What else may be answered: another deleted it meanwhile, is deleting it, or made it the parent.
   const expected = /^(ENV_NOT_FOUND|CONFLICT)$/;
-  await Promise.all(Array.from({ length: 8 }, async (_, worker) => {
+  await Promise.all(Array.from({ length: WORKERS }, async (_, worker) => {
     let seed = worker + 1;
     const pick = (count: number) => (seed = (seed * 48_271) % 2_147_483_647) % count;
-    for (let at = 0; at < COMMANDS_EACH; at++) {
+    for (let at = 0; at < COMMANDS / WORKERS; at++) {
       const env = names[pick(names.length)];
       const [verb, ...more] = [["new"], ["new", "--no-switch"], ["switch"], ["delete", "--yes"]][pick(4)];
       const { code, stdout, stderr } = await shop.run(verb, env, ...more, "--json");
@@ -78,7 +82,7 @@ Deno.test("200 mixed commands of 8 processes at once leave everything whole", as
     }
   }));
   equal(unexpected, []);
-  ok(succeeded > 80, `only ${succeeded} commands succeeded`);
+  ok(succeeded > COMMANDS * 0.4, `only ${succeeded} commands succeeded`);
   const { data } = await shop.json("list");
   await expectWhole(shop, data.environments.map(({ name }: { name: string }) => name));
   const current = expectPointersAgree(shop);

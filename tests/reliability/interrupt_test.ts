@@ -5,7 +5,8 @@ import { openFile } from "../../core/state/sql.ts";
 import { sleep } from "../../core/system/host.ts";
 import { type Checkout, projects } from "./_project.ts";
 
-const PROMPT_MS = 2_000;
+/** Far below the minute that a run would take which does not heed it, and above what a loaded machine takes. */
+const PROMPT_MS = 20_000;
 
 async function expectAliceIsWhole(shop: Checkout): Promise<void> {
   const { data } = await shop.json("status", "alice");
