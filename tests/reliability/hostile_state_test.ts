@@ -57,17 +57,17 @@ if (one !== undefined) {
   });
 } else {
   const all: readonly (readonly [Part, number, string])[] = [
-    ["row", sized({ gate: 300, full: 2_000 }), "registries with one field that a stranger has written"],
-    ["registry", sized({ gate: 40, full: 120 }), "registries with another schema, or other bytes"],
-    ["owner", sized({ gate: 40, full: 150 }), "owners' files with one field that a stranger has written"],
-    ["files", sized({ gate: 40, full: 150 }), "files of variables, keys and pointers that a stranger has written"],
+    ["row", sized({ gate: 120, full: 2_000 }), "registries with one field that a stranger has written"],
+    ["registry", sized({ gate: 20, full: 120 }), "registries with another schema, or other bytes"],
+    ["owner", sized({ gate: 20, full: 150 }), "owners' files with one field that a stranger has written"],
+    ["files", sized({ gate: 20, full: 150 }), "files of variables, keys and pointers that a stranger has written"],
   ];
   for (const [part, count, name] of all) {
     Deno.test(`${count} ${name}: nothing but the project's own changes, and nothing is unexpected`, async () => {
       assert.deepEqual(await runCases(part, count), []);
     });
   }
-  const real = sized({ gate: 6, full: 50 });
+  const real = sized({ gate: 4, full: 50 });
   Deno.test(`${real} of the registries, by real processes`, async () => {
     assert.deepEqual(await runCases("row", real, true), []);
   });
