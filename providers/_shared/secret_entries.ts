@@ -5,6 +5,7 @@
  */
 import { formatMarker, nameHash } from "../../core/marker.ts";
 import { forEach } from "../../core/system/concurrency.ts";
+import { globMatcher } from "../../core/system/glob.ts";
 import { type Context, type Fork, type Held, type Inspection, type Marker, Secret } from "../../core/provider.ts";
 import type { Provider, Replacement, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
@@ -18,6 +19,8 @@ export interface SecretEntry {
   readonly values: Readonly<Record<string, Secret>>;
   /** Data that the vendor needs to write the entry in its original form. */
   readonly form?: unknown;
+  /** True if it has no value at all; no vendor can make that of an entry that has one. @default {false} */
+  readonly isBare?: boolean;
   /** Other data that the vendor keeps and a fork gets, e.g. a description, as JSON; only `copied` reads it. */
   readonly settings?: unknown;
 }
@@ -260,7 +263,10 @@ async function reset<Options extends Policy>(
       await forEach(wanted, async (entry) => {
         const was = now.find(({ path }) => path === entry.path);
         if (was === undefined) await shelf.add(context, target, name, entry, mark);
-        else if (!isSameValue(was, entry) || !isSameSettings(was, entry)) {
+        else if (entry.isBare && !was.isBare) {
+          await shelf.drop(context, target, name, entry.path, mark);
+          await shelf.add(context, target, name, entry, mark);
+        } else if (!isSameValue(was, entry) || !isSameSettings(was, entry)) {
           await shelf.replace(context, target, name, entry, was);
         }
       }, { signal: context.signal });
@@ -313,16 +319,27 @@ function withPolicy<Options extends Policy>(
     : target.options;
   const scope = { provider: shelf.provider, resource: target.resource };
   const changes = policyChanges(policy, all, (text) => new Secret(text), scope);
-  const kept = parents.flatMap((entry) => {
-    const values = Object.entries(entry.values).flatMap(([key, value]): [string, Secret][] => {
-      const by = Object.hasOwn(changes, key) ? changes[key]! : value;
-      return by === null ? [] : [[key, by]];
-    });
-    const isLeftOut = values.length === 0 && Object.keys(entry.values).length > 0;
-    return isLeftOut ? [] : [{ ...entry, values: Object.fromEntries(values) }];
+  const isExcluded = globMatcher(...target.options.exclude ?? []);
+  const added = new Map(
+    Object.entries(changes).filter((one): one is [string, Secret] => one[1] !== null && !Object.hasOwn(all, one[0])),
+  );
+  const kept = parents.flatMap((entry): SecretEntry[] => {
+    const { path } = entry;
+    const isEmpty = Object.keys(entry.values).length === 0;
+    const values = Object.fromEntries(
+      Object.entries(entry.values).flatMap(([key, value]): [string, Secret][] => {
+        const by = Object.hasOwn(changes, key) ? changes[key]! : value;
+        return by === null ? [] : [[key, by]];
+      }),
+    );
+    const own = added.get(path);
+    added.delete(path);
+    if (own !== undefined && isEmpty) return [{ path, values: { [path]: own }, settings: entry.settings }];
+    if (own !== undefined) return [{ ...entry, values: { ...values, [path]: own } }];
+    const isLeftOut = isEmpty ? isExcluded(path) : Object.keys(values).length === 0;
+    return isLeftOut ? [] : [{ ...entry, values }];
   });
-  const added = Object.entries(changes).filter(([key, value]) => value !== null && !Object.hasOwn(all, key));
-  return [...kept, ...added.map(([key, value]) => ({ path: key, values: { [key]: value! } }))];
+  return [...kept, ...Array.from(added, ([key, value]) => ({ path: key, values: { [key]: value } }))];
 }
 
 /** Returns all values by key; throws if a key is in two entries. */

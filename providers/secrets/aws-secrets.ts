@@ -5,53 +5,56 @@
  * - API: https://docs.aws.amazon.com/secretsmanager/latest/apireference/
  * - Quotas: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
  */
-import { present } from "../_shared/fields.ts";
-import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Held, Marker, Provider, Question, Scope } from "../../core/provider.ts";
-import { ForkstackError } from "../../mod.ts";
 import { poll } from "../../core/system/poll.ts";
 import { forEach } from "../../core/system/concurrency.ts";
-import { endpointOption, reaches } from "../_shared/json_api.ts";
+import { present } from "../_shared/fields.ts";
+import { reaches } from "../_shared/json_api.ts";
 import { isSameHolder } from "../_shared/ownership.ts";
-import {
-  type AwsCall,
-  callerOf,
-  contentOf,
-  entriesOf,
-  type Input,
-  knownPaths,
-  MARK,
-  namesAt,
-  Refused,
-  told,
-  valuesAt,
-} from "./runtime/aws-secrets.ts";
 import {
   copies,
   type EntryStore,
   foreignEntries,
+  isSameSettings,
+  isSameValue,
   type Mark,
   ours,
   pathMark,
+  type SecretEntry,
   STRANGE,
 } from "../_shared/secret_entries.ts";
-import { policyOptions } from "../_shared/secret_policy.ts";
+import {
+  checkName,
+  checkSize,
+  checkTags,
+  CREDENTIALS_HINT,
+  type Described,
+  describeSecret,
+  nameOf,
+  type Options,
+  options,
+  placeOf,
+  type Settings,
+  settingsIn,
+  settle,
+  tagsOf,
+  to,
+} from "./aws_secrets_api.ts";
+import {
+  type AwsCall,
+  contentOf,
+  entriesOf,
+  type Input,
+  knownPaths,
+  listAt,
+  MARK,
+  Refused,
+  singly,
+  told,
+  valuesAt,
+} from "./runtime/aws-secrets.ts";
 
-const options = v.strictObject({
-  /** The region, e.g. `"eu-central-1"`. */
-  region: v.pipe(v.string(), v.regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region like "eu-central-1"')),
-  ...policyOptions,
-  /** URL of another endpoint of the API, e.g. a VPC endpoint's. Without TLS only on this machine. */
-  endpoint: v.optional(endpointOption("", /^secretsmanager(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$/).wrapped),
-});
-type Options = v.InferOutput<typeof options>;
-
-const TAGS = v.array(v.object({ Key: v.string(), Value: v.string() }));
-const DESCRIBED = v.looseObject({ ARN: v.string(), Tags: v.optional(TAGS), DeletedDate: v.optional(v.unknown()) });
-
-const MAX_VALUE_BYTES = 65_536;
-const MAX_NAME = 512;
 /** Days in which a kept secret can be restored. */
 const RECOVERY_DAYS = 30;
 /** Longest time, in milliseconds, that a name is taken after its secret was deleted at once. */
@@ -59,19 +62,20 @@ const NAME_FREE_MS = 120_000;
 
 const shelf: EntryStore<Options> = {
   provider: "aws-secrets",
-  place: ({ project }, name) => `${project}/${name}/`,
+  place: placeOf,
   mark: look,
   addMark: (context, scope, name, mark) =>
     make(context, scope, name, {
       path: MARK,
       content: { SecretString: notesOf(mark) },
-      tags: tagsOf(mark),
+      tags: markTags(mark),
+      settings: NO_SETTINGS,
       marker: mark.marker,
     }),
   async setMark(context, scope, name, mark, changed) {
     const call = await to(context, scope, `mark secrets "${shelf.place(scope, name)}"`);
     const SecretId = nameOf(scope, name, MARK);
-    if (changed === "state") return void await call("TagResource", { SecretId, Tags: tagsOf(mark) });
+    if (changed === "state") return void await call("TagResource", { SecretId, Tags: tagsOf(markTags(mark)) });
     checkSize(scope, SecretId, notesOf(mark));
     await call("PutSecretValue", { SecretId, SecretString: notesOf(mark), ClientRequestToken: crypto.randomUUID() });
   },
@@ -81,8 +85,8 @@ const shelf: EntryStore<Options> = {
   },
   async *marked(context, scope) {
     const filters = [{ Key: "name", Values: [`${scope.project}/`] }, { Key: "tag-key", Values: ["forkstack:state"] }];
-    for (const name of await names(context, scope, filters, "list environments")) {
-      const [, env] = /^([^/]+)\/\.forkstack$/.exec(name.slice(scope.project.length + 1)) ?? [];
+    for (const { Name } of await listAt(await to(context, scope, "list environments"), filters)) {
+      const [, env] = /^([^/]+)\/\.forkstack$/.exec(Name.slice(scope.project.length + 1)) ?? [];
       if (env !== undefined) yield env;
     }
   },
@@ -91,47 +95,47 @@ const shelf: EntryStore<Options> = {
     const call = await to(context, scope, `read secrets "${prefix}"`);
     return entriesOf(await valuesAt(call, [prefix], known?.map((path) => prefix + path)), prefix);
   },
-  copied: (context, scope, name, known) => shelf.entries(context, scope, name, known),
+  copied: async (context, scope, name, known) => (await copiedFrom(context, scope, [name], known)).entries,
   async paths(context, scope, name) {
     const prefix = shelf.place(scope, name);
-    const all = await names(context, scope, [{ Key: "name", Values: [prefix] }], `list secrets "${prefix}"`);
-    return all.map((one) => one.slice(prefix.length)).filter((path) => path !== MARK);
+    const call = await to(context, scope, `list secrets "${prefix}"`);
+    return pathsIn(await listAt(call, [{ Key: "name", Values: [prefix] }]), prefix);
   },
-  /** Reads both in one request: a fork of 1,000 secrets takes 50 reads. */
-  async survey(context, target, known = []) {
-    const own = shelf.place(target, target.name);
+  /** Reads both in the same requests: a fork of 1,000 secrets takes 50 reads, and 10 for descriptions and tags. */
+  async survey(context, target, known) {
     if (target.parent === undefined) return [[], await shelf.paths(context, target, target.name)];
-    const parents = shelf.place(target, target.parent);
-    const call = await to(context, target, `read secrets "${parents}"`);
-    const values = await valuesAt(call, [parents, own], known.map((path) => parents + path));
-    return [entriesOf(values, parents), entriesOf(values, own).map(({ path }) => path)];
+    const { entries, found } = await copiedFrom(context, target, [target.parent, target.name], known);
+    return [entries, pathsIn(found, shelf.place(target, target.name))];
   },
   async add(context, scope, name, entry, mark) {
     const secret = nameOf(scope, name, entry.path);
-    const tags = tagsOf(mark, entry.path, ["id", "path", "stack", "env", "resource", "name", "registry"]);
-    const made = { path: entry.path, content: contentOf(entry), tags, marker: mark.marker };
+    const made = {
+      path: entry.path,
+      content: contentOf(entry),
+      tags: entryTags(mark, entry.path),
+      settings: settingsOf(entry),
+      marker: mark.marker,
+    };
     if (await make(context, scope, name, made)) return;
-    const there = await describe(context, scope, secret);
+    const there = await describeSecret(context, scope, secret);
     if (there && isMarked(there.tags, mark.id, entry.path)) return;
     throw foreignEntries(shelf, scope, `write secret "${secret}": somebody else put one there`);
   },
-  async replace(context, scope, name, entry) {
+  async replace(context, scope, name, entry, was) {
     const SecretId = nameOf(scope, name, entry.path);
     const call = await to(context, scope, `write secret "${SecretId}"`);
+    if (!isSameSettings(was, entry)) await settle(call, SecretId, settingsOf(was), settingsOf(entry));
+    if (isSameValue(was, entry)) return;
     await call("PutSecretValue", { SecretId, ...contentOf(entry), ClientRequestToken: crypto.randomUUID() });
   },
   drop: (context, scope, name, path, mark) =>
     take(context, scope, name, path, mark, { ForceDeleteWithoutRecovery: true }),
-  check(scope, name, { path, values, form }) {
-    const secret = nameOf(scope, name, path);
-    const isLegal = secret.length <= MAX_NAME && /^[\w/+=.@-]+$/.test(secret) && !/-[A-Za-z0-9]{6}$/.test(secret);
-    if (!isLegal) {
-      throw new ForkstackError("NAME_INVALID", `Cannot set secret "${secret}": AWS takes no such name`, {
-        hint: `Up to ${MAX_NAME} letters, digits and /_+=.@-, not ending in a hyphen and six characters`,
-        details: { provider: "aws-secrets", resource: scope.resource },
-      });
-    }
-    if (form !== "binary") { for (const value of Object.values(values)) checkSize(scope, secret, value.reveal()); }
+  check(scope, name, entry) {
+    const secret = nameOf(scope, name, entry.path);
+    checkName(scope, secret);
+    checkTags(scope, secret, settingsOf(entry), ENTRY_TAGS.length);
+    if (entry.form === "binary") return;
+    for (const value of Object.values(entry.values)) checkSize(scope, secret, value.reveal());
   },
   async write(context, scope, name, mark, changes) {
     const call = await to(context, scope, `change secrets "${shelf.place(scope, name)}"`);
@@ -160,8 +164,6 @@ const shelf: EntryStore<Options> = {
 };
 
 const lifecycle = copies(shelf);
-
-const CREDENTIALS_HINT = "`aws configure export-credentials --format env` gives those of a profile";
 
 const provider: Provider<Options> = {
   name: "aws-secrets",
@@ -214,7 +216,7 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
   const kept = { id: fork.id, name: fork.name };
   const mark = await ours(shelf, context, fork, scope, "keep");
   if (mark === undefined) {
-    const there = await describe(context, scope, nameOf(scope, fork.name, MARK));
+    const there = await describeSecret(context, scope, nameOf(scope, fork.name, MARK));
     return there?.tags.id === fork.id && there.isScheduled ? kept : "absent";
   }
   const window = { RecoveryWindowInDays: RECOVERY_DAYS };
@@ -230,7 +232,7 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
 /** Restores the mark of a kept fork, so that the names in it can be read and each secret be deleted at once. */
 async function revive(context: Context, fork: Fork, scope: Scope<Options>): Promise<void> {
   const SecretId = nameOf(scope, fork.name, MARK);
-  const there = await describe(context, scope, SecretId);
+  const there = await describeSecret(context, scope, SecretId);
   if (!there?.isScheduled || there.tags.id !== fork.id) return;
   const marker = markerIn(context, fork.name, there.tags);
   if (marker === undefined || !isSameHolder(marker, fork.marker)) return;
@@ -247,36 +249,35 @@ async function take(
   how: Input,
 ) {
   const secret = nameOf(scope, name, path);
-  const there = await describe(context, scope, secret);
+  const there = await describeSecret(context, scope, secret);
   if (there === undefined) return "absent";
   if (!isMarked(there.tags, mark.id, path)) return "foreign";
   if (there.isScheduled && !how.ForceDeleteWithoutRecovery) return "deleted";
   context.signal.throwIfAborted();
   const call = await to(context, scope, `delete secret "${secret}"`);
-  await call("DeleteSecret", { SecretId: there.ARN, ...how });
+  await call("DeleteSecret", { SecretId: there.arn, ...how });
   return "deleted";
 }
 
-/**
- * Creates a secret; returns `false` if it exists. One of this environment that waits for its deletion is restored: its
- * name is not free, and its old value stays a version of it.
- */
-async function make(
-  context: Context,
-  scope: Scope<Options>,
-  name: string,
-  { path, content, tags, marker }: {
-    readonly path: string;
-    readonly content: Input;
-    readonly tags: v.InferOutput<typeof TAGS>;
-    readonly marker: Marker;
-  },
-): Promise<boolean> {
+/** A secret that is to be made. */
+interface Wanted {
+  readonly path: string;
+  readonly content: Input;
+  /** Its mark, by tag without forkstack's prefix. */
+  readonly tags: Readonly<Record<string, string>>;
+  readonly settings: Settings;
+  readonly marker: Marker;
+}
+
+/** Creates a secret; returns `false` if it exists. One of this environment that waits for its deletion is taken back. */
+async function make(context: Context, scope: Scope<Options>, name: string, wanted: Wanted): Promise<boolean> {
+  const { path, content, marker, settings } = wanted;
   const secret = nameOf(scope, name, path);
   if (typeof content.SecretString === "string") checkSize(scope, secret, content.SecretString);
   const what = `make secret "${secret}"`;
   const call = await to(context, scope, what);
   const ClientRequestToken = crypto.randomUUID();
+  const Description = settings.description || undefined;
   let busy: unknown;
   const late = () => {
     throw told(busy, what, scope.resource);
@@ -286,29 +287,57 @@ async function make(
     { what, deadlineMs: NAME_FREE_MS, firstMs: 500, mostMs: 10_000, late },
     async () => {
       try {
-        await call("CreateSecret", { Name: secret, ...content, Tags: tags, ClientRequestToken });
+        const Tags = tagsOf(wanted.tags, settings.tags);
+        await call("CreateSecret", { Name: secret, ...content, Description, Tags, ClientRequestToken });
         return true;
       } catch (error) {
-        if (error instanceof Refused && error.code === "ResourceExistsException") return false;
-        if (!isScheduled(error)) throw told(error, what, scope.resource);
+        if (!isTaken(error)) throw told(error, what, scope.resource);
         busy = error;
       }
-      const there = await describe(context, scope, secret);
-      if (!there?.isScheduled) return undefined; // it was deleted at once, which takes a while
+      const there = await describeSecret(context, scope, secret);
+      if (!there) return undefined; // it was deleted at once, which takes a while
+      if (!there.isScheduled) return false;
       const its = isMarked(there.tags, there.tags.id ?? "", path) ? markerIn(context, name, there.tags) : undefined;
       if (its === undefined || !isSameHolder(its, marker)) {
         throw foreignEntries(shelf, scope, `${what}: one that is not ours waits for its deletion`);
       }
-      await call("RestoreSecret", { SecretId: there.ARN });
-      await call("PutSecretValue", { SecretId: there.ARN, ...content, ClientRequestToken });
-      await call("TagResource", { SecretId: there.ARN, Tags: tags });
-      return true;
+      return await takeBack(context, scope, wanted, there);
     },
   );
 }
 
+/**
+ * Takes back a secret that waits for its deletion: its name is not free. Its old value stays a version of it. AWS can't
+ * take a value away, so where none is wanted the secret is ended; `undefined`: its name is not free yet.
+ */
+async function takeBack(
+  context: Context,
+  scope: Scope<Options>,
+  { path, content, tags, settings }: Wanted,
+  there: Described,
+): Promise<true | undefined> {
+  const SecretId = there.arn;
+  const call = await to(context, scope, `take back secret "${path}"`);
+  const isBare = Object.keys(content).length === 0;
+  if (isBare && there.hasValue) {
+    context.warn(`The backup of secret "${path}" is deleted: its parent has no value, and AWS can't take one away`);
+    await call("DeleteSecret", { SecretId, ForceDeleteWithoutRecovery: true });
+    return undefined;
+  }
+  await call("RestoreSecret", { SecretId });
+  if (!isBare) await call("PutSecretValue", { SecretId, ...content, ClientRequestToken: crypto.randomUUID() });
+  await settle(call, SecretId, there.settings, settings);
+  await call("TagResource", { SecretId, Tags: tagsOf(tags) });
+  return true;
+}
+
 function isScheduled(error: unknown): boolean {
   return error instanceof Refused && error.code === "InvalidRequestException";
+}
+
+/** Returns true if a name is taken, also by a secret that waits for its deletion, which moto tells as one that exists. */
+function isTaken(error: unknown): boolean {
+  return isScheduled(error) || (error instanceof Refused && error.code === "ResourceExistsException");
 }
 
 // ---- The mark ----
@@ -319,7 +348,7 @@ async function look(
   scope: Scope<Options>,
   name: string,
 ): Promise<Mark | typeof STRANGE | undefined> {
-  const there = await describe(context, scope, nameOf(scope, name, MARK));
+  const there = await describeSecret(context, scope, nameOf(scope, name, MARK));
   if (there === undefined || there.isScheduled) return undefined;
   const call = await to(context, scope, `look at secrets "${shelf.place(scope, name)}"`);
   const known = await knownPaths(call, shelf.place(scope, name));
@@ -359,77 +388,64 @@ function notesOf({ id, paths }: Mark): string {
   return JSON.stringify({ id, paths });
 }
 
-/** Formats tags. They may have letters, digits, space and `_.:/=+-@`; anything else is written `@2a@`. */
-function tagsOf({ id, marker, parentId, createdAt, state }: Mark, path = MARK, only?: readonly string[]) {
-  const lineage = parentId === undefined ? [] : [["parent", parentId] as const];
-  const whole = [...Object.entries({ id, path: pathMark(path), ...marker, createdAt, state }), ...lineage];
-  const escaped = (text: string) =>
-    text.replace(/[^\p{L}\p{N} _.:/=+-]/gu, (one) => `@${one.codePointAt(0)!.toString(16)}@`);
-  return whole.filter(([key]) => only?.includes(key) ?? true)
-    .map(([key, value]) => ({ Key: `forkstack:${key}`, Value: escaped(value) }));
+/** Returns the tags of the mark. */
+function markTags({ id, marker, parentId, createdAt, state }: Mark, path = MARK): Record<string, string> {
+  return present({ id, path: pathMark(path), ...marker, createdAt, state, parent: parentId });
 }
 
-async function describe(context: Context, scope: Scope<Options>, SecretId: string) {
-  const found = await (await to(context, scope, `look at secret "${SecretId}"`))("DescribeSecret", { SecretId });
-  if (found === undefined) return undefined;
-  const { ARN, Tags = [], DeletedDate } = v.parse(DESCRIBED, found);
-  const plain = (text: string) => text.replace(/@([0-9a-f]+)@/g, (_, code) => String.fromCodePoint(parseInt(code, 16)));
-  const own = Tags.filter(({ Key }) => Key.startsWith("forkstack:"));
-  const tags: Partial<Record<string, string>> = Object.fromEntries(
-    own.map(({ Key, Value }) => [Key.slice("forkstack:".length), plain(Value)]),
+const ENTRY_TAGS = ["id", "path", "stack", "env", "resource", "name", "registry"];
+
+/** Returns the tags of an entry. */
+function entryTags(mark: Mark, path: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(markTags(mark, path)).filter(([key]) => ENTRY_TAGS.includes(key)));
+}
+
+// ---- The entries ----
+
+const NO_SETTINGS: Settings = { description: "", tags: {} };
+
+function settingsOf({ settings = NO_SETTINGS }: SecretEntry): Settings {
+  return settings as Settings;
+}
+
+function pathsIn(found: readonly { readonly Name: string }[], prefix: string): string[] {
+  const inside = found.filter(({ Name }) => Name.startsWith(prefix)).map(({ Name }) => Name.slice(prefix.length));
+  return [...new Set(inside)].filter((path) => path !== MARK);
+}
+
+/**
+ * Reads the secrets of the first of these environments as a copy gets them; `found` names those of all of them. What is
+ * not in both, the list and the values, is described: a list lags, and one without a value may be gone by now.
+ */
+async function copiedFrom(
+  context: Context,
+  scope: Scope<Options>,
+  [name, ...others]: readonly [string, ...string[]],
+  known: readonly string[] = [],
+): Promise<{ readonly entries: SecretEntry[]; readonly found: readonly { readonly Name: string }[] }> {
+  const prefix = placeOf(scope, name);
+  const prefixes = [prefix, ...others.map((other) => placeOf(scope, other))];
+  const call = await to(context, scope, `read secrets "${prefix}"`);
+  const listed = await listAt(call, [{ Key: "name", Values: prefixes }]);
+  const paths = [...pathsIn(listed, prefix), ...known];
+  const values = await valuesAt(call, prefixes, paths.map((path) => prefix + path));
+  const settings = new Map(listed.map((one) => [one.Name, settingsIn(one)]));
+  const entries = new Map(
+    entriesOf(values, prefix).map((entry) => [entry.path, { ...entry, settings: settings.get(prefix + entry.path) }]),
   );
-  return { ARN, tags, isScheduled: DeletedDate !== undefined };
+  const rest = new Set([...paths, ...entries.keys()].filter((path) => entries.get(path)?.settings === undefined));
+  await forEach(rest, async (path) => {
+    const there = await describeSecret(context, scope, prefix + path);
+    if (there === undefined || there.isScheduled) return void entries.delete(path);
+    const value = entries.get(path) ?? await laterValue(call, prefix, path, there);
+    entries.set(path, { ...value, settings: there.settings });
+  }, { signal: context.signal });
+  const sorted = [...entries.values()].sort((a, b) => a.path < b.path ? -1 : 1);
+  return { entries: sorted, found: [...listed, ...values] };
 }
 
-// ---- The API ----
-
-function nameOf(scope: Scope<Options>, name: string, path: string): string {
-  return shelf.place(scope, name) + path;
-}
-
-function checkSize({ resource }: Scope<Options>, secret: string, value: string): void {
-  const bytes = new TextEncoder().encode(value).length;
-  if (bytes <= MAX_VALUE_BYTES) return;
-  throw new ForkstackError("VALUE_TOO_LARGE", `Cannot set secret "${secret}": it has ${bytes} bytes`, {
-    hint: `AWS takes ${MAX_VALUE_BYTES} bytes at most; keep it in a file or a bucket, and its name here`,
-    details: { provider: "aws-secrets", resource },
-  });
-}
-
-/** Lists the names in a list, from all pages. */
-async function names(context: Context, scope: Scope<Options>, Filters: unknown, what: string): Promise<string[]> {
-  return await namesAt(await to(context, scope, what), Filters);
-}
-
-/** Returns a function that sends commands, and explains refusals that its caller does not know. */
-async function to(context: Context, scope: Scope<Options>, what: string): Promise<AwsCall> {
-  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = context.credentials;
-  if (id === undefined || secret === undefined) {
-    const variable = id === undefined ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY";
-    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use aws-secrets: ${variable} is not set`, {
-      hint: CREDENTIALS_HINT,
-      details: { provider: "aws-secrets" },
-    });
-  }
-  const { region, endpoint } = scope.options;
-  const credentials = {
-    accessKeyId: id.reveal(),
-    secretAccessKey: secret.reveal(),
-    sessionToken: session?.reveal(),
-  };
-  const { fetch, signal, sleep } = context;
-  const call = await context.once(
-    `caller ${region} ${endpoint}`,
-    () => callerOf({ region, endpoint, credentials, fetch, signal, sleep }),
-  );
-  return async (operation, input) => {
-    try {
-      return await call(operation, input);
-    } catch (error) {
-      // What they mean depends on what is there: their callers look.
-      const isAsked = /^(CreateSecret|PutSecretValue|(Batch)?GetSecretValue)$/.test(operation);
-      const isKnown = error instanceof Refused && /^(ResourceExists|InvalidRequest)Exception$/.test(error.code);
-      throw isAsked && isKnown ? error : told(error, what, scope.resource);
-    }
-  };
+/** Reads a secret that had no value a moment ago. */
+async function laterValue(call: AwsCall, prefix: string, path: string, { hasValue }: Described): Promise<SecretEntry> {
+  const [entry] = hasValue ? entriesOf(await singly(call, [prefix + path]), prefix) : [];
+  return entry ?? { path, values: {}, isBare: true };
 }

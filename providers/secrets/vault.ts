@@ -334,7 +334,7 @@ async function copied(context: Context, scope: Scope<Options>, name: string): Pr
     const { custom_metadata, max_versions, cas_required, delete_version_after, current_version } = metadata;
     const own = withoutMark(custom_metadata);
     const settings: Settings = { custom_metadata: own, max_versions, cas_required, delete_version_after };
-    const bare = { path, values: {}, form: { version: 0, isSingle: false, json: [], isBare: true } };
+    const bare = { path, values: {}, form: { version: 0, isSingle: false, json: [] }, isBare: true };
     const entry = current_version === 0 ? bare : await entryOf(send, mount, prefixOf(scope, name), path);
     if (entry !== undefined) found.set(path, { ...entry, settings });
   }, { signal: context.signal });
@@ -368,7 +368,7 @@ async function add(
   if (there === undefined) {
     await to(context, scope, what)("POST", metadata, settingsOf(entry, markMetadata(mark.id, entry.path)));
   }
-  if ((entry.form as { isBare?: boolean } | undefined)?.isBare && Object.keys(entry.values).length === 0) return;
+  if (entry.isBare) return;
   const path = pathOf(mount, "data", scope.project, name, entry.path);
   const answer = await askVault(context, scope, "POST", path, bodyOf(entry, there?.current_version ?? 0));
   if (answer.response.ok) return void await answer.response.text();

@@ -6,6 +6,7 @@
  * ../shared/vendors/storage-and-secrets.md sums them up, section 6.
  */
 import { createHash, createHmac } from "node:crypto";
+import { globMatcher } from "../../core/system/glob.ts";
 import { serve, type Served } from "./serve.ts";
 
 export interface AwsOptions {
@@ -33,7 +34,14 @@ interface Key {
   readonly session?: string;
   /** Names of operations that are refused. */
   readonly denied?: readonly string[];
+  /** What is permitted. @default {everything} */
+  readonly policy?: Policy;
   readonly expired?: boolean;
+}
+
+/** An IAM policy, as far as it is understood: it allows, and its resources may hold `*`. */
+export interface Policy {
+  readonly Statement: readonly { readonly Action: readonly string[]; readonly Resource: string }[];
 }
 
 interface Content {
@@ -47,6 +55,7 @@ interface Stored {
   readonly versions: Map<string, Content>;
   current: string;
   readonly tags: Map<string, string>;
+  description: string;
   readonly createdAt: number;
   /** Instant of the final deletion. */
   deletedAt?: number;
@@ -77,19 +86,24 @@ export class AwsSecrets {
   }
 
   /** Adds a secret that was created long ago. */
-  put(name: string, content: string | Content, tags: Readonly<Record<string, string>> = {}): Stored {
+  put(
+    name: string,
+    content: string | Content,
+    tags: Readonly<Record<string, string>> = {},
+    description = "",
+  ): Stored {
     const stored = this.#add(
       name,
       typeof content === "string" ? { SecretString: content } : content,
       crypto.randomUUID(),
     );
     for (const [key, value] of Object.entries(tags)) stored.tags.set(key, value);
-    return Object.assign(stored, { createdAt: 0 });
+    return Object.assign(stored, { createdAt: 0, description });
   }
 
   /** A secret without a value, which CreateSecret makes where it is given none. */
-  putEmpty(name: string): void {
-    this.put(name, "").versions.clear();
+  putEmpty(name: string, tags?: Readonly<Record<string, string>>, description?: string): Stored {
+    return this.put(name, {}, tags, description);
   }
 
   contentOf(name: string): Content | undefined {
@@ -107,11 +121,12 @@ export class AwsSecrets {
       "x-amzn-requestid": `request-${this.requests.length}`,
     };
     try {
-      this.#authorize(request, text, what);
+      const key = this.#authenticate(request, text);
       const body = JSON.parse(text || "{}");
+      this.#authorize(key, what, body.SecretId ?? body.Name);
       Object.assign(logged, { secret: body.SecretId ?? body.Name });
       this.#throttle(what);
-      return new Response(JSON.stringify(this.#answer(what, body)), { headers });
+      return new Response(JSON.stringify(this.#answer(what, body, key)), { headers });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       logged.status = error.type === "InternalServiceError" ? 500 : 400;
@@ -123,7 +138,7 @@ export class AwsSecrets {
   }
 
   /** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html */
-  #authorize(request: Request, body: string, what: string): void {
+  #authenticate(request: Request, body: string): Key {
     const { headers } = request;
     const match =
       /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/secretsmanager\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/
@@ -162,9 +177,22 @@ export class AwsSecrets {
     if (signature !== wanted || !isWhole) {
       throw new Refusal("InvalidSignatureException", "The request signature we calculated does not match");
     }
-    if (key.denied?.includes(what)) {
+    return key;
+  }
+
+  /** https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html */
+  #authorize({ denied = [], policy }: Key, what: string, secret: string | undefined): void {
+    const resource = secret === undefined ? "*" : this.#alive(secret)?.arn ?? this.#arnOf(`${secret}-AbCdEf`);
+    const isAllowed = policy?.Statement.some(({ Action, Resource }) =>
+      Action.includes(`secretsmanager:${what}`) && globMatcher(Resource)(resource)
+    );
+    if (denied.includes(what) || isAllowed === false) {
       throw new Refusal("AccessDeniedException", `User is not authorized to perform: secretsmanager:${what}`);
     }
+  }
+
+  #arnOf(suffixed: string): string {
+    return `arn:aws:secretsmanager:${this.options.region}:123456789012:secret:${suffixed}`;
   }
 
   #throttle(what: string): void {
@@ -174,14 +202,14 @@ export class AwsSecrets {
     if (++this.#spent > (this.options.rate ?? Infinity)) throw new Refusal("ThrottlingException", "Rate exceeded");
   }
 
-  #answer(what: string, body: Body): unknown {
+  #answer(what: string, body: Body, key: Key): unknown {
     switch (what) {
       case "CreateSecret":
         return this.#create(body);
       case "GetSecretValue":
         return this.#value(this.#usable(body.SecretId));
       case "BatchGetSecretValue":
-        return this.#batch(body);
+        return this.#batch(body, key);
       case "ListSecrets":
         return this.#list(body);
       case "DescribeSecret":
@@ -191,10 +219,19 @@ export class AwsSecrets {
         this.#version(stored, contentOf(body), body.ClientRequestToken);
         return { ARN: stored.arn, Name: stored.name, VersionId: stored.current };
       }
-      case "TagResource": {
-        const stored = this.#find(body.SecretId);
-        if (stored.deletedAt !== undefined) throw marked();
-        for (const { Key, Value } of body.Tags) stored.tags.set(Key, tagged(Value));
+      case "UpdateSecret": {
+        const stored = this.#usable(body.SecretId);
+        const content = contentOf(body);
+        if (hasContent(content)) this.#version(stored, content, body.ClientRequestToken);
+        stored.description = body.Description ?? stored.description;
+        return { ARN: stored.arn, Name: stored.name };
+      }
+      case "TagResource":
+        tag(this.#usable(body.SecretId).tags, body.Tags);
+        return {};
+      case "UntagResource": {
+        const { tags } = this.#usable(body.SecretId);
+        for (const key of body.TagKeys) tags.delete(key);
         return {};
       }
       case "RestoreSecret": {
@@ -231,7 +268,7 @@ export class AwsSecrets {
   }
 
   #create(body: Body): unknown {
-    const { Name, Tags = [], ClientRequestToken } = body;
+    const { Name, Tags = [], ClientRequestToken, Description = "" } = body;
     if (!/^[\w/+=.@-]{1,512}$/.test(Name)) throw new Refusal("ValidationException", "Invalid name");
     const there = this.#alive(Name);
     if (there?.deletedAt !== undefined || (this.#taken.get(Name) ?? 0) > this.now()) {
@@ -249,22 +286,24 @@ export class AwsSecrets {
     if (this.secrets.size >= (this.options.maxSecrets ?? Infinity)) {
       throw new Refusal("LimitExceededException", "You've exceeded the secrets quota for this account.");
     }
+    const tags = tag(new Map(), Tags);
     const stored = this.#add(Name, content, ClientRequestToken);
-    for (const { Key, Value } of Tags) stored.tags.set(Key, tagged(Value));
+    Object.assign(stored, { tags, description: Description });
     return { ARN: stored.arn, Name, VersionId: ClientRequestToken };
   }
 
   #add(name: string, content: Content, token: string): Stored {
     const letters = crypto.randomUUID().replaceAll("-", "").slice(0, 6);
     const stored: Stored = {
-      arn: `arn:aws:secretsmanager:${this.options.region}:123456789012:secret:${name}-${letters}`,
+      arn: this.#arnOf(`${name}-${letters}`),
       name,
       versions: new Map(),
       current: "",
       tags: new Map(),
+      description: "",
       createdAt: this.now(),
     };
-    this.#version(stored, content, token);
+    if (hasContent(content)) this.#version(stored, content, token);
     this.secrets.set(name, stored);
     return stored;
   }
@@ -292,7 +331,7 @@ export class AwsSecrets {
     return { ARN: arn, Name: name, ...versions.get(current), ...rest };
   }
 
-  #batch({ SecretIdList, Filters, MaxResults = 20, NextToken }: Body): unknown {
+  #batch({ SecretIdList, Filters, MaxResults = 20, NextToken }: Body, key: Key): unknown {
     if ((SecretIdList === undefined) === (Filters === undefined)) {
       throw new Refusal("InvalidParameterException", "Either SecretIdList or Filters");
     }
@@ -313,14 +352,15 @@ export class AwsSecrets {
       const from = Number(NextToken ?? 0);
       const next = from + MaxResults < all.length ? { NextToken: String(from + MaxResults) } : {};
       const page = all.slice(from, from + MaxResults).map(({ name }) => name);
-      return { SecretValues: this.#values(page, Errors), Errors, ...next };
+      return { SecretValues: this.#values(page, Errors, key), Errors, ...next };
     }
-    return { SecretValues: this.#values(SecretIdList, Errors), Errors };
+    return { SecretValues: this.#values(SecretIdList, Errors, key), Errors };
   }
 
-  #values(ids: readonly string[], errors: unknown[]) {
+  #values(ids: readonly string[], errors: unknown[], key: Key) {
     return ids.flatMap((id) => {
       try {
+        this.#authorize(key, "GetSecretValue", id);
         return [this.#value(this.#usable(id))];
       } catch (error) {
         errors.push({ SecretId: id, ErrorCode: (error as Refusal).type, Message: (error as Error).message });
@@ -352,7 +392,7 @@ export class AwsSecrets {
     return { SecretList: all.slice(from, from + size).map((one) => this.#described(one)), ...next };
   }
 
-  #described({ arn, name, tags, createdAt, deletedAt, current }: Stored) {
+  #described({ arn, name, tags, description, createdAt, deletedAt, current, versions }: Stored) {
     return {
       ARN: arn,
       Name: name,
@@ -360,7 +400,8 @@ export class AwsSecrets {
       CreatedDate: createdAt / 1000,
       // When the deletion was asked for, in the real service as well.
       ...(deletedAt === undefined ? {} : { DeletedDate: this.now() / 1000 }),
-      VersionIdsToStages: { [current]: ["AWSCURRENT"] },
+      ...(description === "" ? {} : { Description: description }),
+      ...(versions.size === 0 ? {} : { VersionIdsToStages: { [current]: ["AWSCURRENT"] } }),
     };
   }
 
@@ -394,12 +435,26 @@ function contentOf({ SecretString, SecretBinary }: Body): Content {
   return SecretString === undefined ? { SecretBinary } : { SecretString };
 }
 
-/** https://docs.aws.amazon.com/general/latest/gr/aws_tagging.html */
-function tagged(value: string): string {
-  if (value.length > 256 || !/^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u.test(value)) {
-    throw new Refusal("InvalidParameterException", "Tag value is invalid");
+function hasContent(content: Content): boolean {
+  return Object.keys(content).length > 0;
+}
+
+/**
+ * Sets tags: 50 at most, none of AWS's own.
+ * https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_TagResource.html
+ */
+function tag(tags: Map<string, string>, set: readonly { readonly Key: string; readonly Value: string }[]) {
+  for (const { Key, Value } of set) {
+    const isLegal = Key.length <= 128 && Value.length <= 256 &&
+      [Key, Value].every((text) => /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u.test(text));
+    if (!isLegal) throw new Refusal("InvalidParameterException", "Tag is invalid");
+    if (/^aws:/i.test(Key)) throw new Refusal("InvalidParameterException", "aws: is reserved");
   }
-  return value;
+  if (new Set([...tags.keys(), ...set.map(({ Key }) => Key)]).size > 50) {
+    throw new Refusal("InvalidParameterException", "A secret has 50 tags at most");
+  }
+  for (const { Key, Value } of set) tags.set(Key, Value);
+  return tags;
 }
 
 function marked(): Refusal {

@@ -166,8 +166,8 @@ const REFUSALS: readonly (readonly [readonly [ErrorCode, string, string], RegExp
     [
       "CREDENTIALS_DENIED",
       "the credentials may not do that",
-      "Allow secretsmanager:CreateSecret, PutSecretValue, TagResource, DescribeSecret, GetSecretValue, " +
-      "BatchGetSecretValue, ListSecrets, DeleteSecret and RestoreSecret",
+      "Allow secretsmanager:CreateSecret, PutSecretValue, UpdateSecret, TagResource, UntagResource, DescribeSecret, " +
+      "GetSecretValue, BatchGetSecretValue, ListSecrets, DeleteSecret and RestoreSecret",
     ],
     /^AccessDenied/,
   ],
@@ -192,7 +192,11 @@ export async function valuesAt(
   const Filters = [{ Key: "name", Values: prefixes }];
   for (let NextToken: string | undefined, seen = new Set<string>();;) {
     const page = await batch(call, { Filters, MaxResults: BATCH, NextToken });
-    keep(page === undefined ? await singly(call, await namesAt(call, Filters)) : page.SecretValues);
+    keep(
+      page === undefined
+        ? await singly(call, (await listAt(call, Filters)).map(({ Name }) => Name))
+        : page.SecretValues,
+    );
     NextToken = page?.NextToken;
     if (!NextToken) break;
     if (seen.has(NextToken)) throw repeatedPage("read the secrets");
@@ -213,17 +217,23 @@ function repeatedPage(what: string): ForkstackError {
   });
 }
 
-/** Lists the names of secrets that match filters, all pages; a list may be minutes behind. */
-export async function namesAt(call: AwsCall, Filters: unknown): Promise<string[]> {
-  const found: string[] = [];
+/** A secret in a list. */
+export interface Summary {
+  readonly Description?: string | undefined;
+  readonly Tags?: readonly { readonly Key: string; readonly Value: string }[] | undefined;
+}
+
+/** Lists the secrets that match filters, all pages; a list may be minutes behind. */
+export async function listAt(call: AwsCall, Filters: unknown): Promise<(Summary & { readonly Name: string })[]> {
+  const found: (Summary & { readonly Name: string })[] = [];
   const seen = new Set<string>();
   let NextToken: string | undefined;
   for (;;) {
     const page = await call("ListSecrets", { Filters, MaxResults: 100, NextToken }) as {
-      SecretList?: { Name: string }[];
+      SecretList?: typeof found;
       NextToken?: string;
     };
-    found.push(...(page.SecretList ?? []).map(({ Name }) => Name));
+    found.push(...page.SecretList ?? []);
     NextToken = page.NextToken;
     if (!NextToken) return found;
     if (seen.has(NextToken)) throw repeatedPage("list the secrets");
@@ -232,7 +242,7 @@ export async function namesAt(call: AwsCall, Filters: unknown): Promise<string[]
 }
 
 /** Reads secrets one by one, eight at once, without those that are gone, have no value or wait for their deletion. */
-async function singly(call: AwsCall, names: readonly string[]): Promise<Value[]> {
+export async function singly(call: AwsCall, names: readonly string[]): Promise<Value[]> {
   const found: Value[] = [];
   await forEach(names, async (SecretId) => {
     const value = await call("GetSecretValue", { SecretId }).catch(unlessUnusable);
@@ -282,9 +292,10 @@ export function entriesOf(values: readonly Value[], prefix: string): SecretEntry
   }).sort((a, b) => a.path < b.path ? -1 : 1);
 }
 
-/** Returns the value of an entry in AWS's format. */
+/** Returns the value of an entry in AWS's format; nothing of one without a value. */
 export function contentOf({ path, values, form }: SecretEntry): Input {
-  const text = values[path]!.reveal();
+  const text = values[path]?.reveal();
+  if (text === undefined) return {};
   if (form !== "binary") return { SecretString: text };
   return { SecretBinary: Uint8Array.from(atob(text), (one) => one.charCodeAt(0)) };
 }
