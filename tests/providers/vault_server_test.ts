@@ -1,11 +1,24 @@
-/** Checks that hold on the emulator and on a real OpenBao: policies, metadata, an engine of version 1. */
+/** The suite on a real OpenBao, and checks that hold on the emulator and on a real OpenBao: policies, metadata, an engine of version 1. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import provider from "../../providers/secrets/vault.ts";
+import { testProvider, WITHOUT_FAULTS } from "../conformance.ts";
 import { OpenBao, WHY_NO_OPENBAO } from "../emulators/openbao.ts";
 import { startVault } from "../emulators/vault.ts";
+import { FEW_FAULTS } from "../faults.ts";
 import { testIf } from "../helpers.ts";
+import { sized } from "../sizes.ts";
 import { CANARY, refuses, Shop } from "./_secrets.ts";
+import { baoEmulator } from "./_vault.ts";
+
+const shared = WHY_NO_OPENBAO === undefined ? await OpenBao.start() : undefined;
+
+if (shared !== undefined) {
+  testProvider({ provider, emulator: baoEmulator(shared), faults: FEW_FAULTS }, {
+    as: "vault on OpenBao",
+    only: sized({ gate: WITHOUT_FAULTS, full: /^/ }),
+  });
+}
 
 const DOCS = readFileSync(new URL("../../docs/secrets.md", import.meta.url), "utf8");
 const DOCUMENTED: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
@@ -193,6 +206,23 @@ for (const [what, { why, open }] of Object.entries(SERVERS)) {
     await isLike("bob", "alice");
     for (const one of [bob, fork]) await provider.delete(shop.context(), one, shop.scope());
     assert.deepEqual(await server.paths(), Object.keys(given).sort());
+  });
+
+  testIf(why, `vault at ${what}: the policy of secrets counts for empty entries too`, async () => {
+    await using server = await open("2");
+    await server.put("shop/prod/app", { A: "1", KEPT: "2" });
+    await server.put("shop/prod/LATER", undefined, { custom_metadata: { owner: "Ann" } });
+    await server.put("shop/prod/EMPTY", {});
+    await server.put("shop/prod/STRIPE_LIVE_KEY", undefined, { custom_metadata: { owner: "Bob" } });
+    const shop = shopOf(server, server.root);
+    const override = { LATER: "now", EMPTY: { from: "A" }, app: "one more field", NEW: "3" };
+    const fork = await shop.create(shop.target("alice", {}, { exclude: ["STRIPE_LIVE_*"], override }));
+    const own = { A: "1", EMPTY: "1", KEPT: "2", LATER: "now", NEW: "3", app: "one more field" };
+    assert.deepEqual(await shop.secretsOf(fork), own);
+    assert.equal((await server.entry("shop/alice/LATER")).settings.custom_metadata?.owner, "Ann");
+    const paths = ["EMPTY", "LATER", "NEW", "app"].map((path) => `shop/alice/${path}`);
+    assert.deepEqual((await server.paths()).filter((path) => /^shop\/alice\/[^.]/.test(path)), paths);
+    await provider.delete(shop.context(), fork, shop.scope());
   });
 
   testIf(why, `vault at ${what}: an engine of version 1 is told as that, and nothing is written to it`, async () => {
