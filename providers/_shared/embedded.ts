@@ -54,6 +54,8 @@ type NoOptions = v.InferOutput<typeof noOptions>;
 /** The parts in which the embedded providers differ. */
 interface Embedded<Options> extends Shape {
   readonly type: "file" | "directory";
+  /** The one of the companions without which data is lost. @default {none} */
+  readonly log?: string;
   /** Copies the parent, if there is one, to `partial`, or creates an empty one there; returns the way of copying. */
   readonly fill: (
     context: Context,
@@ -235,7 +237,17 @@ async function usableParent<O>(its: Embedded<O>, context: Context, target: Targe
   const unusable = (state: string, hint: string) =>
     new ForkstackError("PARENT_UNUSABLE", `Cannot fork ${its.kind} "${path}": ${state}`, { hint });
   const isNamed = namedBase(its.kind, target, target.parent) !== undefined;
-  if (await context.files.stat(path) === undefined) {
+  const found = await context.files.stat(path);
+  const log = its.log === undefined || (found?.sizeBytes ?? 0) > 0
+    ? undefined
+    : await context.files.stat(path + its.log);
+  if (log !== undefined && log.sizeBytes > 0) {
+    throw unusable(
+      `it is ${found === undefined ? "missing" : "empty"}, but its log "${path + its.log!}" is not`,
+      "Put the file back beside its log, or remove the log if its data may go",
+    );
+  }
+  if (found === undefined) {
     if (!isNamed) return undefined;
     throw new ForkstackError("NOT_FOUND", `Cannot fork ${its.kind} "${path}": there is none`, {
       hint: "Make it, correct `bases` in forkstack.json, or start without data by --empty",

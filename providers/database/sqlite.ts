@@ -4,12 +4,17 @@
  * - Locks and WAL: https://sqlite.org/wal.html, https://sqlite.org/walformat.html (locks)
  * - What breaks a copy: https://sqlite.org/howtocorrupt.html
  */
+import type { DatabaseSync } from "node:sqlite";
 import type { Context, Copy } from "../../core/provider.ts";
 import { load } from "../../core/system/lazy.ts";
 import { ForkstackError } from "../../mod.ts";
 import { embeddedProvider } from "../_shared/embedded.ts";
+import { damageIn, openPages, type PageReader, type Root } from "./sqlite_pages.ts";
 
 const SNAPSHOT_ATTEMPTS = 50;
+/** Most attempts at a lock that others hold, and the pause between two, in milliseconds. */
+const BUSY_ATTEMPTS = 8_000;
+const BUSY_MS = 2;
 
 export default embeddedProvider({
   name: "sqlite",
@@ -18,6 +23,7 @@ export default embeddedProvider({
   page: "databases.md#sqlite",
   type: "file",
   companions: ["-wal", "-shm", "-journal"],
+  log: "-wal",
   async fill(context, partial, parent) {
     const sizeBytes = parent === undefined ? 0 : (await context.files.stat(parent))?.sizeBytes ?? 0;
     if (sizeBytes > 0) return await snapshot(context, parent!, partial);
@@ -37,26 +43,70 @@ export default embeddedProvider({
 /**
  * Copies the main file while a read transaction keeps it unchanged. In WAL mode writers continue: once a checkpoint has
  * written back all of the log while our reader is there, the main file is exactly what the reader sees, and no later
- * checkpoint may write past the reader's mark. In the other journal modes the reader's lock makes writers wait.
+ * checkpoint may write past the reader's mark. In the other journal modes the reader's lock makes writers wait, and
+ * one that waits lets no second connection in: there must be none.
  */
 async function snapshot(context: Context, from: string, to: string): Promise<Copy> {
   try {
-    using reader = await open(from);
+    using pages = await openPages(from); // closed after the reader: see there
+    using reader = await open(from, 0);
     using checkpointer = await open(from);
     for (let attempt = 1; attempt <= SNAPSHOT_ATTEMPTS; attempt++) {
-      reader.exec("BEGIN; SELECT count(*) FROM sqlite_schema;");
-      const seen = checkpointer.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as unknown as Checkpoint;
-      // Busy: another connection is at a checkpoint, and the two counts say nothing. Both -1: there is no log.
-      if (seen.busy === 0 && seen.log === seen.checkpointed) return await context.files.copy(from, to);
+      const roots = await beginReading(context, reader);
+      const isLogged = reader.prepare("PRAGMA journal_mode").get()!.journal_mode === "wal";
+      if (!isLogged || isWrittenBack(checkpointer)) {
+        assertSound(pages, roots, from);
+        return await context.files.copy(from, to);
+      }
       reader.exec("ROLLBACK"); // a commit came between the two; or a long reader holds the log back
       await context.sleep(attempt);
     }
     const { backup } = await import("node:sqlite");
     await backup(reader, to, { rate: 2 ** 30 }); // one step, so in one read transaction
+    using copied = await openPages(to);
+    assertSound(copied, reader.prepare(ROOTS).all() as unknown as Root[], from);
     return "full-copy";
   } catch (error) {
     throw sqliteError(error, from);
   }
+}
+
+const ROOTS = "SELECT type, name, rootpage FROM sqlite_schema WHERE rootpage > 0";
+
+/**
+ * Begins a read transaction. Busy writers leave moments of microseconds for it, so it tries more often than SQLite's own
+ * wait, whose pauses grow to 100 ms.
+ */
+async function beginReading(context: Context, reader: DatabaseSync): Promise<Root[]> {
+  for (let attempt = 1;; attempt++) {
+    reader.exec("BEGIN");
+    try {
+      return reader.prepare(ROOTS).all() as unknown as Root[];
+    } catch (error) {
+      reader.exec("ROLLBACK");
+      if (attempt === BUSY_ATTEMPTS || !isLocked(error)) throw error;
+    }
+    await context.sleep(BUSY_MS);
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  return /is locked/.test((error as Error).message);
+}
+
+/** Writes back the log; returns true if all of it is. */
+function isWrittenBack(checkpointer: DatabaseSync): boolean {
+  // Busy: another connection is at a checkpoint, and the two counts say nothing. Both -1: there is no log.
+  const seen = checkpointer.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as unknown as Checkpoint;
+  return seen.busy === 0 && seen.log === seen.checkpointed;
+}
+
+function assertSound(pages: PageReader, roots: readonly Root[], path: string): void {
+  const damage = damageIn(pages, roots);
+  if (damage === undefined) return;
+  throw new ForkstackError("PARENT_UNUSABLE", `Cannot fork database "${path}": it is damaged: ${damage}`, {
+    hint: `Restore it from a backup, or try \`sqlite3 ${path} .recover\`; \`forkstack doctor --deep\` reads all of it`,
+  });
 }
 
 interface Checkpoint {
@@ -64,6 +114,11 @@ interface Checkpoint {
   readonly log: number;
   readonly checkpointed: number;
 }
+
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [/not a database/, "Check that it is a SQLite file; an encrypted one can't be forked"],
+  [/malformed/, "It is damaged: restore it from a backup, or try `sqlite3 <file> .recover`"],
+];
 
 /**
  * Returns our error for one of SQLite's, by its fixed texts, as Deno gives no number: https://sqlite.org/rescode.html
@@ -78,22 +133,20 @@ function sqliteError(error: unknown, path: string): unknown {
       cause: error,
     });
   }
-  const isBusy = /is locked/.test(message);
-  return new ForkstackError(
-    isBusy ? "PARENT_BUSY" : "PARENT_UNUSABLE",
-    `Cannot fork database "${path}": ${message}`,
-    {
-      hint: isBusy
-        ? "Something holds it locked; end that, then run the same command again"
-        : "Check that it is a SQLite file and that its directory can be written",
-      retryable: isBusy,
+  if (isLocked(error)) {
+    return new ForkstackError("PARENT_BUSY", `Cannot fork database "${path}": ${message}`, {
+      hint: "Something holds it locked; end that, then run the same command again",
+      retryable: true,
       cause: error,
-    },
-  );
+    });
+  }
+  const hint = HINTS.find(([pattern]) => pattern.test(message))?.[1] ??
+    "Check that it is a SQLite file and that its directory can be written";
+  return new ForkstackError("PARENT_UNUSABLE", `Cannot fork database "${path}": ${message}`, { hint, cause: error });
 }
 
-async function open(path: string) {
+async function open(path: string, timeout = 5_000) {
   const { DatabaseSync } = await import("node:sqlite");
-  const database = new DatabaseSync(path, { timeout: 5_000 });
+  const database = new DatabaseSync(path, { timeout });
   return Object.assign(database, { [Symbol.dispose]: () => database.close() });
 }

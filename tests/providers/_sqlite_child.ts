@@ -7,12 +7,12 @@ import { DatabaseSync } from "node:sqlite";
 
 const [what, path, argument] = process.argv.slice(2) as [string, string, string];
 const ROWS = 5; // of one transaction
-const database = new DatabaseSync(path, { timeout: 0 }); // so that each SQLITE_BUSY is seen
+const database = new DatabaseSync(path, { timeout: what === "hot" ? 2_000 : 0 }); // 0: each SQLITE_BUSY is seen
 const stopped = new Promise<void>((resolve) => process.stdin.on("end", resolve).resume());
 
 function commit(tx: number): void {
   const insert = database.prepare("INSERT INTO rows (tx, i, text) VALUES (?, ?, ?)");
-  database.exec("BEGIN IMMEDIATE");
+  if (!database.isTransaction) database.exec("BEGIN IMMEDIATE");
   for (let i = 0; i < ROWS; i++) insert.run(tx, i, `${tx} `.repeat(40));
   database.exec(`UPDATE total SET count = count + ${ROWS}; COMMIT`);
 }
@@ -38,6 +38,25 @@ const works: Record<string, () => unknown> = {
       await new Promise((resolve) => setTimeout(resolve, 4));
     }
     console.log(JSON.stringify({ committed, busy }));
+  },
+  /** Commits one transaction after the other, of which each waits for the disk, among others that do so too. */
+  async hot() {
+    database.exec(`PRAGMA journal_mode = ${argument}; PRAGMA synchronous = FULL`);
+    let [committed, isStopped] = [0, false];
+    void stopped.then(() => isStopped = true);
+    console.log("ready");
+    for (let tries = 0; !isStopped; tries++) {
+      try {
+        database.exec("BEGIN IMMEDIATE");
+        commit(database.prepare("SELECT max(tx) + 1 AS next FROM rows").get()!.next as number);
+        committed++;
+      } catch (error) {
+        if (!/locked/.test(String(error))) throw error;
+        if (database.isTransaction) database.exec("ROLLBACK");
+      }
+      if (tries % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 0)); // hears that it is to stop
+    }
+    console.log(JSON.stringify({ committed }));
   },
   /** Holds a read transaction open. */
   async read() {

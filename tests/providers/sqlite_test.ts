@@ -204,6 +204,28 @@ inPlace("sqlite: a parent in journal mode DELETE, written to", async (place) => 
   assert.equal(assertSound(parent), committed);
 });
 
+for (const mode of ["PERSIST", "TRUNCATE", "DELETE", "WAL"]) {
+  inPlace(`sqlite: a parent under three hot writers, journal mode ${mode}`, async (place) => {
+    const parent = place.pathOf("dev");
+    seedRows(parent, 100, mode);
+    const writers = await Promise.all([1, 2, 3].map(() => Child.start("hot", parent, mode)));
+    await using stack = new AsyncDisposableStack();
+    for (const writer of writers) stack.use(writer);
+    const held: number[] = [];
+    for (const env of ["one", "two", "three"]) {
+      await place.create(env);
+      held.push(assertSound(place.pathOf(env)));
+    }
+    const committed = (await Promise.all(writers.map((writer) => writer.stop()))).map((text) =>
+      JSON.parse(text!).committed as number
+    );
+    assert(committed.some((count) => count > 0), "they must have been at work");
+    assert.equal(assertSound(parent), 100 + committed.reduce((sum, count) => sum + count, 0));
+    assert.deepEqual(held, held.toSorted((a, b) => a - b));
+    assert(held[0]! >= 100 && held[2]! <= assertSound(parent));
+  });
+}
+
 for (const [mode, suffix] of [["WAL", "-wal"], ["DELETE", "-journal"]] as const) {
   inPlace(`sqlite: a parent whose process was killed amid a transaction, journal mode ${mode}`, async (place) => {
     const parent = place.pathOf("dev");
@@ -220,7 +242,8 @@ for (const [mode, suffix] of [["WAL", "-wal"], ["DELETE", "-journal"]] as const)
 inPlace("sqlite: a parent that another process holds for itself is PARENT_BUSY", async (place) => {
   seedRows(place.pathOf("dev"), 10, "DELETE");
   await using holder = await Child.start("lock", place.pathOf("dev"), "");
-  await assert.rejects(place.create(), hasCode("PARENT_BUSY"));
+  const context = realContext({ sleep: () => Promise.resolve() });
+  await assert.rejects(place.create("alice", context), hasCode("PARENT_BUSY"));
   await holder.stop();
   await place.create();
   assert.equal(assertSound(place.pathOf("alice")), 10);
