@@ -387,6 +387,11 @@ export interface Provider<Options = unknown> {
   list(context: Context, scope: Scope<Options>): AsyncIterable<Fork>;
   /** Checks that the resource answers (a query, a HEAD); throws the error that it met. */
   probe(context: Context, held: Held, scope: Scope<Options>): Promise<void>;
+  /**
+   * Reads all data of a resource and returns what is wrong with it, some lines at most; may take minutes. Only
+   * `doctor --deep` calls it. @default {the data is not looked at}
+   */
+  damage?(context: Context, held: Held, scope: Scope<Options>): Promise<readonly string[]>;
   /** Returns the variables of an existing resource; for a new fork it is called only if `create` returned none. */
   outputs(context: Context, held: Held, scope: Scope<Options> & Lease): Promise<Outputs>;
   /**

@@ -21,6 +21,7 @@ export const OPTIONS = {
   "if-exists": { type: "boolean", help: "succeed if the environment does not exist" },
   secrets: { type: "boolean", help: "also pass the secrets as variables" },
   idle: { type: "string", help: "delete those not switched to for this time instead", value: "<time>" },
+  deep: { type: "boolean", help: "read all data of SQLite databases, too" },
   fix: { type: "boolean", help: "make the safe fixes" },
   rebuild: { type: "boolean", help: "restore a lost registry from the marks on the resources" },
   revoke: { type: "boolean", help: "trust nothing of this project any more" },
@@ -134,7 +135,7 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
     group: "project",
     summary: "find problems and show how to fix them",
     example: "doctor",
-    options: ["fix", "rebuild", "adopt", "dry-run"],
+    options: ["deep", "fix", "rebuild", "adopt", "dry-run"],
   },
   list: { group: "environments", summary: "list the environments", example: "list", options: [], without: ["yes"] },
   status: {

@@ -197,9 +197,10 @@ export const PAGES: Readonly<Record<string, Page>> = {
   doctor: {
     about: [
       "Compares the registry with the vendors and with this directory. It finds environments that are unfinished or expired, resources that are missing, unrecorded or owned by something else, a block in .env.local that contradicts .current-env, other directories that use a deleted environment, and a .forkstack that was copied from another directory. Each problem comes with the command that fixes it. Only --fix changes something: it makes the safe fixes (asks first).",
+      "--deep also reads all data of SQLite databases, those of dev and prod included, by SQLite's own integrity check. It may take minutes. `new` looks at the header, the roots of tables and the free list alone.",
       "--rebuild is for a lost or damaged registry. It drops damaged rows and finds the environments again by the marks on their resources, with parents and leases if the marks have them. Add --adopt to take over the environments of another registry. That registry must be lost: two registries with the same environments delete each other's.",
     ],
-    examples: [["doctor", "lists the problems"], ["doctor --fix --yes", "makes the safe fixes without asking"], [
+    examples: [["doctor", "lists the problems"], ["doctor --deep", "reads all data of SQLite databases, too"], [
       "doctor --rebuild",
       "restores a lost registry",
     ], ["doctor --json", "for a monitor: `findings` is empty if there are no problems"]],

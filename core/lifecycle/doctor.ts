@@ -11,6 +11,7 @@ import { finishRemoval } from "./delete.ts";
 import type { Engine } from "../engine/engine.ts";
 import { examineAccess } from "./examine_access.ts";
 import { examineCheckout, staleFinding } from "./examine_checkout.ts";
+import { examineData } from "./examine_data.ts";
 import { examineOthers } from "./examine_others.ts";
 import { goneFix, lookAt, type Standing, UNPROTECT } from "../engine/look.ts";
 import type { Fork } from "../provider.ts";
@@ -24,8 +25,8 @@ import { contextOf, inspectResource, journalOf, scopeOf } from "../engine/contex
 import { underLock } from "../engine/under_lock.ts";
 import type { Finding } from "./finding.ts";
 
-/** Looks at everything; changes nothing. */
-export async function examine(engine: Engine): Promise<Finding[]> {
+/** Looks at everything, with `isDeep` at all data too; changes nothing. */
+export async function examine(engine: Engine, isDeep = false): Promise<Finding[]> {
   const environments = await engine.registry.environments();
   const names = new Set(environments.map(({ name }) => name));
   const recorded = (await engine.registry.allResources()).filter(({ env }) => names.has(env));
@@ -41,6 +42,7 @@ export async function examine(engine: Engine): Promise<Finding[]> {
     examineOthers(engine, environments),
     engine.registry.kept().then((kept) => kept.map(keptFinding)),
     damaged.map(damagedFinding),
+    isDeep ? examineData(engine) : [],
   ]);
   const order = { error: 0, warning: 1, info: 2 };
   // What is damaged may be what an orphan is of: none is removed before that is settled.

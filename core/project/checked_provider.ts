@@ -17,7 +17,7 @@ const VARIABLE = /^(?!FORKSTACK_)[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 
 /** Returns a provider whose results are checked; an invalid one is `ANSWER_INVALID`. */
 export function checked<Options>(provider: Provider<Options>): Provider<Options> {
-  const { execute, reset, keep, extend, remark, usage, permissions, secrets } = provider;
+  const { damage, execute, reset, keep, extend, remark, usage, permissions, secrets } = provider;
   const { credentialsHint, requestIdHeaders, upgradeOptions } = provider;
   const refuse: Refuse = (what, value) => invalid(provider, what, value);
   return {
@@ -48,6 +48,12 @@ export function checked<Options>(provider: Provider<Options>): Provider<Options>
     },
     list: (context, scope) => listed(provider, context, scope, refuse),
     probe: (context, held, scope) => provider.probe(context, held, scope),
+    damage: damage && (async (context, held, scope) => {
+      const lines = await damage.call(provider, context, held, scope);
+      const isText = Array.isArray(lines) && lines.every((line) => typeof line === "string");
+      if (!isText) throw refuse("what is damaged", lines);
+      return lines;
+    }),
     async outputs(context, held, scope) {
       return declared(provider, await provider.outputs(context, held, scope), refuse);
     },

@@ -298,7 +298,17 @@ function dataUrl(type: string, text: string): string {
 }
 
 const FUNCTIONS = ["inspect", "create", "delete", "list", "probe", "outputs"] as const;
-const OPTIONAL = ["execute", "reset", "keep", "extend", "remark", "usage", "permissions", "upgradeOptions"] as const;
+const OPTIONAL = [
+  "damage",
+  "execute",
+  "reset",
+  "keep",
+  "extend",
+  "remark",
+  "usage",
+  "permissions",
+  "upgradeOptions",
+] as const;
 
 const NAME = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 

@@ -65,6 +65,8 @@ interface Embedded<Options> extends Shape {
   ) => Promise<Copy>;
   /** Opens the fork, if more must be checked than its existence. @default {nothing more} */
   readonly open?: (path: string) => void | Promise<void>;
+  /** Reads all of it; returns what is wrong. @default {it is not looked at} */
+  readonly damage?: (path: string, signal: AbortSignal) => Promise<readonly string[]>;
   /** Runs a script on the fork; the signal aborts it. */
   readonly execute?: (path: string, sql: string, signal: AbortSignal) => Promise<void>;
 }
@@ -108,6 +110,11 @@ export function embeddedProviderWith<Options>(
         retryable: true,
       });
     },
+    damage: its.damage && (async (context, held, scope) => {
+      const path = at(held, scope);
+      const found = await context.files.stat(path);
+      return found?.type === its.type ? await its.damage!(path, context.signal) : [];
+    }),
     execute: its.execute && (async (context, fork, scope, sql) => {
       const path = at(fork, scope);
       const isHere = (await context.files.stat(path))?.type === its.type;

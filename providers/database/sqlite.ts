@@ -34,6 +34,14 @@ export default embeddedProvider({
     using database = await open(path);
     database.prepare("SELECT count(*) FROM sqlite_schema").get();
   },
+  async damage(path, signal) {
+    const { askAside } = await load<typeof import("./sqlite_thread.ts")>("providers/database/sqlite_thread.ts");
+    const lines = await askAside(path, "PRAGMA integrity_check(5)", signal).catch((error: Error) => {
+      if (/malformed|not a database/.test(error.message)) return [error.message];
+      throw error;
+    });
+    return lines.flatMap((line) => String(line).split("\n")).filter((line) => line !== "ok");
+  },
   async execute(path, sql, signal) {
     const { runAside } = await load<typeof import("./sqlite_thread.ts")>("providers/database/sqlite_thread.ts");
     await runAside(path, sql, signal);

@@ -1,5 +1,5 @@
 /**
- * Runs a script on a SQLite file in a thread or process. One statement may take hours, and the engine returns nothing
+ * Runs a script or a long query on a SQLite file in a thread or process. One statement may take hours, and the engine returns nothing
  * before its end: here, Ctrl-C would have no effect meanwhile, and the lock would expire.
  */
 import { ForkstackError } from "../../mod.ts";
@@ -8,19 +8,24 @@ import { type Failure, scriptError, scriptFailure } from "./sqlite_script.ts";
 interface Task {
   readonly path: string;
   readonly sql: string;
+  /** It is one query, whose first column is wanted. @default {false} */
+  readonly isQuery?: boolean;
 }
 
-/** The result; an error is one of opening the file or of closing the transaction. */
-type Answer = { readonly failure?: Failure } | { readonly error: { readonly message: string; readonly code?: string } };
+/** The result; an error is one of opening the file, of a query, or of closing the transaction. */
+type Answer = { readonly failure?: Failure; readonly column?: readonly unknown[] } | {
+  readonly error: { readonly message: string; readonly code?: string };
+};
 
 /** Code that answers a task. As a text of its own it needs no file: see core/s3/md5.ts. */
 const answering = () => `
   const scriptFailure = ${scriptFailure};
-  async function answer({ path, sql }) {
+  async function answer({ path, sql, isQuery }) {
     try {
       const { DatabaseSync } = await import("node:sqlite");
       const database = new DatabaseSync(path, { timeout: 5000 });
       try {
+        if (isQuery) return { column: database.prepare(sql).all().map((row) => Object.values(row)[0]) };
         return { failure: scriptFailure(database, sql, "setAuthorizer" in database) };
       } finally {
         database.close();
@@ -36,10 +41,20 @@ const answering = () => `
  * @throws {ForkstackError} SQL_FAILED if a statement fails.
  */
 export async function runAside(path: string, sql: string, signal: AbortSignal): Promise<void> {
+  const { failure } = await answerTo({ path, sql }, signal);
+  if (failure !== undefined) throw scriptError(failure);
+}
+
+/** Returns the first column of a query. After an abort it rejects with the signal's reason. */
+export async function askAside(path: string, sql: string, signal: AbortSignal): Promise<readonly unknown[]> {
+  return (await answerTo({ path, sql, isQuery: true }, signal)).column!;
+}
+
+async function answerTo(task: Task, signal: AbortSignal): Promise<Exclude<Answer, { readonly error: unknown }>> {
   signal.throwIfAborted();
-  const answer = await (typeof Worker === "function" ? inThread : inProcess)({ path, sql }, signal);
-  if ("error" in answer) throw Object.assign(new Error(answer.error.message), { code: answer.error.code });
-  if (answer.failure !== undefined) throw scriptError(answer.failure);
+  const answer = await (typeof Worker === "function" ? inThread : inProcess)(task, signal);
+  if (!("error" in answer)) return answer;
+  throw Object.assign(new Error(answer.error.message), { code: answer.error.code });
 }
 
 /** Runs a task in a thread, in Deno and Bun: their processes can end in the middle of a statement. */

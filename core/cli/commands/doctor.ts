@@ -14,6 +14,7 @@ export const command: CommandFile = {
   summary: "find problems and show how to fix them",
   example: "doctor",
   options: {
+    deep: { type: "boolean", help: "read all data of SQLite databases, too" },
     fix: { type: "boolean", help: "make the safe fixes" },
     rebuild: { type: "boolean", help: "restore a lost registry from the marks on the resources" },
     adopt: "shared",
@@ -25,6 +26,8 @@ export const command: CommandFile = {
     ".env.local that contradicts .current-env, other directories that use a deleted environment, and a " +
     ".forkstack that was copied from another directory. Each problem comes with the command that fixes it. " +
     "Only --fix changes something: it makes the safe fixes (asks first).",
+    "--deep also reads all data of SQLite databases, those of dev and prod included, by SQLite's own " +
+    "integrity check. It may take minutes. `new` looks at the header, the roots of tables and the free list alone.",
     "--rebuild is for a lost or damaged registry. It drops damaged rows and finds the environments again by " +
     "the marks on their resources, with parents and leases if the marks have them. Add --adopt to take over " +
     "the environments of another registry. That registry must be lost: two registries with the same " +
@@ -32,7 +35,7 @@ export const command: CommandFile = {
   ],
   examples: [
     ["doctor", "lists the problems"],
-    ["doctor --fix --yes", "makes the safe fixes without asking"],
+    ["doctor --deep", "reads all data of SQLite databases, too"],
     ["doctor --rebuild", "restores a lost registry"],
     ["doctor --json", "for a monitor: `findings` is empty if there are no problems"],
   ],
@@ -63,13 +66,13 @@ async function runDoctor({ flags, io }: Invocation): Promise<CommandResult> {
         adopt: flags.adopt === true,
       })
       : [];
-    let findings = await examine(engine);
+    let findings = await examine(engine, flags.deep === true);
     const mendable = findings.filter(({ mend }) => mend !== undefined);
     if (flags.fix && !isDry && mendable.length > 0) {
       const told = mendable.map((one) => [output.findingTitle(one), one.effect].filter(Boolean).join(", and then "));
       await io.confirm(`Fix ${told.join("; ")}?`);
       for (const { mend } of mendable) await mend!();
-      findings = await examine(engine);
+      findings = await examine(engine, flags.deep === true);
     }
     const told = { findings: findings.map(({ mend: _, effect: __, ...finding }) => finding) };
     const data = flags.rebuild ? { ...told, ...rebuiltData(rebuilt) } : told;
