@@ -456,6 +456,16 @@ export interface Question {
   readonly value?: string;
 }
 
+/** Servers and clients of a provider's tests, beside an emulator of the vendor's API; the documentation shows them. */
+export interface Verified {
+  /** The month of the last run on the vendor itself, e.g. `"2026-11"`. @default {never} */
+  readonly live?: string;
+  /** Real servers on which the whole conformance suite runs, e.g. `["OpenBao"]`. @default {none} */
+  readonly servers?: readonly string[];
+  /** The vendor's clients on npm, or those that it documents, that work at its emulator or server. @default {none} */
+  readonly clients?: readonly string[];
+}
+
 /** The stacks and questions of `init`. */
 export interface Presets {
   /** Stacks by name; the one suggested to everybody is first. */

@@ -15,7 +15,7 @@ import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { readJson, vendorError } from "../../core/http/client.ts";
 import { repeatable } from "../../core/system/repeat.ts";
-import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Provider, Secret, type Verified } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
@@ -97,6 +97,9 @@ const provider: Provider<Options> = {
   usage,
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@upstash/redis"] };
 
 const records = recorded<Database, Options>({
   provider: "upstash-redis",

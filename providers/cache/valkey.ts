@@ -8,7 +8,7 @@
  */
 import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
-import { Secret } from "../../core/provider.ts";
+import { Secret, type Verified } from "../../core/provider.ts";
 import type { Copy, Provider } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { derivedProd } from "../_shared/base_names.ts";
@@ -65,6 +65,9 @@ const provider: Provider<Options> = redisProvider<Options>({
     present({ CACHE_URL: new Secret(url), REDIS_URL: new Secret(url), CACHE_PREFIX: prefix }),
 });
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { servers: ["Redis"] };
 
 /** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = { VALKEY_URL: "redis://admin@cache.example:6379" };

@@ -11,7 +11,7 @@
  */
 import { randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import type { Context, Fork, Held, Inspection, Marker } from "../../core/provider.ts";
+import type { Context, Fork, Held, Inspection, Marker, Verified } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { ENCODED } from "../_shared/connection_url.ts";
@@ -144,6 +144,9 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { servers: ["MariaDB"] };
 
 /** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = { MYSQL_URL: "mysql://admin@db.example:3306" };

@@ -18,6 +18,7 @@ import {
   type Provider,
   type Question,
   Secret,
+  type Verified,
 } from "../../core/provider.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
@@ -126,6 +127,9 @@ const provider: Provider<Options> = {
   execute,
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@neondatabase/api-client", "neonctl"] };
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {

@@ -22,6 +22,7 @@ import {
   type Scope,
   Secret,
   type Target,
+  type Verified,
 } from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
@@ -118,6 +119,9 @@ const provider: Provider<Options> = {
   usage,
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@distilled.cloud/planetscale"] };
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {

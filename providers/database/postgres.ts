@@ -13,7 +13,7 @@ import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
 import { formatMarker } from "../../core/marker.ts";
-import type { Context, Copy, Fork, Held, Inspection } from "../../core/provider.ts";
+import type { Context, Copy, Fork, Held, Inspection, Verified } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { ENCODED } from "../_shared/connection_url.ts";
@@ -152,6 +152,9 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { servers: ["PostgreSQL"] };
 
 /** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = {

@@ -12,7 +12,15 @@
  */
 import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Provider, type Question, Secret } from "../../core/provider.ts";
+import {
+  type Context,
+  type Fork,
+  type Held,
+  type Provider,
+  type Question,
+  Secret,
+  type Verified,
+} from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
 import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
@@ -95,6 +103,9 @@ const provider: Provider<Options> = {
   usage,
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["supabase-management-js", "supabase"] };
 
 const records = recorded<Branch, Options>({
   provider: "supabase",

@@ -24,6 +24,7 @@ import {
   type Scope,
   Secret,
   type Target,
+  type Verified,
 } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { instantOf, outOfReach, reaches, type VendorAnswer } from "../_shared/json_api.ts";
@@ -92,6 +93,9 @@ const provider: Provider<Options> = {
   usage,
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@tursodatabase/api", "@libsql/client"] };
 
 const records = recorded<Database, Options>({
   provider: "turso",

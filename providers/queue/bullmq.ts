@@ -6,7 +6,7 @@
  * - What the keys hold: https://docs.bullmq.io/guide/architecture
  */
 import * as v from "npm:valibot@1.5.0";
-import { type Copy, type Provider, Secret } from "../../core/provider.ts";
+import { type Copy, type Provider, Secret, type Verified } from "../../core/provider.ts";
 import { fieldsOf } from "../_shared/redis_connection.ts";
 import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 
@@ -42,6 +42,9 @@ const provider: Provider<Options> = redisProvider<Options>({
   outputs: (url, { prefix }) => ({ QUEUE_URL: new Secret(url), QUEUE_PREFIX: prefix!.slice(0, -1) }),
 });
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { servers: ["Redis"], clients: ["bullmq"] };
 
 /** Example of a credential that is a URL, by its variable. */
 export const examples: Readonly<Record<string, string>> = { BULLMQ_URL: "redis://admin@queue.example:6379" };

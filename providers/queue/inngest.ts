@@ -9,7 +9,7 @@
  */
 import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Provider, Secret } from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Provider, Secret, type Verified } from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { derivedProd } from "../_shared/base_names.ts";
@@ -84,6 +84,9 @@ const provider: Provider<Options> = {
   outputs,
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["inngest"] };
 
 const records = recorded<Environment, Options>({
   provider: "inngest",

@@ -14,7 +14,15 @@
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { poll } from "../../core/system/poll.ts";
-import { type Context, type Fork, type Held, type Marker, type Provider, Secret } from "../../core/provider.ts";
+import {
+  type Context,
+  type Fork,
+  type Held,
+  type Marker,
+  type Provider,
+  Secret,
+  type Verified,
+} from "../../core/provider.ts";
 import type { Inspection, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { Api, endpointOption, hostMetadata, reaches, type VendorAnswer } from "../_shared/json_api.ts";
@@ -102,6 +110,9 @@ const provider: Provider<Options> = {
   outputs,
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@upstash/qstash"] };
 
 const records = recorded<Queue, Options>({
   provider: "qstash",

@@ -6,7 +6,7 @@
  * - Quotas: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
  */
 import { formatMarker } from "../../core/marker.ts";
-import type { Context, Fork, Held, Marker, Provider, Question, Scope } from "../../core/provider.ts";
+import type { Context, Fork, Held, Marker, Provider, Question, Scope, Verified } from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
 import { forEach } from "../../core/system/concurrency.ts";
 import { present } from "../_shared/fields.ts";
@@ -205,6 +205,9 @@ const provider: Provider<Options> = {
     Promise.resolve({ SECRETS_PREFIX: shelf.place(scope, name), SECRETS_REGION: scope.options.region }),
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { servers: ["moto"], clients: ["@aws-sdk/client-secrets-manager"] };
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {

@@ -13,7 +13,15 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
-import { type Context, type Fork, type Held, type Inspection, type Question, Secret } from "../../core/provider.ts";
+import {
+  type Context,
+  type Fork,
+  type Held,
+  type Inspection,
+  type Question,
+  Secret,
+  type Verified,
+} from "../../core/provider.ts";
 import type { Lease, Provider, Scope, Target } from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { endpointOption, reaches, slugOption } from "../_shared/json_api.ts";
@@ -108,6 +116,9 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@dopplerhq/node-sdk"] };
 
 const records = recorded<DopplerConfig, Options>({
   provider: "doppler",

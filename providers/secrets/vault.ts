@@ -7,7 +7,7 @@
  */
 import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
-import type { Context, Provider, Question, Scope } from "../../core/provider.ts";
+import type { Context, Provider, Question, Scope, Verified } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { forEach } from "../../core/system/concurrency.ts";
 import { reaches, type VendorAnswer } from "../_shared/json_api.ts";
@@ -176,6 +176,9 @@ const provider: Provider<Options> = {
     })),
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { servers: ["OpenBao"], clients: ["node-vault"] };
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {

@@ -16,6 +16,7 @@ import {
   type Question,
   type Scope,
   Secret,
+  type Verified,
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
@@ -198,6 +199,9 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@aws-sdk/client-s3"] };
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {

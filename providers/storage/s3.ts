@@ -7,7 +7,7 @@
 import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
-import { type Context, type Provider, type Question, type Scope, Secret } from "../../core/provider.ts";
+import { type Context, type Provider, type Question, type Scope, Secret, type Verified } from "../../core/provider.ts";
 import { endpointOption, reaches } from "../_shared/json_api.ts";
 import { accessKeysOf, standardEndpoint, type StoreAccount } from "../_shared/s3_client.ts";
 import {
@@ -123,6 +123,9 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { servers: ["s3rver"], clients: ["@aws-sdk/client-s3"] };
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {

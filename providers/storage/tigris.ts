@@ -18,6 +18,7 @@ import {
   type Scope,
   Secret,
   type Target,
+  type Verified,
 } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches } from "../_shared/json_api.ts";
@@ -253,6 +254,9 @@ const provider: Provider<Options> = {
   },
 };
 export default provider;
+
+/** Servers and clients of its tests, beside its emulator. */
+export const verified: Verified = { clients: ["@aws-sdk/client-s3"] };
 
 function account(context: Context, { options: { endpoint }, resource }: Scope<Options>): StoreAccount {
   return {

@@ -1,4 +1,4 @@
-/** What a look at a few pages tells of a damaged parent: an error before the copy, and a parent that stays as it is. */
+/** Damage to a parent that a few pages tell: an error before the copy, and the parent stays as it is. */
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as v from "npm:valibot@1.5.0";
-import type { Provider } from "../../core/provider.ts";
+import type { Provider, Verified } from "../../core/provider.ts";
 import sqlite from "../../providers/database/sqlite.ts";
 import { OWN_PROGRAMS } from "../../core/project/permissions.ts";
 import config from "../../deno.json" with { type: "json" };
@@ -146,7 +146,7 @@ Deno.test("providerTables() names each provider by its title and page, with its 
       known("none", { credentials: [] }),
       known("both", { credentials: [must, may] }),
       known("either", { credentials: [{ ...must, required: false }, may] }),
-    ).slice(1).map((row) => row.slice(1)),
+    ).slice(1).map((row) => row.slice(1, 4)),
     [
       ["`none`", "[A Thing](things.md#a)", "none"],
       ["`both`", "[A Thing](things.md#a)", "`A`, `B` (optional)"],
@@ -156,6 +156,20 @@ Deno.test("providerTables() names each provider by its title and page, with its 
   for (const lacking of [{ title: undefined }, { page: undefined }]) {
     assert.throws(() => rows(known("x", lacking as Partial<Provider>)), /providers\/cache\/x\.ts has no title or page/);
   }
+});
+
+Deno.test("providerTables() says what each provider's tests run on, the best proof first", () => {
+  const capabilities = { ...sqlite.capabilities, embedded: false };
+  const cell = (verified?: Verified, changed: Partial<Provider> = { capabilities }) => {
+    const file: ProviderFile = { default: { ...sqlite, title: "A", page: "a.md", ...changed } as Provider };
+    const given = verified === undefined ? file : { ...file, verified };
+    return providerTables(new Map([["cache", new Map([["x", given]])]])).providers!()[1]!.at(-1);
+  };
+  assert.equal(cell(undefined, {}), "real files");
+  assert.equal(cell(), "emulator");
+  assert.equal(cell({ clients: ["a", "@b/c"] }), "emulator, `a`, `@b/c`");
+  assert.equal(cell({ servers: ["Redis", "Valkey"] }), "real Redis, Valkey");
+  assert.equal(cell({ live: "2026-11", servers: ["moto"], clients: ["a"] }), "live (2026-11), real moto, `a`");
 });
 
 Deno.test("providerTables() has each stack of init, with the questions of its providers", async () => {

@@ -52,14 +52,24 @@ export function providerTables(providers: Providers): Readonly<Record<string, ()
 
 function overview(entries: readonly Entry[]): Table {
   return [
-    ["kind", "`provider`", "what it is", "credentials"],
-    ...entries.map(({ kind, name, file: { default: { title, page, credentials } } }) => {
+    ["kind", "`provider`", "what it is", "credentials", "verified by"],
+    ...entries.map(({ kind, name, file }) => {
+      const { title, page, credentials } = file.default;
       if (title === undefined || page === undefined) {
         throw new Error(`providers/${kind}/${name}.ts has no title or page`);
       }
-      return [kind, code(name), `[${title}](${page})`, credentialsText(credentials)];
+      return [kind, code(name), `[${title}](${page})`, credentialsText(credentials), verifiedText(file)];
     }),
   ];
+}
+
+/** Returns a cell about a provider's tests, the best proof first. */
+function verifiedText({ default: { capabilities }, verified = {} }: ProviderFile): string {
+  if (capabilities.embedded) return "real files";
+  const { live, servers, clients = [] } = verified;
+  const run = live === undefined ? [] : [`live (${live})`];
+  run.push(servers === undefined ? "emulator" : `real ${servers.join(", ")}`);
+  return [...run, ...clients.map(code)].join(", ");
 }
 
 function credentialsText(credentials: Provider["credentials"]): string {

@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jsonSchema } from "../../core/project/schema.ts";
-import type { Catalog, Kind, Provider, Question } from "../../core/provider.ts";
+import type { Catalog, Kind, Provider, Question, Verified } from "../../core/provider.ts";
 import { CATALOG } from "../../providers/mod.ts";
 import { constant, type Generated, head } from "./text.ts";
 
@@ -12,6 +12,8 @@ export interface ProviderFile {
   readonly questions?: Readonly<Record<string, Question>>;
   /** An example of a credential that is a URL, by its variable, for the documentation. */
   readonly examples?: Readonly<Record<string, string>>;
+  /** Servers and clients of its tests. @default {an emulator; of an embedded provider, this machine} */
+  readonly verified?: Verified;
 }
 
 /** All providers by kind and name: those of the catalog in its order, then new ones by name. */
