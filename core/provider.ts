@@ -258,6 +258,19 @@ export interface Replacement {
   discard(): Promise<void>;
 }
 
+/** A form of data that `import` copies: a path to a file or a directory, or a URL by its scheme, e.g. `"postgresql:"`. */
+export type SourceForm = "file" | "directory" | `${string}:`;
+
+/** Existing data, and what to do with the data that it would replace. */
+export interface ImportSource {
+  /** The absolute path of a file or a directory, links resolved. Absent for a URL. */
+  readonly path?: string;
+  /** The URL of a running database; it may hold a password. */
+  readonly url?: Secret;
+  /** Replace data that is there; else such data is `CONFLICT`. */
+  readonly replace: boolean;
+}
+
 /** Access to the values of a resource of kind `secrets`. */
 export interface SecretsAccess<Options> {
   /** Returns all values by key. */
@@ -410,6 +423,19 @@ export interface Provider<Options = unknown> {
    * call it.
    */
   keep?(context: Context, fork: Fork, scope: Scope<Options>): Promise<Held | "absent">;
+  /**
+   * Fills the resource of `dev` with a copy of existing data, all of it or nothing: a failure leaves it as it was.
+   * Creates the resource where a server has none of this name. `target` has no parent; its marker is for what is made
+   * meanwhile beside the resource, which bears none. Absent where the vendor offers no such way.
+   */
+  import?(context: Context, target: Target<Options>, source: ImportSource): Promise<void>;
+  /** The forms of data that `import` takes; present if it is. */
+  readonly sources?: readonly SourceForm[];
+  /**
+   * Hint on the vendor's own way to bring data in, e.g. "`turso db import ./dev.db` makes a database of a file"; for
+   * providers without `import`. @default {none}
+   */
+  readonly importHint?: string;
   /** Access to the values; present if the kind is `secrets`. */
   readonly secrets?: SecretsAccess<Options>;
   /** Sends the vendor the new end of the lease; present if `capabilities.nativeExpiry`. */

@@ -43,6 +43,8 @@ export interface Command<OptionName extends string = string> {
   readonly group: typeof GROUPS[number];
   /** A clause without a full stop, at most 46 characters: it stands in the overview. */
   readonly summary: string;
+  /** Further commands on its line of the overview, and a summary of them all. @default {a line of its own} */
+  readonly row?: { readonly with: readonly string[]; readonly summary: string };
   readonly arguments?: Arguments;
   /** Actions that the first argument names, each with its own arguments. */
   readonly actions?: Readonly<Record<string, Arguments>>;

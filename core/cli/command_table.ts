@@ -34,6 +34,7 @@ export const OPTIONS = {
     value: "<key=value>",
   },
   port: { type: "string", help: "listen on this port", value: "<port>" },
+  replace: { type: "boolean", help: "replace the data that dev has (asks first)" },
   adopt: { type: "boolean", help: "also take over resources of another registry, which must be lost" },
   cors: {
     type: "string",
@@ -104,6 +105,7 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
   extend: {
     group: "environments",
     summary: "give an environment more time",
+    row: { with: ["prune"], summary: "give more time, or delete what has expired" },
     arguments: { labels: ["<env>", "<time>"], min: 2, max: 2, withoutBases: true },
     example: "extend alice 2d",
     options: [],
@@ -192,5 +194,20 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
     example: "url database alice",
     options: ["reveal"],
     without: ["yes"],
+  },
+  import: {
+    group: "data",
+    summary: "copy an existing database or directory to dev",
+    row: { with: ["seed"], summary: "fill dev: copy data, or run your seed command" },
+    arguments: { labels: ["<env>", "<source>", "[resource]"], min: 2, max: 3 },
+    example: "import dev ./prisma/dev.db",
+    options: ["replace", "dry-run"],
+  },
+  seed: {
+    group: "data",
+    summary: "run your seed command in an environment",
+    arguments: { labels: ["[env]"], min: 0, max: 1 },
+    example: "seed alice",
+    options: ["dry-run"],
   },
 };

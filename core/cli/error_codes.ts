@@ -79,6 +79,8 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   AT_UNSUPPORTED: lasting(2, "a provider of the stack cannot fork a point in time"),
   DRY_RUN_UNSUPPORTED: lasting(2, "a custom provider cannot be looked at without running its code"),
   RESET_UNSUPPORTED: lasting(2, "a provider of the stack cannot reset"),
+  IMPORT_REFUSED: lasting(2, "the data cannot be imported as it is"),
+  IMPORT_UNSUPPORTED: lasting(2, "no provider of the stack imports data of this form"),
   PROVIDER_CHANGED: lasting(2, "the custom provider's file differs from the hash in forkstack.json"),
   PROVIDER_INVALID: lasting(2, "the custom provider's file is refused"),
   PROVIDER_MISSING: lasting(2, "the app lacks the module or package that reads the secrets"),
@@ -174,6 +176,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   DELETE_INCOMPLETE: passing(7, "not everything was deleted"),
   PRUNE_INCOMPLETE: passing(7, "not every expired environment was deleted"),
   RESET_INCOMPLETE: passing(7, "not every resource was reset"),
+  SEED_FAILED: lasting(7, "the environment stands, and its seed command failed"),
   UNDO_INCOMPLETE: lasting(7, "the command failed, and not everything could be undone"),
 
   UNEXPECTED: lasting(70, "a fault in forkstack, or in a custom provider"),

@@ -64,13 +64,15 @@ async function commandOf(name: string): Promise<Command<OptionName>> {
   throw await unknownCommand(name, ["--help"]);
 }
 
-/** All commands, a line each: with what is around them they fit a terminal of 24 lines and 80 columns. */
+/** All commands, one or a few related ones a line: with what is around them they fit a terminal of 24 lines and 80 columns. */
 export function overview({ command }: HelpStyle): string {
+  const besides = Object.values(COMMANDS).flatMap(({ row }) => row?.with ?? []);
   const groups = GROUPS.flatMap((group) => {
-    const own = Object.entries(COMMANDS).filter(([, one]) => one.group === group);
-    return own.map(([name, one], at) =>
-      `${(at === 0 ? capitalized(group) : "").padEnd(14)}${brief(name, one).padEnd(19)} ${one.summary}`
-    );
+    const own = Object.entries(COMMANDS).filter(([name, one]) => one.group === group && !besides.includes(name));
+    return own.map(([name, one], at) => {
+      const left = one.row === undefined ? brief(name, one) : [name, ...one.row.with].join(", ");
+      return `${(at === 0 ? capitalized(group) : "").padEnd(14)}${left.padEnd(19)} ${(one.row ?? one).summary}`;
+    });
   });
   return [
     `Example:  ${command}new alice`,

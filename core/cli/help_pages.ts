@@ -351,4 +351,42 @@ export const PAGES: Readonly<Record<string, Page>> = {
     },
     seeAlso: ["run", "status", "docs/run.md"],
   },
+  import: {
+    about: [
+      "Copies data into dev, so that new environments can fork it: a SQLite file, also one in use, or its .sql dump; a PostgreSQL or MySQL database by its URL, or a dump of it; a directory for local files or buckets. The original does not change. If anything fails, dev is as it was.",
+      "What dev holds already is kept: with --replace the new data takes its place. prod never changes.",
+      "Other programs can read a password in an argument. Put such a URL into a variable, and pass the variable's name.",
+    ],
+    meanings: {
+      "<env>": "dev; no other environment takes data from outside",
+      "<source>": "a file, a directory, the URL of a running database, or the name of a variable that holds one",
+      "[resource]": "where it goes, e.g. storage.uploads. Default: the only resource that takes such data",
+    },
+    examples: [
+      ["import dev ./prisma/dev.db", "copies a SQLite file"],
+      ["import dev OLD_DATABASE_URL", "copies the database whose URL is in that variable"],
+      ["import dev shop.dump database --replace", "puts a dump in the place of what dev has"],
+      ["import dev ./public/uploads storage.uploads", "fills a bucket on this machine"],
+    ],
+    exits: { 3: "", 4: "there is no such file, directory or database", 5: "", 6: "" },
+    files: {
+      "forkstack.json": "`bases` names the resources of dev that bear other names",
+      credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
+    },
+    seeAlso: ["new", "reset", "seed", "docs/import.md"],
+  },
+  seed: {
+    about: [
+      'Runs the command of "seed" in forkstack.json, e.g. "npm run seed", with the variables of an environment, as `forkstack run` does. A shell runs it in the directory of forkstack.json, and what it prints goes to stderr. In dev, which others fork, it asks first.',
+      "`forkstack new` runs it by itself in a new environment without data: with --empty, or if the parent's database has none. Like all that a repository runs, the command needs trust first.",
+    ],
+    meanings: { "[env]": "the environment, not prod. Default: the current one" },
+    examples: [["seed", "fills the current environment"], ["seed dev --yes", "fills dev without asking"], [
+      "seed alice --dry-run",
+      "prints the command and runs nothing",
+    ]],
+    exits: { 4: "the environment does not exist", 5: "", 7: "the command failed" },
+    files: { "forkstack.json": "`seed` is the command" },
+    seeAlso: ["import", "run", "new", "docs/import.md"],
+  },
 };

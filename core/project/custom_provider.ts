@@ -301,6 +301,7 @@ const FUNCTIONS = ["inspect", "create", "delete", "list", "probe", "outputs"] as
 const OPTIONAL = [
   "damage",
   "execute",
+  "import",
   "reset",
   "keep",
   "extend",
@@ -370,7 +371,7 @@ function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
     '"variables" must be like { "DATABASE_URL": { isSecret: true, isIdentity: true } }',
   );
   wants(v.is(HEADERS, one.requestIdHeaders), '"requestIdHeaders" must be a list of names like "x-request-id"');
-  for (const text of ["title", "page"]) {
+  for (const text of ["title", "page", "importHint"]) {
     wants(/^(undefined|string)$/.test(typeof one[text]), `"${text}" must be a text`);
   }
   const { options } = one as { options?: { kind?: unknown; type?: unknown } };
@@ -378,6 +379,11 @@ function problemsOf(exported: unknown, kind: Kind, catalog: Catalog): string[] {
   for (const name of FUNCTIONS) wants(typeof one[name] === "function", `"${name}" must be a function`);
   for (const name of OPTIONAL) wants(/^(undefined|function)$/.test(typeof one[name]), `"${name}" must be a function`);
   wants(one.execute === undefined || kind === "database", '"execute" is for databases alone');
+  const sources = v.array(v.pipe(v.string(), v.regex(/^(file|directory|[a-z][a-z0-9.-]*:)$/)));
+  wants(
+    one.import === undefined ? one.sources === undefined : v.is(sources, one.sources),
+    '"sources" must be a list like ["file", "postgresql:"] beside "import", and absent without it',
+  );
   const { read, write } = (one.secrets ?? {}) as Record<string, unknown>;
   const hasSecrets = typeof read === "function" && typeof write === "function";
   wants(

@@ -6,6 +6,7 @@
  */
 import type { Provider } from "../provider.ts";
 import { Secret } from "../secret.ts";
+import { shellOf } from "../system/shell.ts";
 import type { Project, Resource } from "./project.ts";
 
 /** A permission set as in deno.json. */
@@ -40,7 +41,8 @@ export function permissionsOf(
   });
   const declared = Object.values(project.config).flatMap((one) => urlsIn(one));
   const net = sorted([...all.flatMap((one) => one.net ?? []), ...declared]);
-  const run = sorted([...OWN_PROGRAMS, ...all.flatMap((one) => one.run ?? [])]);
+  const shell = project.config.seed === undefined ? [] : [shellOf("")[0]!];
+  const run = sorted([...OWN_PROGRAMS, ...shell, ...all.flatMap((one) => one.run ?? [])]);
   const { protocol, host } = new URL(import.meta.url);
   return {
     set: {

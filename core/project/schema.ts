@@ -54,6 +54,10 @@ export const CONFIG = v.strictObject({
       v.pipe(v.string(), v.regex(ENV_FILE_PATTERN)),
     ]),
   ),
+  /** A command line that fills an environment without data; a shell runs it in the project's directory. */
+  seed: v.optional(
+    v.pipe(v.string(), v.regex(/^(?=.*\S)[^\p{C}]+$/u, 'must be a command line like "npm run seed"')),
+  ),
   ttl: v.optional(v.pipe(v.string(), v.regex(/^\d+[mhdw]$/, 'must be a duration like "12h" or "3d"'))),
   ...entries,
 });

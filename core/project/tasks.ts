@@ -55,4 +55,6 @@ export const TASKS: Readonly<Record<string, Task>> = {
   serve: { set: "serve" },
   completions: { isOmitted: "always" },
   url: {},
+  import: {},
+  seed: { set: "run" },
 };

@@ -26,5 +26,5 @@ export async function admit(project: Project, admission: Admission): Promise<Adm
 
 /** Returns true if forkstack.json could name such items; most name none, and skip the check. */
 function mayName({ config: { $schema: _, ...config } }: Project): boolean {
-  return /:\/\/|"(registry|sanitize|bases)":|"provider":"[^"]*[./]/.test(JSON.stringify(config));
+  return /:\/\/|"(registry|sanitize|bases|seed)":|"provider":"[^"]*[./]/.test(JSON.stringify(config));
 }

@@ -30,6 +30,8 @@ export async function namedBy(
   },
 ): Promise<Named> {
   const items = await registryItems(project);
+  const { seed } = project.config;
+  if (seed !== undefined && reach === "all") items.push({ kind: "command", resource: "seed", name: seed });
   const code: Record<string, Code> = {};
   const scripts: Record<string, string> = {};
   for (const { kind, name, provider: file, options } of reach === "registry" ? [] : declaredResources(project.config)) {

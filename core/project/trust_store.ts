@@ -114,7 +114,7 @@ export async function contentsOf({ code, scripts, store }: Look, item: Item): Pr
 /** Returns true if two items have the same place, with different contents. */
 export function isSamePlace(one: Item, other: Item): boolean {
   return one.kind === other.kind && one.resource === other.resource && one.option === other.option &&
-    (/^(host|registry|base)$/.test(one.kind) || one.name === other.name);
+    (/^(host|registry|base|command)$/.test(one.kind) || one.name === other.name);
 }
 
 /** The error for untrusted items without a terminal. */

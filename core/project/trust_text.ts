@@ -19,6 +19,8 @@ export function itemTitle({ kind, resource, name, option }: Item): string {
       return `${option} "${text}" of ${resource}`;
     case "base":
       return `${option} of ${resource}, outside the project: "${text}"`;
+    case "command":
+      return `command of ${resource}, "${text}"`;
     case "registry":
       return `registry "${text}"`;
   }
@@ -37,6 +39,7 @@ const WHAT_IT_GETS: Readonly<Record<Item["kind"], string>> = {
   provider: "runs as you, with your credentials",
   script: "runs on each new fork",
   host: "gets credentials and data",
+  command: "runs as you, with the variables of an environment",
   base: "is read, copied into forks, and given to the app",
   registry: "decides which resources are forkstack's to delete",
 };

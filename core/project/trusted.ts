@@ -13,10 +13,10 @@ export type Reach = "all" | "vendors" | "registry" | "nothing";
 
 /** An item that works only with trust. */
 export interface Item {
-  readonly kind: "provider" | "script" | "host" | "registry" | "base";
-  /** Its resource: `"database"`, `"storage.uploads"`, or `"registry"`. */
+  readonly kind: "provider" | "script" | "host" | "registry" | "base" | "command";
+  /** Its resource: `"database"`, `"storage.uploads"`; or `"registry"`, or `"seed"`. */
   readonly resource: string;
-  /** The path, the URL or the host, as in forkstack.json; of a base, the real path. */
+  /** The path, the URL, the host or the command line, as in forkstack.json; of a base, the real path. */
   readonly name: string;
   /** The option that names a host or a base. */
   readonly option?: string;

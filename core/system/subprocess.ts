@@ -251,3 +251,67 @@ function ended(command: string, child: ChildProcess): Promise<PipeFailure | unde
     });
   });
 }
+
+/**
+ * Yields the output of a program, decoded, as it comes; ends with the program's failure, if any. A reader that stops
+ * early, or the signal, ends the program.
+ */
+export async function* outputOf(
+  { command, args, env }: Piped,
+  signal: AbortSignal,
+  encoding: "utf8" | "latin1" = "utf8",
+): AsyncGenerator<string, PipeFailure | undefined> {
+  const { spawn } = await import("node:child_process");
+  const shared = { PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
+  const child = spawn(command, [...args], { env: { ...shared, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const end = ended(command, child);
+  const stop = () => void child.kill();
+  signal.addEventListener("abort", stop);
+  try {
+    if (child.pid !== undefined) yield* child.stdout.setEncoding(encoding);
+    return await end;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    if (child.exitCode === null && child.signalCode === null) child.kill();
+  }
+}
+
+/**
+ * Runs a program whose input is these pieces, one character a byte; returns its failure, if any. Rejects with the error
+ * of the pieces, which ends the program before it has seen the end of its input.
+ */
+export async function feed(
+  { command, args, env }: Piped,
+  pieces: AsyncIterable<string>,
+  signal: AbortSignal,
+): Promise<PipeFailure | undefined> {
+  const [{ spawn }, { Readable }, { pipeline }] = await Promise.all([
+    import("node:child_process"),
+    import("node:stream"),
+    import("node:stream/promises"),
+  ]);
+  const shared = { PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
+  const child = spawn(command, [...args], { env: { ...shared, ...env }, stdio: ["pipe", "ignore", "pipe"] });
+  const end = ended(command, child);
+  if (child.pid === undefined) return await end;
+  let failed: unknown;
+  const bytes = async function* () {
+    try {
+      for await (const piece of pieces) yield Uint8Array.from(piece, (one) => one.charCodeAt(0));
+    } catch (error) {
+      failed = error;
+      child.kill("SIGKILL"); // it must not take what came so far for all
+      throw error;
+    }
+  };
+  const stop = () => void child.kill("SIGKILL");
+  signal.addEventListener("abort", stop);
+  try {
+    await pipeline(Readable.from(bytes()), child.stdin).catch(() => {}); // its own end tells
+    const failure = await end;
+    if (failed !== undefined) throw failed;
+    return failure;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -37,6 +37,7 @@ import {
   type Shape,
   type StateRoot,
 } from "./embedded_look.ts";
+import { importFiles, type Importing, putInPlace } from "./embedded_import.ts";
 import { holder, isSameHolder } from "./ownership.ts";
 
 /** A path in `bases`: of what is there, and no part of the state. */
@@ -67,6 +68,10 @@ interface Embedded<Options> extends Shape {
   readonly open?: (path: string) => void | Promise<void>;
   /** Reads all of it; returns what is wrong. @default {it is not looked at} */
   readonly damage?: (path: string, signal: AbortSignal) => Promise<readonly string[]>;
+  /** Copies data that is imported. @default {as `fill` copies a parent} */
+  readonly take?: Importing<Options>["take"];
+  /** Returns true if there is nothing to lose at a path; without it nothing is imported. */
+  readonly isEmpty?: Importing<Options>["isEmpty"];
   /** Runs a script on the fork; the signal aborts it. */
   readonly execute?: (path: string, sql: string, signal: AbortSignal) => Promise<void>;
 }
@@ -88,6 +93,7 @@ export function embeddedProviderWith<Options>(
   its: Whole<Options>,
 ): Provider<Options> {
   const at = (held: Held, scope: Scope<Options>) => embeddedPlace(its.kind, scope, held.name);
+  const { take = its.fill, isEmpty } = its;
   return {
     ...embeddedTeller(its),
     title: its.title,
@@ -123,6 +129,8 @@ export function embeddedProviderWith<Options>(
       }
       throw new ForkstackError("NOT_FOUND", `Cannot change ${its.kind} "${path}": it is not the fork that was made`);
     }),
+    import: isEmpty && ((context, target, source) => importFiles({ ...its, take, isEmpty }, context, target, source)),
+    sources: isEmpty && [its.type],
     async usage(context, held, scope) {
       const paths = ["", ...(its.companions ?? [])].map((suffix) => at(held, scope) + suffix);
       const sizes = await Promise.all(paths.map((path) => sizeOf(context, path)));
@@ -366,24 +374,9 @@ async function reset<O>(its: Embedded<O>, context: Context, fork: Fork, target: 
     discard,
     execute: its.execute && ((sql) => its.execute!(partial, sql, context.signal)),
     async commit() {
-      const aside: [from: string, to: string][] = [];
-      await context.fence();
-      try {
-        // A file is replaced in one step, but a log beside it would be played into the new one; a directory can't be.
-        const olds = companionsOf(its, path);
-        for (const old of its.type === "directory" ? [...olds, path] : olds) {
-          if (await context.files.stat(old) === undefined) continue;
-          const to = temporaryPath(old);
-          await context.files.replace(old, to);
-          aside.push([old, to]);
-        }
-        if (isFilled) await context.files.replace(partial, path);
-      } catch (error) {
-        for (const [old, to] of aside.reverse()) await context.files.replace(to, old);
-        throw error;
-      }
+      const replaced = await putInPlace(its, context, { partial: isFilled ? partial : undefined, path });
       await context.files.write(ownerFile, textOf({ ...seen.fork, copy }));
-      for (const [, to] of aside) await context.files.remove(to);
+      for (const old of replaced) await context.files.remove(old);
       await sweepTemporary(context.files, ownerFile); // of a reset that was cut off
       return { ...seen.fork, copy };
     },
@@ -410,6 +403,13 @@ async function sizeOf(context: Context, path: string): Promise<number> {
   for (const name of await context.files.list(path)) total += await sizeOf(context, join(path, name));
   return total;
 }
+
+/** Returns true if no file is in a tree. */
+export async function isEmptyTree(context: Context, path: string): Promise<boolean> {
+  return !HOLDS_FILE.test(await context.files.fingerprint(path));
+}
+
+const HOLDS_FILE = /\0\d+:/; // in a fingerprint
 
 /** An exception in a tree: a directory at its top of which one subdirectory is shared and the rest is left out. */
 export interface Sealed {
@@ -439,7 +439,7 @@ export async function fillTree(
     const isStill = await context.files.fingerprint(from, except) === before;
     if (isStill && copied.status === "fulfilled") {
       const shared = hasSealed ? await shareSealed(context, to, from, sealed) : "empty";
-      return /\0\d+:/.test(before) ? copied.value : shared; // else no file is in it
+      return HOLDS_FILE.test(before) ? copied.value : shared;
     }
     if (isStill && copied.status === "rejected") throw copied.reason; // else it failed on what went away meanwhile
     await context.files.remove(to);

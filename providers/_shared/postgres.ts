@@ -14,6 +14,9 @@ import { givenUrl, urlOf } from "./connection_url.ts";
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
 export type Query = (text: string, values?: string[]) => Promise<any[]>;
 
+/** Sends rows for a `COPY ... FROM stdin`, in its text format. */
+export type CopyRows = (statement: string, rows: AsyncIterable<string>) => Promise<void>;
+
 /** The address, the user and the password of a connection. */
 export type PostgresLogin = Readonly<Record<"host" | "port" | "user" | "password" | "database" | "sslmode", string>>;
 
@@ -37,7 +40,7 @@ export async function withPostgres<T>(
   { signal }: Pick<Context, "signal">,
   login: PostgresLogin,
   purpose: Purpose,
-  work: (query: Query, told: () => number | null) => Promise<T>,
+  work: (query: Query, told: () => number | null, copyRows: CopyRows) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
   const { default: postgres } = await loadPackage<{ default: typeof import("npm:postgres@3.4.9") }>(
@@ -63,12 +66,27 @@ export async function withPostgres<T>(
     connection: { application_name: "forkstack", TimeZone: "UTC" },
   });
   try {
-    return await work(async (text, values) => {
+    const query: Query = async (text, values) => {
       if (closed > 0) throw Object.assign(new Error("the connection was lost"), { code: "CONNECTION_CLOSED" });
       const rows = await (values === undefined ? sql.unsafe(text) : sql.unsafe(text, values));
       told = rows.state?.pid ?? told;
       return [...rows];
-    }, () => told);
+    };
+    return await work(query, () => told, async (statement, rows) => {
+      const [{ pipeline }, { Readable }] = await Promise.all([import("node:stream/promises"), import("node:stream")]);
+      const copy = sql.unsafe(statement);
+      // postgres.js keeps an error that comes after the last row to itself, and never ends the stream.
+      const pending = copy as unknown as { reject: (error: unknown) => void };
+      const failed = new Promise<never>((_, reject) => {
+        const first = pending.reject;
+        pending.reject = (error) => {
+          first(error);
+          reject(error);
+        };
+      });
+      failed.catch(() => {}); // `copy` may have rejected already
+      await Promise.race([pipeline(Readable.from(rows), await copy.writable()), failed]);
+    });
   } catch (error) {
     throw postgresError(error, login, purpose);
   } finally {

@@ -20,23 +20,33 @@ export async function runPostgresScript(
   purpose: Purpose,
   sql: string,
 ): Promise<void> {
-  const statements = postgresStatements(sql);
-  for (const one of statements) refuseUnfit(one, purpose);
+  const statements = fitStatements(sql, 1, purpose);
   await withPostgres(context, login, purpose, async (query) => {
     await context.fence();
     await query("BEGIN");
     for (const one of statements) {
       context.signal.throwIfAborted();
       await query(one.text).catch((error) => {
-        throw scriptError(error, one, purpose);
+        throw postgresScriptError(error, one, purpose);
       });
     }
     await context.fence();
     const end = { text: "", line: statements.at(-1)?.line ?? 1 };
     await query("COMMIT").catch((error) => { // what is deferred is checked here
-      throw scriptError(error, end, purpose);
+      throw postgresScriptError(error, end, purpose);
     });
   });
+}
+
+/**
+ * Splits a script that begins at a line of a file.
+ *
+ * @throws {ForkstackError} SQL_FAILED for a command of `psql`, or a statement that cannot run in a transaction of ours.
+ */
+export function fitStatements(sql: string, line: number, purpose: Purpose): ScriptStatement[] {
+  const found = postgresStatements(sql).map((one) => ({ ...one, line: one.line + line - 1 }));
+  for (const one of found) refuseUnfit(one, purpose);
+  return found;
 }
 
 /** Throws for a statement that would end the transaction, or that is no SQL. */
@@ -70,7 +80,7 @@ const STATES: Readonly<Record<string, string>> = {
 };
 
 /** Returns the error of a statement that the server refused; any other error unchanged. */
-function scriptError(error: unknown, { text, line }: ScriptStatement, { provider }: Purpose): unknown {
+export function postgresScriptError(error: unknown, { text, line }: ScriptStatement, { provider }: Purpose): unknown {
   const state = sqlStateOf(error);
   if (!/^[0-9A-Z]{5}$/.test(state) || /^(08|40|53|55|57|58)/.test(state)) return error;
   const said = error as Readonly<Record<string, string | undefined>>;

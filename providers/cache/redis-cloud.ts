@@ -70,6 +70,8 @@ const provider: Provider<Options> = {
     REDIS_URL: { isSecret: true, isIdentity: true },
   },
   credentialsHint: CREDENTIALS_HINT,
+  importHint:
+    "The console imports a file of Redis (RDB): https://redis.io/docs/latest/operate/rc/databases/import-data/",
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.redis-cloud.com", "*.redislabs.com"),
   inspect,

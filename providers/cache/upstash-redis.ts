@@ -86,6 +86,7 @@ const provider: Provider<Options> = {
     UPSTASH_REDIS_REST_TOKEN: { isSecret: true, isIdentity: true },
   },
   credentialsHint: CREDENTIALS_HINT,
+  importHint: "The console imports a file of Redis (RDB): https://upstash.com/docs/redis/howto/importexport",
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.upstash.io"),
   inspect,

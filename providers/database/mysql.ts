@@ -11,13 +11,14 @@
  */
 import { randomBytes } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
+import { load } from "../../core/system/lazy.ts";
 import type { Context, Fork, Held, Inspection, Marker, Verified } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
 import { ENCODED } from "../_shared/connection_url.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
 import { asOwner, dropAccounts, dropEarlierAccounts, forget, mint, ownerOf } from "./mysql_accounts.ts";
-import { copied, define, definitionsOf, PROGRAMS } from "./mysql_copy.ts";
+import { copied, define, definitionsOf, PROGRAMS, rebaseDefaults } from "./mysql_copy.ts";
 import {
   databaseFork,
   databaseMarker,
@@ -97,6 +98,14 @@ const provider: Provider<Options> = {
     }),
   execute: (context, fork, _scope, sql) => execute(context, fork, fork.name, sql),
   reset,
+  import: (context, target, source) =>
+    session(context, `import into database "${target.name}"`, async (query) => {
+      assertName(target.name);
+      await server.lockDatabase(context, query, target.name);
+      const { importDatabase } = await load<typeof import("./mysql_import.ts")>("providers/database/mysql_import.ts");
+      await importDatabase(context, query, { target, source, admin: adminOf(context) });
+    }),
+  sources: ["file", "mysql:", "mariadb:"],
   async *list(context, scope) {
     const found = await session(context, `list the forks of "${scope.project}"`, async (query) =>
       await query(
@@ -438,21 +447,6 @@ async function commit(
   await query(eventOf("ALTER", name, fork.marker, fresh));
   await dropAside(context, query, { ...fork, name });
   return databaseFork(name, fork.marker, fresh);
-}
-
-/** Updates defaults that draw from a sequence of MariaDB: they name it with its former database. */
-async function rebaseDefaults(query: MysqlQuery, database: string, earlier: string): Promise<void> {
-  const columns = await query(
-    `SELECT TABLE_NAME AS name, COLUMN_NAME AS field, COLUMN_DEFAULT AS text FROM information_schema.COLUMNS
-      WHERE TABLE_SCHEMA = ? AND COLUMN_DEFAULT LIKE 'nextval(%'`,
-    [database],
-  );
-  for (const { name, field, text } of columns) {
-    const own = text.replace(`${backquoted(earlier)}.`, `${backquoted(database)}.`);
-    await query(
-      `ALTER TABLE ${backquoted(database)}.${backquoted(name)} ALTER COLUMN ${backquoted(field)} SET DEFAULT ${own}`,
-    );
-  }
 }
 
 function assertName(name: string): void {

@@ -188,7 +188,7 @@ async function copyRows(
 }
 
 /** A view, routine, trigger or event. */
-interface Definition {
+export interface Definition {
   readonly kind: string;
   readonly name: string;
   readonly text: string;
@@ -234,11 +234,14 @@ function unseen(kind: string, name: string, database: string): ForkstackError {
 /** Codes for a view that refers to something that does not exist (yet), or that its definer may not use. */
 const MISSING = /^(1054|1142|1143|1146|1305|1356|1370|4091)$/;
 
-/** Creates definitions in another database with the fork's account as definer, which can access nothing else. */
+/**
+ * Creates definitions in another database with the fork's account as definer, which can access nothing else; in a base
+ * environment's, without an owner, with the user of the connection.
+ */
 export async function define(
   context: Pick<Context, "warn">,
   query: MysqlQuery,
-  { to, owner }: { readonly to: string; readonly owner: string },
+  { to, owner }: { readonly to: string; readonly owner?: string },
   definitions: readonly Definition[],
 ): Promise<void> {
   if (definitions.length === 0) return;
@@ -307,17 +310,35 @@ const DEFINER = new RegExp(
   `^(CREATE (?:OR REPLACE )?(?:ALGORITHM=\\w+ )?)(?:DEFINER=${IDENTIFIER}(?:@${IDENTIFIER})? )?`,
 );
 
-function inNameOf(owner: string, { kind, text, database }: Definition, to: string): string {
-  const own = text.replace(DEFINER, (_, create) => `${create}DEFINER=${mysqlAccount(owner)} `);
+function inNameOf(owner: string | undefined, { kind, text, database }: Definition, to: string): string {
+  const own = text.replace(
+    DEFINER,
+    (_, create) => `${create}DEFINER=${owner === undefined ? "CURRENT_USER" : mysqlAccount(owner)} `,
+  );
   if (kind === "VIEW") return rebased(own, database, to);
   if (kind !== "TRIGGER") return own;
   return own.replace(HEAD, (head) => head.replaceAll(`${backquoted(database)}.`, "").replaceAll(` ${database}.`, " "));
 }
 
+/** Updates defaults that draw from a sequence of MariaDB: they name it with its former database. */
+export async function rebaseDefaults(query: MysqlQuery, database: string, earlier: string): Promise<void> {
+  const columns = await query(
+    `SELECT TABLE_NAME AS name, COLUMN_NAME AS field, COLUMN_DEFAULT AS text FROM information_schema.COLUMNS
+      WHERE TABLE_SCHEMA = ? AND COLUMN_DEFAULT LIKE 'nextval(%'`,
+    [database],
+  );
+  for (const { name, field, text } of columns) {
+    const own = text.replace(`${backquoted(earlier)}.`, `${backquoted(database)}.`);
+    await query(
+      `ALTER TABLE ${backquoted(database)}.${backquoted(name)} ALTER COLUMN ${backquoted(field)} SET DEFAULT ${own}`,
+    );
+  }
+}
+
 // ---- Programs ----
 
 /** The dump program and the client of one maker. */
-interface Programs {
+export interface Programs {
   readonly dump: string;
   readonly client: string;
   readonly isMariaDb: boolean;
@@ -327,7 +348,7 @@ interface Programs {
 export const PROGRAMS = [["mysqldump", "mysql"], ["mariadb-dump", "mariadb"]] as const;
 
 /** Returns the programs of the server's own maker, or else the other's. */
-async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> {
+export async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> {
   let denied: unknown;
   for (const [dump, client] of await isMariaDb(query) ? [...PROGRAMS].reverse() : PROGRAMS) {
     try {
@@ -347,7 +368,7 @@ async function programsOf(query: MysqlQuery, parent: string): Promise<Programs> 
 }
 
 /** Returns the options by which a program reaches the server; both take the same. */
-function placeOptions({ isMariaDb }: Programs, { user, host, port, socket, tls, ca }: Login): string[] {
+export function placeOptions({ isMariaDb }: Programs, { user, host, port, socket, tls, ca }: Login): string[] {
   const options = ["--no-defaults", `--user=${user}`, "--default-character-set=utf8mb4", "--max-allowed-packet=1G"];
   if (socket === undefined) options.push("--protocol=tcp", `--host=${host}`, `--port=${port}`);
   else options.push("--protocol=socket", `--socket=${socket}`);
@@ -397,7 +418,7 @@ async function dumped(
   ], context.signal);
   if (failed === undefined) return;
   context.signal.throwIfAborted();
-  const said = reasonOf(failed.stderr, [admin.password, owner.password]);
+  const said = toldReason(failed.stderr, [admin.password, owner.password]);
   throw new ForkstackError("DUMP_FAILED", `Cannot dump database "${parent}": ${failed.command} failed: ${said}`, {
     hint: "Fix what it says, then run the same command again",
     details: { provider: "mysql" },
@@ -405,7 +426,7 @@ async function dumped(
 }
 
 /** Returns the line with the error, without passwords; of a refused statement only the number: the rest quotes rows. */
-function reasonOf(stderr: string, secrets: readonly string[]): string {
+export function toldReason(stderr: string, secrets: readonly string[]): string {
   const [line = ""] = /^(ERROR \d+|mysql|mariadb).*$/m.exec(stderr) ?? [];
   const [, code] = /^ERROR (\d+)/.exec(line) ?? [];
   if (code !== undefined) return `error ${code}${SQL_REASONS[code] === undefined ? "" : `, ${SQL_REASONS[code]}`}`;

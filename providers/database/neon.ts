@@ -113,6 +113,8 @@ const provider: Provider<Options> = {
     DATABASE_URL_UNPOOLED: { isSecret: true, isIdentity: true },
   },
   credentialsHint: api.credentialHint,
+  importHint:
+    "`forkstack connect database dev < dump.sql` runs a plain dump; https://neon.com/docs/import/import-intro has more ways",
   requestIdHeaders: ["x-neon-ret-request-id"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.neon.tech"),

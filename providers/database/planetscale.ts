@@ -107,6 +107,8 @@ const provider: Provider<Options> = {
   credentials: [{ variable: TOKEN_ID, required: true }, { variable: TOKEN, required: true }],
   variables: { DATABASE_URL: { isSecret: true, isIdentity: true } },
   credentialsHint: api.credentialHint,
+  importHint:
+    "`pscale database restore-dump <database> <branch> --dir <directory>` restores a dump of `pscale database dump`",
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.psdb.cloud"),
   inspect,

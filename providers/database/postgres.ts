@@ -11,6 +11,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
+import { load } from "../../core/system/lazy.ts";
 import { poll } from "../../core/system/poll.ts";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Held, Inspection, Verified } from "../../core/provider.ts";
@@ -108,6 +109,18 @@ const provider: Provider<Options> = {
   remark: (context, fork) => locked(context, "extend", fork.name, (query) => remark(context, query, fork)),
   execute: (context, fork, _scope, sql) => execute(context, fork, fork.name, sql),
   reset,
+  import: (context, target, source) => {
+    const purpose = purposeOf(`import into database "${target.name}"`);
+    return connected(context, purpose.what, async (query) => {
+      assertName(target.name);
+      await lock(context, query, target.name);
+      const { importDatabase } = await load<typeof import("./postgres_import.ts")>(
+        "providers/database/postgres_import.ts",
+      );
+      await importDatabase(context, query, { target, source, admin: adminOf(context), purpose });
+    });
+  },
+  sources: ["file", "directory", "postgresql:", "postgres:"],
   async *list(context, scope) {
     const found = await connected(context, `list the forks of "${scope.project}"`, async (query) => {
       const roles = await query(

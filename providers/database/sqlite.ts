@@ -30,6 +30,17 @@ export default embeddedProvider({
     await context.files.write(partial, "");
     return "empty";
   },
+  async take(context, partial, from) {
+    if (!/\.sql$/i.test(from)) return await backedUp(context, from, partial);
+    const dump = DUMP.exec(await context.files.read(from) ?? "")!;
+    await context.files.write(partial, "");
+    await runScript(partial, dump[1] ?? dump[2]!, context.signal);
+  },
+  async isEmpty(_context, path) {
+    using database = await open(path);
+    return database.prepare("SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").get() ===
+      undefined;
+  },
   async open(path) {
     using database = await open(path);
     database.prepare("SELECT count(*) FROM sqlite_schema").get();
@@ -42,11 +53,40 @@ export default embeddedProvider({
     });
     return lines.flatMap((line) => String(line).split("\n")).filter((line) => line !== "ok");
   },
-  async execute(path, sql, signal) {
-    const { runAside } = await load<typeof import("./sqlite_thread.ts")>("providers/database/sqlite_thread.ts");
-    await runAside(path, sql, signal);
-  },
+  execute: runScript,
 });
+
+/** A script as `sqlite3`'s `.dump` writes it, in a transaction of its own; or any other. */
+const DUMP = /^\s*(?:PRAGMA foreign_keys=OFF;\s*)?BEGIN(?: TRANSACTION)?;([^]*?)COMMIT;\s*$|^([^]*)$/i;
+
+async function runScript(path: string, sql: string, signal: AbortSignal): Promise<void> {
+  const { runAside } = await load<typeof import("./sqlite_thread.ts")>("providers/database/sqlite_thread.ts");
+  await runAside(path, sql, signal);
+}
+
+const PAGES_AT_ONCE = 16_384; // so that Ctrl-C is heard, and a lock's heartbeat
+
+/**
+ * Copies a database that may be in use, with what its log holds, and without writing to it.
+ * https://sqlite.org/backup.html
+ */
+async function backedUp(context: Context, from: string, to: string): Promise<void> {
+  await context.files.write(to, "");
+  try {
+    const { backup, DatabaseSync } = await import("node:sqlite");
+    const source = new DatabaseSync(from, { readOnly: true, timeout: 5_000 });
+    try {
+      await backup(source, to, { rate: PAGES_AT_ONCE, progress: () => context.signal.throwIfAborted() });
+    } finally {
+      source.close();
+    }
+    using copy = await open(to);
+    const { quick_check: found } = copy.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+    if (found !== "ok") throw Object.assign(new Error(found.replace(/\s+/g, " ")), { code: "ERR_SQLITE_ERROR" });
+  } catch (error) {
+    throw sqliteError(error, from);
+  }
+}
 
 /**
  * Copies the main file while a read transaction keeps it unchanged. In WAL mode writers continue: once a checkpoint has

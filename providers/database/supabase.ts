@@ -90,6 +90,8 @@ const provider: Provider<Options> = {
     SUPABASE_JWT_SECRET: { isSecret: true, isIdentity: true },
   },
   credentialsHint: api.credentialHint,
+  importHint:
+    "`forkstack connect database dev < dump.sql` runs a plain dump; https://supabase.com/docs/guides/platform/migrating-to-supabase/postgres has more ways",
   requestIdHeaders: ["sb-request-id", "x-request-id", "cf-ray"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.supabase.co", "*.pooler.supabase.com"),

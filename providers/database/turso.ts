@@ -80,6 +80,8 @@ const provider: Provider<Options> = {
     DATABASE_AUTH_TOKEN: { isSecret: true, isIdentity: true },
   },
   credentialsHint: CREDENTIALS_HINT,
+  importHint:
+    "`turso db create <name> --from-file ./dev.db` makes a database of a SQLite file; `bases` of forkstack.json names it",
   requestIdHeaders: ["x-request-id", "fly-request-id"],
   options,
   permissions: ({ endpoint }) => reaches([endpoint], "*.turso.io"),

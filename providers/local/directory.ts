@@ -4,7 +4,7 @@
  * an error, never a torn copy.
  */
 import * as v from "npm:valibot@1.5.0";
-import { embeddedProviderWith, fillTree } from "../_shared/embedded.ts";
+import { embeddedProviderWith, fillTree, isEmptyTree } from "../_shared/embedded.ts";
 
 const options = v.strictObject({
   /** The creator of a directory without a parent: `new`, `"at once"`, or the application at `"first use"`. */
@@ -18,5 +18,6 @@ export default embeddedProviderWith<Options>(options, {
   title: "Directories for databases that live in files",
   page: "databases.md#databases-that-live-in-files",
   type: "directory",
+  isEmpty: isEmptyTree,
   fill: (context, partial, parent) => fillTree(context, partial, parent),
 });

@@ -6,7 +6,7 @@
 import * as v from "npm:valibot@1.5.0";
 import { sweepTemporary } from "../../core/system/files.ts";
 import { OBJECTS, STORE } from "../../core/s3/layout.ts";
-import { embeddedProviderWith, fillTree } from "../_shared/embedded.ts";
+import { embeddedProviderWith, fillTree, isEmptyTree } from "../_shared/embedded.ts";
 import { DEFAULT_PORT, keyPath } from "../_shared/embedded_outputs.ts";
 
 const options = v.strictObject({
@@ -27,6 +27,7 @@ const embedded = embeddedProviderWith(options, {
   title: "Buckets on this machine",
   page: "storage.md#local",
   type: "directory",
+  isEmpty: isEmptyTree,
   fill: (context, partial, parent) => fillTree(context, partial, parent, { directory: STORE, shared: OBJECTS }),
 });
 

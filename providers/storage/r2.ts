@@ -181,6 +181,7 @@ const provider: Provider<Options> = {
   ],
   variables: { ...BUCKET_VARIABLES, AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true } },
   credentialsHint: `${api.credentialHint}, with its id in R2_ACCESS_KEY_ID`,
+  importHint: "`forkstack run dev -- sh -c 'aws s3 sync ./uploads s3://$BUCKET_NAME'` copies a directory to it",
   requestIdHeaders: ["cf-ray"],
   options,
   permissions: (options) => reaches([options.endpoint, s3EndpointOf(options)]),

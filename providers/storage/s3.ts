@@ -93,6 +93,7 @@ const provider: Provider<Options> = {
   ],
   variables: { ...BUCKET_VARIABLES, AWS_SESSION_TOKEN: { isSecret: true, isIdentity: true } },
   credentialsHint: CREDENTIALS_HINT,
+  importHint: "`forkstack run dev -- sh -c 'aws s3 sync ./uploads s3://$BUCKET_NAME'` copies a directory to it",
   requestIdHeaders: ["x-amz-request-id"],
   options,
   permissions({ endpoint, region }) {

@@ -228,6 +228,7 @@ const provider: Provider<Options> = {
   ],
   variables: BUCKET_VARIABLES,
   credentialsHint: CREDENTIALS_HINT,
+  importHint: "`forkstack run dev -- sh -c 'aws s3 sync ./uploads s3://$BUCKET_NAME'` copies a directory to it",
   requestIdHeaders: ["x-amz-request-id", "fly-request-id"],
   options,
   permissions: ({ endpoint, iamEndpoint }) => reaches([endpoint, iamEndpoint]),

@@ -58,7 +58,7 @@ export interface RunOptions {
 export function commandOf(args: readonly string[], ...permissions: readonly string[]): string[] {
   if (IS_OTHER_PROGRAM) return [...process.env.FORKSTACK_TEST_PROGRAM!.split(" "), ...args];
   const config = join(REPOSITORY, "deno.json");
-  const set = /^(run|serve)$/.test(args[0]) ? args[0] : "cli"; // as in the tasks of deno.json
+  const set = { run: "run", seed: "run", connect: "run", serve: "serve" }[args[0]!] ?? "cli"; // as in the tasks of deno.json
   const lock = [`--lock=${join(REPOSITORY, "deno.lock")}`, "--unstable-npm-lazy-caching"];
   const deno = [process.execPath, "run", "-q", "-c", config, `-P=${set}`, ...permissions, ...lock];
   return [...deno, join(REPOSITORY, "cli.ts"), ...args];
@@ -84,7 +84,7 @@ export async function run(cwd: string, args: readonly string[], options: RunOpti
   const { env, isProcess, stdin, allow = [], ...more } = options;
   const isOwn = isProcess || isAlwaysProcess || isUnderWay || IS_OTHER_PROGRAM || SIZE === "full" ||
     Object.keys(more).length > 0 ||
-    /^(run|serve)$/.test(args[0] ?? "");
+    /^(run|serve|seed|connect)$/.test(args[0] ?? "");
   if (isOwn) return await runCommand(cwd, [...options.within ?? [], ...commandOf(args, ...allow)], options);
   const said = { stdout: "", stderr: "" };
   const write = (stream: "stdout" | "stderr", text: string) => void (said[stream] += text);

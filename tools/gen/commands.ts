@@ -64,9 +64,10 @@ const argumentsOf = ({ labels, min, max, choices, withoutBases, input }: Argumen
 function table(commands: Map<string, CommandFile>): Generated {
   const rows = each(
     commands,
-    ({ group, summary, arguments: takes, actions, example, options, without, runsProgram }) => ({
+    ({ group, summary, row, arguments: takes, actions, example, options, without, runsProgram }) => ({
       group,
       summary,
+      row,
       arguments: takes && argumentsOf(takes),
       actions: actions && Object.fromEntries(Object.entries(actions).map(([name, one]) => [name, argumentsOf(one)])),
       example,

@@ -11,6 +11,7 @@ export const command: CommandFile = {
   order: 6,
   group: "environments",
   summary: "give an environment more time",
+  row: { with: ["prune"], summary: "give more time, or delete what has expired" },
   arguments: { labels: ["<env>", "<time>"], min: 2, max: 2, withoutBases: true },
   meanings: {
     "<env>": "a name from `forkstack list`",

@@ -1,5 +1,5 @@
-import { parseEnvName } from "../../../mod.ts";
-import { type CommandResult, type Invocation, usage } from "../command_line.ts";
+import { type ForkstackError, isForkstackError, parseEnvName } from "../../../mod.ts";
+import { type CommandResult, type Invocation, type Io, usage } from "../command_line.ts";
 import { sealConfig } from "../../project/open_project.ts";
 import { createEnvironment, type NewOptions, planEnvironment } from "../../lifecycle/create.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -9,6 +9,8 @@ import * as output from "../output.ts";
 import { readVariables } from "../../workspace/env_files.ts";
 import { text, withEngine } from "../session.ts";
 import { parsePoint } from "../../text/duration.ts";
+import type { EnvironmentResult } from "../../lifecycle/report.ts";
+import type { Project } from "../../project/project.ts";
 import type { CommandFile } from "../command_file.ts";
 
 /** `new [name]` */
@@ -103,6 +105,7 @@ async function runNew({ name, flags, io }: Invocation): Promise<CommandResult> {
       text: (style) => output.planText(plan, style),
     };
   }
+  let project: Project | undefined;
   const result = await withEngine(io, "begin", async (engine) => {
     if (flags.adopt) await adopt(engine, plan.env);
     else await refuseLost(engine, plan.env);
@@ -110,9 +113,32 @@ async function runNew({ name, flags, io }: Invocation): Promise<CommandResult> {
       throw await (await rebuilding()).explained(engine, plan.env, error);
     });
     await sealConfig(engine.project);
+    project = engine.project;
     return made;
   });
-  return { data: result, text: (style) => output.readyText(result, "new", style) };
+  const error = project?.config.seed !== undefined && lacksData(result)
+    ? await seeded(project, plan.env, io)
+    : undefined;
+  return { data: result, text: (style) => output.readyText(result, "new", style), error };
+}
+
+/** Returns true for a new environment whose databases hold no rows; without a database, for one without any data. */
+function lacksData({ unchanged, resources }: EnvironmentResult): boolean {
+  if (unchanged) return false;
+  const databases = resources.filter(({ kind }) => kind === "database");
+  const wanted = databases.length > 0 ? databases : resources.filter(({ kind }) => /^(storage|local)$/.test(kind));
+  return wanted.length > 0 && wanted.every(({ fork }) => fork === "empty" || fork === "schema-only");
+}
+
+/** Runs the seed command; where Deno may run no shell, only says how to. */
+async function seeded(project: Project, env: string, io: Io): Promise<ForkstackError | undefined> {
+  const { seedEnvironment } = await load<typeof import("./seed.ts")>("core/cli/commands/seed.ts");
+  try {
+    return await seedEnvironment(project, env, io);
+  } catch (error) {
+    if (!isForkstackError(error) || error.code !== "NOT_PERMITTED") throw error;
+    io.say(`Not seeded: Deno may run no shell here. \`forkstack seed ${env}\` does`);
+  }
 }
 
 /** Takes up an environment that is there, and that this registry does not know. */

@@ -85,8 +85,13 @@ export const command: CommandFile = {
 };
 
 async function runRun(call: Invocation): Promise<CommandResult> {
+  if (call.flags.json) throw usage("Cannot run with --json: the output belongs to the program", "Leave --json out");
+  return { data: {}, text: () => "", exitCode: await runProgram(call) };
+}
+
+/** Runs the program of a command line with an environment's variables; returns its exit code. */
+export async function runProgram(call: Pick<Invocation, "name" | "flags" | "io" | "program">): Promise<number> {
   const { flags, io, program: [command, ...args] } = call;
-  if (flags.json) throw usage("Cannot run with --json: the output belongs to the program", "Leave --json out");
   const origins = originsOf(flags.cors);
   const seen = processStanding(); // before anything listens to a signal
   const { project, env, written, told, secrets } = await settingsOf(call);
@@ -103,8 +108,7 @@ async function runRun(call: Invocation): Promise<CommandResult> {
   });
   const stands = await seen;
   const { ignored } = stands;
-  const exitCode = await withSignals(stands, (onStart) => start(command!, args, { env: vars, ignored, onStart }));
-  return { data: {}, text: () => "", exitCode };
+  return await withSignals(stands, (onStart) => start(command!, args, { env: vars, ignored, onStart }));
 }
 
 /** The facts about the environment, read before anything starts. */
@@ -118,7 +122,7 @@ interface Settings {
   readonly secrets: Secrets;
 }
 
-async function settingsOf({ name, flags, io }: Invocation): Promise<Settings> {
+async function settingsOf({ name, flags, io }: Pick<Invocation, "name" | "flags" | "io">): Promise<Settings> {
   const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
   const writtenOf = async (project: Project, env: string) => {
     const cwd = project.root;

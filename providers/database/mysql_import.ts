@@ -1,0 +1,239 @@
+/**
+ * Importing into a database of MySQL or MariaDB: another database by its URL, or a dump of `mysqldump`. No change of a
+ * schema can be undone there, so the dump is read into a marked database aside, by a login that can access nothing else,
+ * and the tables change places in one statement.
+ *
+ * - https://dev.mysql.com/doc/refman/8.4/en/mysqldump.html, .../rename-table.html, .../mysql-command-options.html
+ */
+import { createHash, randomBytes } from "node:crypto";
+import type { Context, ImportSource, Marker, Target } from "../../core/provider.ts";
+import { feed, outputOf } from "../../core/system/subprocess.ts";
+import { ForkstackError } from "../../mod.ts";
+import { holdsData, refused } from "../_shared/import_errors.ts";
+import { foreignError, isSameHolder } from "../_shared/ownership.ts";
+import { asOwner, dropAccounts } from "./mysql_accounts.ts";
+import {
+  define,
+  type Definition,
+  definitionsOf,
+  placeOptions,
+  type Programs,
+  programsOf,
+  rebaseDefaults,
+  toldReason,
+} from "./mysql_copy.ts";
+import { databaseMarker, eventOf, look, type Note, noteOf } from "./mysql_marks.ts";
+import { backquoted, type Login, loginOf, type MysqlQuery } from "./mysql_server.ts";
+
+/** Options of `importDatabase`. */
+export interface ImportInto {
+  readonly target: Target<unknown>;
+  readonly source: ImportSource;
+  /** The login of MYSQL_URL. */
+  readonly admin: Login;
+}
+
+/** Fills a database, which is created if the server has none of its name. `query` holds the lock of that name. */
+export async function importDatabase(
+  context: Context,
+  query: MysqlQuery,
+  { target, source, admin }: ImportInto,
+): Promise<void> {
+  const { name, marker } = target;
+  const isThere = await look(query, name) !== undefined;
+  if (isThere && !source.replace && !await isEmpty(query, name)) throw holdsData(target, name);
+  const [fresh, old] = asideNames(name);
+  for (const aside of [fresh, old]) await dropAside(context, query, aside, marker); // of an import that died
+  const note: Note = { id: randomBytes(8).toString("hex"), createdAt: context.now().toISOString() };
+  try {
+    await query(`CREATE DATABASE ${backquoted(fresh)}; ${eventOf("CREATE", fresh, marker, note)}`);
+    const programs = await programsOf(query, name);
+    await asOwner(
+      query,
+      admin,
+      { fork: { id: note.id, name: fresh }, database: fresh },
+      (owner) => restore(context, programs, { target, source, admin, owner, to: fresh }),
+    );
+    context.signal.throwIfAborted();
+    if (!isThere) await query(`CREATE DATABASE ${backquoted(name)}`);
+    await query(`CREATE DATABASE ${backquoted(old)}; ${eventOf("CREATE", old, marker, note)}`);
+    await exchange(context, query, { name, fresh, old }).catch(async (error) => {
+      if (!isThere) await query(`DROP DATABASE ${backquoted(name)}`); // it was made above
+      throw error;
+    });
+  } finally {
+    for (const aside of [fresh, old]) await dropAside(context, query, aside, marker);
+  }
+}
+
+/** Names of the databases with the new and the old contents; a `$` is in no name of ours. */
+function asideNames(name: string): [fresh: string, old: string] {
+  const digest = createHash("sha256").update(name).digest("hex").slice(0, 16);
+  return [`forkstack$import$${digest}`, `forkstack$replaced$${digest}`];
+}
+
+/** Drops a database aside, with its account, if its mark says that it is one. */
+async function dropAside(context: Context, query: MysqlQuery, name: string, marker: Marker): Promise<void> {
+  const row = await look(query, name);
+  if (row === undefined) return;
+  const found = databaseMarker(context, row);
+  if (found === undefined || !isSameHolder(found, marker)) {
+    throw foreignError({ provider: "mysql", resource: "database" }, `use database "${name}": it bears no mark of ours`);
+  }
+  await dropAccounts(query, noteOf(row)!.id);
+  await query(`DROP DATABASE ${backquoted(name)}`);
+}
+
+async function isEmpty(query: MysqlQuery, name: string): Promise<boolean> {
+  return (await tablesOf(query, name)).length === 0 && (await definitionsOf(query, name)).length === 0;
+}
+
+async function tablesOf(query: MysqlQuery, name: string): Promise<string[]> {
+  const sql =
+    "SELECT TABLE_NAME AS one FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE NOT LIKE '%VIEW'";
+  return (await query(sql, [name])).map(({ one }) => one);
+}
+
+/** The databases of an import. */
+interface Three {
+  readonly name: string;
+  readonly fresh: string;
+  readonly old: string;
+}
+
+/**
+ * Puts the new contents in the place of the old ones. The tables move in one statement; views, routines, triggers and
+ * events, which cannot be moved, are made again. On a failure the old ones are put back.
+ */
+async function exchange(context: Context, query: MysqlQuery, { name, fresh, old }: Three): Promise<void> {
+  const [before, after] = [await definitionsOf(query, name), await definitionsOf(query, fresh)];
+  const [olds, news] = [await tablesOf(query, name), await tablesOf(query, fresh)];
+  const moves = (from: string, to: string, tables: readonly string[]) =>
+    tables.map((table) => `${backquoted(from)}.${backquoted(table)} TO ${backquoted(to)}.${backquoted(table)}`);
+  const move = async (all: readonly string[]) => {
+    if (all.length > 0) await query(`RENAME TABLE ${all.join(", ")}`);
+  };
+  await drop(query, fresh, after.filter(({ kind }) => kind === "TRIGGER")); // else no table moves
+  await context.fence();
+  let isMoved = false;
+  try {
+    await drop(query, name, before);
+    await move([...moves(name, old, olds), ...moves(fresh, name, news)]);
+    isMoved = true;
+    await rebaseDefaults(query, name, fresh);
+    await define(context, query, { to: name }, after);
+  } catch (error) {
+    await drop(query, name, await definitionsOf(query, name));
+    if (isMoved) await move([...moves(name, fresh, news), ...moves(old, name, olds)]);
+    await define(context, query, { to: name }, before);
+    throw error;
+  }
+}
+
+async function drop(query: MysqlQuery, database: string, definitions: readonly Definition[]): Promise<void> {
+  for (const { kind, name } of definitions) {
+    await query(`DROP ${kind} IF EXISTS ${backquoted(database)}.${backquoted(name)}`);
+  }
+}
+
+/** Names of other accounts, which the login of the import may not act for: where a dump's own line begins with them. */
+const DEFINER =
+  /^((?:\/\*!\d+ )?(?:CREATE *(?:\*\/ \/\*!\d+ )?(?:OR REPLACE )?(?:ALGORITHM ?= ?\w+ )?)?)DEFINER ?= ?(?:`(?:[^`]|``)*`|'[^']*'|\w+)@(?:`(?:[^`]|``)*`|'[^']*'|[\w.%]+)/;
+/** Settings of a whole server that dumps begin with, and MariaDB's sandbox, which clients of MySQL do not know. */
+const LEFT_OUT =
+  /^(?:SET @@(?:GLOBAL\.GTID_PURGED|SESSION\.SQL_LOG_BIN)|SET @MYSQLDUMP_TEMP_LOG_BIN|\/\*M?!999999\\- )/i;
+
+/** Leaves the names of other accounts out of a dump; the rows of tables stay as they are. */
+async function* importable(pieces: AsyncIterable<string>): AsyncGenerator<string, void> {
+  let rest = "";
+  const line = (text: string) => LEFT_OUT.test(text) ? "" : text.replace(DEFINER, "$1");
+  for await (const piece of pieces) {
+    if (!piece.includes("\n")) { // a row may be very long
+      rest += piece;
+      continue;
+    }
+    const lines = (rest + piece).split("\n");
+    rest = lines.pop()!;
+    yield lines.map((one) => `${line(one)}\n`).join("");
+  }
+  if (rest !== "") yield line(rest);
+}
+
+/**
+ * Runs a dump in the database aside. `--binary-mode` keeps the client from obeying commands in it; another database
+ * that it names is closed to this login.
+ */
+async function restore(
+  context: Context,
+  programs: Programs,
+  { target, source, admin, owner, to }: ImportInto & { readonly owner: Login; readonly to: string },
+): Promise<void> {
+  await context.fence();
+  const failed = await feed(
+    {
+      command: programs.client,
+      args: [...placeOptions(programs, owner), "--binary-mode", "--batch", `--database=${to}`],
+      env: { MYSQL_PWD: owner.password },
+    },
+    importable(dumpOf(context, programs, { target, source, admin })),
+    context.signal,
+  );
+  context.signal.throwIfAborted();
+  if (failed === undefined) return;
+  const said = toldReason(failed.stderr, [owner.password]);
+  throw new ForkstackError("IMPORT_REFUSED", `Cannot restore the data: ${said}`, {
+    hint: "Dump one database, without --databases, and without what needs more rights than its own",
+    details: { provider: "mysql" },
+  });
+}
+
+/** Yields a dump, one character a byte. */
+async function* dumpOf(
+  context: Context,
+  programs: Programs,
+  { target, source: { path, url }, admin }: ImportInto,
+): AsyncGenerator<string, void> {
+  if (url === undefined) {
+    const { createReadStream } = await import("node:fs");
+    return yield* createReadStream(path!, { encoding: "latin1" });
+  }
+  const login = loginOf(url.reveal());
+  const database = decodeURIComponent(new URL(url.reveal()).pathname.slice(1));
+  if (login === undefined || database === "") {
+    throw refused(target, "it is no URL like mysql://user:…@host:3306/database");
+  }
+  if (login.host === admin.host && login.port === admin.port && database === target.name) {
+    throw refused(target, "the URL leads to dev itself");
+  }
+  const failed = yield* outputOf(
+    {
+      command: programs.dump,
+      args: [...placeOptions(programs, login), ...WHOLE, "--", database],
+      env: { MYSQL_PWD: login.password },
+    },
+    context.signal,
+    "latin1",
+  );
+  if (failed === undefined) return;
+  context.signal.throwIfAborted();
+  const said = toldReason(failed.stderr, [login.password]);
+  throw new ForkstackError("DUMP_FAILED", `Cannot read the data: ${programs.dump} failed: ${said}`, {
+    hint: "Fix what it says, then run the same command again",
+    details: { provider: "mysql" },
+  });
+}
+
+/** Options for one snapshot of a whole database. */
+const WHOLE = [
+  "--single-transaction",
+  "--quick",
+  "--routines",
+  "--triggers",
+  "--events",
+  "--hex-blob",
+  "--skip-comments",
+  "--skip-add-locks",
+  "--no-tablespaces",
+  "--loose-set-gtid-purged=OFF",
+  "--loose-column-statistics=0",
+];
