@@ -109,11 +109,10 @@ const provider: Provider<Options> = {
   remark: (context, fork) => locked(context, "extend", fork.name, (query) => remark(context, query, fork)),
   execute: (context, fork, _scope, sql) => execute(context, fork, fork.name, sql),
   reset,
-  import: (context, target, source) => {
+  import: async (context, target, source) => {
     const purpose = purposeOf(`import into database "${target.name}"`);
-    return connected(context, purpose.what, async (query) => {
-      assertName(target.name);
-      await lock(context, query, target.name);
+    assertName(target.name);
+    return await locked(context, "import into", target.name, async (query) => {
       const { importDatabase } = await load<typeof import("./postgres_import.ts")>(
         "providers/database/postgres_import.ts",
       );
