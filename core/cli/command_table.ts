@@ -19,7 +19,6 @@ export const OPTIONS = {
   "no-switch": { type: "boolean", help: "do not switch to it" },
   purge: { type: "boolean", help: "also delete backups" },
   "if-exists": { type: "boolean", help: "succeed if the environment does not exist" },
-  secrets: { type: "boolean", help: "also pass the secrets as variables" },
   idle: { type: "string", help: "delete those not switched to for this time instead", value: "<time>" },
   deep: { type: "boolean", help: "read all data of SQLite databases, too" },
   fix: { type: "boolean", help: "make the safe fixes" },
@@ -35,6 +34,11 @@ export const OPTIONS = {
   },
   port: { type: "string", help: "listen on this port", value: "<port>" },
   replace: { type: "boolean", help: "replace the data that dev has (asks first)" },
+  format: {
+    type: "string",
+    help: "shell, dotenv, json, docker, github, gitlab, systemd, fish or powershell",
+    value: "<format>",
+  },
   adopt: { type: "boolean", help: "also take over resources of another registry, which must be lost" },
   cors: {
     type: "string",
@@ -44,6 +48,7 @@ export const OPTIONS = {
   },
   "dry-run": { type: "boolean", help: "print the plan and change nothing" },
   resource: { type: "string", help: "which secrets resource, if the stack has several", value: "<resource>" },
+  secrets: { type: "boolean", help: "also pass the secrets as variables" },
   reveal: { type: "boolean", help: "show the values" },
   yes: { type: "boolean", short: "y", help: "confirm; do not ask" },
   json: { type: "boolean", help: "print one JSON document on stdout" },
@@ -190,6 +195,7 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
   url: {
     group: "data",
     summary: "print the URL of a database, cache or queue",
+    row: { with: ["env", "connect"], summary: "print a URL or all variables; open a client" },
     arguments: { labels: ["[resource]", "[env]"], min: 0, max: 2 },
     example: "url database alice",
     options: ["reveal"],
@@ -209,5 +215,21 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
     arguments: { labels: ["[env]"], min: 0, max: 1 },
     example: "seed alice",
     options: ["dry-run"],
+  },
+  env: {
+    group: "data",
+    summary: "print an environment's variables for other tools",
+    arguments: { labels: ["[env]", "[key]"], min: 0, max: 2 },
+    example: "env alice --format docker",
+    options: ["format", "secrets", "resource", "reveal"],
+    without: ["yes"],
+  },
+  connect: {
+    group: "data",
+    summary: "open a client of a database, cache or queue",
+    arguments: { labels: ["[resource]", "[env]"], min: 0, max: 2 },
+    example: "connect database alice",
+    options: [],
+    without: ["yes", "json"],
   },
 };

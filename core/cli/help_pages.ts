@@ -17,6 +17,7 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   project: "from package.json or deno.json, the git remote, or the directory",
   set: "asked on a terminal, else see docs/init.md",
   port: '"port" of the storage in forkstack.json, else 7833',
+  format: "shell",
   cors: "none",
   resource: "the only one",
 };
@@ -349,7 +350,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
       ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
     },
-    seeAlso: ["run", "status", "docs/run.md"],
+    seeAlso: ["env", "connect", "run", "docs/env.md"],
   },
   import: {
     about: [
@@ -370,7 +371,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
     ],
     exits: { 3: "", 4: "there is no such file, directory or database", 5: "", 6: "" },
     files: {
-      "forkstack.json": "`bases` names the resources of dev that bear other names",
+      "forkstack.json": "`bases` sets the names of resources of dev",
       credentials: "environment variables of the vendors, e.g. TURSO_API_TOKEN; see the provider's page in docs/",
     },
     seeAlso: ["new", "reset", "seed", "docs/import.md"],
@@ -388,5 +389,42 @@ export const PAGES: Readonly<Record<string, Page>> = {
     exits: { 4: "the environment does not exist", 5: "", 7: "the command failed" },
     files: { "forkstack.json": "`seed` is the command" },
     seeAlso: ["import", "run", "new", "docs/import.md"],
+  },
+  env: {
+    about: [
+      "Prints the variables of an environment as another program reads them. Variables that give access to something, such as a URL with a password, are left out, and named on stderr; --reveal prints them too. A value that a format cannot hold whole is an error.",
+      "In GitHub Actions --format github also has the log hide what is secret.",
+    ],
+    meanings: {
+      "[env]": "an environment. Default: the current one",
+      "[key]": "one variable, e.g. DATABASE_URL: its value alone is printed",
+    },
+    examples: [["env --reveal", 'for a shell: eval "$(forkstack env --reveal)"'], [
+      "env alice DATABASE_URL --reveal",
+      "prints one value",
+    ], ["env pr-42 --format github --reveal", "for a step of GitHub Actions: append it to $GITHUB_ENV"]],
+    exits: { 3: "", 4: "the environment does not exist", 5: "", 6: "" },
+    files: {
+      ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
+      GITHUB_ACTIONS: "true in a step of GitHub Actions, which then gets its masks on stderr",
+    },
+    seeAlso: ["url", "connect", "run", "docs/env.md"],
+  },
+  connect: {
+    about: [
+      "Opens psql, sqlite3, mysql or redis-cli, whichever speaks the protocol of the URL, with the variables of an environment. The password goes to it by its environment, never by an argument. What comes by a pipe is run: `forkstack connect database dev < dump.sql`.",
+      "The exit code is that of the client. There is no --json: the output belongs to it.",
+    ],
+    meanings: {
+      "[resource]": "a kind or a name, e.g. cache or cache.sessions. Default: database",
+      "[env]": "an environment. Default: the current one",
+    },
+    examples: [["connect", "opens the database of the current environment"], [
+      "connect cache.sessions alice",
+      "opens one cache of alice",
+    ]],
+    exits: { 4: "the environment does not exist", 5: "", 6: "", 127: "" },
+    files: { ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)" },
+    seeAlso: ["url", "run", "docs/env.md"],
   },
 };

@@ -24,6 +24,7 @@ export const SHARED_OPTIONS = {
     value: "<resource>",
     default: "the only one",
   },
+  secrets: { type: "boolean", help: "also pass the secrets as variables" },
   reveal: { type: "boolean", help: "show the values" },
   yes: { type: "boolean", short: "y", help: "confirm; do not ask" },
   json: { type: "boolean", help: "print one JSON document on stdout" },

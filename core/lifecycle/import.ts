@@ -137,7 +137,7 @@ function unsupported(named: readonly Resource[], form: SourceForm): ForkstackErr
   return new ForkstackError("IMPORT_UNSUPPORTED", `Cannot import ${what} into ${key}: ${title} does not take it`, {
     hint: taken === undefined
       ? importHint ?? OTHER_WAYS[provider.kind] ??
-        `Fill ${key} of dev by the vendor's own means, with \`forkstack run dev\``
+        `Fill ${key} of dev by the vendor's own means: \`forkstack run dev -- <program>\``
       : `It takes ${taken}`,
     details: { env: ENV, resource: key, provider: provider.name },
   });

@@ -57,4 +57,6 @@ export const TASKS: Readonly<Record<string, Task>> = {
   url: {},
   import: {},
   seed: { set: "run" },
+  env: {},
+  connect: { set: "run" },
 };

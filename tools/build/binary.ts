@@ -6,8 +6,10 @@ import { carry } from "../../core/system/lazy.ts";
 
 carry({
   "core/cli/commands/completions.ts": () => import("../../core/cli/commands/completions.ts"),
+  "core/cli/commands/connect.ts": () => import("../../core/cli/commands/connect.ts"),
   "core/cli/commands/delete.ts": () => import("../../core/cli/commands/delete.ts"),
   "core/cli/commands/doctor.ts": () => import("../../core/cli/commands/doctor.ts"),
+  "core/cli/commands/env.ts": () => import("../../core/cli/commands/env.ts"),
   "core/cli/commands/extend.ts": () => import("../../core/cli/commands/extend.ts"),
   "core/cli/commands/import.ts": () => import("../../core/cli/commands/import.ts"),
   "core/cli/commands/init.ts": () => import("../../core/cli/commands/init.ts"),

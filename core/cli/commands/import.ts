@@ -40,7 +40,7 @@ export const command: CommandFile = {
   ],
   exits: { 3: "", 4: "there is no such file, directory or database", 5: "", 6: "" },
   files: {
-    "forkstack.json": "`bases` names the resources of dev that bear other names",
+    "forkstack.json": "`bases` sets the names of resources of dev",
     credentials: "",
   },
   seeAlso: ["new", "reset", "seed", "docs/import.md"],

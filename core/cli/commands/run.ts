@@ -47,7 +47,7 @@ export const command: CommandFile = {
   example: "run alice -- npm start",
   without: ["yes", "json"],
   options: {
-    secrets: { type: "boolean", help: "also pass the secrets as variables" },
+    secrets: "shared",
     resource: "shared",
     cors: "shared",
   },
@@ -89,9 +89,17 @@ async function runRun(call: Invocation): Promise<CommandResult> {
   return { data: {}, text: () => "", exitCode: await runProgram(call) };
 }
 
+/** A program that depends on the variables it gets, with further ones of its own. */
+export type PreparedProgram = (
+  variables: Values,
+) => Promise<{ readonly program: readonly string[]; readonly env: Values }>;
+
 /** Runs the program of a command line with an environment's variables; returns its exit code. */
-export async function runProgram(call: Pick<Invocation, "name" | "flags" | "io" | "program">): Promise<number> {
-  const { flags, io, program: [command, ...args] } = call;
+export async function runProgram(
+  call: Pick<Invocation, "name" | "flags" | "io" | "program">,
+  prepared?: PreparedProgram,
+): Promise<number> {
+  const { flags, io } = call;
   const origins = originsOf(flags.cors);
   const seen = processStanding(); // before anything listens to a signal
   const { project, env, written, told, secrets } = await settingsOf(call);
@@ -106,13 +114,17 @@ export async function runProgram(call: Pick<Invocation, "name" | "flags" | "io" 
     secrets,
     identities: await io.catalog.identities(),
   });
+  const { program: [command, ...args], env: own } = await prepared?.(variables) ?? { program: call.program, env: {} };
   const stands = await seen;
   const { ignored } = stands;
-  return await withSignals(stands, (onStart) => start(command!, args, { env: vars, ignored, onStart }));
+  return await withSignals(
+    stands,
+    (onStart) => start(command!, args, { env: { ...vars, ...own }, ignored, onStart }),
+  );
 }
 
 /** The facts about the environment, read before anything starts. */
-interface Settings {
+export interface Settings {
   readonly project: Project;
   readonly env: string;
   /** The variables as its file has them. */
@@ -122,7 +134,8 @@ interface Settings {
   readonly secrets: Secrets;
 }
 
-async function settingsOf({ name, flags, io }: Pick<Invocation, "name" | "flags" | "io">): Promise<Settings> {
+/** Reads an environment's variables: from its file, or else from its providers; and its secrets with --secrets. */
+export async function settingsOf({ name, flags, io }: Pick<Invocation, "name" | "flags" | "io">): Promise<Settings> {
   const envOf = (project: Project) => name === undefined ? meantEnv(project) : parseEnvName(name);
   const writtenOf = async (project: Project, env: string) => {
     const cwd = project.root;

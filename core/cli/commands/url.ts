@@ -23,6 +23,7 @@ export const command: CommandFile = {
   order: 17,
   group: "data",
   summary: "print the URL of a database, cache or queue",
+  row: { with: ["env", "connect"], summary: "print a URL or all variables; open a client" },
   arguments: { labels: ["[resource]", "[env]"], min: 0, max: 2 },
   meanings: {
     "[resource]": "a kind or a name, e.g. cache or cache.sessions. Default: database",
@@ -47,13 +48,13 @@ export const command: CommandFile = {
     ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
     ".current-env": "",
   },
-  seeAlso: ["run", "status", "docs/run.md"],
+  seeAlso: ["env", "connect", "run", "docs/env.md"],
   run: runUrl,
 };
 
 async function runUrl({ name, more, flags, io }: Invocation): Promise<CommandResult> {
   const project = await openProject(cwd(), { init: false, catalog: io.catalog });
-  const { kind, name: resourceName } = await resourceOf(project, name, more);
+  const { kind, name: resourceName } = await resourceWithUrl(project, "url", name, more);
   const variable = KINDS[kind].variables.url!;
   const stack = await stackOf(project, more === undefined ? undefined : parseEnvName(more));
   const environment = stack.current();
@@ -95,8 +96,16 @@ async function isKnownHere(project: Project, env: string): Promise<boolean> {
   return BASE_ENVS.includes(env) || await readVariables({ project, world: { files } }, env) !== undefined;
 }
 
+/** What a command that takes a resource with a URL does, by its name. */
+const PURPOSES = { url: "print the URL of", connect: "connect to" } as const;
+
 /** The resource that is meant; a kind means the only one of it. An environment in its place is told, where none follows. */
-async function resourceOf(project: Project, wanted = "database", env?: string): Promise<Declared> {
+export async function resourceWithUrl(
+  project: Project,
+  command: keyof typeof PURPOSES,
+  wanted = "database",
+  env?: string,
+): Promise<Declared> {
   const { config } = project;
   const all = declaredResources(config).filter(({ kind }) => KINDS[kind].variables.url !== undefined);
   const found = all.filter(({ kind, name }) => kind === wanted || keyOf(kind, name) === wanted);
@@ -105,13 +114,15 @@ async function resourceOf(project: Project, wanted = "database", env?: string): 
     ? ["no database, cache or queue of this stack has that name", all]
     : ["there are several", found];
   const keys = choices.map(({ kind, name }) => keyOf(kind, name));
+  const what = `Cannot ${PURPOSES[command]} "${wanted}"`;
   if (
     found.length === 0 && keys.length > 0 && env === undefined && isEnvName(wanted) &&
     await isKnownHere(project, wanted)
   ) {
-    throw usage(`Cannot print the URL of "${wanted}": it is an environment`, `\`forkstack url ${keys[0]} ${wanted}\``);
+    throw usage(`${what}: it is an environment`, `\`forkstack ${command} ${keys[0]} ${wanted}\``);
   }
   const near = found.length === 0 ? await didYouMean(wanted, keys) : "";
-  const hint = keys.map((key) => `\`forkstack url ${key}\``).join(", ") || "`forkstack status` lists the variables";
-  throw usage(`Cannot print the URL of "${wanted}": ${state}${near}`, hint);
+  const hint = keys.map((key) => `\`forkstack ${command} ${key}\``).join(", ") ||
+    "`forkstack status` lists the variables";
+  throw usage(`${what}: ${state}${near}`, hint);
 }
