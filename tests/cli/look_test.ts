@@ -104,7 +104,7 @@ for (const isSilent of [false, true]) {
       const began = performance.now();
       const switched = await cli(place, "switch", "alice", "--json");
       assert.equal(switched.code, 0, switched.stderr);
-      assert(performance.now() - began < 15_000, "the wait is bounded");
+      assert(performance.now() - began < 30_000, "the wait is bounded");
       assert.match(switched.stderr, /^warning: Not looked at: database "shop-alice": ./m);
       assert.equal(JSON.parse(switched.stdout).data.resources[0].state, "unknown");
       assert.equal(await place.read(".current-env"), "alice\n");

@@ -31,7 +31,7 @@ async function stopped(place: Place, signal: Deno.Signal): Promise<Ended> {
   const began = performance.now();
   kill(signal);
   const { code, stderr, stdout } = await ended;
-  assert(performance.now() - began < 5_000, stderr);
+  assert(performance.now() - began < 30_000, stderr); // the script itself never ends
   return { code, stderr, stdout };
 }
 

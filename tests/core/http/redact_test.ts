@@ -190,7 +190,10 @@ Deno.test("redactor() takes time that grows with the text, not with its square",
       return performance.now() - began;
     };
     timeOf(2_000);
-    const [short, long] = [timeOf(20_000), timeOf(160_000)];
+    let [short, long] = [timeOf(20_000), timeOf(160_000)];
+    for (let again = 0; again < 2 && long >= 40 * Math.max(short, 5); again++) { // the machine may have been busy
+      [short, long] = [Math.min(short, timeOf(20_000)), Math.min(long, timeOf(160_000))];
+    }
     assert(long < 40 * Math.max(short, 5), `${piece}: ${short} ms, then ${long} ms`); // 8 times; its square is 64 times
   }
 });

@@ -217,7 +217,7 @@ Deno.test("a wait ends with the signal, with its reason", async () => {
   const began = performance.now();
   stop.abort(Object.assign(new Error("stopped"), { code: "INTERRUPTED" }));
   is((await waiter).code, "INTERRUPTED");
-  ok(performance.now() - began < 500);
+  ok(performance.now() - began < 10_000, "it waited for the holder, which does not end by itself");
   await holder.end();
 });
 
