@@ -4,15 +4,25 @@
  * bucket is unfinished.
  */
 import { createHash } from "node:crypto";
-import * as v from "npm:valibot@1.5.0";
-import type { Bucket } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { forEach } from "../../core/system/concurrency.ts";
-import { globMatcher } from "../../core/system/glob.ts";
-import type { Context, Copy, Fork, Inspection, Marker, Provider, Scope, Target } from "../../core/provider.ts";
+import type {
+  Context,
+  Copy,
+  Fork,
+  Inspection,
+  Marker,
+  Provider,
+  Replacement,
+  Scope,
+  Target,
+} from "../../core/provider.ts";
 import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "./ownership.ts";
-import { Store, type StoreAccount, vendorCode, type VendorHeaders } from "./s3_client.ts";
-import { amountOf, type CopyJob, copyObjects, emptyBucket, endUploads, objectsOf } from "./s3_objects.ts";
+import { isRefusal, Store, type StoreAccount, vendorCode } from "./s3_client.ts";
+import { type CopyJob, copyObjects } from "./s3_copy.ts";
+import { type Aside, asideContext, asideOf } from "./s3_aside.ts";
+import { amountOf, isEmptyBucket } from "./s3_listing.ts";
+import { emptyBucket } from "./s3_removal.ts";
 import { bucketOwner, MARK_OBJECT, type Marks, type StoreNote, storeNote } from "./s3_marks.ts";
 
 /** Variables of a bucket at a store that speaks S3, reached with keys of the environment's own. */
@@ -23,19 +33,6 @@ export const BUCKET_VARIABLES: Provider["variables"] = {
   AWS_ACCESS_KEY_ID: { isSecret: true, isIdentity: true },
   AWS_SECRET_ACCESS_KEY: { isSecret: true, isIdentity: true },
 };
-
-/** The options of providers that copy. */
-export const COPY_OPTIONS = {
-  /** `"copy"` or `"empty"`. @default {a copy, after a question above 10,000 objects or 1 GiB} */
-  fork: v.optional(v.picklist(["copy", "empty"])),
-  /** Keys that a fork gets; `*` stands for any characters. @default {all} */
-  include: v.optional(v.array(v.string())),
-  /** Keys that a fork does not get, even if they are included. */
-  exclude: v.optional(v.array(v.string())),
-};
-type CopyOptions = v.InferOutput<v.StrictObjectSchema<typeof COPY_OPTIONS, undefined>>;
-
-const ASK_ABOVE = { objects: 10_000, sizeBytes: 2 ** 30 };
 
 /** Calls about buckets in which stores differ. */
 export interface Buckets<Options> {
@@ -75,7 +72,7 @@ export interface BucketVendor<Options> {
 /** Creates a provider for one store. */
 export function bucketProvider<Options>(
   vendor: BucketVendor<Options>,
-): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "usage"> {
+): Pick<Provider<Options>, "inspect" | "create" | "delete" | "list" | "probe" | "remark" | "reset" | "usage"> {
   const opened = <T>(context: Context, scope: Scope<Options>, work: (store: Store) => Promise<T>) =>
     Store.with(context, vendor.account(context, scope), work);
   return {
@@ -85,6 +82,7 @@ export function bucketProvider<Options>(
     async *list(context, scope) {
       yield* await opened(context, scope, (store) => list(vendor, context, store, scope));
     },
+    reset: (context, fork, target) => reset(vendor, context, fork, target),
     remark: (context, fork, scope) => opened(context, scope, (store) => remark(vendor, context, store, fork, scope)),
     probe: (context, held, scope) =>
       opened(context, scope, async (store) => {
@@ -179,6 +177,7 @@ async function create<Options>(
 ): Promise<Fork> {
   const { name, marker, parent } = target;
   const marks = vendor.marks(target.options);
+  const isLate = marks.key !== undefined || vendor.isForking;
   let there = await ours(vendor, context, store, target);
   if (there?.copy !== undefined) return there;
   if (parent !== undefined) { // not by HEAD: its refusals have no code
@@ -192,14 +191,22 @@ async function create<Options>(
     there = await ours(vendor, context, store, { ...target, isResumed: false }); // the store said that one is there
     if (there === undefined) throw vanished(vendor, target);
   }
+  const isMade = there === undefined;
+  let note = await marks.read(store, name);
+  // Some stores answer a second creation as they did the first one: what is there then is looked at.
+  let others = note && isOthers(bucketOwner(context, name, note)?.marker, marker, UNMARKED);
+  const isNew = isMade && isLate && !vendor.isForking && note === undefined;
+  if (isNew && !await isEmptyBucket(store, name)) others = UNMARKED;
+  if (others !== undefined) {
+    if (isMade) await context.refused(name);
+    throw foreign(vendor, target, `make bucket "${name}": ${others}`);
+  }
   const createdAt = await vendor.buckets.createdAt(store, name, context, target);
   const birth = createdAt && birthOf(name, createdAt);
-  if (there === undefined && birth) await context.record("born", birth);
-  let note = await marks.read(store, name);
-  if ((marks.key !== undefined || vendor.isForking) && note === undefined) {
+  if (isMade && birth) await context.record("born", birth);
+  if (isLate && note === undefined) {
     const wanted = storeNote(birth === undefined ? fresh : { ...fresh, id: idOf(marker, birth) });
-    // The mark that is there counts: another attempt may have been first.
-    note = await marks.write(store, name, wanted) ?? await marks.read(store, name);
+    note = await mark(vendor, context, store, target, { note: wanted, isMade });
   }
   const owner = note && bucketOwner(context, name, note);
   const why = isOthers(owner?.marker, marker, UNMARKED);
@@ -210,6 +217,37 @@ async function create<Options>(
   await marks.write(store, name, storeNote(whole));
   if (birth) await context.record(FILLED + whole.copy, birth);
   return whole;
+}
+
+/**
+ * Writes the mark of a bucket and reads it back: the one that is there counts, since another attempt may have been first.
+ * Where the store keeps none, the empty bucket that this run made is removed.
+ */
+async function mark<Options>(
+  vendor: BucketVendor<Options>,
+  context: Context,
+  store: Store,
+  target: Target<Options>,
+  { note, isMade }: { readonly note: StoreNote; readonly isMade: boolean },
+): Promise<StoreNote> {
+  const { name, options } = target;
+  const marks = vendor.marks(options);
+  let refusal: unknown;
+  try {
+    const kept = await marks.write(store, name, note) ?? await marks.read(store, name);
+    if (kept !== undefined) return kept;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    refusal = error;
+  }
+  const isRemoved = isMade && await isEmptyBucket(store, name);
+  if (isRemoved) await vendor.buckets.remove(store, name, context, target);
+  throw refusal ??
+    new ForkstackError("PROVIDER_REFUSED", `Cannot mark bucket "${name}": the store did not keep the mark`, {
+      hint: `A store must keep tags of buckets, or the object "${MARK_OBJECT.key}"` +
+        (isRemoved ? "; nothing was left behind" : `; bucket "${name}" is left, without a mark`),
+      details: { provider: vendor.name, resource: target.resource },
+    });
 }
 
 function freshFork(context: Context, { name, marker, parent }: Target<unknown>): Fork {
@@ -231,7 +269,7 @@ function idOf({ operation }: Marker, birth: string): string {
  * Returns true if two forks are the same bucket, though one was seen by its creation only: its mark was not visible
  * yet, or is gone.
  */
-function isSameBucket(one: Fork, other: Fork): boolean {
+function isSameBucket(one: Pick<Fork, "id" | "marker">, other: Pick<Fork, "id" | "marker">): boolean {
   return one.id === other.id || one.id === idOf(one.marker, other.id) || other.id === idOf(other.marker, one.id);
 }
 
@@ -272,39 +310,8 @@ async function spareFork<Options>(
   const createdAt = await vendor.buckets.createdAt(store, name, context, target);
   if (createdAt === undefined) return undefined;
   const id = birthOf(name, createdAt);
-  const isTaken = await context.takeOver(name, id, async () => {
-    for await (const _ of objectsOf(store, name)) return false;
-    return true;
-  });
+  const isTaken = await context.takeOver(name, id, () => isEmptyBucket(store, name));
   return isTaken ? { id, name, marker, createdAt } : undefined;
-}
-
-/** Prepares a copy of the parent's objects as the options say; for stores that have no forks. */
-export async function prepareCopy<Options extends CopyOptions>(
-  context: Context,
-  store: Store,
-  { options, parent, name }: Target<Options>,
-  isResumed: boolean,
-): Promise<() => Promise<Copy>> {
-  if (parent === undefined || options.fork === "empty") return () => Promise.resolve("empty");
-  const job: CopyJob = { from: parent, to: name, takes: filterOf(options) };
-  const amount = await amountOf(store, parent, job.takes);
-  const isMuch = amount.objects > ASK_ABOVE.objects || amount.sizeBytes > ASK_ABOVE.sizeBytes;
-  if (isMuch && options.fork === undefined && !isResumed) { // what is resumed was agreed to
-    const size = `${amount.objects.toLocaleString("en")} objects, ${(amount.sizeBytes / 2 ** 30).toFixed(1)} GiB`;
-    await context.confirm(`Copy ${size} from bucket "${parent}"? ("fork" in forkstack.json answers this)`);
-  }
-  return async () => {
-    if (isResumed) await endUploads(context, store, name);
-    await copyObjects(context, store, job, amount);
-    return amount.objects === 0 ? "empty" : "full-copy";
-  };
-}
-
-/** Returns a test for the keys of a fork; the parent's own mark is never one. */
-export function filterOf({ include, exclude = [] }: CopyOptions): (key: string) => boolean {
-  const [isIncluded, isExcluded] = [globMatcher(...include ?? ["*"]), globMatcher(...exclude)];
-  return (key) => key !== MARK_OBJECT.key && isIncluded(key) && !isExcluded(key);
 }
 
 async function remark<Options>(
@@ -324,7 +331,10 @@ async function remark<Options>(
   await marks.write(store, fork.name, storeNote({ ...owner, marker: fork.marker }));
 }
 
-/** Deletes all objects except the mark, then the mark, then the bucket. */
+/** Most attempts at removing a bucket that something is put into meanwhile. */
+const REMOVALS = 3;
+
+/** Removes what a reset that was cut off left, then the bucket itself. */
 async function remove<Options>(
   vendor: BucketVendor<Options>,
   context: Context,
@@ -332,25 +342,87 @@ async function remove<Options>(
   fork: Fork,
   scope: Scope<Options>,
 ): Promise<"deleted" | "absent"> {
-  const { name, marker } = fork;
+  const aside = asideOf(fork);
+  await removeBucketOf(vendor, asideContext(context, fork, aside), store, aside, scope);
+  return await removeBucketOf(vendor, context, store, fork, scope);
+}
+
+/**
+ * Removes the bucket of this id, or where none is given that of the marker: all objects except the mark, then the mark,
+ * then the bucket.
+ */
+async function removeBucketOf<Options>(
+  vendor: BucketVendor<Options>,
+  context: Context,
+  store: Store,
+  { id, name, marker }: Aside & { readonly id?: string },
+  scope: Scope<Options>,
+): Promise<"deleted" | "absent"> {
   const marks = vendor.marks(scope.options);
   const seen = await vendor.buckets.look(store, name, context, scope);
   if (seen === "absent" || seen === "others") return "absent"; // ours is gone; another's may bear its name
   const note = await marks.read(store, name);
   const owner = (note && bucketOwner(context, name, note)) ?? await unmarkedFork(vendor, context, store, scope, name);
-  if (owner === undefined || !isSameBucket(owner, fork)) return "absent";
+  if (owner === undefined || (id !== undefined && !isSameBucket(owner, { id, marker }))) return "absent";
   if (!isSameHolder(owner.marker, marker)) {
     throw foreign(vendor, scope, `delete bucket "${name}": ${holder(owner.marker)}`);
   }
   context.signal.throwIfAborted();
-  if (!vendor.isForking) await emptyBucket(context, store, name, marks.key);
-  if (marks.key !== undefined) await emptyBucket(context, store, name);
-  try {
-    await vendor.buckets.remove(store, name, context, scope);
-  } catch (error) {
-    if (vendorCode(error) !== "NoSuchBucket") throw error; // else another run was as fast
+  for (let tries = 1;; tries++) {
+    if (!vendor.isForking) await emptyBucket(context, store, name, marks.key);
+    if (marks.key !== undefined) await emptyBucket(context, store, name);
+    try {
+      await vendor.buckets.remove(store, name, context, scope);
+      return "deleted";
+    } catch (error) {
+      if (vendorCode(error) === "NoSuchBucket") return "deleted"; // another run was as fast
+      // What was written meanwhile, or shows only now, goes as well.
+      if (!isForkstackError(error) || error.code !== "CONFLICT" || tries === REMOVALS) throw error;
+    }
   }
-  return "deleted";
+}
+
+/**
+ * Fills a bucket aside from the parent. The commit makes the fork's objects those of the bucket aside, which it then
+ * removes; until then the old ones stay.
+ */
+async function reset<Options>(
+  vendor: BucketVendor<Options>,
+  context: Context,
+  fork: Fork,
+  target: Target<Options>,
+): Promise<Replacement> {
+  const opened = <T>(work: (store: Store) => Promise<T>) => Store.with(context, vendor.account(context, target), work);
+  const aside = asideOf({ ...fork, marker: target.marker });
+  const within = asideContext(context, fork, aside);
+  const discard = (store: Store) => removeBucketOf(vendor, within, store, aside, target);
+  const marks = vendor.marks(target.options);
+  const { copy } = await opened(async (store) => {
+    const seen = await inspect(vendor, context, store, target);
+    if (seen.state !== "pending" && seen.state !== "ready") throw missing(vendor, target, seen.state);
+    if (!isSameBucket(seen.fork, fork)) throw foreign(vendor, target, `reset bucket "${fork.name}": it is another one`);
+    await discard(store); // of an earlier attempt: the parent is another since
+    try {
+      return await create(vendor, within, store, { ...target, ...aside, isResumed: true });
+    } catch (error) {
+      if (!context.signal.aborted) await discard(store).catch(() => {}); // else a later reset or delete does it
+      throw error;
+    }
+  });
+  return {
+    commit: () =>
+      opened(async (store) => {
+        const takes = (key: string) => key !== MARK_OBJECT.key;
+        const job: CopyJob = { from: aside.name, to: fork.name, takes };
+        await copyObjects(context, store, job, await amountOf(store, aside.name, takes));
+        const { marker, parent: parentId } = target;
+        const fresh = { ...fork, marker, parentId, copy };
+        await marks.write(store, fork.name, storeNote(fresh));
+        await discard(store);
+        return fresh;
+      }),
+    discard: () => opened(async (store) => void await discard(store)),
+  };
 }
 
 /** Lists the forks among all buckets whose name begins with the project's, a few at a time. */
@@ -367,7 +439,8 @@ async function list<Options>(
     const owner = note && bucketOwner(context, name, note);
     if (owner?.marker.stack === scope.stack && owner.marker.resource === scope.resource) forks.push(owner);
   }, { signal: context.signal });
-  return forks.sort((a, b) => a.name < b.name ? -1 : 1);
+  const asides = new Set(forks.map((fork) => asideOf(fork).name)); // a part of their fork
+  return forks.filter(({ name }) => !asides.has(name)).sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
 /** Reads the note of a bucket; `undefined` for a bucket that is gone or that this account may not read. */
@@ -380,70 +453,24 @@ async function readIfOurs(marks: Marks, store: Store, name: string): Promise<Sto
   }
 }
 
-// ---- What S3 itself says of buckets ----
-
-/** Looks for a bucket by S3's `HeadBucket`. */
-export async function lookByHead(
-  store: Store,
-  name: string,
-  vendor?: VendorHeaders,
-): Promise<"absent" | "others" | "there"> {
-  for (let isSecond = false;; isSecond = true) {
-    try {
-      await store.send(new store.sdk.HeadBucketCommand({ Bucket: name }), `look at bucket "${name}"`, vendor);
-      return "there";
-    } catch (error) {
-      if (!isForkstackError(error)) throw error;
-      if (error.details.status === 404) return "absent";
-      // 403 is said of others' buckets, of our own that the key may not look at, and of keys that are no good at all:
-      // the list tells them apart. It may also have set the SDK's clock right, so that a second look counts.
-      if (error.details.status !== 403 || await isListed(store, name)) throw error;
-      if (isSecond) return "others";
-    }
-  }
-}
-
-/** Returns true if a bucket could not be created because it exists, ours or another's: not every store tells which. */
-export function isTaken(error: unknown): boolean {
-  return /^BucketAlready(OwnedByYou|Exists)$/.test(vendorCode(error) ?? "");
-}
-
-/** Removes an empty bucket by S3's `DeleteBucket`. */
-export async function removeBucket(store: Store, name: string): Promise<void> {
-  await store.send(new store.sdk.DeleteBucketCommand({ Bucket: name }), `delete bucket "${name}"`);
-}
-
-async function isListed(store: Store, name: string): Promise<boolean> {
-  for await (const listed of namesOf(store, name)) if (listed === name) return true;
-  return false;
-}
-
-/** Lists names of buckets with a prefix by S3's `ListBuckets`. */
-export async function* namesOf(store: Store, prefix: string): AsyncGenerator<string> {
-  for await (const { Name = "" } of listedBuckets(store, prefix)) yield Name;
-}
-
-/** Returns the instant of a bucket's creation, as S3 lists it. */
-export async function createdAtOf(store: Store, name: string): Promise<string | undefined> {
-  for await (const { Name, CreationDate } of listedBuckets(store, name)) {
-    if (Name === name) return CreationDate?.toISOString();
-  }
-  return undefined;
-}
-
-async function* listedBuckets(store: Store, prefix: string): AsyncGenerator<Bucket> {
-  let token: string | undefined;
-  for (;;) {
-    const command = new store.sdk.ListBucketsCommand({ MaxBuckets: 1_000, Prefix: prefix, ContinuationToken: token });
-    const page = await store.send(command, "list buckets");
-    for (const one of page.Buckets ?? []) if (one.Name?.startsWith(prefix)) yield one; // some know no prefix
-    if (page.ContinuationToken === undefined || page.ContinuationToken === token) return;
-    token = page.ContinuationToken;
-  }
-}
-
-function foreign<Options>(vendor: BucketVendor<Options>, { resource }: Scope<Options>, what: string): ForkstackError {
+function foreign<Options>(
+  vendor: BucketVendor<Options>,
+  { resource }: Pick<Scope<Options>, "resource">,
+  what: string,
+): ForkstackError {
   return foreignError({ provider: vendor.name, resource }, what);
+}
+
+function missing<Options>(
+  vendor: BucketVendor<Options>,
+  { name, resource }: Target<Options>,
+  state: string,
+): ForkstackError {
+  if (state === "foreign") return foreign(vendor, { resource }, `reset bucket "${name}": ${UNMARKED}`);
+  return new ForkstackError("NOT_FOUND", `Cannot reset bucket "${name}": it is gone`, {
+    hint: "Delete the environment and make it again",
+    details: { provider: vendor.name, resource },
+  });
 }
 
 function vanished<Options>(vendor: BucketVendor<Options>, { name, resource }: Target<Options>): ForkstackError {

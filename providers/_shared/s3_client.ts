@@ -17,6 +17,7 @@ import type { Waiter } from "../../core/system/poll.ts";
 import type { Context } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
 import { repeatable } from "../../core/system/repeat.ts";
+import { bareEtag, textIn } from "./s3_answers.ts";
 import { authorizationOf, sha256 } from "../../core/s3/sigv4.ts";
 
 export type S3 = typeof import("npm:@aws-sdk/client-s3@3.1162.0");
@@ -114,15 +115,20 @@ export class Store {
     }
   }
 
-  /** Copies an object if its source still has this ETag; metadata, content type and tags are copied too. */
-  async copy(from: string, to: string, key: string, etag: string): Promise<void> {
+  /**
+   * Copies an object, and returns the copy's ETag. With an ETag it does so only if the source still has it. Metadata,
+   * content type and tags are copied too.
+   */
+  async copy(from: string, to: string, key: string, etag?: string): Promise<string> {
     const what = `copy object "${key}" to bucket "${to}"`;
     const source = copySource(from, key);
     if (fitsUrl(key)) {
-      const headers = { "x-amz-copy-source": source, "x-amz-copy-source-if-match": etag };
+      const headers = present({ "x-amz-copy-source": source, "x-amz-copy-source-if-match": etag });
       const path = copySource(to, key);
-      await this.ask({ method: "PUT", path, query: { "x-id": "CopyObject" }, root: "CopyObjectResult", headers }, what);
-      return;
+      const query = { "x-id": "CopyObject" };
+      return bareEtag(
+        textIn(await this.ask({ method: "PUT", path, query, root: "CopyObjectResult", headers }, what), "ETag"),
+      );
     }
     const command = new this.sdk.CopyObjectCommand({
       Bucket: to,
@@ -130,7 +136,7 @@ export class Store {
       CopySource: source,
       CopySourceIfMatch: etag,
     });
-    await this.send(command, what);
+    return bareEtag((await this.send(command, what)).CopyObjectResult?.ETag);
   }
 
   /** Sends a request without the SDK, which takes longer than a nearby store; returns the answer's text. */
@@ -324,6 +330,12 @@ interface Meaning {
   readonly hint: string;
 }
 
+const UNKNOWN_REQUEST: Meaning = {
+  code: "PROVIDER_REFUSED",
+  state: "the store does not know this request",
+  hint: "Check that `endpoint` in forkstack.json is the store's S3 API",
+};
+
 /** Returns the meaning of Amazon's codes, and of those that other stores use for the same. */
 function meaningOf({ hints, region }: StoreAccount, name: string, status: number, where?: string): Meaning {
   const known: Readonly<Record<string, Meaning>> = {
@@ -361,6 +373,8 @@ function meaningOf({ hints, region }: StoreAccount, name: string, status: number
       state: "an object is archived",
       hint: "Restore it first, or leave it out with `exclude`",
     },
+    NotImplemented: UNKNOWN_REQUEST,
+    MethodNotAllowed: UNKNOWN_REQUEST,
     SlowDown: { code: "RATE_LIMITED", state: "the store asks to slow down", hint: "Run the same command again" },
   };
   const found = known[name];
@@ -396,6 +410,16 @@ class Refused extends ForkstackError {
 /** Returns the store's own code of a failed command: `"NoSuchKey"`. */
 export function vendorCode(error: unknown): string | undefined {
   return error instanceof Refused ? error.vendorCode : undefined;
+}
+
+/** Returns true if a store refused what a request asks for, and would again; not for a key that is no good at all. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof Refused && /^(PROVIDER_REFUSED|CREDENTIALS_DENIED)$/.test(error.code);
+}
+
+/** Returns true if a store knows nothing of the kind that a request asks for. */
+export function isUnknownRequest(error: unknown): boolean {
+  return /^(NotImplemented|MethodNotAllowed)$/.test(vendorCode(error) ?? "");
 }
 
 function s3Error(account: StoreAccount, error: unknown, what: string): unknown {

@@ -1,10 +1,10 @@
-/** Our notes on buckets: as tags, or as an object where a store has no tags. */
+/** Our notes on buckets: as tags, or as an object where a store keeps no tags. */
 import { present } from "./fields.ts";
 import * as v from "npm:valibot@1.5.0";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Marker } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { type Store, vendorCode } from "./s3_client.ts";
+import { isRefusal, isUnknownRequest, type Store, vendorCode } from "./s3_client.ts";
 
 /** The note on a bucket, by names that are valid in tags and in JSON. */
 export type StoreNote = Readonly<Record<string, string>>;
@@ -14,7 +14,7 @@ export interface Marks {
   read(store: Store, bucket: string): Promise<StoreNote | undefined>;
   /** Writes the note; returns the stored one, if it waited for it to be visible. */
   write(store: Store, bucket: string, note: StoreNote): Promise<StoreNote | void>;
-  /** The key of the object that holds the note, if it is an object. */
+  /** The key of the object that may hold the note; without one the note is stored in the call that makes the bucket. */
   readonly key?: string;
 }
 
@@ -110,3 +110,40 @@ export const MARK_OBJECT: Marks = {
     await store.send(command, `mark bucket "${bucket}"`);
   },
 };
+
+/**
+ * Stores the note as tags; where the store ignores or refuses these, as an object. Once a bucket has a note, it stays
+ * where it is. SeaweedFS and moto ignore tags at a bucket's creation, rclone takes a request for tags for a creation.
+ */
+export const TAGS_OR_OBJECT: Marks = {
+  key: MARK_OBJECT.key!,
+  async read(store, bucket) {
+    const { tags, refusal } = await tagsOf(store, bucket);
+    if (tags?.forkstack !== undefined) return tags;
+    const note = await MARK_OBJECT.read(store, bucket);
+    if (note === undefined && refusal !== undefined && !isUnknownRequest(refusal)) throw refusal;
+    return note;
+  },
+  async write(store, bucket, note) {
+    const isTagged = async () => (await tagsOf(store, bucket)).tags?.forkstack !== undefined;
+    if (await isTagged()) return await TAGS.write(store, bucket, note);
+    if (await MARK_OBJECT.read(store, bucket) === undefined) {
+      try {
+        await TAGS.write(store, bucket, note);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+      }
+      if (await isTagged()) return;
+    }
+    await MARK_OBJECT.write(store, bucket, note);
+  },
+};
+
+async function tagsOf(store: Store, bucket: string): Promise<{ tags?: StoreNote | undefined; refusal?: unknown }> {
+  try {
+    return { tags: await TAGS.read(store, bucket) };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return { refusal: error };
+  }
+}

@@ -21,7 +21,8 @@ import {
 import { ForkstackError } from "../../mod.ts";
 import { Api, endpointOption, reaches, type VendorAnswer } from "../_shared/json_api.ts";
 import type { StoreAccount } from "../_shared/s3_client.ts";
-import { BUCKET_VARIABLES, bucketProvider, type Buckets, COPY_OPTIONS, prepareCopy } from "../_shared/s3_buckets.ts";
+import { BUCKET_VARIABLES, bucketProvider, type Buckets } from "../_shared/s3_buckets.ts";
+import { COPY_OPTIONS, prepareCopy } from "../_shared/s3_fill.ts";
 import { MARK_OBJECT } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({

@@ -9,28 +9,24 @@ import * as v from "npm:valibot@1.5.0";
 import type { BucketLocationConstraint } from "npm:@aws-sdk/client-s3@3.1162.0";
 import { type Context, type Provider, type Question, type Scope, Secret, type Verified } from "../../core/provider.ts";
 import { endpointOption, reaches } from "../_shared/json_api.ts";
-import { accessKeysOf, standardEndpoint, type StoreAccount } from "../_shared/s3_client.ts";
-import {
-  BUCKET_VARIABLES,
-  bucketProvider,
-  type Buckets,
-  COPY_OPTIONS,
-  createdAtOf,
-  isTaken,
-  lookByHead,
-  namesOf,
-  prepareCopy,
-  removeBucket,
-} from "../_shared/s3_buckets.ts";
-import { MARK_OBJECT, TAGS, tagSetOf } from "../_shared/s3_marks.ts";
+import { accessKeysOf, isRefusal, standardEndpoint, type Store, type StoreAccount } from "../_shared/s3_client.ts";
+import { createdAtOf, isTaken, lookByHead, namesOf, removeBucket } from "../_shared/s3_bucket_calls.ts";
+import { BUCKET_VARIABLES, bucketProvider, type Buckets } from "../_shared/s3_buckets.ts";
+import { COPY_OPTIONS, prepareCopy } from "../_shared/s3_fill.ts";
+import { MARK_OBJECT, type Marks, type StoreNote, TAGS, TAGS_OR_OBJECT, tagSetOf } from "../_shared/s3_marks.ts";
+
+const AMAZON = /^s3(-fips)?\.(dualstack\.)?[a-z0-9-]+\.amazonaws\.com(\.cn)?$/;
 
 const options = v.strictObject({
   /** The region of all buckets of the resource, e.g. `"eu-west-1"`. */
   region: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'must be a region like "eu-west-1"')), "us-east-1"),
   /** URL of another store with an S3 API. Without TLS only on this machine. */
-  endpoint: endpointOption(undefined, /^s3(-fips)?\.(dualstack\.)?[a-z0-9-]+\.amazonaws\.com(\.cn)?$/),
+  endpoint: endpointOption(undefined, AMAZON),
   ...COPY_OPTIONS,
-  /** The storage of the mark: `"object"` for stores whose buckets take no tags. @default {"tags"} */
+  /**
+   * The storage of the mark: `"tags"` of the bucket, or where a store keeps none, and with `"object"` at once, its object
+   * `.forkstack.json`. @default {"tags"}
+   */
   mark: v.optional(v.picklist(["tags", "object"]), "tags"),
   /**
    * Give the application the keys that forkstack uses. They open every bucket that forkstack can reach, so it is safer
@@ -43,26 +39,48 @@ type Options = v.InferOutput<typeof options>;
 const buckets: Buckets<Options> = {
   look: (store, name) => lookByHead(store, name),
   createdAt: createdAtOf,
-  async make(store, { name, options: { region, mark } }, note) {
-    const isStandard = region === "us-east-1" && mark !== "tags"; // an empty configuration is refused
-    const command = new store.sdk.CreateBucketCommand({
-      Bucket: name,
-      CreateBucketConfiguration: isStandard ? undefined : {
-        LocationConstraint: region === "us-east-1" ? undefined : region as BucketLocationConstraint,
-        Tags: mark === "tags" ? tagSetOf(note) : undefined,
-      },
-    });
+  async make(store, { name, options }, note) {
+    const isTagged = options.mark === "tags";
     try {
-      await store.send(command, `make bucket "${name}"`);
-      return true;
+      return await makeBucket(store, name, options, isTagged ? note : undefined);
     } catch (error) {
-      if (isTaken(error)) return false;
-      throw error;
+      // Other stores may not know tags at creation; Amazon refuses them where the key may not give any.
+      if (!isTagged || isAmazons(options) || !isRefusal(error)) throw error;
+      return await makeBucket(store, name, options);
     }
   },
   remove: removeBucket,
   names: namesOf,
 };
+
+/** Makes a bucket; returns false if it exists already. */
+async function makeBucket(store: Store, name: string, { region }: Options, note?: StoreNote): Promise<boolean> {
+  const isStandard = region === "us-east-1" && note === undefined; // an empty configuration is refused
+  const command = new store.sdk.CreateBucketCommand({
+    Bucket: name,
+    CreateBucketConfiguration: isStandard ? undefined : {
+      LocationConstraint: region === "us-east-1" ? undefined : region as BucketLocationConstraint,
+      Tags: note && tagSetOf(note),
+    },
+  });
+  try {
+    await store.send(command, `make bucket "${name}"`);
+    return true;
+  } catch (error) {
+    if (isTaken(error)) return false;
+    throw error;
+  }
+}
+
+function marks(options: Options): Marks {
+  if (options.mark === "object") return MARK_OBJECT;
+  return isAmazons(options) ? TAGS : TAGS_OR_OBJECT;
+}
+
+/** Returns true for Amazon's own S3, which keeps tags at creation, and answers 200 for a bucket of ours that exists. */
+function isAmazons({ endpoint }: Options): boolean {
+  return endpoint === undefined || AMAZON.test(new URL(endpoint).hostname);
+}
 
 const CREDENTIALS_HINT = "`aws configure export-credentials --format env` prints them";
 
@@ -104,7 +122,7 @@ const provider: Provider<Options> = {
   ...bucketProvider<Options>({
     name: "s3",
     account,
-    marks: ({ mark }) => mark === "tags" ? TAGS : MARK_OBJECT,
+    marks,
     buckets,
     prepare: prepareCopy,
   }),

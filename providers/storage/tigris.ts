@@ -23,15 +23,8 @@ import {
 import { ForkstackError } from "../../mod.ts";
 import { endpointOption, instantOf, outOfReach, reaches } from "../_shared/json_api.ts";
 import { accessKeysOf, sign, type Store, type StoreAccount, vendorCode } from "../_shared/s3_client.ts";
-import {
-  BUCKET_VARIABLES,
-  bucketProvider,
-  type Buckets,
-  createdAtOf,
-  isTaken,
-  lookByHead,
-  namesOf,
-} from "../_shared/s3_buckets.ts";
+import { createdAtOf, isTaken, lookByHead, namesOf } from "../_shared/s3_bucket_calls.ts";
+import { BUCKET_VARIABLES, bucketProvider, type Buckets } from "../_shared/s3_buckets.ts";
 import { type Marks, type StoreNote, TAGS } from "../_shared/s3_marks.ts";
 
 const options = v.strictObject({
