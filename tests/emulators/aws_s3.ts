@@ -23,6 +23,13 @@ export interface AwsOptions {
   readonly secretAccessKey?: string;
   readonly region?: string;
   readonly maxBuckets?: number;
+  /**
+   * How tags of buckets are taken: at creation MinIO, SeaweedFS and moto ignore them, later too rclone does; others refuse
+   * what they do not know. @default {kept, both}
+   */
+  readonly tagging?: Readonly<Partial<Record<"atCreation" | "later", "ignored" | "refused">>>;
+  /** A second creation of a bucket of ours is answered as the first, as Amazon does in us-east-1. @default {false} */
+  readonly isMadeTwice?: boolean;
   /** Buckets on a page of the list. */
   readonly pageSize?: number;
   readonly now?: () => Date;
@@ -50,6 +57,7 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
   const others = new Set<string>();
   const versions = new Map<string, Version[]>();
   const requests: string[] = [];
+  const { tagging = {} } = options;
   const isThere = (bucket: string) => existsSync(join(running.directory, bucket));
 
   const wrap = (inner: S3Handler): S3Handler => async (request, target) => {
@@ -73,7 +81,8 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
       await checked.body?.cancel();
       if (!isThere(bucket)) return failed(404, "NoSuchBucket", request);
       if (request.method === "PUT") {
-        tags.set(bucket, tagsIn(parseXml(body, "Tagging").TagSet));
+        if (tagging.later === "refused") return failed(501, "NotImplemented", request);
+        if (tagging.later !== "ignored") tags.set(bucket, tagsIn(parseXml(body, "Tagging").TagSet));
         return new Response(null, { status: 204 });
       }
       const known = tags.get(bucket);
@@ -85,8 +94,15 @@ export async function serveAws(options: AwsOptions = {}): Promise<Aws> {
       if (!isThere(bucket) && readdirSync(running.directory).length >= (options.maxBuckets ?? Infinity)) {
         return failed(400, "TooManyBuckets", request);
       }
+      if (tagging.atCreation === "refused" && body.includes("<Tags>")) return failed(400, "MalformedXML", request);
       const made = await inner(request, target);
-      if (made.ok && body !== "") tags.set(bucket, tagsIn(parseXml(body, "CreateBucketConfiguration").Tags));
+      if (options.isMadeTwice && made.status === 409) {
+        await made.body?.cancel();
+        return new Response(null, { status: 200 });
+      }
+      if (made.ok && body !== "" && tagging.atCreation !== "ignored") {
+        tags.set(bucket, tagsIn(parseXml(body, "CreateBucketConfiguration").Tags));
+      }
       return made;
     }
     if (query.has("versions")) return await withVersions(await inner(request, target), versions.get(bucket) ?? []);
