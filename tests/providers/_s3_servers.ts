@@ -40,13 +40,16 @@ async function noteOf(client: s3.S3Client, Bucket: string): Promise<Record<strin
   }
 }
 
-/** Writes a note where the server keeps one. */
+/** Writes a note where the server keeps one, which is where the bucket has one. */
 async function setNote(client: s3.S3Client, Bucket: string, note: Readonly<Record<string, string>>): Promise<void> {
+  const object = { Bucket, Key: MARK };
+  const write = () => client.send(new s3.PutObjectCommand({ ...object, Body: JSON.stringify(note) }));
+  if (await client.send(new s3.HeadObjectCommand(object)).then(() => true, () => false)) return void await write();
   const TagSet = Object.entries(note).map(([Key, Value]) => ({ Key, Value }));
   await client.send(new s3.PutBucketTaggingCommand({ Bucket, Tagging: { TagSet } })).catch(() => {});
   const kept = await client.send(new s3.GetBucketTaggingCommand({ Bucket })).catch(() => ({ TagSet: [] }));
   if ((kept.TagSet ?? []).length > 0) return;
-  await client.send(new s3.PutObjectCommand({ Bucket, Key: MARK, Body: JSON.stringify(note) }));
+  await write();
 }
 
 const MARK = ".forkstack.json";
