@@ -47,7 +47,11 @@ export const OPTIONS = {
     value: "<origin>",
   },
   "dry-run": { type: "boolean", help: "print the plan and change nothing" },
-  resource: { type: "string", help: "which secrets resource, if the stack has several", value: "<resource>" },
+  resource: {
+    type: "string",
+    help: "which resource: of reset, with commas between; of the secrets, if there are several",
+    value: "<resource>",
+  },
   secrets: { type: "boolean", help: "also pass the secrets as variables" },
   reveal: { type: "boolean", help: "show the values" },
   yes: { type: "boolean", short: "y", help: "confirm; do not ask" },
@@ -105,7 +109,7 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
     summary: "fork an environment again from its parent",
     arguments: { labels: ["<env>"], min: 1, max: 1, withoutBases: true },
     example: "reset alice",
-    options: ["dry-run"],
+    options: ["resource", "dry-run"],
   },
   extend: {
     group: "environments",

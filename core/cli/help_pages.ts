@@ -19,7 +19,7 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   port: '"port" of the storage in forkstack.json, else 7833',
   format: "shell",
   cors: "none",
-  resource: "the only one",
+  resource: "all; of the secrets the only one",
 };
 
 /** The page of each command. */
@@ -123,12 +123,15 @@ export const PAGES: Readonly<Record<string, Page>> = {
   reset: {
     about: [
       "Forks the parent again and swaps the new forks in when all are ready (asks first). If something fails before that, the old data stays. Names and most variables do not change. A program that has the database open keeps the old data until it restarts.",
+      "--resource takes the resources to reset, with commas between, where not all are to be or one can't be.",
     ],
     meanings: { "<env>": "a name from `forkstack list`" },
-    examples: [["reset alice", "asks, then starts again from the parent's data"], [
-      "reset alice --yes --json",
-      "for scripts",
-    ], ["reset alice --dry-run", "shows what would be replaced"]],
+    examples: [
+      ["reset alice", "asks, then starts again from the parent's data"],
+      ["reset alice --resource database,queue", "leaves the others as they are"],
+      ["reset alice --yes --json", "for scripts"],
+      ["reset alice --dry-run", "shows what would be replaced"],
+    ],
     exits: { 3: "", 4: "", 5: "", 6: "", 7: "" },
     files: {
       ".forkstack/registry.db":

@@ -20,9 +20,9 @@ export const SHARED_OPTIONS = {
   "dry-run": { type: "boolean", help: "print the plan and change nothing" },
   resource: {
     type: "string",
-    help: "which secrets resource, if the stack has several",
+    help: "which resource: of reset, with commas between; of the secrets, if there are several",
     value: "<resource>",
-    default: "the only one",
+    default: "all; of the secrets the only one",
   },
   secrets: { type: "boolean", help: "also pass the secrets as variables" },
   reveal: { type: "boolean", help: "show the values" },

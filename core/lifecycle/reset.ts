@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ForkstackError } from "../../mod.ts";
+import { ForkstackError, isForkstackError } from "../../mod.ts";
 import { type CheckoutReport, checkoutReports } from "../workspace/checkouts.ts";
 import { assertNotOriginals } from "../engine/copied.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -17,7 +17,8 @@ import { resultOf } from "./describe.ts";
 import type { EnvironmentResult } from "./report.ts";
 import { runSteps } from "../system/concurrency.ts";
 import { sanitize, scriptsOf } from "../engine/sanitize.ts";
-import { reasonOf } from "../text/printable.ts";
+import { quoted, reasonOf } from "../text/printable.ts";
+import { listed } from "../text/phrases.ts";
 import { type Environment, forkOf, type ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { BASE_ENVS, titleOf } from "../project/project.ts";
@@ -32,27 +33,44 @@ interface Prepared {
   readonly durationMs: number;
 }
 
-/** Lists the resources that `reset` would fork again. */
+/** The resources that a reset forks again. */
+export interface ResetOptions {
+  /** Keys of the resources: `"database"`, `"storage.uploads"`. @default {all} */
+  readonly only?: readonly string[] | undefined;
+}
+
+/** Lists the resources that `reset` would fork again; `others` are those that it leaves alone. */
 export async function planReset(
   engine: Engine,
   env: string,
-): Promise<{ environment: Environment; rows: ResourceRow[]; checkouts: readonly CheckoutReport[] }> {
+  { only }: ResetOptions = {},
+): Promise<
+  { environment: Environment; rows: ResourceRow[]; others: ResourceRow[]; checkouts: readonly CheckoutReport[] }
+> {
   assertUnprotected(engine.project, env, `reset environment "${env}"`);
   const environment = await madeEnvironment(engine, env, "reset");
   if (environment.status !== "ready" && environment.status !== "resetting") throw notReady(environment, "reset");
   if (!BASE_ENVS.includes(environment.parent)) await readyEnvironment(engine, environment.parent, "fork from");
-  const rows = await engine.registry.resources(env);
+  const all = await engine.registry.resources(env);
+  for (const key of only ?? []) if (!all.some((row) => row.key === key)) throw noSuchResource(env, key, all);
+  const rows = all.filter(({ key }) => only === undefined || only.includes(key));
   await assertNotOriginals(engine, rows, "reset");
-  for (const row of rows) await resetting(engine, row);
-  return { environment, rows, checkouts: (await checkoutReports(engine))(env) };
+  await assertResettable(engine, env, rows);
+  const others = all.filter((row) => !rows.includes(row));
+  return { environment, rows, others, checkouts: (await checkoutReports(engine))(env) };
 }
 
-/** Puts new forks in the place of all of an environment's resources, or of none. */
-export async function resetEnvironment(engine: Engine, env: string): Promise<EnvironmentResult> {
+/** Puts new forks in the place of all of an environment's resources, or of those that are named, or of none. */
+export async function resetEnvironment(
+  engine: Engine,
+  env: string,
+  options: ResetOptions = {},
+): Promise<EnvironmentResult> {
   const began = performance.now();
-  await planReset(engine, env);
+  await planReset(engine, env, options);
+  const again = commandOf(env, options.only);
   return await underLock(engine, env, "reset", async (worker) => {
-    const { environment, rows } = await planReset(engine, env);
+    const { environment, rows, others } = await planReset(engine, env, options);
     const scripts = scriptsOf(engine.resources);
     const outcomes = await runSteps(
       rows,
@@ -72,13 +90,13 @@ export async function resetEnvironment(engine: Engine, env: string): Promise<Env
     const replaced: string[] = [];
     const committed = await runSteps(prepared, (one) => commit(engine, worker, one, replaced), { goOn: true });
     const failures = committed.flatMap((one) => one.ok ? [] : [one.error]);
-    if (failures.length > 0) throw incomplete(env, replaced, failures);
+    if (failures.length > 0) throw incomplete(env, again, replaced, failures);
     const ready = { ...environment, status: "ready" as const };
     await worker.write([statements.putEnvironment(ready)]).catch((error) => {
-      throw incomplete(env, replaced, [error]);
+      throw incomplete(env, again, replaced, [error]);
     });
     const fresh = committed.flatMap((one) => one.ok ? [one.value] : []);
-    return await resultOf(engine, env, { environment: ready, rows: fresh }, { began });
+    return await resultOf(engine, env, { environment: ready, rows: [...fresh, ...others] }, { began });
   });
 }
 
@@ -160,6 +178,18 @@ async function commit(
   return fresh;
 }
 
+/** Throws if a resource can't be reset, and names those that can. */
+async function assertResettable(engine: Engine, env: string, rows: readonly ResourceRow[]): Promise<void> {
+  const able: ResourceRow[] = [];
+  let failure: unknown;
+  for (const row of rows) await resetting(engine, row).then(() => able.push(row), (error) => failure ??= error);
+  if (failure === undefined) return;
+  if (!isForkstackError(failure) || failure.code !== "RESET_UNSUPPORTED" || able.length === 0) throw failure;
+  const { code, message, hint, details } = failure;
+  const others = commandOf(env, able.map(({ key }) => key).sort());
+  throw new ForkstackError(code, message, { hint: `Reset the others by \`${others}\`; or: ${hint}`, details });
+}
+
 /** The provider of a resource, if it can reset. */
 async function resetting(engine: Engine, row: ResourceRow) {
   const resource = await recordedResource(engine, row);
@@ -176,14 +206,31 @@ async function resetting(engine: Engine, row: ResourceRow) {
   );
 }
 
+/** The command that resets these resources of an environment, or all. */
+function commandOf(env: string, only?: readonly string[]): string {
+  return `forkstack reset ${env}${only === undefined ? "" : ` --resource ${only.join(",")}`}`;
+}
+
+function noSuchResource(env: string, key: string, rows: readonly ResourceRow[]): ForkstackError {
+  return new ForkstackError("USAGE", `Cannot reset ${quoted(key)}: environment "${env}" has no such resource`, {
+    hint: `It has ${listed(rows.map((row) => row.key).sort())}`,
+    details: { env },
+  });
+}
+
 /** The error of a reset that had begun to replace data: that stays replaced, whoever works on it now. */
-function incomplete(env: string, replaced: readonly string[], failures: readonly unknown[]): ForkstackError {
+function incomplete(
+  env: string,
+  again: string,
+  replaced: readonly string[],
+  failures: readonly unknown[],
+): ForkstackError {
   const done = replaced.length === 0 ? "" : `; already replaced: ${[...replaced].sort().join(", ")}`;
   return new ForkstackError(
     "RESET_INCOMPLETE",
     `Cannot reset all of environment "${env}": ${messages(failures)}${done}`,
     {
-      hint: `Run \`forkstack reset ${env}\` again`,
+      hint: `Run \`${again}\` again`,
       retryable: true,
       details: { env },
       cause: new AggregateError(failures),

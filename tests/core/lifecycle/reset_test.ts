@@ -81,3 +81,50 @@ Deno.test("a provider that can't keep the old data meanwhile is RESET_UNSUPPORTE
   match(error.hint!, /`forkstack delete alice`, then `forkstack new alice`/);
   equal(dataOf(one), ["changed by alice", "changed by alice"]);
 });
+
+Deno.test("resetEnvironment() resets the resources that are named, and leaves the others", async () => {
+  const rows: Record<string, string> = { database: "rows", storage: "objects" };
+  for (const only of [["database"], ["storage"], ["storage", "database"]]) {
+    await using one = await withAlice();
+    const { rows: planned, others } = await planReset(one.engine, "alice", { only });
+    equal([planned.length, others.length], [only.length, 2 - only.length]);
+    const result = await resetEnvironment(one.engine, "alice", { only });
+    equal(dataOf(one), Object.keys(rows).map((key) => only.includes(key) ? rows[key] : "changed by alice"));
+    equal(result.resources.map(({ key }) => key).sort(), ["database", "storage"]);
+    is(result.environment.status, "ready");
+    equal((await one.engine.registry.resources("alice")).map(({ state }) => state), ["ready", "ready"]);
+  }
+});
+
+Deno.test("resetEnvironment() of a resource that the environment does not have changes nothing", async () => {
+  await using one = await withAlice();
+  for (const only of [["storag"], ["database", ""], ["queue"]]) {
+    const error = await failure(resetEnvironment(one.engine, "alice", { only }));
+    is(error.code, "USAGE");
+    match(error.hint!, /It has database and storage/);
+  }
+  equal(dataOf(one), ["changed by alice", "changed by alice"]);
+});
+
+Deno.test("where one resource can't be reset, the hint resets the others, and what is cut off names them", async () => {
+  await using one = await withAlice();
+  const { provider } = one.engine.world;
+  const world: typeof one.engine.world = {
+    ...one.engine.world,
+    async provider(kind, name) {
+      const found = await provider(kind, name);
+      return kind === "storage" && found !== undefined ? { ...found, reset: undefined } as never : found;
+    },
+  };
+  const engine = { ...one.engine, world };
+  const error = await failure(resetEnvironment(engine, "alice"));
+  is(error.code, "RESET_UNSUPPORTED");
+  match(error.hint!, /`forkstack reset alice --resource database`.*`forkstack delete alice`/);
+  one.vendor.fail = (call) => {
+    if (call === "commit shop-alice") throw new Error("it hung up");
+  };
+  match((await failure(resetEnvironment(engine, "alice", { only: ["database"] }))).hint!, /--resource database` again/);
+  one.vendor.fail = () => {};
+  is((await resetEnvironment(engine, "alice", { only: ["database"] })).environment.status, "ready");
+  equal(dataOf(one), ["rows", "changed by alice"]);
+});
