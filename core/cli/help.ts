@@ -46,7 +46,8 @@ export async function unknownCommand(name: string, args: readonly string[] = [])
   if (meant !== undefined) {
     const { arguments: takes, runsProgram } = COMMANDS[meant];
     const isWhole = args.length > 0 || !runsProgram && (takes?.min ?? 0) === 0; // else what to add is on its page
-    const line = [meant, ...isWhole ? args.map(shellWord) : ["--help"]].join(" ");
+    const rest = isWhole ? args.map(shellWord) : ["--help"];
+    const line = [meant, ...rest].join(" ");
     return usage(`Cannot run "${name}": the command is called "${meant}"`, `\`forkstack ${line}\``);
   }
   const near = await didYouMean(name, Object.keys(COMMANDS));

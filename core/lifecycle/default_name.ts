@@ -39,6 +39,6 @@ async function assertAlone(top: string, branch: string, name: string): Promise<v
   throw new ForkstackError(
     "NAME_INVALID",
     `Cannot name an environment after git branch ${ours}: branch ${theirs} would give the same name, "${name}"`,
-    { hint: "Choose one: `forkstack new <name>`" },
+    { hint: `Choose another: \`forkstack new ${name}-2\`` },
   );
 }

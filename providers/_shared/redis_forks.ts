@@ -475,7 +475,7 @@ function notReady(
 ) {
   return new ForkstackError("NOT_READY", `Cannot use ${its.kind} "${name}": ${state}`, {
     hint: remedy === "complete"
-      ? "Run `forkstack new` with the name of its environment: it completes it"
+      ? "Create its environment again, under the same name: that completes it"
       : "Switch to its environment again",
     details: { provider: its.name },
   });

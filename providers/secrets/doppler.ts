@@ -252,8 +252,8 @@ function limitOf(
     (kept === 0 ? "" : `, ${kept} of them kept of deleted environments`);
   return new ForkstackError("PLAN_LIMIT", `Cannot ${what}: ${state}`, {
     hint:
-      "Delete what was kept with `forkstack delete <environment> --purge` (`forkstack list` shows it), remove unused " +
-      "envs with `forkstack prune`, or raise the plan",
+      "`forkstack list` shows the backups of deleted environments, each with the command that deletes it; or remove " +
+      "unused envs with `forkstack prune`, or raise the plan",
     details: { ...details, provider: "doppler", resource },
     cause,
   });

@@ -48,7 +48,7 @@ function page(name: string): string {
   const exit = Object.entries(exits).filter(([, text]) => text !== "").map(([code, text]) => `exit ${code}: ${text}`);
   const lines = [
     `${
-      [name, ...command.arguments?.labels ?? [], ...command.runsProgram ? ["-- …"] : []].join(" ")
+      [name, ...command.arguments?.labels ?? []].join(" ") + (command.runsProgram ? " -- …" : "")
     }: ${command.summary}`,
     ...about.map((paragraph) => `  ${paragraph.trim()}`),
     list(Object.entries(meanings)),
