@@ -48,5 +48,5 @@ export async function examineData(engine: Engine): Promise<Finding[]> {
 function fixOf(engine: Engine, env: string): string {
   return protectedEnvs(engine.project).includes(env)
     ? "restore it from a backup; forkstack never changes it"
-    : `\`forkstack reset ${env}\` forks its parent anew; its own data goes`;
+    : `\`forkstack reset ${env}\` forks its parent again; the changes in ${env} are lost`;
 }

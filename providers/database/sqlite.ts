@@ -165,7 +165,7 @@ interface Checkpoint {
 
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/not a database/, "Check that it is a SQLite file; an encrypted one can't be forked"],
-  [/malformed/, "It is damaged: restore it from a backup, or try `sqlite3 <file> .recover`"],
+  [/malformed/, "It is damaged: restore it from a backup, or try the command .recover of SQLite's own shell"],
 ];
 
 /**

@@ -98,7 +98,7 @@ Deno.test({
   const everything = printed.join("\n");
   const named = new Map(Object.entries(NOT_RUN).flatMap(([why, texts]) => texts.map((one) => [one, why] as const)));
   const isOthers = ({ text }: { text: string }) =>
-    Array.from(text.matchAll(/`([a-z]+) /g), ([, program]) => program!).some((one) =>
+    Array.from(text.matchAll(/`([a-z][a-z0-9]*) /g), ([, program]) => program!).some((one) =>
       Object.hasOwn(OTHER_PROGRAMS, one)
     );
   const left = TEXTS.filter((one) => !isIn(everything, one) && !named.has(one.text) && !isOthers(one));

@@ -1,6 +1,6 @@
 /** Circumstances in which the command line prints a hint, a finding or a next step with a command, in embedded stacks. */
 import assert from "node:assert/strict";
-import { chmod, mkdir, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { DatabaseSync } from "node:sqlite";
@@ -298,6 +298,22 @@ export const SCENARIOS: Readonly<Record<string, { config?: unknown; run: Scenari
       await place.ok("new", "alice");
       await rm(place.path(".current-env"));
       return { text: await thrown(place.root, (stack) => stack.secret("A")) };
+    },
+  },
+  "data that is damaged": {
+    config: { database: { provider: "sqlite", bases: { dev: "./dev.db" } } },
+    async run(place) {
+      const page = 4_096;
+      const dev = place.path("dev.db");
+      {
+        using database = new DatabaseSync(dev);
+        database.exec(`PRAGMA page_size = ${page}; CREATE TABLE notes (text TEXT); WITH RECURSIVE n (i) AS
+          (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO notes SELECT hex(randomblob(100)) FROM n`);
+      }
+      const sound = await readFile(dev);
+      await writeFile(dev, new Uint8Array(sound).fill(0, page * 20, page * 21));
+      await place.ok("new", "alice");
+      return { text: await all(place, "doctor --deep"), mend: () => writeFile(dev, sound) };
     },
   },
   "cors of every origin": {

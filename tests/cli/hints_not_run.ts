@@ -6,6 +6,7 @@ export const OTHER_PROGRAMS: Readonly<Record<string, string>> = {
   curl: "fetches from the network",
   doppler: "needs an account at Doppler",
   pscale: "needs an account at PlanetScale",
+  sqlite3: "needs SQLite's own shell",
   supabase: "needs an account at Supabase",
   tigris: "needs an account at Tigris",
   turso: "needs an account at Turso",
@@ -42,6 +43,7 @@ export const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
   "what it needs is a row, a mark or a file that only another version or another user writes": [
     "lease unknown: it never expires unless you run `forkstack extend {} 3d`",
     "Fix the cause, then run `forkstack doctor`",
+    "Fix the cause, then run `forkstack doctor --deep`",
     "If it is yours, write it into {} in forkstack.json as it was, and run `forkstack trust`",
     "Read it, then run `forkstack trust`; for CI `forkstack trust --dry-run` prints what FORKSTACK_TRUST must hold",
     "Look at it. If it is not yours, remove it, then run `forkstack trust`",
