@@ -235,6 +235,11 @@ export interface Target<Options> extends Scope<Options>, Lease {
    * @default {false}
    */
   readonly isResumed?: boolean;
+  /**
+   * The fork's id on record, for `inspect`. The vendor's resource of this id is the fork, whatever name somebody has given
+   * it since; `inspect` returns it under this id and `name`. Absent: none is on record.
+   */
+  readonly heldId?: string;
 }
 
 /** An existing resource: a fork of ours, or a resource of a base environment. */

@@ -170,6 +170,7 @@ export async function inspectResource(
     name: title,
     marker,
     begunAt: engine.world.now().toISOString(),
+    heldId: rows.find((row) => row.title === title)?.id,
   });
 }
 

@@ -139,15 +139,23 @@ export const questions: Readonly<Record<string, Question>> = {
 };
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
-  const found = await named(context, target, target.name);
+  const bearer = await named(context, target, target.name);
+  const found = bearer && markerOf(context, bearer) ? bearer : await renamed(context, target) ?? bearer;
   if (found === undefined) return { state: "absent" };
-  const marker = markerOf(context, found);
+  const marker = found === bearer ? markerOf(context, found) : noteOf(context, target.name, found);
   if (marker === undefined) {
     const reason = found.default ? "it is the project's default branch" : "it has no annotation of ours";
     return { state: "foreign", id: found.id, reason };
   }
   if (!isSameHolder(marker, target.marker)) return others(found.id, marker);
-  return { state: isReady(found) ? "ready" : "pending", fork: forkOf(found, marker) };
+  return { state: isReady(found) ? "ready" : "pending", fork: { ...forkOf(found, marker), name: target.name } };
+}
+
+/** Returns the branch on record, which a person has given another name, if its mark is the fork's. */
+async function renamed(context: Context, target: Target<Options>): Promise<Noted | undefined> {
+  if (target.heldId === undefined) return undefined;
+  const { found } = await byId(context, target, target.heldId, `look at branch "${target.name}"`);
+  return found && noteOf(context, target.name, found) ? found : undefined;
 }
 
 /** Creates a branch. Names are unique in a project, so the call itself tells whether the name is taken. */
@@ -393,7 +401,8 @@ async function parentOf(context: Context, target: Target<Options>, title: string
 /** Returns the branch of a fork, if it exists; throws if its marker is not the fork's. */
 async function ours(context: Context, fork: Fork, scope: Scope<Options>, what: string) {
   const { found, answer } = await byId(context, scope, fork.id, what);
-  const marker = found && markerOf(context, found);
+  const isOnRecord = (await context.recorded(fork.name)).some(({ id }) => id === fork.id);
+  const marker = found && (isOnRecord ? noteOf(context, fork.name, found) : markerOf(context, found));
   if (found !== undefined && (marker === undefined || !isSameHolder(marker, fork.marker))) {
     throw foreign(scope, `${what}: ${marker === undefined ? "it has no annotation of ours" : holder(marker)}`);
   }
@@ -421,7 +430,12 @@ function expiryOf(context: Context, expiresAt: string | undefined): { expires_at
   return {};
 }
 
-function markerOf(context: Context, { name, notes }: Noted): Marker | undefined {
+function markerOf(context: Context, branch: Noted): Marker | undefined {
+  return noteOf(context, branch.name, branch);
+}
+
+/** Returns the marker of a branch as the one of a name: of a fork that was renamed since, its first one. */
+function noteOf(context: Context, name: string, { notes }: Noted): Marker | undefined {
   const note = notes[MARK];
   return note === undefined ? undefined : context.markerOf(name, note);
 }

@@ -138,7 +138,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   }
   const own = await ownOf(context, target, branch);
   if (own !== undefined) {
-    const isReady = own.branch.ready && own.branch.name === target.name;
+    const isReady = own.branch.ready && own.branch.name !== firstNameOf(target, MAX_NAME_LENGTH);
     return records.inspection(target, own.branch, own.marker, isReady ? "ready" : "pending");
   }
   if (branch === undefined) return { state: "absent" };

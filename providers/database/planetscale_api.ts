@@ -129,8 +129,15 @@ export async function lookUpBranch(
 /** Returns the branch with this id; throws NOT_FOUND if there is none. */
 export async function heldBranch(context: Context, held: Held, scope: PlanetScaleScope): Promise<Branch> {
   const { answer, branch } = await find(context, scope, held.name);
-  if (branch?.id !== held.id) throw await missing(answer, scope, held.name);
-  return branch;
+  const found = branch?.id === held.id ? branch : await ofId(context, scope, held.id);
+  if (found === undefined) throw await missing(answer, scope, held.name);
+  return found;
+}
+
+/** Returns the branch with this id, under whatever name it has by now: paths have names alone. */
+async function ofId(context: Context, scope: PlanetScaleScope, id: string): Promise<Branch | undefined> {
+  for await (const branch of branches(context, scope)) if (branch.id === id) return branch;
+  return undefined;
 }
 
 /**
@@ -216,18 +223,23 @@ export async function ownOf(
   const { branch } = await lookUpBranch(context, target, firstNameOf(target, MAX_NAME_LENGTH));
   const marker = branch && (markerOf(branch) ?? (target.isResumed ? target.marker : undefined));
   if (marker) return { branch: branch!, marker };
-  if (named !== undefined || branch !== undefined) return undefined;
-  const { branch: renamed } = await lookUpBranch(context, target, target.name); // by another worker, between the two looks
+  if (target.heldId === undefined && (named !== undefined || branch !== undefined)) return undefined;
+  // By a person since, or by another worker between the two looks.
+  const renamed = target.heldId === undefined
+    ? (await lookUpBranch(context, target, target.name)).branch
+    : await ofId(context, target, target.heldId);
   const renamer = renamed && markerOf(renamed);
   return renamer && { branch: renamed!, marker: renamer };
 }
 
-/** Returns the branch of a fork's id, under the fork's name or its first one. */
+/** Returns the branch of a fork's id, under the fork's name, its first one, or one that a person gave it. */
 export async function bearing(context: Context, scope: PlanetScaleScope, fork: Fork): ReturnType<typeof lookUpBranch> {
   const seen = await lookUpBranch(context, scope, fork.name);
   if (seen.branch?.id === fork.id) return seen;
   const first = await lookUpBranch(context, scope, firstNameOf(fork, MAX_NAME_LENGTH));
-  return first.branch?.id === fork.id ? first : { answer: first.answer };
+  if (first.branch?.id === fork.id) return first;
+  const branch = await ofId(context, scope, fork.id);
+  return branch === undefined ? { answer: first.answer } : { answer: first.answer, branch };
 }
 
 /** Returns a branch that was just created, under its present name. */

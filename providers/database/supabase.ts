@@ -136,7 +136,7 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   const { own, all } = await ownAppearing(context, target, lateMs);
   if (own !== undefined) {
     const { branch, marker } = own;
-    const isReady = isWhole(branch) && branch.name === target.name;
+    const isReady = isWhole(branch) && branch.name !== firstName(target);
     const state = isReady ? "ready" : "pending";
     return records.inspection(target, branch, marker, isLeaving(branch) ? "deleting" : state);
   }

@@ -178,7 +178,8 @@ export async function ownIn(
 ): Promise<Own | undefined> {
   const first = firstName(target);
   for (const branch of all) {
-    if (branch.is_default || (branch.name !== target.name && branch.name !== first)) continue;
+    const isNamed = branch.name === target.name || branch.name === first;
+    if (branch.is_default || !(isNamed || branch.project_ref === target.heldId)) continue;
     const marker = await recordedOwner(context, target.name, branch.project_ref) ??
       (target.isResumed && branch.name === first ? target.marker : undefined);
     if (marker !== undefined && isSameHolder(marker, target.marker)) return { branch, marker };

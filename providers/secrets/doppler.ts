@@ -144,7 +144,11 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
     return found ? { state: "foreign", id: idOf(found), reason: "forkstack did not make it" } : { state: "absent" };
   }
   const { made, staged, theirs } = await standingAt(context, target, all);
-  if (made !== undefined) return records.inspection(target, made.config, made.marker);
+  if (made !== undefined) {
+    const seen = records.inspection(target, made.config, made.marker);
+    const isHeld = target.heldId !== undefined && isConfig(made.config, target.heldId); // its id holds its first name
+    return isHeld && "fork" in seen ? { ...seen, fork: { ...seen.fork, id: target.heldId } } : seen;
+  }
   if (staged !== undefined) return records.inspection(target, staged.config, staged.marker, "pending");
   return theirs === undefined ? { state: "absent" } : records.inspection(target, theirs, undefined);
 }

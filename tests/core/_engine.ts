@@ -73,9 +73,9 @@ export function fakeProvider(vendor: Vendor, kind: Kind, changed: Partial<Provid
     credentials: [],
     variables: { [`${kind.toUpperCase()}_URL`]: { isSecret: false, isIdentity: true } },
     options: v.strictObject({}),
-    inspect(context, { name, marker }): Promise<Inspection> {
+    inspect(context, { name, marker, heldId }): Promise<Inspection> {
       vendor.call("inspect", name);
-      const held = vendor.held.get(name);
+      const held = vendor.held.get(name) ?? [...vendor.held.values()].find(({ fork }) => fork.id === heldId);
       if (held === undefined) {
         const isParent = vendor.parents.has(name);
         return Promise.resolve(isParent ? { state: "foreign", id: name, reason: "no mark" } : { state: "absent" });

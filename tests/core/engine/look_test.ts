@@ -45,6 +45,21 @@ Deno.test("switch and new look at each resource, with one call each", async () =
   equal(one.vendor.calls.toSorted(), ["inspect shop-alice", "inspect shop-bucket-alice"]);
 });
 
+Deno.test("a fork that somebody renamed at the vendor is found by its id on record: switch, new and doctor go on", async () => {
+  await using one = await withAlice();
+  const { held } = one.vendor;
+  for (const name of ["shop-alice", "shop-bucket-alice"]) {
+    held.set(`${name}-renamed`, held.get(name)!);
+    held.delete(name);
+  }
+  await switchEnvironment(one.engine, "alice");
+  is((await createEnvironment(unasked(one.engine), "alice", {})).unchanged, true);
+  equal(await examine(one.engine), []);
+  const renamed = held.get("shop-alice-renamed")!;
+  held.set("shop-alice-renamed", { ...renamed, fork: { ...renamed.fork, id: "another" } });
+  is((await failure(switchEnvironment(one.engine, "alice"))).code, "NOT_FOUND");
+});
+
 for (const name of ["shop-alice", "shop-bucket-alice"]) {
   Deno.test(`"${name}" that is gone stops switch, new and doctor, which name the command that mends it`, async () => {
     await using one = await withAlice();
