@@ -105,6 +105,12 @@ export const questions: Readonly<Record<string, Question>> = {
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const found = await standing(context, target, target.name);
+  if (target.heldId !== undefined && String(found?.databaseId) !== target.heldId) {
+    const held = await find(context, target, target.heldId);
+    if (held !== undefined && held.name !== target.name) {
+      return { state: "foreign", id: target.heldId, reason: renamed(held) };
+    }
+  }
   if (found === undefined) return { state: "absent" };
   const owner = await records.ownerOf(context, target.name, found) ??
     (target.isResumed ? await provenOwner(context, target, found) : undefined);
@@ -112,6 +118,9 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   if (seen.state !== "pending" || !isUsable(found) || !await isWhole(context, target, found)) return seen;
   return { ...seen, state: "ready" };
 }
+
+/** The reason for leaving a database that somebody gave another name: it may be kept for something else. */
+const renamed = ({ name }: Database) => `it bears the name "${name}" by now`;
 
 const keyOf = (password: string) => `password:${createHash("sha256").update(password).digest("hex")}`;
 
@@ -186,7 +195,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ?? // a 404 says little
     (await databases(context, scope)).find(({ databaseId }) => String(databaseId) === fork.id);
   if (found === undefined) return "absent";
-  const why = found.name === fork.name ? undefined : `it bears the name "${found.name}" by now`;
+  const why = found.name === fork.name ? undefined : renamed(found);
   await records.assertOurs(context, scope, fork, found, what, why);
   let isSent = /delet/.test(found.status);
   await poll(context, { ...details(scope), what }, async () => {

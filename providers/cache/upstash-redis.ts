@@ -114,11 +114,19 @@ const records = recorded<Database, Options>({
   ownerOf: nameOwner,
 });
 
+/** The reason for leaving a database that somebody gave another name: it may be kept for something else. */
+const renamed = ({ database_name }: Database) => `it bears the name "${database_name}" by now`;
+
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
-  const bearers = await bearersOf(context, target.name, await databases(context, target));
+  const all = await databases(context, target);
+  const bearers = await bearersOf(context, target.name, all);
+  const own = bearers.find(({ owner }) => owner && isSameHolder(owner, target.marker));
+  const held = all.find(({ database_id }) => database_id === target.heldId);
+  if (held !== undefined && nameOf(held) !== target.name) {
+    return { state: "foreign", id: held.database_id, reason: renamed(held) };
+  }
   const [first] = bearers;
   if (first === undefined) return { state: "absent" };
-  const own = bearers.find(({ owner }) => owner && isSameHolder(owner, target.marker));
   const { database, owner } = own ?? bearers.find((one) => one.owner !== undefined) ?? first;
   return records.inspection(target, database, owner, isForking(database) ? "pending" : "ready");
 }
@@ -189,7 +197,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ??
     (await databases(context, scope)).find(({ database_id }) => database_id === fork.id); // a 404 says little
   if (found === undefined) return "absent";
-  const why = nameOf(found) === fork.name ? undefined : `it bears the name "${found.database_name}" by now`;
+  const why = nameOf(found) === fork.name ? undefined : renamed(found);
   const owner = await records.assertOurs(context, scope, fork, found, `delete database "${fork.name}"`, why);
   if (isForking(found)) {
     const parent = (await databases(context, scope)).find(({ database_id }) =>
