@@ -143,7 +143,7 @@ export async function whyNoMount(type: Parameters<typeof mountImage>[0], sizeMiB
 export function testIf(
   reason: string | undefined,
   name: string,
-  fn: () => void | Promise<void>,
+  fn: Deno.TestDefinition["fn"],
   options: Omit<Deno.TestDefinition, "name" | "fn"> = {},
 ): void {
   if (reason === undefined) return Deno.test({ ...options, name, fn });

@@ -2,7 +2,7 @@
  * Tigris: the S3 emulator with snapshots and forks of whole buckets by headers, deletion of full buckets, and the IAM
  * endpoint that makes keys for single buckets. As ../shared/vendors/storage-and-secrets.md has it, section 1.
  */
-import { cpSync, existsSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { S3Error } from "../../core/s3/error.ts";
 import type { S3Handler } from "../../core/s3/server.ts";
@@ -96,7 +96,8 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
     const bucket = decodeURIComponent(path.split("/")[1] ?? "");
     const isTagging = /(^|&)tagging(=|&|$)/.test(search);
     const isRead = request.method === "GET" || request.method === "HEAD";
-    if (path === "/" && isRead) return await listed(await told(inner)(request, target), request);
+    const isJson = request.headers.get("accept") === "application/json";
+    if (path === "/" && isRead && !isJson) return await listed(await told(inner)(request, target), request);
     if (isTagging && request.method === "PUT") {
       const before = running.tags.get(bucket);
       const response = await told(inner)(request, target);
@@ -135,6 +136,12 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
     if (path === "/" && request.method === "POST") return await iam(request, search);
     const bucket = decodeURIComponent(path.split("/")[1] ?? "");
     const isPlain = path.split("/").slice(2).join("/") === "" && search.replace(/x-id=\w+/, "") === "";
+    if (!isDeaf && request.method === "GET" && request.headers.get("accept") === "application/json") {
+      const checked = await inner(request, target);
+      if (checked.status !== 501) return checked; // S3 has no such query: its signature is right
+      await checked.body?.cancel();
+      return asJson(request, bucket, new URLSearchParams(search));
+    }
     const header = (name: string) => isDeaf ? null : request.headers.get(name);
     if (bucket === "" && header("x-tigris-snapshot") !== null) {
       const checked = await inner(request, target);
@@ -168,6 +175,55 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
     return isForced ? new Response(null, { status: 204 }) : response;
   };
 
+  /** What the vendor's SDK asks for beyond S3: @tigrisdata/storage 3.21, `listBuckets`, `listForks`, `getBucketInfo`. */
+  function asJson(request: Request, bucket: string, query: URLSearchParams): Response {
+    const createdAt = (name: string) => statSync(join(running.directory, name)).birthtime.toISOString();
+    const forksOf = (name: string) =>
+      [...kinds].filter(([fork, { source }]) => source === name && shows(request, `${fork} origin`));
+    const parentsOf = (name: string) => {
+      const { source, snapshot } = kinds.get(name) ?? {};
+      if (source === undefined || !shows(request, `${name} origin`)) return [];
+      const SnapshotCreatedAt = new Date(Number(BigInt(snapshot!) / 1_000_000n)).toISOString();
+      return [{ BucketName: source, ForkCreatedAt: createdAt(name), Snapshot: snapshot, SnapshotCreatedAt }];
+    };
+    if (bucket !== "") {
+      if (!query.has("metadata")) return failed(400, "InvalidArgument", request);
+      if (!existsSync(join(running.directory, bucket)) || !shows(request, bucket)) {
+        return failed(404, "NoSuchBucket", request);
+      }
+      const ForkInfo = { HasChildren: forksOf(bucket).length > 0, Parents: parentsOf(bucket) };
+      const isRelated = ForkInfo.HasChildren || ForkInfo.Parents.length > 0;
+      const type = kinds.has(bucket) ? 1 : 0;
+      return Response.json({ name: bucket, storage_class: "STANDARD", type, ...(isRelated ? { ForkInfo } : {}) });
+    }
+    const known = /^(Include(Visibility|OwnerInfo|RegionsInfo|TypeInfo|ForkInfo)|max-buckets|continuation-token)$/;
+    if ([...query.keys()].some((name) => !known.test(name))) return failed(501, "NotImplemented", request);
+    const source = request.headers.get("x-tigris-fork");
+    const all = source === null ? readdirSync(running.directory).sort() : forksOf(source).map(([fork]) => fork);
+    const size = Math.min(Number(query.get("max-buckets") ?? 1_000), options.pageSize ?? 1_000);
+    const after = query.get("continuation-token") ?? "";
+    const left = all.filter((name) => name > after && shows(request, `${name} listed`));
+    const Bucket = left.slice(0, size).map((Name) => ({
+      Name,
+      CreationDate: createdAt(Name),
+      Regions: "",
+      Visibility: { IsPublic: false },
+    }));
+    const ContinuationToken = left.length > size ? Bucket.at(-1)!.Name : "";
+    return Response.json({ Owner: { ID: "us", DisplayName: "us" }, Buckets: { Bucket }, ContinuationToken });
+  }
+
+  /** A bucket is made also with the headers that the vendor's SDK adds and S3 lacks: the answer is of one that checked all else. */
+  async function created(response: Response, request: Request, bucket: string): Promise<Response> {
+    const isOwn = request.headers.has("x-amz-acl-public-list-objects-enabled");
+    if (response.status !== 501 || !isOwn) return response;
+    await response.body?.cancel();
+    const directory = join(running.directory, bucket);
+    if (existsSync(directory)) return failed(409, "BucketAlreadyOwnedByYou", request);
+    mkdirSync(directory);
+    return new Response(null, { headers: { location: `/${bucket}` } });
+  }
+
   async function put(
     inner: S3Handler,
     request: Request,
@@ -185,7 +241,7 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
     if (source !== null && !isThere && (!kinds.has(source) || snapshot === undefined)) {
       return failed(400, "InvalidArgument", request);
     }
-    const response = await inner(request, target);
+    const response = await created(await inner(request, target), request, bucket);
     if (wanted !== null && response.status === 409) {
       await response.body?.cancel();
       if (!kinds.has(bucket)) return failed(400, "InvalidArgument", request);

@@ -177,7 +177,9 @@ export class Upstash {
     const { database_name: name, primary_region: region } = body;
     if (typeof name !== "string" || name === "") return failed(400, "database_name is required");
     const isGcp = ["us-central1", "us-east4", "europe-west1", "asia-northeast1"].includes(String(region));
-    const { platform = this.options.guessesPlatform ? (isGcp ? "gcp" : "aws") : undefined } = body;
+    // The vendor's command line (@upstash/cli 1.0, redis/create.js) names `region: "global"`, as before 2026, and no platform.
+    const isOlder = body.region === "global" || this.options.guessesPlatform;
+    const { platform = isOlder ? (isGcp ? "gcp" : "aws") : undefined } = body;
     if (platform === undefined) return failed(400, "platform is required");
     if (platform !== (isGcp ? "gcp" : "aws")) return failed(400, `region ${region} is not of platform ${platform}`);
     if (!await this.#isFree(name)) return failed(400, "database name is already in use");
