@@ -8,7 +8,7 @@ import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
-import { givenUrl, urlOf } from "./connection_url.ts";
+import { givenUrl, hostAndPort, urlOf } from "./connection_url.ts";
 
 /** Sends a statement; without values it may be several at once, which are one transaction. */
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
@@ -131,13 +131,14 @@ export function postgresUrl({ sslmode, ...login }: PostgresLogin): string {
 type Meaning = readonly [code: ErrorCode, mayPass: boolean, hint: string];
 
 /** Returns the meaning of a SQLSTATE, or of a connection's error code. */
-function meaningOf(code: string, { host, port, sslmode }: PostgresLogin, { source, denied }: Purpose): Meaning {
+function meaningOf(code: string, login: PostgresLogin, { source, denied }: Purpose): Meaning {
+  const { sslmode } = login;
   // Without TLS and before any password was asked for: pg_hba.conf has no line for this connection.
   if (code === "28000" && sslmode === "disable") {
     return ["TLS_REQUIRED", false, `Take \`sslmode=disable\` out of ${source}, or set \`sslmode=require\``];
   }
   const known: readonly (readonly [RegExp, ...Meaning])[] = [
-    [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, allowHint("net", `${host}:${port}`)],
+    [/^(EPERM|EACCES|NotCapable)$/, "NETWORK_DENIED", false, allowHint("net", hostAndPort(login))],
     [/^28/, "CREDENTIALS_REJECTED", false, `Check user and password in ${source}, and the server's pg_hba.conf`],
     [/^42501$/, "CREDENTIALS_DENIED", false, denied ?? "Grant the role what the message names"],
     [/^3D000$/, "NOT_FOUND", false, "Check the name; `forkstack doctor` shows what is there"],
@@ -182,8 +183,7 @@ function postgresError(error: unknown, login: PostgresLogin, purpose: Purpose): 
   const { detail } = error as { detail?: string };
   const state = sqlStateOf(error) || error.name;
   const [code, retryable, hint] = meaningOf(state, login, purpose);
-  const place = `${login.host}:${login.port}`;
-  return new ForkstackError(code, `Cannot ${purpose.what} at ${place}: ${error.message}`, {
+  return new ForkstackError(code, `Cannot ${purpose.what} at ${hostAndPort(login)}: ${error.message}`, {
     hint,
     retryable,
     details: { provider: purpose.provider },

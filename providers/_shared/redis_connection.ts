@@ -9,7 +9,7 @@ import type { Buffer } from "node:buffer";
 import { loadPackage } from "../../core/system/lazy.ts";
 import type { Context } from "../../core/provider.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
-import { ENCODED, givenUrl, urlOf } from "./connection_url.ts";
+import { givenLogin, givenUrl, urlOf } from "./connection_url.ts";
 
 /** The address of the server, and an administrator's login. */
 export interface RedisLogin {
@@ -47,17 +47,13 @@ export const FOR_WHOM = "for a user that may do everything";
 
 /** Returns the login from the first of these variables that is set. */
 export function redisLoginOf(context: Pick<Context, "credentials">, variables: readonly string[]): RedisLogin {
-  const variable = variables.find((name) => context.credentials[name] !== undefined) ?? variables[0]!;
-  const text = context.credentials[variable]?.reveal();
-  const given = text === undefined ? undefined : givenUrl(text, /^rediss?:$/);
-  if (given === undefined || !/^\d*$/.test(given.path) || given.url.hostname === "") {
-    const state = text === undefined ? "not set" : "not a URL like redis://admin:...@host:6379/0";
-    throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use the server: ${variable} is ${state}`, {
-      hint: `Set ${variables.join(" or ")} in the environment of this command, ${FOR_WHOM}${
-        text === undefined ? "" : ENCODED
-      }`,
-    });
-  }
+  const source = { what: "the server", variables, forWhom: FOR_WHOM, example: "redis://admin:...@host:6379/0" };
+  return givenLogin(context, source, parseRedisUrl);
+}
+
+function parseRedisUrl(text: string, variable: string): RedisLogin | undefined {
+  const given = givenUrl(text, /^rediss?:$/);
+  if (given === undefined || !/^\d*$/.test(given.path) || given.url.hostname === "") return undefined;
   const { url, user, password, path } = given;
   return {
     variable,

@@ -7,6 +7,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Context, Copy, Fork, Held, Inspection, Kind, Provider, Scope } from "../../core/provider.ts";
 import type { OptionsSchema, Secret, Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
+import { hostAndPort } from "./connection_url.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "./ownership.ts";
 import { type Connection, hasKeys, type Keyspace, keyspaceBytes, removeKeys } from "./redis_connection.ts";
 import {
@@ -106,7 +107,7 @@ export function redisProvider<Options>(its: OnRedis<Options>): Provider<Options>
     permissions(_options, credentials) {
       if (!its.variables.some((name) => credentials[name] !== undefined)) return {};
       const { host, port } = redisLoginOf({ credentials }, its.variables);
-      return { net: [`${host.includes(":") ? `[${host}]` : host}:${port}`] };
+      return { net: [hostAndPort({ host, port })] };
     },
     inspect: (context, target) =>
       at(

@@ -15,8 +15,9 @@ import { load } from "../../core/system/lazy.ts";
 import type { Context, Fork, Held, Inspection, Marker, Verified } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { ENCODED } from "../_shared/connection_url.ts";
+import { givenLogin } from "../_shared/connection_url.ts";
 import { foreignError, holder, isOthers, isSameHolder, others } from "../_shared/ownership.ts";
+import { noneOfThisId } from "../_shared/server_database.ts";
 import { asOwner, dropAccounts, dropEarlierAccounts, forget, mint, ownerOf } from "./mysql_accounts.ts";
 import { copied, define, definitionsOf, PROGRAMS, rebaseDefaults } from "./mysql_copy.ts";
 import {
@@ -175,13 +176,8 @@ async function session<T>(context: Context, what: string, work: (query: MysqlQue
 const READS = /^\s*(SELECT|SET|SHOW|USE|PREPARE)\b/;
 
 function adminOf(context: Context): Login {
-  const text = context.credentials[VARIABLE]?.reveal();
-  const login = text === undefined ? undefined : server.loginOf(text);
-  if (login !== undefined) return login;
-  const state = text === undefined ? "not set" : "not a URL like mysql://admin:...@host:3306";
-  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use mysql: ${VARIABLE} is ${state}`, {
-    hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}${text === undefined ? "" : ENCODED}`,
-  });
+  const example = "mysql://admin:...@host:3306";
+  return givenLogin(context, { what: "mysql", variables: [VARIABLE], forWhom: FOR_WHOM, example }, server.loginOf);
 }
 
 // ---- Looking ----
@@ -218,9 +214,7 @@ async function isForkHeld(context: Context, query: MysqlQuery, held: Held): Prom
   const marker = row && databaseMarker(context, row);
   if (marker !== undefined && noteOf(row!)!.id === held.id) return true;
   if (row !== undefined && marker === undefined && held.id === held.name) return false;
-  throw new ForkstackError("NOT_FOUND", `Cannot use database "${held.name}": the server has none of this id`, {
-    hint: "`forkstack doctor` shows what is there",
-  });
+  throw noneOfThisId(held);
 }
 
 // ---- Making ----

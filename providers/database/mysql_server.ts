@@ -9,8 +9,9 @@ import type { Context } from "../../core/provider.ts";
 import { allowHint } from "../../core/system/deno_permissions.ts";
 import { loadPackage } from "../../core/system/lazy.ts";
 import { type ErrorCode, ForkstackError, isForkstackError } from "../../mod.ts";
-import { givenUrl, urlOf } from "../_shared/connection_url.ts";
+import { givenUrl, hostAndPort, urlOf } from "../_shared/connection_url.ts";
 import { mysqlStatements } from "../_shared/mysql_statements.ts";
+import { waitForLock } from "../_shared/server_database.ts";
 
 /** Sends a statement; several at once, divided by semicolons, give no rows. */
 // deno-lint-ignore no-explicit-any -- a row is what the statement asks for
@@ -97,7 +98,7 @@ export function appUrlOf({ scheme, host, port, user, password, search }: Login, 
 /** Returns the address as Deno's permissions name it. */
 export function placeOf({ host, port, socket }: Pick<Login, "host" | "port" | "socket">): string {
   if (socket !== undefined) return `unix:${socket}`;
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return hostAndPort({ host, port });
 }
 
 /** Works on one connection. It never reconnects, because its locks would be lost. */
@@ -220,25 +221,14 @@ function mysqlError(error: unknown, login: Login, { what, source }: MysqlPurpose
 
 // ---- Locks ----
 
-const LOCK_WAIT_MS = 600_000;
-
 /** Takes the lock of a name; it ends with the session. Asks repeatedly, so that the wait can be aborted. */
-export async function lockDatabase(context: Pick<Context, "sleep">, query: MysqlQuery, name: string): Promise<void> {
+export async function lockDatabase(context: Context, query: MysqlQuery, name: string): Promise<void> {
   const key = `forkstack ${createHash("sha256").update(name).digest("hex").slice(0, 40)}`;
-  let waitedMs = 0;
-  for (let ms = 25;; ms = Math.min(2 * ms, 1_000)) {
+  await waitForLock(context, name, async () => {
     const [{ mine, events }] = await query("SELECT GET_LOCK(?, 0) AS mine, @@event_scheduler AS events", [key]);
     if (events === "DISABLED") throw withoutEvents(name);
-    if (Number(mine) === 1) return;
-    if (waitedMs > LOCK_WAIT_MS) {
-      throw new ForkstackError("RESOURCE_LOCKED", `Cannot change database "${name}": another run works on it`, {
-        hint: "Run the same command again once it is done",
-        retryable: true,
-      });
-    }
-    await context.sleep(ms);
-    waitedMs += ms;
-  }
+    return Number(mine) === 1;
+  });
 }
 
 /** So the server takes no events, which marks are. */

@@ -12,12 +12,11 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as v from "npm:valibot@1.5.0";
 import { load } from "../../core/system/lazy.ts";
-import { poll } from "../../core/system/poll.ts";
 import { formatMarker } from "../../core/marker.ts";
 import type { Context, Copy, Fork, Held, Inspection, Verified } from "../../core/provider.ts";
 import { type Provider, type Replacement, Secret, type Target } from "../../core/provider.ts";
 import { ForkstackError } from "../../mod.ts";
-import { ENCODED } from "../_shared/connection_url.ts";
+import { givenLogin, hostAndPort } from "../_shared/connection_url.ts";
 import { present } from "../_shared/fields.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, unmarked } from "../_shared/ownership.ts";
 import * as pg from "../_shared/postgres.ts";
@@ -38,10 +37,10 @@ import { handOver } from "./postgres_handover.ts";
 import { assertFit } from "./postgres_parent.ts";
 import { allowRoles, dropLogin, mintLogin } from "./postgres_roles.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
+import { noneOfThisId, waitForLock } from "../_shared/server_database.ts";
 
 const FOR_WHOM = "for a role with CREATEDB and CREATEROLE";
 const MAX_NAME_BYTES = 63; // longer ones are cut off by the server with a notice, so that two could become one
-const LOCK_WAIT_MS = 600_000;
 
 const options = v.strictObject({
   /**
@@ -97,7 +96,7 @@ const provider: Provider<Options> = {
     const login = pg.postgresLoginOf(credentials[VARIABLE]?.reveal() ?? "");
     const run = strategy === "dump" ? { run: ["pg_dump", "pg_restore"] } : {};
     if (login === undefined || login.host.startsWith("/")) return run; // a socket is a file
-    return { ...run, net: [`${login.host.includes(":") ? `[${login.host}]` : login.host}:${login.port}`] };
+    return { ...run, net: [hostAndPort(login)] };
   },
   inspect: (context, target) =>
     connected(context, `inspect database "${target.name}"`, (query) => inspect(context, query, target)),
@@ -200,13 +199,12 @@ function connected<T>(
 const READS = /^\s*(SELECT (?!pg_terminate_backend)|SET )/;
 
 function adminOf(context: Context): pg.PostgresLogin {
-  const text = context.credentials[VARIABLE]?.reveal();
-  const login = text === undefined ? undefined : pg.postgresLoginOf(text);
-  if (login !== undefined) return login;
-  const state = text === undefined ? "not set" : "not a URL like postgresql://admin:...@host:5432/postgres";
-  throw new ForkstackError("CREDENTIALS_MISSING", `Cannot use postgres: ${VARIABLE} is ${state}`, {
-    hint: `Set ${VARIABLE} in the environment of this command, ${FOR_WHOM}${text === undefined ? "" : ENCODED}`,
-  });
+  const example = "postgresql://admin:...@host:5432/postgres";
+  return givenLogin(
+    context,
+    { what: "postgres", variables: [VARIABLE], forWhom: FOR_WHOM, example },
+    pg.postgresLoginOf,
+  );
 }
 
 function purposeOf(what: string): pg.Purpose {
@@ -422,14 +420,12 @@ async function isForkHeld(context: Context, query: Query, held: Held): Promise<b
     if ((await query(owned, own)).length > 0) return true;
   }
   if ((await query("SELECT 1 FROM pg_database WHERE oid::text = $1 AND datname = $2", own)).length > 0) return false;
-  throw new ForkstackError("NOT_FOUND", `Cannot use database "${held.name}": the server has none of this id`, {
-    hint: "`forkstack doctor` shows what is there",
-  });
+  throw noneOfThisId(held);
 }
 
 /**
  * Connects and holds the lock of a name meanwhile, which ends with the session, even if its process dies. It is in the
- * database of POSTGRES_URL. Asks repeatedly, so that the wait can be aborted.
+ * database of POSTGRES_URL.
  */
 async function locked<T>(
   context: Context,
@@ -437,24 +433,18 @@ async function locked<T>(
   name: string,
   work: (query: Query) => Promise<T>,
 ): Promise<T> {
-  const what = `change database "${name}"`;
+  const what = `${verb} database "${name}"`;
   const key = createHash("sha256").update(`forkstack ${name}`).digest().readBigInt64BE().toString();
-  const late = () => {
-    throw new ForkstackError("RESOURCE_LOCKED", `Cannot ${what}: another run works on it`, {
-      hint: "Run the same command again once it is done",
-      retryable: true,
-    });
-  };
-  return await connected(context, `${verb} database "${name}"`, async (query, told) => {
+  return await connected(context, what, async (query, told) => {
     const [{ pid }] = await query("SELECT pg_backend_pid() AS pid");
-    if (pid !== told()) throw pooled(`${verb} database "${name}"`);
+    if (pid !== told()) throw pooled(what);
     await query(
       `SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
       'idle_session_timeout', 'transaction_timeout')`,
     ); // a copy may take an hour
-    await poll<true>(context, { what, deadlineMs: LOCK_WAIT_MS, firstMs: 25, mostMs: 1_000, late }, async () => {
+    await waitForLock(context, name, async () => {
       const [{ mine }] = await query("SELECT pg_try_advisory_lock($1::text::bigint) AS mine", [key]);
-      return mine ? true : undefined;
+      return mine;
     });
     return await work(query);
   });

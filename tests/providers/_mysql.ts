@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Connection } from "npm:mysql2@3.24.5/promise";
 import { createConnection } from "npm:mysql2@3.24.5/promise";
-import { formatMarker, parseMarker } from "../../core/marker.ts";
+import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { files } from "../../core/system/files.ts";
@@ -11,7 +11,8 @@ import type { Emulator, World } from "../conformance.ts";
 import { type MariaDb, startMariaDb, whyNoMariaDb } from "../emulators/mariadb_server.ts";
 import { MYSQL } from "../emulators/mysql_protocol.ts";
 import { TcpProxy } from "../emulators/tcp_proxy.ts";
-import { realContext, testIf } from "../helpers.ts";
+import { testIf } from "../helpers.ts";
+import { shopContext, shopTarget } from "./_shop.ts";
 
 export type Options = Parameters<typeof provider.create>[1]["options"];
 
@@ -35,20 +36,12 @@ export function urlOf(port: number): string {
 
 /** A context whose providers reach the server by this URL. */
 export function contextOf(url: string, changed: Partial<Context> = {}): Context {
-  return realContext({
-    credentials: { MYSQL_URL: new Secret(url) },
-    markerOf: (name, note) => parseMarker(note, name),
-    ...changed,
-  });
+  return shopContext("MYSQL_URL", url, changed);
 }
 
 /** A fork of `shop-dev`. */
 export function targetOf(env: string, changed: Partial<Target<Options>> = {}): Target<Options> {
-  const { name = `shop-${env}` } = changed;
-  const of = { stack: "shop", env, resource: "database", operation: `operation-of-${env}` };
-  const marker = { ...of, name, registry: "0123456789abcdef" };
-  const scope = { options: {}, project: "shop", stack: "shop", resource: "database", root: "/" };
-  return { ...scope, name, parent: "shop-dev", marker, begunAt: "2026-01-01T00:00:00Z", ...changed };
+  return shopTarget<Options>("database", {}, env, changed);
 }
 
 export const NOTES = `CREATE TABLE notes (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(99) NOT NULL);

@@ -5,6 +5,7 @@ import provider from "../../providers/database/postgres.ts";
 import { testIf } from "../helpers.ts";
 import { debianBinaries, npmBinaries, type Server, startServer } from "../emulators/postgres_server.ts";
 import { contextOf, type Options } from "./_postgres_context.ts";
+import { shopTarget } from "./_shop.ts";
 
 export { contextOf, type Options };
 
@@ -74,11 +75,7 @@ export async function thingsOf(server: Server): Promise<Map<string, string>> {
 
 /** A fork of `shop-dev`. */
 export function targetOf(env: string, changed: Partial<Target<Options>> = {}): Target<Options> {
-  const { name = `shop-${env}` } = changed;
-  const of = { stack: "shop", env, resource: "database", operation: `operation-of-${env}` };
-  const marker = { ...of, name, registry: "0123456789abcdef" };
-  const scope = { options: {}, project: "shop", stack: "shop", resource: "database", root: "/" };
-  return { ...scope, name, parent: "shop-dev", marker, begunAt: "2026-01-01T00:00:00Z", ...changed };
+  return shopTarget<Options>("database", {}, env, changed);
 }
 
 /** Runs a test on a server that holds `shop-dev` alone. */

@@ -1,22 +1,18 @@
 /** What the tests of the providers on Redis or Valkey share: a server each, and worlds on it for the suite. */
-import { formatMarker, parseMarker } from "../../core/marker.ts";
+import { formatMarker } from "../../core/marker.ts";
 import type { Context, Fork, Kind, Marker, Provider, Target } from "../../core/provider.ts";
 import { Secret } from "../../core/secret.ts";
 import { resourceTitle } from "../../mod.ts";
 import type { Emulator, World } from "../conformance.ts";
 import { RESP, type Server } from "../emulators/redis_server.ts";
 import { TcpProxy } from "../emulators/tcp_proxy.ts";
-import { realContext } from "../helpers.ts";
+import { shopContext } from "./_shop.ts";
 
 export const CANARY = "canary-in-the-parent-0123456789";
 
 /** A context whose providers reach the server by this URL. */
 export function contextOf(url: string, changed: Partial<Context> = {}): Context {
-  return realContext({
-    credentials: { VALKEY_URL: new Secret(url) },
-    markerOf: (name, note) => parseMarker(note, name),
-    ...changed,
-  });
+  return shopContext("VALKEY_URL", url, changed);
 }
 
 /** What `shop` wants for an environment, forked from `dev`. */
