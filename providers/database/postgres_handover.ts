@@ -23,8 +23,8 @@ export interface Handover {
  * must not run as the role of this connection. For the same reason event triggers are off, where that is allowed.
  */
 export async function handOver(query: Query, { parent, role, allowOutbound }: Handover): Promise<void> {
-  await query("SET search_path = pg_catalog, pg_temp");
-  const ways = allowOutbound || parent === undefined ? [] : await query(WAYS_OUT) as WayOut[];
+  const [{ leads }] = await query(CLOSED_PATH);
+  const ways = !leads || allowOutbound || parent === undefined ? [] : await query(WAYS_OUT) as WayOut[];
   const kept = ways.filter(({ isOurs }) => !isOurs);
   if (kept.length > 0) throw leadsOut(parent!, kept);
   await query([QUIET, ...ways.map(({ cut }) => cut), ADOPT(literal(role))].join(";\n"));
@@ -43,6 +43,11 @@ interface WayOut {
  * list, the catalog has them.
  */
 const CALLERS = ["dblink", "http", "aws_s3", "aws_lambda"];
+
+/** Query that sets the path for names, and tells whether there may be a way out: in most databases is none. */
+const CLOSED_PATH = `SELECT set_config('search_path', 'pg_catalog, pg_temp', false),
+  EXISTS (SELECT FROM pg_catalog.pg_foreign_data_wrapper) OR EXISTS (SELECT FROM pg_catalog.pg_extension
+    WHERE extname OPERATOR(pg_catalog.=) ANY (ARRAY[${CALLERS.map(literal).join(", ")}])) AS leads`;
 
 /**
  * Query for the ways out. A superuser takes away the wrapper's handler, without which no foreign table is read, and then
