@@ -32,7 +32,16 @@ import {
   ROLES,
   VARIABLE,
 } from "./postgres_marks.ts";
-import { allowDatabases, aside, dropDatabase, dropFork, hasShadow, settle, sizeOf } from "./postgres_databases.ts";
+import {
+  allowDatabases,
+  aside,
+  dropDatabases,
+  dropFork,
+  hasShadow,
+  settingsOf,
+  settle,
+  sizeOf,
+} from "./postgres_databases.ts";
 import { handOver } from "./postgres_handover.ts";
 import { assertFit } from "./postgres_parent.ts";
 import { allowRoles, dropLogin, mintLogin } from "./postgres_roles.ts";
@@ -294,13 +303,15 @@ async function fill(
   claim: Fork,
   target: Target<Options>,
 ): Promise<Copy | undefined> {
-  for (const purpose of ["new", "old"] as const) await dropDatabase(query, claim, aside(purpose, claim));
+  await dropDatabases(query, claim, [aside("new", claim), aside("old", claim)]);
   // Who is no superuser must be a member of the role to which a database is given, and may make itself one.
   await query(`DO $$ BEGIN IF NOT pg_has_role(${literal(claim.name)}, 'USAGE') THEN
     EXECUTE 'GRANT ' || quote_ident(${literal(claim.name)}) || ' TO CURRENT_USER'; END IF; END $$`);
   const { parent, options: { strategy, allowOutbound, createDatabases, setRoles } } = target;
   const to = aside("new", claim);
-  const copy = await copied(context, query, adminOf(context), { parent, to, owner: claim.name, strategy });
+  const settings = await settingsOf(query, parent);
+  const spec = { parent, to, owner: claim.name, strategy, limit: settings.limitMeanwhile };
+  const copy = await copied(context, query, adminOf(context), spec);
   context.signal.throwIfAborted();
   await connected(
     context,
@@ -314,7 +325,7 @@ async function fill(
     copy,
   };
   const comment = `${formatMarker(claim.marker)} ${JSON.stringify(note)}`;
-  await settle(query, to, { parent, comment });
+  await settle(query, to, settings, comment);
   if (createDatabases) await allowDatabases(query, claim);
   if (setRoles !== undefined) await allowRoles(query, claim, setRoles);
   return copy;
@@ -389,11 +400,11 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
             if (pg.sqlStateOf(error) !== "55006" || attempt === 3) throw error; // the application was back already
           }
         }
-        await dropDatabase(query, fork, aside("old", fork));
+        await dropDatabases(query, fork, [aside("old", fork)]);
         const { copy: _, ...rest } = fork;
         return { ...rest, copy };
       }),
-    discard: () => whileOurs((query) => dropDatabase(query, fork, aside("new", fork))),
+    discard: () => whileOurs((query) => dropDatabases(query, fork, [aside("new", fork)])),
   };
 }
 
@@ -438,12 +449,12 @@ async function locked<T>(
   return await connected(context, what, async (query, told) => {
     const [{ pid }] = await query("SELECT pg_backend_pid() AS pid");
     if (pid !== told()) throw pooled(what);
-    await query(
-      `SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
-      'idle_session_timeout', 'transaction_timeout')`,
-    ); // a copy may take an hour
     await waitForLock(context, name, async () => {
-      const [{ mine }] = await query("SELECT pg_try_advisory_lock($1::text::bigint) AS mine", [key]);
+      const [{ mine }] = await query( // without limits of time: a copy may take an hour
+        `SELECT pg_try_advisory_lock($1::text::bigint) AS mine, (SELECT count(set_config(name, '0', false)) FROM pg_settings
+          WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_session_timeout', 'transaction_timeout'))`,
+        [key],
+      );
       return mine;
     });
     return await work(query);

@@ -18,6 +18,8 @@ export interface CopySpec {
   readonly to: string;
   readonly owner: string;
   readonly strategy: Strategy | undefined;
+  /** `CONNECTION LIMIT` of the new database. */
+  readonly limit: number;
 }
 
 /** Creates the database; returns the way of copying. */
@@ -25,10 +27,8 @@ export async function copied(
   context: Context,
   query: Query,
   login: PostgresLogin,
-  { parent, to, owner, strategy }: CopySpec,
+  { parent, to, owner, strategy, limit }: CopySpec,
 ): Promise<Copy | undefined> {
-  // Until it is whole nobody else gets in, not even a login of the fork that is reset: superusers know no such limit.
-  const [{ limit }] = await query("SELECT CASE current_setting('is_superuser') WHEN 'on' THEN 0 ELSE -1 END AS limit");
   const make = `CREATE DATABASE ${quotedIdentifier(to)} OWNER ${
     quotedIdentifier(owner)
   } CONNECTION LIMIT ${limit} TEMPLATE`;

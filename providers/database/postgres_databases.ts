@@ -13,9 +13,9 @@ export function aside(purpose: "new" | "old" | "shadow", fork: Held): string {
   return `forkstack_${purpose}_${fork.id}`;
 }
 
-/** Drops a database if the fork's role owns it. */
-export async function dropDatabase(query: Query, fork: Held, name: string): Promise<void> {
-  const owned = await query(`${OWNED} AND datname = $2`, [fork.id, name]) as Owned[];
+/** Drops databases, if the fork's role owns them. */
+export async function dropDatabases(query: Query, fork: Held, names: readonly string[]): Promise<void> {
+  const owned = await query(`${OWNED} AND datname IN (${names.map(literal).join(", ")})`, [fork.id]) as Owned[];
   for (const database of owned) await drop(query, database);
 }
 
@@ -72,21 +72,37 @@ export async function sizeOf(query: Query, held: Held, isFork: boolean): Promise
   return Number(size);
 }
 
-/**
- * Applies the parent's settings (`search_path`, ...) and its limit of connections, closes the database to all but the
- * role, and marks it, in one step. A limit of none at all is a parent that is kept for copying, and not a fork's.
- */
+/** The settings of a parent that its fork gets. */
+export interface Settings {
+  /** `ALTER DATABASE … SET`, as `key=value`. */
+  readonly lines: readonly string[];
+  /** `CONNECTION LIMIT`. One of 0 is a parent that is kept for copying, and no limit for a fork. @default {none: -1} */
+  readonly limit: number;
+  /** The limit while the database is filled: nobody else gets in, for superusers know none. */
+  readonly limitMeanwhile: number;
+}
+
+/** Returns the settings of a parent; without one, those of a new database. */
+export async function settingsOf(query: Query, parent: string | undefined): Promise<Settings> {
+  const [found] = await query(
+    `SELECT coalesce(greatest(nullif(datconnlimit, 0), -1), -1) AS limit, to_json(ARRAY(SELECT unnest(setconfig)
+        FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = d.oid)) AS lines,
+      CASE current_setting('is_superuser') WHEN 'on' THEN 0 ELSE -1 END AS "limitMeanwhile"
+    FROM (SELECT 1) one LEFT JOIN pg_database d ON datname = $1`,
+    [parent ?? ""],
+  ) as Settings[];
+  return found!;
+}
+
+/** Applies the parent's settings, closes the database to all but the role, and marks it, in one step. */
 export async function settle(
   query: Query,
   database: string,
-  { parent, comment }: { readonly parent: string | undefined; readonly comment: string },
+  { lines, limit }: Settings,
+  comment: string,
 ): Promise<void> {
-  const sql = `SELECT greatest(nullif(datconnlimit, 0), -1) AS limit, to_json(ARRAY(SELECT unnest(setconfig)
-      FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = d.oid)) AS lines
-    FROM pg_database d WHERE datname = $1`;
-  const [found] = parent === undefined ? [] : await query(sql, [parent]);
   const name = quotedIdentifier(database);
-  const statements = (found?.lines ?? []).map((line: string) => {
+  const statements = lines.map((line) => {
     const [key, value] = [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)];
     const setting = key.split(".").map(quotedIdentifier).join(".");
     return `SELECT set_config(${literal(key)}, ${
@@ -94,5 +110,5 @@ export async function settle(
     }, true); ALTER DATABASE ${name} SET ${setting} FROM CURRENT;`;
   });
   await query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC; ${statements.join(" ")}
-    ALTER DATABASE ${name} CONNECTION LIMIT ${found?.limit ?? -1}; COMMENT ON DATABASE ${name} IS ${literal(comment)}`);
+    ALTER DATABASE ${name} CONNECTION LIMIT ${limit}; COMMENT ON DATABASE ${name} IS ${literal(comment)}`);
 }

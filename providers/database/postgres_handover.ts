@@ -23,11 +23,14 @@ export interface Handover {
  * must not run as the role of this connection. For the same reason event triggers are off, where that is allowed.
  */
 export async function handOver(query: Query, { parent, role, allowOutbound }: Handover): Promise<void> {
-  const [{ leads }] = await query(CLOSED_PATH);
-  const ways = !leads || allowOutbound || parent === undefined ? [] : await query(WAYS_OUT) as WayOut[];
+  const isOpen = allowOutbound || parent === undefined;
+  const first = [QUIET, PATH, ADOPT(literal(role), isOpen ? "false" : LEADS), `SELECT ${LEADS} AS leads`];
+  const told = await query(first.join(";\n"));
+  if (isOpen || !told.at(-1)[0].leads) return;
+  const ways = await query(WAYS_OUT) as WayOut[];
   const kept = ways.filter(({ isOurs }) => !isOurs);
   if (kept.length > 0) throw leadsOut(parent!, kept);
-  await query([QUIET, ...ways.map(({ cut }) => cut), ADOPT(literal(role))].join(";\n"));
+  await query([QUIET, ...ways.map(({ cut }) => cut), ADOPT(literal(role), "false")].join(";\n"));
 }
 
 /** A way out of a database, with the statement that closes it in the copy. */
@@ -44,10 +47,9 @@ interface WayOut {
  */
 const CALLERS = ["dblink", "http", "aws_s3", "aws_lambda"];
 
-/** Query that sets the path for names, and tells whether there may be a way out: in most databases is none. */
-const CLOSED_PATH = `SELECT set_config('search_path', 'pg_catalog, pg_temp', false),
-  EXISTS (SELECT FROM pg_catalog.pg_foreign_data_wrapper) OR EXISTS (SELECT FROM pg_catalog.pg_extension
-    WHERE extname OPERATOR(pg_catalog.=) ANY (ARRAY[${CALLERS.map(literal).join(", ")}])) AS leads`;
+/** Expression that tells whether there may be a way out: most databases have none, and are handed over at once. */
+const LEADS = `(EXISTS (SELECT FROM pg_foreign_data_wrapper) OR EXISTS (SELECT FROM pg_extension
+  WHERE extname = ANY (ARRAY[${CALLERS.map(literal).join(", ")}])))`;
 
 /**
  * Query for the ways out. A superuser takes away the wrapper's handler, without which no foreign table is read, and then
@@ -112,18 +114,22 @@ function leadsOut(parent: string, kept: readonly WayOut[]): ForkstackError {
   });
 }
 
+/** Statement after which names are those of the server alone. */
+const PATH = "SET search_path = pg_catalog, pg_temp";
+
 /** Statement that keeps event triggers from running, for whom the server lets. */
-const QUIET = `SELECT set_config('session_replication_role', 'replica', true)
-  WHERE current_setting('is_superuser') = 'on'`;
+const QUIET = `DO $quiet$ BEGIN IF pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' THEN
+  SET LOCAL session_replication_role = replica; END IF; END $quiet$`;
 
 /**
- * Returns a statement that gives all that has an owner in the current database to a role, given as a literal: a copy
- * keeps its owners, and the application has to change it. `REASSIGN OWNED` also takes shared objects, the parent database
- * among them. Members of extensions stay, a composite type being one by its row in `pg_type`; so do event triggers,
- * which only a superuser may own, and their functions: who owns one acts as everybody who changes the schema.
+ * Returns a statement that gives all that has an owner in the current database to a role, given as a literal, unless a
+ * condition holds: a copy keeps its owners, and the application has to change it. `REASSIGN OWNED` also takes shared
+ * objects, the parent database among them. Members of extensions stay, a composite type being one by its row in
+ * `pg_type`; so do event triggers, which only a superuser may own, and their functions: who owns one acts as everybody
+ * who changes the schema.
  */
-function ADOPT(role: string): string {
-  return `DO $adopt$ DECLARE one text; BEGIN FOR one IN
+function ADOPT(role: string, unless: string): string {
+  return `DO $adopt$ DECLARE one text; BEGIN IF ${unless} THEN RETURN; END IF; FOR one IN
   WITH own AS (SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
   of_extension AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
   inner_one AS (SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
