@@ -95,7 +95,7 @@ export class Bucket {
   /** Gives a temporary file its key. Synchronous, so that no other request of this process runs in between. */
   commit(temporary: string, key: string, condition?: Condition): void {
     try {
-      this.#check(key, condition);
+      this.check(key, condition);
       const path = join(this.objects, pathOfKey(key));
       for (let attempt = 1;; attempt++) {
         try {
@@ -117,7 +117,7 @@ export class Bucket {
   /** Removes an object and an application's file of this key; a missing one is success. */
   delete(key: string, condition?: Condition): void {
     checkKey(key);
-    this.#check(key, condition);
+    this.check(key, condition);
     const path = join(this.objects, pathOfKey(key));
     if (isReal(path) && statOf(path)?.isFile()) {
       fs.rmSync(path, { force: true });
@@ -138,7 +138,8 @@ export class Bucket {
     }
   }
 
-  #check(key: string, condition: Condition | undefined): void {
+  /** Throws if a condition does not allow the key's object to change. */
+  check(key: string, condition: Condition | undefined): void {
     if (condition === undefined) return;
     using current = this.open(key);
     condition(current);

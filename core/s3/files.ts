@@ -29,6 +29,8 @@ export interface Meta {
   readonly partChecksums?: readonly string[];
   /** Id of the upload in parts: the request that completed it may come once more. */
   readonly uploadId?: string;
+  /** Of a part whose bytes are in another file: where they are in it. */
+  readonly place?: { readonly offset: number; readonly sizeBytes: number };
 }
 
 /** An open object. */
@@ -37,6 +39,8 @@ export interface Opened extends Disposable {
   readonly sizeBytes: number;
   /** Reads the bytes from `start` to `end` (exclusive); closes the object afterwards. */
   read(start: number, end: number): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+  /** Reads the same piece by piece; without a range all of it. */
+  bytes(start?: number, end?: number): AsyncIterable<Uint8Array>;
 }
 
 const MAGIC = Buffer.from("fks3obj1"); // an upload of the same bytes is no danger: only what this server wrote is read so
@@ -46,6 +50,7 @@ const PIECE_BYTES = 2 ** 20;
 const MAX_META_BYTES = 2 ** 20; // 10,000 parts
 
 const readAsync = promisify(fs.read);
+const { O_WRONLY, O_NOFOLLOW = 0 } = fs.constants; // Windows has but the first
 
 /** Opens an object's file; `undefined` if there is none, or if it is not a regular file. Throws if it is damaged. */
 export function openObject(path: string): Opened | undefined {
@@ -70,10 +75,11 @@ function damaged(): S3Error {
 function metaOfText(text: string): Meta {
   try {
     const meta = JSON.parse(text) as Meta;
-    const { etag, modifiedAt, parts = [], checksum, partChecksums } = meta;
+    const { etag, modifiedAt, parts = [], checksum, partChecksums, place } = meta;
     const isWell = /^[0-9a-f]{32}(-\d{1,5})?$/.test(etag) && isEpochMs(modifiedAt) && isDescription(meta) &&
       isChecksum(checksum) && parts.every((size) => Number.isSafeInteger(size) && size >= 0) &&
-      (partChecksums === undefined || partChecksums.length === parts.length && partChecksums.every(isDigest));
+      (partChecksums === undefined || partChecksums.length === parts.length && partChecksums.every(isDigest)) &&
+      (place === undefined || [place.offset, place.sizeBytes].every((one) => Number.isSafeInteger(one) && one >= 0));
     if (isWell) return meta;
   } catch {
     // said below
@@ -104,6 +110,18 @@ export function isEpochMs(at: unknown): at is number {
   return Number.isInteger(at) && at as number >= 0 && at as number <= LAST_INSTANT;
 }
 
+/** Opens a part of a file as an object; `undefined` if there is no such file. Throws if it is shorter. */
+export function openRange(
+  path: string,
+  meta: Meta,
+  { offset, sizeBytes }: { readonly offset: number; readonly sizeBytes: number },
+): Opened | undefined {
+  return opened(path, (_fd, { size }) => {
+    if (offset + sizeBytes > size) throw damaged();
+    return { meta, sizeBytes, bytes: undefined, offset };
+  });
+}
+
 /** Opens a file that an application wrote. Its ETag contains a `-`, since it is no MD5. */
 export function openPlain(path: string): Opened | undefined {
   return opened(path, (_fd, { size, mtimeMs, ino }) => {
@@ -119,6 +137,8 @@ interface Parsed {
   readonly meta: Meta;
   readonly sizeBytes: number;
   readonly bytes: Buffer<ArrayBuffer> | undefined;
+  /** Where the object begins in its file. @default {0} */
+  readonly offset?: number;
 }
 
 function opened(path: string, parse: (fd: number, stat: fs.Stats) => Parsed): Opened | undefined {
@@ -131,12 +151,18 @@ function opened(path: string, parse: (fd: number, stat: fs.Stats) => Parsed): Op
     isOpen = false;
   };
   try {
-    const { meta, sizeBytes, bytes } = parse(fd, stat);
+    const { meta, sizeBytes, bytes, offset = 0 } = parse(fd, stat);
     if (bytes !== undefined) close();
+    const read = (start: number, end: number) =>
+      bytes?.subarray(start, end) ?? streamOf(fd, offset + start, offset + end, close);
     return {
       meta,
       sizeBytes,
-      read: (start, end) => bytes?.subarray(start, end) ?? streamOf(fd, start, end, close),
+      read,
+      async *bytes(start = 0, end = sizeBytes) {
+        const piece = read(start, end);
+        yield* piece instanceof Uint8Array ? [piece] : piece;
+      },
       [Symbol.dispose]: close,
     };
   } catch (error) {
@@ -194,18 +220,10 @@ export async function writeObject(
   const fd = fs.openSync(path, "wx", 0o444);
   let isOpen = true;
   try {
-    let sizeBytes = 0;
-    let held: Uint8Array[] = [], heldBytes = 0; // a small object is one write with its metadata
-    for await (const piece of bytes) {
-      sizeBytes += piece.length;
-      held.push(piece);
-      heldBytes += piece.length;
-      if (heldBytes < PIECE_BYTES) continue;
-      for (const one of held) writeAll(fd, one);
-      [held, heldBytes] = [[], 0];
-    }
-    const meta = metaOf(sizeBytes);
-    writeAll(fd, Buffer.concat([...held, footerOf(meta)]));
+    const { sizeBytes, rest } = await writePieces(fd, bytes, 0);
+    const meta = metaOf(sizeBytes); // a small object is one write with it
+    const last = Buffer.concat([...rest, footerOf(meta)]);
+    writeAll(fd, last, sizeBytes - rest.reduce((sum, { length }) => sum + length, 0));
     fs.closeSync(fd);
     isOpen = false;
     return { meta, sizeBytes };
@@ -216,9 +234,56 @@ export async function writeObject(
   }
 }
 
+/** Writes bytes to a place in a file that exists; what is around them stays. */
+export async function writeRange(path: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  const fd = fs.openSync(path, O_WRONLY | O_NOFOLLOW);
+  try {
+    const { sizeBytes, rest } = await writePieces(fd, bytes, offset);
+    const left = Buffer.concat(rest);
+    writeAll(fd, left, offset + sizeBytes - left.length);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Makes an object of a file with its bytes, in place. */
+export function finishObject(path: string, sizeBytes: number, meta: Meta): void {
+  const fd = fs.openSync(path, O_WRONLY | O_NOFOLLOW);
+  try {
+    fs.ftruncateSync(fd, sizeBytes);
+    writeAll(fd, footerOf(meta), sizeBytes);
+    fs.fchmodSync(fd, 0o444);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Writes bytes in few calls, from `offset` on; returns how many came, and the last of them, still to be written. */
+async function writePieces(
+  fd: number,
+  bytes: AsyncIterable<Uint8Array>,
+  offset: number,
+): Promise<{ sizeBytes: number; rest: Uint8Array[] }> {
+  let sizeBytes = 0;
+  let rest: Uint8Array[] = [], restBytes = 0;
+  for await (const piece of bytes) {
+    sizeBytes += piece.length;
+    rest.push(piece);
+    restBytes += piece.length;
+    if (restBytes < PIECE_BYTES) continue;
+    let at = offset + sizeBytes - restBytes;
+    for (const one of rest) {
+      writeAll(fd, one, at);
+      at += one.length;
+    }
+    [rest, restBytes] = [[], 0];
+  }
+  return { sizeBytes, rest };
+}
+
 /** Writes synchronously: a switch to another thread would cost more than the call for so few bytes. */
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at, bytes.length - at);
+function writeAll(fd: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at, bytes.length - at, position + at);
 }
 
 function footerOf(meta: Meta): Buffer {

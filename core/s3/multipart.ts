@@ -9,11 +9,12 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { assemble, endAssembly, type NumberedPart, openPart, placePart } from "./assembly.ts";
 import type { Body } from "./body.ts";
 import { type Bucket, checkKey, type Condition } from "./bucket.ts";
 import { type Checksum, CHECKSUMS, type StatedChecksum } from "./checksums.ts";
 import { S3Error } from "./error.ts";
-import { isDescription, isEpochMs, type Meta, type Opened, openObject, writeObject } from "./files.ts";
+import { isDescription, isEpochMs, type Meta, type Opened, writeObject } from "./files.ts";
 import { joinedChecksum } from "./joined_checksum.ts";
 import { compareKeys } from "./keys.ts";
 import { isAbsent, isReal, linked, openReal } from "./paths.ts";
@@ -25,13 +26,6 @@ export interface Upload {
   readonly headers: Meta["headers"];
   readonly tags?: Meta["tags"];
   readonly checksum?: Pick<Checksum, "algorithm" | "type">;
-}
-
-/** A part that was uploaded. */
-export interface Part {
-  readonly number: number;
-  readonly sizeBytes: number;
-  readonly meta: Meta;
 }
 
 /** A part that the last request names. */
@@ -66,17 +60,11 @@ export function beginUpload(bucket: Bucket, upload: Upload): string {
   return id;
 }
 
-/** Returns an upload; `undefined` if it does not exist or has another key. */
-export function findUpload(bucket: Bucket, key: string, id: string): FoundUpload | undefined {
-  const directory = join(bucket.path("uploads"), id);
-  const upload = ID.test(id) ? readNote(directory) : undefined;
-  return upload?.key === key ? { ...upload, id, directory } : undefined;
-}
-
 /** Returns an upload; throws `NoSuchUpload` if it does not exist or has another key. */
 export function needUpload(bucket: Bucket, key: string, id: string): FoundUpload {
-  const upload = findUpload(bucket, key, id);
-  if (upload !== undefined) return upload;
+  const directory = join(bucket.path("uploads"), id);
+  const upload = ID.test(id) ? readNote(directory) : undefined;
+  if (upload?.key === key) return { ...upload, id, directory };
   throw new S3Error(
     "NoSuchUpload",
     "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
@@ -107,15 +95,17 @@ function readNote(directory: string): Upload | undefined {
 export async function putPart(
   bucket: Bucket,
   { directory, number }: { readonly directory: string; readonly number: number },
-  body: Pick<Body, "bytes" | "md5" | "checksum">,
+  body: Pick<Body, "bytes" | "md5" | "checksum"> & Partial<Pick<Body, "expectedBytes">>,
   now: Date,
 ): Promise<Meta> {
+  const place = await placePart(directory, number, body);
   const temporary = bucket.temporary();
-  const { meta } = await writeObject(temporary, body.bytes, () => ({
+  const { meta } = await writeObject(temporary, place === undefined ? body.bytes : nothing(), () => ({
     etag: body.md5(),
     modifiedAt: now.getTime(),
     headers: {},
     checksum: body.checksum(),
+    place,
   }));
   try {
     if (fs.existsSync(directory) && !isReal(directory)) throw linked("uploads");
@@ -128,12 +118,14 @@ export async function putPart(
   return meta;
 }
 
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
 /** Lists the uploaded parts, in order. */
-export function uploadParts(directory: string): Part[] {
+export function uploadParts(directory: string): NumberedPart[] {
   const names = isReal(directory) ? fs.readdirSync(directory) : [];
   const numbers = names.filter((name) => partNumberOf(name) !== undefined).map(Number).sort((a, b) => a - b);
   return numbers.flatMap((number) => {
-    using part = openObject(join(directory, String(number)));
+    using part = openPart(directory, number);
     return part === undefined ? [] : [{ number, sizeBytes: part.sizeBytes, meta: part.meta }];
   });
 }
@@ -150,6 +142,7 @@ export function uploadsOf(bucket: Bucket): { readonly id: string; readonly uploa
 
 /** Removes an upload with its parts. */
 export function abortUpload(directory: string): void {
+  endAssembly(directory);
   if (isReal(directory)) fs.rmSync(directory, { recursive: true, force: true });
 }
 
@@ -188,14 +181,7 @@ export async function completeUpload(bucket: Bucket, upload: FoundUpload, comple
     );
   }
   const checksum = checksumOf(upload, parts, completion.stated);
-  async function* bytes(): AsyncGenerator<Uint8Array> {
-    for (const { number } of parts) {
-      using part = needPart(upload.directory, number);
-      const piece = part.read(0, part.sizeBytes);
-      yield* piece instanceof Uint8Array ? [piece] : piece;
-    }
-  }
-  const { meta } = await bucket.put(upload.key, bytes(), () => ({
+  const meta: Meta = {
     etag: etagOfParts(named),
     modifiedAt: now.getTime(),
     headers: upload.headers,
@@ -204,9 +190,20 @@ export async function completeUpload(bucket: Bucket, upload: FoundUpload, comple
     checksum,
     partChecksums: checksum && parts.map(({ meta }) => meta.checksum!.value),
     uploadId: upload.id,
-  }), condition);
+  };
+  bucket.check(upload.key, condition); // before anything is copied, and once more afterwards
+  if (!await assemble(bucket, upload, { parts, meta, condition })) {
+    await bucket.put(upload.key, bytesOfParts(upload.directory, parts), () => meta, condition);
+  }
   abortUpload(upload.directory);
   return meta;
+}
+
+async function* bytesOfParts(directory: string, parts: readonly NumberedPart[]): AsyncGenerator<Uint8Array> {
+  for (const { number } of parts) {
+    using part = needPart(directory, number);
+    yield* part.bytes();
+  }
 }
 
 /** Returns the object that this request has made before, if the key still holds it: the answer may have been lost. */
@@ -229,7 +226,11 @@ function etagOfParts(named: readonly NamedPart[]): string {
  * Returns the object's checksum: of the kind that the first request asked for, else of the kind that the last one
  * states. Throws if what it states is another.
  */
-function checksumOf(upload: Upload, parts: readonly Part[], stated: StatedChecksum | undefined): Checksum | undefined {
+function checksumOf(
+  upload: Upload,
+  parts: readonly NumberedPart[],
+  stated: StatedChecksum | undefined,
+): Checksum | undefined {
   const { algorithm, type = stated?.value.includes("-") ? "COMPOSITE" : "FULL_OBJECT" } = upload.checksum ?? stated ??
     {};
   if (algorithm === undefined) return undefined;
@@ -251,13 +252,13 @@ function checksumOf(upload: Upload, parts: readonly Part[], stated: StatedChecks
 }
 
 function needPart(directory: string, number: number): Opened {
-  const part = openObject(join(directory, String(number)));
+  const part = openPart(directory, number);
   if (part === undefined) throw new S3Error("InvalidPart", "One or more of the specified parts could not be found.");
   return part;
 }
 
 /** Returns the named parts; throws if one is missing, differs from the request, or is too small. */
-function checkParts({ directory }: FoundUpload, named: readonly NamedPart[]): Part[] {
+function checkParts({ directory }: FoundUpload, named: readonly NamedPart[]): NumberedPart[] {
   if (named.length === 0) throw new S3Error("MalformedXML", "You must specify at least one part");
   if (named.some(({ number }, at) => at > 0 && number <= named[at - 1]!.number)) {
     throw new S3Error("InvalidPartOrder", "The list of parts was not in ascending order.");

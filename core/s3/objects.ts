@@ -153,15 +153,6 @@ export function openSource(call: S3Request): Opened {
   }
 }
 
-/** Returns the bytes of an open object as a body. */
-export function objectBytes(
-  found: Opened,
-  [start, end]: readonly [number, number] = [0, found.sizeBytes],
-): AsyncIterable<Uint8Array> {
-  const all = found.read(start, end);
-  return all instanceof ReadableStream ? all : new Blob([all]).stream();
-}
-
 /** `CopyObject` */
 export async function copyObject(call: S3Request): Promise<Response> {
   const { headers } = call;
@@ -172,7 +163,7 @@ export async function copyObject(call: S3Request): Promise<Response> {
   const isTagged = headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE";
   const tags = isTagged ? tagsOfHeader(headers.get("x-amz-tagging")) : source.meta.tags;
   const algorithm = wantedChecksum(headers)?.algorithm;
-  const digests = digesting(objectBytes(source), algorithm);
+  const digests = digesting(source.bytes(), algorithm);
   const { meta } = await call.bucket.put(call.key, digests.bytes, () => ({
     etag: digests.md5(),
     modifiedAt: call.now.getTime(),
@@ -242,7 +233,7 @@ export async function putTagging(call: S3Request): Promise<Response> {
   const tags = call.method === "DELETE" ? [] : tagsOfXml(await xmlOfCall(call, "Tagging"));
   using found = call.bucket.need(call.key);
   const { etag } = found.meta;
-  await call.bucket.put(call.key, objectBytes(found), () => ({ ...found.meta, tags }), (current) => {
+  await call.bucket.put(call.key, found.bytes(), () => ({ ...found.meta, tags }), (current) => {
     if (current?.meta.etag !== etag) throw new S3Error("PreconditionFailed", "The object changed while it was tagged");
   });
   return emptyResponse(call.method === "DELETE" ? 204 : 200);

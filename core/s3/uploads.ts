@@ -12,16 +12,14 @@ import {
   beginUpload,
   completedBefore,
   completeUpload,
-  findUpload,
   type NamedPart,
   needPartNumber,
   needUpload,
-  type Part,
   putPart,
   uploadParts,
   uploadsOf,
 } from "./multipart.ts";
-import { copiedRange, digesting, objectBytes, openSource } from "./objects.ts";
+import { copiedRange, digesting, openSource } from "./objects.ts";
 import {
   bodyOfCall,
   checksumElement,
@@ -73,7 +71,7 @@ export async function uploadPart(call: S3Request): Promise<Response> {
     return emptyResponse(200, { etag: `"${etag}"`, ...sum });
   }
   using source = openSource(call);
-  const body = digesting(objectBytes(source, copiedRange(call, source)), algorithm);
+  const body = digesting(source.bytes(...copiedRange(call, source)), algorithm);
   const meta = await putPart(bucket, part, body, now);
   return xmlResponse("CopyPartResult", {
     ETag: `"${meta.etag}"`,
@@ -96,17 +94,20 @@ export async function finishUpload(call: S3Request): Promise<Response> {
       return value === undefined ? [] : [{ algorithm, value }];
     }),
   }));
-  const upload = findUpload(bucket, key, id);
-  const before = upload === undefined ? completedBefore(bucket, key, id, named) : undefined;
-  if (before !== undefined) return finished(call, before);
-  const meta = await completeUpload(bucket, upload ?? needUpload(bucket, key, id), {
-    named,
-    now,
-    condition: writeCondition(headers),
-    stated,
-    statedBytes: size === null ? undefined : Number(size),
-  });
-  return finished(call, meta);
+  try {
+    const meta = await completeUpload(bucket, needUpload(bucket, key, id), {
+      named,
+      now,
+      condition: writeCondition(headers),
+      stated,
+      statedBytes: size === null ? undefined : Number(size),
+    });
+    return finished(call, meta);
+  } catch (error) {
+    const before = completedBefore(bucket, key, id, named); // by a request whose answer was lost, or one beside this
+    if (before === undefined) throw error;
+    return finished(call, before);
+  }
 }
 
 /** Returns the headers of a request's own body: its checksums are the object's. */
@@ -151,7 +152,7 @@ export function listParts({ bucket, key, query }: S3Request): Response {
     NextPartNumberMarker: page.at(-1)?.number ?? 0,
     MaxParts: limit,
     IsTruncated: parts.length > page.length,
-    Part: page.map(({ number, sizeBytes, meta }: Part) => ({
+    Part: page.map(({ number, sizeBytes, meta }) => ({
       PartNumber: number,
       LastModified: new Date(meta.modifiedAt).toISOString(),
       ETag: `"${meta.etag}"`,

@@ -181,6 +181,17 @@ s3Test("the request that completes an upload may come again, and answers the sam
   await refused(send(), 404, "NoSuchUpload");
 });
 
+s3Test("two requests at once that complete an upload both answer so", async (client) => {
+  for (const IfNoneMatch of [undefined, "*"]) {
+    await client.send(new s3.DeleteObjectCommand({ Bucket: "shop", Key: "k" }));
+    const complete = new s3.CompleteMultipartUploadCommand({ ...await uploaded(client, "k"), IfNoneMatch });
+    const [one, other] = await Promise.all([client.send(complete), client.send(complete)]);
+    assert.equal(one.ETag, other.ETag);
+    const { Body } = await client.send(new s3.GetObjectCommand({ Bucket: "shop", Key: "k" }));
+    assert.equal(Buffer.compare(await Body!.transformToByteArray(), WHOLE), 0);
+  }
+});
+
 s3Test("GetObjectAttributes tells the size, the checksum and the parts, page by page", async (client) => {
   const all = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"] as const;
   const attributes = (Key: string, more: Partial<s3.GetObjectAttributesCommandInput> = {}) =>
