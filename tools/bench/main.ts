@@ -16,6 +16,7 @@ import { postgresBenchmarks } from "./postgres.ts";
 import { startBenchmarks } from "./start.ts";
 import { copyBenchmarks } from "./copy.ts";
 import { packageBenchmarks } from "./package.ts";
+import { s3ClientBenchmarks } from "./s3_clients.ts";
 import { storageBenchmarks } from "./storage.ts";
 import { vendorBenchmarks } from "./vendors.ts";
 
@@ -52,6 +53,7 @@ if (import.meta.main) {
         ...forkBenchmarks,
         ...postgresBenchmarks,
         ...storageBenchmarks,
+        ...s3ClientBenchmarks,
         ...cacheBenchmarks,
         ...engineBenchmarks,
         ...vendorBenchmarks,
