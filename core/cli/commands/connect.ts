@@ -15,7 +15,7 @@ export const command: CommandFile = {
   summary: "open a client of a database, cache or queue",
   arguments: { labels: ["[resource]", "[env]"], min: 0, max: 2 },
   meanings: {
-    "[resource]": "a kind or a name, e.g. cache or cache.sessions. Default: database",
+    "[resource]": "what to open: a kind, or a name such as cache.sessions. Default: database",
     "[env]": "an environment. Default: the current one",
   },
   example: "connect database alice",
@@ -31,7 +31,7 @@ export const command: CommandFile = {
     ["connect", "opens the database of the current environment"],
     ["connect cache.sessions alice", "opens one cache of alice"],
   ],
-  exits: { 4: "the environment does not exist", 5: "", 6: "", 127: "" },
+  exits: { 4: "", 5: "", 6: "", 127: "" },
   files: {
     ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
   },

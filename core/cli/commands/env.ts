@@ -43,7 +43,7 @@ export const command: CommandFile = {
     ["env alice DATABASE_URL --reveal", "prints one value"],
     ["env pr-42 --format github --reveal", "for a step of GitHub Actions: append it to $GITHUB_ENV"],
   ],
-  exits: { 3: "", 4: "the environment does not exist", 5: "", 6: "" },
+  exits: { 3: "", 4: "", 5: "", 6: "" },
   files: {
     ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
     GITHUB_ACTIONS: "true in a step of GitHub Actions, which then gets its masks on stderr",

@@ -124,7 +124,7 @@ export async function runProgram(
 }
 
 /** The facts about the environment, read before anything starts. */
-export interface Settings {
+interface Settings {
   readonly project: Project;
   readonly env: string;
   /** The variables as its file has them. */

@@ -33,7 +33,7 @@ export const command: CommandFile = {
     ["seed dev --yes", "fills dev without asking"],
     ["seed alice --dry-run", "prints the command and runs nothing"],
   ],
-  exits: { 4: "the environment does not exist", 5: "", 7: "the command failed" },
+  exits: { 4: "", 5: "", 7: "the command failed" },
   files: {
     "forkstack.json": "`seed` is the command",
   },
