@@ -51,7 +51,7 @@ Deno.test("verification.md names every client that is tried beside forkstack, an
     for (const client of told) assert(used.includes(client), `no test of ${name} uses ${client}`);
   }
   assert([...beside.keys()].every((name) => ROWS.has(name)), "a client of no provider");
-  assert(beside.size >= 8, `${beside.size} vendors`);
+  assert(beside.size >= 9, `${beside.size} vendors`);
 });
 
 Deno.test("verification.md names the servers and clients that the providers' own files name", async () => {
