@@ -14,7 +14,7 @@ import { finishObject, type Meta, type Opened, openObject, openRange, writeRange
 import { isReal, linked } from "./paths.ts";
 
 /** Where a part's bytes are. */
-export type Place = NonNullable<Meta["place"]>;
+export type PartPlace = NonNullable<Meta["place"]>;
 
 interface Assembly {
   /** Size of a part in bytes; the last may be smaller. */
@@ -37,7 +37,7 @@ export async function placePart(
   directory: string,
   number: number,
   body: { readonly bytes: AsyncIterable<Uint8Array>; readonly expectedBytes?: number | undefined },
-): Promise<Place | undefined> {
+): Promise<PartPlace | undefined> {
   const sizeBytes = body.expectedBytes ?? 0;
   if (sizeBytes < LEAST_BYTES) return undefined;
   const assembly = assemblies.get(directory) ?? begin(directory, sizeBytes);

@@ -35,10 +35,10 @@ import {
 import {
   allowDatabases,
   aside,
+  databaseSettings,
   dropDatabases,
   dropFork,
   hasShadow,
-  settingsOf,
   settle,
   sizeOf,
 } from "./postgres_databases.ts";
@@ -309,7 +309,7 @@ async function fill(
     EXECUTE 'GRANT ' || quote_ident(${literal(claim.name)}) || ' TO CURRENT_USER'; END IF; END $$`);
   const { parent, options: { strategy, allowOutbound, createDatabases, setRoles } } = target;
   const to = aside("new", claim);
-  const settings = await settingsOf(query, parent);
+  const settings = await databaseSettings(query, parent);
   const spec = { parent, to, owner: claim.name, strategy, limit: settings.limitMeanwhile };
   const copy = await copied(context, query, adminOf(context), spec);
   context.signal.throwIfAborted();

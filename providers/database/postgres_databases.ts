@@ -83,7 +83,7 @@ export interface Settings {
 }
 
 /** Returns the settings of a parent; without one, those of a new database. */
-export async function settingsOf(query: Query, parent: string | undefined): Promise<Settings> {
+export async function databaseSettings(query: Query, parent: string | undefined): Promise<Settings> {
   const [found] = await query(
     `SELECT coalesce(greatest(nullif(datconnlimit, 0), -1), -1) AS limit, to_json(ARRAY(SELECT unnest(setconfig)
         FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = d.oid)) AS lines,

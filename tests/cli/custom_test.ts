@@ -74,7 +74,7 @@ async function webServer(text: () => string): Promise<Served & { asked: string[]
 
 async function lifecycle(place: Place): Promise<void> {
   await ok(place, "new", "alice");
-  assert.match(await ok(place, "status"), /database +json-file +shop-alice +full-copy/);
+  assert.match(await ok(place, "status"), /database +json-file +full-copy +shop-alice/);
   const url = /^DATABASE_URL='?(.+?)'?$/m.exec((await place.read(".env.local"))!)![1]!;
   assert.deepEqual(JSON.parse(readFileSync(fileURLToPath(url), "utf8")).notes, ["of dev"]);
   assert.match(await ok(place, "list"), /alice +ready/);
