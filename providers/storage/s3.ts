@@ -144,7 +144,10 @@ const provider: Provider<Options> = {
 export default provider;
 
 /** Servers and clients of its tests, beside its emulator. */
-export const verified: Verified = { servers: ["s3rver"], clients: ["@aws-sdk/client-s3"] };
+export const verified: Verified = {
+  servers: ["s3rver", "SeaweedFS", "moto", "rclone"],
+  clients: ["@aws-sdk/client-s3"],
+};
 
 /** The questions that `init` asks, by option. */
 export const questions: Readonly<Record<string, Question>> = {

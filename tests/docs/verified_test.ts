@@ -10,13 +10,15 @@ const TESTS = `${ROOT}tests/providers/`;
 const FILES = readdirSync(TESTS);
 
 /** Files that start a server, by its name. */
-const SERVERS: Readonly<Record<string, string>> = {
-  MariaDB: "mariadb_server.ts",
-  moto: "moto.ts",
-  OpenBao: "openbao.ts",
-  PostgreSQL: "postgres_server.ts",
-  Redis: "redis_server.ts",
-  s3rver: "s3rver.ts",
+const SERVERS: Readonly<Record<string, readonly string[]>> = {
+  MariaDB: ["mariadb_server.ts"],
+  moto: ["moto.ts", "s3_servers.ts"],
+  OpenBao: ["openbao.ts"],
+  PostgreSQL: ["postgres_server.ts"],
+  rclone: ["s3_servers.ts"],
+  Redis: ["redis_server.ts"],
+  s3rver: ["s3rver.ts"],
+  SeaweedFS: ["s3_servers.ts"],
 };
 
 /** The texts of a provider's tests, each with those of the helpers that it imports. */
@@ -32,7 +34,10 @@ function testsOf(name: string): string[] {
 /** Names what is claimed and not met. */
 function unmet({ live, servers = [], clients = [] }: Verified, tests: readonly string[], record: string): string[] {
   const starts = (server: string) => (text: string) =>
-    text.includes("testProvider(") && text.includes(`/emulators/${SERVERS[server]}"`);
+    text.includes("testProvider(") &&
+    SERVERS[server]!.some((file) =>
+      text.includes(`/emulators/${file}"`) && (file !== "s3_servers.ts" || text.includes(`testProgram("${server}"`))
+    );
   // As a package: `"npm:neonctl@5.0.1"`, `"neonctl@5.0.1"`, `"@distilled.cloud/planetscale"`.
   const imports = (client: string) => (text: string) =>
     ["@", '"', "/"].some((end) => text.includes(`"${client}${end}`) || text.includes(`npm:${client}${end}`));
