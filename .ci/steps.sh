@@ -96,7 +96,7 @@ install_programs() {
   local pair missing=()
   for pair in sqlite3:sqlite3 git:git mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs mount:mount python3:python3 \
     setpriv:util-linux pg_dump:postgresql rclone:rclone mariadbd:mariadb-server redis-server:redis-server \
-    pgbouncer:pgbouncer openssl:openssl go:golang-go zsh:zsh fish:fish make:make direnv:direnv; do
+    pgbouncer:pgbouncer openssl:openssl go:golang-go busybox:busybox zsh:zsh fish:fish make:make direnv:direnv; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   [ ${#missing[@]} -eq 0 ] || {

@@ -4,7 +4,6 @@
  * @module
  */
 import { declaredResources, isForkstackError } from "../../mod.ts";
-import { makeBaseDirectories } from "../workspace/base_directories.ts";
 import { recordSwitch } from "../workspace/checkouts.ts";
 import { currentEnv, isNamedByProcess } from "../workspace/current.ts";
 import type { Engine, Inspectable, Tellable } from "../engine/engine.ts";
@@ -17,6 +16,7 @@ import * as workspace from "../workspace/env_files.ts";
 import { byKey, messageOf } from "../text/printable.ts";
 import type { Environment, ResourceRow } from "../state/records.ts";
 import { BASE_ENVS, isEmbedded, keyOf } from "../project/project.ts";
+import { load } from "../system/lazy.ts";
 import { recordedResource } from "../engine/context.ts";
 import { LEASE_VARIABLE } from "../engine/outputs.ts";
 import type { Variables } from "../secret.ts";
@@ -43,7 +43,12 @@ export async function switchEnvironment(engine: Engine, env: string): Promise<En
   const changedFiles = await workspace.changeFiles(engine, { env, activate: true, variables }, async () => {
     known = await usable(engine, env);
   });
-  await makeBaseDirectories(engine, env);
+  if (BASE_ENVS.includes(env)) {
+    const { makeBaseDirectories } = await load<typeof import("../workspace/base_directories.ts")>(
+      "core/workspace/base_directories.ts",
+    );
+    await makeBaseDirectories(engine, env);
+  }
   await recordSwitch(engine, env).catch((error) =>
     engine.world.warn(`Not noted that this directory is on ${env}: ${messageOf(error)}`)
   );

@@ -71,7 +71,9 @@ const STACKS: Readonly<
         config: { database: { provider: "neon", projectId: neon.project, endpoint: neon.url } },
         env: { NEON_API_KEY: "napi" },
         variable: "DATABASE_URL",
-        holds: new RegExp(neon.uriOf(live, { pooled: true }).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")),
+        holds: new RegExp(
+          neon.uriOf(live, { pooled: true }).replace("postgres:", "postgresql:").replace(/[.*+?^${}()|[\]\\]/g, "\\$&"),
+        ),
         resets: false,
         base: () => neon.branch("live/2026").id === live.id,
         isForked: () => neon.branch("shop-alice").parentId === live.id,

@@ -188,7 +188,7 @@ Deno.test("a copied directory deletes, resets and prunes nothing that is not in 
   assert.deepEqual([code, stdout], [5, "Nothing to prune\n"]);
   assert.match(stderr, /Cannot delete database "shop-alice"/);
   assert.match((await run(copied, ["doctor"])).stdout, /warning: this directory is a copy of ".*\/shop"/);
-  assert.match(await ok(copied, "status"), /json-file +shop-alice/);
+  assert.match(await ok(copied, "status"), /json-file +empty +shop-alice/);
   await rm(place.path(".forkstack"), { recursive: true });
   await ok(copied, "prune", "--yes");
 });

@@ -72,7 +72,8 @@ testIf(
     assert.equal(await count(mine.DATABASE_URL_UNPOOLED!), 2);
 
     const switched = await ok(place, "switch", "prod", "--json");
-    assert.equal((await variables(place)).DATABASE_URL, neon.uriOf(main, { pooled: true }));
+    const url = neon.uriOf(main, { pooled: true }).replace("postgres:", "postgresql:");
+    assert.equal((await variables(place)).DATABASE_URL, url);
     assert.equal(await count((await variables(place)).DATABASE_URL!), 1);
     const back = await ok(place, "switch", "alice");
     assert.deepEqual(await variables(place), mine);
