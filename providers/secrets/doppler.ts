@@ -256,8 +256,8 @@ function limitOf(
     (kept === 0 ? "" : `, ${kept} of them kept of deleted environments`);
   return new ForkstackError("PLAN_LIMIT", `Cannot ${what}: ${state}`, {
     hint:
-      "`forkstack list` shows the backups of deleted environments, each with the command that deletes it; or remove " +
-      "unused envs with `forkstack prune`, or raise the plan",
+      "`forkstack list` shows the backups of deleted environments, which `delete` with --purge takes away; or remove unused " +
+      "envs with `forkstack prune`, or raise the plan",
     details: { ...details, provider: "doppler", resource },
     cause,
   });

@@ -172,9 +172,9 @@ except forkstack.ForkstackError as error:
 
 testIf(WHY_NO_OPENBAO, "secrets of a vendor come through the command line: a real OpenBao", async () => {
   await using bao = await OpenBao.start();
-  const variables = { VAULT_ADDR: bao.url, VAULT_TOKEN: bao.root };
-  using shop = new Shop({ secrets: { provider: "vault" } }, variables);
-  await bao.ask("POST", "secret/data/shop/dev/STRIPE", { data: { value: "sk_test_1" } });
+  const variables = { VAULT_TOKEN: bao.root };
+  using shop = new Shop({ secrets: { provider: "vault", endpoint: bao.url } }, variables);
+  await bao.ask("POST", "secret/data/shop/prod/STRIPE", { data: { value: "sk_test_1" } });
   shop.run("forkstack", "new", "alice");
   const told = shop.python(`import forkstack
 before = forkstack.all_secrets()

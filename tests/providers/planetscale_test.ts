@@ -526,7 +526,7 @@ const REFUSALS: Record<string, {
   "another organization": {
     code: "ORGANIZATION_NOT_FOUND",
     options: { organization: "umbrella" },
-    says: /no organization "umbrella".*404.*database\.organization/s,
+    says: /not for organization "umbrella".*404.*database\.organization/s,
   },
   "another database": {
     code: "DATABASE_NOT_FOUND",
@@ -614,7 +614,7 @@ const REFUSALS: Record<string, {
   "the past of Vitess": {
     code: "AT_UNSUPPORTED",
     target: { at: "2026-01-01T00:00:00Z" },
-    says: /PostgreSQL alone.*--at/s,
+    says: /only of PostgreSQL.*--at/s,
   },
   "a token that may not see backups": {
     code: "CREDENTIALS_DENIED",
