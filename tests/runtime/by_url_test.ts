@@ -83,7 +83,7 @@ Deno.test("by URL: new, list, status, switch and delete in a project of another 
   const cache = by.emptyCache();
   assert.match((await by.ok(["new", "alice"], { cache })).stdout, /^alice is ready: 4 resources, forked from dev/);
   assert.match((await by.ok(["list"], { cache })).stdout, /^\* {2}alice/m);
-  assert.match((await by.ok(["status"], { cache })).stdout, /sqlite +shop-alice/);
+  assert.match((await by.ok(["status"], { cache })).stdout, /sqlite +empty +shop-alice/);
   await by.ok(["switch", "dev"], { cache });
   assert.match((await by.ok(["delete", "alice", "--yes"], { cache })).stdout, /^Deleted alice: 4 resources/);
   assert.equal(await by.place.read("deno.lock"), undefined);
@@ -159,9 +159,9 @@ const SHORT: Readonly<Record<string, readonly string[]>> = {
 };
 /** Modules that a command may ask for, by its name; any other that is short as many as `list`. */
 const MOST: Readonly<Record<string, number>> = {
-  "--version": 22,
-  "--help": 26,
-  "new --help": 26,
+  "--version": 23,
+  "--help": 27,
+  "new --help": 27,
   "switch": 61,
   "switch to a base": 63,
 };
