@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Identities } from "../core/provider.ts";
+import type { Identities } from "../core/catalog.ts";
 
 /** By kind and provider. */
 export const IDENTITIES: Identities = {

@@ -1,6 +1,7 @@
 /** The built-in providers: what forkstack.json calls each is the name of its file, in the directory of its kind. */
 import { load } from "../core/system/lazy.ts";
-import type { Catalog, Identities, Kind, Presets, Teller } from "../core/provider.ts";
+import type { Catalog, Identities, Presets } from "../core/catalog.ts";
+import type { Kind, Teller } from "../core/provider.ts";
 import { KINDS } from "../mod.ts";
 
 /** Loads each provider, by kind and name. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Presets } from "../core/provider.ts";
+import type { Presets } from "../core/catalog.ts";
 
 /** The stacks, the one for everybody first. */
 export const STACKS: Presets["stacks"] = {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Presets } from "../core/provider.ts";
+import type { Presets } from "../core/catalog.ts";
 
 /** By provider and option, each under its name in forkstack.json. */
 export const QUESTIONS: Presets["questions"] = {

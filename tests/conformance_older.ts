@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import * as v from "npm:valibot@1.5.0";
-import type { Context, Kind, Loader, Provider } from "../core/provider.ts";
+import type { Loader } from "../core/catalog.ts";
+import type { Context, Kind, Provider } from "../core/provider.ts";
 import type { Engine } from "../core/engine/engine.ts";
 import { underLock } from "../core/engine/under_lock.ts";
 import { deleteEnvironment, purgeKept } from "../core/lifecycle/delete.ts";

@@ -2,7 +2,7 @@
 import { ForkstackError } from "../../mod.ts";
 import type { Registry } from "../state/registry.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
-import type { Catalog } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
 import type { Arguments } from "./command.ts";
 import type { OptionName } from "./command_table.ts";
 import type { Style } from "./style.ts";

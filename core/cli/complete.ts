@@ -5,7 +5,7 @@
  * @module
  */
 import { declaredResources, parseEnvName } from "../../mod.ts";
-import type { Catalog } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
 import type { Option } from "./command.ts";
 import { argumentsText } from "./command_line.ts";
 import { COMMANDS, listedOptions, type OptionName, OPTIONS } from "./command_table.ts";

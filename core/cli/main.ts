@@ -12,7 +12,7 @@ import * as output from "./output.ts";
 import { byKey, shown } from "../text/printable.ts";
 import { VERSION } from "../system/version.ts";
 import { ForkstackError } from "../../mod.ts";
-import type { Catalog } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import { parse, splitProgram } from "./parse.ts";
 import { commandPrefix, dressed, localCommands, type Style } from "./style.ts";

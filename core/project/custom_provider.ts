@@ -15,7 +15,8 @@ import { type ErrorCode, ForkstackError, isForkstackError, type Kind } from "../
 import { formatMarker } from "../marker.ts";
 import { httpClient } from "../http/client.ts";
 import { basename, isDeno, join } from "../system/host.ts";
-import type { Catalog, Provider, Tools } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
+import type { Provider, Tools } from "../provider.ts";
 import type { ImportScan } from "./imports.ts";
 import { Secret } from "../secret.ts";
 import { isBuiltIn, type Project } from "./project.ts";

@@ -15,7 +15,8 @@ import {
   parseEnvName,
   resourceTitle,
 } from "../../mod.ts";
-import type { Catalog, Provider, Scope } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
+import type { Provider, Scope } from "../provider.ts";
 import type { Config } from "./schema.ts";
 
 /** The base environments, which always exist. */

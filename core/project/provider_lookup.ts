@@ -4,7 +4,8 @@
  * @module
  */
 import type { Kind } from "../../mod.ts";
-import type { Catalog, Provider } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
+import type { Provider } from "../provider.ts";
 import { checked } from "./checked_provider.ts";
 import { answersTo, isBuiltIn, type Resource } from "./project.ts";
 

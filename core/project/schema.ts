@@ -15,7 +15,8 @@ import {
   KINDS,
   NAME_PATTERN,
 } from "../../mod.ts";
-import type { Catalog, OptionsSchema, Provider } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
+import type { OptionsSchema, Provider } from "../provider.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { type GivenOptions, upgradedOptions } from "./older_options.ts";
 import { registryUrlProblem } from "./registry_url.ts";

@@ -15,7 +15,7 @@ import { load } from "../system/lazy.ts";
 import { reasonOf, shown } from "../text/printable.ts";
 import { itemsText, itemTitle, quotedLines, whatChanged } from "./trust_text.ts";
 import { contentHash, identity, isKnown, namedBy, trustHash, unreadableScript } from "./trust_items.ts";
-import type { Catalog } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
 import type { Project } from "./project.ts";
 import type { Admission, Admitted, Item, Named, Person, Reach } from "./trusted.ts";
 

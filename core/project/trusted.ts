@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Catalog } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
 
 /**
  * The reach of a command: it uses everything; it asks built-in vendors and runs no code of the repository; it opens the

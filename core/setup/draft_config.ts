@@ -5,7 +5,8 @@
  */
 import { declaredResources, ForkstackError, type Kind, KINDS } from "../../mod.ts";
 import { variable } from "../system/host.ts";
-import type { Catalog, Provider } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
+import type { Provider } from "../provider.ts";
 import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { isOrAre, listed } from "../text/phrases.ts";

@@ -5,7 +5,7 @@
  */
 import { parse } from "npm:jsonc-parser@3.3.1";
 import { envNameOf, ForkstackError, readEnvFile } from "../../mod.ts";
-import type { Catalog } from "../provider.ts";
+import type { Catalog } from "../catalog.ts";
 import { openProject } from "../project/open_project.ts";
 import { files } from "../system/files.ts";
 import { git } from "../system/git.ts";

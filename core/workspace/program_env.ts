@@ -8,7 +8,7 @@ import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile }
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "../system/host.ts";
 import { kindNames, prefixed, RUN_VARIABLE } from "./variable_names.ts";
-import type { Identities } from "../provider.ts";
+import type { Identities } from "../catalog.ts";
 import type { Project } from "../project/project.ts";
 import type { Secrets } from "../secret.ts";
 import type { Workspace } from "./workspace.ts";

@@ -48,6 +48,7 @@ carry({
   "core/text/did_you_mean.ts": () => import("../../core/text/did_you_mean.ts"),
   "core/text/difference.ts": () => import("../../core/text/difference.ts"),
   "core/text/edit_distance.ts": () => import("../../core/text/edit_distance.ts"),
+  "core/workspace/base_directories.ts": () => import("../../core/workspace/base_directories.ts"),
   "core/workspace/leave.ts": () => import("../../core/workspace/leave.ts"),
   "core/workspace/loaded_env.ts": () => import("../../core/workspace/loaded_env.ts"),
   "providers/_shared/embedded_look.ts": () => import("../../providers/_shared/embedded_look.ts"),

@@ -2,7 +2,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jsonSchema } from "../../core/project/schema.ts";
-import type { Catalog, Kind, Provider, Question, Verified } from "../../core/provider.ts";
+import type { Catalog } from "../../core/catalog.ts";
+import type { Kind, Provider, Question, Verified } from "../../core/provider.ts";
 import { CATALOG } from "../../providers/mod.ts";
 import { constant, type Generated, head } from "./text.ts";
 
@@ -74,7 +75,7 @@ function questionsFile(providers: Providers): Generated {
   return {
     path: "providers/questions.ts",
     text: head("the providers' files", "The questions that `init` asks of each provider, option by option.") +
-      `import type { Presets } from "../core/provider.ts";\n\n` +
+      `import type { Presets } from "../core/catalog.ts";\n\n` +
       `/** By provider and option, each under its name in forkstack.json. */\n` +
       `export const QUESTIONS: Presets["questions"] = ${constant(questions)};\n`,
   };
@@ -90,7 +91,7 @@ function identitiesFile(providers: Providers): Generated {
   return {
     path: "providers/identities.ts",
     text: head("the providers' files", "Variables that name one thing of one environment, as each provider declares.") +
-      `import type { Identities } from "../core/provider.ts";\n\n` +
+      `import type { Identities } from "../core/catalog.ts";\n\n` +
       `/** By kind and provider. */\nexport const IDENTITIES: Identities = ${constant(identities)};\n`,
   };
 }

@@ -1,6 +1,6 @@
 import { declaredResources, ForkstackError, parseEnvName, variablePrefix } from "../../../mod.ts";
 import { type CommandResult, type Invocation, usage } from "../command_line.ts";
-import type { Catalog } from "../../provider.ts";
+import type { Catalog } from "../../catalog.ts";
 import { isBuiltIn, type Project } from "../../project/project.ts";
 import { variable } from "../../system/host.ts";
 import { didYouMean } from "../../text/did_you_mean.ts";

@@ -1,7 +1,7 @@
 /** `init`: an existing project made ready. */
 import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
 import type { CommandResult, Invocation } from "../command_line.ts";
-import type { Catalog, Presets } from "../../provider.ts";
+import type { Catalog, Presets } from "../../catalog.ts";
 import { loadResources } from "../../project/open_project.ts";
 import { fileError, files } from "../../system/files.ts";
 import { cwd, join } from "../../system/host.ts";

@@ -1,7 +1,7 @@
 import { declaredResources, parseEnvName } from "../../../mod.ts";
 import type { CommandResult, Invocation } from "../command_line.ts";
 import { sealConfig } from "../../project/open_project.ts";
-import type { Catalog } from "../../provider.ts";
+import type { Catalog } from "../../catalog.ts";
 import { files } from "../../system/files.ts";
 import * as output from "../output.ts";
 import { resultOf } from "../../lifecycle/describe.ts";
