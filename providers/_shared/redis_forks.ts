@@ -1,7 +1,6 @@
 /**
- * The common part of the providers on a Redis or Valkey server: a fork's owner, its lock, its user, its keys. A claim
- * (redis_marks.ts) is made first and removed last; the user is created after the keys, and removed before them. Users:
- * https://valkey.io/topics/acl/, https://valkey.io/commands/acl-setuser/
+ * Forks on a Redis or Valkey server. A claim (redis_marks.ts) is made first and removed last; the user is created after
+ * the keys, and removed before them: https://valkey.io/topics/acl/, https://valkey.io/commands/acl-setuser/
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Context, Copy, Fork, Held, Inspection, Kind, Provider, Scope } from "../../core/provider.ts";

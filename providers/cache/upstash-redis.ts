@@ -312,10 +312,7 @@ async function dropBackups(context: Context, scope: Scope<Options>, parent: Data
 
 // ---- The API ----
 
-/**
- * Calls of the API. Statuses: https://upstash.com/docs/devops/developer-api/http_status_codes; the bodies are not
- * documented.
- */
+/** Calls of the API. Statuses: https://upstash.com/docs/devops/developer-api/http_status_codes */
 const api: Api<Options> = new Api<Options>({
   provider: "upstash-redis",
   label: "Upstash",
@@ -392,10 +389,7 @@ async function sendCreate(
   });
 }
 
-/**
- * Returns the error for a refused create. No code names the plan's limit, so what the account holds decides: a free one
- * has one database.
- */
+/** Returns the error for a refused create. No code names the plan's limit, but a free account has one database. */
 async function createRefusal(
   answer: VendorAnswer,
   target: Target<Options>,

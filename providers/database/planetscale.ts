@@ -418,10 +418,7 @@ function minted(context: Context): Promise<Map<string, Access>> {
   return context.once("minted", () => new Map<string, Access>());
 }
 
-/**
- * Creates a password (Vitess) or a role (PostgreSQL) of this branch. Unless for a glance, it lives as long as the
- * branch: a role owns what it made, so that an app could not go on with another role after an `extend`.
- */
+/** Creates a password or a role of this branch, which lives as long as the branch: a role owns what it made. */
 async function mint(
   context: Context,
   scope: Scope<Options>,

@@ -40,10 +40,7 @@ const options = v.strictObject({
       hostMetadata(() => false), // what the parent's schedules carry is sent there
     ),
   ),
-  /**
-   * URL of the API in the account's region, e.g. `"https://qstash-us-east-1.upstash.io"`. Without TLS only on this
-   * machine.
-   */
+  /** The API of the account's region, e.g. `"https://qstash-us-east-1.upstash.io"`. Without TLS only on this machine. */
   endpoint: endpointOption("https://qstash.upstash.io", /^qstash-(us|eu)-[a-z]+-\d\.upstash\.io$/),
 });
 type Options = v.InferOutput<typeof options>;
@@ -160,10 +157,7 @@ async function claimantOf(context: Context, name: string, queue: Queue): Promise
   return known.find(({ id }) => isKnown(id))?.marker;
 }
 
-/**
- * Creates a fork. Every step is an upsert that first looks whether it was done, so a rerun completes an unfinished
- * fork.
- */
+/** Creates a fork. Every step is an upsert that first looks whether it was done, so that a rerun completes it. */
 async function create(context: Context, target: Target<Options>): Promise<Fork> {
   const { name } = target;
   const what = `make queue "${name}"`;
