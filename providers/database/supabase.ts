@@ -12,35 +12,19 @@
  */
 import { present } from "../_shared/fields.ts";
 import * as v from "npm:valibot@1.5.0";
-import {
-  type Context,
-  type Fork,
-  type Held,
-  type Provider,
-  type Question,
-  Secret,
-  type Verified,
-} from "../../core/provider.ts";
+import { type Context, type Fork, type Held, type Provider, type Question, Secret } from "../../core/provider.ts";
 import { poll } from "../../core/system/poll.ts";
-import type { Inspection, Scope, Target, Usage } from "../../core/provider.ts";
+import type { Inspection, Scope, Target, Usage, Verified } from "../../core/provider.ts";
 import { type ForkstackError, isForkstackError } from "../../mod.ts";
 import { reaches } from "../_shared/json_api.ts";
 import { finalNameOf } from "../_shared/first_name.ts";
 import { recorded } from "../_shared/recorded.ts";
 import { answers, type PostgresLogin, postgresLoginOf, postgresUrl, type Purpose } from "../_shared/postgres.ts";
 import { runPostgresScript } from "../_shared/postgres_script.ts";
-import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, isPaused } from "./supabase_api.ts";
-import { firstName, isUnlisted, isWhole, MAX_NAME_LENGTH, type Own, ownAppearing, ownIn } from "./supabase_api.ts";
-import {
-  isProject,
-  type Options,
-  options,
-  pace,
-  problemOf,
-  projectOf,
-  refusedCreate,
-  VISIBLE_MS,
-} from "./supabase_api.ts";
+import { ADDONS, api, appearing, BRANCH, type Branch, branches, detailOf, find, firstName } from "./supabase_api.ts";
+import { isPaused, isProject, isUnlisted, isWhole, MAX_NAME_LENGTH, type Options, options } from "./supabase_api.ts";
+import { type Own, ownAppearing, ownIn, pace, problemOf, projectOf, refusedCreate } from "./supabase_api.ts";
+import { VISIBLE_MS } from "./supabase_api.ts";
 
 const POOLERS = v.array(v.object({
   database_type: v.string(),
