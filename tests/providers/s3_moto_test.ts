@@ -10,7 +10,5 @@ await testProgram("moto", {
     "what somebody else made between the look and the create stays": TWICE,
     "what the vendor said is there already is not taken over by a rerun, though the run was killed at that answer":
       TWICE,
-    "another's thing at the name of a fork that is gone is not ours":
-      "it tells seconds alone, so that a bucket of the same second with a copy of our mark can't be told apart",
   },
 });
