@@ -41,8 +41,13 @@ terminalTest(
 
 terminalTest("run: Ctrl-C ends what it would end without run", async () => {
   await using place = await shop();
-  const steps = [{ until: "ready", type: CTRL_C }];
-  assert.equal((await onTerminal(place.root, running("sh", "-c", "echo ready; exec sleep 60"), steps)).code, 130);
+  const steps = [{ until: "begun 1", type: CTRL_C }];
+  const { code, shown } = await onTerminal(
+    place.root,
+    running("sh", "-c", "echo begun $((0 + 1)); exec sleep 60"),
+    steps,
+  );
+  assert.equal(code, 130, shown);
 });
 
 terminalTest("run: Ctrl-Z stops it in a shell, and fg goes on", async () => {

@@ -119,6 +119,7 @@ export async function runProgram(
   const { ignored } = stands;
   return await withSignals(
     stands,
+    io.atEnd,
     (onStart) => start(command!, args, { env: { ...vars, ...own }, ignored, onStart }),
   );
 }
@@ -230,6 +231,7 @@ async function serveBuckets(
 /** Hands signals on to a program for as long as it runs. */
 async function withSignals(
   { isForeground, ignored }: ProcessStanding,
+  atEnd: Io["atEnd"],
   run: (onStart: OnTerminal["onStart"]) => Promise<number>,
 ): Promise<number> {
   let kill: ((signal: host.Signal) => void) | undefined;
@@ -244,15 +246,13 @@ async function withSignals(
       else kill(signal);
     } catch { /* it has ended */ }
   };
-  const stop = host.onSignals(host.SIGNALS, pass);
-  try {
-    return await run((how) => {
-      kill = how;
-      early.splice(0).forEach(pass);
-    });
-  } finally {
-    stop();
-  }
+  // For as long as this process lives: Deno ends on a signal that it has received and nobody listens to any more, and the
+  // program may have ended by the same one.
+  atEnd(host.onSignals(host.SIGNALS, pass));
+  return await run((how) => {
+    kill = how;
+    early.splice(0).forEach(pass);
+  });
 }
 
 async function start(command: string, args: readonly string[], how: OnTerminal): Promise<number> {
