@@ -25,7 +25,7 @@ export interface FoundSource extends Pick<ImportSource, "path" | "url"> {
   readonly name: string;
 }
 
-/** What `import` would do. */
+/** The plan of an `import`. */
 export interface ImportPlan {
   readonly resource: Resource;
   readonly title: string;
@@ -95,7 +95,7 @@ async function chosen(
   { form, name }: FoundSource,
   wanted: string | undefined,
 ): Promise<Resource> {
-  // Of directories only a dump is a database's, which a person names.
+  // A directory is a database's only if it is a dump, which a person names.
   const takes = ({ kind, provider }: Resource) =>
     provider.sources?.includes(form) === true &&
     (wanted !== undefined || form !== "directory" || kind !== "database");

@@ -13,7 +13,7 @@ import type { Bucket, Condition } from "./bucket.ts";
 import { finishObject, type Meta, type Opened, openObject, openRange, writeRange } from "./files.ts";
 import { isReal, linked } from "./paths.ts";
 
-/** Where a part's bytes are. */
+/** The place of a part's bytes. */
 export type PartPlace = NonNullable<Meta["place"]>;
 
 interface Assembly {

@@ -36,7 +36,7 @@ export function writeCondition(headers: Headers): Condition {
   };
 }
 
-/** What a deletion expects of the object. */
+/** The conditions of a deletion. */
 export interface ExpectedObject {
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;

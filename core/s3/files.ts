@@ -29,7 +29,7 @@ export interface Meta {
   readonly partChecksums?: readonly string[];
   /** Id of the upload in parts: the request that completed it may come once more. */
   readonly uploadId?: string;
-  /** Of a part whose bytes are in another file: where they are in it. */
+  /** The place of a part's bytes in another file, if they are in one. */
   readonly place?: { readonly offset: number; readonly sizeBytes: number };
 }
 
@@ -137,7 +137,7 @@ interface Parsed {
   readonly meta: Meta;
   readonly sizeBytes: number;
   readonly bytes: Buffer<ArrayBuffer> | undefined;
-  /** Where the object begins in its file. @default {0} */
+  /** The object's first byte in its file. @default {0} */
   readonly offset?: number;
 }
 

@@ -18,7 +18,7 @@ export interface Listings {
   isSame(source: StoredObject, copy: StoredObject): boolean;
 }
 
-/** What is known of a store's order: SeaweedFS lists by directories, Amazon's directory buckets in no order. */
+/** The order of a store's lists, as far as it is known: SeaweedFS lists by directories, Amazon's directory buckets in no order. */
 export interface Order {
   /** False once a listing was seen that is not in the order of its keys' bytes. */
   isByBytes: boolean;

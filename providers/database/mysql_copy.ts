@@ -410,11 +410,7 @@ async function dumped(
       args: [...placeOptions(programs, admin), ...ROWS, "--", parent, ...tables.map(({ name }) => name)],
       env: { MYSQL_PWD: admin.password },
     },
-    {
-      command: programs.client,
-      args: [...placeOptions(programs, owner), "--binary-mode", "--batch", `--database=${to}`],
-      env: { MYSQL_PWD: owner.password },
-    },
+    restoring(programs, owner, to),
   ], context.signal);
   if (failed === undefined) return;
   context.signal.throwIfAborted();
@@ -448,3 +444,12 @@ const MYSQL_TLS: Readonly<Record<Login["tls"], string>> = {
   "verify-ca": "VERIFY_CA",
   "verify-identity": "VERIFY_IDENTITY",
 };
+
+/** The client that runs a dump in a database as the login that owns it; nothing in the dump is a command to the client. */
+export function restoring(programs: Programs, owner: Login, to: string) {
+  return {
+    command: programs.client,
+    args: [...placeOptions(programs, owner), "--binary-mode", "--batch", `--database=${to}`],
+    env: { MYSQL_PWD: owner.password },
+  };
+}

@@ -11,6 +11,7 @@ import { feed, outputOf } from "../../core/system/subprocess.ts";
 import { ForkstackError } from "../../mod.ts";
 import { holdsData, refused } from "../_shared/import_errors.ts";
 import { foreignError, isSameHolder } from "../_shared/ownership.ts";
+import { textLines } from "../_shared/text_lines.ts";
 import { asOwner, dropAccounts } from "./mysql_accounts.ts";
 import {
   define,
@@ -20,6 +21,7 @@ import {
   type Programs,
   programsOf,
   rebaseDefaults,
+  restoring,
   toldReason,
 } from "./mysql_copy.ts";
 import { databaseMarker, eventOf, look, type Note, noteOf } from "./mysql_marks.ts";
@@ -145,18 +147,9 @@ const LEFT_OUT =
 
 /** Leaves the names of other accounts out of a dump; the rows of tables stay as they are. */
 async function* importable(pieces: AsyncIterable<string>): AsyncGenerator<string, void> {
-  let rest = "";
-  const line = (text: string) => LEFT_OUT.test(text) ? "" : text.replace(DEFINER, "$1");
-  for await (const piece of pieces) {
-    if (!piece.includes("\n")) { // a row may be very long
-      rest += piece;
-      continue;
-    }
-    const lines = (rest + piece).split("\n");
-    rest = lines.pop()!;
-    yield lines.map((one) => `${line(one)}\n`).join("");
+  for await (const lines of textLines(pieces)) {
+    yield lines.map((line) => LEFT_OUT.test(line) ? "\n" : line.replace(DEFINER, "$1")).join("");
   }
-  if (rest !== "") yield line(rest);
 }
 
 /**
@@ -170,11 +163,7 @@ async function restore(
 ): Promise<void> {
   await context.fence();
   const failed = await feed(
-    {
-      command: programs.client,
-      args: [...placeOptions(programs, owner), "--binary-mode", "--batch", `--database=${to}`],
-      env: { MYSQL_PWD: owner.password },
-    },
+    restoring(programs, owner, to),
     importable(dumpOf(context, programs, { target, source, admin })),
     context.signal,
   );

@@ -18,6 +18,7 @@ import {
   quotedIdentifier,
   withPostgres,
 } from "../_shared/postgres.ts";
+import { textLines } from "../_shared/text_lines.ts";
 import { fitStatements, postgresScriptError, type ScriptStatement } from "../_shared/postgres_script.ts";
 
 /** Options of `importDatabase`. */
@@ -174,19 +175,9 @@ async function* partsOf(lines: AsyncGenerator<string, void>): AsyncGenerator<Par
   }
 }
 
-/** Splits pieces of text into lines. */
+/** Yields the lines of pieces of text without their ends. */
 async function* linesOf(pieces: AsyncIterable<string>): AsyncGenerator<string, void> {
-  let rest = "";
-  for await (const piece of pieces) {
-    if (!piece.includes("\n")) { // a row may be very long
-      rest += piece;
-      continue;
-    }
-    const lines = (rest + piece).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) yield line.replace(/\r$/, "");
-  }
-  if (rest !== "") yield rest;
+  for await (const lines of textLines(pieces)) for (const line of lines) yield line.replace(/\r?\n$/, "");
 }
 
 /** Returns the plain SQL of a source, piece by piece; it rejects at the end if the program that wrote it failed. */

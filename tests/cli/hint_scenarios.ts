@@ -16,10 +16,10 @@ export function wordsOf(line: string): string[] {
   );
 }
 
-/** What was printed, and how its commands are run. */
+/** A printed text, and how its commands are run. */
 export interface Told {
   readonly text: string;
-  /** What the text asks for besides its commands: a cause that is to be fixed first. */
+  /** Fixes the cause that the text asks for besides its commands. */
   readonly mend?: () => Promise<unknown>;
   /** @default {the project} */
   readonly cwd?: string;

@@ -22,7 +22,7 @@ function withPosts(path: string, ...titles: string[]): DatabaseSync {
   return database;
 }
 
-/** What a directory holds but for the state that every command keeps. */
+/** The files of a directory but for the state that every command keeps. */
 const dataOf = (place: Place) =>
   place.digest(/^\.forkstack\/(registry|locks|checked|envs|owners|\.gitignore)|^\.current-env|^\.env/);
 

@@ -5,7 +5,7 @@ import process from "node:process";
 import { type Ended, runCommand } from "../cli/run.ts";
 import type { Ready } from "../cli/permission_cases/_case.ts";
 
-/** What a person does with the client: it knows the vendor's address and key, and nothing of forkstack. */
+/** The acts of a person with the client, which knows the vendor's address and key, and nothing of forkstack. */
 export interface VendorClient {
   /** Names of all that stands, as the client lists them. */
   names(): Promise<readonly string[]>;

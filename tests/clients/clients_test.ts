@@ -43,7 +43,7 @@ class Shop {
     assert.equal(document.error?.code, code, `${args.join(" ")}: ${JSON.stringify(document)}`);
   }
 
-  /** What doctor finds of environments: each problem's first word, e.g. `"alice gone"`. */
+  /** The problems that doctor finds, by their first word, e.g. `"alice gone"`. */
   async findings(): Promise<string[]> {
     const document = await this.json("doctor");
     assert(document.code <= 1, JSON.stringify(document));
@@ -96,7 +96,7 @@ class Shop {
 /** The gate's program; the others' calls take seconds each, in which they do nothing else. */
 const QUICK = "@upstash/cli@1.0.2";
 
-/** What a client does is a step each: they share an emulator, and leave it as it was. */
+/** A step for each act of a client: they share an emulator, and leave it as it was. */
 function testClient(vendor: Case, client: ClientCase): void {
   const name = `${vendor.name}: ${client.client} beside forkstack`;
   if (client.isProgram && client.client !== QUICK && SIZE !== "full") {
@@ -120,7 +120,7 @@ function testClient(vendor: Case, client: ClientCase): void {
   }, { sanitizeOps: false, sanitizeResources: false }); // the vendors' clients leave bodies and connections
 }
 
-/** What was renamed is told as that by each command, and left; under its own name it is deleted. */
+/** A fork that was renamed is told as that by each command, and left; under its own name it is deleted. */
 async function leftRenamed(shop: Shop, own: string, other: string, before: readonly string[]): Promise<void> {
   assert.deepEqual(await shop.findings(), ["erin drifted"]);
   await shop.refused("FOREIGN", "new", "erin", "--yes");

@@ -34,7 +34,7 @@ interface Key {
   readonly session?: string;
   /** Names of operations that are refused. */
   readonly denied?: readonly string[];
-  /** What is permitted. @default {everything} */
+  /** The permitted actions. @default {everything} */
   readonly policy?: Policy;
   readonly expired?: boolean;
 }

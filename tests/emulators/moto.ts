@@ -1,5 +1,5 @@
 /**
- * moto, AWS's services in memory, as a server on a free port. Its wheel on PyPI is `moto[server]`. It checks neither
+ * moto, AWS's services in memory, as a server on a free port. Its wheel on PyPI is `moto[s3]`, with Flask. It checks neither
  * signatures nor policies unless it is told to.
  *
  * - https://docs.getmoto.org/en/latest/docs/server_mode.html

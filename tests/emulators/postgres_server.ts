@@ -21,7 +21,7 @@ export class Server {
   readonly password: string;
   /** A query on a connection that stays open, so that most questions need no new one. */
   readonly #admin: Sql;
-  /** What was read since the log stood there. */
+  /** The answers read since the log stood there. */
   #read = { position: "", values: new Map<string, Promise<unknown>>() };
 
   constructor(port: number, directory: string, password: string) {

@@ -175,7 +175,7 @@ export async function serveTigris(options: TigrisOptions = {}): Promise<Tigris> 
     return isForced ? new Response(null, { status: 204 }) : response;
   };
 
-  /** What the vendor's SDK asks for beyond S3: @tigrisdata/storage 3.21, `listBuckets`, `listForks`, `getBucketInfo`. */
+  /** Requests of the vendor's SDK beyond S3: @tigrisdata/storage 3.21, `listBuckets`, `listForks`, `getBucketInfo`. */
   function asJson(request: Request, bucket: string, query: URLSearchParams): Response {
     const createdAt = (name: string) => statSync(join(running.directory, name)).birthtime.toISOString();
     const forksOf = (name: string) =>

@@ -1,4 +1,4 @@
-/** What readers in other languages must show: the vectors, and the same answers as mod.ts in any state. */
+/** The tests of readers in other languages: the vectors, and the same answers as mod.ts in any state. */
 import assert from "node:assert/strict";
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { type Project, type Runtime, runtimeTest, temporaryProject } from "../ru
 import { sized } from "../sizes.ts";
 import { laidDown } from "../vectors.ts";
 
-/** What a reader is asked. */
+/** A question to a reader. */
 export type Question = Readonly<Record<string, unknown>> & {
   readonly is: "vector" | "world" | "env file" | "block";
 };

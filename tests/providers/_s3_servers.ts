@@ -245,7 +245,7 @@ async function upload(client: s3.S3Client, Bucket: string): Promise<void> {
   await client.send(new s3.CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts } }));
 }
 
-/** What belongs to the objects of a bucket, but what is of a copy alone: its time, and the ETag of one in parts. */
+/** The content of a bucket without what is of a copy alone: its time, and the ETag of one in parts. */
 async function propertiesOf(client: s3.S3Client, Bucket: string): Promise<object> {
   const { Contents = [] } = await client.send(new s3.ListObjectsV2Command({ Bucket }));
   const keys = Contents.flatMap(({ Key = "" }) => Key === MARK ? [] : [Key]).sort();

@@ -1,4 +1,4 @@
-/** What a fork's role is given of a copy, and what it is not: ways out to other servers. */
+/** The objects of a copy that a fork's role is given, and those that it is not: ways out to other servers. */
 import assert from "node:assert/strict";
 import provider from "../../providers/database/postgres.ts";
 import { pipBinaries, type Server, startServer } from "../emulators/postgres_server.ts";
@@ -156,7 +156,7 @@ for (const strategy of STRATEGIES) {
   );
 }
 
-/** What an owner of the parent, who is no superuser, leaves there for a superuser to run. */
+/** Traps that an owner of the parent, who is no superuser, leaves there for a superuser to run. */
 const TRAPS: Readonly<Record<string, string>> = {
   "an operator": `CREATE FUNCTION trap(text, regclass) RETURNS text LANGUAGE plpgsql AS $$BEGIN
       ALTER ROLE maker SUPERUSER; RETURN $1 || $2::text; END$$;

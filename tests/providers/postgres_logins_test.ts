@@ -1,4 +1,4 @@
-/** What the logins of a fork may do besides: databases of their own, and what they reach; limits of connections. */
+/** Further rights of the logins of a fork: databases of their own, and what they reach; limits of connections. */
 import assert from "node:assert/strict";
 import type { Context, Fork } from "../../core/provider.ts";
 import type { Secret } from "../../core/secret.ts";

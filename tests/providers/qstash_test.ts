@@ -105,7 +105,7 @@ Deno.test("qstash: a fork of prod takes nothing of other environments", async ()
   assert(shop.qstash.schedules.has("shop-alice.nightly"));
 });
 
-/** Of the calls at which a run is killed, those after which half a year is lived through, which takes a second. */
+/** The calls at which a run is killed and half a year is lived through afterwards, which takes a second. */
 const SILENCE = sized({ gate: 9, full: 3 });
 
 for (const upsertResumes of [false, true]) {

@@ -44,7 +44,7 @@ async function startSeaweed(work: string): Promise<{ readonly endpoint: string; 
   return { endpoint, stop: () => child.kill() };
 }
 
-/** What is timed, and what is done before and after without being timed. */
+/** The timed work, and the work before and after it that is not timed. */
 interface Task {
   readonly what: string;
   readonly before?: (s5cmd: S5cmd) => void;

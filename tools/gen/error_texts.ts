@@ -157,7 +157,7 @@ class SourceFile {
   readonly #names = new Map<Node, string>();
   readonly #imported = new Map<string, string>();
   readonly #constants = new Map<Node, Map<string, Node>>();
-  /** What functions return that only return a text, in all files. */
+  /** The texts of functions that only return one, in all files. */
   readonly #bodies: Map<string, () => Text>;
 
   constructor(path: string, source: string, bodies: Map<string, () => Text>) {

@@ -96,7 +96,7 @@ async function isKnownHere(project: Project, env: string): Promise<boolean> {
   return BASE_ENVS.includes(env) || await readVariables({ project, world: { files } }, env) !== undefined;
 }
 
-/** What a command that takes a resource with a URL does, by its name. */
+/** The purpose of a command that takes a resource with a URL, by its name, as errors tell it. */
 const PURPOSES = { url: "print the URL of", connect: "connect to" } as const;
 
 /** The resource that is meant; a kind means the only one of it. An environment in its place is told, where none follows. */

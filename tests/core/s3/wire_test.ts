@@ -1,4 +1,4 @@
-/** What clients send in other forms than the SDK for JavaScript does, in each runtime. */
+/** Requests that clients send in other forms than the SDK for JavaScript does, in each runtime. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
