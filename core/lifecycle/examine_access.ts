@@ -17,21 +17,18 @@ export async function examineAccess({ root, stateRoot }: Pick<Project, "root" | 
   // A try shows up in file watchers: beside a person's files there is none unless the modes speak against it.
   const tried: string[] = [];
   if (hasState) tried.push(state);
-  if (!hasState || !isWritableByMode(root)) tried.push(root);
+  if (!hasState || !isWritableByMode(root, state)) tried.push(root);
   const found = await Promise.all(tried.map(whyNotWritable));
   return found.flatMap((error): Finding[] =>
     error === undefined ? [] : [{ severity: "warning", problem: `read-only: ${error.message}`, fix: error.hint! }]
   );
 }
 
-function isWritableByMode(directory: string): boolean {
-  const { accessSync, constants } = process.getBuiltinModule("node:fs");
-  try {
-    accessSync(directory, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+/** Tells whether the modes let the user write who owns the state; who this is costs a question in Deno. */
+function isWritableByMode(directory: string, state: string): boolean {
+  const { statSync } = process.getBuiltinModule("node:fs");
+  const { mode, uid } = statSync(directory);
+  return (mode & (uid === statSync(state).uid ? 0o200 : 0o022)) !== 0;
 }
 
 /** Makes and removes an empty directory; a file system that is read-only shows in no mode. */

@@ -121,3 +121,13 @@ terminalTest("on a terminal only what is not given is asked, and nothing with --
   const again = await typed(place, ["init"], []);
   assert.match(again.shown, /shop.* is already set up/);
 });
+
+terminalTest("no command has Deno ask for a permission on a terminal", async () => {
+  await using place = await Place.make();
+  await place.ok("new", "alice");
+  for (const line of ["list", "status", "doctor", "doctor --deep", "env", "url", "switch dev", "switch alice"]) {
+    const { code, shown } = await typed(place, line.split(" "), []); // a question is never answered
+    assert.doesNotMatch(shown, /Deno requests/, line);
+    assert.equal(code, 0, `${line}: ${shown}`);
+  }
+});
