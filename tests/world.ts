@@ -101,6 +101,7 @@ const STACK = "stack-of-the-suite";
 const REGISTRY = "0123456789abcdef";
 export const STARTED_AT = Date.parse("2026-01-01T00:00:00Z");
 const MAX_SLEEPS = 10_000;
+let worlds = 0;
 
 /** A world with a provider in it, and a record of what the suite saw there. */
 export class Bench<Options> {
@@ -123,6 +124,8 @@ export class Bench<Options> {
   /** Hosts that were called, although `permissions()` does not name them. */
   readonly undeclared = new Set<string>();
   seeded: ReadonlyMap<string, string> = new Map();
+  /** Operations of two worlds are two, as in life, where an operation's id is random. */
+  readonly #id = worlds++;
   #slept = 0;
   #sleeps = 0;
 
@@ -183,7 +186,11 @@ export class Bench<Options> {
     };
   }
 
-  target(env: string, changed: Partial<Target<Options>> = {}, operation = `operation-of-${env}`): Target<Options> {
+  target(
+    env: string,
+    changed: Partial<Target<Options>> = {},
+    operation = `operation-${this.#id}-of-${env}`,
+  ): Target<Options> {
     const { name = this.world.titleOf(env) } = changed;
     const marker = { stack: this.scope.stack, env, resource: this.scope.resource, operation, name, registry: REGISTRY };
     const begunAt = new Date(STARTED_AT).toISOString();
