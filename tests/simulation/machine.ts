@@ -25,6 +25,11 @@ for (const call of ["statSync", "lstatSync", "realPathSync"] as const) {
     return real(path);
   };
 }
+// A directory made to try whether it can be: it can, and nothing comes to be on this host.
+for (const call of ["mkdirSync", "removeSync"] as const) {
+  const real = Deno[call] as (path: string | URL, options?: object) => void;
+  Deno[call] = (path: string | URL, options?: object) => isSimulated(path) ? undefined : real(path, options);
+}
 
 /** Modules that the engine loads in the midst of its work; loading one takes true time, in which virtual time goes on. */
 const MODULES: Readonly<Record<string, unknown>> = {
