@@ -801,7 +801,7 @@ const QUOTES: readonly (readonly [quote: string, unheld: RegExp])[] = [
 const quoteOf = (value: string): string | undefined =>
   /[\0\r\ufffd]|\p{Cs}/u.test(value) ? undefined : QUOTES.find(([, unheld]) => !unheld.test(value))?.[0];
 
-/** @internal One line `NAME=value`, quoted so that most readers agree: docs/env-local.md; throws VALUE_UNWRITABLE. */
+/** @internal One line `NAME=value`, quoted so that most readers agree: docs/variables.md; throws VALUE_UNWRITABLE. */
 export function formatEnvLine(name: string, value: string): string {
   const quote = quoteOf(value);
   if (quote !== undefined) return `${name}=${quote}${value}${quote}`;

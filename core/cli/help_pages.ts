@@ -15,7 +15,7 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   idle: "delete the expired ones",
   stack: "asked on a terminal, else sqlite-local",
   project: "from package.json or deno.json, the git remote, or the directory",
-  set: "asked on a terminal, else see docs/init.md",
+  set: "asked on a terminal, else see docs/choosing-a-stack.md",
   port: '"port" of the storage in forkstack.json, else 7833',
   format: "shell",
   cors: "none",
@@ -118,7 +118,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       FORKSTACK_ENV: "set for the program; mod.ts checks it",
       FORKSTACK_RUN: "set for the program: names of the variables that no file has",
     },
-    seeAlso: ["switch", "serve", "secrets", "docs/run.md"],
+    seeAlso: ["switch", "serve", "secrets", "docs/variables.md"],
   },
   reset: {
     about: [
@@ -268,7 +268,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "~/.local/state/forkstack/":
         "what you trusted; $XDG_STATE_HOME/forkstack if it is set, %LOCALAPPDATA%\\forkstack on Windows",
     },
-    seeAlso: ["permissions", "docs/trust.md"],
+    seeAlso: ["permissions", "docs/security.md"],
   },
   permissions: {
     about: [
@@ -282,7 +282,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "forkstack.json": "the providers and their options",
       "POSTGRES_URL, VALKEY_URL": "contain hosts; a warning names each one that is not set",
     },
-    seeAlso: ["doctor", "docs/permissions.md"],
+    seeAlso: ["doctor", "docs/security.md"],
   },
   init: {
     about: [
@@ -302,7 +302,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ".gitignore": "keeps forkstack's files out of git",
       ".env": "checked for values that lead to production",
     },
-    seeAlso: ["new", "doctor", "docs/init.md"],
+    seeAlso: ["new", "doctor", "docs/getting-started.md"],
   },
   serve: {
     about: [
@@ -333,7 +333,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
     meanings: { "<shell>": "bash, zsh or fish" },
     examples: [["completions bash", "prints the script for bash"], ["completions fish", "prints the script for fish"]],
     files: { ".forkstack/": "where the names of the environments are read" },
-    seeAlso: ["list", "docs/completions.md"],
+    seeAlso: ["list", "docs/getting-started.md"],
   },
   url: {
     about: [
@@ -353,7 +353,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
       ".current-env": "names the current environment; FORKSTACK_ENV and ENV come first",
     },
-    seeAlso: ["env", "connect", "run", "docs/env.md"],
+    seeAlso: ["env", "connect", "run", "docs/variables.md"],
   },
   import: {
     about: [
@@ -411,7 +411,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
       GITHUB_ACTIONS: "true in a step of GitHub Actions, which then gets its masks on stderr",
     },
-    seeAlso: ["url", "connect", "run", "docs/env.md"],
+    seeAlso: ["url", "connect", "run", "docs/variables.md"],
   },
   connect: {
     about: [
@@ -428,6 +428,6 @@ export const PAGES: Readonly<Record<string, Page>> = {
     ]],
     exits: { 4: "", 5: "", 6: "", 127: "" },
     files: { ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)" },
-    seeAlso: ["url", "run", "docs/env.md"],
+    seeAlso: ["url", "run", "docs/variables.md"],
   },
 };

@@ -1,5 +1,5 @@
 /**
- * The Deno permissions that a stack needs: the hosts of its providers, and no others. docs/permissions.md says why each
+ * The Deno permissions that a stack needs: the hosts of its providers, and no others. docs/security.md says why each
  * is needed.
  *
  * @module

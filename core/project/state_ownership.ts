@@ -1,6 +1,6 @@
 /**
  * Checks that state is this checkout's and this user's: files that came with the repository, belong to another user, or
- * lead out of `.forkstack/` by a link are refused before they are read. See docs/permissions.md.
+ * lead out of `.forkstack/` by a link are refused before they are read. See docs/security.md.
  *
  * @module
  */

@@ -48,7 +48,7 @@ const provider: Provider<Options> = {
   name: "redis-cloud",
   kind: "cache",
   title: "Redis Cloud",
-  page: "cache.md#redis-cloud",
+  page: "caches.md#redis-cloud",
   capabilities: {
     copy: "full-copy",
     ownership: "recorded",

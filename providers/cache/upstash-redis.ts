@@ -66,7 +66,7 @@ const provider: Provider<Options> = {
   name: "upstash-redis",
   kind: "cache",
   title: "Upstash Redis",
-  page: "cache.md#upstash-redis",
+  page: "caches.md#upstash-redis",
   capabilities: {
     copy: "full-copy",
     ownership: "recorded",

@@ -18,7 +18,7 @@ import { type Filling, redisProvider } from "../_shared/redis_forks.ts";
 const options = v.strictObject({
   /**
    * The boundary of a fork: `"database"`: a logical database, which the app uses as if it were alone; `"prefix"`: keys
-   * that begin with CACHE_PREFIX, which the server enforces. See docs/cache.md. @default {"database"}
+   * that begin with CACHE_PREFIX, which the server enforces. See docs/caches.md. @default {"database"}
    */
   isolation: v.optional(v.picklist(["database", "prefix"]), "database"),
 });
@@ -31,7 +31,7 @@ const provider: Provider<Options> = redisProvider<Options>({
   name: "valkey",
   kind: "cache",
   title: "Valkey or Redis",
-  page: "cache.md#valkey-redis",
+  page: "caches.md#valkey-redis",
   copy: "full-copy",
   parentMayBeAbsent: false,
   isCopied: () => true,

@@ -20,7 +20,7 @@ const provider: Provider<Options> = redisProvider<Options>({
   name: "bullmq",
   kind: "queue",
   title: "BullMQ on Valkey or Redis",
-  page: "queue.md#bullmq",
+  page: "queues.md#bullmq",
   copy: "namespace",
   parentMayBeAbsent: true,
   isCopied: () => false,

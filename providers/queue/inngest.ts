@@ -49,7 +49,7 @@ const provider: Provider<Options> = {
   name: "inngest",
   kind: "queue",
   title: "Inngest",
-  page: "queue.md#inngest",
+  page: "queues.md#inngest",
   capabilities: {
     copy: "empty",
     ownership: "recorded",

@@ -75,7 +75,7 @@ const provider: Provider<Options> = {
   name: "qstash",
   kind: "queue",
   title: "Upstash QStash",
-  page: "queue.md#qstash",
+  page: "queues.md#qstash",
   capabilities: {
     copy: "schema-only",
     ownership: "recorded",

@@ -1,4 +1,4 @@
-/** The command line under a permission set of the project's own deno.json, as docs/permissions.md has it. */
+/** The command line under a permission set of the project's own deno.json, as docs/security.md has it. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { type Ended, type Place, runCommand } from "./run.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** The page. */
-export const PAGE: string = readFileSync(`${ROOT}docs/permissions.md`, "utf8");
+export const PAGE: string = readFileSync(`${ROOT}docs/security.md`, "utf8");
 
 /** The options of the task that the page has. */
 const TASK = /"deno run (.+) <forkstack>\/cli\.ts new"/.exec(PAGE)![1]!.split(" ");

@@ -8,7 +8,7 @@ const ROOT = new URL("../../", import.meta.url);
 const TEXT = readFileSync(new URL("SECURITY.md", ROOT), "utf8");
 
 Deno.test("each mechanism, test and page that SECURITY.md names exists", () => {
-  const files = [...TEXT.matchAll(/`((?:core|tests|providers|docs)\/[\w./-]+)`|\]\(([\w./-]+)\)/g)]
+  const files = [...TEXT.matchAll(/`((?:core|tests|providers|docs)\/[\w./-]+)`|\]\(([\w./-]+)(?:#[\w-]+)?\)/g)]
     .map(([, named, linked]) => (named ?? linked)!);
   assert(files.filter((file) => file.startsWith("tests/")).length >= 12, files.join());
   for (const file of files) {

@@ -281,7 +281,7 @@ testIf(
     assert.deepEqual(await client.keys("*"), []);
     assert.equal(await server.admin.get(PROD), "canary-of-prod");
     await closed(client);
-    // A connection that selects nothing is in database 0, and no rule changes that: docs/cache.md says so.
+    // A connection that selects nothing is in database 0, and no rule changes that: docs/caches.md says so.
     const astray = clientOf(server, url.replace(/\/\d+$/, "/0"));
     await assert.rejects(astray.select(0), /NOPERM/);
     assert.equal(await astray.get(PROD), "canary-of-prod");

@@ -90,8 +90,8 @@ Deno.test("by URL: new, list, status, switch and delete in a project of another 
   assert.deepEqual(new Set(by.web.asked.filter(isProvider)), new Set(EMBEDDED));
 });
 
-/** The task of docs/permissions.md, from `deno run` on up to the address. */
-const PERMISSIONS = readFileSync(new URL("../../docs/permissions.md", import.meta.url), "utf8");
+/** The task of docs/security.md, from `deno run` on up to the address. */
+const PERMISSIONS = readFileSync(new URL("../../docs/security.md", import.meta.url), "utf8");
 const TASK = /"deno run (.+) <forkstack>\/cli\.ts new"/.exec(PERMISSIONS)![1]!.split(" ");
 
 Deno.test("by URL: a project of Deno with a frozen lock, of npm with node_modules, each stays as it was", async () => {

@@ -37,7 +37,7 @@ export const command: CommandFile = {
   files: {
     ".forkstack/": "where the names of the environments are read",
   },
-  seeAlso: ["list", "docs/completions.md"],
+  seeAlso: ["list", "docs/getting-started.md"],
   task: { isOmitted: "always" },
   run: runCompletions,
 };

@@ -35,7 +35,7 @@ export const command: CommandFile = {
   files: {
     ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
   },
-  seeAlso: ["url", "run", "docs/env.md"],
+  seeAlso: ["url", "run", "docs/variables.md"],
   task: { set: "run" },
   run: runConnect,
 };

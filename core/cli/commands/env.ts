@@ -48,7 +48,7 @@ export const command: CommandFile = {
     ".forkstack/envs/<env>.env": "the variables of the environment; only you can read them (mode 0600)",
     GITHUB_ACTIONS: "true in a step of GitHub Actions, which then gets its masks on stderr",
   },
-  seeAlso: ["url", "connect", "run", "docs/env.md"],
+  seeAlso: ["url", "connect", "run", "docs/variables.md"],
   run: runEnv,
 };
 

@@ -43,7 +43,7 @@ export const command: CommandFile = {
       multiple: true,
       help: "set an option in forkstack.json: database.organization=acme; repeatable",
       value: "<key=value>",
-      default: "asked on a terminal, else see docs/init.md",
+      default: "asked on a terminal, else see docs/choosing-a-stack.md",
     },
     "dry-run": "shared",
   },
@@ -70,7 +70,7 @@ export const command: CommandFile = {
     ".gitignore": "keeps forkstack's files out of git",
     ".env": "checked for values that lead to production",
   },
-  seeAlso: ["new", "doctor", "docs/init.md"],
+  seeAlso: ["new", "doctor", "docs/getting-started.md"],
   task: { isOmitted: "always" },
   run: runInit,
 };

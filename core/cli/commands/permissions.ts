@@ -23,7 +23,7 @@ export const command: CommandFile = {
     "forkstack.json": "the providers and their options",
     "POSTGRES_URL, VALKEY_URL": "contain hosts; a warning names each one that is not set",
   },
-  seeAlso: ["doctor", "docs/permissions.md"],
+  seeAlso: ["doctor", "docs/security.md"],
   task: { isOmitted: "outside Deno" },
   run: runPermissions,
 };

@@ -79,7 +79,7 @@ export const command: CommandFile = {
     FORKSTACK_ENV: "set for the program; mod.ts checks it",
     FORKSTACK_RUN: "set for the program: names of the variables that no file has",
   },
-  seeAlso: ["switch", "serve", "secrets", "docs/run.md"],
+  seeAlso: ["switch", "serve", "secrets", "docs/variables.md"],
   task: { set: "run" },
   run: runRun,
 };

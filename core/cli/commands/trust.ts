@@ -50,7 +50,7 @@ export const command: CommandFile = {
     "~/.local/state/forkstack/":
       "what you trusted; $XDG_STATE_HOME/forkstack if it is set, %LOCALAPPDATA%\\forkstack on Windows",
   },
-  seeAlso: ["permissions", "docs/trust.md"],
+  seeAlso: ["permissions", "docs/security.md"],
   run: runTrust,
 };
 

@@ -48,7 +48,7 @@ export const command: CommandFile = {
     ".forkstack/envs/<env>.env": "the variables of one environment, mode 0600",
     ".current-env": "",
   },
-  seeAlso: ["env", "connect", "run", "docs/env.md"],
+  seeAlso: ["env", "connect", "run", "docs/variables.md"],
   run: runUrl,
 };
 

@@ -82,7 +82,7 @@ testIf(
     writeFileSync(path, `${formatVariables("dotenv", held)}\n`);
     const script = "import dotenv, json, sys; print(json.dumps(dotenv.dotenv_values(sys.argv[1], interpolate=False)))";
     // Python knows no back quotes, the last resort for what holds both others, and takes a backslash before the closing
-    // quote for its escape: docs/env-local.md.
+    // quote for its escape: docs/variables.md.
     const plain = Object.fromEntries(
       Object.entries(held).filter(([name, value]) => !/=`|\\'$/.test(formatVariables("dotenv", { [name]: value }))),
     );

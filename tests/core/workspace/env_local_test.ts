@@ -268,7 +268,7 @@ Deno.test("undo puts the file back as it was, its mode too, and keeps what was s
 
 Deno.test("a shell that appends all the time while environments change loses no line", async () => {
   // A shell that stood still between opening the file and writing to it, longer than is looked back, loses that one
-  // line: see docs/env-local.md. A machine under load does that now and then; a rule that is wrong does it each time.
+  // line: see docs/variables.md. A machine under load does that now and then; a rule that is wrong does it each time.
   const lost: string[][] = [];
   do lost.push(await lostLines(400)); while (lost.at(-1)!.length > 0 && lost.length < 8);
   assert.deepEqual(lost.at(-1), [], `lost in ${lost.length} runs: ${lost.join("; ")}`);
