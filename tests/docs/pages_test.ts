@@ -7,35 +7,17 @@ import config from "../../deno.json" with { type: "json" };
 import { BUN } from "../../tools/build/_tools.ts";
 import { run, testIf } from "../helpers.ts";
 import { whyMissing } from "../tools.ts";
+import { anchorsOf, PAGES, readPage as read, withoutFences } from "../../tools/docs/pages.ts";
 import { measure, namedIn, sizeText } from "../../tools/dependencies.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
-
-/** Every page of the repository's own. */
-const PAGES = [
-  ...readdirSync(ROOT).filter((name) => name.endsWith(".md")),
-  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`),
-  "examples/music/README.md",
-].sort();
 
 /** Pages for who changes the code: all that they name in code is held. */
 const OF_DEVELOPERS = PAGES.filter((page) => /^(CONTRIBUTING|docs\/(architecture|contributing\/.*))\.md$/.test(page));
 
 /** A page without its code. */
 function proseOf(page: string): string {
-  return page.replace(/^ *```[^]*?^ *```$/gm, "").replace(/^ {4,}\S.*$/gm, "").replace(/`[^`\n]+`/g, "");
-}
-
-/** The anchors of a page, as GitHub makes them of its headings. */
-function anchorsOf(page: string): Set<string> {
-  return new Set(
-    Array.from(
-      page.matchAll(/^#+ (.+)$/gm),
-      ([, heading]) => heading!.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(" ", "-"),
-    ),
-  );
+  return withoutFences(page).replace(/^ {4,}\S.*$/gm, "").replace(/`[^`\n]+`/g, "");
 }
 
 /** What is wrong with the links of a page at this path. */
