@@ -11,10 +11,11 @@ import { usage } from "./command_line.ts";
 import { DEFAULTS, PAGES } from "./help_pages.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { commandLine, localCommands, type Style } from "./style.ts";
+import { wrapped } from "../text/phrases.ts";
 import { shellWord } from "../text/shell_word.ts";
 
 /** The style of help: `columns` is the terminal's width. */
-export type HelpStyle = Pick<Style, "command"> & { readonly columns?: number };
+export type HelpStyle = Pick<Style, "command" | "columns">;
 
 /** Wider lines read badly. */
 const WIDEST = 80;
@@ -183,17 +184,4 @@ function entry(left: string, right: string, width: number): string[] {
   const lines = wrapped(right, width - indent).map((line) => " ".repeat(indent) + line);
   if (left.length > indent - 4) return [`  ${left}`, ...lines];
   return [`  ${left.padEnd(indent - 2)}${lines[0]?.trimStart() ?? ""}`, ...lines.slice(1)];
-}
-
-/** The text in lines of at most so many characters, but for words that are longer. */
-function wrapped(text: string, width: number, hanging = ""): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = hanging + word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

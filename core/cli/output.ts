@@ -13,7 +13,7 @@ import type { KeptFork } from "../state/records.ts";
 import type { ResourceReport } from "../engine/resource_report.ts";
 import type { Finding } from "../lifecycle/finding.ts";
 import { age, duration, timeLeft } from "../text/duration.ts";
-import { counted, standingText } from "../text/phrases.ts";
+import { counted, standingText, wrapped } from "../text/phrases.ts";
 import { localCommands, paint, type Style } from "./style.ts";
 
 /** A line for a resource that has changed: what, whose name, how, how long. */
@@ -126,7 +126,9 @@ export function statusText(result: EnvironmentResult, now: Date, style: Style): 
   if (facts.length > 0) lines.push(facts.join(", "));
   if (others !== "") lines.push(`also used in: ${others}`);
   lines.push(...resourceTable(resources));
-  if (result.variables.length > 0) lines.push(`Variables: ${result.variables.join(", ")}`);
+  if (result.variables.length > 0) {
+    lines.push(...wrapped(`Variables: ${result.variables.join(", ")}`, style.columns ?? Infinity, "  "));
+  }
   if (result.finishWith !== undefined) lines.push(localCommands(`To finish: ${result.finishWith}`, style));
   return lines.join("\n");
 }

@@ -13,6 +13,8 @@ export interface Style {
   readonly color: boolean;
   /** The prefix of commands here: `"deno task envs:"` or `"forkstack "`. */
   readonly command: string;
+  /** Width of the terminal in characters; absent where there is none. */
+  readonly columns?: number;
 }
 
 /** Select Graphic Rendition: what begins and what ends it. */

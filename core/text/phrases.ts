@@ -27,3 +27,16 @@ export function standingText(
   if (env === undefined) return "on no environment";
   return env === gone ? `on no environment until ${decidedBy} is unset` : `on ${env}`;
 }
+
+/** The text in lines of at most so many characters, but for words that are longer. */
+export function wrapped(text: string, width: number, hanging = ""): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = hanging + word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

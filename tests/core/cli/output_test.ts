@@ -153,6 +153,17 @@ Deno.test("statusText() keeps its columns at 80 characters, however long a title
   }
 });
 
+Deno.test("statusText() breaks the list of variables between two, at the terminal's width alone", () => {
+  const variables = ["DATABASE_URL", "BUCKET_NAME", "AWS_ENDPOINT_URL_S3", "SECRETS_FILE", "LOCAL_PATH"];
+  const of = { environment: environment("a"), resources: [], variables, durationMs: 1 };
+  for (const columns of [30, 43, 80]) {
+    const lines = statusText(of, now, { ...plain, columns }).split("\n").slice(2);
+    assert.equal(lines.map((line) => line.trim()).join(" "), `Variables: ${variables.join(", ")}`);
+    for (const line of lines) assert(line.length <= columns, line);
+  }
+  assert.match(statusText(of, now, plain), /Variables: DATABASE_URL, .*, LOCAL_PATH$/, "what is piped is one line");
+});
+
 Deno.test("only a style with colour has escapes, and the text is the same", () => {
   const error = new ForkstackError("CONFLICT", "Cannot do it: it is there", { hint: "Do `forkstack list`" });
   const bright = { color: true, command: "forkstack " };
