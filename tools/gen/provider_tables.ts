@@ -31,7 +31,7 @@ interface Entry {
 /**
  * Returns the tables by name: `"database providers"` and so on with the abilities of a kind's providers,
  * `"permissions"` with the needs of each, `"providers"` with all of them, `"variables"` with their outputs, `"stacks"`
- * with the stacks of `init`.
+ * with the stacks of `init` and `"stacks compared"` with what these can do.
  */
 export function providerTables(providers: Providers): Readonly<Record<string, () => Table>> {
   const kinds = [...providers].map(([kind, all]) => [`${kind} providers`, () => abilities(all)] as const);
@@ -47,6 +47,7 @@ export function providerTables(providers: Providers): Readonly<Record<string, ()
         ["kind", "variable", "given by", "secret", "names one environment's own"],
       ]),
     stacks: () => stacks(entries),
+    "stacks compared": () => stacksCompared(entries),
   };
 }
 
@@ -70,6 +71,13 @@ function verifiedText({ default: { capabilities }, verified = {} }: ProviderFile
   const run = live === undefined ? [] : [`live (${live})`];
   run.push(servers === undefined ? "emulator" : `real ${servers.join(", ")}`);
   return [...run, ...clients.map(code)].join(", ");
+}
+
+/** Returns one word or two on what a provider's tests ran on at best. */
+function groundOf({ default: { capabilities }, verified = {} }: ProviderFile): string {
+  if (capabilities.embedded) return "real files";
+  if (verified.live !== undefined) return "the live vendor";
+  return verified.servers === undefined ? "emulator" : "real servers";
 }
 
 function credentialsText(credentials: Provider["credentials"]): string {
@@ -102,17 +110,47 @@ function variables(kind: Kind, all: ReadonlyMap<string, ProviderFile>): Table {
   });
 }
 
+/** Kinds that each named stack has a provider of. */
+const STACKED: readonly Kind[] = ["database", "storage", "secrets"];
+
+/** Returns the providers of each named stack, in the order of `STACKED`. */
+function stackEntries(entries: readonly Entry[]): Map<string, Entry[]> {
+  const chosen = Object.entries(STACKS).map(([stack, { providers }]) => {
+    const names = STACKED.map((kind) => [kind, providers[kind] ?? KINDS[kind].embedded!.provider] as const);
+    return [
+      stack,
+      names.map(([kind, name]) => entries.find((one) => one.kind === kind && one.name === name)!),
+    ] as const;
+  });
+  return new Map(chosen);
+}
+
 function stacks(entries: readonly Entry[]): Table {
-  const kinds: readonly Kind[] = ["database", "storage", "secrets"];
   return [
-    ["`--stack`", ...kinds, "to be told"],
-    ...Object.entries(STACKS).map(([stack, { providers }]) => {
-      const chosen = kinds.map((kind) => providers[kind] ?? KINDS[kind].embedded!.provider);
-      const told = kinds.flatMap((kind, at) => {
-        const { questions = {} } = entries.find((one) => one.kind === kind && one.name === chosen[at])!.file;
-        return Object.entries(questions).map(([option, question]) => questionText(`${kind}.${option}`, question));
-      });
-      return [code(stack), ...chosen.map(code), told.length === 0 ? "nothing" : told.join("; ")];
+    ["`--stack`", ...STACKED, "to be told"],
+    ...Array.from(stackEntries(entries), ([stack, chosen]) => {
+      const told = chosen.flatMap(({ kind, file: { questions = {} } }) =>
+        Object.entries(questions).map(([option, question]) => questionText(`${kind}.${option}`, question))
+      );
+      return [code(stack), ...chosen.map(({ name }) => code(name)), told.length === 0 ? "nothing" : told.join("; ")];
+    }),
+  ];
+}
+
+function stacksCompared(entries: readonly Entry[]): Table {
+  return [
+    ["stack", ...STACKED.map((kind) => `fork of the ${kind}`), "`--at`", "`reset`", "keeps no mark", "verified on"],
+    ...Array.from(stackEntries(entries), ([stack, chosen]) => {
+      const named = (is: (provider: Provider) => boolean) =>
+        chosen.filter(({ file }) => is(file.default)).map(({ name }) => code(name)).join(", ") || "none";
+      return [
+        `[${code(stack)}](stacks/${stack}.md)`,
+        ...chosen.map(({ file }) => file.default.capabilities.copy),
+        named(({ capabilities }) => capabilities.pointInTime),
+        chosen.every(({ file }) => file.default.reset) ? "all" : named(({ reset }) => reset !== undefined),
+        named(({ capabilities }) => capabilities.ownership === "recorded"),
+        [...new Set(chosen.map(({ file }) => groundOf(file)))].join(", "),
+      ];
     }),
   ];
 }
