@@ -5,6 +5,7 @@
  *
  *     <!-- first: forkstack new alice -->       what is run before it and not shown, once for the page's project
  *     <!-- prints -->                           it is what the block above it prints
+ *     <!-- file: Makefile -->                   it is this file of that project
  *     <!-- run by: tests/docs/install_test.ts -->   the file that runs it, which names the page
  *     <!-- not run: it needs an account at Neon -->
  */
@@ -26,13 +27,13 @@ export interface Block {
 
 /** What becomes of a block. */
 export interface Treatment {
-  readonly kind: "run" | "printed" | "config" | "json" | "yaml" | "types" | "elsewhere" | "not run";
+  readonly kind: "run" | "printed" | "file" | "config" | "json" | "yaml" | "types" | "elsewhere" | "not run";
   /** Reason or file, for those who read the list. */
   readonly about: string;
 }
 
 /** Notes that a block may have. */
-const NOTES = /^(first|prints|run by|not run)(?:: +([^]+))?$/;
+const NOTES = /^(first|prints|file|run by|not run)(?:: +([^]+))?$/;
 
 /** What is done by language where no note says otherwise. */
 const DEFAULTS: Readonly<Record<string, Treatment>> = {
@@ -92,6 +93,8 @@ export function treatmentOf({ language, code, notes }: Block): Treatment | undef
   if (why) return { kind: "not run", about: why };
   const file = notes.get("run by");
   if (file) return { kind: "elsewhere", about: file };
+  const own = notes.get("file");
+  if (own) return { kind: "file", about: own };
   if (notes.has("prints")) return { kind: "printed", about: "by the block above it" };
   if (language === "json" && isConfig(code)) return { kind: "config", about: "checked as forkstack.json" };
   return DEFAULTS[language];
