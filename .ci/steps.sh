@@ -138,8 +138,8 @@ install_servers() {
   done
 }
 
-# python-dotenv: by pip, else Debian's, which the python3 of a version manager does not see. And libraries that the Python
-# reader serves.
+# python-dotenv: by pip, else Debian's, which the python3 of a version manager does not see. Other packages of PyPI are
+# installed by the tests that need them (tests/languages/shop.ts).
 has_dotenv() { python3 -c 'import dotenv' 2>/dev/null; }
 install_dotenv() {
   mkdir -p "$logs/python"
@@ -151,8 +151,6 @@ install_dotenv() {
     ln -s /usr/bin/python3 "$logs/python3" && export PATH="$logs:$PATH"
   }
   has_dotenv || echo "python-dotenv could not be installed: the tests that need it will fail"
-  python3 -m pip install -q --target "$logs/python" sqlalchemy django pydantic-settings pytest >/dev/null 2>&1
-  export PYTHONPATH="$logs/python"
 }
 
 # Deno and Bun by npm, in a directory of this run; Node 22 by npx, as the README has it.

@@ -1,71 +1,20 @@
 /** The Python reader in the libraries that it serves, by `python3` and their newest versions: real forks, real files. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { REPO } from "../../tools/build/_tools.ts";
 import { OpenBao, WHY_NO_OPENBAO } from "../emulators/openbao.ts";
-import { baseVariables, testIf } from "../helpers.ts";
-import { temporaryProject } from "../runtime_helpers.ts";
+import { testIf } from "../helpers.ts";
+import { whyMissing } from "../tools.ts";
+import { PYTHON_READER, pythonPackages, pythonVariables, Shop, whyWithout } from "./shop.ts";
 
-const PACKAGE = fileURLToPath(new URL("../../languages/python/src", import.meta.url));
-
-/** The reason for lacking modules of Python; `undefined` if all are there. */
-function whyNoModule(...names: readonly string[]): string | undefined {
-  const { status } = spawnSync("python3", ["-c", names.map((name) => `import ${name}`).join("\n")]);
-  return status === 0 ? undefined : `python3 has no ${names.join(" or no ")}`;
-}
-
-/** A project in a directory whose name holds a space and signs that URLs encode, with `forkstack` in PATH. */
-class Shop implements Disposable {
-  readonly #at = temporaryProject();
-  readonly root: string;
-  readonly #env: Record<string, string>;
-
-  constructor(config: object, variables: Readonly<Record<string, string>> = {}) {
-    const top = realpathSync(this.#at.path);
-    this.root = join(top, "my shop #1");
-    mkdirSync(this.root);
-    writeFileSync(join(this.root, "forkstack.json"), JSON.stringify({ project: "shop", ...config }));
-    const permissions = ["-P=cli", "--allow-net=127.0.0.1", "-c", join(REPO, "deno.json")];
-    this.#at.write(
-      "bin/forkstack",
-      `#!/bin/sh\nexec "${process.execPath}" run -q ${permissions.join(" ")} "${REPO}/cli.ts" "$@"\n`,
-    );
-    chmodSync(join(top, "bin/forkstack"), 0o755);
-    const path = [join(top, "bin"), process.env.PATH].join(delimiter);
-    const ours = process.env.PYTHONPATH;
-    const modules = ours === undefined ? PACKAGE : `${PACKAGE}${delimiter}${ours}`;
-    this.#env = { ...baseVariables(), ...variables, PATH: path, PYTHONPATH: modules, PYTHONDONTWRITEBYTECODE: "1" };
-  }
-
-  run(program: string, ...args: readonly string[]): string {
-    const { status, stdout, stderr } = spawnSync(program, args, { cwd: this.root, env: this.#env, encoding: "utf8" });
-    assert.equal(status, 0, `${program} ${args.join(" ")}: ${stdout}${stderr}`);
-    return stdout.trim();
-  }
-
-  python(text: string): string {
-    return this.run("python3", "-c", text);
-  }
-
-  write(name: string, text: string): void {
-    writeFileSync(join(this.root, name), text);
-  }
-
-  [Symbol.dispose](): void {
-    this.#at[Symbol.dispose]();
-  }
-}
+const PACKAGES = pythonPackages("sqlalchemy>=2", "django", "pydantic-settings", "pytest");
+const why = whyWithout(PACKAGES);
+const VARIABLES = pythonVariables(PYTHON_READER, ..."path" in PACKAGES ? [PACKAGES.path] : []);
 
 const ROWS = `import sqlite3, forkstack
 print(sqlite3.connect(forkstack.database_path()).execute("SELECT name FROM artists ORDER BY name").fetchall())`;
 
 /** Adds a row by a program in each of two forks; each has its own, and dev what it had. */
 function isolated(program: (name: string) => string): void {
-  using shop = new Shop({});
+  using shop = new Shop({}, VARIABLES);
   shop.run("forkstack", "switch", "dev");
   shop.python(`import sqlite3, forkstack
 with sqlite3.connect(forkstack.database_path()) as db: db.execute("CREATE TABLE artists (id INTEGER PRIMARY KEY, name TEXT)")`);
@@ -80,7 +29,7 @@ with sqlite3.connect(forkstack.database_path()) as db: db.execute("CREATE TABLE 
 }
 
 testIf(
-  whyNoModule("sqlalchemy"),
+  why,
   "SQLAlchemy opens the fork's database by sqlalchemy_url()",
   () =>
     isolated((name) =>
@@ -90,8 +39,8 @@ with sqlalchemy.create_engine(forkstack.sqlalchemy_url()).begin() as db:
     ),
 );
 
-testIf(whyNoModule("sqlalchemy"), "a path with a ? in SQLAlchemy is that file, or an error, and no other", () => {
-  using shop = new Shop({ database: { provider: "sqlite", bases: { dev: "what?x=1.db" } } });
+testIf(why, "a path with a ? in SQLAlchemy is that file, or an error, and no other", () => {
+  using shop = new Shop({ database: { provider: "sqlite", bases: { dev: "what?x=1.db" } } }, VARIABLES);
   const told = shop.python(`import forkstack, os, sqlalchemy, sqlite3
 try:
     with sqlalchemy.create_engine(forkstack.sqlalchemy_url()).begin() as db:
@@ -104,7 +53,7 @@ print(sorted(name for name in os.listdir() if name.startswith("what")))`);
 });
 
 testIf(
-  whyNoModule("django"),
+  why,
   "Django opens the fork's database by django_database()",
   () =>
     isolated((name) =>
@@ -117,8 +66,8 @@ connection.cursor().execute("INSERT INTO artists (name) VALUES (%s)", ["${name}"
     ),
 );
 
-testIf(whyNoModule("pydantic_settings"), "pydantic-settings reads variables and secrets of the environment", () => {
-  using shop = new Shop({});
+testIf(why, "pydantic-settings reads variables and secrets of the environment", () => {
+  using shop = new Shop({}, VARIABLES);
   shop.run("forkstack", "new", "alice");
   const told = shop.python(`import forkstack
 from forkstack.pydantic import ForkstackSource
@@ -140,8 +89,8 @@ print(Settings().model_dump())`);
   );
 });
 
-testIf(whyNoModule("pytest"), "pytest --forkstack runs the tests in an environment that is gone afterwards", () => {
-  using shop = new Shop({});
+testIf(why, "pytest --forkstack runs the tests in an environment that is gone afterwards", () => {
+  using shop = new Shop({}, VARIABLES);
   shop.write(
     "test_shop.py",
     `import forkstack
@@ -154,8 +103,8 @@ def test_env(forkstack_env):
   assert.doesNotMatch(shop.run("forkstack", "list"), /test-/);
 });
 
-testIf(whyNoModule("sys"), "secrets are set and read by the command line, whatever is in them", () => {
-  using shop = new Shop({});
+testIf(whyMissing("python3"), "secrets are set and read by the command line, whatever is in them", () => {
+  using shop = new Shop({}, VARIABLES);
   shop.run("forkstack", "new", "alice");
   const told = shop.python(`import forkstack
 for value in ["plain", "a b", "'", '"$x"', "two\\nlines", "\\r", "forkstack-uri:x", "é", "' \\" \` \\n #"]:
@@ -172,7 +121,7 @@ except forkstack.ForkstackError as error:
 
 testIf(WHY_NO_OPENBAO, "secrets of a vendor come through the command line: a real OpenBao", async () => {
   await using bao = await OpenBao.start();
-  const variables = { VAULT_TOKEN: bao.root };
+  const variables = { ...VARIABLES, VAULT_TOKEN: bao.root };
   using shop = new Shop({ secrets: { provider: "vault", endpoint: bao.url } }, variables);
   await bao.ask("POST", "secret/data/shop/prod/STRIPE", { data: { value: "sk_test_1" } });
   shop.run("forkstack", "new", "alice");
