@@ -1,0 +1,1 @@
+../../languages/python/src/forkstack/__init__.py
