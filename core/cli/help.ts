@@ -58,7 +58,9 @@ export async function unknownCommand(name: string, args: readonly string[] = [])
 /** The error for an option where the command belongs; a command that follows it comes first in the hint. */
 function lackingCommand(option: string, args: readonly string[]): ForkstackError {
   const at = args.findIndex((arg) => Object.hasOwn(COMMANDS, arg));
-  if (at < 0) return usage(`Cannot run "${option}": no command was named`, "`forkstack --help` lists the commands");
+  if (at < 0) {
+    return usage(`Cannot run "${option}": no command was named`, "Begin with a command, e.g. `forkstack list`");
+  }
   const line = [...args.slice(at), option, ...args.slice(0, at)].map(shellWord).join(" ");
   return usage(`Cannot run "${option}": options come after the command`, `\`forkstack ${line}\``);
 }

@@ -47,10 +47,9 @@ async function readSecret(question: string): Promise<string> {
 function styleOf(stream: "stdout" | "stderr", args: readonly string[]): Style {
   const color = host.isTerminal(stream) && host.variable("NO_COLOR") === undefined && !args.includes("--no-color");
   let command: string | undefined; // a few files are looked at, where a text names a command
-  const columns = host.columns();
   return {
     color,
-    ...(columns === undefined ? {} : { columns }),
+    columns: host.columns(),
     get command() {
       return command ??= commandPrefix();
     },

@@ -14,7 +14,7 @@ export interface Style {
   /** The prefix of commands here: `"deno task envs:"` or `"forkstack "`. */
   readonly command: string;
   /** Width of the terminal in characters; absent where there is none. */
-  readonly columns?: number;
+  readonly columns?: number | undefined;
 }
 
 /** Select Graphic Rendition: what begins and what ends it. */

@@ -44,14 +44,14 @@ Deno.test("an option before the command is told with the line that works", async
       [["--yes", "--dry-run", "prune"], first, "`forkstack prune --yes --dry-run`"],
       [["-y", "delete", "a b"], first, '`forkstack delete "a b" -y`'],
       [["--ttl", "3d", "new", "bob"], first, "`forkstack new bob --ttl 3d`"],
-      [["-v"], none, "`forkstack --help` lists the commands"],
-      [["--frobnicate", "x"], none, "`forkstack --help` lists the commands"],
+      [["-v"], none, "Begin with a command, e.g. `forkstack list`"],
+      [["--frobnicate", "x"], none, "Begin with a command, e.g. `forkstack list`"],
     ] as const
   ) {
     const { code, stderr } = await place.run(...args);
     assert.equal(code, 2);
     assert(stderr.startsWith(`error: Cannot run "${args[0]}": ${says}\n  hint: `), stderr);
-    assert(stderr.includes(hint.replace("`forkstack ", "")), stderr);
+    for (const part of hint.split("`forkstack ")) assert(stderr.includes(part), stderr);
   }
   const { error } = JSON.parse((await place.run("--json", "list")).stdout);
   assert.equal(error.code, "USAGE");

@@ -50,11 +50,13 @@ Deno.test("the set of permissions of most commands has the programs of every pro
 Deno.test("pages() replaces what stands between two marks, keeps the rest, and refuses a table that nobody makes", async () => {
   using at = temporaryDirectory();
   mkdirSync(join(at.path, "docs"));
+  writeFileSync(join(at.path, "README.md"), "no table\n");
+  const made = () => pages(at.path, new Map(), new Map());
   const page = (name: string, body: string) =>
     `# A page\n\n<!-- generated: ${name} -->\n${body}<!-- end -->\n\nEnd | .\n`;
   writeFileSync(join(at.path, "docs", "a.md"), page("exit codes", "| stale |\n"));
   writeFileSync(join(at.path, "docs", "b.md"), "no table\n");
-  const [written, ...others] = await pages(at.path, new Map());
+  const [written, ...others] = await made();
   assert.deepEqual([written?.path, others.length], ["docs/a.md", 0]);
   assert.match(
     written!.text,
@@ -64,16 +66,16 @@ Deno.test("pages() replaces what stands between two marks, keeps the rest, and r
   assert.doesNotMatch(written!.text, /stale/);
   for (const name of ["exit codes", "errors"]) {
     writeFileSync(join(at.path, "docs", "a.md"), page(name, ""));
-    const [first] = await pages(at.path, new Map());
+    const [first] = await made();
     writeFileSync(join(at.path, "docs", "a.md"), first!.text);
     assert.equal(
-      (await pages(at.path, new Map()))[0]!.text,
+      (await made())[0]!.text,
       readFileSync(join(at.path, "docs", "a.md"), "utf8"),
       "twice the same",
     );
   }
   writeFileSync(join(at.path, "docs", "a.md"), page("recipes", ""));
-  await assert.rejects(pages(at.path, new Map()), /docs\/a\.md: there is no table "recipes"/);
+  await assert.rejects(made(), /docs\/a\.md: there is no table "recipes"/);
 });
 
 Deno.test("providerTables() has a row a provider, with hosts by the examples of its file, which must fit", () => {

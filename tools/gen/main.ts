@@ -19,13 +19,14 @@ const ROOT: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 
 /** Generates the contents of all files, formatted as by `deno fmt`. */
 export async function generate(root: string = ROOT): Promise<Generated[]> {
-  const commands = [...(await readCommands(root)).keys()].map((name) => `core/cli/commands/${name}.ts`);
+  const commands = await readCommands(root);
+  const paths = [...commands.keys()].map((name) => `core/cli/commands/${name}.ts`);
   const providers = await readProviders(root);
   const files = [
     ...await commandFiles(root, [...OWN_PROGRAMS, ...programsOf(providers)]),
     ...await providerFiles(root, providers),
-    await binaryFile(root, [...commands, ...providerPaths(providers)]),
-    ...await pages(root, providers),
+    await binaryFile(root, [...paths, ...providerPaths(providers)]),
+    ...await pages(root, providers, commands),
   ];
   return await Promise.all(files.map(async ({ path, text }) => ({ path, text: await formatted(path, text) })));
 }

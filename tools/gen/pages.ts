@@ -7,6 +7,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ERROR_CODES, EXIT_CODES } from "../../core/cli/error_codes.ts";
+import type { CommandFile } from "../../core/cli/command_file.ts";
+import { COMMON_OPTIONS } from "../../core/cli/shared.ts";
 import { providerTables } from "./provider_tables.ts";
 import type { Providers } from "./providers.ts";
 import type { Generated, Table } from "./text.ts";
@@ -32,12 +34,29 @@ function passing(retryable: boolean | string): string {
 
 const REGION = /(<!-- generated: ([\w -]+) -->\n)[^]*?(<!-- end -->)/g;
 
+/** Lists the commands with what they take. */
+function commandTable(commands: ReadonlyMap<string, CommandFile>): Table {
+  const code = (text: string) => `\`${text}\``;
+  const isCommon = (option: string) => (COMMON_OPTIONS as readonly string[]).includes(option);
+  return [
+    ["command", "what it does", "options of its own"],
+    ...[...commands].map(([name, { arguments: takes, summary, options, runsProgram }]) => [
+      code([name, ...takes?.labels ?? [], ...runsProgram ? ["-- command"] : []].join(" ")),
+      summary,
+      Object.keys(options).filter((option) => !isCommon(option)).map((option) => code(`--${option}`)).join(", "),
+    ]),
+  ];
+}
+
 /** Generates the pages that hold a generated table. */
-export async function pages(root: string, providers: Providers): Promise<Generated[]> {
-  const all = { ...TABLES, ...providerTables(providers) };
-  const names = (await readdir(join(root, "docs"))).filter((name) => name.endsWith(".md")).map((name) =>
-    `docs/${name}`
-  );
+export async function pages(
+  root: string,
+  providers: Providers,
+  commands: ReadonlyMap<string, CommandFile>,
+): Promise<Generated[]> {
+  const all: typeof TABLES = { ...TABLES, ...providerTables(providers), commands: () => commandTable(commands) };
+  const files = (await readdir(join(root, "docs"))).filter((name) => name.endsWith(".md"));
+  const names = ["README.md", ...files.map((name) => `docs/${name}`)];
   const found: Generated[] = [];
   for (const path of names) {
     const text = await readFile(join(root, path), "utf8");

@@ -30,7 +30,7 @@ interface Entry {
 
 /**
  * Returns the tables by name: `"database providers"` and so on with the abilities of a kind's providers,
- * `"permissions"` with the needs of each, `"providers"` with all of them, `"variables"` with their outputs, `"stacks"`
+ * `"permissions"` with the needs of each, `"providers"` with all of them (`"providers in short"`: for the README), `"variables"` with their outputs, `"stacks"`
  * with the stacks of `init` and `"stacks compared"` with what these can do.
  */
 export function providerTables(providers: Providers): Readonly<Record<string, () => Table>> {
@@ -42,6 +42,7 @@ export function providerTables(providers: Providers): Readonly<Record<string, ()
     ...Object.fromEntries(kinds),
     permissions: () => needs(entries),
     providers: () => overview(entries),
+    "providers in short": () => inShort(entries),
     variables: () =>
       [...providers].reduce<Table>((table, [kind, all]) => [...table, ...variables(kind, all)], [
         ["kind", "variable", "given by", "secret", "names one environment's own"],
@@ -60,6 +61,17 @@ function overview(entries: readonly Entry[]): Table {
         throw new Error(`providers/${kind}/${name}.ts has no title or page`);
       }
       return [kind, code(name), `[${title}](${page})`, credentialsText(credentials), verifiedText(file)];
+    }),
+  ];
+}
+
+/** Lists the providers for the README. */
+function inShort(entries: readonly Entry[]): Table {
+  return [
+    ["kind", "provider", "a fork is", "verified by"],
+    ...entries.map(({ kind, name, file }) => {
+      const { page, capabilities: { copy } } = file.default;
+      return [kind, `[${name}](docs/${page})`, copy, verifiedText(file)];
     }),
   ];
 }
