@@ -36,6 +36,11 @@ export function getDatabaseUrl(name?: string): string {
   return stack().of("database", "DATABASE_URL", name);
 }
 
+/** The database's file, e.g. `"/app/.forkstack/sqlite/myapp-alice.db"`, of `sqlite`. */
+export function getDatabasePath(name?: string): string {
+  return stack().of("database", "DATABASE_PATH", name);
+}
+
 /** The database's token, or `undefined` if its provider has none. */
 export function getDatabaseAuthToken(name?: string): string | undefined {
   return stack().optionalOf("database", "DATABASE_AUTH_TOKEN", name);
@@ -69,6 +74,11 @@ export function getQueueUrl(name?: string): string {
 /** The beginning of every queue name of this environment. */
 export function getQueuePrefix(name?: string): string {
   return stack().of("queue", "QUEUE_PREFIX", name);
+}
+
+/** Any variable by its full name: `"UPLOADS_BUCKET_NAME"`, or one of `variables` in forkstack.json. */
+export function getVariable(name: string): string {
+  return stack().variable(name);
 }
 
 /**
@@ -223,9 +233,13 @@ export class Stack {
    * @throws {ForkstackError} VALUE_MISSING if nothing gives a value; ENV_UNSET, ENV_UNKNOWN, ENV_CONFLICT.
    */
   of(kind: Kind, variable: string, name?: string): string {
-    const value = this.optionalOf(kind, variable, name);
+    return this.optionalOf(kind, variable, name) ?? this.variable(this.#named(kind, variable, name));
+  }
+
+  /** A variable by its full name; see `getVariable()`. Throws as `of()` does. */
+  variable(full: string): string {
+    const value = this.#once(`#variable ${full}`, () => this.#find(full));
     if (value !== undefined) return value;
-    const full = this.#named(kind, variable, name);
     const grant = this.#denied.has(full) ? `Grant --allow-env=${full}, or run` : "Run";
     const hint = `${grant} \`forkstack switch ${this.env}\`; in a deployment set the variable beside FORKSTACK_ENV`;
     throw guardError("VALUE_MISSING", this.#facts, `read ${full}`, "nothing gives a value", { hint });
@@ -320,16 +334,30 @@ export class Stack {
 
   #guarded(variable: string, provided?: string): Guarded {
     const { own, block, person, places, facts } = this.#written;
+    const template = templatesOf(this.#config).get(variable);
     return guard(facts, variable, {
-      process: this.#variable(variable),
+      process: this.#variable(variable) ?? this.#pathInProcess(variable),
       isVouched: this.#variable("FORKSTACK_RUN")?.split(" ").includes(variable, 1),
       file: own?.get(variable),
       block: block?.get(variable),
-      derived: places.get(variable) ?? this.#bucketName(variable),
-      isPlace: places.has(variable),
+      derived: template === undefined ? places.get(variable) ?? this.#bucketName(variable) : this.#filled(template),
+      isPlace: places.has(variable) || template !== undefined,
       provided,
-      person: this.#isGiven(variable) ? undefined : person.get(variable),
+      person: template !== undefined || this.#isGiven(variable) ? undefined : person.get(variable),
     });
+  }
+
+  /** The file in the database's URL that a process has, as that of a deployment may alone. */
+  #pathInProcess(variable: string): string | undefined {
+    const url = /DATABASE_PATH$/.test(variable) ? this.#variable(variable.replace(/PATH$/, "URL")) : undefined;
+    const path = /^file:(?:\/\/(?:localhost)?(?=\/))?([^?#]+)/.exec(url ?? "")?.[1];
+    return path && attempt(() => decodeURIComponent(path).replace(/^\/(?=[A-Za-z]:)/, ""));
+  }
+
+  #filled(template: string): string | undefined {
+    const own = new Map([["FORKSTACK_ENV", this.env], ["FORKSTACK_PROJECT", this.project]]);
+    const isShaped = (name: string) => templatesOf(this.#config).has(name); // and shapes no other
+    return fillTemplate(template, (name) => own.get(name) ?? (isShaped(name) ? undefined : this.#find(name)));
   }
 
   /** The variables in the files of this environment and a person, those that are derived, and the facts that follow. */
@@ -660,6 +688,35 @@ export function derivedVariables(config: Config, state: string, env: string, roo
         .map(([field, variable]) => [variablePrefix(name) + variable, gives[field]!]);
     }),
   );
+}
+
+/** @internal The templates of `variables` in forkstack.json, by the variable that each shapes. */
+export function templatesOf(config?: Json): Map<string, string> {
+  const all = Object.entries(Object(config?.variables));
+  return new Map(all.filter((one): one is [string, string] => typeof one[1] === "string"));
+}
+
+/** @internal A part of a template: a placeholder with its name and form, a doubled brace, or a lone one. */
+export const TEMPLATE_PART: RegExp = /\{\{|\}\}|\{([A-Za-z_]\w*)(?:\|(\w+))?\}|[{}]/g;
+
+/** @internal Forms of a value in a template: of a path, percent-encoded for a URL; of a URL, without its scheme. */
+export const TEMPLATE_FORMS: ReadonlyMap<string, (value: string) => string> = new Map([
+  ["", String],
+  ["url", (path: string) => fileUrl(path).slice("file://".length)],
+  ["rest", (url: string) => url.replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\//, "")],
+]);
+
+/** @internal A template with values in place of its placeholders; `undefined` if one is missing. */
+export function fillTemplate(template: string, valueOf: (name: string) => string | undefined): string | undefined {
+  let isWhole = true;
+  const text = template.replace(TEMPLATE_PART, (part, name?: string, form = "") => {
+    if (name === undefined) return part[0]!;
+    const value = valueOf(name);
+    const shaped = value === undefined ? undefined : TEMPLATE_FORMS.get(form)?.(value);
+    isWhole &&= shaped !== undefined;
+    return shaped ?? "";
+  });
+  return isWhole ? text : undefined;
 }
 
 // ---- directories

@@ -9,7 +9,7 @@ import type { Identities } from "../core/catalog.ts";
 /** By kind and provider. */
 export const IDENTITIES: Identities = {
   database: {
-    sqlite: ["DATABASE_URL"],
+    sqlite: ["DATABASE_URL", "DATABASE_PATH"],
     turso: ["DATABASE_URL", "DATABASE_AUTH_TOKEN"],
     neon: ["DATABASE_URL", "DATABASE_URL_UNPOOLED"],
     planetscale: ["DATABASE_URL"],

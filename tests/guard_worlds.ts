@@ -110,6 +110,7 @@ export function layDown(it: World, root: string): Laid {
     database: { provider: it.provider },
     storage: { uploads: { provider: "s3" } },
     secrets: { provider: "env-file" },
+    variables: { SHAPED_URL: "{{{FORKSTACK_ENV}}}+{DATABASE_URL|rest}" },
   });
   write(join(cwd, "forkstack.json"), config);
   if (it.pointer !== undefined) write(join(cwd, ".current-env"), it.pointer);

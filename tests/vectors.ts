@@ -25,7 +25,15 @@ export interface Vector {
 
 export const VECTORS_DIRECTORY = new URL("vectors/", import.meta.url);
 /** All of them. */
-export const VECTORS: readonly Vector[] = ["pointer", "process", "loaded", "worktrees", "copies", "deployments"]
+export const VECTORS: readonly Vector[] = [
+  "pointer",
+  "process",
+  "loaded",
+  "worktrees",
+  "copies",
+  "deployments",
+  "variables",
+]
   .flatMap((name) => JSON.parse(readFileSync(new URL(`${name}.json`, VECTORS_DIRECTORY), "utf8")).vectors);
 
 /** A vector whose files are on a disk, with the answer that a getter can give. */

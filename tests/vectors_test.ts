@@ -10,7 +10,7 @@ import { SIZE } from "./sizes.ts";
 import { type Answer, laidDown, type Vector, VECTORS, VECTORS_DIRECTORY } from "./vectors.ts";
 
 Deno.test("vectors: each file is read, and each name is there once", () => {
-  assert.equal(readdirSync(VECTORS_DIRECTORY).length, 6);
+  assert.equal(readdirSync(VECTORS_DIRECTORY).length, 7);
   assert.equal(new Set(VECTORS.map(({ name }) => name)).size, VECTORS.length);
 });
 
@@ -33,13 +33,11 @@ for (const { name, ask, answer, facts, candidates } of VECTORS) {
 const PROGRAM = `
   import { openStack } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
   import { readFileSync } from "node:fs";
-  const KINDS = { DATABASE_URL: "database", BUCKET_NAME: "storage", AWS_ENDPOINT_URL_S3: "storage", CACHE_URL: "cache",
-    SECRETS_FILE: "secrets", LOCAL_PATH: "local" };
   const said = JSON.parse(readFileSync("vectors.json", "utf8")).map(({ cwd, process, ask }) => {
     try {
       const stack = openStack({ cwd, read: (name) => Object.hasOwn(process, name) ? process[name] : undefined });
       const env = stack.current();
-      return ask === "env" ? { env } : { env, value: stack.of(KINDS[ask], ask) };
+      return ask === "env" ? { env } : { env, value: stack.variable(ask) };
     } catch (error) {
       return { error: error.code ?? String(error) };
     }

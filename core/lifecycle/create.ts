@@ -29,7 +29,7 @@ import type { Environment, ResourceRow } from "../state/records.ts";
 import { statements } from "../state/statements.ts";
 import { parentOf, type Resource, titleOf } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
-import { outputsOf, withLease } from "../engine/outputs.ts";
+import { allOutputs, outputsOf } from "../engine/outputs.ts";
 import { contextOf, journalOf, markerOf, scopeOf } from "../engine/context.ts";
 import { underLock } from "../engine/under_lock.ts";
 
@@ -329,7 +329,8 @@ async function allVariables({ engine, plan, environment, held }: Run, made: read
       scope: scopeOf(engine, resource, expiresAt),
     });
   }));
-  return withLease(plan.steps.map(({ resource }) => resource), expiresAt, all);
+  const resources = plan.steps.map(({ resource }) => resource);
+  return allOutputs(engine, environment.name, { resources, expiresAt, outputs: all });
 }
 
 /** Removes what the run made, in reverse, and tells what failed, what was undone, and what could not be. */

@@ -65,7 +65,8 @@ async function examineBlock(engine: Engine, env: string | undefined): Promise<Fi
       fix: `\`forkstack switch ${env}\``,
     }];
   }
-  const stale = Object.keys(workspace.staleVariables(engine.project, env, written));
+  const now = workspace.updatedVariables(engine.project, env, written);
+  const stale = Object.keys(now).filter((name) => now[name] !== written[name]);
   if (stale.length === 0) return [];
   const mend = async () => {
     await workspace.changeFiles(engine, { env, activate: true, anyway: true });
@@ -89,7 +90,7 @@ function staleTold(env: string, stale: readonly string[], path: string, mend: ()
     environment: env,
     problem: `stale: ${stale.join(", ")} in "${path}" ${
       stale.length === 1 ? "was" : "were"
-    } written in another directory; mod.ts derives them again`,
+    } written in another directory, or before forkstack.json changed; mod.ts derives them again`,
     fix: `\`forkstack switch ${env}\`, or \`forkstack doctor --fix\``,
     mend,
   };

@@ -11,7 +11,7 @@ import { type RecordedEnvironment, recordedEnvironment } from "./find_environmen
 import type { ResourceRow } from "../state/records.ts";
 import { BASE_ENVS, titleOf } from "../project/project.ts";
 import type { Variables } from "../secret.ts";
-import { outputsOf, withLease } from "../engine/outputs.ts";
+import { allOutputs, outputsOf } from "../engine/outputs.ts";
 import { contextOf, inspectResource, scopeOf } from "../engine/context.ts";
 
 /**
@@ -71,7 +71,7 @@ export async function askVariables(
       })
     ),
   );
-  return withLease(resources, expiresAt, all);
+  return allOutputs(engine, env, { resources, expiresAt, outputs: all });
 }
 
 /** A resource of a base environment, as the vendor has it. */

@@ -21,6 +21,7 @@ import { didYouMean } from "../text/did_you_mean.ts";
 import { type GivenOptions, upgradedOptions } from "./older_options.ts";
 import { registryUrlProblem } from "./registry_url.ts";
 import { referenceProblem } from "./provider_reference.ts";
+import { templateProblems } from "./templates.ts";
 
 const name = v.pipe(
   v.string(),
@@ -59,6 +60,8 @@ export const CONFIG = v.strictObject({
   seed: v.optional(
     v.pipe(v.string(), v.regex(/^(?=.*\S)[^\p{C}]+$/u, 'must be a command line like "npm run seed"')),
   ),
+  /** Further variables of each environment, shaped from others: `{"SQLALCHEMY_URL": "sqlite:///{DATABASE_PATH}"}`. */
+  variables: v.optional(v.record(v.string(), v.string())),
   ttl: v.optional(v.pipe(v.string(), v.regex(/^\d+[mhdw]$/, 'must be a duration like "12h" or "3d"'))),
   ...entries,
 });
@@ -81,10 +84,23 @@ export async function parseConfig(path: string, text: string, catalog: Catalog):
   const problems = await problemsOf(CONFIG, input, "");
   if (typeof input === "object" && input !== null) {
     const told = await resourceProblems(input as Record<string, unknown>, catalog);
-    problems.push(...told.map((text) => ({ text })));
+    problems.push(...told.map((text) => ({ text })), ...await variablesProblems(text, input, catalog));
   }
   if (problems.length > 0) throw invalid(path, problems, 'A minimal file is {"project": "myapp"}');
   return input as Config;
+}
+
+/** Lists the faults of `variables`, each with its line. */
+async function variablesProblems(text: string, input: object, catalog: Catalog): Promise<Problem[]> {
+  const found = await templateProblems(input as Record<string, unknown>, catalog);
+  if (found.length === 0) return [];
+  const { findNodeAtLocation, parseTree } = await import("npm:jsonc-parser@3.3.1");
+  const tree = parseTree(text);
+  return found.map(({ variable, text: fault, hint }) => {
+    const { offset = 0 } = tree && findNodeAtLocation(tree, ["variables", variable]) || {};
+    const name = `"variables.${variable.slice(0, 64)}"`;
+    return { text: `line ${text.slice(0, offset).split("\n").length}: ${name} ${fault}`, hint };
+  });
 }
 
 /** Pattern for a custom provider: a path, or a URL. */

@@ -10,6 +10,7 @@ import {
   isForkstackError,
   NAME_PATTERN,
   parseEnvFile,
+  templatesOf,
 } from "../../mod.ts";
 import * as block from "./env_block.ts";
 import { fileError } from "../system/files.ts";
@@ -18,6 +19,7 @@ import { basename, dirname, join } from "../system/host.ts";
 import { lackingExclude, lackingLines, withLines } from "./ignore.ts";
 import { checkUntracked, pointersOf } from "../project/state_ownership.ts";
 import { variableNames } from "./variable_names.ts";
+import { shapedVariables } from "../engine/outputs.ts";
 import { Secret, type Variables } from "../secret.ts";
 import type { Project } from "../project/project.ts";
 import { fileText, localPath, variablesPath, type Workspace } from "./workspace.ts";
@@ -35,25 +37,38 @@ import {
 } from "./staged_files.ts";
 
 /**
- * Reads the variables in an environment's own file; `undefined` if there is none. Paths of embedded providers are
- * updated, since the file may have been written in another directory.
+ * Reads the variables of an environment: those in its own file, and those that forkstack.json shapes from them;
+ * `undefined` if there is no file. Paths of embedded providers are updated, since the file may have been written in
+ * another directory.
  */
 export async function readVariables(place: Workspace, env: string): Promise<Record<string, string> | undefined> {
   const written = await writtenVariables(place, env);
-  return written && { ...written, ...staleVariables(place.project, env, written) };
+  return written && updatedVariables(place.project, env, written);
 }
 
 /**
  * Returns the variables of embedded providers that differ from the values which forkstack.json and the state directory
- * give now.
+ * give now; the path of a database also where only its URL is written, as earlier versions did.
  */
 export function staleVariables(
   { config, root, stateRoot }: Project,
   env: string,
   written: Readonly<Record<string, string>>,
 ): Record<string, string> {
+  const isWritten = (name: string) =>
+    Object.hasOwn(written, name) || Object.hasOwn(written, name.replace(/DATABASE_PATH$/, "DATABASE_URL"));
   const derived = Object.entries(derivedVariables(config, stateRoot, env, root));
-  return Object.fromEntries(derived.filter(([name, value]) => Object.hasOwn(written, name) && written[name] !== value));
+  return Object.fromEntries(derived.filter(([name, value]) => isWritten(name) && written[name] !== value));
+}
+
+/** Returns written variables as they are now: paths updated, with those that forkstack.json shapes. */
+export function updatedVariables(
+  project: Project,
+  env: string,
+  written: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const stored = { ...written, ...staleVariables(project, env, written) };
+  return { ...stored, ...shapedVariables(project, env, stored) };
 }
 
 /** Reads the variables in an environment's own file, including outdated ones. */
@@ -111,7 +126,7 @@ async function checkLocal(place: Workspace, anyway: boolean): Promise<void> {
     });
   }
   const text = fileText(await files.readBytes(path));
-  const names = new Set(anyway ? [] : variableNames(place.resources ?? []));
+  const names = new Set(anyway ? [] : [...variableNames(place.resources ?? []), ...templatesOf(project.config).keys()]);
   block.refuseDoubles(text, names, await knownOf(place, text));
 }
 
@@ -224,12 +239,13 @@ async function environmentFiles(place: Workspace, { env, variables, activate, an
   const local = localPath(project);
   const written = variables === undefined ? await writtenVariables(place, env) : tellable(project, env, variables);
   const stale = staleVariables(project, env, written ?? {});
-  const told = { ...written, ...stale };
+  const stored = { ...written, ...stale };
   const isNew = variables !== undefined || Object.keys(stale).length > 0;
   const planned: Planned[] = [];
-  if (isNew) planned.push([path, linesOf(told), 0o600]);
+  if (isNew) planned.push([path, linesOf(stored), 0o600]);
   if (!activate) return planned;
   planned.push(...await formerFile(place));
+  const told = { ...stored, ...shapedVariables(project, env, stored) };
   if (local !== undefined) planned.push([local, await localFile(place, told, anyway === true), 0o600]);
   planned.push([join(project.root, ".current-env"), `${env}\n`, 0o600]);
   return planned;
@@ -260,9 +276,13 @@ async function formerFile(place: Workspace): Promise<Planned[]> {
   return [[path, without, (await disk.mode(path) ?? 0o600) & 0o777]];
 }
 
+/** Returns variables as an environment's own file has them: without shaped ones, which are derived each time. */
 function tellable(project: Project, env: string, variables: Variables): Record<string, string> {
+  const templates = templatesOf(project.config);
   const all: Variables = { FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...variables };
-  const plain = Object.entries(all).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]);
+  const plain = Object.entries(all).filter(([name]) => !templates.has(name)).map((
+    [name, value],
+  ) => [name, value instanceof Secret ? value.reveal() : value]);
   return Object.fromEntries(plain);
 }
 

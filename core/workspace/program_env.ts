@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile } from "../../mod.ts";
+import { declaredResources, envFileOf, ForkstackError, type Kind, parseEnvFile, templatesOf } from "../../mod.ts";
 import { blockVariables, textOfBytes } from "./env_block.ts";
 import { join } from "../system/host.ts";
 import { kindNames, prefixed, RUN_VARIABLE } from "./variable_names.ts";
 import type { Identities } from "../catalog.ts";
 import type { Project } from "../project/project.ts";
+import { shapedVariables } from "../engine/outputs.ts";
 import type { Secrets } from "../secret.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -18,11 +19,12 @@ export type Values = Readonly<Record<string, string>>;
 
 /** Lists the variables from which a program could take its environment: the caller's values of these are removed. */
 function readNames({ config }: Project, identities: Identities): string[] {
-  return declaredResources(config).flatMap((one) => [
+  const given = declaredResources(config).flatMap((one) => [
     ...kindNames(one),
     ...prefixed(one, AMBIENT[one.kind]),
     ...prefixed(one, identities[one.kind][one.provider]),
   ]);
+  return [...given, ...templatesOf(config).keys()];
 }
 
 /** Further variables that clients read from the process: an AWS SDK prefers a profile to the key beside it. */
@@ -58,10 +60,11 @@ export function programVariables(
     for (const [name, value] of Object.entries(other)) if (kept[name] === value) delete kept[name];
   }
   if (kept.ENV !== env) delete kept.ENV; // it names another environment, or what only a shell knows
-  const own = { ...variables, FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...unwritten };
-  const told = Object.keys(secrets).filter((name) => !Object.hasOwn(own, name) && checkSecret(env, name, secrets));
-  for (const name of told) kept[name] = secrets[name]!.reveal();
-  return { ...kept, ...own, [RUN_VARIABLE]: [env, ...Object.keys(unwritten), ...told].join(" ") };
+  const told = { ...variables, FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...unwritten };
+  const own = { ...told, ...shapedVariables(project, env, told) }; // again: the port of a bucket may be in one
+  const secret = Object.keys(secrets).filter((name) => !Object.hasOwn(own, name) && checkSecret(env, name, secrets));
+  for (const name of secret) kept[name] = secrets[name]!.reveal();
+  return { ...kept, ...own, [RUN_VARIABLE]: [env, ...Object.keys(unwritten), ...secret].join(" ") };
 }
 
 /** Refuses a secret that a process environment cannot hold. */

@@ -16,7 +16,7 @@ type question struct {
 
 var kindOf = map[string]string{
 	"DATABASE_URL": "database", "DATABASE_AUTH_TOKEN": "database", "BUCKET_NAME": "storage", "AWS_REGION": "storage",
-	"AWS_ENDPOINT_URL_S3": "storage", "CACHE_URL": "cache", "SECRETS_FILE": "secrets", "LOCAL_PATH": "local",
+	"CACHE_URL": "cache",
 }
 
 // TestAnswers answers the questions in the file that FORKSTACK_QUESTIONS names: tests/languages/go_test.ts asks them.
@@ -96,7 +96,7 @@ func answerTo(one question) any {
 		if one.Ask == "env" {
 			return map[string]string{"env": env}
 		}
-		value, err := stack.Of(kindOf[one.Ask], one.Ask)
+		value, err := stack.Variable(one.Ask)
 		if err != nil {
 			return told("", err)
 		}
@@ -108,6 +108,8 @@ func answerTo(one question) any {
 		switch {
 		case name == "secret":
 			all = append(all, told(stack.GetSecret(resource)))
+		case name == "variable":
+			all = append(all, told(stack.Variable(resource)))
 		case isNamed:
 			all = append(all, orNull(stack.Optional(kindOf[name], name, resource)))
 		default:

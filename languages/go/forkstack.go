@@ -86,7 +86,8 @@ func LocalDir(name ...string) (string, error) {
 	return with(func(s *Stack) (string, error) { return s.LocalDir(name...) })
 }
 
-// Variable is any variable of the current environment by its full name, e.g. "UPLOADS_BUCKET_NAME".
+// Variable is any variable of the current environment by its full name, e.g. "UPLOADS_BUCKET_NAME", or one of
+// `variables` in forkstack.json.
 func Variable(name string) (string, error) {
 	return with(func(s *Stack) (string, error) { return s.Variable(name) })
 }
@@ -507,6 +508,9 @@ func (s *Stack) Load() error {
 	for name := range files.places {
 		names[name] = true
 	}
+	for name := range s.templates() {
+		names[name] = true
+	}
 	values := map[string]string{}
 	for name := range names {
 		if strings.HasPrefix(name, "FORKSTACK_") {
@@ -600,7 +604,16 @@ func (s *Stack) guarded(name string, provided *string) (guarded, error) {
 		return guarded{}, err
 	}
 	given := candidates{process: optional(s.variable(name)), block: files.block[name], file: files.own[name]}
-	if place, is := files.places[name]; is {
+	if given.process == nil {
+		given.process = s.pathInProcess(name)
+	}
+	template, isShaped := s.templates()[name]
+	if place, is := files.places[name]; isShaped {
+		given.isPlace = true
+		if given.derived, err = s.filled(template); err != nil {
+			return guarded{}, err
+		}
+	} else if is {
 		given.derived, given.isPlace = &place, true
 	} else {
 		given.derived = s.bucketName(name)
@@ -615,10 +628,103 @@ func (s *Stack) guarded(name string, provided *string) (guarded, error) {
 	if err != nil {
 		return guarded{}, err
 	}
-	if !isGiven {
+	if !isGiven && !isShaped {
 		given.person = files.person[name]
 	}
 	return guard(&files.facts, name, given)
+}
+
+var fileScheme = regexp.MustCompile(`^file:([^?#]+)`)
+
+// pathInProcess is the file in the database's URL that a process has, as that of a deployment may alone.
+func (s *Stack) pathInProcess(name string) *string {
+	prefix, isPath := strings.CutSuffix(name, "DATABASE_PATH")
+	if !isPath {
+		return nil
+	}
+	found := fileScheme.FindStringSubmatch(s.variable(prefix + "DATABASE_URL"))
+	if found == nil {
+		return nil
+	}
+	path := found[1]
+	for _, host := range []string{"//localhost/", "///"} {
+		if rest, is := strings.CutPrefix(path, host); is {
+			path = "/" + rest
+		}
+	}
+	if path, err := url.PathUnescape(path); err == nil {
+		if len(path) > 2 && path[0] == '/' && path[2] == ':' {
+			path = path[1:]
+		}
+		return &path
+	}
+	return nil
+}
+
+// templates of `variables` in forkstack.json, by the variable that each shapes.
+func (s *Stack) templates() map[string]string {
+	found := map[string]string{}
+	if s.config == nil {
+		return found
+	}
+	all, _ := s.config.entries["variables"].(map[string]any)
+	for name, one := range all {
+		if template, is := one.(string); is {
+			found[name] = template
+		}
+	}
+	return found
+}
+
+var (
+	templatePart = regexp.MustCompile(`\{\{|\}\}|\{([A-Za-z_]\w*)(?:\|(\w+))?\}|[{}]`)
+	urlScheme    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+)
+
+var templateForms = map[string]func(string) string{
+	"":     func(value string) string { return value },
+	"url":  func(path string) string { return strings.TrimPrefix(fileURL(path), "file://") },
+	"rest": func(address string) string { return urlScheme.ReplaceAllString(address, "") },
+}
+
+// filled is a template with values in place of its placeholders; nil if one is missing.
+func (s *Stack) filled(template string) (*string, error) {
+	isWhole, failed := true, error(nil)
+	text := templatePart.ReplaceAllStringFunc(template, func(part string) string {
+		found := templatePart.FindStringSubmatch(part)
+		if found[1] == "" {
+			return part[:1]
+		}
+		value, err := s.placeholder(found[1])
+		if err != nil && failed == nil {
+			failed = err
+		}
+		shape, isKnown := templateForms[found[2]]
+		if value == nil || !isKnown {
+			isWhole = false
+			return ""
+		}
+		return shape(*value)
+	})
+	if failed != nil || !isWhole {
+		return nil, failed
+	}
+	return &text, nil
+}
+
+func (s *Stack) placeholder(name string) (*string, error) {
+	switch name {
+	case "FORKSTACK_ENV":
+		env, err := s.CurrentEnv()
+		return &env, err
+	case "FORKSTACK_PROJECT":
+		project, err := s.ProjectName()
+		return &project, err
+	}
+	if _, isShaped := s.templates()[name]; isShaped {
+		return nil, nil
+	}
+	return s.find(name, nil)
 }
 
 // written holds the variables in the files of this environment and a person, those that are derived, and the facts that

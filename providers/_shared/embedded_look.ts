@@ -43,7 +43,7 @@ const SHARED: Declaration = { isSecret: false, isIdentity: false };
 
 /** Variables of the embedded provider of each kind; embedded_outputs.ts returns their values. */
 const VARIABLES: Readonly<Partial<Record<Kind, Teller["variables"]>>> = {
-  database: { DATABASE_URL: NAME },
+  database: { DATABASE_URL: NAME, DATABASE_PATH: NAME },
   storage: {
     BUCKET_NAME: NAME,
     BUCKET_PATH: NAME,

@@ -18,7 +18,7 @@ export interface EmbeddedSpec {
 
 /** Functions that return the variables of the embedded provider of each kind. */
 export const OUTPUTS: Readonly<Partial<Record<Kind, (asked: EmbeddedSpec) => Outputs | Promise<Outputs>>>> = {
-  database: ({ path }) => ({ DATABASE_URL: fileUrl(path) }),
+  database: ({ path }) => ({ DATABASE_URL: fileUrl(path), DATABASE_PATH: path }),
   storage: async ({ path, held, context, scope }) => ({
     BUCKET_NAME: held.name,
     BUCKET_PATH: path,

@@ -45,7 +45,7 @@ forked from dev, <time> old, by tester@host
   local     directory  empty  shop.alice.db
   secrets   env-file   empty  alice
   storage   local      empty  shop-bucket-alice
-Variables: FORKSTACK_ENV, FORKSTACK_PROJECT, DATABASE_URL, LOCAL_PATH, SECRETS_FILE, BUCKET_NAME, BUCKET_PATH, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+Variables: FORKSTACK_ENV, FORKSTACK_PROJECT, DATABASE_URL, DATABASE_PATH, LOCAL_PATH, SECRETS_FILE, BUCKET_NAME, BUCKET_PATH, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 => 0`,
   );
   assert.equal(await said("switch", "dev"), "Now on dev\nNext: restart the app\n=> 0");
@@ -188,7 +188,8 @@ async function document(place: Place, ...args: string[]): Promise<any> {
 Deno.test("--json gives the data that DESIGN.md promises of each command", async () => {
   await using place = await Place.make();
   const variables = [
-    ..."FORKSTACK_ENV FORKSTACK_PROJECT DATABASE_URL LOCAL_PATH SECRETS_FILE BUCKET_NAME BUCKET_PATH".split(" "),
+    ..."FORKSTACK_ENV FORKSTACK_PROJECT DATABASE_URL DATABASE_PATH LOCAL_PATH SECRETS_FILE BUCKET_NAME BUCKET_PATH"
+      .split(" "),
     ..."AWS_ENDPOINT_URL_S3 AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY".split(" "),
   ];
   const all = (env: string, state: string, fork?: string) =>

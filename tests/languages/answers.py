@@ -9,18 +9,15 @@ KINDS = {
     "DATABASE_URL": "database",
     "DATABASE_AUTH_TOKEN": "database",
     "BUCKET_NAME": "storage",
-    "AWS_ENDPOINT_URL_S3": "storage",
     "AWS_REGION": "storage",
     "CACHE_URL": "cache",
-    "SECRETS_FILE": "secrets",
-    "LOCAL_PATH": "local",
 }
 
 
 def value_of(stack, ask):
     name, _, resource = ask.partition(" ")
-    if name == "secret":
-        return stack.secret(resource)
+    if name in ("secret", "variable"):
+        return getattr(stack, name)(resource)
     return stack.optional_of(KINDS[name], name, resource or None)
 
 
@@ -36,7 +33,7 @@ def vector(question):
     env = stack.current()
     if question["ask"] == "env":
         return {"env": env}
-    return {"env": env, "value": stack.of(KINDS[question["ask"]], question["ask"])}
+    return {"env": env, "value": stack.variable(question["ask"])}
 
 
 def world(question):

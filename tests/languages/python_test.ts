@@ -65,9 +65,17 @@ const MUTATIONS = {
   "run vouches": ['way.is_run and all_.get("isVouched")', "False"],
   "a person's line": ['("person", all_.get("person"))', '("person", None)'],
   "a line that a resource gives": [
-    "None if self._is_given(name) else written.person.get(name)",
+    "None if template is not None or self._is_given(name) else written.person.get(name)",
     "written.person.get(name)",
   ],
+  "a place that is shaped": ["is_place = template is not None or name in", "is_place = name in"],
+  "the path in a deployment's URL": ["self._variable(name) or self._path_in_process(name)", "self._variable(name)"],
+  "shaped ones shape no other": [
+    "None if name in templates else self._find(name)",
+    "name if name in templates else self._find(name)",
+  ],
+  "a doubled brace": ["return part.group()[0]", "return part.group()"],
+  "a form": ['"url": lambda path: _file_url(path)[len("file://") :]', '"url": lambda path: path'],
   "bare layouts": ["checkout.main is not None and not checkout.is_bare", "False"],
   "the repository's own list of worktrees": ["True, common if is_listed else None", "True, common"],
   "bases": ["path = _base_path(one, env, root) or _join", "path = _join"],

@@ -93,7 +93,7 @@ export function testReader(reader: string, runtime: Runtime, ask: Ask): void {
         is: "world",
         cwd,
         process,
-        asks: [...asks, "secret API_KEY"],
+        asks: [...asks, "secret API_KEY", "variable DATABASE_PATH", "variable SHAPED_URL"],
       }));
       const said = ask(command, questions);
       let values = 0;
@@ -104,6 +104,8 @@ export function testReader(reader: string, runtime: Runtime, ask: Ask): void {
             await told(() => stack.current()),
             ...await Promise.all(ASKS.map((one) => told(() => stack.optionalOf(...one)))),
             await told(() => stack.secret("API_KEY")),
+            await told(() => stack.variable("DATABASE_PATH")),
+            await told(() => stack.variable("SHAPED_URL")),
           ];
         });
         assert.deepEqual(said[index], expected, JSON.stringify(questions[index]));

@@ -81,11 +81,11 @@ Deno.test("providers/identities.ts has the identities that the providers declare
   assert.equal(await CATALOG.identities(), IDENTITIES);
 });
 
-Deno.test("KINDS name no variable that no provider of the kind declares, but those of a local path", () => {
+Deno.test("KINDS name no variable that no provider of the kind declares", () => {
   for (const [kind, { variables, given = [] }] of Object.entries(KINDS)) {
     const declared = ALL.filter((one) => one.kind === kind).flatMap(({ variables }) => Object.keys(variables));
     const lacking = [...Object.values(variables), ...given].filter((one) => !declared.includes(one));
-    assert.deepEqual(lacking.filter((one) => one !== "DATABASE_PATH"), [], kind);
+    assert.deepEqual(lacking, [], kind);
   }
 });
 

@@ -1,4 +1,11 @@
-import { declaredResources, ForkstackError, parseEnvName, variablePrefix } from "../../../mod.ts";
+import {
+  declaredResources,
+  ForkstackError,
+  parseEnvName,
+  TEMPLATE_PART,
+  templatesOf,
+  variablePrefix,
+} from "../../../mod.ts";
 import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import type { Catalog } from "../../catalog.ts";
 import { isBuiltIn, type Project } from "../../project/project.ts";
@@ -121,5 +128,10 @@ async function plainNames({ config }: Project, catalog: Catalog): Promise<Readon
     return Object.entries(variables).filter(([, { isSecret }]) => !isSecret)
       .map(([one]) => `${variablePrefix(name)}${one}`);
   });
-  return new Set(["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT", ...(await Promise.all(names)).flat()]);
+  const plain = new Set(["FORKSTACK_ENV", "FORKSTACK_PROJECT", "FORKSTACK_EXPIRES_AT"]);
+  for (const one of (await Promise.all(names)).flat()) plain.add(one);
+  const shaped = Array.from(templatesOf(config)).filter(([, template]) =>
+    Array.from(template.matchAll(TEMPLATE_PART)).every(([, one]) => one === undefined || plain.has(one))
+  );
+  return new Set([...plain, ...shaped.map(([name]) => name)]);
 }

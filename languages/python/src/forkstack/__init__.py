@@ -114,7 +114,10 @@ def local_dir(name: Optional[str] = None) -> str:
 
 
 def variable(name: str) -> str:
-    """Any variable of the current environment by its full name, e.g. `"UPLOADS_BUCKET_NAME"`."""
+    """
+    Any variable of the current environment by its full name, e.g. `"UPLOADS_BUCKET_NAME"`, or one of `variables` in
+    forkstack.json.
+    """
     return _stack().variable(name)
 
 
@@ -355,7 +358,7 @@ class Stack:
     def load(self) -> Dict[str, str]:
         """Puts the variables into the process's own environment; see `load()`."""
         self.current()
-        names = [*(self._written.own or {}), *self._written.places]
+        names = [*(self._written.own or {}), *self._written.places, *_templates_of(self._config)]
         found = {name: self._find(name) for name in names if not name.startswith("FORKSTACK_")}
         values = {name: value for name, value in found.items() if value is not None}
         os.environ.update(values)
@@ -376,18 +379,40 @@ class Stack:
 
     def _guarded(self, name: str, provided: Optional[str] = None) -> _Guarded:
         written = self._written
-        derived = written.places.get(name)
+        template = _templates_of(self._config).get(name)
+        derived = written.places.get(name) if template is None else self._filled(template)
+        is_place = template is not None or name in written.places
         candidates: _Candidates = {
-            "process": self._variable(name),
+            "process": self._variable(name) or self._path_in_process(name),
             "isVouched": name in (self._variable("FORKSTACK_RUN") or "").split(" ")[1:],
             "file": (written.own or {}).get(name),
             "block": (written.block or {}).get(name),
-            "derived": self._bucket_name(name) if derived is None else derived,
-            "isPlace": derived is not None,
+            "derived": derived if is_place else self._bucket_name(name),
+            "isPlace": is_place,
             "provided": provided,
-            "person": None if self._is_given(name) else written.person.get(name),
+            "person": None if template is not None or self._is_given(name) else written.person.get(name),
         }
         return _guard(written.facts, name, candidates)
+
+    def _path_in_process(self, name: str) -> Optional[str]:
+        """The file in the database's URL that a process has, as that of a deployment may alone."""
+        if not name.endswith("DATABASE_PATH"):
+            return None
+        url = self._variable(re.sub("PATH$", "URL", name)) or ""
+        found = re.match(r"file:(?://(?:localhost)?(?=/))?([^?#]+)", url)
+        return _path_of(found.group()) if found else None
+
+    def _filled(self, template: str) -> Optional[str]:
+        templates = _templates_of(self._config)
+
+        def value_of(name: str) -> Optional[str]:
+            if name == "FORKSTACK_ENV":
+                return self.env
+            if name == "FORKSTACK_PROJECT":
+                return self.project
+            return None if name in templates else self._find(name)
+
+        return _fill_template(template, value_of)
 
     @property
     def _written(self) -> _Written:
@@ -701,6 +726,38 @@ def _derived_variables(config: _Json, state: str, env: str, root: str) -> Dict[s
             if value is not None:
                 found[_variable_prefix(one.name) + given] = value
     return found
+
+
+def _templates_of(config: Optional[_Json]) -> Dict[str, str]:
+    """The templates of `variables` in forkstack.json, by the variable that each shapes."""
+    found = (config or {}).get("variables")
+    return {name: one for name, one in found.items() if isinstance(one, str)} if isinstance(found, dict) else {}
+
+
+_TEMPLATE_PART = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*)(?:\|(\w+))?\}|[{}]", re.ASCII)
+_TEMPLATE_FORMS: Dict[Optional[str], Callable[[str], str]] = {
+    None: lambda value: value,
+    "url": lambda path: _file_url(path)[len("file://") :],
+    "rest": lambda url: re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", url),
+}
+
+
+def _fill_template(template: str, value_of: Callable[[str], Optional[str]]) -> Optional[str]:
+    """A template with values in place of its placeholders; `None` if one is missing."""
+    missing: List[str] = []
+
+    def fill(part: "re.Match[str]") -> str:
+        name, form = part.groups()
+        if name is None:
+            return part.group()[0]
+        value, shape = value_of(name), _TEMPLATE_FORMS.get(form)
+        if value is None or shape is None:
+            missing.append(name)
+            return ""
+        return shape(value)
+
+    text = _TEMPLATE_PART.sub(fill, template)
+    return None if missing else text
 
 
 def _base_path(one: _Declared, env: str, root: str) -> Optional[str]:
@@ -1191,7 +1248,7 @@ def _sqlalchemy_url(stack: Stack, name: Optional[str], driver: Optional[str]) ->
 def _path_of(url: str) -> str:
     from urllib.parse import unquote
 
-    return unquote(re.sub("^file://(?:localhost)?(?=/)", "", url))
+    return unquote(re.sub("^file:(?://(?:localhost)?(?=/))?", "", url))
 
 
 def _django_database(url: str) -> Dict[str, Any]:
