@@ -16,8 +16,35 @@ export interface StackPreset {
   readonly signs?: RegExp;
 }
 
-/** The stacks and questions of `init`. */
+/** A server that many projects run on the developer's own machine. */
+export interface LaptopServer {
+  readonly kind: Kind;
+  /** The provider that forks it: `"postgres"`. */
+  readonly provider: string;
+  /** The variable in which that provider reads its URL: `"POSTGRES_URL"`. */
+  readonly credential: string;
+  /** The schemes of its URLs; the one to write is first. */
+  readonly schemes: readonly string[];
+  readonly port: number;
+  /** Pattern for its container images, without registry and tag: `"pgvector/pgvector"`. */
+  readonly image: RegExp;
+  /** Pattern for packages and settings of programs that use it: `"psycopg"`, `"django.db.backends.postgresql"`. */
+  readonly clients?: RegExp;
+  /** Variables of its image, and the value that counts without them. */
+  readonly container: Readonly<
+    Record<"user" | "database", { readonly variables: readonly string[]; readonly value: string }>
+  >;
+  /** The name of `dev` in `bases`, by the path of a URL; absent if `import` fills a database of its own. */
+  readonly base?: (path: string) => unknown;
+}
+
+/** Patterns for packages and settings of programs that use an embedded provider, by kind. */
+export type EmbeddedClients = Readonly<Partial<Record<Kind, RegExp>>>;
+
+/** The stacks, servers and questions of `init`. */
 export interface Presets {
+  readonly servers: readonly LaptopServer[];
+  readonly embeddedClients: EmbeddedClients;
   /** Stacks by name; the one suggested to everybody is first. */
   readonly stacks: Readonly<Record<string, StackPreset>>;
   /** Questions by provider, then by option as named in forkstack.json. */

@@ -32,9 +32,9 @@ async function teller(kind: Kind, name: string): Promise<Teller | undefined> {
 }
 
 async function presets(): Promise<Presets> {
-  const { STACKS } = await load<typeof import("./presets.ts")>("providers/presets.ts");
+  const { EMBEDDED_CLIENTS, SERVERS, STACKS } = await load<typeof import("./presets.ts")>("providers/presets.ts");
   const { QUESTIONS } = await load<typeof import("./questions.ts")>("providers/questions.ts");
-  return { stacks: STACKS, questions: QUESTIONS };
+  return { stacks: STACKS, servers: SERVERS, embeddedClients: EMBEDDED_CLIENTS, questions: QUESTIONS };
 }
 
 async function identities(): Promise<Identities> {

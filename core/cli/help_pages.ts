@@ -13,7 +13,7 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   at: "now",
   ttl: '"ttl" in forkstack.json, else it never expires',
   idle: "delete the expired ones",
-  stack: "asked on a terminal, else sqlite-local",
+  stack: "what the project's files tell, else sqlite-local; asked on a terminal",
   project: "from package.json or deno.json, the git remote, or the directory",
   set: "asked on a terminal, else see docs/choosing-a-stack.md",
   port: '"port" of the storage in forkstack.json, else 7833',
@@ -287,10 +287,11 @@ export const PAGES: Readonly<Record<string, Page>> = {
   init: {
     about: [
       "Writes what the project is missing, all of it or nothing: forkstack.json, lines in .gitignore, and a task envs:… for each command, in deno.json or as scripts in package.json. On a terminal it asks for what it needs, and asks again before it writes. Your own lines never change. Run it again to add what is missing later.",
-      "It lists the credentials that the stack needs, whether they are set and where to get them, and warns about an .env file that leads to production. It prints no values.",
+      "The stack fits what is there: env files, compose file, Prisma, Drizzle, Django, packages of any language, and a SQLite file tell which database and cache the project uses on this machine. It ends with the commands that copy the data of that database into dev, and fork it.",
+      "It lists the credentials that the stack needs, whether they are set and where to get them, and warns about an .env file that leads to production. It prints no passwords.",
     ],
     examples: [
-      ["init", "asks; without a terminal it sets up the local stack"],
+      ["init", "asks; without a terminal it sets up what the project's files tell"],
       ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a named stack with an option"],
       ["init --stack postgres-s3 --set ttl=3d --yes", "does not ask"],
       ["init --dry-run", "shows every line and writes nothing"],
@@ -300,6 +301,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
       "forkstack.json": "describes the stack; not changed if it exists",
       "deno.json, package.json": "the tasks",
       ".gitignore": "keeps forkstack's files out of git",
+      ".env*, compose.yaml, manifests, *.db": "tell which database and cache the project uses",
       ".env": "checked for values that lead to production",
     },
     seeAlso: ["new", "doctor", "docs/getting-started.md"],

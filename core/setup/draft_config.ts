@@ -8,11 +8,12 @@ import { variable } from "../system/host.ts";
 import type { Catalog } from "../catalog.ts";
 import type { Provider } from "../provider.ts";
 import { optionProblem, requiredOptions, typedOption } from "../project/schema.ts";
+import { embeddedStack } from "./propose.ts";
 import { didYouMean } from "../text/did_you_mean.ts";
 import { isOrAre, listed } from "../text/phrases.ts";
 
 /** The provider of each kind. */
-type Providers = Readonly<Partial<Record<Kind, string>>>;
+export type Providers = Readonly<Partial<Record<Kind, string>>>;
 /** An unfinished forkstack.json, not yet checked as a whole. */
 type Draft = Record<string, unknown>;
 
@@ -67,11 +68,6 @@ function isEmbedded(providers: Providers): boolean {
 function kindsToWrite(providers: Providers, isNamed: boolean): Providers {
   if (!isEmbedded(providers)) return providers;
   return isNamed ? { ...embeddedStack(), ...providers } : {};
-}
-
-/** Returns the providers of a forkstack.json that names none, by kind. */
-function embeddedStack(): Record<string, string> {
-  return Object.fromEntries(declaredResources({}).map(({ kind, provider }) => [kind, provider]));
 }
 
 /** Returns a forkstack.json with these providers and the values of `--set`: `["database.organization=acme"]`. */

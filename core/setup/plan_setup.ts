@@ -16,7 +16,10 @@ import { permissionsOf } from "../project/permissions.ts";
 import { guardedNames } from "../workspace/variable_names.ts";
 import { changedProjectFiles, checkPointers } from "../workspace/env_files.ts";
 import { lackingCredentials, type Project, type Resource } from "../project/project.ts";
-import { type EnvFile, hostOf, type Manifest, sectionOf, STORES, type Survey } from "./survey.ts";
+import { type EnvFile, type Manifest, sectionOf, type Survey } from "./survey.ts";
+import { hostOf, isElsewhere, STORES } from "./store_address.ts";
+import { storeUrl } from "./next_step.ts";
+import type { FoundStore } from "./propose.ts";
 import type { Written } from "../workspace/staged_files.ts";
 
 /** The changes of `init`, and the facts that it found. */
@@ -58,7 +61,12 @@ export interface Warning {
 export async function planInit(
   { project, manifests, envFiles }: Survey,
   resources: readonly Resource[],
-  tasks: { readonly origin: Origin; readonly commands: readonly string[] },
+  { stores = [], ...tasks }: {
+    readonly origin: Origin;
+    readonly commands: readonly string[];
+    /** Servers whose hosts the tasks may reach before their credentials are set. @default {none} */
+    readonly stores?: readonly FoundStore[];
+  },
 ): Promise<InitPlan> {
   const { root } = project;
   const place = { project, world: { files }, resources };
@@ -70,7 +78,8 @@ export async function planInit(
     const added = text.split(/\r?\n/).filter((line) => line !== "" && !known.has(line));
     reports.push({ name: basename(path), state: before === undefined ? "created" : "changed", added });
   }
-  const { set, unset } = permissionsOf(project, resources, variable);
+  const known = new Map(stores.map((one) => [one.server.credential, storeUrl(one)]));
+  const { set, unset } = permissionsOf(project, resources, (name) => variable(name) ?? known.get(name));
   const hosts = set.net ?? [];
   const lines = Object.fromEntries(
     tasks.commands.map((command) => [`envs:${command}`, taskLine(tasks.origin, command, root, hosts)]),
@@ -208,9 +217,11 @@ async function pointerWarnings(place: Parameters<typeof checkPointers>[0]): Prom
 function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]): Warning[] {
   const guarded = new Set(resources.flatMap(guardedNames));
   const set = Object.keys(values).filter((one) => values[one] !== "");
-  const told = (one: string) => isElsewhere(values[one]!) ? `${one} (another machine's)` : one;
+  const told = (one: string) => isElsewhere(hostOf(values[one]!)) ? `${one} (another machine's)` : one;
   const known = set.filter((one) => guarded.has(one));
-  const unknown = set.filter((one) => !guarded.has(one) && STORES.test(values[one]!) && isElsewhere(values[one]!));
+  const unknown = set.filter((one) =>
+    !guarded.has(one) && STORES.test(values[one]!) && isElsewhere(hostOf(values[one]!))
+  );
   const warnings: Warning[] = [];
   if (known.length > 0) {
     const names = known.map(told).join(", ");
@@ -230,12 +241,4 @@ function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]):
     });
   }
   return warnings;
-}
-
-/** Returns true for a URL of another machine; a name without a dot is a container's. */
-function isElsewhere(value: string): boolean {
-  const host = hostOf(value);
-  const isHere = !host.includes(".") && !host.includes(":") ||
-    /^(127\.[\d.]+|0\.0\.0\.0|\[::1?\]|.*\.(localhost|local|internal|test))$/.test(host);
-  return host !== "" && !isHere;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { parse } from "npm:jsonc-parser@3.3.1";
-import { envNameOf, ForkstackError, readEnvFile } from "../../mod.ts";
+import { envNameOf, ForkstackError } from "../../mod.ts";
 import type { Catalog } from "../catalog.ts";
 import { openProject } from "../project/open_project.ts";
 import { files } from "../system/files.ts";
@@ -12,6 +12,10 @@ import { git } from "../system/git.ts";
 import { join } from "../system/host.ts";
 import { projectFile } from "../project/state_ownership.ts";
 import { jsonProblem, PLAIN_JSON } from "../project/schema.ts";
+import type { Clues } from "./clues.ts";
+import { cluesOf } from "./clues.ts";
+import { adviceFile, clueFilesOf, envValuesOf, sqliteFilesOf } from "./look_around.ts";
+import { hostOf } from "./store_address.ts";
 import type { Project } from "../project/project.ts";
 
 /** A file that may hold tasks. */
@@ -34,6 +38,9 @@ export interface Survey {
   readonly project: Project;
   readonly manifests: readonly Manifest[];
   readonly envFiles: readonly EnvFile[];
+  readonly clues: Clues;
+  /** SQLite files, from the project's directory: `"prisma/dev.db"`. */
+  readonly sqliteFiles: readonly string[];
 }
 
 /** Reads a directory, and searches upwards for its forkstack.json. */
@@ -51,17 +58,14 @@ export async function survey(cwd: string, catalog: Catalog): Promise<Survey> {
     if (!/^\.env(\.|$)/.test(name) || /^\.env\.local|\.(prod|production|example|sample|template)\b/.test(name)) {
       continue;
     }
-    const path = await projectFile(root, name).catch(() => undefined); // a directory, or somebody else's: no advice then
-    if (path === undefined) continue;
-    const values = Array.from(
-      readEnvFile(await files.read(path) ?? ""),
-      ([key, value]) => [key, typeof value === "string" ? value : ""],
-    );
-    envFiles.push({ name, values: Object.fromEntries(values) });
+    const file = await adviceFile(root, name);
+    if (file !== undefined) envFiles.push({ name, values: envValuesOf(file.text) });
   }
-  if (!project.isNew) return { project, manifests, envFiles };
-  const name = await nameOf(root, manifests) || project.name;
-  return { project: { ...project, name, stack: name, config: { project: name } }, manifests, envFiles };
+  const [clueFiles, sqliteFiles] = await Promise.all([clueFilesOf(root), sqliteFilesOf(root)]);
+  const found = { manifests, envFiles, clues: cluesOf(clueFiles), sqliteFiles };
+  if (!project.isNew) return { project, ...found };
+  const name = await nameOf(root, manifests, found.clues.names) || project.name;
+  return { project: { ...project, name, stack: name, config: { project: name } }, ...found };
 }
 
 async function readManifest(root: string, name: Manifest["name"]): Promise<Manifest | undefined> {
@@ -86,9 +90,9 @@ export function sectionOf(name: Manifest["name"]): "scripts" | "tasks" {
   return name === "package.json" ? "scripts" : "tasks";
 }
 
-/** Returns the project's present name, from its package or repository. */
-async function nameOf(root: string, manifests: readonly Manifest[]): Promise<string> {
-  const names = manifests.map(({ content }) => content.name).filter((name) => typeof name === "string");
+/** Returns the project's present name, from its manifests or its repository. */
+async function nameOf(root: string, manifests: readonly Manifest[], others: readonly string[]): Promise<string> {
+  const names = [...manifests.map(({ content }) => content.name), ...others].filter((name) => typeof name === "string");
   const isTop = await files.stat(join(root, ".git")) !== undefined; // below it, the repository is more than the project
   const asked = ["config", "--local", "--no-includes", "--get", "remote.origin.url"];
   const remote = isTop ? (await git(root, asked).catch(() => undefined))?.stdout.trim() : ""; // only a suggestion
@@ -103,18 +107,4 @@ export function signsOf({ manifests, envFiles }: Survey): string {
   );
   const hosts = envFiles.flatMap(({ values }) => Object.values(values).map(hostOf));
   return [...packages, ...hosts].filter(Boolean).join("\n");
-}
-
-/** Pattern for addresses of databases, caches and similar. */
-export const STORES =
-  /^(jdbc:)?(postgres(ql)?|mysql|mariadb|libsql|mongodb(\+srv)?|rediss?|valkeys?|amqps?|sqlserver):/i;
-
-/** Returns the host of a URL, even with a password that should have been encoded; `""` if it is no URL. */
-export function hostOf(value: string): string {
-  const url = value.replace(/^jdbc:/i, "");
-  if (URL.canParse(url)) return new URL(url).hostname;
-  const rest = /^[a-z][a-z0-9+.-]*:\/\/(.*)$/is.exec(url)?.[1];
-  return rest === undefined
-    ? ""
-    : /^(\[[^\]]*\]|[^:/?#,]*)/.exec(rest.slice(rest.lastIndexOf("@") + 1))![0].toLowerCase();
 }

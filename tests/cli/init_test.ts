@@ -359,6 +359,7 @@ Deno.test("init below a deno.json: no second one, which would hide the first", a
 });
 
 const PASSWORD = "s3cr3t/p@ss";
+const STACK = ["--stack", "sqlite-local"];
 
 Deno.test("init beside an .env with production's URL: it warns of the guard, and tells no value", async () => {
   const cases: [text: string, says: RegExp | undefined][] = [
@@ -387,9 +388,9 @@ Deno.test("init beside an .env with production's URL: it warns of the guard, and
     await place.write(".env.example", "DATABASE_URL=postgres://db.example.com/x\n");
     await place.write(".env.production", "DATABASE_URL=postgres://db.example.com/x\n");
     const isFirst = text === cases[0]![0]; // the others are looked at alone
-    const result = isFirst ? await made(place) : {
-      text: (await place.ok("init", "--dry-run")).stdout,
-      data: (await place.json("init", "--dry-run")).data,
+    const result = isFirst ? await made(place, STACK) : {
+      text: (await place.ok("init", ...STACK, "--dry-run")).stdout,
+      data: (await place.json("init", ...STACK, "--dry-run")).data,
     };
     assert.equal(/^warning: /m.test(result.text), says !== undefined, `${text}: ${result.text}`);
     if (says !== undefined) {
@@ -406,7 +407,7 @@ Deno.test("init beside an .env with production's URL: it warns of the guard, and
 Deno.test("the guard does stop on what init warns of", async () => {
   await using place = await Place.make(null);
   await place.write(".env", "DATABASE_URL=postgres://db.example.com/x\n");
-  await place.ok("init");
+  await place.ok("init", ...STACK);
   await place.ok("new", "alice");
   const mod = new URL("../../mod.ts", import.meta.url).href;
   await place.write("app.ts", `import { getDatabaseUrl } from "${mod}";\nconsole.log(getDatabaseUrl());\n`);

@@ -1,22 +1,32 @@
 /** `init`: an existing project made ready. */
 import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
 import type { CommandResult, Invocation } from "../command_line.ts";
-import type { Catalog, Presets } from "../../catalog.ts";
+import type { Catalog } from "../../catalog.ts";
 import { loadResources } from "../../project/open_project.ts";
 import { fileError, files } from "../../system/files.ts";
-import { cwd, join } from "../../system/host.ts";
+import { cwd, join, variable } from "../../system/host.ts";
 import { type CredentialReport, type InitPlan, planInit } from "../../setup/plan_setup.ts";
 import { commandsWithTask, origin, schemaPath } from "../../project/task_line.ts";
 import * as output from "../output.ts";
 import { type Ask, ask as onTerminal } from "../../system/prompts.ts";
 import { parseConfig } from "../../project/schema.ts";
-import { contradiction, draftOf, fill, gapsOf, missingOptions, providersOf } from "../../setup/draft_config.ts";
+import {
+  contradiction,
+  draftOf,
+  fill,
+  gapsOf,
+  missingOptions,
+  type Providers,
+  providersOf,
+} from "../../setup/draft_config.ts";
+import { type NextSteps, nextSteps } from "../../setup/next_step.ts";
+import { type Proposal, proposalOf } from "../../setup/propose.ts";
 import { text } from "../session.ts";
 import type { Project, Resource } from "../../project/project.ts";
 import { signsOf, type Survey, survey } from "../../setup/survey.ts";
 import { makeBaseDirectories } from "../../workspace/base_directories.ts";
 import { writeProjectFiles } from "../../workspace/staged_files.ts";
-import { localCommands, paint, type Style } from "../style.ts";
+import { commandLine, localCommands, paint, type Style } from "../style.ts";
 import type { CommandFile } from "../command_file.ts";
 
 /** `init` */
@@ -30,7 +40,7 @@ export const command: CommandFile = {
       type: "string",
       help: "the providers: sqlite-local, neon-s3-vault, ...",
       value: "<stack>",
-      default: "asked on a terminal, else sqlite-local",
+      default: "what the project's files tell, else sqlite-local; asked on a terminal",
     },
     project: {
       type: "string",
@@ -52,11 +62,14 @@ export const command: CommandFile = {
     "task envs:… for each command, in deno.json or as scripts in package.json. On a terminal it asks for what " +
     "it needs, and asks again before it writes. Your own lines never change. Run it again to add what is " +
     "missing later.",
+    "The stack fits what is there: env files, compose file, Prisma, Drizzle, Django, packages of any language, and a " +
+    "SQLite file tell which database and cache the project uses on this machine. It ends with the commands that " +
+    "copy the data of that database into dev, and fork it.",
     "It lists the credentials that the stack needs, whether they are set and where to get them, and warns " +
-    "about an .env file that leads to production. It prints no values.",
+    "about an .env file that leads to production. It prints no passwords.",
   ],
   examples: [
-    ["init", "asks; without a terminal it sets up the local stack"],
+    ["init", "asks; without a terminal it sets up what the project's files tell"],
     ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a named stack with an option"],
     ["init --stack postgres-s3 --set ttl=3d --yes", "does not ask"],
     ["init --dry-run", "shows every line and writes nothing"],
@@ -68,6 +81,7 @@ export const command: CommandFile = {
     "forkstack.json": "describes the stack; not changed if it exists",
     "deno.json, package.json": "the tasks",
     ".gitignore": "keeps forkstack's files out of git",
+    ".env*, compose.yaml, manifests, *.db": "tell which database and cache the project uses",
     ".env": "checked for values that lead to production",
   },
   seeAlso: ["new", "doctor", "docs/getting-started.md"],
@@ -96,13 +110,15 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
   const isDry = flags["dry-run"] === true;
   try {
     const found = await survey(cwd(), catalog);
+    const { proposal, vendors } = await proposed(catalog, found);
     const project = found.project.isNew
-      ? await begun(catalog, { found, wishes, ask: asked })
+      ? await begun(catalog, { found, wishes, ask: asked, proposal, vendors })
       : await kept(catalog, found.project, wishes);
     const { resources } = await loadResources(project, { catalog, reach: "nothing" });
     const from = origin();
     const commands = commandsWithTask(from);
-    const look = async (now: Survey) => await planInit({ ...now, project }, resources, { origin: from, commands });
+    const look = async (now: Survey) =>
+      await planInit({ ...now, project }, resources, { origin: from, commands, stores: proposal.stores });
     const plan = await look(found);
     if (!isDry && plan.files.length > 0) {
       if (asked !== undefined) {
@@ -116,6 +132,10 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
       await writeProjectFiles({ project, world: { files } }, plan.written);
     }
     if (!isDry) await makeBaseDirectories({ project, world: { files } }, "dev");
+    const { migrations } = found.clues;
+    const isSet = (name: string) => variable(name) !== undefined;
+    const next = await nextSteps({ project, resources, proposal, migrations, isSet });
+    const { command } = plan;
     return {
       data: {
         project: project.name,
@@ -128,9 +148,10 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
         kept: plan.kept,
         credentials: plan.credentials,
         warnings: plan.warnings,
+        next: next.lines.map((line) => nextLine(line, { command })),
         dryRun: isDry ? true : undefined,
       },
-      text: (style) => initText(project, resources, { ...plan, isDry }, { ...style, command: plan.command }),
+      text: (style) => initText(project, resources, { ...plan, next, isDry }, { ...style, command }),
     };
   } catch (error) {
     throw fileError(error, `make "${cwd()}" ready`);
@@ -158,29 +179,37 @@ async function kept(catalog: Catalog, project: Project, wishes: Wishes): Promise
   });
 }
 
+/** Proposes a stack by a project's files; `vendors` is the one whose products it seems to use already. */
+async function proposed(catalog: Catalog, found: Survey): Promise<{ proposal: Proposal; vendors: string | undefined }> {
+  const presets = await catalog.presets();
+  const signs = signsOf(found);
+  const vendors = Object.entries(presets.stacks).find(([, { signs: pattern }]) => pattern?.test(signs))?.[0];
+  return { proposal: proposalOf({ ...found, presets, isVendors: vendors !== undefined }), vendors };
+}
+
 /** A project with a new forkstack.json: by the options, by answers where somebody can be asked, else by what is there. */
 async function begun(
   catalog: Catalog,
-  { found, wishes, ask }: { readonly found: Survey; readonly wishes: Wishes; readonly ask: Ask | undefined },
+  { found, wishes, ask, proposal, vendors }: {
+    readonly found: Survey;
+    readonly wishes: Wishes;
+    readonly ask: Ask | undefined;
+    readonly proposal: Proposal;
+    readonly vendors: string | undefined;
+  },
 ): Promise<Project> {
   const name = wishes.project ?? await ask?.text("What is the project called?", {
     initial: found.project.name,
     example: "myapp",
     check: (value) => NAME_PATTERN.test(value) ? undefined : 'Must be like "myapp": a-z, 0-9 and "-" inside',
   }) ?? found.project.name;
-  const { stacks } = await catalog.presets();
-  const stack = wishes.stack ?? await ask?.choose(
-    "Which stack?",
-    Object.entries(stacks).map(([value, { title }]) => ({ value, label: value, hint: title })),
-    likelyStack(found, stacks),
-  ) ?? STANDARD;
+  const { stack, providers } = await chosenStack(catalog, { stack: wishes.stack, ask, proposal, vendors });
   const $schema = schemaPath(origin(), found.project.root);
+  const isProposed = providers === proposal.providers && Object.keys(providers).length > 0;
   const begin: Record<string, string> = $schema === undefined ? { project: name } : { $schema, project: name };
-  const draft = await draftOf(catalog, {
-    begin,
-    providers: await providersOf(catalog, stack),
-    settings: wishes.settings,
-  });
+  if (isProposed) begin.parent = "dev"; // prod is on no laptop
+  const draft = await draftOf(catalog, { begin, providers, settings: wishes.settings });
+  if (isProposed) nameBases(draft, proposal);
   const gaps = await gapsOf(catalog, draft);
   const open = gaps.filter(({ initial }) => initial === undefined);
   if (ask === undefined && open.length > 0) throw missingOptions(stack, open);
@@ -194,16 +223,39 @@ async function begun(
   return { ...found.project, name: config.project, stack: config.stack ?? config.project, config };
 }
 
-/** The stack whose database the project seems to use already. */
-function likelyStack(found: Survey, stacks: Presets["stacks"]): string {
-  const signs = signsOf(found);
-  return Object.entries(stacks).find(([, { signs: pattern }]) => pattern?.test(signs))?.[0] ?? STANDARD;
+/** The stack by the option or an answer, else the proposed one, else the one for everybody. */
+async function chosenStack(
+  catalog: Catalog,
+  { stack: wanted, ask, proposal, vendors }: {
+    readonly stack: string | undefined;
+    readonly ask: Ask | undefined;
+    readonly proposal: Proposal;
+    readonly vendors: string | undefined;
+  },
+): Promise<{ stack: string; providers: Providers }> {
+  const { stacks } = await catalog.presets();
+  const known = Object.entries(stacks).map(([value, { title }]) => ({ value, label: value, hint: title }));
+  const { providers = {} } = proposal;
+  const label = Object.values(providers).join("-");
+  const asFound = label === "" ? [] : [{ value: "", label, hint: "as this project's files tell" }];
+  const likely = asFound[0]?.value ?? (proposal.providers === undefined ? vendors : undefined) ?? STANDARD;
+  const unasked = label === "" ? STANDARD : "";
+  const stack = wanted ?? await ask?.choose("Which stack?", [...asFound, ...known], likely) ?? unasked;
+  return stack === "" ? { stack: label, providers } : { stack, providers: await providersOf(catalog, stack) };
+}
+
+/** Writes the base environments of servers whose `dev` is what is there already. */
+function nameBases(draft: Record<string, unknown>, { stores }: Proposal): void {
+  for (const { server: { kind, provider, base }, path } of stores) {
+    const entry = draft[kind] as Record<string, unknown> | undefined;
+    if (base !== undefined && entry?.provider === provider) entry.bases ??= { dev: base(path) };
+  }
 }
 
 function initText(
   { name, root }: Project,
   resources: readonly Resource[],
-  { files, kept, credentials, warnings, isDry }: InitPlan & { readonly isDry: boolean },
+  { files, kept, credentials, warnings, next, isDry }: InitPlan & { readonly next: NextSteps; readonly isDry: boolean },
   style: Style,
 ): string {
   const what = resources.map(({ key, provider }) => `${key} ${provider.name}`).join(", ");
@@ -223,9 +275,23 @@ function initText(
     lines.push(`${paint(style, "yellow", "warning:")} ${localCommands(problem, style)}`);
     lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(fix, style)}`);
   }
-  const next = credentials.some(({ state }) => state === "missing") ? "set the credentials, then " : "";
-  lines.push(paint(style, "dim", localCommands(`Next: ${next}\`forkstack new alice\``, style)));
+  lines.push(...nextText(next, style).map((line) => paint(style, "dim", line)));
   return lines.join("\n");
+}
+
+function nextText({ lines, passwordFiles, needsCredentials }: NextSteps, style: Style): string[] {
+  const commands = lines.map((line) => nextLine(line, style));
+  const first = needsCredentials ? "set the credentials, then " : "";
+  if (commands.length === 1) return [`Next: ${first}\`${commands[0]}\``];
+  const gap = passwordFiles.length === 0
+    ? ""
+    : `put the password of ${passwordFiles.join(" and ")} for PASSWORD, then `;
+  return [`Next: ${first}${gap}`.replace(/(:|, then)? $/, ":"), ...commands.map((line) => `  ${line}`)];
+}
+
+/** One line for a shell, with our own commands as they are called here. */
+function nextLine(parts: readonly string[], style: Pick<Style, "command">): string {
+  return parts.map((part) => part.replace(/^forkstack (.*)$/s, (_, line) => commandLine(line, style))).join(" && ");
 }
 
 function credentialLine({ provider, state, variables, hint }: CredentialReport, style: Style): string {
