@@ -41,7 +41,7 @@ function commandTable(commands: ReadonlyMap<string, CommandFile>): Table {
   return [
     ["command", "what it does", "options of its own"],
     ...[...commands].map(([name, { arguments: takes, summary, options, runsProgram }]) => [
-      code([name, ...takes?.labels ?? [], ...runsProgram ? ["-- command"] : []].join(" ")),
+      code([name, ...takes?.labels ?? [], runsProgram ? "-- command" : ""].join(" ").trim()),
       summary,
       Object.keys(options).filter((option) => !isCommon(option)).map((option) => code(`--${option}`)).join(", "),
     ]),
