@@ -20,7 +20,9 @@ const STORY = [
   "forkstack init --yes",
   "forkstack import dev ./app.db",
   "forkstack new alice",
-  "sqlite3 $(forkstack url database) 'DELETE FROM track'",
+  "echo 'DELETE FROM track; SELECT count(*) FROM track' | forkstack connect",
+  "forkstack switch dev",
+  "echo 'SELECT count(*) FROM track' | forkstack connect",
   "forkstack list",
   "forkstack delete alice --yes",
 ];
@@ -35,7 +37,7 @@ const STILLS: Readonly<Record<string, { readonly before?: readonly string[]; rea
 };
 
 const { values } = parseArgs({ options: { stills: { type: "boolean", default: false } } });
-const workshop = await mkdtemp(join(tmpdir(), "forkstack-pictures-"));
+const workshop = await mkdtemp(join(tmpdir(), "pictures-"));
 try {
   if (values.stills) await drawStills();
   else await drawStory();
@@ -44,7 +46,7 @@ try {
 }
 
 async function drawStory(): Promise<void> {
-  const cast = await record(STORY, { columns: 80, rows: 30 }, await project("story"));
+  const cast = await record(STORY, { columns: 96, rows: 34 }, await project("story"));
   await mkdir(join(README_PICTURE, ".."), { recursive: true });
   await draw(cast, "dark", README_PICTURE);
   console.log(README_PICTURE);
@@ -99,6 +101,8 @@ type_in() {
   printf '\\n'
 }
 ${typed}
+sleep 3
+printf '\\033[0m' # the last picture stays for a while
 `,
   );
   await chmod(script, 0o700);
