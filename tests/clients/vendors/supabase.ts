@@ -4,15 +4,15 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ClientCase, given, program } from "../_client.ts";
 
-const common = {
-  nameOf: (env: string) => `shop-${env}`,
-  assertShown(shown: unknown) {
-    assert.match(JSON.stringify(shown), /shop-alice|ACTIVE_HEALTHY/);
-  },
-};
+const nameOf = (env: string) => `shop-${env}`;
 
 export const clients: readonly ClientCase[] = [{
-  ...common,
+  nameOf,
+  assertShown(shown) {
+    const { status, db_user, db_pass } = shown as Record<string, string>;
+    assert.deepEqual([status, db_user], ["ACTIVE_HEALTHY", "postgres"]);
+    assert.match(db_pass!, /./);
+  },
   client: "supabase-management-js@2.0.2",
   async open(ready) {
     const { SupabaseManagementAPI } = await import("npm:supabase-management-js@2.0.2");
@@ -31,7 +31,13 @@ export const clients: readonly ClientCase[] = [{
     };
   },
 }, {
-  ...common,
+  nameOf,
+  // It shows a branch by the variables of an application.
+  assertShown(shown) {
+    const { SUPABASE_URL, POSTGRES_URL } = shown as Record<string, string>;
+    const ref = /^https:\/\/([a-z]{20})\.supabase\.co$/.exec(SUPABASE_URL!)?.[1];
+    assert.equal(new URL(POSTGRES_URL!).username, `postgres.${ref}`);
+  },
   client: "supabase@3.1.0",
   isProgram: true,
   async open(ready, home) {
@@ -53,10 +59,10 @@ export const clients: readonly ClientCase[] = [{
         "json",
         "branches",
         ...args,
-        `--project-ref=${given(ready, "projectRef")}`,
+        `--remote=${given(ready, "projectRef")}`,
       );
     return {
-      names: async () => (await branches("list")).map(({ name }: { name: string }) => name),
+      names: async () => (await branches("list")).branches.map(({ name }: { name: string }) => name),
       show: async (name) => await branches("get", name),
       create: async (name) => await branches("create", name, "--with-data"),
       remove: async (name) => await branches("delete", name),
