@@ -42,10 +42,16 @@ export async function importDatabase(
   { target, source, admin }: ImportInto,
 ): Promise<void> {
   const { name, marker } = target;
+  const [fresh, old] = asideNames(name);
+  const all: Three = { name, fresh, old };
+  const dropAsides = async () => {
+    for (const aside of [fresh, old]) await dropAside(context, query, aside, marker);
+  };
+  const isFilled = await mended(context, query, all, marker) && !source.replace;
+  await dropAsides(); // of an import that died
+  if (isFilled) return;
   const isThere = await look(query, name) !== undefined;
   if (isThere && !source.replace && !await isEmpty(query, name)) throw holdsData(target, name);
-  const [fresh, old] = asideNames(name);
-  for (const aside of [fresh, old]) await dropAside(context, query, aside, marker); // of an import that died
   const note: Note = { id: randomBytes(8).toString("hex"), createdAt: context.now().toISOString() };
   try {
     await query(`CREATE DATABASE ${backquoted(fresh)}; ${eventOf("CREATE", fresh, marker, note)}`);
@@ -59,12 +65,13 @@ export async function importDatabase(
     context.signal.throwIfAborted();
     if (!isThere) await query(`CREATE DATABASE ${backquoted(name)}`);
     await query(`CREATE DATABASE ${backquoted(old)}; ${eventOf("CREATE", old, marker, note)}`);
-    await exchange(context, query, { name, fresh, old }).catch(async (error) => {
+    await exchange(context, query, all).catch(async (error) => {
       if (!isThere) await query(`DROP DATABASE ${backquoted(name)}`); // it was made above
       throw error;
     });
   } finally {
-    for (const aside of [fresh, old]) await dropAside(context, query, aside, marker);
+    // One that could not be put back stays aside, for the next import.
+    if (await planOf(context, query, old, marker) === undefined) await dropAsides();
   }
 }
 
@@ -76,14 +83,19 @@ function asideNames(name: string): [fresh: string, old: string] {
 
 /** Drops a database aside, with its account, if its mark says that it is one. */
 async function dropAside(context: Context, query: MysqlQuery, name: string, marker: Marker): Promise<void> {
-  const row = await look(query, name);
+  const row = await asideOf(context, query, name, marker);
   if (row === undefined) return;
-  const found = databaseMarker(context, row);
-  if (found === undefined || !isSameHolder(found, marker)) {
-    throw foreignError({ provider: "mysql", resource: "database" }, `use database "${name}": it bears no mark of ours`);
-  }
   await dropAccounts(query, noteOf(row)!.id);
   await query(`DROP DATABASE ${backquoted(name)}`);
+}
+
+/** Looks for a database aside; throws if one of its name is not ours. */
+async function asideOf(context: Context, query: MysqlQuery, name: string, marker: Marker) {
+  const row = await look(query, name);
+  if (row === undefined) return undefined;
+  const found = databaseMarker(context, row);
+  if (found !== undefined && isSameHolder(found, marker)) return row;
+  throw foreignError({ provider: "mysql", resource: "database" }, `use database "${name}": it bears no mark of ours`);
 }
 
 async function isEmpty(query: MysqlQuery, name: string): Promise<boolean> {
@@ -91,9 +103,12 @@ async function isEmpty(query: MysqlQuery, name: string): Promise<boolean> {
 }
 
 async function tablesOf(query: MysqlQuery, name: string): Promise<string[]> {
-  const sql =
-    "SELECT TABLE_NAME AS one FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE NOT LIKE '%VIEW'";
-  return (await query(sql, [name])).map(({ one }) => one);
+  const rows = await query(
+    `SELECT TABLE_NAME AS one FROM information_schema.TABLES
+      WHERE TABLE_SCHEMA = ? AND TABLE_TYPE NOT LIKE '%VIEW' AND TABLE_NAME <> ?`,
+    [name, PLAN],
+  );
+  return rows.map(({ one }) => one);
 }
 
 /** The databases of an import. */
@@ -103,33 +118,102 @@ interface Three {
   readonly old: string;
 }
 
+/** The table of the plan, in the database with the old contents. */
+const PLAN = "forkstack$plan";
+
+function planIn(old: string): string {
+  return `${backquoted(old)}.${backquoted(PLAN)}`;
+}
+
+/** All that an exchange has to know to be completed, or put back, whenever it was broken off. */
+interface Plan {
+  /** Views, routines, triggers and events of both contents. */
+  readonly before: readonly Definition[];
+  readonly after: readonly Definition[];
+  /** Tables of both. */
+  readonly olds: readonly string[];
+  readonly news: readonly string[];
+}
+
+/** Reads the plan of an exchange that was begun and has not ended. */
+async function planOf(context: Context, query: MysqlQuery, old: string, marker: Marker): Promise<Plan | undefined> {
+  if (await asideOf(context, query, old, marker) === undefined) return undefined;
+  const [row] = await query(
+    "SELECT 1 AS one FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+    [
+      old,
+      PLAN,
+    ],
+  );
+  if (row === undefined) return undefined;
+  const [plan] = await query(`SELECT text FROM ${planIn(old)}`);
+  return plan && JSON.parse(plan.text);
+}
+
 /**
  * Puts the new contents in the place of the old ones. The tables move in one statement; views, routines, triggers and
  * events, which cannot be moved, are made again. On a failure the old ones are put back.
  */
-async function exchange(context: Context, query: MysqlQuery, { name, fresh, old }: Three): Promise<void> {
+async function exchange(context: Context, query: MysqlQuery, all: Three): Promise<void> {
+  const { name, fresh, old } = all;
   const [before, after] = [await definitionsOf(query, name), await definitionsOf(query, fresh)];
-  const [olds, news] = [await tablesOf(query, name), await tablesOf(query, fresh)];
-  const moves = (from: string, to: string, tables: readonly string[]) =>
-    tables.map((table) => `${backquoted(from)}.${backquoted(table)} TO ${backquoted(to)}.${backquoted(table)}`);
-  const move = async (all: readonly string[]) => {
-    if (all.length > 0) await query(`RENAME TABLE ${all.join(", ")}`);
-  };
-  await drop(query, fresh, after.filter(({ kind }) => kind === "TRIGGER")); // else no table moves
+  const plan: Plan = { before, after, olds: await tablesOf(query, name), news: await tablesOf(query, fresh) };
+  const table = planIn(old);
+  await query(`CREATE TABLE ${table} (text LONGTEXT CHARACTER SET utf8mb4)`);
   await context.fence();
-  let isMoved = false;
+  await query(`INSERT INTO ${table} VALUES (?)`, [JSON.stringify(plan)]);
   try {
-    await drop(query, name, before);
-    await move([...moves(name, old, olds), ...moves(fresh, name, news)]);
-    isMoved = true;
-    await rebaseDefaults(query, name, fresh);
-    await define(context, query, { to: name }, after);
+    for (const [database, definitions] of [[fresh, after], [name, before]] as const) {
+      await drop(query, database, definitions.filter(({ kind }) => kind === "TRIGGER")); // else no table moves
+    }
+    await move(query, [[name, old, plan.olds], [fresh, name, plan.news]]);
+    await redefine(context, query, all, plan);
   } catch (error) {
-    await drop(query, name, await definitionsOf(query, name));
-    if (isMoved) await move([...moves(name, fresh, news), ...moves(old, name, olds)]);
-    await define(context, query, { to: name }, before);
+    await drop(query, name, [...before, ...after]);
+    if (await isMoved(query, all, plan)) await move(query, [[name, fresh, plan.news], [old, name, plan.olds]]);
+    await redefine(context, query, all, plan);
+    await query(`DROP TABLE ${table}`);
     throw error;
   }
+  await query(`DROP TABLE ${table}`);
+}
+
+/**
+ * Mends what an import left that died within its exchange: definitions are made again for the tables that stand there
+ * now. Returns true if these are the new ones, so that the contents are whole.
+ */
+async function mended(context: Context, query: MysqlQuery, all: Three, marker: Marker): Promise<boolean> {
+  const plan = await planOf(context, query, all.old, marker);
+  if (plan === undefined) return false;
+  await redefine(context, query, all, plan);
+  if (await isMoved(query, all, plan)) return true;
+  await query(`DROP TABLE ${planIn(all.old)}`); // before the new tables go, by which it says that nothing moved
+  return false;
+}
+
+/** Makes the views, routines, triggers and events of the tables that stand there: the new ones, or the old ones. */
+async function redefine(context: Context, query: MysqlQuery, all: Three, plan: Plan): Promise<void> {
+  const { name, fresh } = all;
+  await drop(query, name, [...plan.before, ...plan.after]);
+  if (!await isMoved(query, all, plan)) return await define(context, query, { to: name }, plan.before);
+  await rebaseDefaults(query, name, fresh);
+  await define(context, query, { to: name }, plan.after);
+}
+
+async function isMoved(query: MysqlQuery, { name, fresh }: Three, { olds, news }: Plan): Promise<boolean> {
+  const [standing, waiting] = [await tablesOf(query, name), await tablesOf(query, fresh)];
+  return news.length > 0 ? !news.every((one) => waiting.includes(one)) : !olds.every((one) => standing.includes(one));
+}
+
+/** Moves tables between databases, all at once. */
+async function move(
+  query: MysqlQuery,
+  all: readonly (readonly [from: string, to: string, tables: readonly string[]])[],
+): Promise<void> {
+  const moves = all.flatMap(([from, to, tables]) =>
+    tables.map((table) => `${backquoted(from)}.${backquoted(table)} TO ${backquoted(to)}.${backquoted(table)}`)
+  );
+  if (moves.length > 0) await query(`RENAME TABLE ${moves.join(", ")}`);
 }
 
 async function drop(query: MysqlQuery, database: string, definitions: readonly Definition[]): Promise<void> {
