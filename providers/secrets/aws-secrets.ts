@@ -55,8 +55,11 @@ import {
   valuesAt,
 } from "./runtime/aws-secrets.ts";
 
-/** Days in which a kept secret can be restored. */
-const RECOVERY_DAYS = 30;
+/** Ways of deleting a secret: one that can be restored for 30 days, and one that is gone. */
+const RECOVERABLE = { RecoveryWindowInDays: 30 };
+const AT_ONCE = { ForceDeleteWithoutRecovery: true };
+/** The step of an operation that takes a waiting secret back, recorded with its ARN before its first call. */
+const RESTORE = "restore";
 /** Longest time, in milliseconds, that a name is taken after its secret was deleted at once. */
 const NAME_FREE_MS = 120_000;
 
@@ -80,8 +83,11 @@ const shelf: EntryStore<Options> = {
     await call("PutSecretValue", { SecretId, SecretString: notesOf(mark), ClientRequestToken: crypto.randomUUID() });
   },
   async dropMark(context, scope, name) {
-    const call = await to(context, scope, `delete the mark of "${name}"`);
-    await call("DeleteSecret", { SecretId: nameOf(scope, name, MARK), ForceDeleteWithoutRecovery: true });
+    const SecretId = nameOf(scope, name, MARK);
+    const there = await describeSecret(context, scope, SecretId);
+    if (there === undefined) return;
+    const how = await restorerOf(context, name, there) ? RECOVERABLE : AT_ONCE;
+    await (await to(context, scope, `delete the mark of "${name}"`))("DeleteSecret", { SecretId, ...how });
   },
   async *marked(context, scope) {
     const filters = [{ Key: "name", Values: [`${scope.project}/`] }, { Key: "tag-key", Values: ["forkstack:state"] }];
@@ -128,8 +134,7 @@ const shelf: EntryStore<Options> = {
     if (isSameValue(was, entry)) return;
     await call("PutSecretValue", { SecretId, ...contentOf(entry), ClientRequestToken: crypto.randomUUID() });
   },
-  drop: (context, scope, name, path, mark) =>
-    take(context, scope, name, path, mark, { ForceDeleteWithoutRecovery: true }),
+  drop: (context, scope, name, path, mark) => take(context, scope, name, path, mark, AT_ONCE),
   check(scope, name, entry) {
     const secret = nameOf(scope, name, entry.path);
     checkName(scope, secret);
@@ -147,7 +152,7 @@ const shelf: EntryStore<Options> = {
       const SecretId = nameOf(scope, name, key);
       if (value === null) {
         if (mark !== undefined) await shelf.drop(context, scope, name, key, mark);
-        else await call("DeleteSecret", { SecretId, RecoveryWindowInDays: RECOVERY_DAYS });
+        else await call("DeleteSecret", { SecretId, ...RECOVERABLE });
         return;
       }
       const content = { SecretString: value.reveal(), ClientRequestToken: crypto.randomUUID() };
@@ -222,13 +227,12 @@ async function keep(context: Context, fork: Fork, scope: Scope<Options>): Promis
     const there = await describeSecret(context, scope, nameOf(scope, fork.name, MARK));
     return there?.tags.id === fork.id && there.isScheduled ? kept : "absent";
   }
-  const window = { RecoveryWindowInDays: RECOVERY_DAYS };
   const paths = new Set([...mark.paths, ...await shelf.paths(context, scope, fork.name)]);
   await forEach(paths, async (path) => {
-    await take(context, scope, fork.name, path, mark, window);
+    await take(context, scope, fork.name, path, mark, RECOVERABLE);
   }, { signal: context.signal });
   context.signal.throwIfAborted();
-  await take(context, scope, fork.name, MARK, mark, window);
+  await take(context, scope, fork.name, MARK, mark, RECOVERABLE);
   return kept;
 }
 
@@ -242,7 +246,10 @@ async function revive(context: Context, fork: Fork, scope: Scope<Options>): Prom
   await (await to(context, scope, `delete secrets "${shelf.place(scope, fork.name)}"`))("RestoreSecret", { SecretId });
 }
 
-/** Deletes a secret if it bears the mark. One that waits for its deletion is left, or ended at once. */
+/**
+ * Deletes a secret if it bears the mark. One that waits for its deletion is left, or ended at once; the backup that a
+ * broken attempt restored waits for it again.
+ */
 async function take(
   context: Context,
   scope: Scope<Options>,
@@ -254,11 +261,13 @@ async function take(
   const secret = nameOf(scope, name, path);
   const there = await describeSecret(context, scope, secret);
   if (there === undefined) return "absent";
-  if (!isMarked(there.tags, mark.id, path)) return "foreign";
-  if (there.isScheduled && !how.ForceDeleteWithoutRecovery) return "deleted";
+  const isOurs = isMarked(there.tags, mark.id, path);
+  if (!isOurs && (there.isScheduled || !await restorerOf(context, name, there))) return "foreign";
+  if (there.isScheduled && how === RECOVERABLE) return "deleted";
   context.signal.throwIfAborted();
   const call = await to(context, scope, `delete secret "${secret}"`);
-  await call("DeleteSecret", { SecretId: there.arn, ...how });
+  const wanted = isOurs ? how : RECOVERABLE;
+  await call("DeleteSecret", { SecretId: there.arn, ...wanted });
   return "deleted";
 }
 
@@ -299,7 +308,8 @@ async function make(context: Context, scope: Scope<Options>, name: string, wante
       }
       const there = await describeSecret(context, scope, secret);
       if (!there) return undefined; // it was deleted at once, which takes a while
-      if (!there.isScheduled) return false;
+      const isBegun = there.tags.id !== wanted.tags.id && await restorerOf(context, name, there) !== undefined;
+      if (!there.isScheduled && !isBegun) return false;
       const its = isMarked(there.tags, there.tags.id ?? "", path) ? markerIn(context, name, there.tags) : undefined;
       if (its === undefined || !isSameHolder(its, marker)) {
         throw foreignEntries(shelf, scope, `${what}: one that is not ours waits for its deletion`);
@@ -324,14 +334,25 @@ async function takeBack(
   const isBare = Object.keys(content).length === 0;
   if (isBare && there.hasValue) {
     context.warn(`The backup of secret "${path}" is deleted: its parent has no value, and AWS can't take one away`);
-    await call("DeleteSecret", { SecretId, ForceDeleteWithoutRecovery: true });
+    await call("DeleteSecret", { SecretId, ...AT_ONCE });
     return undefined;
   }
-  await call("RestoreSecret", { SecretId });
+  // Tags come last, because AWS takes none while a secret waits: until then the record says whose attempt restored it.
+  await context.record(RESTORE, there.arn);
+  if (there.isScheduled) await call("RestoreSecret", { SecretId });
   if (!isBare) await call("PutSecretValue", { SecretId, ...content, ClientRequestToken: crypto.randomUUID() });
   await settle(call, SecretId, there.settings, settings);
   await call("TagResource", { SecretId, Tags: tagsOf(tags) });
   return true;
+}
+
+/**
+ * Returns the marker of the operation that restored a secret and was broken before it tagged that as its own: until then
+ * the secret bears the tags of a former fork.
+ */
+async function restorerOf(context: Context, name: string, { arn, tags }: Described): Promise<Marker | undefined> {
+  const record = (await context.recorded(name)).find(({ step, id }) => step === RESTORE && id === arn);
+  return record?.marker.operation === tags.operation ? undefined : record?.marker;
 }
 
 function isScheduled(error: unknown): boolean {
@@ -353,6 +374,11 @@ async function look(
 ): Promise<Mark | typeof STRANGE | undefined> {
   const there = await describeSecret(context, scope, nameOf(scope, name, MARK));
   if (there === undefined || there.isScheduled) return undefined;
+  const restorer = await restorerOf(context, name, there);
+  if (restorer !== undefined && there.tags.id) {
+    const { id, createdAt = context.now().toISOString() } = there.tags;
+    return { id, marker: restorer, createdAt, state: "copying", paths: [] };
+  }
   const call = await to(context, scope, `look at secrets "${shelf.place(scope, name)}"`);
   const known = await knownPaths(call, shelf.place(scope, name));
   if (known === undefined) return undefined; // it went meanwhile

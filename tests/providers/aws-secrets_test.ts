@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import provider from "../../providers/secrets/aws-secrets.ts";
+import type { Context } from "../../core/provider.ts";
 import { testProvider } from "../conformance.ts";
 import { type AwsOptions, startAws } from "../emulators/aws_secrets.ts";
 import { awsEmulator } from "./_aws_secrets.ts";
@@ -105,6 +106,86 @@ Deno.test("aws-secrets: keep() leaves a window of 30 days; a new fork takes the 
   at.shop.now += 31 * 86_400_000;
   const third = await at.shop.create(at.shop.target("alice"));
   assert.equal(await provider.delete(at.shop.context(), third, at.shop.scope()), "deleted");
+});
+
+/** A kept fork of three secrets, one of which the parent lacks, and one that has no value there. */
+async function keptShop() {
+  const at = await openShop();
+  for (const name of ["API_KEY", "OTHER"]) at.aws.put(`shop/prod/${name}`, CANARY, { team: name }, "Of Stripe");
+  const first = await at.shop.create(at.shop.target("alice"));
+  await at.shop.write(first, { API_KEY: "mine", EXTRA: "1" });
+  await provider.keep!(at.shop.context(), first, at.shop.scope());
+  const target = at.shop.target("alice", { marker: { ...first.marker, operation: "again" } });
+  const own = () => [...at.aws.secrets.values()].filter(({ name }) => name.startsWith("shop/alice/"));
+  return { ...at, target, first, own };
+}
+
+/** The context of a process that is killed at its call of this number among those that change something. */
+function killedAt(context: Context, call: number, isDone: boolean): Context {
+  let count = 0;
+  return {
+    ...context,
+    async fetch(request) {
+      const isRead = /\.(Describe|List|Get|BatchGet)/.test(request.headers.get("x-amz-target") ?? "");
+      if (count >= call || (!isRead && ++count === call && !isDone)) throw new Error("killed");
+      const response = await context.fetch(request);
+      if (count < call) return response;
+      await response.body?.cancel();
+      throw new Error("killed");
+    },
+  };
+}
+
+Deno.test("aws-secrets: a create that takes a backup back, killed at any call, is completed by its rerun or undone to the backup", async () => {
+  let calls = Infinity;
+  for (let call = 1; call <= calls; call++) {
+    for (const isDone of [false, true]) {
+      for (const way of ["rerun", "undo"] as const) {
+        await using at = await keptShop();
+        const before = at.aws.requests.length;
+        const isKilled = await at.shop.create(at.target, killedAt(at.shop.context(), call, isDone))
+          .then(() => false, () => true);
+        const where = `${way}, at call ${call}, ${isDone ? "after" : "before"} it: ${at.aws.requests.at(-1)?.what}`;
+        if (!isKilled) {
+          calls = call - 1;
+          assert(calls > 8, `${calls} calls, ${at.aws.requests.length - before} requests`);
+          continue;
+        }
+        const seen = await provider.inspect(at.shop.context(), { ...at.target, isResumed: true });
+        assert(seen.state !== "foreign", where);
+        if (way === "rerun") {
+          const second = await at.shop.create({ ...at.target, isResumed: true });
+          assert.deepEqual(await at.shop.secretsOf(second), { API_KEY: CANARY, OTHER: CANARY }, where);
+          const { description, tags } = at.aws.secrets.get("shop/alice/OTHER")!;
+          assert.deepEqual([description, tags.get("team"), tags.get("forkstack:id")], [
+            "Of Stripe",
+            "OTHER",
+            second.id,
+          ]);
+          assert.equal(await provider.delete(at.shop.context(), second, at.shop.scope()), "deleted", where);
+        } else if (seen.state !== "absent") {
+          assert.equal(seen.fork.marker.operation, "again", where);
+          await provider.delete(at.shop.context(), seen.fork, at.shop.scope());
+        }
+        const alive = at.own().filter(({ deletedAt }) => deletedAt === undefined).map(({ name }) => name);
+        assert.deepEqual(alive, [], where);
+        assert(at.aws.secrets.has("shop/alice/EXTRA"), "what was never taken back waits for its end");
+      }
+    }
+  }
+});
+
+Deno.test("aws-secrets: a backup that somebody else restored meanwhile is not taken: only what this run restored is", async () => {
+  for (const name of ["API_KEY", "OTHER", ".forkstack"]) {
+    await using at = await keptShop();
+    delete at.aws.secrets.get(`shop/alice/${name}`)!.deletedAt;
+    await refuses(
+      at.shop.create(at.target),
+      "FOREIGN",
+      /forkstack did not make|operation make alice|somebody else put one/,
+    );
+    assert.equal(at.aws.contentOf(`shop/alice/${name}`)?.SecretString?.includes("mine"), name === "API_KEY");
+  }
 });
 
 Deno.test("aws-secrets: exclude and override; a stack's name with any characters in its tags", async () => {
