@@ -3,7 +3,7 @@
  * vendor's own answer.
  */
 import type { Context, Fork, Inspection, Marker, Scope, Target } from "../../core/provider.ts";
-import type { ForkstackError } from "../../mod.ts";
+import { ForkstackError } from "../../mod.ts";
 import { foreignError, holder, isOthers, isSameHolder, others, recordedOwner } from "./ownership.ts";
 
 /** Functions that read a vendor's things as forks. */
@@ -18,6 +18,8 @@ export interface Recording<Thing, Options> {
   /** Returns the fork's name that a thing has, or will get once it is complete. */
   readonly namesOf: (thing: Thing) => Iterable<string>;
   readonly forkOf: (thing: Thing, of: RecordedThing) => Fork;
+  /** A thing that somebody gave another name at the vendor is left, and told: it may be kept for something else. */
+  readonly leavesRenamed?: boolean;
   /** Returns the owner of a thing under a fork's name. @default {by its id on record} */
   readonly ownerOf?: (context: Context, name: string, thing: Thing) => Promise<Marker | undefined>;
 }
@@ -42,11 +44,13 @@ export interface Records<Thing, Options> {
     owner: Marker | undefined,
     state?: "pending" | "ready" | "deleting",
   ): Inspection;
+  /** Returns the result of `inspect` for a fork that somebody gave another name, if such a one is left. */
+  renamed(target: Pick<Target<Options>, "name">, thing: Thing): Extract<Inspection, { state: "foreign" }> | undefined;
   /** Throws for a thing that this run did not create. */
   assertWanted(target: Target<Options>, owner: Marker | undefined, what: string, cause?: unknown): void;
   /**
-   * Throws for a thing that is not the fork, before its deletion; `why`: a reason from the vendor, which takes
-   * precedence.
+   * Throws for a thing that is not the fork, or is left because it was renamed, before its deletion; `why`: a reason
+   * from the vendor, which takes precedence.
    */
   assertOurs(
     context: Context,
@@ -64,15 +68,21 @@ export interface Records<Thing, Options> {
 
 /** Creates these methods for one vendor. */
 export function recorded<Thing, Options>(recording: Recording<Thing, Options>): Records<Thing, Options> {
-  const { provider, label, all, idOf, namesOf, forkOf } = recording;
+  const { provider, label, all, idOf, namesOf, forkOf, leavesRenamed = false } = recording;
   const { ownerOf = (context, name, thing) => recordedOwner(context, name, idOf(thing)) } = recording;
   const unknown = `no answer of ${label}'s on record says that forkstack made it`;
   const foreign = ({ resource }: Scope<Options>, what: string, cause?: unknown) =>
     foreignError({ provider, resource }, what, cause);
+  const renamed = ({ name }: Pick<Target<Options>, "name">, thing: Thing) => {
+    const [now] = namesOf(thing);
+    if (!leavesRenamed || now === name) return undefined;
+    return { state: "foreign", id: idOf(thing), reason: `it bears the name "${now}" by now` } as const;
+  };
   return {
     unknown,
     ownerOf,
     foreign,
+    renamed,
     inspection({ name, marker, begunAt }, thing, owner, state = "ready") {
       if (owner === undefined) return { state: "foreign", id: idOf(thing), reason: unknown };
       if (!isSameHolder(owner, marker)) return others(idOf(thing), owner);
@@ -87,7 +97,13 @@ export function recorded<Thing, Options>(recording: Recording<Thing, Options>): 
       if (why !== undefined) throw foreign(scope, `${what}: ${why}`);
       if (owner === undefined) throw foreign(scope, `${what}: ${unknown}`);
       if (!isSameHolder(owner, fork.marker)) throw foreign(scope, `${what}: ${holder(owner)}`);
-      return owner;
+      const left = renamed(fork, thing);
+      if (left === undefined) return owner;
+      throw new ForkstackError("FOREIGN", `Cannot ${what}: ${left.reason}`, {
+        hint:
+          `${label} still has it, id ${left.id}, with all its data: name it "${fork.name}" again or delete it there`,
+        details: { provider, resource: scope.resource },
+      });
     },
     async *list(context, scope) {
       for await (const thing of all(context, scope)) {

@@ -93,6 +93,7 @@ const records = recorded<Database, Options>({
   idOf: ({ databaseId }) => String(databaseId),
   namesOf: ({ name }) => [name],
   forkOf,
+  leavesRenamed: true,
 });
 
 /** The questions that `init` asks, by option. */
@@ -107,9 +108,8 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   const found = await standing(context, target, target.name);
   if (target.heldId !== undefined && String(found?.databaseId) !== target.heldId) {
     const held = await find(context, target, target.heldId);
-    if (held !== undefined && held.name !== target.name) {
-      return { state: "foreign", id: target.heldId, reason: renamed(held) };
-    }
+    const left = held && records.renamed(target, held);
+    if (left !== undefined) return left;
   }
   if (found === undefined) return { state: "absent" };
   const owner = await records.ownerOf(context, target.name, found) ??
@@ -118,9 +118,6 @@ async function inspect(context: Context, target: Target<Options>): Promise<Inspe
   if (seen.state !== "pending" || !isUsable(found) || !await isWhole(context, target, found)) return seen;
   return { ...seen, state: "ready" };
 }
-
-/** The reason for leaving a database that somebody gave another name: it may be kept for something else. */
-const renamed = ({ name }: Database) => `it bears the name "${name}" by now`;
 
 const keyOf = (password: string) => `password:${createHash("sha256").update(password).digest("hex")}`;
 
@@ -195,8 +192,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ?? // a 404 says little
     (await databases(context, scope)).find(({ databaseId }) => String(databaseId) === fork.id);
   if (found === undefined) return "absent";
-  const why = found.name === fork.name ? undefined : renamed(found);
-  await records.assertOurs(context, scope, fork, found, what, why);
+  await records.assertOurs(context, scope, fork, found, what);
   let isSent = /delet/.test(found.status);
   await poll(context, { ...details(scope), what }, async () => {
     const still = await find(context, scope, fork.id) ??

@@ -111,20 +111,17 @@ const records = recorded<Database, Options>({
   idOf: ({ database_id }) => database_id,
   namesOf: (database) => [nameOf(database)],
   forkOf,
+  leavesRenamed: true,
   ownerOf: nameOwner,
 });
-
-/** The reason for leaving a database that somebody gave another name: it may be kept for something else. */
-const renamed = ({ database_name }: Database) => `it bears the name "${database_name}" by now`;
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const all = await databases(context, target);
   const bearers = await bearersOf(context, target.name, all);
   const own = bearers.find(({ owner }) => owner && isSameHolder(owner, target.marker));
   const held = all.find(({ database_id }) => database_id === target.heldId);
-  if (held !== undefined && nameOf(held) !== target.name) {
-    return { state: "foreign", id: held.database_id, reason: renamed(held) };
-  }
+  const left = held && records.renamed(target, held);
+  if (left !== undefined) return left;
   const [first] = bearers;
   if (first === undefined) return { state: "absent" };
   const { database, owner } = own ?? bearers.find((one) => one.owner !== undefined) ?? first;
@@ -197,8 +194,7 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const found = await find(context, scope, fork.id) ??
     (await databases(context, scope)).find(({ database_id }) => database_id === fork.id); // a 404 says little
   if (found === undefined) return "absent";
-  const why = nameOf(found) === fork.name ? undefined : renamed(found);
-  const owner = await records.assertOurs(context, scope, fork, found, `delete database "${fork.name}"`, why);
+  const owner = await records.assertOurs(context, scope, fork, found, `delete database "${fork.name}"`);
   if (isForking(found)) {
     const parent = (await databases(context, scope)).find(({ database_id }) =>
       found.database_name === forkingName(fork.name, owner, database_id)

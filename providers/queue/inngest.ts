@@ -97,13 +97,14 @@ const records = recorded<Environment, Options>({
   idOf: ({ id }) => id,
   namesOf: ({ name }) => [name],
   forkOf,
+  leavesRenamed: true,
 });
 
 async function inspect(context: Context, target: Target<Options>): Promise<Inspection> {
   const all = await environments(context, target);
   const held = all.find(({ id, isArchived }) => id === target.heldId && !isArchived);
-  const reason = held && held.type !== "PRODUCTION" ? renamed(held, target) : undefined;
-  if (reason !== undefined) return { state: "foreign", id: held!.id, reason };
+  const left = held && held.type !== "PRODUCTION" ? records.renamed(target, held) : undefined;
+  if (left !== undefined) return left;
   const found = standing(all, target, target.name);
   if (found === undefined) return { state: "absent" };
   const owner = found.type === "PRODUCTION" ? undefined : await records.ownerOf(context, target.name, found);
@@ -172,16 +173,11 @@ async function remove(context: Context, fork: Fork, scope: Scope<Options>): Prom
   const isIt = (one: Environment) => one.id === fork.id && !one.isArchived;
   const found = (await environments(context, scope)).find(isIt);
   if (found === undefined) return "absent";
-  const why = found.type === "PRODUCTION" ? PRODUCTION : renamed(found, fork);
+  const why = found.type === "PRODUCTION" ? PRODUCTION : undefined;
   await records.assertOurs(context, scope, fork, found, `archive environment "${fork.name}"`, why);
   context.signal.throwIfAborted();
   await archive(context, scope, found, true);
   return "deleted";
-}
-
-/** Returns the reason for leaving an environment that somebody gave another name: it may be kept for something else. */
-function renamed(found: Environment, { name }: Pick<Fork, "name">): string | undefined {
-  return found.name === name ? undefined : `it bears the name "${found.name}" by now`;
 }
 
 async function probe(context: Context, held: Held, scope: Scope<Options>): Promise<void> {

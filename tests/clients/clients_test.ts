@@ -125,7 +125,13 @@ async function leftRenamed(shop: Shop, own: string, other: string, before: reado
   assert.deepEqual(await shop.findings(), ["erin drifted"]);
   await shop.refused("FOREIGN", "new", "erin", "--yes");
   await shop.client.create(own);
-  await shop.refused("DELETE_INCOMPLETE", "delete", "erin", "--yes");
+  const { error } = await shop.json("delete", "erin", "--yes");
+  assert.equal(error?.code, "DELETE_INCOMPLETE", JSON.stringify(error));
+  assert.match(error.message, new RegExp(`it bears the name "${other}" by now`));
+  assert.match(
+    error.hint,
+    new RegExp(`still has it, id \\S+, with all its data: name it "${own}" again or delete it there`),
+  );
   await shop.lists([...before, other, own], "after delete");
   await shop.removed(own);
   await shop.client.rename!(other, own);

@@ -182,6 +182,15 @@ Deno.test("inngest: an archived environment, one renamed and one of another's ro
     }
   }
   assert(theirs.every(({ isArchived }) => !isArchived));
+  const own = shop.inngest.environments.get(fork.id)!;
+  Object.assign(own, { name: "kept" });
+  const says = new RegExp(
+    `"kept" by now[^]*Inngest still has it, id ${fork.id}, with all its data: name it "shop-alice"`,
+  );
+  await assertRefused(() => provider.delete(shop.context(), fork, shop.scope()), "FOREIGN", says, {
+    hasRequestId: false,
+  });
+  Object.assign(own, { name: "shop-alice" });
   assert.equal(await provider.delete(shop.context(), fork, shop.scope()), "deleted");
 });
 

@@ -266,7 +266,7 @@ for (const pagesEnd of [false, true]) {
 
 testIf(
   WHY_NO_SERVER,
-  "redis-cloud: delete() leaves a name that was given to another, and takes a fork in error away",
+  "redis-cloud: delete() leaves a name that was given to another and a fork that was renamed, and takes one in error away",
   async () => {
     await using shop = await openShop();
     const fork = await shop.create(shop.target("alice"));
@@ -278,9 +278,20 @@ testIf(
     await assertRefused(
       () => provider.delete(shop.context(), { ...fork, id: `${shop.parent.id}` }, shop.scope()),
       "FOREIGN",
-      /"shop" by now/,
+      /no answer of Redis Cloud's/,
       { hasRequestId: false },
     );
+    const bob = await shop.create(shop.target("bob"));
+    Object.assign(shop.cloud.named("shop-bob"), { name: "kept" });
+    await assertRefused(
+      () => provider.delete(shop.context(), bob, shop.scope()),
+      "FOREIGN",
+      new RegExp(
+        `"kept" by now[^]*Redis Cloud still has it, id ${bob.id}, with all its data: name it "shop-bob" again`,
+      ),
+      { hasRequestId: false },
+    );
+    assert(shop.cloud.named("kept"));
   },
 );
 
