@@ -286,7 +286,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
   },
   init: {
     about: [
-      "Writes what the project is missing, all of it or nothing: forkstack.json, lines in .gitignore, and a task envs:… for each command, in deno.json or as scripts in package.json. On a terminal it asks for what it needs, and asks again before it writes. Your own lines never change. Run it again to add what is missing later.",
+      "Writes what the project is missing, all of it or nothing: forkstack.json, lines in .gitignore, and a task envs:… for each command, in deno.json, as scripts in package.json, or as targets of Make (make envs-new alice) for Python, Go and other languages. On a terminal it asks for what it needs, and asks again before it writes. Your own lines never change. Run it again to add what is missing later.",
       "The stack fits what is there: env files, compose file, Prisma, Drizzle, Django, packages of any language, and a SQLite file tell which database and cache the project uses on this machine. It ends with the commands that copy the data of that database into dev, and fork it.",
       "It lists the credentials that the stack needs, whether they are set and where to get them, and warns about an .env file that leads to production. It prints no passwords.",
     ],
@@ -299,7 +299,8 @@ export const PAGES: Readonly<Record<string, Page>> = {
     exits: { 5: "forkstack.json exists and says something else, or files changed during the run" },
     files: {
       "forkstack.json": "describes the stack; not changed if it exists",
-      "deno.json, package.json": "the tasks",
+      "deno.json, package.json, Makefile":
+        "the tasks; Make's are in envs.mk, and forkstack.deno.json has the program's URL",
       ".gitignore": "keeps forkstack's files out of git",
       ".env*, compose.yaml, manifests, *.db": "tell which database and cache the project uses",
       ".env": "checked for values that lead to production",

@@ -33,6 +33,9 @@ export function paint(style: Style, format: keyof typeof PAINTS, text: string): 
   return style.color ? `${OURS}${begin}m${text}${OURS}${end}m` : text;
 }
 
+/** The prefix in a project whose Makefile has our targets. */
+const MAKE = "make envs-";
+
 /** Stands for our own escapes until `dressed`, so that nothing that comes with data is taken for one of them. */
 const OURS = `\ufdd0${Math.random()}\ufdd1`;
 
@@ -52,6 +55,7 @@ export function localCommands(text: string, style: Pick<Style, "command">): stri
  */
 export function commandLine(line: string, { command }: Pick<Style, "command">): string {
   const isForNpm = command.startsWith("npm run ") && / -/.test(line);
+  if (command === MAKE && / -/.test(line)) return `make -- envs-${line}`; // else Make takes options for its own
   const [, name = ""] = /^(\w+)/.exec(line) ?? [];
   const prefix = Object.hasOwn(TASKS, name) ? command.replace(` ${grants("list")} `, ` ${grants(name)} `) : command;
   return prefix + (isForNpm ? line.replace(" ", " -- ") : line);
@@ -79,6 +83,7 @@ const MANIFESTS = ["deno.json", "deno.jsonc", "package.json"];
  * `"deno run -A https://forkstack.example/cli.ts "`, `"deno run -P=cli ../forkstack/cli.ts "`.
  */
 export function commandPrefix(): string {
+  if (host.variable("MAKELEVEL") !== undefined && host.isThereNow(host.join(host.cwd(), "envs.mk"))) return MAKE;
   const script = scriptPrefix();
   if (script !== undefined) return script;
   if (host.isBinary(import.meta.url)) return isFound() ? "forkstack " : `${shellWord(host.programPath())} `;

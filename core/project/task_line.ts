@@ -60,6 +60,41 @@ export function taskLine(from: Origin, command: string, root: string, hosts: rea
   return ["deno run -q", ...apart, ...named, ...flags, ...net, ...locked, shellWord(what), command].join(" ");
 }
 
+/** The file beside forkstack.json by which tasks call this program by its URL, so that each of them is short. */
+export const TASK_CONFIG = "forkstack.deno.json";
+
+/** Returns a task as `init` writes it: by URL, with the file `TASK_CONFIG`. */
+export function shortTaskLine(from: Origin, command: string, root: string, hosts: readonly string[]): string {
+  if (from.kind !== "url") return taskLine(from, command, root, hosts);
+  const { set = "cli", flags = [] }: Task = TASKS[command] ?? {};
+  return ["deno run -q -c", TASK_CONFIG, `-P=${set}`, ...flags, "forkstack", command].join(" ");
+}
+
+/**
+ * Returns the text of `TASK_CONFIG`: the URL and each set of permissions, once. It is apart from the project's own
+ * deno.json, whose lock file and node_modules do not concern this program.
+ */
+export function taskConfig({ url }: Extract<Origin, { kind: "url" }>, hosts: readonly string[]): string {
+  const sets = Object.entries(SETS).map(([name, { flags, net }]) => {
+    const granted = flags.map((flag) => /^--allow-([a-z]+)(?:=(.*))?$/.exec(flag)!);
+    const set: Record<string, true | string[]> = Object.fromEntries(
+      granted.map(([, permission, values]) => [permission, values?.split(",") ?? true]),
+    );
+    const reach = [...new Set([...net, ...hosts])];
+    if (reach.length > 0) set.net = reach;
+    const importable = importing(new URL(url)).map((flag) => flag.split("=")[1]!);
+    if (importable.length > 0) set.import = importable;
+    return [name, set];
+  });
+  const config = {
+    imports: { forkstack: url },
+    lock: false,
+    nodeModulesDir: "none",
+    permissions: Object.fromEntries(sets),
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
+
 /**
  * Hosts from which Deno loads code without a permission: https://docs.deno.com/runtime/fundamentals/security/ (2026-11)
  */

@@ -11,7 +11,8 @@ import { projectFile } from "../project/state_ownership.ts";
 import type { ClueFile } from "./clues.ts";
 import { tellsClues } from "./clues.ts";
 
-const MOST_BYTES = 256 * 1024;
+/** The largest file that is read for advice. */
+export const MOST_BYTES = 256 * 1024;
 const MOST_IN_LINE = 4_000;
 const MOST_DIRECTORIES = 200;
 

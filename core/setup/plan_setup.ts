@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { applyEdits, modify } from "npm:jsonc-parser@3.3.1";
 import { findUpwards, isForkstackError } from "../../mod.ts";
 import { disk } from "../system/disk.ts";
 import { files } from "../system/files.ts";
-import { basename, dirname, variable } from "../system/host.ts";
+import { basename, variable } from "../system/host.ts";
 import { lackingForImages, withLines } from "../workspace/ignore.ts";
 import { isDenos, type Origin, taskLine } from "../project/task_line.ts";
 import { projectFile } from "../project/state_ownership.ts";
@@ -16,7 +15,8 @@ import { permissionsOf } from "../project/permissions.ts";
 import { guardedNames } from "../workspace/variable_names.ts";
 import { changedProjectFiles, checkPointers } from "../workspace/env_files.ts";
 import { lackingCredentials, type Project, type Resource } from "../project/project.ts";
-import { type EnvFile, type Manifest, sectionOf, type Survey } from "./survey.ts";
+import { type FileReport, planTasks } from "./task_files.ts";
+import type { EnvFile, Survey } from "./survey.ts";
 import { hostOf, isElsewhere, STORES } from "./store_address.ts";
 import { storeUrl } from "./next_step.ts";
 import type { FoundStore } from "./propose.ts";
@@ -33,13 +33,6 @@ export interface InitPlan {
   readonly command: string;
   readonly credentials: readonly CredentialReport[];
   readonly warnings: readonly Warning[];
-}
-
-/** A file that changes, with its new lines. */
-export interface FileReport {
-  readonly name: string;
-  readonly state: "created" | "changed";
-  readonly added: readonly string[];
 }
 
 /** The credentials of one provider. */
@@ -59,11 +52,13 @@ export interface Warning {
 
 /** Finds everything that is missing in a project with these resources. */
 export async function planInit(
-  { project, manifests, envFiles }: Survey,
+  { project, manifests, makefile, envFiles, clues }: Survey,
   resources: readonly Resource[],
   { stores = [], ...tasks }: {
     readonly origin: Origin;
     readonly commands: readonly string[];
+    /** Summaries of commands, for `make help`. @default {none} */
+    readonly summaries?: Readonly<Record<string, string>>;
     /** Servers whose hosts the tasks may reach before their credentials are set. @default {none} */
     readonly stores?: readonly FoundStore[];
   },
@@ -81,38 +76,21 @@ export async function planInit(
   const known = new Map(stores.map((one) => [one.server.credential, storeUrl(one)]));
   const { set, unset } = permissionsOf(project, resources, (name) => variable(name) ?? known.get(name));
   const hosts = set.net ?? [];
-  const lines = Object.fromEntries(
-    tasks.commands.map((command) => [`envs:${command}`, taskLine(tasks.origin, command, root, hosts)]),
-  );
-  const target = targetOf(root, manifests, tasks.origin);
-  const edited = target && withTasks(target, lines);
-  if (target !== undefined && edited !== undefined && edited.added.length > 0) {
-    const path = await projectFile(root, target.name); // a link stays one, and what it leads to is changed
-    written.push([path, edited.text, (await disk.mode(path) ?? 0o644) & 0o777]);
-    const state = manifests.includes(target) ? "changed" as const : "created" as const;
-    reports.push({ name: target.name, state, added: edited.added.map((name) => `${name}: ${lines[name]}`) });
-  }
+  const planned = await planTasks({ root, manifests, makefile, isWanted: clues.needsMakefile }, { ...tasks, hosts });
+  written.push(...planned.written);
+  reports.push(...planned.reports);
   const warnings = await pointerWarnings(place);
-  if (target !== undefined && isStranger(tasks.origin, root, target)) warnings.push(STRANGER);
-  const isEdited = edited !== undefined && edited.added.length > 0;
-  if (isDenos(tasks.origin) && unset.length > 0 && isEdited) warnings.push(hostless(unset));
+  if (planned.manifest === "package.json" && isStranger(tasks.origin, root)) warnings.push(STRANGER);
+  if (isDenos(tasks.origin) && unset.length > 0 && planned.reports.length > 0) warnings.push(hostless(unset));
   warnings.push(...envFiles.flatMap((file) => envWarnings(file, resources)));
-  const command = target === undefined || edited?.kept.includes("envs:new")
-    ? taskLine(tasks.origin, "", root, hosts)
-    : taskCommand(root, target);
   return {
     written,
     files: reports,
-    kept: edited?.kept ?? [],
-    command,
+    kept: planned.kept,
+    command: planned.command ?? taskLine(tasks.origin, "", root, hosts),
     credentials: credentialsOf(resources, envFiles),
     warnings,
   };
-}
-
-/** Returns the start of a command that runs a manifest's task. */
-function taskCommand(root: string, target: Manifest): string {
-  return target.name === "package.json" ? `${managerOf(root, target)} run envs:` : "deno task envs:";
 }
 
 /** Returns `.dockerignore` with its missing lines, which keep credentials out of images. */
@@ -121,43 +99,6 @@ async function imageLines(project: Project): Promise<Written[]> {
   const text = await files.read(path) ?? "";
   const lacking = lackingForImages(project, await files.list(project.root), text);
   return lacking.length === 0 ? [] : [[path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]];
-}
-
-/** Chooses the manifest for the tasks: the one of the runtime that runs them, else the other. */
-function targetOf(root: string, manifests: readonly Manifest[], origin: Origin): Manifest | undefined {
-  const target = isDenos(origin) ? manifests[0] : manifests.at(-1);
-  if (target !== undefined || !isDenos(origin)) return target;
-  // A deno.json of its own would hide one above from what runs here, and a workspace refuses it.
-  const isBelow = ["deno.json", "deno.jsonc"].some((name) => findUpwards(dirname(root), name) !== undefined);
-  return isBelow ? undefined : { name: "deno.json", text: "{}\n", content: {} };
-}
-
-/** Returns a manifest's text with the missing tasks; comments and layout stay. */
-function withTasks({ name, text, content }: Manifest, tasks: Readonly<Record<string, string>>) {
-  const there = content[sectionOf(name)] ?? {};
-  const added = Object.keys(tasks).filter((task) => !Object.hasOwn(there, task));
-  const kept = Object.keys(tasks).filter((task) =>
-    Object.hasOwn(there, task) && (there[task]?.command ?? there[task]) !== tasks[task]
-  );
-  const [indent = "  "] = /^[ \t]+(?=")/m.exec(text) ?? [];
-  const formattingOptions = {
-    insertSpaces: !indent.startsWith("\t"),
-    tabSize: indent.length,
-    eol: text.includes("\r\n") ? "\r\n" : "\n",
-  };
-  let edited = text;
-  for (const task of added) {
-    edited = applyEdits(edited, modify(edited, [sectionOf(name), task], tasks[task], { formattingOptions }));
-  }
-  return { text: edited, added, kept };
-}
-
-/** Returns the program that runs a package's scripts here. */
-function managerOf(root: string, { content }: Manifest): string {
-  const named = /^(npm|bun|pnpm|yarn)@/.exec(String(content.packageManager ?? ""))?.[1];
-  if (named !== undefined) return named;
-  const locks = { "bun.lock": "bun", "bun.lockb": "bun", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn" };
-  return Object.entries(locks).find(([file]) => findUpwards(root, file) !== undefined)?.[1] ?? "npm";
 }
 
 function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFile[]): CredentialReport[] {
@@ -185,9 +126,8 @@ function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFil
 }
 
 /** Returns true for a package that was started by `npx` or similar, so that scripts here would not find it. */
-function isStranger({ kind }: Origin, root: string, { name }: Manifest): boolean {
-  return kind === "package" && name === "package.json" &&
-    findUpwards(root, "node_modules/.bin/forkstack") === undefined;
+function isStranger({ kind }: Origin, root: string): boolean {
+  return kind === "package" && findUpwards(root, "node_modules/.bin/forkstack") === undefined;
 }
 
 const STRANGER: Warning = {

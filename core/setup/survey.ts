@@ -14,8 +14,9 @@ import { projectFile } from "../project/state_ownership.ts";
 import { jsonProblem, PLAIN_JSON } from "../project/schema.ts";
 import type { Clues } from "./clues.ts";
 import { cluesOf } from "./clues.ts";
-import { adviceFile, clueFilesOf, envValuesOf, sqliteFilesOf } from "./look_around.ts";
+import { adviceFile, clueFilesOf, envValuesOf, MOST_BYTES, sqliteFilesOf } from "./look_around.ts";
 import { hostOf } from "./store_address.ts";
+import type { Makefile } from "./make_tasks.ts";
 import type { Project } from "../project/project.ts";
 
 /** A file that may hold tasks. */
@@ -38,6 +39,8 @@ export interface Survey {
   readonly project: Project;
   readonly manifests: readonly Manifest[];
   readonly envFiles: readonly EnvFile[];
+  /** Its Makefile: of several, the one that Make takes. */
+  readonly makefile?: Makefile;
   readonly clues: Clues;
   /** SQLite files, from the project's directory: `"prisma/dev.db"`. */
   readonly sqliteFiles: readonly string[];
@@ -62,10 +65,20 @@ export async function survey(cwd: string, catalog: Catalog): Promise<Survey> {
     if (file !== undefined) envFiles.push({ name, values: envValuesOf(file.text) });
   }
   const [clueFiles, sqliteFiles] = await Promise.all([clueFilesOf(root), sqliteFilesOf(root)]);
-  const found = { manifests, envFiles, clues: cluesOf(clueFiles), sqliteFiles };
+  const makefile = await makefileOf(root);
+  const found = { manifests, envFiles, makefile, clues: cluesOf(clueFiles), sqliteFiles };
   if (!project.isNew) return { project, ...found };
   const name = await nameOf(root, manifests, found.clues.names) || project.name;
   return { project: { ...project, name, stack: name, config: { project: name } }, ...found };
+}
+
+async function makefileOf(root: string): Promise<Makefile | undefined> {
+  const names = await files.list(root);
+  const name = (["GNUmakefile", "makefile", "Makefile"] as const).find((one) => names.includes(one));
+  if (name === undefined) return undefined;
+  const path = await projectFile(root, name).catch(() => undefined); // a directory, or somebody else's
+  const isSmall = path !== undefined && ((await files.stat(path))?.sizeBytes ?? 0) <= MOST_BYTES;
+  return { name, text: isSmall ? await files.read(path) : undefined };
 }
 
 async function readManifest(root: string, name: Manifest["name"]): Promise<Manifest | undefined> {

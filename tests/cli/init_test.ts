@@ -667,9 +667,29 @@ async function byUrl(): Promise<void> {
   assert.equal(init.code, 0, init.stderr);
   const config = JSON.parse((await place.read("forkstack.json"))!);
   assert.deepEqual(config, { $schema: `${web.url}/forkstack.schema.json`, project: "shop" });
+  const tasks = Object.values(tasksIn(await place.read("deno.json"), "tasks"));
+  for (const line of tasks) assert(line.length <= 80 && !line.includes(web.url), line);
+  const { imports, permissions } = JSON.parse((await place.read("forkstack.deno.json"))!);
+  assert.deepEqual(imports, { forkstack: `${web.url}/cli.ts` });
+  assert.deepEqual([permissions.cli.net, permissions.cli.import], [undefined, [new URL(web.url).host]]);
+  const before = await place.digest();
+  const again = await runCommand(place.root, [process.execPath, ...by, `${web.url}/cli.ts`, "init"], { env });
+  assert.match(again.stdout, /already set up.*\nNext: `deno task envs:new alice`\n$/s, again.stderr);
+  assert.equal(await place.digest(), before);
   const task = await runCommand(place.root, [process.execPath, "task", "-q", "envs:new", "alice"], { env });
   assert.equal(task.code, 0, task.stderr);
   assert.match(task.stdout, /^alice is ready: 4 resources/);
+  const ran = await runCommand(place.root, [
+    process.execPath,
+    "task",
+    "-q",
+    "envs:run",
+    "alice",
+    "--",
+    "printenv",
+    "FORKSTACK_ENV",
+  ], { env });
+  assert.equal(ran.stdout, "alice\n", ran.stderr);
   assert.equal(await place.read("deno.lock"), undefined);
 }
 

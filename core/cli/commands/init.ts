@@ -7,6 +7,7 @@ import { fileError, files } from "../../system/files.ts";
 import { cwd, join, variable } from "../../system/host.ts";
 import { type CredentialReport, type InitPlan, planInit } from "../../setup/plan_setup.ts";
 import { commandsWithTask, origin, schemaPath } from "../../project/task_line.ts";
+import { COMMANDS } from "../command_table.ts";
 import * as output from "../output.ts";
 import { type Ask, ask as onTerminal } from "../../system/prompts.ts";
 import { parseConfig } from "../../project/schema.ts";
@@ -59,7 +60,8 @@ export const command: CommandFile = {
   },
   about: [
     "Writes what the project is missing, all of it or nothing: forkstack.json, lines in .gitignore, and a " +
-    "task envs:… for each command, in deno.json or as scripts in package.json. On a terminal it asks for what " +
+    "task envs:… for each command, in deno.json, as scripts in package.json, or as targets of Make (make envs-new " +
+    "alice) for Python, Go and other languages. On a terminal it asks for what " +
     "it needs, and asks again before it writes. Your own lines never change. Run it again to add what is " +
     "missing later.",
     "The stack fits what is there: env files, compose file, Prisma, Drizzle, Django, packages of any language, and a " +
@@ -79,7 +81,8 @@ export const command: CommandFile = {
   },
   files: {
     "forkstack.json": "describes the stack; not changed if it exists",
-    "deno.json, package.json": "the tasks",
+    "deno.json, package.json, Makefile":
+      "the tasks; Make's are in envs.mk, and forkstack.deno.json has the program's URL",
     ".gitignore": "keeps forkstack's files out of git",
     ".env*, compose.yaml, manifests, *.db": "tell which database and cache the project uses",
     ".env": "checked for values that lead to production",
@@ -117,8 +120,9 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
     const { resources } = await loadResources(project, { catalog, reach: "nothing" });
     const from = origin();
     const commands = commandsWithTask(from);
+    const summaries = Object.fromEntries(commands.map((name) => [name, COMMANDS[name]!.summary]));
     const look = async (now: Survey) =>
-      await planInit({ ...now, project }, resources, { origin: from, commands, stores: proposal.stores });
+      await planInit({ ...now, project }, resources, { origin: from, commands, summaries, stores: proposal.stores });
     const plan = await look(found);
     if (!isDry && plan.files.length > 0) {
       if (asked !== undefined) {
