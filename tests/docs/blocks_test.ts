@@ -1,7 +1,7 @@
 /** Each code block of README and docs is run or checked, as `deno task blocks` lists them, or says why not. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { load as readYaml } from "npm:js-yaml@5.5.0";
 import { parseConfig } from "../../core/project/schema.ts";
@@ -38,9 +38,11 @@ Deno.test("a block without a way is found, and each note is read", () => {
 
 Deno.test("the file that runs a block is there and names the page", () => {
   for (const block of BLOCKS.filter((one) => kindOf(one) === "elsewhere")) {
-    const file = block.notes.get("run by")!;
+    const file = treatmentOf(block)!.about;
     assert(existsSync(join(ROOT, file)), `${placeOf(block)}: there is no ${file}`);
-    assert(readFileSync(join(ROOT, file), "utf8").includes(block.page.replace(/\.md$/, "")), placeOf(block));
+    const text = readFileSync(join(ROOT, file), "utf8");
+    const names = [block.page.replace(/\.md$/, ""), `${dirname(block.page)}/`];
+    assert(names.some((name) => name !== "./" && text.includes(name)), placeOf(block));
   }
 });
 
