@@ -119,6 +119,11 @@ async function commandOf({ language, code, notes }: Block, place: Place): Promis
   return bash(`forkstack run -- sh -c '${program} ${name}'`);
 }
 
+/** What a text shows: the data of JSON, else the lines without what differs each time. */
+function shownIn(text: string, { language }: Block, place: Place): unknown {
+  return language === "json" ? JSON.parse(text) : normalized(text, place).trim();
+}
+
 for (const [page, all] of Map.groupBy(BLOCKS, ({ page }) => page)) {
   const blocks = all.filter((block) => ["run", "printed", "file"].includes(kindOf(block)!));
   if (blocks.length === 0) continue;
@@ -127,9 +132,11 @@ for (const [page, all] of Map.groupBy(BLOCKS, ({ page }) => page)) {
     let printed = "";
     for (const block of blocks) {
       const env = { PATH: `${place.path("..", "bin")}:${join(ROOT, "tests/cli/path")}:${Deno.env.get("PATH")}` };
+      const first = block.notes.get("first");
       if (kindOf(block) === "file") await place.write(block.notes.get("file")!, `${block.code}\n`);
       else if (kindOf(block) === "printed") {
-        assert.equal(normalized(block.code, place).trim(), normalized(printed, place).trim(), placeOf(block));
+        if (first !== undefined) printed = (await runCommand(place.root, ["bash", "-c", first], { env })).stdout;
+        assert.deepEqual(shownIn(block.code, block, place), shownIn(printed, block, place), placeOf(block));
       } else {
         const { code, stdout, stderr } = await runCommand(place.root, await commandOf(block, place), { env });
         assert.equal(code, 0, `${placeOf(block)} ended with ${code}\n${stdout}${stderr}`);

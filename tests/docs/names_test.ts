@@ -35,7 +35,9 @@ const CODES = OF_USERS.flatMap((page) => codesIn(page, readPage(page)));
 const SOURCES = ["mod.ts", "cli.ts", "core", "providers", "languages", "tests", "tools", ".ci", "examples"].flatMap(
   (room) =>
     room.endsWith(".ts") ? [room] : readdirSync(join(ROOT, room), { recursive: true, encoding: "utf8" })
-      .filter((name) => /(\.(ts|py|go|sh)|^(run|full))$/.test(name) && !/node_modules|docs\/names_test/.test(name))
+      .filter((name) =>
+        /(\.(ts|py|go|sh)|^vectors.*\.json|^(run|full))$/.test(name) && !/node_modules|docs\/names_test/.test(name)
+      )
       .map((name) => `${room}/${name}`),
 ).map((path) => readFileSync(join(ROOT, path), "utf8")).join("\n");
 
@@ -77,8 +79,8 @@ async function problemIn(words: string[]): Promise<string | undefined> {
   const at = words.indexOf("--");
   const [args, program] = at < 0 ? [words, []] : [words.slice(0, at), words.slice(at + 1)];
   const [command, ...rest] = args as [string, ...string[]];
-  if (!Object.hasOwn(COMMANDS, command)) return `there is no command ${command}`;
-  for (const option of rest.filter((word) => word.startsWith("--"))) {
+  if (!Object.hasOwn(COMMANDS, command) && !command.startsWith("--")) return `there is no command ${command}`;
+  for (const option of args.filter((word) => word.startsWith("--"))) {
     if (!Object.hasOwn(OPTIONS, option.slice(2).split("=")[0]!)) return `there is no option ${option}`;
   }
   if (rest.length === 0 || at >= 0 && program.length === 0) return undefined; // its name, or its beginning

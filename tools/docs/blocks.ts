@@ -4,7 +4,7 @@
  * A block is run or checked by its language (`DEFAULTS`). Comments right above it, which no reader sees, say otherwise:
  *
  *     <!-- first: forkstack new alice -->       what is run before it and not shown, once for the page's project
- *     <!-- prints -->                           it is what the block above it prints
+ *     <!-- prints -->                           it is what the block above it prints, or its own `first`
  *     <!-- file: Makefile -->                   it is this file of that project
  *     <!-- run by: tests/docs/install_test.ts -->   the file that runs it, which names the page
  *     <!-- not run: it needs an account at Neon -->

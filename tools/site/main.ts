@@ -38,7 +38,7 @@ const MENU: Readonly<Record<string, readonly string[]>> = {
   "Work": ["environments", "worktrees", "variables", "import", "frameworks", "ci", "teams"],
   "Resources": ["databases", "storage", "secrets", "caches", "queues", "providers"],
   "Safety": ["security", "threats", "reliability"],
-  "Help": ["troubleshooting", "errors", "migrating", "changelog"],
+  "Help": ["troubleshooting", "commands", "errors", "migrating", "changelog"],
 };
 
 /** Titles of groups, by folder. */
