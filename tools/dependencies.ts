@@ -58,6 +58,21 @@ export function measure(lockFile: string, { name, key }: { name: string; key: st
   };
 }
 
+/** Returns the texts of licences of all packages that a lock file names and the cache holds, each with those under it. */
+export function licencesIn(lockFile: string): string {
+  const underText = new Map<string, string[]>();
+  for (const key of Object.keys(lockOf(lockFile).npm).sort()) {
+    const directory = directoryOf(key);
+    if (!existsSync(join(directory, "package.json"))) continue; // it is for another system
+    const text = licenceFilesOf(directory).map((name) => readFileSync(join(directory, name), "utf8").trim()).join(
+      "\n\n",
+    );
+    const under = text || `${licenceOf(directory)}, without a file of its own`;
+    underText.set(under, [...underText.get(under) ?? [], `${nameOf(key)} ${versionOf(key)}`]);
+  }
+  return Array.from(underText, ([text, names]) => `---- ${names.join(", ")}\n\n${text}\n`).join("\n");
+}
+
 /** Formats bytes as in the table: `"21 KiB"`, `"3.2 MiB"`. */
 export function sizeText(bytes: number): string {
   return bytes < 2 ** 20 ? `${Math.ceil(bytes / 2 ** 10)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
@@ -122,9 +137,13 @@ function licenceOf(directory: string): string {
   const { license, licenses } = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
   const named = [license ?? licenses ?? []].flat().map((one) => typeof one === "string" ? one : one.type);
   if (named.length > 0) return named.join(" or ");
-  const file = readdirSync(directory).find((name) => /^licen[cs]e/i.test(name));
+  const [file] = licenceFilesOf(directory);
   if (file === undefined) return "none named";
   return /\bMIT License\b/i.test(readFileSync(join(directory, file), "utf8")) ? "MIT" : "see its file";
+}
+
+function licenceFilesOf(directory: string): string[] {
+  return readdirSync(directory).filter((name) => /^(licen[cs]e|copying|notice)/i.test(name)).sort();
 }
 
 if (import.meta.main) {

@@ -15,16 +15,19 @@ import process from "node:process";
 import { unpack } from "./pack.ts";
 import { BUN, DIST, inWorkshop, REPO, run } from "./_tools.ts";
 
-/** Names of each target for Deno's compiler, and for Bun's. */
-const TARGETS: Readonly<Record<string, { readonly deno: string; readonly bun: string }>> = {
-  "linux-x64": { deno: "x86_64-unknown-linux-gnu", bun: "bun-linux-x64" },
-  "linux-arm64": { deno: "aarch64-unknown-linux-gnu", bun: "bun-linux-arm64" },
-  "darwin-x64": { deno: "x86_64-apple-darwin", bun: "bun-darwin-x64" },
-  "darwin-arm64": { deno: "aarch64-apple-darwin", bun: "bun-darwin-arm64" },
-  "windows-x64": { deno: "x86_64-pc-windows-msvc", bun: "bun-windows-x64" },
+/** Names of each target for Deno's compiler, for Bun's, and for pip: the oldest system that Bun's programs run on. */
+export const TARGETS: Readonly<
+  Record<string, { readonly deno: string; readonly bun: string; readonly pip: string }>
+> = {
+  "linux-x64": { deno: "x86_64-unknown-linux-gnu", bun: "bun-linux-x64", pip: "manylinux_2_17_x86_64" },
+  "linux-arm64": { deno: "aarch64-unknown-linux-gnu", bun: "bun-linux-arm64", pip: "manylinux_2_17_aarch64" },
+  "darwin-x64": { deno: "x86_64-apple-darwin", bun: "bun-darwin-x64", pip: "macosx_13_0_x86_64" },
+  "darwin-arm64": { deno: "aarch64-apple-darwin", bun: "bun-darwin-arm64", pip: "macosx_13_0_arm64" },
+  "windows-x64": { deno: "x86_64-pc-windows-msvc", bun: "bun-windows-x64", pip: "win_amd64" },
 };
 
-const HERE = `${platform() === "win32" ? "windows" : platform()}-${arch()}`;
+/** The target of this machine. */
+export const HERE: string = `${platform() === "win32" ? "windows" : platform()}-${arch()}`;
 
 /** Compiles with Bun; returns the path of the program for each target. */
 export async function compileWithBun(targets: readonly string[] = [HERE], directory: string = DIST): Promise<string[]> {

@@ -1,7 +1,6 @@
 /**
- * `deno task pack`: the npm package, as dist/forkstack-<version>.tgz. `deno pack` translates the code and its types;
- * this program does what it has no setting for: the name and the command, exact versions, and syntax that Node 20
- * knows.
+ * The npm package, as dist/forkstack-<version>.tgz. `deno pack` translates the code and its types; this file does what it
+ * has no setting for: the name and the command, exact versions, and syntax that Node 20 knows.
  */
 import { transform } from "npm:esbuild@0.28.0";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -88,5 +87,3 @@ async function exactVersions(names: readonly string[]): Promise<Record<string, s
     return [name, version];
   }));
 }
-
-if (import.meta.main) console.log(await pack());

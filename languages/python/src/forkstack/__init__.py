@@ -549,13 +549,11 @@ class Stack:
 
 
 def _program() -> Optional[str]:
-    """The command line: the one that the wheel carries, else the one in PATH."""
+    """The command line: the one beside this Python, where a wheel puts it, else the one in PATH."""
     import shutil
+    import sysconfig
 
-    carried = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "forkstack")
-    if os.name == "nt":
-        carried += ".exe"
-    return carried if os.path.isfile(carried) else shutil.which("forkstack")
+    return shutil.which("forkstack", path=sysconfig.get_path("scripts")) or shutil.which("forkstack")
 
 
 # ---- names

@@ -1,0 +1,13 @@
+/**
+ * `deno task pack`: packages of forkstack for the registries; prints the path of the one that it made.
+ *
+ *     deno task pack                        # for npm
+ *     deno task pack --python               # for PyPI, for this machine; or for one that is named:
+ *     deno task pack --python darwin-arm64
+ */
+import process from "node:process";
+import { pack } from "./pack.ts";
+import { packWheel } from "./wheel.ts";
+
+const [kind, target] = process.argv.slice(2);
+console.log(kind === "--python" ? await packWheel(target) : await pack());
