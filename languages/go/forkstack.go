@@ -465,11 +465,11 @@ func (s *Stack) AllSecrets() (map[string]string, error) {
 	return found, nil
 }
 
-var secretKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var secretKey = pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // SetSecret sets one secret.
 func (s *Stack) SetSecret(key, value string) error {
-	if !secretKey.MatchString(key) {
+	if !secretKey().MatchString(key) {
 		return fmt.Errorf("forkstack: a secret's key must be like \"API_KEY\", not %q", key)
 	}
 	env, err := s.CurrentEnv()
@@ -634,7 +634,7 @@ func (s *Stack) guarded(name string, provided *string) (guarded, error) {
 	return guard(&files.facts, name, given)
 }
 
-var fileScheme = regexp.MustCompile(`^file:([^?#]+)`)
+var fileScheme = pattern(`^file:([^?#]+)`)
 
 // pathInProcess is the file in the database's URL that a process has, as that of a deployment may alone.
 func (s *Stack) pathInProcess(name string) *string {
@@ -642,7 +642,7 @@ func (s *Stack) pathInProcess(name string) *string {
 	if !isPath {
 		return nil
 	}
-	found := fileScheme.FindStringSubmatch(s.variable(prefix + "DATABASE_URL"))
+	found := fileScheme().FindStringSubmatch(s.variable(prefix + "DATABASE_URL"))
 	if found == nil {
 		return nil
 	}
@@ -677,21 +677,21 @@ func (s *Stack) templates() map[string]string {
 }
 
 var (
-	templatePart = regexp.MustCompile(`\{\{|\}\}|\{([A-Za-z_]\w*)(?:\|(\w+))?\}|[{}]`)
-	urlScheme    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+	templatePart = pattern(`\{\{|\}\}|\{([A-Za-z_]\w*)(?:\|(\w+))?\}|[{}]`)
+	urlScheme    = pattern(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 )
 
 var templateForms = map[string]func(string) string{
 	"":     func(value string) string { return value },
 	"url":  func(path string) string { return strings.TrimPrefix(fileURL(path), "file://") },
-	"rest": func(address string) string { return urlScheme.ReplaceAllString(address, "") },
+	"rest": func(address string) string { return urlScheme().ReplaceAllString(address, "") },
 }
 
 // filled is a template with values in place of its placeholders; nil if one is missing.
 func (s *Stack) filled(template string) (*string, error) {
 	isWhole, failed := true, error(nil)
-	text := templatePart.ReplaceAllStringFunc(template, func(part string) string {
-		found := templatePart.FindStringSubmatch(part)
+	text := templatePart().ReplaceAllStringFunc(template, func(part string) string {
+		found := templatePart().FindStringSubmatch(part)
 		if found[1] == "" {
 			return part[:1]
 		}
@@ -1072,11 +1072,17 @@ var kinds = map[string]kindFacts{
 
 const maxNameLength = 63
 
-var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-
 var aliases = map[string]string{"production": "prod", "development": "dev"}
 
-func isName(value string) bool { return len(value) <= maxNameLength && namePattern.MatchString(value) }
+// isName tells whether a name is like ^[a-z0-9]([a-z0-9-]*[a-z0-9])?$.
+func isName(value string) bool {
+	for _, sign := range []byte(value) {
+		if sign != '-' && (sign < 'a' || 'z' < sign) && (sign < '0' || '9' < sign) {
+			return false
+		}
+	}
+	return value != "" && len(value) <= maxNameLength && value[0] != '-' && value[len(value)-1] != '-'
+}
 
 func unaliased(name string) string {
 	if short, is := aliases[name]; is {
@@ -1215,7 +1221,7 @@ func declaredResources(entries map[string]any) ([]declared, error) {
 	return found, nil
 }
 
-var envFilePattern = regexp.MustCompile(`^(?:[\w@-][\w.@-]*/)*(?:\.env(?:\.[\w.-]+)?|\w[\w.-]*\.env)$`)
+var envFilePattern = pattern(`^(?:[\w@-][\w.@-]*/)*(?:\.env(?:\.[\w.-]+)?|\w[\w.-]*\.env)$`)
 
 // envFileOf is the env file of the project that holds forkstack's block; "" if none may.
 func envFileOf(entries map[string]any) (string, error) {
@@ -1226,7 +1232,7 @@ func envFileOf(entries map[string]any) (string, error) {
 	if name == false {
 		return "", nil
 	}
-	if text, is := name.(string); is && envFilePattern.MatchString(text) {
+	if text, is := name.(string); is && envFilePattern().MatchString(text) {
 		return text, nil
 	}
 	hint := `Write a name like ".env", or false for none`
@@ -1334,7 +1340,7 @@ func findUpwards(from, file, top string) (string, error) {
 
 func checkoutOf(directory string) (*checkout, error) {
 	top, err := findUpwards(directory, ".git", "")
-	if err != nil || top == "" || !isOwned(join(top, ".git"), directory) {
+	if err != nil || top == "" || assertOwned(join(top, ".git"), directory, true) != nil {
 		return nil, nil // what lies above and can't be read is none of ours
 	}
 	if info, err := look(join(top, ".git")); err != nil || info == nil || info.IsDir() {
@@ -1351,7 +1357,7 @@ func checkoutOf(directory string) (*checkout, error) {
 		if err != nil {
 			return nil, err
 		}
-		found.isBare = found.isBare || isBareConfig.MatchString(textOf(text))
+		found.isBare = found.isBare || isBareConfig().MatchString(textOf(text))
 	}
 	if found.isBare {
 		found.main = common
@@ -1362,8 +1368,8 @@ func checkoutOf(directory string) (*checkout, error) {
 }
 
 var (
-	isBareConfig = regexp.MustCompile(`(?im)^\s*bare\s*=\s*true\s*$`)
-	gitDirLine   = regexp.MustCompile(`(?m)^gitdir: ([^\r\n]+)`)
+	isBareConfig = pattern(`(?im)^\s*bare\s*=\s*true\s*$`)
+	gitDirLine   = pattern(`(?m)^gitdir: ([^\r\n]+)`)
 )
 
 // readGitFile tells whether a checkout's .git file is that of a worktree, and names the git directory of the repository
@@ -1373,7 +1379,7 @@ func readGitFile(top string) (isLinked bool, common string, err error) {
 	if err != nil {
 		return false, "", err
 	}
-	named := gitDirLine.FindStringSubmatch(textOf(text))
+	named := gitDirLine().FindStringSubmatch(textOf(text))
 	gitDir := top
 	var shared *string
 	if named != nil {
@@ -1456,7 +1462,7 @@ func findProject(cwd string) (*project, error) {
 	return &project{root, "", here.isLinked}, nil
 }
 
-var setsState = regexp.MustCompile(`(?m)^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]`)
+var setsState = pattern(`(?m)^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]`)
 
 // chosenState is the user's choice of a directory for .forkstack/, which env files in `directories` may not make.
 func chosenState(path string, directories []string) (string, error) {
@@ -1468,7 +1474,7 @@ func chosenState(path string, directories []string) (string, error) {
 		for _, mode := range []string{"", ".production", ".development", ".test"} {
 			for _, end := range []string{"", ".local"} {
 				file := join(directory, ".env"+mode+end)
-				if text, err := readText(file); err == nil && setsState.MatchString(textOf(text)) {
+				if text, err := readText(file); err == nil && setsState().MatchString(textOf(text)) {
 					hint := "Remove the line: the user chooses where the state is, in the shell, and no file of a project does"
 					return "", unusable("NOT_PERMITTED", "FORKSTACK_STATE", strconv.Quote(file)+" sets it", hint)
 				}
@@ -1482,12 +1488,8 @@ func chosenState(path string, directories []string) (string, error) {
 	return "", unusable("VALUE_INVALID", "FORKSTACK_STATE", strconv.Quote(path)+" is no absolute path", hint)
 }
 
-// isOwned tells whether this user, root or the owner of the working directory owns a path, or nothing is there.
-func isOwned(path, cwd string) bool {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return true
-	}
+// isOwned tells whether this user, root or the owner of the working directory owns what is there.
+func isOwned(info fs.FileInfo, cwd string) bool {
 	owner := ownerOf(info)
 	if owner <= 0 || owner == os.Getuid() {
 		return true
@@ -1510,14 +1512,18 @@ func ownerOf(info fs.FileInfo) int {
 
 // assertOwned returns ErrNotPermitted for what isOwned refuses, if there is a cwd, and, if asked, for a link.
 func assertOwned(path, cwd string, mayBeLink bool) error {
-	shown := strconv.Quote(path)
-	if info, err := os.Lstat(path); err == nil && !mayBeLink && info.Mode()&fs.ModeSymlink != 0 {
-		return unusable("NOT_PERMITTED", shown, "it is a link", "Remove it, or put what it leads to in its place")
-	}
-	if cwd == "" || isOwned(path, cwd) {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil: // it is not there, or whoever reads it is told
+		return nil
+	case !mayBeLink && info.Mode()&fs.ModeSymlink != 0:
+		hint := "Remove it, or put what it leads to in its place"
+		return unusable("NOT_PERMITTED", strconv.Quote(path), "it is a link", hint)
+	case cwd == "" || isOwned(info, cwd):
 		return nil
 	}
-	return unusable("NOT_PERMITTED", shown, "another user owns it", "Remove it, make it yours with chown")
+	hint := "Remove it, make it yours with chown"
+	return unusable("NOT_PERMITTED", strconv.Quote(path), "another user owns it", hint)
 }
 
 // assertState returns ErrNotPermitted if another user owns the .forkstack/ of a path, or a link is at or in it.
@@ -1687,7 +1693,7 @@ func readEnvFile(text, name string) values {
 	return found
 }
 
-var otherEscape = regexp.MustCompile(`\\[^"\\n]`)
+var otherEscape = pattern(`\\[^"\\n]`)
 
 func valueOf(one *assignment, text, file string) *value {
 	line := one.space + one.bare
@@ -1711,28 +1717,29 @@ func valueOf(one *assignment, text, file string) *value {
 	afterQuote := strings.TrimLeft(one.rest, " \t")
 	all := text[one.begin:one.end]
 	_, assigned, _ := strings.Cut(all, "=")
-	faults := []struct {
-		is          bool
-		part, state string
-	}{
-		{one.bare != "" && strings.ContainsRune("'\"`", rune(one.bare[0])), one.bare, "the quote is not closed"},
-		{plain != line && !strings.HasSuffix(plain, " ") && !strings.HasSuffix(plain, "\t"), line[len(plain):], "some programs end the value at this #"},
-		{afterQuote != "" && afterQuote[0] != '#', afterQuote, "text follows the closing quote"},
-		{one.cut != nil, `"` + textOf(one.cut) + `"` + one.rest, "the quote is not closed, since its last one is escaped"},
-		{otherEscape.MatchString(strings.NewReplacer(`\\`, "", `\"`, "").Replace(escaped)), `"` + textOf(one.double) + `"` + one.rest, "programs differ on its escapes"},
-		{strings.ContainsRune(read, utf8.RuneError), assigned, "it is not UTF-8"},
+	var part, state string
+	switch {
+	case one.bare != "" && strings.ContainsRune("'\"`", rune(one.bare[0])):
+		part, state = one.bare, "the quote is not closed"
+	case plain != line && !strings.HasSuffix(plain, " ") && !strings.HasSuffix(plain, "\t"):
+		part, state = line[len(plain):], "some programs end the value at this #"
+	case afterQuote != "" && afterQuote[0] != '#':
+		part, state = afterQuote, "text follows the closing quote"
+	case one.cut != nil:
+		part, state = `"`+*one.cut+`"`+one.rest, "the quote is not closed, since its last one is escaped"
+	case escaped != "" && otherEscape().MatchString(strings.NewReplacer(`\\`, "", `\"`, "").Replace(escaped)):
+		part, state = `"`+escaped+`"`+one.rest, "programs differ on its escapes"
+	case strings.ContainsRune(read, utf8.RuneError):
+		part, state = assigned, "it is not UTF-8"
+	default:
+		return &value{text: read}
 	}
-	for _, fault := range faults {
-		if !fault.is {
-			continue
-		}
-		before := text[:one.begin+len(trimEnd(all))-len(trimEnd(fault.part))]
-		at := fmt.Sprintf("line %d, column %d", strings.Count(before, "\n")+1, utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:])+1)
-		message := fmt.Sprintf("Cannot read variable %q of %s: %s: %s", one.name, file, at, fault.state)
-		hint := "Put the whole value into single quotes, or into double ones if it has a single one"
-		return &value{err: &Error{"VALUE_UNREADABLE", message, hint}}
-	}
-	return &value{text: read}
+	before := text[:one.begin+len(trimEnd(all))-len(trimEnd(part))]
+	lineBegin := strings.LastIndex(before, "\n") + 1
+	at := fmt.Sprintf("line %d, column %d", strings.Count(before, "\n")+1, utf8.RuneCountInString(before[lineBegin:])+1)
+	message := fmt.Sprintf("Cannot read variable %q of %s: %s: %s", one.name, file, at, state)
+	hint := "Put the whole value into single quotes, or into double ones if it has a single one"
+	return &value{err: &Error{"VALUE_UNREADABLE", message, hint}}
 }
 
 func trimEnd(text string) string {
@@ -1792,36 +1799,48 @@ type block struct {
 }
 
 var (
-	markerLine  = regexp.MustCompile(`(?:^|[\r\n])([ \t]*#[ \t]*(?:>>>|<<<)[ \t]*forkstack[^\r\n]*(?:\r?\n)?)`)
-	beginLine   = regexp.MustCompile(`^# >>> forkstack (\{.*\})[ \t\r\n]*$`)
-	endLine     = regexp.MustCompile(`^# <<< forkstack[ \t\r\n]*$`)
-	format010   = regexp.MustCompile(`^FORKSTACK_ENV='[^'\r\n]*'\r?\nFORKSTACK_PROJECT='[^'\r\n]*'(?:\r?\n|$)`)
-	kept010     = regexp.MustCompile(`(?:^|\n)(# yours, kept\r?(?:\n|$))`)
-	notLineEnds = regexp.MustCompile(`[^\r\n]+`)
+	format010 = pattern(`^FORKSTACK_ENV='[^'\r\n]*'\r?\nFORKSTACK_PROJECT='[^'\r\n]*'(?:\r?\n|$)`)
+	kept010   = pattern(`(?:^|\n)(# yours, kept\r?(?:\n|$))`)
 )
 
+// markersIn tells where each line begins and ends that is like "# >>> forkstack" or "# <<< forkstack".
 func markersIn(text string) [][2]int {
 	var found [][2]int
-	for at := 0; at <= len(text); {
-		match := markerLine.FindStringSubmatchIndex(text[max(0, at-1):])
-		if match == nil {
-			return found
+	for begin := 0; begin < len(text); {
+		end := len(text)
+		if at := strings.IndexAny(text[begin:], "\r\n"); at >= 0 {
+			end = begin + at
 		}
-		from := max(0, at-1)
-		found = append(found, [2]int{from + match[2], from + match[3]})
-		at = from + match[3]
+		next := end + 1
+		if isMarker(text[begin:end]) {
+			ended := end
+			if strings.HasPrefix(strings.TrimPrefix(text[end:], "\r"), "\n") {
+				ended = end + strings.IndexByte(text[end:], '\n') + 1
+				next = ended
+			}
+			found = append(found, [2]int{begin, ended})
+		}
+		begin = next
 	}
 	return found
+}
+
+func isMarker(line string) bool {
+	spaces := " \t"
+	line, is := strings.CutPrefix(strings.TrimLeft(line, spaces), "#")
+	line = strings.TrimLeft(line, spaces)
+	return is && (strings.HasPrefix(line, ">>>") || strings.HasPrefix(line, "<<<")) &&
+		strings.HasPrefix(strings.TrimLeft(line[3:], spaces), "forkstack")
 }
 
 func findEnvBlock(text, name string) (*block, error) {
 	markers := markersIn(text)
 	if len(markers) == 0 {
-		head := format010.FindString(text)
+		head := format010().FindString(text)
 		if head == "" {
 			return nil, nil
 		}
-		if kept := kept010.FindStringSubmatchIndex(text[len(head)-1:]); kept != nil && strings.HasSuffix(head, "\n") {
+		if kept := kept010().FindStringSubmatchIndex(text[len(head)-1:]); kept != nil && strings.HasSuffix(head, "\n") {
 			return &block{0, len(head) - 1 + kept[3], text[:len(head)-1+kept[2]], nil}, nil
 		}
 		return &block{0, len(text), text, nil}, nil
@@ -1841,8 +1860,8 @@ func findEnvBlock(text, name string) (*block, error) {
 	}
 	first := markers[0]
 	var begun map[string]any
-	if match := beginLine.FindStringSubmatch(text[first[0]:first[1]]); match != nil {
-		_ = json.Unmarshal([]byte(match[1]), &begun)
+	if written, is := strings.CutPrefix(text[first[0]:first[1]], "# >>> forkstack "); is {
+		_ = json.Unmarshal([]byte(written), &begun)
 	}
 	directory, isText := begun["directory"].(string)
 	switch {
@@ -1850,7 +1869,7 @@ func findEnvBlock(text, name string) (*block, error) {
 		return nil, damaged(first, "begins no block")
 	case len(markers) == 1:
 		return nil, damaged(first, "has no end marker below it")
-	case !endLine.MatchString(text[markers[1][0]:markers[1][1]]):
+	case strings.TrimRight(text[markers[1][0]:markers[1][1]], " \t\r\n") != "# <<< forkstack":
 		return nil, damaged(markers[1], "does not end the block before it")
 	case len(markers) > 2:
 		return nil, damaged(markers[2], "follows a block: there may be one")
@@ -1865,7 +1884,14 @@ func readSharedFile(text, name string) (own, person values, directory *string, e
 		return nil, readEnvFile(text, name), nil, err
 	}
 	// Without the other's lines but with their ends, so that an error names the line in the file.
-	blank := func(part string) string { return notLineEnds.ReplaceAllString(part, "") }
+	blank := func(part string) string {
+		return strings.Map(func(sign rune) rune {
+			if sign == '\r' || sign == '\n' {
+				return sign
+			}
+			return -1
+		}, part)
+	}
 	at := found.begin + strings.Index(text[found.begin:], found.own)
 	own = readEnvFile(blank(text[:at])+found.own, name)
 	person = readEnvFile(text[:found.begin]+blank(text[found.begin:found.end])+text[found.end:], name)
@@ -2128,6 +2154,11 @@ func isChanged(written *value, inProcess string) bool {
 
 // ---- the system
 
+// pattern compiles a regular expression when it is needed: to read one value, few are.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 func optional(text string) *string {
 	if text == "" {
 		return nil
@@ -2155,9 +2186,13 @@ func contains(all []string, wanted string) bool {
 	return false
 }
 
-var slashes = regexp.MustCompile(`/{2,}`)
-
-func join(parts ...string) string { return slashes.ReplaceAllString(strings.Join(parts, "/"), "/") }
+func join(parts ...string) string {
+	path := strings.Join(parts, "/")
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return path
+}
 
 func withoutEnd(path string) string {
 	if short := strings.TrimRight(path, `/\`); short != "" {
