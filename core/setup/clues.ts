@@ -17,6 +17,8 @@ export interface Clues {
   readonly addresses: readonly StoreAddress[];
   /** Paths of SQLite files that settings name, from the project's directory. */
   readonly paths: readonly string[];
+  /** Templates of variables in env files that name a SQLite file: `{ DB_URL: "sqlite:///{DATABASE_PATH}" }`. */
+  readonly fileVariables: Readonly<Record<string, string>>;
   /** Command lines that give an empty database its tables, of tools that read DATABASE_URL: `"alembic upgrade head"`. */
   readonly migrations: readonly string[];
   /** The project's names in its manifests: `"shop"`, `"github.com/acme/shop"`. */
@@ -77,6 +79,7 @@ export function cluesOf(files: readonly ClueFile[]): Clues {
     dialects: joined(({ dialects }) => dialects),
     addresses: joined(({ addresses }) => addresses),
     paths: joined(({ paths }) => paths),
+    fileVariables: Object.assign({}, ...all.map(({ fileVariables }) => fileVariables)),
     migrations: joined(({ migrations }) => migrations),
     names: joined(({ names }) => names),
     needsMakefile: all.some(({ needsMakefile }) => needsMakefile),
@@ -121,10 +124,17 @@ function drizzle(file: ClueFile): Partial<Clues> {
 function envFile({ path, values }: ClueFile): Partial<Clues> {
   const all = Object.entries(values).map(([name, value]) => urlClues(path, name, value));
   const named = ["DB_CONNECTION", "DB_ENGINE", "DB_DIALECT"].flatMap((name) => values[name] || []); // Laravel and others
+  const ofFiles = Object.entries(values).flatMap(([name, value]) => {
+    const [, scheme] = PATHLESS.test(value) && /^(file|sqlite3?(?:\+\w+)?):/i.exec(value) || [];
+    return scheme === undefined
+      ? []
+      : [[name, scheme === "file" ? "file:{DATABASE_PATH}" : `${scheme}:///{DATABASE_PATH}`]];
+  });
   return {
     dialects: named,
     addresses: all.flatMap(({ addresses }) => addresses),
     paths: all.flatMap(({ paths }) => paths),
+    fileVariables: Object.fromEntries(ofFiles),
   };
 }
 

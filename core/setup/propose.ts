@@ -14,6 +14,8 @@ export interface FoundStore {
   /** The file that names it, and the variable with its URL there. */
   readonly file: string;
   readonly variable?: string;
+  /** The driver that the URL names: `"asyncpg"`. */
+  readonly driver?: string;
   /** True if that URL works from this machine as it is; one that names a container does not. */
   readonly isReachable: boolean;
   readonly host: string;
@@ -114,7 +116,7 @@ function storesOf(addresses: readonly StoreAddress[], servers: readonly LaptopSe
 }
 
 function storeOfUrl(
-  { file, variable, scheme, host, port, user, path }: StoreAddress,
+  { file, variable, scheme, driver, host, port, user, path }: StoreAddress,
   services: readonly StoreAddress[],
   servers: readonly LaptopServer[],
 ): FoundStore[] {
@@ -126,6 +128,7 @@ function storeOfUrl(
     server,
     file,
     variable,
+    driver,
     isReachable: !isName && !/\b(example|sample|template|dist)\b/.test(file),
     host: isName ? "localhost" : host,
     port: (container === undefined ? port : container.port) ?? server.port,

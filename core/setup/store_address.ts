@@ -12,6 +12,8 @@ export interface StoreAddress {
   readonly variable?: string;
   /** The scheme of its URL, without a driver; of a container its image: `"pgvector"`. */
   readonly scheme: string;
+  /** The driver that SQLAlchemy's URLs name: `"asyncpg"`. */
+  readonly driver?: string;
   readonly host: string;
   /** @default {the scheme's} */
   readonly port?: number;
@@ -36,6 +38,7 @@ export const PATHLESS = /^(?:jdbc:)?(file|sqlite3?)(?:\+\w+)?:(?:\/\/\/?(?!\/))?
 /** Returns the address that a URL is; `undefined` for any other text. */
 export function storeAddress(file: string, variable: string | undefined, value: string): StoreAddress | undefined {
   if (!STORES.test(value)) return undefined;
+  const [, driver] = /^\w+\+(\w+):/.exec(value) ?? [];
   const text = value.replace(/^jdbc:/i, "").replace(/^(\w+)\+\w+:/, "$1:");
   const host = hostOf(text);
   if (host === "") return undefined;
@@ -45,6 +48,7 @@ export function storeAddress(file: string, variable: string | undefined, value: 
     file,
     variable,
     scheme: /^\w+/.exec(text)![0].toLowerCase(),
+    driver,
     host,
     port: Number.isNaN(port) ? undefined : port,
     user: decoded(url?.username ?? ""),

@@ -18,6 +18,8 @@ interface Kind {
   readonly providers: Readonly<Record<string, string>>;
   /** Bases in forkstack.json, by kind. */
   readonly bases?: Readonly<Record<string, unknown>>;
+  /** `variables` in forkstack.json. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Patterns for the next commands, one each. */
   readonly next: readonly RegExp[];
 }
@@ -144,6 +146,7 @@ volumes:
     },
     project: "wine-shop",
     providers: POSTGRES,
+    variables: { SQLALCHEMY_URL: "postgresql+asyncpg://{DATABASE_URL|rest}" },
     next: [fromEnv("POSTGRES_URL", "DATABASE_URL"), NEW],
   },
   "pyproject.toml of Poetry, SQLite by SQLAlchemy's URL": {
@@ -155,6 +158,7 @@ volumes:
     databases: ["cache.db", "notes.db"],
     project: "notes",
     providers: {},
+    variables: { SQLALCHEMY_URL: "sqlite+aiosqlite:///{DATABASE_PATH}" },
     next: [/import dev \.\/notes\.db$/, NEW],
   },
   "manage.py, Django on SQLite": {
@@ -215,6 +219,25 @@ volumes:
     providers: MYSQL,
     next: [NEW],
   },
+  "Flask-SQLAlchemy on MySQL, by a variable of its own": {
+    files: {
+      "requirements.txt": "Flask-SQLAlchemy\nPyMySQL==1.1\n",
+      ".env": `SHOP_DB=mysql+pymysql://root:${SECRET}@localhost/shop\nPYTHONDB=mysql://root@localhost/x\n`,
+    },
+    providers: MYSQL,
+    variables: {
+      SQLALCHEMY_DATABASE_URI: "mysql+pymysql://{DATABASE_URL|rest}",
+      SHOP_DB: "mysql+pymysql://{DATABASE_URL|rest}",
+    },
+    next: [fromEnv("MYSQL_URL", "SHOP_DB"), NEW],
+  },
+  "dj-database-url, and a SQLite file by a variable of its own": {
+    files: { "requirements.txt": "dj-database-url\n", ".env": "BLOG_DB=sqlite:///blog.sqlite3\nNODE_DB=file:x.db\n" },
+    databases: ["blog.sqlite3"],
+    providers: {},
+    variables: { DJANGO_DATABASE_URL: "sqlite:///{DATABASE_PATH|url}", BLOG_DB: "sqlite:///{DATABASE_PATH}" },
+    next: [/import dev \.\/blog\.sqlite3$/, NEW],
+  },
   "a Makefile": {
     files: { Makefile: "build:\n\tcc -o app app.c\n" },
     databases: ["data/app.db"],
@@ -268,6 +291,7 @@ for (const [what, kind] of Object.entries(PROJECTS)) {
     assert.deepEqual(providersIn(config), kind.providers);
     assert.equal(config.parent, Object.keys(kind.providers).length > 0 ? "dev" : undefined);
     for (const [one, bases] of Object.entries(kind.bases ?? {})) assert.deepEqual(config[one].bases, bases);
+    assert.deepEqual(config.variables, kind.variables);
     assert.equal(data.next.length, kind.next.length, data.next.join("\n"));
     kind.next.forEach((pattern, at) => assert.match(data.next[at], pattern));
     const after = await place.digest();

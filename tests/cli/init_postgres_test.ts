@@ -55,6 +55,10 @@ for (const [what, files] of Object.entries(PROJECTS)) {
       assert.match(stdout, /alice is ready/);
       const [row] = await server.query("SELECT text FROM notes", "shop-alice");
       assert.deepEqual({ ...row }, { text: "mine" });
+      const shaped = JSON.parse((await place.read("forkstack.json"))!).variables?.SQLALCHEMY_URL;
+      assert.equal(shaped, what.startsWith("FastAPI") ? "postgresql+psycopg://{DATABASE_URL|rest}" : undefined);
+      const given = (await place.read(".env.local"))!;
+      if (shaped !== undefined) assert.match(given, /^SQLALCHEMY_URL="?postgresql\+psycopg:\/\/[^/]+\/shop-alice\b/m);
       const written = await Promise.all(
         ["forkstack.json", "deno.json", "package.json", "Makefile"].map((name) => place.read(name)),
       );

@@ -1,7 +1,7 @@
 /** `init`: an existing project made ready. */
-import { ForkstackError, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
+import { declaredResources, envFileOf, ForkstackError, KINDS, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
 import type { CommandResult, Invocation } from "../command_line.ts";
-import type { Catalog } from "../../catalog.ts";
+import type { Catalog, LaptopServer } from "../../catalog.ts";
 import { loadResources } from "../../project/open_project.ts";
 import { fileError, files } from "../../system/files.ts";
 import { cwd, join, variable } from "../../system/host.ts";
@@ -25,6 +25,8 @@ import { type Proposal, proposalOf } from "../../setup/propose.ts";
 import { text } from "../session.ts";
 import type { Project, Resource } from "../../project/project.ts";
 import { signsOf, type Survey, survey } from "../../setup/survey.ts";
+import { variablesFor } from "../../setup/variable_forms.ts";
+import { templateProblems } from "../../project/templates.ts";
 import { makeBaseDirectories } from "../../workspace/base_directories.ts";
 import { writeProjectFiles } from "../../workspace/staged_files.ts";
 import { commandLine, localCommands, paint, type Style } from "../style.ts";
@@ -214,6 +216,7 @@ async function begun(
   if (isProposed) begin.parent = "dev"; // prod is on no laptop
   const draft = await draftOf(catalog, { begin, providers, settings: wishes.settings });
   if (isProposed) nameBases(draft, proposal);
+  await shapeVariables(catalog, draft, found, proposal);
   const gaps = await gapsOf(catalog, draft);
   const open = gaps.filter(({ initial }) => initial === undefined);
   if (ask === undefined && open.length > 0) throw missingOptions(stack, open);
@@ -254,6 +257,24 @@ function nameBases(draft: Record<string, unknown>, { stores }: Proposal): void {
     const entry = draft[kind] as Record<string, unknown> | undefined;
     if (base !== undefined && entry?.provider === provider) entry.bases ??= { dev: base(path) };
   }
+}
+
+/** Writes the variables that the project's tools want, but those that forkstack.json may not have. */
+async function shapeVariables(
+  catalog: Catalog,
+  draft: Record<string, unknown>,
+  { clues }: Survey,
+  { stores }: Proposal,
+): Promise<void> {
+  const { servers } = await catalog.presets();
+  const used = new Map(declaredResources(draft).map(({ kind, provider }) => [kind, provider]));
+  const isUsed = ({ kind, provider }: LaptopServer) => used.get(kind) === provider;
+  const isEmbedded = used.get("database") === KINDS.database.embedded?.provider;
+  const scheme = isEmbedded ? "file" : servers.find((one) => one.kind === "database" && isUsed(one))?.schemes[0];
+  const own = stores.filter(({ server, file }) => isUsed(server) && file !== envFileOf({})); // there `new` would stop
+  const variables = variablesFor(clues, own, scheme ?? "");
+  for (const { variable } of await templateProblems({ ...draft, variables }, catalog)) delete variables[variable];
+  if (Object.keys(variables).length > 0) draft.variables = variables;
 }
 
 function initText(
