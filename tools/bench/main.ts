@@ -11,6 +11,7 @@ import { cacheBenchmarks } from "./caches.ts";
 import { engineBenchmarks } from "./engine.ts";
 import { forkBenchmarks } from "./forks.ts";
 import { REPO, type Result, type Skipped } from "./measure.ts";
+import { languageBenchmarks } from "./languages.ts";
 import { peerBenchmarks } from "./peers.ts";
 import { postgresBenchmarks } from "./postgres.ts";
 import { startBenchmarks } from "./start.ts";
@@ -50,6 +51,7 @@ if (import.meta.main) {
       const benchmark of [
         ...startBenchmarks,
         ...peerBenchmarks,
+        ...languageBenchmarks,
         ...forkBenchmarks,
         ...postgresBenchmarks,
         ...storageBenchmarks,

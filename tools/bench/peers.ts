@@ -78,7 +78,7 @@ async function addPackage(root: string, work: string): Promise<void> {
 }
 
 /** Runs a reader's program in an empty environment; returns its output. */
-function read(cwd: string, [program, ...args]: readonly string[]): string {
+export function read(cwd: string, [program, ...args]: readonly string[]): string {
   const { PATH, HOME, DENO_DIR } = process.env;
   const { status, stdout, stderr } = spawnSync(program!, args, {
     cwd,
