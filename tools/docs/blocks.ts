@@ -8,6 +8,8 @@
  *     <!-- file: Makefile -->                   it is this file of that project
  *     <!-- run by: tests/docs/install_test.ts -->   the file that runs it, which names the page
  *     <!-- not run: it needs an account at Neon -->
+ *     <!-- fails: 5 -->                         in a guide: it ends with this exit code
+ *     <!-- server: 3000 -->                     in a guide: it stays, and that port answers before the next block
  */
 import { PAGES, readPage } from "./pages.ts";
 
@@ -33,7 +35,7 @@ export interface Treatment {
 }
 
 /** Notes that a block may have. */
-const NOTES = /^(first|prints|file|run by|not run)(?:: +([^]+))?$/;
+const NOTES = /^(first|prints|file|run by|not run|fails|server)(?:: +([^]+))?$/;
 
 /** What is done by language where no note says otherwise. */
 const DEFAULTS: Readonly<Record<string, Treatment>> = {
@@ -88,9 +90,10 @@ function languageOf(code: string): string {
 }
 
 /** Returns what becomes of a block; `undefined` if nothing says so. */
-export function treatmentOf({ language, code, notes }: Block): Treatment | undefined {
+export function treatmentOf({ page, language, code, notes }: Block): Treatment | undefined {
   const why = notes.get("not run");
   if (why) return { kind: "not run", about: why };
+  if (page.startsWith("docs/guides/")) return { kind: "elsewhere", about: "tests/guides/guides_test.ts" };
   const file = notes.get("run by");
   if (file) return { kind: "elsewhere", about: file };
   const own = notes.get("file");
