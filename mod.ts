@@ -344,7 +344,17 @@ export class Stack {
       isPlace: places.has(variable) || template !== undefined,
       provided,
       person: template !== undefined || this.#isGiven(variable) ? undefined : person.get(variable),
+      loadedFrom: () => this.#loadedFrom(variable),
     });
+  }
+
+  /** A person's env file, here or at the top of the project, that sets what the process has. */
+  #loadedFrom(variable: string): string | undefined {
+    const set = [variable, variable.replace(/_PATH$/, "_URL")].find((one) => this.#variable(one)) ?? variable;
+    return [this.#cwd, this.root ?? ""].flatMap((one) => LOADED.map((name) => join(one, name))).find((path) =>
+      isGranted({ name: "read", path }) &&
+      attempt(() => readSharedFile(readText(path) ?? "").person.get(set)) === this.#variable(set)
+    );
   }
 
   /** The file in the database's URL that a process has, as that of a deployment may alone. */
@@ -1021,6 +1031,7 @@ export interface Candidates {
   readonly isPlace?: boolean; // it is a place, so that a file may be stale
   readonly provided?: string; // by the secrets provider
   readonly person?: EnvValue; // a person's line of the env file, for a key that no resource gives
+  readonly loadedFrom?: () => string | undefined; // the env file that sets what the process has; for the error alone
 }
 
 /** The source that decided which environment is current; in a linked git worktree there is no default. */
@@ -1107,8 +1118,10 @@ export function guard(facts: Facts, variable?: string, candidates: Candidates = 
   if (own.some((one) => one === inProcess || (way.isFileLoaded && isChanged(one, inProcess)))) {
     return { env, value, from };
   }
-  const hint = `Unset ${variable}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
-  const state = "the process environment holds a different value";
+  const path = candidates.loadedFrom?.();
+  const unset = `Unset ${variable}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
+  const hint = path === undefined ? unset : `Take the variable out of "${path}", or do not load that file`;
+  const state = `the process environment holds a different value${path === undefined ? "" : `, that of "${path}"`}`;
   throw guardError("ENV_CONFLICT", facts, `read ${variable}`, state, { hint });
 }
 

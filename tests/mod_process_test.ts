@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, realpathSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { assertState, findUpwards, isForkstackError, openStack } from "../mod.ts";
-import { envFile, type Project, temporaryProject } from "./runtime_helpers.ts";
+import { envFile, localFile, type Project, temporaryProject } from "./runtime_helpers.ts";
 
 function codeOf(call: () => unknown): string | undefined {
   try {
@@ -62,5 +62,63 @@ Deno.test("assertState() looks at the state of a project that is written with a 
   for (const written of [root, `${root}/`]) {
     const look = () => assertState(written, join(root, ".forkstack", "other"), root);
     assert.equal(codeOf(look), "NOT_PERMITTED", "a link in .forkstack is refused");
+  }
+});
+
+function errorOf(call: () => unknown): { readonly code: string; readonly message: string; readonly hint?: string } {
+  try {
+    call();
+  } catch (error) {
+    if (isForkstackError(error)) return error;
+    throw error;
+  }
+  return assert.fail("there was no error");
+}
+
+const LOADED: readonly (readonly [file: string, text: string, process: string, cwd: string])[] = [
+  [".env", "DATABASE_URL=file:./my.db\n", "file:./my.db", "."], // dotenv, drizzle-kit, prisma.config.ts, Bun
+  [".env", 'export DATABASE_URL="postgresql://a:b@db.example/x" # ours\n', "postgresql://a:b@db.example/x", "."],
+  [".env.development.local", "A=1\nDATABASE_URL=file:b.db\n", "file:b.db", "."], // Next.js prefers it to .env.local
+  [".env.development", "DATABASE_URL='file:c.db'\n", "file:c.db", "."],
+  ["apps/web/.env", "DATABASE_URL=file:d.db\n", "file:d.db", "apps/web"],
+  [".env", "DATABASE_URL=file:e.db\n", "file:e.db", "apps/web"],
+  [
+    ".env.local",
+    `DATABASE_URL=file:f.db\n${localFile({ FORKSTACK_ENV: "alice", FORKSTACK_PROJECT: "shop" })}`,
+    "file:f.db",
+    ".",
+  ],
+];
+
+for (const [file, text, DATABASE_URL, cwd] of LOADED) {
+  Deno.test(`a value that ${file} brought into the process in ${cwd} is ENV_CONFLICT, which names the file: ${text.trim()}`, () => {
+    using at = project();
+    mkdirSync(join(at.path, "apps/web"), { recursive: true });
+    at.write(file, text);
+    const { code, message, hint } = errorOf(() => at.open({ DATABASE_URL }, cwd).of("database", "DATABASE_URL"));
+    const path = join(realpathSync(at.path), file);
+    assert.equal(code, "ENV_CONFLICT");
+    assert.match(message, new RegExp(`holds a different value, that of "${RegExp.escape(path)}"$`));
+    assert.equal(hint, `Take the variable out of "${path}", or do not load that file`);
+    if (!DATABASE_URL.startsWith("file:")) return;
+    assert.equal(errorOf(() => at.open({ DATABASE_URL }, cwd).of("database", "DATABASE_PATH")).hint, hint);
+    assert.ok(!message.includes(DATABASE_URL));
+  });
+}
+
+Deno.test("a value of another environment's block is none of a person's", () => {
+  using at = project();
+  at.write(".env.local", localFile({ FORKSTACK_ENV: "bob", FORKSTACK_PROJECT: "shop", DATABASE_URL: "file:bob.db" }));
+  const { message } = errorOf(() => at.open({ DATABASE_URL: "file:bob.db" }).of("database", "DATABASE_URL"));
+  assert.match(message, /holds a different value$/);
+});
+
+Deno.test("a value of the process that no env file has is told without a file", () => {
+  using at = project();
+  at.write(".env", "DATABASE_URL=file:other.db\nDATABASE_URLS=file:x.db\n");
+  for (const DATABASE_URL of ["file:x.db", "file:other.dbs"]) {
+    const { message, hint } = errorOf(() => at.open({ DATABASE_URL }).of("database", "DATABASE_URL"));
+    assert.match(message, /holds a different value$/);
+    assert.match(hint!, /^Unset DATABASE_URL; /);
   }
 });

