@@ -22,6 +22,11 @@ export const OUTPUT: string = join(ROOT, "dist/site");
 /** What VitePress reads. */
 const SOURCE: string = join(ROOT, "dist/site-source");
 
+/** Room for the lines of code, which have up to 100 characters with their comments. */
+const STYLE = ":root { --vp-code-font-size: 13px } " +
+  ".VPDoc .container .content-container.content-container { max-width: 820px } " +
+  ".VPDoc.has-aside .content.content { padding-inline: 24px }";
+
 /** A page of the site. */
 export interface SitePage {
   /** Its path in the repository. */
@@ -114,7 +119,8 @@ export function groupsOf(pages: readonly SitePage[]): Group[] {
     pages: names.flatMap((name) => pages.filter(({ path }) => path === `${name}.md`)),
   }));
   const others = Map.groupBy(pages.filter((page) => !isNamed(page)), titleOf);
-  return [...groups, ...[...Object.values(FOLDERS), "Inside"].map((text) => ({ text, pages: others.get(text) ?? [] }))];
+  const more = [...Object.values(FOLDERS), "Inside"].map((text) => ({ text, pages: others.get(text) ?? [] }));
+  return [...groups, ...more].filter(({ pages }) => pages.length > 0);
 }
 
 /** Returns the text of `llms.txt`: https://llmstxt.org. */
@@ -125,6 +131,19 @@ export function listing(pages: readonly SitePage[], base: string): string {
   });
   const [, summary] = /^((?![#<![|\s>-]).+(?:\n.+)*)/m.exec(pages.find(({ path }) => path === "index.md")!.text)!;
   return `# forkstack\n\n> ${summary!.trim().replace(/\s+/g, " ")}\n\n${groups.join("\n")}`;
+}
+
+/** What of markdown-it is changed. */
+interface Markdown {
+  readonly renderer: { readonly rules: Record<string, (...all: readonly unknown[]) => string> };
+}
+
+/** Has two braces mean themselves: to Vue they begin an expression, and no page is a template. */
+function withoutTemplates({ renderer: { rules } }: Markdown): void {
+  for (const name of ["text", "code_inline", "code_block"]) {
+    const render = rules[name]!;
+    rules[name] = (...all) => render(...all).replaceAll("{{", "&#123;&#123;");
+  }
 }
 
 function config(pages: readonly SitePage[], base: string): string {
@@ -138,6 +157,7 @@ function config(pages: readonly SitePage[], base: string): string {
     title: "forkstack",
     description: "An isolated copy of the whole stack for each developer, pull request or agent",
     base,
+    head: [["style", {}, STYLE]],
     outDir: OUTPUT,
     cacheDir: join(ROOT, "dist/site-cache"),
     themeConfig: {
@@ -151,7 +171,7 @@ function config(pages: readonly SitePage[], base: string): string {
   const empty = JSON.stringify(join(SOURCE, ".vitepress/empty.vue"));
   return `export default {
   ...${JSON.stringify(settings)},
-  markdown: { anchor: { slugify: ${anchorOf} } },
+  markdown: { anchor: { slugify: ${anchorOf} }, config: ${withoutTemplates} },
   vite: { resolve: { alias: [{ find: /^.*\\/VPSocialLink\\.vue$/, replacement: ${empty} }] } },
 };\n`;
 }
