@@ -11,6 +11,11 @@ import { ProgramServer } from "./program_server.ts";
 /** The reason for having no moto here; `undefined` if there is one. */
 export const WHY_NO_MOTO: string | undefined = whyMissing("moto_server");
 
+/** Its arguments, for a port. */
+export function motoArgs(port: number): string[] {
+  return ["-H", "127.0.0.1", "-p", `${port}`];
+}
+
 /** An access key. */
 export interface MotoKey {
   readonly id: string;
@@ -26,13 +31,7 @@ export class Moto implements AsyncDisposable {
   }
 
   static async start(): Promise<Moto> {
-    return new Moto(
-      await ProgramServer.start(
-        "moto_server",
-        (port) => ["-H", "127.0.0.1", "-p", String(port)],
-        (url) => sent(`${url}/moto-api/reset`),
-      ),
-    );
+    return new Moto(await ProgramServer.start("moto_server", motoArgs, (url) => sent(`${url}/moto-api/reset`)));
   }
 
   get url(): string {
