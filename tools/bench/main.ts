@@ -32,13 +32,14 @@ function rowOf(one: Result | Skipped): string {
   return `| ${one.name} | ${one.ours} | ${one.against} | ${one.ratio.toFixed(2)} | ${limit} | ${holding} |`;
 }
 
-/** Returns the rows of an earlier run, replaced by the new ones of the same claims. */
+/** Returns the rows of an earlier run, replaced by the new ones of the same claims; those of new claims come last. */
 function merged(earlier: string, rows: readonly string[]): string[] {
   const claimOf = (row: string) => row.split(" | ", 1)[0]!;
-  const fresh = new Map(rows.map((row) => [claimOf(row), row]));
-  return earlier.split("\n").filter((line) => /^\| (?!claim |---)/.test(line)).map((row) =>
-    fresh.get(claimOf(row)) ?? row
+  const all = new Map(
+    earlier.split("\n").filter((line) => /^\| (?!claim |---)/.test(line)).map((row) => [claimOf(row), row]),
   );
+  for (const row of rows) all.set(claimOf(row), row);
+  return [...all.values()];
 }
 
 if (import.meta.main) {
