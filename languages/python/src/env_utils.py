@@ -5,7 +5,7 @@ imports `forkstack`.
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import forkstack
 
@@ -46,7 +46,7 @@ def get_bucket_name() -> str:
 
 def get_s3_client() -> Any:
     """A client of boto3 for the bucket."""
-    import boto3  # type: ignore[import-not-found, unused-ignore]
+    import boto3
 
     return boto3.client("s3", **forkstack.storage_config())
 
@@ -66,7 +66,7 @@ def get_secret(key: str) -> str:
     return str(forkstack.get_secret(key, ""))
 
 
-def get_all_secrets() -> Dict[str, str]:
+def get_all_secrets() -> dict[str, str]:
     """All secrets of the environment."""
     return forkstack.all_secrets()
 

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, NamedTuple, Optional, TypeVar, Union
 
 __all__ = [
     "ForkstackError",
@@ -50,7 +50,8 @@ def current_env() -> str:
     in a linked git worktree.
 
     Raises ForkstackError: NAME_INVALID if that is not a legal name, ENV_UNSET in a linked git worktree that points to
-    none, ENV_UNKNOWN if it was never made here or was deleted, ENV_CONFLICT if files or variables contradict each other.
+    none, ENV_UNKNOWN if it was never made here or was deleted, ENV_CONFLICT if files or variables contradict each
+    other.
     """
     return _stack().current()
 
@@ -60,32 +61,32 @@ def project_name() -> str:
     return _stack().project
 
 
-def database_url(name: Optional[str] = None) -> str:
+def database_url(name: str | None = None) -> str:
     """The database's URL, e.g. `"file:///app/.forkstack/sqlite/shop-alice.db"`."""
     return _stack().of("database", "DATABASE_URL", name)
 
 
-def database_path(name: Optional[str] = None) -> str:
+def database_path(name: str | None = None) -> str:
     """The file of an SQLite database, e.g. `"/app/.forkstack/sqlite/shop-alice.db"`, for `sqlite3.connect()`."""
     return _stack().of("database", "DATABASE_PATH", name)
 
 
-def database_auth_token(name: Optional[str] = None) -> Optional[str]:
+def database_auth_token(name: str | None = None) -> str | None:
     """The database's token, or `None` if its provider has none."""
     return _stack().optional_of("database", "DATABASE_AUTH_TOKEN", name)
 
 
-def bucket_name(name: Optional[str] = None) -> str:
+def bucket_name(name: str | None = None) -> str:
     """The bucket's name, e.g. `"shop-bucket-alice"`."""
     return _stack().of("storage", "BUCKET_NAME", name)
 
 
-def bucket_path(name: Optional[str] = None) -> str:
+def bucket_path(name: str | None = None) -> str:
     """The bucket's directory, if its provider is `local`."""
     return _stack().of("storage", "BUCKET_PATH", name)
 
 
-def storage_config(name: Optional[str] = None) -> Dict[str, str]:
+def storage_config(name: str | None = None) -> dict[str, str]:
     """
     The settings of an S3 client as boto3 takes them: `boto3.client("s3", **storage_config())`. Those that the provider
     does not give are absent, and boto3 finds them its own way. A local bucket has none: `bucket_path()` has its files.
@@ -93,22 +94,22 @@ def storage_config(name: Optional[str] = None) -> Dict[str, str]:
     return _stack().storage(name)
 
 
-def cache_url(name: Optional[str] = None) -> str:
+def cache_url(name: str | None = None) -> str:
     """The cache's URL, e.g. `"rediss://..."`."""
     return _stack().of("cache", "CACHE_URL", name)
 
 
-def queue_url(name: Optional[str] = None) -> str:
+def queue_url(name: str | None = None) -> str:
     """The queue's URL."""
     return _stack().of("queue", "QUEUE_URL", name)
 
 
-def queue_prefix(name: Optional[str] = None) -> str:
+def queue_prefix(name: str | None = None) -> str:
     """The beginning of every queue name of this environment."""
     return _stack().of("queue", "QUEUE_PREFIX", name)
 
 
-def local_dir(name: Optional[str] = None) -> str:
+def local_dir(name: str | None = None) -> str:
     """The directory for databases in files, e.g. `"/app/shop.alice.db"`; the first call makes it if it can."""
     return _stack().local_dir(name)
 
@@ -134,7 +135,7 @@ def get_secret(key: str, default: Any = _Missing) -> Any:
     return _stack().secret(key, default)
 
 
-def all_secrets() -> Dict[str, str]:
+def all_secrets() -> dict[str, str]:
     """All secrets that the provider holds for the current environment."""
     return _stack().secrets()
 
@@ -144,7 +145,7 @@ def set_secret(key: str, value: str) -> None:
     _stack().set_secret(key, value)
 
 
-def load() -> Dict[str, str]:
+def load() -> dict[str, str]:
     """
     Puts the variables of the current environment into `os.environ`, for libraries that read it themselves, and returns
     them. What is there already must be the same; another value is ENV_CONFLICT.
@@ -152,7 +153,7 @@ def load() -> Dict[str, str]:
     return _stack().load()
 
 
-def sqlalchemy_url(name: Optional[str] = None, driver: Optional[str] = None) -> str:
+def sqlalchemy_url(name: str | None = None, driver: str | None = None) -> str:
     """
     The database's URL as SQLAlchemy takes it, e.g. `"sqlite:////app/.forkstack/sqlite/shop-alice.db"`. `driver` is the
     part after `+`, e.g. `"aiosqlite"`, `"psycopg"`, `"pymysql"`; without one the dialect's own default holds.
@@ -160,17 +161,17 @@ def sqlalchemy_url(name: Optional[str] = None, driver: Optional[str] = None) -> 
     return _sqlalchemy_url(_stack(), name, driver)
 
 
-def django_database(name: Optional[str] = None) -> Dict[str, Any]:
+def django_database(name: str | None = None) -> dict[str, Any]:
     """The database as an entry of Django's `DATABASES`: SQLite, PostgreSQL or MySQL."""
     return _django_database(database_url(name))
 
 
-def open_stack(cwd: Optional[str] = None, environ: Optional[Dict[str, str]] = None) -> Stack:
+def open_stack(cwd: str | None = None, environ: dict[str, str] | None = None) -> Stack:
     """Opens the stack of a directory other than the process's own, or under other variables."""
     return Stack(cwd, environ)
 
 
-_own: Optional[Stack] = None
+_own: Stack | None = None
 
 
 def _stack() -> Stack:
@@ -206,16 +207,16 @@ def _unusable(code: str, what: str, state: str, hint: str) -> ForkstackError:
 # ---- the stack of a directory
 
 _T = TypeVar("_T")
-_Json = Dict[str, Any]
+_Json = dict[str, Any]
 _Value = Union[str, ForkstackError]
-_Values = Dict[str, _Value]
+_Values = dict[str, _Value]
 _SECRETS_MAX_AGE_S = 300
 
 
 class Stack:
     """One environment's values; its methods are the getters of the same names, which use the process's own stack."""
 
-    def __init__(self, cwd: Optional[str] = None, environ: Optional[Dict[str, str]] = None) -> None:
+    def __init__(self, cwd: str | None = None, environ: dict[str, str] | None = None) -> None:
         self._cwd = _without_end(os.getcwd() if cwd is None else cwd)
         self._environ: Any = os.environ if environ is None else environ
         env, deployment = self._raw("FORKSTACK_ENV"), self._raw("ENV")
@@ -238,8 +239,8 @@ class Stack:
         way = _decide(self._facts)
         self._env = way.env
         self.decided_by = way.decided_by
-        self._known: Dict[str, Any] = {}
-        self._secrets: Optional[Tuple[float, Dict[str, str]]] = None
+        self._known: dict[str, Any] = {}
+        self._secrets: tuple[float, dict[str, str]] | None = None
 
     @property
     def env(self) -> str:
@@ -261,7 +262,7 @@ class Stack:
         raise ForkstackError("CONFIG_MISSING", "Cannot name the project: no forkstack.json was found", hint)
 
     @property
-    def state_root(self) -> Optional[str]:
+    def state_root(self) -> str | None:
         """The directory that holds `.forkstack/`; `None` without a project directory."""
         return self._once("#state root", lambda: self._state_of(self.root) if self.root else None)
 
@@ -269,7 +270,7 @@ class Stack:
         chosen = _chosen_state(self._variable("FORKSTACK_STATE"), [self.root or "", self._cwd])
         return chosen or _state_root(root)
 
-    def _resource(self, kind: str, name: Optional[str]) -> Optional[_Declared]:
+    def _resource(self, kind: str, name: str | None) -> _Declared | None:
         if self._config is None:
             return None if name is None else _Declared(kind, name, "", {})
         all_ = [one for one in _declared_resources(self._config) if one.kind == kind]
@@ -281,18 +282,18 @@ class Stack:
             raise ValueError(f"There is more than one {kind}: name one of {choices}")
         raise ValueError(f'forkstack.json has no {kind} "{name}", but {choices}')
 
-    def _named(self, kind: str, variable_: str, name: Optional[str]) -> str:
+    def _named(self, kind: str, variable_: str, name: str | None) -> str:
         one = self._resource(kind, name)
         return _variable_prefix(one.name if one else None) + variable_
 
-    def of(self, kind: str, variable_: str, name: Optional[str] = None) -> str:
+    def of(self, kind: str, variable_: str, name: str | None = None) -> str:
         """A variable of one resource, e.g. `of("storage", "BUCKET_NAME", "uploads")`; VALUE_MISSING without one."""
         value = self.optional_of(kind, variable_, name)
         if value is None:
             raise self._missing(self._named(kind, variable_, name))
         return value
 
-    def optional_of(self, kind: str, variable_: str, name: Optional[str] = None) -> Optional[str]:
+    def optional_of(self, kind: str, variable_: str, name: str | None = None) -> str | None:
         """A variable of one resource; `None` if nothing gives a value."""
         key = variable_ if name is None else f"{name} {variable_}"
         return self._once(key, lambda: self._find(self._named(kind, variable_, name)))
@@ -308,13 +309,13 @@ class Stack:
         hint = f"Run `forkstack switch {self.env}`; in a deployment set the variable beside FORKSTACK_ENV"
         return _guard_error("VALUE_MISSING", self._facts, f"read {name}", "nothing gives a value", hint)
 
-    def storage(self, name: Optional[str] = None) -> Dict[str, str]:
+    def storage(self, name: str | None = None) -> dict[str, str]:
         """The settings of an S3 client; see `storage_config()`."""
         self.of("storage", "BUCKET_NAME", name)
         given = {field: self.optional_of("storage", one, name) for field, one in _BOTO3.items()}
         return {field: value for field, value in given.items() if value is not None}
 
-    def local_dir(self, name: Optional[str] = None) -> str:
+    def local_dir(self, name: str | None = None) -> str:
         """The directory for databases in files; see `local_dir()`."""
         path = self.of("local", "LOCAL_PATH", name)
         if path == self._written.places.get(self._named("local", "LOCAL_PATH", name)):
@@ -338,7 +339,7 @@ class Stack:
         hint = f"Set it with `forkstack secrets set {key}`, or pass a default"
         raise _guard_error("SECRET_MISSING", self._facts, f'read secret "{key}"', "it is not set", hint)
 
-    def secrets(self) -> Dict[str, str]:
+    def secrets(self) -> dict[str, str]:
         """All secrets of this environment; see `all_secrets()`."""
         self.current()
         return {key: self._find(key, value) or "" for key, value in self._provided().items()}
@@ -355,7 +356,7 @@ class Stack:
         self._command("set a secret", ["secrets", "set", key, env, "--yes"], f"{value}\r\n")
         self._secrets = None
 
-    def load(self) -> Dict[str, str]:
+    def load(self) -> dict[str, str]:
         """Puts the variables into the process's own environment; see `load()`."""
         self.current()
         names = [*(self._written.own or {}), *self._written.places, *_templates_of(self._config)]
@@ -370,14 +371,14 @@ class Stack:
         value: _T = self._known[key]
         return value
 
-    def _find(self, name: str, provided: Optional[str] = None) -> Optional[str]:
+    def _find(self, name: str, provided: str | None = None) -> str | None:
         guarded = self._guarded(name, provided)
         place = self._written.places.get(re.sub("DATABASE_URL$", "DATABASE_PATH", name))
         if guarded.source == "derived" and place is not None:
             _assert_state(self.state_root or "", place, self._cwd)
         return _whole(guarded.value)
 
-    def _guarded(self, name: str, provided: Optional[str] = None) -> _Guarded:
+    def _guarded(self, name: str, provided: str | None = None) -> _Guarded:
         written = self._written
         template = _templates_of(self._config).get(name)
         derived = written.places.get(name) if template is None else self._filled(template)
@@ -394,7 +395,7 @@ class Stack:
         }
         return _guard(written.facts, name, candidates)
 
-    def _path_in_process(self, name: str) -> Optional[str]:
+    def _path_in_process(self, name: str) -> str | None:
         """The file in the database's URL that a process has, as that of a deployment may alone."""
         if not name.endswith("DATABASE_PATH"):
             return None
@@ -402,10 +403,10 @@ class Stack:
         found = re.match(r"file:(?://(?:localhost)?(?=/))?([^?#]+)", url)
         return _path_of(found.group()) if found else None
 
-    def _filled(self, template: str) -> Optional[str]:
+    def _filled(self, template: str) -> str | None:
         templates = _templates_of(self._config)
 
-        def value_of(name: str) -> Optional[str]:
+        def value_of(name: str) -> str | None:
             if name == "FORKSTACK_ENV":
                 return self.env
             if name == "FORKSTACK_PROJECT":
@@ -484,7 +485,7 @@ class Stack:
         _assert_state(root, path, self._cwd)
         return path
 
-    def _text(self, file: str) -> Optional[str]:
+    def _text(self, file: str) -> str | None:
         """The text of a file in the root. A link may lead to another checkout's pointer, so that must be none."""
         if self.root is None:
             return None
@@ -492,14 +493,14 @@ class Stack:
         _assert_owned(path, self._cwd, file != ".current-env")
         return _read_text(path)
 
-    def _variable(self, name: str) -> Optional[str]:
+    def _variable(self, name: str) -> str | None:
         return self._raw(name) or None
 
-    def _raw(self, name: str) -> Optional[str]:
-        value: Optional[str] = self._environ.get(name)
+    def _raw(self, name: str) -> str | None:
+        value: str | None = self._environ.get(name)
         return value
 
-    def _bucket_name(self, name: str) -> Optional[str]:
+    def _bucket_name(self, name: str) -> str | None:
         """The name of a bucket, which follows from the variable's own name if there is no forkstack.json."""
         if not name.endswith("BUCKET_NAME"):
             return None
@@ -510,14 +511,14 @@ class Stack:
                 return _attempt(lambda: _declared_title(one, self.project, self.env))
         return None
 
-    def _provided(self) -> Dict[str, str]:
+    def _provided(self) -> dict[str, str]:
         """The provider's answers, none older than five minutes."""
         now = time.monotonic()
         if self._secrets is None or now >= self._secrets[0]:
             self._secrets = (now + _SECRETS_MAX_AGE_S, self._ask_provider())
         return self._secrets[1]
 
-    def _ask_provider(self) -> Dict[str, str]:
+    def _ask_provider(self) -> dict[str, str]:
         one = self._resource("secrets", None)
         if one is None:
             return {}
@@ -527,7 +528,7 @@ class Stack:
         data = self._command("read the secrets", ["secrets", "list", self.env, "--reveal"])
         return {one["key"]: one["value"] for one in data["secrets"]}
 
-    def _command(self, what: str, args: List[str], text: str = "") -> _Json:
+    def _command(self, what: str, args: list[str], text: str = "") -> _Json:
         """What the command line answers, which alone speaks with vendors and writes."""
         import json
         import subprocess
@@ -548,7 +549,7 @@ class Stack:
         raise ForkstackError(error.get("code") or "PROVIDER_MISSING", message, error.get("hint") or "")
 
 
-def _program() -> Optional[str]:
+def _program() -> str | None:
     """The command line: the one beside this Python, where a wheel puts it, else the one in PATH."""
     import shutil
     import sysconfig
@@ -560,17 +561,17 @@ def _program() -> Optional[str]:
 
 
 class _Kind(NamedTuple):
-    variables: Tuple[str, ...]  # that its providers give, without `_variable_prefix()`
-    title: Callable[[List[str], str], str]
-    namespace: Optional[str] = None  # the beginning of all that its clients read
-    embedded: Optional[Tuple[str, str]] = None  # the provider without a server, and its path under the state's root
+    variables: tuple[str, ...]  # that its providers give, without `_variable_prefix()`
+    title: Callable[[list[str], str], str]
+    namespace: str | None = None  # the beginning of all that its clients read
+    embedded: tuple[str, str] | None = None  # the provider without a server, and its path under the state's root
 
 
-def _joined(names: List[str], env: str) -> str:
+def _joined(names: list[str], env: str) -> str:
     return "-".join(names if env == "prod" else [*names, env])
 
 
-_KINDS: Dict[str, _Kind] = {
+_KINDS: dict[str, _Kind] = {
     "database": _Kind(
         ("DATABASE_URL", "DATABASE_AUTH_TOKEN", "DATABASE_PATH"), _joined, None, ("sqlite", ".forkstack/sqlite/{}.db")
     ),
@@ -617,14 +618,14 @@ def _parse_env_name(value: str, source: str) -> str:
     raise _unusable("NAME_INVALID", f'"{shown}" as {source}', rule, 'Names look like "alice" or "pr-42"')
 
 
-def _deployment_of(value: Optional[str]) -> Optional[str]:
+def _deployment_of(value: str | None) -> str | None:
     """The environment that a process's `ENV` names. With a `/` it names none: POSIX shells keep a path there."""
     return None if value is None or "/" in value else value
 
 
 class _Declared(NamedTuple):
     kind: str  # e.g. `"storage"`
-    name: Optional[str]  # e.g. `"uploads"`, if its kind is a map of named ones
+    name: str | None  # e.g. `"uploads"`, if its kind is a map of named ones
     provider: str  # e.g. `"tigris"`
     options: _Json  # the whole of its entry
 
@@ -639,7 +640,7 @@ def _title(one: _Declared, project: str, env: str) -> str:
     return _KINDS[one.kind].title([project] if one.name is None else [project, one.name], env)
 
 
-def _base_of(one: _Declared, env: str) -> Optional[str]:
+def _base_of(one: _Declared, env: str) -> str | None:
     """The name or path of a base environment's resource that its `bases` has."""
     bases = one.options.get("bases")
     value = bases.get(env) if env in ("dev", "prod") and isinstance(bases, dict) else None
@@ -655,7 +656,7 @@ def _declared_title(one: _Declared, project: str, env: str) -> str:
     return (None if _is_embedded(one) else _base_of(one, env)) or _title(one, project, env)
 
 
-def _variable_prefix(name: Optional[str]) -> str:
+def _variable_prefix(name: str | None) -> str:
     """The prefix of a named resource's variables: `UPLOADS_` for `uploads`, nothing for an unnamed one."""
     return "" if name is None else name.upper().replace("-", "_") + "_"
 
@@ -663,10 +664,10 @@ def _variable_prefix(name: Optional[str]) -> str:
 # ---- forkstack.json
 
 
-def _declared_resources(config: _Json) -> List[_Declared]:
+def _declared_resources(config: _Json) -> list[_Declared]:
     """The resources that a forkstack.json declares, or else the embedded ones."""
     is_embedded = all(config.get(kind) is None for kind in _KINDS)
-    found: List[_Declared] = []
+    found: list[_Declared] = []
     for kind, facts in _KINDS.items():
         own: Any = {"provider": facts.embedded[0]} if facts.embedded else None
         value = own if is_embedded else config.get(kind)
@@ -685,7 +686,7 @@ def _declared_resources(config: _Json) -> List[_Declared]:
 _ENV_FILE = re.compile(r"(?:[\w@-][\w.@-]*/)*(?:\.env(?:\.[\w.-]+)?|\w[\w.-]*\.env)\Z", re.ASCII)
 
 
-def _env_file_of(config: _Json) -> Optional[str]:
+def _env_file_of(config: _Json) -> str | None:
     """The env file of the project that holds forkstack's block, if one may."""
     name = config.get("envFile", ".env.local")
     if name is False:
@@ -713,38 +714,40 @@ def _read_config(directory: str, cwd: str) -> _Json:
     raise _unusable("CONFIG_INVALID", path, '"project" must be a name like "myapp"', hint)
 
 
-def _derived_variables(config: _Json, state: str, env: str, root: str) -> Dict[str, str]:
+def _derived_variables(config: _Json, state: str, env: str, root: str) -> dict[str, str]:
     """Variables that follow from forkstack.json and its and the state's place alone: those of embedded providers."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for one in filter(_is_embedded, _declared_resources(config)):
         title = _title(one, config["project"], env)
         path = _base_path(one, env, root) or _join(state, (_KINDS[one.kind].embedded or ("", ""))[1].format(title))
         for given in _KINDS[one.kind].variables:
-            value = {"DATABASE_URL": _file_url(path), "BUCKET_NAME": title, "DATABASE_AUTH_TOKEN": None}.get(given, path)
+            value = {"DATABASE_URL": _file_url(path), "BUCKET_NAME": title, "DATABASE_AUTH_TOKEN": None}.get(
+                given, path
+            )
             if value is not None:
                 found[_variable_prefix(one.name) + given] = value
     return found
 
 
-def _templates_of(config: Optional[_Json]) -> Dict[str, str]:
+def _templates_of(config: _Json | None) -> dict[str, str]:
     """The templates of `variables` in forkstack.json, by the variable that each shapes."""
     found = (config or {}).get("variables")
     return {name: one for name, one in found.items() if isinstance(one, str)} if isinstance(found, dict) else {}
 
 
 _TEMPLATE_PART = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*)(?:\|(\w+))?\}|[{}]", re.ASCII)
-_TEMPLATE_FORMS: Dict[Optional[str], Callable[[str], str]] = {
+_TEMPLATE_FORMS: dict[str | None, Callable[[str], str]] = {
     None: lambda value: value,
     "url": lambda path: _file_url(path)[len("file://") :],
     "rest": lambda url: re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", url),
 }
 
 
-def _fill_template(template: str, value_of: Callable[[str], Optional[str]]) -> Optional[str]:
+def _fill_template(template: str, value_of: Callable[[str], str | None]) -> str | None:
     """A template with values in place of its placeholders; `None` if one is missing."""
-    missing: List[str] = []
+    missing: list[str] = []
 
-    def fill(part: "re.Match[str]") -> str:
+    def fill(part: re.Match[str]) -> str:
         name, form = part.groups()
         if name is None:
             return part.group()[0]
@@ -758,7 +761,7 @@ def _fill_template(template: str, value_of: Callable[[str], Optional[str]]) -> O
     return None if missing else text
 
 
-def _base_path(one: _Declared, env: str, root: str) -> Optional[str]:
+def _base_path(one: _Declared, env: str, root: str) -> str | None:
     """The absolute path in a base environment of an embedded resource, if its `bases` has one."""
     path = _base_of(one, env)
     return None if path is None else _without_end(os.path.normpath(os.path.join(_main_root(root), path)))
@@ -771,16 +774,16 @@ class _Checkout(NamedTuple):
     top: str
     is_linked: bool
     is_bare: bool = False
-    main: Optional[str] = None  # the main worktree of a linked one, or its common git directory if that is bare
+    main: str | None = None  # the main worktree of a linked one, or its common git directory if that is bare
 
 
 class _Project(NamedTuple):
     root: str  # where `.current-env` is
-    config_root: Optional[str]  # where forkstack.json is
+    config_root: str | None  # where forkstack.json is
     is_linked: bool
 
 
-def _find_upwards(start: str, file: str, top: Optional[str] = None) -> Optional[str]:
+def _find_upwards(start: str, file: str, top: str | None = None) -> str | None:
     at = _without_end(start)
     while True:
         if _look(_join(at, file)) is not None:
@@ -790,7 +793,7 @@ def _find_upwards(start: str, file: str, top: Optional[str] = None) -> Optional[
         at = os.path.dirname(at)
 
 
-def _checkout_of(directory: str) -> Optional[_Checkout]:
+def _checkout_of(directory: str) -> _Checkout | None:
     top = _attempt(lambda: _find_upwards(directory, ".git"))
     if top is None or not _is_owned(_join(top, ".git"), directory):
         return None
@@ -806,7 +809,7 @@ def _checkout_of(directory: str) -> Optional[_Checkout]:
     return _Checkout(top, is_linked, is_bare, common if is_bare else main)
 
 
-def _read_git_file(top: str) -> Tuple[bool, Optional[str]]:
+def _read_git_file(top: str) -> tuple[bool, str | None]:
     """Whether a checkout's `.git` file is that of a worktree, and the git directory of the repository that lists it."""
     named = re.search(r"^gitdir: (.+)$", _read_text(_join(top, ".git")) or "", re.MULTILINE)
     git_dir = _resolved(top, named.group(1).rstrip("\r") if named else "")
@@ -842,7 +845,7 @@ def _main_root(root: str) -> str:
     return root if checkout is not None and checkout.is_bare else _state_root(root)
 
 
-def _find_project(cwd: str) -> Optional[_Project]:
+def _find_project(cwd: str) -> _Project | None:
     checkout = _checkout_of(cwd)
     top, is_linked = (checkout.top, checkout.is_linked) if checkout else (None, False)
     own = _find_upwards(cwd, "forkstack.json", top)
@@ -862,12 +865,12 @@ _LOADED = [f".env{mode}{end}" for mode in ("", ".production", ".development", ".
 _SETS_STATE = re.compile(r"^[ \t]*(?:export[ \t]+)?FORKSTACK_STATE[ \t]*[=:]", re.MULTILINE)
 
 
-def _chosen_state(path: Optional[str], directories: List[str]) -> Optional[str]:
+def _chosen_state(path: str | None, directories: list[str]) -> str | None:
     """The user's choice of a directory for `.forkstack/`, which env files in `directories` may not make."""
     if path is None:
         return None
     for file in (_join(directory, name) for directory in directories for name in _LOADED):
-        text: Optional[str] = _attempt(lambda: _read_text(file))
+        text: str | None = _attempt(lambda: _read_text(file))
         if _SETS_STATE.search(text or ""):
             hint = "Remove the line: the user chooses where the state is, in the shell, and no file of a project does"
             raise _unusable("NOT_PERMITTED", "FORKSTACK_STATE", f'"{file}" sets it', hint)
@@ -886,7 +889,7 @@ def _is_owned(path: str, cwd: str) -> bool:
     return found.st_uid == os.getuid() or (here is not None and found.st_uid == here.st_uid)
 
 
-def _assert_owned(path: str, cwd: Optional[str], may_be_link: bool = True) -> None:
+def _assert_owned(path: str, cwd: str | None, may_be_link: bool = True) -> None:
     shown = f'"{path}"'
     if not may_be_link and os.path.islink(path):
         raise _unusable("NOT_PERMITTED", shown, "it is a link", "Remove it, or put what it leads to in its place")
@@ -910,9 +913,9 @@ def _assert_state(root: str, path: str, cwd: str) -> None:
 
 
 class _Shared(NamedTuple):
-    block: Optional[_Values]  # forkstack's part
+    block: _Values | None  # forkstack's part
     person: _Values  # all other lines
-    directory: Optional[str]  # that the block was written for
+    directory: str | None  # that the block was written for
 
 
 # One assignment: name, space, the value in single, double (whole, or up to a quote that does not end it) or back
@@ -940,13 +943,13 @@ def _read_env_file(text: str, name: str) -> _Values:
     return {match.group(1): _value_of(match, name) for match in _ASSIGNMENT.finditer(lines)}
 
 
-def _whole(value: Optional[_Value]) -> Optional[str]:
+def _whole(value: _Value | None) -> str | None:
     if isinstance(value, ForkstackError):
         raise value
     return value
 
 
-def _text_in(file: Optional[_Values], name: str) -> Optional[str]:
+def _text_in(file: _Values | None, name: str) -> str | None:
     value = (file or {}).get(name)
     return value if isinstance(value, str) else None
 
@@ -993,9 +996,9 @@ def _value_of(match: Any, file: str) -> _Value:
     return ForkstackError("VALUE_UNREADABLE", f'Cannot read variable "{name}" of {file}: {at}: {state}', hint)
 
 
-def _parse_secrets_file(text: str, name: str) -> Dict[str, str]:
+def _parse_secrets_file(text: str, name: str) -> dict[str, str]:
     """The secrets in an env file's text; their values may hold anything."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for key, value in _read_env_file(text, name).items():
         whole = _whole(value) or ""
         if whole.startswith(_ENCODED):
@@ -1020,7 +1023,7 @@ def _read_shared_file(text: str, name: str) -> _Shared:
     return _Shared(block, _read_env_file(text[:begin] + blank(text[begin:end]) + text[end:], name), directory)
 
 
-def _find_env_block(text: str, name: str) -> Optional[Tuple[int, int, str, Optional[str]]]:
+def _find_env_block(text: str, name: str) -> tuple[int, int, str, str | None] | None:
     """Where forkstack's block begins and ends in an env file's text, its lines, and the directory it is written for."""
     markers = list(_MARKER.finditer(text))
     if not markers:
@@ -1060,12 +1063,12 @@ def _directory_in(marker: str) -> object:
 
 # ---- the guard
 
-_Said = Dict[str, Optional[str]]  # the environment and the project that a file or a process names
-_Facts = Dict[str, Any]  # of a checkout and its process; tests/vectors has them by these names
-_Candidates = Dict[str, Any]  # for one value
+_Said = dict[str, Optional[str]]  # the environment and the project that a file or a process names
+_Facts = dict[str, Any]  # of a checkout and its process; tests/vectors has them by these names
+_Candidates = dict[str, Any]  # for one value
 
 
-class _LazyFacts(Dict[str, Any]):
+class _LazyFacts(dict[str, Any]):
     """Facts of which `hasState` is found out when it is asked for."""
 
     def __init__(self, facts: _Facts, has_state: Callable[[], bool]) -> None:
@@ -1077,23 +1080,23 @@ class _LazyFacts(Dict[str, Any]):
 
 
 class _Written(NamedTuple):
-    own: Optional[_Values]  # of the environment's own file
-    block: Optional[_Values]
+    own: _Values | None  # of the environment's own file
+    block: _Values | None
     person: _Values
     facts: _Facts
-    places: Dict[str, str]
+    places: dict[str, str]
 
 
 class _Guarded(NamedTuple):
     env: str
-    value: Optional[_Value] = None
-    source: Optional[str] = None  # "process", "file", "derived", "provider" or "person"
+    value: _Value | None = None
+    source: str | None = None  # "process", "file", "derived", "provider" or "person"
 
 
 class _Way(NamedTuple):
     """The environment that the facts name, before the guard has looked at what contradicts it; how it came about."""
 
-    env: Optional[str]
+    env: str | None
     decided_by: str
     is_run: bool
     is_named: bool
@@ -1101,7 +1104,7 @@ class _Way(NamedTuple):
     is_file_loaded: bool
 
 
-def _said_by(file: Optional[_Values]) -> Optional[_Said]:
+def _said_by(file: _Values | None) -> _Said | None:
     if file is None:
         return None
     return {"env": _text_in(file, "FORKSTACK_ENV"), "project": _text_in(file, "FORKSTACK_PROJECT")}
@@ -1120,7 +1123,7 @@ def _decide(facts: _Facts) -> _Way:
     is_run = env is not None and process.get("run") == env  # by `forkstack run`, which has looked
 
     # A file that was loaded before the start brings the FORKSTACK_ENV that decides: a block, or a person's line.
-    def is_by_file(said: Optional[_Said]) -> bool:
+    def is_by_file(said: _Said | None) -> bool:
         return not is_run and decided_by == "FORKSTACK_ENV" and said is not None and said.get("env") == env
 
     is_block_loaded = is_by_file(facts.get("block")) and process.get("project") is not None
@@ -1174,7 +1177,7 @@ def _certain_env(facts: _Facts, way: _Way) -> str:
     raise _guard_error("ENV_UNKNOWN", facts, "use the variables", "it was never made here, or was deleted", hint)
 
 
-def _guard(facts: _Facts, name: str = "", candidates: Optional[_Candidates] = None) -> _Guarded:
+def _guard(facts: _Facts, name: str = "", candidates: _Candidates | None = None) -> _Guarded:
     """
     The guard: from the facts, the current environment and its value of a variable, or an error; never another
     environment's. It reads nothing. docs/environments.md has the table of its answers.
@@ -1212,7 +1215,7 @@ def _guard_error(code: str, facts: _Facts, what: str, state: str, hint: str) -> 
     return ForkstackError(code, f"Cannot {what}{whose}: {state}", hint)
 
 
-def _is_changed(written: Optional[_Value], in_process: str) -> bool:
+def _is_changed(written: _Value | None, in_process: str) -> bool:
     """Tells whether the process may have it from a file that was read with `$` or an escape expanded."""
     if not isinstance(written, str):
         return written is not None
@@ -1223,7 +1226,7 @@ def _is_changed(written: Optional[_Value], in_process: str) -> bool:
 # ---- the forms of other libraries
 
 
-def _sqlalchemy_url(stack: Stack, name: Optional[str], driver: Optional[str]) -> str:
+def _sqlalchemy_url(stack: Stack, name: str | None, driver: str | None) -> str:
     url = stack.of("database", "DATABASE_URL", name)
     scheme, rest = url.split(":", 1)
     plus = f"+{driver}" if driver else ""
@@ -1249,7 +1252,7 @@ def _path_of(url: str) -> str:
     return unquote(re.sub("^file:(?://(?:localhost)?(?=/))?", "", url))
 
 
-def _django_database(url: str) -> Dict[str, Any]:
+def _django_database(url: str) -> dict[str, Any]:
     from urllib.parse import parse_qsl, unquote, urlsplit
 
     parts = urlsplit(url)
@@ -1260,7 +1263,7 @@ def _django_database(url: str) -> Dict[str, Any]:
     if engine is None:
         hint = "Use a backend that reads the URL itself, with `database_url()`"
         raise _unusable("VALUE_INVALID", "DATABASE_URL in Django", f'it has no backend for "{parts.scheme}"', hint)
-    found: Dict[str, Any] = {
+    found: dict[str, Any] = {
         "ENGINE": f"django.db.backends.{engine}",
         "NAME": unquote(parts.path[1:]),
         "USER": unquote(parts.username or ""),
@@ -1291,11 +1294,11 @@ def _is_same_place(one: str, other: str) -> bool:
     return one == other or os.path.realpath(one) == os.path.realpath(other)
 
 
-def _look(path: str, call: Callable[[str], os.stat_result] = os.stat) -> Optional[os.stat_result]:
+def _look(path: str, call: Callable[[str], os.stat_result] = os.stat) -> os.stat_result | None:
     return _if_there(path, lambda: call(path))
 
 
-def _read_text(path: str) -> Optional[str]:
+def _read_text(path: str) -> str | None:
     def read() -> str:
         import stat
 
@@ -1309,7 +1312,7 @@ def _read_text(path: str) -> Optional[str]:
     return _if_there(path, read)
 
 
-def _names_in(path: str) -> List[str]:
+def _names_in(path: str) -> list[str]:
     return _if_there(path, lambda: os.listdir(path)) or []
 
 
@@ -1324,7 +1327,7 @@ def _file_url(path: str) -> str:
     return f"file://{path}"
 
 
-def _if_there(path: str, work: Callable[[], _T]) -> Optional[_T]:
+def _if_there(path: str, work: Callable[[], _T]) -> _T | None:
     """A result of looking at a path; `None` if nothing is there."""
     try:
         return work()
@@ -1335,7 +1338,7 @@ def _if_there(path: str, work: Callable[[], _T]) -> Optional[_T]:
         raise ForkstackError("FILE_UNREADABLE", message, "Check the file's permissions") from cause
 
 
-def _attempt(work: Callable[[], _T]) -> Optional[_T]:
+def _attempt(work: Callable[[], _T]) -> _T | None:
     """A result, or `None` if there is none because of an error that says nothing to the caller."""
     try:
         return work()

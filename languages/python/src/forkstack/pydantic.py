@@ -10,7 +10,7 @@ A source for pydantic-settings: fields are read from the current environment.
             return (ForkstackSource(settings_cls), *others.values())
 """
 
-from typing import Any, Dict, Tuple, Type
+from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -26,11 +26,11 @@ class ForkstackSource(PydanticBaseSettingsSource):
     gives is left to the other sources and to its default; any other error of forkstack is raised.
     """
 
-    def __init__(self, settings_cls: Type[BaseSettings], stack: "Stack | None" = None) -> None:
+    def __init__(self, settings_cls: type[BaseSettings], stack: "Stack | None" = None) -> None:
         super().__init__(settings_cls)
         self._stack = stack or open_stack()
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> Tuple[Any, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         prefix = str(self.config.get("env_prefix") or "")
         alias = field.validation_alias if isinstance(field.validation_alias, str) else None
         name = alias or (prefix + field_name).upper()
@@ -42,8 +42,8 @@ class ForkstackSource(PydanticBaseSettingsSource):
                     raise
         return None, field_name, False
 
-    def __call__(self) -> Dict[str, Any]:
-        found: Dict[str, Any] = {}
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         for field_name, field in self.settings_cls.model_fields.items():
             value, key, is_complex = self.get_field_value(field, field_name)
             if value is not None:

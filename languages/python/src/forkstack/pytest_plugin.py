@@ -9,7 +9,8 @@ deleted after the last one.
 import os
 import subprocess
 import uuid
-from typing import Iterator, List, Optional
+from collections.abc import Iterator
+from typing import Optional
 
 import pytest
 
@@ -34,7 +35,7 @@ def _call(*args: str) -> None:
         raise pytest.UsageError(f"forkstack {' '.join(args)} ended with {done.returncode}:\n{done.stderr.strip()}")
 
 
-def _wanted(config: pytest.Config) -> Optional[List[str]]:
+def _wanted(config: pytest.Config) -> Optional[list[str]]:
     """The options of `forkstack new`; `None` where no environment is wanted."""
     parent = config.getoption("--forkstack-from")
     if parent:
