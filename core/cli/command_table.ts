@@ -25,6 +25,11 @@ export const OPTIONS = {
   rebuild: { type: "boolean", help: "restore a lost registry from the marks on the resources" },
   revoke: { type: "boolean", help: "trust nothing of this project any more" },
   stack: { type: "string", help: "the providers: sqlite-local, neon-s3-vault, ...", value: "<stack>" },
+  template: {
+    type: "string",
+    help: "begin a new project from a template: music, python, django, go, ...",
+    value: "<name>",
+  },
   project: { type: "string", help: "the name of the project", value: "<project>" },
   set: {
     type: "string",
@@ -174,7 +179,7 @@ export const COMMANDS: Readonly<Record<string, Command<OptionName>>> = {
     group: "project",
     summary: "set up forkstack in an existing project",
     example: "init --stack sqlite-local",
-    options: ["stack", "project", "set", "dry-run"],
+    options: ["stack", "template", "project", "set", "dry-run"],
   },
   serve: {
     group: "data",

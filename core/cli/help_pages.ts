@@ -14,6 +14,7 @@ export const DEFAULTS: Readonly<Partial<Record<OptionName, string>>> = {
   ttl: '"ttl" in forkstack.json, else it never expires',
   idle: "delete the expired ones",
   stack: "what the project's files tell, else sqlite-local; asked on a terminal",
+  template: "none: the project is there",
   project: "from package.json or deno.json, the git remote, or the directory",
   set: "asked on a terminal, else see docs/choosing-a-stack.md",
   port: '"port" of the storage in forkstack.json, else 7833',
@@ -295,8 +296,11 @@ export const PAGES: Readonly<Record<string, Page>> = {
       ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a named stack with an option"],
       ["init --stack postgres-s3 --set ttl=3d --yes", "does not ask"],
       ["init --dry-run", "shows every line and writes nothing"],
+      ["init --template python", "begins a new project here: FastAPI, SQLAlchemy, Alembic"],
     ],
-    exits: { 5: "forkstack.json exists and says something else, or files changed during the run" },
+    exits: {
+      5: "forkstack.json exists and says something else, a file is in the place of a template's, or files changed during the run",
+    },
     files: {
       "forkstack.json": "describes the stack; not changed if it exists",
       "deno.json, package.json, Makefile":

@@ -5,6 +5,7 @@
  * @module
  */
 import { isBinary, isRunByDeno } from "../system/host.ts";
+import { VERSION } from "../system/version.ts";
 import { shellWord } from "../text/shell_word.ts";
 import type { Task } from "./task.ts";
 import { SETS, TASKS } from "./tasks.ts";
@@ -103,6 +104,14 @@ const TRUSTED =
 
 function importing({ protocol, host }: URL): string[] {
   return protocol === "https:" && TRUSTED.split(" ").includes(host) ? [] : [`--allow-import=${host}`];
+}
+
+/** Returns the specifier by which a project's own code imports `mod.ts`. */
+export function runtimeSpecifier(from: Origin, root: string): string {
+  if (from.kind === "url") return new URL("mod.ts", from.url).href;
+  if (from.kind !== "clone") return `npm:forkstack@${VERSION}`;
+  const path = pathFrom(root, from.path.replace(/cli\.ts$/, "mod.ts"));
+  return /^(\.|\/|[a-z]:)/i.test(path) ? path : `./${path}`;
 }
 
 /** Returns the path or URL of the schema of forkstack.json for editors; `undefined` if they could not read it. */

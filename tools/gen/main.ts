@@ -13,6 +13,7 @@ import { commandFiles, readCommands } from "./commands.ts";
 import { pages } from "./pages.ts";
 import { programsOf } from "./provider_tables.ts";
 import { providerFiles, providerPaths, readProviders } from "./providers.ts";
+import { templateFiles, templatePaths } from "./templates.ts";
 import type { Generated } from "./text.ts";
 
 const ROOT: string = resolve(fileURLToPath(new URL("../..", import.meta.url)));
@@ -25,7 +26,8 @@ export async function generate(root: string = ROOT): Promise<Generated[]> {
   const files = [
     ...await commandFiles(root, [...OWN_PROGRAMS, ...programsOf(providers)]),
     ...await providerFiles(root, providers),
-    await binaryFile(root, [...paths, ...providerPaths(providers)]),
+    ...templateFiles(root),
+    await binaryFile(root, [...paths, ...providerPaths(providers), ...templatePaths(root)]),
     ...await pages(root, providers, commands),
   ];
   return await Promise.all(files.map(async ({ path, text }) => ({ path, text: await formatted(path, text) })));

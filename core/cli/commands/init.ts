@@ -2,9 +2,11 @@
 import { declaredResources, envFileOf, ForkstackError, KINDS, NAME_PATTERN, parseEnvName } from "../../../mod.ts";
 import type { CommandResult, Invocation } from "../command_line.ts";
 import type { Catalog, LaptopServer } from "../../catalog.ts";
-import { loadResources } from "../../project/open_project.ts";
+import { loadResources, openProject } from "../../project/open_project.ts";
 import { fileError, files } from "../../system/files.ts";
-import { cwd, join, variable } from "../../system/host.ts";
+import { cwd, dirname, join, variable } from "../../system/host.ts";
+import { disk } from "../../system/disk.ts";
+import { load } from "../../system/lazy.ts";
 import { type CredentialReport, type InitPlan, planInit } from "../../setup/plan_setup.ts";
 import { commandsWithTask, origin, schemaPath } from "../../project/task_line.ts";
 import { COMMANDS } from "../command_table.ts";
@@ -45,6 +47,12 @@ export const command: CommandFile = {
       value: "<stack>",
       default: "what the project's files tell, else sqlite-local; asked on a terminal",
     },
+    template: {
+      type: "string",
+      help: "begin a new project from a template: music, python, django, go, ...",
+      value: "<name>",
+      default: "none: the project is there",
+    },
     project: {
       type: "string",
       help: "the name of the project",
@@ -77,9 +85,10 @@ export const command: CommandFile = {
     ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a named stack with an option"],
     ["init --stack postgres-s3 --set ttl=3d --yes", "does not ask"],
     ["init --dry-run", "shows every line and writes nothing"],
+    ["init --template python", "begins a new project here: FastAPI, SQLAlchemy, Alembic"],
   ],
   exits: {
-    5: "forkstack.json exists and says something else, or files changed during the run",
+    5: "forkstack.json exists and says something else, a file is in the place of a template's, or files changed during the run",
   },
   files: {
     "forkstack.json": "describes the stack; not changed if it exists",
@@ -114,6 +123,11 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
   };
   const isDry = flags["dry-run"] === true;
   try {
+    const template = text(flags.template);
+    if (template !== undefined) {
+      const begun = await beginFrom(template, { catalog, wishes, isDry, ask: asked });
+      if (isDry) return begun;
+    }
     const found = await survey(cwd(), catalog);
     const { proposal, vendors } = await proposed(catalog, found);
     const project = found.project.isNew
@@ -162,6 +176,44 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
   } catch (error) {
     throw fileError(error, `make "${cwd()}" ready`);
   }
+}
+
+/** Writes the files of a template, all or none, where no project is yet; what follows meets the project that is there. */
+async function beginFrom(
+  template: string,
+  { catalog, wishes, isDry, ask }: {
+    readonly catalog: Catalog;
+    readonly wishes: Wishes;
+    readonly isDry: boolean;
+    readonly ask: Ask | undefined;
+  },
+): Promise<CommandResult> {
+  const project = await openProject(cwd(), { init: true, catalog, isStateless: true });
+  const root = cwd();
+  if (project.root !== root) {
+    throw new ForkstackError("CONFLICT", `Cannot begin a project in "${root}": it is inside of "${project.root}"`, {
+      hint: "Make a new directory outside of it, go there, and run the same command again",
+    });
+  }
+  const name = wishes.project ?? project.name;
+  const { templateFiles } = await load<typeof import("../../setup/template.ts")>("core/setup/template.ts");
+  const written = await templateFiles(template, { root, project: name, origin: origin() });
+  const names = written.map(([path]) => path.slice(root.length + 1));
+  if (!isDry && written.length > 0) {
+    await ask?.agree(`Write the ${names.length} files of template ${template}?`);
+    for (const [path] of written) await disk.makeDirectory(dirname(path), 0o755);
+    await writeProjectFiles({ project, world: { files } }, written);
+  }
+  return {
+    data: {
+      project: name,
+      root,
+      files: names.map((one) => ({ name: one, state: "created", added: [] })),
+      dryRun: true,
+    },
+    text: () =>
+      [`Would begin ${name} in ${root} from template ${template}:`, ...names.map((one) => `  + ${one}`)].join("\n"),
+  };
 }
 
 function changedMeanwhile({ root }: Project): ForkstackError {
