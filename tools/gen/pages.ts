@@ -9,6 +9,8 @@ import { join } from "node:path";
 import { ERROR_CODES, EXIT_CODES } from "../../core/cli/error_codes.ts";
 import type { CommandFile } from "../../core/cli/command_file.ts";
 import { COMMON_OPTIONS } from "../../core/cli/shared.ts";
+import { USES } from "../../tests/frameworks/languages.ts";
+import type { Use } from "../../tests/frameworks/use.ts";
 import { providerTables } from "./provider_tables.ts";
 import type { Providers } from "./providers.ts";
 import type { Generated, Table } from "./text.ts";
@@ -24,7 +26,30 @@ const TABLES: Readonly<Record<string, () => Table>> = {
       meaning,
     ]),
   ],
+  ...Object.fromEntries(
+    Object.entries(USES).flatMap(([language, uses]) =>
+      (["SQLite", "PostgreSQL"] as const).map((database) => [
+        `${database} by ${language}`,
+        () => toolsTable(uses, database),
+      ])
+    ),
+  ),
 };
+
+/** Returns the table of a language's tools on a database, as the test of tools runs them. */
+function toolsTable(all: readonly Use[], database: Use["database"]): Table {
+  const uses = all.filter((use) => use.database === database);
+  const code = (text: string) => `\`${text}\``;
+  return [
+    ["tool", "line", "in `variables`", "not"],
+    ...uses.map(({ tool, line, variable, wrong = [] }) => [
+      tool,
+      code(line),
+      variable === undefined ? "" : code(variable.map((one) => JSON.stringify(one)).join(": ")),
+      wrong.map(([form, outcome]) => `${code(form)}: ${outcome}`).join("; "),
+    ]),
+  ];
+}
 
 /** Returns one word on whether the same call may succeed later. */
 function passing(retryable: boolean | string): string {
