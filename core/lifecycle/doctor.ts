@@ -11,6 +11,7 @@ import { finishRemoval } from "./delete.ts";
 import type { Engine } from "../engine/engine.ts";
 import { examineAccess } from "./examine_access.ts";
 import { examineCheckout, staleFinding } from "./examine_checkout.ts";
+import { examineEnvFiles } from "./examine_env_files.ts";
 import { examineData } from "./examine_data.ts";
 import { examineOthers } from "./examine_others.ts";
 import { goneFix, lookAt, type Standing, UNPROTECT } from "../engine/look.ts";
@@ -38,6 +39,7 @@ export async function examine(engine: Engine, isDeep = false): Promise<Finding[]
       examineForks(engine, resource, rows).catch((error) => [unasked(engine, error, { resource: resource.key })])
     ),
     examineCheckout(engine, environments),
+    examineEnvFiles(engine),
     examineAccess(engine.project),
     examineOthers(engine, environments),
     engine.registry.kept().then((kept) => kept.map(keptFinding)),

@@ -4,16 +4,12 @@
  *
  * @module
  */
-import { readEnvFile } from "../../mod.ts";
 import { disk } from "../system/disk.ts";
 import { join } from "../system/host.ts";
-import { projectFile } from "../project/state_ownership.ts";
+import { adviceFile, envValuesOf } from "../workspace/advice_file.ts";
 import type { ClueFile } from "./clues.ts";
 import { tellsClues } from "./clues.ts";
 
-/** The largest file that is read for advice. */
-export const MOST_BYTES = 256 * 1024;
-const MOST_IN_LINE = 4_000;
 const MOST_DIRECTORIES = 200;
 
 /** Files in other directories that tell something. */
@@ -36,33 +32,10 @@ export async function clueFilesOf(root: string): Promise<ClueFile[]> {
   return found.map((one) => ({ ...one, values: envFiles.find(({ path }) => path === one.path)?.own ?? all }));
 }
 
-/** Returns the variables of an env file; of one that can't be read plainly, an empty text. */
-export function envValuesOf(text: string): Record<string, string> {
-  const values = Array.from(readEnvFile(text), ([key, value]) => [key, typeof value === "string" ? value : ""]);
-  return Object.fromEntries(values);
-}
-
 /** Returns the paths of Django's settings: `"shop/settings.py"`. */
 function settingsOf(manage: string): string[] {
   const [, module] = /DJANGO_SETTINGS_MODULE["'],[ ]*["']([a-z_][\w.]*)["']/i.exec(manage) ?? [];
   return module === undefined ? [] : [`${module.replaceAll(".", "/")}.py`];
-}
-
-/** Reads a file; `undefined` if there is none, if it is somebody else's, or larger than one that a person writes. */
-export async function adviceFile(root: string, path: string): Promise<Pick<ClueFile, "path" | "text"> | undefined> {
-  try {
-    const real = await projectFile(root, path);
-    const found = await disk.look(real);
-    if (found?.type !== "file" || found.sizeBytes > MOST_BYTES) return undefined;
-    const text = await disk.readText(real);
-    return { path, text: /\.jsonc?$/.test(path) ? text : withoutLongLines(text) };
-  } catch {
-    return undefined; // advice only: what can't be read gives none
-  }
-}
-
-function withoutLongLines(text: string): string {
-  return text.split("\n").map((line) => line.length > MOST_IN_LINE ? "" : line).join("\n");
 }
 
 /** Directories that hold what others wrote. */
