@@ -1119,7 +1119,10 @@ export function guard(facts: Facts, variable?: string, candidates: Candidates = 
     return { env, value, from };
   }
   const path = candidates.loadedFrom?.();
-  const unset = `Unset ${variable}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
+  const isNameless = !way.isNamed && facts.pointer === undefined && !facts.hasState;
+  const unset = isNameless
+    ? `In a deployment set FORKSTACK_ENV=prod beside it; elsewhere unset ${variable}`
+    : `Unset ${variable}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
   const hint = path === undefined ? unset : `Take the variable out of "${path}", or do not load that file`;
   const state = `the process environment holds a different value${path === undefined ? "" : `, that of "${path}"`}`;
   throw guardError("ENV_CONFLICT", facts, `read ${variable}`, state, { hint });

@@ -122,3 +122,24 @@ Deno.test("a value of the process that no env file has is told without a file", 
     assert.match(hint!, /^Unset DATABASE_URL; /);
   }
 });
+
+const NAMELESS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "with forkstack.json": { "forkstack.json": '{"project": "shop", "database": {"provider": "postgres"}}' },
+  "with mod.ts alone": {},
+  "with a person's env file": { "forkstack.json": '{"project": "shop"}', ".env.local": "STRIPE_KEY=sk\n" },
+};
+
+for (const [how, files] of Object.entries(NAMELESS)) {
+  Deno.test(`a deployment ${how} that names no environment is told to set FORKSTACK_ENV`, () => {
+    using at = temporaryProject(files);
+    const others: Record<string, string>[] = [{}, { NODE_ENV: "production" }, { ENV: "/root/.shrc" }];
+    for (const more of others) {
+      const variables = { ...more, DATABASE_URL: "postgresql://db.example/shop" };
+      const { code, hint } = errorOf(() => at.open(variables).of("database", "DATABASE_URL"));
+      assert.equal(code, "ENV_CONFLICT");
+      assert.equal(hint, "In a deployment set FORKSTACK_ENV=prod beside it; elsewhere unset DATABASE_URL");
+      const named = { ...variables, FORKSTACK_ENV: "prod" };
+      assert.equal(at.open(named).of("database", "DATABASE_URL"), variables.DATABASE_URL);
+    }
+  });
+}

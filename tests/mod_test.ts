@@ -917,5 +917,5 @@ Deno.test("mod.ts is one file that imports nothing and stays under its budget", 
   assert.deepEqual(specifiersIn(text), []);
   const lines = text.split("\n").length - 1;
   assert(lines <= 1_390, `${lines} lines`);
-  assert(text.length <= 72_500, `${text.length} characters`);
+  assert(text.length <= 72_600, `${text.length} characters`);
 });
