@@ -6,8 +6,10 @@ import { fileURLToPath } from "node:url";
 import { debianBinaries, npmBinaries, startServer } from "../emulators/postgres_server.ts";
 import { Server as RedisServer, WHY_NO_SERVER } from "../emulators/redis_server.ts";
 import { pack } from "../../tools/build/pack.ts";
-import { node, type Project, runtimeTest, temporaryProject } from "../runtime_helpers.ts";
+import { testIf } from "../helpers.ts";
+import { node, type Project, temporaryProject } from "../runtime_helpers.ts";
 import { SIZE, type Size } from "../sizes.ts";
+import { whyMissing } from "../tools.ts";
 import { Walk } from "./guide.ts";
 import { stepsOf } from "./page.ts";
 
@@ -51,13 +53,14 @@ for (const [guide, size] of Object.entries(GUIDES)) {
   });
 
   if (size === "full" && SIZE !== "full") continue;
-  runtimeTest(`${guide}.md: what it says works`, NODE, async ([program]) => {
+  testIf(await whyNot(page), `${guide}.md: what it says works`, async () => {
+    assert("command" in NODE);
     await using stack = new AsyncDisposableStack();
     const walk = stack.use(
       new Walk({
-        path: [dirname(program)],
+        path: [dirname(NODE.command[0])],
         servers: await serversOf(page, stack),
-        ...page.includes("prisma") ? { env: { PRISMA_SCHEMA_ENGINE_BINARY: prismaEngine(stack) } } : {},
+        env: page.includes("prisma") ? { PRISMA_SCHEMA_ENGINE_BINARY: prismaEngine(stack) } : {},
         tarball,
       }),
     );
@@ -65,18 +68,33 @@ for (const [guide, size] of Object.entries(GUIDES)) {
   });
 }
 
+/** Why a page can't be run on this machine. */
+async function whyNot(page: string): Promise<string | undefined> {
+  const why = "missing" in NODE ? NODE.missing : whyMissing("curl", "git", "setsid");
+  if (why !== undefined) return why;
+  if (page.includes("@localhost:6379") && WHY_NO_SERVER !== undefined) return WHY_NO_SERVER;
+  if (!page.includes("@localhost:5432")) return undefined;
+  const found = await postgresBinaries();
+  return "reason" in found ? found.reason : whyMissing("psql", "pg_dump");
+}
+
+/** Debian's PostgreSQL, whose `pg_dump` is of the same version, else npm's. */
+async function postgresBinaries(): Promise<{ bin: string } | { reason: string }> {
+  const debian = debianBinaries();
+  return "bin" in debian ? debian : await npmBinaries();
+}
+
 /** Starts the servers that a page has on this machine: its text for each, and what stands there for it. */
 async function serversOf(page: string, stack: AsyncDisposableStack): Promise<Record<string, string>> {
   const servers: Record<string, string> = {};
   if (page.includes("@localhost:5432")) {
-    const debian = debianBinaries(); // with pg_dump, for `import`
-    const found = "bin" in debian ? debian : await npmBinaries();
-    const server = stack.use(await startServer("bin" in found ? found.bin : assert.fail(found.reason)));
+    const found = await postgresBinaries();
+    assert("bin" in found);
+    const server = stack.use(await startServer(found.bin));
     servers["postgres:postgres@localhost:5432"] = server.url("").replace(/^.*\/\/(.*)\/$/, "$1");
     for (const [, name] of page.matchAll(/POSTGRES_DB: (.+)/g)) await server.query(`CREATE DATABASE "${name}"`);
   }
   if (page.includes("@localhost:6379")) {
-    if (WHY_NO_SERVER !== undefined) assert.fail(WHY_NO_SERVER);
     const server = stack.use(await RedisServer.start());
     servers["cache@localhost:6379"] = `${server.password}@127.0.0.1:${server.port}`;
   }
