@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, posix } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { anchorsOf, PAGES } from "../../tools/docs/pages.ts";
 import { build, groupsOf, listing, OUTPUT, runTool, sitePages } from "../../tools/site/main.ts";
@@ -80,6 +80,9 @@ Deno.test({
     build("/forkstack/");
     for (const [path, { text }] of PATHS) {
       assert.equal(readFileSync(join(OUTPUT, path), "utf8"), text);
+      for (const [, picture] of text.matchAll(/!\[[^\]]*\]\((?!https?:)([^)]+)\)/g)) {
+        assert(existsSync(join(OUTPUT, dirname(path), picture!)), `${path}: ${picture}`);
+      }
       const html = readFileSync(join(OUTPUT, path.replace(/\.md$/, ".html")), "utf8");
       for (const anchor of anchorsOf(text)) assert(html.includes(`id="${anchor}"`), `${path}#${anchor}`);
     }

@@ -197,13 +197,16 @@ export function build(base = "/", repository?: string): SitePage[] {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
   };
-  cpSync(join(ROOT, "docs"), SOURCE, { recursive: true, filter: (path) => !path.endsWith(".md") }); // pictures
+  const pictures = (to: string) =>
+    cpSync(join(ROOT, "docs"), to, { recursive: true, filter: (path) => !path.endsWith(".md") });
+  pictures(SOURCE);
   for (const { path, text } of pages) write(join(SOURCE, path), text);
   write(join(SOURCE, ".vitepress/config.mjs"), config(pages, base));
   write(join(SOURCE, ".vitepress/empty.vue"), "<template></template>\n");
   symlinkSync(join(PACKAGES, "node_modules"), join(SOURCE, "node_modules")); // where the pages look for Vue
   const { code, said } = runTool("vitepress", ["build", SOURCE]);
   if (code !== 0) throw new Error(said);
+  pictures(OUTPUT);
   for (const { path, text } of pages) write(join(OUTPUT, path), text);
   write(join(OUTPUT, "llms.txt"), listing(pages, base));
   return pages;
