@@ -60,6 +60,21 @@ Deno.test("each variable and error code that a page names is there", () => {
   assert.equal(unknownNames([{ text: "echo $A `NO_SUCH_CODE` ENV_UNSET", page: "a" }]).length, 1);
 });
 
+/** Options of Deno and of pg_dump that no test gives. */
+const OPTIONS_OF_OTHERS = ["--watch", "--create"];
+
+Deno.test("each option that a page names by itself is forkstack's or another program's", () => {
+  const unknown = (codes: readonly Code[]) =>
+    codes.flatMap(({ text, page }) => {
+      const [option] = /^--[a-z][a-z-]+/.exec(text) ?? [];
+      if (option === undefined || Object.hasOwn(OPTIONS, option.slice(2))) return [];
+      return SOURCES.includes(option) || OPTIONS_OF_OTHERS.includes(option) ? [] : [`${page}: ${option}`];
+    });
+  assert.deepEqual(unknown(CODES), []);
+  const found = unknown([{ text: `--nowhere-to-be-found`, page: "a" }, { text: "--ttl 3d", page: "a" }]);
+  assert.equal(found.length, 1);
+});
+
 /** What may stand before a command line: the beginning, a sign of a shell, another program that starts it. */
 const BEFORE = /(?:^|[|;&(!`"] *|(?:^|\s)(?:run:|-|\w+=\S*|then|deno task|npm run) +)$/;
 
