@@ -14,6 +14,7 @@ export const NPM_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   servers: ["pg@8.23.1", "postgres@3.4.9", ...BUILDERS],
   mikroSqlite: ["@mikro-orm/core@7.2.0", "@mikro-orm/sqlite@7.2.0"],
   mikroPostgres: ["@mikro-orm/core@7.2.0", "@mikro-orm/postgresql@7.2.0"],
+  prismaNative: ["prisma@7.10.0", "@prisma/client@7.10.0", "@prisma/adapter-better-sqlite3@7.10.0"],
   prisma: ["prisma@7.10.0", "@prisma/client@7.10.0", "@prisma/adapter-libsql@7.10.0", "@prisma/adapter-pg@7.10.0"],
 };
 
@@ -46,10 +47,9 @@ await orm.close();`;
 const prisma = (provider: string, adapter: string, imported: string, line: string) => ({
   files: {
     "schema.prisma": `generator client {
-  provider     = "prisma-client"
-  output       = "./generated"
-  engineType   = "client"
-  runtime      = "bun"
+  provider   = "prisma-client-js"
+  output     = "./generated"
+  engineType = "client"
 }
 datasource db {
   provider = "${provider}"
@@ -59,8 +59,8 @@ model notes {
   text String
 }
 `,
-    "main.ts": `import { ${imported} } from "${adapter}";
-import { PrismaClient } from "./generated/client.ts";
+    "main.mjs": `import { ${imported} } from "${adapter}";
+import { PrismaClient } from "./generated/index.js";
 ${line}
 const prisma = new PrismaClient({ adapter });
 await prisma.notes.create({ data: { text: "added" } });
@@ -70,7 +70,7 @@ await prisma.$disconnect();
   // `generate` fetches an engine that only `migrate` uses, unless it is told of one.
   command: [
     ...["env", "PRISMA_SCHEMA_ENGINE_BINARY=/bin/true"],
-    ...["sh", "-c", "node_modules/.bin/prisma generate --schema schema.prisma >&2 && bun main.ts"],
+    ...["sh", "-c", "node_modules/.bin/prisma generate --schema schema.prisma >&2 && node main.mjs"],
   ],
   packages: "prisma",
   isLong: true,
@@ -210,13 +210,26 @@ db.exec("${INSERT}");`,
   },
   {
     tool: "Prisma, libSQL",
-    line: "const adapter = new PrismaLibSql({ url: process.env.DATABASE_URL! });",
+    line: "const adapter = new PrismaLibSql({ url: process.env.DATABASE_URL });",
     ...prisma(
       "sqlite",
       "@prisma/adapter-libsql",
       "PrismaLibSql",
-      "const adapter = new PrismaLibSql({ url: process.env.DATABASE_URL! });",
+      "const adapter = new PrismaLibSql({ url: process.env.DATABASE_URL });",
     ),
+  },
+  {
+    tool: "Prisma, better-sqlite3",
+    line: "const adapter = new PrismaBetterSqlite3({ url: process.env.PRISMA_URL });",
+    variable: ["PRISMA_URL", "file:{DATABASE_PATH}"],
+    wrong: [["const adapter = new PrismaBetterSqlite3({ url: process.env.DATABASE_URL });", "an error"]],
+    ...prisma(
+      "sqlite",
+      "@prisma/adapter-better-sqlite3",
+      "PrismaBetterSqlite3",
+      "const adapter = new PrismaBetterSqlite3({ url: process.env.PRISMA_URL });",
+    ),
+    packages: "prismaNative",
   },
   {
     tool: "bun:sqlite",
