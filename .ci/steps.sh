@@ -104,6 +104,16 @@ install_programs() {
   }
   install_servers
   install_extensions
+  install_languages
+}
+
+# Drivers of Ruby and PHP, which tests/frameworks runs as Debian has them.
+install_languages() {
+  local package missing=()
+  for package in ruby-sequel ruby-sqlite3 ruby-pg php-cli php-sqlite3 php-pgsql; do
+    dpkg-query -W "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] || as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # PostGIS and pgvector for the newest PostgreSQL that is installed; PyPI has a server with pgvector where Debian has none.
