@@ -125,7 +125,7 @@ function shownIn(text: string, { language }: Block, place: Place): unknown {
 }
 
 for (const [page, all] of Map.groupBy(BLOCKS, ({ page }) => page)) {
-  const blocks = all.filter((block) => ["run", "printed", "file"].includes(kindOf(block)!));
+  const blocks = all.filter((block) => ["run", "printed"].includes(kindOf(block)!));
   if (blocks.length === 0) continue;
   Deno.test(`${page}: its code does what it says, in order`, async () => {
     await using place = await projectOf();
@@ -133,8 +133,7 @@ for (const [page, all] of Map.groupBy(BLOCKS, ({ page }) => page)) {
     for (const block of blocks) {
       const env = { PATH: `${place.path("..", "bin")}:${join(ROOT, "tests/cli/path")}:${Deno.env.get("PATH")}` };
       const first = block.notes.get("first");
-      if (kindOf(block) === "file") await place.write(block.notes.get("file")!, `${block.code}\n`);
-      else if (kindOf(block) === "printed") {
+      if (kindOf(block) === "printed") {
         if (first !== undefined) printed = (await runCommand(place.root, ["bash", "-c", first], { env })).stdout;
         assert.deepEqual(shownIn(block.code, block, place), shownIn(printed, block, place), placeOf(block));
       } else {

@@ -5,7 +5,6 @@
  *
  *     <!-- first: forkstack new alice -->       what is run before it and not shown, once for the page's project
  *     <!-- prints -->                           it is what the block above it prints, or its own `first`
- *     <!-- file: Makefile -->                   it is this file of that project
  *     <!-- run by: tests/docs/install_test.ts -->   the file that runs it, which names the page
  *     <!-- not run: it needs an account at Neon -->
  *     <!-- fails: 5 -->                         in a guide: it ends with this exit code
@@ -29,13 +28,13 @@ export interface Block {
 
 /** What becomes of a block. */
 export interface Treatment {
-  readonly kind: "run" | "printed" | "file" | "config" | "json" | "yaml" | "types" | "elsewhere" | "not run";
+  readonly kind: "run" | "printed" | "config" | "json" | "yaml" | "elsewhere" | "not run";
   /** Reason or file, for those who read the list. */
   readonly about: string;
 }
 
 /** Notes that a block may have. */
-const NOTES = /^(first|prints|file|run by|not run|fails|server)(?:: +([^]+))?$/;
+const NOTES = /^(first|prints|run by|not run|fails|server)(?:: +([^]+))?$/;
 
 /** What is done by language where no note says otherwise. */
 const DEFAULTS: Readonly<Record<string, Treatment>> = {
@@ -96,8 +95,6 @@ export function treatmentOf({ page, language, code, notes }: Block): Treatment |
   if (page.startsWith("docs/guides/")) return { kind: "elsewhere", about: "tests/guides/guides_test.ts" };
   const file = notes.get("run by");
   if (file) return { kind: "elsewhere", about: file };
-  const own = notes.get("file");
-  if (own) return { kind: "file", about: own };
   if (notes.has("prints")) return { kind: "printed", about: "by the block above it" };
   if (language === "json" && isConfig(code)) return { kind: "config", about: "checked as forkstack.json" };
   return DEFAULTS[language];
