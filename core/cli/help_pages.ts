@@ -293,8 +293,10 @@ export const PAGES: Readonly<Record<string, Page>> = {
     ],
     examples: [
       ["init", "asks; without a terminal it sets up what the project's files tell"],
-      ["init --stack neon-s3-vault --set database.projectId=late-frost-12345", "a named stack with an option"],
-      ["init --stack postgres-s3 --set ttl=3d --yes", "does not ask"],
+      [
+        "init --stack neon-s3-vault --set database.projectId=late-frost-12345 --yes",
+        "a named stack with an option; does not ask",
+      ],
       ["init --dry-run", "shows every line and writes nothing"],
       ["init --template python", "begins a new project here: FastAPI, SQLAlchemy, Alembic"],
     ],

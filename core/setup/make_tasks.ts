@@ -49,9 +49,9 @@ export function makeText(targets: readonly MakeTarget[], { hasHelp }: { readonly
     `${name}: ## ${summary}\n\t@${line.replaceAll("$", "$$$$")} $(ENVS_ARGS)\n`
   );
   return [
-    "# Environments by forkstack: `make envs-new alice`; with options `make -- envs-delete alice --yes`;\n" +
-    '# for a name that is a target here `make envs-new ARGS="build"`. For GNU Make.\n' +
-    "# Written by `forkstack init`: for a newer one, remove this file and run it again.\n",
+    "# Environments by forkstack:  make envs-new alice  and with options  make -- envs-delete alice --yes\n" +
+    '# For a name that is a target here:  make envs-new ARGS="build"  For GNU Make.\n' +
+    "# Written by init of forkstack: for a newer one, remove this file and run init again.\n",
     `.PHONY: ${names.join(" ")}\n`,
     ...help.map(() => HELP),
     ...rules,

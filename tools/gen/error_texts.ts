@@ -322,11 +322,11 @@ export interface CommandText {
 /** A command line: a program's name with a word after it, or one that is put together elsewhere. */
 const COMMAND = /`(?:[a-z][\w.-]* |\{\}`)/;
 
-/** Lists every text with a command line, but for pages of help, by the syntax tree: hints, findings, next steps. */
+/** Lists every text with a command line, but for pages of help and templates, by the syntax tree: hints, findings, next steps. */
 export async function commandTexts(root: string): Promise<CommandText[]> {
   const found = new Map<string, string[]>();
   for (const [path, source] of await sources(root)) {
-    if (path === "core/cli/help_pages.ts") continue;
+    if (path === "core/cli/help_pages.ts" || path.startsWith("core/setup/templates/")) continue;
     visit(programOf(source), (node, around) => {
       if (path.startsWith("core/cli/commands/") && around.length === 0) return; // the page of the command
       const pieces = node.type === "TemplateLiteral"
