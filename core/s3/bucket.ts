@@ -10,7 +10,7 @@ import { S3Error } from "./error.ts";
 import { type Meta, type Opened, openObject, openPlain, writeObject } from "./files.ts";
 import { OBJECTS, STORE } from "./layout.ts";
 import { MAX_KEY_BYTES, pathOfKey, plainPathOfKey } from "./keys.ts";
-import { isAbsent, isReal, linked, makeReal, statOf } from "./paths.ts";
+import { isAbsent, isReal, isUnlinked, linked, makeReal, statOf } from "./paths.ts";
 
 const LEFTOVER_MS = 24 * 3_600_000;
 
@@ -106,7 +106,7 @@ export class Bucket {
           if (!isAbsent(error) || attempt === 3) throw error; // another process may remove an empty directory
         }
       }
-      if (!isReal(path)) throw linked(key);
+      if (!isUnlinked(path)) throw linked(key);
     } catch (error) {
       fs.rmSync(temporary, { force: true });
       throw error;

@@ -15,7 +15,11 @@ export function isAbsent(error: unknown): boolean {
 
 /** Returns true if something is at the path, and neither it nor a directory above it is a link. */
 export function isReal(path: string): boolean {
-  if (!fs.existsSync(path)) return false; // mostly: without an error being made
+  return fs.existsSync(path) && isUnlinked(path); // where there may be nothing, without an error being made
+}
+
+/** Returns the same as `isReal`, sooner where something mostly is at the path. */
+export function isUnlinked(path: string): boolean {
   try {
     return fs.realpathSync.native(path) === path;
   } catch (error) {
@@ -36,7 +40,7 @@ export function realBelow(root: string, path: string): string {
 
 /** Creates missing directories one by one, below `root`, which must exist without links. */
 export function makeReal(root: string, directory: string): void {
-  if (isReal(directory) && statOf(directory)?.isDirectory()) return;
+  if (isUnlinked(directory) && statOf(directory)?.isDirectory()) return;
   let at = root;
   for (const name of relative(root, directory).split(sep)) {
     at = join(at, name);
@@ -47,7 +51,7 @@ export function makeReal(root: string, directory: string): void {
     }
     if (statOf(at)?.isDirectory() !== true) throw linked(relative(root, at));
   }
-  if (!isReal(directory)) throw linked(relative(root, directory));
+  if (!isUnlinked(directory)) throw linked(relative(root, directory));
 }
 
 /** The error for a path that a link redirects. */
@@ -76,7 +80,7 @@ export function openReal(path: string): { readonly fd: number; readonly stat: fs
     }
     const stat = fs.fstatSync(fd);
     const isSame = stat.isFile() && stat.ino === seen.ino && stat.dev === seen.dev;
-    if (isSame && isReal(path)) return { fd, stat };
+    if (isSame && isUnlinked(path)) return { fd, stat };
     fs.closeSync(fd);
     if (isSame) return undefined; // else it was replaced meanwhile
   }

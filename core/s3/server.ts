@@ -12,7 +12,7 @@ import { diskError, S3Error } from "./error.ts";
 import { checkHonoured, withMoved } from "./headers.ts";
 import { isEmpty } from "./list.ts";
 import { isAside, operationOf } from "./operations.ts";
-import { isAbsent, isReal, linked, makeReal, realBelow, statOf } from "./paths.ts";
+import { isAbsent, isUnlinked, linked, makeReal, realBelow, statOf } from "./paths.ts";
 import { checkVersion, emptyResponse, OWNER, pageLimit, type S3Request, xmlResponse } from "./request.ts";
 import { authenticate } from "./signature.ts";
 import { decodePart, type SignedRequest } from "./sigv4.ts";
@@ -140,7 +140,7 @@ function findBucket(options: S3Options, name: string): Bucket | undefined {
     const root = realBelow(options.root, options.directoryOf(name));
     const found = statOf(root);
     if (found === undefined) return undefined;
-    if (!found.isDirectory() || !isReal(root)) throw linked(name);
+    if (!found.isDirectory() || !isUnlinked(root)) throw linked(name);
     return new Bucket(name, root);
   } catch (error) {
     if (isAbsent(error)) return undefined;
