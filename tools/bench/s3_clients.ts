@@ -82,8 +82,11 @@ function tasksOf(work: string): Task[] {
   ];
 }
 
-/** Ratios that are promised: a server in JavaScript beside one in Go, on the same cores as the client. */
-const AT_MOST = [1, 1, 1, 1, 1, 1, 1];
+/**
+ * Ratios that are promised, in the order of the tasks: a server in JavaScript beside one in Go, on the same cores as the
+ * client. It loses where each object is a request, and a list opens each object; it wins where bytes count.
+ */
+const AT_MOST = [1.5, 1.4, 1.4, 4, 1.4, 1, 1];
 
 export const s3ClientBenchmarks: readonly Benchmark[] = [{
   name: "storage: S3 server through s5cmd beside SeaweedFS",
