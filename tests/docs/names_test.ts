@@ -43,7 +43,7 @@ const SOURCES = ["mod.ts", "cli.ts", "core", "providers", "languages", "tests", 
 
 /** Names of a reader's own, in examples, and privileges of MySQL. */
 const OF_OTHERS =
-  /^(SET_ANY_DEFINER|SET_USER_ID|CONNECTION_ADMIN|STRIPE_\w*|LOG_LEVEL|OLD_URL|MINE_TOKEN|API_KEY|NUMBER|EVENTS_DATABASE_PATH|(VITE|NEXT_PUBLIC)_DATABASE_URL|PROJECT_NAME|PROTECTED_ENVS)$/;
+  /^(SET_ANY_DEFINER|SET_USER_ID|CONNECTION_ADMIN|STRIPE_\w*|LOG_LEVEL|OLD_URL|MINE_TOKEN|API_KEY|NUMBER|EVENTS_DATABASE_PATH|(VITE|NEXT_PUBLIC)_DATABASE_URL|PROJECT_NAME|PROTECTED_ENVS|TEST_DATABASE_URL)$/;
 
 /** Names in capitals that nothing has. */
 function unknownNames(codes: readonly Code[]): string[] {

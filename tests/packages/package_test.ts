@@ -21,7 +21,7 @@ import { specifiersIn } from "../../tools/gen/sources.ts";
 const TYPESCRIPT = "typescript@7.0.2";
 
 /** What npm fetches, as tools/bench/package.ts has it too, and what then lies in node_modules/forkstack. */
-const MOST_PACKED_BYTES = 460 * 2 ** 10;
+const MOST_PACKED_BYTES = 530 * 2 ** 10; // a tenth of it are the templates of `init`
 const MOST_UNPACKED_BYTES = 1.6 * 2 ** 20;
 
 const [NODE_20, NODE_22, BUN] = [node(20), node(22), bun()];
@@ -108,7 +108,10 @@ Deno.test("the package holds built JavaScript, the types of what it exports, and
   ];
   assert.deepEqual(rest, expected.sort());
   for (const file of files) {
-    assert.doesNotMatch(text(file), /sourceMappingURL|["'`]npm:@?[a-z]/, file);
+    const imported = text(file).replaceAll("npm:forkstack@", ""); // which tasks of Deno call
+    if (!file.startsWith("core/setup/templates/")) {
+      assert.doesNotMatch(imported, /sourceMappingURL|["'`]npm:@?[a-z]/, file);
+    }
     if (/\.js$/.test(file)) assert.doesNotMatch(text(file), /^\s*(await )?using /m, `${file}: Node 22 has no "using"`);
     if (!/\.(js|d\.ts)$/.test(file)) continue;
     for (const one of importsOf(file).filter((specifier) => specifier.startsWith("."))) {

@@ -165,7 +165,7 @@ const MOST: Readonly<Record<string, number>> = {
   "switch": 61,
   "switch to a base": 63,
 };
-const MOST_OF_OTHERS = 52;
+const MOST_OF_OTHERS = 53;
 
 Deno.test("no provider, SDK or schema library is loaded by a command that does not need it", async (t) => {
   await using by = await ByUrl.make({});
