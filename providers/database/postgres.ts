@@ -257,19 +257,18 @@ async function create(context: Context, query: Query, target: Target<Options>): 
   if (reason !== undefined) throw foreign("make", target.name, reason);
   if (seen.state === "ready") return seen.fork;
   await assertFit(query, target);
-  const isNew = seen.state === "absent";
-  const claim = isNew ? await claimed(context, query, target) : seen.fork;
+  const claim = seen.state === "absent" ? await claimed(context, query, target) : seen.fork;
   await context.record("claim", claim.id);
   context.signal.throwIfAborted();
   await assertFree(query, claim);
-  if (!isNew) await clear(query, claim);
+  const copy = await fill(context, query, claim, target);
   try {
-    const copy = await fill(context, query, claim, target, claim.name);
-    return { ...claim, copy: copy ?? claim.copy };
+    await query(`ALTER DATABASE ${quotedIdentifier(aside("new", claim))} RENAME TO ${quotedIdentifier(claim.name)}`);
   } catch (error) {
     if (pg.sqlStateOf(error) === "42P04") await assertFree(query, claim);
     throw error;
   }
+  return { ...claim, copy: copy ?? claim.copy };
 }
 
 async function claimed(context: Context, query: Query, target: Target<Options>): Promise<Fork> {
@@ -278,23 +277,15 @@ async function claimed(context: Context, query: Query, target: Target<Options>):
     parent: target.parent,
   };
   const name = quotedIdentifier(target.name);
-  let told: Record<string, unknown>[];
   try {
-    told = await query(`CREATE ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
-      COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)};
-      ${becoming(target.name)}; ${ROLES} WHERE rolname = ${literal(target.name)}`);
+    await query(`CREATE ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
+      COMMENT ON ROLE ${name} IS ${literal(`${formatMarker(target.marker)} ${JSON.stringify(note)}`)}`);
   } catch (error) {
     if (pg.sqlStateOf(error) !== "42710") throw error;
     throw foreign("make", target.name, `somebody else made the role "${target.name}" meanwhile`);
   }
-  const [role] = told.at(-1) as unknown as RoleRow[];
+  const [role] = await query(`${ROLES} WHERE rolname = $1`, [target.name]) as RoleRow[];
   return roleFork(context, role!, undefined)!;
-}
-
-/** Statement that makes this connection a member of a role: who is no superuser must be one to give it a database. */
-function becoming(role: string): string {
-  return `DO $$ BEGIN IF NOT pg_has_role(${literal(role)}, 'USAGE') THEN
-    EXECUTE 'GRANT ' || quote_ident(${literal(role)}) || ' TO CURRENT_USER'; END IF; END $$`;
 }
 
 /** Withdraws a claim if somebody else's database got its name meanwhile. */
@@ -305,20 +296,17 @@ async function assertFree(query: Query, claim: Fork): Promise<void> {
   throw foreign("make", claim.name, "somebody else made a database of this name meanwhile");
 }
 
-/** Removes what an earlier run began to fill: it may be incomplete. */
-async function clear(query: Query, claim: Fork): Promise<void> {
-  await dropDatabases(query, claim, [aside("new", claim), aside("old", claim)]);
-  await query(becoming(claim.name));
-}
-
-/** Creates a marked copy of the parent under another name, which in the end becomes `name`, if that is given. */
+/** Creates a marked copy of the parent under another name, from the start: an earlier run's may be incomplete. */
 async function fill(
   context: Context,
   query: Query,
   claim: Fork,
   target: Target<Options>,
-  name?: string,
 ): Promise<Copy | undefined> {
+  await dropDatabases(query, claim, [aside("new", claim), aside("old", claim)]);
+  // Who is no superuser must be a member of the role to which a database is given, and may make itself one.
+  await query(`DO $$ BEGIN IF NOT pg_has_role(${literal(claim.name)}, 'USAGE') THEN
+    EXECUTE 'GRANT ' || quote_ident(${literal(claim.name)}) || ' TO CURRENT_USER'; END IF; END $$`);
   const { parent, options: { strategy, allowOutbound, createDatabases, setRoles } } = target;
   const to = aside("new", claim);
   const settings = await databaseSettings(query, parent);
@@ -337,9 +325,9 @@ async function fill(
     copy,
   };
   const comment = `${formatMarker(claim.marker)} ${JSON.stringify(note)}`;
+  await settle(query, to, settings, comment);
   if (createDatabases) await allowDatabases(query, claim);
   if (setRoles !== undefined) await allowRoles(query, claim, setRoles);
-  await settle(query, to, { ...settings, comment, name });
   return copy;
 }
 
@@ -396,7 +384,6 @@ async function reset(context: Context, fork: Fork, target: Target<Options>): Pro
     });
   const copy = await whileOurs(async (query) => {
     await assertFit(query, target);
-    await clear(query, fork);
     return await fill(context, query, fork, target);
   });
   const [own, fresh, old] = [fork.name, aside("new", fork), aside("old", fork)].map(quotedIdentifier);

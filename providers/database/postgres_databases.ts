@@ -94,19 +94,14 @@ export async function databaseSettings(query: Query, parent: string | undefined)
   return found!;
 }
 
-/** The last step of a database: the parent's settings, its mark, and a name if it gets another one. */
-export interface Settled extends Settings {
-  readonly comment: string;
-  readonly name?: string | undefined;
-}
-
-/** Applies the parent's settings, closes the database to all but the role, marks and names it, in one step. */
-export async function settle(query: Query, database: string, settled: Settled): Promise<void> {
-  const { lines, limit, comment } = settled;
+/** Applies the parent's settings, closes the database to all but the role, and marks it, in one step. */
+export async function settle(
+  query: Query,
+  database: string,
+  { lines, limit }: Settings,
+  comment: string,
+): Promise<void> {
   const name = quotedIdentifier(database);
-  const renaming = settled.name === undefined
-    ? ""
-    : `; ALTER DATABASE ${name} RENAME TO ${quotedIdentifier(settled.name)}`;
   const statements = lines.map((line) => {
     const [key, value] = [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)];
     const setting = key.split(".").map(quotedIdentifier).join(".");
@@ -115,5 +110,5 @@ export async function settle(query: Query, database: string, settled: Settled): 
     }, true); ALTER DATABASE ${name} SET ${setting} FROM CURRENT;`;
   });
   await query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC; ${statements.join(" ")}
-    ALTER DATABASE ${name} CONNECTION LIMIT ${limit}; COMMENT ON DATABASE ${name} IS ${literal(comment)}${renaming}`);
+    ALTER DATABASE ${name} CONNECTION LIMIT ${limit}; COMMENT ON DATABASE ${name} IS ${literal(comment)}`);
 }

@@ -120,8 +120,8 @@ onServer(old, whyNoOld, "create() killed by SIGKILL can be run again, and undone
   const parents = await contentOf(server, "shop-dev");
   await using proxy = new Proxy(server);
   const each = sized({
-    gate: { template: [7, 9], dump: [40] },
-    full: { template: [3, 7, 8, 9, 10], dump: [9, 40, 76] },
+    gate: { template: [8, 11], dump: [40] },
+    full: { template: [3, 8, 10, 11, 13], dump: [12, 40, 80] },
   });
   for (const strategy of ["template", "dump"] as const) {
     const moments = each[strategy];
