@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import { packCreate } from "../../tools/build/create.ts";
 import { pack } from "../../tools/build/pack.ts";
 import config from "../../deno.json" with { type: "json" };
 import {
@@ -22,7 +23,7 @@ const TYPESCRIPT = "typescript@7.0.2";
 
 /** What npm fetches, as tools/bench/package.ts has it too, and what then lies in node_modules/forkstack. */
 const MOST_PACKED_BYTES = 530 * 2 ** 10; // a tenth of it are the templates of `init`
-const MOST_UNPACKED_BYTES = 1.6 * 2 ** 20;
+const MOST_UNPACKED_BYTES = 1.8 * 2 ** 20;
 
 const [NODE_20, NODE_22, BUN] = [node(20), node(22), bun()];
 
@@ -290,3 +291,20 @@ function linked(project: Project): Project {
   at.write("forkstack.json", '{"project": "myapp"}');
   return at;
 }
+
+runtimeTest("npm create forkstack begins a project in a directory of its own, or here", NODE_22, async ([program]) => {
+  // As npm has it: both packages in a directory of their own, and the program started in the user's.
+  using tool = temporaryProject({ "package.json": '{"name": "tool", "private": true}' });
+  const tarballs = [tarball, await packCreate(packed.path)];
+  succeeds(run(["npm", "install", "--no-audit", "--no-fund", ...tarballs], { cwd: tool.path }));
+  const create = join(tool.path, "node_modules", "create-forkstack", "create.js");
+  using user = temporaryProject();
+  succeeds(run([program!, create, "my shop", "--template", "python", "--yes"], { cwd: user.path }));
+  const begun = join(user.path, "my shop");
+  assert.equal(JSON.parse(readFileSync(join(begun, "forkstack.json"), "utf8")).project, "my-shop");
+  assert(existsSync(join(begun, "main.py")));
+  using here = temporaryProject();
+  const refused = run([program!, create, "--template", "pyton", "--yes"], { cwd: here.path });
+  assert.equal(refused.code, 2, refused.stdout);
+  assert.match(refused.stderr, /did you mean "python"/);
+});
