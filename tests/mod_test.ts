@@ -845,19 +845,15 @@ Deno.test("getters cost less than a microsecond after the first call", () => {
 
 const MANY = sized({ quick: 500, gate: 5_000, full: 5_000 });
 
-Deno.test(`a value that is nowhere recorded costs at most 5 ms with ${MANY} environments on the disk`, async () => {
-  using at = project({ ".current-env": "alice", ".forkstack/registry.db": "" }, POSTGRES);
-  for (let i = 0; i < MANY; i++) {
-    const env = { FORKSTACK_ENV: `e${i}`, FORKSTACK_PROJECT: "myapp", DATABASE_URL: `postgres://e${i}` };
-    at.write(`.forkstack/envs/e${i}.env`, envFile(env));
-  }
-  const ways: Record<string, string>[] = [{}, { FORKSTACK_ENV: "e7", AWS_REGION: "x" }, {
-    ENV: "prod",
-    DATABASE_URL: "x",
-  }];
-  for (const variables of ways) {
+Deno.test(`a value that is nowhere recorded costs as much with ${MANY} environments on the disk as with ten`, async () => {
+  const bestOf = async (count: number, variables: Record<string, string>): Promise<number> => {
+    using at = project({ ".current-env": "alice", ".forkstack/registry.db": "" }, POSTGRES);
+    for (let i = 0; i < count; i++) {
+      const env = { FORKSTACK_ENV: `e${i}`, FORKSTACK_PROJECT: "myapp", DATABASE_URL: `postgres://e${i}` };
+      at.write(`.forkstack/envs/e${i}.env`, envFile(env));
+    }
     let best = Infinity; // of several: the machine may be busy
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < 20; round++) {
       const began = performance.now();
       const stack = at.open(variables);
       await assert.rejects(async () => await stack.secret("NOWHERE"), { code: /SECRET_MISSING/ });
@@ -869,7 +865,16 @@ Deno.test(`a value that is nowhere recorded costs at most 5 ms with ${MANY} envi
       }
       best = Math.min(best, performance.now() - began);
     }
-    assert(best <= 5, `${best} ms`);
+    return best;
+  };
+  const ways: Record<string, string>[] = [{}, { FORKSTACK_ENV: "e7", AWS_REGION: "x" }, {
+    ENV: "prod",
+    DATABASE_URL: "x",
+  }];
+  for (const variables of ways) {
+    const [few, many] = [await bestOf(10, variables), await bestOf(MANY, variables)];
+    console.log(many, few);
+    assert(many <= 3 * few, `${many} ms, with ten ${few} ms`); // else each was read
   }
 });
 
