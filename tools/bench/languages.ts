@@ -15,7 +15,6 @@ interface Peer {
   readonly name: string;
   readonly version: string;
   readonly reading: string;
-  /** The limit of the ratio, where it is not 1, since the package does so much less. */
 }
 
 const PYTHON: readonly Peer[] = [
