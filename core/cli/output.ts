@@ -49,7 +49,7 @@ export function readyText(result: EnvironmentResult, verb: "new" | "switch" | "r
   const lines = [doneText(result, verb, paint(style, "bold", environment.name))];
   if (!result.unchanged && verb === "new" && empty.length > 0) {
     lines.push(
-      `${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty: ${environment.parent} has no data yet`,
+      `${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty, as in ${environment.parent}`,
     );
   }
   if (result.changedFiles?.length) lines.push(`Wrote ${result.changedFiles.join(", ")}`);

@@ -91,7 +91,7 @@ export function assertUnprotected(project: Project, env: string, what: string): 
   if (!protectedEnvs(project).includes(env)) return;
   throw new ForkstackError("ENV_PROTECTED", `Cannot ${what}: it is protected`, {
     hint: BASE_ENVS.includes(env)
-      ? "dev and prod are never deleted or changed by forkstack"
+      ? "dev and prod stay as they are; only an import changes dev"
       : 'Take it out of "protected" in forkstack.json first',
     details: { env },
   });

@@ -187,7 +187,10 @@ function postgresError(error: unknown, login: PostgresLogin, purpose: Purpose): 
     hint,
     retryable,
     details: { provider: purpose.provider },
-    cause: new Error([`SQLSTATE ${state}: ${error.message}`, detail].filter(Boolean).join("; ")),
+    // The SQLSTATE has five characters; what fails before there is a server to answer has none, and is told already.
+    cause: /^[0-9A-Z]{5}$/.test(state)
+      ? new Error([`SQLSTATE ${state}: ${error.message}`, detail].filter(Boolean).join("; "))
+      : undefined,
   });
 }
 

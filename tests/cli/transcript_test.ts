@@ -20,7 +20,7 @@ Deno.test("new, switch, list, status and delete say in one line what was done, a
     await said("new", "alice"),
     `\
 alice is ready: 4 resources, forked from dev in <time>
-database, local, secrets, storage are empty: dev has no data yet
+database, local, secrets, storage are empty, as in dev
 Wrote .gitignore, forkstack.json
 Next: restart the app to use alice; \`forkstack switch dev\` goes back
 !   + database         shop-alice                   empty <time>
