@@ -344,13 +344,19 @@ export class Stack {
       isPlace: places.has(variable) || template !== undefined,
       provided,
       person: template !== undefined || this.#isGiven(variable) ? undefined : person.get(variable),
+      processName: this.#processName(variable),
       loadedFrom: () => this.#loadedFrom(variable),
     });
   }
 
+  /** The variable by which the process gives a value: that of a file may be in its database's URL. */
+  #processName(variable: string): string {
+    return [variable, variable.replace(/_PATH$/, "_URL")].find((one) => this.#variable(one)) ?? variable;
+  }
+
   /** A person's env file, here or at the top of the project, that sets what the process has. */
   #loadedFrom(variable: string): string | undefined {
-    const set = [variable, variable.replace(/_PATH$/, "_URL")].find((one) => this.#variable(one)) ?? variable;
+    const set = this.#processName(variable);
     return [this.#cwd, this.root ?? ""].flatMap((one) => LOADED.map((name) => join(one, name))).find((path) =>
       isGranted({ name: "read", path }) &&
       attempt(() => readSharedFile(readText(path) ?? "").person.get(set)) === this.#variable(set)
@@ -1031,6 +1037,7 @@ export interface Candidates {
   readonly isPlace?: boolean; // it is a place, so that a file may be stale
   readonly provided?: string; // by the secrets provider
   readonly person?: EnvValue; // a person's line of the env file, for a key that no resource gives
+  readonly processName?: string; // the variable that the process has, where it is not the one asked for
   readonly loadedFrom?: () => string | undefined; // the env file that sets what the process has; for the error alone
 }
 
@@ -1119,11 +1126,12 @@ export function guard(facts: Facts, variable?: string, candidates: Candidates = 
     return { env, value, from };
   }
   const path = candidates.loadedFrom?.();
+  const culprit = candidates.processName ?? variable;
   const isNameless = !way.isNamed && facts.pointer === undefined && !facts.hasState;
   const unset = isNameless
-    ? `In a deployment set FORKSTACK_ENV=prod beside it; elsewhere unset ${variable}`
-    : `Unset ${variable}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
-  const hint = path === undefined ? unset : `Take the variable out of "${path}", or do not load that file`;
+    ? `In a deployment set FORKSTACK_ENV=prod beside it; elsewhere unset ${culprit}`
+    : `Unset ${culprit}; in a deployment, leave .forkstack and ${facts.envFile ?? ".env.local"} out of it`;
+  const hint = path === undefined ? unset : `Take ${culprit} out of "${path}", or do not load that file`;
   const state = `the process environment holds a different value${path === undefined ? "" : `, that of "${path}"`}`;
   throw guardError("ENV_CONFLICT", facts, `read ${variable}`, state, { hint });
 }

@@ -90,6 +90,17 @@ const LOADED: readonly (readonly [file: string, text: string, process: string, c
   ],
 ];
 
+Deno.test("a file's path that is in the process's URL alone: ENV_CONFLICT names the variable that is to be unset", () => {
+  using at = project();
+  for (
+    const [variables, name] of [[{ DATABASE_URL: "file:x.db" }, "URL"], [{ DATABASE_PATH: "/x.db" }, "PATH"]] as const
+  ) {
+    const { code, hint } = errorOf(() => at.open({ ...variables }, ".").of("database", "DATABASE_PATH"));
+    assert.equal(code, "ENV_CONFLICT");
+    assert.match(hint!, new RegExp(`^Unset DATABASE_${name};`));
+  }
+});
+
 for (const [file, text, DATABASE_URL, cwd] of LOADED) {
   Deno.test(`a value that ${file} brought into the process in ${cwd} is ENV_CONFLICT, which names the file: ${text.trim()}`, () => {
     using at = project();
@@ -99,7 +110,7 @@ for (const [file, text, DATABASE_URL, cwd] of LOADED) {
     const path = join(realpathSync(at.path), file);
     assert.equal(code, "ENV_CONFLICT");
     assert.match(message, new RegExp(`holds a different value, that of "${RegExp.escape(path)}"$`));
-    assert.equal(hint, `Take the variable out of "${path}", or do not load that file`);
+    assert.equal(hint, `Take DATABASE_URL out of "${path}", or do not load that file`);
     if (!DATABASE_URL.startsWith("file:")) return;
     assert.equal(errorOf(() => at.open({ DATABASE_URL }, cwd).of("database", "DATABASE_PATH")).hint, hint);
     assert.ok(!message.includes(DATABASE_URL));

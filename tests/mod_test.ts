@@ -921,6 +921,6 @@ Deno.test("mod.ts is one file that imports nothing and stays under its budget", 
   const text = await Deno.readTextFile(new URL("../mod.ts", import.meta.url));
   assert.deepEqual(specifiersIn(text), []);
   const lines = text.split("\n").length - 1;
-  assert(lines <= 1_390, `${lines} lines`);
-  assert(text.length <= 72_600, `${text.length} characters`);
+  assert(lines <= 1_396, `${lines} lines`);
+  assert(text.length <= 73_000, `${text.length} characters`);
 });
