@@ -210,3 +210,19 @@ Deno.test("import runs under the permissions of its task", async () => {
     assert.equal(code, 0, stderr);
   }
 });
+
+Deno.test("import of an empty source is USAGE, and copies nothing of the present directory", async () => {
+  await using place = await Place.make({ local: { provider: "directory" } });
+  await place.write(".forkstack/local/shop-dev/mine", "1");
+  const before = await dataOf(place);
+  for (const source of ["", " ", "\t\n", "file:", "FILE: ", "file://", "EMPTY"]) {
+    const { code, stdout } = await run(
+      place.root,
+      ["import", "dev", source, "local", "--replace", "--yes", "--json"],
+      { env: { EMPTY: "  " } },
+    );
+    assert.equal(code, 2, `${JSON.stringify(source)}: ${stdout}`);
+    assert.equal(JSON.parse(stdout).error.code, "USAGE");
+    assert.equal(await dataOf(place), before);
+  }
+});
