@@ -13,7 +13,7 @@ export const INCLUDE = `include ${MAKE_FILE}`;
 export interface Makefile {
   readonly name: "GNUmakefile" | "makefile" | "Makefile";
   /** Absent if it can't be read, or is too large for one that a person wrote: it stays as it is. */
-  readonly text: string | undefined;
+  readonly content: Uint8Array | undefined;
 }
 
 /** A target, with the command line of its recipe. */

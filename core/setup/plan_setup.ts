@@ -8,7 +8,8 @@ import { findUpwards, isForkstackError } from "../../mod.ts";
 import { disk } from "../system/disk.ts";
 import { files } from "../system/files.ts";
 import { basename, variable } from "../system/host.ts";
-import { lackingForImages, withLines } from "../workspace/ignore.ts";
+import { lackingForImages } from "../workspace/ignore.ts";
+import { linesText, withLines } from "../workspace/lines_file.ts";
 import { isDenos, type Origin, taskLine } from "../project/task_line.ts";
 import { projectFile } from "../project/state_ownership.ts";
 import { permissionsOf } from "../project/permissions.ts";
@@ -67,8 +68,9 @@ export async function planInit(
   const place = { project, world: { files }, resources };
   const written: Written[] = [...await changedProjectFiles(place), ...await imageLines(project)];
   const reports: FileReport[] = [];
-  for (const [path, text] of written) {
+  for (const [path, content] of written) {
     const before = await files.read(path);
+    const text = typeof content === "string" ? content : linesText(path, content);
     const known = new Set(before?.split(/\r?\n/));
     const added = text.split(/\r?\n/).filter((line) => line !== "" && !known.has(line));
     reports.push({ name: basename(path), state: before === undefined ? "created" : "changed", added });
@@ -96,9 +98,9 @@ export async function planInit(
 /** Returns `.dockerignore` with its missing lines, which keep credentials out of images. */
 async function imageLines(project: Project): Promise<Written[]> {
   const path = await projectFile(project.root, ".dockerignore");
-  const text = await files.read(path) ?? "";
-  const lacking = lackingForImages(project, await files.list(project.root), text);
-  return lacking.length === 0 ? [] : [[path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]];
+  const before = await files.readBytes(path);
+  const lacking = lackingForImages(project, await files.list(project.root), linesText(path, before));
+  return lacking.length === 0 ? [] : [[path, withLines(before, lacking), (await disk.mode(path) ?? 0o644) & 0o777]];
 }
 
 function credentialsOf(resources: readonly Resource[], envFiles: readonly EnvFile[]): CredentialReport[] {

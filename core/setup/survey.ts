@@ -79,12 +79,18 @@ async function makefileOf(root: string): Promise<Makefile | undefined> {
   if (name === undefined) return undefined;
   const path = await projectFile(root, name).catch(() => undefined); // a directory, or somebody else's
   const isSmall = path !== undefined && ((await files.stat(path))?.sizeBytes ?? 0) <= MOST_BYTES;
-  return { name, text: isSmall ? await files.read(path) : undefined };
+  return { name, content: isSmall ? await files.readBytes(path) : undefined };
 }
 
 async function readManifest(root: string, name: Manifest["name"]): Promise<Manifest | undefined> {
-  const text = await files.read(await projectFile(root, name));
-  if (text === undefined) return undefined;
+  const bytes = await files.readBytes(await projectFile(root, name));
+  if (bytes === undefined) return undefined;
+  const text = utf8Of(bytes);
+  if (text === undefined) {
+    throw new ForkstackError("CONFIG_INVALID", `Cannot read ${join(root, name)}: it is not in UTF-8`, {
+      hint: "Save it as UTF-8, as JSON has to be, and run the same command again; nothing was changed",
+    });
+  }
   const isPlain = name === "package.json";
   const bare = text.replace(/^\uFEFF/, "");
   const content = parse(bare, [], { allowTrailingComma: true });
@@ -97,6 +103,15 @@ async function readManifest(root: string, name: Manifest["name"]): Promise<Manif
   throw new ForkstackError("CONFIG_INVALID", `Cannot read ${join(root, name)}: ${problem}`, {
     hint: isPlain ? PLAIN_JSON : "Fix it and run the same command again; nothing was changed",
   });
+}
+
+/** Returns the text of bytes in UTF-8, with its byte order mark; `undefined` if they are in another encoding. */
+function utf8Of(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Returns the section of a manifest that holds its tasks or scripts. */

@@ -7,9 +7,10 @@ import { applyEdits, modify } from "npm:jsonc-parser@3.3.1";
 import { findUpwards } from "../../mod.ts";
 import { disk } from "../system/disk.ts";
 import { files } from "../system/files.ts";
-import { dirname } from "../system/host.ts";
+import { dirname, join } from "../system/host.ts";
 import { isDenos, type Origin, shortTaskLine, TASK_CONFIG, taskConfig } from "../project/task_line.ts";
 import { projectFile } from "../project/state_ownership.ts";
+import { linesText, withLines } from "../workspace/lines_file.ts";
 import type { Written } from "../workspace/staged_files.ts";
 import { INCLUDE, MAKE_FILE, type Makefile, makeText, targetsIn } from "./make_tasks.ts";
 import { type Manifest, sectionOf } from "./survey.ts";
@@ -53,7 +54,7 @@ export interface WantedTasks {
 /** Plans the tasks: in deno.json or package.json, for Make, and for Python, Go and others that have neither. */
 export async function planTasks(place: TaskPlace, tasks: WantedTasks): Promise<TaskPlan> {
   const { root, manifests, makefile, isWanted } = place;
-  const isMakes = makefile === undefined ? isWanted && manifests.length === 0 : makefile.text !== undefined;
+  const isMakes = makefile === undefined ? isWanted && manifests.length === 0 : makefile.content !== undefined;
   const target = isMakes && manifests.length === 0 ? undefined : targetOf(root, manifests, tasks.origin);
   const plans: TaskPlan[] = [];
   if (target !== undefined) plans.push(await manifestPlan(place, target, tasks));
@@ -84,14 +85,15 @@ async function manifestPlan(place: TaskPlace, target: Manifest, tasks: WantedTas
 }
 
 /** A link stays one, and what it leads to is changed. */
-async function changed(root: string, name: string, text: string): Promise<Written> {
+async function changed(root: string, name: string, content: string | Uint8Array): Promise<Written> {
   const path = await projectFile(root, name);
-  return [path, text, (await disk.mode(path) ?? 0o644) & 0o777];
+  return [path, content, (await disk.mode(path) ?? 0o644) & 0o777];
 }
 
 /** Plans the file that a Makefile includes, which has the targets: `make envs-new alice`. */
 async function makePlan(place: TaskPlace, tasks: WantedTasks): Promise<TaskPlan> {
-  const { root, makefile: { name, text: before = "" } = { name: "Makefile" } } = place;
+  const { root, makefile: { name, content } = { name: "Makefile" } } = place;
+  const before = linesText(join(root, name), content);
   const theirs = targetsIn(before);
   const named = tasks.commands.filter((command) => !theirs.has(`envs-${command}`));
   const targets = named.map((command) => ({
@@ -106,12 +108,7 @@ async function makePlan(place: TaskPlace, tasks: WantedTasks): Promise<TaskPlan>
   if (new RegExp(`^-?include[ \\t].*\\b${MAKE_FILE.replace(".", "\\.")}`, "m").test(before)) {
     return { ...own, kept, command };
   }
-  const end = before === "" || before.endsWith("\n") ? "" : "\n";
-  const including = await changed(
-    root,
-    name,
-    `${before}${end}${before === "" ? "" : "\n"}${INCLUDE}\n`,
-  );
+  const including = await changed(root, name, withLines(content, before === "" ? [INCLUDE] : ["", INCLUDE]));
   const state = place.makefile === undefined ? "created" : "changed";
   return {
     written: [...own.written, including],

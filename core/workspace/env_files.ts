@@ -16,7 +16,8 @@ import * as block from "./env_block.ts";
 import { fileError } from "../system/files.ts";
 import { disk } from "../system/disk.ts";
 import { basename, dirname, join } from "../system/host.ts";
-import { lackingExclude, lackingLines, withLines } from "./ignore.ts";
+import { lackingExclude, lackingLines } from "./ignore.ts";
+import { linesText, withLines } from "./lines_file.ts";
 import { checkUntracked, pointersOf } from "../project/state_ownership.ts";
 import { variableNames } from "./variable_names.ts";
 import { shapedVariables } from "../engine/outputs.ts";
@@ -101,8 +102,10 @@ export async function checkPointers(
     {},
 ): Promise<void> {
   if (asksGit) await checkUntracked(place.project, true);
-  const ignored = await place.world.files.stat(join(place.project.root, ".gitignore"));
-  if (ignored !== undefined && ignored.type !== "file") await changedProjectFiles(place); // before anything is made
+  const path = join(place.project.root, ".gitignore");
+  const ignored = await place.world.files.stat(path);
+  if (ignored?.type === "file") linesText(path, await place.world.files.readBytes(path));
+  else if (ignored !== undefined) await changedProjectFiles(place); // before anything is made
   if (activates) await checkLocal(place, anyway);
 }
 
@@ -198,8 +201,7 @@ async function exclude(place: Workspace): Promise<void> {
   try {
     const lacking = await lackingExclude(place.project, place.world.files);
     if (lacking === undefined) return;
-    const remake = (now: Uint8Array | undefined) => Promise.resolve(block.bytesOfText(lacking.complete(fileText(now))));
-    await rewriteShared(place, lacking.path, remake, 0o644);
+    await rewriteShared(place, lacking.path, (now) => Promise.resolve(lacking.complete(now)), 0o644);
   } catch (error) {
     const known = fileError(error, "have git ignore what forkstack writes");
     if (!isForkstackError(known) || known.code !== "NOT_PERMITTED") throw known;
@@ -295,8 +297,8 @@ export async function changedProjectFiles({ project, world: { files } }: Workspa
   const changed: Written[] = [];
   const path = join(project.root, ".gitignore");
   const found = await files.stat(path);
-  const text = found?.type === "file" ? await files.read(path) ?? "" : ""; // git, too, follows no link there
-  const lacking = await lackingLines(project, files, text);
+  const before = found?.type === "file" ? await files.readBytes(path) : undefined; // git, too, follows no link there
+  const lacking = await lackingLines(project, files, linesText(path, before));
   if (lacking.length > 0 && found !== undefined && found.type !== "file") {
     throw new ForkstackError("FOREIGN", `Cannot write ${JSON.stringify(path)}: it is not a regular file`, {
       hint: `Put a regular file in its place: git does not follow a link there, so that ${
@@ -305,7 +307,7 @@ export async function changedProjectFiles({ project, world: { files } }: Workspa
     });
   }
   if (lacking.length > 0) {
-    changed.push([path, withLines(text, lacking), (await disk.mode(path) ?? 0o644) & 0o777]);
+    changed.push([path, withLines(before, lacking), (await disk.mode(path) ?? 0o644) & 0o777]);
   }
   if (project.isNew) {
     changed.push([join(project.root, "forkstack.json"), `${JSON.stringify(project.config, null, 2)}\n`, 0o644]);

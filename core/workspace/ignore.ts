@@ -11,6 +11,7 @@ import { commonDirectory } from "../system/git_directory.ts";
 import { cwd, join } from "../system/host.ts";
 import { load } from "../system/lazy.ts";
 import type { Project } from "../project/project.ts";
+import { linesText, takesLines, withLines } from "./lines_file.ts";
 
 /** Returns the lines for the directory of forkstack.json, each with an example of a path that it ignores. */
 export function ignoreLines(
@@ -38,13 +39,6 @@ export function lackingIn(text: string, lines: readonly string[]): string[] {
   return lines.filter((line) => !written.has(bare(line)));
 }
 
-/** Returns a text with these lines added at its end, in its own style. */
-export function withLines(text: string, lines: readonly string[]): string {
-  const end = text.includes("\r\n") ? "\r\n" : "\n";
-  const whole = text === "" || text.endsWith("\n") ? text : text + end;
-  return whole + lines.map((line) => line + end).join("");
-}
-
 /** Names of files that show that a project is built into images. */
 const CONTAINERS = /^(.*\.)?(Dockerfile|Containerfile)(\..*)?$|^(docker-)?compose(\..+)?\.ya?ml$|^\.dockerignore$/;
 
@@ -57,25 +51,26 @@ export function lackingForImages(project: Project, names: readonly string[], tex
 /** A repository's `info/exclude`, for all its git branches and worktrees, that lacks lines of ours. */
 export interface Exclude {
   readonly path: string;
-  /** Returns the file's present text with the missing lines added. */
-  readonly complete: (text: string) => string;
+  /** Returns the file's present content with the missing lines added. */
+  readonly complete: (now: Uint8Array | undefined) => Uint8Array;
 }
 
 /**
  * Returns `info/exclude` of the repository around a project, if it lacks lines. `undefined` if there is none, or if it
- * is not safe to write: a link, another user's file, or of a repository that does not know this checkout.
+ * is not safe to write: a link, another user's file, in UTF-16, or of a repository that does not know this checkout.
  */
 export async function lackingExclude(project: Project, files: Files): Promise<Exclude | undefined> {
   const place = await excludeOf(project, files);
   if (place === undefined) return undefined;
   const { path, below } = place;
   const lines = [...ignoreLines(project).map(([line]) => line), "/*.forkstack-????????"].map((line) => below + line);
-  const complete = (text: string) => {
-    const written = new Set(text.split(/\r?\n/));
-    return withLines(text, lines.filter((line) => !written.has(line)));
+  const lackingOf = (now: Uint8Array | undefined) => {
+    const written = new Set(linesText(path, now).split(/\r?\n/));
+    return lines.filter((line) => !written.has(line));
   };
-  const text = await files.read(path) ?? "";
-  if (complete(text) === text) return undefined;
+  const complete = (now: Uint8Array | undefined) => withLines(now, lackingOf(now));
+  const present = await files.readBytes(path);
+  if (!takesLines(present) || lackingOf(present).length === 0) return undefined;
   await sweepTemporary(files, path);
   return { path, complete };
 }

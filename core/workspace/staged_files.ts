@@ -53,10 +53,10 @@ export async function stageAll(place: Workspace, wanted: () => Promise<readonly 
         path,
         temporary: temporaryPath(path),
         mode,
-        content: typeof content === "string" ? new TextEncoder().encode(content) : await content(before),
+        content: typeof content === "function" ? await content(before) : bytesOf(content),
         before,
         modeBefore: (await disk.mode(path) ?? mode) & 0o777,
-        remake: typeof content === "string" ? undefined : content,
+        remake: typeof content === "function" ? content : undefined,
       };
       staged.push(one);
       await stage(files, one);
@@ -223,7 +223,11 @@ async function takeBack(files: Files, { path, temporary, content, before, modeBe
 }
 
 /** A path with its new content, or the function that makes it, and its mode. */
-export type Planned = readonly [path: string, content: string | Remake, mode: number];
+export type Planned = readonly [path: string, content: string | Uint8Array | Remake, mode: number];
 
-/** A path with its new text and mode. */
-export type Written = readonly [path: string, text: string, mode: number];
+/** A path with its new content and mode. */
+export type Written = readonly [path: string, content: string | Uint8Array, mode: number];
+
+function bytesOf(content: string | Uint8Array): Uint8Array {
+  return typeof content === "string" ? new TextEncoder().encode(content) : content;
+}
