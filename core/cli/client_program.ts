@@ -27,6 +27,12 @@ const LIBPQ: Readonly<Record<string, string>> = {
   target_session_attrs: "PGTARGETSESSIONATTRS",
 };
 
+/**
+ * Variables by which the clients find a server, a login, settings or code. The URL says the former, and the person's own
+ * files, such as `~/.psqlrc`, the latter: what a shell has of these may come from anywhere.
+ */
+export const CLIENT_VARIABLES = /^(?:PG|PSQL|MYSQL|MARIADB|LIBMYSQL|REDISCLI_|VALKEYCLI_|SQLITE)/i;
+
 /** Returns the client of a URL; `undefined` if none is known. */
 export async function clientOf(text: string): Promise<ClientProgram | undefined> {
   if (!URL.canParse(text)) return undefined;

@@ -424,7 +424,7 @@ export const PAGES: Readonly<Record<string, Page>> = {
   },
   connect: {
     about: [
-      "Opens psql, sqlite3, mysql or redis-cli, whichever speaks the protocol of the URL, with the variables of an environment. The password goes to it by its environment, never by an argument. What comes by a pipe is run: `forkstack connect database dev < dump.sql`.",
+      "Opens psql, sqlite3, mysql or redis-cli, whichever speaks the protocol of the URL. It gets what the URL says, and none of the environment's other variables. The password goes to it by its environment, never by an argument. What comes by a pipe is run: `forkstack connect database dev < dump.sql`.",
       "The exit code is that of the client. There is no --json: the output belongs to it.",
     ],
     meanings: {

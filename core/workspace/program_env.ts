@@ -41,6 +41,8 @@ export interface ProgramEnvironment {
   /** Variables that differ from the file or are missing in it: endpoints of servers that run for this program only. */
   readonly unwritten: Values;
   readonly secrets: Secrets;
+  /** A client that gets these variables in place of the environment's, and of the shell's none that is withheld. */
+  readonly client?: { readonly env: Values; readonly withheld: RegExp } | undefined;
   /** Names of identity variables, from the catalog. */
   readonly identities: Identities;
 }
@@ -51,7 +53,7 @@ export function programVariables(
   others: readonly Values[],
   known: ProgramEnvironment,
 ): Record<string, string> {
-  const { project, env, variables, unwritten, secrets, identities } = known;
+  const { project, env, variables, unwritten, secrets, client, identities } = known;
   const kept = { ...caller };
   const [, ...earlier] = caller[RUN_VARIABLE]?.split(" ") ?? []; // of the `run` that this one is in
   const left = [...earlier, ...readNames(project, identities), "FORKSTACK_EXPIRES_AT", RUN_VARIABLE];
@@ -60,7 +62,12 @@ export function programVariables(
     for (const [name, value] of Object.entries(other)) if (kept[name] === value) delete kept[name];
   }
   if (kept.ENV !== env) delete kept.ENV; // it names another environment, or what only a shell knows
-  const told = { ...variables, FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name, ...unwritten };
+  const which = { FORKSTACK_ENV: env, FORKSTACK_PROJECT: project.name };
+  if (client !== undefined) {
+    const ofShell = Object.entries(kept).filter(([name]) => !client.withheld.test(name));
+    return { ...Object.fromEntries(ofShell), ...which, ...client.env };
+  }
+  const told = { ...variables, ...which, ...unwritten };
   const own = { ...told, ...shapedVariables(project, env, told) }; // again: the port of a bucket may be in one
   const secret = Object.keys(secrets).filter((name) => !Object.hasOwn(own, name) && checkSecret(env, name, secrets));
   for (const name of secret) kept[name] = secrets[name]!.reveal();

@@ -70,6 +70,7 @@ async function withClients(
     database: { main: { provider: "postgres" }, old: { provider: "mysql" } },
     cache: { provider: "valkey" },
     queue: { provider: "qstash" },
+    variables: { SHAPED_URL: "{OLD_DATABASE_URL}", SHAPED_NAME: "{FORKSTACK_ENV}" },
   });
   const values = {
     FORKSTACK_ENV: "alice",
@@ -118,6 +119,49 @@ Deno.test("connect runs the client with the password in its environment, its inp
     assert.deepEqual([code, stdout], [9, `${said}from stdin\n`], stderr);
   }
 });
+
+Deno.test(
+  "connect gives the client its own URL's variables, and nothing by which it would find another server or code",
+  {
+    ignore: Deno.build.os === "windows",
+  },
+  async () => {
+    const { place } = await withClients();
+    await using _ = place;
+    const withheld = [
+      ...[
+        "PSQLRC",
+        "PGSERVICEFILE",
+        "PGSERVICE",
+        "PGHOSTADDR",
+        "PGPASSFILE",
+        "PSQL_PAGER",
+        "PSQL_WATCH_PAGER",
+        "pgoptions",
+      ],
+      ...["MYSQL_HOME", "MYSQL_TEST_LOGIN_FILE", "MARIADB_PLUGIN_DIR", "LIBMYSQL_PLUGINS", "MYSQL_PWD"],
+      ...["REDISCLI_RCFILE", "REDISCLI_AUTH", "VALKEYCLI_RCFILE", "SQLITE_HISTORY", "SHAPED_NAME"],
+    ];
+    const env = {
+      ...Object.fromEntries(withheld.map((name) => [name, "evil"])),
+      PATH: `${place.path("bin")}:/usr/bin:/bin`,
+      LESS: "mine",
+      PAGER: "mine too",
+    };
+    for (const [name, resource, own] of [["psql", "database.main", "PG"], ["mysql", "database.old", "MYSQL_PWD"]]) {
+      await writeFile(place.path("bin", name!), "#!/bin/sh\nexec env\n");
+      await chmod(place.path("bin", name!), 0o755);
+      const { code, stdout, stderr } = await run(place.root, ["connect", resource!], { env, isProcess: true });
+      assert.equal(code, 0, stderr);
+      assert.doesNotMatch(stdout, /evil|SHAPED|(DATABASE|CACHE|QUEUE)_URL|FORKSTACK_RUN/, name);
+      for (const line of ["FORKSTACK_ENV=alice", "LESS=mine", "PAGER=mine too"]) {
+        assert(stdout.split("\n").includes(line), `${line}\n${stdout}`);
+      }
+      const secret = stdout.split("\n").filter((line) => line.endsWith(`=${PASSWORD}`));
+      assert(secret.length === 1 && secret[0]!.startsWith(own!), stdout);
+    }
+  },
+);
 
 Deno.test("connect takes the other maker's client, tells how to get one that is missing, and what it can't open", {
   ignore: Deno.build.os === "windows",

@@ -1,5 +1,5 @@
 import { ForkstackError, isForkstackError, KINDS, parseEnvName, variablePrefix } from "../../../mod.ts";
-import { clientOf, type ClientProgram } from "../client_program.ts";
+import { CLIENT_VARIABLES, clientOf, type ClientProgram } from "../client_program.ts";
 import { type CommandResult, type Invocation, usage } from "../command_line.ts";
 import { openProject } from "../../project/open_project.ts";
 import { keyOf } from "../../project/project.ts";
@@ -22,9 +22,9 @@ export const command: CommandFile = {
   without: ["yes", "json"],
   options: {},
   about: [
-    "Opens psql, sqlite3, mysql or redis-cli, whichever speaks the protocol of the URL, with the variables of an " +
-    "environment. The password goes to it by its environment, never by an argument. What comes by a pipe is run: " +
-    "`forkstack connect database dev < dump.sql`.",
+    "Opens psql, sqlite3, mysql or redis-cli, whichever speaks the protocol of the URL. It gets what the URL says, " +
+    "and none of the environment's other variables. The password goes to it by its environment, never by an " +
+    "argument. What comes by a pipe is run: `forkstack connect database dev < dump.sql`.",
     "The exit code is that of the client. There is no --json: the output belongs to it.",
   ],
   examples: [
@@ -54,7 +54,7 @@ async function runConnect({ name, more, flags, io }: Invocation): Promise<Comman
         const url = variables[variable];
         client = url === undefined ? undefined : await clientOf(url);
         if (client === undefined) throw noClient(key, url);
-        return { program: [client.names[at]!, ...client.args], env: client.env };
+        return { program: [client.names[at]!, ...client.args], env: client.env, withheld: CLIENT_VARIABLES };
       });
       return { data: {}, text: () => "", exitCode };
     } catch (error) {

@@ -89,38 +89,46 @@ async function runRun(call: Invocation): Promise<CommandResult> {
   return { data: {}, text: () => "", exitCode: await runProgram(call) };
 }
 
-/** A program that depends on the variables it gets, with further ones of its own. */
-export type PreparedProgram = (
-  variables: Values,
-) => Promise<{ readonly program: readonly string[]; readonly env: Values }>;
+/** A program of forkstack's own choice, with the only variables that it gets besides the shell's. */
+export interface ClientCommand {
+  readonly program: readonly string[];
+  readonly env: Values;
+  /** The variables of the shell that it must not get. */
+  readonly withheld: RegExp;
+}
 
-/** Runs the program of a command line with an environment's variables; returns its exit code. */
+/**
+ * Runs the program of a command line with an environment's variables; returns its exit code. `clientFor` returns another
+ * program in its place, by the environment's variables.
+ */
 export async function runProgram(
   call: Pick<Invocation, "name" | "flags" | "io" | "program">,
-  prepared?: PreparedProgram,
+  clientFor?: (variables: Values) => Promise<ClientCommand>,
 ): Promise<number> {
   const { flags, io } = call;
   const origins = originsOf(flags.cors);
   const seen = processStanding(); // before anything listens to a signal
   const { project, env, written, told, secrets } = await settingsOf(call);
   const variables = told ?? written!;
-  const served = await serveBuckets(project, env, variables, { io, origins });
+  const client = await clientFor?.(variables);
+  const served = client === undefined ? await serveBuckets(project, env, variables, { io, origins }) : {};
   const place = { project, world: { files } };
   const vars = programVariables(host.variables(), await othersVariables(place, env), {
     project,
     env,
     variables,
     unwritten: { ...told, ...served },
+    client,
     secrets,
     identities: await io.catalog.identities(),
   });
-  const { program: [command, ...args], env: own } = await prepared?.(variables) ?? { program: call.program, env: {} };
+  const [command, ...args] = client?.program ?? call.program;
   const stands = await seen;
   const { ignored } = stands;
   return await withSignals(
     stands,
     io.atEnd,
-    (onStart) => start(command!, args, { env: { ...vars, ...own }, ignored, onStart }),
+    (onStart) => start(command!, args, { env: vars, ignored, onStart }),
   );
 }
 
