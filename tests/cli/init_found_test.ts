@@ -232,7 +232,10 @@ volumes:
     next: [fromEnv("MYSQL_URL", "SHOP_DB"), NEW],
   },
   "dj-database-url, and a SQLite file by a variable of its own": {
-    files: { "requirements.txt": "dj-database-url\n", ".env": "BLOG_DB=sqlite:///blog.sqlite3\nNODE_DB=file:x.db\n" },
+    files: {
+      "requirements.txt": "dj-database-url\n",
+      ".env": "BLOG_DB=sqlite:///blog.sqlite3\nNODE_DB=file:x.db\nAPPRC=file:blog.sqlite3\n",
+    },
     databases: ["blog.sqlite3"],
     providers: {},
     variables: { DJANGO_DATABASE_URL: "sqlite:///{DATABASE_PATH|url}", BLOG_DB: "sqlite:///{DATABASE_PATH}" },

@@ -35,7 +35,7 @@ Deno.test("a changed template counts at once in run, env and mod.ts; doctor name
   for (
     const variables of [{ ...SHAPES, DJANGO_URL: "file:{DATABASE_PATH}?cache=shared" }, {
       ...SHAPES,
-      A: "{BUCKET_NAME}",
+      A_NAME: "{BUCKET_NAME}",
     }]
   ) {
     await place.write("forkstack.json", JSON.stringify({ project: "shop", variables }));
