@@ -449,8 +449,8 @@ export class Stack {
 
   #raw(name: string): string | undefined {
     try {
-      const value: unknown = this.#source(name); // in Node, that of "toString" is a function
-      return typeof value === "string" ? value : undefined;
+      const value: unknown = /^[^=\0]+$/.test(name) && this.#source(name); // for others Deno throws
+      return typeof value === "string" ? value : undefined; // in Node, that of "toString" is a function
     } catch (error) {
       if (!/^(NotCapable|PermissionDenied)$/.test((error as Error).name)) throw error;
       this.#denied.add(name);

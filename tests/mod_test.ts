@@ -279,6 +279,14 @@ Deno.test("Turso's host is never guessed: it is Turso that names it", async () =
   }
 });
 
+Deno.test("a name that no variable can have is VALUE_MISSING, whatever the runtime makes of it", async () => {
+  using at = project({ ".current-env": "alice" });
+  const read = (name: string) => /^(FORKSTACK_|ENV$)/.test(name) ? undefined : Deno.env.get(name);
+  for (const name of ["", "=", "A=B", "=C:", "A\0B", "\0"]) {
+    await failure("VALUE_MISSING", () => openStack({ cwd: at.path, read }).variable(name));
+  }
+});
+
 Deno.test("of() is VALUE_MISSING, naming variable and environment, where nothing gives a value", async () => {
   using at = project({ ".current-env": "alice" }, { ...POSTGRES, queue: { jobs: { provider: "qstash" } } });
   const error = await failure("VALUE_MISSING", () => url(at));
