@@ -67,11 +67,28 @@ async function examineBlock(engine: Engine, env: string | undefined): Promise<Fi
   }
   const now = workspace.updatedVariables(engine.project, env, written);
   const stale = Object.keys(now).filter((name) => now[name] !== written[name]);
-  if (stale.length === 0) return [];
+  const kept = block.hasMarkers(text) ? await workspace.readVariables(engine, env) : undefined;
+  const left = kept === undefined ? [] : Object.keys(written).filter((name) => !Object.hasOwn(kept, name));
   const mend = async () => {
     await workspace.changeFiles(engine, { env, activate: true, anyway: true });
   };
-  return [staleTold(env, stale, path, mend)];
+  const found = [];
+  if (stale.length > 0) found.push(staleTold(env, stale, path, mend));
+  if (left.length > 0) found.push(leftTold(env, left, path, mend));
+  return found;
+}
+
+/** Variables in the block that the environment has no more, as after their template went out of forkstack.json. */
+function leftTold(env: string, left: readonly string[], path: string, mend: () => Promise<void>): Finding {
+  return {
+    severity: "warning",
+    environment: env,
+    problem: `left over: ${left.join(", ")} in "${path}": neither a resource nor forkstack.json gives ${
+      left.length === 1 ? "it" : "them"
+    } any more, and programs that load the file still get ${left.length === 1 ? "it" : "them"}`,
+    fix: `\`forkstack switch ${env}\`, or \`forkstack doctor --fix\``,
+    mend,
+  };
 }
 
 /** Paths in an environment's own file that were written in another directory. */

@@ -93,6 +93,11 @@ export function blockVariables(file: string, name?: string): Record<string, stri
   return variablesOf(findEnvBlock(text, name)?.own ?? "");
 }
 
+/** Returns true if a file has a block between markers, in which all lines are forkstack's; in one of 0.1.0 they may not be. */
+export function hasMarkers(file: string): boolean {
+  return found(file)?.directory !== undefined;
+}
+
 function variablesOf(lines: string): Record<string, string> {
   const all = Array.from(readEnvFile(decoded(lines)));
   return Object.fromEntries(all.filter((one): one is [string, string] => typeof one[1] === "string"));

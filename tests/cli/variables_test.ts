@@ -51,6 +51,28 @@ Deno.test("a changed template counts at once in run, env and mod.ts; doctor name
   }
 });
 
+Deno.test("doctor names and mends what the block has left over from an earlier forkstack.json, and no line of a person", async () => {
+  for (
+    const [left, config] of [
+      [["JOBS_NAME"], { variables: { SQLALCHEMY_URL: SHAPES.SQLALCHEMY_URL, DJANGO_URL: SHAPES.DJANGO_URL } }],
+      [Object.keys(SHAPES), {}],
+      [["SQLALCHEMY_URL", "JOBS_NAME"], { variables: { DJANGO_URL: "file:{DATABASE_PATH}" } }],
+    ] as const
+  ) {
+    await using place = await Place.make({ variables: SHAPES });
+    await place.ok("new", "alice");
+    await place.write(".env.local", `${await place.read(".env.local")}MINE_URL=x\n`);
+    await place.write("forkstack.json", JSON.stringify({ project: "shop", ...config }));
+    const told = (await place.json("doctor")).data.findings.map((one: { problem: string }) => one.problem);
+    assert(told.some((one: string) => one.startsWith(`left over: ${left.join(", ")} in "`)), told.join("\n"));
+    assert(!told.join().includes("MINE_URL"));
+    await place.ok("doctor", "--fix", "--yes");
+    assert.deepEqual((await place.json("doctor")).data.findings, []);
+    const file = (await place.read(".env.local"))!;
+    assert(file.includes("\nMINE_URL=x\n") && !left.some((name) => file.includes(`\n${name}=`)), file);
+  }
+});
+
 Deno.test("where the files name another directory, as after a move, shaped variables have the present one's path", async () => {
   await using place = await Place.make({ variables: SHAPES });
   await place.ok("new", "alice");
