@@ -34,7 +34,7 @@ export interface LaptopServer {
   readonly container: Readonly<
     Record<"user" | "database", { readonly variables: readonly string[]; readonly value: string }>
   >;
-  /** The name of `dev` in `bases`, by the path of a URL; absent if `import` fills a database of its own. */
+  /** The name of `dev` in `bases`, by the path of a URL, `undefined` if that names none; absent if `import` fills its own. */
   readonly base?: (path: string) => unknown;
 }
 

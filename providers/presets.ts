@@ -70,7 +70,7 @@ export const SERVERS: Presets["servers"] = [
     port: 6379,
     image: /^(redis|redis-stack(-server)?|valkey|keydb|dragonfly)$/,
     container: { user: { variables: [], value: "" }, database: { variables: [], value: "" } },
-    base: (path) => Number(/^\d+$/.exec(path)?.[0] ?? 0),
+    base: (path) => /^\d{0,9}$/.test(path) ? Number(path) : undefined,
   },
 ];
 

@@ -4,8 +4,15 @@
  *
  * @module
  */
-import { composeAddresses } from "./compose.ts";
-import { PATHLESS, type StoreAddress, storeAddress } from "./store_address.ts";
+import { composeAddresses, filled } from "./compose.ts";
+import {
+  type FileAddress,
+  fileAddress,
+  isPlainIn,
+  plainPath,
+  type StoreAddress,
+  storeAddress,
+} from "./store_address.ts";
 
 /** Facts from one or more files. */
 export interface Clues {
@@ -15,16 +22,26 @@ export interface Clues {
   readonly dialects: readonly string[];
   /** Servers, by URLs and containers. */
   readonly addresses: readonly StoreAddress[];
-  /** Paths of SQLite files that settings name, from the project's directory. */
-  readonly paths: readonly string[];
-  /** Templates of variables in env files that name a SQLite file: `{ DB_URL: "sqlite:///{DATABASE_PATH}" }`. */
-  readonly fileVariables: Readonly<Record<string, string>>;
+  /** SQLite files that settings name. */
+  readonly fileAddresses: readonly FileAddress[];
+  /** Lines of settings that name a file themselves, as they must be for an environment to have its own. */
+  readonly edits: readonly SettingEdit[];
   /** Command lines that give an empty database its tables, of tools that read DATABASE_URL: `"alembic upgrade head"`. */
   readonly migrations: readonly string[];
   /** The project's names in its manifests: `"shop"`, `"github.com/acme/shop"`. */
   readonly names: readonly string[];
   /** Python's or Go's, say, whose manifests hold no tasks, so that a Makefile does. */
   readonly needsMakefile: boolean;
+}
+
+/** A line that a project's own settings need. */
+export interface SettingEdit {
+  /** The settings: `"shop/settings.py"`. */
+  readonly file: string;
+  /** `'"NAME": os.environ.get("DATABASE_PATH", BASE_DIR / "db.sqlite3"),'` */
+  readonly line: string;
+  /** The import that the line needs and the file lacks: `"import os"`. */
+  readonly needs?: string;
 }
 
 /** A file by its path in the project, with the variables of the project's env files. */
@@ -78,8 +95,8 @@ export function cluesOf(files: readonly ClueFile[]): Clues {
     clients: joined(({ clients }) => clients),
     dialects: joined(({ dialects }) => dialects),
     addresses: joined(({ addresses }) => addresses),
-    paths: joined(({ paths }) => paths),
-    fileVariables: Object.assign({}, ...all.map(({ fileVariables }) => fileVariables)),
+    fileAddresses: joined(({ fileAddresses }) => fileAddresses),
+    edits: joined(({ edits }) => edits),
     migrations: joined(({ migrations }) => migrations),
     names: joined(({ names }) => names),
     needsMakefile: all.some(({ needsMakefile }) => needsMakefile),
@@ -100,49 +117,46 @@ function prisma(file: ClueFile): Partial<Clues> {
   const [, block = ""] = /^[ \t]*datasource[ \t]+\w+\s*\{([^}]*)/m.exec(withoutComments(file.text)) ?? [];
   const [, url = ""] = /^[ \t]*url[ \t]*=[ \t]*"([^"\n]*)"/m.exec(block) ?? [];
   const [, variable = ""] = /^[ \t]*url[ \t]*=[ \t]*env\("(\w+)"\)/m.exec(block) ?? [];
-  const { paths, addresses } = urlClues(file.path, undefined, url || (file.values[variable] ?? ""));
   const directory = file.path.replace(/[^/]*$/, "");
+  const source = { file: file.path, variable: variable || undefined, directory };
+  const { fileAddresses, addresses } = urlClues(source, url || (file.values[variable] ?? ""));
   return {
     ...dialectsIn({ text: block }, /^[ \t]*provider[ \t]*=[ \t]*"(\w+)"/gm),
     addresses: url === "" ? [] : addresses, // those of a variable are its file's
-    paths: paths.map((path) => directory + path),
+    fileAddresses,
     migrations: variable === "DATABASE_URL" ? ["npx prisma migrate deploy"] : [],
   };
 }
 
 function drizzle(file: ClueFile): Partial<Clues> {
   const text = withoutComments(file.text);
-  const urls = found({ text }, /\burl\s*:\s*["'`]([^"'`\n]+)["'`]/g).map((url) => urlClues(file.path, undefined, url));
+  const urls = found({ text }, /\burl\s*:\s*["'`]([^"'`\n]+)["'`]/g).map((url) => urlClues({ file: file.path }, url));
   return {
     ...dialectsIn({ text }, /\bdialect\s*:\s*["'`](\w+)["'`]/g),
     addresses: urls.flatMap(({ addresses }) => addresses),
-    paths: urls.flatMap(({ paths }) => paths),
+    fileAddresses: urls.flatMap(({ fileAddresses }) => fileAddresses),
     migrations: /\bDATABASE_URL\b/.test(text) ? ["npx drizzle-kit migrate"] : [],
   };
 }
 
-function envFile({ path, values }: ClueFile): Partial<Clues> {
-  const all = Object.entries(values).map(([name, value]) => urlClues(path, name, value));
-  const named = ["DB_CONNECTION", "DB_ENGINE", "DB_DIALECT"].flatMap((name) => values[name] || []); // Laravel and others
-  const ofFiles = Object.entries(values).flatMap(([name, value]) => {
-    const [, scheme] = PATHLESS.test(value) && /^(file|sqlite3?(?:\+\w+)?):/i.exec(value) || [];
-    return scheme === undefined
-      ? []
-      : [[name, scheme === "file" ? "file:{DATABASE_PATH}" : `${scheme}:///{DATABASE_PATH}`]];
+function envFile({ path: file, text, values }: ClueFile): Partial<Clues> {
+  const all = Object.entries(values).map(([variable, value]) => {
+    const isPlain = isPlainIn(text, variable, value);
+    return urlClues({ file, variable }, value.includes("$") ? filled(value, values) : value, isPlain);
   });
+  const named = ["DB_CONNECTION", "DB_ENGINE", "DB_DIALECT"].flatMap((name) => values[name] || []); // Laravel and others
   return {
     dialects: named,
     addresses: all.flatMap(({ addresses }) => addresses),
-    paths: all.flatMap(({ paths }) => paths),
-    fileVariables: Object.fromEntries(ofFiles),
+    fileAddresses: all.flatMap(({ fileAddresses }) => fileAddresses),
   };
 }
 
-/** A URL of a server, or the path of a file: `"file:./dev.db"`, `"sqlite:///app.db"`, `"sqlite+aiosqlite:///app.db"`. */
-function urlClues(file: string, variable: string | undefined, url: string) {
-  const [, scheme, path] = PATHLESS.exec(url) ?? [];
-  const address = scheme === undefined ? storeAddress(file, variable, url) : undefined;
-  return { addresses: address === undefined ? [] : [address], paths: path === undefined ? [] : [path] };
+/** A URL of a server, or of a file: `"file:./dev.db"`, `"sqlite:///app.db"`, `"sqlite+aiosqlite:///app.db"`. */
+function urlClues(source: Parameters<typeof fileAddress>[0], url: string, isPlain = false) {
+  const named = fileAddress(source, url);
+  const address = storeAddress(source.file, source.variable, url, isPlain);
+  return { addresses: address === undefined ? [] : [address], fileAddresses: named === undefined ? [] : [named] };
 }
 
 /** Packages that a requirement or a key names: `"psycopg[binary]>=3"`, `asyncpg = "^0.30"`, `Django==5.1`. */
@@ -154,23 +168,29 @@ function python(file: ClueFile): Partial<Clues> {
   return { clients: [...quoted, ...bare], names, needsMakefile: true };
 }
 
-/** A module of Django's settings; paths start at the project. */
-function djangoSettings({ text: whole }: ClueFile): Partial<Clues> {
+/** `"NAME": BASE_DIR / "db.sqlite3"`, also by `str()` and `os.path.join()`; paths start at the project. */
+const DJANGO_NAME =
+  /["']NAME["'][ ]*:[ ]*((?:str\()?(?:BASE_DIR[ ]*\/[ ]*|os\.path\.join\([ ]*BASE_DIR[ ]*,[ ]*)?["']([\w./ -]+\.\w+)["'][ ]*\)*)[ ]*(?=[,}\n]|$)/;
+
+/** A module of Django's settings. */
+function djangoSettings({ path: file, text: whole }: ClueFile): Partial<Clues> {
   const text = whole.replace(/^[ \t]*#.*$/gm, "");
-  const paths = found(
-    { text },
-    /["']NAME["'][ ]*:[ ]*(?:str\()?(?:BASE_DIR[ ]*\/[ ]*|os\.path\.join\([ ]*BASE_DIR[ ]*,[ ]*)?["']([\w./-]+\.\w+)["']/g,
-  );
+  const [, value, path] = DJANGO_NAME.exec(text) ?? [];
+  const isSqlite = /["']ENGINE["'][ ]*:[ ]*["'][\w.]*\.(sqlite3|spatialite)["']/.test(text);
+  const isRead = /\bDATABASE_(URL|PATH)\b|\bdj_database_url\b/.test(text);
+  const line = `"NAME": os.environ.get("DATABASE_PATH", ${value}),`;
+  const needs = /^[ \t]*import[ ](?:.*,[ ]*)?os\b(?!\.)/m.test(text) ? undefined : "import os";
   return {
     ...dialectsIn({ text }, /["']ENGINE["'][ ]*:[ ]*["']([\w.]+)["']/g),
-    paths,
-    migrations: /\bDATABASE_(URL|PATH)\b|\bdj_database_url\b/.test(text) ? ["python manage.py migrate"] : [],
+    fileAddresses: path === undefined ? [] : [{ file, path: plainPath(path) }],
+    edits: value !== undefined && isSqlite && !isRead ? [{ file, line, needs }] : [],
+    migrations: isRead ? ["python manage.py migrate"] : [],
   };
 }
 
 function alembic(file: ClueFile): Partial<Clues> {
   const [, url = ""] = /^[ \t]*sqlalchemy\.url[ \t]*=[ \t]*(\S+)/m.exec(file.text) ?? [];
-  return urlClues(file.path, undefined, url);
+  return urlClues({ file: file.path }, url);
 }
 
 function composer({ text }: ClueFile): Partial<Clues> {

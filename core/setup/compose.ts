@@ -66,7 +66,7 @@ function unquoted(text: string): string {
 }
 
 /** Fills `${NAME}`, `${NAME:-default}` and `$NAME` from env files. */
-function filled(text: string, values: Readonly<Record<string, string>>): string {
+export function filled(text: string, values: Readonly<Record<string, string>>): string {
   return text.replace(
     /\$(?:\{(\w+)(?::?-([^}]*))?[^}]*\}|(\w+))/g,
     (_, braced: string | undefined, otherwise = "", plain: string | undefined) => {

@@ -6,6 +6,7 @@
  */
 import { disk } from "../system/disk.ts";
 import { join } from "../system/host.ts";
+import { projectFile } from "../project/state_ownership.ts";
 import { adviceFile, envValuesOf } from "../workspace/advice_file.ts";
 import type { ClueFile } from "./clues.ts";
 import { tellsClues } from "./clues.ts";
@@ -23,7 +24,9 @@ export async function clueFilesOf(root: string): Promise<ClueFile[]> {
   const texts = await Promise.all([...names, ...DEEPER].map((path) => adviceFile(root, path)));
   const found = texts.filter((one) => one !== undefined);
   const settings = found.flatMap(({ path, text }) => path === "manage.py" ? settingsOf(text) : []);
-  for (const path of settings) found.push(...[await adviceFile(root, path)].filter((one) => one !== undefined));
+  for (const path of new Set(settings.filter(tellsClues))) {
+    found.push(...[await adviceFile(root, path)].filter((one) => one !== undefined));
+  }
   const envFiles = found.filter(({ path }) => path.startsWith(".env")).map((one) => ({
     ...one,
     own: envValuesOf(one.text),
@@ -35,14 +38,16 @@ export async function clueFilesOf(root: string): Promise<ClueFile[]> {
 /** Returns the paths of Django's settings: `"shop/settings.py"`. */
 function settingsOf(manage: string): string[] {
   const [, module] = /DJANGO_SETTINGS_MODULE["'],[ ]*["']([a-z_][\w.]*)["']/i.exec(manage) ?? [];
-  return module === undefined ? [] : [`${module.replaceAll(".", "/")}.py`];
+  const path = module?.replaceAll(".", "/");
+  if (path === undefined) return [];
+  return [`${path}.py`, `${path}/__init__.py`, `${path}/base.py`, path.replace(/[^/]+$/, "base.py")];
 }
 
 /** Directories that hold what others wrote. */
 const OTHERS = /^(\.|node_modules$|vendor$|v?env$|target$|dist$|build$|__pycache__$)|\.db$/;
 
-/** Lists the SQLite files of a project, in its directory and in those right below it. */
-export async function sqliteFilesOf(root: string): Promise<string[]> {
+/** Lists the SQLite files of a project: in its directory, in those right below it, and those of these paths. */
+export async function sqliteFilesOf(root: string, paths: readonly string[]): Promise<string[]> {
   const top = await disk.entries(root);
   const directories = top.filter(({ name, type }) => type === "directory" && !OTHERS.test(name)).slice(
     0,
@@ -54,9 +59,15 @@ export async function sqliteFilesOf(root: string): Promise<string[]> {
   }));
   const named = [...top, ...below.flat()].filter(({ name, type }) =>
     type === "file" && /\.(db3?|sqlite3?)$/i.test(name)
-  ).map(({ name }) => name).sort();
-  const isDatabase = await Promise.all(named.map((name) => startsAsSqlite(join(root, name))));
-  return named.filter((_, at) => isDatabase[at]);
+  ).map(({ name }) => name);
+  for (const path of paths) {
+    const isInside = !/^(\/|\.\.(\/|$))/.test(path);
+    const real = isInside ? await projectFile(root, path).catch(() => undefined) : undefined; // a stranger's path
+    if (real !== undefined && (await disk.look(real))?.type === "file") named.push(path);
+  }
+  const sorted = [...new Set(named)].sort();
+  const isDatabase = await Promise.all(sorted.map((name) => startsAsSqlite(join(root, name))));
+  return sorted.filter((_, at) => isDatabase[at]);
 }
 
 /** https://sqlite.org/fileformat.html#the_database_header */

@@ -15,7 +15,9 @@ import {
   uncheckedTitle,
 } from "../project/project.ts";
 import { shellWord } from "../text/shell_word.ts";
+import type { Clues, SettingEdit } from "./clues.ts";
 import type { FoundStore, Proposal } from "./propose.ts";
+import { shellValue } from "./store_address.ts";
 
 /** The next commands. */
 export interface NextSteps {
@@ -23,6 +25,8 @@ export interface NextSteps {
   readonly lines: readonly (readonly string[])[];
   /** Files that hold a password, of which only its place is shown: `"compose.yaml"`. */
   readonly passwordFiles: readonly string[];
+  /** Lines that settings need for an environment to have its own database. */
+  readonly edits: readonly SettingEdit[];
   /** True if credentials are missing that the project's files don't tell. */
   readonly needsCredentials: boolean;
 }
@@ -32,14 +36,13 @@ export interface NextFacts {
   readonly project: Project;
   readonly resources: readonly Resource[];
   readonly proposal: Proposal;
-  /** Command lines that give an empty database its tables. */
-  readonly migrations: readonly string[];
+  readonly clues: Pick<Clues, "migrations" | "edits">;
   readonly isSet: (variable: string) => boolean;
 }
 
 /** Finds the commands that really come next. */
 export async function nextSteps(facts: NextFacts): Promise<NextSteps> {
-  const { project, resources, proposal: { stores }, isSet } = facts;
+  const { project, resources, clues, proposal: { stores }, isSet } = facts;
   const lacking = resources.flatMap(({ provider }) => lackingCredentials(provider.credentials, isSet));
   const known = new Map(
     stores.filter((one) => lacking.includes(one.server.credential)).map((one) => [one.server.credential, one]),
@@ -53,17 +56,18 @@ export async function nextSteps(facts: NextFacts): Promise<NextSteps> {
     passwordFiles: [
       ...new Set([...known.values()].filter((one) => !one.isReachable && hasPassword(one)).map(({ file }) => file)),
     ],
+    edits: resources.some(({ key, provider }) => key === "database" && isEmbedded(provider)) ? clues.edits : [],
     needsCredentials: lacking.some((name) => !known.has(name)),
   };
 }
 
 /** Returns the command that fills `dev`; `undefined` if it has data, or nothing is known that could be copied. */
 async function fillOf(
-  { project, resources, proposal: { stores, file }, migrations }: NextFacts,
+  { project, resources, proposal: { stores, file }, clues: { migrations } }: NextFacts,
 ): Promise<string | undefined> {
   const database = resources.find(({ key }) => key === "database");
   if (database === undefined || basesOf(project, "database")?.dev !== undefined) return undefined;
-  if (KINDS.database.embedded?.provider === database.provider.name) {
+  if (isEmbedded(database.provider)) {
     const path = embeddedPath("database", project.stateRoot, uncheckedTitle(project, database, "dev"));
     if (((await files.stat(path))?.sizeBytes ?? 0) > 0) return undefined;
     if (file !== undefined) return `forkstack import dev ${shellWord(`./${file}`)}`;
@@ -72,6 +76,10 @@ async function fillOf(
   const store = stores.find(({ server }) => server.provider === database.provider.name);
   const isBegun = await files.stat(join(project.stateRoot, ".forkstack", "registry.db")) !== undefined;
   return store === undefined || isBegun ? undefined : `forkstack import dev ${store.server.credential}`;
+}
+
+function isEmbedded({ name }: Resource["provider"]): boolean {
+  return KINDS.database.embedded?.provider === name;
 }
 
 function hasPassword({ server, user, variable }: FoundStore): boolean {
@@ -84,9 +92,8 @@ function hasPassword({ server, user, variable }: FoundStore): boolean {
  */
 function credentialOf(store: FoundStore): string {
   const { file, variable, isReachable } = store;
-  if (!isReachable || variable === undefined || !/^\w+$/.test(variable)) return shellWord(storeUrl(store, "PASSWORD"));
-  const plain = "s/^[^=]*=//;s/+[a-z0-9]*:/:/"; // SQLAlchemy's URL has a driver
-  return `"$(sed -n '/^${variable}=/{${plain};p;}' ${shellWord(file)} | tr -d "\\"'")"`;
+  if (!isReachable || variable === undefined) return shellWord(storeUrl(store, "PASSWORD"));
+  return shellValue(variable, shellWord(file));
 }
 
 /** Returns the URL of a server, without its password unless a text stands for it. */

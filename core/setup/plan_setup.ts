@@ -20,7 +20,7 @@ import { type FileReport, planTasks } from "./task_files.ts";
 import type { EnvFile, Survey } from "./survey.ts";
 import { hostOf, isElsewhere, STORES } from "./store_address.ts";
 import { storeUrl } from "./next_step.ts";
-import type { FoundStore } from "./propose.ts";
+import type { FoundStore, Warning } from "./propose.ts";
 import type { Written } from "../workspace/staged_files.ts";
 
 /** The changes of `init`, and the facts that it found. */
@@ -43,12 +43,6 @@ export interface CredentialReport {
   readonly variables: readonly { readonly variable: string; readonly state: "set" | "missing" | "optional" }[];
   /** The hint on how to get the missing ones. */
   readonly hint?: string;
-}
-
-/** A problem that does not stop `init`, but a later command. */
-export interface Warning {
-  readonly problem: string;
-  readonly fix: string;
 }
 
 /** Finds everything that is missing in a project with these resources. */
@@ -84,7 +78,7 @@ export async function planInit(
   const warnings = await pointerWarnings(place);
   if (planned.manifest === "package.json" && isStranger(tasks.origin, root)) warnings.push(STRANGER);
   if (isDenos(tasks.origin) && unset.length > 0 && planned.reports.length > 0) warnings.push(hostless(unset));
-  warnings.push(...envFiles.flatMap((file) => envWarnings(file, resources)));
+  warnings.push(...envFiles.flatMap((file) => envWarnings(file, { resources, stores, clues })));
   return {
     written,
     files: reports,
@@ -156,7 +150,14 @@ async function pointerWarnings(place: Parameters<typeof checkPointers>[0]): Prom
 }
 
 /** Lists warnings about values in an env file that belong to no environment. Shows neither values nor their hosts. */
-function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]): Warning[] {
+function envWarnings(
+  { name, values }: EnvFile,
+  { resources, stores, clues }: {
+    readonly resources: readonly Resource[];
+    readonly stores: readonly FoundStore[];
+    readonly clues: Survey["clues"];
+  },
+): Warning[] {
   const guarded = new Set(resources.flatMap(guardedNames));
   const set = Object.keys(values).filter((one) => values[one] !== "");
   const told = (one: string) => isElsewhere(hostOf(values[one]!)) ? `${one} (another machine's)` : one;
@@ -167,9 +168,17 @@ function envWarnings({ name, values }: EnvFile, resources: readonly Resource[]):
   const warnings: Warning[] = [];
   if (known.length > 0) {
     const names = known.map(told).join(", ");
+    const them = known.length === 1 ? "it" : "them";
+    const used = stores.filter(({ server }) => resources.some(({ provider }) => provider.name === server.provider));
+    // The next commands read the data's place there.
+    const isRead = [...used, ...clues.fileAddresses].some(({ file, variable = "" }) =>
+      file === name && known.includes(variable)
+    );
+    const fix = isRead ? `Once dev has its data, take ${them} out` : `Take ${them} out`;
     warnings.push({
-      problem: `${name} sets ${names}: a program that loads it is stopped by the guard, ENV_CONFLICT`,
-      fix: `Take ${known.length === 1 ? "it" : "them"} out: forkstack gives each environment its own. ` +
+      problem: `${name} sets ${names}: a program that loads it uses that in every environment, and the getters of ` +
+        "mod.ts stop with ENV_CONFLICT",
+      fix: `${fix}: forkstack gives each environment its own. ` +
         "What is production's belongs where production runs, beside FORKSTACK_ENV=prod",
     });
   }

@@ -65,9 +65,13 @@ export async function survey(cwd: string, catalog: Catalog): Promise<Survey> {
     const file = await adviceFile(root, name);
     if (file !== undefined) envFiles.push({ name, values: envValuesOf(file.text) });
   }
-  const [clueFiles, sqliteFiles] = await Promise.all([clueFilesOf(root), sqliteFilesOf(root)]);
+  const all = cluesOf(await clueFilesOf(root));
+  const within = (path: string) => path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path;
+  const fileAddresses = all.fileAddresses.map((one) => ({ ...one, path: within(one.path) }));
+  const clues = { ...all, fileAddresses };
+  const sqliteFiles = await sqliteFilesOf(root, fileAddresses.map(({ path }) => path));
   const makefile = await makefileOf(root);
-  const found = { manifests, envFiles, makefile, clues: cluesOf(clueFiles), sqliteFiles };
+  const found = { manifests, envFiles, makefile, clues, sqliteFiles };
   if (!project.isNew) return { project, ...found };
   const name = await nameOf(root, manifests, found.clues.names) || project.name;
   return { project: { ...project, name, stack: name, config: { project: name } }, ...found };

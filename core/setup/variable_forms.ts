@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clues } from "./clues.ts";
-import type { FoundStore } from "./propose.ts";
+import type { FoundStore, Proposal } from "./propose.ts";
 
 /** A package that wants a form of its own, if the database has this scheme; of several drivers the first counts. */
 interface Form {
@@ -49,8 +49,8 @@ const GIVEN = /^(DATABASE_(URL|PATH)|REDIS_URL|CACHE_URL)$/;
 
 /** Proposes variables for a stack whose database has URLs of this scheme: `"postgresql"`, or `"file"`. */
 export function variablesFor(
-  { clients, fileVariables }: Pick<Clues, "clients" | "fileVariables">,
-  stores: readonly FoundStore[],
+  { clients }: Pick<Clues, "clients">,
+  { stores, fileVariables }: { readonly stores: readonly FoundStore[] } & Pick<Proposal, "fileVariables">,
   scheme: string,
 ): Record<string, string> {
   const own = stores.flatMap(({ variable, driver, server }) => {

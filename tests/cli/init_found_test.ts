@@ -33,7 +33,7 @@ const SQLITE_SCHEMA = 'datasource db {\n  provider = "sqlite"\n  url      = env(
 /** `export` of the URL in an env file, then the import of that database. */
 const fromEnv = (credential: string, variable: string, file = "\\.env") =>
   new RegExp(
-    `^export ${credential}="\\$\\(sed -n '/\\^${variable}=/\\{.*;p;\\}' ${file} \\| tr -d .*\\)" && .*\\bimport dev ${credential}$`,
+    `^export ${credential}="\\$\\(sed -nE ".*\\b${variable} \\*=.*" ${file} \\| tail -n 1\\)" && .*\\bimport dev ${credential}$`,
   );
 
 const PROJECTS: Readonly<Record<string, Kind>> = {

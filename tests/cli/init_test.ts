@@ -369,7 +369,7 @@ Deno.test("init beside an .env with production's URL: it warns of the guard, and
     ],
     [`export DATABASE_URL=libsql://shop-acme.turso.io?authToken=${PASSWORD}`, /\.env sets DATABASE_URL \(another mach/],
     ["DATABASE_URL=postgres://10.0.0.5/shop", /\.env sets DATABASE_URL \(another machine's\): .* ENV_CONFLICT/],
-    ["DATABASE_URL=postgres://localhost/shop", /\.env sets DATABASE_URL: a program that loads it is stopped by the g/],
+    ["DATABASE_URL=postgres://localhost/shop", /\.env sets DATABASE_URL: a program that loads it uses that in every/],
     ["BUCKET_NAME=shop-prod\nAWS_REGION=eu-west-1", /\.env sets BUCKET_NAME, AWS_REGION: .*ENV_CONFLICT/],
     [
       `PROD_DB=postgres://a:${PASSWORD}@db.example.com/x`,

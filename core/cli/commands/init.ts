@@ -154,9 +154,9 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
       await writeProjectFiles({ project, world: { files } }, plan.written);
     }
     if (!isDry) await makeBaseDirectories({ project, world: { files } }, "dev");
-    const { migrations } = found.clues;
     const isSet = (name: string) => variable(name) !== undefined;
-    const next = await nextSteps({ project, resources, proposal, migrations, isSet });
+    const next = await nextSteps({ project, resources, proposal, clues: found.clues, isSet });
+    const warnings = [...proposal.warnings, ...plan.warnings];
     const { command } = plan;
     return {
       data: {
@@ -169,11 +169,12 @@ export async function runInit({ flags, io }: Invocation, ask = onTerminal): Prom
         files: plan.files,
         kept: plan.kept,
         credentials: plan.credentials,
-        warnings: plan.warnings,
+        warnings,
         next: next.lines.map((line) => nextLine(line, { command })),
+        edits: next.edits.length > 0 ? next.edits : undefined,
         dryRun: isDry ? true : undefined,
       },
-      text: (style) => initText(project, resources, { ...plan, next, isDry }, { ...style, command }),
+      text: (style) => initText(project, resources, { ...plan, warnings, next, isDry }, { ...style, command }),
     };
   } catch (error) {
     throw fileError(error, `make "${cwd()}" ready`);
@@ -318,7 +319,7 @@ async function shapeVariables(
   catalog: Catalog,
   draft: Record<string, unknown>,
   { clues }: Survey,
-  { stores }: Proposal,
+  { stores, fileVariables }: Proposal,
 ): Promise<void> {
   const { servers } = await catalog.presets();
   const used = new Map(declaredResources(draft).map(({ kind, provider }) => [kind, provider]));
@@ -326,7 +327,7 @@ async function shapeVariables(
   const isEmbedded = used.get("database") === KINDS.database.embedded?.provider;
   const scheme = isEmbedded ? "file" : servers.find((one) => one.kind === "database" && isUsed(one))?.schemes[0];
   const own = stores.filter(({ server, file }) => isUsed(server) && file !== envFileOf({})); // there `new` would stop
-  const variables = variablesFor(clues, own, scheme ?? "");
+  const variables = variablesFor(clues, { stores: own, fileVariables }, scheme ?? "");
   for (const { variable } of await templateProblems({ ...draft, variables }, catalog)) delete variables[variable];
   if (Object.keys(variables).length > 0) draft.variables = variables;
 }
@@ -355,6 +356,10 @@ function initText(
     lines.push(`  ${paint(style, "cyan", "fix:")} ${localCommands(fix, style)}`);
   }
   lines.push(...nextText(next, style).map((line) => paint(style, "dim", line)));
+  for (const { file, line, needs } of next.edits) {
+    const also = needs === undefined ? "" : `, with \`${needs}\` above`;
+    lines.push(`In ${file}, for each environment to have its own file${also}: ${line}`);
+  }
   return lines.join("\n");
 }
 
