@@ -171,7 +171,8 @@ function envWarnings(
     const them = known.length === 1 ? "it" : "them";
     const used = stores.filter(({ server }) => resources.some(({ provider }) => provider.name === server.provider));
     // The next commands read the data's place there.
-    const isRead = [...used, ...clues.fileAddresses].some(({ file, variable = "" }) =>
+    const later = clues.addresses.filter(({ fault, isHere }) => fault !== undefined && isHere); // once they are mended
+    const isRead = [...used, ...later, ...clues.fileAddresses].some(({ file, variable = "" }) =>
       file === name && known.includes(variable)
     );
     const fix = isRead ? `Once dev has its data, take ${them} out` : `Take ${them} out`;

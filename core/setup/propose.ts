@@ -79,15 +79,19 @@ export function proposalOf(facts: ProposalFacts): Proposal {
 
 /** Lists warnings about URLs that lead to this machine and can't be proposed. They show no part of a URL. */
 function faultsOf(stores: readonly FoundStore[]): Warning[] {
-  return stores.flatMap(({ server: { credential, schemes, port }, file, variable, fault }) => {
+  return stores.flatMap(({ server: { kind, credential, schemes, port }, file, variable, fault }) => {
     if (fault === undefined || FOR_NOBODY.test(file)) return [];
+    const copy = kind === "database" ? `; \`forkstack import dev ${credential}\` copies its data` : "";
     const [state, fix] = {
       socket: [
-        "names no host, as that of a Unix socket, which is not supported",
-        `Set ${credential} to the server's address, ${schemes[0]}://USER:PASSWORD@localhost:${port}/DATABASE`,
+        "leads to a Unix socket, or names no host, which is not supported",
+        `Set ${credential} to the server's address, ${schemes[0]}://USER:PASSWORD@localhost:${port}/DATABASE${copy}`,
       ],
-      unreadable: ["can't be read without doubt", "In its password write / ? # @ % as %2F %3F %23 %40 %25"],
-      path: ["names no database by its number", "End it like /0"],
+      unreadable: [
+        "can't be read without doubt",
+        "Check its port, write / ? # @ % in its password as %2F %3F %23 %40 %25, then run init again",
+      ],
+      path: ["names no database by its number", "End it like /0, then run init again"],
     }[fault] as [string, string];
     return [{ problem: `${file}: the URL in ${variable} ${state}: it is passed over`, fix }];
   });

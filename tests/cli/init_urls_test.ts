@@ -131,7 +131,7 @@ const PROJECTS: Readonly<Record<string, Found>> = {
       files: { ".env": `DATABASE_URL=${url}\n`, "compose.yaml": "services:\n  db:\n    image: postgres\n" },
       databases: ["app.db"],
       database: "postgres",
-      problems: [/DATABASE_URL names no host, as that of a Unix socket, which is not supported/, /sets/],
+      problems: [/DATABASE_URL leads to a Unix socket, or names no host, which is not supported/, /sets/],
     }]),
   ),
 };
