@@ -9,6 +9,7 @@ import {
   type FileAddress,
   fileAddress,
   isPlainIn,
+  lineValue,
   plainPath,
   type StoreAddress,
   storeAddress,
@@ -142,6 +143,10 @@ function drizzle(file: ClueFile): Partial<Clues> {
 function envFile({ path: file, text, values }: ClueFile): Partial<Clues> {
   const all = Object.entries(values).map(([variable, value]) => {
     const isPlain = isPlainIn(text, variable, value);
+    if (value === "") { // perhaps since programs differ on it
+      const { addresses } = urlClues({ file, variable }, lineValue(text, variable));
+      return { addresses: addresses.filter(({ fault }) => fault !== undefined), fileAddresses: [] };
+    }
     return urlClues({ file, variable }, value.includes("$") ? filled(value, values) : value, isPlain);
   });
   const named = ["DB_CONNECTION", "DB_ENGINE", "DB_DIALECT"].flatMap((name) => values[name] || []); // Laravel and others

@@ -233,7 +233,8 @@ function dataFile(
   const file = [first, ...others].map(found).find((one) => one !== undefined);
   const isChosen = (one: FileAddress) => (found(one) ?? one.path) === (file ?? first.path);
   const own = clues.fileAddresses.filter((one) =>
-    isChosen(one) && !FOR_TESTS.test(one.variable ?? "") && one.file !== envFileOf({}) // there `new` would stop
+    isChosen(one) && (file !== undefined || one.isDatabase) && !FOR_TESTS.test(one.variable ?? "") &&
+    one.file !== envFileOf({}) // there `new` would stop
   );
   const isOutside = /^(\/|\.\.\/)/.test(first.path);
   const line = `\`forkstack import dev ${byName === undefined ? "<file>" : shellWord(`./${byName}`)}\``;

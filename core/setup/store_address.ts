@@ -42,6 +42,8 @@ export interface FileAddress {
   readonly path: string;
   /** The same URL for each environment's file: `"sqlite:///{DATABASE_PATH}"`. */
   readonly template?: string;
+  /** True if nothing but a database has such a URL: by its scheme, or by the ending of its path. */
+  readonly isDatabase?: boolean;
 }
 
 /** Pattern for addresses of databases, caches and similar. */
@@ -72,7 +74,7 @@ export function fileAddress(
   if (isFile && variable !== undefined && !FILE_NAMES.test(variable) && !FILE_ENDINGS.test(text)) return undefined;
   const path = plainPath(text.startsWith("/") ? text : `${directory}${text}`);
   const template = isFile ? "file:{DATABASE_PATH}" : `${scheme}${driver}:///{DATABASE_PATH}`;
-  return { file, variable, path, template };
+  return { file, variable, path, template, isDatabase: !isFile || FILE_ENDINGS.test(path) };
 }
 
 /** Takes `.`, `..` and empty parts out of a path where they lead nowhere else: `"./a/../b.db"` is `"b.db"`. */
@@ -143,12 +145,18 @@ export function shellValue(variable: string, file: string): string {
 
 /** Tells whether `shellValue` gives the URL that a program gets from the text of an env file. */
 export function isPlainIn(text: string, variable: string, value: string): boolean {
-  if (!/^\w+$/.test(variable) || /[$"'`\\\s]/.test(value)) return false;
+  return !/[$"'`\\\s]/.test(value) && lineValue(text, variable) === clientUrl(value);
+}
+
+/** Returns what `shellValue` gives of the text of an env file; an empty text if nothing. */
+export function lineValue(text: string, variable: string): string {
+  if (!/^\w+$/.test(variable)) return "";
   const line = new RegExp(
     `^[^#A-Za-z0-9_]*(?:export +)?${variable} *= *["']?([a-z]+)(?:\\+[a-z0-9]+)?(:[^"'\\s]*)`,
   );
-  const [, scheme, rest] = text.split("\n").map((one) => line.exec(one)).findLast((one) => one !== null) ?? [];
-  return scheme !== undefined && `${scheme}${rest}` === clientUrl(value);
+  const [, scheme = "", rest = ""] = text.split("\n").map((one) => line.exec(one)).findLast((one) => one !== null) ??
+    [];
+  return scheme + rest;
 }
 
 /** Decodes a part of a URL; `undefined` if it is wrongly encoded. */

@@ -116,6 +116,21 @@ const PROJECTS: Readonly<Record<string, Found>> = {
     database: "postgres",
     problems: [/DATABASE_URL can't be read/, /sets/],
   },
+  "a password with a hash, on which programs differ": {
+    files: { ".env": "DATABASE_URL=postgres://app:1#Secret@localhost/shop\n", "package.json": "{}" },
+    databases: ["app.db"],
+    database: "postgres",
+    problems: [/DATABASE_URL can't be read/],
+  },
+  "a directory under a database's name": {
+    files: { ".env": "UPLOADS=file:./uploads\nAPP_DB=file:./uploads\n", "uploads/a.png": "" },
+    databases: ["app.db"],
+    problems: [NO_FILE],
+  },
+  "a file that is not made yet": {
+    files: { ".env": "APP_DB=file:./store/app.sqlite\nREPORT_DB=file:./report.sqlite\n" },
+    variables: { APP_DB: "file:{DATABASE_PATH}" },
+  },
   "a password with a question mark and a wrong %": {
     files: { ".env": "DATABASE_URL=mysql://app:9?%zzSecret@127.0.0.1/shop\n" },
     database: "mysql",
