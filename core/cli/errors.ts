@@ -6,7 +6,7 @@
 import { isForkstackError } from "../../mod.ts";
 import { Secret } from "../secret.ts";
 import { reasonOf, shown, shownJson } from "../text/printable.ts";
-import { localCommands, paint, type Style } from "./style.ts";
+import { localHint, paint, type Style } from "./style.ts";
 
 /** An error as people read it: what happened, why, what next. */
 export function errorText(error: unknown, style: Style): string {
@@ -16,7 +16,7 @@ export function errorText(error: unknown, style: Style): string {
   const hint = isForkstackError(error)
     ? error.hint
     : "This should not happen: it is a fault in forkstack or a custom provider. Run the same command again; it continues from the journal";
-  if (hint) lines.push(`  ${paint(style, "cyan", "hint:")} ${localCommands(shown(hint), style)}`);
+  if (hint) lines.push(`  ${paint(style, "cyan", "hint:")} ${localHint(shown(hint), style)}`);
   return lines.join("\n");
 }
 
@@ -46,7 +46,7 @@ function causes(error: unknown): string[] {
 function jsonError(error: unknown, style: Pick<Style, "command">) {
   if (!isForkstackError(error)) return { code: "UNEXPECTED", message: unexpected(error), retryable: false };
   const { code, message, hint, retryable, details } = error;
-  return { code, message, hint: hint && localCommands(hint, style), retryable, details };
+  return { code, message, hint: hint && localHint(hint, style), retryable, details };
 }
 
 /** The document of `--json`. */

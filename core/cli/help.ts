@@ -87,7 +87,7 @@ export function overview({ command }: HelpStyle): string {
     ...groups,
     "",
     `Options of every command: ${COMMON.map((option) => signature(option).replace(", ", "/")).join(", ")}`,
-    `Help on a command: ${command}new --help; short: -h. Version: --version`,
+    `Help on a command: ${commandLine("new --help", { command })}; short: -h. Version: --version`,
   ].join("\n");
 }
 
@@ -106,14 +106,14 @@ export async function short(name: string, { command }: HelpStyle): Promise<strin
   const known = await commandOf(name);
   const options = listedOptions(known).map((option) => `  ${signature(option).padEnd(16)} ${OPTIONS[option].help}`);
   return [
-    `Example:  ${command}${known.example}`,
+    `Example:  ${commandLine(known.example, { command })}`,
     "",
     `${synopsis(name, known)}: ${known.summary}.`,
     "",
     "Options:",
     ...options,
     "",
-    `More: ${command}${name} --help`,
+    `More: ${commandLine(`${name} --help`, { command })}`,
   ].join("\n");
 }
 
@@ -133,9 +133,10 @@ export async function page(name: string, style: HelpStyle): Promise<string> {
     }
   };
   const options = listedOptions(known);
-  const usageLine = `${style.command}${synopsis(name, { arguments: known.arguments })}`;
   const own = known.options.map((option) => `[${signature(option)}]`);
   if (known.runsProgram) own.push("-- …");
+  const start = synopsis(name, { arguments: known.arguments });
+  const usageLine = own.length === 0 ? commandLine(start, style) : commandLine(`${start} -`, style).slice(0, -2);
   lines.push(
     `Example:  ${commandLine(known.example, style)}`,
     "",

@@ -19,10 +19,9 @@ export async function parse(
     throw await (await load<typeof import("./help.ts")>("core/cli/help.ts")).unknownCommand(command, rest);
   }
   if (known.runsProgram && program.length === 0 && !rest.some((arg) => /^(-h|--help)$/.test(arg))) {
-    const npm = " (npm takes the first -- for itself)";
     throw usage(
       `Cannot ${command}: no program was named`,
-      `Write it after --${host.variable("npm_command") === undefined ? "" : npm}; ${pageHint(command)}`,
+      `Write it after --${lostDashes(known)}; ${pageHint(command)}`,
     );
   }
   const { positionals, flags } = rest.some((arg) => arg.startsWith("-"))
@@ -30,6 +29,12 @@ export async function parse(
     : { positionals: rest, flags: {} };
   assertCount(command, known, positionals, flags.help === true);
   return { command, name: positionals[0], more: positionals[1], rest: positionals.slice(2), program, flags };
+}
+
+/** The runner of tasks, where one may have taken the `--` that a user wrote. */
+function lostDashes({ example }: Command<OptionName>): string {
+  if (host.variable("npm_command") !== undefined) return " (npm takes the first -- for itself)";
+  return host.variable("MAKELEVEL") === undefined ? "" : `, as in \`forkstack ${example}\``;
 }
 
 /** Returns the hint that names a command's page: a line that works in every project, as an example's environment may not. */

@@ -49,16 +49,33 @@ export function localCommands(text: string, style: Pick<Style, "command">): stri
   return text.replaceAll(/`forkstack ([^`]*)/g, (_, line: string) => `\`${commandLine(line, style)}`);
 }
 
+/** A hint as it works here: an option that it names alone would be taken by Make for its own. */
+export function localHint(text: string, style: Pick<Style, "command">): string {
+  const [option] = /(?<![\w-])--[a-z][\w-]*/.exec(text.replaceAll(/`[^`]*`/g, "")) ?? [];
+  const told = localCommands(text, style);
+  return style.command === MAKE && option !== undefined ? `${told} (\`make -- envs-… ${option}\`)` : told;
+}
+
 /**
- * A command line as it works here. npm takes options for its own, `--dry-run` and `--yes` too, unless `--` comes first;
- * Deno grants some commands more than the others.
+ * A command line as it works here. npm and Make take options for their own, `--dry-run` and `--yes` too, unless `--` comes
+ * first; Deno grants some commands more than the others.
  */
 export function commandLine(line: string, { command }: Pick<Style, "command">): string {
-  const isForNpm = command.startsWith("npm run ") && / -/.test(line);
-  if (command === MAKE && / -/.test(line)) return `make -- envs-${line}`; // else Make takes options for its own
+  const hasOptions = / -/.test(line);
+  const isForNpm = command.startsWith("npm run ") && hasOptions;
+  if (command === MAKE && isUnheld(line)) {
+    const [, name, words = ""] = /^(\S+) ?(.*)$/s.exec(line)!;
+    return `make envs-${name} ARGS='${words.replaceAll("$", "$$$$").replaceAll("'", "'\\''")}'`;
+  }
+  if (command === MAKE && hasOptions) return `make -- envs-${line}`;
   const [, name = ""] = /^(\w+)/.exec(line) ?? [];
   const prefix = Object.hasOwn(TASKS, name) ? command.replace(` ${grants("list")} `, ` ${grants(name)} `) : command;
   return prefix + (isForNpm ? line.replace(" ", " -- ") : line);
+}
+
+/** Returns true if a line has words that Make can't hand on as they are, or would take for its own: core/setup/make_tasks.ts. */
+function isUnheld(line: string): boolean {
+  return /["'=;#%*?\\|&$]| -- .*\.\//.test(line);
 }
 
 /** Deno's flags for a command where the user gives no others: a named set, which only a file's own deno.json has. */
