@@ -14,10 +14,10 @@ import { projectFile } from "../project/state_ownership.ts";
 import { jsonProblem, PLAIN_JSON } from "../project/schema.ts";
 import type { Clues } from "./clues.ts";
 import { cluesOf } from "./clues.ts";
-import { adviceFile, envValuesOf, MOST_BYTES } from "../workspace/advice_file.ts";
+import { adviceFile, envValuesOf } from "../workspace/advice_file.ts";
 import { clueFilesOf, sqliteFilesOf } from "./look_around.ts";
 import { hostOf } from "./store_address.ts";
-import type { Makefile } from "./make_tasks.ts";
+import { type Makefile, makefileOf } from "./makefile.ts";
 import type { Project } from "../project/project.ts";
 
 /** A file that may hold tasks. */
@@ -75,15 +75,6 @@ export async function survey(cwd: string, catalog: Catalog): Promise<Survey> {
   if (!project.isNew) return { project, ...found };
   const name = await nameOf(root, manifests, found.clues.names) || project.name;
   return { project: { ...project, name, stack: name, config: { project: name } }, ...found };
-}
-
-async function makefileOf(root: string): Promise<Makefile | undefined> {
-  const names = await files.list(root);
-  const name = (["GNUmakefile", "makefile", "Makefile"] as const).find((one) => names.includes(one));
-  if (name === undefined) return undefined;
-  const path = await projectFile(root, name).catch(() => undefined); // a directory, or somebody else's
-  const isSmall = path !== undefined && ((await files.stat(path))?.sizeBytes ?? 0) <= MOST_BYTES;
-  return { name, content: isSmall ? await files.readBytes(path) : undefined };
 }
 
 async function readManifest(root: string, name: Manifest["name"]): Promise<Manifest | undefined> {

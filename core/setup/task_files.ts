@@ -12,7 +12,8 @@ import { isDenos, type Origin, shortTaskLine, TASK_CONFIG, taskConfig } from "..
 import { projectFile } from "../project/state_ownership.ts";
 import { linesText, withLines } from "../workspace/lines_file.ts";
 import type { Written } from "../workspace/staged_files.ts";
-import { INCLUDE, MAKE_FILE, type Makefile, makeText, targetsIn } from "./make_tasks.ts";
+import { INCLUDE, MAKE_FILE, makeText } from "./make_tasks.ts";
+import type { Makefile } from "./makefile.ts";
 import { type Manifest, sectionOf } from "./survey.ts";
 
 /** A file that changes, with its new lines. */
@@ -90,18 +91,20 @@ async function changed(root: string, name: string, content: string | Uint8Array)
   return [path, content, (await disk.mode(path) ?? 0o644) & 0o777];
 }
 
+const NO_MAKEFILE: Makefile = { name: "Makefile", content: undefined, targets: new Set(), isWhole: true };
+
 /** Plans the file that a Makefile includes, which has the targets: `make envs-new alice`. */
 async function makePlan(place: TaskPlace, tasks: WantedTasks): Promise<TaskPlan> {
-  const { root, makefile: { name, content } = { name: "Makefile" } } = place;
+  const { root, makefile } = place;
+  const { name, content, targets: theirs, isWhole } = makefile ?? NO_MAKEFILE;
   const before = linesText(join(root, name), content);
-  const theirs = targetsIn(before);
   const named = tasks.commands.filter((command) => !theirs.has(`envs-${command}`));
   const targets = named.map((command) => ({
     name: `envs-${command}`,
     line: lineOf(place, tasks, command),
     summary: tasks.summaries?.[command] ?? command,
   }));
-  const text = makeText(targets, { hasHelp: theirs.has("help") });
+  const text = makeText(targets, { hasHelp: theirs.has("help") || !isWhole });
   const own = await ownFile(root, MAKE_FILE, text, targets.map(({ name }) => name));
   const kept = [...own.kept, ...tasks.commands.map((command) => `envs-${command}`).filter((name) => theirs.has(name))];
   const command = theirs.has("envs-new") || own.kept.length > 0 ? undefined : "make envs-";
@@ -109,7 +112,7 @@ async function makePlan(place: TaskPlace, tasks: WantedTasks): Promise<TaskPlan>
     return { ...own, kept, command };
   }
   const including = await changed(root, name, withLines(content, before === "" ? [INCLUDE] : ["", INCLUDE]));
-  const state = place.makefile === undefined ? "created" : "changed";
+  const state = makefile === undefined ? "created" : "changed";
   return {
     written: [...own.written, including],
     reports: [...own.reports, { name: name, state, added: [INCLUDE] }],

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { targetsIn } from "../../core/setup/make_tasks.ts";
+import { INCLUDE, targetsIn } from "../../core/setup/make_tasks.ts";
+import { commandLine, localHint } from "../../core/cli/style.ts";
 import { testIf } from "../helpers.ts";
 import { type Ended, INSTALLED, Place, runCommand, whyNot } from "./run.ts";
 
@@ -57,6 +58,8 @@ for (const [what, { files, isHelpTheirs }] of Object.entries(PROJECTS)) {
     assert.equal(args.stdout, "it is alice\n", args.stderr);
     const gone = await make("make", "--", "envs-delete", "alice", "--yes");
     assert.match(gone.stdout, /Deleted alice/, gone.stderr);
+    const typed = await make("make", "envs-run", "--", "python", "manage.py", "shell"); // Make takes this --
+    assert.match(typed.stderr, /Write it after --, as in `make -- envs-run alice -- npm start`/);
     const unknown = await make("make", "envs-switch", "nobody");
     assert.notEqual(unknown.code, 0);
     assert.match(unknown.stderr, /`make envs-list`|`make envs-new nobody`/);
@@ -77,6 +80,72 @@ testIf(whyNoMake, "an environment named like a target of the Makefile: by ARGS",
   assert.match(made.stdout, /test is ready/);
 });
 
+testIf(whyNoMake, "help and hints name lines that Make takes", async () => {
+  await using place = await Place.make(null);
+  await place.write("go.mod", "module shop\n");
+  await place.ok("init");
+  const make = await inPlace(place);
+  assert.equal((await make("make", "--", "envs-new", "dave", "--from=dev")).code, 0);
+  const page = await make("make", "--", "envs-run", "--help");
+  assert.match(page.stdout, /Usage:\n {2}make -- envs-run \[env\] .*-- …/s, page.stderr);
+  const short = await make("make", "--", "envs-delete", "-h");
+  assert.match(short.stdout, /Example: {2}make -- envs-delete alice --yes\n[^]*More: make -- envs-delete --help/);
+  const asked = await make("make", "envs-delete", "dave");
+  assert.match(asked.stderr, /Pass --yes .*\(`make -- envs-… --yes`\)/);
+});
+
+Deno.test("commandLine() for Make: options after --, and what Make can't hold in ARGS", () => {
+  const lines: readonly (readonly [string, string])[] = [
+    ["new alice", "make envs-new alice"],
+    ["delete alice --yes", "make -- envs-delete alice --yes"],
+    ["run alice -- npm start", "make -- envs-run alice -- npm start"],
+    ['import dev "./my data.db"', `make envs-import ARGS='dev "./my data.db"'`],
+    ['import dev "it\'s \\$5.db"', `make envs-import ARGS='dev "it'\\''s \\$$5.db"'`],
+    ["run alice -- npm run dev --port=3000", "make envs-run ARGS='alice -- npm run dev --port=3000'"],
+    ["run alice -- ./gradlew run", "make envs-run ARGS='alice -- ./gradlew run'"],
+    ["import dev ./prisma/dev.db", "make envs-import dev ./prisma/dev.db"],
+  ];
+  for (const [line, told] of lines) assert.equal(commandLine(line, { command: "make envs-" }), told);
+  const style = { command: "make envs-" };
+  assert.equal(localHint("`forkstack prune --yes` ends it", style), "`make -- envs-prune --yes` ends it");
+  assert.equal(localHint("Pass --replace to go on", style), "Pass --replace to go on (`make -- envs-… --replace`)");
+  assert.equal(localHint("Pass --replace to go on", { command: "forkstack " }), "Pass --replace to go on");
+});
+
+/** Makefiles whose `help` stands in another file, or may. */
+const INCLUDING: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "by a pattern": { Makefile: "include mk/*.mk\n", "mk/base.mk": "help:\n\t@echo theirs\nenvs-new: ; @echo theirs\n" },
+  "by wildcard, and a second file": {
+    Makefile: "all:\n-include $(wildcard tools/*.make) \\\n  absent.mk # and more\n",
+    "tools/a.make": "sinclude other.mk",
+    "other.mk": "ifndef X\n  help test:\n\t@echo theirs\nendif\nenvs-new:\n\t@echo theirs\n",
+  },
+  "by a pattern that is not followed": {
+    Makefile: "include */x.mk\nenvs-new: ; @echo theirs\n",
+    "mk/x.mk": "help:\n\t@echo theirs\n",
+  },
+  "by a variable": {
+    Makefile: "DIR := mk\nenvs-new: ; @echo theirs\ninclude $(DIR)/x.mk\n",
+    "mk/x.mk": "help:\n\t@echo theirs\n",
+  },
+};
+
+for (const [what, files] of Object.entries(INCLUDING)) {
+  testIf(whyNoMake, `targets of an included file stay: ${what}`, async () => {
+    await using place = await Place.make(null);
+    for (const [name, text] of Object.entries(files)) await place.write(name, text);
+    const { data } = await place.json("init");
+    assert.deepEqual(data.kept, ["envs-new"]);
+    const make = await inPlace(place);
+    for (const target of ["help", "envs-new"]) {
+      const { stdout, stderr } = await make("make", target);
+      assert.deepEqual([stdout, stderr], ["theirs\n", ""], target);
+    }
+    const listed = await make("make", "envs-list"); // beside the Makefile, not beside what it included last
+    assert.equal(listed.code, 0, listed.stderr);
+  });
+}
+
 Deno.test("a target of the Makefile's own that has our name stays, and so does a file envs.mk", async () => {
   await using place = await Place.make(null);
   await place.write("Makefile", "envs-new envs-list:\n\t@echo mine\n");
@@ -94,7 +163,7 @@ Deno.test("a Makefile beside a package.json gets the targets too; one that can't
   await place.write("package.json", "{}\n");
   await place.write("Makefile", "all:\n");
   assert.deepEqual((await place.json("init")).data.next, ["npm run envs:new alice"]);
-  assert.equal(await place.read("Makefile"), "all:\n\ninclude envs.mk\n");
+  assert.equal(await place.read("Makefile"), `all:\n\n${INCLUDE}\n`);
   await using large = await Place.make(null);
   const text = `all:\n${"# filler\n".repeat(40_000)}`;
   await large.write("go.mod", "module shop\n");
