@@ -18,44 +18,25 @@ export interface TemplateProblem {
 const OF_EACH = ["FORKSTACK_ENV", "FORKSTACK_PROJECT"];
 
 /**
- * The endings by which a name says that its value is data of an app. A variable of another name may be one by which a
- * program finds its settings, its code or a server: nobody can list those, and a forkstack.json is not trusted to set
- * them.
+ * Variables of the checkout, and those by which a shell, an interpreter or a client finds code, settings, a server or a
+ * person's credentials: a forkstack.json is not trusted to name that. By groups, since new ones are named as others are.
  */
-const DATA = new RegExp(
-  `(?:^|_)(?:${
+const RESERVED = new RegExp(
+  `^(?:${
     [
-      "UR[LI]S?|DSN|CONN|CONNECTION|CONNECTION_STRING|DB|DATABASE|SQLITE|POSTGRES|MYSQL|REDIS|BROKER|RESULT_BACKEND",
-      "(?:DB|DATABASE|REDIS|CACHE|QUEUE)_(?:URL|URI|DSN)_\\w+|SCHEMA|BUCKET|QUEUE|TOPIC|NAMESPACE|TENANT|NAME|ID|REGION",
-      "KEYS?|TOKEN|SECRET|ORIGINS?|STAGE|(?:CACHE|QUEUE|KEY|REDIS|BUCKET|TABLE|S3)_PREFIX",
-      "(?:APP|FLASK|RAILS|RACK|SENTRY|DEPLOY)_ENV(?:IRONMENT)?",
-      "(?:DB|DATABASE|SQLITE|BUCKET|STORAGE|UPLOADS?|MEDIA)_(?:PATH|FILE|FILENAME|DIR|ROOT)",
+      "PORT|ENV|IFS|PS\\d|CDPATH|PATH|PATHEXT|COMSPEC|PWD|USER|LANG|DISPLAY|PREFIX|CC|CXX|CLASSPATH|TMP|TEMP|TMPDIR",
+      "PG[A-Z]+|PSQL\\w*|LIBMYSQL\\w*|MYSQL_(?:HOME|HOST|PWD|TEST_LOGIN_FILE|HISTFILE|GROUP_SUFFIX|TCP_PORT|UNIX_PORT)",
+      "SQLITE_HISTORY|LESS(?:OPEN|CLOSE|KEY\\w*)?|MAKE(?:FILES)?|TERM(?:INFO|CAP)?|PERL(?:LIB|[5_]\\w*)|PYTHON\\w*|SSLKEYLOGFILE|MPLBACKEND|KERAS_BACKEND|DOTENV_\\w+",
+      "RUBY(?:OPT|LIB|PATH|SHELL)|GO(?:FLAGS|PATH|ROOT|ENV|PROXY)|AWS_(?:PROFILE|ROLE\\w*|CONTAINER\\w*|WEB_IDENTITY\\w*)",
+      "(?:FORKSTACK|LD|DYLD|GIT|SSH|NODE|NPM|DENO|BUN|YARN|PNPM|PIP|UV|LUA|GEM|BUNDLE|CARGO|RUSTC|XDG|DOTNET|CORECLR)_\\w*",
+      "(?:COR|REDISCLI|VALKEYCLI|OPENSSL|SSL|CURL|DOCKER|KUBE|GCONV|ERL|R|JULIA|CONDA|ASDF|VIRTUAL|LC|SUDO)_\\w*",
+      "(?:QT|GST|BABEL|RIPGREP|TESSDATA)_\\w*|COMPOSE_FILE|FLASK_APP",
+      // By their ends, whatever comes before: `HTTPS_PROXY`, `KUBECONFIG`, `INPUTRC`, `JAVA_OPTS`, `MYSQL_PAGER`.
+      "\\w*(?:PROXY|PAGER|EDITOR|VISUAL|BROWSER|SHELL|SHELLOPTS|BASHOPTS|BASH_ENV|HOME|FLAGS|OPTIONS|PRELOAD|CONFIG|INIT)",
+      "\\w*_(?:RC|RCFILE|OPTS?|ARGS|CONF|CONFIG_\\w+|PLUGINS?|PLUGIN_DIR|MODULES?|LOAD_PATH|PLUGIN_PATH|LIBRARY_PATH|LIBS)",
+      "\\w*_(?:CERT_FILE|CERT_DIR|CA_BUNDLE|CREDENTIALS(?:_FILE)?|COMMAND|CMD|STARTUP|PROFILE\\w*)|\\w*[^S_\\W]RC",
     ].join("|")
-  })(?:_?\\d+)?$|^DATA_(?:PATH|DIR)$|^(?:(?:NEXT|NUXT|EXPO)_PUBLIC|VITE|REACT_APP)_\\w+$|^ConnectionStrings__\\w+$`,
-  "i",
-);
-
-/** Names of the checkout, and of programs that find code by names with such endings, too. */
-const RESERVED =
-  /^(?:PYTHON\w*|(?:FORKSTACK|LD|DYLD|GIT|SSH|NODE|NPM|DENO|BUN|YARN|PNPM|PIP|UV|LUA|GEM|BUNDLE|CARGO|RUSTC|XDG|DOTNET|CORECLR|COR)_\w*)$/i;
-
-/** A host that is near by: of this machine, or of a name without a dot. */
-const NEAR =
-  "(?:[^/?#@\\s\0]*@)?(?:(?:[a-z\x01][\\w\x01-]*\\.)*localhost|[a-z\x01][\\w\x01-]*|127\\.0\\.0\\.1|\\[::1\\])" +
-  "(?::\\d+)?(?=[/?#]|$)";
-
-/**
- * Finds a host in a template in which `\0` stands for a URL of a resource and `\1` for another value. Clients send a
- * person's credentials to the host of a URL (`OPENAI_BASE_URL`, `SENTRY_URL`), so that it must be a resource's, or near
- * by. Browsers' parsers take `https:/a` and `https:\\a` for `https://a`.
- * https://url.spec.whatwg.org/#special-authority-slashes-state (2026-11)
- */
-const FAR_HOST = new RegExp(
-  [
-    `(?:https?|wss?|ftp):(?!//(?:\0|${NEAR}))`,
-    `(?<=^|[:=,;\\s"'(])//(?!/|$|\0|${NEAR})`,
-    `\0(?![/?#;&\\s"'})]|$)`,
-  ].join("|"),
+  })$`,
   "i",
 );
 
@@ -73,7 +54,7 @@ export async function templateProblems(
   const outputs = [...told.flatMap((names) => names ?? [])];
   const problems = templates.map(async ([variable, template]): Promise<TemplateProblem | undefined> => {
     const fault = nameFault(variable, outputs) ??
-      await templateFault(template, { known: [...outputs, ...OF_EACH], isComplete, project: String(input.project) });
+      await templateFault(template, [...outputs, ...OF_EACH], isComplete);
     return fault && { variable, ...fault };
   });
   return (await Promise.all(problems)).filter((one) => one !== undefined);
@@ -82,19 +63,16 @@ export async function templateProblems(
 type Fault = Omit<TemplateProblem, "variable">;
 
 function nameFault(variable: string, outputs: readonly string[]): Fault | undefined {
-  const hint = 'Choose another name, like "SQLALCHEMY_URL": docs/variables.md lists the endings';
+  const hint = 'Choose another name, like "SQLALCHEMY_URL"';
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) return { text: "is no name of a variable", hint };
   if (outputs.includes(variable)) return { text: "is a variable that a resource gives", hint };
-  return DATA.test(variable) && !RESERVED.test(variable) ? undefined : { text: "is reserved", hint };
+  return RESERVED.test(variable) ? { text: "is reserved", hint } : undefined;
 }
 
 async function templateFault(
   template: string,
-  { known, isComplete, project }: {
-    readonly known: readonly string[];
-    readonly isComplete: boolean;
-    readonly project: string;
-  },
+  known: readonly string[],
+  isComplete: boolean,
 ): Promise<Fault | undefined> {
   const [control] = /\p{C}/u.exec(template) ?? [];
   if (control !== undefined) {
@@ -119,27 +97,11 @@ async function templateFault(
     const forms = Array.from(TEMPLATE_FORMS.keys()).filter(Boolean).map((form) => `{${unformed[1]}|${form}}`);
     return { text: `has the placeholder "${unformed[0]}" in no known form`, hint: `The forms: ${forms.join(", ")}` };
   }
-  if (FAR_HOST.test(withStandIns(template, project))) {
-    return {
-      text: "names a host of its own, to which a program could send credentials",
-      hint: 'Take the host from a resource, as in "https://{DATABASE_URL|rest}", or set it in an env file of your own',
-    };
-  }
   if (placeholders.some(([, name]) => name !== "FORKSTACK_PROJECT")) return undefined;
   return {
     text: "has no placeholder of an environment, so that its value would be the same in all",
     hint: "Set it in an env file of your own",
   };
-}
-
-/** A template with signs for its values: a path, a URL or its rest, or another; the project's name is the repository's. */
-function withStandIns(template: string, project: string): string {
-  return template.replace(TEMPLATE_PART, (part, name?: string, form?: string) => {
-    if (name === undefined) return part[0]!;
-    if (form === "rest" || /_(?:UR[LI]|ADDR)/.test(name)) return "\0";
-    if (form === "url" || /_(?:PATH|FILE)$/.test(name)) return "/\x01";
-    return name === "FORKSTACK_PROJECT" ? project : "\x01";
-  });
 }
 
 /** The name of a character that cannot be seen: `"a tab"`, `"U+200B"`. */

@@ -50,6 +50,13 @@ Deno.test("variables: every output of the stack is a placeholder, in each form, 
       ABSOLUTE_URL: "sqlite:////{DATABASE_PATH|url}",
       KEY_PREFIX: "shop:{FORKSTACK_ENV}:",
     }],
+    [
+      Object.fromEntries(
+        ("GREETING LOG_DIR LESSON_DB TERMS_OF MAKER MARIADB_URL MYSQL_URL PGBOUNCER_URL RUBY_DB CONFIG_DB OPTIONS_OF SRC " +
+          "HOME_PAGE EDITOR_URL Perl")
+          .split(" ").map((name) => [name, "https://{FORKSTACK_ENV}.example.com"]),
+      ),
+    ],
     [{ AWS_ENDPOINT_URL: "{AWS_ENDPOINT_URL_S3}", S3_API_URL: "{AWS_ENDPOINT_URL_S3}/v1" }],
     [{ MINE_URL: "{TOKEN_OF_MINE}" }, { database: { provider: "./mine.ts" } }], // known once its file is trusted and loaded
   ];
@@ -64,24 +71,6 @@ const PROGRAMS = `PSQLRC PGSERVICEFILE PGSERVICE PGHOSTADDR PGHOST PGUSER PGDATA
   VIRTUAL_ENV CONDA_DEFAULT_ENV MPLBACKEND KERAS_BACKEND FLASK_APP DJANGO_SETTINGS_MODULE ASDF_DATA_DIR TERMINFO INPUTRC
   COMPOSE_FILE QT_PLUGIN_PATH GST_PLUGIN_PATH BABEL_CACHE_PATH NETRC CURL_HOME RIPGREP_CONFIG_PATH DOTENV_CONFIG_PATH
   PREFIX TESSDATA_PREFIX JAVA_OPTS MAVEN_ARGS PIP_INDEX_URL UV_INDEX_URL npm_config_registry_url SSLKEYLOGFILE CC`;
-
-/** Templates whose value leads to a host of the repository's choice, by some parser. */
-const FAR = [
-  "https://evil.example/{FORKSTACK_ENV}",
-  "HTTPS://{FORKSTACK_ENV}.evil.example",
-  "https:/evil.example/{FORKSTACK_ENV}",
-  "https:evil.example/{FORKSTACK_ENV}",
-  "https:\\\\evil.example/{FORKSTACK_ENV}",
-  "https:///evil.example/{FORKSTACK_ENV}",
-  "{FORKSTACK_PROJECT}://evil.example/{FORKSTACK_ENV}",
-  "//evil.example/{FORKSTACK_ENV}",
-  "{AWS_ENDPOINT_URL_S3}.evil.example",
-  "http://localhost:80@evil.example/{FORKSTACK_ENV}",
-  "http://localhost.evil.example/{FORKSTACK_ENV}",
-  "http://2130706433/{FORKSTACK_ENV}",
-  "postgresql+asyncpg://{FORKSTACK_ENV}:1,evil.example:2/x",
-  "jdbc:mysql://evil.example/{BUCKET_NAME}",
-];
 
 const REFUSED: readonly (readonly [variable: string, template: string, problem: RegExp, kinds?: object])[] = [
   [
@@ -109,10 +98,6 @@ const REFUSED: readonly (readonly [variable: string, template: string, problem: 
   ...["FORKSTACK_ENV", "PORT", "ENV", "PATH", "Path", "LD_PRELOAD", "NODE_OPTIONS", "npm_config_registry", "PYTHONPATH"]
     .map((name) => [name, "{DATABASE_PATH}", /is reserved/] as const),
   ...PROGRAMS.split(/\s+/).map((name) => [name, "{LOCAL_PATH}/../.evil", /is reserved/] as const),
-  ...FAR.map((template) => ["OPENAI_BASE_URL", template, /names a host of its own/] as const),
-  ["SENTRY_URL", "redis://{FORKSTACK_ENV}@evil.example/1", /names a host of its own/, SERVERS],
-  ["SENTRY_URL", "https://{LOGS_DATABASE_URL|rest}.evil.example", /names a host of its own/, SERVERS],
-  ["SENTRY_URL", "{REDIS_URL}@evil.example", /names a host of its own/, SERVERS],
 ];
 
 Deno.test("variables: what no environment could give, and what would replace another variable, is CONFIG_INVALID with its line", async () => {
