@@ -36,15 +36,9 @@ export interface ImportPlan {
  * Finds the data that a text names: a path, a `file:` URL, or the URL of a running database, with or without the driver
  * that SQLAlchemy writes into it.
  *
- * @throws {ForkstackError} USAGE for a text that names nothing; NOT_FOUND if a path leads nowhere; IMPORT_REFUSED for a
- * pipe, a device or a socket.
+ * @throws {ForkstackError} NOT_FOUND if a path leads nowhere; IMPORT_REFUSED for a pipe, a device or a socket.
  */
 export async function findSource({ world: { files } }: Pick<Engine, "world">, text: string, cwd: string) {
-  if (/^\s*(?:file:(?:\/\/)?\s*)?$/i.test(text)) { // it would lead to the present directory
-    throw new ForkstackError("USAGE", "Cannot import: the source is empty", {
-      hint: "Name a file, a directory, or the URL of a running database",
-    });
-  }
   const [, scheme] = /^([a-z][a-z0-9.-]*)(?:\+[a-z0-9_]+)?:\/\//i.exec(text) ?? [];
   if (scheme !== undefined && scheme.toLowerCase() !== "file") return foundUrl(text, scheme.toLowerCase());
   const [{ fileURLToPath }, { resolve }] = await Promise.all([import("node:url"), import("node:path")]);

@@ -4,7 +4,7 @@
  * @module
  */
 import { parse } from "npm:jsonc-parser@3.3.1";
-import { envNameOf, ForkstackError } from "../../mod.ts";
+import { envNameOf } from "../../mod.ts";
 import type { Catalog } from "../catalog.ts";
 import { openProject } from "../project/open_project.ts";
 import { files } from "../system/files.ts";
@@ -12,6 +12,7 @@ import { git } from "../system/git.ts";
 import { join } from "../system/host.ts";
 import { projectFile } from "../project/state_ownership.ts";
 import { jsonProblem, PLAIN_JSON } from "../project/schema.ts";
+import { fileRefusal } from "../workspace/lines_file.ts";
 import type { Clues } from "./clues.ts";
 import { cluesOf } from "./clues.ts";
 import { adviceFile, envValuesOf } from "../workspace/advice_file.ts";
@@ -82,9 +83,7 @@ async function readManifest(root: string, name: Manifest["name"]): Promise<Manif
   if (bytes === undefined) return undefined;
   const text = utf8Of(bytes);
   if (text === undefined) {
-    throw new ForkstackError("CONFIG_INVALID", `Cannot read ${join(root, name)}: it is not in UTF-8`, {
-      hint: "Save it as UTF-8, as JSON has to be, and run the same command again; nothing was changed",
-    });
+    throw fileRefusal(join(root, name), "it must be text in UTF-8");
   }
   const isPlain = name === "package.json";
   const bare = text.replace(/^\uFEFF/, "");
@@ -95,9 +94,7 @@ async function readManifest(root: string, name: Manifest["name"]): Promise<Manif
     (!isObject(content) ? "it must be an object" : undefined) ??
     (content[section] !== undefined && !isObject(content[section]) ? `"${section}" must be an object` : undefined);
   if (problem === undefined) return { name, text, content };
-  throw new ForkstackError("CONFIG_INVALID", `Cannot read ${join(root, name)}: ${problem}`, {
-    hint: isPlain ? PLAIN_JSON : "Fix it and run the same command again; nothing was changed",
-  });
+  throw fileRefusal(join(root, name), problem, isPlain ? PLAIN_JSON : undefined);
 }
 
 /** Returns the text of bytes in UTF-8, with its byte order mark; `undefined` if they are in another encoding. */

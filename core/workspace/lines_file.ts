@@ -19,8 +19,13 @@ export function takesLines(bytes: Uint8Array = new Uint8Array()): boolean {
  */
 export function linesText(path: string, bytes: Uint8Array | undefined): string {
   if (takesLines(bytes)) return new TextDecoder().decode(bytes);
-  throw new ForkstackError("CONFIG_INVALID", `Cannot add lines to ${JSON.stringify(path)}: it is not text in UTF-8`, {
-    hint: "It looks like UTF-16: save it as UTF-8, then run the same command again; it was not changed",
+  throw fileRefusal(path, "it must be text in UTF-8");
+}
+
+/** The error for a file of a person's that is not in the form that it must be in. */
+export function fileRefusal(path: string, problem: string, advice?: string): ForkstackError {
+  return new ForkstackError("CONFIG_INVALID", `Cannot read ${path}: ${problem}`, {
+    hint: advice ?? "Fix it and run the same command again; nothing was changed",
   });
 }
 

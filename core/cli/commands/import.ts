@@ -51,6 +51,9 @@ async function runImport({ name, more, rest, flags, io }: Invocation): Promise<C
   const env = parseEnvName(name!);
   const isDry = flags["dry-run"] === true;
   const given = variableNamed(more!);
+  if (/^\s*(?:file:(?:\/\/)?\s*)?$/i.test(given ?? more!)) { // it would lead to the present directory
+    throw usage(`Cannot import ${JSON.stringify(more)}: it is empty`, "Name a file, a directory or a URL");
+  }
   if (given === undefined && /^[a-z][\w+.-]*:\/\/[^/?#]*:[^/?#@]*@/i.test(more!)) {
     io.say(
       "warning: other programs can read a password in an argument; pass the name of a variable that holds the URL",
@@ -83,7 +86,5 @@ async function runImport({ name, more, rest, flags, io }: Invocation): Promise<C
 /** Returns the value of a variable that an argument names, if no file could be meant. */
 function variableNamed(text: string): string | undefined {
   if (!/^[A-Z][A-Z0-9_]*$/.test(text)) return undefined;
-  const value = variable(text);
-  if (value === "") throw usage(`Cannot import ${text}: the variable is empty`, "Set it to a URL or a path");
-  return value;
+  return variable(text);
 }
