@@ -253,13 +253,12 @@ function ended(command: string, child: ChildProcess): Promise<PipeFailure | unde
 }
 
 /**
- * Yields the output of a program, decoded, as it comes; ends with the program's failure, if any. A reader that stops
+ * Yields the output of a program as it comes, one character a byte; ends with the program's failure, if any. A reader that stops
  * early, or the signal, ends the program.
  */
 export async function* outputOf(
   { command, args, env }: Piped,
   signal: AbortSignal,
-  encoding: "utf8" | "latin1" = "utf8",
 ): AsyncGenerator<string, PipeFailure | undefined> {
   const { spawn } = await import("node:child_process");
   const shared = { PATH: variable("PATH") ?? "/usr/bin:/bin", HOME: variable("HOME") ?? "/", LC_ALL: "C" };
@@ -268,7 +267,7 @@ export async function* outputOf(
   const stop = () => void child.kill();
   signal.addEventListener("abort", stop);
   try {
-    if (child.pid !== undefined) yield* child.stdout.setEncoding(encoding);
+    if (child.pid !== undefined) yield* child.stdout.setEncoding("latin1");
     return await end;
   } finally {
     signal.removeEventListener("abort", stop);

@@ -24,6 +24,7 @@ import {
   restoring,
   toldReason,
 } from "./mysql_copy.ts";
+import { dumpTextCheck } from "./mysql_dump_text.ts";
 import { databaseMarker, eventOf, look, type Note, noteOf } from "./mysql_marks.ts";
 import { backquoted, type Login, loginOf, type MysqlQuery } from "./mysql_server.ts";
 
@@ -229,9 +230,14 @@ const DEFINER =
 const LEFT_OUT =
   /^(?:SET @@(?:GLOBAL\.GTID_PURGED|SESSION\.SQL_LOG_BIN)|SET @MYSQLDUMP_TEMP_LOG_BIN|\/\*M?!999999\\- )/i;
 
-/** Leaves the names of other accounts out of a dump; the rows of tables stay as they are. */
+/**
+ * Leaves the names of other accounts out of a dump; the rows of tables stay as they are. Text that is not in the dump's
+ * encoding is IMPORT_REFUSED.
+ */
 async function* importable(pieces: AsyncIterable<string>): AsyncGenerator<string, void> {
+  const check = dumpTextCheck();
   for await (const lines of textLines(pieces)) {
+    lines.forEach(check);
     yield lines.map((line) => LEFT_OUT.test(line) ? "\n" : line.replace(DEFINER, "$1")).join("");
   }
 }
@@ -285,7 +291,6 @@ async function* dumpOf(
       env: { MYSQL_PWD: login.password },
     },
     context.signal,
-    "latin1",
   );
   if (failed === undefined) return;
   context.signal.throwIfAborted();

@@ -18,7 +18,7 @@ import {
   quotedIdentifier,
   withPostgres,
 } from "../_shared/postgres.ts";
-import { textLines } from "../_shared/text_lines.ts";
+import { utf8Lines } from "../_shared/text_lines.ts";
 import { fitStatements, postgresScriptError, type ScriptStatement } from "../_shared/postgres_script.ts";
 
 /** Options of `importDatabase`. */
@@ -175,12 +175,12 @@ async function* partsOf(lines: AsyncGenerator<string, void>): AsyncGenerator<Par
   }
 }
 
-/** Yields the lines of pieces of text without their ends. */
+/** Yields the lines of a dump, which comes one character a byte, decoded and without their ends. */
 async function* linesOf(pieces: AsyncIterable<string>): AsyncGenerator<string, void> {
-  for await (const lines of textLines(pieces)) for (const line of lines) yield line.replace(/\r?\n$/, "");
+  for await (const lines of utf8Lines(pieces)) for (const line of lines) yield line.replace(/\r?\n$/, "");
 }
 
-/** Returns the plain SQL of a source, piece by piece; it rejects at the end if the program that wrote it failed. */
+/** Returns the plain SQL of a source, piece by piece, one character a byte; it rejects at the end if the program that wrote it failed. */
 async function dumpOf(
   context: Context,
   { path, url }: ImportSource,
@@ -217,7 +217,7 @@ async function dumpOf(
     return byProgram(context, { command: "pg_restore", args: [...shared, "--file=-", path!], env: {} }, "");
   }
   const { createReadStream } = await import("node:fs");
-  return createReadStream(path!, { encoding: "utf8" });
+  return createReadStream(path!, { encoding: "latin1" });
 }
 
 function isSame(one: PostgresLogin, other: PostgresLogin): boolean {

@@ -32,7 +32,8 @@ export default embeddedProvider({
   },
   async take(context, partial, from) {
     if (!/\.sql$/i.test(from)) return await backedUp(context, from, partial);
-    const dump = DUMP.exec(await context.files.read(from) ?? "")!;
+    const { utf8Text } = await load<typeof import("../_shared/text_lines.ts")>("providers/_shared/text_lines.ts");
+    const dump = DUMP.exec(utf8Text(await context.files.readBytes(from) ?? new Uint8Array()))!;
     await context.files.write(partial, "");
     await runScript(partial, dump[1] ?? dump[2]!, context.signal);
   },

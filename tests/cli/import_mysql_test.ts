@@ -1,5 +1,6 @@
 /** `import` into MySQL, on a real MariaDB: a database by its URL, and dumps. */
 import assert from "node:assert/strict";
+import { bytesOfText, textOfBytes } from "../../core/workspace/env_block.ts";
 import { contentOf, databasesOf, make, PASSWORD, shared, urlOf, whyNone, wipe } from "../providers/_mysql.ts";
 import { testIf } from "../helpers.ts";
 import { whyMissing } from "../tools.ts";
@@ -132,3 +133,50 @@ onShop(
     assert.deepEqual((await databasesOf(shared!)).filter((name) => name.startsWith("forkstack")), []);
   },
 );
+
+onShop("a dump with raw bytes of binary columns, or in an encoding that it names, gives the same", async (bench) => {
+  const { place, on, dump, contents } = bench;
+  const wanted = await contents("existing");
+  for (const how of ["--skip-hex-blob", "--default-character-set=utf8mb4"]) {
+    const file = place.path("raw.sql");
+    await dump("--routines", how, `--result-file=${file}`, "existing");
+    const { code, stderr } = await on("import", "dev", file, "--replace", "--yes");
+    assert.equal(code, 0, `${how}: ${stderr}`);
+    assert.equal(await contents("shop-dev"), wanted, how);
+  }
+  await place.write(
+    "latin.sql",
+    bytesOfText(
+      "SET NAMES latin1;\nCREATE TABLE t (a TEXT) CHARACTER SET utf8mb4;\nINSERT INTO t VALUES ('caf\xE9');\n",
+    ),
+  );
+  const { code, stderr } = await on("import", "dev", "latin.sql", "--replace", "--yes");
+  assert.equal(code, 0, stderr);
+  await shared!.as(async (root) => {
+    const [rows] = await root.query("SELECT HEX(a) AS a FROM `shop-dev`.t");
+    assert.deepEqual(rows, [{ a: "636166C3A9" }]);
+  });
+});
+
+onShop("text that is not in the dump's encoding is refused with its line, and dev stays as it was", async (bench) => {
+  const { place, on, dump, contents } = bench;
+  await shared!.as((root) => make(root, "shop-dev", SHOP));
+  const before = await contents("shop-dev");
+  const text = textOfBytes(new TextEncoder().encode(await dump("existing")));
+  const lines = text.split("\n").length;
+  for (
+    const more of [
+      "INSERT INTO `comments` VALUES (1,'caf\xE9');\n",
+      "-- \x83\x65\n",
+      "SELECT _binary '\xFF', '\xFF';\n",
+    ]
+  ) {
+    await place.write("dump.sql", bytesOfText(text + more));
+    const { stdout } = await on("import", "dev", "dump.sql", "--replace", "--yes", "--json");
+    const { error } = JSON.parse(stdout);
+    assert.equal(error?.code, "IMPORT_REFUSED", stdout);
+    assert.match(error.message, new RegExp(`line ${lines} is not in UTF-8`));
+    assert.equal(await contents("shop-dev"), before);
+  }
+  assert.deepEqual((await databasesOf(shared!)).filter((name) => name.startsWith("forkstack")), []);
+});

@@ -194,3 +194,32 @@ onShop(
     }
   },
 );
+
+onShop("a dump in another encoding is refused with its line, rows or statements", async ({ server, place, on }) => {
+  await make(server, "shop-dev", "CREATE TABLE mine (a text); INSERT INTO mine VALUES ('é')");
+  const before = await contents(server, "shop-dev");
+  const bytes = (text: string) => Uint8Array.from(text, (one) => one.charCodeAt(0));
+  const filler = `-- ${"x".repeat(997)}\n`.repeat(200); // more than one piece
+  for (
+    const [text, line] of [
+      ["CREATE TABLE t (a text);\nINSERT INTO t VALUES ('caf\xE9');\n", 2],
+      ["CREATE TABLE t (a text);\nCOPY t FROM stdin;\n\xC3\xA9\n\xB2\xE2\n\\.\n", 4],
+      [`${filler}CREATE TABLE "na\xEFve" (a int);`, 201],
+      [`${filler}CREATE TABLE t (a text);\nCOPY t FROM stdin;\n${"\xC3\xA9\n".repeat(70_000)}\xE9\n\\.\n`, 70_203],
+    ] as const
+  ) {
+    await place.write("dump.sql", bytes(text));
+    const { stdout } = await on("import", "dev", "dump.sql", "--replace", "--yes", "--json");
+    const { error } = JSON.parse(stdout);
+    assert.equal(error?.code, "IMPORT_REFUSED", stdout);
+    assert.match(error.message, new RegExp(`line ${line} is not in UTF-8`));
+    assert.equal(await contents(server, "shop-dev"), before);
+  }
+  await place.write(
+    "dump.sql",
+    bytes(`${filler}CREATE TABLE t (a text);\nCOPY t FROM stdin;\n\xC3\xA9\n\xF0\x9F\x98\x80\n\\.\n`),
+  );
+  const { code, stderr } = await on("import", "dev", "dump.sql", "--replace", "--yes");
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(await server.query("SELECT a FROM t ORDER BY a", "shop-dev"), [{ a: "é" }, { a: "😀" }]);
+});

@@ -226,3 +226,42 @@ Deno.test("import of an empty source is USAGE, and copies nothing of the present
     assert.equal(await dataOf(place), before);
   }
 });
+
+Deno.test("a SQL dump in another encoding is refused with its line, and one in UTF-8 keeps each character", async () => {
+  await using place = await Place.make({ database: { provider: "sqlite" } });
+  await place.ok(
+    "import",
+    "dev",
+    await written(place, "CREATE TABLE posts (title TEXT);INSERT INTO posts VALUES ('a');"),
+  );
+  const head = "\xEF\xBB\xBFBEGIN TRANSACTION;\nCREATE TABLE posts (title TEXT);\r\n";
+  const cases = [
+    [`${head}INSERT INTO posts VALUES ('caf\xE9');\nCOMMIT;\n`, 3],
+    [`${head}-- \xC3\xA9\n\n-- \x83\x65\x83\x58\x83\x67\nCOMMIT;`, 5],
+    [`${head}INSERT INTO posts VALUES ('\xED\xA0\x80');COMMIT;`, 3], // half of a pair
+    ["\xFF\xFEC\0R\0", 1],
+  ] as const;
+  for (const [text, line] of cases) {
+    const { code, stdout } = await place.run(
+      "import",
+      "dev",
+      await written(place, text),
+      "--replace",
+      "--yes",
+      "--json",
+    );
+    const { error } = JSON.parse(stdout);
+    assert.deepEqual([code, error.code], [2, "IMPORT_REFUSED"], stdout);
+    assert.match(error.message, new RegExp(`line ${line} is not in UTF-8\\b`));
+    assert.deepEqual(titles(place.path(DEV)), ["a"]);
+  }
+  const kept = `${head}INSERT INTO posts VALUES ('\xC3\xA9'),('\xF0\x9F\x98\x80'),('\xEF\xBF\xBD'),(X'ff00');COMMIT;`;
+  await place.ok("import", "dev", await written(place, kept), "--replace", "--yes");
+  assert.deepEqual(titles(place.path(DEV)), ["é", "\uFFFD", "😀", Uint8Array.of(255, 0)]);
+});
+
+/** Writes a dump of one character a byte; returns its name. */
+async function written(place: Place, text: string): Promise<string> {
+  await place.write("dump.sql", Uint8Array.from(text, (one) => one.charCodeAt(0)));
+  return "dump.sql";
+}
