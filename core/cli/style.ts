@@ -53,7 +53,7 @@ export function localCommands(text: string, style: Pick<Style, "command">): stri
 export function localHint(text: string, style: Pick<Style, "command">): string {
   const [option] = /(?<![\w-])--[a-z][\w-]*/.exec(text.replaceAll(/`[^`]*`/g, "")) ?? [];
   const told = localCommands(text, style);
-  return style.command === MAKE && option !== undefined ? `${told} (\`make -- envs-… ${option}\`)` : told;
+  return option !== undefined && style.command === MAKE ? `${told} (\`make -- envs-… ${option}\`)` : told;
 }
 
 /**

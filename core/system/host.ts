@@ -194,9 +194,9 @@ function mayRead(path: string): boolean {
   return deno === undefined || deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
-/** Reads a small file synchronously; `undefined` if it is missing or not readable. */
+/** Reads a small file synchronously; `undefined` if it is missing, not readable, or no file, as a device without end. */
 export function readNow(path: string): string | undefined {
-  if (!mayRead(path)) return undefined;
+  if (isThereNow(path) !== true) return undefined;
   try {
     return deno === undefined ? node("node:fs").readFileSync(path, "utf8") : deno.readTextFileSync(path);
   } catch {
@@ -204,11 +204,11 @@ export function readNow(path: string): string | undefined {
   }
 }
 
-/** Returns true if a path exists; `undefined` if this process may not look. */
+/** Returns true if a path is a file; `undefined` if this process may not look. */
 export function isThereNow(path: string): boolean | undefined {
   if (!mayRead(path)) return undefined;
   try {
-    return deno === undefined ? node("node:fs").existsSync(path) : deno.statSync(path).isFile;
+    return deno === undefined ? node("node:fs").statSync(path).isFile() : deno.statSync(path).isFile;
   } catch {
     return false;
   }

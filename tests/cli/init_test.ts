@@ -754,6 +754,14 @@ const LED_OUT: Readonly<Record<string, (place: Place) => Promise<unknown>>> = {
   },
 };
 
+Deno.test("a hint that names a command reads no device for it", async () => {
+  await using place = await Place.make(null);
+  await symlink("/dev/zero", place.path("deno.json"));
+  for (const args of [["switch"], ["frobnicate"], ["run"]]) {
+    assert.equal((await place.json(...args)).error?.code, "USAGE", args.join(" "));
+  }
+});
+
 for (const [what, make] of Object.entries(LED_OUT)) {
   Deno.test(`init and new change and read out nothing by a link: ${what}`, async () => {
     await using place = await Place.make(null);
