@@ -27,6 +27,10 @@ export const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     "The port on 127.0.0.1 at which `forkstack serve` serves the buckets over S3; {} if not given",
     "Neon ends branches by itself within 30 days only: this one stays until `forkstack prune`",
   ],
+  "it is for Make, where tests/cli/init_make_test.ts brings it about": [
+    ", as in `forkstack {}`",
+    "{} (`make -- envs-… {}`)",
+  ],
   "it installs a program of the system, or is for one": [
     "`apt install sqlite3`, `brew install sqlite`, or https://sqlite.org/download.html",
     "`apt install postgresql-client`, `brew install libpq`, or https://www.postgresql.org/download/",
