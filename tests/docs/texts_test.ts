@@ -28,7 +28,7 @@ const RIDDLES = [
   /\bis no (?:port|point|file|directory|name)\b/,
 ];
 
-Deno.test("deno task texts has every command, option, error and finding, each once, in at most 400 lines", () => {
+Deno.test("deno task texts has every command, option, error and finding, each once, in at most 430 lines", () => {
   for (const name of Object.keys(COMMANDS)) assert(ALL.includes(`\n${name}`), name);
   for (const name of Object.keys(OPTIONS)) assert.match(COMMON, new RegExp(`--${name}\\b`), name);
   assert(ERRORS.length > 300, `${ERRORS.length} errors`);
@@ -39,7 +39,7 @@ Deno.test("deno task texts has every command, option, error and finding, each on
   const shown = ERRORS.find(({ code }) => code === "ENV_NOT_FOUND");
   assert.match(shown!.message, /^Cannot \{verb\} environment "\{env\}": /);
   const lines = COMMON.split("\n").filter(Boolean);
-  assert(lines.length <= 400, `${lines.length} lines`);
+  assert(lines.length <= 430, `${lines.length} lines`);
   assert.deepEqual(lines.filter((line, at) => lines.indexOf(line) !== at), []);
   const vendors = ["neon", "turso", "redis-cloud", "vault"];
   for (const vendor of vendors) assert(vendorTexts(ERRORS, vendor).split("\n").length > 2, vendor);

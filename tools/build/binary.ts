@@ -58,6 +58,7 @@ carry({
   "core/workspace/loaded_env.ts": () => import("../../core/workspace/loaded_env.ts"),
   "providers/_shared/embedded_look.ts": () => import("../../providers/_shared/embedded_look.ts"),
   "providers/_shared/embedded_outputs.ts": () => import("../../providers/_shared/embedded_outputs.ts"),
+  "providers/_shared/text_lines.ts": () => import("../../providers/_shared/text_lines.ts"),
   "providers/cache/redis-cloud.ts": () => import("../../providers/cache/redis-cloud.ts"),
   "providers/cache/upstash-redis.ts": () => import("../../providers/cache/upstash-redis.ts"),
   "providers/cache/valkey.ts": () => import("../../providers/cache/valkey.ts"),
