@@ -12,7 +12,7 @@ import { git } from "../system/git.ts";
 import { join } from "../system/host.ts";
 import { projectFile } from "../project/state_ownership.ts";
 import { jsonProblem, PLAIN_JSON } from "../project/schema.ts";
-import { fileRefusal } from "../workspace/lines_file.ts";
+import { fileRefusal } from "../workspace/ignore.ts";
 import type { Clues } from "./clues.ts";
 import { cluesOf } from "./clues.ts";
 import { adviceFile, envValuesOf } from "../workspace/advice_file.ts";

@@ -10,7 +10,7 @@ import { files } from "../system/files.ts";
 import { dirname, join } from "../system/host.ts";
 import { isDenos, type Origin, shortTaskLine, TASK_CONFIG, taskConfig } from "../project/task_line.ts";
 import { projectFile } from "../project/state_ownership.ts";
-import { linesText, withLines } from "../workspace/lines_file.ts";
+import { linesText, withLines } from "../workspace/ignore.ts";
 import type { Written } from "../workspace/staged_files.ts";
 import { INCLUDE, MAKE_FILE, makeText } from "./make_tasks.ts";
 import type { Makefile } from "./makefile.ts";
