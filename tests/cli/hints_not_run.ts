@@ -27,6 +27,11 @@ export const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     "The port on 127.0.0.1 at which `forkstack serve` serves the buckets over S3; {} if not given",
     "Neon ends branches by itself within 30 days only: this one stays until `forkstack prune`",
   ],
+  "tests/cli/init_urls_test.ts and init_postgres_test.ts bring it about, and run the line for one server": [
+    ", with `{}` above",
+    "; `forkstack import dev {}` copies its data",
+    "`forkstack import dev {}`",
+  ],
   "it is for Make, where tests/cli/init_make_test.ts brings it about": [
     ", as in `forkstack {}`",
     "{} (`make -- envs-… {}`)",
@@ -38,6 +43,7 @@ export const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     "`apt install redis-tools`, or `brew install redis`",
   ],
   "tests/cli/{connect,env,import,seed}_test.ts bring it about; the user's own program, key or source belongs into it": [
+    "Dump it again in UTF-8, or convert it: `iconv -f <its encoding> -t utf-8 old.sql > new.sql`",
     "Run the vendor's own with the variables: `forkstack run -- <program>`",
     "`forkstack status {}` lists the variables",
     "Next: `forkstack new alice --from dev` forks it",
