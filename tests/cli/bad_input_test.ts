@@ -241,7 +241,7 @@ Deno.test("dev, prod and what is protected are never deleted, whatever flags", a
       code: 2,
       error: "ENV_PROTECTED",
       says: /it is protected/,
-      hint: env === "staging" ? /"protected"/ : /never/,
+      hint: env === "staging" ? /"protected"/ : /stay as they are/,
     };
     for (const flags of [[], ["--yes"], ["-y", "--dry-run"]]) await refused(place, ["delete", env, ...flags], wanted);
   }
