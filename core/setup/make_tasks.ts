@@ -92,7 +92,7 @@ export function makeText(targets: readonly MakeTarget[], { hasHelp }: { readonly
   ].join("\n");
 }
 
-/** What a teammate reads who lacks the program of PATH that the recipes call. */
+/** The message to a teammate who lacks the program of PATH that the recipes call. */
 function programCheck(targets: readonly MakeTarget[]): string {
   const [program = ""] = /^[\w-]+(?= )/.exec(targets[0]?.line ?? "") ?? [];
   if (program === "") return "ENVS_PROGRAM :=\n";

@@ -338,7 +338,7 @@ Deno.test("the lines of init copy a SQLite database to dev, and fork it: three c
   }
 });
 
-/** What a stranger's repository may hold where `init` looks. */
+/** Things that a stranger's repository may hold where `init` looks. */
 const HOSTILE: Readonly<Record<string, (place: Place) => Promise<unknown>>> = {
   "links out of the repository": async (place) => {
     await writeFile(join(place.above, "outside"), `DATABASE_URL=postgres://me:${SECRET}@localhost/theirs\n`);

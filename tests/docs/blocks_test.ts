@@ -119,7 +119,7 @@ async function commandOf({ language, code, notes }: Block, place: Place): Promis
   return bash(`forkstack run -- sh -c '${program} ${name}'`);
 }
 
-/** What a text shows: the data of JSON, else the lines without what differs each time. */
+/** The content of a text: the data of JSON, else the lines without what differs each time. */
 function shownIn(text: string, { language }: Block, place: Place): unknown {
   return language === "json" ? JSON.parse(text) : normalized(text, place).trim();
 }

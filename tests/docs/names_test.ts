@@ -1,4 +1,4 @@
-/** What README and docs name of forkstack is there: commands with their options, variables, error codes, messages. */
+/** Names in README and docs are forkstack's: commands with their options, variables, error codes, messages. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -75,7 +75,7 @@ Deno.test("each option that a page names by itself is forkstack's or another pro
   assert.equal(found.length, 1);
 });
 
-/** What may stand before a command line: the beginning, a sign of a shell, another program that starts it. */
+/** Text that may stand before a command line: the beginning, a sign of a shell, another program that starts it. */
 const BEFORE = /(?:^|[|;&(!`"] *|(?:^|\s)(?:run:|-|\w+=\S*|then|deno task|npm run) +)$/;
 
 /** The command lines in a piece of code, each as its words, with an environment in place of each placeholder. */

@@ -13,7 +13,7 @@ import { whyMissing } from "../tools.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const NOTE = "tests/docs/servers_test.ts";
 
-/** Where a page's lines lead, in place of the address and the password that it shows. */
+/** Servers to which a page's lines lead, in place of the address and the password that it shows. */
 interface Target {
   readonly page: string;
   /** The program that begins the block, which tells it from others of the page. */

@@ -1,5 +1,5 @@
 /**
- * What the packages of `tools/site` do, in one file since they are installed once. The site of `deno task site`: each page
+ * Results of the packages of `tools/site`, in one file since they are installed once. The site of `deno task site`: each page
  * is in it, as HTML and as a plain twin, and nothing of it asks another host. And the spelling of the pages.
  */
 import assert from "node:assert/strict";
@@ -45,7 +45,7 @@ Deno.test("links of a twin lead to a page of the site and a heading there; sourc
   assert(known.text.includes(`](${repository}/core/provider.ts)`));
 });
 
-/** What a page, a style or a script asks of another host by itself; links are asked by a reader alone. */
+/** Requests of a page, a style or a script to another host by itself; links are asked by a reader alone. */
 function requestsIn(text: string): string[] {
   const patterns = [
     /<(?:script|link|img|iframe|source|video|audio|object|embed)\b[^>]*?\b(?:src|href|srcset|data)=["']?(?:https?:)?\/\/[^>\s]+/g,

@@ -1,6 +1,6 @@
 /** One use of a database by a tool, as the tool's users write it. */
 
-/** What comes of a form that many write. */
+/** The outcome of a form that many write. */
 export type Outcome = "an error" | "another file";
 
 /** A tool that opens the database of an environment. */

@@ -17,7 +17,7 @@ const CACHES: Readonly<Record<string, string>> = {
   npm_config_cache: run(["npm", "config", "get", "cache"]).stdout.trim(),
 };
 
-/** What a guide is run with besides its lines. */
+/** Things that a guide is run with besides its lines. */
 export interface Reader {
   /** Directories of PATH before all others. */
   readonly path?: readonly string[];

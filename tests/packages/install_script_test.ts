@@ -57,7 +57,7 @@ async function install(files: Readonly<Record<string, string>>, options: { progr
 }
 
 const RIGHT = { [NAME]: PROGRAM, SHA256SUMS: `${sumOf("x")}  other\n${sumOf(PROGRAM)}  ${NAME}\n` };
-/** What the installer needs on a machine, besides a way to fetch and one to check. */
+/** Programs that the installer needs, besides one to fetch and one to check. */
 const NEEDED = ["uname", "mkdir", "mktemp", "rm", "awk", "chmod", "mv", "cut", "ls", "sh"];
 
 Deno.test("install.sh puts the program in its place, and says what comes next", async () => {

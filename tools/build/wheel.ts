@@ -9,7 +9,7 @@ import { licencesIn } from "../dependencies.ts";
 import { compileWithBun, HERE, TARGETS } from "./compile.ts";
 import { BUN, DIST, inWorkshop, REPO, run } from "./_tools.ts";
 
-/** What the program holds besides the packages of npm. */
+/** Parts of the program besides the packages of npm. */
 const RUNTIME = `The command line \`forkstack\` is one program with ${
   BUN.replace("@", " ")
 } in it, which is under the MIT licence and

@@ -18,7 +18,7 @@ export interface Block {
   readonly page: string;
   /** Number of its first line of code, from 1. */
   readonly line: number;
-  /** What stands after its fence, or what an indented one plainly is. */
+  /** The word after its fence, or the language that an indented one plainly is. */
   readonly language: string;
   /** Its code, without the indentation that all lines share. */
   readonly code: string;
@@ -26,7 +26,7 @@ export interface Block {
   readonly notes: ReadonlyMap<string, string>;
 }
 
-/** What becomes of a block. */
+/** The treatment of a block. */
 export interface Treatment {
   readonly kind: "run" | "printed" | "config" | "json" | "yaml" | "elsewhere" | "not run";
   /** Reason or file, for those who read the list. */
@@ -36,7 +36,7 @@ export interface Treatment {
 /** Notes that a block may have. */
 const NOTES = /^(first|prints|run by|not run|fails|server)(?:: +([^]+))?$/;
 
-/** What is done by language where no note says otherwise. */
+/** Treatments by language, where no note says otherwise. */
 const DEFAULTS: Readonly<Record<string, Treatment>> = {
   sh: { kind: "run", about: "in order, in a project of the page's own" },
   ts: { kind: "run", about: "by Deno, in that project" },

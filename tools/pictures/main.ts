@@ -15,7 +15,7 @@ import { THEMES } from "./themes.ts";
 const SVG_TERM = "svg-term-cli@2.1.1";
 const README_PICTURE = join(REPO, "docs", "pictures", "fork.svg");
 
-/** What is typed, in a project with a database of its own. */
+/** Lines that are typed, in a project with a database of its own. */
 const STORY = [
   "forkstack init --yes",
   "forkstack import dev ./app.db",
@@ -27,7 +27,7 @@ const STORY = [
   "forkstack delete alice --yes",
 ];
 
-/** What the stills show; before each, what brings it about. */
+/** Commands that the stills show; `before` brings each about. */
 const STILLS: Readonly<Record<string, { readonly before?: readonly string[]; readonly line: string }>> = {
   overview: { line: "forkstack" },
   new: { line: "forkstack new alice" },

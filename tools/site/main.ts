@@ -16,10 +16,10 @@ import { anchorOf, PAGES, readPage } from "../docs/pages.ts";
 const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
 const PACKAGES: string = join(ROOT, "tools/site/packages");
 
-/** Where the site lies once it is built. */
+/** The directory of the built site. */
 export const OUTPUT: string = join(ROOT, "dist/site");
 
-/** What VitePress reads. */
+/** The settings that VitePress reads. */
 const SOURCE: string = join(ROOT, "dist/site-source");
 
 /** Room for the lines of code, which have up to 100 characters with their comments. */
@@ -133,7 +133,7 @@ export function listing(pages: readonly SitePage[], base: string): string {
   return `# forkstack\n\n> ${summary!.trim().replace(/\s+/g, " ")}\n\n${groups.join("\n")}`;
 }
 
-/** What of markdown-it is changed. */
+/** Changes to markdown-it. */
 interface Markdown {
   readonly renderer: { readonly rules: Record<string, (...all: readonly unknown[]) => string> };
 }
